@@ -1,0 +1,50 @@
+"""gapfit: fit, check and run Gaussian Approximation Potentials."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gapfit.calculator import GAPCalculator
+    from gapfit.config import FitConfig
+    from gapfit.errors import GapfitError
+    from gapfit.evaluation import evaluate
+    from gapfit.fitting import fit
+    from gapfit.model import GAPModel
+    from gapfit.storage import load
+
+__all__ = [
+    "FitConfig",
+    "GAPCalculator",
+    "GAPModel",
+    "GapfitError",
+    "__version__",
+    "evaluate",
+    "fit",
+    "load",
+]
+
+_HOME = {
+    "FitConfig": "gapfit.config",
+    "GAPCalculator": "gapfit.calculator",
+    "GAPModel": "gapfit.model",
+    "GapfitError": "gapfit.errors",
+    "evaluate": "gapfit.evaluation",
+    "fit": "gapfit.fitting",
+    "load": "gapfit.storage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gapfit")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'gapfit' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,158 @@
+"""Blocks of rows for the solver: kernel rows, targets and sigmas of some frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapfit.baseline import baseline_energy
+from gapfit.config import SigmaConfig
+from gapfit.frame import Frame
+from gapfit.neighbours import Pairs, concatenate, pair_list
+from gapfit.terms import FittedTerm
+
+__all__ = ["RowBlock", "batches", "count_rows", "frame_sigmas", "pairs_of", "row_block"]
+
+
+@dataclass(frozen=True, eq=False)
+class RowBlock:
+    """Observations ready for a solver.
+
+    Attributes
+    ----------
+    K : (n_rows, n_sparse) float64
+        Kernel rows, eV² per unit of the target.
+    y : (n_rows,) float64
+        Targets: energies without baseline (eV), forces (eV/Å), virials (eV).
+    sigma : (n_rows,) float64
+        Standard deviations in the targets' units.
+    """
+
+    K: np.ndarray
+    y: np.ndarray
+    sigma: np.ndarray
+
+
+def batches(sizes: Sequence[int], max_size: int, *, start: int = 0) -> Iterator[slice]:
+    """Yield slices of consecutive items whose sizes add up to at most `max_size`."""
+    total, first = 0, start
+    for n in range(start, len(sizes)):
+        if total and total + sizes[n] > max_size:
+            yield slice(first, n)
+            total, first = 0, n
+        total += sizes[n]
+    if first < len(sizes):
+        yield slice(first, len(sizes))
+
+
+def pairs_of(frames: Sequence[Frame], cutoff: float) -> Pairs:
+    """Return one pair list for several frames."""
+    return concatenate([pair_list(frame, cutoff) for frame in frames])
+
+
+def count_rows(frames: Sequence[Frame]) -> dict[str, int]:
+    """Return how many observations of each kind the frames hold."""
+    return {
+        "energy": sum(frame.energy is not None for frame in frames),
+        "forces": sum(
+            int(np.isfinite(frame.forces).sum())
+            for frame in frames
+            if frame.forces is not None
+        ),
+        "virial": 6 * sum(frame.virial is not None for frame in frames),
+    }
+
+
+def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, float]:
+    """Return the sigmas of a frame's targets.
+
+    The frame's own values win over those of its config_type, these over the global
+    ones. Energies and virials scale with sqrt(n_atoms): errors of independent atoms.
+
+    Returns
+    -------
+    energy : float
+        Of the total energy, eV.
+    forces : (n_atoms, 3) float64
+        eV/Å.
+    virial : float
+        Of a component of the total virial, eV.
+    """
+    override = config.config_types.get(frame.config_type)
+
+    def choose(own: float | None, kind: str) -> float:
+        if own is not None:
+            return own
+        special = getattr(override, kind, None)
+        return float(getattr(config, kind) if special is None else special)
+
+    root = float(np.sqrt(frame.n_atoms))
+    if frame.force_sigma is None:
+        forces = np.full((frame.n_atoms, 3), choose(None, "forces"))
+    else:
+        forces = np.repeat(frame.force_sigma[:, None], 3, axis=1)
+    return (
+        choose(frame.energy_sigma, "energy") * root,
+        forces,
+        choose(frame.virial_sigma, "virial") * root,
+    )
+
+
+def row_block(
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    e0: dict[int, float],
+    sigma: SigmaConfig,
+) -> RowBlock:
+    """Return all observations of some frames.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Handled together; memory grows with their atoms.
+    terms : sequence of FittedTerm
+        With sparse points.
+    e0 : dict of int to float
+        Baseline by atomic number, eV.
+    sigma : SigmaConfig
+        Standard deviations.
+    """
+    pairs = pairs_of(frames, max(term.descriptor.cutoff for term in terms))
+    gradients = any(f.forces is not None or f.virial is not None for f in frames)
+    parts = [
+        term.descriptor.kernel_rows(
+            pairs.within(term.descriptor.cutoff), term.sparse, gradients=gradients
+        )
+        for term in terms
+    ]
+    energies = np.concatenate([part.energies for part in parts], axis=1)
+    forces = np.concatenate([part.forces for part in parts], axis=2)
+    virials = np.concatenate([part.virials for part in parts], axis=2)
+    rows: list[np.ndarray] = []
+    targets: list[np.ndarray] = []
+    sigmas: list[np.ndarray] = []
+    first = 0
+    for n, frame in enumerate(frames):
+        atoms = slice(first, first + frame.n_atoms)
+        first += frame.n_atoms
+        sigma_energy, sigma_forces, sigma_virial = frame_sigmas(frame, sigma)
+        if frame.energy is not None:
+            rows.append(energies[n : n + 1])
+            targets.append(
+                np.array([frame.energy - baseline_energy(frame.numbers, e0)])
+            )
+            sigmas.append(np.array([sigma_energy]))
+        if frame.forces is not None:
+            known = np.isfinite(frame.forces)
+            rows.append(forces[atoms][known])
+            targets.append(frame.forces[known])
+            sigmas.append(sigma_forces[known])
+        if frame.virial is not None:
+            rows.append(virials[n])
+            targets.append(frame.virial)
+            sigmas.append(np.full(6, sigma_virial))
+    return RowBlock(
+        np.concatenate(rows), np.concatenate(targets), np.concatenate(sigmas)
+    )

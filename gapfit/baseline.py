@@ -1,0 +1,107 @@
+"""Energies that are subtracted before the fit: isolated atoms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapfit.config import E0Config
+from gapfit.errors import DataError
+from gapfit.frame import Frame
+
+__all__ = ["baseline_energy", "is_isolated", "resolve_e0"]
+
+#: A lone atom counts as isolated when its images are at least this far away, Å.
+ISOLATION = 6.0
+
+#: Isolated atoms of one species must agree to this, eV.
+_TOLERANCE = 1e-3
+
+
+def is_isolated(frame: Frame) -> bool:
+    """Return whether a frame is one atom without neighbours."""
+    if frame.n_atoms != 1:
+        return False
+    if not frame.pbc.any():
+        return True
+    repeats = [np.arange(-2, 3) if periodic else np.zeros(1) for periodic in frame.pbc]
+    images = np.stack(np.meshgrid(*repeats, indexing="ij"), axis=-1).reshape(-1, 3)
+    lengths = np.linalg.norm(images @ frame.cell, axis=1)
+    return bool(lengths[np.any(images != 0, axis=1)].min() >= ISOLATION)
+
+
+def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
+    """Return the energy of the isolated atom of each species.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Training frames.
+    config : E0Config
+        Given values win; the rest by ``config.method``.
+
+    Returns
+    -------
+    dict of int to float
+        Atomic number -> eV.
+
+    Raises
+    ------
+    DataError
+        A species has no isolated atom, or several that disagree.
+    """
+    from ase.data import atomic_numbers, chemical_symbols
+
+    species = sorted({int(z) for frame in frames for z in frame.numbers})
+    given = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
+    wanted = [z for z in species if z not in given]
+    found = (
+        _least_squares(frames, wanted, given)
+        if config.method == "least_squares"
+        else _isolated(frames)
+    )
+    missing = [chemical_symbols[z] for z in wanted if z not in found]
+    if missing:
+        raise DataError(
+            f"no energy of the isolated atom for {', '.join(missing)}: add a frame with "
+            f"the single atom in a large box, set it in the configuration ([e0] "
+            f'{missing[0]} = ... in eV), or choose [e0] method = "least_squares"'
+        )
+    return {z: given[z] if z in given else found[z] for z in sorted({*species, *given})}
+
+
+def baseline_energy(numbers: np.ndarray, e0: dict[int, float]) -> float:
+    """Return the sum of the isolated atoms' energies, eV."""
+    return float(sum(e0[int(z)] for z in numbers))
+
+
+def _isolated(frames: Sequence[Frame]) -> dict[int, float]:
+    found: dict[int, tuple[float, str]] = {}
+    for frame in frames:
+        if frame.energy is None or not is_isolated(frame):
+            continue
+        z = int(frame.numbers[0])
+        if z in found and abs(found[z][0] - frame.energy) > _TOLERANCE:
+            raise DataError(
+                f"isolated atoms disagree: {found[z][1]} has {found[z][0]:.6f} eV and "
+                f"{frame.source} has {frame.energy:.6f} eV for the same element; keep the "
+                "right one, or set the value under [e0]"
+            )
+        found.setdefault(z, (frame.energy, frame.source))
+    return {z: energy for z, (energy, _) in found.items()}
+
+
+def _least_squares(
+    frames: Sequence[Frame], wanted: Sequence[int], given: dict[int, float]
+) -> dict[int, float]:
+    """Return the energies per atom that fit all compositions best."""
+    known = [frame for frame in frames if frame.energy is not None]
+    if not known or not wanted:
+        return {}
+    counts = np.array([[np.sum(f.numbers == z) for z in wanted] for f in known], float)
+    fixed = [sum(given.get(int(z), 0.0) for z in frame.numbers) for frame in known]
+    energies = np.array([frame.energy for frame in known]) - fixed
+    sizes = np.array([frame.n_atoms for frame in known], float)
+    solution = np.linalg.lstsq(counts / sizes[:, None], energies / sizes, rcond=None)[0]
+    return dict(zip(wanted, solution.tolist(), strict=True))

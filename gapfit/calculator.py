@@ -1,0 +1,84 @@
+"""ASE calculator: a thin adapter around `GAPModel.predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ase.calculators.calculator import (
+    Calculator,
+    PropertyNotImplementedError,
+    all_changes,
+)
+
+from gapfit.model import GAPModel
+from gapfit.storage import load
+
+__all__ = ["GAPCalculator"]
+
+
+class GAPCalculator(Calculator):
+    """Run a fitted potential in ASE.
+
+    Parameters
+    ----------
+    model : GAPModel, str or Path
+        The potential or its file.
+    uncertainty : bool, optional
+        Whether ``results["energies_std"]`` (eV per atom) is computed with every call;
+        by default whenever the model holds its posterior.
+    **kwargs
+        For `ase.calculators.calculator.Calculator`.
+
+    Notes
+    -----
+    ``energy`` and ``free_energy`` are equal: the fit follows its reference data.
+    An unknown species and atoms on top of each other raise `StructureError`.
+    """
+
+    implemented_properties = [  # noqa: RUF012 (ASE declares an instance variable)
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+        "energies_std",
+    ]
+
+    def __init__(
+        self,
+        model: GAPModel | str | Path,
+        *,
+        uncertainty: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.model = model if isinstance(model, GAPModel) else load(model)
+        stored = self.model.posterior is not None
+        self.uncertainty = stored if uncertainty is None else uncertainty
+
+    def calculate(
+        self,
+        atoms: Any = None,
+        properties: Any = ("energy",),
+        system_changes: Any = all_changes,
+    ) -> None:
+        """Fill ``results``; all properties come from one evaluation."""
+        super().calculate(atoms, properties, system_changes)
+        prediction = self.model.predict(
+            self.atoms, std=self.uncertainty or "energies_std" in properties
+        )
+        self.results = {
+            "energy": prediction.energy,
+            "free_energy": prediction.energy,
+            "energies": prediction.energies,
+            "forces": prediction.forces,
+        }
+        if prediction.energies_std is not None:
+            self.results["energies_std"] = prediction.energies_std
+        if prediction.stress is not None:
+            self.results["stress"] = prediction.stress
+        elif "stress" in properties:
+            raise PropertyNotImplementedError(
+                "stress needs a cell with a volume; this structure has none"
+            )

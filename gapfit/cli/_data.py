@@ -1,0 +1,80 @@
+"""Tables about data sets that several commands print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gapfit.cli._console import Console
+
+if TYPE_CHECKING:
+    from gapfit.dataset import Dataset
+    from gapfit.summary import Range
+
+__all__ = ["print_contents", "print_groups", "print_labels"]
+
+
+def print_contents(console: Console, name: str, dataset: Dataset) -> None:
+    """Print what the structures of a data set are, in a few lines."""
+    from gapfit.summary import element_counts
+
+    elements = element_counts(dataset.frames)
+    console.title(name)
+    console.rows(
+        [
+            ("frames", str(len(dataset.frames))),
+            ("atoms", str(sum(elements.values()))),
+            ("species", ", ".join(f"{symbol} ({n})" for symbol, n in elements.items())),
+        ]
+    )
+
+
+def print_labels(console: Console, dataset: Dataset) -> None:
+    """Print which label was used for what, and what was ignored."""
+    console.title("Labels")
+    body = []
+    for item in dataset.report:
+        ignored = f"ignored: {', '.join(item.ignored)}" if item.ignored else ""
+        remarks = "; ".join(text for text in (ignored, item.note) if text)
+        body.append(
+            (
+                item.kind,
+                item.key or "-",
+                str(item.n_frames),
+                str(item.n_values),
+                remarks,
+            )
+        )
+    widths = [max(len(line[n]) for line in body) for n in range(2)] if body else [0, 0]
+    console.say(f"  {'kind':<{widths[0]}}  {'label':<{widths[1]}}   frames    values")
+    for kind, key, frames, values, remarks in body:
+        columns = f"  {kind:<{widths[0]}}  {key:<{widths[1]}}  {frames:>7}  {values:>8}"
+        console.say(f"{columns}  {remarks}".rstrip())
+
+
+def print_groups(console: Console, dataset: Dataset) -> None:
+    """Print ranges of energy, force, volume and distance of every config_type."""
+    from gapfit.summary import summarise
+
+    console.title("Frames by config_type")
+    head = ("", "frames", "atoms", "energy", "max force", "volume", "min distance")
+    units = ("", "", "", "eV/atom", "eV/Å", "Å³/atom", "Å")
+    body = [
+        (
+            item.name,
+            str(item.n_frames),
+            str(item.n_atoms),
+            _range(item.energy, 3),
+            "-" if item.max_force is None else f"{item.max_force:.2f}",
+            _range(item.volume, 1),
+            "> 4" if item.min_distance is None else f"{item.min_distance:.2f}",
+        )
+        for item in summarise(dataset.frames)
+    ]
+    console.table(head, [units, *body])
+
+
+def _range(values: Range | None, digits: int) -> str:
+    if values is None:
+        return "-"
+    low, high = f"{values.low:.{digits}f}", f"{values.high:.{digits}f}"
+    return low if low == high else f"{low} .. {high}"

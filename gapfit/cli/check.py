@@ -1,0 +1,138 @@
+"""Look for mistakes in reference data; fails if they cannot be fitted.
+
+Prints what was read: frames, atoms, species, which label was used for what and what
+was ignored; ranges of energy, force, volume and distance for every config_type; and
+warnings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gapfit.cli._console import Console
+from gapfit.cli._data import print_contents, print_groups, print_labels
+from gapfit.errors import DataError, GapfitError
+
+if TYPE_CHECKING:
+    from gapfit.config import FitConfig
+    from gapfit.dataset import Dataset
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "data",
+        nargs="+",
+        metavar="DATA",
+        help="files with structures, judged together; or one configuration, "
+        "CONFIG.toml, whose training and test data are judged",
+    )
+    parser.add_argument(
+        "--no-stress",
+        action="store_true",
+        help="leave out the comparison of stresses with a quick fit",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Check the data and print the report."""
+    if any(name.endswith(".toml") for name in args.data):
+        if len(args.data) > 1:
+            raise GapfitError(
+                "give either data files or one configuration, not both: "
+                + ", ".join(args.data)
+            )
+        _check_config(Path(args.data[0]), not args.no_stress, console)
+    else:
+        _check_files(args.data, not args.no_stress, console)
+    return 0
+
+
+def _check_files(files: list[str], stress: bool, console: Console) -> None:
+    from gapfit.baseline import resolve_e0
+    from gapfit.config import DataConfig, E0Config
+    from gapfit.dataset import read
+
+    dataset = read(files, DataConfig(train=files))
+    warnings = list(dataset.warnings)
+    e0 = None
+    try:
+        e0 = resolve_e0(dataset.frames, E0Config.model_validate({}))
+    except DataError as error:
+        warnings.append(str(error))
+    _report(console, ", ".join(files), dataset, e0)
+    if stress:
+        warnings += stress_check(dataset, e0)
+    console.warnings(warnings)
+    console.say("\nThese data can be fitted. Next:")
+    console.say(f"  gapfit init {' '.join(files)}")
+
+
+def _check_config(path: Path, stress: bool, console: Console) -> None:
+    """Check all data of a configuration, and report the errors of all."""
+    from gapfit.config_file import load_config
+
+    config = load_config(path)
+    errors = []
+    warnings: list[str] = []
+    for name, files in (("train", config.data.train), ("test", config.data.test)):
+        if files:
+            try:
+                warnings += _check_part(
+                    name, files, config, path.parent, stress, console
+                )
+            except DataError as error:
+                errors.append(str(error))
+    console.warnings(warnings)
+    if errors:
+        raise DataError("\n".join(errors))
+    console.say("\nThese data can be fitted. Next:")
+    console.say(f"  gapfit fit {path}")
+
+
+def _check_part(
+    name: str,
+    files: list[str],
+    config: FitConfig,
+    base: Path,
+    stress: bool,
+    console: Console,
+) -> list[str]:
+    from gapfit.baseline import resolve_e0
+    from gapfit.dataset import read
+
+    dataset = read(files, config.data, base=base)
+    e0 = resolve_e0(dataset.frames, config.e0) if name == "train" else None
+    _report(console, f"{name}: {', '.join(files)}", dataset, e0)
+    warnings = list(dataset.warnings)
+    if stress and config.data.check_stress and name == "train":
+        warnings += stress_check(dataset, e0)
+    return warnings
+
+
+def _report(
+    console: Console, name: str, dataset: Dataset, e0: dict[int, float] | None
+) -> None:
+    print_contents(console, name, dataset)
+    if e0 is not None:
+        console.rows([("e0     ", e0_text(e0))])
+    print_labels(console, dataset)
+    print_groups(console, dataset)
+
+
+def e0_text(e0: dict[int, float]) -> str:
+    """Return the energies of isolated atoms in one line."""
+    from ase.data import chemical_symbols
+
+    return ", ".join(f"{chemical_symbols[z]} {value:.6f} eV" for z, value in e0.items())
+
+
+def stress_check(dataset: Dataset, e0: dict[int, float] | None) -> list[str]:
+    """Return warnings from a quick fit about stresses that contradict the energies."""
+    from gapfit.stress_check import stress_warnings
+
+    return stress_warnings(dataset.frames, e0)

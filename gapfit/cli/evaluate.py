@@ -1,0 +1,40 @@
+"""Compare a model with reference data: errors by kind and config_type.
+
+The labels are looked for under the names the model was fitted with.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gapfit.cli._console import Console
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="usually model.npz")
+    parser.add_argument("data", nargs="+", metavar="DATA", help="labelled structures")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON and nothing else"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Print the errors."""
+    from gapfit.dataset import read
+    from gapfit.evaluation import evaluate, format_table
+    from gapfit.storage import load
+
+    model = load(args.model)
+    dataset = read(args.data, model.config.data)
+    with console.progress() as progress:
+        metrics = evaluate(model, dataset, progress=progress)
+    if args.json:
+        console.result(metrics)
+    else:
+        console.say(f"\n{format_table(metrics, ', '.join(args.data))}")
+    console.warnings(list(dataset.warnings))
+    return 0

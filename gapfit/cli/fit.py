@@ -1,0 +1,265 @@
+"""Fit a potential and write it with its errors, log and configuration.
+
+Writes DIR/model.npz, DIR/metrics.json (errors on training and test data, timings),
+DIR/fit.log (all that is printed, and more) and DIR/fit.toml (every value as it was
+used; fitting it again gives the same model).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gapfit.cli._console import Console, duration, to_json
+from gapfit.cli._data import print_contents, print_labels
+from gapfit.errors import DataError, GapfitError
+
+if TYPE_CHECKING:
+    from gapfit.config import FitConfig
+    from gapfit.dataset import Dataset
+    from gapfit.fitting import Plan
+    from gapfit.model import GAPModel
+
+__all__ = ["add_arguments", "run"]
+
+_MARK = "# Written by gapfit fit: every value as it was used.\n"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="usually fit.toml")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results, made if missing; results of an earlier fit in "
+        "it are replaced (default: beside CONFIG and named after it: fit-model for "
+        "fit.toml)",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the errors as JSON on standard output, all else on standard error",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Fit, with everything that is printed also in the log."""
+    from gapfit.config_file import load_config
+
+    path: Path = args.config
+    config = load_config(path)
+    folder = args.output or path.parent / f"{path.stem}-model"
+    _prepare(folder, path)
+    # Warnings of the library are part of the model and printed at the end.
+    logging.getLogger("gapfit").addHandler(logging.NullHandler())
+    with console.logging_to(folder / "fit.log"):
+        _log_header(console, path)
+        try:
+            metrics = _Run(config, path, folder, console).run()
+        except BaseException:
+            console.log(traceback.format_exc())
+            raise
+    if args.json:
+        console.result(metrics)
+    return 0
+
+
+def _prepare(folder: Path, config: Path) -> None:
+    """Make the output folder; refuse one where a file of the user would be lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise GapfitError(
+            f"{folder}: is a file where the output folder should be; choose another "
+            "with --output"
+        ) from None
+    resolved = folder / "fit.toml"
+    if resolved.exists() and not resolved.samefile(config):
+        with resolved.open(encoding="utf-8", errors="replace") as file:
+            if file.readline() != _MARK:
+                raise GapfitError(
+                    f"{resolved}: was not written by `gapfit fit` and would be "
+                    "replaced; choose another folder with --output"
+                )
+
+
+def _log_header(console: Console, config: Path) -> None:
+    from importlib.metadata import version
+
+    names = ("gapfit", "numpy", "scipy", "ase", "dscribe", "matscipy", "pydantic")
+    console.log(time.strftime("%Y-%m-%d %H:%M:%S %z"))
+    console.log(
+        f"python {sys.version.split()[0]} on {sys.platform}, {os.cpu_count()} CPUs"
+    )
+    console.log(", ".join(f"{name} {version(name)}" for name in names))
+    console.log(f"configuration {config}:\n{config.read_text(encoding='utf-8')}")
+
+
+@dataclass
+class _Run:
+    """One fit: what its steps share."""
+
+    config: FitConfig
+    path: Path
+    folder: Path
+    console: Console
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> dict[str, Any]:
+        """Do all steps and return what goes to metrics.json."""
+        from gapfit.fitting import plan
+
+        started = time.perf_counter()
+        train, test = self._read()
+        stress_warnings = self._check_stress(train)
+        self._print_plan(plan(train, self.config), test)
+        model = self._fit(train)
+        model_path = self.folder / "model.npz"
+        model.save(model_path)
+        metrics: dict[str, Any] = self._errors(model, train, test)
+        self.timings["total"] = time.perf_counter() - started
+        metrics["timings"] = {name: round(t, 3) for name, t in self.timings.items()}
+        metrics["fit"] = {k: v for k, v in model.info.items() if k != "warnings"}
+        self._write("metrics.json", to_json(metrics) + "\n")
+        if not _same(self.folder / "fit.toml", self.path):
+            self._write("fit.toml", _MARK + _resolved(self.config, self.path))
+        test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
+        warnings = [*model.info.get("warnings", []), *test_warnings, *stress_warnings]
+        self.console.warnings(list(dict.fromkeys(warnings)))
+        self._print_end(model_path)
+        return metrics
+
+    def _read(self) -> tuple[Dataset, Dataset | None]:
+        from gapfit.baseline import resolve_e0
+        from gapfit.dataset import read
+
+        started = time.perf_counter()
+        data, base = self.config.data, self.path.parent
+        train = read(data.train, data, base=base)
+        resolve_e0(train.frames, self.config.e0)  # fail now rather than later
+        test = read(data.test, data, base=base) if data.test else None
+        if test is not None:
+            _refuse_new_species(train, test)
+        self.timings["read"] = time.perf_counter() - started
+        print_contents(self.console, f"Training data: {', '.join(data.train)}", train)
+        print_labels(self.console, train)
+        if test is not None:
+            print_contents(self.console, f"Test data: {', '.join(data.test)}", test)
+        return train, test
+
+    def _check_stress(self, train: Dataset) -> list[str]:
+        if not self.config.data.check_stress:
+            return []
+        from gapfit.baseline import resolve_e0
+        from gapfit.stress_check import stress_warnings
+
+        started = time.perf_counter()
+        e0 = resolve_e0(train.frames, self.config.e0)
+        warnings = stress_warnings(train.frames, e0)
+        self.timings["stress check"] = time.perf_counter() - started
+        return warnings
+
+    def _print_plan(self, size: Plan, test: Dataset | None) -> None:
+        rows = ", ".join(f"{kind} {n}" for kind, n in size.n_rows.items() if n)
+        n_test = f" ({len(test.frames)} more to test)" if test else ""
+        self.console.title("Plan")
+        self.console.rows(
+            [
+                ("frames", f"{size.n_frames}{n_test}"),
+                ("atoms", str(size.n_atoms)),
+                ("rows", f"{sum(size.n_rows.values())} ({rows})"),
+                ("sparse points", str(size.n_sparse)),
+                ("features", ", ".join(str(n) for n in size.n_features)),
+                ("solver", self.config.solver.method),
+                ("memory", f"about {_bytes(size.memory_bytes)}"),
+                ("output", str(self.folder)),
+            ]
+        )
+
+    def _fit(self, train: Dataset) -> GAPModel:
+        from gapfit.fitting import fit
+
+        self.console.title("Fit")
+        with self.console.progress() as progress:
+            model = fit(train, self.config, progress=progress)
+        self.timings |= progress.seconds
+        return model
+
+    def _errors(
+        self, model: GAPModel, train: Dataset, test: Dataset | None
+    ) -> dict[str, Any]:
+        from gapfit.evaluation import evaluate, format_table
+
+        metrics = {}
+        started = time.perf_counter()
+        with self.console.progress() as progress:
+            for name, data in (("train", train), ("test", test)):
+                if data is not None:
+                    metrics[name] = evaluate(model, data, progress=progress)
+        self.timings["evaluate"] = time.perf_counter() - started
+        for name, errors in metrics.items():
+            self.console.say(f"\n{format_table(errors, f'Errors, {name} data')}")
+        return metrics
+
+    def _write(self, name: str, text: str) -> None:
+        from gapfit.storage import atomic_write
+
+        with atomic_write(self.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def _print_end(self, model_path: Path) -> None:
+        names = ("model.npz", "metrics.json", "fit.log", "fit.toml")
+        self.console.title(f"Written in {duration(self.timings['total'])}")
+        for name in names:
+            size = (self.folder / name).stat().st_size
+            self.console.say(f"  {self.folder / name}  {_bytes(size)}")
+        self.console.title("Next")
+        model = shlex.quote(str(model_path))
+        self.console.say(f"  gapfit info {model}")
+        self.console.say(f"  gapfit predict {model} structures.xyz --output out.extxyz")
+        self.console.log(f"\ntimings, s: {self.timings}")
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and one.samefile(other)
+
+
+def _resolved(config: FitConfig, path: Path) -> str:
+    """Return the TOML text of a configuration whose data are found from anywhere."""
+    from gapfit.config_file import dump_toml
+
+    base = path.parent.resolve()
+    absolute = {
+        part: [os.path.normpath(base / Path(file).expanduser()) for file in files]
+        for part, files in (("train", config.data.train), ("test", config.data.test))
+    }
+    data = config.data.model_copy(update=absolute)
+    return dump_toml(config.model_copy(update={"data": data}))
+
+
+def _refuse_new_species(train: Dataset, test: Dataset) -> None:
+    from ase.data import chemical_symbols
+
+    new = [chemical_symbols[z] for z in test.species if z not in train.species]
+    if new:
+        raise DataError(
+            f"the test data contain {', '.join(new)}, which the training data do not: "
+            "no prediction is possible; add such frames to data.train or remove them"
+        )
+
+
+def _bytes(n: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}"
+        n /= 1000
+    return f"{n:.1f} GB"

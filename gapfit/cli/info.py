@@ -1,0 +1,120 @@
+"""Show what a model file holds: species, terms, settings, data and versions."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gapfit.cli._console import Console
+
+if TYPE_CHECKING:
+    from gapfit.model import GAPModel
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="usually model.npz")
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON and nothing else"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Print the facts about a model."""
+    from gapfit.storage import load
+
+    facts = _facts(load(args.model), args.model)
+    if args.json:
+        console.result(facts)
+    else:
+        _print(console, facts)
+    return 0
+
+
+def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
+    """Return everything about a model as JSON types."""
+    from ase.data import chemical_symbols
+
+    return {
+        "file": str(path),
+        "size": path.stat().st_size,
+        "species": [chemical_symbols[z] for z in model.species],
+        "cutoff": model.cutoff,
+        "e0": {chemical_symbols[z]: energy for z, energy in model.e0.items()},
+        "terms": [
+            {
+                "type": term.config.type,
+                "n_features": term.descriptor.n_features,
+                "n_sparse": {
+                    chemical_symbols[block]: len(points)
+                    for block, points in term.sparse.items()
+                },
+            }
+            for term in model.terms
+        ],
+        "uncertainty": model.posterior is not None,
+        "config": model.config.model_dump(mode="json"),
+        **model.info,
+    }
+
+
+def _print(console: Console, facts: dict[str, Any]) -> None:
+    console.title(facts["file"])
+    rows = facts.get("n_rows", {})
+    e0 = ", ".join(f"{symbol} {energy:.6f}" for symbol, energy in facts["e0"].items())
+    likelihood = facts.get("log_marginal_likelihood")
+    entries = [
+        ("species", ", ".join(facts["species"])),
+        ("e0", f"{e0} eV"),
+        ("cutoff", f"{facts['cutoff']:.2f} Å"),
+        ("file size", f"{facts['size'] / 1e6:.2f} MB"),
+        ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
+        ("frames fitted", f"{facts.get('n_frames', '?')}"),
+        ("atoms fitted", f"{facts.get('n_atoms', '?')}"),
+        ("rows", ", ".join(f"{kind} {n}" for kind, n in rows.items())),
+        ("data digest", str(facts.get("data_digest", "?"))),
+        ("log likelihood", "?" if likelihood is None else f"{likelihood:.6g}"),
+        ("jitter", ", ".join(f"{value:g}" for value in facts.get("jitter", []))),
+        (
+            "versions",
+            ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()),
+        ),
+    ]
+    console.rows(entries)
+    for number, term in enumerate(facts["terms"]):
+        points = ", ".join(f"{symbol} {n}" for symbol, n in term["n_sparse"].items())
+        console.title(f"Term {number + 1}: {term['type']}")
+        console.rows(
+            [
+                ("sparse points", points),
+                ("features", str(term["n_features"])),
+                *_settings(facts["config"]["terms"][number], ("terms", number)),
+            ]
+        )
+    for table in ("sigma", "solver"):
+        console.title(table.capitalize())
+        console.rows(_settings(facts["config"][table], (table,)))
+    console.warnings(facts.get("warnings", []))
+
+
+def _settings(
+    table: dict[str, Any], path: tuple[str | int, ...], prefix: str = ""
+) -> list[tuple[str, str]]:
+    """Return keys and values of a table, those of inner tables with dotted names."""
+    from gapfit._schema import field_at, unit
+
+    rows: list[tuple[str, str]] = []
+    for key, value in table.items():
+        inner = (*path, key)
+        if isinstance(value, dict):
+            rows += _settings(value, inner, f"{prefix}{key}.")
+        elif value is not None and key not in ("type", "n_sparse"):
+            field = field_at(inner)
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            rows.append(
+                (prefix + key, f"{text} {unit(field) if field else ''}".rstrip())
+            )
+    return rows

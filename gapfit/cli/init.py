@@ -1,0 +1,92 @@
+"""Write a commented fit.toml with sensible values for given data."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from gapfit.cli._console import Console
+from gapfit.cli._data import print_contents, print_labels
+from gapfit.errors import GapfitError
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("data", nargs="+", metavar="DATA", help="training data")
+    parser.add_argument(
+        "--test", nargs="+", default=[], metavar="FILE", help="test data, never fitted"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("fit.toml"),
+        metavar="CONFIG",
+        help="file to write (default: fit.toml)",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace the file if it exists"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Read the data, propose a configuration and write it."""
+    output: Path = args.output
+    if output.exists() and not args.force:
+        raise GapfitError(
+            f"{output}: exists already; give another name with --output, or --force "
+            "to replace it"
+        )
+    if not output.parent.is_dir():
+        raise GapfitError(
+            f"{output}: there is no folder {output.parent}; make it first"
+        )
+
+    from gapfit.config import DataConfig
+    from gapfit.dataset import read
+    from gapfit.proposal import propose
+    from gapfit.storage import atomic_write
+    from gapfit.template import template_toml
+
+    dataset = read(args.data, DataConfig(train=args.data))
+    if args.test:
+        read(args.test, DataConfig(train=args.test))
+    data = DataConfig(
+        train=_relative(args.data, output), test=_relative(args.test, output)
+    )
+    proposal = propose(dataset.frames, data)
+    text = template_toml(proposal.config, proposal.comments, proposal.suggestions)
+    with atomic_write(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+    print_contents(console, ", ".join(args.data), dataset)
+    print_labels(console, dataset)
+    console.title("Proposed")
+    term = proposal.config.terms[0]
+    console.rows(
+        [
+            ("r_cut", f"{term.r_cut} Å"),
+            ("n_sparse", str(term.n_sparse)),
+            ("e0", proposal.config.e0.method),
+        ]
+    )
+    missing = proposal.config.e0.method == "least_squares"
+    console.warnings(
+        [*dataset.warnings, *([" ".join(proposal.comments["e0"])] if missing else [])]
+    )
+    console.say(f"\nWrote {output}. Next:")
+    console.say(f"  gapfit fit {output}")
+    return 0
+
+
+def _relative(files: list[str], output: Path) -> list[str]:
+    """Return paths as the configuration needs them: relative to its own folder."""
+    folder = output.parent.absolute()
+    return [
+        file
+        if Path(file).is_absolute()
+        else Path(os.path.relpath(Path(file).absolute(), folder)).as_posix()
+        for file in files
+    ]

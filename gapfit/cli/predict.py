@@ -1,0 +1,129 @@
+"""Predict energies, forces and stresses of structures; write them as extended XYZ.
+
+Energy, forces and stress are written as results of a calculator (in ASE:
+atoms.get_potential_energy() ...), energies per atom as the array `energies`, their
+standard deviation as `energies_std`. Other info and arrays of the structures are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gapfit.cli._console import Console
+from gapfit.errors import DataError, GapfitError
+
+if TYPE_CHECKING:
+    from gapfit.frame import Frame
+    from gapfit.model import Prediction
+
+__all__ = ["add_arguments", "run"]
+
+#: Atoms between two signs of progress.
+_BATCH_ATOMS = 1024
+#: What is written, and so must not remain from the input.
+_WRITTEN = (
+    "energy",
+    "free_energy",
+    "forces",
+    "stress",
+    "virial",
+    "energies",
+    "energies_std",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="usually model.npz")
+    parser.add_argument("data", type=Path, metavar="DATA", help="structures")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.extxyz",
+        help="file to write, replaced if it exists",
+    )
+    parser.add_argument(
+        "--std",
+        action="store_true",
+        help="also write the standard deviation of each atom's energy (eV)",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Predict and write."""
+    from ase.io import write
+
+    from gapfit.assembly import batches
+    from gapfit.storage import atomic_write, load
+
+    output: Path = args.output
+    _check_paths(args.data, output)
+    model = load(args.model)
+    structures, frames = _read(args.data)
+    sizes = [frame.n_atoms for frame in frames]
+    done = 0
+    with console.progress() as progress:
+        for part in batches(sizes, _BATCH_ATOMS):
+            predictions = model.predict(frames[part], std=args.std)
+            for atoms, prediction in zip(structures[part], predictions, strict=True):
+                _attach(atoms, prediction)
+            done += sum(sizes[part])
+            progress("predict", done, sum(sizes))
+    with atomic_write(output) as temporary:
+        write(temporary, structures, format="extxyz")
+    console.say(f"\nWrote {len(frames)} structures, {sum(sizes)} atoms to {output}")
+    return 0
+
+
+def _check_paths(data: Path, output: Path) -> None:
+    if not data.is_file():
+        raise GapfitError(f"{data}: no such file")
+    if output.exists() and output.samefile(data):
+        raise GapfitError(f"{output}: is the input itself; give another --output")
+    if not output.parent.is_dir():
+        raise GapfitError(
+            f"{output}: there is no folder {output.parent}; make it first"
+        )
+
+
+def _read(path: Path) -> tuple[list[Any], list[Frame]]:
+    """Return the structures of a file, and as frames that know where they come from."""
+    from ase.io import iread
+
+    from gapfit.frame import structure_arrays
+
+    structures: list[Any] = []
+    try:
+        structures.extend(iread(path, index=":"))
+    except Exception as error:  # every format fails in its own way
+        raise DataError(
+            f"{path}, frame {len(structures)}: cannot be read "
+            f"({type(error).__name__}: {error}); mend the file"
+        ) from error
+    if not structures:
+        raise DataError(f"{path}: there are no structures in this file")
+    frames = [
+        replace(structure_arrays(atoms), source=f"{path}, frame {number}")
+        for number, atoms in enumerate(structures)
+    ]
+    return structures, frames
+
+
+def _attach(atoms: Any, prediction: Prediction) -> None:
+    """Put a prediction where the labels of the input were."""
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    for name in _WRITTEN:
+        atoms.info.pop(name, None)
+        atoms.arrays.pop(name, None)
+    results = {"energy": prediction.energy, "forces": prediction.forces}
+    if prediction.stress is not None:
+        results["stress"] = prediction.stress
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    atoms.arrays["energies"] = prediction.energies
+    if prediction.energies_std is not None:
+        atoms.arrays["energies_std"] = prediction.energies_std

@@ -1,0 +1,200 @@
+"""The configuration of a fit: every field with default, unit, range and one-line help.
+
+The models below are the only source of `fit.toml`: its validation, the commented
+template that ``gapfit init`` writes and the table of options all come from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "DataConfig",
+    "E0Config",
+    "FitConfig",
+    "RunConfig",
+    "SigmaConfig",
+    "SigmaOverride",
+    "SoapConfig",
+    "SolverConfig",
+    "WeightingConfig",
+]
+
+
+def _field(default: Any, text: str, unit: str = "", **constraints: Any) -> Any:
+    """Return a pydantic field that carries its unit for template and documentation."""
+    return Field(
+        default,
+        description=text,
+        json_schema_extra={"unit": unit} if unit else None,
+        **constraints,
+    )
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """Where the reference data are and what their labels are called."""
+
+    train: list[str] = _field(
+        ..., "training files; relative to this file", min_length=1
+    )
+    test: list[str] = _field([], "test files, never used in the fit")
+    energy_key: str | None = _field(None, "label of the energy; found when absent")
+    forces_key: str | None = _field(None, "label of the forces; found when absent")
+    stress_key: str | None = _field(None, "label of the stress; found when absent")
+    virial_key: str | None = _field(None, "label of the virial; found when absent")
+    config_type_key: str = _field("config_type", "label of the kind of frame")
+    energy_sigma_key: str = _field("energy_sigma", "sigma of one frame's energy")
+    force_sigma_key: str = _field(
+        "force_sigma", "sigma of forces, per frame (info) or per atom (array)"
+    )
+    virial_sigma_key: str = _field("virial_sigma", "sigma of one frame's virial")
+    use_energies: bool = _field(True, "fit energies")
+    use_forces: bool = _field(True, "fit forces")
+    use_stress: bool = _field(True, "fit stress or virial where frames have it")
+    check_stress: bool = _field(
+        True, "compare stress labels with a quick energies+forces fit and warn"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_file_is_a_list(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            values = {
+                key: [value]
+                if key in ("train", "test") and isinstance(value, str)
+                else value
+                for key, value in values.items()
+            }
+        return values
+
+
+class SigmaOverride(_Section):
+    """Standard deviations for one config_type; absent ones keep the global value."""
+
+    energy: float | None = _field(None, "of the energy", "eV/atom", gt=0)
+    forces: float | None = _field(None, "of a force component", "eV/Å", gt=0)
+    virial: float | None = _field(None, "of a virial component", "eV/atom", gt=0)
+
+
+class SigmaConfig(_Section):
+    """Standard deviations of the targets: how closely they are to be fitted."""
+
+    energy: float = _field(
+        0.002, "of the energy; times sqrt(n_atoms) on the total", "eV/atom", gt=0
+    )
+    forces: float = _field(0.05, "of a force component", "eV/Å", gt=0)
+    virial: float = _field(
+        0.05, "of a virial component; times sqrt(n_atoms)", "eV/atom", gt=0
+    )
+    config_types: dict[str, SigmaOverride] = _field({}, "overrides by config_type")
+
+
+class E0Config(BaseModel):
+    """Energies of isolated atoms: ``[e0]`` with ``Si = -0.81`` and, or, a method."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+
+    method: Literal["isolated", "least_squares"] = _field(
+        "isolated",
+        "for species not given here: from isolated atoms in the data, or least squares",
+    )
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Energies by chemical symbol, eV."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="after")
+    def _known_symbols(self) -> E0Config:
+        from ase.data import atomic_numbers
+
+        unknown = [key for key in self.given if atomic_numbers.get(key, 0) == 0]
+        if unknown:
+            raise ValueError(f"not a chemical symbol: {', '.join(unknown)}")
+        return self
+
+
+class WeightingConfig(_Section):
+    """Weight of neighbours with distance (dscribe's ``weighting``)."""
+
+    function: Literal["poly", "pow", "exp", "none"] = _field(
+        "poly", "poly ends smoothly at r0; the others jump at the cutoff: not for MD"
+    )
+    r0: float | None = _field(None, "end (poly) or scale; r_cut when absent", "Å", gt=0)
+    c: float = _field(1.0, "prefactor", gt=0)
+    d: float = _field(1.0, "constant of pow and exp", ge=0)
+    m: float = _field(1.0, "exponent of poly and pow", gt=0)
+    w0: float | None = _field(
+        None, "weight of the central atom; w(0) when absent", ge=0
+    )
+
+
+class SoapConfig(_Section):
+    """Smooth overlap of atomic positions, one block per central species."""
+
+    type: Literal["soap"] = _field("soap", "kind of term")
+    r_cut: float = _field(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
+    n_max: int = _field(8, "radial functions; above 12 they lose digits", ge=1, le=14)
+    l_max: int = _field(6, "highest angular momentum", ge=0, le=20)
+    sigma: float = _field(0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0)
+    weighting: WeightingConfig = _field(WeightingConfig(), "weight with distance")
+    zeta: float = _field(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
+    delta: float = _field(3.0, "prior standard deviation per atom", "eV", gt=0)
+    n_sparse: int = _field(1000, "sparse points of each central species", ge=1)
+    sparse_method: Literal["cur", "fps", "random"] = _field(
+        "cur", "leverage scores, farthest points, or random"
+    )
+    engine: Literal["native", "dscribe"] = _field(
+        "native", "dscribe itself is slow: a reference"
+    )
+
+
+class SolverConfig(_Section):
+    """How the linear system is solved."""
+
+    method: Literal["cholesky", "qr"] = _field(
+        "cholesky", "qr is twice as slow, for ill-conditioned fits"
+    )
+    jitter: float = _field(
+        1e-8, "added to K_mm, relative to its diagonal", ge=0, le=1e-2
+    )
+
+
+class RunConfig(_Section):
+    """Resources and reproducibility."""
+
+    memory: str = _field(
+        "4 GB", "for blocks of rows", pattern=r"^\s*[\d.]+\s*[kMGT]i?B\s*$"
+    )
+    threads: int = _field(0, "0: all cores", ge=0)
+    seed: int = _field(0, "of the random number generator", ge=0)
+    store_posterior: bool = _field(
+        True, "keep the factors for uncertainties in the model file"
+    )
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory as a number of bytes."""
+        text = self.memory.strip().rstrip("B").removesuffix("i").strip()
+        return int(float(text[:-1]) * 1000 ** ("kMGT".index(text[-1]) + 1))
+
+
+Term = Annotated[SoapConfig, Field()]
+
+
+class FitConfig(_Section):
+    """The whole configuration; only ``data.train`` and one term are mandatory."""
+
+    data: DataConfig
+    sigma: SigmaConfig = SigmaConfig()
+    e0: E0Config = E0Config()
+    terms: list[Term] = Field(..., min_length=1)
+    solver: SolverConfig = SolverConfig()
+    run: RunConfig = RunConfig()

@@ -1,0 +1,177 @@
+"""Reading reference data: structures, their labels, and a report of what was found.
+
+Conventions: energy eV, forces eV/Å, stress eV/Å³ in ASE's sign (tension positive),
+virial = -stress × volume in eV, six components in the order xx yy zz yz xz xy.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit._label_report import KindReport, label_report, label_warnings
+from gapfit._labels import (
+    CANDIDATES,
+    BadLabelError,
+    LabelPlan,
+    kinds_of,
+    label_value,
+    make_plan,
+    sigma_value,
+)
+from gapfit._sources import RawFrame, load
+from gapfit.checks import frame_problems, list_places, refuse, set_warnings
+from gapfit.config import DataConfig
+from gapfit.errors import DataError
+from gapfit.frame import Frame
+
+__all__ = ["Dataset", "KindReport", "read"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Structures with labels, in the order in which they were read.
+
+    Attributes
+    ----------
+    frames : tuple of Frame
+        The structures.
+    report : tuple of KindReport
+        What was found, used and ignored.
+    warnings : tuple of str
+        What the user should know; nothing here prevents a fit.
+    """
+
+    frames: tuple[Frame, ...]
+    report: tuple[KindReport, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Atomic numbers present, sorted."""
+        return tuple(
+            sorted({int(z) for f in self.frames for z in np.unique(f.numbers)})
+        )
+
+
+def read(
+    sources: Any, config: DataConfig, *, base: Path | str | None = None
+) -> Dataset:
+    """Read structures and their labels, and check them.
+
+    Parameters
+    ----------
+    sources : path, ase.Atoms, or a sequence of either
+        Files (extended XYZ, also compressed; ASE databases; whatever ase.io reads), or
+        structures with labels in ``calc.results``, ``info`` or ``arrays``.
+    config : DataConfig
+        Names of the labels, and which to use; ``train`` and ``test`` play no part.
+    base : path, optional
+        Folder that relative paths refer to; the current one when absent.
+
+    Returns
+    -------
+    Dataset
+        Frames, report and warnings.
+
+    Raises
+    ------
+    DataError
+        Data that cannot be fitted; all refused frames are listed in one error.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from gapfit.config import DataConfig
+    >>> atoms = bulk("Si")
+    >>> atoms.info["dft_energy"] = -10.8
+    >>> read(atoms, DataConfig(train=["-"])).report[0].key
+    'dft_energy'
+    """
+    raws = load(sources, Path(base) if base is not None else Path())
+    counts = Counter(key for raw in raws for key in raw.labels)
+    plan = make_plan(config, counts, len(raws))
+    _require_targets(plan, len(raws), counts)
+    frames, problems = [], []
+    for raw in raws:
+        frame, wrong = _build(raw, plan)
+        frames.append(frame)
+        problems += wrong + frame_problems(frame)
+    refuse(problems)
+    warnings = label_warnings(plan, raws)
+    warnings += _stress_without_volume(raws, plan)
+    warnings += set_warnings(frames)
+    report = label_report(plan, raws, frames, counts)
+    return Dataset(tuple(frames), tuple(report), tuple(warnings))
+
+
+def _require_targets(plan: LabelPlan, n_frames: int, counts: Counter[str]) -> None:
+    """Refuse data with neither energies nor forces to fit."""
+    if any(c.key for q in ("energy", "forces") for c in plan.choices[q]):
+        return
+    off = [q for q in ("energy", "forces") if not plan.choices[q]]
+    reason = f" ({' and '.join(off)} switched off)" if off else ""
+    raise DataError(
+        f"there are neither energies nor forces in {n_frames} frames{reason}; "
+        f"labels found: {', '.join(sorted(counts)) or 'none at all'}; "
+        "name them with energy_key and forces_key in [data]"
+    )
+
+
+def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
+    """Return a frame with its labels, and what is wrong with them."""
+    source = raw.frame.source
+    fields: dict[str, Any] = {}
+    problems: list[str] = []
+    for quantity, choices in plan.choices.items():
+        present = [(c.kind, c.key) for c in choices if c.key and c.key in raw.labels]
+        if not present or (quantity == "virial" and not raw.frame.pbc.all()):
+            continue
+        kind, key = present[0]
+        try:
+            fields[quantity] = label_value(kind, raw.labels[key], raw.frame)
+        except BadLabelError as error:
+            name = kind if kind == key else f"{kind} ({key!r})"
+            problems.append(f"{source}: {name} {error}; mend it or remove the frame")
+    if not fields and not problems and not _has_unused_label(raw, plan):
+        problems.append(
+            f"{source}: there is no energy, forces or stress to fit (labels: "
+            f"{', '.join(sorted(raw.labels)) or 'none'}); add them or remove the frame"
+        )
+    for kind, key in plan.sigma_keys.items():
+        if key in raw.labels:
+            try:
+                fields[kind] = sigma_value(kind, raw.labels[key], raw.frame.n_atoms)
+            except BadLabelError as error:
+                problems.append(f"{source}: {key} {error}; correct it or take it away")
+    if plan.config_type_key in raw.labels:
+        fields["config_type"] = str(raw.labels[plan.config_type_key])
+    return replace(raw.frame, **fields), problems
+
+
+def _has_unused_label(raw: RawFrame, plan: LabelPlan) -> bool:
+    """Return whether the frame has a label of a quantity that is switched off."""
+    return any(
+        key in raw.labels
+        for quantity, choices in plan.choices.items()
+        if not choices
+        for kind in kinds_of(quantity)
+        for key in CANDIDATES[kind]
+    )
+
+
+def _stress_without_volume(raws: list[RawFrame], plan: LabelPlan) -> list[str]:
+    keys = {choice.key for choice in plan.choices["virial"]}
+    ignored = [
+        r.frame for r in raws if keys & r.labels.keys() and not r.frame.pbc.all()
+    ]
+    if not ignored:
+        return []
+    return [
+        f"stress ignored in {len(ignored)} frames that are not periodic in three "
+        f"directions ({list_places(ignored)}); set pbc and cell if they should be"
+    ]

@@ -1,0 +1,115 @@
+"""Descriptors: one file each, all behind the protocol below.
+
+A descriptor turns pair lists into environments, and sparse points into rows of the
+kernel matrix or into energies. It owns its kernel. Environments fall into blocks
+(for SOAP: one per central species) that do not share sparse points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gapfit.neighbours import Pairs
+
+__all__ = ["Descriptor", "Environments", "KernelRows", "LocalPrediction", "Sparse"]
+
+#: Sparse points by block: block key -> (n_sparse, n_features) float64.
+Sparse = dict[int, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Environments:
+    """Environments of one block.
+
+    Attributes
+    ----------
+    atoms : (n,) int64
+        Index of the atom that carries each environment.
+    values : (n, n_features) float64
+        Descriptors as the kernel takes them (SOAP: unit vectors).
+    """
+
+    atoms: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class KernelRows:
+    """Kernel between observations and the sparse points of one term, eV² per unit.
+
+    Attributes
+    ----------
+    energies : (n_frames, n_sparse) float64
+        Covariance of total energies with the sparse local energies.
+    forces : (n_atoms, 3, n_sparse) float64
+        Of forces, 1/Å.
+    virials : (n_frames, 6, n_sparse) float64
+        Of virials (-stress × volume), Voigt order.
+    """
+
+    energies: np.ndarray
+    forces: np.ndarray
+    virials: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class LocalPrediction:
+    """What one term contributes.
+
+    Attributes
+    ----------
+    energies : (n_atoms,) float64
+        Local energies, eV.
+    forces : (n_atoms, 3) float64
+        eV/Å.
+    virials : (n_frames, 6) float64
+        -stress × volume in Voigt order, eV.
+    """
+
+    energies: np.ndarray
+    forces: np.ndarray
+    virials: np.ndarray
+
+
+class Descriptor(Protocol):
+    """What a term of the potential must offer."""
+
+    cutoff: float
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Keys of the blocks, in the order of the columns of `kernel_rows`."""
+
+    @property
+    def n_features(self) -> int:
+        """Length of a descriptor."""
+
+    def environments(self, pairs: Pairs) -> dict[int, Environments]:
+        """Return all environments of a pair list by block."""
+
+    def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return the kernel matrix between environments of one block, eV²."""
+
+    def self_kernel(self, values: np.ndarray) -> np.ndarray:
+        """Return the prior variance of each environment, eV², shape (n,)."""
+
+    def kernel_rows(
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+    ) -> KernelRows:
+        """Return the rows of K_nm for all observations of a pair list.
+
+        Without gradients the arrays of forces and virials are empty (0 columns).
+        """
+
+    def predict(
+        self,
+        pairs: Pairs,
+        sparse: Sparse,
+        coefficients: dict[int, np.ndarray],
+        *,
+        gradients: bool,
+    ) -> LocalPrediction:
+        """Return energies, forces and virials of this term."""

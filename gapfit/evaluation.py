@@ -1,0 +1,121 @@
+"""Errors of a model against reference data, by kind and config_type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit.assembly import batches
+from gapfit.config import DataConfig
+from gapfit.dataset import Dataset, read
+from gapfit.fitting import Progress
+from gapfit.frame import Frame
+from gapfit.model import GAPModel, Prediction
+
+__all__ = ["Metrics", "evaluate", "format_table"]
+
+#: {config_type or "all": {kind: {"n", "mae", "rmse", "max", "unit"}}}
+Metrics = dict[str, dict[str, dict[str, Any]]]
+
+_UNITS = {"energy": "meV/atom", "forces": "eV/Å", "stress": "GPa"}
+_GPA = 160.21766208  # 1 eV/Å³
+_BATCH_ATOMS = 1024
+
+
+def evaluate(
+    model: GAPModel,
+    frames: Any,
+    *,
+    data: DataConfig | None = None,
+    progress: Progress | None = None,
+    base: Path | None = None,
+) -> Metrics:
+    """Return error statistics of a model on labelled structures.
+
+    Parameters
+    ----------
+    model : GAPModel
+        The potential.
+    frames : list of ase.Atoms, Dataset, path or list of paths
+        Structures with reference labels.
+    data : DataConfig, optional
+        What the labels are called; found by themselves otherwise.
+    progress : callable, optional
+        Called as ``progress("evaluate", done, total)`` in atoms.
+    base : Path, optional
+        Folder that relative paths refer to.
+
+    Returns
+    -------
+    dict
+        ``{"all": {"energy": {"n", "mae", "rmse", "max", "unit"}, ...}, config_type:
+        ...}`` in meV/atom, eV/Å and GPa (per component); kinds without data are absent.
+    """
+    if not isinstance(frames, Dataset):
+        frames = read(frames, data or DataConfig(train=["in memory"]), base=base)
+    everything = frames.frames
+    total = sum(frame.n_atoms for frame in everything)
+    errors: dict[str, dict[str, list[np.ndarray]]] = {"all": {}}
+    done = 0
+    for part in batches([frame.n_atoms for frame in everything], _BATCH_ATOMS):
+        some = everything[part]
+        for frame, prediction in zip(some, model.predict(some), strict=True):
+            for kind, error in _errors(frame, prediction):
+                for group in ("all", frame.config_type):
+                    errors.setdefault(group, {}).setdefault(kind, []).append(error)
+            done += frame.n_atoms
+        if progress:
+            progress("evaluate", done, total)
+    return {
+        group: {
+            kind: _statistics(kind, kinds[kind]) for kind in _UNITS if kind in kinds
+        }
+        for group, kinds in errors.items()
+    }
+
+
+def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndarray]]:
+    if frame.energy is not None:
+        error = (prediction.energy - frame.energy) / frame.n_atoms
+        yield "energy", np.array([1000 * error])
+    if frame.forces is not None and prediction.forces is not None:
+        error = prediction.forces - frame.forces
+        yield "forces", error[np.isfinite(error)]
+    if frame.stress is not None and prediction.stress is not None:
+        yield "stress", _GPA * (prediction.stress - frame.stress)
+
+
+def _statistics(kind: str, parts: list[np.ndarray]) -> dict[str, Any]:
+    error = np.abs(np.concatenate(parts))
+    return {
+        "n": len(error),
+        "mae": float(error.mean()),
+        "rmse": float(np.sqrt(np.mean(error**2))),
+        "max": float(error.max()),
+        "unit": _UNITS[kind],
+    }
+
+
+def format_table(metrics: Metrics, title: str) -> str:
+    """Return the errors as a plain-text table, one line per config_type."""
+    head = f"{title:<24}"
+    units = " " * 24
+    for kind, unit in _UNITS.items():
+        head += f" │ {kind + ' (' + unit + ')':<34}"
+        units += f" │ {'n':>7}{'MAE':>9}{'RMSE':>9}{'max':>9}"
+    lines = [head.rstrip(), units]
+    order = ["all", *sorted(group for group in metrics if group != "all")]
+    for group in order:
+        line = f"{group[:24]:<24}"
+        for kind in _UNITS:
+            row = metrics[group].get(kind)
+            line += " │ " + (
+                f"{row['n']:>7}{row['mae']:>9.3g}{row['rmse']:>9.3g}{row['max']:>9.3g}"
+                if row
+                else f"{'-':>7}{'':27}"
+            )
+        lines.append(line.rstrip())
+    return "\n".join(lines)

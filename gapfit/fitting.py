@@ -1,0 +1,343 @@
+"""From data and configuration to a model: orchestration only."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit.assembly import batches, count_rows, pairs_of, row_block
+from gapfit.baseline import resolve_e0
+from gapfit.config import FitConfig
+from gapfit.config_file import config_from_dict, load_config
+from gapfit.dataset import Dataset, read
+from gapfit.frame import Frame
+from gapfit.model import GAPModel
+from gapfit.posterior import Posterior
+from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
+from gapfit.sparsify import select
+from gapfit.terms import FittedTerm, build_term, new_basis
+
+__all__ = ["Plan", "Progress", "as_dataset", "fit", "plan"]
+
+#: Called as progress(stage, done, total).
+Progress = Callable[[str, int, int], None]
+
+_logger = logging.getLogger("gapfit")
+
+# A block of rows exists about this often at once: rows, their scaled and whitened copies.
+_COPIES = 5
+_MAX_BATCH_ATOMS = 256
+
+
+def fit(
+    frames: Any = None,
+    config: FitConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    progress: Progress | None = None,
+    base: Path | None = None,
+) -> GAPModel:
+    """Fit a potential.
+
+    Parameters
+    ----------
+    frames : list of ase.Atoms, Dataset, path, list of paths, or None
+        Training data; None reads ``config.data.train``.
+    config : FitConfig, dict, or path of a TOML file
+        What to fit and how. ``data.train`` may be left out if `frames` are given.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+    base : Path, optional
+        Folder that relative data paths refer to; that of the TOML file by itself.
+
+    Returns
+    -------
+    GAPModel
+        The fitted potential.
+
+    Raises
+    ------
+    ConfigError, DataError
+        What is wrong, where, and what to do.
+
+    Examples
+    --------
+    >>> import gapfit
+    >>> model = gapfit.fit("train.extxyz", {"terms": [{"n_sparse": 500}]})  # doctest: +SKIP
+    """
+    from threadpoolctl import threadpool_limits
+
+    settings = _as_config(config, frames)
+    if base is None and isinstance(config, str | Path):
+        base = Path(config).parent
+    dataset = as_dataset(frames, settings, base)
+    with threadpool_limits(limits=settings.run.threads or None):
+        return _fit(dataset, settings, progress or _silent)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Size of a fit before it starts.
+
+    Attributes
+    ----------
+    n_frames, n_atoms : int
+        Training data.
+    n_rows : dict of str to int
+        Observations: energy, forces, virial.
+    n_sparse : int
+        Sparse points, at most.
+    n_features : tuple of int
+        Length of the descriptor of each term.
+    memory_bytes : int
+        Estimated peak of the arrays.
+    """
+
+    n_frames: int
+    n_atoms: int
+    n_rows: dict[str, int]
+    n_sparse: int
+    n_features: tuple[int, ...]
+    memory_bytes: int
+
+
+def plan(dataset: Dataset, config: FitConfig) -> Plan:
+    """Return the size of a fit without starting it."""
+    frames = dataset.frames
+    terms = [
+        build_term(term, dataset.species, new_basis(term)) for term in config.terms
+    ]
+    numbers = np.concatenate([frame.numbers for frame in frames])
+    counts = np.unique_counts(numbers).counts
+    n_sparse = sum(int(np.minimum(t.config.n_sparse, counts).sum()) for t in terms)
+    n_features = tuple(term.descriptor.n_features for term in terms)
+    largest = max(frame.n_atoms for frame in frames)
+    rows = 3 * max(largest, _batch_atoms(n_sparse, config))
+    memory = 8 * (
+        sum(n_features) * len(numbers) + 4 * n_sparse**2 + _COPIES * rows * n_sparse
+    )
+    return Plan(
+        len(frames), len(numbers), count_rows(frames), n_sparse, n_features, memory
+    )
+
+
+def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:
+    """Return what the arguments of `fit` mean as a checked data set."""
+    if isinstance(frames, Dataset):
+        return frames
+    return read(config.data.train if frames is None else frames, config.data, base=base)
+
+
+def _as_config(
+    config: FitConfig | Mapping[str, Any] | str | Path | None, frames: Any
+) -> FitConfig:
+    if isinstance(config, FitConfig):
+        return config
+    if isinstance(config, str | Path):
+        return load_config(config)
+    values = dict(config or {"terms": [{}]})
+    if frames is not None:
+        data = dict(values.get("data", {}))
+        values["data"] = {"train": ["in memory"], **data}
+    return config_from_dict(values)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
+    frames = dataset.frames
+    e0 = resolve_e0(frames, config.e0)
+    notes: list[str] = []
+    terms = [
+        build_term(term, dataset.species, new_basis(term)) for term in config.terms
+    ]
+    for term in terms:
+        _warn_if_rough(term, notes)
+    terms = _choose_sparse(frames, terms, config, progress, notes)
+    whitening = _whitened(terms, config, notes)
+    chosen = CholeskySolver if config.solver.method == "cholesky" else QRSolver
+    solver: Solver = chosen(whitening)
+    _add_rows(solver, frames, terms, e0, config, progress)
+    progress("solve", 0, 1)
+    solution = solver.solve()
+    progress("solve", 1, 1)
+    info = {
+        "n_frames": len(frames),
+        "n_atoms": sum(frame.n_atoms for frame in frames),
+        "n_rows": count_rows(frames),
+        "n_sparse": whitening.n_sparse,
+        "jitter": list(whitening.jitter),
+        "log_marginal_likelihood": solution.log_marginal_likelihood,
+        "data_digest": _digest(frames),
+        "versions": _versions(),
+        "warnings": [*dataset.warnings, *notes],
+    }
+    return GAPModel(
+        config=config,
+        species=dataset.species,
+        e0=e0,
+        terms=tuple(_with_coefficients(terms, solution.coefficients)),
+        posterior=Posterior(whitening, solution.R)
+        if config.run.store_posterior
+        else None,
+        info=info,
+    )
+
+
+def _note(notes: list[str], text: str) -> None:
+    notes.append(text)
+    _logger.warning(text)
+
+
+def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
+    weighting = term.config.weighting
+    r0 = weighting.r0 or term.config.r_cut
+    # A poly weight that ends beyond the reach of the basis is cut off there, too.
+    if weighting.function != "poly" or r0 > term.descriptor.cutoff:
+        _note(
+            notes,
+            f"weighting.function = {weighting.function!r} (r0 = {r0} Å) does not "
+            f"vanish at the cutoff ({term.descriptor.cutoff:.2f} Å): energies jump as "
+            'atoms cross it; use function = "poly" with r0 = r_cut for dynamics',
+        )
+    if term.config.n_max > 12:
+        _note(
+            notes,
+            f"n_max = {term.config.n_max}: the radial basis is ill-conditioned above 12; "
+            "8 is as accurate",
+        )
+
+
+def _choose_sparse(
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    config: FitConfig,
+    progress: Progress,
+    notes: list[str],
+) -> list[FittedTerm]:
+    """Return the terms with sparse points chosen among all environments."""
+    values: list[dict[int, list[np.ndarray]]] = [
+        {block: [] for block in term.descriptor.blocks} for term in terms
+    ]
+    cutoff = max(term.descriptor.cutoff for term in terms)
+    total = sum(frame.n_atoms for frame in frames)
+    done = 0
+    progress("environments", 0, total)
+    for part in batches([frame.n_atoms for frame in frames], _MAX_BATCH_ATOMS):
+        pairs = pairs_of(frames[part], cutoff)
+        for term, found in zip(terms, values, strict=True):
+            nearby = pairs.within(term.descriptor.cutoff)
+            for block, some in term.descriptor.environments(nearby).items():
+                found[block].append(some.values)
+        done += pairs.n_atoms
+        progress("environments", done, total)
+    chosen = []
+    steps = sum(len(found) for found in values)
+    step = 0
+    for n, (term, found) in enumerate(zip(terms, values, strict=True)):
+        sparse = {}
+        for block in found:
+            progress("sparse points", step, steps)
+            everything = np.concatenate(found[block])
+            rng = np.random.default_rng([config.run.seed, n, block])
+            wanted = term.config.n_sparse
+            index = select(everything, wanted, term.config.sparse_method, rng)
+            sparse[block] = np.ascontiguousarray(everything[index])
+            step += 1
+            if len(index) < wanted:
+                _note(
+                    notes,
+                    f"terms[{n}]: {wanted} sparse points wanted for {_symbol(block)}, only "
+                    f"{len(index)} distinct environments in the data: all are used",
+                )
+        chosen.append(replace(term, sparse=sparse))
+    progress("sparse points", steps, steps)
+    return chosen
+
+
+def _symbol(block: int) -> str:
+    from ase.data import chemical_symbols
+
+    return str(chemical_symbols[block])
+
+
+def _whitened(
+    terms: Sequence[FittedTerm], config: FitConfig, notes: list[str]
+) -> Whitening:
+    K_mm = [
+        term.descriptor.kernel(points, points)
+        for term in terms
+        for points in term.sparse.values()
+    ]
+    whitening = whiten(K_mm, config.solver.jitter)
+    if max(whitening.jitter) > config.solver.jitter:
+        _note(
+            notes,
+            f"the jitter had to be raised from {config.solver.jitter:g} to "
+            f"{max(whitening.jitter):g}: the sparse points are nearly linearly dependent",
+        )
+    return whitening
+
+
+def _batch_atoms(n_sparse: int, config: FitConfig) -> int:
+    """Return how many atoms' rows fit into the memory granted."""
+    per_atom = 3 * 8 * n_sparse * _COPIES
+    return int(np.clip(config.run.memory_bytes // per_atom, 1, _MAX_BATCH_ATOMS))
+
+
+def _add_rows(
+    solver: Solver,
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    e0: dict[int, float],
+    config: FitConfig,
+    progress: Progress,
+) -> None:
+    total = sum(frame.n_atoms for frame in frames)
+    done = 0
+    progress("rows", 0, total)
+    size = _batch_atoms(sum(term.n_sparse for term in terms), config)
+    for part in batches([frame.n_atoms for frame in frames], size):
+        block = row_block(frames[part], terms, e0, config.sigma)
+        solver.add(block.K, block.y, block.sigma)
+        done += sum(frame.n_atoms for frame in frames[part])
+        progress("rows", done, total)
+
+
+def _with_coefficients(
+    terms: Sequence[FittedTerm], coefficients: np.ndarray
+) -> list[FittedTerm]:
+    out, first = [], 0
+    for term in terms:
+        own = {}
+        for block, points in term.sparse.items():
+            own[block] = coefficients[first : first + len(points)].copy()
+            first += len(points)
+        out.append(replace(term, coefficients=own))
+    return out
+
+
+def _digest(frames: Sequence[Frame]) -> str:
+    """Return a SHA-256 of structures and targets: names the data a model has seen."""
+    digest = hashlib.sha256()
+    for frame in frames:
+        for part in (frame.numbers, frame.positions, frame.cell, frame.pbc):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        for target in (frame.energy, frame.forces, frame.virial):
+            digest.update(b"-" if target is None else np.asarray(target).tobytes())
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {
+        name: version(name) for name in ("gapfit", "numpy", "scipy", "dscribe", "ase")
+    }

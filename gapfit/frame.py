@@ -1,0 +1,95 @@
+"""One structure with its reference labels, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["VOIGT", "Frame", "structure_arrays", "to_voigt", "voigt_to_matrix"]
+
+#: Row and column of the six Voigt components xx yy zz yz xz xy (ASE's order).
+VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One structure and what is known about it; units eV, Å, eV/Å.
+
+    Attributes
+    ----------
+    numbers : (n_atoms,) int64
+        Atomic numbers.
+    positions : (n_atoms, 3) float64
+        Å.
+    cell : (3, 3) float64
+        Lattice vectors as rows, Å; zero rows where there is no periodicity.
+    pbc : (3,) bool
+        Periodic directions.
+    config_type : str
+        Kind of frame: groups sigmas and error tables.
+    source : str
+        Where it came from, for messages: ``"train.extxyz, frame 12"``.
+    energy : float or None
+        Total energy, eV.
+    forces : (n_atoms, 3) float64 or None
+        eV/Å; NaN marks components that are not fitted.
+    virial : (6,) float64 or None
+        -stress × volume in Voigt order xx yy zz yz xz xy, eV.
+    energy_sigma, virial_sigma : float or None
+        Standard deviation of this frame's labels, eV per atom.
+    force_sigma : (n_atoms,) float64 or None
+        Standard deviation of the force components of each atom, eV/Å.
+    """
+
+    numbers: np.ndarray
+    positions: np.ndarray
+    cell: np.ndarray
+    pbc: np.ndarray
+    config_type: str = "default"
+    source: str = "structure"
+    energy: float | None = None
+    forces: np.ndarray | None = None
+    virial: np.ndarray | None = None
+    energy_sigma: float | None = None
+    force_sigma: np.ndarray | None = None
+    virial_sigma: float | None = None
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.numbers)
+
+    @property
+    def volume(self) -> float:
+        """Volume of the cell, Å³; 0 without a three-dimensional cell."""
+        return float(abs(np.linalg.det(self.cell)))
+
+    @property
+    def stress(self) -> np.ndarray | None:
+        """Stress in ASE's sign and Voigt order, eV/Å³, shape (6,)."""
+        return None if self.virial is None else -self.virial / self.volume
+
+
+def to_voigt(matrix: np.ndarray) -> np.ndarray:
+    """Return the six Voigt components of the symmetric part, shape (..., 6)."""
+    symmetric = 0.5 * (matrix + np.swapaxes(matrix, -1, -2))
+    return np.stack([symmetric[..., a, b] for a, b in VOIGT], axis=-1)
+
+
+def voigt_to_matrix(voigt: np.ndarray | Sequence[float]) -> np.ndarray:
+    """Return the symmetric (3, 3) matrix of six Voigt components."""
+    xx, yy, zz, yz, xz, xy = voigt
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=float)
+
+
+def structure_arrays(atoms: Any) -> Frame:
+    """Return the bare structure of an ASE Atoms object (no labels)."""
+    return Frame(
+        numbers=np.asarray(atoms.numbers, dtype=np.int64),
+        positions=np.array(atoms.positions, dtype=float),
+        cell=np.array(atoms.cell, dtype=float),
+        pbc=np.array(atoms.pbc, dtype=bool),
+    )

@@ -1,0 +1,54 @@
+"""Kernels between environments with their derivatives: arrays in, arrays out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["DotProductKernel"]
+
+
+def _power(base: np.ndarray, exponent: float) -> np.ndarray:
+    """Return base**exponent; whole exponents by multiplication, others clip at 0."""
+    if exponent != int(exponent):
+        return np.maximum(base, 0.0) ** exponent
+    result, square, bits = np.ones_like(base), base, int(exponent)
+    while bits:
+        if bits & 1:
+            result = result * square
+        bits >>= 1
+        if bits:
+            square = square * square
+    return result
+
+
+@dataclass(frozen=True)
+class DotProductKernel:
+    """k(p̂, p̂') = delta² (p̂·p̂')^zeta (Bartók et al., PRB 87, 184115 (2013), eq. 36).
+
+    Attributes
+    ----------
+    delta : float
+        Prior standard deviation of a local energy, eV.
+    zeta : float
+        Power; larger distinguishes environments more sharply.
+    """
+
+    delta: float
+    zeta: float
+
+    def value(self, dot: np.ndarray) -> np.ndarray:
+        """Return k (eV²) from the dot products of unit vectors."""
+        return self.delta**2 * _power(dot, self.zeta)
+
+    def value_and_slope(self, dot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return k and dk/d(dot), eV², each of the shape of `dot`."""
+        lower = self.delta**2 * _power(dot, self.zeta - 1)
+        return lower * np.maximum(dot, 0) if self.zeta % 1 else lower * dot, (
+            self.zeta * lower
+        )
+
+    def matrix(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return k between unit vectors, (n, n_features), (m, n_features) -> (n, m)."""
+        return self.value(left @ right.T)

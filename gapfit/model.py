@@ -1,0 +1,208 @@
+"""The fitted potential: predictions from structures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from gapfit.assembly import batches, pairs_of
+from gapfit.config import FitConfig
+from gapfit.descriptors.expansion import species_index
+from gapfit.errors import GapfitError
+from gapfit.frame import Frame, structure_arrays
+from gapfit.neighbours import Pairs
+from gapfit.posterior import Posterior
+from gapfit.terms import FittedTerm
+
+__all__ = ["GAPModel", "Prediction"]
+
+# Atoms predicted together: amortises Python's overhead, bounds the memory.
+_BATCH_ATOMS = 1024
+_BATCH_STD = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the potential says about one structure.
+
+    Attributes
+    ----------
+    energy : float
+        Total energy, eV.
+    energies : (n_atoms,) float64
+        Energy of each atom including e0, eV; they add up to `energy`.
+    forces : (n_atoms, 3) float64 or None
+        eV/Å.
+    stress : (6,) float64 or None
+        ASE sign and Voigt order xx yy zz yz xz xy, eV/Å³; None without a volume.
+    energies_std : (n_atoms,) float64 or None
+        Predictive standard deviation of each atom's energy (DTC, without noise), eV.
+    """
+
+    energy: float
+    energies: np.ndarray
+    forces: np.ndarray | None = None
+    stress: np.ndarray | None = None
+    energies_std: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GAPModel:
+    """A Gaussian Approximation Potential.
+
+    Attributes
+    ----------
+    config : FitConfig
+        The configuration it was fitted with.
+    species : tuple of int
+        Atomic numbers it knows, ascending.
+    e0 : dict of int to float
+        Energies of the isolated atoms, eV.
+    terms : tuple of FittedTerm
+        Descriptors with sparse points and coefficients.
+    posterior : Posterior or None
+        Factors for uncertainties; None if they were not kept.
+    info : dict
+        Facts about the fit: rows, jitter, log marginal likelihood, data digest, versions.
+    """
+
+    config: FitConfig
+    species: tuple[int, ...]
+    e0: dict[int, float]
+    terms: tuple[FittedTerm, ...]
+    posterior: Posterior | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the potential, Å."""
+        return max(term.descriptor.cutoff for term in self.terms)
+
+    @property
+    def n_sparse(self) -> int:
+        """Number of sparse points of all terms."""
+        return sum(term.n_sparse for term in self.terms)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, atomically; see `gapfit.load`."""
+        from gapfit.storage import save
+
+        save(self, path)
+
+    @overload
+    def predict(
+        self, atoms: Frame, *, forces: bool = ..., stress: bool = ..., std: bool = ...
+    ) -> Prediction: ...
+
+    @overload
+    def predict(
+        self, atoms: Any, *, forces: bool = ..., stress: bool = ..., std: bool = ...
+    ) -> Any: ...
+
+    def predict(
+        self, atoms: Any, *, forces: bool = True, stress: bool = True, std: bool = False
+    ) -> Any:
+        """Predict energies, forces, stress and their uncertainty.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms, Frame, or a list of them
+            What to predict.
+        forces, stress : bool
+            Whether to compute derivatives.
+        std : bool
+            Whether to compute the standard deviation of each atom's energy.
+
+        Returns
+        -------
+        Prediction or list of Prediction
+            One for each structure; a list if a list was given.
+
+        Raises
+        ------
+        StructureError
+            An unknown species, or atoms on top of each other.
+        GapfitError
+            `std` was asked of a model saved without its posterior.
+        """
+        if std and self.posterior is None:
+            raise GapfitError(
+                "this model was saved without its posterior, so it has no uncertainty; "
+                "fit again with run.store_posterior = true"
+            )
+        single = hasattr(atoms, "positions")
+        frames = [_as_frame(item) for item in ([atoms] if single else atoms)]
+        predictions: list[Prediction] = []
+        for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
+            predictions += self._predict_batch(frames[part], forces, stress, std)
+        return predictions[0] if single else predictions
+
+    def _predict_batch(
+        self, frames: Sequence[Frame], forces: bool, stress: bool, std: bool
+    ) -> list[Prediction]:
+        for frame in frames:
+            species_index(self.species, frame.numbers)
+        pairs = pairs_of(frames, self.cutoff)
+        energies = np.array([self.e0[int(z)] for z in pairs.numbers])
+        gradient = np.zeros((pairs.n_atoms, 3))
+        virials = np.zeros((pairs.n_frames, 6))
+        for term in self.terms:
+            part = term.descriptor.predict(
+                pairs.within(term.descriptor.cutoff),
+                term.sparse,
+                term.coefficients,
+                gradients=forces or stress,
+            )
+            energies += part.energies
+            gradient += part.forces
+            virials += part.virials
+        deviation = np.sqrt(self._variance(pairs)) if std else None
+        out, first = [], 0
+        for frame, virial in zip(frames, virials, strict=True):
+            own = slice(first, first + frame.n_atoms)
+            first += frame.n_atoms
+            has_volume = stress and frame.volume > 1e-8
+            out.append(
+                Prediction(
+                    energy=float(energies[own].sum()),
+                    energies=energies[own],
+                    forces=gradient[own] if forces else None,
+                    stress=-virial / frame.volume if has_volume else None,
+                    energies_std=None if deviation is None else deviation[own],
+                )
+            )
+        return out
+
+    def _variance(self, pairs: Pairs) -> np.ndarray:
+        """Return the variance of each atom's energy, eV², shape (n_atoms,)."""
+        assert self.posterior is not None
+        variance = np.empty(pairs.n_atoms)
+        for chunk in pairs.chunks(_BATCH_STD):
+            k_m = np.zeros((chunk.n_centres, self.n_sparse))
+            prior = np.zeros(chunk.n_centres)
+            first = 0
+            for term in self.terms:
+                found = term.descriptor.environments(
+                    chunk.within(term.descriptor.cutoff)
+                )
+                for block, points in term.sparse.items():
+                    columns = slice(first, first + len(points))
+                    first += len(points)
+                    at = found[block].atoms - chunk.start
+                    values = found[block].values
+                    k_m[at, columns] = term.descriptor.kernel(values, points)
+                    prior[at] += term.descriptor.self_kernel(values)
+            variance[chunk.start : chunk.stop] = self.posterior.variance(k_m, prior)
+        return variance
+
+
+def _as_frame(item: Any) -> Frame:
+    if isinstance(item, Frame):
+        return item
+    if not hasattr(item, "positions"):
+        raise GapfitError(f"cannot predict a {type(item).__name__}; give ase.Atoms")
+    return structure_arrays(item)

@@ -1,0 +1,180 @@
+"""Pair lists as arrays, for any mixture of periodic and open directions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gapfit.errors import StructureError
+from gapfit.frame import Frame
+
+__all__ = ["MIN_DISTANCE", "Pairs", "concatenate", "pair_list"]
+
+#: Atoms closer than this are on top of each other, Å.
+MIN_DISTANCE = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Full neighbour list of one or several frames, sorted by the first atom.
+
+    Attributes
+    ----------
+    numbers : (n_atoms,) int64
+        Atomic numbers of all atoms.
+    frame : (n_atoms,) int64
+        Frame each atom belongs to.
+    n_frames : int
+        Number of frames.
+    i, j : (n_pairs,) int64
+        Centre and neighbour; j is the atom in the cell whose image is the neighbour.
+    R : (n_pairs, 3) float64
+        Vector from centre to neighbour, r_j + S·cell - r_i, Å.
+    start, stop : int
+        Atoms start..stop-1 are centres here; all atoms unless this is a `chunk`.
+    """
+
+    numbers: np.ndarray
+    frame: np.ndarray
+    n_frames: int
+    i: np.ndarray
+    j: np.ndarray
+    R: np.ndarray
+    start: int
+    stop: int
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.numbers)
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs; each pair of atoms counts twice."""
+        return len(self.i)
+
+    @property
+    def n_centres(self) -> int:
+        """Number of centres."""
+        return self.stop - self.start
+
+    def within(self, cutoff: float) -> Pairs:
+        """Return the pairs no longer than a cutoff (Å)."""
+        inside = np.einsum("px,px->p", self.R, self.R) <= cutoff**2
+        if inside.all():
+            return self
+        return replace(self, i=self.i[inside], j=self.j[inside], R=self.R[inside])
+
+    def chunks(self, max_pairs: int) -> Iterator[Pairs]:
+        """Yield the list in pieces of whole centres, at most about `max_pairs` each."""
+        first = np.searchsorted(self.i, np.arange(self.start, self.stop + 1))
+        start = 0
+        while start < self.n_centres:
+            within = np.searchsorted(first, first[start] + max_pairs, side="right") - 1
+            stop = min(max(int(within), start + 1), start + max_pairs, self.n_centres)
+            pairs = slice(first[start], first[stop])
+            yield replace(
+                self,
+                i=self.i[pairs],
+                j=self.j[pairs],
+                R=self.R[pairs],
+                start=self.start + start,
+                stop=self.start + stop,
+            )
+            start = stop
+
+
+def _spanning_cell(frame: Frame) -> np.ndarray:
+    """Return the cell with missing open directions filled by orthogonal vectors.
+
+    The filled vectors span the extent of the atoms, so that a cell list can bin them.
+    """
+    cell = frame.cell.copy()
+    present = np.linalg.norm(cell, axis=1) > 1e-12
+    if np.any(frame.pbc & ~present):
+        direction = "abc"[int(np.flatnonzero(frame.pbc & ~present)[0])]
+        raise StructureError(
+            f"{frame.source}: periodic along {direction} but that cell vector is zero; "
+            "set the cell, or pbc = False for a molecule"
+        )
+    if not present.all():
+        # The null space of the given vectors is what the new ones must span.
+        _, _, rows = np.linalg.svd(cell[present].reshape(-1, 3), full_matrices=True)
+        extent = np.ptp(frame.positions, axis=0).max(initial=0.0) + 1.0
+        cell[~present] = rows[present.sum() :] * extent
+    if abs(np.linalg.det(cell)) < 1e-8:
+        raise StructureError(
+            f"{frame.source}: the cell vectors are linearly dependent (volume 0): "
+            f"{frame.cell.tolist()}; mend the cell"
+        )
+    return cell
+
+
+def pair_list(frame: Frame, cutoff: float) -> Pairs:
+    """Return all pairs within a cutoff, periodic images included.
+
+    Parameters
+    ----------
+    frame : Frame
+        The structure; its labels are not used.
+    cutoff : float
+        Å.
+
+    Raises
+    ------
+    StructureError
+        Atoms closer than `MIN_DISTANCE`, non-finite positions, or an impossible cell.
+    """
+    from matscipy.neighbours import neighbour_list
+
+    if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()):
+        raise StructureError(
+            f"{frame.source}: positions or cell contain NaN or infinity"
+        )
+    if frame.n_atoms == 0:
+        raise StructureError(f"{frame.source}: there are no atoms")
+    i, j, R, d = neighbour_list(
+        "ijDd",
+        positions=frame.positions,
+        cell=_spanning_cell(frame),
+        pbc=frame.pbc,
+        cutoff=float(cutoff),
+        numbers=frame.numbers.astype(np.int32),
+    )
+    if len(d) and d.min() < MIN_DISTANCE:
+        closest = int(np.argmin(d))
+        raise StructureError(
+            f"{frame.source}: atoms {i[closest]} and {j[closest]} are {d[closest]:.3f} Å "
+            f"apart (limit {MIN_DISTANCE} Å); remove or mend this structure"
+        )
+    order = np.argsort(i, kind="stable")
+    return Pairs(
+        numbers=frame.numbers,
+        frame=np.zeros(frame.n_atoms, dtype=np.int64),
+        n_frames=1,
+        i=i[order].astype(np.int64),
+        j=j[order].astype(np.int64),
+        R=np.ascontiguousarray(R[order], dtype=float),
+        start=0,
+        stop=frame.n_atoms,
+    )
+
+
+def concatenate(parts: Sequence[Pairs]) -> Pairs:
+    """Return one pair list for several frames, atoms numbered through."""
+    atoms = np.cumsum([0] + [part.n_atoms for part in parts])
+    frames = np.cumsum([0] + [part.n_frames for part in parts])
+    return Pairs(
+        numbers=np.concatenate([part.numbers for part in parts]),
+        frame=np.concatenate(
+            [p.frame + n for p, n in zip(parts, frames, strict=False)]
+        ),
+        n_frames=int(frames[-1]),
+        i=np.concatenate([part.i + n for part, n in zip(parts, atoms, strict=False)]),
+        j=np.concatenate([part.j + n for part, n in zip(parts, atoms, strict=False)]),
+        R=np.concatenate([part.R for part in parts]),
+        start=0,
+        stop=int(atoms[-1]),
+    )

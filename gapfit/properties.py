@@ -1,0 +1,93 @@
+"""Physical properties from a potential or from reference data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapfit.errors import GapfitError
+
+__all__ = ["EquationOfState", "birch_murnaghan"]
+
+_GPA = 160.21766208  # 1 eV/Å³
+
+
+@dataclass(frozen=True)
+class EquationOfState:
+    """Minimum of an energy-volume curve.
+
+    Attributes
+    ----------
+    volume : float
+        At the minimum, in the unit of the volumes given (Å³, Å³/atom).
+    energy : float
+        At the minimum, in the unit of the energies given (eV, eV/atom).
+    bulk_modulus : float
+        GPa.
+    derivative : float
+        dB/dP, dimensionless.
+    """
+
+    volume: float
+    energy: float
+    bulk_modulus: float
+    derivative: float
+
+
+def birch_murnaghan(volumes: np.ndarray, energies: np.ndarray) -> EquationOfState:
+    """Fit the third-order Birch-Murnaghan equation of state.
+
+    It is a cubic polynomial in x = V^(-2/3) (Birch, Phys. Rev. 71, 809 (1947)), so that
+    the fit is linear: B = 4/9 x^(7/2) E''(x) and B' = 4 + 2/3 x E'''/E'' at the minimum.
+
+    Parameters
+    ----------
+    volumes : (n,) float64
+        At least four, Å³ or Å³/atom.
+    energies : (n,) float64
+        eV or eV/atom, as the volumes.
+
+    Raises
+    ------
+    GapfitError
+        Fewer than four volumes, or no minimum among them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> V = np.linspace(18.0, 22.0, 7)
+    >>> eos = birch_murnaghan(V, 0.5 * (90 / 160.21766208) / 20.0 * (V - 20.0) ** 2)
+    >>> f"{eos.volume:.2f} Å³, {eos.bulk_modulus:.0f} GPa"
+    '20.00 Å³, 90 GPa'
+    """
+    if len(volumes) < 4:
+        raise GapfitError(
+            f"an equation of state needs at least 4 volumes, there are {len(volumes)}"
+        )
+    x = np.asarray(volumes, dtype=float) ** (-2 / 3)
+    # Centred and scaled: powers of x alone would lose digits.
+    middle, width = x.mean(), np.ptp(x) / 2
+    E = np.polynomial.Polynomial.fit(
+        x, energies, 3, domain=[middle - width, middle + width]
+    )
+    minima = [
+        root.real
+        for root in E.deriv().roots()
+        if abs(root.imag) < 1e-9
+        and E.deriv(2)(root.real) > 0
+        and x.min() <= root.real <= x.max()
+    ]
+    if not minima:
+        raise GapfitError(
+            f"no energy minimum between the volumes {min(volumes):.3f} and "
+            f"{max(volumes):.3f} Å³; extend the range"
+        )
+    best = minima[0]
+    curvature = float(E.deriv(2)(best))
+    return EquationOfState(
+        volume=float(best**-1.5),
+        energy=float(E(best)),
+        bulk_modulus=float(4 / 9 * best**3.5 * curvature * _GPA),
+        derivative=float(4 + 2 / 3 * best * float(E.deriv(3)(best)) / curvature),
+    )

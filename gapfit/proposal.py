@@ -1,0 +1,164 @@
+"""A first configuration for a data set, with reasons."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapfit.baseline import is_isolated
+from gapfit.config import DataConfig, E0Config, FitConfig, SigmaOverride, SoapConfig
+from gapfit.frame import Frame
+from gapfit.neighbours import pair_list
+
+__all__ = ["Proposal", "nearest_distances", "propose"]
+
+#: Cutoff in nearest-neighbour distances; 2.0 to 2.5 fit best.
+_SHELLS = 2.2
+#: Å; short bonds (carbon) need their second and third shells, too.
+_R_CUT = (4.5, 6.5)
+#: Sparse points beyond this cost more than they bring.
+_MAX_SPARSE = 1000
+#: Frames looked at for distances.
+_MAX_FRAMES = 300
+_REACH = 5.0
+
+_LOOSE = re.compile(r"liq|amorph|melt|rand|rss|dimer|trimer|cluster|spheres", re.I)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration, and what to say about it in its file.
+
+    Attributes
+    ----------
+    config : FitConfig
+        The values.
+    comments : dict of str to list of str
+        Reasons, by table.
+    suggestions : dict of str to SigmaOverride
+        Sigmas worth considering, by config_type.
+    """
+
+    config: FitConfig
+    comments: dict[str, list[str]]
+    suggestions: dict[str, SigmaOverride]
+
+
+def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
+    """Return a configuration that suits a data set.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The training data.
+    data : DataConfig
+        What to write under ``[data]``.
+    """
+    from ase.data import chemical_symbols
+
+    counts = Counter(int(z) for frame in frames for z in frame.numbers)
+    distances = nearest_distances(frames)
+    r_cut = _r_cut(distances)
+    n_sparse = _n_sparse(max(counts.values()))
+    lone = {int(frame.numbers[0]) for frame in frames if is_isolated(frame)}
+    missing = [str(chemical_symbols[z]) for z in sorted(counts) if z not in lone]
+    method = "least_squares" if missing else "isolated"
+    config = FitConfig(
+        data=data,
+        e0=E0Config.model_validate({"method": method}),
+        terms=[SoapConfig(r_cut=r_cut, n_sparse=n_sparse)],
+    )
+    near = ", ".join(
+        f"{chemical_symbols[z]} {d:.2f}" for z, d in sorted(distances.items())
+    )
+    comments = {
+        "terms": [
+            f"Distance of nearest neighbours, Å: {near or 'none found'}; "
+            f"r_cut is {_SHELLS} times the longest, within {_R_CUT[0]} .. {_R_CUT[1]} Å.",
+            f"n_sparse is about a third of the {max(counts.values())} environments, "
+            f"at most {_MAX_SPARSE}.",
+        ],
+        "sigma": _sigma_comment(frames),
+        "e0": _e0_comment(missing),
+    }
+    return Proposal(config, comments, _suggestions(frames, config))
+
+
+def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
+    """Return the usual distance to the nearest neighbour, Å, by atomic number.
+
+    This is the upper quartile: in liquids the nearest of several neighbours is closer
+    than a bond is long.
+
+    Atoms with fewer than two neighbours within 5 Å (alone, or in dimers) do not count.
+    """
+    found: dict[int, list[float]] = {}
+    for frame in frames[:: -(-len(frames) // _MAX_FRAMES)]:
+        pairs = pair_list(frame, _REACH)
+        distances = np.linalg.norm(pairs.R, axis=1)
+        nearest = np.full(frame.n_atoms, np.inf)
+        np.minimum.at(nearest, pairs.i, distances)
+        crowded = np.bincount(pairs.i, minlength=frame.n_atoms) >= 2
+        for z, distance in zip(frame.numbers[crowded], nearest[crowded], strict=True):
+            found.setdefault(int(z), []).append(float(distance))
+    return {z: float(np.percentile(values, 75)) for z, values in found.items()}
+
+
+def _r_cut(distances: dict[int, float]) -> float:
+    """Return a cutoff for the species with the longest bonds, Å."""
+    if not distances:
+        return float(SoapConfig.model_fields["r_cut"].default)
+    return round(float(np.clip(_SHELLS * max(distances.values()), *_R_CUT)), 1)
+
+
+def _n_sparse(n_environments: int) -> int:
+    """Return a third of the environments, rounded down to two digits."""
+    third = max(n_environments // 3, 1)
+    step = 10 ** max(len(str(third)) - 2, 0)
+    return min(third // step * step, _MAX_SPARSE)
+
+
+def _sigma_comment(frames: Sequence[Frame]) -> list[str]:
+    counts = Counter(frame.config_type for frame in frames)
+    words = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
+    return [
+        *textwrap.wrap(f"config_types (frames): {words}.", 84),
+        "Each may have sigmas of its own under [sigma.config_types.NAME];",
+        "those proposed below are worth trying.",
+    ]
+
+
+def _e0_comment(missing: Sequence[str]) -> list[str]:
+    if not missing:
+        return ["The data hold an isolated atom of every species."]
+    return [
+        f"WARNING: the data hold no isolated atom of {', '.join(missing)}. Least squares",
+        "over the compositions suits the energies of the data, but not those of separated",
+        f"atoms: better compute the atom and give its energy here: {missing[0]} = ...",
+    ]
+
+
+def _suggestions(
+    frames: Sequence[Frame], config: FitConfig
+) -> dict[str, SigmaOverride]:
+    """Return looser sigmas for disorder and clusters, tighter ones for lone atoms."""
+    sigma = config.sigma
+    found: dict[str, SigmaOverride] = {}
+    for name in sorted({frame.config_type for frame in frames}):
+        group = [frame for frame in frames if frame.config_type == name]
+        if name == "default":
+            continue
+        if all(is_isolated(frame) for frame in group):
+            found[name] = SigmaOverride(energy=sigma.energy / 20)
+        elif _LOOSE.search(name):
+            found[name] = SigmaOverride(
+                energy=5 * sigma.energy,
+                forces=4 * sigma.forces,
+                virial=4 * sigma.virial,
+            )
+    return found

@@ -1,0 +1,84 @@
+"""Choice of the sparse points among the environments: arrays in, indices out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["select", "unique_rows"]
+
+
+def unique_rows(values: np.ndarray, decimals: int = 10) -> np.ndarray:
+    """Return the indices of the first of each set of equal rows, ascending.
+
+    Parameters
+    ----------
+    values : (n, n_features) float64
+        Descriptors; compared after rounding.
+    decimals : int
+        Digits that must agree.
+    """
+    # Adding zero turns -0.0 into 0.0, whose bytes differ.
+    rounded = np.ascontiguousarray(np.round(values, decimals) + 0.0)
+    rows = rounded.view(
+        np.dtype((np.void, rounded.itemsize * rounded.shape[1]))
+    ).ravel()
+    return np.sort(np.unique(rows, return_index=True)[1])
+
+
+def select(
+    values: np.ndarray, n_sparse: int, method: str, rng: np.random.Generator
+) -> np.ndarray:
+    """Return the indices of the sparse points, ascending; duplicates never count twice.
+
+    Parameters
+    ----------
+    values : (n, n_features) float64
+        Descriptors of all environments of one block.
+    n_sparse : int
+        Number wanted; fewer are returned when there are fewer distinct environments.
+    method : {"cur", "fps", "random"}
+        Sampling by leverage scores, farthest points, or uniform sampling.
+    rng : numpy.random.Generator
+        Source of randomness.
+    """
+    distinct = unique_rows(values)
+    if len(distinct) <= n_sparse:
+        return distinct
+    methods = {"cur": _cur, "fps": _fps, "random": _random}
+    return np.sort(distinct[methods[method](values[distinct], n_sparse, rng)])
+
+
+def _random(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice(len(values), n_sparse, replace=False)
+
+
+def _cur(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
+    """Sample without replacement, weighted by the statistical leverage of the rows.
+
+    Leverage: squared row norms of the leading left singular vectors (Mahoney &
+    Drineas, PNAS 106, 697 (2009)), here from the smaller Gram matrix of the features.
+    """
+    eigenvalues, vectors = np.linalg.eigh(values.T @ values)
+    order = np.argsort(eigenvalues)[::-1]
+    rank = int((eigenvalues > 1e-14 * eigenvalues[order[0]]).sum())
+    kept = order[: max(1, min(n_sparse, rank // 2))]
+    scores = values @ (vectors[:, kept] / np.sqrt(eigenvalues[kept]))
+    leverage = np.einsum("nk,nk->n", scores, scores)
+    # Rows of no leverage can still be drawn once all others are.
+    weights = leverage + 1e-12 * leverage.max()
+    return rng.choice(len(values), n_sparse, replace=False, p=weights / weights.sum())
+
+
+def _fps(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
+    """Take, again and again, the row farthest from those taken."""
+    chosen = np.empty(n_sparse, dtype=np.int64)
+    chosen[0] = rng.integers(len(values))
+    squares = np.einsum("nf,nf->n", values, values)
+    distance = np.full(len(values), np.inf)
+    for n in range(1, n_sparse):
+        last = values[chosen[n - 1]]
+        to_last = squares + squares[chosen[n - 1]] - 2 * (values @ last)
+        np.minimum(distance, to_last, out=distance)
+        distance[chosen[:n]] = -1.0
+        chosen[n] = int(np.argmax(distance))
+    return chosen

@@ -1,0 +1,179 @@
+"""Checks any potential should pass: derivatives, invariances, smoothness.
+
+They return errors as numbers, so that tests and users choose the bound. A potential is
+anything with the ``predict`` method of `gapfit.GAPModel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from gapfit.frame import VOIGT
+from gapfit.model import Prediction
+
+__all__ = [
+    "Potential",
+    "crossing_jumps",
+    "forces_error",
+    "invariance_errors",
+    "stress_error",
+]
+
+
+class Potential(Protocol):
+    """What the checks need."""
+
+    def predict(self, atoms: Any) -> Prediction:
+        """Return energy, forces and stress of one structure."""
+
+
+def _slope(energy: Callable[[float], float], step: float) -> float:
+    """Return dE/dx at 0 by fourth-order central differences."""
+    near = energy(step) - energy(-step)
+    far = energy(2 * step) - energy(-2 * step)
+    return (8 * near - far) / (12 * step)
+
+
+def forces_error(potential: Potential, atoms: Any, *, step: float = 1e-3) -> float:
+    """Return the largest difference of a force from -dE/dx, eV/Å.
+
+    Parameters
+    ----------
+    potential : Potential
+        What to check.
+    atoms : ase.Atoms
+        Structure; every component of every atom is displaced.
+    step : float
+        Displacement, Å.
+    """
+
+    def energy(atom: int, axis: int, displacement: float) -> float:
+        moved = atoms.copy()
+        moved.positions[atom, axis] += displacement
+        return potential.predict(moved).energy
+
+    forces = potential.predict(atoms).forces
+    assert forces is not None
+    return max(
+        abs(_slope(partial(energy, a, x), step) + forces[a, x])
+        for a in range(len(atoms))
+        for x in range(3)
+    )
+
+
+def stress_error(potential: Potential, atoms: Any, *, step: float = 1e-4) -> float:
+    """Return the largest difference of a stress component from dE/dε / V, eV/Å³."""
+
+    def energy(a: int, b: int, strain: float) -> float:
+        deformation = np.eye(3)
+        deformation[a, b] += strain / 2
+        deformation[b, a] += strain / 2
+        strained = atoms.copy()
+        strained.set_cell(atoms.cell @ deformation, scale_atoms=False)
+        strained.positions = atoms.positions @ deformation
+        return potential.predict(strained).energy
+
+    stress = potential.predict(atoms).stress
+    assert stress is not None
+    volume = atoms.get_volume()
+    return max(
+        abs(_slope(partial(energy, a, b), step) / volume - component)
+        for (a, b), component in zip(VOIGT, stress, strict=True)
+    )
+
+
+def invariance_errors(
+    potential: Potential, atoms: Any, rng: np.random.Generator
+) -> dict[str, float]:
+    """Return how far energy and forces are from the symmetries, eV and eV/Å.
+
+    Parameters
+    ----------
+    potential : Potential
+        What to check.
+    atoms : ase.Atoms
+        Structure to transform.
+    rng : numpy.random.Generator
+        Draws rotation, translation and permutation.
+
+    Returns
+    -------
+    dict
+        ``rotation``, ``translation``, ``permutation``: largest difference of energy or
+        rotated, permuted forces; ``supercell`` (along the periodic directions): of
+        energy and forces per atom.
+    """
+    reference = potential.predict(atoms)
+    rotation = _random_rotation(rng)
+
+    rotated = atoms.copy()
+    rotated.set_cell(atoms.cell @ rotation.T)
+    rotated.positions = atoms.positions @ rotation.T
+    translated = atoms.copy()
+    translated.positions += rng.normal(scale=3.0, size=3)
+    translated.wrap()
+    order = rng.permutation(len(atoms))
+    repeats = np.where(atoms.pbc, 2, 1)
+    n_copies = int(np.prod(repeats))
+    copies = np.tile(np.arange(len(atoms)), n_copies)
+
+    def difference(changed: Any, forces: np.ndarray, scale: int = 1) -> float:
+        found = potential.predict(changed)
+        energy = abs(found.energy / scale - reference.energy)
+        return float(max(energy, np.abs(found.forces - forces).max()))
+
+    forces = reference.forces
+    assert forces is not None
+    return {
+        "rotation": difference(rotated, forces @ rotation.T),
+        "translation": difference(translated, forces),
+        "permutation": difference(atoms[order], forces[order]),
+        "supercell": difference(atoms.repeat(tuple(repeats)), forces[copies], n_copies),
+    }
+
+
+def crossing_jumps(
+    potential: Potential, atoms: Any, atom: int, cutoff: float, *, step: float = 1e-7
+) -> tuple[float, float]:
+    """Return the jumps of energy and forces as another atom leaves the cutoff of one.
+
+    Parameters
+    ----------
+    potential : Potential
+        What to check.
+    atoms : ase.Atoms
+        Open structure; its last atom is put at the cutoff, along x, of `atom`.
+    atom : int
+        The central atom.
+    cutoff : float
+        Å.
+    step : float
+        Distance on either side, Å: jumps of a smooth potential vanish with it.
+
+    Returns
+    -------
+    energy, forces : float
+        eV, eV/Å.
+    """
+
+    def at(distance: float) -> Prediction:
+        moved = atoms.copy()
+        moved.positions[-1] = moved.positions[atom] + [distance, 0, 0]
+        return potential.predict(moved)
+
+    inside, outside = at(cutoff - step), at(cutoff + step)
+    assert inside.forces is not None
+    assert outside.forces is not None
+    forces = float(np.abs(inside.forces - outside.forces).max())
+    return abs(inside.energy - outside.energy), forces
+
+
+def _random_rotation(rng: np.random.Generator) -> np.ndarray:
+    """Return a rotation matrix, uniformly distributed."""
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q *= np.sign(np.diag(r))
+    return q if np.linalg.det(q) > 0 else -q

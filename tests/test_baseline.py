@@ -1,0 +1,80 @@
+"""Energies of isolated atoms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from gapfit.baseline import is_isolated, resolve_e0
+from gapfit.config import E0Config
+from gapfit.errors import DataError
+from gapfit.frame import Frame, structure_arrays
+
+
+def frame(atoms: Atoms, energy: float, source: str = "x.xyz, frame 0") -> Frame:
+    return replace(structure_arrays(atoms), energy=energy, source=source)
+
+
+def lone(symbol: str = "Si", side: float = 9.0, pbc: bool = True) -> Atoms:
+    return Atoms(symbol, cell=[side, side, side], pbc=pbc)
+
+
+def test_isolated_atoms_are_recognised():
+    assert is_isolated(structure_arrays(lone()))
+    assert is_isolated(structure_arrays(lone(side=0, pbc=False)))
+    assert not is_isolated(structure_arrays(lone(side=5.0)))
+    assert not is_isolated(structure_arrays(bulk("Si")))
+    skewed = Atoms("Si", cell=[[9, 0, 0], [8.5, 3, 0], [0, 0, 9]], pbc=True)
+    assert not is_isolated(structure_arrays(skewed))
+
+
+def test_from_isolated_atoms_and_given_values_win():
+    frames = [
+        frame(lone("Si"), -0.8),
+        frame(lone("C"), -1.2),
+        frame(bulk("SiC", "zincblende", 4.3), -15.0),
+    ]
+    assert resolve_e0(frames, E0Config()) == {6: -1.2, 14: -0.8}
+    assert resolve_e0(frames, E0Config(C=-1.5)) == {6: -1.5, 14: -0.8}
+
+
+def test_missing_isolated_atom():
+    with pytest.raises(
+        DataError, match=r"isolated atom for Si.*\[e0\] Si = .*least_sq"
+    ):
+        resolve_e0([frame(bulk("Si"), -10.0)], E0Config())
+
+
+def test_isolated_atoms_that_disagree():
+    frames = [
+        frame(lone(), -0.8, "a.xyz, frame 3"),
+        frame(lone(), -0.5, "b.xyz, frame 7"),
+    ]
+    with pytest.raises(
+        DataError, match=r"a.xyz, frame 3 has -0.8.*b.xyz, frame 7 has -0.5"
+    ):
+        resolve_e0(frames, E0Config())
+
+
+def test_least_squares_over_compositions():
+    rng = np.random.default_rng(0)
+    exact = {"Ge": -4.0, "Te": -3.0}
+    frames = []
+    for n_ge, n_te in ((1, 1), (3, 1), (1, 2), (2, 5)):
+        atoms = Atoms(
+            "Ge" * n_ge + "Te" * n_te, positions=rng.normal(size=(n_ge + n_te, 3))
+        )
+        frames.append(frame(atoms, n_ge * exact["Ge"] + n_te * exact["Te"]))
+    found = resolve_e0(frames, E0Config(method="least_squares"))
+    assert found == {32: pytest.approx(-4.0), 52: pytest.approx(-3.0)}
+    found = resolve_e0(frames, E0Config(method="least_squares", Ge=-5.0))
+    assert found[32] == -5.0
+
+
+def test_unknown_symbol_in_the_configuration():
+    with pytest.raises(ValueError, match="not a chemical symbol: Sillicon"):
+        E0Config(Sillicon=-1.0)

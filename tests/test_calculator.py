@@ -1,0 +1,105 @@
+"""The ASE calculator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.md.verlet import VelocityVerlet
+from conftest import STRUCTURES, config, labelled_frames, silicon
+
+import gapfit
+from gapfit.errors import StructureError
+
+
+@pytest.mark.parametrize("source", ["model", "path"])
+def test_results_are_the_models_predictions(tmp_path, si_model, source):
+    si_model.save(tmp_path / "model.npz")
+    atoms = silicon()
+    atoms.calc = gapfit.GAPCalculator(
+        si_model if source == "model" else tmp_path / "model.npz"
+    )
+    expected = si_model.predict(atoms, std=True)
+    assert atoms.get_potential_energy() == expected.energy
+    assert atoms.get_potential_energy(force_consistent=True) == expected.energy
+    np.testing.assert_array_equal(atoms.get_forces(), expected.forces)
+    np.testing.assert_array_equal(atoms.get_stress(), expected.stress)
+    np.testing.assert_array_equal(atoms.get_potential_energies(), expected.energies)
+    np.testing.assert_array_equal(
+        atoms.calc.results["energies_std"], expected.energies_std
+    )
+    assert np.all(expected.energies_std > 0)
+
+
+def test_uncertainty_can_be_left_out(si_model):
+    atoms = silicon()
+    atoms.calc = gapfit.GAPCalculator(si_model, uncertainty=False)
+    atoms.get_forces()
+    assert "energies_std" not in atoms.calc.results
+    std = atoms.calc.get_property("energies_std", atoms)
+    np.testing.assert_array_equal(std, si_model.predict(atoms, std=True).energies_std)
+
+
+def test_model_without_posterior_still_runs():
+    settings = config() | {"run": {"store_posterior": False}}
+    atoms = silicon()
+    atoms.calc = gapfit.GAPCalculator(gapfit.fit(labelled_frames(silicon, 2), settings))
+    assert np.isfinite(atoms.get_potential_energy())
+
+
+def test_unknown_species_is_an_error(si_model):
+    atoms = silicon()
+    atoms.numbers[0] = 32
+    atoms.calc = gapfit.GAPCalculator(si_model)
+    with pytest.raises(StructureError, match="unknown species Ge: this model knows Si"):
+        atoms.get_potential_energy()
+
+
+def test_overlapping_atoms_are_an_error(si_model):
+    atoms = silicon()
+    atoms.positions[1] = atoms.positions[0] + [0.0, 0.1, 0.0]
+    atoms.calc = gapfit.GAPCalculator(si_model)
+    with pytest.raises(StructureError, match=r"atoms 0 and 1 are 0\.100 Å apart"):
+        atoms.get_potential_energy()
+
+
+def test_an_atom_on_its_own_image_is_an_error(si_model):
+    atoms = Atoms("Si", cell=[0.2, 5, 5], pbc=True)
+    with pytest.raises(StructureError, match=r"atoms 0 and 0 are 0\.200 Å"):
+        si_model.predict(atoms)
+
+
+def test_nan_positions_are_an_error(si_model):
+    atoms = silicon()
+    atoms.positions[2, 1] = np.nan
+    with pytest.raises(StructureError, match="NaN"):
+        si_model.predict(atoms)
+
+
+def test_periodic_without_a_cell_is_an_error(si_model):
+    atoms = Atoms("Si2", positions=[[0, 0, 0], [0, 0, 2.3]], pbc=[True, False, False])
+    with pytest.raises(StructureError, match="periodic along a but that cell vector"):
+        si_model.predict(atoms)
+
+
+def test_stress_of_a_molecule_is_refused(si_model):
+    atoms = STRUCTURES["cluster"]()
+    atoms.calc = gapfit.GAPCalculator(si_model)
+    assert np.isfinite(atoms.get_potential_energy())
+    with pytest.raises(PropertyNotImplementedError, match="volume"):
+        atoms.get_stress()
+
+
+def test_energy_is_conserved_in_dynamics(si_model):
+    atoms = silicon()
+    atoms.calc = gapfit.GAPCalculator(si_model, uncertainty=False)
+    spread = np.sqrt(atoms.get_masses()[:, None] * units.kB * 300)
+    atoms.set_momenta(spread * np.random.default_rng(0).normal(size=(8, 3)))
+    dynamics = VelocityVerlet(atoms, 0.5 * units.fs)
+    energies = []
+    for _ in range(40):
+        dynamics.run(2)
+        energies.append(atoms.get_total_energy() / len(atoms))
+    exchanged = np.ptp([atoms.get_kinetic_energy() / len(atoms), 0.0])
+    assert np.ptp(energies) < 0.02 * exchanged

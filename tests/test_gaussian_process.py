@@ -1,0 +1,135 @@
+"""The sparse GP against scikit-learn's exact one, and rows against predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from conftest import STRUCTURES, config, labelled_frames, silicon, three_species
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import (
+    ConstantKernel,
+    DotProduct,
+    Exponentiation,
+)
+
+import gapfit
+from gapfit.assembly import pairs_of
+from gapfit.frame import structure_arrays
+
+SIGMA = 0.01
+
+
+def one_atom_cells(n: int, seed: int) -> list[Atoms]:
+    """Return crystals of one atom per cell: each energy is one local energy."""
+    rng = np.random.default_rng(seed)
+    frames = []
+    for _ in range(n):
+        cell = 2.7 * (np.eye(3) + 0.25 * rng.normal(size=(3, 3)))
+        atoms = Atoms("Si", cell=cell, pbc=True)
+        lengths = atoms.cell.lengths()
+        if lengths.min() < 1.5 or atoms.get_volume() < 10:
+            continue
+        energy = float(np.sum(np.exp(-lengths)) * 5 - 4)
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture(scope="module")
+def full_gp():
+    """Every environment a sparse point, energies only: the sparse GP is exact."""
+    train = one_atom_cells(30, seed=0)
+    settings = config(n_sparse=1000, delta=2.0, zeta=4)
+    settings["e0"] = {"Si": -1.0}
+    settings["sigma"] = {"energy": SIGMA}
+    settings["solver"] = {"jitter": 1e-13}
+    model = gapfit.fit(train, settings)
+    kernel = ConstantKernel(2.0**2, "fixed") * Exponentiation(
+        DotProduct(0.0, sigma_0_bounds="fixed"), 4
+    )
+    exact = GaussianProcessRegressor(kernel, alpha=SIGMA**2, optimizer=None)
+    energies = np.array([a.get_potential_energy() for a in train]) + 1.0
+    exact.fit(descriptors(model, train), energies)
+    return model, exact
+
+
+def descriptors(model: gapfit.GAPModel, frames: list[Atoms]) -> np.ndarray:
+    pairs = pairs_of([structure_arrays(a) for a in frames], model.cutoff)
+    return model.terms[0].descriptor.environments(pairs)[14].values
+
+
+def test_predictions_equal_scikit_learn(full_gp):
+    model, exact = full_gp
+    assert model.n_sparse == model.info["n_rows"]["energy"]
+    test = one_atom_cells(20, seed=1)
+    mean, std = exact.predict(descriptors(model, test), return_std=True)
+    found = model.predict(test, std=True)
+    np.testing.assert_allclose([p.energy + 1.0 for p in found], mean, atol=1e-7)
+    np.testing.assert_allclose([p.energies_std[0] for p in found], std, atol=1e-6)
+
+
+def test_evidence_equals_scikit_learn(full_gp):
+    model, exact = full_gp
+    assert model.info["log_marginal_likelihood"] == pytest.approx(
+        exact.log_marginal_likelihood_value_, rel=1e-6
+    )
+
+
+def test_uncertainty_grows_from_the_data_to_the_prior(full_gp):
+    model, _ = full_gp
+    known = model.predict(one_atom_cells(30, seed=0), std=True)
+    lone = model.predict(Atoms("Si", positions=[[0, 0, 0]]), std=True)
+    near = max(p.energies_std[0] for p in known)
+    # A sparse point in the data is known to about the noise.
+    assert 0 < near < 1.2 * SIGMA
+    assert 5 * near < lone.energies_std[0] <= 2.0
+
+
+@pytest.mark.parametrize("build", [silicon, three_species, STRUCTURES["slab"]])
+def test_kernel_rows_times_coefficients_are_the_predictions(model_for, build):
+    """K_nm c from forward-mode derivatives equals the adjoint's energies and forces."""
+    atoms = [build(), build()]
+    atoms[1].rattle(0.1, seed=9)
+    model = model_for("three_species" if build is three_species else "silicon")
+    frames = [structure_arrays(a) for a in atoms]
+    pairs = pairs_of(frames, model.cutoff)
+    term = model.terms[0]
+    rows = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+    c = np.concatenate([term.coefficients[z] for z in term.sparse])
+    for n, prediction in enumerate(model.predict(atoms)):
+        e0 = sum(model.e0[int(z)] for z in frames[n].numbers)
+        assert rows.energies[n] @ c + e0 == pytest.approx(prediction.energy, abs=1e-8)
+        own = pairs.frame == n
+        np.testing.assert_allclose(rows.forces[own] @ c, prediction.forces, atol=1e-8)
+        stress = -(rows.virials[n] @ c) / frames[n].volume
+        np.testing.assert_allclose(stress, prediction.stress, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "qr"])
+def test_the_fit_minimises_the_regularised_loss(method):
+    """Perturbing the coefficients only makes the loss of the design notes worse."""
+    from gapfit.assembly import row_block
+    from gapfit.config_file import config_from_dict
+    from gapfit.dataset import read
+
+    settings = config(n_sparse=15) | {"solver": {"method": method}}
+    parsed = config_from_dict(settings)
+    data = read(labelled_frames(silicon, 3), parsed.data)
+    model = gapfit.fit(data, parsed)
+    block = row_block(data.frames, model.terms, model.e0, parsed.sigma)
+    term = model.terms[0]
+    K_mm = term.descriptor.kernel(term.sparse[14], term.sparse[14])
+    jitter = model.info["jitter"][0] * np.mean(np.diag(K_mm))
+
+    def loss(c: np.ndarray) -> float:
+        misfit = (block.K @ c - block.y) / block.sigma
+        return float(misfit @ misfit + c @ K_mm @ c + jitter * c @ c)
+
+    best = term.coefficients[14]
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        direction = rng.normal(size=len(best)) * np.abs(best) * 1e-3
+        assert loss(best + direction) > loss(best)
+        assert loss(best - direction) > loss(best)

@@ -1,0 +1,65 @@
+"""Selection of sparse points."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gapfit.sparsify import select, unique_rows
+
+METHODS = ["cur", "fps", "random"]
+
+
+def clustered(seed: int = 0) -> np.ndarray:
+    """Return 200 points in one dense cloud and 5 far ones (the last)."""
+    rng = np.random.default_rng(seed)
+    dense = [1.0, 0, 0, 0, 0, 0] + 0.01 * rng.normal(size=(200, 6))
+    far = np.eye(6)[1:]
+    points = np.vstack([dense, far])
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_selection_is_seeded_sorted_and_without_repeats(method):
+    X = clustered()
+    one = select(X, 20, method, np.random.default_rng(3))
+    same = select(X, 20, method, np.random.default_rng(3))
+    other = select(X, 20, method, np.random.default_rng(4))
+    np.testing.assert_array_equal(one, same)
+    assert len(np.unique(one)) == 20
+    assert np.all(np.diff(one) > 0)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_duplicates_count_once_and_too_many_points_give_all(method):
+    X = np.vstack([clustered(), clustered()])
+    index = select(X, 10_000, method, np.random.default_rng(0))
+    np.testing.assert_array_equal(index, np.arange(205))
+
+
+@pytest.mark.parametrize("method", ["cur", "fps"])
+def test_rare_environments_are_found(method):
+    X = clustered()
+    hits = [
+        np.sum(select(X, 12, method, np.random.default_rng(seed)) >= 200)
+        for seed in range(10)
+    ]
+    # Chance alone would find 12 · 5/205 = 0.3 of them.
+    assert np.mean(hits) > 4 if method == "fps" else np.mean(hits) > 1.5
+
+
+def test_farthest_points_spread_at_least_as_far_as_any_other_choice():
+    X = np.random.default_rng(1).normal(size=(300, 4))
+
+    def reach(index):
+        chosen = X[index]
+        return np.min(np.linalg.norm(X[:, None] - chosen[None], axis=2), axis=1).max()
+
+    rng = np.random.default_rng
+    assert reach(select(X, 30, "fps", rng(0))) < reach(select(X, 30, "random", rng(0)))
+
+
+def test_unique_rows_sees_signed_zeros_as_equal():
+    X = np.array([[0.0, 1.0], [-0.0, 1.0], [1e-12, 1.0], [0.5, 1.0]])
+    np.testing.assert_array_equal(unique_rows(X), [0, 3])

@@ -1,0 +1,182 @@
+"""The model file: exact, deterministic, and clear about what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import STRUCTURES, config, labelled_frames, silicon
+
+import gapfit
+from gapfit.errors import GapfitError, ModelFileError
+from gapfit.storage import SCHEMA, atomic_write
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, si_model) -> Path:
+    path = tmp_path_factory.mktemp("models") / "model.npz"
+    si_model.save(path)
+    return path
+
+
+def rewritten(source: Path, target: Path, **changes) -> Path:
+    """Copy a model file with some members replaced."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = changes.get(name.split(".")[0].replace("/", "_"), old.read(name))
+            if data is not None:
+                new.writestr(name, data)
+    return target
+
+
+def header_of(path: Path) -> dict:
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("header.json"))
+
+
+@pytest.mark.parametrize("name", ["silicon", "slab", "cluster"])
+def test_loaded_model_predicts_the_same_bits(saved, si_model, name):
+    atoms = STRUCTURES[name]()
+    a = si_model.predict(atoms, std=True)
+    b = gapfit.load(saved).predict(atoms, std=True)
+    assert a.energy == b.energy
+    np.testing.assert_array_equal(a.forces, b.forces)
+    np.testing.assert_array_equal(a.energies, b.energies)
+    np.testing.assert_array_equal(a.energies_std, b.energies_std)
+    if a.stress is not None:
+        np.testing.assert_array_equal(a.stress, b.stress)
+
+
+def test_three_species_round_trip(tmp_path, gst_model):
+    gst_model.save(tmp_path / "m.npz")
+    loaded = gapfit.load(tmp_path / "m.npz")
+    atoms = STRUCTURES["three_species"]()
+    a, b = (m.predict(atoms, std=True) for m in (gst_model, loaded))
+    np.testing.assert_array_equal(a.forces, b.forces)
+    np.testing.assert_array_equal(a.energies_std, b.energies_std)
+    assert loaded.config == gst_model.config
+    assert loaded.e0 == gst_model.e0
+    assert loaded.info == gst_model.info
+
+
+def test_equal_models_give_equal_bytes(tmp_path, saved, si_model):
+    si_model.save(tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()
+    gapfit.load(saved).save(tmp_path / "loaded.npz")
+    assert (tmp_path / "loaded.npz").read_bytes() == saved.read_bytes()
+
+
+def test_equal_fits_give_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        gapfit.fit(labelled_frames(silicon, 3), config()).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_header_is_plain_json_with_units_and_versions(saved):
+    header = header_of(saved)
+    assert header["format"] == "gapfit-model"
+    assert header["schema"] == SCHEMA
+    assert header["units"]["forces"] == "eV/Å"
+    assert header["info"]["versions"]["gapfit"] == gapfit.__version__
+    assert len(header["info"]["data_digest"]) == 64
+    assert header["config"]["terms"][0]["r_cut"] == 4.5
+
+
+def test_without_posterior_there_is_no_uncertainty(tmp_path):
+    settings = config() | {"run": {"store_posterior": False}}
+    gapfit.fit(labelled_frames(silicon, 2), settings).save(tmp_path / "m.npz")
+    model = gapfit.load(tmp_path / "m.npz")
+    assert model.predict(silicon()).energies_std is None
+    with pytest.raises(GapfitError, match="store_posterior = true"):
+        model.predict(silicon(), std=True)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ModelFileError, match="no such model file"):
+        gapfit.load(tmp_path / "nothing.npz")
+
+
+def test_foreign_files(tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("not a model")
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("notes.txt", "other.npz", "empty.npz"):
+        with pytest.raises(ModelFileError, match="not a gapfit model"):
+            gapfit.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.999])
+def test_truncated_file(tmp_path, saved, fraction):
+    data = saved.read_bytes()
+    path = tmp_path / "short.npz"
+    path.write_bytes(data[: int(fraction * len(data))])
+    with pytest.raises(ModelFileError, match="damaged or truncated"):
+        gapfit.load(path)
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.8])
+def test_flipped_bit(tmp_path, saved, fraction):
+    data = bytearray(saved.read_bytes())
+    data[int(fraction * len(data))] ^= 0x10
+    path = tmp_path / "flipped.npz"
+    path.write_bytes(bytes(data))
+    with pytest.raises(ModelFileError, match="damaged"):
+        gapfit.load(path)
+
+
+def test_newer_schema(tmp_path, saved):
+    header = header_of(saved) | {"schema": SCHEMA + 1}
+    path = rewritten(saved, tmp_path / "new.npz", header=json.dumps(header).encode())
+    with pytest.raises(ModelFileError, match=f"schema {SCHEMA + 1}.*upgrade gapfit"):
+        gapfit.load(path)
+
+
+def test_missing_array(tmp_path, saved):
+    path = rewritten(saved, tmp_path / "less.npz", term0_14_coefficients=None)
+    with pytest.raises(ModelFileError, match="coefficients"):
+        gapfit.load(path)
+
+
+def test_array_of_another_shape(tmp_path, saved):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    path = rewritten(
+        saved, tmp_path / "shape.npz", term0_14_coefficients=buffer.getvalue()
+    )
+    with pytest.raises(ModelFileError, match="not as announced"):
+        gapfit.load(path)
+
+
+def test_pickled_arrays_are_never_loaded(tmp_path, saved):
+    class Trap:
+        def __reduce__(self):
+            return (Path(tmp_path / "sprung").touch, ())
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([Trap()], dtype=object), allow_pickle=True)
+    path = rewritten(
+        saved, tmp_path / "trap.npz", term0_14_coefficients=buffer.getvalue()
+    )
+    with pytest.raises(ModelFileError, match="damaged"):
+        gapfit.load(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    target = tmp_path / "model.npz"
+    target.write_text("old")
+
+    def write_half() -> None:
+        with atomic_write(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
