@@ -212,8 +212,8 @@ def _xyz_frames(stream: TextIO, name: str) -> Iterator[str]:
         frame, number = frame + 1, number + len(lines)
     if header and any(line.strip() for line in stream):
         raise DataError(
-            f"{name}, after {frame} frames (line {number}): a blank line with more "
-            "text after it, which most programs take for the end; remove the blank line"
+            f"{name} (line {number}): a blank line with more text after it, which most "
+            "programs take for the end; remove the blank line"
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,10 @@ def frame_problems(frame: Frame) -> list[str]:
     unknown = np.unique(frame.numbers[(frame.numbers < 1) | (frame.numbers > 118)])
     if len(unknown):
         atom = int(np.flatnonzero(frame.numbers == unknown[0])[0])
+        symbol = " (symbol 'X')" if unknown[0] == 0 else ""
         problems.append(
-            f"{frame.source}: atom {atom} has atomic number {unknown[0]} "
-            "(symbol 'X'), which is no element; name its species or remove the frame"
+            f"{frame.source}: atom {atom} has atomic number {unknown[0]}{symbol}, which is "
+            "no element; name its species or remove the frame"
         )
     try:
         pair_list(frame, MIN_DISTANCE)
@@ -128,13 +129,14 @@ def _duplicates(frames: Sequence[Frame]) -> list[str]:
     warnings = []
     if equal:
         warnings.append(
-            f"{_join(equal)} are identical and count twice in the fit; keep one of each"
+            f"{_join(equal)} are identical and count again each time in the fit; keep one "
+            "of them"
         )
     if contradicting:
         warnings.append(
             f"{_join(contradicting)} are identical but their labels differ "
-            f"({evidence}): not all can be right; keep those computed with the settings "
-            "of the other frames"
+            f"({evidence}): not all can be right; keep those computed like the other "
+            "frames"
         )
     return warnings
 
@@ -145,37 +147,37 @@ def _join(places: Sequence[str]) -> str:
 
 
 def _identical(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
-    """Yield groups of frames that are the same to `SAME_POSITION`.
+    """Yield groups of frames that are the same to `SAME_POSITION`."""
+    alike: dict[bytes, list[Frame]] = defaultdict(list)
+    for frame in frames:
+        alike[frame.numbers.tobytes() + frame.pbc.tobytes()].append(frame)
+    for group in alike.values():
+        rows = np.array([np.append(f.positions.ravel(), f.cell) for f in group])
+        for same in _equal_rows(rows):
+            yield [group[i] for i in same]
 
-    Frames with the same species are sorted by one random projection of their
-    coordinates, so that only near neighbours in that order need be compared.
+
+def _equal_rows(rows: np.ndarray) -> Iterator[list[int]]:
+    """Yield the indices of rows that are equal to `SAME_POSITION`.
+
+    Sorted by a random projection, equal rows are near neighbours: only those are
+    compared.
     """
-    buckets: dict[bytes, list[int]] = defaultdict(list)
-    for index, frame in enumerate(frames):
-        buckets[frame.numbers.tobytes() + frame.pbc.tobytes()].append(index)
-    for members in buckets.values():
-        coordinates = np.array(
-            [np.append(frames[i].positions.ravel(), frames[i].cell) for i in members]
-        )
-        weights = np.random.default_rng(0).uniform(-1.0, 1.0, coordinates.shape[1])
-        projection = coordinates @ weights
-        reach = SAME_POSITION * np.abs(weights).sum()
-        order = np.argsort(projection, kind="stable")
-        grouped: set[int] = set()
-        for rank, first in enumerate(order):
-            if first in grouped:
-                continue
-            stop = np.searchsorted(
-                projection[order], projection[first] + reach, "right"
-            )
-            near = order[rank + 1 : stop]
-            distance = np.abs(coordinates[near] - coordinates[first]).max(
-                axis=1, initial=0
-            )
-            same = near[distance <= SAME_POSITION]
-            if len(same):
-                grouped.update(same.tolist())
-                yield [frames[members[i]] for i in sorted([first, *same])]
+    weights = np.random.default_rng(0).uniform(-1.0, 1.0, rows.shape[1])
+    projection = rows @ weights
+    order = np.argsort(projection, kind="stable")
+    reach = SAME_POSITION * np.abs(weights).sum()
+    stops = np.searchsorted(projection[order], projection[order] + reach, "right")
+    found: set[int] = set()
+    for rank, (first, stop) in enumerate(zip(order, stops, strict=True)):
+        near = [i for i in order[rank + 1 : stop] if i not in found]
+        if first in found or not near:
+            continue
+        distance = np.abs(rows[near] - rows[first]).max(axis=1)
+        same = [i for i, d in zip(near, distance, strict=True) if d <= SAME_POSITION]
+        if same:
+            found.update(same)
+            yield sorted([first, *same])
 
 
 def _label_difference(group: Sequence[Frame]) -> str:
@@ -213,9 +215,9 @@ def _net_forces(frames: Sequence[Frame]) -> list[str]:
     most = max(net for net, _ in pushed)
     where = list_places([frame for _, frame in pushed])
     return [
-        f"{_count(pushed)} with forces that do not add up to zero, by up to {most:.3g} eV/Å "
-        f"({where}): no potential can reproduce them; look for fixed atoms whose forces "
-        "were set to zero, or for an unconverged calculation"
+        f"{_count(pushed)} with forces that do not add up to zero, by up to {most:.3g} "
+        f"eV/Å ({where}): no potential can reproduce them; look for fixed atoms whose "
+        "forces were set to zero, or for an unconverged calculation"
     ]
 
 
@@ -223,7 +225,7 @@ def _with_forces(frames: Sequence[Frame]) -> Iterator[Any]:
     return (frame for frame in frames if frame.forces is not None)
 
 
-def _count(items: Sequence[Any]) -> str:
+def _count(items: Sized) -> str:
     return "1 frame" if len(items) == 1 else f"{len(items)} frames"
 
 
@@ -249,8 +251,8 @@ def _outlying_energies(frames: Sequence[Frame]) -> list[str]:
                 f"{_count(far)} with energies far from others of the same composition: "
                 f"{worst:.4g} eV/atom where the median of {len(group)} is {median:.4g} "
                 f"({ratio}a Hartree is 27.21 eV, 1 eV is 96.49 kJ/mol): "
-                f"{list_places([group[i] for i in far])}; look for mixed units, another "
-                "zero of energy, or atoms too close"
+                f"{list_places([group[i] for i in far])}; look for mixed units, atoms "
+                "too close, or another zero of energy"
             )
     return warnings
 
@@ -268,7 +270,7 @@ def _energies_per_atom(frames: Sequence[Frame]) -> list[str]:
     if size_spread < 0.3 or spread >= abs(mean) * size_spread / 3:
         return []
     return [
-        f"energies do not grow with the number of atoms: {mean:.4g} ± {spread:.2g} eV in "
-        f"{len(having)} frames of {sizes.min()} to {sizes.max()} atoms; they look like "
+        f"energies do not grow with the number of atoms: {mean:.4g} ± {spread:.2g} eV "
+        f"in {len(having)} frames of {sizes.min()} to {sizes.max()} atoms; they look like "
         "energies per atom, where the total energy of each frame is expected"
     ]

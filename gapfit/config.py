@@ -151,6 +151,7 @@ class SoapConfig(_Section):
     sparse_method: Literal["cur", "fps", "random"] = _field(
         "cur", "leverage scores, farthest points, or random"
     )
+    components: Literal["all"] = _field("all", "features of the descriptor to keep")
     engine: Literal["native", "dscribe"] = _field(
         "native", "dscribe itself is slow: a reference"
     )
@@ -171,8 +172,10 @@ class RunConfig(_Section):
     """Resources and reproducibility."""
 
     memory: str = _field(
-        "4 GB", "for blocks of rows", pattern=r"^\s*[\d.]+\s*[kMGT]i?B\s*$"
+        "4 GB", "for blocks of rows", pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$"
     )
+    executor: Literal["local"] = _field("local", "where blocks of rows are computed")
+    workers: Literal[1] = _field(1, "processes")
     threads: int = _field(0, "0: all cores", ge=0)
     seed: int = _field(0, "of the random number generator", ge=0)
     store_posterior: bool = _field(

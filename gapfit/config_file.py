@@ -88,7 +88,7 @@ def dump_toml(config: FitConfig) -> str:
     Examples
     --------
     >>> config = config_from_dict({"data": {"train": "a.xyz"}, "terms": [{}]})
-    >>> print(dump_toml(config)[:25])
+    >>> print(dump_toml(config)[:24])
     [data]
     train = ["a.xyz"]
     """

@@ -172,6 +172,6 @@ def _stress_without_volume(raws: list[RawFrame], plan: LabelPlan) -> list[str]:
     if not ignored:
         return []
     return [
-        f"stress ignored in {len(ignored)} frames that are not periodic in three "
-        f"directions ({list_places(ignored)}); set pbc and cell if they should be"
+        f"stress ignored of {list_places(ignored)}: not periodic in three directions; "
+        "set pbc and cell if they should be"
     ]

@@ -32,7 +32,7 @@ _logger = logging.getLogger("gapfit")
 
 # A block of rows exists about this often at once: rows, their scaled and whitened copies.
 _COPIES = 5
-_MAX_BATCH_ATOMS = 256
+_MAX_BATCH_ATOMS = 96
 
 
 def fit(

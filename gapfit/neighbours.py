@@ -102,8 +102,9 @@ def _spanning_cell(frame: Frame) -> np.ndarray:
     if not present.all():
         # The null space of the given vectors is what the new ones must span.
         _, _, rows = np.linalg.svd(cell[present].reshape(-1, 3), full_matrices=True)
-        extent = np.ptp(frame.positions, axis=0).max(initial=0.0) + 1.0
-        cell[~present] = rows[present.sum() :] * extent
+        open_directions = rows[present.sum() :]
+        extents = np.ptp(frame.positions @ open_directions.T, axis=0) + 1.0
+        cell[~present] = open_directions * extents[:, None]
     if abs(np.linalg.det(cell)) < 1e-8:
         raise StructureError(
             f"{frame.source}: the cell vectors are linearly dependent (volume 0): "

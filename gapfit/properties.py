@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,7 @@ class EquationOfState:
     derivative: float
 
 
-def birch_murnaghan(volumes: np.ndarray, energies: np.ndarray) -> EquationOfState:
+def birch_murnaghan(volumes: Sequence[float], energies: Sequence[float]) -> EquationOfState:
     """Fit the third-order Birch-Murnaghan equation of state.
 
     It is a cubic polynomial in x = V^(-2/3) (Birch, Phys. Rev. 71, 809 (1947)), so that
@@ -43,9 +44,9 @@ def birch_murnaghan(volumes: np.ndarray, energies: np.ndarray) -> EquationOfStat
 
     Parameters
     ----------
-    volumes : (n,) float64
+    volumes : sequence of float
         At least four, Å³ or Å³/atom.
-    energies : (n,) float64
+    energies : sequence of float
         eV or eV/atom, as the volumes.
 
     Raises

@@ -78,7 +78,7 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
     )
     comments = {
         "terms": [
-            f"Distance of nearest neighbours, Å: {near or 'none found'}; "
+            f"Distance of nearest neighbours, Å: {near or 'none found'}.",
             f"r_cut is {_SHELLS} times the longest, within {_R_CUT[0]} .. {_R_CUT[1]} Å.",
             f"n_sparse is about a third of the {max(counts.values())} environments, "
             f"at most {_MAX_SPARSE}.",

@@ -10,6 +10,7 @@ from dscribe.descriptors import SOAP
 import gapfit
 from gapfit.config import SoapConfig
 from gapfit.descriptors.dscribe_soap import gto_basis
+from gapfit.descriptors.radial import RadialBasis, Weighting
 from gapfit.errors import ConfigError, StructureError
 from gapfit.frame import structure_arrays
 from gapfit.neighbours import pair_list
@@ -79,6 +80,24 @@ def test_derivatives_equal_dscribe(name, weighting):
     np.testing.assert_allclose(
         ours.adjoint(gradient), theirs.adjoint(gradient), atol=1e-6 * scale * 30
     )
+
+
+@pytest.mark.parametrize(("r_cut", "n_max"), [(4.0, 8), (5.0, 8), (6.0, 10)])
+def test_radial_table_equals_the_closed_form(r_cut, n_max):
+    radial = RadialBasis(
+        *gto_basis(r_cut, n_max, 8),
+        sigma=0.5,
+        r_cut=r_cut,
+        weighting=Weighting("none", r_cut),
+    )
+    r = np.random.default_rng(0).uniform(0.2, radial.cutoff, 500)
+    exact = radial.exact(r)
+    f, over, along = radial(r)
+    scale = np.abs(exact[:, 0]).max()
+    assert np.abs(f - exact[:, 0]).max() < 1e-10 * scale
+    x = r[:, None, None]
+    slope = along * x + np.arange(9)[:, None] * over
+    assert np.abs(slope - exact[:, 1]).max() < 1e-8 * scale
 
 
 @pytest.mark.parametrize("name", ["silicon", "three_species", "one_atom"])

@@ -40,9 +40,9 @@ def _crystals(plan: Plan) -> None:
     factors = [0.80, 0.86, 0.91, 0.95, 0.98, 1.00, 1.02, 1.05, 1.10, 1.18, 1.28]
     plan.volumes("diamond", diamond, factors)
     for name, a, factors in (
-        ("sc", 1.77, [0.85, 0.95, 1.0, 1.10, 1.25]),
-        ("fcc", 3.08, [0.9, 1.0, 1.15]),
-        ("bcc", 2.37, [0.9, 1.0, 1.15]),
+        ("sc", 1.77, [0.85, 0.90, 0.95, 1.0, 1.05, 1.10, 1.25]),
+        ("fcc", 3.08, [0.9, 0.95, 1.0, 1.05, 1.10, 1.15]),
+        ("bcc", 2.37, [0.9, 0.95, 1.0, 1.05, 1.10, 1.15]),
     ):
         phase = bulk("C", name, a=a)
         plan.volumes(name, phase, factors, config_type=f"phase_{name}")

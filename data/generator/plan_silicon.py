@@ -44,11 +44,11 @@ def _crystals(plan: Plan) -> None:
     factors = [0.80, 0.86, 0.91, 0.95, 0.98, 1.00, 1.02, 1.05, 1.10, 1.16, 1.24]
     plan.volumes("diamond", diamond, factors)
     for name, phase, factors in (
-        ("betatin", tin, [0.88, 0.95, 1.00, 1.06, 1.14]),
-        ("sc", phases["sc"], [0.88, 0.95, 1.00, 1.07, 1.18]),
-        ("fcc", phases["fcc"], [0.90, 1.00, 1.08, 1.20]),
-        ("hcp", phases["hcp"], [0.92, 1.00, 1.10]),
-        ("bcc", phases["bcc"], [0.92, 1.00, 1.10]),
+        ("betatin", tin, [0.88, 0.92, 0.95, 0.98, 1.00, 1.03, 1.06, 1.14]),
+        ("sc", phases["sc"], [0.88, 0.92, 0.95, 0.98, 1.00, 1.03, 1.07, 1.18]),
+        ("fcc", phases["fcc"], [0.90, 0.94, 0.97, 1.00, 1.04, 1.08, 1.20]),
+        ("hcp", phases["hcp"], [0.88, 0.92, 0.96, 1.00, 1.05, 1.10]),
+        ("bcc", phases["bcc"], [0.88, 0.92, 0.96, 1.00, 1.05, 1.10]),
     ):
         plan.volumes(name, phase, factors, config_type=f"phase_{name}")
     plan.rattle("dia2", diamond, 6, 0.06, 0.03, volume=(0.90, 1.12))

@@ -38,9 +38,9 @@ def _crystals(plan: Plan) -> None:
     factors = [0.82, 0.88, 0.93, 0.97, 1.00, 1.03, 1.07, 1.12, 1.20]
     plan.volumes("bcc", bcc, factors)
     for name, phase, factors in (
-        ("fcc", bulk("W", "fcc", a=4.03), [0.88, 0.95, 1.0, 1.06, 1.15]),
-        ("sc", bulk("W", "sc", a=2.66), [0.9, 1.0, 1.12]),
-        ("hcp", hcp, [0.93, 1.0, 1.08]),
+        ("fcc", bulk("W", "fcc", a=4.03), [0.88, 0.92, 0.95, 1.0, 1.03, 1.06, 1.15]),
+        ("sc", bulk("W", "sc", a=2.66), [0.9, 0.95, 1.0, 1.05, 1.12]),
+        ("hcp", hcp, [0.89, 0.93, 0.97, 1.0, 1.04, 1.08]),
     ):
         plan.volumes(name, phase, factors, config_type=f"phase_{name}")
     for stage, factors in enumerate(([1.0], [0.92, 1.08])):

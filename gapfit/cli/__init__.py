@@ -94,25 +94,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gapfit: interrupted", file=sys.stderr)
         return 130
-    except GapfitError as error:
-        message = str(error)
-    except OSError as error:
-        message = (
-            f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        )
-    except MemoryError:
-        message = "the memory is exhausted; lower n_sparse or run.memory"
     except Exception as error:
-        message = (
-            f"unexpected {type(error).__name__}: {error}; this is a mistake in gapfit: "
-            "run again with --debug and report it"
-        )
-    if getattr(args, "debug", False):
-        traceback.print_exc()
-    lines = [
-        line if line.startswith(" ") else f"  {line}" for line in message.split("\n")
-    ]
-    print(
-        "\n".join(["gapfit: error: " + lines[0].lstrip(), *lines[1:]]), file=sys.stderr
+        if getattr(args, "debug", False):
+            traceback.print_exc()
+        first, *rest = _message(error).split("\n")
+        rest = [line if line.startswith(" ") else f"  {line}" for line in rest]
+        print("\n".join([f"gapfit: error: {first}", *rest]), file=sys.stderr)
+        return 1
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, GapfitError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, MemoryError):
+        return "the memory is exhausted; lower n_sparse or run.memory"
+    return (
+        f"unexpected {type(error).__name__}: {error}; this is a mistake in gapfit: run "
+        "again with --debug and report it"
     )
-    return 1

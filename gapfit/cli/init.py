@@ -72,10 +72,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             ("e0", proposal.config.e0.method),
         ]
     )
-    missing = proposal.config.e0.method == "least_squares"
-    console.warnings(
-        [*dataset.warnings, *([" ".join(proposal.comments["e0"])] if missing else [])]
-    )
+    warnings = list(dataset.warnings)
+    if proposal.config.e0.method == "least_squares":
+        warnings.append(" ".join(proposal.comments["e0"]).removeprefix("WARNING: "))
+    console.warnings(warnings)
     console.say(f"\nWrote {output}. Next:")
     console.say(f"  gapfit fit {output}")
     return 0

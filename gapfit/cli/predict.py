@@ -2,7 +2,8 @@
 
 Energy, forces and stress are written as results of a calculator (in ASE:
 atoms.get_potential_energy() ...), energies per atom as the array `energies`, their
-standard deviation as `energies_std`. Other info and arrays of the structures are kept.
+standard deviation as `energies_std`. They replace labels of the input that have these
+names; all other info and arrays of the structures are kept.
 """
 
 from __future__ import annotations

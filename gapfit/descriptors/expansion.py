@@ -189,8 +189,9 @@ class NativeExpansion:
         index = species_index(engine.species, pairs.numbers)
         self._neighbour = index[pairs.j]
         r = np.sqrt(np.einsum("px,px->p", self.R, self.R))
-        self.S, self.dS = solid_harmonics(self.R, engine.radial.l_max)
-        self.G, self.H = engine.radial(r)
+        # Harmonics of the unit vector u: ∇[R(r) Y(u)] = (R' - l R/r) Y u + R/r ∇S(u).
+        self.Y, self.dS = solid_harmonics(self.R / r[:, None], engine.radial.l_max)
+        self.radial, self.over_r, self.along = engine.radial(r)
         self.c = self._coefficients(pairs.n_centres, index[pairs.start : pairs.stop])
         self.p = self._power_spectrum()
 
@@ -207,13 +208,14 @@ class NativeExpansion:
         from scipy.sparse import csr_array
 
         n_species, n_max = len(self.engine.species), self.engine.radial.n_max
-        n_pairs, n_lm = self.S.shape
+        n_pairs, n_lm = self.Y.shape
         slot = self.centre * n_species + self._neighbour
         gather = csr_array(
             (np.ones(n_pairs), (slot, np.arange(n_pairs))),
             shape=(n_centres * n_species, n_pairs),
         )
-        terms = self.G[:, self.engine.l_of_lm].transpose(0, 2, 1) * self.S[:, None, :]
+        radial = self.radial[:, self.engine.l_of_lm].transpose(0, 2, 1)
+        terms = radial * self.Y[:, None, :]
         c = gather @ terms.reshape(n_pairs, n_max * n_lm)
         c = c.reshape(n_centres, n_species, n_max, n_lm)
         c[np.arange(n_centres), own, :, 0] += self.engine.radial.centre
@@ -255,12 +257,12 @@ class NativeExpansion:
         return D
 
     def _coefficient_gradients(self, pairs: np.ndarray) -> np.ndarray:
-        """Return ∇(G r^l Y_lm), shape (n, 3, n_max, n_lm)."""
+        """Return ∇(w f_nl Y_lm), shape (n, 3, n_max, n_lm)."""
         lm = self.engine.l_of_lm
-        G = self.G[pairs][:, lm].transpose(0, 2, 1)
-        along_R = self.H[pairs][:, lm].transpose(0, 2, 1) * self.S[pairs][:, None, :]
-        dc = self.R[pairs][:, :, None, None] * along_R[:, None]
-        dc += G[:, None] * self.dS[pairs][:, :, None, :]
+        across = self.over_r[pairs][:, lm].transpose(0, 2, 1)
+        along = self.along[pairs][:, lm].transpose(0, 2, 1) * self.Y[pairs][:, None, :]
+        dc = self.R[pairs][:, :, None, None] * along[:, None]
+        dc += across[:, None] * self.dS[pairs][:, :, None, :]
         return dc
 
     def adjoint(self, gradient: np.ndarray) -> np.ndarray:
@@ -270,9 +272,10 @@ class NativeExpansion:
         per_species = dc.reshape(len(dc), n_species, n_max, dc.shape[2])
         B = per_species[self.centre, self._neighbour]
         lm = self.engine.l_of_lm
-        along_R = np.einsum("pnm,pmn,pm->p", B, self.H[:, lm], self.S, optimize=True)
-        transverse = np.einsum("pnm,pmn->pm", B, self.G[:, lm])
-        return along_R[:, None] * self.R + np.einsum("pxm,pm->px", self.dS, transverse)
+        along = np.einsum("pnm,pmn->pm", B, self.along[:, lm])
+        across = np.einsum("pnm,pmn->pm", B, self.over_r[:, lm])
+        radially = np.einsum("pm,pm->p", along, self.Y)
+        return radially[:, None] * self.R + np.einsum("pxm,pm->px", self.dS, across)
 
     def _adjoint_coefficients(self, gradient: np.ndarray) -> np.ndarray:
         """Return dE/dc, shape of c, from dE/dp."""

@@ -1,0 +1,104 @@
+"""What `gapfit init` proposes, and the summary that `gapfit check` prints."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from gapfit.config import DataConfig
+from gapfit.frame import Frame, structure_arrays
+from gapfit.proposal import nearest_distances, propose
+from gapfit.summary import Range, element_counts, summarise
+
+DATA = DataConfig(train=["a.xyz"])
+
+
+def frame(atoms, config_type="default", energy=None, forces=None):
+    bare = structure_arrays(atoms)
+    return Frame(
+        bare.numbers,
+        bare.positions,
+        bare.cell,
+        bare.pbc,
+        config_type=config_type,
+        energy=energy,
+        forces=forces,
+    )
+
+
+DIMER = Atoms("Si2", [[0, 0, 0], [0, 0, 1.8]])
+ATOM = Atoms("Si", cell=[12, 12, 12], pbc=True)
+
+
+def test_distances_are_those_of_bonds_not_of_dimers():
+    frames = [frame(bulk("Si", cubic=True)), *[frame(DIMER)] * 20, frame(ATOM)]
+    assert nearest_distances(frames) == {14: pytest.approx(5.43 * np.sqrt(3) / 4)}
+
+
+@pytest.mark.parametrize(
+    ("atoms", "r_cut"),
+    [
+        (bulk("Si"), 5.2),  # 2.2 × 2.351 Å
+        (bulk("C", "diamond", a=3.57), 4.5),  # 2.2 × 1.546 = 3.4 Å, too short
+        (bulk("Mg"), 6.5),  # 2.2 × 3.2 = 7.0 Å, too long
+        (bulk("MgO", "rocksalt", a=4.8), 5.3),  # 2.2 × 2.4 Å
+        (ATOM, 5.0),  # nothing to go by: the default
+    ],
+)
+def test_cutoff(atoms, r_cut):
+    assert propose([frame(atoms)], DATA).config.terms[0].r_cut == r_cut
+
+
+@pytest.mark.parametrize(
+    ("n_atoms", "n_sparse"), [(1, 1), (2, 1), (100, 33), (500, 160), (3072, 1000)]
+)
+def test_sparse_points(n_atoms, n_sparse):
+    atoms = bulk("Si", cubic=True) * (8, 8, 6)
+    assert propose([frame(atoms[:n_atoms])], DATA).config.terms[0].n_sparse == n_sparse
+
+
+def test_isolated_atoms_decide_on_e0():
+    crystal = frame(bulk("GaAs", "zincblende", a=5.65))
+    proposal = propose([crystal, frame(ATOM)], DATA)
+    assert proposal.config.e0.method == "least_squares"
+    assert "no isolated atom of Ga, As." in proposal.comments["e0"][0]
+    proposal = propose([frame(bulk("Si")), frame(ATOM)], DATA)
+    assert proposal.config.e0.method == "isolated"
+
+
+def test_suggested_sigmas():
+    silicon = bulk("Si")
+    frames = [
+        frame(silicon),
+        frame(silicon, "bulk"),
+        frame(silicon, "liquid"),
+        frame(DIMER, "dimer"),
+        frame(ATOM, "lone"),
+    ]
+    proposal = propose(frames, DATA)
+    assert list(proposal.suggestions) == ["dimer", "liquid", "lone"]
+    assert proposal.suggestions["liquid"].forces == pytest.approx(0.2)
+    assert proposal.suggestions["lone"].energy == pytest.approx(1e-4)
+    assert proposal.suggestions["lone"].forces is None
+
+
+def test_summary():
+    forces = np.array([[0, 0, 3.0], [4.0, 0, 3.0]])
+    frames = [
+        frame(bulk("Si"), "b", -10.0, forces),
+        frame(bulk("Si", a=5.0), "b", -8.0, np.full((2, 3), np.nan)),
+        frame(DIMER, "a"),
+        frame(ATOM, "a"),
+    ]
+    everything, a, b = summarise(frames)
+    assert [item.name for item in (everything, a, b)] == ["all", "a", "b"]
+    assert (everything.n_frames, everything.n_atoms) == (4, 7)
+    assert b.energy == Range(-5.0, -4.0)
+    assert b.max_force == pytest.approx(5.0)
+    assert b.volume == Range(pytest.approx(125 / 8), pytest.approx(5.43**3 / 8))
+    assert b.min_distance == pytest.approx(5.0 * np.sqrt(3) / 4)
+    assert a.energy is None
+    assert a.max_force is None
+    assert a.min_distance == pytest.approx(1.8)
+    assert a.volume == Range(pytest.approx(1728.0), pytest.approx(1728.0))
+    assert element_counts(frames) == {"Si": 7}
