@@ -57,7 +57,9 @@ def compare(
 ) -> dict[str, Comparison]:
     """Print lattice constants and bulk moduli beside DFT, and return them."""
     calculator = gapfit.GAPCalculator(model, uncertainty=False)
-    print(f"\n{'phase':<10}{'V, Å³':>8}{'DFT':>8}{'B, GPa':>9}{'DFT':>8}{'a error':>10}")
+    print(
+        f"\n{'phase':<10}{'V, Å³':>8}{'DFT':>8}{'B, GPa':>9}{'DFT':>8}{'a error':>10}"
+    )
     found = {}
     for phase in phases:
         frames = volume_scan(folder, phase)

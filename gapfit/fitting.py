@@ -21,6 +21,7 @@ from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
 from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
 from gapfit.sparsify import select
+from gapfit.stress_check import stress_warnings
 from gapfit.terms import FittedTerm, build_term, new_basis
 
 __all__ = ["Plan", "Progress", "as_dataset", "fit", "plan"]
@@ -155,6 +156,11 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
     frames = dataset.frames
     e0 = resolve_e0(frames, config.e0)
     notes: list[str] = []
+    if config.data.check_stress and any(frame.virial is not None for frame in frames):
+        progress("stress check", 0, 1)
+        for text in stress_warnings(frames, e0):
+            _note(notes, text)
+        progress("stress check", 1, 1)
     terms = [
         build_term(term, dataset.species, new_basis(term)) for term in config.terms
     ]
@@ -254,7 +260,7 @@ def _choose_sparse(
             if len(index) < wanted:
                 _note(
                     notes,
-                    f"terms[{n}]: {wanted} sparse points wanted for {_symbol(block)}, only "
+                    f"[[terms]] {n + 1}: {wanted} sparse points wanted for {_symbol(block)}, only "
                     f"{len(index)} distinct environments in the data: all are used",
                 )
         chosen.append(replace(term, sparse=sparse))

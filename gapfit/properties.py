@@ -36,7 +36,9 @@ class EquationOfState:
     derivative: float
 
 
-def birch_murnaghan(volumes: Sequence[float], energies: Sequence[float]) -> EquationOfState:
+def birch_murnaghan(
+    volumes: Sequence[float], energies: Sequence[float]
+) -> EquationOfState:
     """Fit the third-order Birch-Murnaghan equation of state.
 
     It is a cubic polynomial in x = V^(-2/3) (Birch, Phys. Rev. 71, 809 (1947)), so that

@@ -23,6 +23,8 @@ _SHELLS = 2.2
 _R_CUT = (4.5, 6.5)
 #: Sparse points beyond this cost more than they bring.
 _MAX_SPARSE = 1000
+#: Environments up to which a small set keeps all of them.
+_SMALL_SET = 500
 #: Frames looked at for distances.
 _MAX_FRAMES = 300
 _REACH = 5.0
@@ -80,8 +82,8 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
         "terms": [
             f"Distance of nearest neighbours, Å: {near or 'none found'}.",
             f"r_cut is {_SHELLS} times the longest, within {_R_CUT[0]} .. {_R_CUT[1]} Å.",
-            f"n_sparse is about a third of the {max(counts.values())} environments, "
-            f"at most {_MAX_SPARSE}.",
+            f"n_sparse: of {max(counts.values())} environments all up to {_SMALL_SET}, "
+            f"or a third, at most {_MAX_SPARSE}.",
         ],
         "sigma": _sigma_comment(frames),
         "e0": _e0_comment(missing),
@@ -117,10 +119,10 @@ def _r_cut(distances: dict[int, float]) -> float:
 
 
 def _n_sparse(n_environments: int) -> int:
-    """Return a third of the environments, rounded down to two digits."""
-    third = max(n_environments // 3, 1)
-    step = 10 ** max(len(str(third)) - 2, 0)
-    return min(third // step * step, _MAX_SPARSE)
+    """Return all environments of a small set, a third of a large one, in two digits."""
+    wanted = max(n_environments // 3, min(n_environments, _SMALL_SET), 1)
+    step = 10 ** max(len(str(wanted)) - 2, 0)
+    return min(wanted // step * step, _MAX_SPARSE)
 
 
 def _sigma_comment(frames: Sequence[Frame]) -> list[str]:

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
+from threadpoolctl import threadpool_limits
 
 import gapfit
 
@@ -17,6 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
 
 SOAP = {"r_cut": 4.5, "n_max": 5, "l_max": 4, "n_sparse": 40, "zeta": 3}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread():
+    """Keep BLAS from waiting for its own threads on a busy machine."""
+    with threadpool_limits(limits=1):
+        yield
 
 
 def silicon(seed: int = 1) -> Atoms:

@@ -50,7 +50,8 @@ def test_cutoff(atoms, r_cut):
 
 
 @pytest.mark.parametrize(
-    ("n_atoms", "n_sparse"), [(1, 1), (2, 1), (100, 33), (500, 160), (3072, 1000)]
+    ("n_atoms", "n_sparse"),
+    [(1, 1), (2, 2), (105, 100), (600, 500), (1800, 600), (3072, 1000)],
 )
 def test_sparse_points(n_atoms, n_sparse):
     atoms = bulk("Si", cubic=True) * (8, 8, 6)

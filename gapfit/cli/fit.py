@@ -120,7 +120,6 @@ class _Run:
 
         started = time.perf_counter()
         train, test = self._read()
-        stress_warnings = self._check_stress(train)
         self._print_plan(plan(train, self.config), test)
         model = self._fit(train)
         model_path = self.folder / "model.npz"
@@ -133,7 +132,7 @@ class _Run:
         if not _same(self.folder / "fit.toml", self.path):
             self._write("fit.toml", _MARK + _resolved(self.config, self.path))
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
-        warnings = [*model.info.get("warnings", []), *test_warnings, *stress_warnings]
+        warnings = [*model.info.get("warnings", []), *test_warnings]
         self.console.warnings(list(dict.fromkeys(warnings)))
         self._print_end(model_path)
         return metrics
@@ -155,18 +154,6 @@ class _Run:
         if test is not None:
             print_contents(self.console, f"Test data: {', '.join(data.test)}", test)
         return train, test
-
-    def _check_stress(self, train: Dataset) -> list[str]:
-        if not self.config.data.check_stress:
-            return []
-        from gapfit.baseline import resolve_e0
-        from gapfit.stress_check import stress_warnings
-
-        started = time.perf_counter()
-        e0 = resolve_e0(train.frames, self.config.e0)
-        warnings = stress_warnings(train.frames, e0)
-        self.timings["stress check"] = time.perf_counter() - started
-        return warnings
 
     def _print_plan(self, size: Plan, test: Dataset | None) -> None:
         rows = ", ".join(f"{kind} {n}" for kind, n in size.n_rows.items() if n)

@@ -1,0 +1,90 @@
+"""The examples: they run, and the physics is right within stated bounds."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import tomllib
+
+import pytest
+from conftest import ROOT
+
+from gapfit.cli import main as gapfit_main
+from gapfit.config_file import load_config
+
+SYSTEMS = ("silicon", "carbon", "tungsten")
+
+#: Test errors no larger than this: energy (meV/atom), forces (eV/Å), RMSE.
+BOUNDS = {"silicon": (60, 0.30), "carbon": (180, 1.6), "tungsten": (600, 0.6)}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_lattice_constants_and_bulk_moduli_equal_dft(system, capsys, caplog):
+    path = ROOT / "examples" / system / "run.py"
+    spec = importlib.util.spec_from_file_location(f"example_{system}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found = module.main()
+    assert set(found) == set(module.PHASES)
+    for phase, comparison in found.items():
+        assert abs(comparison.lattice_error) < 0.003, phase
+        assert abs(comparison.bulk_modulus_error) < 0.05, phase
+        assert abs(comparison.gap.energy - comparison.dft.energy) < 0.02, phase
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_configurations_are_valid_and_use_the_shipped_data(system):
+    path = ROOT / "examples" / system / "fit.toml"
+    config = load_config(path)
+    for file in (*config.data.train, *config.data.test):
+        assert (path.parent / file).is_file()
+    assert "train" not in config.data.test[0]
+
+
+def test_scripts_are_short():
+    for script in (ROOT / "examples").rglob("*.py"):
+        assert len(script.read_text().splitlines()) <= 80, script
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text()
+
+
+def readme_blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", readme(), re.DOTALL)
+
+
+def test_the_first_two_commands_of_the_readme(tmp_path):
+    first, second = (block.strip() for block in readme_blocks("bash")[:2])
+    assert second == 'pip install ".[test]" && pytest'
+    assert second in (ROOT / ".ci" / "run").read_text()
+    install, fit = first.split(" && ")
+    assert install == "pip install ."
+    words = fit.split()
+    assert words[:2] == ["gapfit", "fit"]
+    words[2] = str(ROOT / words[2])
+    words[4] = str(tmp_path / "model")
+    assert gapfit_main(words[1:]) == 0
+    metrics = json.loads((tmp_path / "model" / "metrics.json").read_text())
+    energy, forces = BOUNDS["silicon"]
+    assert metrics["test"]["all"]["energy"]["rmse"] < energy
+    assert metrics["test"]["all"]["forces"]["rmse"] < forces
+    assert (tmp_path / "model" / "model.npz").is_file()
+
+
+def test_the_configuration_of_the_readme_is_valid(tmp_path):
+    (block,) = readme_blocks("toml")
+    tomllib.loads(block)
+    (tmp_path / "fit.toml").write_text(block)
+    assert load_config(tmp_path / "fit.toml").terms[0].n_sparse == 1000
+
+
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train", "test"):
+        source = ROOT / "data" / "silicon" / f"{name}.extxyz"
+        (tmp_path / f"{name}.extxyz").write_text(source.read_text())
+    (block,) = readme_blocks("python")
+    exec(compile(block, "README.md", "exec"), {})
+    assert "'forces'" in capsys.readouterr().out

@@ -1,0 +1,246 @@
+"""From data to a model: the Python interface and what the settings mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+from conftest import DATA, STRUCTURES, config, label, labelled_frames, silicon
+
+import gapfit
+from gapfit.assembly import frame_sigmas
+from gapfit.config import FitConfig, SigmaConfig
+from gapfit.dataset import read as read_dataset
+from gapfit.errors import ConfigError, DataError
+from gapfit.fitting import plan
+
+
+def test_the_same_from_atoms_files_and_configuration(tmp_path):
+    frames = labelled_frames(silicon, 3)
+    write(tmp_path / "train.xyz", frames, format="extxyz")
+    (tmp_path / "fit.toml").write_text(
+        '[data]\ntrain = "train.xyz"\ncheck_stress = false\n[e0]\n'
+        'method = "least_squares"\n[[terms]]\nr_cut = 4.5\nn_max = 5\nl_max = 4\n'
+        "n_sparse = 40\nzeta = 3.0\n"
+    )
+    stored = read(tmp_path / "train.xyz", ":")
+    models = [
+        gapfit.fit(stored, config()),
+        gapfit.fit(tmp_path / "train.xyz", config()),
+        gapfit.fit(config=tmp_path / "fit.toml"),
+        gapfit.fit([str(tmp_path / "train.xyz")], tmp_path / "fit.toml"),
+    ]
+    reference = models[0].terms[0].coefficients[14]
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.terms[0].coefficients[14], reference)
+        assert model.info["data_digest"] == models[0].info["data_digest"]
+
+
+def test_progress_reports_every_stage_to_its_end():
+    calls = []
+    gapfit.fit(
+        labelled_frames(silicon, 3), config(), progress=lambda *a: calls.append(a)
+    )
+    stages = list(dict.fromkeys(stage for stage, _, _ in calls))
+    assert stages == ["environments", "sparse points", "rows", "solve"]
+    for stage in stages:
+        done = [d for s, d, _ in calls if s == stage]
+        total = {t for s, _, t in calls if s == stage}
+        assert done[0] == 0
+        assert done == sorted(done)
+        assert {done[-1]} == total
+
+
+def test_the_plan_is_what_happens():
+    parsed = FitConfig.model_validate(config())
+    data = read_dataset(labelled_frames(silicon, 3), parsed.data)
+    planned = plan(data, parsed)
+    model = gapfit.fit(data, parsed)
+    assert (
+        planned.n_rows
+        == model.info["n_rows"]
+        == {
+            "energy": 3,
+            "forces": 72,
+            "virial": 18,
+        }
+    )
+    assert planned.n_atoms == model.info["n_atoms"] == 24
+    assert planned.n_sparse == model.n_sparse == 24
+    assert planned.n_features == (model.terms[0].descriptor.n_features,)
+
+
+def test_too_many_sparse_points_is_a_warning():
+    model = gapfit.fit(labelled_frames(silicon, 2), config(n_sparse=500))
+    assert model.n_sparse == 16
+    assert any(
+        "500 sparse points wanted for Si, only 16 distinct" in text
+        for text in model.info["warnings"]
+    )
+
+
+@pytest.mark.parametrize("method", ["cur", "fps", "random"])
+def test_fits_are_reproducible_and_follow_the_seed(method):
+    frames = labelled_frames(silicon, 4)
+
+    def coefficients(seed: int) -> np.ndarray:
+        settings = config(n_sparse=12, sparse_method=method) | {"run": {"seed": seed}}
+        return gapfit.fit(frames, settings).terms[0].coefficients[14]
+
+    np.testing.assert_array_equal(coefficients(1), coefficients(1))
+    assert not np.array_equal(coefficients(1), coefficients(2))
+
+
+def test_sparse_points_are_per_species():
+    model = gapfit.fit(
+        labelled_frames(STRUCTURES["three_species"], 4), config(n_sparse=6)
+    )
+    assert {z: len(p) for z, p in model.terms[0].sparse.items()} == {
+        32: 6,
+        51: 6,
+        52: 6,
+    }
+
+
+def test_two_soaps_with_different_cutoffs():
+    settings = config()
+    settings["terms"] = [settings["terms"][0], {**settings["terms"][0], "r_cut": 3.2}]
+    frames = labelled_frames(silicon, 4)
+    model = gapfit.fit(frames, settings)
+    assert [t.descriptor.cutoff for t in model.terms] == [4.5, 3.2]
+    from gapfit.testing import forces_error, stress_error
+
+    atoms = silicon()
+    assert forces_error(model, atoms) < 1e-6
+    assert stress_error(model, atoms) < 1e-7
+    assert np.all(model.predict(atoms, std=True).energies_std > 0)
+
+
+def test_cholesky_and_qr_agree_on_real_data():
+    frames = read(DATA / "silicon" / "train.extxyz", "::3")
+    isolated = [a for a in read(DATA / "silicon" / "train.extxyz", ":") if len(a) == 1]
+    frames += [a for a in isolated if a.info["config_type"] == "isolated_atom"]
+    settings = {"terms": [{"r_cut": 5.0, "n_sparse": 100}]}
+    settings["data"] = {"train": ["in memory"], "check_stress": False}
+    predictions = []
+    test = read(DATA / "silicon" / "test.extxyz", ":")
+    for method in ("cholesky", "qr"):
+        model = gapfit.fit(frames, settings | {"solver": {"method": method}})
+        predictions.append(model.predict(test, std=True))
+    for a, b in zip(*predictions, strict=True):
+        assert a.energy == pytest.approx(b.energy, abs=1e-8 * len(a.energies))
+        np.testing.assert_allclose(a.forces, b.forces, atol=1e-7)
+        np.testing.assert_allclose(a.energies_std, b.energies_std, atol=1e-8)
+
+
+def test_the_smaller_sigma_is_fitted_more_closely():
+    frames = labelled_frames(silicon, 6)
+
+    def errors(**types: dict) -> dict:
+        settings = config(n_sparse=30)
+        settings["sigma"] = {"energy": 0.01, "forces": 0.3, "config_types": types}
+        return gapfit.evaluate(gapfit.fit(frames, settings), frames)
+
+    plain, tight = errors(), errors(odd={"forces": 0.003, "energy": 0.0001})
+    assert tight["odd"]["forces"]["rmse"] < 0.8 * plain["odd"]["forces"]["rmse"]
+    assert tight["even"]["forces"]["rmse"] > plain["even"]["forces"]["rmse"]
+
+
+def test_sigmas_of_frame_config_type_and_default():
+    atoms = label(silicon(), config_type="odd")
+    sigma = SigmaConfig.model_validate(
+        {
+            "energy": 0.01,
+            "forces": 0.1,
+            "virial": 0.2,
+            "config_types": {"odd": {"forces": 0.5}},
+        }
+    )
+    data = FitConfig.model_validate(config()).data
+
+    def sigmas(**info: object):
+        changed = atoms.copy()
+        changed.calc = SinglePointCalculator(changed, **atoms.calc.results)
+        changed.info.update(info)
+        (frame,) = read_dataset([changed], data).frames
+        return frame_sigmas(frame, sigma)
+
+    root = np.sqrt(8)
+    energy, forces, virial = sigmas()
+    assert (energy, virial) == (pytest.approx(0.01 * root), pytest.approx(0.2 * root))
+    np.testing.assert_array_equal(forces, np.full((8, 3), 0.5))
+    energy, forces, virial = sigmas(
+        energy_sigma=0.03, force_sigma=0.7, virial_sigma=0.4
+    )
+    assert (energy, virial) == (pytest.approx(0.03 * root), pytest.approx(0.4 * root))
+    np.testing.assert_array_equal(forces, np.full((8, 3), 0.7))
+
+
+def test_missing_e0_and_bad_configuration_stop_before_the_work():
+    frames = labelled_frames(silicon, 2)
+    with pytest.raises(DataError, match="no energy of the isolated atom for Si"):
+        gapfit.fit(frames, {"terms": [{}], "data": {"check_stress": False}})
+    with pytest.raises(ConfigError) as caught:
+        gapfit.fit(frames, {"terms": [{"n_spase": 3, "zeta": -1}], "solvr": {}})
+    for text in ("n_spase", "n_sparse", "zeta", "solvr", "solver"):
+        assert text in str(caught.value)
+
+
+def test_stress_of_the_wrong_sign_is_noticed_while_fitting():
+    frames = [a for a in read(DATA / "silicon" / "train.extxyz", "::2") if len(a) > 1]
+    flipped = []
+    for atoms in frames:
+        results = dict(atoms.calc.results)
+        if "stress" in results:
+            results["stress"] = -results["stress"]
+            atoms.calc = SinglePointCalculator(atoms, **results)
+            flipped.append(atoms)
+    settings = {"terms": [{"n_sparse": 10, "n_max": 3, "l_max": 2}]}
+    settings["e0"] = {"method": "least_squares"}
+    model = gapfit.fit(flipped, settings)
+    assert any("opposite sign" in text for text in model.info["warnings"])
+
+
+def test_evaluation_is_the_difference_of_prediction_and_label():
+    frames = labelled_frames(silicon, 4)
+    model = gapfit.fit(frames, config(n_sparse=8))
+    shifted = []
+    for n, atoms in enumerate(frames):
+        prediction = model.predict(atoms)
+        moved = Atoms(atoms)
+        moved.info["config_type"] = "a" if n < 3 else "b"
+        moved.calc = SinglePointCalculator(
+            moved,
+            energy=prediction.energy + 0.008 * (1 + n),
+            forces=prediction.forces - 0.25,
+            stress=prediction.stress + 0.001,
+        )
+        shifted.append(moved)
+    metrics = gapfit.evaluate(model, shifted)
+    assert set(metrics) == {"all", "a", "b"}
+    energy = metrics["all"]["energy"]
+    assert energy["n"] == 4
+    assert energy["unit"] == "meV/atom"
+    assert energy["mae"] == pytest.approx(2.5)
+    assert energy["rmse"] == pytest.approx(np.sqrt(7.5))
+    assert energy["max"] == pytest.approx(4.0)
+    assert metrics["a"]["energy"]["mae"] == pytest.approx(2.0)
+    assert metrics["b"]["forces"] == {
+        "n": 24,
+        "mae": pytest.approx(0.25),
+        "rmse": pytest.approx(0.25),
+        "max": pytest.approx(0.25),
+        "unit": "eV/Å",
+    }
+    assert metrics["all"]["stress"]["rmse"] == pytest.approx(0.1602177, rel=1e-5)
+    assert metrics["all"]["stress"]["n"] == 24
+
+
+def test_kinds_without_labels_are_absent():
+    frames = labelled_frames(silicon, 3)
+    model = gapfit.fit(frames, config(n_sparse=8))
+    bare = silicon()
+    bare.calc = SinglePointCalculator(bare, energy=-10.0)
+    assert set(gapfit.evaluate(model, [bare])["all"]) == {"energy"}
