@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from gapfit.errors import DataError
 from gapfit.frame import Frame, structure_arrays
 
-__all__ = ["RawFrame", "load"]
+__all__ = ["RawFrame", "load", "structures"]
 
 _OPENERS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
@@ -69,7 +69,8 @@ def load(sources: Any, base: Path) -> list[RawFrame]:
     _require_files([s for s in sources if isinstance(s, str | Path)], base)
     for index, source in enumerate(sources):
         if isinstance(source, str | Path):
-            raws += _read_file(base / Path(source).expanduser(), str(source))
+            path = base / Path(source).expanduser()
+            raws += [_raw(a, where) for where, a in structures(path, str(source))]
         elif hasattr(source, "positions"):
             _refuse_stale(source, f"frame {index}")
             raws.append(_raw(source, f"frame {index}"))
@@ -121,21 +122,24 @@ def _refuse_stale(atoms: Any, source: str) -> None:
         )
 
 
-def _read_file(path: Path, name: str) -> Iterator[RawFrame]:
-    """Yield the structures of one file; every failure becomes a DataError."""
+def structures(path: Path, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield where each structure of a file stands, and itself as ase.Atoms.
+
+    Every failure becomes a DataError.
+    """
     compressed = path.suffix in _OPENERS
     suffix = Path(path.stem).suffix if compressed else path.suffix
     if suffix in (".xyz", ".extxyz"):
-        structures = _read_xyz(path, name)
+        found = _read_xyz(path, name)
     elif suffix in _DATABASES:
-        structures = _read_database(path)
+        found = _read_database(path)
     else:
-        structures = _read_other(path)
+        found = _read_other(path)
     count = 0
     while True:
         source = f"{name}, frame {count}"
         try:
-            atoms = next(structures)
+            atoms = next(found)
         except StopIteration:
             break
         except DataError:
@@ -145,7 +149,7 @@ def _read_file(path: Path, name: str) -> Iterator[RawFrame]:
                 f"{source}: cannot be read ({_reason(error)}); "
                 "mend the file, or cut it before this frame"
             ) from error
-        yield _raw(atoms, source)
+        yield source, atoms
         count += 1
     if count == 0:
         raise DataError(f"{name}: there are no structures in this file; remove it")

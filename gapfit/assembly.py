@@ -130,9 +130,8 @@ def row_block(
     energies = np.concatenate([part.energies for part in parts], axis=1)
     forces = np.concatenate([part.forces for part in parts], axis=2)
     virials = np.concatenate([part.virials for part in parts], axis=2)
-    rows: list[np.ndarray] = []
-    targets: list[np.ndarray] = []
-    sigmas: list[np.ndarray] = []
+    rows = [np.zeros((0, energies.shape[1]))]
+    targets, sigmas = [np.zeros(0)], [np.zeros(0)]
     first = 0
     for n, frame in enumerate(frames):
         atoms = slice(first, first + frame.n_atoms)

@@ -9,6 +9,7 @@ import numpy as np
 from gapfit.config import E0Config
 from gapfit.errors import DataError
 from gapfit.frame import Frame
+from gapfit.neighbours import pair_list
 
 __all__ = ["baseline_energy", "is_isolated", "resolve_e0"]
 
@@ -21,14 +22,7 @@ _TOLERANCE = 1e-3
 
 def is_isolated(frame: Frame) -> bool:
     """Return whether a frame is one atom without neighbours."""
-    if frame.n_atoms != 1:
-        return False
-    if not frame.pbc.any():
-        return True
-    repeats = [np.arange(-2, 3) if periodic else np.zeros(1) for periodic in frame.pbc]
-    images = np.stack(np.meshgrid(*repeats, indexing="ij"), axis=-1).reshape(-1, 3)
-    lengths = np.linalg.norm(images @ frame.cell, axis=1)
-    return bool(lengths[np.any(images != 0, axis=1)].min() >= ISOLATION)
+    return frame.n_atoms == 1 and pair_list(frame, ISOLATION).n_pairs == 0
 
 
 def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
@@ -44,24 +38,30 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
     Returns
     -------
     dict of int to float
-        Atomic number -> eV.
+        Atomic number -> eV; 0 where no frame has an energy.
 
     Raises
     ------
     DataError
-        A species has no isolated atom, or several that disagree.
+        A species has no isolated atom, several that disagree, or no energy at all.
     """
     from ase.data import atomic_numbers, chemical_symbols
 
     species = sorted({int(z) for frame in frames for z in frame.numbers})
     given = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
     wanted = [z for z in species if z not in given]
-    found = (
-        _least_squares(frames, wanted, given)
-        if config.method == "least_squares"
-        else _isolated(frames)
-    )
+    if all(frame.energy is None for frame in frames):
+        found = dict.fromkeys(wanted, 0.0)  # forces alone leave the constant open
+    elif config.method == "least_squares":
+        found = _least_squares(frames, wanted, given)
+    else:
+        found = _isolated(frames)
     missing = [chemical_symbols[z] for z in wanted if z not in found]
+    if missing and config.method == "least_squares":
+        raise DataError(
+            f"no frame with {', '.join(missing)} has an energy, so that least squares "
+            f"cannot find e0; set it in the configuration ([e0] {missing[0]} = ... in eV)"
+        )
     if missing:
         raise DataError(
             f"no energy of the isolated atom for {', '.join(missing)}: add a frame with "
@@ -97,7 +97,8 @@ def _least_squares(
 ) -> dict[int, float]:
     """Return the energies per atom that fit all compositions best."""
     known = [frame for frame in frames if frame.energy is not None]
-    if not known or not wanted:
+    wanted = [z for z in wanted if any(np.any(f.numbers == z) for f in known)]
+    if not wanted:
         return {}
     counts = np.array([[np.sum(f.numbers == z) for z in wanted] for f in known], float)
     fixed = [sum(given.get(int(z), 0.0) for z in frame.numbers) for frame in known]

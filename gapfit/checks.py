@@ -10,10 +10,12 @@ import numpy as np
 
 from gapfit.errors import DataError, StructureError
 from gapfit.frame import Frame
-from gapfit.neighbours import MIN_DISTANCE, pair_list
+from gapfit.neighbours import pair_list
 
 __all__ = ["check_frames", "frame_problems", "list_places", "refuse", "set_warnings"]
 
+#: Range of the search for overlapping atoms, Å; a shorter one needs more cells.
+_NEAR = 2.0
 #: Frames listed in an error, and places listed in a warning.
 MAX_LISTED, MAX_PLACES = 20, 5
 #: Forces above this are rarely meant to be fitted, eV/Å.
@@ -73,7 +75,7 @@ def frame_problems(frame: Frame) -> list[str]:
             "no element; name its species or remove the frame"
         )
     try:
-        pair_list(frame, MIN_DISTANCE)
+        pair_list(frame, _NEAR)
     except StructureError as error:
         problems.append(str(error))
     for name, values in (

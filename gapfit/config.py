@@ -6,7 +6,7 @@ template that ``gapfit init`` writes and the table of options all come from them
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -129,10 +129,10 @@ class WeightingConfig(_Section):
     )
     r0: float | None = _field(None, "end (poly) or scale; r_cut when absent", "Å", gt=0)
     c: float = _field(1.0, "prefactor", gt=0)
-    d: float = _field(1.0, "constant of pow and exp", ge=0)
-    m: float = _field(1.0, "exponent of poly and pow", gt=0)
+    d: float = _field(1.0, "constant of pow and exp", gt=0)
+    m: float = _field(1.0, "exponent of poly and pow", ge=1)
     w0: float | None = _field(
-        None, "weight of the central atom; w(0) when absent", ge=0
+        None, "weight of the central atom; w(0) when absent", gt=0
     )
 
 
@@ -189,7 +189,8 @@ class RunConfig(_Section):
         return int(float(text[:-1]) * 1000 ** ("kMGT".index(text[-1]) + 1))
 
 
-Term = Annotated[SoapConfig, Field()]
+#: The kinds of terms.
+Term = SoapConfig
 
 
 class FitConfig(_Section):

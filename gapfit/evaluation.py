@@ -12,7 +12,7 @@ from gapfit.assembly import batches
 from gapfit.config import DataConfig
 from gapfit.dataset import Dataset, read
 from gapfit.fitting import Progress
-from gapfit.frame import Frame
+from gapfit.frame import GPA, Frame
 from gapfit.model import GAPModel, Prediction
 
 __all__ = ["Metrics", "evaluate", "format_table"]
@@ -21,7 +21,6 @@ __all__ = ["Metrics", "evaluate", "format_table"]
 Metrics = dict[str, dict[str, dict[str, Any]]]
 
 _UNITS = {"energy": "meV/atom", "forces": "eV/Å", "stress": "GPa"}
-_GPA = 160.21766208  # 1 eV/Å³
 _BATCH_ATOMS = 1024
 
 
@@ -64,7 +63,7 @@ def evaluate(
         some = everything[part]
         for frame, prediction in zip(some, model.predict(some), strict=True):
             for kind, error in _errors(frame, prediction):
-                for group in ("all", frame.config_type):
+                for group in {"all", frame.config_type}:
                     errors.setdefault(group, {}).setdefault(kind, []).append(error)
             done += frame.n_atoms
         if progress:
@@ -82,10 +81,11 @@ def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndar
         error = (prediction.energy - frame.energy) / frame.n_atoms
         yield "energy", np.array([1000 * error])
     if frame.forces is not None and prediction.forces is not None:
-        error = prediction.forces - frame.forces
-        yield "forces", error[np.isfinite(error)]
+        known = np.isfinite(frame.forces)
+        if known.any():
+            yield "forces", (prediction.forces - frame.forces)[known]
     if frame.stress is not None and prediction.stress is not None:
-        yield "stress", _GPA * (prediction.stress - frame.stress)
+        yield "stress", GPA * (prediction.stress - frame.stress)
 
 
 def _statistics(kind: str, parts: list[np.ndarray]) -> dict[str, Any]:

@@ -114,13 +114,13 @@ def plan(dataset: Dataset, config: FitConfig) -> Plan:
         build_term(term, dataset.species, new_basis(term)) for term in config.terms
     ]
     numbers = np.concatenate([frame.numbers for frame in frames])
-    counts = np.unique_counts(numbers).counts
+    _, counts = np.unique(numbers, return_counts=True)
     n_sparse = sum(int(np.minimum(t.config.n_sparse, counts).sum()) for t in terms)
     n_features = tuple(term.descriptor.n_features for term in terms)
     largest = max(frame.n_atoms for frame in frames)
     rows = 3 * max(largest, _batch_atoms(n_sparse, config))
     memory = 8 * (
-        sum(n_features) * len(numbers) + 4 * n_sparse**2 + _COPIES * rows * n_sparse
+        3 * sum(n_features) * len(numbers) + 4 * n_sparse**2 + _COPIES * rows * n_sparse
     )
     return Plan(
         len(frames), len(numbers), count_rows(frames), n_sparse, n_features, memory
@@ -229,6 +229,35 @@ def _choose_sparse(
     notes: list[str],
 ) -> list[FittedTerm]:
     """Return the terms with sparse points chosen among all environments."""
+    values = _environments(frames, terms, progress)
+    steps = sum(len(found) for found in values)
+    chosen, step = [], 0
+    for n, (term, found) in enumerate(zip(terms, values, strict=True)):
+        sparse = {}
+        for block, parts in found.items():
+            progress("sparse points", step, steps)
+            everything = np.concatenate(parts)
+            rng = np.random.default_rng([config.run.seed, n, block])
+            wanted = term.config.n_sparse
+            index = select(everything, wanted, term.config.sparse_method, rng)
+            sparse[block] = np.ascontiguousarray(everything[index])
+            step += 1
+            if len(index) < wanted:
+                _note(
+                    notes,
+                    f"[[terms]] {n + 1}: {wanted} sparse points wanted for "
+                    f"{_symbol(block)}, only {len(index)} distinct environments in the "
+                    "data: all are used",
+                )
+        chosen.append(replace(term, sparse=sparse))
+    progress("sparse points", steps, steps)
+    return chosen
+
+
+def _environments(
+    frames: Sequence[Frame], terms: Sequence[FittedTerm], progress: Progress
+) -> list[dict[int, list[np.ndarray]]]:
+    """Return the descriptors of all atoms by term and block."""
     values: list[dict[int, list[np.ndarray]]] = [
         {block: [] for block in term.descriptor.blocks} for term in terms
     ]
@@ -244,28 +273,7 @@ def _choose_sparse(
                 found[block].append(some.values)
         done += pairs.n_atoms
         progress("environments", done, total)
-    chosen = []
-    steps = sum(len(found) for found in values)
-    step = 0
-    for n, (term, found) in enumerate(zip(terms, values, strict=True)):
-        sparse = {}
-        for block in found:
-            progress("sparse points", step, steps)
-            everything = np.concatenate(found[block])
-            rng = np.random.default_rng([config.run.seed, n, block])
-            wanted = term.config.n_sparse
-            index = select(everything, wanted, term.config.sparse_method, rng)
-            sparse[block] = np.ascontiguousarray(everything[index])
-            step += 1
-            if len(index) < wanted:
-                _note(
-                    notes,
-                    f"[[terms]] {n + 1}: {wanted} sparse points wanted for {_symbol(block)}, only "
-                    f"{len(index)} distinct environments in the data: all are used",
-                )
-        chosen.append(replace(term, sparse=sparse))
-    progress("sparse points", steps, steps)
-    return chosen
+    return values
 
 
 def _symbol(block: int) -> str:

@@ -8,7 +8,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["VOIGT", "Frame", "structure_arrays", "to_voigt", "voigt_to_matrix"]
+__all__ = ["GPA", "VOIGT", "Frame", "structure_arrays", "to_voigt", "voigt_to_matrix"]
+
+#: 1 eV/Å³ in GPa.
+GPA = 160.21766208
 
 #: Row and column of the six Voigt components xx yy zz yz xz xy (ASE's order).
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))

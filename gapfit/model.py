@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,7 +12,7 @@ import numpy as np
 from gapfit.assembly import batches, pairs_of
 from gapfit.config import FitConfig
 from gapfit.descriptors.expansion import species_index
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, StructureError
 from gapfit.frame import Frame, structure_arrays
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
@@ -95,13 +95,18 @@ class GAPModel:
 
     @overload
     def predict(
-        self, atoms: Frame, *, forces: bool = ..., stress: bool = ..., std: bool = ...
-    ) -> Prediction: ...
+        self,
+        atoms: list[Any] | tuple[Any, ...],
+        *,
+        forces: bool = ...,
+        stress: bool = ...,
+        std: bool = ...,
+    ) -> list[Prediction]: ...
 
     @overload
     def predict(
         self, atoms: Any, *, forces: bool = ..., stress: bool = ..., std: bool = ...
-    ) -> Any: ...
+    ) -> Prediction: ...
 
     def predict(
         self, atoms: Any, *, forces: bool = True, stress: bool = True, std: bool = False
@@ -135,7 +140,9 @@ class GAPModel:
                 "fit again with run.store_posterior = true"
             )
         single = hasattr(atoms, "positions")
-        frames = [_as_frame(item) for item in ([atoms] if single else atoms)]
+        frames = [
+            _as_frame(item, n) for n, item in enumerate([atoms] if single else atoms)
+        ]
         predictions: list[Prediction] = []
         for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
             predictions += self._predict_batch(frames[part], forces, stress, std)
@@ -145,7 +152,7 @@ class GAPModel:
         self, frames: Sequence[Frame], forces: bool, stress: bool, std: bool
     ) -> list[Prediction]:
         for frame in frames:
-            species_index(self.species, frame.numbers)
+            self._check_species(frame)
         pairs = pairs_of(frames, self.cutoff)
         energies = np.array([self.e0[int(z)] for z in pairs.numbers])
         gradient = np.zeros((pairs.n_atoms, 3))
@@ -177,6 +184,12 @@ class GAPModel:
             )
         return out
 
+    def _check_species(self, frame: Frame) -> None:
+        try:
+            species_index(self.species, frame.numbers)
+        except StructureError as error:
+            raise StructureError(f"{frame.source}: {error}") from None
+
     def _variance(self, pairs: Pairs) -> np.ndarray:
         """Return the variance of each atom's energy, eV², shape (n_atoms,)."""
         assert self.posterior is not None
@@ -200,9 +213,9 @@ class GAPModel:
         return variance
 
 
-def _as_frame(item: Any) -> Frame:
+def _as_frame(item: Any, number: int) -> Frame:
     if isinstance(item, Frame):
         return item
     if not hasattr(item, "positions"):
         raise GapfitError(f"cannot predict a {type(item).__name__}; give ase.Atoms")
-    return structure_arrays(item)
+    return replace(structure_arrays(item), source=f"structure {number}")

@@ -62,7 +62,7 @@ class Pairs:
 
     def within(self, cutoff: float) -> Pairs:
         """Return the pairs no longer than a cutoff (Å)."""
-        inside = np.einsum("px,px->p", self.R, self.R) <= cutoff**2
+        inside = np.einsum("px,px->p", self.R, self.R) < cutoff**2
         if inside.all():
             return self
         return replace(self, i=self.i[inside], j=self.j[inside], R=self.R[inside])
@@ -128,22 +128,14 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
     StructureError
         Atoms closer than `MIN_DISTANCE`, non-finite positions, or an impossible cell.
     """
-    from matscipy.neighbours import neighbour_list
-
     if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()):
         raise StructureError(
             f"{frame.source}: positions or cell contain NaN or infinity"
         )
     if frame.n_atoms == 0:
         raise StructureError(f"{frame.source}: there are no atoms")
-    i, j, R, d = neighbour_list(
-        "ijDd",
-        positions=frame.positions,
-        cell=_spanning_cell(frame),
-        pbc=frame.pbc,
-        cutoff=float(cutoff),
-        numbers=frame.numbers.astype(np.int32),
-    )
+    i, j, R = (_periodic_pairs if frame.pbc.any() else _open_pairs)(frame, cutoff)
+    d = np.linalg.norm(R, axis=1)
     if len(d) and d.min() < MIN_DISTANCE:
         closest = int(np.argmin(d))
         raise StructureError(
@@ -161,6 +153,34 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
         start=0,
         stop=frame.n_atoms,
     )
+
+
+def _periodic_pairs(
+    frame: Frame, cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    from matscipy.neighbours import neighbour_list
+
+    return neighbour_list(
+        "ijD",
+        positions=frame.positions,
+        cell=_spanning_cell(frame),
+        pbc=frame.pbc,
+        cutoff=float(cutoff),
+        numbers=frame.numbers.astype(np.int32),
+    )
+
+
+def _open_pairs(
+    frame: Frame, cutoff: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return pairs of a molecule; unlike a cell list, its extent costs nothing."""
+    from scipy.spatial import cKDTree
+
+    pairs = cKDTree(frame.positions).query_pairs(cutoff, output_type="ndarray")
+    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
+    order = np.lexsort([j, i])
+    R = frame.positions[j] - frame.positions[i]
+    return i[order], j[order], R[order]
 
 
 def concatenate(parts: Sequence[Pairs]) -> Pairs:

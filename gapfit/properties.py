@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapfit.errors import GapfitError
+from gapfit.frame import GPA
 
 __all__ = ["EquationOfState", "birch_murnaghan"]
-
-_GPA = 160.21766208  # 1 eV/Å³
 
 
 @dataclass(frozen=True)
@@ -74,23 +73,20 @@ def birch_murnaghan(
     E = np.polynomial.Polynomial.fit(
         x, energies, 3, domain=[middle - width, middle + width]
     )
-    minima = [
-        root.real
-        for root in E.deriv().roots()
-        if abs(root.imag) < 1e-9
-        and E.deriv(2)(root.real) > 0
-        and x.min() <= root.real <= x.max()
-    ]
-    if not minima:
+    roots = np.asarray(E.deriv().roots(), dtype=complex)
+    real = roots.real[np.abs(roots.imag) < 1e-9]
+    inside = real[(real >= x.min()) & (real <= x.max())]
+    minima = inside[E.deriv(2)(inside) > 0]
+    if not len(minima):
         raise GapfitError(
             f"no energy minimum between the volumes {min(volumes):.3f} and "
             f"{max(volumes):.3f} Å³; extend the range"
         )
-    best = minima[0]
+    best = float(minima[0])
     curvature = float(E.deriv(2)(best))
     return EquationOfState(
-        volume=float(best**-1.5),
+        volume=best**-1.5,
         energy=float(E(best)),
-        bulk_modulus=float(4 / 9 * best**3.5 * curvature * _GPA),
-        derivative=float(4 + 2 / 3 * best * float(E.deriv(3)(best)) / curvature),
+        bulk_modulus=4 / 9 * best**3.5 * curvature * GPA,
+        derivative=4 + 2 / 3 * best * float(E.deriv(3)(best)) / curvature,
     )

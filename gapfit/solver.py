@@ -183,7 +183,13 @@ class CholeskySolver:
 
     def solve(self) -> Solution:
         """Return coefficients and factor."""
-        R = cholesky(self._B, check_finite=False)
+        try:
+            R = cholesky(self._B, check_finite=False)
+        except np.linalg.LinAlgError as error:
+            raise GapfitError(
+                "the sigmas are so small that the normal equations lose all digits "
+                f'({error}); raise [sigma], or set solver.method = "qr"'
+            ) from error
         half = solve_triangular(R, self._b, trans="T", check_finite=False)
         z = solve_triangular(R, half, check_finite=False)
         misfit = self._square - float(half @ half)

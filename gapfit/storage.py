@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.config import FitConfig
-from gapfit.errors import ModelFileError
+from gapfit.errors import GapfitError, ModelFileError
 from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
 from gapfit.solver import Whitening
@@ -33,6 +33,10 @@ _UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Give a temporary path that replaces `path` on success and vanishes on failure."""
     target = Path(path)
+    if not target.parent.is_dir():
+        raise GapfitError(
+            f"{target}: there is no folder {target.parent}; make it first"
+        )
     handle, name = tempfile.mkstemp(
         dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix or ".tmp"
     )
@@ -88,24 +92,17 @@ def load(path: str | Path) -> GAPModel:
         raise ModelFileError(f"{path}: there is no such model file")
     try:
         with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-            if "header.json" not in names:
-                raise ModelFileError(
-                    f"{path}: not a gapfit model (an archive without header.json)"
-                )
-            header = json.loads(archive.read("header.json"))
-            _check_header(path, header)
+            _check_members(archive)
+            header = _read_header(path, archive)
             arrays = {
-                name: _read(archive, name, spec)
+                str(name): _read(archive, name, spec)
                 for name, spec in header["arrays"].items()
             }
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        return _build(header, arrays)
+    except ModelFileError:
+        raise
+    except Exception as error:  # damage shows in as many ways as there are bytes
         raise ModelFileError(_damaged(path, error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, ModelFileError):
-            raise
-        raise ModelFileError(_damaged(path, error)) from error
-    return _build(path, header, arrays)
 
 
 def _damaged(path: Path, error: Exception) -> str:
@@ -113,7 +110,18 @@ def _damaged(path: Path, error: Exception) -> str:
         is_archive = file.read(2) == b"PK"
     if not is_archive:
         return f"{path}: not a gapfit model (gapfit writes .npz archives)"
-    return f"{path}: the model file is damaged or truncated ({error}); copy or fit it again"
+    return (
+        f"{path}: the model file is damaged or truncated "
+        f"({type(error).__name__}: {error}); copy it again or fit it again"
+    )
+
+
+def _check_members(archive: zipfile.ZipFile) -> None:
+    """Refuse what `save` never writes, so that a small file cannot fill the memory."""
+    for member in archive.infolist():
+        stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1
+        if not stored or member.file_size != member.compress_size:
+            raise ValueError(f"member {member.filename!r} is compressed or encrypted")
 
 
 def _member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -131,17 +139,26 @@ def _read(archive: zipfile.ZipFile, name: str, spec: dict[str, Any]) -> np.ndarr
     return array
 
 
-def _check_header(path: Path, header: Any) -> None:
+def _read_header(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
+    if "header.json" not in archive.namelist():
+        raise ModelFileError(
+            f"{path}: not a gapfit model (an archive without header.json)"
+        )
+    header = json.loads(archive.read("header.json"))
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise ModelFileError(
             f"{path}: not a gapfit model (header names another format)"
         )
-    if header["schema"] > SCHEMA:
+    schema = header.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise ValueError(f"schema {schema!r} is no version number")
+    if schema > SCHEMA:
         writer = header.get("info", {}).get("versions", {}).get("gapfit", "a newer one")
         raise ModelFileError(
-            f"{path}: written with schema {header['schema']} by gapfit {writer}; this "
+            f"{path}: written with schema {schema} by gapfit {writer}; this "
             f"gapfit reads up to schema {SCHEMA}; upgrade gapfit"
         )
+    return header
 
 
 def _header(model: GAPModel) -> dict[str, Any]:
@@ -176,51 +193,89 @@ def _packed(upper: np.ndarray) -> np.ndarray:
     return upper[np.triu_indices(len(upper))]
 
 
-def _unpacked(packed: np.ndarray) -> np.ndarray:
-    n = int((np.sqrt(8 * len(packed) + 1) - 1) / 2)
-    upper = np.zeros((n, n), order="F")
-    upper[np.triu_indices(n)] = packed
+def _unpacked(packed: np.ndarray, size: int) -> np.ndarray:
+    upper = np.zeros((size, size), order="F")
+    upper[np.triu_indices(size)] = packed
     return upper
 
 
-def _build(
-    path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray]
-) -> GAPModel:
-    try:
-        config = FitConfig.model_validate(header["config"])
-        species = tuple(int(z) for z in header["species"])
-        terms = tuple(
-            _build_term(n, config, species, blocks, arrays)
-            for n, blocks in enumerate(header["blocks"])
-        )
-        posterior = None
-        if header["jitter"] is not None:
-            count = len(header["jitter"])
-            factors = tuple(_unpacked(arrays[f"posterior/U{n}"]) for n in range(count))
-            whitening = Whitening(factors, tuple(header["jitter"]))
-            posterior = Posterior(whitening, _unpacked(arrays["posterior/R"]))
-        e0 = {int(z): float(energy) for z, energy in header["e0"].items()}
-        return GAPModel(config, species, e0, terms, posterior, header["info"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise ModelFileError(
-            f"{path}: the model file is inconsistent ({error}); fit it again"
-        ) from error
+def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
+    config = FitConfig.model_validate(header["config"])
+    species = tuple(int(z) for z in header["species"])
+    e0 = {int(z): float(energy) for z, energy in header["e0"].items()}
+    _require(
+        "species and e0",
+        len(species) > 0
+        and list(species) == sorted(set(species))
+        and 1 <= species[0] <= species[-1] <= 118
+        and set(species) <= set(e0)
+        and bool(np.isfinite(list(e0.values())).all()),
+    )
+    _require("blocks", header["blocks"] == [list(species)] * len(config.terms))
+    terms = tuple(
+        _build_term(n, config, species, arrays) for n in range(len(config.terms))
+    )
+    posterior = None
+    if header["jitter"] is not None:
+        posterior = _build_posterior(header["jitter"], terms, arrays)
+    return GAPModel(config, species, e0, terms, posterior, dict(header["info"]))
+
+
+def _require(what: str, holds: bool) -> None:
+    if not holds:
+        raise ValueError(f"inconsistent {what}")
+
+
+def _checked(
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...]
+) -> np.ndarray:
+    """Return an array of finite float64 of the right shape (None: any length)."""
+    array = arrays[name]
+    fits = len(shape) == array.ndim and all(
+        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
+    )
+    _require(f"array {name}", fits and array.dtype == np.dtype("<f8"))
+    _require(f"array {name} (not finite)", bool(np.isfinite(array).all()))
+    return array
 
 
 def _build_term(
     n: int,
     config: FitConfig,
     species: tuple[int, ...],
-    blocks: list[int],
     arrays: dict[str, np.ndarray],
 ) -> FittedTerm:
-    prefix = f"term{n}/"
-    basis = {name: arrays[prefix + name] for name in ("alphas", "betas")}
-    bare = build_term(config.terms[n], species, basis)
-    return FittedTerm(
-        bare.config,
-        basis,
-        bare.descriptor,
-        {block: arrays[f"{prefix}{block}/sparse"] for block in blocks},
-        {block: arrays[f"{prefix}{block}/coefficients"] for block in blocks},
-    )
+    prefix, settings = f"term{n}/", config.terms[n]
+    degrees, n_max = settings.l_max + 1, settings.n_max
+    basis = {
+        "alphas": _checked(arrays, f"{prefix}alphas", (degrees, n_max)),
+        "betas": _checked(arrays, f"{prefix}betas", (degrees, n_max, n_max)),
+    }
+    bare = build_term(settings, species, basis)
+    sparse, coefficients = {}, {}
+    for block in species:
+        name = f"{prefix}{block}/"
+        n_features = bare.descriptor.n_features
+        sparse[block] = _checked(arrays, f"{name}sparse", (None, n_features))
+        size = len(sparse[block])
+        coefficients[block] = _checked(arrays, f"{name}coefficients", (size,))
+    return FittedTerm(settings, basis, bare.descriptor, sparse, coefficients)
+
+
+def _build_posterior(
+    jitter: list[float], terms: tuple[FittedTerm, ...], arrays: dict[str, np.ndarray]
+) -> Posterior:
+    sizes = [len(points) for term in terms for points in term.sparse.values()]
+    _require("jitter", len(jitter) == len(sizes))
+
+    def factor(name: str, size: int) -> np.ndarray:
+        packed = _checked(arrays, f"posterior/{name}", (size * (size + 1) // 2,))
+        upper = _unpacked(packed, size)
+        _require(
+            f"array posterior/{name} (singular)", bool(np.all(np.diag(upper) != 0))
+        )
+        return upper
+
+    factors = tuple(factor(f"U{n}", size) for n, size in enumerate(sizes))
+    whitening = Whitening(factors, tuple(float(value) for value in jitter))
+    return Posterior(whitening, factor("R", sum(sizes)))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison", "compare", "diagnose", "stress_warnings"]
 
 #: Size of the quick fit.
-MAX_FRAMES, MAX_ATOMS, N_SPARSE = 60, 2000, 200
+MAX_FRAMES, MAX_ATOMS, N_SPARSE = 150, 1500, 400
 #: Its cutoff, in units of the median distance to the nearest neighbour.
 CUTOFF = 2.2
 #: Fewer frames than this prove nothing; such config_types are taken together.
@@ -119,14 +119,14 @@ def diagnose(comparison: Comparison) -> list[str]:
             continue
         labels, predicted = comparison.labels[own], comparison.predicted[own]
         about = f"'{name}' ({own.sum()} frames"
-        correlation = _correlation(labels[:, :3], predicted[:, :3])
-        if correlation < -CONTRADICTS:
-            signs.append(f"{about}, correlation {correlation:.2f})")
+        sign = _wrong_sign(labels[:, :3], predicted[:, :3])
+        if sign:
+            signs.append(f"{about}, {sign})")
             labels = -labels
         order = _shear_order(labels[:, 3:], predicted[:, 3:])
         if order:
             orders.append(f"{about}, {order})")
-        if correlation >= -CONTRADICTS:
+        if not sign:
             error = comparison.offset_errors.get(name, 0.0)
             offset = _offset(labels, predicted, comparison.volumes[own], error)
             if offset:
@@ -168,26 +168,38 @@ def _offset_warning(found: Sequence[str]) -> list[str]:
 
 def _correlation(labels: np.ndarray, predicted: np.ndarray) -> float:
     """Return the cosine between two sets of components; 0 where there is nothing."""
-    norm = np.linalg.norm(labels) * np.linalg.norm(predicted)
-    small = SMALL * np.sqrt(labels.size)
-    if min(np.linalg.norm(labels), np.linalg.norm(predicted)) < small:
+    norms = np.linalg.norm(labels), np.linalg.norm(predicted)
+    if min(norms) <= SMALL * np.sqrt(labels.size):
         return 0.0
-    return float(np.sum(labels * predicted) / norm)
+    return float(np.sum(labels * predicted) / (norms[0] * norms[1]))
+
+
+def _wrong_sign(labels: np.ndarray, predicted: np.ndarray) -> str:
+    """Return evidence that a diagonal has the wrong sign, or nothing.
+
+    A constant offset must not be taken for it, so the variation is asked, too.
+    """
+    correlation = _correlation(labels, predicted)
+    variation = _correlation(labels - labels.mean(), predicted - predicted.mean())
+    if max(correlation, variation) >= -CONTRADICTS:
+        return ""
+    return f"correlation {correlation:.2f}"
 
 
 def _shear_order(labels: np.ndarray, predicted: np.ndarray) -> str:
     """Return evidence that the columns of `labels` are permuted, or nothing."""
-    now = _correlation(labels, predicted)
-    orders = list(permutations(range(3)))
-    fits = [_correlation(labels[:, order], predicted) for order in orders]
-    best = int(np.argmax(fits))
-    if now >= CONTRADICTS or fits[best] <= AGREES:
-        return ""
-    meant = [_SHEAR[orders[best].index(column)] for column in range(3)]
-    return (
-        f"correlation {now:.2f}, but {fits[best]:.2f} if {' '.join(_SHEAR)} are really "
-        f"{' '.join(meant)}"
+    best = max(
+        permutations(range(3)),
+        key=lambda order: _correlation(labels[:, order], predicted),
     )
+    moved = [k for k in range(3) if best[k] != k]
+    now = _correlation(labels[:, moved], predicted[:, moved])
+    then = _correlation(labels[:, [best[k] for k in moved]], predicted[:, moved])
+    if not moved or now >= CONTRADICTS or then <= AGREES:
+        return ""
+    written = " ".join(_SHEAR[k] for k in moved)
+    meant = " ".join(_SHEAR[best.index(k)] for k in moved)
+    return f"correlation {now:.2f}, but {then:.2f} if {written} are really {meant}"
 
 
 def _offset(
@@ -279,20 +291,18 @@ def _quick_config(frames: Sequence[Frame], e0: Mapping[int, float] | None) -> Fi
     from ase.data import chemical_symbols
 
     n_species = len({int(z) for frame in frames for z in frame.numbers})
-    if e0 is None:
-        baseline = E0Config(method="least_squares")
-    else:
-        baseline = E0Config(**{chemical_symbols[z]: e for z, e in e0.items()})
+    given: dict[str, Any] = {chemical_symbols[z]: e for z, e in (e0 or {}).items()}
     soap = SoapConfig(
         r_cut=float(np.clip(CUTOFF * _neighbour_distance(frames), 3.0, 6.5)),
-        n_max=6,
-        l_max=4,
+        # Features grow with the square of the species: fewer functions for alloys.
+        n_max=6 if n_species == 1 else 4,
+        l_max=4 if n_species == 1 else 3,
         n_sparse=max(N_SPARSE // n_species, 50),
     )
     return FitConfig(
         data=DataConfig(train=["in memory"]),
         sigma=SigmaConfig(energy=0.005, forces=0.1),
-        e0=baseline,
+        e0=E0Config(method="least_squares", **given),
         terms=[soap],
     )
 
@@ -329,6 +339,8 @@ def _misfit(
     """Return how many times larger than sigma the errors of the fit are, at least 1."""
     energies, forces = [], []
     for frame, prediction in zip(frames, predictions, strict=True):
+        assert frame.forces is not None
+        assert prediction.forces is not None
         if frame.energy is not None:
             error = (prediction.energy - frame.energy) / np.sqrt(frame.n_atoms)
             energies.append(error / sigma.energy)

@@ -28,8 +28,11 @@ def test_isolated_atoms_are_recognised():
     assert is_isolated(structure_arrays(lone(side=0, pbc=False)))
     assert not is_isolated(structure_arrays(lone(side=5.0)))
     assert not is_isolated(structure_arrays(bulk("Si")))
-    skewed = Atoms("Si", cell=[[9, 0, 0], [8.5, 3, 0], [0, 0, 9]], pbc=True)
-    assert not is_isolated(structure_arrays(skewed))
+    for cell in (
+        [[9, 0, 0], [8.5, 3, 0], [0, 0, 9]],
+        [[8, 0, 0], [25, 2, 0], [0, 0, 9]],
+    ):
+        assert not is_isolated(structure_arrays(Atoms("Si", cell=cell, pbc=True)))
 
 
 def test_from_isolated_atoms_and_given_values_win():
@@ -73,6 +76,16 @@ def test_least_squares_over_compositions():
     assert found == {32: pytest.approx(-4.0), 52: pytest.approx(-3.0)}
     found = resolve_e0(frames, E0Config(method="least_squares", Ge=-5.0))
     assert found[32] == -5.0
+
+
+def test_least_squares_needs_energies_of_every_species():
+    frames = [frame(Atoms("Ge"), -4.0), structure_arrays(Atoms("Kr"))]
+    with pytest.raises(DataError, match="no frame with Kr has an energy"):
+        resolve_e0(frames, E0Config(method="least_squares"))
+
+
+def test_forces_alone_leave_the_constant_open():
+    assert resolve_e0([structure_arrays(bulk("Si"))], E0Config()) == {14: 0.0}
 
 
 def test_unknown_symbol_in_the_configuration():

@@ -438,7 +438,7 @@ def test_predict_names_the_structure_that_is_wrong(fitted, tmp_path, capsys):
         *("predict", str(fitted / "model.npz"), str(tmp_path / "in.xyz")),
         *("--output", str(out)),
     )
-    assert "in.xyz, frame 0: cannot be read" in message
+    assert "in.xyz, frame 0 (line 1): expected the number of atoms" in message
 
 
 def test_info(fitted, capsys):

@@ -36,7 +36,9 @@ CASES = {
     "tilted_wire": tilted_wire,
     "outside": outside,
     "lone": lambda: Atoms("Si", positions=[[3.0, 2.0, 1.0]]),
-    "far_apart": lambda: Atoms("Si2", positions=[[0, 0, 0], [0, 0, 5000.0]]),
+    "far_apart": lambda: Atoms(
+        "Si3", positions=[[0, 0, 0], [1, 1, 1], [1e4, 1e4, 1e4]]
+    ),
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -105,3 +107,22 @@ def test_whitening_is_the_inverse_factor():
     np.testing.assert_allclose(phi @ phi.T, K @ np.linalg.solve(full, K.T), rtol=1e-7)
     z = np.arange(len(full), dtype=float)
     np.testing.assert_allclose(whitening.apply(K) @ z, K @ whitening.undo(z), rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_memory_does_not_grow_with_the_rows(name):
+    K_mm, K, y, sigma = problem(7, n=400, sizes=(60, 60))
+
+    def peak(n_blocks: int) -> int:
+        solver = SOLVERS[name](whiten(K_mm, JITTER))
+        tracemalloc.start()
+        for _ in range(n_blocks):
+            solver.add(K, y, sigma)
+        solver.solve()
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(1)
+    assert peak(20) < 1.05 * peak(2)
+    assert peak(20) < 20 * K.nbytes / 4

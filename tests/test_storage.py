@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,14 +120,85 @@ def test_truncated_file(tmp_path, saved, fraction):
         gapfit.load(path)
 
 
-@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.8])
-def test_flipped_bit(tmp_path, saved, fraction):
-    data = bytearray(saved.read_bytes())
-    data[int(fraction * len(data))] ^= 0x10
+def structural_bytes(path: Path) -> list[int]:
+    """Return the offsets of all zip headers, and of some of the arrays' bytes."""
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        members, central = archive.infolist(), archive.start_dir
+    offsets = list(range(central, len(data)))
+    for member in members:
+        offsets += range(member.header_offset, member.header_offset + 30)
+    return [*offsets, *range(0, central, central // 50)]
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(tmp_path, saved):
+    """Fields that no reader uses (dates, attributes) may change; nothing else."""
+    data = saved.read_bytes()
+    atoms = silicon()
+    expected = gapfit.load(saved).predict(atoms, std=True)
     path = tmp_path / "flipped.npz"
-    path.write_bytes(bytes(data))
-    with pytest.raises(ModelFileError, match="damaged"):
+    refused = 0
+    for n, offset in enumerate(structural_bytes(saved)):
+        flipped = bytearray(data)
+        flipped[offset] ^= 1 << (n % 8)
+        path.write_bytes(bytes(flipped))
+        try:
+            model = gapfit.load(path)
+        except ModelFileError as error:
+            assert "flipped.npz" in str(error)
+            refused += 1
+        else:
+            found = model.predict(atoms, std=True)
+            assert found.energy == expected.energy
+            np.testing.assert_array_equal(found.energies_std, expected.energies_std)
+    assert refused > 300
+
+
+def test_a_compressed_archive_is_refused_before_it_fills_the_memory(tmp_path):
+    with zipfile.ZipFile(
+        tmp_path / "bomb.npz", "w", compression=zipfile.ZIP_DEFLATED
+    ) as archive:
+        archive.writestr("header.json", " " * 10_000_000)
+    with pytest.raises(ModelFileError, match="compressed or encrypted"):
+        gapfit.load(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"species": []}, "species"),
+        ({"species": [10**12]}, "species"),
+        ({"e0": {}}, "e0"),
+        ({"e0": [1.0]}, "damaged"),
+        ({"blocks": []}, "blocks"),
+        ({"jitter": []}, "jitter"),
+        ({"schema": 0}, "schema"),
+        ({"schema": True}, "schema"),
+        ({"config": {}}, "damaged"),
+        ({"arrays": {}}, "damaged"),
+    ],
+)
+def test_inconsistent_header(tmp_path, saved, change, what):
+    header = header_of(saved) | change
+    path = rewritten(saved, tmp_path / "bad.npz", header=json.dumps(header).encode())
+    with pytest.raises(ModelFileError, match=what):
         gapfit.load(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_none(tmp_path, si_model, value):
+    term = si_model.terms[0]
+    broken = replace(
+        term, coefficients={14: np.full_like(term.coefficients[14], value)}
+    )
+    replace(si_model, terms=(broken,)).save(tmp_path / "nan.npz")
+    with pytest.raises(ModelFileError, match="coefficients.*not finite"):
+        gapfit.load(tmp_path / "nan.npz")
+
+
+def test_missing_folder(tmp_path, si_model):
+    with pytest.raises(GapfitError, match="there is no folder"):
+        si_model.save(tmp_path / "nowhere" / "model.npz")
 
 
 def test_newer_schema(tmp_path, saved):

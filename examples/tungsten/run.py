@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import gapfit
-from gapfit.evaluation import format_table
+from gapfit.evaluation import Metrics, format_table
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "data" / "tungsten"
@@ -17,13 +17,13 @@ from phases import Comparison, compare  # noqa: E402
 PHASES = ("bcc", "fcc", "hcp", "sc")
 
 
-def main() -> dict[str, Comparison]:
-    """Return lattice constants and bulk moduli of the crystals in the data."""
+def main() -> tuple[Metrics, dict[str, Comparison]]:
+    """Return the test errors, and the crystals' equations of state beside DFT."""
     model = gapfit.fit(config=HERE / "fit.toml")
     for part in ("train", "test"):
         metrics = gapfit.evaluate(model, DATA / f"{part}.extxyz")
         print(format_table(metrics, f"Tungsten, {part}"))
-    return compare(model, DATA, PHASES)
+    return metrics, compare(model, DATA, PHASES)
 
 
 if __name__ == "__main__":

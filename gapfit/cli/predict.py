@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
-from gapfit.errors import DataError, GapfitError
+from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
     from gapfit.frame import Frame
@@ -93,25 +93,12 @@ def _check_paths(data: Path, output: Path) -> None:
 
 def _read(path: Path) -> tuple[list[Any], list[Frame]]:
     """Return the structures of a file, and as frames that know where they come from."""
-    from ase.io import iread
-
+    from gapfit._sources import structures
     from gapfit.frame import structure_arrays
 
-    structures: list[Any] = []
-    try:
-        structures.extend(iread(path, index=":"))
-    except Exception as error:  # every format fails in its own way
-        raise DataError(
-            f"{path}, frame {len(structures)}: cannot be read "
-            f"({type(error).__name__}: {error}); mend the file"
-        ) from error
-    if not structures:
-        raise DataError(f"{path}: there are no structures in this file")
-    frames = [
-        replace(structure_arrays(atoms), source=f"{path}, frame {number}")
-        for number, atoms in enumerate(structures)
-    ]
-    return structures, frames
+    found = list(structures(path, str(path)))
+    frames = [replace(structure_arrays(atoms), source=where) for where, atoms in found]
+    return [atoms for _, atoms in found], frames
 
 
 def _attach(atoms: Any, prediction: Prediction) -> None:
