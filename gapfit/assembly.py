@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 
@@ -13,7 +14,15 @@ from gapfit.frame import Frame
 from gapfit.neighbours import Pairs, concatenate, pair_list
 from gapfit.terms import FittedTerm
 
-__all__ = ["RowBlock", "batches", "count_rows", "frame_sigmas", "pairs_of", "row_block"]
+__all__ = [
+    "RowBlock",
+    "batches",
+    "count_rows",
+    "frame_sigmas",
+    "pairs_of",
+    "row_block",
+    "sigma_warnings",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +107,23 @@ def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, 
         forces,
         choose(frame.virial_sigma, "virial") * root,
     )
+
+
+def sigma_warnings(frames: Sequence[Frame], config: SigmaConfig) -> list[str]:
+    """Return the config_types that have sigmas but no frames, with the nearest name."""
+    present = sorted({frame.config_type for frame in frames})
+    warnings = []
+    for name in config.config_types:
+        if name in present:
+            continue
+        folded = {other.casefold(): other for other in present}
+        near = get_close_matches(name.casefold(), folded, n=1)
+        hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+        warnings.append(
+            f"[sigma.config_types] {name}: no frame has this config_type{hint} "
+            f"(there are {', '.join(present)})"
+        )
+    return warnings
 
 
 def row_block(

@@ -11,7 +11,7 @@ from gapfit.errors import DataError
 from gapfit.frame import Frame
 from gapfit.neighbours import pair_list
 
-__all__ = ["baseline_energy", "is_isolated", "resolve_e0"]
+__all__ = ["baseline_energy", "e0_warnings", "is_isolated", "resolve_e0"]
 
 #: A lone atom counts as isolated when its images are at least this far away, Å.
 ISOLATION = 6.0
@@ -69,6 +69,35 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
             f'{missing[0]} = ... in eV), or choose [e0] method = "least_squares"'
         )
     return {z: given[z] if z in given else found[z] for z in sorted({*species, *given})}
+
+
+def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
+    """Return what is doubtful about the energies of `resolve_e0`."""
+    from ase.data import atomic_numbers, chemical_symbols
+
+    species = sorted({int(z) for frame in frames for z in frame.numbers})
+    given = {atomic_numbers[symbol] for symbol in config.given}
+    warnings = [
+        f"[e0] {chemical_symbols[z]}: there is no {chemical_symbols[z]} in the data"
+        for z in sorted(given.difference(species))
+    ]
+    wanted = [z for z in species if z not in given]
+    counts = np.array(
+        [
+            [np.sum(frame.numbers == z) for z in wanted]
+            for frame in frames
+            if frame.energy is not None
+        ]
+    )
+    determined = not counts.size or np.linalg.matrix_rank(counts) == len(wanted)
+    if config.method == "least_squares" and not determined:
+        names = ", ".join(chemical_symbols[z] for z in wanted)
+        warnings.append(
+            f"the compositions in the data do not determine e0 of {names} one by one: "
+            "energies of other compositions will be wrong; add frames of other "
+            "compositions or isolated atoms, or set e0 in the configuration"
+        )
+    return warnings
 
 
 def baseline_energy(numbers: np.ndarray, e0: dict[int, float]) -> float:

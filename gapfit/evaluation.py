@@ -14,6 +14,7 @@ from gapfit.dataset import Dataset, read
 from gapfit.fitting import Progress
 from gapfit.frame import GPA, Frame
 from gapfit.model import GAPModel, Prediction
+from gapfit.storage import load
 
 __all__ = ["Metrics", "evaluate", "format_table"]
 
@@ -25,7 +26,7 @@ _BATCH_ATOMS = 1024
 
 
 def evaluate(
-    model: GAPModel,
+    model: GAPModel | str | Path,
     frames: Any,
     *,
     data: DataConfig | None = None,
@@ -36,8 +37,8 @@ def evaluate(
 
     Parameters
     ----------
-    model : GAPModel
-        The potential.
+    model : GAPModel, str or Path
+        The potential or its file.
     frames : list of ase.Atoms, Dataset, path or list of paths
         Structures with reference labels.
     data : DataConfig, optional
@@ -53,12 +54,16 @@ def evaluate(
         ``{"all": {"energy": {"n", "mae", "rmse", "max", "unit"}, ...}, config_type:
         ...}`` in meV/atom, eV/Å and GPa (per component); kinds without data are absent.
     """
+    if not isinstance(model, GAPModel):
+        model = load(model)
     if not isinstance(frames, Dataset):
         frames = read(frames, data or DataConfig(train=["in memory"]), base=base)
     everything = frames.frames
     total = sum(frame.n_atoms for frame in everything)
     errors: dict[str, dict[str, list[np.ndarray]]] = {"all": {}}
     done = 0
+    if progress:
+        progress("evaluate", 0, total)
     for part in batches([frame.n_atoms for frame in everything], _BATCH_ATOMS):
         some = everything[part]
         for frame, prediction in zip(some, model.predict(some), strict=True):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.assembly import batches, count_rows, pairs_of, row_block
-from gapfit.baseline import resolve_e0
+from gapfit.assembly import batches, count_rows, pairs_of, row_block, sigma_warnings
+from gapfit.baseline import e0_warnings, resolve_e0
 from gapfit.config import FitConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
@@ -156,6 +156,11 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
     frames = dataset.frames
     e0 = resolve_e0(frames, config.e0)
     notes: list[str] = []
+    for text in (
+        *e0_warnings(frames, config.e0),
+        *sigma_warnings(frames, config.sigma),
+    ):
+        _note(notes, text)
     if config.data.check_stress and any(frame.virial is not None for frame in frames):
         progress("stress check", 0, 1)
         for text in stress_warnings(frames, e0):

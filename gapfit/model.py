@@ -50,7 +50,7 @@ class Prediction:
     energies_std: np.ndarray | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class GAPModel:
     """A Gaussian Approximation Potential.
 
@@ -76,6 +76,16 @@ class GAPModel:
     terms: tuple[FittedTerm, ...]
     posterior: Posterior | None = None
     info: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        from ase.data import chemical_symbols
+
+        symbols = " ".join(chemical_symbols[z] for z in self.species)
+        kinds = " + ".join(term.config.type for term in self.terms)
+        return (
+            f"<GAPModel {symbols}: {kinds}, {self.n_sparse} sparse points, "
+            f"cutoff {self.cutoff:g} Å>"
+        )
 
     @property
     def cutoff(self) -> float:

@@ -16,7 +16,7 @@ from gapfit.kernels import DotProductKernel
 __all__ = ["FittedTerm", "build_term", "new_basis"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FittedTerm:
     """One term: what it computes, its sparse points and their coefficients.
 

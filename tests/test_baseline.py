@@ -9,7 +9,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from gapfit.baseline import is_isolated, resolve_e0
+from gapfit.baseline import e0_warnings, is_isolated, resolve_e0
 from gapfit.config import E0Config
 from gapfit.errors import DataError
 from gapfit.frame import Frame, structure_arrays
@@ -76,6 +76,20 @@ def test_least_squares_over_compositions():
     assert found == {32: pytest.approx(-4.0), 52: pytest.approx(-3.0)}
     found = resolve_e0(frames, E0Config(method="least_squares", Ge=-5.0))
     assert found[32] == -5.0
+
+
+def test_undetermined_and_unused_values_are_noticed():
+    ratio = [
+        frame(bulk("SiC", "zincblende", 4.3) * (n, 1, 1), -15.0 * n) for n in (1, 2)
+    ]
+    config = E0Config(method="least_squares")
+    (warning,) = e0_warnings(ratio, config)
+    assert "do not determine e0 of C, Si one by one" in warning
+    assert e0_warnings([*ratio, frame(bulk("Si"), -10.0)], config) == []
+    assert e0_warnings(ratio, E0Config(method="least_squares", C=-1.0)) == []
+    assert e0_warnings(ratio, E0Config(C=-1.0, Si=-1.0, Ge=-2.0)) == [
+        "[e0] Ge: there is no Ge in the data"
+    ]
 
 
 def test_least_squares_needs_energies_of_every_species():

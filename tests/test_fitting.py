@@ -178,6 +178,17 @@ def test_sigmas_of_frame_config_type_and_default():
     np.testing.assert_array_equal(forces, np.full((8, 3), 0.7))
 
 
+def test_a_config_type_that_is_not_there_is_noticed():
+    frames = labelled_frames(silicon, 2)
+    settings = config() | {"sigma": {"config_types": {"Evn": {"energy": 0.1}}}}
+    (warning,) = (
+        text
+        for text in gapfit.fit(frames, settings).info["warnings"]
+        if "config_type" in text
+    )
+    assert "Evn: no frame has this config_type; did you mean 'even'?" in warning
+
+
 def test_missing_e0_and_bad_configuration_stop_before_the_work():
     frames = labelled_frames(silicon, 2)
     with pytest.raises(DataError, match="no energy of the isolated atom for Si"):
@@ -265,6 +276,14 @@ def test_sigmas_below_all_digits_name_the_way_out():
     settings["data"] = settings["data"] | {"use_forces": False, "use_stress": False}
     with pytest.raises(GapfitError, match=r"sigma.*solver.method = \"qr\""):
         gapfit.fit(frames, settings)
+
+
+def test_evaluation_takes_the_file_of_a_model(tmp_path):
+    frames = labelled_frames(silicon, 3)
+    model = gapfit.fit(frames, config(n_sparse=8))
+    model.save(tmp_path / "m.npz")
+    assert gapfit.evaluate(tmp_path / "m.npz", frames) == gapfit.evaluate(model, frames)
+    assert repr(model) == "<GAPModel Si: soap, 8 sparse points, cutoff 4.5 Å>"
 
 
 def test_kinds_without_labels_are_absent():

@@ -133,3 +133,26 @@ def test_the_fit_minimises_the_regularised_loss(method):
         direction = rng.normal(size=len(best)) * np.abs(best) * 1e-3
         assert loss(best + direction) > loss(best)
         assert loss(best - direction) > loss(best)
+
+
+def test_total_energies_of_several_atoms_equal_the_exact_process():
+    """Energies are sums: mean and variance of local energies from A K A^T + Λ."""
+    train = labelled_frames(silicon, 3)
+    settings = config(n_sparse=1000, delta=1.5)
+    settings["e0"] = {"Si": -2.0}
+    settings["sigma"] = {"energy": SIGMA}
+    settings["solver"] = {"jitter": 1e-13}
+    settings["data"] = settings["data"] | {"use_forces": False, "use_stress": False}
+    model = gapfit.fit(train, settings)
+    kernel = model.terms[0].descriptor.kernel
+    known, new = descriptors(model, train), descriptors(model, [silicon(seed=77)])
+    A = np.kron(np.eye(3), np.ones((1, 8)))
+    noise = 8 * SIGMA**2 * np.eye(3)
+    covariance = A @ kernel(known, known) @ A.T + noise
+    y = np.array([a.get_potential_energy() for a in train]) + 2.0 * 8
+    cross = kernel(new, known) @ A.T
+    mean = cross @ np.linalg.solve(covariance, y)
+    variance = np.diag(kernel(new, new) - cross @ np.linalg.solve(covariance, cross.T))
+    found = model.predict(silicon(seed=77), std=True)
+    np.testing.assert_allclose(found.energies + 2.0, mean, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.energies_std, np.sqrt(variance), rtol=0, atol=1e-6)
