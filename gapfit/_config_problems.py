@@ -40,7 +40,7 @@ def unknown_names(
     model = model_at(path, root)
     if not isinstance(data, dict) or model is None:
         return
-    if path and path[0] == "terms" and _unknown_type(data):
+    if path and path[0] == "terms" and data.get("type") in _LATER_TERMS:
         return  # what keys it may have is not known
     free = bool(path) and _is_free(path)
     for key, value in data.items():
@@ -62,13 +62,6 @@ def _is_free(path: KeyPath) -> bool:
     return named and field is not None and str(field.annotation).startswith("dict")
 
 
-def _unknown_type(term: dict[str, Any]) -> bool:
-    field = field_at(("terms", 0, "type"))
-    return field is not None and term.get("type", choices(field)[0]) not in choices(
-        field
-    )
-
-
 def _symbols() -> tuple[str, ...]:
     from ase.data import chemical_symbols
 
@@ -82,9 +75,14 @@ def _unknown_symbol(key: str) -> str:
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str | None:
-    by_lower = {candidate.lower(): candidate for candidate in candidates}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
+    by_look = {_look(candidate): candidate for candidate in candidates}
+    found = difflib.get_close_matches(_look(name), by_look, n=1, cutoff=0.6)
+    return by_look[found[0]] if found else None
+
+
+def _look(name: str) -> str:
+    """Return a name without what the eye confuses: case, o and 0, l and 1."""
+    return name.lower().translate(str.maketrans("ol", "01"))
 
 
 def _unknown_key(path: KeyPath, key: str, value: Any, model: type[BaseModel]) -> str:
@@ -136,14 +134,18 @@ def impossible_values(
 ) -> Iterator[tuple[KeyPath, str]]:
     """Yield path and message of every value that the models refuse."""
     details = error.errors(include_url=False)
-    bad_types = {item["loc"][:2] for item in details if item["loc"][2:] == ("type",)}
+    later = {
+        item["loc"][:2]
+        for item in details
+        if item["loc"][2:] == ("type",) and item["input"] in _LATER_TERMS
+    }
     for item in details:
         path = _present(item["loc"], data)
         bad_symbol = path == ("e0",) and isinstance(data["e0"], dict)
         if item["type"] == "extra_forbidden" or bad_symbol:
             continue  # names are judged by unknown_names
-        if path[:2] in bad_types and path[2:] != ("type",):
-            continue
+        if path[:2] in later and path[2:] != ("type",):
+            continue  # nor are the values of such a term known
         yield path, _value_message(path, item, data)
 
 

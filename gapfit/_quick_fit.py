@@ -29,7 +29,7 @@ MAX_FRAMES, MAX_ATOMS, N_SPARSE = 150, 2000, 400
 #: Their cutoff, in units of the median distance to the nearest neighbour.
 CUTOFF = 2.2
 #: Fewer frames than this prove nothing; such config_types are taken together.
-MIN_FRAMES = 4
+MIN_FRAMES = 6
 
 #: Atoms without a neighbour this near are not asked for their distance, Å.
 _FAR = 4.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from gapfit.errors import DataError
 from gapfit.frame import Frame, structure_arrays
 
-__all__ = ["RawFrame", "load", "structures"]
+__all__ = ["RawFrame", "load", "require_files", "structures"]
 
 _OPENERS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
@@ -66,7 +66,7 @@ def load(sources: Any, base: Path) -> list[RawFrame]:
     one = isinstance(sources, str | Path) or hasattr(sources, "positions")
     sources = list(sources) if isinstance(sources, Iterable) and not one else [sources]
     raws: list[RawFrame] = []
-    _require_files([s for s in sources if isinstance(s, str | Path)], base)
+    require_files([s for s in sources if isinstance(s, str | Path)], base)
     for index, source in enumerate(sources):
         if isinstance(source, str | Path):
             path = base / Path(source).expanduser()
@@ -84,16 +84,30 @@ def load(sources: Any, base: Path) -> list[RawFrame]:
     return raws
 
 
-def _require_files(names: list[str | Path], base: Path) -> None:
-    paths = [(name, base / Path(name).expanduser()) for name in names]
-    missing = [
-        f"{name} ({path.absolute()})" for name, path in paths if not path.exists()
+def require_files(names: Sequence[str | Path], base: Path) -> None:
+    """Raise a DataError that lists all files that do not exist.
+
+    Parameters
+    ----------
+    names : sequence of path
+        The files.
+    base : Path
+        Folder that relative paths refer to.
+    """
+    paths = {str(name): base / Path(name).expanduser() for name in names}
+    missing = {name: path for name, path in paths.items() if not path.exists()}
+    if not missing:
+        return
+    relative = [name for name in missing if not Path(name).is_absolute()]
+    shown = [
+        f"{name} ({path.absolute()})" if name in relative else name
+        for name, path in missing.items()
     ]
-    if missing:
-        raise DataError(
-            f"no such file: {', '.join(missing)}; correct the path "
-            "(relative paths refer to the folder of the configuration file)"
-        )
+    hint = " (relative paths refer to the folder of the configuration file)"
+    elsewhere = base != Path() and bool(relative)
+    raise DataError(
+        f"no such file: {', '.join(shown)}; correct the path{hint * elsewhere}"
+    )
 
 
 def _raw(atoms: Any, source: str) -> RawFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from gapfit.config import FitConfig
 from gapfit.errors import ConfigError
 
 __all__ = ["config_from_dict", "dump_toml", "load_config"]
+
+_XYZ = (".xyz", ".extxyz")
 
 
 def load_config(path: str | Path) -> FitConfig:
@@ -41,12 +44,14 @@ def load_config(path: str | Path) -> FitConfig:
             f"{path}: no such file; `gapfit init DATA` writes a configuration"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+        raise ConfigError(
+            f"{path}: cannot be read as UTF-8 text: {error}{_init_hint(path)}"
+        ) from None
     text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_syntax_message(path, str(error), text)) from None
+        raise ConfigError(_broken_message(path, str(error), text)) from None
     return _validated(data, str(path), scan(text))
 
 
@@ -147,6 +152,26 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
     return value
+
+
+def _init_hint(path: Path) -> str:
+    """Return what to do with a file that may hold data instead of a configuration."""
+    if path.suffix == ".toml" or path.is_dir():
+        return ""
+    return f"; if it holds structures, {_init_command(path)} writes a configuration"
+
+
+def _init_command(path: Path) -> str:
+    return f"`gapfit init {shlex.quote(str(path))}`"
+
+
+def _broken_message(path: Path, message: str, text: str) -> str:
+    if path.suffix in _XYZ or text.partition("\n")[0].strip().isdecimal():
+        return (
+            f"{path}: holds structures, not a configuration; {_init_command(path)} "
+            "writes a configuration for them"
+        )
+    return _syntax_message(path, message, text) + _init_hint(path)
 
 
 def _syntax_message(path: Path, message: str, text: str) -> str:

@@ -15,7 +15,7 @@ from gapfit.config import DataConfig, E0Config, FitConfig, SigmaOverride, SoapCo
 from gapfit.frame import Frame
 from gapfit.neighbours import pair_list
 
-__all__ = ["Proposal", "nearest_distances", "propose"]
+__all__ = ["Proposal", "nearest_distances", "propose", "without_isolated_atom"]
 
 #: Cutoff in nearest-neighbour distances; 2.0 to 2.5 fit best.
 _SHELLS = 2.2
@@ -67,8 +67,7 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
     distances = nearest_distances(frames)
     r_cut = _r_cut(distances)
     n_sparse = _n_sparse(max(counts.values()))
-    lone = {int(frame.numbers[0]) for frame in frames if is_isolated(frame)}
-    missing = [str(chemical_symbols[z]) for z in sorted(counts) if z not in lone]
+    missing = without_isolated_atom(frames)
     method = "least_squares" if missing else "isolated"
     config = FitConfig(
         data=data,
@@ -78,17 +77,35 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
     near = ", ".join(
         f"{chemical_symbols[z]} {d:.2f}" for z, d in sorted(distances.items())
     )
+    suggestions = _suggestions(frames, config)
+    most = max(counts, key=lambda z: counts[z])
     comments = {
         "terms": [
             f"Distance of nearest neighbours, Å: {near or 'none found'}.",
             f"r_cut is {_SHELLS} times the longest, within {_R_CUT[0]} .. {_R_CUT[1]} Å.",
-            f"n_sparse: of {max(counts.values())} environments all up to {_SMALL_SET}, "
-            f"or a third, at most {_MAX_SPARSE}.",
+            f"n_sparse is a third of the {counts[most]} environments of "
+            f"{chemical_symbols[most]}, but at least {_SMALL_SET}",
+            f"(or all of them, if fewer) and at most {_MAX_SPARSE}; rounded down.",
         ],
-        "sigma": _sigma_comment(frames),
-        "e0": _e0_comment(missing),
+        "sigma": _sigma_comment(frames, suggestions),
+        "e0": _e0_comment(frames, missing),
     }
-    return Proposal(config, comments, _suggestions(frames, config))
+    return Proposal(config, comments, suggestions)
+
+
+def without_isolated_atom(frames: Sequence[Frame]) -> list[str]:
+    """Return the species that have no energy of an isolated atom in the data.
+
+    There are none if no frame has an energy: then nothing depends on such energies.
+    """
+    from ase.data import chemical_symbols
+
+    known = [frame for frame in frames if frame.energy is not None]
+    if not known:
+        return []
+    lone = {int(frame.numbers[0]) for frame in known if is_isolated(frame)}
+    present = sorted({int(z) for frame in frames for z in frame.numbers})
+    return [str(chemical_symbols[z]) for z in present if z not in lone]
 
 
 def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
@@ -125,23 +142,28 @@ def _n_sparse(n_environments: int) -> int:
     return min(wanted // step * step, _MAX_SPARSE)
 
 
-def _sigma_comment(frames: Sequence[Frame]) -> list[str]:
+def _sigma_comment(
+    frames: Sequence[Frame], suggestions: dict[str, SigmaOverride]
+) -> list[str]:
     counts = Counter(frame.config_type for frame in frames)
     words = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
-    return [
-        *textwrap.wrap(f"config_types (frames): {words}.", 84),
-        "Each may have sigmas of its own under [sigma.config_types.NAME];",
-        "those proposed below are worth trying.",
-    ]
+    own = "Each may have sigmas of its own under [sigma.config_types.NAME]"
+    advice = [f"{own}."]
+    if suggestions:
+        advice = [f"{own};", "those proposed below are worth trying."]
+    return [*textwrap.wrap(f"config_types (frames): {words}.", 84), *advice]
 
 
-def _e0_comment(missing: Sequence[str]) -> list[str]:
+def _e0_comment(frames: Sequence[Frame], missing: Sequence[str]) -> list[str]:
+    if all(frame.energy is None for frame in frames):
+        return ["The data hold no energies; those of isolated atoms are taken as 0."]
     if not missing:
         return ["The data hold an isolated atom of every species."]
+    names = ", ".join(missing)
     return [
-        f"WARNING: the data hold no isolated atom of {', '.join(missing)}. Least squares",
+        f"WARNING: the data hold no energy of an isolated atom of {names}. Least squares",
         "over the compositions suits the energies of the data, but not those of separated",
-        f"atoms: better compute the atom and give its energy here: {missing[0]} = ...",
+        f"atoms: better compute the atom and give its energy in [e0]: {missing[0]} = ...",
     ]
 
 

@@ -13,7 +13,7 @@ from itertools import permutations
 import numpy as np
 
 from gapfit._quick_fit import MIN_FRAMES, Comparison, compare, sample
-from gapfit.frame import Frame
+from gapfit.frame import GPA, Frame
 
 __all__ = ["diagnose", "stress_warnings"]
 
@@ -23,9 +23,14 @@ CONTRADICTS, AGREES = 0.5, 0.8
 #: Virials smaller than this are noise, eV/atom.
 SMALL = 0.003
 #: Offsets that matter, eV/atom; and in units of their standard error.
-MIN_OFFSET, SIGNIFICANT = 0.05, 5.0
+MIN_OFFSET, SIGNIFICANT = 0.05, 3.0
 
-_EV_PER_A3_IN_GPA = 160.21766
+#: Labels this many times too large or too small are in another unit.
+MAX_SCALE = 6.0
+
+#: Factors to eV/Å³ of the units that stress comes in, and how near a factor must be.
+_UNITS = {"GPa": GPA, "kbar": 10 * GPA, "bar": 1e4 * GPA, "Hartree/Bohr³": 1 / 183.63}
+_NEAR_UNIT = 1.4
 _SHEAR = ("yz", "xz", "xy")
 
 
@@ -72,7 +77,7 @@ def diagnose(comparison: Comparison) -> list[str]:
         At most one warning for each kind of mistake; all config_types are named in it.
     """
     names = np.array(comparison.config_types)
-    signs, orders, offsets = [], [], []
+    signs, units, orders, offsets = [], [], [], []
     for name in dict.fromkeys(comparison.config_types):
         own = names == name
         if own.sum() < MIN_FRAMES:
@@ -83,15 +88,23 @@ def diagnose(comparison: Comparison) -> list[str]:
         if sign:
             signs.append(f"{about}, {sign})")
             labels = -labels
+        unit = _wrong_unit(labels[:, :3], predicted[:, :3])
+        if unit:
+            units.append(f"{about}, {unit})")
         order = _shear_order(labels[:, 3:], predicted[:, 3:])
         if order:
             orders.append(f"{about}, {order})")
-        if not sign:
+        if not sign and not unit:
             error = comparison.offset_errors.get(name, 0.0)
             offset = _offset(labels, predicted, comparison.volumes[own], error)
             if offset:
                 offsets.append(f"{about}, {offset})")
-    return _sign_warning(signs) + _order_warning(orders) + _offset_warning(offsets)
+    return [
+        *_sign_warning(signs),
+        *_unit_warning(units),
+        *_order_warning(orders),
+        *_offset_warning(offsets),
+    ]
 
 
 def _sign_warning(found: Sequence[str]) -> list[str]:
@@ -101,6 +114,16 @@ def _sign_warning(found: Sequence[str]) -> list[str]:
         "stress has the opposite sign to what energies and forces imply for config_type "
         f"{', '.join(found)}; stress is positive under tension, virial = -stress × volume: "
         "change the sign of the labels, or set use_stress = false"
+    ]
+
+
+def _unit_warning(found: Sequence[str]) -> list[str]:
+    if not found:
+        return []
+    return [
+        "stress is not of the size that energies and forces imply for config_type "
+        f"{', '.join(found)}; it must be in eV/Å³ (virials in eV): convert the labels, or "
+        "set use_stress = false"
     ]
 
 
@@ -146,6 +169,23 @@ def _wrong_sign(labels: np.ndarray, predicted: np.ndarray) -> str:
     return f"correlation {correlation:.2f}"
 
 
+def _wrong_unit(labels: np.ndarray, predicted: np.ndarray) -> str:
+    """Return evidence that a diagonal is in another unit, or nothing."""
+    largest = np.abs(labels).max()
+    # Scaled, as labels in a large unit are small numbers.
+    if largest == 0 or _correlation(labels / largest, predicted) <= AGREES:
+        return ""
+    scale = float(np.sum(labels * predicted) / np.sum(predicted**2))
+    if 1 / MAX_SCALE < scale < MAX_SCALE:
+        return ""
+    near = [
+        f" like {unit}"
+        for unit, factor in _UNITS.items()
+        if 1 / _NEAR_UNIT < scale / factor < _NEAR_UNIT
+    ]
+    return f"{scale:.3g} times as large{''.join(near)}"
+
+
 def _shear_order(labels: np.ndarray, predicted: np.ndarray) -> str:
     """Return evidence that the columns of `labels` are permuted, or nothing."""
     best = max(
@@ -171,7 +211,7 @@ def _offset(
     total_error = np.hypot(error, scatter / np.sqrt(len(differences)))
     if abs(offset) < max(MIN_OFFSET, SIGNIFICANT * total_error):
         return ""
-    pressure = -np.mean(differences / volumes) * _EV_PER_A3_IN_GPA
+    pressure = -np.mean(differences / volumes) * GPA
     return (
         f"virial {offset:+.3f} ± {total_error:.3f} eV/atom, stress {pressure:+.2f} GPa"
     )

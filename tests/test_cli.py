@@ -154,7 +154,10 @@ def test_init_writes_a_configuration_for_the_data(here, capsys):
     assert "# [sigma.config_types.dimer]\n# energy = 0.01 " in text
     out = capsys.readouterr().out
     assert "  frames   9\n" in out
-    assert out.endswith("Wrote sub/new.toml. Next:\n  gapfit fit sub/new.toml\n")
+    assert out.endswith(
+        "Wrote sub/new.toml. Next:\n  gapfit check sub/new.toml\n"
+        "  gapfit fit sub/new.toml\n"
+    )
 
 
 def test_init_keeps_an_existing_file(here, capsys):
@@ -168,10 +171,82 @@ def test_init_keeps_an_existing_file(here, capsys):
 def test_init_without_isolated_atoms(here, capsys):
     assert main(["init", "test.xyz", "--force"]) == 0
     assert load_config("fit.toml").e0.method == "least_squares"
-    assert "# WARNING: the data hold no isolated atom of Si." in (
+    assert "# WARNING: the data hold no energy of an isolated atom of Si." in (
         Path("fit.toml").read_text(encoding="utf-8")
     )
-    assert "no isolated atom of Si" in capsys.readouterr().out
+    assert "no energy of an isolated atom of Si" in capsys.readouterr().out
+
+
+def test_init_lists_missing_files_together(here, capsys):
+    assert error_of(capsys, "init", "a.xyz", "--test", "b.xyz", "--force") == (
+        f"no such file: a.xyz ({here / 'a.xyz'}), b.xyz ({here / 'b.xyz'}); "
+        "correct the path"
+    )
+
+
+# Labels of unusual names ---------------------------------------------------------------
+
+
+def rename_labels(name):
+    """Give the labels in a file names that nobody would guess; return options."""
+    frames = ase.io.read(name, ":")
+    for atoms in frames:
+        atoms.info["E_pbe"] = atoms.get_potential_energy()
+        atoms.arrays["F_pbe"] = atoms.get_forces()
+        atoms.info["origin"] = atoms.info.pop("config_type")
+        atoms.calc = None
+    ase.io.write(name, frames, format="extxyz")
+    return [
+        *("--energy-key", "E_pbe"),
+        *("--forces-key", "F_pbe"),
+        *("--config-type-key", "origin"),
+    ]
+
+
+def test_init_and_check_take_the_names_of_labels(here, capsys):
+    options = rename_labels("train.xyz")
+    assert rename_labels("test.xyz") == options
+    for command in (["init", "--force"], ["check"]):
+        message = error_of(capsys, *command, "train.xyz")
+        assert message.startswith("there are neither energies nor forces in 9 frames; ")
+        assert message.endswith("; name them with --energy-key and --forces-key")
+    assert main(["check", "train.xyz", "--no-stress", *options]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  energy +E_pbe +9 +9$", out, re.MULTILINE)
+    assert re.search(r"^  dimer +2 +4 ", out, re.MULTILINE)
+    assert out.endswith(f"  gapfit init train.xyz {' '.join(options)}\n")
+    assert main(["init", "train.xyz", "--test", "test.xyz", "--force", *options]) == 0
+    config = load_config("fit.toml").data
+    assert (config.energy_key, config.forces_key) == ("E_pbe", "F_pbe")
+    assert config.config_type_key == "origin"
+    assert config.stress_key is None
+    assert main(["check", "fit.toml", "--no-stress"]) == 0
+
+
+def test_wrong_name_of_a_label(here, capsys):
+    message = error_of(capsys, "check", "train.xyz", "--energy-key", "enrgy")
+    assert message.startswith(
+        "--energy-key = 'enrgy': none of the 9 frames has this label; "
+        "the nearest label is 'energy'; "
+    )
+    assert message.endswith("; correct --energy-key, or leave it out")
+    assert error_of(capsys, "check", "fit.toml", "--stress-key", "s") == (
+        "--stress-key is for data files; give stress_key under [data] in fit.toml "
+        "instead"
+    )
+
+
+def test_evaluate_takes_the_names_of_labels(fitted, here, capsys):
+    model = str(fitted / "model.npz")
+    assert main(["evaluate", model, "test.xyz", "--json"]) == 0
+    expected = json.loads(capsys.readouterr().out)
+    options = rename_labels("test.xyz")
+    assert main(["evaluate", model, "test.xyz", "--json", *options]) == 0
+    metrics = json.loads(capsys.readouterr().out)
+    for kind in ("energy", "forces"):
+        found, wanted = (m["bulk_rattled"][kind]["rmse"] for m in (metrics, expected))
+        assert found == pytest.approx(wanted, rel=1e-4)
+    assert "--energy-key" in error_of(capsys, "evaluate", model, "test.xyz")
 
 
 # check ---------------------------------------------------------------------------------
@@ -205,10 +280,46 @@ def test_check_of_a_configuration_lists_the_errors_of_all_its_data(here, capsys)
 
 def test_check_without_isolated_atoms(here, capsys):
     assert main(["check", "test.xyz", "--no-stress"]) == 0
-    assert "no energy of the isolated atom for Si" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert (
+        "  - no energy of an isolated atom of Si: `gapfit init` will propose least "
+        "squares over the compositions for [e0]"
+    ) in out
+    assert out.endswith("These data can be fitted. Next:\n  gapfit init test.xyz\n")
     Path("fit.toml").write_text('[data]\ntrain = "test.xyz"\n[[terms]]\n')
     message = error_of(capsys, "check", "fit.toml")
     assert message.startswith("no energy of the isolated atom for Si")
+
+
+def test_check_refuses_isolated_atoms_that_disagree(here, capsys):
+    frames = ase.io.read("train.xyz", ":")
+    lone = next(atoms for atoms in frames if len(atoms) == 1)
+    lone.calc.results["energy"] += 1.0
+    ase.io.write("train.xyz", [*ase.io.read("train.xyz", ":"), lone], format="extxyz")
+    assert "isolated atoms disagree" in error_of(capsys, "check", "train.xyz")
+
+
+def test_check_refuses_test_data_with_new_species(here, capsys):
+    frames = ase.io.read("test.xyz", ":")
+    frames[1].numbers[0] = 32
+    ase.io.write("test.xyz", frames, format="extxyz")
+    assert error_of(capsys, "check", "fit.toml") == (
+        "the test data contain Ge, which the training data do not (frame 1 of "
+        "test.xyz): no prediction is possible; add such frames to data.train or "
+        "remove them"
+    )
+
+
+@pytest.mark.parametrize("command", ["fit", "check"])
+def test_missing_files_of_all_parts_are_listed(here, capsys, command):
+    Path("sub").mkdir()
+    Path("sub/fit.toml").write_text(CONFIG, encoding="utf-8")
+    assert error_of(capsys, command, "sub/fit.toml") == (
+        f"no such file: train.xyz ({here / 'sub/train.xyz'}), test.xyz "
+        f"({here / 'sub/test.xyz'}); correct the path (relative paths refer to the "
+        "folder of the configuration file)"
+    )
+    assert [p.name for p in Path("sub").iterdir()] == ["fit.toml"]
 
 
 def test_check_takes_one_configuration_only(here, capsys):
@@ -314,6 +425,23 @@ def test_fit_refuses_a_file_as_output_folder(here, capsys):
     assert message.startswith("train.xyz: is a file where the output folder should be")
 
 
+@pytest.mark.parametrize("name", ["model.npz", "metrics.json", "fit.log", "fit.toml"])
+def test_fit_refuses_a_folder_in_place_of_a_result(here, capsys, name):
+    Path("out", name).mkdir(parents=True)
+    assert error_of(capsys, "fit", "fit.toml", "--output", "out") == (
+        f"out/{name}: is a folder where a file is to be written; remove it, or choose "
+        "another folder with --output"
+    )
+    assert [p.name for p in Path("out").iterdir()] == [name]
+
+
+def test_fit_of_data_says_how_to_make_a_configuration(here, capsys):
+    assert error_of(capsys, "fit", "train.xyz") == (
+        "train.xyz: holds structures, not a configuration; `gapfit init train.xyz` "
+        "writes a configuration for them"
+    )
+
+
 def test_fit_lists_all_problems_of_the_configuration(here, capsys):
     Path("fit.toml").write_text(CONFIG + "zetta = 2\nlmax = 3\n", encoding="utf-8")
     assert error_of(capsys, "fit", "fit.toml").split("\n") == [
@@ -383,7 +511,9 @@ def test_evaluate_missing_files(fitted, data, capsys):
         "no.npz: there is no such model file"
     )
     message = error_of(capsys, "evaluate", str(fitted / "model.npz"), "no.xyz")
-    assert message.startswith("no such file: no.xyz")
+    assert message == (
+        f"no such file: no.xyz ({Path.cwd() / 'no.xyz'}); correct the path"
+    )
 
 
 def test_predict(fitted, data, tmp_path, capsys):
@@ -418,6 +548,33 @@ def test_predict_without_std_and_volume(fitted, tmp_path, capsys):
         "in.xyz: is the input itself; give another --output"
     )
     assert "there is no folder" in error_of(capsys, *argv, "nowhere/out.xyz")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder.xyz", "folder.xyz: is a folder; give the name of a file in it"),
+        (
+            "out.traj",
+            "out.traj: only extended XYZ is written; give a name that ends in .extxyz "
+            "or .xyz (ASE converts it: ase convert)",
+        ),
+    ],
+)
+def test_predict_refuses_an_output_before_it_computes(here, capsys, name, message):
+    Path("folder.xyz").mkdir()
+    # There is no model: a message about it would come later.
+    argv = ["predict", "no.npz", "test.xyz", "--output", name]
+    assert error_of(capsys, *argv) == message
+
+
+def test_predict_starts_its_clock_before_it_computes(fitted, here, monkeypatch):
+    calls = []
+    monkeypatch.setattr(Stages, "__call__", lambda _, *args: calls.append(args))
+    model = str(fitted / "model.npz")
+    assert main(["predict", model, "test.xyz", "--output", "out.xyz"]) == 0
+    total = sum(len(atoms) for atoms in ase.io.read("test.xyz", ":"))
+    assert calls == [("predict", 0, total), ("predict", total, total)]
 
 
 def test_predict_names_the_structure_that_is_wrong(fitted, tmp_path, capsys):
@@ -544,3 +701,15 @@ def test_plain_progress_shows_share_and_time_left(capsys, monkeypatch):
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def test_check_names_config_types_that_are_not_there(here, capsys):
+    config = Path("fit.toml").read_text()
+    Path("typo.toml").write_text(
+        config + "\n[sigma.config_types.bulk_ratled]\nenergy = 1\n"
+    )
+    assert main(["check", "typo.toml"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert (
+        "bulk_ratled: no frame has this config_type; did you mean 'bulk_rattled'" in out
+    )

@@ -162,6 +162,27 @@ def test_unknown_term(problems):
     ]
 
 
+def test_unknown_term_hides_nothing_else(problems):
+    text = """\
+[data]
+train = "a"
+[[terms]]
+type = "sopa"
+n_spase = 100
+r_cut = 0.5
+weighting = { ro = 3 }
+"""
+    assert problems(text) == [
+        'fit.toml, line 4: [[terms]] 1: `type` = "sopa" is unknown; use "soap" '
+        "(distance_2b, angle_3b: not yet available)",
+        "fit.toml, line 5: [[terms]] 1: unknown key `n_spase`; did you mean `n_sparse`?",
+        "fit.toml, line 6: [[terms]] 1: `r_cut` = 0.5 must be a number > 1 and <= 20 Å "
+        "(cutoff radius)",
+        "fit.toml, line 7: [[terms]] 1, [terms.weighting]: unknown key `ro`; "
+        "did you mean `r0`?",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -219,8 +240,12 @@ def test_unknown_term(problems):
             '[data]\ntrain = "a"\n[[terms]]\nweighting = { m = 0 }\n',
             [
                 "fit.toml, line 4: [[terms]] 1, [terms.weighting]: `m` = 0 must be a "
-                "number > 0 (exponent of poly and pow)"
+                "number >= 1 (exponent of poly and pow)"
             ],
+        ),
+        (
+            '[data]\ntrain = "a"\n[[terms]]\n[eo]\nSi = -0.8\n',
+            ["fit.toml, line 4: unknown table [eo]; did you mean [e0]?"],
         ),
         (
             'xyzzy = 1\n[data]\ntrain = "a"\n[[terms]]\n',
@@ -256,6 +281,32 @@ def test_missing_and_misplaced(problems, text, expected):
 )
 def test_broken_toml(problems, text, expected):
     assert problems(text) == [expected]
+
+
+def test_data_in_place_of_a_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    xyz = "1\nProperties=species:S:1:pos:R:3\nSi 0 0 0\n"
+    for name in ("my data.xyz", "data.toml", "data"):
+        Path(name).write_text(xyz, encoding="utf-8")
+        quoted = f"'{name}'" if " " in name else name
+        with pytest.raises(ConfigError) as caught:
+            load_config(name)
+        assert str(caught.value) == (
+            f"{name}: holds structures, not a configuration; `gapfit init {quoted}` "
+            "writes a configuration for them"
+        )
+    Path("data.db").write_bytes(b"\xff\xfe\x00")
+    Path("fit.conf").write_text("[data\n", encoding="utf-8")
+    for name, what in (
+        ("data.db", "cannot be read as UTF-8 text: "),
+        ("fit.conf", "not valid TOML: "),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_config(name)
+        assert what in str(caught.value)
+        assert str(caught.value).endswith(
+            f"; if it holds structures, `gapfit init {name}` writes a configuration"
+        )
 
 
 def test_missing_file(tmp_path):

@@ -7,7 +7,7 @@ from ase.build import bulk
 
 from gapfit.config import DataConfig
 from gapfit.frame import Frame, structure_arrays
-from gapfit.proposal import nearest_distances, propose
+from gapfit.proposal import nearest_distances, propose, without_isolated_atom
 from gapfit.summary import Range, element_counts, summarise
 
 DATA = DataConfig(train=["a.xyz"])
@@ -59,12 +59,50 @@ def test_sparse_points(n_atoms, n_sparse):
 
 
 def test_isolated_atoms_decide_on_e0():
-    crystal = frame(bulk("GaAs", "zincblende", a=5.65))
-    proposal = propose([crystal, frame(ATOM)], DATA)
+    crystal = frame(bulk("GaAs", "zincblende", a=5.65), energy=-8.0)
+    proposal = propose([crystal, frame(ATOM, energy=-0.8)], DATA)
     assert proposal.config.e0.method == "least_squares"
-    assert "no isolated atom of Ga, As." in proposal.comments["e0"][0]
-    proposal = propose([frame(bulk("Si")), frame(ATOM)], DATA)
+    comment = " ".join(proposal.comments["e0"])
+    assert "no energy of an isolated atom of Ga, As." in comment
+    assert comment.endswith("give its energy in [e0]: Ga = ...")
+    silicon = frame(bulk("Si"), energy=-10.0)
+    proposal = propose([silicon, frame(ATOM, energy=-0.8)], DATA)
     assert proposal.config.e0.method == "isolated"
+    assert proposal.comments["e0"] == [
+        "The data hold an isolated atom of every species."
+    ]
+
+
+def test_isolated_atoms_without_energy_do_not_count():
+    frames = [frame(bulk("Si"), energy=-10.0), frame(ATOM)]
+    assert without_isolated_atom(frames) == ["Si"]
+    assert propose(frames, DATA).config.e0.method == "least_squares"
+    forces_only = [frame(bulk("Si"))]
+    assert without_isolated_atom(forces_only) == []
+    proposal = propose(forces_only, DATA)
+    assert proposal.config.e0.method == "isolated"
+    assert proposal.comments["e0"] == [
+        "The data hold no energies; those of isolated atoms are taken as 0."
+    ]
+
+
+def test_comments_speak_of_suggestions_only_if_there_are_any():
+    proposal = propose([frame(bulk("Si"), "bulk")], DATA)
+    own = "Each may have sigmas of its own under [sigma.config_types.NAME]"
+    assert proposal.comments["sigma"][1:] == [f"{own}."]
+    proposal = propose([frame(bulk("Si"), "liquid")], DATA)
+    assert proposal.comments["sigma"][1:] == [
+        f"{own};",
+        "those proposed below are worth trying.",
+    ]
+
+
+def test_comment_on_sparse_points():
+    frames = [frame(bulk("GaAs", "zincblende", a=5.65)), frame(Atoms("As"))]
+    assert propose(frames, DATA).comments["terms"][2:] == [
+        "n_sparse is a third of the 2 environments of As, but at least 500",
+        "(or all of them, if fewer) and at most 1000; rounded down.",
+    ]
 
 
 def test_suggested_sigmas():

@@ -1,16 +1,17 @@
-"""Tables about data sets that several commands print."""
+"""What several commands print about data sets, and what they refuse."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
+from gapfit.errors import DataError
 
 if TYPE_CHECKING:
     from gapfit.dataset import Dataset
     from gapfit.summary import Range
 
-__all__ = ["print_contents", "print_groups", "print_labels"]
+__all__ = ["print_contents", "print_groups", "print_labels", "refuse_new_species"]
 
 
 def print_contents(console: Console, name: str, dataset: Dataset) -> None:
@@ -71,6 +72,22 @@ def print_groups(console: Console, dataset: Dataset) -> None:
         for item in summarise(dataset.frames)
     ]
     console.table(head, [units, *body])
+
+
+def refuse_new_species(train: Dataset, test: Dataset) -> None:
+    """Refuse test data with species that the training data lack."""
+    from ase.data import chemical_symbols
+
+    from gapfit.checks import list_places
+
+    new = [z for z in test.species if z not in train.species]
+    if new:
+        where = [frame for frame in test.frames if set(new) & set(frame.numbers)]
+        raise DataError(
+            f"the test data contain {', '.join(chemical_symbols[z] for z in new)}, which "
+            f"the training data do not ({list_places(where)}): no prediction is "
+            "possible; add such frames to data.train or remove them"
+        )
 
 
 def _range(values: Range | None, digits: int) -> str:

@@ -8,11 +8,23 @@ warnings.
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
-from gapfit.cli._data import print_contents, print_groups, print_labels
+from gapfit.cli._data import (
+    print_contents,
+    print_groups,
+    print_labels,
+    refuse_new_species,
+)
+from gapfit.cli._labels import (
+    add_label_arguments,
+    given_keys,
+    key_options,
+    read_files,
+)
 from gapfit.errors import DataError, GapfitError
 
 if TYPE_CHECKING:
@@ -36,62 +48,85 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out the comparison of stresses with a quick fit",
     )
+    add_label_arguments(parser, "found by themselves, or as CONFIG.toml says")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Check the data and print the report."""
+    keys = given_keys(args)
     if any(name.endswith(".toml") for name in args.data):
         if len(args.data) > 1:
             raise GapfitError(
                 "give either data files or one configuration, not both: "
                 + ", ".join(args.data)
             )
+        if keys:
+            raise GapfitError(
+                f"{key_options(keys)[0]} is for data files; give {', '.join(keys)} "
+                f"under [data] in {args.data[0]} instead"
+            )
         _check_config(Path(args.data[0]), not args.no_stress, console)
     else:
-        _check_files(args.data, not args.no_stress, console)
+        _check_files(args.data, keys, not args.no_stress, console)
     return 0
 
 
-def _check_files(files: list[str], stress: bool, console: Console) -> None:
+def _check_files(
+    files: list[str], keys: dict[str, str], stress: bool, console: Console
+) -> None:
+    """Check data as `gapfit init` would have them fitted."""
     from gapfit.baseline import resolve_e0
     from gapfit.config import DataConfig, E0Config
-    from gapfit.dataset import read
+    from gapfit.proposal import without_isolated_atom
 
-    dataset = read(files, DataConfig(train=files))
+    dataset = read_files(files, DataConfig.model_validate({"train": files, **keys}))
     warnings = list(dataset.warnings)
-    e0 = None
-    try:
-        e0 = resolve_e0(dataset.frames, E0Config.model_validate({}))
-    except DataError as error:
-        warnings.append(str(error))
+    missing = without_isolated_atom(dataset.frames)
+    if missing:
+        warnings.append(
+            f"no energy of an isolated atom of {', '.join(missing)}: `gapfit init` will "
+            "propose least squares over the compositions for [e0], with wrong energies "
+            "of separated atoms; better add a frame with the single atom in a large box"
+        )
+    method = "least_squares" if missing else "isolated"
+    e0 = resolve_e0(dataset.frames, E0Config.model_validate({"method": method}))
     _report(console, ", ".join(files), dataset, e0)
     if stress:
         warnings += stress_check(dataset, e0)
     console.warnings(warnings)
     console.say("\nThese data can be fitted. Next:")
-    console.say(f"  gapfit init {' '.join(files)}")
+    console.say(f"  gapfit init {shlex.join([*files, *key_options(keys)])}")
 
 
 def _check_config(path: Path, stress: bool, console: Console) -> None:
     """Check all data of a configuration, and report the errors of all."""
+    from gapfit._sources import require_files
     from gapfit.config_file import load_config
 
     config = load_config(path)
+    require_files([*config.data.train, *config.data.test], path.parent)
     errors = []
     warnings: list[str] = []
+    found: dict[str, Dataset] = {}
     for name, files in (("train", config.data.train), ("test", config.data.test)):
         if files:
             try:
-                warnings += _check_part(
+                found[name], more = _check_part(
                     name, files, config, path.parent, stress, console
                 )
+                warnings += more
             except DataError as error:
                 errors.append(str(error))
+    if len(found) == 2:
+        try:
+            refuse_new_species(found["train"], found["test"])
+        except DataError as error:
+            errors.append(str(error))
     console.warnings(warnings)
     if errors:
         raise DataError("\n".join(errors))
     console.say("\nThese data can be fitted. Next:")
-    console.say(f"  gapfit fit {path}")
+    console.say(f"  gapfit fit {shlex.quote(str(path))}")
 
 
 def _check_part(
@@ -101,17 +136,22 @@ def _check_part(
     base: Path,
     stress: bool,
     console: Console,
-) -> list[str]:
-    from gapfit.baseline import resolve_e0
+) -> tuple[Dataset, list[str]]:
+    """Report on the training or test data; return them, and warnings."""
+    from gapfit.assembly import sigma_warnings
+    from gapfit.baseline import e0_warnings, resolve_e0
     from gapfit.dataset import read
 
     dataset = read(files, config.data, base=base)
     e0 = resolve_e0(dataset.frames, config.e0) if name == "train" else None
     _report(console, f"{name}: {', '.join(files)}", dataset, e0)
     warnings = list(dataset.warnings)
+    if name == "train":
+        warnings += e0_warnings(dataset.frames, config.e0)
+        warnings += sigma_warnings(dataset.frames, config.sigma)
     if stress and config.data.check_stress and name == "train":
         warnings += stress_check(dataset, e0)
-    return warnings
+    return dataset, warnings
 
 
 def _report(

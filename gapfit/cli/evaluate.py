@@ -1,6 +1,7 @@
 """Compare a model with reference data: errors by kind and config_type.
 
-The labels are looked for under the names the model was fitted with.
+The labels are looked for under the names the model was fitted with, unless others are
+given.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 from pathlib import Path
 
 from gapfit.cli._console import Console
+from gapfit.cli._labels import add_label_arguments, given_keys, read_files
 
 __all__ = ["add_arguments", "run"]
 
@@ -20,16 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print JSON and nothing else"
     )
+    add_label_arguments(parser, "as the model was fitted")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the errors."""
-    from gapfit.dataset import read
     from gapfit.evaluation import evaluate, format_table
     from gapfit.storage import load
 
     model = load(args.model)
-    dataset = read(args.data, model.config.data)
+    data = model.config.data.model_copy(update=given_keys(args))
+    dataset = read_files(args.data, data)
     with console.progress() as progress:
         metrics = evaluate(model, dataset, progress=progress)
     if args.json:

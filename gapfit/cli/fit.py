@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console, duration, to_json
-from gapfit.cli._data import print_contents, print_labels
-from gapfit.errors import DataError, GapfitError
+from gapfit.cli._data import print_contents, print_labels, refuse_new_species
+from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
     from gapfit.config import FitConfig
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
+#: The files that a fit writes.
+_RESULTS = ("model.npz", "metrics.json", "fit.log", "fit.toml")
 _MARK = "# Written by gapfit fit: every value as it was used.\n"
 
 
@@ -53,10 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Fit, with everything that is printed also in the log."""
+    from gapfit._sources import require_files
     from gapfit.config_file import load_config
 
     path: Path = args.config
     config = load_config(path)
+    require_files([*config.data.train, *config.data.test], path.parent)
     folder = args.output or path.parent / f"{path.stem}-model"
     _prepare(folder, path)
     # Warnings of the library are part of the model and printed at the end.
@@ -74,7 +78,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _prepare(folder: Path, config: Path) -> None:
-    """Make the output folder; refuse one where a file of the user would be lost."""
+    """Make the output folder; refuse one where the results cannot be written.
+
+    Nor must a file of the user be lost in it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -82,6 +89,12 @@ def _prepare(folder: Path, config: Path) -> None:
             f"{folder}: is a file where the output folder should be; choose another "
             "with --output"
         ) from None
+    for name in _RESULTS:
+        if (folder / name).is_dir():
+            raise GapfitError(
+                f"{folder / name}: is a folder where a file is to be written; remove it, "
+                "or choose another folder with --output"
+            )
     resolved = folder / "fit.toml"
     if resolved.exists() and not resolved.samefile(config):
         with resolved.open(encoding="utf-8", errors="replace") as file:
@@ -147,7 +160,7 @@ class _Run:
         resolve_e0(train.frames, self.config.e0)  # fail now rather than later
         test = read(data.test, data, base=base) if data.test else None
         if test is not None:
-            _refuse_new_species(train, test)
+            refuse_new_species(train, test)
         self.timings["read"] = time.perf_counter() - started
         print_contents(self.console, f"Training data: {', '.join(data.train)}", train)
         print_labels(self.console, train)
@@ -204,9 +217,8 @@ class _Run:
             temporary.write_text(text, encoding="utf-8")
 
     def _print_end(self, model_path: Path) -> None:
-        names = ("model.npz", "metrics.json", "fit.log", "fit.toml")
         self.console.title(f"Written in {duration(self.timings['total'])}")
-        for name in names:
+        for name in _RESULTS:
             size = (self.folder / name).stat().st_size
             self.console.say(f"  {self.folder / name}  {_bytes(size)}")
         self.console.title("Next")
@@ -231,17 +243,6 @@ def _resolved(config: FitConfig, path: Path) -> str:
     }
     data = config.data.model_copy(update=absolute)
     return dump_toml(config.model_copy(update={"data": data}))
-
-
-def _refuse_new_species(train: Dataset, test: Dataset) -> None:
-    from ase.data import chemical_symbols
-
-    new = [chemical_symbols[z] for z in test.species if z not in train.species]
-    if new:
-        raise DataError(
-            f"the test data contain {', '.join(new)}, which the training data do not: "
-            "no prediction is possible; add such frames to data.train or remove them"
-        )
 
 
 def _bytes(n: float) -> str:

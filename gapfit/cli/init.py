@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
 from gapfit.cli._console import Console
 from gapfit.cli._data import print_contents, print_labels
+from gapfit.cli._labels import add_label_arguments, given_keys, read_files
 from gapfit.errors import GapfitError
 
 __all__ = ["add_arguments", "run"]
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace the file if it exists"
     )
+    add_label_arguments(parser, "found by themselves")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -44,18 +47,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"{output}: there is no folder {output.parent}; make it first"
         )
 
+    from gapfit._sources import require_files
     from gapfit.config import DataConfig
-    from gapfit.dataset import read
     from gapfit.proposal import propose
     from gapfit.storage import atomic_write
     from gapfit.template import template_toml
 
-    dataset = read(args.data, DataConfig(train=args.data))
+    require_files([*args.data, *args.test], Path())
+    files = {
+        "train": _relative(args.data, output),
+        "test": _relative(args.test, output),
+    }
+    data = DataConfig.model_validate({**files, **given_keys(args)})
+    dataset = read_files(args.data, data)
     if args.test:
-        read(args.test, DataConfig(train=args.test))
-    data = DataConfig(
-        train=_relative(args.data, output), test=_relative(args.test, output)
-    )
+        read_files(args.test, data)
     proposal = propose(dataset.frames, data)
     text = template_toml(proposal.config, proposal.comments, proposal.suggestions)
     with atomic_write(output) as temporary:
@@ -77,7 +83,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         warnings.append(" ".join(proposal.comments["e0"]).removeprefix("WARNING: "))
     console.warnings(warnings)
     console.say(f"\nWrote {output}. Next:")
-    console.say(f"  gapfit fit {output}")
+    name = shlex.quote(str(output))
+    console.say(f"  gapfit check {name}")
+    console.say(f"  gapfit fit {name}")
     return 0
 
 

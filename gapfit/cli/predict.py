@@ -24,6 +24,8 @@ __all__ = ["add_arguments", "run"]
 
 #: Atoms between two signs of progress.
 _BATCH_ATOMS = 1024
+#: How the name of the output may end.
+_SUFFIXES = (".extxyz", ".xyz")
 #: What is written, and so must not remain from the input.
 _WRITTEN = (
     "energy",
@@ -68,6 +70,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     sizes = [frame.n_atoms for frame in frames]
     done = 0
     with console.progress() as progress:
+        progress("predict", 0, sum(sizes))
         for part in batches(sizes, _BATCH_ATOMS):
             predictions = model.predict(frames[part], std=args.std)
             for atoms, prediction in zip(structures[part], predictions, strict=True):
@@ -88,6 +91,13 @@ def _check_paths(data: Path, output: Path) -> None:
     if not output.parent.is_dir():
         raise GapfitError(
             f"{output}: there is no folder {output.parent}; make it first"
+        )
+    if output.is_dir():
+        raise GapfitError(f"{output}: is a folder; give the name of a file in it")
+    if output.suffix not in _SUFFIXES:
+        raise GapfitError(
+            f"{output}: only extended XYZ is written; give a name that ends in "
+            f"{' or '.join(_SUFFIXES)} (ASE converts it: ase convert)"
         )
 
 
