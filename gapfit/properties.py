@@ -58,7 +58,7 @@ def birch_murnaghan(
     Examples
     --------
     >>> import numpy as np
-    >>> V = np.linspace(18.0, 22.0, 7)
+    >>> V = np.linspace(19.5, 20.5, 5)
     >>> eos = birch_murnaghan(V, 0.5 * (90 / 160.21766208) / 20.0 * (V - 20.0) ** 2)
     >>> f"{eos.volume:.2f} Å³, {eos.bulk_modulus:.0f} GPa"
     '20.00 Å³, 90 GPa'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -355,18 +354,6 @@ def test_calculator_results_are_read_as_they_are() -> None:
     assert data.frames[0].energy == atoms.get_potential_energy()
     np.testing.assert_array_equal(data.frames[0].forces, atoms.get_forces())
     np.testing.assert_allclose(data.frames[0].stress, atoms.get_stress())
-
-
-def test_reading_costs_little_more_than_ase(tmp_path: Path) -> None:
-    from ase.io import read as ase_read
-
-    write(tmp_path / "d.xyz", frames(200))
-    start = time.perf_counter()
-    ase_read(tmp_path / "d.xyz", ":")
-    alone = time.perf_counter() - start
-    start = time.perf_counter()
-    read(tmp_path / "d.xyz", CONFIG)
-    assert time.perf_counter() - start < 4 * alone + 0.5
 
 
 # What is refused -------------------------------------------------------------
