@@ -75,7 +75,23 @@ def _strained(plan: Plan) -> None:
     for e in (-0.12, -0.05, 0.05, 0.12):
         shear = e * (np.ones((3, 3)) - np.eye(3))
         plan.add(kind, f"trigonal{e:+.2f}", strained(bcc, shear), **fine)
-    for e in (0.03, 0.07, 0.12):
+    far, near = (0.88, 1.12, 1.25, 1.41), (0.95, 1.05)
+    for v, ratios, shears in (
+        (0.94, far, (-0.08, 0.08)),
+        (0.97, near, (-0.03, 0.03)),
+        (1.03, near, (-0.03, 0.03)),
+        (1.06, far, (-0.08, 0.08)),
+    ):
+        other = scaled(bcc, v)
+        for ratio in ratios:
+            stretch = ratio ** np.array([-1 / 3, -1 / 3, 2 / 3]) - 1
+            cell = strained(other, np.diag(stretch))
+            plan.add(kind, f"bain-{ratio:.2f}-v{v:.2f}", cell, **fine)
+        for e in shears:
+            shear = e * (np.ones((3, 3)) - np.eye(3))
+            cell = strained(other, shear)
+            plan.add(kind, f"trigonal{e:+.2f}-v{v:.2f}", cell, **fine)
+    for e in (0.03, 0.05, 0.07, 0.09, 0.12, 0.15):
         cell = strained(bcc, np.diag([e, 1 / (1 + e) - 1, 0]))
         plan.add(kind, f"orthorhombic{e:+.2f}", cell, **fine)
     plan.rattle("bcc1b", bcc, 6, 0.0, 0.06, volume=wide, config_type=kind)
