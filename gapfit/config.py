@@ -6,6 +6,7 @@ template that ``gapfit init`` writes and the table of options all come from them
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -14,6 +15,7 @@ __all__ = [
     "DataConfig",
     "E0Config",
     "FitConfig",
+    "PredictionConfig",
     "RunConfig",
     "SigmaConfig",
     "SigmaOverride",
@@ -95,6 +97,17 @@ class SigmaConfig(_Section):
     config_types: dict[str, SigmaOverride] = _field({}, "overrides by config_type")
 
 
+def _check_symbols(names: Iterable[str]) -> None:
+    names = list(names)
+    if not names:
+        return
+    from ase.data import atomic_numbers
+
+    unknown = [name for name in names if atomic_numbers.get(name, 0) == 0]
+    if unknown:
+        raise ValueError(f"not a chemical symbol: {', '.join(unknown)}")
+
+
 class E0Config(BaseModel):
     """Energies of isolated atoms: ``[e0]`` with ``Si = -0.81`` and, or, a method."""
 
@@ -113,11 +126,7 @@ class E0Config(BaseModel):
 
     @model_validator(mode="after")
     def _known_symbols(self) -> E0Config:
-        from ase.data import atomic_numbers
-
-        unknown = [key for key in self.given if atomic_numbers.get(key, 0) == 0]
-        if unknown:
-            raise ValueError(f"not a chemical symbol: {', '.join(unknown)}")
+        _check_symbols(self.given)
         return self
 
 
@@ -144,17 +153,50 @@ class SoapConfig(_Section):
     n_max: int = _field(8, "radial functions; above 12 they lose digits", ge=1, le=14)
     l_max: int = _field(6, "highest angular momentum", ge=0, le=20)
     sigma: float = _field(0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0)
+    rbf: Literal["gto", "polynomial"] = _field(
+        "gto", "radial basis; polynomial for n_max up to 8, l_max up to 9"
+    )
     weighting: WeightingConfig = _field(WeightingConfig(), "weight with distance")
+    compression: Literal["off", "mu2", "mu1nu1", "crossover"] = _field(
+        "off", "which species pairs are kept, as in dscribe"
+    )
+    species_weights: dict[str, float] = _field(
+        {}, "weight of each species' density, by symbol; 1 when absent"
+    )
+    full_kernel: bool = _field(
+        False, "sqrt(2) on off-diagonal features, left out by dscribe: the full kernel"
+    )
     zeta: float = _field(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
     delta: float = _field(3.0, "prior standard deviation per atom", "eV", gt=0)
     n_sparse: int = _field(1000, "sparse points of each central species", ge=1)
     sparse_method: Literal["cur", "fps", "random"] = _field(
         "cur", "leverage scores, farthest points, or random"
     )
-    components: Literal["all"] = _field("all", "features of the descriptor to keep")
+    components: Literal["all"] | int | float = _field(
+        "all", "leading directions to keep: how many, or down to which relative size"
+    )
     engine: Literal["native", "dscribe"] = _field(
         "native", "dscribe itself is slow: a reference"
     )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> SoapConfig:
+        kept = self.components
+        whole = isinstance(kept, int) and kept >= 1
+        if kept != "all" and not whole and not 0 < float(kept) < 1:
+            raise ValueError(
+                f'components = {kept}: it must be "all", a whole number >= 1, or a '
+                "relative size between 0 and 1"
+            )
+        if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
+            raise ValueError(
+                f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
+                'good to n_max = 8 and l_max = 9; use rbf = "gto"'
+            )
+        _check_symbols(self.species_weights)
+        if any(weight <= 0 for weight in self.species_weights.values()):
+            raise ValueError("species_weights must be positive")
+        return self
 
 
 class SolverConfig(_Section):
@@ -165,6 +207,23 @@ class SolverConfig(_Section):
     )
     jitter: float = _field(
         1e-8, "added to K_mm, relative to its diagonal", ge=0, le=1e-2
+    )
+
+
+class PredictionConfig(_Section):
+    """Shortcuts of the finished model, verified at the end of the fit."""
+
+    project: bool = _field(
+        True, "sum over sparse points in the directions that they span"
+    )
+    energy_tolerance: float = _field(
+        1e-6, "largest change of an energy by it", "eV/atom", gt=0
+    )
+    forces_tolerance: float = _field(
+        1e-5, "largest change of a force component", "eV/Å", gt=0
+    )
+    quadratic: bool = _field(
+        True, "for zeta = 2, replace the sum by its quadratic form where cheaper"
     )
 
 
@@ -201,4 +260,5 @@ class FitConfig(_Section):
     e0: E0Config = E0Config()
     terms: list[Term] = Field(..., min_length=1)
     solver: SolverConfig = SolverConfig()
+    prediction: PredictionConfig = PredictionConfig()
     run: RunConfig = RunConfig()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gapfit.assembly import batches, count_rows, pairs_of, row_block, sigma_warnings
+from gapfit.assembly import batches, count_rows, row_block, sigma_warnings
 from gapfit.baseline import e0_warnings, resolve_e0
 from gapfit.config import FitConfig
 from gapfit.config_file import config_from_dict, load_config
@@ -19,8 +20,9 @@ from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
 from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
+from gapfit.shortcuts import with_shortcut
 from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
-from gapfit.sparsify import select
+from gapfit.sparse_points import choose_sparse_points
 from gapfit.stress_check import stress_warnings
 from gapfit.terms import FittedTerm, build_term, new_basis
 
@@ -33,7 +35,7 @@ _logger = logging.getLogger("gapfit")
 
 # A block of rows exists about this often at once: rows, their scaled and whitened copies.
 _COPIES = 5
-_MAX_BATCH_ATOMS = 96
+_MAX_BATCH_ATOMS = 256
 
 
 def fit(
@@ -73,11 +75,14 @@ def fit(
     """
     from threadpoolctl import threadpool_limits
 
+    from gapfit.threads import use_threads
+
     settings = _as_config(config, frames)
     if base is None and isinstance(config, str | Path):
         base = Path(config).parent
     dataset = as_dataset(frames, settings, base)
-    with threadpool_limits(limits=settings.run.threads or None):
+    n_threads = settings.run.threads or None
+    with threadpool_limits(limits=n_threads), use_threads(n_threads):
         return _fit(dataset, settings, progress or _silent)
 
 
@@ -171,7 +176,9 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
     ]
     for term in terms:
         _warn_if_rough(term, notes)
-    terms = _choose_sparse(frames, terms, config, progress, notes)
+    terms = choose_sparse_points(
+        frames, terms, config.run.seed, progress, partial(_note, notes)
+    )
     whitening = _whitened(terms, config, notes)
     chosen = CholeskySolver if config.solver.method == "cholesky" else QRSolver
     solver: Solver = chosen(whitening)
@@ -179,6 +186,8 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
     progress("solve", 0, 1)
     solution = solver.solve()
     progress("solve", 1, 1)
+    terms = _with_coefficients(terms, solution.coefficients, config)
+    terms, shortcuts = _with_shortcuts(terms, frames, config, progress)
     info = {
         "n_frames": len(frames),
         "n_atoms": sum(frame.n_atoms for frame in frames),
@@ -186,6 +195,7 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
         "n_sparse": whitening.n_sparse,
         "jitter": list(whitening.jitter),
         "log_marginal_likelihood": solution.log_marginal_likelihood,
+        "shortcuts": shortcuts,
         "data_digest": _digest(frames),
         "versions": _versions(),
         "warnings": [*dataset.warnings, *notes],
@@ -194,7 +204,7 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
         config=config,
         species=dataset.species,
         e0=e0,
-        terms=tuple(_with_coefficients(terms, solution.coefficients)),
+        terms=tuple(terms),
         posterior=Posterior(whitening, solution.R)
         if config.run.store_posterior
         else None,
@@ -224,67 +234,6 @@ def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
             f"n_max = {term.config.n_max}: the radial basis is ill-conditioned above 12; "
             "8 is as accurate",
         )
-
-
-def _choose_sparse(
-    frames: Sequence[Frame],
-    terms: Sequence[FittedTerm],
-    config: FitConfig,
-    progress: Progress,
-    notes: list[str],
-) -> list[FittedTerm]:
-    """Return the terms with sparse points chosen among all environments."""
-    values = _environments(frames, terms, progress)
-    steps = sum(len(found) for found in values)
-    chosen, step = [], 0
-    for n, (term, found) in enumerate(zip(terms, values, strict=True)):
-        sparse = {}
-        for block, parts in found.items():
-            progress("sparse points", step, steps)
-            everything = np.concatenate(parts)
-            rng = np.random.default_rng([config.run.seed, n, block])
-            wanted = term.config.n_sparse
-            index = select(everything, wanted, term.config.sparse_method, rng)
-            sparse[block] = np.ascontiguousarray(everything[index])
-            step += 1
-            if len(index) < wanted:
-                _note(
-                    notes,
-                    f"[[terms]] {n + 1}: {wanted} sparse points wanted for "
-                    f"{_symbol(block)}, only {len(index)} distinct environments in the "
-                    "data: all are used",
-                )
-        chosen.append(replace(term, sparse=sparse))
-    progress("sparse points", steps, steps)
-    return chosen
-
-
-def _environments(
-    frames: Sequence[Frame], terms: Sequence[FittedTerm], progress: Progress
-) -> list[dict[int, list[np.ndarray]]]:
-    """Return the descriptors of all atoms by term and block."""
-    values: list[dict[int, list[np.ndarray]]] = [
-        {block: [] for block in term.descriptor.blocks} for term in terms
-    ]
-    cutoff = max(term.descriptor.cutoff for term in terms)
-    total = sum(frame.n_atoms for frame in frames)
-    done = 0
-    progress("environments", 0, total)
-    for part in batches([frame.n_atoms for frame in frames], _MAX_BATCH_ATOMS):
-        pairs = pairs_of(frames[part], cutoff)
-        for term, found in zip(terms, values, strict=True):
-            nearby = pairs.within(term.descriptor.cutoff)
-            for block, some in term.descriptor.environments(nearby).items():
-                found[block].append(some.values)
-        done += pairs.n_atoms
-        progress("environments", done, total)
-    return values
-
-
-def _symbol(block: int) -> str:
-    from ase.data import chemical_symbols
-
-    return str(chemical_symbols[block])
 
 
 def _whitened(
@@ -331,7 +280,7 @@ def _add_rows(
 
 
 def _with_coefficients(
-    terms: Sequence[FittedTerm], coefficients: np.ndarray
+    terms: Sequence[FittedTerm], coefficients: np.ndarray, config: FitConfig
 ) -> list[FittedTerm]:
     out, first = [], 0
     for term in terms:
@@ -339,8 +288,29 @@ def _with_coefficients(
         for block, points in term.sparse.items():
             own[block] = coefficients[first : first + len(points)].copy()
             first += len(points)
-        out.append(replace(term, coefficients=own))
+        quadratic = config.prediction.quadratic
+        out.append(replace(term, coefficients=own, quadratic=quadratic))
     return out
+
+
+def _with_shortcuts(
+    terms: Sequence[FittedTerm],
+    frames: Sequence[Frame],
+    config: FitConfig,
+    progress: Progress,
+) -> tuple[list[FittedTerm], list[dict[str, Any]]]:
+    """Return the terms with lossless projections, and what was measured of each."""
+    if not config.prediction.project:
+        return list(terms), []
+    out, found = [], []
+    for n, term in enumerate(terms):
+        progress("shortcuts", n, len(terms))
+        if term.config.engine == "native":
+            term, shortcut = with_shortcut(term, frames, config.prediction)
+            found.append(asdict(shortcut))
+        out.append(term)
+    progress("shortcuts", len(terms), len(terms))
+    return out, found
 
 
 def _digest(frames: Sequence[Frame]) -> str:

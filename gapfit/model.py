@@ -11,7 +11,7 @@ import numpy as np
 
 from gapfit.assembly import batches, pairs_of
 from gapfit.config import FitConfig
-from gapfit.descriptors.expansion import species_index
+from gapfit.descriptors.engine import species_index
 from gapfit.errors import GapfitError, StructureError
 from gapfit.frame import Frame, structure_arrays
 from gapfit.neighbours import Pairs
@@ -168,15 +168,11 @@ class GAPModel:
         gradient = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
         for term in self.terms:
-            part = term.descriptor.predict(
-                pairs.within(term.descriptor.cutoff),
-                term.sparse,
-                term.coefficients,
-                gradients=forces or stress,
-            )
+            part = term.predict(pairs, gradients=forces or stress)
             energies += part.energies
-            gradient += part.forces
-            virials += part.virials
+            if forces or stress:
+                gradient += part.forces
+                virials += part.virials
         deviation = np.sqrt(self._variance(pairs)) if std else None
         out, first = [], 0
         for frame, virial in zip(frames, virials, strict=True):

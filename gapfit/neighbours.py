@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gapfit import _core
 from gapfit.errors import StructureError
 from gapfit.frame import Frame
 
@@ -32,6 +33,8 @@ class Pairs:
         Centre and neighbour; j is the atom in the cell whose image is the neighbour.
     R : (n_pairs, 3) float64
         Vector from centre to neighbour, r_j + S·cell - r_i, Å.
+    first : (n_centres + 1,) int64
+        Where the pairs of each centre begin, and the end.
     start, stop : int
         Atoms start..stop-1 are centres here; all atoms unless this is a `chunk`.
     """
@@ -42,6 +45,7 @@ class Pairs:
     i: np.ndarray
     j: np.ndarray
     R: np.ndarray
+    first: np.ndarray
     start: int
     stop: int
 
@@ -65,11 +69,19 @@ class Pairs:
         inside = np.einsum("px,px->p", self.R, self.R) < cutoff**2
         if inside.all():
             return self
-        return replace(self, i=self.i[inside], j=self.j[inside], R=self.R[inside])
+        before = np.zeros(self.n_pairs + 1, dtype=np.int64)
+        np.cumsum(inside, out=before[1:])
+        return replace(
+            self,
+            i=self.i[inside],
+            j=self.j[inside],
+            R=self.R[inside],
+            first=before[self.first],
+        )
 
     def chunks(self, max_pairs: int) -> Iterator[Pairs]:
         """Yield the list in pieces of whole centres, at most about `max_pairs` each."""
-        first = np.searchsorted(self.i, np.arange(self.start, self.stop + 1))
+        first = self.first
         start = 0
         while start < self.n_centres:
             within = np.searchsorted(first, first[start] + max_pairs, side="right") - 1
@@ -80,6 +92,7 @@ class Pairs:
                 i=self.i[pairs],
                 j=self.j[pairs],
                 R=self.R[pairs],
+                first=first[start : stop + 1] - first[start],
                 start=self.start + start,
                 stop=self.start + stop,
             )
@@ -134,59 +147,34 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
         )
     if frame.n_atoms == 0:
         raise StructureError(f"{frame.source}: there are no atoms")
-    i, j, R = (_periodic_pairs if frame.pbc.any() else _open_pairs)(frame, cutoff)
-    d = np.linalg.norm(R, axis=1)
-    if len(d) and d.min() < MIN_DISTANCE:
-        closest = int(np.argmin(d))
+    # A molecule may have any cell.
+    cell = _spanning_cell(frame) if frame.pbc.any() else frame.cell
+    first, i, j, R, near_i, near_j, distance = _core.neighbour_list(
+        frame.positions, cell, frame.pbc, cutoff
+    )
+    if distance < MIN_DISTANCE:
         raise StructureError(
-            f"{frame.source}: atoms {i[closest]} and {j[closest]} are {d[closest]:.3f} Å "
+            f"{frame.source}: atoms {near_i} and {near_j} are {distance:.3f} Å "
             f"apart (limit {MIN_DISTANCE} Å); remove or mend this structure"
         )
-    order = np.argsort(i, kind="stable")
     return Pairs(
         numbers=frame.numbers,
         frame=np.zeros(frame.n_atoms, dtype=np.int64),
         n_frames=1,
-        i=i[order].astype(np.int64),
-        j=j[order].astype(np.int64),
-        R=np.ascontiguousarray(R[order], dtype=float),
+        i=i,
+        j=j,
+        R=R,
+        first=first,
         start=0,
         stop=frame.n_atoms,
     )
-
-
-def _periodic_pairs(
-    frame: Frame, cutoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    from matscipy.neighbours import neighbour_list
-
-    return neighbour_list(
-        "ijD",
-        positions=frame.positions,
-        cell=_spanning_cell(frame),
-        pbc=frame.pbc,
-        cutoff=float(cutoff),
-        numbers=frame.numbers.astype(np.int32),
-    )
-
-
-def _open_pairs(
-    frame: Frame, cutoff: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return pairs of a molecule; unlike a cell list, its extent costs nothing."""
-    from scipy.spatial import cKDTree
-
-    pairs = cKDTree(frame.positions).query_pairs(cutoff, output_type="ndarray")
-    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
-    order = np.lexsort([j, i])
-    R = frame.positions[j] - frame.positions[i]
-    return i[order], j[order], R[order]
 
 
 def concatenate(parts: Sequence[Pairs]) -> Pairs:
     """Return one pair list for several frames, atoms numbered through."""
     atoms = np.cumsum([0] + [part.n_atoms for part in parts])
     frames = np.cumsum([0] + [part.n_frames for part in parts])
+    pairs = np.cumsum([0] + [part.n_pairs for part in parts])
     return Pairs(
         numbers=np.concatenate([part.numbers for part in parts]),
         frame=np.concatenate(
@@ -196,6 +184,10 @@ def concatenate(parts: Sequence[Pairs]) -> Pairs:
         i=np.concatenate([part.i + n for part, n in zip(parts, atoms, strict=False)]),
         j=np.concatenate([part.j + n for part, n in zip(parts, atoms, strict=False)]),
         R=np.concatenate([part.R for part in parts]),
+        first=np.concatenate(
+            [p.first[:-1] + n for p, n in zip(parts, pairs, strict=False)]
+            + [pairs[-1:]]
+        ),
         start=0,
         stop=int(atoms[-1]),
     )

@@ -4,7 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["select", "unique_rows"]
+__all__ = ["principal_directions", "select", "unique_rows"]
+
+
+def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
+    """Return the leading right singular vectors of the rows, without centring.
+
+    Parameters
+    ----------
+    values : (n, n_features) float64
+        Descriptors of all environments of one block.
+    components : int or float
+        How many; or, below 1, those whose singular value is at least this fraction of
+        the largest.
+
+    Returns
+    -------
+    (n_features, width) float64
+        Orthonormal columns, by decreasing singular value.
+    """
+    eigenvalues, vectors = np.linalg.eigh(values.T @ values)
+    order = np.argsort(eigenvalues)[::-1]
+    if components >= 1:
+        width = min(int(components), len(order))
+    else:
+        limit = components**2 * eigenvalues[order[0]]
+        width = max(int((eigenvalues >= limit).sum()), 1)
+    return np.ascontiguousarray(vectors[:, order[:width]])
 
 
 def unique_rows(values: np.ndarray, decimals: int = 10) -> np.ndarray:

@@ -9,6 +9,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gapfit.errors import GapfitError, ModelFileError
 from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
 from gapfit.solver import Whitening
-from gapfit.terms import FittedTerm, build_term
+from gapfit.terms import FittedTerm, basis_shapes, build_term
 
 __all__ = ["SCHEMA", "atomic_write", "load", "save"]
 
@@ -182,6 +183,10 @@ def _arrays(model: GAPModel) -> dict[str, np.ndarray]:
         for block, points in term.sparse.items():
             arrays[f"term{n}/{block}/sparse"] = points
             arrays[f"term{n}/{block}/coefficients"] = term.coefficients[block]
+            if block in term.projections:
+                arrays[f"term{n}/{block}/projection"] = term.projections[block]
+            if block in term.shortcuts:
+                arrays[f"term{n}/{block}/shortcut"] = term.shortcuts[block]
     if model.posterior:
         arrays["posterior/R"] = _packed(model.posterior.R)
         for n, U in enumerate(model.posterior.whitening.factors):
@@ -246,20 +251,33 @@ def _build_term(
     arrays: dict[str, np.ndarray],
 ) -> FittedTerm:
     prefix, settings = f"term{n}/", config.terms[n]
-    degrees, n_max = settings.l_max + 1, settings.n_max
     basis = {
-        "alphas": _checked(arrays, f"{prefix}alphas", (degrees, n_max)),
-        "betas": _checked(arrays, f"{prefix}betas", (degrees, n_max, n_max)),
+        name: _checked(arrays, f"{prefix}{name}", shape)
+        for name, shape in basis_shapes(settings).items()
     }
-    bare = build_term(settings, species, basis)
-    sparse, coefficients = {}, {}
+    projections = {}
+    if settings.components != "all":
+        n_features = build_term(settings, species, basis).descriptor.n_features
+        for block in species:
+            name = f"{prefix}{block}/projection"
+            projections[block] = _checked(arrays, name, (n_features, None))
+    bare = build_term(settings, species, basis, projections)
+    sparse, coefficients, shortcuts = {}, {}, {}
     for block in species:
         name = f"{prefix}{block}/"
-        n_features = bare.descriptor.n_features
-        sparse[block] = _checked(arrays, f"{name}sparse", (None, n_features))
+        width = bare.descriptor.width(block)
+        sparse[block] = _checked(arrays, f"{name}sparse", (None, width))
         size = len(sparse[block])
         coefficients[block] = _checked(arrays, f"{name}coefficients", (size,))
-    return FittedTerm(settings, basis, bare.descriptor, sparse, coefficients)
+        if f"{name}shortcut" in arrays:
+            shortcuts[block] = _checked(arrays, f"{name}shortcut", (width, None))
+    return replace(
+        bare,
+        sparse=sparse,
+        coefficients=coefficients,
+        shortcuts=shortcuts,
+        quadratic=config.prediction.quadratic,
+    )
 
 
 def _build_posterior(

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from gapfit.config import SoapConfig, Term
-from gapfit.descriptors import Descriptor, Sparse
-from gapfit.descriptors.expansion import NativeEngine, SoapEngine
-from gapfit.descriptors.radial import RadialBasis, Weighting
+from gapfit.descriptors import Descriptor, LocalPrediction, Sparse
+from gapfit.descriptors.engine import NativeEngine, SoapEngine
+from gapfit.descriptors.features import Features
+from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
 from gapfit.descriptors.soap import Soap
 from gapfit.kernels import DotProductKernel
+from gapfit.neighbours import Pairs
 
-__all__ = ["FittedTerm", "build_term", "new_basis"]
+__all__ = ["FittedTerm", "basis_shapes", "build_term", "new_basis"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,10 +33,15 @@ class FittedTerm:
         Tables that define the descriptor, stored with the model.
     descriptor : Descriptor
         Evaluates kernels and energies.
-    sparse : dict of int to (n_sparse, n_features) float64
+    sparse : dict of int to (n_sparse, width) float64
         Sparse points by block.
     coefficients : dict of int to (n_sparse,) float64
         Coefficients c by block, 1/eV; empty before the fit.
+    shortcuts : dict of int to (width, rank) float64
+        By block, directions that hold the sparse points within a stated tolerance; see
+        `gapfit.shortcuts`.
+    quadratic : bool
+        Whether zeta = 2 is evaluated as a quadratic form where that is cheaper.
     """
 
     config: Term
@@ -39,23 +49,65 @@ class FittedTerm:
     descriptor: Descriptor
     sparse: Sparse = field(default_factory=dict)
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
+    shortcuts: dict[int, np.ndarray] = field(default_factory=dict)
+    quadratic: bool = True
+
+    @property
+    def projections(self) -> Mapping[int, np.ndarray]:
+        """By block, the directions that the descriptor is projected on."""
+        return self.descriptor.projections
 
     @property
     def n_sparse(self) -> int:
         """Number of sparse points in all blocks."""
         return sum(len(points) for points in self.sparse.values())
 
+    @cached_property
+    def _prepared(self) -> Any:
+        return self.descriptor.prepare(
+            self.sparse,
+            self.coefficients,
+            projections=self.shortcuts,
+            quadratic=self.quadratic,
+        )
+
+    def predict(
+        self, pairs: Pairs, *, gradients: bool, atom_virials: bool = False
+    ) -> LocalPrediction:
+        """Return what this term contributes; see `Descriptor.predict`."""
+        return self.descriptor.predict(
+            pairs.within(self.descriptor.cutoff),
+            self._prepared,
+            gradients=gradients,
+            atom_virials=atom_virials,
+        )
+
 
 def new_basis(config: Term) -> dict[str, np.ndarray]:
     """Return the basis tables of a term, from dscribe."""
+    if config.rbf == "polynomial":
+        from gapfit.descriptors.polynomial import polynomial_basis
+
+        return polynomial_basis(config.r_cut, config.n_max)
     from gapfit.descriptors.dscribe_soap import gto_basis
 
-    alphas, betas = gto_basis(config.r_cut, config.n_max, config.l_max)
-    return {"alphas": alphas, "betas": betas}
+    return gto_basis(config.r_cut, config.n_max, config.l_max)
+
+
+def basis_shapes(config: Term) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes of the basis tables (None: any length)."""
+    degrees, n_max = config.l_max + 1, config.n_max
+    if config.rbf == "polynomial":
+        n_nodes = 100
+        return {"nodes": (n_nodes,), "weights": (n_nodes,), "values": (n_max, n_nodes)}
+    return {"alphas": (degrees, n_max), "betas": (degrees, n_max, n_max)}
 
 
 def build_term(
-    config: Term, species: tuple[int, ...], basis: dict[str, np.ndarray]
+    config: Term,
+    species: tuple[int, ...],
+    basis: dict[str, np.ndarray],
+    projections: Mapping[int, np.ndarray] | None = None,
 ) -> FittedTerm:
     """Return a term without sparse points.
 
@@ -67,10 +119,12 @@ def build_term(
         Atomic numbers of the potential, ascending.
     basis : dict of str to ndarray
         From `new_basis` or from a model file.
+    projections : mapping of int to (n_features, width) float64, optional
+        Directions that the descriptor of each block is projected on.
     """
     kernel = DotProductKernel(config.delta, config.zeta)
-    descriptor = Soap(_soap_engine(config, species, basis), kernel, species)
-    return FittedTerm(config, basis, descriptor)
+    engine = _soap_engine(config, species, basis)
+    return FittedTerm(config, basis, Soap(engine, kernel, species, projections))
 
 
 def _soap_engine(
@@ -85,22 +139,40 @@ def _soap_engine(
         chosen.m,
         chosen.w0,
     )
+    cutoff = reach(config.r_cut, config.sigma, weighting)
+    features = Features(len(species), config.n_max, config.l_max, config.compression)
+    weights = _species_weights(config, species)
+    full = config.full_kernel
     if config.engine == "dscribe":
-        from gapfit.descriptors.dscribe_soap import DscribeEngine
+        from gapfit.descriptors.dscribe_soap import DscribeEngine, dscribe_options
 
         return DscribeEngine(
             species,
-            r_cut=config.r_cut,
-            n_max=config.n_max,
-            l_max=config.l_max,
-            sigma=config.sigma,
-            weighting=weighting,
+            dscribe_options(config, weighting, weights),
+            cutoff=cutoff,
+            scale=features.prefactor(full=full) / features.prefactor(full=False),
         )
-    radial = RadialBasis(
-        basis["alphas"],
-        basis["betas"],
-        sigma=config.sigma,
-        r_cut=config.r_cut,
+    return NativeEngine(
+        species,
+        _density(config, basis),
+        cutoff=cutoff,
         weighting=weighting,
+        features=features,
+        full=full,
+        species_weights=list(weights.values()),
     )
-    return NativeEngine(species, radial)
+
+
+def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
+    if config.rbf == "polynomial":
+        from gapfit.descriptors.polynomial import PolynomialDensity
+
+        return PolynomialDensity(basis, config.l_max, config.sigma)
+    return GtoDensity(basis["alphas"], basis["betas"], config.sigma)
+
+
+def _species_weights(config: SoapConfig, species: tuple[int, ...]) -> dict[str, float]:
+    from ase.data import chemical_symbols
+
+    symbols = [chemical_symbols[z] for z in species]
+    return {symbol: config.species_weights.get(symbol, 1.0) for symbol in symbols}

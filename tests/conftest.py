@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from threadpoolctl import threadpool_limits
 
 import gapfit
+from gapfit.assembly import pairs_of
+from gapfit.config import SoapConfig
+from gapfit.frame import structure_arrays
+from gapfit.sparsify import principal_directions
+from gapfit.terms import FittedTerm, build_term, new_basis
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
@@ -117,6 +123,27 @@ def config(**soap: object) -> dict:
         "terms": [{**SOAP, **soap}],
         "data": {"train": ["in memory"], "check_stress": False},
     }
+
+
+def random_term(atoms: Atoms, *, repeat: int = 1, **settings: object) -> FittedTerm:
+    """Return a term with the structure's environments and random coefficients."""
+    species = tuple(sorted(set(atoms.numbers.tolist())))
+    wanted = SoapConfig(**({"r_cut": 4.5, "n_max": 5, "l_max": 4} | settings))
+    term = build_term(wanted, species, new_basis(wanted))
+    pieces = [atoms.copy() for _ in range(repeat)]
+    for n, piece in enumerate(pieces):
+        piece.rattle(0.1, seed=n)
+    rng, sparse, projections = np.random.default_rng(9), {}, {}
+    pairs = pairs_of([structure_arrays(p) for p in pieces], term.descriptor.cutoff)
+    for z, found in term.descriptor.environments(pairs).items():
+        values = found.values
+        if wanted.components != "all":
+            projections[z] = principal_directions(values, wanted.components)
+            values = values @ projections[z]
+        sparse[z] = values
+    term = build_term(wanted, species, term.basis, projections)
+    coefficients = {z: rng.normal(size=len(points)) for z, points in sparse.items()}
+    return replace(term, sparse=sparse, coefficients=coefficients)
 
 
 @pytest.fixture(scope="session")

@@ -382,7 +382,14 @@ def test_fit_prints_plan_progress_errors_and_next_command(here, capsys):
     assert re.search(r"^  sparse points +12$", out, re.MULTILINE)
     assert re.search(r"^  memory +about \d+ [kM]B$", out, re.MULTILINE)
     stages = re.findall(r"^  (\w[\w ]+?) +done in \d", out, re.MULTILINE)
-    assert stages == ["environments", "sparse points", "rows", "solve", "evaluate"]
+    assert stages == [
+        "environments",
+        "sparse points",
+        "rows",
+        "solve",
+        "shortcuts",
+        "evaluate",
+    ]
     assert "Errors, train data" in out
     assert "Errors, test data" in out
     assert out.endswith(

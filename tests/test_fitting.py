@@ -44,7 +44,8 @@ def test_progress_reports_every_stage_to_its_end():
         labelled_frames(silicon, 3), config(), progress=lambda *a: calls.append(a)
     )
     stages = list(dict.fromkeys(stage for stage, _, _ in calls))
-    assert stages == ["environments", "sparse points", "rows", "solve"]
+    expected = ["environments", "sparse points", "rows", "solve", "shortcuts"]
+    assert stages == expected
     for stage in stages:
         done = [d for s, d, _ in calls if s == stage]
         total = {t for s, _, t in calls if s == stage}

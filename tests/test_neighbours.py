@@ -1,15 +1,21 @@
-"""Pair lists against ASE's, for all mixtures of open and periodic directions."""
+"""Pair lists against ASE's, matscipy's and a search over explicit images."""
 
 from __future__ import annotations
 
+import re
+from itertools import product
+
+import matscipy.neighbours
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 from conftest import STRUCTURES, one_atom, silicon, slab, wire
 
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import concatenate, pair_list
+from gapfit import _core
+from gapfit.errors import StructureError
+from gapfit.frame import Frame, structure_arrays
+from gapfit.neighbours import MIN_DISTANCE, concatenate, pair_list
 
 CUTOFF = 4.7
 
@@ -42,6 +48,77 @@ CASES = {
 }
 
 
+def grid(cell, pbc=True, counts=(3, 3, 3), seed=0) -> Frame:
+    """Return a rattled grid of atoms in a cell."""
+    cell = np.asarray(cell, dtype=float)
+    points = np.array(list(product(*map(range, counts)))) / counts
+    noise = np.random.default_rng(seed).uniform(-0.3, 0.3, size=points.shape)
+    return Frame(
+        numbers=np.full(len(points), 14),
+        positions=points @ cell + noise,
+        cell=cell,
+        pbc=np.broadcast_to(pbc, 3).copy(),
+    )
+
+
+def angled(degrees: float) -> np.ndarray:
+    """Return a cell whose first and last vectors are at an angle."""
+    angle = np.radians(degrees)
+    return 9 * np.array([[1, 0, 0], [0, 1, 0], [np.cos(angle), 0, np.sin(angle)]])
+
+
+def moved(frame: Frame, cells: int = 4) -> Frame:
+    """Return a frame whose atoms are whole cells away from where they were."""
+    rng = np.random.default_rng(5)
+    added = rng.integers(-cells, cells + 1, size=(frame.n_atoms, 3)) @ frame.cell
+    return Frame(frame.numbers, frame.positions + added, frame.cell, frame.pbc)
+
+
+def far_clusters() -> Frame:
+    near = grid(np.eye(3) * 7, False)
+    positions = [near.positions, near.positions + np.array([1e5, -1e5, 3e4])]
+    return Frame(np.full(54, 14), np.concatenate(positions), np.eye(3), near.pbc)
+
+
+STRESSED = {
+    "cubic": (lambda: grid(np.eye(3) * 9), 4.7),
+    "acute": (lambda: grid(angled(30)), 4.7),
+    "obtuse": (lambda: grid(angled(150)), 4.7),
+    "skewed_far": (lambda: grid([[9, 0, 0], [50, 9, 0], [-31, 77, 9]]), 4.7),
+    "left_handed": (lambda: grid(np.eye(3)[[1, 0, 2]] * 8), 4.7),
+    "three_cells": (lambda: grid(np.diag([2.0, 2.1, 2.2]), counts=(1, 1, 1)), 6.3),
+    "needle": (lambda: grid(np.diag([30.0, 2.0, 2.5]), counts=(12, 1, 1)), 5.0),
+    "outside": (lambda: moved(grid(angled(60))), 4.7),
+    "slab": (lambda: grid(angled(110), [True, True, False]), 4.7),
+    "slab_ac": (lambda: grid(angled(30), [True, False, True]), 4.7),
+    "wire": (lambda: grid(angled(80), [False, True, False]), 4.7),
+    "tilted_wire": (lambda: grid(angled(50), [False, False, True]), 4.7),
+    "molecule": (lambda: grid(angled(70), False), 4.7),
+    "far_clusters": (far_clusters, 4.7),
+    "sparse": (lambda: grid(np.eye(3) * 90), 4.7),
+    "dense": (lambda: grid(np.eye(3) * 4), 4.7),
+}
+
+
+def explicit_images(positions, cell, pbc, cutoff):
+    """Return i, j, R of all pairs, by trying all images that could matter."""
+    inverse = np.linalg.inv(cell)
+    fractions = np.ptp(positions @ inverse, axis=0)
+    most = np.ceil(cutoff * np.linalg.norm(inverse, axis=0) + fractions).astype(int)
+    shifts = np.array(list(product(*(range(-m, m + 1) for m in most * pbc))))
+    i, j, R = [], [], []
+    for shift in shifts:
+        vectors = positions[None] - positions[:, None] + shift @ cell
+        near = np.linalg.norm(vectors, axis=2) < cutoff
+        if not shift.any():
+            np.fill_diagonal(near, False)
+        a, b = np.nonzero(near)
+        i.append(a)
+        j.append(b)
+        R.append(vectors[a, b])
+    return np.concatenate(i), np.concatenate(j), np.concatenate(R)
+
+
 def as_rows(i, j, R) -> np.ndarray:
     rows = np.column_stack([i, j, R])
     return rows[np.lexsort(np.round(rows, 6).T)]
@@ -56,6 +133,161 @@ def test_pairs_equal_ase(name):
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-9)
     assert np.all(np.diff(pairs.i) >= 0)
+
+
+def assert_same_pairs(found, expected):
+    found, expected = as_rows(*found), as_rows(*expected)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", STRESSED)
+def test_pairs_equal_explicit_images_and_matscipy(name):
+    build, cutoff = STRESSED[name]
+    frame = build()
+    pairs = pair_list(frame, cutoff)
+    found = pairs.i, pairs.j, pairs.R
+    expected = explicit_images(frame.positions, frame.cell, frame.pbc, cutoff)
+    assert_same_pairs(found, expected)
+    if name != "far_clusters":  # matscipy bins the empty space
+        oracle = matscipy.neighbours.neighbour_list(
+            "ijD",
+            positions=frame.positions,
+            cell=frame.cell,
+            pbc=frame.pbc,
+            cutoff=cutoff,
+            numbers=frame.numbers.astype(np.int32),
+        )
+        assert_same_pairs(found, oracle)
+
+
+@pytest.mark.parametrize("name", STRESSED)
+def test_pairs_are_symmetric_sorted_and_reproducible(name):
+    build, cutoff = STRESSED[name]
+    frame = build()
+    pairs = pair_list(frame, cutoff)
+    there = np.column_stack([pairs.i, pairs.j, pairs.R])
+    back = np.column_stack([pairs.j, pairs.i, -pairs.R])
+    np.testing.assert_array_equal(there[np.lexsort(there.T)], back[np.lexsort(back.T)])
+    np.testing.assert_array_equal(
+        pairs.first, np.searchsorted(pairs.i, np.arange(frame.n_atoms + 1))
+    )
+    assert np.all(np.diff(pairs.i) >= 0)
+    again = pair_list(frame, cutoff)
+    np.testing.assert_array_equal(pairs.j, again.j)
+    np.testing.assert_array_equal(pairs.R, again.R)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_structures_of_any_density(seed):
+    rng = np.random.default_rng(seed)
+    cutoff = rng.uniform(1.0, 6.0)
+    cell = rng.normal(size=(3, 3)) * cutoff * rng.uniform(0.3, 3.0)
+    while abs(np.linalg.det(cell)) < 0.02 * cutoff**3:
+        cell = rng.normal(size=(3, 3)) * cutoff
+    pbc = rng.random(3) < 0.7
+    positions = rng.uniform(-0.5, 1.5, size=(rng.integers(1, 30), 3)) @ cell
+    _, i, j, R, *closest = _core.neighbour_list(positions, cell, pbc, cutoff)
+    expected = explicit_images(positions, cell, pbc, cutoff)
+    assert_same_pairs((i, j, R), expected)
+    d = np.linalg.norm(R, axis=1)
+    if len(d) == 0:
+        assert closest == [-1, -1, np.inf]
+    else:
+        assert closest[2] == pytest.approx(d.min(), rel=1e-14)
+        near = np.argmin(d)
+        assert set(closest[:2]) == {i[near], j[near]}
+
+
+def test_the_cutoff_is_excluded():
+    frame = structure_arrays(Atoms("Si2", positions=[[0, 0, 0], [0, 3.0, 0]]))
+    assert pair_list(frame, 3.0).n_pairs == 0
+    assert pair_list(frame, np.nextafter(3.0, 4.0)).n_pairs == 2
+    chain = Frame(np.array([14]), np.zeros((1, 3)), np.eye(3) * 2.5, np.full(3, True))
+    assert pair_list(chain, 2.5).n_pairs == 0
+    assert pair_list(chain, 2.6).n_pairs == 6
+
+
+def test_atoms_far_from_their_cell_keep_exact_vectors():
+    frame = grid(np.eye(3) * 8)
+    expected = pair_list(frame, 4.7)
+    far = Frame(
+        frame.numbers, frame.positions + 1e6 * frame.cell[0], frame.cell, frame.pbc
+    )
+    pairs = pair_list(far, 4.7)
+    assert_same_pairs(
+        (pairs.i, pairs.j, pairs.R.round(7)),
+        (expected.i, expected.j, expected.R.round(7)),
+    )
+    shifts = pairs.R - (far.positions[pairs.j] - far.positions[pairs.i])
+    np.testing.assert_allclose(shifts, np.round(shifts / 8) * 8, atol=1e-15)
+
+
+def test_closest_atoms_are_named():
+    positions = np.array([[0, 0, 0], [9.9, 0, 0], [4, 4, 4.0]])
+    frame = Frame(np.full(3, 14), positions, np.eye(3) * 10, np.full(3, True))
+    message = re.escape(f"atoms 0 and 1 are 0.100 Å apart (limit {MIN_DISTANCE} Å)")
+    with pytest.raises(StructureError, match=message):
+        pair_list(frame, 4.0)
+    twice = Frame(np.full(2, 14), np.ones((2, 3)), np.zeros((3, 3)), np.full(3, False))
+    with pytest.raises(StructureError, match=r"atoms 0 and 1 are 0\.000 Å"):
+        pair_list(twice, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"positions": np.full((2, 3), np.nan)}, "finite"),
+        ({"positions": np.full((2, 3), 1e300)}, "below 1e12"),
+        ({"cell": np.full((3, 3), np.inf)}, "finite"),
+        ({"cell": np.ones((3, 3))}, "linearly dependent"),
+        ({"cell": np.zeros((3, 3))}, "linearly dependent"),
+        ({"cutoff": np.nan}, "finite"),
+        ({"cutoff": -1.0}, "not negative"),
+        ({"cutoff": 1e9}, "too large for this cell"),
+    ],
+)
+def test_impossible_arguments_are_refused(change, message):
+    arguments = {
+        "positions": np.arange(6.0).reshape(2, 3),
+        "cell": np.eye(3) * 7,
+        "pbc": np.full(3, True),
+        "cutoff": 6.0,
+    }
+    assert len(_core.neighbour_list(**arguments)[1]) > 0
+    with pytest.raises(ValueError, match=message):
+        _core.neighbour_list(**{**arguments, **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"positions": np.zeros((2, 2))},
+        {"positions": np.zeros(6)},
+        {"cell": np.zeros((2, 3))},
+        {"pbc": np.full(2, True)},
+        {"cutoff": "far"},
+        {"positions": None},
+    ],
+)
+def test_wrong_types_and_shapes_are_refused(change):
+    arguments = {
+        "positions": np.zeros((2, 3)),
+        "cell": np.eye(3),
+        "pbc": np.full(3, True),
+        "cutoff": 4.0,
+    }
+    with pytest.raises(TypeError):
+        _core.neighbour_list(**{**arguments, **change})
+
+
+def test_no_atoms_and_no_range_give_no_pairs():
+    for positions, cutoff in ((np.zeros((0, 3)), 4.0), (np.zeros((1, 3)), 0.0)):
+        first, i, j, R, *_ = _core.neighbour_list(
+            positions, np.eye(3), np.full(3, True), cutoff
+        )
+        np.testing.assert_array_equal(first, np.zeros(len(positions) + 1))
+        assert (i.shape, j.shape, R.shape) == ((0,), (0,), (0, 3))
 
 
 def test_a_long_open_chain_is_cheap():
@@ -77,6 +309,10 @@ def test_chunks_cover_all_centres_and_pairs_once(size):
     np.testing.assert_array_equal(np.concatenate([c.i for c in chunks]), pairs.i)
     np.testing.assert_array_equal(np.concatenate([c.R for c in chunks]), pairs.R)
     for chunk in chunks:
+        np.testing.assert_array_equal(
+            chunk.first,
+            np.searchsorted(chunk.i, np.arange(chunk.start, chunk.stop + 1)),
+        )
         assert np.all((chunk.i >= chunk.start) & (chunk.i < chunk.stop))
         assert chunk.n_pairs <= size or chunk.n_centres == 1
 
@@ -86,4 +322,5 @@ def test_within_keeps_the_near_pairs():
     near = pairs.within(3.0)
     expected = pair_list(structure_arrays(silicon()), 3.0)
     assert near.n_pairs == expected.n_pairs < pairs.n_pairs
+    np.testing.assert_array_equal(near.first, expected.first)
     assert pairs.within(CUTOFF + 1) is pairs

@@ -1,20 +1,25 @@
-"""SOAP against dscribe, its definition."""
+"""SOAP against dscribe, its definition; rows and shortcuts against predictions."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from conftest import STRUCTURES, config, labelled_frames, silicon
+from ase import Atoms
+from conftest import STRUCTURES, config, labelled_frames, random_term, silicon
 from dscribe.descriptors import SOAP
 
 import gapfit
 from gapfit.config import SoapConfig
 from gapfit.descriptors.dscribe_soap import gto_basis
-from gapfit.descriptors.radial import RadialBasis, Weighting
+from gapfit.descriptors.features import Features
+from gapfit.descriptors.radial import GtoDensity, Weighting, reach, table
 from gapfit.errors import ConfigError, StructureError
-from gapfit.frame import structure_arrays
+from gapfit.frame import structure_arrays, to_voigt
 from gapfit.neighbours import pair_list
 from gapfit.terms import build_term, new_basis
+from gapfit.testing import forces_error, stress_error
 
 WEIGHTINGS = {
     "poly": {"function": "poly", "r0": 4.5, "c": 1.0, "m": 1.0},
@@ -23,120 +28,292 @@ WEIGHTINGS = {
     "exp": {"function": "exp", "r0": 2.0, "c": 1.0, "d": 2.0},
     "none": {"function": "none"},
 }
+COMPRESSIONS = ["off", "mu2", "mu1nu1", "crossover"]
 
 
-def built(name: str, weighting: str, engine: str = "native", n_max: int = 6):
-    atoms = STRUCTURES[name]()
+def five_species() -> Atoms:
+    atoms = silicon(7)
+    atoms.numbers[:] = [24, 26, 28, 42, 74, 26, 24, 28]
+    return atoms
+
+
+def two_species() -> Atoms:
+    atoms = silicon(8)
+    atoms.numbers[::2] = 6
+    return atoms
+
+
+def isolated() -> Atoms:
+    return Atoms("Si2", [[0, 0, 0], [30, 0, 0]])
+
+
+MORE = STRUCTURES | {
+    "two_species": two_species,
+    "five_species": five_species,
+    "isolated": isolated,
+}
+
+
+def engine_of(atoms: Atoms, engine: str = "native", **settings):
     species = tuple(sorted(set(atoms.numbers.tolist())))
-    settings = SoapConfig(
-        r_cut=4.5,
-        n_max=n_max,
-        l_max=5,
-        sigma=0.5,
-        weighting=WEIGHTINGS[weighting],
-        engine=engine,
-    )
-    term = build_term(settings, species, new_basis(settings))
-    return atoms, species, term.descriptor.engine
+    wanted = SoapConfig(**{"r_cut": 4.5, "n_max": 6, "l_max": 5, **settings})
+    wanted = wanted.model_copy(update={"engine": engine})
+    return build_term(wanted, species, new_basis(wanted)).descriptor.engine
 
 
-@pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("name", ["silicon", "one_atom", "three_species", "cluster"])
-def test_power_spectrum_equals_dscribe(name, weighting):
-    atoms, species, engine = built(name, weighting)
-    pairs = pair_list(structure_arrays(atoms), engine.cutoff)
-    options = {k: v for k, v in WEIGHTINGS[weighting].items() if v != "none"}
+def dscribe_spectrum(atoms: Atoms, **settings) -> np.ndarray:
+    weighting = {
+        k: v
+        for k, v in settings.pop("weighting", WEIGHTINGS["poly"]).items()
+        if v != "none"
+    }
+    symbols = sorted(set(atoms.symbols), key=lambda s: Atoms(s).numbers[0])
+    weights = settings.pop("species_weights", {})
+    compression = {"mode": settings.pop("compression", "off")}
+    if weights:
+        compression["species_weighting"] = {s: weights.get(s, 1.0) for s in symbols}
+    options = {"r_cut": 4.5, "n_max": 6, "l_max": 5, "sigma": 0.5, **settings}
     soap = SOAP(
-        r_cut=4.5,
-        n_max=6,
-        l_max=5,
-        sigma=0.5,
-        weighting=options,
-        species=list(species),
+        species=symbols,
         periodic=bool(atoms.pbc.all()),
+        weighting=weighting,
+        compression=compression,
+        **options,
     )
-    expected = soap.create(atoms)
-    p = engine.expand(pairs).p
-    norms = np.linalg.norm(expected, axis=1, keepdims=True)
-    assert np.abs((p - expected) / norms).max() < 1e-11
+    return soap.create(atoms)
+
+
+def assert_equals_dscribe(atoms: Atoms, **settings) -> None:
+    engine = engine_of(atoms, **settings)
+    q, norms = engine.environments(pair_list(structure_arrays(atoms), engine.cutoff))
+    expected = dscribe_spectrum(atoms, **settings)
+    size = np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.abs((q * norms[:, None] - expected) / size).max() < 1e-10
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
-@pytest.mark.parametrize("name", ["silicon", "three_species"])
-def test_derivatives_equal_dscribe(name, weighting):
-    atoms, species, native = built(name, weighting, n_max=4)
-    dscribe = built(name, weighting, "dscribe", n_max=4)[2]
-    pairs = pair_list(structure_arrays(atoms), native.cutoff)
-    few = next(pairs.chunks(pairs.n_pairs // 4))
-    ours, theirs = native.expand(few), dscribe.expand(few)
-    np.testing.assert_allclose(ours.p, theirs.p, rtol=1e-10, atol=1e-10)
-    scale = np.abs(ours.p).max()
-    for k in range(len(species)):
-        some = np.flatnonzero(ours.pair_species() == k)[::3]
-        difference = ours.derivatives(some, k) - theirs.derivatives(some, k)
-        # dscribe's are central differences with an error of 1e-8.
-        assert np.abs(difference).max() < 1e-6 * scale
-    gradient = np.random.default_rng(1).normal(size=ours.p.shape)
-    np.testing.assert_allclose(
-        ours.adjoint(gradient), theirs.adjoint(gradient), atol=1e-6 * scale * 30
+@pytest.mark.parametrize(
+    "name",
+    ["silicon", "one_atom", "two_species", "three_species", "five_species", "cluster"],
+)
+def test_power_spectrum_equals_dscribe(name, weighting):
+    assert_equals_dscribe(MORE[name](), weighting=WEIGHTINGS[weighting])
+
+
+@pytest.mark.parametrize("rbf", ["gto", "polynomial"])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("name", ["silicon", "three_species", "five_species"])
+def test_compressed_power_spectrum_equals_dscribe(name, compression, rbf):
+    assert_equals_dscribe(MORE[name](), compression=compression, rbf=rbf)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_species_weights_are_those_of_dscribe(compression):
+    weights = {"Ge": 0.6, "Te": 1.7}
+    assert_equals_dscribe(
+        MORE["three_species"](), compression=compression, species_weights=weights
     )
+
+
+@pytest.mark.parametrize(
+    ("n_max", "l_max"), [(1, 0), (3, 2), (8, 6), (9, 1), (10, 8), (12, 10)]
+)
+def test_any_size_of_the_basis(n_max, l_max):
+    assert_equals_dscribe(MORE["silicon"](), n_max=n_max, l_max=l_max)
+
+
+def test_an_atom_without_neighbours_is_described():
+    assert_equals_dscribe(MORE["isolated"]())
 
 
 @pytest.mark.parametrize(("r_cut", "n_max"), [(4.0, 8), (5.0, 8), (6.0, 10)])
 def test_radial_table_equals_the_closed_form(r_cut, n_max):
-    radial = RadialBasis(
-        *gto_basis(r_cut, n_max, 8),
-        sigma=0.5,
-        r_cut=r_cut,
-        weighting=Weighting("none", r_cut),
+    """Quintic Hermite interpolation of the table, as the core does it, here in NumPy."""
+    density = GtoDensity(**gto_basis(r_cut, n_max, 8), sigma=0.5)
+    cutoff = reach(r_cut, 0.5, Weighting("none", r_cut))
+    values, h = table(density, cutoff)
+    r = np.random.default_rng(0).uniform(0.2, cutoff, 500)
+    k = np.minimum((r / h).astype(int), len(values) - 2)
+    t = (r / h - k)[:, None, None]
+    s = 1 - t
+    (f0, d0, c0), (f1, d1, c1) = (np.moveaxis(values[k + n], 1, 0) for n in (0, 1))
+    found = s**3 * ((1 + 3 * t + 6 * t**2) * f0 + t * (1 + 3 * t) * h * d0)
+    found += s**3 * t**2 / 2 * h**2 * c0
+    found += t**3 * ((1 + 3 * s + 6 * s**2) * f1 - s * (1 + 3 * s) * h * d1)
+    found += t**3 * s**2 / 2 * h**2 * c1
+    exact = density.exact(r)[:, 0]
+    assert np.abs(found - exact).max() < 1e-11 * np.abs(exact).max()
+
+
+def test_full_kernel_is_the_sum_over_all_pairs_of_channels():
+    """sqrt(2) on features that stand for two makes p·p' the product of all of them."""
+    n_species, n_max, l_max = 3, 4, 3
+    features = Features(n_species, n_max, l_max)
+    rng = np.random.default_rng(3)
+    shape = (2, n_species * n_max, (l_max + 1) ** 2)
+    c = rng.normal(size=shape)
+    everything = [np.zeros((l_max + 1, shape[1], shape[1])) for _ in range(2)]
+    for degree in range(l_max + 1):
+        m = slice(degree**2, (degree + 1) ** 2)
+        for full, own in zip(everything, c, strict=True):
+            full[degree] = (
+                np.pi * np.sqrt(8 / (2 * degree + 1)) * own[:, m] @ own[:, m].T
+            )
+    a, b, degree, n, k = features.labels.T
+    factor = features.prefactor(full=True) / features.prefactor(full=False)
+    p = [factor * f[degree, a * n_max + n, b * n_max + k] for f in everything]
+    assert p[0] @ p[1] == pytest.approx(float(np.vdot(*everything)), rel=1e-12)
+
+
+OPTIONS = {
+    "plain": {},
+    "zeta_1": {"zeta": 1.0},
+    "zeta_2": {"zeta": 2.0},
+    "zeta_2.5": {"zeta": 2.5},
+    "mu2": {"compression": "mu2", "species_weights": {"Ge": 0.6}},
+    "mu1nu1": {"compression": "mu1nu1", "species_weights": {"Ge": 0.6}},
+    "crossover": {"compression": "crossover"},
+    "full": {"full_kernel": True},
+    "polynomial": {"rbf": "polynomial"},
+    "projected": {"components": 12},
+    "large": {"n_max": 10, "l_max": 7},
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(
+    "name", ["silicon", "one_atom", "cluster", "three_species", "isolated"]
+)
+def test_rows_times_coefficients_are_the_prediction(name, option):
+    atoms = MORE[name]()
+    term = random_term(atoms, **OPTIONS[option])
+    pairs = pair_list(structure_arrays(atoms), term.descriptor.cutoff)
+    rows = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+    c = np.concatenate(list(term.coefficients.values()))
+    found = term.predict(pairs, gradients=True)
+    assert rows.energies @ c == pytest.approx(found.energies.sum(), rel=1e-12)
+    scale = np.abs(rows.forces).max() * np.abs(c).sum() + 9.0
+    np.testing.assert_allclose(rows.forces @ c, found.forces, atol=1e-12 * scale)
+    np.testing.assert_allclose(rows.virials @ c, found.virials, atol=1e-11 * scale)
+    alone = term.descriptor.kernel_rows(pairs, term.sparse, gradients=False)
+    np.testing.assert_array_equal(alone.energies, rows.energies)
+
+
+@pytest.mark.parametrize("option", ["plain", "mu2", "mu1nu1", "full", "projected"])
+@pytest.mark.parametrize("name", ["silicon", "three_species"])
+def test_rows_equal_those_of_dscribe(name, option):
+    atoms = MORE[name]()
+    term = random_term(atoms, **{"n_max": 3, "l_max": 2, **OPTIONS[option]})
+    slow = build_term(
+        term.config.model_copy(update={"engine": "dscribe"}),
+        term.descriptor.species,
+        term.basis,
+        term.projections,
     )
-    r = np.random.default_rng(0).uniform(0.2, radial.cutoff, 500)
-    exact = radial.exact(r)
-    f, over, along = radial(r)
-    scale = np.abs(exact[:, 0]).max()
-    assert np.abs(f - exact[:, 0]).max() < 1e-10 * scale
-    x = r[:, None, None]
-    slope = along * x + np.arange(9)[:, None] * over
-    assert np.abs(slope - exact[:, 1]).max() < 1e-8 * scale
+    pairs = next(pair_list(structure_arrays(atoms), term.descriptor.cutoff).chunks(200))
+    ours = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+    theirs = slow.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+    for name in ("energies", "forces", "virials"):
+        a, b = getattr(ours, name), getattr(theirs, name)
+        # dscribe's derivatives are central differences with an error of 1e-8.
+        np.testing.assert_allclose(a, b, atol=1e-6 * np.abs(a).max())
 
 
-@pytest.mark.parametrize("name", ["silicon", "three_species", "one_atom"])
-def test_adjoint_is_the_transpose_of_the_derivatives(name):
-    atoms, species, engine = built(name, "poly")
-    pairs = pair_list(structure_arrays(atoms), engine.cutoff)
-    expansion = engine.expand(pairs)
-    gradient = np.random.default_rng(2).normal(size=expansion.p.shape)
-    adjoint = expansion.adjoint(gradient)
-    for k in range(len(species)):
-        some = np.flatnonzero(expansion.pair_species() == k)
-        active = engine.features.active[k]
-        D = expansion.derivatives(some, k)
-        expected = np.einsum("pxf,pf->px", D, gradient[pairs.i[some]][:, active])
-        scale = np.abs(expected).max()
-        np.testing.assert_allclose(adjoint[some], expected, atol=1e-11 * scale)
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("name", ["silicon", "three_species"])
+def test_forces_and_stress_are_derivatives(name, option):
+    frames = labelled_frames(STRUCTURES[name], 3)
+    model = gapfit.fit(frames, config(**{"n_sparse": 20, **OPTIONS[option]}))
+    assert forces_error(model, frames[0]) < 1e-6
+    assert stress_error(model, frames[0]) < 1e-7
 
 
 def test_periodic_derivatives_equal_dscribe_for_moved_atoms():
     """Moving an atom moves its images and itself as a centre (dscribe: attach)."""
-    atoms, species, engine = built("silicon", "poly", n_max=4)
+    atoms = silicon()
     soap = SOAP(
         r_cut=4.5,
         n_max=4,
-        l_max=5,
+        l_max=3,
         sigma=0.5,
         weighting=WEIGHTINGS["poly"],
-        species=list(species),
+        species=["Si"],
         periodic=True,
     )
-    theirs = soap.derivatives(
-        atoms, method="numerical", attach=True, return_descriptor=False
+    dp, p = soap.derivatives(atoms, method="numerical", attach=True)
+    norm = np.linalg.norm(p, axis=1)
+    q = p / norm[:, None]
+    term = random_term(atoms, n_max=4, l_max=3, zeta=1.0, delta=1.0)
+    points = term.sparse[14]
+    dq = (dp - np.einsum("iaxf,if->iax", dp, q)[..., None] * q[:, None, None]) / norm[
+        :, None, None, None
+    ]
+    expected = -np.einsum("iaxf,sf->axs", dq, points)
+    pairs = pair_list(structure_arrays(atoms), term.descriptor.cutoff)
+    rows = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+    assert np.abs(rows.forces - expected).max() < 1e-6 * np.abs(expected).max()
+
+
+def test_virials_of_atoms_add_up_and_are_what_they_are_said_to_be():
+    atoms = MORE["cluster"]()
+    term = random_term(atoms)
+    pairs = pair_list(structure_arrays(atoms), term.descriptor.cutoff)
+    found = term.predict(pairs, gradients=True, atom_virials=True)
+    total = to_voigt(found.atom_virials.sum(axis=0))
+    np.testing.assert_allclose(total, found.virials[0], rtol=1e-12, atol=1e-12)
+
+    def energies(moved: np.ndarray) -> np.ndarray:
+        frame = structure_arrays(Atoms(atoms.numbers, moved))
+        near = pair_list(frame, term.descriptor.cutoff)
+        return term.predict(near, gradients=False).energies
+
+    h, expected = 1e-3, np.zeros((len(atoms), 3, 3))
+    for j, x in itertools.product(range(len(atoms)), range(3)):
+        step = np.zeros_like(atoms.positions)
+        step[j, x] = h
+        near = energies(atoms.positions + step) - energies(atoms.positions - step)
+        far = energies(atoms.positions + 2 * step) - energies(
+            atoms.positions - 2 * step
+        )
+        slope = (8 * near - far) / (12 * h)
+        R = atoms.positions[j] - atoms.positions
+        expected[j, :, x] = -slope @ R
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found.atom_virials, expected, atol=1e-8 * scale)
+
+
+def test_quadratic_form_equals_the_sum():
+    atoms = MORE["three_species"]()
+    term = random_term(atoms, zeta=2.0, n_max=3, l_max=2, repeat=60)
+    d, pairs = (
+        term.descriptor,
+        pair_list(structure_arrays(atoms), term.descriptor.cutoff),
     )
-    pairs = pair_list(structure_arrays(atoms), engine.cutoff)
-    D = engine.expand(pairs).derivatives(np.arange(pairs.n_pairs), 0)
-    ours = np.zeros_like(theirs)
-    np.add.at(ours, (pairs.i, pairs.j), D)
-    np.subtract.at(ours, (pairs.i, pairs.i), D)
-    assert np.abs(ours - theirs).max() < 1e-6 * np.abs(theirs).max()
+    plain = d.prepare(term.sparse, term.coefficients)
+    fast = d.prepare(term.sparse, term.coefficients, quadratic=True)
+    assert not any(block.quadratic for block in plain)
+    assert all(block.quadratic for block in fast)
+    a, b = (d.predict(pairs, which, gradients=True) for which in (plain, fast))
+    scale = sum(np.abs(c).sum() for c in term.coefficients.values())
+    np.testing.assert_allclose(a.energies, b.energies, atol=1e-13 * scale)
+    np.testing.assert_allclose(a.forces, b.forces, atol=1e-13 * scale)
+
+
+def test_projection_on_all_directions_changes_nothing():
+    atoms = MORE["silicon"]()
+    whole = random_term(atoms)
+    n_features = whole.descriptor.n_features
+    rotation = np.linalg.qr(
+        np.random.default_rng(1).normal(size=(n_features, n_features))
+    )[0]
+    turned = build_term(whole.config, (14,), whole.basis, {14: rotation})
+    pairs = pair_list(structure_arrays(atoms), whole.descriptor.cutoff)
+    rows = whole.descriptor.kernel_rows(pairs, whole.sparse, gradients=True)
+    same = turned.descriptor.kernel_rows(
+        pairs, {14: whole.sparse[14] @ rotation}, gradients=True
+    )
+    np.testing.assert_allclose(same.forces, rows.forces, atol=1e-12)
+    np.testing.assert_allclose(same.virials, rows.virials, atol=1e-11)
 
 
 def test_both_engines_fit_the_same_potential():
@@ -158,8 +335,9 @@ def test_too_many_radial_functions_is_an_error():
 
 
 def test_unknown_species_is_an_error():
-    atoms, _, engine = built("silicon", "poly")
+    atoms = silicon()
+    engine = engine_of(atoms)
     atoms.numbers[3] = 6
     pairs = pair_list(structure_arrays(atoms), engine.cutoff)
     with pytest.raises(StructureError, match="unknown species C: this model knows Si"):
-        engine.expand(pairs)
+        engine.environments(pairs)

@@ -1,11 +1,55 @@
-"""The compiled core: plain arrays in, plain arrays out."""
+"""The compiled core: plain arrays in, plain arrays out.
 
-try:
-    from gapfit._core._native import solid_harmonics
-except ImportError as error:  # pragma: no cover - depends on the installation
-    raise ImportError(
-        "gapfit's compiled core is missing. Run `pip install .` in the source folder; "
-        "if gapfit is installed, start Python outside the source folder."
-    ) from error
+Compiled several times for instruction sets of different width; the widest that the
+machine has is imported. ``GAPFIT_INSTRUCTION_SET`` = 128, 256 or 512 asks for less.
+"""
 
-__all__ = ["solid_harmonics"]
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from types import ModuleType
+
+__all__ = [
+    "PairList",
+    "Points",
+    "Soap",
+    "SparseBlock",
+    "instruction_set",
+    "neighbour_list",
+    "solid_harmonics",
+]
+
+
+def _choose() -> tuple[int, ModuleType]:
+    try:
+        baseline = import_module("gapfit._core._native")
+    except ImportError as error:  # pragma: no cover - depends on the installation
+        raise ImportError(
+            "gapfit's compiled core is missing. Run `pip install .` in the source folder; "
+            "if gapfit is installed, start Python outside the source folder."
+        ) from error
+    widest = baseline.instruction_set()
+    asked = os.environ.get("GAPFIT_INSTRUCTION_SET", str(widest))
+    if asked not in ("128", "256", "512"):
+        raise ImportError(
+            f"GAPFIT_INSTRUCTION_SET = {asked!r}; it must be 128, 256 or 512 (bits)"
+        )
+    for bits, name in ((512, "_native_avx512"), (256, "_native_avx2")):
+        if bits <= min(widest, int(asked)):
+            try:
+                return bits, import_module(f"gapfit._core.{name}")
+            except ModuleNotFoundError:
+                continue  # built for one instruction set only
+    return 128, baseline
+
+
+#: Bits of the vectors of the module in use.
+instruction_set, _module = _choose()
+
+PairList = _module.PairList
+Points = _module.Points
+Soap = _module.Soap
+SparseBlock = _module.Block
+neighbour_list = _module.neighbour_list
+solid_harmonics = _module.solid_harmonics

@@ -108,7 +108,7 @@ def _prepare(folder: Path, config: Path) -> None:
 def _log_header(console: Console, config: Path) -> None:
     from importlib.metadata import version
 
-    names = ("gapfit", "numpy", "scipy", "ase", "dscribe", "matscipy", "pydantic")
+    names = ("gapfit", "numpy", "scipy", "ase", "dscribe", "pydantic")
     console.log(time.strftime("%Y-%m-%d %H:%M:%S %z"))
     console.log(
         f"python {sys.version.split()[0]} on {sys.platform}, {os.cpu_count()} CPUs"

@@ -7,8 +7,9 @@ kernel matrix or into energies. It owns its kernel. Environments fall into block
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -67,17 +68,24 @@ class LocalPrediction:
         eV/Å.
     virials : (n_frames, 6) float64
         -stress × volume in Voigt order, eV.
+    atom_virials : (n_atoms, 3, 3) float64
+        Virial by atom, -Σ_i R_ij ⊗ dE_i/dR_ij over the centres i that feel atom j, eV:
+        adds up to the virial, and Σ_j W_j v_j is the potential part of the heat flux
+        (Fan et al., PRB 92, 094301 (2015)). Empty unless asked for.
     """
 
     energies: np.ndarray
     forces: np.ndarray
     virials: np.ndarray
+    atom_virials: np.ndarray
 
 
 class Descriptor(Protocol):
     """What a term of the potential must offer."""
 
     cutoff: float
+    #: By block, directions (n_features, width) that descriptors are projected on.
+    projections: dict[int, np.ndarray]
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -85,7 +93,10 @@ class Descriptor(Protocol):
 
     @property
     def n_features(self) -> int:
-        """Length of a descriptor."""
+        """Length of a descriptor before any projection."""
+
+    def width(self, block: int) -> int:
+        """Length of the sparse points of a block."""
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return all environments of a pair list by block."""
@@ -104,12 +115,25 @@ class Descriptor(Protocol):
         Without gradients the arrays of forces and virials are empty (0 columns).
         """
 
+    def prepare(
+        self,
+        sparse: Sparse,
+        coefficients: Mapping[int, np.ndarray],
+        *,
+        projections: Mapping[int, np.ndarray] | None = None,
+        quadratic: bool = False,
+    ) -> Any:
+        """Return what `predict` needs; shortcuts as in `gapfit.shortcuts`."""
+
     def predict(
         self,
         pairs: Pairs,
-        sparse: Sparse,
-        coefficients: dict[int, np.ndarray],
+        prepared: Any,
         *,
         gradients: bool,
+        atom_virials: bool = False,
     ) -> LocalPrediction:
-        """Return energies, forces and virials of this term."""
+        """Return energies, forces and virials of this term.
+
+        Arrays of gradients are empty unless asked for.
+        """

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from gapfit.descriptors.expansion import Features, species_index
-from gapfit.descriptors.radial import RadialBasis, Weighting
+from gapfit.config import SoapConfig
+from gapfit.descriptors.engine import EnergySum, Points, species_index
+from gapfit.descriptors.radial import Weighting
 from gapfit.errors import ConfigError
+from gapfit.frame import VOIGT
+from gapfit.kernels import DotProductKernel
 from gapfit.neighbours import Pairs
 
-__all__ = ["DscribeEngine", "gto_basis"]
+__all__ = ["DscribeEngine", "dscribe_options", "gto_basis"]
 
 
-def gto_basis(r_cut: float, n_max: int, l_max: int) -> tuple[np.ndarray, np.ndarray]:
+def gto_basis(r_cut: float, n_max: int, l_max: int) -> dict[str, np.ndarray]:
     """Return dscribe's GTO exponents and orthonormalising coefficients.
 
     Parameters
@@ -27,9 +31,9 @@ def gto_basis(r_cut: float, n_max: int, l_max: int) -> tuple[np.ndarray, np.ndar
 
     Returns
     -------
-    alphas : (l_max + 1, n_max) float64
-        1/Å².
-    betas : (l_max + 1, n_max, n_max) float64
+    dict of arrays
+        ``alphas`` (l_max + 1, n_max) float64, 1/Å²;
+        ``betas`` (l_max + 1, n_max, n_max) float64.
 
     Raises
     ------
@@ -48,23 +52,37 @@ def gto_basis(r_cut: float, n_max: int, l_max: int) -> tuple[np.ndarray, np.ndar
             f"the radial basis n_max = {n_max}, r_cut = {r_cut} Å is linearly dependent to "
             f"machine precision ({error}); use n_max = 8 to 12 or a longer cutoff"
         ) from error
-    return (
-        np.reshape(soap._alphas, (l_max + 1, n_max)).astype(float),
-        np.reshape(soap._betas, (l_max + 1, n_max, n_max)).astype(float),
-    )
+    return {
+        "alphas": np.reshape(soap._alphas, (l_max + 1, n_max)).astype(float),
+        "betas": np.reshape(soap._betas, (l_max + 1, n_max, n_max)).astype(float),
+    }
 
 
-def _weighting_options(weighting: Weighting) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+def dscribe_options(
+    config: SoapConfig, weighting: Weighting, species_weights: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the arguments of ``dscribe.descriptors.SOAP`` besides species."""
+    weight: dict[str, Any] = {}
     if weighting.function != "none":
-        options.update(function=weighting.function, r0=weighting.r0, c=weighting.c)
+        weight.update(function=weighting.function, r0=weighting.r0, c=weighting.c)
         if weighting.function in ("poly", "pow"):
-            options["m"] = weighting.m
+            weight["m"] = weighting.m
         if weighting.function in ("pow", "exp"):
-            options["d"] = weighting.d
+            weight["d"] = weighting.d
     if weighting.w0 is not None:
-        options["w0"] = weighting.w0
-    return options
+        weight["w0"] = weighting.w0
+    return {
+        "r_cut": config.r_cut,
+        "n_max": config.n_max,
+        "l_max": config.l_max,
+        "sigma": config.sigma,
+        "rbf": config.rbf,
+        "weighting": weight,
+        "compression": {
+            "mode": config.compression,
+            "species_weighting": dict(species_weights),
+        },
+    }
 
 
 class DscribeEngine:
@@ -72,96 +90,151 @@ class DscribeEngine:
 
     Clusters are not periodic, which avoids dscribe's wrong periodic derivatives for
     subsets of centres; derivatives are dscribe's central differences (error 1e-8).
+
+    Parameters
+    ----------
+    species : tuple of int
+        Atomic numbers, ascending.
+    options : mapping
+        Arguments of ``dscribe.descriptors.SOAP`` besides species.
+    cutoff : float
+        Range of the neighbours, Å.
+    scale : (n_features,) float64
+        Multiplies the features.
     """
 
     def __init__(
         self,
         species: tuple[int, ...],
+        options: Mapping[str, Any],
         *,
-        r_cut: float,
-        n_max: int,
-        l_max: int,
-        sigma: float,
-        weighting: Weighting,
+        cutoff: float,
+        scale: np.ndarray,
     ) -> None:
+        from ase.data import chemical_symbols
         from dscribe.descriptors import SOAP
 
         self.species = species
-        self.features = Features(len(species), n_max, l_max)
-        self.soap = SOAP(
-            r_cut=r_cut,
-            n_max=n_max,
-            l_max=l_max,
-            sigma=sigma,
-            weighting=_weighting_options(weighting),
-            species=list(species),
-        )
-        alphas, betas = gto_basis(r_cut, n_max, l_max)
-        self.cutoff = RadialBasis(
-            alphas, betas, sigma=sigma, r_cut=r_cut, weighting=weighting
-        ).cutoff
+        self.soap = SOAP(**options, species=[chemical_symbols[z] for z in species])
+        self.cutoff = cutoff
+        self.scale = scale
+        self.n_features = len(scale)
 
-    def expand(self, pairs: Pairs) -> DscribeExpansion:
-        """Return the power spectra of the centres of a pair list."""
-        return DscribeExpansion(self, pairs)
-
-
-class DscribeExpansion:
-    """Power spectra of the clusters around each centre; see `Expansion`."""
-
-    def __init__(self, engine: DscribeEngine, pairs: Pairs) -> None:
-        self.engine = engine
-        self.pairs = pairs
-        self.centre = pairs.i - pairs.start
-        self._neighbour = species_index(engine.species, pairs.numbers)[pairs.j]
-        centres = range(pairs.n_centres)
-        self.p = np.array(
-            [engine.soap.create(self._cluster(c), centers=[0])[0] for c in centres]
-        ).reshape(pairs.n_centres, len(engine.features))
-
-    def _cluster(self, centre: int) -> Any:
+    def _clusters(self, pairs: Pairs) -> Iterator[tuple[int, slice, Any]]:
+        """Yield each centre, its pairs, and the cluster of its neighbours around it."""
         from ase import Atoms
 
-        mine = self.centre == centre
-        numbers = self.pairs.numbers
-        return Atoms(
-            numbers=np.r_[
-                numbers[self.pairs.start + centre], numbers[self.pairs.j[mine]]
-            ],
-            positions=np.vstack([np.zeros(3), self.pairs.R[mine]]),
-        )
+        species_index(self.species, pairs.numbers)
+        for centre in range(pairs.start, pairs.stop):
+            begin, end = pairs.first[centre - pairs.start :][:2]
+            own = slice(int(begin), int(end))
+            numbers = np.r_[pairs.numbers[centre], pairs.numbers[pairs.j[own]]]
+            positions = np.vstack([np.zeros(3), pairs.R[own]])
+            yield centre, own, Atoms(numbers=numbers, positions=positions)
 
-    def pair_species(self) -> np.ndarray:
-        """Return the index of each neighbour's species, shape (n_pairs,)."""
-        return self._neighbour
+    def _power_spectrum(self, cluster: Any) -> np.ndarray:
+        return self.soap.create(cluster, centers=[0])[0] * self.scale
 
-    def derivatives(self, pairs: np.ndarray, species: int) -> np.ndarray:
-        """Return dp_i/dR_j of the active features, (n, 3, n_active); see `Expansion`."""
-        active = self.engine.features.active[species]
-        D = np.empty((len(pairs), 3, len(active)))
-        for centre in np.unique(self.centre[pairs]):
-            first = np.searchsorted(self.centre, centre)
-            here = self.centre[pairs] == centre
-            D[here] = self._cluster_derivatives(int(centre))[pairs[here] - first][
-                ..., active
-            ]
-        return D
-
-    def _cluster_derivatives(self, centre: int) -> np.ndarray:
-        """Return dp/dR of all neighbours of a centre, (n_neighbours, 3, n_features)."""
-        out = self.engine.soap.derivatives(
-            self._cluster(centre),
+    def _derivatives(self, cluster: Any) -> np.ndarray:
+        """Return dp/dR of all neighbours, (n_neighbours, 3, n_features)."""
+        out = self.soap.derivatives(
+            cluster,
             centers=[0],
             attach=True,
             method="numerical",
             return_descriptor=False,
         )
-        return np.asarray(out)[0, 1:]
+        return np.asarray(out)[0, 1:] * self.scale
 
-    def adjoint(self, gradient: np.ndarray) -> np.ndarray:
-        """Return dE/dR of every pair (n_pairs, 3) from dE/dp (n_centres, n_features)."""
-        parts = [
-            self._cluster_derivatives(centre) @ gradient[centre]
-            for centre in np.unique(self.centre)
-        ]
-        return np.concatenate([*parts, np.zeros((0, 3))])
+    def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """Return unit power spectra and their norms; see `SoapEngine`."""
+        p = np.zeros((pairs.n_centres, self.n_features))
+        for centre, _, cluster in self._clusters(pairs):
+            p[centre - pairs.start] = self._power_spectrum(cluster)
+        norms = np.linalg.norm(p, axis=1)
+        norms[norms == 0] = 1.0
+        return p / norms[:, None], norms
+
+    def add_rows(
+        self,
+        pairs: Pairs,
+        points: Sequence[Points],
+        kernel: DotProductKernel,
+        energies: np.ndarray,
+        forces: np.ndarray | None,
+        virials: np.ndarray | None,
+    ) -> None:
+        """Add kernel rows; see `SoapEngine`."""
+        q, norms = self.environments(pairs)
+        ends = np.cumsum([0] + [len(own.values) for own in points])
+        index = species_index(self.species, pairs.numbers)
+        for centre, own, cluster in self._clusters(pairs):
+            block = index[centre]
+            columns = slice(int(ends[block]), int(ends[block + 1]))
+            unit, frame = q[centre - pairs.start], pairs.frame[centre]
+            sparse = _in_all_features(points[block])
+            k, slope = kernel.value_and_slope(sparse @ unit)
+            energies[frame, columns] += k
+            if forces is None or virials is None:
+                continue
+            D = self._derivatives(cluster)
+            dq = (D - (D @ unit)[..., None] * unit) / norms[centre - pairs.start]
+            dk = (dq @ sparse.T) * slope
+            forces[centre, :, columns] += dk.sum(axis=0)
+            for pair, row in zip(range(own.start, own.stop), dk, strict=True):
+                forces[pairs.j[pair], :, columns] -= row
+            strain = -np.einsum("px,pym->xym", pairs.R[own], dk)
+            for v, (x, y) in enumerate(VOIGT):
+                virials[frame, v, columns] += 0.5 * (strain[x, y] + strain[y, x])
+
+    def predict(
+        self,
+        pairs: Pairs,
+        sums: Sequence[EnergySum],
+        zeta: float,
+        *,
+        gradients: bool,
+        atom_virials: bool,
+    ) -> tuple[np.ndarray, ...]:
+        """Return energies and derivatives; see `SoapEngine`."""
+        q, norms = self.environments(pairs)
+        index = species_index(self.species, pairs.numbers)
+        n_atoms = pairs.n_atoms if gradients else 0
+        energies = np.zeros(pairs.n_centres)
+        forces = np.zeros((n_atoms, 3))
+        virials = np.zeros((pairs.n_frames if gradients else 0, 3, 3))
+        local = np.zeros((n_atoms if atom_virials else 0, 3, 3))
+        for centre, own, cluster in self._clusters(pairs):
+            at = centre - pairs.start
+            energies[at], slope = _energy(sums[index[centre]], q[at], zeta)
+            if not gradients:
+                continue
+            slope = (slope - q[at] * (q[at] @ slope)) / norms[at]
+            dE_dR = self._derivatives(cluster) @ slope
+            outer = -pairs.R[own][:, :, None] * dE_dR[:, None, :]
+            forces[centre] += dE_dR.sum(axis=0)
+            np.subtract.at(forces, pairs.j[own], dE_dR)
+            virials[pairs.frame[centre]] += outer.sum(axis=0)
+            if atom_virials:
+                np.add.at(local, pairs.j[own], outer)
+        return energies, forces, virials, local
+
+
+def _in_all_features(points: Points) -> np.ndarray:
+    U = points.projection
+    return points.values if U is None else points.values @ U.T
+
+
+def _energy(total: EnergySum, q: np.ndarray, zeta: float) -> tuple[float, np.ndarray]:
+    """Return ε and dε/dq of one environment."""
+    U = total.points.projection
+    x = q if U is None else q @ U
+    if total.quadratic:
+        slope = total.points.values @ x
+        energy, slope = float(x @ slope), 2 * slope
+    else:
+        kernel = DotProductKernel(1.0, zeta)
+        k, dk = kernel.value_and_slope(total.points.values @ x)
+        energy = float(k @ total.coefficients)
+        slope = (dk * total.coefficients) @ total.points.values
+    return energy, slope if U is None else U @ slope

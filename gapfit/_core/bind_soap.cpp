@@ -1,0 +1,342 @@
+// The SOAP descriptor, its kernel sums and its rows for Python.
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings.hpp"
+#include "engine.hpp"
+
+using namespace gapfit::bindings;
+
+namespace {
+
+gapfit::Blas scipy_blas() {
+    const nb::object capsule =
+        nb::module_::import_("scipy.linalg.cython_blas").attr("__pyx_capi__")["dgemm"];
+    const char *signature = PyCapsule_GetName(capsule.ptr());
+    if (signature == nullptr) throw nb::python_error();
+    require(std::string(signature).rfind("void (char *, char *, int *", 0) == 0,
+            "the BLAS of this SciPy does not use 32-bit integers");
+    void *pointer = PyCapsule_GetPointer(capsule.ptr(), signature);
+    if (pointer == nullptr) throw nb::python_error();
+    return gapfit::Blas(reinterpret_cast<gapfit::Dgemm>(pointer));
+}
+
+// Neighbours of consecutive centres; keeps its arrays alive.
+class PairList {
+  public:
+    PairList(Integers first, Integers j, Vectors R, Species species, Integers frame,
+             std::int64_t n_frames, std::int64_t start)
+        : first_(first), j_(j), R_(R), species_(species), frame_(frame) {
+        list_.start = start;
+        list_.n_centres = static_cast<std::int64_t>(first.shape(0)) - 1;
+        list_.n_atoms = static_cast<std::int64_t>(species.shape(0));
+        list_.n_frames = n_frames;
+        list_.first = first.data();
+        list_.j = j.data();
+        list_.R = R.data();
+        list_.species = species.data();
+        list_.frame = frame.data();
+        check();
+    }
+
+    const gapfit::PairList &list() const { return list_; }
+    int n_species() const { return n_species_; }
+
+  private:
+    void check() {
+        const std::int64_t n_pairs = static_cast<std::int64_t>(j_.shape(0));
+        require(R_.shape(0) == j_.shape(0), "j and R must have the same length");
+        require(frame_.shape(0) == species_.shape(0),
+                "frame and species must have the same length");
+        require(list_.n_centres >= 0 && list_.start >= 0 &&
+                    list_.start + list_.n_centres <= list_.n_atoms,
+                "the centres start..start + n_centres must be atoms");
+        require(list_.first[0] == 0 && list_.first[list_.n_centres] == n_pairs,
+                "first must run from 0 to the number of pairs");
+        for (std::int64_t k = 0; k < list_.n_centres; ++k)
+            require(list_.first[k] <= list_.first[k + 1], "first must not decrease");
+        for (std::int64_t k = 0; k < n_pairs; ++k)
+            require(list_.j[k] >= 0 && list_.j[k] < list_.n_atoms, "j must be atoms");
+        for (std::int64_t k = 0; k < list_.n_atoms; ++k) {
+            require(list_.species[k] >= 0, "species must not be negative");
+            n_species_ = std::max(n_species_, list_.species[k] + 1);
+            require(list_.frame[k] >= 0 && list_.frame[k] < list_.n_frames,
+                    "frame must lie below n_frames");
+        }
+    }
+
+    Integers first_, j_;
+    Vectors R_;
+    Species species_;
+    Integers frame_;
+    gapfit::PairList list_;
+    int n_species_ = 0;
+};
+
+// Sparse points of one central species; keeps its arrays alive.
+class Points {
+  public:
+    Points(Matrix points, std::optional<Matrix> projection)
+        : n_sparse(static_cast<int>(points.shape(0))),
+          width(static_cast<int>(points.shape(1))), points_(points),
+          projection_(projection) {
+        if (projection)
+            require(static_cast<int>(projection->shape(1)) == width,
+                    "points and projection must have the same number of columns");
+    }
+
+    void check(int n_features) const {
+        const std::size_t found = projection_ ? projection_->shape(0) : points_.shape(1);
+        require(found == static_cast<std::size_t>(n_features),
+                "points or projection do not have the features of this descriptor");
+    }
+    const double *points() const { return points_.data(); }
+    const double *projection() const { return projection_ ? projection_->data() : nullptr; }
+
+    int n_sparse, width;
+
+  private:
+    Matrix points_;
+    std::optional<Matrix> projection_;
+};
+
+// Points with coefficients, or the quadratic form that replaces them for zeta = 2.
+class Block {
+  public:
+    Block(Points points, Vector coefficients, double zeta, bool quadratic)
+        : points_(std::move(points)), coefficients_(coefficients) {
+        kernel_.width = points_.width;
+        kernel_.zeta = zeta;
+        kernel_.points = points_.points();
+        kernel_.projection = points_.projection();
+        require(zeta >= 1.0, "zeta must be at least 1");
+        if (quadratic) {
+            require(points_.n_sparse == points_.width && zeta == 2.0,
+                    "a quadratic form is square and stands for zeta = 2");
+            kernel_.quadratic = points_.points();
+        } else {
+            kernel_.n_sparse = points_.n_sparse;
+            require(coefficients.shape(0) == static_cast<std::size_t>(points_.n_sparse),
+                    "there must be one coefficient for each point");
+            kernel_.coefficients = coefficients.data();
+        }
+    }
+
+    gapfit::BlockKernel kernel(int n_features) const {
+        points_.check(n_features);
+        gapfit::BlockKernel kernel = kernel_;
+        kernel.n_features = n_features;
+        return kernel;
+    }
+
+  private:
+    Points points_;
+    Vector coefficients_;
+    gapfit::BlockKernel kernel_;
+};
+
+// Runs work(team) without the GIL; Ctrl-C is looked for between batches.
+template <class Work>
+void run(int n_threads, const Work &work) {
+    require(n_threads >= 1 && n_threads <= 1024, "n_threads must lie between 1 and 1024");
+    bool interrupted = false;
+    {
+        nb::gil_scoped_release release;
+        gapfit::ThreadTeam team(n_threads, [&] {
+            nb::gil_scoped_acquire acquire;
+            return interrupted = PyErr_CheckSignals() != 0;
+        });
+        try {
+            work(team);
+        } catch (const gapfit::Interrupted &) {
+        }
+    }
+    if (interrupted) throw nb::python_error();
+}
+
+gapfit::Weighting weighting(const std::string &function, double r0, double c, double d,
+                            double m) {
+    using Kind = gapfit::Weighting::Kind;
+    Kind kind = Kind::none;
+    if (function == "poly")
+        kind = Kind::poly;
+    else if (function == "pow")
+        kind = Kind::pow;
+    else if (function == "exp")
+        kind = Kind::exp;
+    else
+        require(function == "none", "weighting must be poly, pow, exp or none");
+    return gapfit::Weighting(kind, r0, c, d, m);
+}
+
+class Soap {
+  public:
+    Soap(Table table, double spacing, Vector centre,
+         const std::tuple<std::string, double, double, double, double> &weight,
+         const std::vector<int> &channel, const std::vector<double> &species_weight,
+         bool total, const std::vector<std::tuple<int, int>> &blocks, Vector scale)
+        : blas_(scipy_blas()) {
+        const int n_knots = static_cast<int>(table.shape(0));
+        const int l_max = static_cast<int>(table.shape(2)) - 1;
+        const int n_max = static_cast<int>(table.shape(3));
+        require(n_knots >= 2 && table.shape(1) == 3 && l_max >= 0 && l_max <= 20 &&
+                    n_max >= 1 && n_max <= 16,
+                "the table must be (n_knots, 3, l_max + 1, n_max), l_max <= 20, n_max <= 16");
+        require(spacing > 0, "the spacing of the knots must be positive");
+        require(centre.shape(0) == static_cast<std::size_t>(n_max),
+                "centre must have one value for each radial function");
+        gapfit::Layout layout;
+        layout.n_max = n_max;
+        layout.l_max = l_max;
+        layout.channel = channel;
+        layout.weight = species_weight;
+        layout.total = total;
+        require(!channel.empty() && channel.size() == species_weight.size(),
+                "channel and species_weight must have one value for each species");
+        for (const int c : channel) {
+            require(c >= 0, "channels must not be negative");
+            layout.n_densities = std::max(layout.n_densities, c + 1);
+        }
+        int n_features = 0;
+        for (const auto &[a, b] : blocks) {
+            require(a >= 0 && b >= 0 && a < layout.n_channels() && b < layout.n_channels(),
+                    "blocks must be pairs of channels");
+            const int size = a == b ? n_max * (n_max + 1) / 2 : n_max * n_max;
+            layout.blocks.push_back({a, b, n_features, size});
+            n_features += size * (l_max + 1);
+        }
+        require(scale.shape(0) == static_cast<std::size_t>(n_features),
+                "scale must have one value for each feature");
+        layout.factor.assign(scale.data(), scale.data() + n_features);
+        const auto &[function, r0, c, d, m] = weight;
+        gapfit::Basis basis{
+            std::move(layout), gapfit::SolidHarmonics(l_max),
+            gapfit::RadialTable(table.data(), n_knots, l_max + 1, n_max, spacing),
+            weighting(function, r0, c, d, m),
+            std::vector<double>(centre.data(), centre.data() + n_max)};
+        engine_ = gapfit::make_engine(std::move(basis));
+    }
+
+    nb::tuple environments(const PairList &pairs, int n_threads) const {
+        check(pairs);
+        const NewArray q{static_cast<std::size_t>(pairs.list().n_centres),
+                         static_cast<std::size_t>(n_features())};
+        const NewArray norms{static_cast<std::size_t>(pairs.list().n_centres)};
+        run(n_threads, [&](gapfit::ThreadTeam &team) {
+            engine_->describe(pairs.list(), blas_, team, q.data, norms.data);
+        });
+        return nb::make_tuple(q.array(), norms.array());
+    }
+
+    nb::tuple predict(const PairList &pairs, const std::vector<Block> &blocks,
+                      bool gradients, bool atom_virials, int n_threads) const {
+        check(pairs);
+        std::vector<gapfit::BlockKernel> kernels;
+        for (const Block &block : blocks) kernels.push_back(block.kernel(n_features()));
+        require(kernels.size() == n_species(), "there must be one block for each species");
+        const std::size_t n_atoms = static_cast<std::size_t>(pairs.list().n_atoms);
+        const std::size_t n_frames = static_cast<std::size_t>(pairs.list().n_frames);
+        const NewArray energies{static_cast<std::size_t>(pairs.list().n_centres)};
+        const NewArray forces{gradients ? n_atoms : 0, 3};
+        const NewArray virials{gradients ? n_frames : 0, 3, 3};
+        const NewArray local{gradients && atom_virials ? n_atoms : 0, 3, 3};
+        gapfit::PredictionArrays out;
+        out.energies = energies.data;
+        if (gradients) {
+            out.forces = forces.data;
+            out.virials = virials.data;
+            if (atom_virials) out.atom_virials = local.data;
+        }
+        run(n_threads, [&](gapfit::ThreadTeam &team) {
+            engine_->predict(kernels, pairs.list(), blas_, team, out);
+        });
+        return nb::make_tuple(energies.array(), forces.array(), virials.array(),
+                              local.array(),
+                              nb::make_tuple(out.seconds[0], out.seconds[1], out.seconds[2]));
+    }
+
+    void add_rows(const PairList &pairs, const std::vector<Points> &points, double delta,
+                  double zeta, Out energies, std::optional<Out> forces,
+                  std::optional<Out> virials, int n_threads) const {
+        check(pairs);
+        require(points.size() == n_species(), "there must be points for each species");
+        require(zeta >= 1.0, "zeta must be at least 1");
+        std::vector<gapfit::RowBlock> blocks;
+        std::int64_t n_columns = 0;
+        for (const Points &own : points) {
+            own.check(n_features());
+            blocks.push_back({own.n_sparse, own.width, n_columns, own.points(),
+                              own.projection()});
+            n_columns += own.n_sparse;
+        }
+        gapfit::RowArrays out;
+        out.n_columns = n_columns;
+        const std::size_t n_frames = static_cast<std::size_t>(pairs.list().n_frames);
+        out.energies = rows(energies, n_frames, n_columns);
+        require(forces.has_value() == virials.has_value(),
+                "give forces and virials, or neither");
+        if (forces) {
+            out.forces = rows(*forces, 3 * static_cast<std::size_t>(pairs.list().n_atoms), n_columns);
+            out.virials = rows(*virials, 6 * n_frames, n_columns);
+        }
+        run(n_threads, [&](gapfit::ThreadTeam &team) {
+            engine_->kernel_rows(blocks, delta * delta, zeta, pairs.list(), blas_, team, out);
+        });
+    }
+
+    int n_features() const { return engine_->basis().layout.n_features(); }
+
+  private:
+    std::size_t n_species() const { return engine_->basis().layout.channel.size(); }
+
+    void check(const PairList &pairs) const {
+        require(static_cast<std::size_t>(pairs.n_species()) <= n_species(),
+                "the pair list has species that this descriptor does not know");
+    }
+
+    static double *rows(Out array, std::size_t n_rows, std::int64_t n_columns) {
+        require(array.shape(0) == n_rows &&
+                    array.shape(1) == static_cast<std::size_t>(n_columns),
+                "rows must be (observations, sparse points)");
+        return array.data();
+    }
+
+    gapfit::Blas blas_;
+    std::unique_ptr<gapfit::Engine> engine_;
+};
+
+}  // namespace
+
+void bind_soap(nb::module_ &m) {
+    nb::class_<PairList>(m, "PairList")
+        .def(nb::init<Integers, Integers, Vectors, Species, Integers, std::int64_t,
+                      std::int64_t>(),
+             "first"_a, "j"_a, "R"_a, "species"_a, "frame"_a, "n_frames"_a, "start"_a);
+    nb::class_<Points>(m, "Points")
+        .def(nb::init<Matrix, std::optional<Matrix>>(), "points"_a,
+             "projection"_a = nb::none());
+    nb::class_<Block>(m, "Block")
+        .def(nb::init<Points, Vector, double, bool>(), "points"_a, "coefficients"_a,
+             "zeta"_a, "quadratic"_a = false);
+    nb::class_<Soap>(m, "Soap")
+        .def(nb::init<Table, double, Vector,
+                      const std::tuple<std::string, double, double, double, double> &,
+                      const std::vector<int> &, const std::vector<double> &, bool,
+                      const std::vector<std::tuple<int, int>> &, Vector>(),
+             "table"_a, "spacing"_a, "centre"_a, "weighting"_a, "channel"_a,
+             "species_weight"_a, "total"_a, "blocks"_a, "scale"_a)
+        .def_prop_ro("n_features", &Soap::n_features)
+        .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
+        .def("predict", &Soap::predict, "pairs"_a, "blocks"_a, "gradients"_a,
+             "atom_virials"_a, "n_threads"_a)
+        .def("add_rows", &Soap::add_rows, "pairs"_a, "points"_a, "delta"_a, "zeta"_a,
+             "energies"_a, "forces"_a.none(), "virials"_a.none(), "n_threads"_a);
+}

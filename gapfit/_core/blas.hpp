@@ -1,0 +1,40 @@
+// Matrix products through a BLAS that the caller supplies.
+#pragma once
+
+namespace gapfit {
+
+// Fortran interface with 32-bit integers, as in scipy.linalg.cython_blas.
+using Dgemm = void (*)(const char *, const char *, const int *, const int *, const int *,
+                       const double *, const double *, const int *, const double *,
+                       const int *, const double *, double *, const int *);
+
+// Row-major products on top of it.
+class Blas {
+  public:
+    explicit Blas(Dgemm dgemm) : dgemm_(dgemm) {}
+
+    // C (m, n) = A (m, k) B (k, n) + beta C.
+    void multiply(int m, int n, int k, const double *A, int lda, const double *B, int ldb,
+                  double beta, double *C, int ldc) const {
+        call("N", m, n, k, A, lda, B, ldb, beta, C, ldc);
+    }
+
+    // C (m, n) = A (m, k) B^T + beta C, B being (n, k).
+    void multiply_transposed(int m, int n, int k, const double *A, int lda, const double *B,
+                             int ldb, double beta, double *C, int ldc) const {
+        call("T", m, n, k, A, lda, B, ldb, beta, C, ldc);
+    }
+
+  private:
+    void call(const char *transposed, int m, int n, int k, const double *A, int lda,
+              const double *B, int ldb, double beta, double *C, int ldc) const {
+        if (m == 0 || n == 0 || k == 0) return;
+        const double one = 1.0;
+        // Column-major BLAS sees the transposes: C^T = B^T A^T.
+        dgemm_(transposed, "N", &n, &m, &k, &one, B, &ldb, A, &lda, &beta, C, &ldc);
+    }
+
+    Dgemm dgemm_;
+};
+
+}  // namespace gapfit

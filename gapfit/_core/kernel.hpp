@@ -1,0 +1,156 @@
+// Energies of environments, ε(q) = Σ_s c_s delta² (q·q_s)^zeta, and dε/dq.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "blas.hpp"
+#include "simd.hpp"
+
+namespace gapfit {
+
+inline Vec power(Vec base, int exponent) {
+    Vec result = broadcast(1.0);
+    for (; exponent > 0; exponent >>= 1, base *= base)
+        if (exponent & 1) result *= base;
+    return result;
+}
+
+// base^exponent; whole exponents by multiplication, others clip the base at 0.
+class Power {
+  public:
+    explicit Power(double exponent)
+        : exponent_(exponent), whole_(exponent == std::floor(exponent)) {}
+
+    // out = factor * base^exponent elementwise.
+    void apply(const double *base, const double *factor, double *out, int n) const {
+        int k = 0;
+        if (whole_)
+            for (; k + lanes <= n; k += lanes)
+                store(out + k, load(factor + k) * power(load(base + k), static_cast<int>(exponent_)));
+        for (; k < n; ++k) out[k] = factor[k] * one(base[k]);
+    }
+
+    double one(double base) const {
+        if (!whole_) return std::pow(std::max(base, 0.0), exponent_);
+        double result = 1.0;
+        for (int n = static_cast<int>(exponent_); n > 0; n >>= 1, base *= base)
+            if (n & 1) result *= base;
+        return result;
+    }
+
+  private:
+    double exponent_;
+    bool whole_;
+};
+
+// The sparse points of one central species. With a projection U (n_features, width) dot
+// products are taken of U^T q, and points are U^T q_s or, for zeta = 2, the matrix A of
+// ε = q^T A q, A = delta² Σ_s c_s q_s q_s^T.
+struct BlockKernel {
+    int n_features = 0;
+    int width = 0;                        // columns of points: n_features, or those of U
+    int n_sparse = 0;
+    const double *points = nullptr;       // (n_sparse, width)
+    const double *coefficients = nullptr; // (n_sparse): delta² c
+    const double *quadratic = nullptr;    // (width, width), symmetric; replaces points
+    const double *projection = nullptr;   // (n_features, width) or null
+    double zeta = 1.0;
+};
+
+class KernelSum {
+  public:
+    explicit KernelSum(Blas blas) : blas_(blas) {}
+
+    // energies (n) and gradients G (n, n_features; null to leave them out) of n
+    // environments q (n, n_features).
+    void evaluate(const BlockKernel &block, int n, const double *q, double *energies,
+                  double *G) {
+        const std::size_t size = static_cast<std::size_t>(n) * block.width;
+        const double *x = q;
+        double *gradient = G;
+        if (block.projection != nullptr) {
+            x_.resize(size);
+            blas_.multiply(n, block.width, block.n_features, q, block.n_features,
+                           block.projection, block.width, 0.0, x_.data(), block.width);
+            x = x_.data();
+            if (G != nullptr) {
+                g_.resize(size);
+                gradient = g_.data();
+            }
+        }
+        if (block.quadratic != nullptr)
+            quadratic_form(block, n, x, energies, gradient);
+        else
+            sum_over_points(block, n, x, energies, gradient);
+        if (block.projection != nullptr && G != nullptr)
+            blas_.multiply_transposed(n, block.n_features, block.width, gradient, block.width,
+                                      block.projection, block.width, 0.0, G,
+                                      block.n_features);
+    }
+
+  private:
+    // So many sparse points at once that their kernels stay in the cache.
+    static constexpr int columns_ = 2048;
+
+    void sum_over_points(const BlockKernel &block, int n, const double *x, double *energies,
+                         double *G) {
+        std::fill(energies, energies + n, 0.0);
+        if (G != nullptr) std::fill(G, G + static_cast<std::size_t>(n) * block.width, 0.0);
+        const Power lower(block.zeta - 1.0);
+        dot_.resize(static_cast<std::size_t>(n) * columns_);
+        for (int first = 0; first < block.n_sparse; first += columns_) {
+            const int m = std::min(columns_, block.n_sparse - first);
+            const double *points =
+                block.points + static_cast<std::size_t>(first) * block.width;
+            blas_.multiply_transposed(n, m, block.width, x, block.width, points, block.width,
+                                      0.0, dot_.data(), m);
+            for (int i = 0; i < n; ++i)
+                energies[i] += weigh(lower, block, first, m, dot_.data() + static_cast<std::size_t>(i) * m);
+            if (G != nullptr)
+                blas_.multiply(n, block.width, m, dot_.data(), m, points, block.width, 1.0, G,
+                               block.width);
+        }
+    }
+
+    // Replaces dot products T by zeta c T^(zeta-1); returns Σ c T^zeta.
+    double weigh(const Power &lower, const BlockKernel &block, int first, int m,
+                 double *dot) {
+        const double *c = block.coefficients + first;
+        slope_.resize(static_cast<std::size_t>(m));
+        lower.apply(dot, c, slope_.data(), m);
+        Vec sums{};
+        int k = 0;
+        for (; k + lanes <= m; k += lanes) {
+            const Vec part = load(slope_.data() + k);
+            sums += part * load(dot + k);
+            store(dot + k, block.zeta * part);
+        }
+        double energy = sum(sums);
+        for (; k < m; ++k) {
+            energy += slope_[k] * dot[k];
+            dot[k] = block.zeta * slope_[k];
+        }
+        return energy;
+    }
+
+    void quadratic_form(const BlockKernel &block, int n, const double *x, double *energies,
+                        double *G) {
+        const int w = block.width;
+        dot_.resize(static_cast<std::size_t>(n) * w);
+        double *Ax = G != nullptr ? G : dot_.data();
+        blas_.multiply(n, w, w, x, w, block.quadratic, w, 0.0, Ax, w);
+        for (int i = 0; i < n; ++i) {
+            const std::size_t row = static_cast<std::size_t>(i) * w;
+            energies[i] = dot(x + row, Ax + row, w);
+            if (G != nullptr)
+                for (int k = 0; k < w; ++k) G[row + k] *= 2.0;
+        }
+    }
+
+    Blas blas_;
+    Buffer x_, g_, dot_, slope_;
+};
+
+}  // namespace gapfit

@@ -1,0 +1,477 @@
+// Neighbour lists in time and memory linear in atoms, for any mixture of periodic and
+// open directions.
+//
+// Atoms are wrapped into a reduced cell, all images that its atoms can reach are made
+// explicit and sorted into bins, so that neighbours of an atom lie in a few contiguous
+// runs. Bins repeat once there are more than a few for each image: empty space is free.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <limits>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <vector>
+
+#include "simd.hpp"
+
+namespace gapfit {
+
+using Vector3 = std::array<double, 3>;
+using Matrix3 = std::array<Vector3, 3>;  // rows
+
+inline double dot(const Vector3 &a, const Vector3 &b) {
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+inline Vector3 cross(const Vector3 &a, const Vector3 &b) {
+    return {a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2],
+            a[0] * b[1] - a[1] * b[0]};
+}
+
+inline Vector3 plus(const Vector3 &a, double factor, const Vector3 &b) {
+    return {a[0] + factor * b[0], a[1] + factor * b[1], a[2] + factor * b[2]};
+}
+
+inline Vector3 combine(const Vector3 &factors, const Matrix3 &rows) {
+    return plus(plus(plus({}, factors[0], rows[0]), factors[1], rows[1]), factors[2],
+                rows[2]);
+}
+
+// Array that grows without being zeroed, and that can be given away.
+template <class T>
+class Column {
+  public:
+    T *data() const { return data_.get(); }
+    T *release() { return data_.release(); }
+
+    void resize(std::int64_t size) {
+        const std::size_t room = static_cast<std::size_t>(std::max<std::int64_t>(size, 1));
+        T *moved = static_cast<T *>(std::realloc(data_.get(), room * sizeof(T)));
+        if (moved == nullptr) throw std::bad_alloc();
+        static_cast<void>(data_.release());
+        data_.reset(moved);
+    }
+
+  private:
+    struct Free {
+        void operator()(T *p) const { std::free(p); }
+    };
+    std::unique_ptr<T, Free> data_;
+};
+
+struct NeighbourList {
+    std::int64_t n_pairs = 0;
+    Column<std::int64_t> first;  // (n_atoms + 1): where pairs of each atom begin
+    Column<std::int64_t> i, j;   // (n_pairs), sorted by i
+    Column<double> R;            // (n_pairs, 3): r_j + S·cell - r_i
+    std::int64_t closest_i = -1, closest_j = -1;
+    double closest = std::numeric_limits<double>::infinity();
+};
+
+// Periodic directions first: short vectors that span the same lattice as those given. Then
+// unit vectors across them for the open directions.
+class Lattice {
+  public:
+    // Vectors that enclose less than `least` count as linearly dependent.
+    Lattice(const double *cell, const bool *pbc, double least) {
+        for (std::size_t c = 0; c < 3; ++c)
+            if (pbc[c]) {
+                given[n_periodic] = {cell[3 * c], cell[3 * c + 1], cell[3 * c + 2]};
+                multiples[n_periodic][n_periodic] = 1.0;
+                ++n_periodic;
+            }
+        vectors = given;
+        for (int round = 0; round < 1000 && shorten(); ++round) {
+        }
+        complete();
+        invert(least);
+    }
+
+    Vector3 fraction(const Vector3 &r) const {
+        return {dot(inverse[0], r), dot(inverse[1], r), dot(inverse[2], r)};
+    }
+
+    std::size_t n_periodic = 0;
+    Matrix3 given{};      // the periodic rows of the cell
+    Matrix3 vectors{};    // reduced
+    Matrix3 multiples{};  // vectors = multiples · given
+    Matrix3 inverse{};    // fraction = inverse · r
+    Vector3 height{};     // distance of opposite faces
+
+  private:
+    // One round of Semaev's reduction; whether a vector became shorter.
+    bool shorten() {
+        bool shorter = false;
+        for (std::size_t c = 0; c < n_periodic; ++c)
+            for (std::size_t step = 1; step < n_periodic; ++step) {
+                const std::size_t a = (c + step) % n_periodic;
+                const double norm = dot(vectors[a], vectors[a]);
+                if (!(norm > 0.0)) continue;
+                const double along = std::round(dot(vectors[c], vectors[a]) / norm);
+                shorter |= replace(c, a, -along, a, 0.0);
+            }
+        if (n_periodic == 3)
+            for (std::size_t c = 0; c < 3; ++c)
+                for (const double s : {-1.0, 1.0})
+                    for (const double t : {-1.0, 1.0})
+                        shorter |= replace(c, (c + 1) % 3, s, (c + 2) % 3, t);
+        return shorter;
+    }
+
+    bool replace(std::size_t c, std::size_t a, double s, std::size_t b, double t) {
+        const Vector3 trial = plus(plus(vectors[c], s, vectors[a]), t, vectors[b]);
+        // Equally short vectors must not replace each other for ever.
+        if (!(dot(trial, trial) < (1.0 - 1e-9) * dot(vectors[c], vectors[c]))) return false;
+        vectors[c] = trial;
+        multiples[c] = plus(plus(multiples[c], s, multiples[a]), t, multiples[b]);
+        return true;
+    }
+
+    void complete() {
+        if (n_periodic == 0) vectors = {{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
+        if (n_periodic == 1) {
+            const Vector3 &v = vectors[0];
+            std::size_t flattest = 0;
+            for (std::size_t x = 1; x < 3; ++x)
+                if (std::abs(v[x]) < std::abs(v[flattest])) flattest = x;
+            Vector3 axis{};
+            axis[flattest] = 1.0;
+            vectors[1] = unit(cross(v, axis));
+        }
+        if (n_periodic == 1 || n_periodic == 2)
+            vectors[2] = unit(cross(vectors[0], vectors[1]));
+    }
+
+    static Vector3 unit(const Vector3 &v) {
+        return plus({}, 1.0 / std::max(std::sqrt(dot(v, v)), 1e-300), v);
+    }
+
+    void invert(double least) {
+        const double volume = dot(vectors[0], cross(vectors[1], vectors[2]));
+        for (std::size_t c = 0; c < 3; ++c) {
+            const Vector3 across = cross(vectors[(c + 1) % 3], vectors[(c + 2) % 3]);
+            height[c] = std::abs(volume) / std::sqrt(dot(across, across));
+            if (!(height[c] > least))
+                throw std::invalid_argument(
+                    "the periodic cell vectors are linearly dependent");
+            inverse[c] = plus({}, 1.0 / volume, across);
+        }
+    }
+};
+
+// Bins along three directions. Rows of bins along the first are contiguous.
+class Bins {
+  public:
+    Bins() = default;
+    // Bins of the given range of fractions; fractions closer than `reach` interact.
+    Bins(const Vector3 &begin, const Vector3 &end, const Vector3 &reach,
+         std::int64_t n_images)
+        : begin_(begin) {
+        const std::int64_t most = 4 * n_images + 256;
+        // Fine bins along a row cut runs of neighbours to length.
+        for (const double parts : {4.0, 2.0, 1.0}) {
+            divide(0, end, reach[0] / parts);
+            divide(1, end, reach[1]);
+            divide(2, end, reach[2]);
+            if (total() <= static_cast<double>(most)) return;
+        }
+        while (total() > static_cast<double>(most)) repeat_sooner();
+    }
+
+    std::int64_t bin(std::size_t c, double fraction) const {
+        const double position = (fraction - begin_[c]) * per_fraction_[c];
+        return static_cast<std::int64_t>(
+            std::max(0.0, std::min(position, static_cast<double>(count_[c] - 1))));
+    }
+
+    std::int64_t place(std::int64_t x, std::int64_t y, std::int64_t z) const {
+        return (fold(2, z) * size_[1] + fold(1, y)) * size_[0] + fold(0, x);
+    }
+
+    std::int64_t n_places() const { return size_[0] * size_[1] * size_[2]; }
+    std::int64_t row_length() const { return size_[0]; }
+
+  private:
+    void divide(std::size_t c, const Vector3 &end, double width) {
+        const double range = end[c] - begin_[c];
+        width = std::max(width, range / (1 << 20));
+        count_[c] = static_cast<std::int64_t>(range / width) + 1;
+        size_[c] = count_[c];
+        per_fraction_[c] = 1.0 / width;
+    }
+
+    double total() const {
+        return static_cast<double>(size_[0]) * static_cast<double>(size_[1]) *
+               static_cast<double>(size_[2]);
+    }
+
+    void repeat_sooner() {
+        std::size_t longest = 0;
+        for (std::size_t c = 1; c < 3; ++c)
+            if (size_[c] * least[longest] > size_[longest] * least[c]) longest = c;
+        size_[longest] = std::max((size_[longest] + 1) / 2, least[longest]);
+    }
+
+    std::int64_t fold(std::size_t c, std::int64_t bin) const {
+        return bin < size_[c] ? bin : bin % size_[c];
+    }
+
+    // More than an atom reaches, so that no place is visited twice; their product is
+    // less than the most places there may be.
+    static constexpr std::int64_t least[3] = {12, 4, 4};
+
+    Vector3 begin_{}, per_fraction_{};
+    std::int64_t count_[3] = {}, size_[3] = {};  // size: bins before places repeat
+};
+
+// Finds all pairs with |R| < cutoff.
+class NeighbourSearch {
+  public:
+    NeighbourSearch(const double *positions, std::int64_t n_atoms, const double *cell,
+                    const bool *pbc, double cutoff)
+        : positions_(positions), n_atoms_(n_atoms), cutoff_(cutoff),
+          slack_(1e-12 * (1.0 + largest(positions, n_atoms, cell, pbc, cutoff))),
+          lattice_(cell, pbc, slack_) {
+        wrap();
+        for (std::size_t c = 0; c < 3; ++c) {
+            reach_[c] = (cutoff + slack_) / lattice_.height[c];
+            if (c >= lattice_.n_periodic) continue;
+            begin_[c] -= reach_[c];
+            end_[c] += reach_[c];
+        }
+        sort(images());
+    }
+
+    NeighbourList list() {
+        NeighbourList found;
+        found.first.resize(n_atoms_ + 1);
+        std::int64_t room = 0;
+        for (std::int64_t i = 0; i < n_atoms_; ++i) {
+            found.first.data()[i] = found.n_pairs;
+            const std::int64_t n_near = search(i);
+            if (found.n_pairs + n_near > room) {
+                room = std::max(2 * room, found.n_pairs + n_near + 32 * n_atoms_);
+                resize(found, room);
+            }
+            add_pairs(i, n_near, found);
+        }
+        found.first.data()[n_atoms_] = found.n_pairs;
+        resize(found, found.n_pairs);
+        found.closest = std::sqrt(found.closest);
+        return found;
+    }
+
+  private:
+    struct Atom {
+        Vector3 fraction{};  // wrapped
+        Vector3 shift{};     // cells that wrapping added, in reduced vectors
+        std::int64_t home = 0;
+    };
+    struct Image {
+        std::int32_t atom, place;
+        std::array<std::int32_t, 3> cell;
+    };
+    // What the vector to an image is made of, without the rounding of wrapped positions.
+    struct alignas(64) Source {
+        Vector3 r;
+        Vector3 shift;  // in the given cell vectors
+        std::int64_t atom;
+    };
+
+    // Largest length there is; rounding of wrapped positions is in proportion to it.
+    static double largest(const double *positions, std::int64_t n_atoms, const double *cell,
+                          const bool *pbc, double cutoff) {
+        constexpr double most = 1e12;
+        double largest = cutoff;
+        bool sound = cutoff >= 0.0 && cutoff <= most;
+        const auto include = [&](double x) {
+            sound &= std::abs(x) <= most;  // false for NaN
+            largest = std::max(largest, std::abs(x));
+        };
+        for (std::int64_t k = 0; k < 3 * n_atoms; ++k) include(positions[k]);
+        for (std::size_t k = 0; k < 9; ++k)
+            if (pbc[k / 3]) include(cell[k]);
+        if (!sound)
+            throw std::invalid_argument(
+                "positions, cell and cutoff must be finite and below 1e12 Å, and the "
+                "cutoff not negative");
+        return largest;
+    }
+
+    Vector3 position(std::int64_t atom) const {
+        const double *r = positions_ + 3 * atom;
+        return {r[0], r[1], r[2]};
+    }
+
+    void wrap() {
+        atoms_.resize(static_cast<std::size_t>(n_atoms_));
+        begin_.fill(n_atoms_ > 0 ? std::numeric_limits<double>::infinity() : 0.0);
+        end_.fill(n_atoms_ > 0 ? -std::numeric_limits<double>::infinity() : 0.0);
+        for (std::int64_t i = 0; i < n_atoms_; ++i) {
+            Atom &atom = atoms_[i];
+            atom.fraction = lattice_.fraction(position(i));
+            for (std::size_t c = 0; c < lattice_.n_periodic; ++c) {
+                atom.shift[c] = -std::floor(atom.fraction[c]);
+                atom.fraction[c] += atom.shift[c];
+            }
+            for (std::size_t c = 0; c < 3; ++c) {
+                begin_[c] = std::min(begin_[c], atom.fraction[c]);
+                end_[c] = std::max(end_[c], atom.fraction[c]);
+            }
+        }
+    }
+
+    // All images that atoms in the cell can reach, atoms themselves included.
+    std::vector<Image> images() const {
+        double most = static_cast<double>(n_atoms_);
+        for (std::size_t c = 0; c < lattice_.n_periodic; ++c)
+            most *= end_[c] - begin_[c] + 1.0;
+        if (!(most < 1 << 28))
+            throw std::length_error("the cutoff is too large for this cell");
+        std::vector<Image> images;
+        images.reserve(static_cast<std::size_t>(n_atoms_));
+        for (std::int64_t i = 0; i < n_atoms_; ++i) {
+            std::int32_t from[3] = {}, to[3] = {};
+            for (std::size_t c = 0; c < lattice_.n_periodic; ++c) {
+                const double fraction = atoms_[i].fraction[c];
+                from[c] = static_cast<std::int32_t>(std::ceil(begin_[c] - fraction));
+                to[c] = static_cast<std::int32_t>(std::floor(end_[c] - fraction));
+            }
+            for (std::int32_t x = from[0]; x <= to[0]; ++x)
+                for (std::int32_t y = from[1]; y <= to[1]; ++y)
+                    for (std::int32_t z = from[2]; z <= to[2]; ++z)
+                        images.push_back({static_cast<std::int32_t>(i), 0, {x, y, z}});
+        }
+        return images;
+    }
+
+    // Counting sort by place: images of one place stay in the order of their atoms.
+    void sort(std::vector<Image> images) {
+        const std::int64_t n = static_cast<std::int64_t>(images.size());
+        bins_ = Bins(begin_, end_, reach_, n);
+        starts_.assign(static_cast<std::size_t>(bins_.n_places()) + 1, 0);
+        for (Image &image : images) {
+            const Vector3 &f = atoms_[image.atom].fraction;
+            std::int64_t at[3];
+            for (std::size_t c = 0; c < 3; ++c) at[c] = bins_.bin(c, f[c] + image.cell[c]);
+            image.place = static_cast<std::int32_t>(bins_.place(at[0], at[1], at[2]));
+            ++starts_[image.place + 1];
+        }
+        for (std::size_t k = 1; k < starts_.size(); ++k) starts_[k] += starts_[k - 1];
+        for (Buffer &x : wrapped_) x.resize(static_cast<std::size_t>(n + lanes));
+        sources_.resize(static_cast<std::size_t>(n));
+        for (const Image &image : images) put(image, starts_[image.place]++);
+        // Each start has moved to the next.
+        for (std::size_t k = starts_.size() - 1; k > 0; --k) starts_[k] = starts_[k - 1];
+        starts_[0] = 0;
+    }
+
+    void put(const Image &image, std::int64_t slot) {
+        Atom &atom = atoms_[image.atom];
+        const Vector3 cell{static_cast<double>(image.cell[0]),
+                           static_cast<double>(image.cell[1]),
+                           static_cast<double>(image.cell[2])};
+        const Vector3 r = position(image.atom);
+        const Vector3 shift = plus(cell, 1.0, atom.shift);
+        const Vector3 added = combine(shift, lattice_.vectors);
+        for (std::size_t x = 0; x < 3; ++x) wrapped_[x][slot] = r[x] + added[x];
+        sources_[slot] = {r, combine(shift, lattice_.multiples), image.atom};
+        if (image.cell == std::array<std::int32_t, 3>{}) atom.home = slot;
+    }
+
+    // Slots of images within the cutoff of an atom, or just beyond it, go to near_.
+    std::int64_t search(std::int64_t i) {
+        const Vector3 &f = atoms_[i].fraction;
+        std::int64_t from[3], to[3];
+        for (std::size_t c = 0; c < 3; ++c) {
+            from[c] = bins_.bin(c, f[c] - reach_[c]);
+            to[c] = bins_.bin(c, f[c] + reach_[c]);
+        }
+        std::int64_t n_near = 0;
+        for (std::int64_t z = from[2]; z <= to[2]; ++z)
+            for (std::int64_t y = from[1]; y <= to[1]; ++y) {
+                const std::int64_t begin = bins_.place(from[0], y, z);
+                const std::int64_t end = bins_.place(to[0], y, z) + 1;
+                if (begin < end) {
+                    n_near = scan(atoms_[i].home, starts_[begin], starts_[end], n_near);
+                    continue;
+                }
+                const std::int64_t row = bins_.place(0, y, z);
+                n_near = scan(atoms_[i].home, starts_[begin],
+                              starts_[row + bins_.row_length()], n_near);
+                n_near = scan(atoms_[i].home, starts_[row], starts_[end], n_near);
+            }
+        return n_near;
+    }
+
+    std::int64_t scan(std::int64_t home, std::int64_t begin, std::int64_t end,
+                      std::int64_t n_near) {
+        const std::size_t room = static_cast<std::size_t>(n_near + end - begin + lanes);
+        if (near_.size() < room) near_.resize(2 * room);
+        const double limit = (cutoff_ + slack_) * (cutoff_ + slack_);
+        const double *x = wrapped_[0].data(), *y = wrapped_[1].data(),
+                     *z = wrapped_[2].data();
+        const Vec cx = broadcast(x[home]), cy = broadcast(y[home]), cz = broadcast(z[home]);
+        std::int32_t *near = near_.data();
+        for (std::int64_t k = begin; k < end; k += lanes) {
+            const Vec dx = load(x + k) - cx, dy = load(y + k) - cy, dz = load(z + k) - cz;
+            double d2[lanes];
+            store(d2, dx * dx + dy * dy + dz * dz);
+            for (int l = 0; l < lanes; ++l) {
+                near[n_near] = static_cast<std::int32_t>(k + l);
+                n_near += (d2[l] < limit) & (k + l < end);
+            }
+        }
+        return n_near;
+    }
+
+    void add_pairs(std::int64_t i, std::int64_t n_near, NeighbourList &found) const {
+        const Source &centre = sources_[atoms_[i].home];
+        const double limit = cutoff_ * cutoff_;
+        std::int64_t n = found.n_pairs;
+        for (std::int64_t k = 0; k < n_near; ++k) {
+            const Source &near = sources_[near_[k]];
+            // The reverse pair has exactly -R: each step below only changes sign.
+            const Vector3 cells = plus(near.shift, -1.0, centre.shift);
+            const Vector3 added = combine(cells, lattice_.given);
+            const Vector3 R = plus(plus(near.r, -1.0, centre.r), 1.0, added);
+            const double d2 = dot(R, R);
+            found.i.data()[n] = i;
+            found.j.data()[n] = near.atom;
+            std::copy(R.begin(), R.end(), found.R.data() + 3 * n);
+            const bool keep = (d2 < limit) & (&near != &centre);
+            n += keep;
+            if (keep && d2 < found.closest) {
+                found.closest = d2;
+                found.closest_i = i;
+                found.closest_j = near.atom;
+            }
+        }
+        found.n_pairs = n;
+    }
+
+    static void resize(NeighbourList &found, std::int64_t size) {
+        found.i.resize(size);
+        found.j.resize(size);
+        found.R.resize(3 * size);
+    }
+
+    const double *positions_;
+    std::int64_t n_atoms_;
+    double cutoff_, slack_;
+    Lattice lattice_;
+    Vector3 begin_{}, end_{}, reach_{};  // range and reach of fractions
+    std::vector<Atom> atoms_;
+    Bins bins_;
+    std::vector<std::int32_t> starts_;  // slots of each place begin here
+    std::array<Buffer, 3> wrapped_;     // x, y and z of images
+    std::vector<Source> sources_;
+    std::vector<std::int32_t> near_;
+};
+
+}  // namespace gapfit

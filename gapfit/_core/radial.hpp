@@ -1,0 +1,172 @@
+// Radial functions from a table, and the weight of a neighbour with its distance.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "simd.hpp"
+
+namespace gapfit {
+
+// w(r), dscribe's weighting. poly: c (1 + 2u³ - 3u²)^m for u < 1, else 0;
+// pow: c / (d + u^m); exp: c / (d + exp(-u)); none: 1; u = r / r0.
+class Weighting {
+  public:
+    enum class Kind { none, poly, pow, exp };
+
+    Weighting(Kind kind, double r0, double c, double d, double m)
+        : kind(kind), r0(r0), c(c), d(d), m(m) {}
+
+    // w and w' at n distances r > 0.
+    void evaluate(int n, const double *r, double *w, double *slope) const {
+        if (kind == Kind::poly && m == 1.0)
+            for (int k = 0; k < n; ++k) poly(r[k], w[k], slope[k]);
+        else
+            for (int k = 0; k < n; ++k) any(r[k], w[k], slope[k]);
+    }
+
+  private:
+    // The default, without branches.
+    void poly(double r, double &w, double &slope) const {
+        const double u = r / r0 < 1.0 ? r / r0 : 1.0;
+        w = c * (1.0 + u * u * (2.0 * u - 3.0));
+        slope = c * 6.0 * u * (u - 1.0) / r0;
+    }
+
+    void any(double r, double &w, double &slope) const {
+        const double u = r / r0;
+        switch (kind) {
+        case Kind::poly: {
+            if (u >= 1.0) {
+                w = slope = 0.0;
+                return;
+            }
+            const double base = 1.0 + u * u * (2.0 * u - 3.0);
+            const double power = c * std::pow(base, m - 1.0);
+            w = power * base;
+            slope = m * power * 6.0 * u * (u - 1.0) / r0;
+            return;
+        }
+        case Kind::pow: {
+            const double um = std::pow(u, m), bottom = d + um;
+            w = c / bottom;
+            slope = -c * m * um / (bottom * bottom * r);
+            return;
+        }
+        case Kind::exp: {
+            const double decay = std::exp(-u), bottom = d + decay;
+            w = c / bottom;
+            slope = c * decay / (r0 * bottom * bottom);
+            return;
+        }
+        case Kind::none: break;
+        }
+        w = 1.0;
+        slope = 0.0;
+    }
+
+    Kind kind;
+    double r0, c, d, m;
+};
+
+// f_nl(r) by quintic Hermite interpolation between equidistant knots from 0 to the
+// cutoff: f, h f' and h² f'' at each knot, n fastest and padded to whole vectors.
+class RadialTable {
+  public:
+    // values: (n_knots, 3, n_l, n_max), f and its first two derivatives.
+    RadialTable(const double *values, int n_knots, int n_l, int n_max, double spacing)
+        : n_knots_(n_knots), n_l_(n_l), stride_(padded(n_max)), inverse_(1.0 / spacing),
+          data_(static_cast<std::size_t>(n_knots) * static_cast<std::size_t>(n_l * 3) *
+                    static_cast<std::size_t>(stride_),
+                0.0) {
+        std::size_t from = 0;
+        for (int k = 0; k < n_knots; ++k) {
+            double scale = 1.0;
+            for (int order = 0; order < 3; ++order, scale *= spacing)
+                for (int l = 0; l < n_l; ++l)
+                    for (int n = 0; n < n_max; ++n)
+                        data_[at(k, l) + static_cast<std::size_t>(order * stride_ + n)] =
+                            scale * values[from++];
+        }
+    }
+
+    int stride() const { return stride_; }
+
+    // w f_nl(r), out[l][n].
+    template <int NV>
+    void values(double r, double w, double *out) const {
+        double weight[6];
+        const double *below = locate(r, weight, nullptr);
+        for (double &part : weight) part *= w;
+        for (int l = 0; l < n_l_; ++l, below += 3 * NV * lanes)
+            for (int v = 0; v < NV; ++v)
+                store(out + (l * NV + v) * lanes, combine<NV>(below, v, weight));
+    }
+
+    // What the gradient of w f_nl(r) Y_lm(R/r) needs, for w and w' at r:
+    // across = w f / r, along = (w f)' - l w f / r.
+    template <int NV>
+    void gradients(double r, double w, double slope, double *across, double *along) const {
+        double weight[6], change[6];
+        const double *below = locate(r, weight, change);
+        const double over = w / r;
+        for (int l = 0; l < n_l_; ++l, below += 3 * NV * lanes) {
+            const double factor = slope - l * over;
+            for (int v = 0; v < NV; ++v) {
+                const Vec f = combine<NV>(below, v, weight);
+                const int to = (l * NV + v) * lanes;
+                store(across + to, over * f);
+                store(along + to, w * combine<NV>(below, v, change) + factor * f);
+            }
+        }
+    }
+
+  private:
+    std::size_t at(int knot, int l) const {
+        return static_cast<std::size_t>(knot * n_l_ + l) * 3 *
+               static_cast<std::size_t>(stride_);
+    }
+
+    template <int NV>
+    Vec combine(const double *below, int v, const double *weight) const {
+        const double *above = below + n_l_ * 3 * NV * lanes;
+        Vec sum{};
+        for (int order = 0; order < 3; ++order) {
+            const int from = (order * NV + v) * lanes;
+            sum += weight[order] * load(below + from);
+            sum += weight[3 + order] * load(above + from);
+        }
+        return sum;
+    }
+
+    // Weights of f, h f', h² f'' at the knots below and above r (and their slopes).
+    const double *locate(double r, double *weight, double *change) const {
+        const double x = r * inverse_;
+        int knot = static_cast<int>(x);
+        if (knot > n_knots_ - 2) knot = n_knots_ - 2;
+        const double t = x - knot, s = 1.0 - t, t2 = t * t, s2 = s * s;
+        weight[0] = s2 * s * (1.0 + 3.0 * t + 6.0 * t2);
+        weight[1] = s2 * s * t * (1.0 + 3.0 * t);
+        weight[2] = 0.5 * s2 * s * t2;
+        weight[3] = t2 * t * (1.0 + 3.0 * s + 6.0 * s2);
+        weight[4] = -t2 * t * s * (1.0 + 3.0 * s);
+        weight[5] = 0.5 * t2 * t * s2;
+        if (change != nullptr) {
+            const double h = inverse_;
+            change[0] = -30.0 * s2 * t2 * h;
+            change[1] = s2 * (1.0 - 3.0 * t) * (1.0 + 5.0 * t) * h;
+            change[2] = 0.5 * s2 * t * (2.0 - 5.0 * t) * h;
+            change[3] = 30.0 * s2 * t2 * h;
+            change[4] = t2 * (1.0 - 3.0 * s) * (1.0 + 5.0 * s) * h;
+            change[5] = -0.5 * t2 * s * (2.0 - 5.0 * s) * h;
+        }
+        return data_.data() + at(knot, 0);
+    }
+
+    int n_knots_, n_l_, stride_;
+    double inverse_;
+    Buffer data_;
+};
+
+}  // namespace gapfit

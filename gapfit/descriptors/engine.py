@@ -1,0 +1,249 @@
+"""What evaluates a SOAP term: an interface, and the native core behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from gapfit import _core
+from gapfit.descriptors.features import Features
+from gapfit.descriptors.radial import RadialDensity, Weighting, table
+from gapfit.errors import StructureError
+from gapfit.kernels import DotProductKernel
+from gapfit.neighbours import Pairs
+from gapfit.threads import native_threads
+
+__all__ = ["EnergySum", "NativeEngine", "Points", "SoapEngine", "species_index"]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Sparse points of one central species.
+
+    Attributes
+    ----------
+    values : (n_sparse, n_features) float64
+        Unit power spectra, or their projections (n_sparse, width).
+    projection : (n_features, width) float64 or None
+        U: dot products are taken of U^T p̂.
+    """
+
+    values: np.ndarray
+    projection: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EnergySum:
+    """What turns environments of one central species into energies.
+
+    Attributes
+    ----------
+    points : Points
+        Sparse points; or the matrix A of ε = p̂^T A p̂ when `quadratic`.
+    coefficients : (n_sparse,) float64
+        delta² c, eV; empty when `quadratic`.
+    quadratic : bool
+        Whether the sum over sparse points (zeta = 2) is replaced by p̂^T A p̂.
+    """
+
+    points: Points
+    coefficients: np.ndarray
+    quadratic: bool = False
+
+
+class SoapEngine(Protocol):
+    """Evaluates power spectra and everything made of them."""
+
+    cutoff: float
+    n_features: int
+
+    def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """Return unit power spectra (n_centres, n_features) and their norms."""
+
+    def add_rows(
+        self,
+        pairs: Pairs,
+        points: Sequence[Points],
+        kernel: DotProductKernel,
+        energies: np.ndarray,
+        forces: np.ndarray | None,
+        virials: np.ndarray | None,
+    ) -> None:
+        """Add kernel rows of all observations; see `KernelRows`.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            Neighbours of all atoms.
+        points : sequence of Points
+            By central species; their columns follow each other.
+        kernel : DotProductKernel
+            Kernel between unit power spectra.
+        energies : (n_frames, n_columns) float64
+            Added to.
+        forces : (n_atoms, 3, n_columns) float64 or None
+            Added to, unless None.
+        virials : (n_frames, 6, n_columns) float64 or None
+            Added to, unless None.
+        """
+
+    def predict(
+        self,
+        pairs: Pairs,
+        sums: Sequence[EnergySum],
+        zeta: float,
+        *,
+        gradients: bool,
+        atom_virials: bool,
+    ) -> tuple[np.ndarray, ...]:
+        """Return energies and, unless left out (then empty), their derivatives.
+
+        Returns
+        -------
+        energies : (n_centres,) float64
+            eV.
+        forces : (n_atoms, 3) float64
+            eV/Å.
+        virials : (n_frames, 3, 3) float64
+            -Σ R ⊗ dE/dR, eV.
+        atom_virials : (n_atoms, 3, 3) float64
+            The same by the atom that is the neighbour of each pair.
+        """
+
+
+def species_index(species: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:
+    """Return the position of each atomic number in `species`; unknown ones raise."""
+    largest = max(int(numbers.max(initial=0)), *species)
+    lookup = np.full(largest + 1, -1, dtype=np.int32)
+    lookup[list(species)] = np.arange(len(species))
+    index = lookup[numbers]
+    if np.any(index < 0):
+        from ase.data import chemical_symbols
+
+        unknown = sorted({chemical_symbols[z] for z in numbers[index < 0]})
+        known = ", ".join(chemical_symbols[z] for z in species)
+        raise StructureError(
+            f"unknown species {', '.join(unknown)}: this model knows {known}; "
+            "fit a model with data for them"
+        )
+    return index
+
+
+class NativeEngine:
+    """gapfit's own evaluation of dscribe's SOAP, in C++.
+
+    Parameters
+    ----------
+    species : tuple of int
+        Atomic numbers, ascending.
+    density : RadialDensity
+        Radial functions.
+    cutoff : float
+        Range of the neighbours, Å.
+    weighting : Weighting
+        Weight of a neighbour with its distance.
+    features : Features
+        Which products of densities are kept.
+    full : bool
+        Whether features are scaled to the full SOAP kernel.
+    species_weights : sequence of float
+        Weight of each species.
+    """
+
+    def __init__(
+        self,
+        species: tuple[int, ...],
+        density: RadialDensity,
+        *,
+        cutoff: float,
+        weighting: Weighting,
+        features: Features,
+        full: bool = False,
+        species_weights: Sequence[float] | None = None,
+    ) -> None:
+        self.species = species
+        self.cutoff = cutoff
+        self.n_features = len(features)
+        values, spacing = table(density, cutoff)
+        w = weighting
+        self._core = _core.Soap(
+            values,
+            spacing,
+            density.centre * w.at_centre,
+            (w.function, w.r0, w.c, w.d, w.m),
+            features.channels,
+            list(species_weights or [1.0] * len(species)),
+            features.has_total,
+            features.blocks,
+            features.prefactor(full=full),
+        )
+        #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.
+        self.last_seconds = (0.0, 0.0, 0.0)
+
+    def _pair_list(self, pairs: Pairs) -> Any:
+        return _core.PairList(
+            pairs.first,
+            pairs.j,
+            pairs.R,
+            species_index(self.species, pairs.numbers),
+            pairs.frame,
+            pairs.n_frames,
+            pairs.start,
+        )
+
+    def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """Return unit power spectra and their norms; see `SoapEngine`."""
+        with native_threads() as n_threads:
+            q, norms = self._core.environments(self._pair_list(pairs), n_threads)
+        return q, norms
+
+    def add_rows(
+        self,
+        pairs: Pairs,
+        points: Sequence[Points],
+        kernel: DotProductKernel,
+        energies: np.ndarray,
+        forces: np.ndarray | None,
+        virials: np.ndarray | None,
+    ) -> None:
+        """Add kernel rows; see `SoapEngine`."""
+        n_columns = energies.shape[1]
+        with native_threads() as n_threads:
+            self._core.add_rows(
+                self._pair_list(pairs),
+                [_core.Points(own.values, own.projection) for own in points],
+                kernel.delta,
+                kernel.zeta,
+                energies,
+                None if forces is None else forces.reshape(-1, n_columns),
+                None if virials is None else virials.reshape(-1, n_columns),
+                n_threads,
+            )
+
+    def predict(
+        self,
+        pairs: Pairs,
+        sums: Sequence[EnergySum],
+        zeta: float,
+        *,
+        gradients: bool,
+        atom_virials: bool,
+    ) -> tuple[np.ndarray, ...]:
+        """Return energies and derivatives; see `SoapEngine`."""
+        blocks = [
+            _core.SparseBlock(
+                _core.Points(own.points.values, own.points.projection),
+                own.coefficients,
+                zeta,
+                own.quadratic,
+            )
+            for own in sums
+        ]
+        with native_threads() as n_threads:
+            *out, self.last_seconds = self._core.predict(
+                self._pair_list(pairs), blocks, gradients, atom_virials, n_threads
+            )
+        return tuple(out)

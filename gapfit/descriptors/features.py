@@ -1,0 +1,97 @@
+"""Order of the features of a power spectrum (dscribe's), for every compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+__all__ = ["Compression", "Features"]
+
+Compression = Literal["off", "mu2", "mu1nu1", "crossover"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features p = π sqrt(8 / (2l + 1)) Σ_m c_anlm c_bn'lm by blocks of two channels.
+
+    A channel is the density of one species; for compression "mu2" that of all; for
+    "mu1nu1" a last channel holds the sum over all species (Darby, Kermode & Csányi,
+    npj Comput. Mater. 8, 166 (2022)). Within a block: l, then (n, n'), n <= n' when
+    both channels are the same.
+
+    Attributes
+    ----------
+    n_species, n_max, l_max : int
+        Species; radial functions; highest angular momentum.
+    compression : str
+        Which pairs of channels are kept.
+    """
+
+    n_species: int
+    n_max: int
+    l_max: int
+    compression: Compression = "off"
+
+    @property
+    def channels(self) -> list[int]:
+        """Channel of each species."""
+        together = self.compression == "mu2"
+        return [0] * self.n_species if together else list(range(self.n_species))
+
+    @property
+    def has_total(self) -> bool:
+        """Whether a last channel sums all others."""
+        return self.compression == "mu1nu1"
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Pairs of channels, in order."""
+        n = self.n_species
+        if self.compression == "mu2":
+            return [(0, 0)]
+        if self.compression == "mu1nu1":
+            return [(s, n) for s in range(n)]
+        if self.compression == "crossover":
+            return [(s, s) for s in range(n)]
+        return [(s, t) for s in range(n) for t in range(s, n)]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Channels a, b, degree l and n, n' of each feature, (n_features, 5) int64."""
+        return np.array(
+            [
+                (a, b, degree, n, k)
+                for a, b in self.blocks
+                for degree in range(self.l_max + 1)
+                for n in range(self.n_max)
+                for k in range(n if a == b else 0, self.n_max)
+            ]
+        )
+
+    def __len__(self) -> int:
+        same = sum(a == b for a, b in self.blocks)
+        triangle, square = self.n_max * (self.n_max + 1) // 2, self.n_max**2
+        per_degree = same * triangle + (len(self.blocks) - same) * square
+        return per_degree * (self.l_max + 1)
+
+    def prefactor(self, *, full: bool) -> np.ndarray:
+        """Return what multiplies Σ_m c c', shape (n_features,).
+
+        Parameters
+        ----------
+        full : bool
+            Whether features that stand for two equal ones, (an, bn') and (bn', an), get
+            a factor sqrt(2), so that p·p' is the full SOAP kernel (Bartók, Kondor &
+            Csányi, PRB 87, 184115 (2013)); dscribe leaves it out.
+        """
+        a, b, degree, n, k = self.labels.T
+        factor: np.ndarray = np.pi * np.sqrt(8.0 / (2 * degree + 1))
+        if full:
+            twice = (a == b) & (n != k)
+            if self.compression == "off":
+                twice |= a != b
+            factor = np.where(twice, np.sqrt(2.0) * factor, factor)
+        return factor

@@ -1,0 +1,145 @@
+"""Lossless projection of a finished model: fewer operations, the same predictions.
+
+Sparse points lie close to a subspace much smaller than their descriptors. Dot products
+q·q_s taken within it, V^T q · V^T q_s with the leading right singular vectors V of the
+sparse points, differ by q·(q_s - V V^T q_s), which vanishes with the singular values
+left out whatever the environment q. The rank is the smallest that keeps energies and
+forces of training structures within a stated tolerance.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gapfit.assembly import pairs_of
+from gapfit.config import PredictionConfig
+from gapfit.frame import Frame
+from gapfit.neighbours import Pairs
+from gapfit.terms import FittedTerm
+
+__all__ = ["Shortcut", "with_shortcut"]
+
+# Atoms on which the rank is chosen, and on which the choice is verified.
+_CHOOSE_ATOMS = 600
+_VERIFY_ATOMS = 20_000
+#: Relative sizes of the smallest singular value kept, from coarse to fine.
+_LEVELS = [10.0 ** (-0.25 * n) for n in range(8, 52)]
+#: A projection must save at least this share of the operations.
+_WORTH_WHILE = 0.15
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """What was found for one term; goes into the model's ``info``.
+
+    Attributes
+    ----------
+    rank : dict of str to int
+        Directions kept by block (atomic number); empty if none saves operations.
+    energy_error : float
+        Largest change of a local energy seen, eV.
+    forces_error : float
+        Largest change of a force component seen, eV/Å.
+    n_atoms : int
+        Environments it was verified on.
+    """
+
+    rank: dict[str, int]
+    energy_error: float
+    forces_error: float
+    n_atoms: int
+
+
+def with_shortcut(
+    term: FittedTerm, frames: Sequence[Frame], config: PredictionConfig
+) -> tuple[FittedTerm, Shortcut]:
+    """Return the term with a verified projection, and what was measured.
+
+    Parameters
+    ----------
+    term : FittedTerm
+        With coefficients.
+    frames : sequence of Frame
+        Training structures.
+    config : PredictionConfig
+        Tolerances.
+    """
+    term = replace(term, shortcuts={})
+    some, many = (_sample(frames, n, term) for n in (_CHOOSE_ATOMS, _VERIFY_ATOMS))
+    spectra = {
+        block: np.linalg.svd(points, full_matrices=False)[1:]
+        for block, points in term.sparse.items()
+        if len(points)
+    }
+    quick, thorough = _Reference(term, some), None
+    level = bisect_left(
+        range(len(_LEVELS)),
+        True,
+        key=lambda n: quick.within(_truncated(term, spectra, _LEVELS[n]), config),
+    )
+    for finer in _LEVELS[level:]:
+        trial = _truncated(term, spectra, finer)
+        if not trial.shortcuts:
+            break
+        thorough = thorough or _Reference(term, many)
+        if thorough.within(trial, config):
+            energy, forces = thorough.errors(trial)
+            rank = {str(z): V.shape[1] for z, V in trial.shortcuts.items()}
+            return trial, Shortcut(rank, energy, forces, many.n_atoms)
+    return term, Shortcut({}, 0.0, 0.0, 0)
+
+
+class _Reference:
+    """Predictions over all sparse points, to compare with."""
+
+    def __init__(self, term: FittedTerm, pairs: Pairs) -> None:
+        self._pairs = pairs
+        self._exact = replace(term, quadratic=False).predict(pairs, gradients=True)
+
+    def errors(self, trial: FittedTerm) -> tuple[float, float]:
+        """Return the largest changes of a local energy (eV) and a force (eV/Å)."""
+        found = replace(trial, quadratic=False).predict(self._pairs, gradients=True)
+        return (
+            float(np.abs(found.energies - self._exact.energies).max(initial=0.0)),
+            float(np.abs(found.forces - self._exact.forces).max(initial=0.0)),
+        )
+
+    def within(self, trial: FittedTerm, config: PredictionConfig) -> bool:
+        """Tell whether both errors are within the tolerances."""
+        energy, forces = self.errors(trial)
+        return energy <= config.energy_tolerance and forces <= config.forces_tolerance
+
+
+def _truncated(
+    term: FittedTerm, spectra: dict[int, tuple[np.ndarray, np.ndarray]], level: float
+) -> FittedTerm:
+    """Return the term with the directions of each block above a relative size.
+
+    Blocks for which that saves nothing are left out.
+    """
+    n_features, shortcuts = term.descriptor.n_features, {}
+    for block, (singular, directions) in spectra.items():
+        n_sparse, width = term.sparse[block].shape
+        rank = int((singular > level * singular[0]).sum())
+        inner = 0 if width == n_features else n_features * width
+        plain = inner + n_sparse * width
+        if rank * (n_features + n_sparse) < (1 - _WORTH_WHILE) * plain:
+            shortcuts[block] = np.ascontiguousarray(directions[:rank].T)
+    return replace(term, shortcuts=shortcuts)
+
+
+def _sample(frames: Sequence[Frame], n_atoms: int, term: FittedTerm) -> Pairs:
+    """Return the pairs of evenly spread frames with about so many atoms in all."""
+    total = sum(frame.n_atoms for frame in frames)
+    step = max(total / n_atoms, 1.0)
+    picked, due, seen = [], 0.0, 0
+    for frame in frames:
+        seen += frame.n_atoms
+        if seen > due:
+            picked.append(frame)
+            due += max(step * frame.n_atoms, 1.0)
+    return pairs_of(picked, term.descriptor.cutoff)
