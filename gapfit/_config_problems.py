@@ -181,7 +181,7 @@ def _value_message(path: KeyPath, item: Any, data: dict[str, Any]) -> str:
     if item["type"] == "value_error":
         return f"{shown}: {item['ctx']['error']}"
     if field is None:  # a chemical symbol
-        return f"{shown} must be a number, in eV"
+        return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
     if path[0] == "terms" and key == "type":
         return _type_message(shown, item["input"], choices(field))
     help_text = f" ({field.description})" if field.description else ""

@@ -11,6 +11,7 @@ from ase.calculators.calculator import (
     all_changes,
 )
 
+from gapfit.frame import to_voigt
 from gapfit.model import GAPModel
 from gapfit.storage import load
 
@@ -27,13 +28,16 @@ class GAPCalculator(Calculator):
     uncertainty : bool, optional
         Whether ``results["energies_std"]`` (eV per atom) is computed with every call;
         by default whenever the model holds its posterior.
+    n_threads : int, optional
+        Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
     **kwargs
         For `ase.calculators.calculator.Calculator`.
 
     Notes
     -----
     ``energy`` and ``free_energy`` are equal: the fit follows its reference data.
-    An unknown species and atoms on top of each other raise `StructureError`.
+    ``stresses``, the share of each atom in the stress, is computed on demand. An unknown
+    species and atoms on top of each other raise `StructureError`.
     """
 
     implemented_properties = [  # noqa: RUF012 (ASE declares an instance variable)
@@ -42,6 +46,7 @@ class GAPCalculator(Calculator):
         "energies",
         "forces",
         "stress",
+        "stresses",
         "energies_std",
     ]
 
@@ -50,10 +55,12 @@ class GAPCalculator(Calculator):
         model: GAPModel | str | Path,
         *,
         uncertainty: bool | None = None,
+        n_threads: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model = model if isinstance(model, GAPModel) else load(model)
+        self.n_threads = n_threads
         stored = self.model.posterior is not None
         self.uncertainty = stored if uncertainty is None else uncertainty
 
@@ -65,8 +72,12 @@ class GAPCalculator(Calculator):
     ) -> None:
         """Fill ``results``; all properties come from one evaluation."""
         super().calculate(atoms, properties, system_changes)
+        structure: Any = self.atoms
         prediction = self.model.predict(
-            self.atoms, std=self.uncertainty or "energies_std" in properties
+            structure,
+            std=self.uncertainty or "energies_std" in properties,
+            atom_virials="stresses" in properties,
+            n_threads=self.n_threads,
         )
         self.results = {
             "energy": prediction.energy,
@@ -78,7 +89,10 @@ class GAPCalculator(Calculator):
             self.results["energies_std"] = prediction.energies_std
         if prediction.stress is not None:
             self.results["stress"] = prediction.stress
-        elif "stress" in properties:
+            if prediction.atom_virials is not None:
+                virials = to_voigt(prediction.atom_virials)
+                self.results["stresses"] = -virials / structure.get_volume()
+        elif "stress" in properties or "stresses" in properties:
             raise PropertyNotImplementedError(
                 "stress needs a cell with a volume; this structure has none"
             )

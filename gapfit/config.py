@@ -7,9 +7,9 @@ template that ``gapfit init`` writes and the table of options all come from them
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 __all__ = [
     "DataConfig",
@@ -145,6 +145,15 @@ class WeightingConfig(_Section):
     )
 
 
+def _components(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "all" or (number and (0 < value < 1 or value == int(value) > 0)):
+        return value
+    raise ValueError(
+        'it must be "all", a whole number >= 1, or a relative size between 0 and 1'
+    )
+
+
 class SoapConfig(_Section):
     """Smooth overlap of atomic positions, one block per central species."""
 
@@ -172,7 +181,7 @@ class SoapConfig(_Section):
     sparse_method: Literal["cur", "fps", "random"] = _field(
         "cur", "leverage scores, farthest points, or random"
     )
-    components: Literal["all"] | int | float = _field(
+    components: Annotated[int | float | str, BeforeValidator(_components)] = _field(
         "all", "leading directions to keep: how many, or down to which relative size"
     )
     engine: Literal["native", "dscribe"] = _field(
@@ -181,13 +190,6 @@ class SoapConfig(_Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> SoapConfig:
-        kept = self.components
-        whole = isinstance(kept, int) and kept >= 1
-        if kept != "all" and not whole and not 0 < float(kept) < 1:
-            raise ValueError(
-                f'components = {kept}: it must be "all", a whole number >= 1, or a '
-                "relative size between 0 and 1"
-            )
         if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
             raise ValueError(
                 f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from gapfit.frame import Frame, structure_arrays
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 from gapfit.terms import FittedTerm
+from gapfit.threads import use_threads
 
 __all__ = ["GAPModel", "Prediction"]
 
@@ -41,6 +42,10 @@ class Prediction:
         ASE sign and Voigt order xx yy zz yz xz xy, eV/Å³; None without a volume.
     energies_std : (n_atoms,) float64 or None
         Predictive standard deviation of each atom's energy (DTC, without noise), eV.
+    atom_virials : (n_atoms, 3, 3) float64 or None
+        Virial by atom, -Σ_i R_ij ⊗ dE_i/dR_ij over the atoms i whose energy E_i feels
+        atom j, eV; they add up to -stress × volume. W_j v_j, summed, is the potential
+        part of the heat flux (Fan et al., PRB 92, 094301 (2015)).
     """
 
     energy: float
@@ -48,6 +53,18 @@ class Prediction:
     forces: np.ndarray | None = None
     stress: np.ndarray | None = None
     energies_std: np.ndarray | None = None
+    atom_virials: np.ndarray | None = None
+
+
+class _Wanted(NamedTuple):
+    forces: bool
+    stress: bool
+    std: bool
+    atom_virials: bool
+
+    @property
+    def gradients(self) -> bool:
+        return self.forces or self.stress or self.atom_virials
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -103,6 +120,14 @@ class GAPModel:
 
         save(self, path)
 
+    def without_shortcuts(self) -> GAPModel:
+        """Return the same model, summing over all sparse points in all features.
+
+        Slower; what `gapfit.shortcuts` approximates within its tolerances.
+        """
+        terms = [replace(term, shortcuts={}, quadratic=False) for term in self.terms]
+        return replace(self, terms=tuple(terms))
+
     @overload
     def predict(
         self,
@@ -111,15 +136,31 @@ class GAPModel:
         forces: bool = ...,
         stress: bool = ...,
         std: bool = ...,
+        atom_virials: bool = ...,
+        n_threads: int | None = ...,
     ) -> list[Prediction]: ...
 
     @overload
     def predict(
-        self, atoms: Any, *, forces: bool = ..., stress: bool = ..., std: bool = ...
+        self,
+        atoms: Any,
+        *,
+        forces: bool = ...,
+        stress: bool = ...,
+        std: bool = ...,
+        atom_virials: bool = ...,
+        n_threads: int | None = ...,
     ) -> Prediction: ...
 
     def predict(
-        self, atoms: Any, *, forces: bool = True, stress: bool = True, std: bool = False
+        self,
+        atoms: Any,
+        *,
+        forces: bool = True,
+        stress: bool = True,
+        std: bool = False,
+        atom_virials: bool = False,
+        n_threads: int | None = None,
     ) -> Any:
         """Predict energies, forces, stress and their uncertainty.
 
@@ -131,6 +172,11 @@ class GAPModel:
             Whether to compute derivatives.
         std : bool
             Whether to compute the standard deviation of each atom's energy.
+        atom_virials : bool
+            Whether to compute the virial of each atom.
+        n_threads : int, optional
+            Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
+            The same number gives the same bits.
 
         Returns
         -------
@@ -153,39 +199,47 @@ class GAPModel:
         frames = [
             _as_frame(item, n) for n, item in enumerate([atoms] if single else atoms)
         ]
+        wanted = _Wanted(forces, stress, std, atom_virials)
         predictions: list[Prediction] = []
-        for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
-            predictions += self._predict_batch(frames[part], forces, stress, std)
+        with use_threads(n_threads):
+            for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
+                predictions += self._predict_batch(frames[part], wanted)
         return predictions[0] if single else predictions
 
     def _predict_batch(
-        self, frames: Sequence[Frame], forces: bool, stress: bool, std: bool
+        self, frames: Sequence[Frame], wanted: _Wanted
     ) -> list[Prediction]:
         for frame in frames:
             self._check_species(frame)
         pairs = pairs_of(frames, self.cutoff)
         energies = np.array([self.e0[int(z)] for z in pairs.numbers])
-        gradient = np.zeros((pairs.n_atoms, 3))
+        forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
+        local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
         for term in self.terms:
-            part = term.predict(pairs, gradients=forces or stress)
+            part = term.predict(
+                pairs, gradients=wanted.gradients, atom_virials=wanted.atom_virials
+            )
             energies += part.energies
-            if forces or stress:
-                gradient += part.forces
+            if wanted.gradients:
+                forces += part.forces
                 virials += part.virials
-        deviation = np.sqrt(self._variance(pairs)) if std else None
+            if local is not None:
+                local += part.atom_virials
+        deviation = np.sqrt(self._variance(pairs)) if wanted.std else None
         out, first = [], 0
         for frame, virial in zip(frames, virials, strict=True):
             own = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
-            has_volume = stress and frame.volume > 1e-8
+            has_volume = wanted.stress and frame.volume > 1e-8
             out.append(
                 Prediction(
                     energy=float(energies[own].sum()),
                     energies=energies[own],
-                    forces=gradient[own] if forces else None,
+                    forces=forces[own] if wanted.forces else None,
                     stress=-virial / frame.volume if has_volume else None,
                     energies_std=None if deviation is None else deviation[own],
+                    atom_virials=None if local is None else local[own],
                 )
             )
         return out

@@ -121,15 +121,30 @@ def _truncated(
 
     Blocks for which that saves nothing are left out.
     """
-    n_features, shortcuts = term.descriptor.n_features, {}
+    shortcuts = {}
     for block, (singular, directions) in spectra.items():
-        n_sparse, width = term.sparse[block].shape
         rank = int((singular > level * singular[0]).sum())
-        inner = 0 if width == n_features else n_features * width
-        plain = inner + n_sparse * width
-        if rank * (n_features + n_sparse) < (1 - _WORTH_WHILE) * plain:
+        plain, projected = (
+            _operations(term, block, None),
+            _operations(term, block, rank),
+        )
+        if projected < (1 - _WORTH_WHILE) * plain:
             shortcuts[block] = np.ascontiguousarray(directions[:rank].T)
     return replace(term, shortcuts=shortcuts)
+
+
+def _operations(term: FittedTerm, block: int, rank: int | None) -> float:
+    """Return multiplications per environment of the cheapest way to its energy."""
+    n_sparse, width = term.sparse[block].shape
+    n_features = term.descriptor.n_features
+    project = n_features * (width if rank is None else rank)
+    if rank is None and width == n_features:
+        project = 0
+    width = rank or width
+    ways = [n_sparse * width]
+    if term.quadratic and term.config.zeta == 2:
+        ways.append(width * width / 2)
+    return project + min(ways)
 
 
 def _sample(frames: Sequence[Frame], n_atoms: int, term: FittedTerm) -> Pairs:

@@ -51,8 +51,9 @@ def choose_sparse_points(
         for block, parts in found.items():
             progress("sparse points", step, steps)
             everything = np.concatenate(parts)
-            if term.config.components != "all":
-                U = principal_directions(everything, term.config.components)
+            components = term.config.components
+            if not isinstance(components, str):
+                U = principal_directions(everything, components)
                 projections[block] = U
                 everything = everything @ U
             rng = np.random.default_rng([seed, n, block])

@@ -103,3 +103,12 @@ def test_energy_is_conserved_in_dynamics(si_model):
         energies.append(atoms.get_total_energy() / len(atoms))
     exchanged = np.ptp([atoms.get_kinetic_energy() / len(atoms), 0.0])
     assert np.ptp(energies) < 0.02 * exchanged
+
+
+def test_stresses_of_atoms_add_up_to_the_stress(si_model):
+    atoms = silicon()
+    atoms.calc = gapfit.GAPCalculator(si_model, uncertainty=False, n_threads=1)
+    assert "stresses" not in atoms.calc.results
+    stresses = atoms.get_stresses()
+    assert stresses.shape == (8, 6)
+    np.testing.assert_allclose(stresses.sum(axis=0), atoms.get_stress(), atol=1e-12)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gapfit._toml_lines import line_of, scan
-from gapfit.config import FitConfig
+from gapfit.config import FitConfig, SoapConfig
 from gapfit.config_file import config_from_dict, dump_toml, load_config
 from gapfit.errors import ConfigError
 
@@ -141,6 +141,50 @@ store_posterior = 1
         "fit.toml, line 30: [run]: `store_posterior` = 1 must be true or false "
         "(keep the factors for uncertainties in the model file)",
     ]
+
+
+def test_options_of_the_descriptor_are_judged(problems):
+    text = """[data]
+train = "a"
+[[terms]]
+components = 0
+[[terms]]
+components = "some"
+[[terms]]
+components = 1.5
+[[terms]]
+rbf = "polynomial"
+n_max = 10
+[[terms]]
+species_weights = {Xx = 1.0}
+[[terms]]
+compresion = "mu2"
+species_weights = {Si = "a"}
+[[terms]]
+species_weights = {Si = 0.0}
+[prediction]
+projct = true
+"""
+    kept = 'it must be "all", a whole number >= 1, or a relative size between 0 and 1'
+    assert problems(text) == [
+        f"fit.toml, line 4: [[terms]] 1: `components` = 0: {kept}",
+        f'fit.toml, line 6: [[terms]] 2: `components` = "some": {kept}',
+        f"fit.toml, line 8: [[terms]] 3: `components` = 1.5: {kept}",
+        "fit.toml, line 9: [[terms]] 4: n_max = 10, l_max = 6: the polynomial basis is "
+        'good to n_max = 8 and l_max = 9; use rbf = "gto"',
+        "fit.toml, line 12: [[terms]] 5: not a chemical symbol: Xx",
+        "fit.toml, line 15: [[terms]] 6: unknown key `compresion`; did you mean "
+        "`compression`?",
+        'fit.toml, line 16: [[terms]] 6, [terms.species_weights]: `Si` = "a" must be a '
+        "number",
+        "fit.toml, line 17: [[terms]] 7: species_weights must be positive",
+        "fit.toml, line 20: [prediction]: unknown key `projct`; did you mean `project`?",
+    ]
+
+
+@pytest.mark.parametrize("kept", ["all", 80, 0.001])
+def test_components_are_kept_as_given(kept):
+    assert SoapConfig(components=kept).components == kept
 
 
 @pytest.mark.parametrize("kind", ["distance_2b", "angle_3b"])

@@ -338,5 +338,6 @@ void bind_soap(nb::module_ &m) {
         .def("predict", &Soap::predict, "pairs"_a, "blocks"_a, "gradients"_a,
              "atom_virials"_a, "n_threads"_a)
         .def("add_rows", &Soap::add_rows, "pairs"_a, "points"_a, "delta"_a, "zeta"_a,
-             "energies"_a, "forces"_a.none(), "virials"_a.none(), "n_threads"_a);
+             "energies"_a.noconvert(), "forces"_a.noconvert().none(),
+             "virials"_a.noconvert().none(), "n_threads"_a);
 }
