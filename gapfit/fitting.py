@@ -20,7 +20,7 @@ from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
 from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
-from gapfit.shortcuts import with_shortcut
+from gapfit.shortcuts import Shortcut, with_shortcut
 from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
 from gapfit.sparse_points import choose_sparse_points
 from gapfit.stress_check import stress_warnings
@@ -305,9 +305,10 @@ def _with_shortcuts(
     out, found = [], []
     for n, term in enumerate(terms):
         progress("shortcuts", n, len(terms))
+        shortcut = Shortcut({}, 0.0, 0.0, 0)
         if term.config.engine == "native":
             term, shortcut = with_shortcut(term, frames, config.prediction)
-            found.append(asdict(shortcut))
+        found.append(asdict(shortcut))
         out.append(term)
     progress("shortcuts", len(terms), len(terms))
     return out, found

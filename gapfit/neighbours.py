@@ -172,6 +172,8 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
 
 def concatenate(parts: Sequence[Pairs]) -> Pairs:
     """Return one pair list for several frames, atoms numbered through."""
+    if len(parts) == 1:
+        return parts[0]
     atoms = np.cumsum([0] + [part.n_atoms for part in parts])
     frames = np.cumsum([0] + [part.n_frames for part in parts])
     pairs = np.cumsum([0] + [part.n_pairs for part in parts])

@@ -173,6 +173,7 @@ def _in_new_process(model: Path, bits: int) -> tuple[int, np.ndarray]:
         capture_output=True,
         text=True,
         env=environment,
+        cwd=model.parent,  # not the source folder, which has no compiled core
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -200,6 +201,7 @@ def test_unknown_instruction_set_is_an_error(tmp_path):
         capture_output=True,
         text=True,
         env=environment,
+        cwd=tmp_path,
         check=False,
     )
     assert "GAPFIT_INSTRUCTION_SET = '1024'; it must be 128, 256 or 512" in done.stderr

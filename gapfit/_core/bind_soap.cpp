@@ -187,9 +187,10 @@ class Soap {
         const int n_knots = static_cast<int>(table.shape(0));
         const int l_max = static_cast<int>(table.shape(2)) - 1;
         const int n_max = static_cast<int>(table.shape(3));
-        require(n_knots >= 2 && table.shape(1) == 3 && l_max >= 0 && l_max <= 20 &&
-                    n_max >= 1 && n_max <= 16,
-                "the table must be (n_knots, 3, l_max + 1, n_max), l_max <= 20, n_max <= 16");
+        require(
+            n_knots >= 2 && table.shape(1) == 3 && l_max >= 0 && l_max <= 20 &&
+                n_max >= 1 && n_max <= 16,
+            "the table must be (n_knots, 3, l_max + 1, n_max), l_max <= 20, n_max <= 16");
         require(spacing > 0, "the spacing of the knots must be positive");
         require(centre.shape(0) == static_cast<std::size_t>(n_max),
                 "centre must have one value for each radial function");
@@ -258,9 +259,9 @@ class Soap {
         run(n_threads, [&](gapfit::ThreadTeam &team) {
             engine_->predict(kernels, pairs.list(), blas_, team, out);
         });
-        return nb::make_tuple(energies.array(), forces.array(), virials.array(),
-                              local.array(),
-                              nb::make_tuple(out.seconds[0], out.seconds[1], out.seconds[2]));
+        return nb::make_tuple(
+            energies.array(), forces.array(), virials.array(), local.array(),
+            nb::make_tuple(out.seconds[0], out.seconds[1], out.seconds[2]));
     }
 
     void add_rows(const PairList &pairs, const std::vector<Points> &points, double delta,
@@ -273,8 +274,8 @@ class Soap {
         std::int64_t n_columns = 0;
         for (const Points &own : points) {
             own.check(n_features());
-            blocks.push_back({own.n_sparse, own.width, n_columns, own.points(),
-                              own.projection()});
+            blocks.push_back(
+                {own.n_sparse, own.width, n_columns, own.points(), own.projection()});
             n_columns += own.n_sparse;
         }
         gapfit::RowArrays out;
@@ -284,11 +285,13 @@ class Soap {
         require(forces.has_value() == virials.has_value(),
                 "give forces and virials, or neither");
         if (forces) {
-            out.forces = rows(*forces, 3 * static_cast<std::size_t>(pairs.list().n_atoms), n_columns);
+            out.forces = rows(*forces, 3 * static_cast<std::size_t>(pairs.list().n_atoms),
+                              n_columns);
             out.virials = rows(*virials, 6 * n_frames, n_columns);
         }
         run(n_threads, [&](gapfit::ThreadTeam &team) {
-            engine_->kernel_rows(blocks, delta * delta, zeta, pairs.list(), blas_, team, out);
+            engine_->kernel_rows(blocks, delta * delta, zeta, pairs.list(), blas_, team,
+                                 out);
         });
     }
 

@@ -20,7 +20,8 @@ nb::tuple solid_harmonics(Vectors vectors, int l_max) {
     for (std::size_t k = 0; k < n; ++k) {
         const double *R = vectors.data() + 3 * k;
         double *own = values.data + k * n_lm;
-        harmonics.evaluate(R[0], R[1], R[2], [&](int lm, double value) { own[lm] = value; });
+        harmonics.evaluate(R[0], R[1], R[2],
+                           [&](int lm, double value) { own[lm] = value; });
         for (std::size_t x = 0; x < 3; ++x)
             for (const auto &s : harmonics.gradient()[x])
                 gradients.data[(3 * k + x) * n_lm + static_cast<std::size_t>(s.lm)] +=

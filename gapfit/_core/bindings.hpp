@@ -35,7 +35,8 @@ struct NewArray {
         std::size_t size = 1;
         for (const std::size_t n : shape) size *= n;
         data = new double[size > 0 ? size : 1]();
-        owner = nb::capsule(data, [](void *p) noexcept { delete[] static_cast<double *>(p); });
+        owner =
+            nb::capsule(data, [](void *p) noexcept { delete[] static_cast<double *>(p); });
     }
     Array array() const { return Array(data, shape.size(), shape.data(), owner); }
 

@@ -18,9 +18,9 @@ class Engine {
                           double *norms) const = 0;
     virtual void predict(const std::vector<BlockKernel> &blocks, const PairList &pairs,
                          Blas blas, ThreadTeam &team, PredictionArrays &out) const = 0;
-    virtual void kernel_rows(const std::vector<RowBlock> &blocks, double delta2, double zeta,
-                             const PairList &pairs, Blas blas, ThreadTeam &team,
-                             const RowArrays &out) const = 0;
+    virtual void kernel_rows(const std::vector<RowBlock> &blocks, double delta2,
+                             double zeta, const PairList &pairs, Blas blas,
+                             ThreadTeam &team, const RowArrays &out) const = 0;
 };
 
 namespace detail {

@@ -116,9 +116,11 @@ class Expansion {
             const int count = near.end(channel) - begin;
             double *own = c + channel * layout_.n_lm() * stride;
             for (int l = 0; l < n_l_; ++l)
-                product<NV, false>(2 * l + 1, count, near.Y.data() + l * l * near.width() + begin,
-                                   near.width(), 1, radial_.data() + row(begin) + static_cast<std::size_t>(l * stride),
-                                   n_l_ * stride, own + l * l * stride, stride);
+                product<NV, false>(
+                    2 * l + 1, count, near.Y.data() + l * l * near.width() + begin,
+                    near.width(), 1,
+                    radial_.data() + row(begin) + static_cast<std::size_t>(l * stride),
+                    n_l_ * stride, own + l * l * stride, stride);
         }
         const std::size_t species = static_cast<std::size_t>(near.own_species());
         double *centre = c + layout_.channel[species] * layout_.n_lm() * stride;
@@ -186,7 +188,8 @@ class Expansion {
                     product<NV, true>(2 * l + 1, n, a, stride, 1, M, stride, da, stride);
                 } else {
                     unpack(from, M, transposed);
-                    product<NV, true>(2 * l + 1, n, b, stride, 1, transposed, stride, da, stride);
+                    product<NV, true>(2 * l + 1, n, b, stride, 1, transposed, stride, da,
+                                      stride);
                     product<NV, true>(2 * l + 1, n, a, stride, 1, M, stride, db, stride);
                 }
             }
@@ -274,8 +277,7 @@ class Expansion {
         const int size = layout_.l_max * layout_.l_max * stride;
         lowered_.assign(static_cast<std::size_t>(3 * size), 0.0);
         for (int x = 0; x < 3; ++x)
-            for (const SolidHarmonics::Summand &s :
-                 basis_.harmonics.gradient()[x]) {
+            for (const SolidHarmonics::Summand &s : basis_.harmonics.gradient()[x]) {
                 double *to = lowered_.data() + x * size + s.lower * stride;
                 for (int v = 0; v < stride; v += lanes)
                     store(to + v, load(to + v) + s.factor * load(d + s.lm * stride + v));
@@ -318,7 +320,8 @@ class Expansion {
             }
             for (int q = 0; q < R; ++q)
                 for (int v = 0; v < NV; ++v)
-                    total[q][v] += sum[q][v] * load(radial + row(k + q) + (l * NV + v) * lanes);
+                    total[q][v] +=
+                        sum[q][v] * load(radial + row(k + q) + (l * NV + v) * lanes);
         }
         for (int q = 0; q < R; ++q) {
             Vec all = total[q][0];

@@ -66,7 +66,8 @@ class SolidHarmonics {
             T q = zero + first_[static_cast<std::size_t>(m)], before = zero;
             for (int l = m; l <= l_max_; ++l) {
                 if (l > m) {
-                    const T next = up_[index(l, m)] * (z * q) - back_[index(l, m)] * (r2 * before);
+                    const T next =
+                        up_[index(l, m)] * (z * q) - back_[index(l, m)] * (r2 * before);
                     before = q;
                     q = next;
                 }
@@ -112,8 +113,7 @@ class SolidHarmonics {
     void add(int direction, int l, int m, int lower_m, double factor) {
         const int size = lower_m < 0 ? -lower_m : lower_m;
         if (size > l - 1) return;
-        const double ratio =
-            norm_[index(l, m < 0 ? -m : m)] / norm_[index(l - 1, size)];
+        const double ratio = norm_[index(l, m < 0 ? -m : m)] / norm_[index(l - 1, size)];
         gradient_[static_cast<std::size_t>(direction)].push_back(
             {at(l, m), at(l - 1, lower_m), factor * ratio});
     }

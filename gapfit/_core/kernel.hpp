@@ -28,7 +28,8 @@ class Power {
         int k = 0;
         if (whole_)
             for (; k + lanes <= n; k += lanes)
-                store(out + k, load(factor + k) * power(load(base + k), static_cast<int>(exponent_)));
+                store(out + k, load(factor + k) *
+                                   power(load(base + k), static_cast<int>(exponent_)));
         for (; k < n; ++k) out[k] = factor[k] * one(base[k]);
     }
 
@@ -50,18 +51,22 @@ class Power {
 // ε = q^T A q, A = delta² Σ_s c_s q_s q_s^T.
 struct BlockKernel {
     int n_features = 0;
-    int width = 0;                        // columns of points: n_features, or those of U
+    int width = 0;  // columns of points: n_features, or those of U
     int n_sparse = 0;
-    const double *points = nullptr;       // (n_sparse, width)
-    const double *coefficients = nullptr; // (n_sparse): delta² c
-    const double *quadratic = nullptr;    // (width, width), symmetric; replaces points
-    const double *projection = nullptr;   // (n_features, width) or null
+    const double *points = nullptr;        // (n_sparse, width)
+    const double *coefficients = nullptr;  // (n_sparse): delta² c
+    const double *quadratic = nullptr;     // (width, width), symmetric; replaces points
+    const double *projection = nullptr;    // (n_features, width) or null
     double zeta = 1.0;
 };
 
 class KernelSum {
   public:
-    explicit KernelSum(Blas blas) : blas_(blas) {}
+    struct Scratch {
+        Buffer x, g, dot, slope;
+    };
+
+    KernelSum(Blas blas, Scratch &scratch) : blas_(blas), scratch_(scratch) {}
 
     // energies (n) and gradients G (n, n_features; null to leave them out) of n
     // environments q (n, n_features).
@@ -71,13 +76,14 @@ class KernelSum {
         const double *x = q;
         double *gradient = G;
         if (block.projection != nullptr) {
-            x_.resize(size);
+            scratch_.x.resize(size);
             blas_.multiply(n, block.width, block.n_features, q, block.n_features,
-                           block.projection, block.width, 0.0, x_.data(), block.width);
-            x = x_.data();
+                           block.projection, block.width, 0.0, scratch_.x.data(),
+                           block.width);
+            x = scratch_.x.data();
             if (G != nullptr) {
-                g_.resize(size);
-                gradient = g_.data();
+                scratch_.g.resize(size);
+                gradient = scratch_.g.data();
             }
         }
         if (block.quadratic != nullptr)
@@ -85,8 +91,8 @@ class KernelSum {
         else
             sum_over_points(block, n, x, energies, gradient);
         if (block.projection != nullptr && G != nullptr)
-            blas_.multiply_transposed(n, block.n_features, block.width, gradient, block.width,
-                                      block.projection, block.width, 0.0, G,
+            blas_.multiply_transposed(n, block.n_features, block.width, gradient,
+                                      block.width, block.projection, block.width, 0.0, G,
                                       block.n_features);
     }
 
@@ -99,18 +105,19 @@ class KernelSum {
         std::fill(energies, energies + n, 0.0);
         if (G != nullptr) std::fill(G, G + static_cast<std::size_t>(n) * block.width, 0.0);
         const Power lower(block.zeta - 1.0);
-        dot_.resize(static_cast<std::size_t>(n) * columns_);
+        scratch_.dot.resize(static_cast<std::size_t>(n) * columns_);
         for (int first = 0; first < block.n_sparse; first += columns_) {
             const int m = std::min(columns_, block.n_sparse - first);
             const double *points =
                 block.points + static_cast<std::size_t>(first) * block.width;
-            blas_.multiply_transposed(n, m, block.width, x, block.width, points, block.width,
-                                      0.0, dot_.data(), m);
+            blas_.multiply_transposed(n, m, block.width, x, block.width, points,
+                                      block.width, 0.0, scratch_.dot.data(), m);
             for (int i = 0; i < n; ++i)
-                energies[i] += weigh(lower, block, first, m, dot_.data() + static_cast<std::size_t>(i) * m);
+                energies[i] += weigh(lower, block, first, m,
+                                     scratch_.dot.data() + static_cast<std::size_t>(i) * m);
             if (G != nullptr)
-                blas_.multiply(n, block.width, m, dot_.data(), m, points, block.width, 1.0, G,
-                               block.width);
+                blas_.multiply(n, block.width, m, scratch_.dot.data(), m, points,
+                               block.width, 1.0, G, block.width);
         }
     }
 
@@ -118,19 +125,19 @@ class KernelSum {
     double weigh(const Power &lower, const BlockKernel &block, int first, int m,
                  double *dot) {
         const double *c = block.coefficients + first;
-        slope_.resize(static_cast<std::size_t>(m));
-        lower.apply(dot, c, slope_.data(), m);
+        scratch_.slope.resize(static_cast<std::size_t>(m));
+        lower.apply(dot, c, scratch_.slope.data(), m);
         Vec sums{};
         int k = 0;
         for (; k + lanes <= m; k += lanes) {
-            const Vec part = load(slope_.data() + k);
+            const Vec part = load(scratch_.slope.data() + k);
             sums += part * load(dot + k);
             store(dot + k, block.zeta * part);
         }
         double energy = sum(sums);
         for (; k < m; ++k) {
-            energy += slope_[k] * dot[k];
-            dot[k] = block.zeta * slope_[k];
+            energy += scratch_.slope[k] * dot[k];
+            dot[k] = block.zeta * scratch_.slope[k];
         }
         return energy;
     }
@@ -138,8 +145,8 @@ class KernelSum {
     void quadratic_form(const BlockKernel &block, int n, const double *x, double *energies,
                         double *G) {
         const int w = block.width;
-        dot_.resize(static_cast<std::size_t>(n) * w);
-        double *Ax = G != nullptr ? G : dot_.data();
+        scratch_.dot.resize(static_cast<std::size_t>(n) * w);
+        double *Ax = G != nullptr ? G : scratch_.dot.data();
         blas_.multiply(n, w, w, x, w, block.quadratic, w, 0.0, Ax, w);
         for (int i = 0; i < n; ++i) {
             const std::size_t row = static_cast<std::size_t>(i) * w;
@@ -150,7 +157,7 @@ class KernelSum {
     }
 
     Blas blas_;
-    Buffer x_, g_, dot_, slope_;
+    Scratch &scratch_;
 };
 
 }  // namespace gapfit

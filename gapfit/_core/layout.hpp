@@ -27,12 +27,12 @@ struct FeatureBlock {
 
 struct Layout {
     int n_max = 0, l_max = 0;
-    std::vector<int> channel;         // density channel of each species
-    std::vector<double> weight;       // weight of each species
-    int n_densities = 0;              // channels that atoms add to
-    bool total = false;               // one more channel: the sum of them
+    std::vector<int> channel;    // density channel of each species
+    std::vector<double> weight;  // weight of each species
+    int n_densities = 0;         // channels that atoms add to
+    bool total = false;          // one more channel: the sum of them
     std::vector<FeatureBlock> blocks;
-    std::vector<double> factor;       // (n_features): multiplies Σ_m c c'
+    std::vector<double> factor;  // (n_features): multiplies Σ_m c c'
 
     int n_lm() const { return (l_max + 1) * (l_max + 1); }
     int n_channels() const { return n_densities + (total ? 1 : 0); }

@@ -29,10 +29,11 @@ struct Batch {
     std::vector<std::int64_t> centres;
 };
 
-inline std::vector<Batch> make_batches(const PairList &pairs, int n_species, int n_threads) {
+inline std::vector<Batch> make_batches(const PairList &pairs, const Layout &layout,
+                                       int n_threads) {
     // Enough rows for the matrix product at full rate, few enough for the caches.
     constexpr std::int64_t most = 256, least = 16;
-    std::vector<std::vector<std::int64_t>> own(static_cast<std::size_t>(n_species));
+    std::vector<std::vector<std::int64_t>> own(layout.channel.size());
     for (std::int64_t k = 0; k < pairs.n_centres; ++k)
         own[pairs.species[pairs.start + k]].push_back(k);
     std::vector<Batch> batches;
@@ -79,12 +80,26 @@ inline void through_norm(const double *q, double norm, double *g, int n) {
     for (int f = 0; f < n; ++f) g[f] = (g[f] - along * q[f]) * inverse;
 }
 
-// One thread's buffers and share of the result.
+// Buffers of one thread, kept from call to call: new memory would cost a page fault for
+// every few numbers.
+struct Scratch {
+    Buffer c, p, q, norms, energies, g, d, pair;
+    KernelSum::Scratch kernel;
+    Neighbourhood near;
+
+    static Scratch &of_this_thread() {
+        static thread_local Scratch scratch;
+        return scratch;
+    }
+};
+
+// Works on one batch after the other.
 template <int NV>
 class Worker {
   public:
     Worker(const Basis &basis, Blas blas)
-        : basis_(basis), expansion_(basis), kernel_(blas) {}
+        : basis_(basis), expansion_(basis), scratch_(Scratch::of_this_thread()),
+          kernel_(blas, scratch_.kernel) {}
 
     void predict(const Batch &batch, const BlockKernel &block, const PairList &pairs,
                  PredictionArrays &out) {
@@ -93,21 +108,21 @@ class Worker {
         const std::size_t F = static_cast<std::size_t>(block.n_features);
         describe(batch, pairs);
         out.seconds[0] += watch.lap();
-        energies_.resize(static_cast<std::size_t>(n));
+        scratch_.energies.resize(static_cast<std::size_t>(n));
         const bool gradients = out.forces != nullptr;
-        if (gradients) g_.resize(static_cast<std::size_t>(n) * F);
-        kernel_.evaluate(block, n, q_.data(), energies_.data(), gradients ? g_.data() : nullptr);
-        for (int k = 0; k < n; ++k)
-            out.energies[batch.centres[k]] = energies_[k];
+        if (gradients) scratch_.g.resize(static_cast<std::size_t>(n) * F);
+        kernel_.evaluate(block, n, scratch_.q.data(), scratch_.energies.data(),
+                         gradients ? scratch_.g.data() : nullptr);
+        for (int k = 0; k < n; ++k) out.energies[batch.centres[k]] = scratch_.energies[k];
         out.seconds[1] += watch.lap();
         if (!gradients) return;
         const std::size_t C = expansion_.coefficients();
-        d_.resize(C);
+        scratch_.d.resize(C);
         for (std::size_t k = 0; k < batch.centres.size(); ++k) {
-            double *g = g_.data() + k * F;
-            through_norm(q_.data() + k * F, norms_[k], g, block.n_features);
-            expansion_.adjoint(c_.data() + k * C, g, d_.data());
-            near_.gather(basis_, pairs, batch.centres[k]);
+            double *g = scratch_.g.data() + k * F;
+            through_norm(scratch_.q.data() + k * F, scratch_.norms[k], g, block.n_features);
+            expansion_.adjoint(scratch_.c.data() + k * C, g, scratch_.d.data());
+            scratch_.near.gather(basis_, pairs, batch.centres[k]);
             scatter(pairs, batch.centres[k], out);
         }
         out.seconds[2] += watch.lap();
@@ -117,45 +132,45 @@ class Worker {
     void describe(const Batch &batch, const PairList &pairs) {
         const std::size_t n = batch.centres.size(), C = expansion_.coefficients();
         const std::size_t F = static_cast<std::size_t>(basis_.layout.n_features());
-        c_.resize(n * C);
-        p_.resize(expansion_.features());
-        q_.resize(n * F);
-        norms_.resize(n);
+        scratch_.c.resize(n * C);
+        scratch_.p.resize(expansion_.features());
+        scratch_.q.resize(n * F);
+        scratch_.norms.resize(n);
+        double *p = scratch_.p.data();
         for (std::size_t k = 0; k < n; ++k) {
-            near_.gather(basis_, pairs, batch.centres[k]);
-            expansion_.density(near_, c_.data() + k * C);
-            expansion_.power_spectrum(c_.data() + k * C, p_.data());
-            norms_[k] = normalise(p_.data(), static_cast<int>(F));
-            std::copy(p_.begin(), p_.begin() + static_cast<std::ptrdiff_t>(F),
-                      q_.begin() + static_cast<std::ptrdiff_t>(k * F));
+            double *c = scratch_.c.data() + k * C;
+            scratch_.near.gather(basis_, pairs, batch.centres[k]);
+            expansion_.density(scratch_.near, c);
+            expansion_.power_spectrum(c, p);
+            scratch_.norms[k] = normalise(p, static_cast<int>(F));
+            std::copy(p, p + F, scratch_.q.data() + k * F);
         }
     }
 
-    const Buffer &unit_vectors() const { return q_; }
-    const Buffer &norms() const { return norms_; }
+    const Buffer &unit_vectors() const { return scratch_.q; }
+    const Buffer &norms() const { return scratch_.norms; }
 
   private:
     void scatter(const PairList &pairs, std::int64_t centre, PredictionArrays &out) {
-        const std::size_t width = static_cast<std::size_t>(near_.width());
-        pair_.resize(3 * width);
-        expansion_.pair_gradients(near_, d_.data(), pair_.data());
+        const Neighbourhood &near = scratch_.near;
+        const std::size_t width = static_cast<std::size_t>(near.width());
+        scratch_.pair.resize(3 * width);
+        double *gradients = scratch_.pair.data();
+        expansion_.pair_gradients(near, scratch_.d.data(), gradients);
         const std::int64_t i = pairs.start + centre;
         double own[3] = {0, 0, 0}, virial[9] = {};
-        for (int k = 0; k < near_.size(); ++k) {
-            const std::size_t at = static_cast<std::size_t>(k);
-            const std::int64_t pair = near_.order[at], j = pairs.j[pair];
-            for (std::size_t x = 0; x < 3; ++x) {
-                const double g = pair_[x * width + at];
+        for (int k = 0; k < near.size(); ++k) {
+            const std::int64_t j = pairs.j[near.order[k]];
+            const double *R = pairs.R + 3 * near.order[k];
+            for (int x = 0; x < 3; ++x) {
+                const double g = gradients[x * width + k];
                 own[x] += g;
-                out.forces[3 * j + static_cast<std::int64_t>(x)] -= g;
-                for (std::size_t y = 0; y < 3; ++y)
-                    virial[3 * y + x] -= pairs.R[3 * pair + static_cast<std::int64_t>(y)] * g;
-            }
-            if (out.atom_virials != nullptr)
+                out.forces[3 * j + x] -= g;
+                for (int y = 0; y < 3; ++y) virial[3 * y + x] -= R[y] * g;
+                if (out.atom_virials == nullptr) continue;
                 for (int y = 0; y < 3; ++y)
-                    for (int x = 0; x < 3; ++x)
-                        out.atom_virials[9 * j + 3 * y + x] -=
-                            pairs.R[3 * pair + y] * pair_[static_cast<std::size_t>(x) * width + at];
+                    out.atom_virials[9 * j + 3 * y + x] -= R[y] * gradients[x * width + k];
+            }
         }
         for (int x = 0; x < 3; ++x) out.forces[3 * i + x] += own[x];
         for (int k = 0; k < 9; ++k) out.virials[9 * pairs.frame[i] + k] += virial[k];
@@ -163,9 +178,35 @@ class Worker {
 
     const Basis &basis_;
     Expansion<NV> expansion_;
+    Scratch &scratch_;
     KernelSum kernel_;
-    Neighbourhood near_;
-    Buffer c_, p_, q_, norms_, energies_, g_, d_, pair_;
+};
+
+// Arrays that one share of the work adds to.
+struct OwnArrays {
+    explicit OwnArrays(const PredictionArrays &out) : arrays(out) {}
+
+    void allocate(const PairList &pairs) {
+        if (arrays.forces == nullptr) return;
+        forces.assign(static_cast<std::size_t>(3 * pairs.n_atoms), 0.0);
+        virials.assign(static_cast<std::size_t>(9 * pairs.n_frames), 0.0);
+        arrays.forces = forces.data();
+        arrays.virials = virials.data();
+        if (arrays.atom_virials == nullptr) return;
+        atom_virials.assign(3 * forces.size(), 0.0);
+        arrays.atom_virials = atom_virials.data();
+    }
+
+    void add_to(PredictionArrays &out) const {
+        for (int stage = 0; stage < 3; ++stage) out.seconds[stage] += arrays.seconds[stage];
+        for (std::size_t k = 0; k < forces.size(); ++k) out.forces[k] += forces[k];
+        for (std::size_t k = 0; k < virials.size(); ++k) out.virials[k] += virials[k];
+        for (std::size_t k = 0; k < atom_virials.size(); ++k)
+            out.atom_virials[k] += atom_virials[k];
+    }
+
+    PredictionArrays arrays;
+    Buffer forces, virials, atom_virials;
 };
 
 }  // namespace detail
@@ -174,38 +215,21 @@ template <int NV>
 void predict(const Basis &basis, const std::vector<BlockKernel> &blocks,
              const PairList &pairs, Blas blas, ThreadTeam &team, PredictionArrays &out) {
     using namespace detail;
-    const int n_threads = team.size();
-    const std::vector<Batch> batches =
-        make_batches(pairs, static_cast<int>(basis.layout.channel.size()), n_threads);
-    const std::size_t n_forces = static_cast<std::size_t>(3 * pairs.n_atoms);
-    const std::size_t n_virials = static_cast<std::size_t>(9 * pairs.n_frames);
-    // Threads add to arrays of their own, summed in a fixed order: deterministic.
-    std::vector<PredictionArrays> parts(static_cast<std::size_t>(n_threads), out);
-    std::vector<Buffer> storage(static_cast<std::size_t>(n_threads));
-    team.run([&](int thread) {
-        const std::size_t t = static_cast<std::size_t>(thread);
-        if (thread > 0 && out.forces != nullptr) {
-            const std::size_t extra = out.atom_virials == nullptr ? 0 : 3 * n_forces;
-            storage[t].assign(n_forces + n_virials + extra, 0.0);
-            parts[t].forces = storage[t].data();
-            parts[t].virials = parts[t].forces + n_forces;
-            if (extra > 0) parts[t].atom_virials = parts[t].virials + n_virials;
-        }
+    const std::size_t n_shares = static_cast<std::size_t>(team.size());
+    const std::vector<Batch> batches = make_batches(pairs, basis.layout, team.size());
+    // Shares add to arrays of their own, summed in a fixed order: deterministic.
+    std::vector<OwnArrays> parts;
+    for (std::size_t share = 0; share < n_shares; ++share) parts.emplace_back(out);
+    team.run([&](int share) {
+        PredictionArrays &own = parts[share].arrays;
+        if (share > 0) parts[share].allocate(pairs);
         Worker<NV> worker(basis, blas);
-        for (std::size_t b = t; b < batches.size(); b += static_cast<std::size_t>(n_threads)) {
-            worker.predict(batches[b], blocks[batches[b].species], pairs, parts[t]);
-            team.check(thread);
+        for (std::size_t b = share; b < batches.size(); b += n_shares) {
+            worker.predict(batches[b], blocks[batches[b].species], pairs, own);
+            team.check();
         }
     });
-    for (std::size_t t = 0; t < parts.size(); ++t) {
-        for (int stage = 0; stage < 3; ++stage) out.seconds[stage] += parts[t].seconds[stage];
-        if (t == 0 || out.forces == nullptr) continue;
-        for (std::size_t k = 0; k < n_forces; ++k) out.forces[k] += parts[t].forces[k];
-        for (std::size_t k = 0; k < n_virials; ++k) out.virials[k] += parts[t].virials[k];
-        if (out.atom_virials != nullptr)
-            for (std::size_t k = 0; k < 3 * n_forces; ++k)
-                out.atom_virials[k] += parts[t].atom_virials[k];
-    }
+    for (std::size_t share = 0; share < n_shares; ++share) parts[share].add_to(out);
 }
 
 // Unit vectors (n_centres, n_features) and norms (n_centres).
@@ -213,21 +237,20 @@ template <int NV>
 void describe(const Basis &basis, const PairList &pairs, Blas blas, ThreadTeam &team,
               double *q, double *norms) {
     using namespace detail;
-    const std::vector<Batch> batches = make_batches(
-        pairs, static_cast<int>(basis.layout.channel.size()), team.size());
+    const std::size_t n_shares = static_cast<std::size_t>(team.size());
+    const std::vector<Batch> batches = make_batches(pairs, basis.layout, team.size());
     const std::ptrdiff_t F = basis.layout.n_features();
-    team.run([&](int thread) {
+    team.run([&](int share) {
         Worker<NV> worker(basis, blas);
-        const std::size_t step = static_cast<std::size_t>(team.size());
-        for (std::size_t b = static_cast<std::size_t>(thread); b < batches.size(); b += step) {
+        for (std::size_t b = share; b < batches.size(); b += n_shares) {
             worker.describe(batches[b], pairs);
             for (std::size_t k = 0; k < batches[b].centres.size(); ++k) {
                 const std::int64_t centre = batches[b].centres[k];
-                const double *from = worker.unit_vectors().data() + static_cast<std::ptrdiff_t>(k) * F;
+                const double *from = worker.unit_vectors().data() + k * F;
                 std::copy(from, from + F, q + centre * F);
                 norms[centre] = worker.norms()[k];
             }
-            team.check(thread);
+            team.check();
         }
     });
 }

@@ -37,30 +37,30 @@ class Weighting {
     void any(double r, double &w, double &slope) const {
         const double u = r / r0;
         switch (kind) {
-        case Kind::poly: {
-            if (u >= 1.0) {
-                w = slope = 0.0;
+            case Kind::poly: {
+                if (u >= 1.0) {
+                    w = slope = 0.0;
+                    return;
+                }
+                const double base = 1.0 + u * u * (2.0 * u - 3.0);
+                const double power = c * std::pow(base, m - 1.0);
+                w = power * base;
+                slope = m * power * 6.0 * u * (u - 1.0) / r0;
                 return;
             }
-            const double base = 1.0 + u * u * (2.0 * u - 3.0);
-            const double power = c * std::pow(base, m - 1.0);
-            w = power * base;
-            slope = m * power * 6.0 * u * (u - 1.0) / r0;
-            return;
-        }
-        case Kind::pow: {
-            const double um = std::pow(u, m), bottom = d + um;
-            w = c / bottom;
-            slope = -c * m * um / (bottom * bottom * r);
-            return;
-        }
-        case Kind::exp: {
-            const double decay = std::exp(-u), bottom = d + decay;
-            w = c / bottom;
-            slope = c * decay / (r0 * bottom * bottom);
-            return;
-        }
-        case Kind::none: break;
+            case Kind::pow: {
+                const double um = std::pow(u, m), bottom = d + um;
+                w = c / bottom;
+                slope = -c * m * um / (bottom * bottom * r);
+                return;
+            }
+            case Kind::exp: {
+                const double decay = std::exp(-u), bottom = d + decay;
+                w = c / bottom;
+                slope = c * decay / (r0 * bottom * bottom);
+                return;
+            }
+            case Kind::none: break;
         }
         w = 1.0;
         slope = 0.0;

@@ -2,15 +2,13 @@
 // points, for fitting.
 //
 // With T = q·q_s and D = dp/dR, a row is δ² zeta T^(zeta-1) (D·q_s - (D·q) T) / |p|.
-// D is formed for what is observed - the images of one atom together, the centre, the six
-// strains - and multiplied with the sparse points. When an atom of one species moves,
-// only features with that species change: rows fall into classes by active features.
+// D is formed for groups of environments and multiplied with the sparse points.
 #pragma once
 
 #include <algorithm>
 #include <vector>
 
-#include "predict.hpp"
+#include "derivatives.hpp"
 
 namespace gapfit {
 
@@ -32,198 +30,15 @@ struct RowArrays {
 
 namespace detail {
 
-struct Segment {
-    int here, there, size;  // in the rows of a class; among all features
-};
-
-// Rows with the same active features.
-struct RowClass {
-    std::vector<Segment> segments;
-    int n_active = 0;
-    int n_rows = 0;
-    Buffer D, along, projected;  // (n_rows, n_active), D·q, (n_rows, width)
-    std::vector<int> environment;             // of each row, within the group
-    std::vector<double *> target;             // of each row, at column 0
-
-    void clear() {
-        n_rows = 0;
-        environment.clear();
-        target.clear();
-    }
-
-    void allocate() {
-        D.resize(static_cast<std::size_t>(n_rows) * n_active);
-        along.resize(n_rows);
-    }
-};
-
-inline std::vector<Segment> active_segments(const Layout &layout, int density) {
-    std::vector<Segment> segments;
-    int here = 0;
-    for (const FeatureBlock &block : layout.blocks) {
-        if (!layout.active(block, density)) continue;
-        const int size = layout.size(block);
-        if (!segments.empty() && segments.back().there + segments.back().size == block.first)
-            segments.back().size += size;
-        else
-            segments.push_back({here, block.first, size});
-        here += size;
-    }
-    return segments;
-}
-
-// Neighbours of one environment by the atom they are images of.
-struct Moved {
-    std::int64_t atom;
-    int density;
-    std::vector<int> neighbours;  // indices into the sorted neighbourhood
-    int row;                      // first of three rows in its class
-};
-
-// One environment of a group.
-struct Environment {
-    std::int64_t centre = 0;
-    Neighbourhood near;
-    std::vector<Moved> moved;
-    int dense_row = 0;  // three rows of the centre, six of the virial
-    double norm = 1.0;
-};
-
-template <int NV>
-class RowWorker {
-  public:
-    static constexpr int stride = NV * lanes;
-
-    explicit RowWorker(const Basis &basis)
-        : basis_(basis), layout_(basis.layout), expansion_(basis),
-          size_(layout_.n_lm() * stride), c_(expansion_.coefficients()),
-          p_(expansion_.features()), dc_(3 * n()), sums_(9 * n()) {}
-
-    // q and the norm of an environment; rows of D and D·q if there are classes.
-    void form(Environment &e, double *q, std::vector<RowClass> &classes,
-              const std::vector<int> &class_of_density) {
-        expansion_.density(e.near, c_.data());
-        expansion_.power_spectrum(c_.data(), p_.data());
-        const int F = layout_.n_features();
-        e.norm = normalise(p_.data(), F);
-        std::copy(p_.begin(), p_.begin() + F, q);
-        if (classes.empty()) return;
-        harmonic_gradients(e.near);
-        RowClass &dense = classes[0];
-        std::fill_n(&dense.D[static_cast<std::size_t>(e.dense_row) * F], 9 * static_cast<std::size_t>(F), 0.0);
-        for (int density = 0; density < layout_.n_densities; ++density) {
-            if (e.near.begin(density) == e.near.end(density)) continue;
-            std::fill(sums_.begin(), sums_.end(), 0.0);
-            for (const Moved &moved : e.moved)
-                if (moved.density == density)
-                    form_moved(e, moved, classes[class_of_density[density]]);
-            add_dense(dense, e.dense_row, density);
-        }
-        for (int row = 0; row < 9; ++row) finish(dense, e.dense_row + row, q);
-        for (const Moved &moved : e.moved)
-            for (int x = 0; moved.row >= 0 && x < 3; ++x)
-                finish(classes[class_of_density[moved.density]], moved.row + x, q);
-    }
-
-  private:
-    std::size_t n() const { return static_cast<std::size_t>(size_); }
-
-    // ∂Y_lm, three components after each other in the layout of Y.
-    void harmonic_gradients(const Neighbourhood &near) {
-        const int width = near.width(), block = layout_.n_lm() * width;
-        dY_.assign(3 * static_cast<std::size_t>(block), 0.0);
-        for (int x = 0; x < 3; ++x)
-            for (const SolidHarmonics::Summand &s : basis_.harmonics.gradient()[x]) {
-                double *to = dY_.data() + x * block + s.lm * width;
-                const double *from = near.Y.data() + s.lower * width;
-                for (int k = 0; k < width; k += lanes)
-                    store(to + k, load(to + k) + s.factor * load(from + k));
-            }
-    }
-
-    // Rows of one atom; adds to the sums for the centre and the virial.
-    void form_moved(const Environment &e, const Moved &moved, RowClass &rows) {
-        std::fill(dc_.begin(), dc_.end(), 0.0);
-        for (int k : moved.neighbours) add_gradient(e.near, k, moved.row < 0);
-        if (moved.row < 0) return;  // images of the centre itself: forces cancel
-        for (int x = 0; x < 3; ++x) {
-            const double *dc = dc_.data() + x * size_;
-            double *centre = sums_.data() + x * size_;
-            for (int k = 0; k < size_; k += lanes)
-                store(centre + k, load(centre + k) - load(dc + k));
-            expansion_.change(c_.data(), dc, moved.density, p_.data());
-            std::copy(p_.begin(), p_.begin() + rows.n_active,
-                      &rows.D[static_cast<std::size_t>(moved.row + x) * rows.n_active]);
-        }
-    }
-
-    // -∇c of one neighbour, into dc, and its share of the strain derivatives.
-    void add_gradient(const Neighbourhood &near, int k, bool strain_only) {
-        const int n_l = layout_.l_max + 1, width = near.width();
-        across_.resize(static_cast<std::size_t>(n_l * stride));
-        along_.resize(across_.size());
-        basis_.radial.gradients<NV>(near.r[k], near.w[k], near.slope[k], across_.data(),
-                                    along_.data());
-        const double u[3] = {near.ux[k], near.uy[k], near.uz[k]};
-        const double R[3] = {u[0] * near.r[k], u[1] * near.r[k], u[2] * near.r[k]};
-        double *strain = sums_.data() + 3 * size_;
-        for (int l = 0, lm = 0; l < n_l; ++l)
-            for (; lm < (l + 1) * (l + 1); ++lm)
-                for (int v = 0; v < stride; v += lanes) {
-                    const Vec along = near.Y[lm * width + k] * load(&along_[l * stride + v]);
-                    const Vec across = load(&across_[l * stride + v]);
-                    Vec g[3];
-                    for (int x = 0; x < 3; ++x)
-                        g[x] = -(u[x] * along +
-                                 dY_[(x * layout_.n_lm() + lm) * width + k] * across);
-                    const int to = lm * stride + v;
-                    if (!strain_only)
-                        for (int x = 0; x < 3; ++x)
-                            store(&dc_[x * size_ + to], load(&dc_[x * size_ + to]) + g[x]);
-                    const Vec w[6] = {R[0] * g[0],
-                                      R[1] * g[1],
-                                      R[2] * g[2],
-                                      0.5 * (R[1] * g[2] + R[2] * g[1]),
-                                      0.5 * (R[0] * g[2] + R[2] * g[0]),
-                                      0.5 * (R[0] * g[1] + R[1] * g[0])};
-                    for (int x = 0; x < 6; ++x)
-                        store(strain + x * size_ + to, load(strain + x * size_ + to) + w[x]);
-                }
-    }
-
-    void add_dense(RowClass &dense, int first, int density) {
-        const std::vector<Segment> segments = active_segments(layout_, density);
-        for (int row = 0; row < 9; ++row) {
-            expansion_.change(c_.data(), sums_.data() + row * size_, density, p_.data());
-            double *D = &dense.D[static_cast<std::size_t>(first + row) * dense.n_active];
-            for (const Segment &s : segments)
-                for (int f = 0; f < s.size; ++f) D[s.there + f] += p_[s.here + f];
-        }
-    }
-
-    void finish(RowClass &rows, int row, const double *q) const {
-        const double *D = &rows.D[static_cast<std::size_t>(row) * rows.n_active];
-        double along = 0.0;
-        for (const Segment &s : rows.segments) along += dot(D + s.here, q + s.there, s.size);
-        rows.along[row] = along;
-    }
-
-    const Basis &basis_;
-    const Layout &layout_;
-    Expansion<NV> expansion_;
-    int size_;
-    Buffer c_, p_, dc_, sums_, dY_, across_, along_;
-};
-
 // Multiplies a group's rows with a range of sparse points and adds them to the targets.
 class RowProduct {
   public:
     explicit RowProduct(Blas blas) : blas_(blas) {}
 
     struct Group {
-        int n = 0;                       // environments
-        const double *x = nullptr;       // (n, width): q, or U^T q
-        const double *norms = nullptr;   // (n)
+        int n = 0;                          // environments
+        const double *x = nullptr;          // (n, width): q, or U^T q
+        const double *norms = nullptr;      // (n)
         double *const *energies = nullptr;  // (n): where kernels of energies are added
         const std::vector<RowClass> *classes = nullptr;
     };
@@ -234,7 +49,8 @@ class RowProduct {
         constexpr int most = 1024;
         const Power lower(zeta - 1.0);
         for (int first = begin; first < end; first += most)
-            add_columns(group, block, first, std::min(most, end - first), delta2, zeta, lower);
+            add_columns(group, block, first, std::min(most, end - first), delta2, zeta,
+                        lower);
     }
 
   private:
@@ -260,7 +76,8 @@ class RowProduct {
                 k[s] = value * (zeta / group.norms[e]);
             }
         }
-        for (const RowClass &rows : *group.classes) add_class(rows, block, points, column, m);
+        for (const RowClass &rows : *group.classes)
+            add_class(rows, block, points, column, m);
     }
 
     void add_class(const RowClass &rows, const RowBlock &block, const double *points,
@@ -269,13 +86,14 @@ class RowProduct {
         product_.resize(static_cast<std::size_t>(rows.n_rows) * m);
         if (block.projection != nullptr) {
             blas_.multiply_transposed(rows.n_rows, m, block.width, rows.projected.data(),
-                                      block.width, points, block.width, 0.0, product_.data(), m);
+                                      block.width, points, block.width, 0.0,
+                                      product_.data(), m);
         } else {
             double beta = 0.0;
             for (const Segment &s : rows.segments) {
                 blas_.multiply_transposed(rows.n_rows, m, s.size, rows.D.data() + s.here,
-                                          rows.n_active, points + s.there, block.width, beta,
-                                          product_.data(), m);
+                                          rows.n_active, points + s.there, block.width,
+                                          beta, product_.data(), m);
                 beta = 1.0;
             }
         }
@@ -287,7 +105,8 @@ class RowProduct {
             double *to = rows.target[row] + column;
             int s = 0;
             for (; s + lanes <= m; s += lanes)
-                store(to + s, load(to + s) + load(slope + s) * load(T + s) - along * load(k + s));
+                store(to + s,
+                      load(to + s) + load(slope + s) * load(T + s) - along * load(k + s));
             for (; s < m; ++s) to[s] += slope[s] * T[s] - along * k[s];
         }
     }
@@ -362,7 +181,8 @@ class RowBuilder {
             const std::int64_t i = pairs_.start + centre;
             for (int x = 0; x < 3; ++x) new_row(classes_[0], force_row(i, x));
             for (int x = 0; x < 6; ++x)
-                new_row(classes_[0], out_.virials + (6 * pairs_.frame[i] + x) * out_.n_columns);
+                new_row(classes_[0],
+                        out_.virials + (6 * pairs_.frame[i] + x) * out_.n_columns);
             for (Moved &moved : e.moved) {
                 if (moved.atom == i) continue;
                 RowClass &rows = classes_[class_of_density_[moved.density]];
@@ -418,7 +238,7 @@ class RowBuilder {
             products_[thread].add(group, block, static_cast<int>(m * thread / team_.size()),
                                   static_cast<int>(m * (thread + 1) / team_.size()), delta2,
                                   zeta);
-            team_.check(thread);
+            team_.check();
         });
     }
 
@@ -430,7 +250,8 @@ class RowBuilder {
             rows.projected.resize(static_cast<std::size_t>(rows.n_rows) * w);
             double beta = 0.0;
             for (const Segment &s : rows.segments) {
-                blas_.multiply(rows.n_rows, w, s.size, rows.D.data() + s.here, rows.n_active,
+                blas_.multiply(rows.n_rows, w, s.size, rows.D.data() + s.here,
+                               rows.n_active,
                                block.projection + static_cast<std::size_t>(s.there) * w, w,
                                beta, rows.projected.data(), w);
                 beta = 1.0;
@@ -468,7 +289,8 @@ void kernel_rows(const Basis &basis, const std::vector<RowBlock> &blocks, double
         for (std::int64_t k = 0; k < pairs.n_centres; ++k)
             if (pairs.species[pairs.start + k] == static_cast<std::int32_t>(species))
                 centres.push_back(k);
-        if (blocks[species].n_sparse > 0) builder.add(centres, blocks[species], delta2, zeta);
+        if (blocks[species].n_sparse > 0)
+            builder.add(centres, blocks[species], delta2, zeta);
     }
 }
 

@@ -118,7 +118,8 @@ inline void product(int rows, int K, const double *A, std::ptrdiff_t a_row,
             product_rows<NV, 2, Add>(K, A + r * a_row, a_row, a_k, B, b_k, C + r * c_row,
                                      c_row);
     for (; r < rows; ++r)
-        product_rows<NV, 1, Add>(K, A + r * a_row, a_row, a_k, B, b_k, C + r * c_row, c_row);
+        product_rows<NV, 1, Add>(K, A + r * a_row, a_row, a_k, B, b_k, C + r * c_row,
+                                 c_row);
 }
 
 }  // namespace gapfit

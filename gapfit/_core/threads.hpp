@@ -1,6 +1,11 @@
-// A team of threads for the length of one call: nothing outlives it, so that forked
-// processes inherit no threads.
+// Shares of work on a pool of threads.
+//
+// The result of a call depends on the number of shares only: which thread takes a share,
+// and when, does not matter. The caller works, too, and takes over the shares of workers
+// that are late or busy for another caller.
 #pragma once
+
+#include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
@@ -8,98 +13,135 @@
 #include <functional>
 #include <mutex>
 #include <thread>
-#include <vector>
+#include <utility>
 
 namespace gapfit {
 
 // Thrown when the caller asks to stop; it then raises what it wants.
 struct Interrupted {};
 
+namespace detail {
+
+// Shares of one task, taken by whoever comes first.
+struct Round {
+    const std::function<void(int)> *task = nullptr;
+    int n_shares = 0;
+    std::atomic<int> next{0};
+
+    void work() {
+        for (int share = next++; share < n_shares; share = next++) (*task)(share);
+    }
+};
+
+// Threads that sleep between tasks. A forked process has none of its parent's threads, so
+// it gets a pool of its own; pools are never destroyed, for threads may outlive statics.
+class Pool {
+  public:
+    static Pool &of_this_process() {
+        static std::atomic<Pool *> current{nullptr};
+        Pool *pool = current.load();
+        if (pool != nullptr && pool->process_ == getpid()) return *pool;
+        Pool *fresh = new Pool;
+        if (current.compare_exchange_strong(pool, fresh)) return *fresh;
+        delete fresh;  // another thread was faster
+        return *pool;
+    }
+
+    // Run the round with up to n_workers helpers; none if they serve another caller.
+    void run(Round &round, int n_workers) {
+        std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
+        if (!owner.owns_lock() || n_workers < 1) {
+            round.work();
+            return;
+        }
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            hire(n_workers);
+            round_ = &round;
+            open_ = n_workers;
+        }
+        start_.notify_all();
+        round.work();
+        std::unique_lock<std::mutex> lock(mutex_);
+        open_ = 0;  // who has not begun by now is not needed
+        round_ = nullptr;
+        finished_.wait(lock, [this] { return busy_ == 0; });
+    }
+
+  private:
+    void hire(int n_workers) {
+        for (; hired_ < n_workers; ++hired_) {
+            try {
+                std::thread([this] { serve(); }).detach();
+            } catch (const std::exception &) {
+                return;  // the machine has no more threads: fewer will do
+            }
+        }
+    }
+
+    void serve() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        while (true) {
+            start_.wait(lock, [this] { return open_ > 0; });
+            --open_;
+            ++busy_;
+            Round *round = round_;
+            lock.unlock();
+            round->work();
+            lock.lock();
+            if (--busy_ == 0) finished_.notify_all();
+        }
+    }
+
+    const pid_t process_ = getpid();
+    std::mutex owner_;  // held by the caller whom the workers serve
+    std::mutex mutex_;  // of all below
+    std::condition_variable start_, finished_;
+    Round *round_ = nullptr;
+    int hired_ = 0, open_ = 0, busy_ = 0;
+};
+
+}  // namespace detail
+
 class ThreadTeam {
   public:
     // interrupted: asked now and then, always on the calling thread.
     ThreadTeam(int n_threads, std::function<bool()> interrupted)
-        : size_(n_threads < 1 ? 1 : n_threads), interrupted_(std::move(interrupted)) {
-        try {
-            for (int t = 1; t < size_; ++t) workers_.emplace_back([this, t] { serve(t); });
-        } catch (...) {
-            dismiss();
-            throw;
-        }
-    }
-    ~ThreadTeam() { dismiss(); }
-    ThreadTeam(const ThreadTeam &) = delete;
-    ThreadTeam &operator=(const ThreadTeam &) = delete;
+        : size_(n_threads < 1 ? 1 : n_threads), interrupted_(std::move(interrupted)) {}
 
     int size() const { return size_; }
 
-    // Run task(thread) on every thread and wait; the first exception is thrown again.
+    // Run task(share) for every share and wait; the first exception is thrown again.
     void run(const std::function<void(int)> &task) {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            task_ = &task;
-            working_ = size_ - 1;
-            ++round_;
-        }
-        start_.notify_all();
-        guarded(0);
-        std::unique_lock<std::mutex> lock(mutex_);
-        finished_.wait(lock, [this] { return working_ == 0; });
-        task_ = nullptr;
+        const std::function<void(int)> guarded = [&](int share) {
+            try {
+                task(share);
+            } catch (...) {
+                stop_ = true;
+                std::lock_guard<std::mutex> lock(mutex_);
+                if (!error_) error_ = std::current_exception();
+            }
+        };
+        detail::Round round;
+        round.task = &guarded;
+        round.n_shares = size_;
+        detail::Pool::of_this_process().run(round, size_ - 1);
         if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     }
 
     // To be called between pieces of work: leaves the task by an exception.
-    void check(int thread) {
-        if (thread == 0 && interrupted_ && interrupted_()) stop_ = true;
+    void check() {
+        const bool mine = std::this_thread::get_id() == caller_;
+        if (mine && interrupted_ && interrupted_()) stop_ = true;
         if (stop_) throw Interrupted{};
     }
 
   private:
-    void serve(int thread) {
-        int seen = 0;
-        while (true) {
-            {
-                std::unique_lock<std::mutex> lock(mutex_);
-                start_.wait(lock, [&] { return over_ || round_ != seen; });
-                if (over_) return;
-                seen = round_;
-            }
-            guarded(thread);
-            std::lock_guard<std::mutex> lock(mutex_);
-            if (--working_ == 0) finished_.notify_one();
-        }
-    }
-
-    void guarded(int thread) {
-        try {
-            (*task_)(thread);
-        } catch (...) {
-            stop_ = true;
-            std::lock_guard<std::mutex> lock(mutex_);
-            if (!error_) error_ = std::current_exception();
-        }
-    }
-
-    void dismiss() {
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            over_ = true;
-        }
-        start_.notify_all();
-        for (std::thread &worker : workers_) worker.join();
-        workers_.clear();
-    }
-
     int size_;
     std::function<bool()> interrupted_;
-    std::vector<std::thread> workers_;
-    std::mutex mutex_;
-    std::condition_variable start_, finished_;
-    const std::function<void(int)> *task_ = nullptr;
-    int round_ = 0, working_ = 0;
-    bool over_ = false;
+    const std::thread::id caller_ = std::this_thread::get_id();
     std::atomic<bool> stop_{false};
+    std::mutex mutex_;
     std::exception_ptr error_;
 };
 

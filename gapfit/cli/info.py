@@ -48,6 +48,10 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
             {
                 "type": term.config.type,
                 "n_features": term.descriptor.n_features,
+                "directions": {
+                    chemical_symbols[block]: U.shape[1]
+                    for block, U in term.projections.items()
+                },
                 "n_sparse": {
                     chemical_symbols[block]: len(points)
                     for block, points in term.sparse.items()
@@ -90,14 +94,43 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
         console.rows(
             [
                 ("sparse points", points),
-                ("features", str(term["n_features"])),
+                ("features", _features(term)),
+                *_shortcut(facts, number),
                 *_settings(facts["config"]["terms"][number], ("terms", number)),
             ]
         )
-    for table in ("sigma", "solver"):
+    for table in ("sigma", "solver", "prediction"):
         console.title(table.capitalize())
         console.rows(_settings(facts["config"][table], (table,)))
     console.warnings(facts.get("warnings", []))
+
+
+def _features(term: dict[str, Any]) -> str:
+    kept = ", ".join(f"{symbol} {n}" for symbol, n in term["directions"].items())
+    return str(term["n_features"]) + (f", directions kept: {kept}" if kept else "")
+
+
+def _shortcut(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
+    """Return the row about the projection of the finished model, if one was looked for."""
+    from ase.data import chemical_symbols
+
+    found = facts.get("shortcuts", [])
+    if number >= len(found):
+        return []
+    known = found[number]
+    if not known["rank"]:
+        return [("shortcut", "none that saves work within the tolerances")]
+    ranks = ", ".join(
+        f"{chemical_symbols[int(z)]} {r}" for z, r in known["rank"].items()
+    )
+    return [
+        (
+            "shortcut",
+            f"{ranks} directions; changes energies by at most "
+            f"{known['energy_error']:.1e} eV/atom, forces by {known['forces_error']:.1e} "
+            f"eV/Å ({known['n_atoms']} training environments)",
+        )
+    ]
 
 
 def _settings(

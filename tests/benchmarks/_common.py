@@ -85,7 +85,7 @@ class Report:
             content = {
                 "benchmark": self.name,
                 "machine": self.machine,
-                "settings": self.settings,
+                "settings": {k: v for k, v in self.settings.items() if k != "json"},
                 "tables": self.tables,
             }
             Path(path).write_text(json.dumps(content, indent=1) + "\n")
