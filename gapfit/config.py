@@ -146,11 +146,12 @@ class WeightingConfig(_Section):
 
 
 def _components(value: Any) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value == "all" or (number and (0 < value < 1 or value == int(value) > 0)):
+    number = isinstance(value, int) and not isinstance(value, bool)
+    size = isinstance(value, float) and 1e-7 <= value < 1
+    if value == "all" or (number and 1 <= value <= 10**6) or size:
         return value
     raise ValueError(
-        'it must be "all", a whole number >= 1, or a relative size between 0 and 1'
+        'it must be "all", a whole number >= 1, or a relative size from 1e-7 to below 1'
     )
 
 
@@ -219,10 +220,10 @@ class PredictionConfig(_Section):
         True, "sum over sparse points in the directions that they span"
     )
     energy_tolerance: float = _field(
-        1e-6, "largest change of an energy by it", "eV/atom", gt=0
+        1e-6, "largest change of an energy by it, training set", "eV/atom", gt=0
     )
     forces_tolerance: float = _field(
-        1e-5, "largest change of a force component", "eV/Å", gt=0
+        1e-5, "largest change of a force component, training set", "eV/Å", gt=0
     )
     quadratic: bool = _field(
         True, "for zeta = 2, replace the sum by its quadratic form where cheaper"
@@ -237,7 +238,7 @@ class RunConfig(_Section):
     )
     executor: Literal["local"] = _field("local", "where blocks of rows are computed")
     workers: Literal[1] = _field(1, "processes")
-    threads: int = _field(0, "0: all cores", ge=0)
+    threads: int = _field(0, "0: all cores", ge=0, le=1024)
     seed: int = _field(0, "of the random number generator", ge=0)
     store_posterior: bool = _field(
         True, "keep the factors for uncertainties in the model file"

@@ -14,7 +14,7 @@ import numpy as np
 
 from gapfit.assembly import batches, count_rows, row_block, sigma_warnings
 from gapfit.baseline import e0_warnings, resolve_e0
-from gapfit.config import FitConfig
+from gapfit.config import FitConfig, PredictionConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
@@ -153,6 +153,12 @@ def _as_config(
     return config_from_dict(values)
 
 
+def _symbol(block: int) -> str:
+    from ase.data import chemical_symbols
+
+    return str(chemical_symbols[block])
+
+
 def _silent(stage: str, done: int, total: int) -> None:
     pass
 
@@ -174,8 +180,9 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
     terms = [
         build_term(term, dataset.species, new_basis(term)) for term in config.terms
     ]
-    for term in terms:
+    for n, term in enumerate(terms):
         _warn_if_rough(term, notes)
+        _warn_of_absent_species(n, term, notes)
     terms = choose_sparse_points(
         frames, terms, config.run.seed, progress, partial(_note, notes)
     )
@@ -233,6 +240,17 @@ def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
             notes,
             f"n_max = {term.config.n_max}: the radial basis is ill-conditioned above 12; "
             "8 is as accurate",
+        )
+
+
+def _warn_of_absent_species(n: int, term: FittedTerm, notes: list[str]) -> None:
+    present = {_symbol(block) for block in term.descriptor.blocks}
+    absent = sorted(set(term.config.species_weights) - present)
+    if absent:
+        _note(
+            notes,
+            f"[[terms]] {n + 1}: species_weights of {', '.join(absent)} have no effect: "
+            f"the data hold {', '.join(sorted(present))}",
         )
 
 
@@ -302,12 +320,17 @@ def _with_shortcuts(
     """Return the terms with lossless projections, and what was measured of each."""
     if not config.prediction.project:
         return list(terms), []
+    # Changes by several terms add up.
+    shared = PredictionConfig(
+        energy_tolerance=config.prediction.energy_tolerance / len(terms),
+        forces_tolerance=config.prediction.forces_tolerance / len(terms),
+    )
     out, found = [], []
     for n, term in enumerate(terms):
         progress("shortcuts", n, len(terms))
         shortcut = Shortcut({}, 0.0, 0.0, 0)
         if term.config.engine == "native":
-            term, shortcut = with_shortcut(term, frames, config.prediction)
+            term, shortcut = with_shortcut(term, frames, shared)
         found.append(asdict(shortcut))
         out.append(term)
     progress("shortcuts", len(terms), len(terms))

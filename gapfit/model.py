@@ -17,7 +17,7 @@ from gapfit.frame import Frame, structure_arrays
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 from gapfit.terms import FittedTerm
-from gapfit.threads import use_threads
+from gapfit.threads import blas_threads, use_threads
 
 __all__ = ["GAPModel", "Prediction"]
 
@@ -269,7 +269,8 @@ class GAPModel:
                     values = found[block].values
                     k_m[at, columns] = term.descriptor.kernel(values, points)
                     prior[at] += term.descriptor.self_kernel(values)
-            variance[chunk.start : chunk.stop] = self.posterior.variance(k_m, prior)
+            with blas_threads():
+                variance[chunk.start : chunk.stop] = self.posterior.variance(k_m, prior)
         return variance
 
 

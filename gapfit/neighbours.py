@@ -65,7 +65,7 @@ class Pairs:
         return self.stop - self.start
 
     def within(self, cutoff: float) -> Pairs:
-        """Return the pairs no longer than a cutoff (Å)."""
+        """Return the pairs shorter than a cutoff (Å)."""
         inside = np.einsum("px,px->p", self.R, self.R) < cutoff**2
         if inside.all():
             return self
@@ -149,9 +149,12 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
         raise StructureError(f"{frame.source}: there are no atoms")
     # A molecule may have any cell.
     cell = _spanning_cell(frame) if frame.pbc.any() else frame.cell
-    first, i, j, R, near_i, near_j, distance = _core.neighbour_list(
-        frame.positions, cell, frame.pbc, cutoff
-    )
+    try:
+        first, i, j, R, near_i, near_j, distance = _core.neighbour_list(
+            frame.positions, cell, frame.pbc, cutoff
+        )
+    except ValueError as error:
+        raise StructureError(f"{frame.source}: {error}") from error
     if distance < MIN_DISTANCE:
         raise StructureError(
             f"{frame.source}: atoms {near_i} and {near_j} are {distance:.3f} Å "

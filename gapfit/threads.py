@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
 from gapfit.errors import ConfigError
 
-__all__ = ["VARIABLE", "available", "native_threads", "use_threads"]
+__all__ = ["VARIABLE", "available", "blas_threads", "native_threads", "use_threads"]
 
 #: Environment variable that sets the default number of threads.
 VARIABLE = "GAPFIT_NUM_THREADS"
+_MOST = 1024
+# Seconds to wait for the calls of daemon threads at the end of the process.
+_PATIENCE = 10.0
 
 _chosen: ContextVar[int] = ContextVar("gapfit_threads", default=0)
 
@@ -29,10 +35,10 @@ def available() -> int:
         if hasattr(os, "sched_getaffinity"):
             return max(len(os.sched_getaffinity(0)), 1)
         return os.cpu_count() or 1
-    if not text.strip().isdecimal() or not 1 <= int(text) <= 1024:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= _MOST:
         raise ConfigError(
             f"environment variable {VARIABLE} = {text!r}: it must be a whole number "
-            "from 1 to 1024"
+            f"from 1 to {_MOST}"
         )
     return int(text)
 
@@ -40,6 +46,14 @@ def available() -> int:
 @contextmanager
 def use_threads(n_threads: int | None) -> Iterator[None]:
     """Use `n_threads` in the block; None or 0 keeps what was in force."""
+    whole = n_threads is None or (
+        isinstance(n_threads, int) and not isinstance(n_threads, bool)
+    )
+    if not whole or not 0 <= (n_threads or 0) <= _MOST:
+        raise ConfigError(
+            f"n_threads = {n_threads!r}: it must be a whole number from 1 to {_MOST}, "
+            "or None for all cores"
+        )
     token = _chosen.set(n_threads) if n_threads else None
     try:
         yield
@@ -56,6 +70,59 @@ def _blas() -> Any:
     return ThreadpoolController()
 
 
+def blas_threads() -> Any:
+    """Return a context in which BLAS uses as many threads as were asked for."""
+    n_threads = _chosen.get()
+    return (
+        _blas().limit(limits=n_threads, user_api="blas") if n_threads else nullcontext()
+    )
+
+
+class _NativeCalls:
+    """Calls of the core under way: BLAS at one thread during them, none at the exit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self._limit: Any = None
+        self._closing = False
+
+    def __enter__(self) -> None:
+        if self._closing and threading.current_thread() is not threading.main_thread():
+            threading.Event().wait()
+        with self._lock:
+            if self._running == 0:
+                self._limit = _blas().limit(limits=1, user_api="blas")
+                self._limit.__enter__()
+            self._running += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._running -= 1
+            if self._running == 0:
+                self._limit.__exit__(None, None, None)
+
+    def close(self) -> None:
+        # A daemon thread that comes back from the core while the interpreter ends is
+        # killed in the middle of C++ frames, which aborts the process.
+        self._closing = True
+        patience = time.monotonic() + _PATIENCE
+        while self._running and time.monotonic() < patience:
+            time.sleep(0.001)
+
+    def after_fork(self) -> None:
+        # The other threads of the parent, and their calls, do not exist here.
+        if self._running:
+            self._limit.__exit__(None, None, None)
+        self._lock, self._running = threading.Lock(), 0
+
+
+_calls = _NativeCalls()
+atexit.register(_calls.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_calls.after_fork)
+
+
 @contextmanager
 def native_threads() -> Iterator[int]:
     """Give the number of threads for a call of the native core.
@@ -64,5 +131,5 @@ def native_threads() -> Iterator[int]:
     process.
     """
     n_threads = _chosen.get() or available()
-    with _blas().limit(limits=1, user_api="blas"):
+    with _calls:
         yield n_threads

@@ -165,7 +165,9 @@ species_weights = {Si = 0.0}
 [prediction]
 projct = true
 """
-    kept = 'it must be "all", a whole number >= 1, or a relative size between 0 and 1'
+    kept = (
+        'it must be "all", a whole number >= 1, or a relative size from 1e-7 to below 1'
+    )
     assert problems(text) == [
         f"fit.toml, line 4: [[terms]] 1: `components` = 0: {kept}",
         f'fit.toml, line 6: [[terms]] 2: `components` = "some": {kept}',

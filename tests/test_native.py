@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,50 @@ def test_blas_is_held_to_one_thread_meanwhile():
         with native_threads():
             assert blas_threads() == {1}
         assert blas_threads() == {2}
+
+
+def test_blas_gets_its_threads_back_after_overlapping_calls(si_model):
+    from threadpoolctl import ThreadpoolController
+
+    blas = ThreadpoolController().select(user_api="blas")
+    structures = [supercell(n) for n in (1, 2, 3, 2)]
+    with blas.limit(limits=2), ThreadPoolExecutor(4) as pool:
+        expected = [si_model.predict(s, n_threads=2) for s in structures]
+        for _ in range(5):
+            found = list(
+                pool.map(lambda s: si_model.predict(s, n_threads=2), structures)
+            )
+            assert all(same(a, b) for a, b in zip(found, expected, strict=True))
+        assert {pool["num_threads"] for pool in blas.info()} == {2}
+
+
+@pytest.mark.parametrize("n_threads", [-1, 2.5, "4", True, 2000])
+def test_bad_number_of_threads(si_model, n_threads):
+    with pytest.raises(ConfigError, match=r"n_threads = .*1 to 1024"):
+        si_model.predict(silicon(), n_threads=n_threads)
+
+
+def test_a_daemon_thread_does_not_disturb_the_exit(tmp_path, si_model):
+    si_model.save(tmp_path / "m.npz")
+    script = """
+import sys, threading, time, gapfit
+from ase.build import bulk
+model, atoms = gapfit.load(sys.argv[1]), bulk("Si") * (4, 4, 4)
+def forever():
+    while True:
+        model.predict(atoms, n_threads=2)
+threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.5)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "m.npz")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def _forces(path: str, n_threads: int) -> np.ndarray:
@@ -235,7 +280,12 @@ def test_a_pair_list_is_accepted():
         ({"first": np.array([0, 1, 2, 2])}, "must be atoms"),
         ({"first": np.zeros(0, dtype=int)}, "must be atoms"),
         ({"start": -1}, "must be atoms"),
-        ({"species": np.array([0, -1], dtype=np.int32)}, "species must not be"),
+        ({"species": np.array([0, -1], dtype=np.int32)}, "species must lie between"),
+        ({"species": np.array([0, 2**31 - 1], dtype=np.int32)}, "species must lie"),
+        ({"start": 2**63 - 1}, "must be atoms"),
+        ({"R": np.array([[0, 0, 2.0], [0, 0, np.nan]])}, "finite and not zero"),
+        ({"R": np.array([[0, 0, 2.0], [0, 0, 1e12]])}, "finite and not zero"),
+        ({"R": np.array([[0, 0, 2.0], [0, 0, 0]])}, "finite and not zero"),
         ({"frame": np.array([0, 1])}, "frame must lie below"),
         ({"frame": np.array([0])}, "same length"),
     ],

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from conftest import STRUCTURES, config, labelled_frames, random_term, silicon
 
 import gapfit
@@ -129,6 +130,25 @@ def test_projected_variance_is_positive_and_small_on_data(frames):
     unknown = model.predict(strange, std=True).energies_std
     assert np.all(known > 0)
     assert unknown.mean() > 3 * known.mean()
+
+
+@pytest.mark.parametrize("components", [20, 3])
+def test_projection_does_not_hide_what_is_unknown(frames, components):
+    alone = Atoms("Si2", [[0, 0, 0], [20, 0, 0]])
+    whole, projected = (
+        gapfit.fit(frames[:8], config(**MANY, components=kept))
+        .predict(alone, std=True)
+        .energies_std
+        for kept in ("all", components)
+    )
+    assert np.all(projected > 0.9 * whole)
+
+
+def test_weights_of_absent_species_are_noted(frames, caplog):
+    model = gapfit.fit(frames[:2], config(species_weights={"Ge": 2.0, "Si": 1.0}))
+    expected = "[[terms]] 1: species_weights of Ge have no effect: the data hold Si"
+    assert expected in model.info["warnings"]
+    assert expected in caplog.text
 
 
 @pytest.mark.parametrize(

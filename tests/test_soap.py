@@ -341,3 +341,19 @@ def test_unknown_species_is_an_error():
     pairs = pair_list(structure_arrays(atoms), engine.cutoff)
     with pytest.raises(StructureError, match="unknown species C: this model knows Si"):
         engine.environments(pairs)
+
+
+def test_impossible_atomic_numbers_are_an_error():
+    atoms = silicon()
+    engine = engine_of(atoms)
+    atoms.numbers[:2] = [-1, 300]
+    pairs = pair_list(structure_arrays(atoms), engine.cutoff)
+    with pytest.raises(StructureError, match="species number -1, number 300: this"):
+        engine.environments(pairs)
+
+
+def test_absurd_positions_are_an_error_that_names_the_structure():
+    atoms = silicon()
+    atoms.positions[0] = 1e14
+    with pytest.raises(StructureError, match=r"^structure: "):
+        pair_list(structure_arrays(atoms), 5.0)

@@ -23,12 +23,10 @@ nb::tuple neighbour_list(Vectors positions, In<double, nb::shape<3, 3>> cell,
                          In<bool, nb::shape<3>> pbc, double cutoff) {
     gapfit::NeighbourList found;
     const std::size_t n_atoms = positions.shape(0);
-    {
-        nb::gil_scoped_release release;
-        gapfit::NeighbourSearch search(positions.data(), static_cast<std::int64_t>(n_atoms),
-                                       cell.data(), pbc.data(), cutoff);
-        found = search.list();
-    }
+    // Too short to be worth releasing the GIL.
+    found = gapfit::NeighbourSearch(positions.data(), static_cast<std::int64_t>(n_atoms),
+                                    cell.data(), pbc.data(), cutoff)
+                .list();
     const std::size_t n_pairs = static_cast<std::size_t>(found.n_pairs);
     return nb::make_tuple(give(found.first, {n_atoms + 1}), give(found.i, {n_pairs}),
                           give(found.j, {n_pairs}), give(found.R, {n_pairs, 3}),

@@ -1,4 +1,5 @@
 // The SOAP descriptor, its kernel sums and its rows for Python.
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,7 +58,7 @@ class PairList {
         require(frame_.shape(0) == species_.shape(0),
                 "frame and species must have the same length");
         require(list_.n_centres >= 0 && list_.start >= 0 &&
-                    list_.start + list_.n_centres <= list_.n_atoms,
+                    list_.start <= list_.n_atoms - list_.n_centres,
                 "the centres start..start + n_centres must be atoms");
         require(list_.first[0] == 0 && list_.first[list_.n_centres] == n_pairs,
                 "first must run from 0 to the number of pairs");
@@ -65,8 +66,14 @@ class PairList {
             require(list_.first[k] <= list_.first[k + 1], "first must not decrease");
         for (std::int64_t k = 0; k < n_pairs; ++k)
             require(list_.j[k] >= 0 && list_.j[k] < list_.n_atoms, "j must be atoms");
+        for (std::int64_t k = 0; k < n_pairs; ++k) {
+            const double *R = list_.R + 3 * k;
+            const double square = R[0] * R[0] + R[1] * R[1] + R[2] * R[2];
+            require(square > 0.0 && square < 1e12, "R must be finite and not zero");
+        }
         for (std::int64_t k = 0; k < list_.n_atoms; ++k) {
-            require(list_.species[k] >= 0, "species must not be negative");
+            require(list_.species[k] >= 0 && list_.species[k] < 1000,
+                    "species must lie between 0 and 999");
             n_species_ = std::max(n_species_, list_.species[k] + 1);
             require(list_.frame[k] >= 0 && list_.frame[k] < list_.n_frames,
                     "frame must lie below n_frames");
@@ -152,11 +159,12 @@ void run(int n_threads, const Work &work) {
         nb::gil_scoped_release release;
         gapfit::ThreadTeam team(n_threads, [&] {
             nb::gil_scoped_acquire acquire;
-            return interrupted = PyErr_CheckSignals() != 0;
+            return interrupted = interrupted || PyErr_CheckSignals() != 0;
         });
         try {
             work(team);
         } catch (const gapfit::Interrupted &) {
+            if (!interrupted) throw std::logic_error("stopped without a reason");
         }
     }
     if (interrupted) throw nb::python_error();

@@ -45,6 +45,8 @@ int instruction_set() {
 
 NB_MODULE(GAPFIT_MODULE, m) {
     m.doc() = "Native core of gapfit";
+    // Daemon threads may still hold objects at the end of the process.
+    nb::set_leak_warnings(false);
     m.def("instruction_set", &instruction_set,
           "Bits of the widest vectors that this machine and this code can use.");
     m.def("solid_harmonics", &solid_harmonics, "vectors"_a, "l_max"_a,

@@ -99,7 +99,8 @@ class RowWorker {
             for (const Moved &moved : e.moved)
                 if (moved.density == density)
                     form_moved(e, moved, classes[class_of_density[density]]);
-            add_dense(dense, e.dense_row, density);
+            add_dense(dense, e.dense_row, density,
+                      classes[class_of_density[density]].segments);
         }
         for (int row = 0; row < 9; ++row) finish(dense, e.dense_row + row, q);
         for (const Moved &moved : e.moved)
@@ -175,8 +176,8 @@ class RowWorker {
                 }
     }
 
-    void add_dense(RowClass &dense, int first, int density) {
-        const std::vector<Segment> segments = active_segments(layout_, density);
+    void add_dense(RowClass &dense, int first, int density,
+                   const std::vector<Segment> &segments) {
         for (int row = 0; row < 9; ++row) {
             expansion_.change(c_.data(), sums_.data() + row * size_, density, p_.data());
             double *D = &dense.D[static_cast<std::size_t>(first + row) * dense.n_active];

@@ -143,8 +143,7 @@ class RadialTable {
     // Weights of f, h f', h² f'' at the knots below and above r (and their slopes).
     const double *locate(double r, double *weight, double *change) const {
         const double x = r * inverse_;
-        int knot = static_cast<int>(x);
-        if (knot > n_knots_ - 2) knot = n_knots_ - 2;
+        const int knot = x < n_knots_ - 1 ? static_cast<int>(x) : n_knots_ - 2;
         const double t = x - knot, s = 1.0 - t, t2 = t * t, s2 = s * s;
         weight[0] = s2 * s * (1.0 + 3.0 * t + 6.0 * t2);
         weight[1] = s2 * s * t * (1.0 + 3.0 * t);

@@ -224,6 +224,7 @@ class RowBuilder {
         for (RowClass &rows : classes_) rows.allocate();
         team_.run([&](int thread) {
             for (int e = thread; e < n_; e += team_.size()) {
+                team_.check();
                 workers_[thread].form(group_[e], &q_[e * F], classes_, class_of_density_);
                 norms_[e] = group_[e].norm;
                 const std::int64_t frame = pairs_.frame[pairs_.start + group_[e].centre];
@@ -242,22 +243,34 @@ class RowBuilder {
         });
     }
 
+    // Everything times the projection, each share of the work for a range of rows.
     const double *project(const RowBlock &block) {
         const int w = block.width, F = layout_.n_features();
         x_.resize(static_cast<std::size_t>(n_) * w);
         blas_.multiply(n_, w, F, q_.data(), F, block.projection, w, 0.0, x_.data(), w);
-        for (RowClass &rows : classes_) {
+        for (RowClass &rows : classes_)
             rows.projected.resize(static_cast<std::size_t>(rows.n_rows) * w);
-            double beta = 0.0;
-            for (const Segment &s : rows.segments) {
-                blas_.multiply(rows.n_rows, w, s.size, rows.D.data() + s.here,
-                               rows.n_active,
-                               block.projection + static_cast<std::size_t>(s.there) * w, w,
-                               beta, rows.projected.data(), w);
-                beta = 1.0;
+        team_.run([&](int share) {
+            for (RowClass &rows : classes_) {
+                const std::int64_t n = rows.n_rows;
+                project_rows(rows, block, static_cast<int>(n * share / team_.size()),
+                             static_cast<int>(n * (share + 1) / team_.size()));
             }
-        }
+        });
         return x_.data();
+    }
+
+    void project_rows(RowClass &rows, const RowBlock &block, int begin, int end) const {
+        const int w = block.width;
+        const double *D = rows.D.data() + static_cast<std::size_t>(begin) * rows.n_active;
+        double *out = rows.projected.data() + static_cast<std::size_t>(begin) * w;
+        double beta = 0.0;
+        for (const Segment &s : rows.segments) {
+            const double *U = block.projection + static_cast<std::size_t>(s.there) * w;
+            blas_.multiply(end - begin, w, s.size, D + s.here, rows.n_active, U, w, beta,
+                           out, w);
+            beta = 1.0;
+        }
     }
 
     const Basis &basis_;

@@ -5,9 +5,11 @@
 // that are late or busy for another caller.
 #pragma once
 
+#include <cxxabi.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <functional>
@@ -47,8 +49,10 @@ class Pool {
         return *pool;
     }
 
-    // Run the round with up to n_workers helpers; none if they serve another caller.
-    void run(Round &round, int n_workers) {
+    // Run the round with up to n_workers helpers; none if they serve another caller. While
+    // the caller waits for them, it calls idle() now and then.
+    template <class Idle>
+    void run(Round &round, int n_workers, const Idle &idle) {
         std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
         if (!owner.owns_lock() || n_workers < 1) {
             round.work();
@@ -65,7 +69,12 @@ class Pool {
         std::unique_lock<std::mutex> lock(mutex_);
         open_ = 0;  // who has not begun by now is not needed
         round_ = nullptr;
-        finished_.wait(lock, [this] { return busy_ == 0; });
+        constexpr auto patience = std::chrono::milliseconds(20);
+        while (!finished_.wait_for(lock, patience, [this] { return busy_ == 0; })) {
+            lock.unlock();
+            idle();
+            lock.lock();
+        }
     }
 
   private:
@@ -116,33 +125,47 @@ class ThreadTeam {
         const std::function<void(int)> guarded = [&](int share) {
             try {
                 task(share);
+            } catch (const abi::__forced_unwind &) {
+                throw;  // the thread is being ended, which must not be caught
+            } catch (const Interrupted &) {
+                fail(std::current_exception(), false);
             } catch (...) {
-                stop_ = true;
-                std::lock_guard<std::mutex> lock(mutex_);
-                if (!error_) error_ = std::current_exception();
+                fail(std::current_exception(), true);
             }
         };
         detail::Round round;
         round.task = &guarded;
         round.n_shares = size_;
-        detail::Pool::of_this_process().run(round, size_ - 1);
+        detail::Pool::of_this_process().run(round, size_ - 1, [this] { ask(); });
         if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
     }
 
     // To be called between pieces of work: leaves the task by an exception.
     void check() {
-        const bool mine = std::this_thread::get_id() == caller_;
-        if (mine && interrupted_ && interrupted_()) stop_ = true;
+        if (std::this_thread::get_id() == caller_) ask();
         if (stop_) throw Interrupted{};
     }
 
   private:
+    void ask() {
+        if (interrupted_ && interrupted_()) stop_ = true;
+    }
+
+    // Shares that merely stop because of an error must not hide it.
+    void fail(const std::exception_ptr &error, bool is_cause) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        if (!error_ || (is_cause && !has_cause_)) error_ = error;
+        has_cause_ = has_cause_ || is_cause;
+        stop_ = true;
+    }
+
     int size_;
     std::function<bool()> interrupted_;
     const std::thread::id caller_ = std::this_thread::get_id();
     std::atomic<bool> stop_{false};
     std::mutex mutex_;
     std::exception_ptr error_;
+    bool has_cause_ = false;
 };
 
 }  // namespace gapfit

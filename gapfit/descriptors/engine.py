@@ -54,6 +54,9 @@ class EnergySum:
     quadratic: bool = False
 
 
+_HEAVIEST = 118
+
+
 class SoapEngine(Protocol):
     """Evaluates power spectra and everything made of them."""
 
@@ -116,14 +119,18 @@ class SoapEngine(Protocol):
 
 def species_index(species: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:
     """Return the position of each atomic number in `species`; unknown ones raise."""
-    largest = max(int(numbers.max(initial=0)), *species)
-    lookup = np.full(largest + 1, -1, dtype=np.int32)
+    lookup = np.full(_HEAVIEST + 2, -1, dtype=np.int32)
     lookup[list(species)] = np.arange(len(species))
-    index = lookup[numbers]
+    index = lookup[np.clip(numbers, -1, _HEAVIEST + 1)]
     if np.any(index < 0):
         from ase.data import chemical_symbols
 
-        unknown = sorted({chemical_symbols[z] for z in numbers[index < 0]})
+        unknown = sorted(
+            {
+                chemical_symbols[z] if 0 <= z <= _HEAVIEST else f"number {z}"
+                for z in numbers[index < 0].tolist()
+            }
+        )
         known = ", ".join(chemical_symbols[z] for z in species)
         raise StructureError(
             f"unknown species {', '.join(unknown)}: this model knows {known}; "

@@ -12,7 +12,7 @@ from gapfit.frame import to_voigt
 from gapfit.kernels import DotProductKernel
 from gapfit.neighbours import Pairs
 
-__all__ = ["Soap"]
+__all__ = ["Soap", "operations"]
 
 
 class Soap:
@@ -64,8 +64,12 @@ class Soap:
         return self.dot_product.matrix(left, right)
 
     def self_kernel(self, values: np.ndarray) -> np.ndarray:
-        """Return the prior variance of each environment, eV², shape (n,)."""
-        return self.dot_product.value(np.einsum("nf,nf->n", values, values))
+        """Return the prior variance of each environment, eV², shape (n,).
+
+        That of the whole descriptor: what a projection leaves out is unknown to the
+        sparse points, and so adds to the uncertainty.
+        """
+        return np.where(values.any(axis=1), self.dot_product.delta**2, 0.0)
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return the unit power spectra (or projections) of all centres by species."""
@@ -180,8 +184,30 @@ def _squared(choice: EnergySum) -> EnergySum:
     return EnergySum(points, np.zeros(0), quadratic=True)
 
 
-def _cost(choice: EnergySum, n_features: int) -> int:
-    """Return the floating-point operations of one environment."""
-    n_rows, width = choice.points.values.shape
-    project = 0 if choice.points.projection is None else 4 * n_features * width
-    return project + (2 if choice.quadratic else 4) * n_rows * width
+def _cost(choice: EnergySum, n_features: int) -> float:
+    n_sparse, width = choice.points.values.shape
+    return operations(
+        n_features,
+        n_sparse,
+        width,
+        projected=choice.points.projection is not None,
+        quadratic=choice.quadratic,
+    )
+
+
+def operations(
+    n_features: int, n_sparse: int, width: int, *, projected: bool, quadratic: bool
+) -> float:
+    """Return the multiplications for the energy of one environment and its slope.
+
+    Parameters
+    ----------
+    n_features, n_sparse, width : int
+        Length of the power spectrum; sparse points; length of a sparse point.
+    projected : bool
+        Whether power spectra are projected on `width` directions first.
+    quadratic : bool
+        Whether a quadratic form replaces the sparse points.
+    """
+    form = width**2 if quadratic else 2 * n_sparse * width
+    return form + (2 * n_features * width if projected else 0)
