@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--delta", type=float, default=1.0)
     parser.add_argument("--sigma-energy", type=float, default=0.01)
     parser.add_argument("--sigma-forces", type=float, default=0.05)
+    parser.add_argument("--components", type=int, help="directions of the descriptor")
     return parser.parse_args()
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     settings = {
         "data": {"train": args.train, "use_stress": False, "check_stress": False},
         "e0": {"method": "least_squares"},
+        "run": {"threads": 1},
         "sigma": {"energy": args.sigma_energy, "forces": args.sigma_forces},
         "terms": [
             {
@@ -47,6 +49,7 @@ def main() -> None:
                 "l_max": args.l_max,
                 "n_sparse": args.n_sparse,
                 "delta": args.delta,
+                "components": args.components or "all",
             }
         ],
     }
@@ -66,6 +69,7 @@ def main() -> None:
         "stages_cpu_s": {k: round(b - a, 1) for k, (a, b) in stages.items()},
         "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         "n_sparse": model.n_sparse,
+        "shortcuts": model.info["shortcuts"],
         "test": errors,
     }
     print(json.dumps(result, indent=1))
