@@ -10,12 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from gapfit._schema import (
     all_tables,
-    choices,
     expectation,
     field_at,
     is_table,
+    kinds_with,
     model_at,
     table_title,
+    term_kinds,
     toml_key,
     toml_value,
 )
@@ -25,7 +26,7 @@ from gapfit.config import E0Config
 __all__ = ["impossible_values", "unknown_names"]
 
 #: Kinds of term that later versions bring.
-_LATER_TERMS = ("distance_2b", "angle_3b")
+_LATER_TERMS = ("angle_3b",)
 
 
 def unknown_names(
@@ -103,6 +104,10 @@ def _unknown_key(path: KeyPath, key: str, value: Any, model: type[BaseModel]) ->
         here = [
             name for name, field in model.model_fields.items() if not is_table(field)
         ]
+    kinds = kinds_with(key) if path and path[0] == "terms" and len(path) == 2 else []
+    if kinds:
+        names = " or ".join(toml_value(kind) for kind in kinds)
+        return f"{what}; `{key}` belongs to terms of type {names}"
     elsewhere = _homes(table_like)
     homes = elsewhere.get(key, [])
     if homes:
@@ -137,7 +142,7 @@ def impossible_values(
     later = {
         item["loc"][:2]
         for item in details
-        if item["loc"][2:] == ("type",) and item["input"] in _LATER_TERMS
+        if item["loc"][-1] == "type" and item["input"] in _LATER_TERMS
     }
     for item in details:
         path = _present(item["loc"], data)
@@ -152,6 +157,8 @@ def impossible_values(
 def _present(loc: tuple[str | int, ...], data: Any) -> KeyPath:
     """Drop the parts of a pydantic location that are names of models, not of keys."""
     path: KeyPath = ()
+    if loc[0] == "terms" and len(loc) > 2 and loc[2] in term_kinds():
+        loc = (*loc[:2], *loc[3:])
     for position, part in enumerate(loc):
         try:
             data = data[part]
@@ -183,7 +190,7 @@ def _value_message(path: KeyPath, item: Any, data: dict[str, Any]) -> str:
     if field is None:  # a chemical symbol
         return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
     if path[0] == "terms" and key == "type":
-        return _type_message(shown, item["input"], choices(field))
+        return _type_message(shown, item["input"], term_kinds())
     help_text = f" ({field.description})" if field.description else ""
     return f"{shown} must be {expectation(field)}{help_text}"
 

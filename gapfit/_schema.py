@@ -24,9 +24,11 @@ __all__ = [
     "expectation",
     "field_at",
     "is_table",
+    "kinds_with",
     "model_at",
     "nested_models",
     "table_title",
+    "term_kinds",
     "toml_key",
     "toml_value",
     "unit",
@@ -86,6 +88,17 @@ def model_at(path: Sequence[str | int], data: Any = None) -> type[BaseModel] | N
     kinds = _kinds(path)
     kind = data.get("type") if isinstance(data, dict) else None
     return kinds.get(kind, model) if isinstance(kind, str) else model
+
+
+def term_kinds() -> tuple[str, ...]:
+    """Return the values that ``type`` of a term may have."""
+    return tuple(_kinds(("terms", 0)))
+
+
+def kinds_with(key: str) -> list[str]:
+    """Return the types of term that have a key."""
+    models = _kinds(("terms", 0))
+    return [kind for kind, model in models.items() if key in model.model_fields]
 
 
 def _kinds(path: Sequence[str | int]) -> dict[str, type[BaseModel]]:

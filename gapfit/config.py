@@ -9,10 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 __all__ = [
     "DataConfig",
+    "Distance2bConfig",
     "E0Config",
     "FitConfig",
     "PredictionConfig",
@@ -202,6 +211,28 @@ class SoapConfig(_Section):
         return self
 
 
+class Distance2bConfig(_Section):
+    """Pair potential, one block per pair of species: the stiff part of the energy."""
+
+    type: Literal["distance_2b"] = _field("distance_2b", "kind of term")
+    r_cut: float = _field(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
+    width: float = _field(1.0, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    theta: float = _field(1.0, "length over which the potential varies", "Å", gt=0.01)
+    delta: float = _field(3.0, "prior standard deviation per pair", "eV", gt=0)
+    n_sparse: int = _field(20, "sparse points of each pair of species", ge=1)
+    sparse_method: Literal["uniform", "cur", "fps", "random"] = _field(
+        "uniform", "evenly over the distances, leverage, farthest points, or random"
+    )
+
+    @model_validator(mode="after")
+    def _switch_fits(self) -> Distance2bConfig:
+        if self.width >= self.r_cut:
+            raise ValueError(
+                f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"
+            )
+        return self
+
+
 class SolverConfig(_Section):
     """How the linear system is solved."""
 
@@ -251,8 +282,14 @@ class RunConfig(_Section):
         return int(float(text[:-1]) * 1000 ** ("kMGT".index(text[-1]) + 1))
 
 
+def _kind(term: Any) -> str:
+    """Return the type of a term; one of no known type is judged as a SOAP."""
+    kind = term.get("type") if isinstance(term, dict) else getattr(term, "type", None)
+    return "distance_2b" if kind == "distance_2b" else "soap"
+
+
 #: The kinds of terms.
-Term = SoapConfig
+Term = SoapConfig | Distance2bConfig
 
 
 class FitConfig(_Section):
@@ -261,7 +298,13 @@ class FitConfig(_Section):
     data: DataConfig
     sigma: SigmaConfig = SigmaConfig()
     e0: E0Config = E0Config()
-    terms: list[Term] = Field(..., min_length=1)
+    terms: list[
+        Annotated[
+            Annotated[SoapConfig, Tag("soap")]
+            | Annotated[Distance2bConfig, Tag("distance_2b")],
+            Discriminator(_kind),
+        ]
+    ] = Field(..., min_length=1)
     solver: SolverConfig = SolverConfig()
     prediction: PredictionConfig = PredictionConfig()
     run: RunConfig = RunConfig()

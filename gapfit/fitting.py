@@ -14,7 +14,7 @@ import numpy as np
 
 from gapfit.assembly import batches, count_rows, row_block, sigma_warnings
 from gapfit.baseline import e0_warnings, resolve_e0
-from gapfit.config import FitConfig, PredictionConfig
+from gapfit.config import FitConfig, PredictionConfig, SoapConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
@@ -119,8 +119,12 @@ def plan(dataset: Dataset, config: FitConfig) -> Plan:
         build_term(term, dataset.species, new_basis(term)) for term in config.terms
     ]
     numbers = np.concatenate([frame.numbers for frame in frames])
-    _, counts = np.unique(numbers, return_counts=True)
-    n_sparse = sum(int(np.minimum(t.config.n_sparse, counts).sum()) for t in terms)
+    present = dict(zip(*np.unique(numbers, return_counts=True), strict=True))
+    n_sparse = sum(
+        min(term.config.n_sparse, present.get(block, term.config.n_sparse))
+        for term in terms
+        for block in term.descriptor.blocks
+    )
     n_features = tuple(term.descriptor.n_features for term in terms)
     largest = max(frame.n_atoms for frame in frames)
     rows = 3 * max(largest, _batch_atoms(n_sparse, config))
@@ -151,12 +155,6 @@ def _as_config(
         data = dict(values.get("data", {}))
         values["data"] = {"train": ["in memory"], **data}
     return config_from_dict(values)
-
-
-def _symbol(block: int) -> str:
-    from ase.data import chemical_symbols
-
-    return str(chemical_symbols[block])
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -225,6 +223,8 @@ def _note(notes: list[str], text: str) -> None:
 
 
 def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
+    if not isinstance(term.config, SoapConfig):
+        return
     weighting = term.config.weighting
     r0 = weighting.r0 or term.config.r_cut
     # A poly weight that ends beyond the reach of the basis is cut off there, too.
@@ -244,7 +244,9 @@ def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
 
 
 def _warn_of_absent_species(n: int, term: FittedTerm, notes: list[str]) -> None:
-    present = {_symbol(block) for block in term.descriptor.blocks}
+    if not isinstance(term.config, SoapConfig):
+        return
+    present = {term.descriptor.label(block) for block in term.descriptor.blocks}
     absent = sorted(set(term.config.species_weights) - present)
     if absent:
         _note(
@@ -329,7 +331,7 @@ def _with_shortcuts(
     for n, term in enumerate(terms):
         progress("shortcuts", n, len(terms))
         shortcut = Shortcut({}, 0.0, 0.0, 0)
-        if term.config.engine == "native":
+        if getattr(term.config, "engine", None) == "native":
             term, shortcut = with_shortcut(term, frames, shared)
         found.append(asdict(shortcut))
         out.append(term)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DotProductKernel"]
+__all__ = ["DotProductKernel", "SquaredExponential"]
 
 
 def _power(base: np.ndarray, exponent: float) -> np.ndarray:
@@ -52,3 +52,25 @@ class DotProductKernel:
     def matrix(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return k between unit vectors, (n, n_features), (m, n_features) -> (n, m)."""
         return self.value(left @ right.T)
+
+
+@dataclass(frozen=True)
+class SquaredExponential:
+    """k(x, x') = delta² exp(-(x - x')² / (2 theta²)).
+
+    Attributes
+    ----------
+    delta : float
+        Prior standard deviation, eV.
+    theta : float
+        Length over which the function varies, in the unit of x.
+    """
+
+    delta: float
+    theta: float
+
+    def derivatives(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return k and its first two derivatives with x, (n,), (m,) -> (3, n, m)."""
+        u = (x[:, None] - y[None, :]) / self.theta
+        k = self.delta**2 * np.exp(-0.5 * u**2)
+        return np.stack([k, -u / self.theta * k, (u**2 - 1) / self.theta**2 * k])

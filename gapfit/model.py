@@ -255,20 +255,14 @@ class GAPModel:
         assert self.posterior is not None
         variance = np.empty(pairs.n_atoms)
         for chunk in pairs.chunks(_BATCH_STD):
-            k_m = np.zeros((chunk.n_centres, self.n_sparse))
-            prior = np.zeros(chunk.n_centres)
-            first = 0
-            for term in self.terms:
-                found = term.descriptor.environments(
-                    chunk.within(term.descriptor.cutoff)
+            parts = [
+                term.descriptor.covariances(
+                    chunk.within(term.descriptor.cutoff), term.sparse
                 )
-                for block, points in term.sparse.items():
-                    columns = slice(first, first + len(points))
-                    first += len(points)
-                    at = found[block].atoms - chunk.start
-                    values = found[block].values
-                    k_m[at, columns] = term.descriptor.kernel(values, points)
-                    prior[at] += term.descriptor.self_kernel(values)
+                for term in self.terms
+            ]
+            k_m = np.concatenate([part for part, _ in parts], axis=1)
+            prior = np.sum([part for _, part in parts], axis=0)
             with blas_threads():
                 variance[chunk.start : chunk.stop] = self.posterior.variance(k_m, prior)
         return variance

@@ -141,7 +141,11 @@ def _operations(term: FittedTerm, block: int, rank: int | None) -> float:
     n_sparse, width = term.sparse[block].shape
     n_features = term.descriptor.n_features
     projected = rank is not None or width < n_features
-    ways = [False, True] if term.quadratic and term.config.zeta == 2 else [False]
+    ways = (
+        [False, True]
+        if term.quadratic and getattr(term.config, "zeta", 0) == 2
+        else [False]
+    )
     return min(
         operations(
             n_features,

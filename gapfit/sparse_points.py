@@ -51,7 +51,7 @@ def choose_sparse_points(
         for block, parts in found.items():
             progress("sparse points", step, steps)
             everything = np.concatenate(parts)
-            components = term.config.components
+            components = getattr(term.config, "components", "all")
             if not isinstance(components, str):
                 U = principal_directions(everything, components)
                 projections[block] = U
@@ -61,15 +61,14 @@ def choose_sparse_points(
             index = select(everything, wanted, term.config.sparse_method, rng)
             sparse[block] = np.ascontiguousarray(everything[index])
             step += 1
-            if len(index) < wanted:
+            if len(index) < wanted and term.config.sparse_method != "uniform":
                 note(
                     f"[[terms]] {n + 1}: {wanted} sparse points wanted for "
-                    f"{_symbol(block)}, only {len(index)} distinct environments in the "
-                    "data: all are used"
+                    f"{term.descriptor.label(block)}, only {len(index)} "
+                    "distinct environments in the data: all are used"
                 )
-        species = tuple(term.descriptor.blocks)
         if projections:
-            term = build_term(term.config, species, term.basis, projections)
+            term = build_term(term.config, term.species, term.basis, projections)
         chosen.append(replace(term, sparse=sparse))
     progress("sparse points", steps, steps)
     return chosen
@@ -97,9 +96,3 @@ def _environments(
         done += pairs.n_atoms
         progress("environments", done, total)
     return values
-
-
-def _symbol(block: int) -> str:
-    from ase.data import chemical_symbols
-
-    return str(chemical_symbols[block])

@@ -62,16 +62,27 @@ def select(
         Descriptors of all environments of one block.
     n_sparse : int
         Number wanted; fewer are returned when there are fewer distinct environments.
-    method : {"cur", "fps", "random"}
-        Sampling by leverage scores, farthest points, or uniform sampling.
+    method : {"cur", "fps", "random", "uniform"}
+        Sampling by leverage scores, farthest points, equal chances for all, or one from
+        each of `n_sparse` intervals of equal length (a single feature only).
     rng : numpy.random.Generator
         Source of randomness.
     """
     distinct = unique_rows(values)
     if len(distinct) <= n_sparse:
         return distinct
-    methods = {"cur": _cur, "fps": _fps, "random": _random}
+    methods = {"cur": _cur, "fps": _fps, "random": _random, "uniform": _uniform}
     return np.sort(distinct[methods[method](values[distinct], n_sparse, rng)])
+
+
+def _uniform(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
+    """Take the value nearest to the middle of each interval that holds any."""
+    x = values[:, 0]
+    width = max(np.ptp(x) / n_sparse, 1e-12)
+    place = (x - x.min()) / width
+    interval = np.minimum(place.astype(np.int64), n_sparse - 1)
+    order = np.lexsort([np.abs(place - interval - 0.5), interval])
+    return order[np.unique(interval[order], return_index=True)[1]]
 
 
 def _random(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:

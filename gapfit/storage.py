@@ -216,9 +216,11 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         and set(species) <= set(e0)
         and bool(np.isfinite(list(e0.values())).all()),
     )
-    _require("blocks", header["blocks"] == [list(species)] * len(config.terms))
     terms = tuple(
         _build_term(n, config, species, arrays) for n in range(len(config.terms))
+    )
+    _require(
+        "blocks", header["blocks"] == [list(term.descriptor.blocks) for term in terms]
     )
     posterior = None
     if header["jitter"] is not None:
@@ -256,14 +258,14 @@ def _build_term(
         for name, shape in basis_shapes(settings).items()
     }
     projections = {}
-    if settings.components != "all":
+    if getattr(settings, "components", "all") != "all":
         n_features = build_term(settings, species, basis).descriptor.n_features
         for block in species:
             name = f"{prefix}{block}/projection"
             projections[block] = _checked(arrays, name, (n_features, None))
     bare = build_term(settings, species, basis, projections)
     sparse, coefficients, shortcuts = {}, {}, {}
-    for block in species:
+    for block in bare.descriptor.blocks:
         name = f"{prefix}{block}/"
         width = bare.descriptor.width(block)
         sparse[block] = _checked(arrays, f"{name}sparse", (None, width))

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.config import SoapConfig, Term
+from gapfit.config import Distance2bConfig, SoapConfig, Term
 from gapfit.descriptors import Descriptor, LocalPrediction, Sparse
+from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.engine import NativeEngine, SoapEngine
 from gapfit.descriptors.features import Features
 from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
 from gapfit.descriptors.soap import Soap
-from gapfit.kernels import DotProductKernel
+from gapfit.kernels import DotProductKernel, SquaredExponential
 from gapfit.neighbours import Pairs
 
 __all__ = ["FittedTerm", "basis_shapes", "build_term", "new_basis"]
@@ -27,8 +28,10 @@ class FittedTerm:
 
     Attributes
     ----------
-    config : SoapConfig
+    config : SoapConfig or Distance2bConfig
         Hyperparameters.
+    species : tuple of int
+        Atomic numbers of the potential, ascending.
     basis : dict of str to ndarray
         Tables that define the descriptor, stored with the model.
     descriptor : Descriptor
@@ -45,6 +48,7 @@ class FittedTerm:
     """
 
     config: Term
+    species: tuple[int, ...]
     basis: dict[str, np.ndarray]
     descriptor: Descriptor
     sparse: Sparse = field(default_factory=dict)
@@ -85,6 +89,8 @@ class FittedTerm:
 
 def new_basis(config: Term) -> dict[str, np.ndarray]:
     """Return the basis tables of a term, from dscribe."""
+    if not isinstance(config, SoapConfig):
+        return {}
     if config.rbf == "polynomial":
         from gapfit.descriptors.polynomial import polynomial_basis
 
@@ -96,6 +102,8 @@ def new_basis(config: Term) -> dict[str, np.ndarray]:
 
 def basis_shapes(config: Term) -> dict[str, tuple[int | None, ...]]:
     """Return the shapes of the basis tables (None: any length)."""
+    if not isinstance(config, SoapConfig):
+        return {}
     degrees, n_max = config.l_max + 1, config.n_max
     if config.rbf == "polynomial":
         n_nodes = 100
@@ -113,7 +121,7 @@ def build_term(
 
     Parameters
     ----------
-    config : SoapConfig
+    config : SoapConfig or Distance2bConfig
         Hyperparameters.
     species : tuple of int
         Atomic numbers of the potential, ascending.
@@ -122,9 +130,19 @@ def build_term(
     projections : mapping of int to (n_features, width) float64, optional
         Directions that the descriptor of each block is projected on.
     """
-    kernel = DotProductKernel(config.delta, config.zeta)
-    engine = _soap_engine(config, species, basis)
-    return FittedTerm(config, basis, Soap(engine, kernel, species, projections))
+    descriptor: Descriptor
+    if isinstance(config, Distance2bConfig):
+        descriptor = Distance2b(
+            species,
+            SquaredExponential(config.delta, config.theta),
+            r_cut=config.r_cut,
+            width=config.width,
+        )
+    else:
+        kernel = DotProductKernel(config.delta, config.zeta)
+        engine = _soap_engine(config, species, basis)
+        descriptor = Soap(engine, kernel, species, projections)
+    return FittedTerm(config, species, basis, descriptor)
 
 
 def _soap_engine(

@@ -17,7 +17,7 @@ from conftest import STRUCTURES, random_term, silicon
 
 import gapfit
 from gapfit import _core
-from gapfit.descriptors.engine import NativeEngine
+from gapfit.descriptors.engine import NativeEngine, core_pairs
 from gapfit.errors import ConfigError
 from gapfit.frame import structure_arrays
 from gapfit.neighbours import pair_list
@@ -325,7 +325,7 @@ def test_strided_and_single_precision_arrays_are_converted():
 def engine_and_pairs() -> tuple[NativeEngine, object]:
     term = random_term(silicon(), n_max=3, l_max=2)
     pairs = pair_list(structure_arrays(silicon()), term.descriptor.cutoff)
-    return term.descriptor.engine, term.descriptor.engine._pair_list(pairs)
+    return term.descriptor.engine, core_pairs(pairs, (14,))
 
 
 def test_arrays_that_do_not_fit_raise():

@@ -17,6 +17,7 @@ __all__ = [
     "SparseBlock",
     "instruction_set",
     "neighbour_list",
+    "pair_energies",
     "solid_harmonics",
 ]
 
@@ -52,4 +53,5 @@ Points = _module.Points
 Soap = _module.Soap
 SparseBlock = _module.Block
 neighbour_list = _module.neighbour_list
+pair_energies = _module.pair_energies
 solid_harmonics = _module.solid_harmonics

@@ -54,5 +54,6 @@ NB_MODULE(GAPFIT_MODULE, m) {
           "vectors: (n, 3) float64, Å. Returns ((n, (l_max+1)^2), (n, 3, (l_max+1)^2)),\n"
           "m = -l..l at index l*l + l + m, orthonormal, no Condon-Shortley phase.");
     bind_neighbours(m);
+    bind_pairs(m);
     bind_soap(m);
 }

@@ -48,4 +48,5 @@ struct NewArray {
 }  // namespace gapfit::bindings
 
 void bind_neighbours(nanobind::module_ &m);
+void bind_pairs(nanobind::module_ &m);
 void bind_soap(nanobind::module_ &m);

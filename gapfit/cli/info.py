@@ -49,11 +49,11 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
                 "type": term.config.type,
                 "n_features": term.descriptor.n_features,
                 "directions": {
-                    chemical_symbols[block]: U.shape[1]
+                    term.descriptor.label(block): U.shape[1]
                     for block, U in term.projections.items()
                 },
                 "n_sparse": {
-                    chemical_symbols[block]: len(points)
+                    term.descriptor.label(block): len(points)
                     for block, points in term.sparse.items()
                 },
             }
@@ -115,7 +115,7 @@ def _shortcut(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
     from ase.data import chemical_symbols
 
     found = facts.get("shortcuts", [])
-    if number >= len(found):
+    if number >= len(found) or facts["terms"][number]["type"] != "soap":
         return []
     known = found[number]
     if not known["rank"]:

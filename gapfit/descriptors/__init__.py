@@ -95,6 +95,9 @@ class Descriptor(Protocol):
     def n_features(self) -> int:
         """Length of a descriptor before any projection."""
 
+    def label(self, block: int) -> str:
+        """Return the name of a block, made of chemical symbols."""
+
     def width(self, block: int) -> int:
         """Length of the sparse points of a block."""
 
@@ -104,8 +107,13 @@ class Descriptor(Protocol):
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between environments of one block, eV²."""
 
-    def self_kernel(self, values: np.ndarray) -> np.ndarray:
-        """Return the prior variance of each environment, eV², shape (n,)."""
+    def covariances(
+        self, pairs: Pairs, sparse: Sparse
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return (n_centres, n_sparse) covariances of local energies, (n_centres,) priors.
+
+        Covariances with the sparse points and prior variances, eV².
+        """
 
     def kernel_rows(
         self, pairs: Pairs, sparse: Sparse, *, gradients: bool

@@ -16,7 +16,14 @@ from gapfit.kernels import DotProductKernel
 from gapfit.neighbours import Pairs
 from gapfit.threads import native_threads
 
-__all__ = ["EnergySum", "NativeEngine", "Points", "SoapEngine", "species_index"]
+__all__ = [
+    "EnergySum",
+    "NativeEngine",
+    "Points",
+    "SoapEngine",
+    "core_pairs",
+    "species_index",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +146,19 @@ def species_index(species: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:
     return index
 
 
+def core_pairs(pairs: Pairs, species: tuple[int, ...]) -> Any:
+    """Return a pair list as the core takes it; unknown species raise."""
+    return _core.PairList(
+        pairs.first,
+        pairs.j,
+        pairs.R,
+        species_index(species, pairs.numbers),
+        pairs.frame,
+        pairs.n_frames,
+        pairs.start,
+    )
+
+
 class NativeEngine:
     """gapfit's own evaluation of dscribe's SOAP, in C++.
 
@@ -190,21 +210,12 @@ class NativeEngine:
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.
         self.last_seconds = (0.0, 0.0, 0.0)
 
-    def _pair_list(self, pairs: Pairs) -> Any:
-        return _core.PairList(
-            pairs.first,
-            pairs.j,
-            pairs.R,
-            species_index(self.species, pairs.numbers),
-            pairs.frame,
-            pairs.n_frames,
-            pairs.start,
-        )
-
     def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return unit power spectra and their norms; see `SoapEngine`."""
         with native_threads() as n_threads:
-            q, norms = self._core.environments(self._pair_list(pairs), n_threads)
+            q, norms = self._core.environments(
+                core_pairs(pairs, self.species), n_threads
+            )
         return q, norms
 
     def add_rows(
@@ -220,7 +231,7 @@ class NativeEngine:
         n_columns = energies.shape[1]
         with native_threads() as n_threads:
             self._core.add_rows(
-                self._pair_list(pairs),
+                core_pairs(pairs, self.species),
                 [_core.Points(own.values, own.projection) for own in points],
                 kernel.delta,
                 kernel.zeta,
@@ -251,6 +262,10 @@ class NativeEngine:
         ]
         with native_threads() as n_threads:
             *out, self.last_seconds = self._core.predict(
-                self._pair_list(pairs), blocks, gradients, atom_virials, n_threads
+                core_pairs(pairs, self.species),
+                blocks,
+                gradients,
+                atom_virials,
+                n_threads,
             )
         return tuple(out)

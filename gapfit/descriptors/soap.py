@@ -49,6 +49,12 @@ class Soap:
         """Atomic numbers of the central species."""
         return self.species
 
+    def label(self, block: int) -> str:
+        """Return the symbol of a central species."""
+        from ase.data import chemical_symbols
+
+        return str(chemical_symbols[block])
+
     @property
     def n_features(self) -> int:
         """Length of a power spectrum."""
@@ -63,13 +69,23 @@ class Soap:
         """Return the kernel matrix between environments of one block, eV²."""
         return self.dot_product.matrix(left, right)
 
-    def self_kernel(self, values: np.ndarray) -> np.ndarray:
-        """Return the prior variance of each environment, eV², shape (n,).
+    def covariances(
+        self, pairs: Pairs, sparse: Sparse
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return covariances of local energies with those of sparse points, and priors.
 
-        That of the whole descriptor: what a projection leaves out is unknown to the
-        sparse points, and so adds to the uncertainty.
+        Prior variances are those of the whole descriptor: what a projection leaves out is
+        unknown to the sparse points, and so adds to the uncertainty.
         """
-        return np.where(values.any(axis=1), self.dot_product.delta**2, 0.0)
+        ends = np.cumsum([0] + [len(sparse[z]) for z in self.blocks])
+        k_m = np.zeros((pairs.n_centres, ends[-1]))
+        prior = np.zeros(pairs.n_centres)
+        found = self.environments(pairs)
+        for n, z in enumerate(self.blocks):
+            at, values = found[z].atoms - pairs.start, found[z].values
+            k_m[at, ends[n] : ends[n + 1]] = self.kernel(values, sparse[z])
+            prior[at] = np.where(values.any(axis=1), self.dot_product.delta**2, 0.0)
+        return k_m, prior
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return the unit power spectra (or projections) of all centres by species."""

@@ -1,0 +1,75 @@
+// Sums of tabulated pair potentials φ(r), one for each pair of species.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "layout.hpp"
+
+namespace gapfit {
+
+// Values φ, φ' and φ'' at equidistant knots from `start`, for each potential; beyond the
+// last knot potentials are zero. Interpolated by quintic Hermite polynomials, so that
+// forces are the exact gradient of the energy.
+struct PairTable {
+    const double *values = nullptr;  // (n_potentials, n_knots, 3)
+    std::int64_t n_knots = 0;
+    double start = 0.0, spacing = 1.0;
+    const std::int32_t *potential = nullptr;  // (n_species, n_species), -1: none
+    std::int32_t n_species = 0;
+
+    // φ and φ' at r; false beyond the table.
+    bool evaluate(std::int32_t which, double r, double &phi, double &slope) const {
+        const double x = (r - start) / spacing;
+        if (which < 0 || !(x < static_cast<double>(n_knots - 1))) return false;
+        const std::int64_t knot = x > 0.0 ? static_cast<std::int64_t>(x) : 0;
+        const double *f = values + 3 * (which * n_knots + knot), *g = f + 3;
+        const double t = x - static_cast<double>(knot), s = 1.0 - t, h = spacing;
+        const double t2 = t * t, s2 = s * s;
+        phi = s2 * s *
+                  (f[0] * (1.0 + 3.0 * t + 6.0 * t2) +
+                   h * (f[1] * t * (1.0 + 3.0 * t) + 0.5 * h * f[2] * t2)) +
+              t2 * t *
+                  (g[0] * (1.0 + 3.0 * s + 6.0 * s2) -
+                   h * (g[1] * s * (1.0 + 3.0 * s) - 0.5 * h * g[2] * s2));
+        slope = 30.0 * s2 * t2 * (g[0] - f[0]) / h +
+                s2 * (f[1] * (1.0 - 3.0 * t) * (1.0 + 5.0 * t) +
+                      0.5 * h * f[2] * t * (2.0 - 5.0 * t)) +
+                t2 * (g[1] * (1.0 - 3.0 * s) * (1.0 + 5.0 * s) -
+                      0.5 * h * g[2] * s * (2.0 - 5.0 * s));
+        return true;
+    }
+};
+
+// Adds to energies (n_centres), and unless null to forces (n_atoms, 3), virials
+// (n_frames, 3, 3) and atom virials (n_atoms, 3, 3). Half of each pair's energy belongs to
+// each of its atoms: every pair comes twice in a full list.
+inline void add_pair_energies(const PairTable &table, const PairList &pairs,
+                              double *energies, double *forces, double *virials,
+                              double *atom_virials) {
+    for (std::int64_t centre = 0; centre < pairs.n_centres; ++centre) {
+        const std::int64_t i = pairs.start + centre;
+        const std::int32_t *row = table.potential + pairs.species[i] * table.n_species;
+        for (std::int64_t p = pairs.first[centre]; p < pairs.first[centre + 1]; ++p) {
+            const std::int64_t j = pairs.j[p];
+            const double *R = pairs.R + 3 * p;
+            const double r = std::sqrt(R[0] * R[0] + R[1] * R[1] + R[2] * R[2]);
+            double phi = 0.0, slope = 0.0;
+            if (!table.evaluate(row[pairs.species[j]], r, phi, slope)) continue;
+            energies[centre] += 0.5 * phi;
+            if (forces == nullptr) continue;
+            for (int x = 0; x < 3; ++x) {
+                const double g = 0.5 * slope * R[x] / r;  // dE_i/dR
+                forces[3 * i + x] += g;
+                forces[3 * j + x] -= g;
+                for (int y = 0; y < 3; ++y) {
+                    virials[9 * pairs.frame[i] + 3 * y + x] -= R[y] * g;
+                    if (atom_virials != nullptr)
+                        atom_virials[9 * j + 3 * y + x] -= R[y] * g;
+                }
+            }
+        }
+    }
+}
+
+}  // namespace gapfit

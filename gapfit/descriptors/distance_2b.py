@@ -1,0 +1,196 @@
+"""Two-body term: a Gaussian process in the distance of two atoms, by their species."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from gapfit.descriptors import Environments, KernelRows, LocalPrediction, Sparse
+from gapfit.descriptors.engine import species_index
+from gapfit.frame import VOIGT
+from gapfit.kernels import SquaredExponential
+from gapfit.neighbours import Pairs
+from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
+
+__all__ = ["Distance2b"]
+
+
+class Distance2b:
+    """E = Σ_pairs s(r) g(r), g a Gaussian process for each pair of species.
+
+    s is the `switch` that ends the potential at the cutoff. Sparse points are values of
+    g, so that those near the cutoff are no smaller than others. See
+    `gapfit.descriptors.Descriptor`.
+
+    Parameters
+    ----------
+    species : tuple of int
+        Atomic numbers, ascending.
+    kernel : SquaredExponential
+        Kernel of g in the distance, Å.
+    r_cut, width : float
+        Cutoff, and how far below it the switch begins, Å.
+    """
+
+    def __init__(
+        self,
+        species: tuple[int, ...],
+        kernel: SquaredExponential,
+        *,
+        r_cut: float,
+        width: float,
+    ) -> None:
+        self.species = species
+        self.squared_exponential = kernel
+        self.cutoff = r_cut
+        self.switch_width = width
+        self.projections: dict[int, np.ndarray] = {}
+        self.blocks = species_pairs(species)
+        self.n_features = 1
+
+    def label(self, block: int) -> str:
+        """Return the symbols of a pair of species: ``Ge-Te``."""
+        from ase.data import chemical_symbols
+
+        return "-".join(chemical_symbols[z] for z in divmod(block, 1000))
+
+    def width(self, block: int) -> int:
+        """Length of the sparse points of a block: a distance."""
+        return 1
+
+    def _keys(self, pairs: Pairs) -> np.ndarray:
+        """Return the block of each pair, (n_pairs,) int64."""
+        species_index(self.species, pairs.numbers)
+        a, b = pairs.numbers[pairs.i], pairs.numbers[pairs.j]
+        return 1000 * np.minimum(a, b) + np.maximum(a, b)
+
+    def _by_block(self, pairs: Pairs) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Yield each block with its pairs and their distances."""
+        keys = self._keys(pairs)
+        r = np.sqrt(np.einsum("px,px->p", pairs.R, pairs.R))
+        for block in self.blocks:
+            some = np.flatnonzero(keys == block)
+            yield block, some, r[some]
+
+    def environments(self, pairs: Pairs) -> dict[int, Environments]:
+        """Return the distances of all pairs of atoms by pair of species."""
+        found = {}
+        for block, some, r in self._by_block(pairs):
+            once = pairs.i[some] <= pairs.j[some]
+            found[block] = Environments(pairs.i[some][once], r[once, None])
+        return found
+
+    def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return the kernel matrix between distances of one block, eV²."""
+        return self.squared_exponential.derivatives(left[:, 0], right[:, 0])[0]
+
+    def _switched(self, r: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """Return s k and its first two derivatives with r, (3, n, n_sparse)."""
+        k, k1, k2 = self.squared_exponential.derivatives(r, points[:, 0])
+        s, s1, s2 = switch(r, self.cutoff, self.switch_width)[:, :, None]
+        return np.stack([s * k, s1 * k + s * k1, s2 * k + 2 * s1 * k1 + s * k2])
+
+    def kernel_rows(
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+    ) -> KernelRows:
+        """Return the rows of K_nm: energies, forces and virials of a pair list."""
+        n_sparse = sum(len(points) for points in sparse.values())
+        n_columns = n_sparse if gradients else 0
+        rows = KernelRows(
+            energies=np.zeros((pairs.n_frames, n_sparse)),
+            forces=np.zeros((pairs.n_atoms, 3, n_columns)),
+            virials=np.zeros((pairs.n_frames, 6, n_columns)),
+        )
+        first = 0
+        for block, some, r in self._by_block(pairs):
+            columns = slice(first, first + len(sparse[block]))
+            first = columns.stop
+            if len(some) == 0 or len(sparse[block]) == 0:
+                continue
+            value, slope, _ = self._switched(r, sparse[block])
+            frame = pairs.frame[pairs.i[some]]
+            half = _sums(frame, np.full(len(some), 0.5), pairs.n_frames)
+            rows.energies[:, columns] = half @ value
+            if not gradients:
+                continue
+            u = pairs.R[some] / r[:, None]
+            # Each pair comes twice, once for either atom: here the force on i.
+            at = (3 * pairs.i[some][:, None] + np.arange(3)).ravel()
+            pull = _sums(
+                at, u.ravel(), 3 * pairs.n_atoms, np.repeat(np.arange(len(r)), 3)
+            )
+            rows.forces[:, :, columns] = (pull @ slope).reshape(pairs.n_atoms, 3, -1)
+            for v, (x, y) in enumerate(VOIGT):
+                weight = -0.5 * pairs.R[some, x] * u[:, y]
+                strain = _sums(frame, weight, pairs.n_frames)
+                rows.virials[:, v, columns] = strain @ slope
+        return rows
+
+    def covariances(
+        self, pairs: Pairs, sparse: Sparse
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return covariances of local energies with g, and their prior variances."""
+        n_sparse = sum(len(points) for points in sparse.values())
+        k_m = np.zeros((pairs.n_centres, n_sparse))
+        prior, first = np.zeros(pairs.n_centres), 0
+        for block, some, r in self._by_block(pairs):
+            centre = pairs.i[some] - pairs.start
+            columns = slice(first, first + len(sparse[block]))
+            first = columns.stop
+            if len(some) == 0:
+                continue
+            half = _sums(centre, np.full(len(some), 0.5), pairs.n_centres)
+            k_m[:, columns] = half @ self._switched(r, sparse[block])[0]
+            s = switch(r, self.cutoff, self.switch_width)[0]
+            for c in np.unique(centre):
+                own = slice(*np.searchsorted(centre, [c, c + 1]))
+                k = self.squared_exponential.derivatives(r[own], r[own])[0]
+                prior[c] += 0.25 * s[own] @ k @ s[own]
+        return k_m, prior
+
+    def prepare(
+        self,
+        sparse: Sparse,
+        coefficients: Mapping[int, np.ndarray],
+        *,
+        projections: Mapping[int, np.ndarray] | None = None,
+        quadratic: bool = False,
+    ) -> PairTable:
+        """Return the fitted pair potentials as a table, whatever the number of points."""
+        potentials = {
+            block: partial(self._potential, sparse[block], coefficients[block])
+            for block in self.blocks
+        }
+        return tabulate(self.species, potentials, self.cutoff, self.switch_width)
+
+    def _potential(
+        self, points: np.ndarray, coefficients: np.ndarray, r: np.ndarray
+    ) -> np.ndarray:
+        """Return φ, φ' and φ'' of one pair of species, (3, n)."""
+        return self._switched(r, points) @ coefficients
+
+    def predict(
+        self,
+        pairs: Pairs,
+        prepared: PairTable,
+        *,
+        gradients: bool,
+        atom_virials: bool = False,
+    ) -> LocalPrediction:
+        """Return energies, forces and virials of this term."""
+        return prepared.evaluate(pairs, gradients=gradients, atom_virials=atom_virials)
+
+
+def _sums(
+    rows: np.ndarray,
+    weights: np.ndarray,
+    n_rows: int,
+    columns: np.ndarray | None = None,
+) -> csr_array:
+    """Return the matrix that adds weighted items (columns) to rows."""
+    columns = np.arange(len(rows)) if columns is None else columns
+    n_columns = int(columns[-1]) + 1
+    return csr_array((weights, (rows, columns)), shape=(n_rows, n_columns))

@@ -1,0 +1,132 @@
+"""Tabulated pair potentials: what a 2-body term or a baseline becomes at prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from gapfit import _core
+from gapfit.descriptors import LocalPrediction
+from gapfit.descriptors.engine import core_pairs
+from gapfit.frame import to_voigt
+from gapfit.neighbours import MIN_DISTANCE, Pairs
+
+__all__ = ["PairTable", "pair_key", "species_pairs", "switch", "tabulate"]
+
+#: Largest distance between knots, Å.
+_SPACING = 0.01
+
+
+def pair_key(a: int, b: int) -> int:
+    """Return the key of a pair of atomic numbers, in any order: 1000 × less + greater."""
+    return 1000 * min(a, b) + max(a, b)
+
+
+def species_pairs(species: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the keys of all pairs of species."""
+    return tuple(pair_key(*pair) for pair in combinations_with_replacement(species, 2))
+
+
+def switch(r: np.ndarray, r_cut: float, width: float) -> np.ndarray:
+    """Return s, s' and s'' of the switch from 1 at r_cut - width to 0 at r_cut.
+
+    s = 1 - t³ (10 - 15 t + 6 t²), t = (r - r_cut) / width + 1: two continuous
+    derivatives.
+
+    Parameters
+    ----------
+    r : (n,) float64
+        Distances, Å.
+    r_cut, width : float
+        Å.
+
+    Returns
+    -------
+    (3, n) float64
+        Dimensionless, 1/Å and 1/Å².
+    """
+    t = np.clip((r - r_cut) / width + 1, 0.0, 1.0)
+    return np.stack(
+        [
+            1 - t**3 * (10 - 15 * t + 6 * t**2),
+            -30 * t**2 * (1 - t) ** 2 / width,
+            -60 * t * (1 - t) * (1 - 2 * t) / width**2,
+        ]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """Pair potentials φ(r) at equidistant knots, zero beyond the last.
+
+    The energy is Σ φ(r) over pairs of atoms, half of it each atom's.
+
+    Attributes
+    ----------
+    species : tuple of int
+        Atomic numbers, ascending.
+    values : (n_potentials, n_knots, 3) float64
+        φ, φ' and φ'' (eV, eV/Å, eV/Å²), two continuous derivatives between them.
+    start, spacing : float
+        First knot and distance of the knots, Å.
+    potential : (n_species, n_species) int32
+        Potential of each pair of species.
+    """
+
+    species: tuple[int, ...]
+    values: np.ndarray
+    start: float
+    spacing: float
+    potential: np.ndarray
+
+    def evaluate(
+        self, pairs: Pairs, *, gradients: bool, atom_virials: bool = False
+    ) -> LocalPrediction:
+        """Return energies, forces and virials of all centres of a pair list."""
+        energies, forces, virials, local = _core.pair_energies(
+            core_pairs(pairs, self.species),
+            self.values,
+            self.start,
+            self.spacing,
+            self.potential,
+            gradients,
+            atom_virials,
+        )
+        return LocalPrediction(energies, forces, to_voigt(virials), local)
+
+
+def tabulate(
+    species: tuple[int, ...],
+    potentials: Mapping[int, Callable[[np.ndarray], np.ndarray]],
+    r_cut: float,
+    width: float,
+) -> PairTable:
+    """Return the table of some potentials.
+
+    Parameters
+    ----------
+    species : tuple of int
+        Atomic numbers, ascending.
+    potentials : mapping of int to callable
+        By `pair_key`: (n,) distances -> (3, n) values of φ, φ' and φ'', with φ'' piecewise
+        smooth, its pieces meeting at ``r_cut - width``; zero at and beyond `r_cut`.
+    r_cut, width : float
+        Å.
+    """
+    spacing = width / np.ceil(width / _SPACING)
+    n_steps = int(np.ceil((r_cut - 0.9 * MIN_DISTANCE) / spacing))
+    # Counted from the end, so that knots lie where the pieces meet.
+    knots = r_cut - spacing * np.arange(n_steps, -1, -1.0)
+    keys = list(potentials)
+    choice = [[keys.index(pair_key(a, b)) for b in species] for a in species]
+    values = np.stack([potentials[key](knots).T for key in keys])
+    return PairTable(
+        species,
+        np.ascontiguousarray(values),
+        float(knots[0]),
+        float(spacing),
+        np.array(choice, dtype=np.int32),
+    )
