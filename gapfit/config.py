@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 __all__ = [
+    "BaselineConfig",
     "DataConfig",
     "Distance2bConfig",
     "E0Config",
@@ -136,6 +137,24 @@ class E0Config(BaseModel):
     @model_validator(mode="after")
     def _known_symbols(self) -> E0Config:
         _check_symbols(self.given)
+        return self
+
+
+class BaselineConfig(_Section):
+    """Pair repulsion that is subtracted before the fit and added at prediction."""
+
+    repulsion: Literal["none", "zbl"] = _field(
+        "none", "zbl: screened repulsion of the nuclei (Ziegler, Biersack, Littmark)"
+    )
+    r_cut: float = _field(2.0, "where it ends; below the shortest bonds", "Å", gt=0.5)
+    width: float = _field(1.0, "of the switch that ends it", "Å", gt=0.05)
+
+    @model_validator(mode="after")
+    def _switch_fits(self) -> BaselineConfig:
+        if self.width >= self.r_cut:
+            raise ValueError(
+                f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"
+            )
         return self
 
 
@@ -298,6 +317,7 @@ class FitConfig(_Section):
     data: DataConfig
     sigma: SigmaConfig = SigmaConfig()
     e0: E0Config = E0Config()
+    baseline: BaselineConfig = BaselineConfig()
     terms: list[
         Annotated[
             Annotated[SoapConfig, Tag("soap")]

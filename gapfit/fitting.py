@@ -20,6 +20,7 @@ from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
 from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
+from gapfit.repulsion import pair_baseline, without_baseline
 from gapfit.shortcuts import Shortcut, with_shortcut
 from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
 from gapfit.sparse_points import choose_sparse_points
@@ -162,7 +163,8 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 
 def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
-    frames = dataset.frames
+    baseline = pair_baseline(config.baseline, dataset.species)
+    frames = without_baseline(dataset.frames, baseline)
     e0 = resolve_e0(frames, config.e0)
     notes: list[str] = []
     for text in (
@@ -201,7 +203,7 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
         "jitter": list(whitening.jitter),
         "log_marginal_likelihood": solution.log_marginal_likelihood,
         "shortcuts": shortcuts,
-        "data_digest": _digest(frames),
+        "data_digest": _digest(dataset.frames),
         "versions": _versions(),
         "warnings": [*dataset.warnings, *notes],
     }
@@ -210,6 +212,7 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
         species=dataset.species,
         e0=e0,
         terms=tuple(terms),
+        baseline=baseline,
         posterior=Posterior(whitening, solution.R)
         if config.run.store_posterior
         else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, overload
@@ -11,10 +11,12 @@ import numpy as np
 
 from gapfit.assembly import batches, pairs_of
 from gapfit.config import FitConfig
+from gapfit.descriptors import LocalPrediction
 from gapfit.descriptors.engine import species_index
 from gapfit.errors import GapfitError, StructureError
 from gapfit.frame import Frame, structure_arrays
 from gapfit.neighbours import Pairs
+from gapfit.pair_table import PairTable
 from gapfit.posterior import Posterior
 from gapfit.terms import FittedTerm
 from gapfit.threads import blas_threads, use_threads
@@ -81,6 +83,8 @@ class GAPModel:
         Energies of the isolated atoms, eV.
     terms : tuple of FittedTerm
         Descriptors with sparse points and coefficients.
+    baseline : PairTable or None
+        Pair repulsion that is added to what the terms give.
     posterior : Posterior or None
         Factors for uncertainties; None if they were not kept.
     info : dict
@@ -91,6 +95,7 @@ class GAPModel:
     species: tuple[int, ...]
     e0: dict[int, float]
     terms: tuple[FittedTerm, ...]
+    baseline: PairTable | None = None
     posterior: Posterior | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -107,7 +112,10 @@ class GAPModel:
     @property
     def cutoff(self) -> float:
         """Range of the potential, Å."""
-        return max(term.descriptor.cutoff for term in self.terms)
+        cutoffs = [term.descriptor.cutoff for term in self.terms]
+        if self.baseline is not None:
+            cutoffs.append(self.baseline.cutoff)
+        return max(cutoffs)
 
     @property
     def n_sparse(self) -> int:
@@ -216,10 +224,7 @@ class GAPModel:
         forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
         local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
-        for term in self.terms:
-            part = term.predict(
-                pairs, gradients=wanted.gradients, atom_virials=wanted.atom_virials
-            )
+        for part in self._contributions(pairs, wanted):
             energies += part.energies
             if wanted.gradients:
                 forces += part.forces
@@ -243,6 +248,18 @@ class GAPModel:
                 )
             )
         return out
+
+    def _contributions(
+        self, pairs: Pairs, wanted: _Wanted
+    ) -> Iterator[LocalPrediction]:
+        gradients, atom_virials = wanted.gradients, wanted.atom_virials
+        for term in self.terms:
+            yield term.predict(pairs, gradients=gradients, atom_virials=atom_virials)
+        if self.baseline is not None:
+            near = pairs.within(self.baseline.cutoff)
+            yield self.baseline.evaluate(
+                near, gradients=gradients, atom_virials=atom_virials
+            )
 
     def _check_species(self, frame: Frame) -> None:
         try:

@@ -82,6 +82,11 @@ class PairTable:
     spacing: float
     potential: np.ndarray
 
+    @property
+    def cutoff(self) -> float:
+        """Where all potentials have ended, Å."""
+        return self.start + self.spacing * (self.values.shape[1] - 1)
+
     def evaluate(
         self, pairs: Pairs, *, gradients: bool, atom_virials: bool = False
     ) -> LocalPrediction:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapfit.baseline import is_isolated
-from gapfit.config import DataConfig, E0Config, FitConfig, SigmaOverride, SoapConfig
+from gapfit.config import (
+    BaselineConfig,
+    DataConfig,
+    Distance2bConfig,
+    E0Config,
+    FitConfig,
+    SigmaOverride,
+    SoapConfig,
+)
 from gapfit.frame import Frame
 from gapfit.neighbours import pair_list
 
@@ -28,6 +36,9 @@ _SMALL_SET = 500
 #: Frames looked at for distances.
 _MAX_FRAMES = 300
 _REACH = 5.0
+
+# Range of the repulsive baseline in distances of nearest neighbours.
+_CORE = 0.75
 
 _LOOSE = re.compile(r"liq|amorph|melt|rand|rss|dimer|trimer|cluster|spheres", re.I)
 
@@ -72,7 +83,11 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
     config = FitConfig(
         data=data,
         e0=E0Config.model_validate({"method": method}),
-        terms=[SoapConfig(r_cut=r_cut, n_sparse=n_sparse)],
+        baseline=_baseline(distances),
+        terms=[
+            SoapConfig(r_cut=r_cut, n_sparse=n_sparse),
+            Distance2bConfig(r_cut=r_cut),
+        ],
     )
     near = ", ".join(
         f"{chemical_symbols[z]} {d:.2f}" for z, d in sorted(distances.items())
@@ -86,6 +101,10 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
             f"n_sparse is a third of the {counts[most]} environments of "
             f"{chemical_symbols[most]}, but at least {_SMALL_SET}",
             f"(or all of them, if fewer) and at most {_MAX_SPARSE}; rounded down.",
+        ],
+        "baseline": [
+            f"Ends at {_CORE} of the shortest distance of nearest neighbours; keeps atoms",
+            "apart where there are no data.",
         ],
         "sigma": _sigma_comment(frames, suggestions),
         "e0": _e0_comment(frames, missing),
@@ -133,6 +152,14 @@ def _r_cut(distances: dict[int, float]) -> float:
     if not distances:
         return float(SoapConfig.model_fields["r_cut"].default)
     return round(float(np.clip(_SHELLS * max(distances.values()), *_R_CUT)), 1)
+
+
+def _baseline(distances: dict[int, float]) -> BaselineConfig:
+    """Return a repulsion that ends before the shortest bonds."""
+    if not distances:
+        return BaselineConfig()
+    r_cut = round(_CORE * min(distances.values()), 2)
+    return BaselineConfig(repulsion="zbl", r_cut=r_cut, width=round(0.5 * r_cut, 2))
 
 
 def _n_sparse(n_environments: int) -> int:

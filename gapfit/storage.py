@@ -19,6 +19,7 @@ from gapfit.config import FitConfig
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
+from gapfit.repulsion import pair_baseline
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm, basis_shapes, build_term
 
@@ -225,7 +226,15 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
     posterior = None
     if header["jitter"] is not None:
         posterior = _build_posterior(header["jitter"], terms, arrays)
-    return GAPModel(config, species, e0, terms, posterior, dict(header["info"]))
+    return GAPModel(
+        config,
+        species,
+        e0,
+        terms,
+        pair_baseline(config.baseline, species),
+        posterior,
+        dict(header["info"]),
+    )
 
 
 def _require(what: str, holds: bool) -> None:

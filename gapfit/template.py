@@ -41,15 +41,15 @@ def template_toml(
     --------
     >>> from gapfit.config import SoapConfig
     >>> config = FitConfig(data={"train": "a.xyz"}, terms=[SoapConfig(r_cut=4.5)])
-    >>> next(line for line in template_toml(config).splitlines() if "r_cut =" in line)
-    'r_cut = 4.5            # cutoff radius, Å'
+    >>> next(line for line in template_toml(config).splitlines() if "zeta =" in line)
+    'zeta = 4.0             # power of the dot-product kernel'
     """
-    comments = comments or {}
+    comments = dict(comments or {})
     blocks = ["\n".join(_remarks(comments.get("", ())))] if comments.get("") else []
     for header, model in written_tables(config):
         name = header.strip("[]")
         intro = _summary(model) if "." not in name else []
-        intro += comments.get(name, ())
+        intro += comments.pop(name, ())  # above the first of several tables
         blocks.append("\n".join([*_remarks(intro), header, *_assignments(model)]))
         if name == "sigma":
             blocks += [

@@ -7,11 +7,18 @@ import json
 import re
 import tomllib
 
+import numpy as np
 import pytest
+from ase import Atoms
+from ase.data import covalent_radii
 from conftest import ROOT
 
+import gapfit
 from gapfit.cli import main as gapfit_main
+from gapfit.config import DataConfig
 from gapfit.config_file import load_config
+from gapfit.dataset import read
+from gapfit.proposal import propose
 
 SYSTEMS = ("silicon", "carbon", "tungsten")
 
@@ -76,6 +83,25 @@ def test_the_first_two_commands_of_the_readme(tmp_path):
     for kind, bound in BOUNDS["silicon"].items():
         assert metrics["test"]["all"][kind]["rmse"] < bound, kind
     assert (tmp_path / "model" / "model.npz").is_file()
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_proposed_configuration_keeps_atoms_apart(system):
+    """A dimer pushed together from half a bond on is ever more repulsive."""
+    labels = DataConfig(
+        train=[str(ROOT / "data" / system / "train.extxyz")], check_stress=False
+    )
+    data = read(labels.train, labels)
+    proposed = propose(data.frames, labels).config
+    soap, pair = proposed.terms
+    small = soap.model_copy(update={"n_sparse": 150})
+    model = gapfit.fit(data, proposed.model_copy(update={"terms": [small, pair]}))
+    z = model.species[0]
+    bond = 2 * covalent_radii[z]
+    r = np.arange(0.31, 0.5 * bond, 0.02)
+    found = [model.predict(Atoms([z, z], [[0, 0, 0], [x, 0, 0]])) for x in r]
+    assert np.all(np.diff([prediction.energy for prediction in found]) < 0)
+    assert np.all(np.array([prediction.forces[1, 0] for prediction in found]) > 10)
 
 
 def test_the_readme_has_no_gaps_and_names_what_the_data_hold():

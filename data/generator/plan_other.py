@@ -1,6 +1,6 @@
-"""Plans that were never run to the end: P, Ge2Sb2Te5 and Fe7Cr2Ni.
+"""Plans of sets that are not shipped: P, and Ge2Sb2Te5 and Fe7Cr2Ni, never run.
 
-Check the cutoff and the k-points before using any of them; Fe7Cr2Ni is planned
+Check the cutoff and the k-points before using the last two; Fe7Cr2Ni is planned
 without magnetism, which real alloys of these elements have.
 """
 
@@ -11,29 +11,46 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 
 from .plan import Plan
-from .sampling import rng_for
-from .structures import black_phosphorus, box_atom, box_dimer, hexagonal_cell
+from .sampling import random_molecules, rattled, rng_for
+from .structures import (
+    a7,
+    black_phosphorus,
+    box_atom,
+    box_dimer,
+    hexagonal_cell,
+    tetrahedron,
+)
 
 
 def plan_phosphorus() -> Plan:
-    """Return the phosphorus plan (not validated)."""
+    """Return the phosphorus plan."""
     plan = Plan("P")
     black = black_phosphorus()
     atom = {"width": 0.01, "fixmagmom": True}
     plan.add("isolated_atom", "P", box_atom("P", 9.0), magmoms=[3], **atom)
-    plan.volumes("black", black, [0.85, 0.92, 1.0, 1.08, 1.18])
+    plan.volumes("black", black, [0.85, 0.90, 0.95, 1.0, 1.05, 1.1, 1.18])
     cubic = bulk("P", "sc", a=2.39)
     plan.volumes("sc", cubic, [0.85, 0.93, 1.0, 1.08, 1.2], config_type="phase_sc")
-    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
-    molecule = Atoms("P4", positions=corners * 2.2 / 8**0.5, cell=[8.5] * 3, pbc=True)
+    arsenic = a7("P", 3.377, 8.806, 0.215)
+    plan.volumes("a7", arsenic, [0.88, 0.94, 1.0, 1.06, 1.15], config_type="phase_a7")
+    molecule = tetrahedron("P", 2.2)
+    molecule.set_cell([8.5] * 3)
+    molecule.pbc = True
     molecule.center()
     plan.rattle("P4", molecule, 4, 0.06, 0.0, volume=(1, 1), config_type="molecule")
     plan.rattle("black", black, 6, 0.07, 0.02, volume=(0.93, 1.08))
-    plan.rattle("blackb", black, 4, 0.18, 0.03, volume=(0.93, 1.08))
-    plan.random(["P"] * 4, [17.0, 23.0], 1.95, 4)
-    plan.random(["P"] * 6, [19.0, 26.0], 1.95, 3)
+    plan.rattle("blackb", black, 5, 0.18, 0.03, volume=(0.93, 1.08))
+    plan.rattle("a7", arsenic, 4, 0.10, 0.03, volume=(0.9, 1.1))
     for r in (1.4, 1.65, 1.9, 2.2, 2.7, 3.4):
         plan.add("dimer", f"r{r:.2f}", box_dimer("P", "P", r, 8.0))
+    plan.random(["P"] * 4, [17.0, 23.0], 1.95, 4)
+    plan.random(["P"] * 6, [19.0, 26.0], 1.95, 3)
+    for k, volume in enumerate([26.0, 28.0, 30.0, 32.0]):
+        label = f"white-{k}"
+        box = random_molecules(tetrahedron("P", 2.2), 2, "P" + label, volume, 2.9)
+        shaken = rattled(box, "P" + label, 0.06)
+        plan.add("molecular", label, shaken)
+    plan.random(["P"] * 8, [20.0, 24.0], 2.0, 3)
     return plan
 
 

@@ -119,6 +119,45 @@ def random_in_box(
             return out
 
 
+def random_molecules(
+    molecule: Atoms, n: int, label: str, volume: float, d_min: float
+) -> Atoms:
+    """Return copies of a molecule, anywhere and turned anyhow, in a cubic box.
+
+    Parameters
+    ----------
+    molecule : Atoms
+        Around the origin.
+    n : int
+        Number of copies.
+    label : str
+        Seed, see `rng_for`.
+    volume : float
+        Volume per atom, Å^3.
+    d_min : float
+        Smallest distance of atoms of different molecules, Å.
+    """
+    rng = rng_for(label)
+    size = len(molecule)
+    side = (n * size * volume) ** (1 / 3)
+    which = np.repeat(np.arange(n), size)
+    while True:
+        positions = []
+        for _ in range(n):
+            turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+            positions.append(molecule.positions @ turn + side * rng.uniform(size=3))
+        out = Atoms(
+            list(molecule.symbols) * n,
+            positions=np.concatenate(positions),
+            cell=[side] * 3,
+            pbc=True,
+        )
+        i, j = neighbor_list("ij", out, d_min)
+        if np.all(which[i] == which[j]):
+            out.wrap()
+            return out
+
+
 def _snapshot(atoms: Atoms) -> Atoms:
     """Return a wrapped copy without momenta and calculator."""
     out = atoms.copy()

@@ -225,3 +225,21 @@ def black_phosphorus() -> Atoms:
     base = [[0, u, v], [0, -u, -v], [0, u + 0.5, -v + 0.5], [0, -u + 0.5, v + 0.5]]
     s = [list(x) for x in base] + [[x[0] + 0.5, x[1] + 0.5, x[2]] for x in base]
     return Atoms("P8", cell=[a, b, c], scaled_positions=np.array(s) % 1, pbc=True)
+
+
+def a7(symbol: str, a: float, c: float, u: float) -> Atoms:
+    """Return the primitive cell of the A7 (arsenic) structure from its hexagonal axes."""
+    third = np.array([0.0, 0.0, c / 3])
+    across = (
+        a
+        / 3**0.5
+        * np.array([[0, 1, 0], [0.75**0.5, -0.5, 0], [-(0.75**0.5), -0.5, 0]])
+    )
+    along = np.array([0, 0, u * c])
+    return Atoms([symbol] * 2, positions=[along, -along], cell=across + third, pbc=True)
+
+
+def tetrahedron(symbol: str, bond: float) -> Atoms:
+    """Return a molecule of four atoms around the origin, without a cell."""
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    return Atoms([symbol] * 4, positions=corners * bond / 8**0.5)

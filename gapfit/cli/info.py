@@ -99,7 +99,7 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
                 *_settings(facts["config"]["terms"][number], ("terms", number)),
             ]
         )
-    for table in ("sigma", "solver", "prediction"):
+    for table in ("sigma", "baseline", "solver", "prediction"):
         console.title(table.capitalize())
         console.rows(_settings(facts["config"][table], (table,)))
     console.warnings(facts.get("warnings", []))

@@ -73,6 +73,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     term = proposal.config.terms[0]
     console.rows(
         [
+            ("terms", " + ".join(t.type for t in proposal.config.terms)),
+            ("baseline", proposal.config.baseline.repulsion),
             ("r_cut", f"{term.r_cut} Å"),
             ("n_sparse", str(term.n_sparse)),
             ("e0", proposal.config.e0.method),
