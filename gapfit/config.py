@@ -104,6 +104,18 @@ class SigmaConfig(_Section):
     virial: float = _field(
         0.05, "of a virial component; times sqrt(n_atoms)", "eV/atom", gt=0
     )
+    forces_relative: float = _field(
+        0.0,
+        "further sigma of a force: this fraction of the force on its atom",
+        ge=0,
+        le=1,
+    )
+    energy_relative: float = _field(
+        0.0,
+        "further sigma: this fraction of the height above the lowest of the composition",
+        ge=0,
+        le=1,
+    )
     config_types: dict[str, SigmaOverride] = _field({}, "overrides by config_type")
 
 
@@ -183,6 +195,15 @@ def _components(value: Any) -> Any:
     )
 
 
+def _check_quotas(n_sparse: int, quotas: dict[str, int]) -> None:
+    total = sum(quotas.values())
+    if any(quota < 0 for quota in quotas.values()) or total > n_sparse:
+        raise ValueError(
+            f"config_type_n_sparse adds up to {total}: its numbers must be >= 0 and "
+            f"together at most n_sparse = {n_sparse}"
+        )
+
+
 class SoapConfig(_Section):
     """Smooth overlap of atomic positions, one block per central species."""
 
@@ -207,8 +228,11 @@ class SoapConfig(_Section):
     zeta: float = _field(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
     delta: float = _field(3.0, "prior standard deviation per atom", "eV", gt=0)
     n_sparse: int = _field(1000, "sparse points of each central species", ge=1)
-    sparse_method: Literal["cur", "fps", "random"] = _field(
-        "cur", "leverage scores, farthest points, or random"
+    config_type_n_sparse: dict[str, int] = _field(
+        {}, "how many of them from frames of a config_type; the rest from all others"
+    )
+    sparse_method: Literal["cur", "fps", "kmeans", "random"] = _field(
+        "cur", "leverage scores, farthest points, centres of clusters, or random"
     )
     components: Annotated[int | float | str, BeforeValidator(_components)] = _field(
         "all", "leading directions to keep: how many, or down to which relative size"
@@ -219,6 +243,7 @@ class SoapConfig(_Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> SoapConfig:
+        _check_quotas(self.n_sparse, self.config_type_n_sparse)
         if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
             raise ValueError(
                 f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
@@ -239,12 +264,16 @@ class Distance2bConfig(_Section):
     theta: float = _field(1.0, "length over which the potential varies", "Å", gt=0.01)
     delta: float = _field(3.0, "prior standard deviation per pair", "eV", gt=0)
     n_sparse: int = _field(20, "sparse points of each pair of species", ge=1)
-    sparse_method: Literal["uniform", "cur", "fps", "random"] = _field(
-        "uniform", "evenly over the distances, leverage, farthest points, or random"
+    config_type_n_sparse: dict[str, int] = _field(
+        {}, "how many of them from frames of a config_type; the rest from all others"
+    )
+    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random"] = _field(
+        "uniform", "evenly over the distances, or as for soap"
     )
 
     @model_validator(mode="after")
-    def _switch_fits(self) -> Distance2bConfig:
+    def _sensible(self) -> Distance2bConfig:
+        _check_quotas(self.n_sparse, self.config_type_n_sparse)
         if self.width >= self.r_cut:
             raise ValueError(
                 f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"

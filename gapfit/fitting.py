@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.assembly import batches, count_rows, row_block, sigma_warnings
+from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.baseline import e0_warnings, resolve_e0
 from gapfit.config import FitConfig, PredictionConfig, SoapConfig
 from gapfit.config_file import config_from_dict, load_config
@@ -164,7 +165,9 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
     baseline = pair_baseline(config.baseline, dataset.species)
-    frames = without_baseline(dataset.frames, baseline)
+    frames = with_automatic_sigmas(
+        without_baseline(dataset.frames, baseline), dataset.frames, config.sigma
+    )
     e0 = resolve_e0(frames, config.e0)
     notes: list[str] = []
     for text in (

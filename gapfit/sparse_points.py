@@ -9,10 +9,13 @@ import numpy as np
 
 from gapfit.assembly import batches, pairs_of
 from gapfit.frame import Frame
-from gapfit.sparsify import principal_directions, select
+from gapfit.sparsify import principal_directions, select, select_with_quotas
 from gapfit.terms import FittedTerm, build_term
 
 __all__ = ["choose_sparse_points"]
+
+#: Arrays by block, one for each batch of frames.
+_Pieces = dict[int, list[np.ndarray]]
 
 # Environments computed together: bounds the memory of their pair lists.
 _BATCH_ATOMS = 1024
@@ -43,11 +46,13 @@ def choose_sparse_points(
     note : callable
         Takes warnings.
     """
-    values = _environments(frames, terms, progress)
+    types = sorted({frame.config_type for frame in frames})
+    values, groups = _environments(frames, terms, types, progress)
     steps = sum(len(found) for found in values)
     chosen, step = [], 0
     for n, (term, found) in enumerate(zip(terms, values, strict=True)):
         sparse, projections = {}, {}
+        quotas = _quotas(n, term, types, note)
         for block, parts in found.items():
             progress("sparse points", step, steps)
             everything = np.concatenate(parts)
@@ -57,11 +62,17 @@ def choose_sparse_points(
                 projections[block] = U
                 everything = everything @ U
             rng = np.random.default_rng([seed, n, block])
-            wanted = term.config.n_sparse
-            index = select(everything, wanted, term.config.sparse_method, rng)
+            wanted, method = term.config.n_sparse, term.config.sparse_method
+            if quotas:
+                kinds = np.concatenate(groups[n][block])
+                index = select_with_quotas(
+                    everything, kinds, quotas, wanted, method, rng
+                )
+            else:
+                index = select(everything, wanted, method, rng)
             sparse[block] = np.ascontiguousarray(everything[index])
             step += 1
-            if len(index) < wanted and term.config.sparse_method != "uniform":
+            if len(index) < wanted and method not in ("uniform", "kmeans"):
                 note(
                     f"[[terms]] {n + 1}: {wanted} sparse points wanted for "
                     f"{term.descriptor.label(block)}, only {len(index)} "
@@ -74,25 +85,43 @@ def choose_sparse_points(
     return chosen
 
 
+def _quotas(
+    n: int, term: FittedTerm, types: list[str], note: Callable[[str], None]
+) -> dict[int, int]:
+    """Return the quotas by index of the config_type; unknown ones are noted."""
+    quotas = {}
+    for name, quota in term.config.config_type_n_sparse.items():
+        if name in types:
+            quotas[types.index(name)] = quota
+        else:
+            note(
+                f"[[terms]] {n + 1}: config_type_n_sparse: no frame has config_type "
+                f"{name!r} (there are {', '.join(types)})"
+            )
+    return quotas
+
+
 def _environments(
     frames: Sequence[Frame],
     terms: Sequence[FittedTerm],
+    types: list[str],
     progress: Callable[[str, int, int], None],
-) -> list[dict[int, list[np.ndarray]]]:
-    """Return the descriptors of all atoms by term and block."""
-    values: list[dict[int, list[np.ndarray]]] = [
-        {block: [] for block in term.descriptor.blocks} for term in terms
-    ]
+) -> tuple[list[_Pieces], list[_Pieces]]:
+    """Return the descriptors by term and block, and the config_type of each."""
+    values: list[_Pieces] = [{b: [] for b in t.descriptor.blocks} for t in terms]
+    groups: list[_Pieces] = [{b: [] for b in t.descriptor.blocks} for t in terms]
     cutoff = max(term.descriptor.cutoff for term in terms)
     total = sum(frame.n_atoms for frame in frames)
     done = 0
     progress("environments", 0, total)
     for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
         pairs = pairs_of(frames[part], cutoff)
-        for term, found in zip(terms, values, strict=True):
+        kinds = np.array([types.index(frame.config_type) for frame in frames[part]])
+        for term, found, kind in zip(terms, values, groups, strict=True):
             nearby = pairs.within(term.descriptor.cutoff)
             for block, some in term.descriptor.environments(nearby).items():
                 found[block].append(some.values)
+                kind[block].append(kinds[pairs.frame[some.atoms]])
         done += pairs.n_atoms
         progress("environments", done, total)
-    return values
+    return values, groups

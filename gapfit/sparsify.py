@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+
 import numpy as np
 
-__all__ = ["principal_directions", "select", "unique_rows"]
+__all__ = ["principal_directions", "select", "select_with_quotas", "unique_rows"]
+
+_LLOYD_STEPS = 10
 
 
 def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
@@ -62,17 +67,82 @@ def select(
         Descriptors of all environments of one block.
     n_sparse : int
         Number wanted; fewer are returned when there are fewer distinct environments.
-    method : {"cur", "fps", "random", "uniform"}
-        Sampling by leverage scores, farthest points, equal chances for all, or one from
-        each of `n_sparse` intervals of equal length (a single feature only).
+    method : {"cur", "fps", "kmeans", "random", "uniform"}
+        Sampling by leverage scores, farthest points, those nearest to the centres of
+        clusters, equal chances for all, or one from each of `n_sparse` intervals of equal
+        length (a single feature only).
     rng : numpy.random.Generator
         Source of randomness.
     """
     distinct = unique_rows(values)
     if len(distinct) <= n_sparse:
         return distinct
-    methods = {"cur": _cur, "fps": _fps, "random": _random, "uniform": _uniform}
+    methods = {
+        "cur": _cur,
+        "fps": _fps,
+        "kmeans": _kmeans,
+        "random": _random,
+        "uniform": _uniform,
+    }
     return np.sort(distinct[methods[method](values[distinct], n_sparse, rng)])
+
+
+def select_with_quotas(
+    values: np.ndarray,
+    groups: np.ndarray,
+    quotas: Mapping[int, int],
+    n_sparse: int,
+    method: str,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return sparse points of which some groups of rows give a fixed number.
+
+    Parameters
+    ----------
+    values : (n, n_features) float64
+        Descriptors of all environments of one block.
+    groups : (n,) int64
+        Group of each row.
+    quotas : mapping of int to int
+        Points wanted from a group; what is left of `n_sparse` comes from the rows of all
+        other groups.
+    n_sparse : int
+        Number wanted in all, at least the sum of the quotas.
+    method : str
+        As in `select`.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    (m,) int64
+        Indices, ascending; equal rows never count twice.
+    """
+    first = unique_rows(values)
+    shares = {**quotas, -1: n_sparse - sum(quotas.values())}
+    chosen = []
+    for group, share in shares.items():
+        inside = groups[first] == group
+        own = first[inside if group != -1 else ~np.isin(groups[first], list(quotas))]
+        if share > 0 and len(own):
+            chosen.append(own[select(values[own], share, method, rng)])
+    return np.sort(np.concatenate([*chosen, np.zeros(0, dtype=np.int64)]))
+
+
+def _kmeans(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
+    """Take the row nearest to the centre of each cluster (Lloyd's algorithm).
+
+    Clusters begin at farthest points; those that end empty give no point.
+    """
+    from scipy.cluster.vq import kmeans2, vq
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        start = values[_fps(values, n_sparse, rng)]
+        centres, _ = kmeans2(values, start, iter=_LLOYD_STEPS, minit="matrix")
+    cluster, distance = vq(values, centres)
+    order = np.lexsort([distance, cluster])
+    return order[np.unique(cluster[order], return_index=True)[1]]
 
 
 def _uniform(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:

@@ -42,7 +42,7 @@ def template_toml(
     >>> from gapfit.config import SoapConfig
     >>> config = FitConfig(data={"train": "a.xyz"}, terms=[SoapConfig(r_cut=4.5)])
     >>> next(line for line in template_toml(config).splitlines() if "zeta =" in line)
-    'zeta = 4.0             # power of the dot-product kernel'
+    'zeta = 4.0                 # power of the dot-product kernel'
     """
     comments = dict(comments or {})
     blocks = ["\n".join(_remarks(comments.get("", ())))] if comments.get("") else []

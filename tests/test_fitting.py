@@ -10,11 +10,12 @@ from ase.io import read, write
 from conftest import DATA, STRUCTURES, config, label, labelled_frames, silicon
 
 import gapfit
-from gapfit.assembly import frame_sigmas
+from gapfit.assembly import frame_sigmas, pairs_of
 from gapfit.config import FitConfig, SigmaConfig
 from gapfit.dataset import read as read_dataset
 from gapfit.errors import ConfigError, DataError, GapfitError
 from gapfit.fitting import plan
+from gapfit.frame import structure_arrays
 
 
 def test_the_same_from_atoms_files_and_configuration(tmp_path):
@@ -293,3 +294,28 @@ def test_kinds_without_labels_are_absent():
     bare = silicon()
     bare.calc = SinglePointCalculator(bare, energy=-10.0)
     assert set(gapfit.evaluate(model, [bare])["all"]) == {"energy"}
+
+
+def test_sparse_points_by_config_type(caplog):
+    frames = labelled_frames(silicon, 6)
+    plain = gapfit.fit(frames, config(n_sparse=30))
+    quotas = {"odd": 25, "nothing": 1}
+    model = gapfit.fit(frames, config(n_sparse=30, config_type_n_sparse=quotas))
+    term = plain.terms[0]
+    odd = [structure_arrays(a) for a in frames if a.info["config_type"] == "odd"]
+    pairs = pairs_of(odd, term.descriptor.cutoff)
+    own = term.descriptor.environments(pairs)[14].values
+
+    def from_odd(fitted: gapfit.GAPModel) -> int:
+        points = fitted.terms[0].sparse[14]
+        return int((np.abs(points @ own.T - 1).min(axis=1) < 1e-12).sum())
+
+    assert from_odd(plain) < 24 <= from_odd(model) == 24
+    assert "no frame has config_type 'nothing' (there are even, odd)" in caplog.text
+
+
+def test_quotas_beyond_the_number_of_points_are_an_error():
+    with pytest.raises(ConfigError, match=r"adds up to 50: .* at most n_sparse = 40"):
+        gapfit.fit(
+            labelled_frames(silicon, 2), config(config_type_n_sparse={"odd": 50})
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapfit.sparsify import select, unique_rows
+from gapfit.sparsify import select, select_with_quotas, unique_rows
 
 METHODS = ["cur", "fps", "random"]
 
@@ -63,3 +63,28 @@ def test_farthest_points_spread_at_least_as_far_as_any_other_choice():
 def test_unique_rows_sees_signed_zeros_as_equal():
     X = np.array([[0.0, 1.0], [-0.0, 1.0], [1e-12, 1.0], [0.5, 1.0]])
     np.testing.assert_array_equal(unique_rows(X), [0, 3])
+
+
+def test_kmeans_takes_one_point_of_each_cluster():
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(12, 5)) * 20
+    values = np.concatenate([c + rng.normal(size=(60, 5)) for c in centres])
+    index = select(values, 12, "kmeans", np.random.default_rng(1))
+    assert sorted(index // 60) == list(range(12))
+    inside = [np.linalg.norm(values[i] - centres[i // 60]) for i in index]
+    assert max(inside) < 1.5
+
+
+def test_quotas_are_kept_and_the_rest_comes_from_other_groups():
+    rng = np.random.default_rng(0)
+    values, groups = rng.normal(size=(300, 6)), np.repeat([0, 1, 2], 100)
+    values[5] = values[250]
+    index = select_with_quotas(
+        values, groups, {2: 30, 0: 5}, 60, "fps", np.random.default_rng(1)
+    )
+    assert np.bincount(groups[index]).tolist() == [5, 25, 30]
+    assert not {5, 250} <= set(index.tolist())
+    few = select_with_quotas(
+        values[:120], groups[:120], {1: 50}, 60, "random", np.random.default_rng(1)
+    )
+    assert np.bincount(groups[few]).tolist() == [10, 20]

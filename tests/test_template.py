@@ -51,8 +51,8 @@ def test_every_key_has_a_line_with_value_help_and_unit(config):
 
 def test_values_comments_and_alignment(config):
     lines = template_toml(config).splitlines()
-    assert "r_cut = 4.7            # cutoff radius, Å" in lines
-    assert "n_sparse = 320         # sparse points of each central species" in lines
+    assert "r_cut = 4.7                # cutoff radius, Å" in lines
+    assert "n_sparse = 320             # sparse points of each central species" in lines
     assert 'method = "cholesky"  # qr is twice as slow, for ill-conditioned fits ' in (
         "\n".join(lines)
     )

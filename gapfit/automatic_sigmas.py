@@ -1,0 +1,81 @@
+"""Sigmas that grow with forces and with energies above the lowest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gapfit.assembly import frame_sigmas
+from gapfit.config import SigmaConfig
+from gapfit.frame import Frame
+
+__all__ = ["heights", "with_automatic_sigmas"]
+
+
+def heights(frames: Sequence[Frame]) -> list[float]:
+    """Return the energy above the lowest frame of the same composition, eV per atom.
+
+    Frames without an energy have height 0.
+    """
+    lowest: dict[tuple[tuple[int, float], ...], float] = {}
+    for frame in frames:
+        if frame.energy is not None:
+            key = _composition(frame)
+            own = frame.energy / frame.n_atoms
+            lowest[key] = min(own, lowest.get(key, own))
+    return [
+        0.0
+        if frame.energy is None
+        else frame.energy / frame.n_atoms - lowest[_composition(frame)]
+        for frame in frames
+    ]
+
+
+def _composition(frame: Frame) -> tuple[tuple[int, float], ...]:
+    """Return atomic numbers with their shares; a lone atom is a composition of its own."""
+    numbers, counts = np.unique(frame.numbers, return_counts=True)
+    shares = np.round(counts / frame.n_atoms, 6)
+    lone = 0.0 if frame.n_atoms == 1 and not frame.pbc.any() else 1.0
+    return tuple(zip(numbers.tolist(), (lone * shares).tolist(), strict=True))
+
+
+def with_automatic_sigmas(
+    frames: Sequence[Frame], reference: Sequence[Frame], config: SigmaConfig
+) -> list[Frame]:
+    """Return frames whose own sigmas hold the parts that grow with the labels.
+
+    sigma_E² = sigma² + (energy_relative × height)², per atom;
+    sigma_F² = sigma² + (forces_relative × |F|)² for the components of each atom.
+    Sigmas that a frame brings along stay as they are.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        What is fitted.
+    reference : sequence of Frame
+        The same frames with their labels as given: forces and energies are judged before
+        any baseline is subtracted.
+    config : SigmaConfig
+        Sigmas and the two fractions.
+    """
+    if not config.forces_relative and not config.energy_relative:
+        return list(frames)
+    out = []
+    for frame, given, height in zip(frames, reference, heights(reference), strict=True):
+        energy, forces, _ = frame_sigmas(frame, config)
+        per_atom = energy / np.sqrt(frame.n_atoms)
+        if frame.energy_sigma is None and config.energy_relative:
+            grown = float(np.hypot(per_atom, config.energy_relative * height))
+            frame = replace(frame, energy_sigma=grown)
+        if (
+            frame.force_sigma is None
+            and given.forces is not None
+            and config.forces_relative
+        ):
+            size = np.linalg.norm(np.nan_to_num(given.forces), axis=1)
+            own = np.hypot(forces[:, 0], config.forces_relative * size)
+            frame = replace(frame, force_sigma=own)
+        out.append(frame)
+    return out
