@@ -64,6 +64,8 @@ class Settings:
 # W: k_plain = 0.52 (2-atom cell: 4x4x4) was tried first: 13 meV/atom and 129 meV/Å
 # off; 0.25 (8x8x8) agrees to 0.2 meV/atom with the symmetric grid on perfect bcc.
 # W at 400 eV has 0.6-0.9 GPa of Pulay stress, hence 500 eV.
+# Ge2Sb2Te5 at 300 eV has 1.6 GPa of Pulay stress and forces 16 meV/Å off (rattled
+# hexagonal cell against 500 eV and a denser grid): too low.
 # P: with k_fine = 0.30, k_plain = 0.40 black phosphorus was 4 meV/atom off and rattled
 # 16 meV/Å; with three quarters of that 2 meV/atom and 4 meV/Å. Random (metallic) cells
 # stay 27 meV/Å off. 450 instead of 350 eV changes energies by 2 meV/atom.
