@@ -15,6 +15,7 @@ GPA = 160.21766208
 
 #: Row and column of the six Voigt components xx yy zz yz xz xy (ASE's order).
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+_VOIGT_INDEX = tuple(np.array(VOIGT).T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,8 @@ class Frame:
 
 def to_voigt(matrix: np.ndarray) -> np.ndarray:
     """Return the six Voigt components of the symmetric part, shape (..., 6)."""
-    symmetric = 0.5 * (matrix + np.swapaxes(matrix, -1, -2))
-    return np.stack([symmetric[..., a, b] for a, b in VOIGT], axis=-1)
+    rows, columns = _VOIGT_INDEX
+    return 0.5 * (matrix[..., rows, columns] + matrix[..., columns, rows])
 
 
 def voigt_to_matrix(voigt: np.ndarray | Sequence[float]) -> np.ndarray:

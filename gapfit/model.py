@@ -217,10 +217,8 @@ class GAPModel:
     def _predict_batch(
         self, frames: Sequence[Frame], wanted: _Wanted
     ) -> list[Prediction]:
-        for frame in frames:
-            self._check_species(frame)
         pairs = pairs_of(frames, self.cutoff)
-        energies = np.array([self.e0[int(z)] for z in pairs.numbers])
+        energies = self._isolated(frames, pairs)
         forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
         local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
@@ -236,13 +234,13 @@ class GAPModel:
         for frame, virial in zip(frames, virials, strict=True):
             own = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
-            has_volume = wanted.stress and frame.volume > 1e-8
+            volume = frame.volume if wanted.stress else 0.0
             out.append(
                 Prediction(
                     energy=float(energies[own].sum()),
                     energies=energies[own],
                     forces=forces[own] if wanted.forces else None,
-                    stress=-virial / frame.volume if has_volume else None,
+                    stress=-virial / volume if volume > 1e-8 else None,
                     energies_std=None if deviation is None else deviation[own],
                     atom_virials=None if local is None else local[own],
                 )
@@ -261,11 +259,18 @@ class GAPModel:
                 near, gradients=gradients, atom_virials=atom_virials
             )
 
-    def _check_species(self, frame: Frame) -> None:
+    def _isolated(self, frames: Sequence[Frame], pairs: Pairs) -> np.ndarray:
+        """Return e0 of each atom, (n_atoms,); unknown species raise."""
         try:
-            species_index(self.species, frame.numbers)
-        except StructureError as error:
-            raise StructureError(f"{frame.source}: {error}") from None
+            index = species_index(self.species, pairs.numbers)
+        except StructureError:
+            for frame in frames:
+                try:
+                    species_index(self.species, frame.numbers)
+                except StructureError as error:
+                    raise StructureError(f"{frame.source}: {error}") from None
+            raise
+        return np.array([self.e0[z] for z in self.species])[index]
 
     def _variance(self, pairs: Pairs) -> np.ndarray:
         """Return the variance of each atom's energy, eV², shape (n_atoms,)."""
