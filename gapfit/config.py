@@ -261,7 +261,7 @@ class Distance2bConfig(_Section):
     type: Literal["distance_2b"] = _field("distance_2b", "kind of term")
     r_cut: float = _field(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
     width: float = _field(1.0, "of the switch that ends at the cutoff", "Å", gt=0.05)
-    theta: float = _field(1.0, "length over which the potential varies", "Å", gt=0.01)
+    theta: float = _field(1.0, "length over which the potential varies", "Å", ge=0.05)
     delta: float = _field(3.0, "prior standard deviation per pair", "eV", gt=0)
     n_sparse: int = _field(20, "sparse points of each pair of species", ge=1)
     config_type_n_sparse: dict[str, int] = _field(

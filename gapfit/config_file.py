@@ -125,8 +125,9 @@ def written_tables(
                 yield from written_tables(element, inner)
         elif isinstance(value, dict):
             for key, element in value.items():
-                yield f"[{'.'.join((*inner, toml_key(key)))}]", element
-                yield from written_tables(element, (*inner, toml_key(key)))
+                if isinstance(element, BaseModel):
+                    yield f"[{'.'.join((*inner, toml_key(key)))}]", element
+                    yield from written_tables(element, (*inner, toml_key(key)))
 
 
 def scalars(model: BaseModel) -> Iterator[tuple[str, Any]]:

@@ -108,6 +108,8 @@ def tabulate(
     potentials: Mapping[int, Callable[[np.ndarray], np.ndarray]],
     r_cut: float,
     width: float,
+    *,
+    spacing: float = _SPACING,
 ) -> PairTable:
     """Return the table of some potentials.
 
@@ -120,8 +122,10 @@ def tabulate(
         smooth, its pieces meeting at ``r_cut - width``; zero at and beyond `r_cut`.
     r_cut, width : float
         Å.
+    spacing : float
+        Largest distance between knots, Å.
     """
-    spacing = width / np.ceil(width / _SPACING)
+    spacing = width / np.ceil(width / min(spacing, _SPACING))
     n_steps = int(np.ceil((r_cut - 0.9 * MIN_DISTANCE) / spacing))
     # Counted from the end, so that knots lie where the pieces meet.
     knots = r_cut - spacing * np.arange(n_steps, -1, -1.0)

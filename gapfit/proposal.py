@@ -39,6 +39,8 @@ _REACH = 5.0
 
 # Range of the repulsive baseline in distances of nearest neighbours.
 _CORE = 0.75
+# Below this there is no room for it, Å.
+_SHORTEST = 0.6
 
 _LOOSE = re.compile(r"liq|amorph|melt|rand|rss|dimer|trimer|cluster|spheres", re.I)
 
@@ -156,9 +158,9 @@ def _r_cut(distances: dict[int, float]) -> float:
 
 def _baseline(distances: dict[int, float]) -> BaselineConfig:
     """Return a repulsion that ends before the shortest bonds."""
-    if not distances:
+    r_cut = round(_CORE * min(distances.values(), default=0.0), 2)
+    if r_cut < _SHORTEST:
         return BaselineConfig()
-    r_cut = round(_CORE * min(distances.values()), 2)
     return BaselineConfig(repulsion="zbl", r_cut=r_cut, width=round(0.5 * r_cut, 2))
 
 

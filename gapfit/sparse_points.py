@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gapfit.assembly import batches, pairs_of
+from gapfit.errors import DataError
 from gapfit.frame import Frame
 from gapfit.sparsify import principal_directions, select, select_with_quotas
 from gapfit.terms import FittedTerm, build_term
@@ -16,6 +17,9 @@ __all__ = ["choose_sparse_points"]
 
 #: Arrays by block, one for each batch of frames.
 _Pieces = dict[int, list[np.ndarray]]
+
+# Methods that give as many points as there are distinct environments, or as asked for.
+_EXACT = ("cur", "fps", "random")
 
 # Environments computed together: bounds the memory of their pair lists.
 _BATCH_ATOMS = 1024
@@ -72,7 +76,13 @@ def choose_sparse_points(
                 index = select(everything, wanted, method, rng)
             sparse[block] = np.ascontiguousarray(everything[index])
             step += 1
-            if len(index) < wanted and method not in ("uniform", "kmeans"):
+            if not len(index):
+                note(
+                    f"[[terms]] {n + 1}: no environments of "
+                    f"{term.descriptor.label(block)} in the data: this part of the term "
+                    "stays 0"
+                )
+            elif len(index) < wanted and not quotas and method in _EXACT:
                 note(
                     f"[[terms]] {n + 1}: {wanted} sparse points wanted for "
                     f"{term.descriptor.label(block)}, only {len(index)} "
@@ -82,6 +92,11 @@ def choose_sparse_points(
             term = build_term(term.config, term.species, term.basis, projections)
         chosen.append(replace(term, sparse=sparse))
     progress("sparse points", steps, steps)
+    if not any(term.n_sparse for term in chosen):
+        raise DataError(
+            "no term has a sparse point: no atoms have neighbours within r_cut, or "
+            "config_type_n_sparse leaves nothing to choose from; check both"
+        )
     return chosen
 
 

@@ -104,8 +104,8 @@ def select_with_quotas(
     groups : (n,) int64
         Group of each row.
     quotas : mapping of int to int
-        Points wanted from a group; what is left of `n_sparse` comes from the rows of all
-        other groups.
+        Points wanted from a group, or all that it has; what is left of `n_sparse` comes
+        from the rows of all other groups.
     n_sparse : int
         Number wanted in all, at least the sum of the quotas.
     method : str
@@ -119,14 +119,17 @@ def select_with_quotas(
         Indices, ascending; equal rows never count twice.
     """
     first = unique_rows(values)
-    shares = {**quotas, -1: n_sparse - sum(quotas.values())}
-    chosen = []
-    for group, share in shares.items():
-        inside = groups[first] == group
-        own = first[inside if group != -1 else ~np.isin(groups[first], list(quotas))]
-        if share > 0 and len(own):
-            chosen.append(own[select(values[own], share, method, rng)])
-    return np.sort(np.concatenate([*chosen, np.zeros(0, dtype=np.int64)]))
+    chosen = np.zeros(0, dtype=np.int64)
+
+    def add(own: np.ndarray, share: int) -> np.ndarray:
+        if share <= 0 or not len(own):
+            return chosen
+        return np.concatenate([chosen, own[select(values[own], share, method, rng)]])
+
+    for group, quota in quotas.items():
+        chosen = add(first[groups[first] == group], quota)
+    others = first[~np.isin(groups[first], list(quotas))]
+    return np.sort(add(others, n_sparse - len(chosen)))
 
 
 def _kmeans(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:

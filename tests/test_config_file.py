@@ -9,6 +9,7 @@ from gapfit._toml_lines import line_of, scan
 from gapfit.config import FitConfig, SoapConfig
 from gapfit.config_file import config_from_dict, dump_toml, load_config
 from gapfit.errors import ConfigError
+from gapfit.template import template_toml
 
 GOOD = {"data": {"train": ["train.xyz"]}, "terms": [{"type": "soap"}]}
 
@@ -218,7 +219,7 @@ theta = 0.5
     assert problems(text) == [
         "fit.toml, line 5: [[terms]] 1: unknown key `zeta`; `zeta` belongs to terms "
         'of type "soap"',
-        "fit.toml, line 6: [[terms]] 1: `theta` = -1 must be a number > 0.01 Å "
+        "fit.toml, line 6: [[terms]] 1: `theta` = -1 must be a number >= 0.05 Å "
         "(length over which the potential varies)",
         "fit.toml, line 7: [[terms]] 2: width = 3.0 Å: it must be less than r_cut = 3.0 Å",
         "fit.toml, line 12: [[terms]] 3: unknown key `theta`; `theta` belongs to "
@@ -486,3 +487,19 @@ g = 1
     }
     assert line_of(lines, ("a", "b.c", "d", "e", 1, "x")) == 8
     assert line_of(lines, ("nothing",)) is None
+
+
+def test_tables_of_numbers_are_written_and_read_back(tmp_path):
+    config = config_from_dict(
+        {
+            "data": {"train": "a.xyz"},
+            "terms": [
+                {"species_weights": {"Si": 2.0}, "config_type_n_sparse": {"hot": 3}},
+                {"type": "distance_2b", "config_type_n_sparse": {"a b": 2}},
+            ],
+        }
+    )
+    (tmp_path / "fit.toml").write_text(dump_toml(config), encoding="utf-8")
+    assert load_config(tmp_path / "fit.toml") == config
+    (tmp_path / "more.toml").write_text(template_toml(config), encoding="utf-8")
+    assert load_config(tmp_path / "more.toml") == config

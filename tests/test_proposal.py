@@ -141,3 +141,9 @@ def test_summary():
     assert a.min_distance == pytest.approx(1.8)
     assert a.volume == Range(pytest.approx(1728.0), pytest.approx(1728.0))
     assert element_counts(frames) == {"Si": 7}
+
+
+def test_bonds_too_short_for_a_repulsion_get_none():
+    atoms = Atoms("H8", positions=0.66 * np.array(list(np.ndindex(2, 2, 2))))
+    atoms.cell, atoms.pbc = [5, 5, 5], True
+    assert propose([frame(atoms)], DATA).config.baseline.repulsion == "none"

@@ -87,4 +87,4 @@ def test_quotas_are_kept_and_the_rest_comes_from_other_groups():
     few = select_with_quotas(
         values[:120], groups[:120], {1: 50}, 60, "random", np.random.default_rng(1)
     )
-    assert np.bincount(groups[few]).tolist() == [10, 20]
+    assert np.bincount(groups[few]).tolist() == [40, 20]

@@ -17,6 +17,11 @@ from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
 
 __all__ = ["Distance2b"]
 
+#: Distance of the knots of the table in lengths theta: error of forces below 1e-7 eV/Å.
+_KNOTS_PER_LENGTH = 0.03
+# Pairs whose rows are computed together.
+_PAIRS_ROWS = 16_384
+
 
 class Distance2b:
     """E = Σ_pairs s(r) g(r), g a Gaussian process for each pair of species.
@@ -110,24 +115,37 @@ class Distance2b:
             first = columns.stop
             if len(some) == 0 or len(sparse[block]) == 0:
                 continue
-            value, slope, _ = self._switched(r, sparse[block])
-            frame = pairs.frame[pairs.i[some]]
-            half = _sums(frame, np.full(len(some), 0.5), pairs.n_frames)
-            rows.energies[:, columns] = half @ value
-            if not gradients:
-                continue
-            u = pairs.R[some] / r[:, None]
-            # Each pair comes twice, once for either atom: here the force on i.
-            at = (3 * pairs.i[some][:, None] + np.arange(3)).ravel()
-            pull = _sums(
-                at, u.ravel(), 3 * pairs.n_atoms, np.repeat(np.arange(len(r)), 3)
-            )
-            rows.forces[:, :, columns] = (pull @ slope).reshape(pairs.n_atoms, 3, -1)
-            for v, (x, y) in enumerate(VOIGT):
-                weight = -0.5 * pairs.R[some, x] * u[:, y]
-                strain = _sums(frame, weight, pairs.n_frames)
-                rows.virials[:, v, columns] = strain @ slope
+            for start in range(0, len(some), _PAIRS_ROWS):
+                part = slice(start, start + _PAIRS_ROWS)
+                self._add_rows(rows, pairs, some[part], r[part], sparse[block], columns)
         return rows
+
+    def _add_rows(
+        self,
+        rows: KernelRows,
+        pairs: Pairs,
+        some: np.ndarray,
+        r: np.ndarray,
+        points: np.ndarray,
+        columns: slice,
+    ) -> None:
+        """Add the rows of some pairs of one block."""
+        value, slope, _ = self._switched(r, points)
+        frame = pairs.frame[pairs.i[some]]
+        half = _sums(frame, np.full(len(some), 0.5), pairs.n_frames)
+        rows.energies[:, columns] += half @ value
+        if not rows.forces.shape[2]:
+            return
+        u = pairs.R[some] / r[:, None]
+        # Each pair comes twice, once for either atom: here the force on i.
+        at = (3 * pairs.i[some][:, None] + np.arange(3)).ravel()
+        pull = _sums(at, u.ravel(), 3 * pairs.n_atoms, np.repeat(np.arange(len(r)), 3))
+        forces = (pull @ slope).reshape(pairs.n_atoms, 3, -1)
+        rows.forces[:, :, columns] += forces
+        for v, (x, y) in enumerate(VOIGT):
+            weight = -0.5 * pairs.R[some, x] * u[:, y]
+            strain = _sums(frame, weight, pairs.n_frames)
+            rows.virials[:, v, columns] += strain @ slope
 
     def covariances(
         self, pairs: Pairs, sparse: Sparse
@@ -164,7 +182,13 @@ class Distance2b:
             block: partial(self._potential, sparse[block], coefficients[block])
             for block in self.blocks
         }
-        return tabulate(self.species, potentials, self.cutoff, self.switch_width)
+        return tabulate(
+            self.species,
+            potentials,
+            self.cutoff,
+            self.switch_width,
+            spacing=_KNOTS_PER_LENGTH * self.squared_exponential.theta,
+        )
 
     def _potential(
         self, points: np.ndarray, coefficients: np.ndarray, r: np.ndarray
