@@ -66,28 +66,12 @@ def choose_sparse_points(
                 projections[block] = U
                 everything = everything @ U
             rng = np.random.default_rng([seed, n, block])
-            wanted, method = term.config.n_sparse, term.config.sparse_method
-            if quotas:
-                kinds = np.concatenate(groups[n][block])
-                index = select_with_quotas(
-                    everything, kinds, quotas, wanted, method, rng
-                )
-            else:
-                index = select(everything, wanted, method, rng)
+            kinds = np.concatenate(groups[n][block])
+            index = _select(term, everything, kinds, quotas, rng)
             sparse[block] = np.ascontiguousarray(everything[index])
             step += 1
-            if not len(index):
-                note(
-                    f"[[terms]] {n + 1}: no environments of "
-                    f"{term.descriptor.label(block)} in the data: this part of the term "
-                    "stays 0"
-                )
-            elif len(index) < wanted and not quotas and method in _EXACT:
-                note(
-                    f"[[terms]] {n + 1}: {wanted} sparse points wanted for "
-                    f"{term.descriptor.label(block)}, only {len(index)} "
-                    "distinct environments in the data: all are used"
-                )
+            if text := _shortfall(term, block, len(index), bool(quotas)):
+                note(f"[[terms]] {n + 1}: {text}")
         if projections:
             term = build_term(term.config, term.species, term.basis, projections)
         chosen.append(replace(term, sparse=sparse))
@@ -98,6 +82,34 @@ def choose_sparse_points(
             "config_type_n_sparse leaves nothing to choose from; check both"
         )
     return chosen
+
+
+def _select(
+    term: FittedTerm,
+    values: np.ndarray,
+    kinds: np.ndarray,
+    quotas: dict[int, int],
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Return the indices of the sparse points among the environments of a block."""
+    wanted, method = term.config.n_sparse, term.config.sparse_method
+    if quotas:
+        return select_with_quotas(values, kinds, quotas, wanted, method, rng)
+    return select(values, wanted, method, rng)
+
+
+def _shortfall(term: FittedTerm, block: int, n_found: int, with_quotas: bool) -> str:
+    """Return what to say about too few sparse points; empty if nothing."""
+    name, wanted = term.descriptor.label(block), term.config.n_sparse
+    if not n_found:
+        return f"no environments of {name} in the data: this part of the term stays 0"
+    exact = term.config.sparse_method in _EXACT and not with_quotas
+    if exact and n_found < wanted:
+        return (
+            f"{wanted} sparse points wanted for {name}, only {n_found} distinct "
+            "environments in the data: all are used"
+        )
+    return ""
 
 
 def _quotas(

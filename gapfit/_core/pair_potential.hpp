@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "hermite.hpp"
 #include "layout.hpp"
 
 namespace gapfit {
@@ -23,20 +24,16 @@ struct PairTable {
         const double x = (r - start) / spacing;
         if (which < 0 || !(x < static_cast<double>(n_knots - 1))) return false;
         const std::int64_t knot = x > 0.0 ? static_cast<std::int64_t>(x) : 0;
-        const double *f = values + 3 * (which * n_knots + knot), *g = f + 3;
-        const double t = x - static_cast<double>(knot), s = 1.0 - t, h = spacing;
-        const double t2 = t * t, s2 = s * s;
-        phi = s2 * s *
-                  (f[0] * (1.0 + 3.0 * t + 6.0 * t2) +
-                   h * (f[1] * t * (1.0 + 3.0 * t) + 0.5 * h * f[2] * t2)) +
-              t2 * t *
-                  (g[0] * (1.0 + 3.0 * s + 6.0 * s2) -
-                   h * (g[1] * s * (1.0 + 3.0 * s) - 0.5 * h * g[2] * s2));
-        slope = 30.0 * s2 * t2 * (g[0] - f[0]) / h +
-                s2 * (f[1] * (1.0 - 3.0 * t) * (1.0 + 5.0 * t) +
-                      0.5 * h * f[2] * t * (2.0 - 5.0 * t)) +
-                t2 * (g[1] * (1.0 - 3.0 * s) * (1.0 + 5.0 * s) -
-                      0.5 * h * g[2] * s * (2.0 - 5.0 * s));
+        const double *below = values + 3 * (which * n_knots + knot);
+        double weight[6], change[6];
+        hermite_weights(x - static_cast<double>(knot), weight);
+        hermite_slopes(x - static_cast<double>(knot), 1.0 / spacing, change);
+        phi = slope = 0.0;
+        const double scale[3] = {1.0, spacing, spacing * spacing};
+        for (int k = 0; k < 6; ++k) {
+            phi += weight[k] * scale[k % 3] * below[k];
+            slope += change[k] * scale[k % 3] * below[k];
+        }
         return true;
     }
 };

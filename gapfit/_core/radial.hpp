@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "hermite.hpp"
 #include "simd.hpp"
 
 namespace gapfit {
@@ -91,8 +92,6 @@ class RadialTable {
         }
     }
 
-    int stride() const { return stride_; }
-
     // w f_nl(r), out[l][n].
     template <int NV>
     void values(double r, double w, double *out) const {
@@ -144,22 +143,8 @@ class RadialTable {
     const double *locate(double r, double *weight, double *change) const {
         const double x = r * inverse_;
         const int knot = x < n_knots_ - 1 ? static_cast<int>(x) : n_knots_ - 2;
-        const double t = x - knot, s = 1.0 - t, t2 = t * t, s2 = s * s;
-        weight[0] = s2 * s * (1.0 + 3.0 * t + 6.0 * t2);
-        weight[1] = s2 * s * t * (1.0 + 3.0 * t);
-        weight[2] = 0.5 * s2 * s * t2;
-        weight[3] = t2 * t * (1.0 + 3.0 * s + 6.0 * s2);
-        weight[4] = -t2 * t * s * (1.0 + 3.0 * s);
-        weight[5] = 0.5 * t2 * t * s2;
-        if (change != nullptr) {
-            const double h = inverse_;
-            change[0] = -30.0 * s2 * t2 * h;
-            change[1] = s2 * (1.0 - 3.0 * t) * (1.0 + 5.0 * t) * h;
-            change[2] = 0.5 * s2 * t * (2.0 - 5.0 * t) * h;
-            change[3] = 30.0 * s2 * t2 * h;
-            change[4] = t2 * (1.0 - 3.0 * s) * (1.0 + 5.0 * s) * h;
-            change[5] = -0.5 * t2 * s * (2.0 - 5.0 * s) * h;
-        }
+        hermite_weights(x - knot, weight);
+        if (change != nullptr) hermite_slopes(x - knot, inverse_, change);
         return data_.data() + at(knot, 0);
     }
 
