@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from gapfit.errors import GapfitError
     from gapfit.evaluation import evaluate
     from gapfit.fitting import fit
+    from gapfit.leave_one_out import leave_one_out
     from gapfit.model import GAPModel
     from gapfit.storage import load
+    from gapfit.tuning import tune
 
 __all__ = [
     "FitConfig",
@@ -22,7 +24,9 @@ __all__ = [
     "__version__",
     "evaluate",
     "fit",
+    "leave_one_out",
     "load",
+    "tune",
 ]
 
 _HOME = {
@@ -32,7 +36,9 @@ _HOME = {
     "GapfitError": "gapfit.errors",
     "evaluate": "gapfit.evaluation",
     "fit": "gapfit.fitting",
+    "leave_one_out": "gapfit.leave_one_out",
     "load": "gapfit.storage",
+    "tune": "gapfit.tuning",
 }
 
 

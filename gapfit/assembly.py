@@ -15,6 +15,7 @@ from gapfit.neighbours import Pairs, concatenate, pair_list
 from gapfit.terms import FittedTerm
 
 __all__ = [
+    "KINDS",
     "RowBlock",
     "batches",
     "count_rows",
@@ -23,6 +24,9 @@ __all__ = [
     "row_block",
     "sigma_warnings",
 ]
+
+#: Kinds of observations.
+KINDS = ("energy", "forces", "virial")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +41,17 @@ class RowBlock:
         Targets: energies without baseline (eV), forces (eV/Å), virials (eV).
     sigma : (n_rows,) float64
         Standard deviations in the targets' units.
+    kind : (n_rows,) int64
+        Position in `KINDS`.
+    frame : (n_rows,) int64
+        Index of the frame that each row belongs to.
     """
 
     K: np.ndarray
     y: np.ndarray
     sigma: np.ndarray
+    kind: np.ndarray
+    frame: np.ndarray
 
 
 def batches(sizes: Sequence[int], max_size: int, *, start: int = 0) -> Iterator[slice]:
@@ -158,26 +168,32 @@ def row_block(
     virials = np.concatenate([part.virials for part in parts], axis=2)
     rows = [np.zeros((0, energies.shape[1]))]
     targets, sigmas = [np.zeros(0)], [np.zeros(0)]
+    labels = [np.zeros((0, 2), dtype=np.int64)]
     first = 0
+
+    def add(n: int, kind: int, K: np.ndarray, y: np.ndarray, own: np.ndarray) -> None:
+        rows.append(K)
+        targets.append(y)
+        sigmas.append(own)
+        labels.append(np.full((len(y), 2), (kind, n)))
+
     for n, frame in enumerate(frames):
         atoms = slice(first, first + frame.n_atoms)
         first += frame.n_atoms
         sigma_energy, sigma_forces, sigma_virial = frame_sigmas(frame, sigma)
         if frame.energy is not None:
-            rows.append(energies[n : n + 1])
-            targets.append(
-                np.array([frame.energy - baseline_energy(frame.numbers, e0)])
-            )
-            sigmas.append(np.array([sigma_energy]))
+            target = frame.energy - baseline_energy(frame.numbers, e0)
+            add(n, 0, energies[n : n + 1], np.array([target]), np.array([sigma_energy]))
         if frame.forces is not None:
             known = np.isfinite(frame.forces)
-            rows.append(forces[atoms][known])
-            targets.append(frame.forces[known])
-            sigmas.append(sigma_forces[known])
+            add(n, 1, forces[atoms][known], frame.forces[known], sigma_forces[known])
         if frame.virial is not None:
-            rows.append(virials[n])
-            targets.append(frame.virial)
-            sigmas.append(np.full(6, sigma_virial))
+            add(n, 2, virials[n], frame.virial, np.full(6, sigma_virial))
+    kind, of_frame = np.concatenate(labels).T
     return RowBlock(
-        np.concatenate(rows), np.concatenate(targets), np.concatenate(sigmas)
+        np.concatenate(rows),
+        np.concatenate(targets),
+        np.concatenate(sigmas),
+        kind,
+        of_frame,
     )

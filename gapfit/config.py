@@ -25,6 +25,7 @@ __all__ = [
     "Distance2bConfig",
     "E0Config",
     "FitConfig",
+    "OptimizeConfig",
     "PredictionConfig",
     "RunConfig",
     "SigmaConfig",
@@ -309,6 +310,33 @@ class PredictionConfig(_Section):
     )
 
 
+class OptimizeConfig(_Section):
+    """What to choose from the training data before the fit; see `gapfit tune`."""
+
+    delta: bool = _field(True, "delta of each term, by the log marginal likelihood")
+    forces: bool = _field(True, "sigma.forces, by the log marginal likelihood")
+    virial: bool = _field(True, "sigma.virial, by the log marginal likelihood")
+    energy: bool = _field(True, "sigma.energy, by errors of held-out energies")
+    by_config_type: bool = _field(
+        False, "own sigmas of forces and virials for each config_type with 3 frames"
+    )
+    folds: int = _field(
+        10, "parts of the data held out in turn, each from all config_types", ge=2
+    )
+    consecutive: bool = _field(
+        False, "hold out consecutive frames together, as trajectories need"
+    )
+    forces_tolerance: float = _field(
+        0.02, "loss of held-out forces that better energies may cost", ge=0, le=1
+    )
+    score: Literal["both", "energy", "forces", "evidence"] = _field(
+        "both", "what a scan minimises: held-out errors, or the negative likelihood"
+    )
+    scan: dict[str, list[float | int | str]] = _field(
+        {}, 'values to try, one key after the other: { "soap.r_cut" = [4.5, 5.0] }'
+    )
+
+
 class RunConfig(_Section):
     """Resources and reproducibility."""
 
@@ -355,5 +383,6 @@ class FitConfig(_Section):
         ]
     ] = Field(..., min_length=1)
     solver: SolverConfig = SolverConfig()
+    optimize: OptimizeConfig | None = None
     prediction: PredictionConfig = PredictionConfig()
     run: RunConfig = RunConfig()

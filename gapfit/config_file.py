@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import tomllib
@@ -17,7 +18,7 @@ from gapfit._toml_lines import KeyPath, line_of, scan
 from gapfit.config import FitConfig
 from gapfit.errors import ConfigError
 
-__all__ = ["config_from_dict", "dump_toml", "load_config"]
+__all__ = ["config_from_dict", "dump_toml", "load_config", "resolved_toml"]
 
 _XYZ = (".xyz", ".extxyz")
 
@@ -107,6 +108,25 @@ def dump_toml(config: FitConfig) -> str:
         if body or title.startswith("[["):
             blocks.append("\n".join([title, *body]))
     return "\n\n".join(blocks) + "\n"
+
+
+def resolved_toml(config: FitConfig, base: Path) -> str:
+    """Return the TOML text of a configuration whose data are found from anywhere.
+
+    Parameters
+    ----------
+    config : FitConfig
+        The configuration.
+    base : Path
+        Folder that its relative paths refer to.
+    """
+    base = base.resolve()
+    absolute = {
+        part: [os.path.normpath(base / Path(file).expanduser()) for file in files]
+        for part, files in (("train", config.data.train), ("test", config.data.test))
+    }
+    data = config.data.model_copy(update=absolute)
+    return dump_toml(config.model_copy(update={"data": data}))
 
 
 def written_tables(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gapfit.frame import GPA, Frame
 from gapfit.model import GAPModel, Prediction
 from gapfit.storage import load
 
-__all__ = ["Metrics", "evaluate", "format_table"]
+__all__ = ["Metrics", "evaluate", "format_table", "statistics_of"]
 
 #: {config_type or "all": {kind: {"n", "mae", "rmse", "max", "unit"}}}
 Metrics = dict[str, dict[str, dict[str, Any]]]
@@ -73,6 +73,11 @@ def evaluate(
             done += frame.n_atoms
         if progress:
             progress("evaluate", done, total)
+    return statistics_of(errors)
+
+
+def statistics_of(errors: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Metrics:
+    """Return the statistics of errors, given by group and kind in the units above."""
     return {
         group: {
             kind: _statistics(kind, kinds[kind]) for kind in _UNITS if kind in kinds
@@ -93,7 +98,7 @@ def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndar
         yield "stress", GPA * (prediction.stress - frame.stress)
 
 
-def _statistics(kind: str, parts: list[np.ndarray]) -> dict[str, Any]:
+def _statistics(kind: str, parts: Sequence[np.ndarray]) -> dict[str, Any]:
     error = np.abs(np.concatenate(parts))
     return {
         "n": len(error),

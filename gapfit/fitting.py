@@ -20,6 +20,7 @@ from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
 from gapfit.model import GAPModel
+from gapfit.pair_table import PairTable
 from gapfit.posterior import Posterior
 from gapfit.repulsion import pair_baseline, without_baseline
 from gapfit.shortcuts import Shortcut, with_shortcut
@@ -28,7 +29,20 @@ from gapfit.sparse_points import choose_sparse_points
 from gapfit.stress_check import stress_warnings
 from gapfit.terms import FittedTerm, build_term, new_basis
 
-__all__ = ["Plan", "Progress", "as_dataset", "fit", "plan"]
+__all__ = [
+    "Plan",
+    "Prepared",
+    "Progress",
+    "as_config",
+    "as_dataset",
+    "data_digest",
+    "fit",
+    "plan",
+    "prepare",
+    "silent",
+    "sparse_terms",
+    "whitened",
+]
 
 #: Called as progress(stage, done, total).
 Progress = Callable[[str, int, int], None]
@@ -79,13 +93,20 @@ def fit(
 
     from gapfit.threads import use_threads
 
-    settings = _as_config(config, frames)
+    settings = as_config(config, frames)
     if base is None and isinstance(config, str | Path):
         base = Path(config).parent
     dataset = as_dataset(frames, settings, base)
+    tuned: dict[str, Any] = {}
+    if settings.optimize is not None:
+        from gapfit.tuning import tune
+
+        result = tune(dataset, settings, progress=progress)
+        settings, tuned = result.config, result.summary()
     n_threads = settings.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
-        return _fit(dataset, settings, progress or _silent)
+        model = _fit(dataset, settings, progress or silent)
+    return replace(model, info={**model.info, "tuning": tuned}) if tuned else model
 
 
 @dataclass(frozen=True)
@@ -145,9 +166,10 @@ def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Data
     return read(config.data.train if frames is None else frames, config.data, base=base)
 
 
-def _as_config(
+def as_config(
     config: FitConfig | Mapping[str, Any] | str | Path | None, frames: Any
 ) -> FitConfig:
+    """Return what the arguments of `fit` mean as a checked configuration."""
     if isinstance(config, FitConfig):
         return config
     if isinstance(config, str | Path):
@@ -159,17 +181,38 @@ def _as_config(
     return config_from_dict(values)
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
+def silent(stage: str, done: int, total: int) -> None:
+    """Report no progress."""
 
 
-def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Data as the rows see them.
+
+    Attributes
+    ----------
+    frames : list of Frame
+        Without the baseline, with automatic sigmas.
+    e0 : dict of int to float
+        Energies of isolated atoms by atomic number, eV.
+    baseline : PairTable or None
+        What was subtracted.
+    """
+
+    frames: list[Frame]
+    e0: dict[int, float]
+    baseline: PairTable | None
+
+
+def prepare(
+    dataset: Dataset, config: FitConfig, notes: list[str], progress: Progress
+) -> Prepared:
+    """Subtract baselines, complete sigmas and look for what the user should know."""
     baseline = pair_baseline(config.baseline, dataset.species)
     frames = with_automatic_sigmas(
         without_baseline(dataset.frames, baseline), dataset.frames, config.sigma
     )
     e0 = resolve_e0(frames, config.e0)
-    notes: list[str] = []
     for text in (
         *e0_warnings(frames, config.e0),
         *sigma_warnings(frames, config.sigma),
@@ -180,16 +223,32 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
         for text in stress_warnings(frames, e0):
             _note(notes, text)
         progress("stress check", 1, 1)
-    terms = [
-        build_term(term, dataset.species, new_basis(term)) for term in config.terms
-    ]
+    return Prepared(frames, e0, baseline)
+
+
+def sparse_terms(
+    frames: Sequence[Frame],
+    species: tuple[int, ...],
+    config: FitConfig,
+    notes: list[str],
+    progress: Progress,
+) -> list[FittedTerm]:
+    """Return the terms with their sparse points, not yet fitted."""
+    terms = [build_term(term, species, new_basis(term)) for term in config.terms]
     for n, term in enumerate(terms):
         _warn_if_rough(term, notes)
         _warn_of_absent_species(n, term, notes)
-    terms = choose_sparse_points(
+    return choose_sparse_points(
         frames, terms, config.run.seed, progress, partial(_note, notes)
     )
-    whitening = _whitened(terms, config, notes)
+
+
+def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
+    notes: list[str] = []
+    prepared = prepare(dataset, config, notes, progress)
+    frames, e0 = prepared.frames, prepared.e0
+    terms = sparse_terms(frames, dataset.species, config, notes, progress)
+    whitening = whitened(terms, config, notes)
     chosen = CholeskySolver if config.solver.method == "cholesky" else QRSolver
     solver: Solver = chosen(whitening)
     _add_rows(solver, frames, terms, e0, config, progress)
@@ -206,7 +265,7 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
         "jitter": list(whitening.jitter),
         "log_marginal_likelihood": solution.log_marginal_likelihood,
         "shortcuts": shortcuts,
-        "data_digest": _digest(dataset.frames),
+        "data_digest": data_digest(dataset.frames),
         "versions": _versions(),
         "warnings": [*dataset.warnings, *notes],
     }
@@ -215,7 +274,7 @@ def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
         species=dataset.species,
         e0=e0,
         terms=tuple(terms),
-        baseline=baseline,
+        baseline=prepared.baseline,
         posterior=Posterior(whitening, solution.R)
         if config.run.store_posterior
         else None,
@@ -262,9 +321,10 @@ def _warn_of_absent_species(n: int, term: FittedTerm, notes: list[str]) -> None:
         )
 
 
-def _whitened(
+def whitened(
     terms: Sequence[FittedTerm], config: FitConfig, notes: list[str]
 ) -> Whitening:
+    """Return the factors of K_mm of all blocks of all terms."""
     K_mm = [
         term.descriptor.kernel(points, points)
         for term in terms
@@ -345,7 +405,7 @@ def _with_shortcuts(
     return out, found
 
 
-def _digest(frames: Sequence[Frame]) -> str:
+def data_digest(frames: Sequence[Frame]) -> str:
     """Return a SHA-256 of structures and targets: names the data a model has seen."""
     digest = hashlib.sha256()
     for frame in frames:

@@ -8,7 +8,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gapfit._schema import choices, toml_key, toml_value, unit
+from gapfit._schema import (
+    choices,
+    is_table,
+    nested_models,
+    toml_key,
+    toml_value,
+    unit,
+)
 from gapfit.config import FitConfig, SigmaOverride
 from gapfit.config_file import scalars, written_tables
 
@@ -55,7 +62,25 @@ def template_toml(
             blocks += [
                 _suggested(kind, item) for kind, item in (suggestions or {}).items()
             ]
+    blocks += [_absent(name) for name in _optional_tables(config)]
     return "\n\n".join(blocks) + "\n"
+
+
+def _optional_tables(config: FitConfig) -> list[str]:
+    """Return the names of the tables that the configuration leaves out."""
+    fields = type(config).model_fields
+    return [
+        name
+        for name, field in fields.items()
+        if is_table(field) and getattr(config, name) is None
+    ]
+
+
+def _absent(name: str) -> str:
+    """Return a table that is left out, with its defaults, as comments."""
+    model = nested_models(FitConfig.model_fields[name].annotation)[0]()
+    lines = [*_summary(model), f"[{name}]", *_assignments(model)]
+    return "\n".join(_remarks(lines))
 
 
 def _summary(model: BaseModel) -> list[str]:

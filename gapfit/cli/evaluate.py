@@ -22,22 +22,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print JSON and nothing else"
     )
+    parser.add_argument(
+        "--leave-one-out",
+        action="store_true",
+        help="DATA are the training data: predict each structure by the fit without it",
+    )
     add_label_arguments(parser, "as the model was fitted")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the errors."""
     from gapfit.evaluation import evaluate, format_table
+    from gapfit.leave_one_out import leave_one_out
     from gapfit.storage import load
 
     model = load(args.model)
     data = model.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)
     with console.progress() as progress:
-        metrics = evaluate(model, dataset, progress=progress)
+        judge = leave_one_out if args.leave_one_out else evaluate
+        metrics = judge(model, dataset, progress=progress)
     if args.json:
         console.result(metrics)
     else:
-        console.say(f"\n{format_table(metrics, ', '.join(args.data))}")
+        title = "Left out in turn" if args.leave_one_out else ", ".join(args.data)
+        console.say(f"\n{format_table(metrics, title)}")
     console.warnings(list(dataset.warnings))
     return 0

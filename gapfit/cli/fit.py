@@ -129,6 +129,7 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         """Do all steps and return what goes to metrics.json."""
+        from gapfit.config_file import resolved_toml
         from gapfit.fitting import plan
 
         started = time.perf_counter()
@@ -143,7 +144,9 @@ class _Run:
         metrics["fit"] = {k: v for k, v in model.info.items() if k != "warnings"}
         self._write("metrics.json", to_json(metrics) + "\n")
         if not _same(self.folder / "fit.toml", self.path):
-            self._write("fit.toml", _MARK + _resolved(self.config, self.path))
+            self._write(
+                "fit.toml", _MARK + resolved_toml(model.config, self.path.parent)
+            )
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
         warnings = [*model.info.get("warnings", []), *test_warnings]
         self.console.warnings(list(dict.fromkeys(warnings)))
@@ -230,19 +233,6 @@ class _Run:
 
 def _same(one: Path, other: Path) -> bool:
     return one.exists() and one.samefile(other)
-
-
-def _resolved(config: FitConfig, path: Path) -> str:
-    """Return the TOML text of a configuration whose data are found from anywhere."""
-    from gapfit.config_file import dump_toml
-
-    base = path.parent.resolve()
-    absolute = {
-        part: [os.path.normpath(base / Path(file).expanduser()) for file in files]
-        for part, files in (("train", config.data.train), ("test", config.data.test))
-    }
-    data = config.data.model_copy(update=absolute)
-    return dump_toml(config.model_copy(update={"data": data}))
 
 
 def _bytes(n: float) -> str:

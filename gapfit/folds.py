@@ -1,0 +1,159 @@
+"""Which frames share a sigma, and which are held out together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from gapfit.assembly import KINDS, RowBlock, batches, row_block
+from gapfit.config import FitConfig, OptimizeConfig, SigmaConfig
+from gapfit.fitting import Prepared, Progress
+from gapfit.frame import Frame
+from gapfit.grams import GramSet, Group
+from gapfit.solver import Whitening
+from gapfit.terms import FittedTerm
+
+__all__ = [
+    "MIN_FRAMES",
+    "OWN",
+    "POOL",
+    "assign_folds",
+    "class_of",
+    "fill",
+    "own_classes",
+]
+
+#: Class of frames that bring their own sigma, which is not scaled.
+OWN = "(own)"
+#: Class of all frames without a class of their own.
+POOL = ""
+
+_BATCH_ATOMS = 256
+#: Config_types with fewer frames share their sigmas with all others.
+MIN_FRAMES = 3
+
+
+def own_classes(
+    frames: Sequence[Frame], sigma: SigmaConfig, options: OptimizeConfig
+) -> set[str]:
+    """Return the config_types whose rows are kept apart.
+
+    Those with sigmas of their own in the configuration and, if asked for, all that are
+    not too few.
+    """
+    counts = Counter(frame.config_type for frame in frames)
+    apart = set(sigma.config_types) & set(counts)
+    if options.by_config_type:
+        apart |= {kind for kind, n in counts.items() if n >= MIN_FRAMES}
+    return apart
+
+
+def class_of(frame: Frame, kind: str, apart: set[str]) -> str:
+    """Return the class of a frame's observations of one kind."""
+    own = {
+        "energy": frame.energy_sigma,
+        "forces": frame.force_sigma,
+        "virial": frame.virial_sigma,
+    }[kind]
+    if own is not None:
+        return OWN
+    return frame.config_type if frame.config_type in apart else POOL
+
+
+def assign_folds(
+    frames: Sequence[Frame], options: OptimizeConfig, seed: int
+) -> np.ndarray:
+    """Return the fold of each frame, (n_frames,) int64; every config_type is spread.
+
+    Drawn at random (seeded); or, with ``consecutive``, runs of frames that follow each
+    other in their files, so that neighbours on a trajectory stay together.
+    """
+    n_folds = min(options.folds, len(frames))
+    rng = np.random.default_rng(seed)
+    folds = np.zeros(len(frames), dtype=np.int64)
+    kinds = np.array([frame.config_type for frame in frames])
+    dealt = 0
+    for kind in sorted(set(kinds.tolist())):
+        own = np.flatnonzero(kinds == kind)
+        if options.consecutive:
+            share = np.arange(len(own)) * n_folds // max(len(own), n_folds)
+        else:
+            share = rng.permutation(len(own))
+        folds[own] = (share + dealt) % n_folds
+        dealt += len(own)
+    return folds
+
+
+def fill(
+    prepared: Prepared,
+    terms: Sequence[FittedTerm],
+    whitening: Whitening,
+    config: FitConfig,
+    options: OptimizeConfig,
+    progress: Progress,
+) -> GramSet:
+    """Return the Gram matrices of all groups and folds: one pass over the data.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        Frames and baselines.
+    terms : sequence of FittedTerm
+        With sparse points.
+    whitening : Whitening
+        Factors of K_mm.
+    config : FitConfig
+        Sigmas at which rows are scaled.
+    options : OptimizeConfig
+        Classes and folds.
+    progress : callable
+        Called as ``progress("rows", done, total)``.
+    """
+    ends = np.cumsum([0] + [term.n_sparse for term in terms])
+    columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
+    grams = GramSet(whitening, columns)
+    frames = prepared.frames
+    apart = own_classes(frames, config.sigma, options)
+    folds = assign_folds(frames, options, config.run.seed)
+    # Frames of one fold and type follow each other, so that their rows add in blocks.
+    order = sorted(range(len(frames)), key=lambda n: (folds[n], frames[n].config_type))
+    done, total = 0, sum(frame.n_atoms for frame in frames)
+    progress("rows", 0, total)
+    for part in batches([frames[n].n_atoms for n in order], _BATCH_ATOMS):
+        some = [frames[n] for n in order[part]]
+        block = row_block(some, terms, prepared.e0, config.sigma)
+        places = [
+            [((kind, class_of(frame, kind, apart)), int(folds[n])) for kind in KINDS]
+            for frame, n in zip(some, order[part], strict=True)
+        ]
+        _add(grams, block, places, np.array([frame.n_atoms for frame in some]))
+        done += sum(frame.n_atoms for frame in some)
+        progress("rows", done, total)
+    return grams
+
+
+def _add(
+    grams: GramSet,
+    block: RowBlock,
+    places: Sequence[Sequence[tuple[Group, int]]],
+    n_atoms: np.ndarray,
+) -> None:
+    """Add rows where they belong: `places` by frame and kind."""
+    names = sorted({place for own in places for place in own})
+    where = np.array([[names.index(place) for place in own] for own in places])
+    group = where[block.frame, block.kind]
+    # Rows without any sparse point near say nothing: isolated atoms.
+    group[~block.K.any(axis=1)] = -1
+    for n, (name, fold) in enumerate(names):
+        own = group == n
+        grams.add(
+            name,
+            fold,
+            block.K[own],
+            block.y[own],
+            block.sigma[own],
+            n_atoms[block.frame[own]],
+        )

@@ -1,0 +1,174 @@
+"""Normal equations kept apart by kind of observation, class and fold.
+
+With whitened rows Φ_g = K_g U^-1 / sigma_g of each group g, the Gram matrices
+G_g = Φ_g^T Φ_g, the vectors Φ_g^T y and |y|² hold all that a fit needs. K_mm is block
+diagonal over terms, so the columns of a term scale with its delta, and a group with
+1/sigma: changing any of them costs no pass over the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.linalg.blas import dsyrk
+
+from gapfit.solver import Whitening
+
+__all__ = ["EnergyRows", "Gram", "GramSet", "Group", "total"]
+
+#: Kind of observation and class of frames: those that share a sigma.
+Group = tuple[str, str]
+
+
+@dataclass(eq=False)
+class Gram:
+    """Sums over the whitened rows of one group.
+
+    Attributes
+    ----------
+    G : (n_sparse, n_sparse) float64
+        Φ^T Φ, upper triangle; zero below.
+    b : (n_sparse,) float64
+        Φ^T ỹ.
+    square : float
+        |ỹ|².
+    n_rows : int
+        Number of observations.
+    log_sigma : float
+        Sum of log sigma over them.
+    """
+
+    G: np.ndarray
+    b: np.ndarray
+    square: float = 0.0
+    n_rows: int = 0
+    log_sigma: float = 0.0
+
+    @classmethod
+    def empty(cls, n_sparse: int) -> Gram:
+        """Return sums over nothing."""
+        return cls(np.zeros((n_sparse, n_sparse), order="F"), np.zeros(n_sparse))
+
+    def add(self, phi: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
+        """Add whitened, scaled rows (n, n_sparse), scaled targets and sigmas (n,)."""
+        self.G = dsyrk(1.0, phi.T, beta=1.0, c=self.G, overwrite_c=True)
+        self.b += phi.T @ y
+        self.square += float(y @ y)
+        self.n_rows += len(y)
+        self.log_sigma += float(np.log(sigma).sum())
+
+
+def total(grams: Sequence[Gram]) -> Gram:
+    """Return the sum of some groups."""
+    out = Gram.empty(len(grams[0].b))
+    for gram in grams:
+        out.G += gram.G
+        out.b += gram.b
+        out.square += gram.square
+        out.n_rows += gram.n_rows
+        out.log_sigma += gram.log_sigma
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyRows:
+    """Whitened rows of total energies: one a frame, so they are kept.
+
+    Attributes
+    ----------
+    phi : (n, n_sparse) float64
+        Rows over sigma.
+    y : (n,) float64
+        Targets over sigma.
+    per_atom : (n,) float64
+        sigma / n_atoms, eV: turns residuals into errors per atom.
+    """
+
+    phi: np.ndarray
+    y: np.ndarray
+    per_atom: np.ndarray
+
+
+@dataclass(eq=False)
+class GramSet:
+    """All groups of a data set, in folds.
+
+    Attributes
+    ----------
+    whitening : Whitening
+        Factors U of K_mm.
+    columns : list of slice
+        Columns of each term.
+    grams : dict of (Group, fold) to Gram
+        What was accumulated.
+    energies : dict of fold to list of EnergyRows
+        Rows of energies.
+    sigmas : dict of Group to float
+        Sigma of force components (eV/Å) of a class; NaN if its frames bring their own.
+    """
+
+    whitening: Whitening
+    columns: list[slice]
+    grams: dict[tuple[Group, int], Gram] = field(default_factory=dict)
+    energies: dict[int, list[EnergyRows]] = field(default_factory=dict)
+    sigmas: dict[Group, float] = field(default_factory=dict)
+
+    @property
+    def groups(self) -> list[Group]:
+        """Groups, in a fixed order."""
+        return sorted({group for group, _ in self.grams})
+
+    @property
+    def folds(self) -> list[int]:
+        """Folds, ascending."""
+        return sorted({fold for _, fold in self.grams})
+
+    def of_fold(self, fold: int) -> list[Gram | None]:
+        """Return the sums of one fold, None where a group has no rows in it."""
+        return [self.grams.get((group, fold)) for group in self.groups]
+
+    def totals(self) -> list[Gram]:
+        """Return the sums over all folds, by group."""
+        return [
+            total([gram for (own, _), gram in self.grams.items() if own == group])
+            for group in self.groups
+        ]
+
+    def add(
+        self,
+        group: Group,
+        fold: int,
+        K: np.ndarray,
+        y: np.ndarray,
+        sigma: np.ndarray,
+        n_atoms: np.ndarray,
+    ) -> None:
+        """Add observations of one group.
+
+        Parameters
+        ----------
+        group, fold : (str, str), int
+            Where they belong.
+        K : (n, n_sparse) float64
+            Kernel rows.
+        y, sigma : (n,) float64
+            Targets and their standard deviations.
+        n_atoms : (n,) int64
+            Atoms of the frames of the rows.
+        """
+        if not len(y):
+            return
+        phi = self.whitening.apply(K / sigma[:, None])
+        key = (group, fold)
+        if key not in self.grams:
+            self.grams[key] = Gram.empty(self.whitening.n_sparse)
+        self.grams[key].add(phi, y / sigma, sigma)
+        if group[0] == "energy":
+            kept = EnergyRows(phi, y / sigma, sigma / n_atoms)
+            self.energies.setdefault(fold, []).append(kept)
+        elif group[0] == "forces":
+            own = self.sigmas.setdefault(group, float(sigma[0]))
+            if np.any(sigma != own):
+                self.sigmas[group] = float("nan")

@@ -1,0 +1,169 @@
+"""Deltas and sigmas from Gram matrices: evidence, and held-out energies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+
+from gapfit.errors import GapfitError
+from gapfit.evidence import Evidence, HeldOut, Scales, held_out, log_evidence
+from gapfit.grams import Gram, GramSet
+
+__all__ = ["N_STEPS", "Choice", "Freedom", "choose"]
+
+#: How often `choose` reports.
+N_STEPS = 4
+
+#: Largest change of a delta or sigma in one go.
+_MOST = 100.0
+#: Factors on sigma_energy that are tried, then those around the best.
+_COARSE = np.geomspace(1 / 32, 32, 11)
+_FINE = np.array([0.6, 0.8, 1.0, 1.25, 1.6])
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """What may be chosen.
+
+    Attributes
+    ----------
+    delta : tuple of bool
+        By term.
+    sigma : tuple of (int or None)
+        By group, the number of the parameter that the evidence chooses; groups of one
+        number share their factor. None: fixed.
+    energy : tuple of bool
+        By group, whether the errors of held-out energies choose its sigma.
+    forces_tolerance : float
+        Relative loss of held-out forces that better energies may cost.
+    """
+
+    delta: tuple[bool, ...]
+    sigma: tuple[int | None, ...]
+    energy: tuple[bool, ...]
+    forces_tolerance: float
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen, and how good it is.
+
+    Attributes
+    ----------
+    scales : Scales
+        Factors on deltas and sigmas.
+    log_marginal_likelihood : float
+        There.
+    held_out : HeldOut
+        Errors of held-out frames there.
+    """
+
+    scales: Scales
+    log_marginal_likelihood: float
+    held_out: HeldOut
+
+
+def choose(
+    grams: GramSet, freedom: Freedom, tick: Callable[[], None] = lambda: None
+) -> Choice:
+    """Return the best deltas and sigmas.
+
+    The log marginal likelihood chooses deltas and the sigmas of forces and virials; it
+    misjudges sigma_energy where forces are many more, so that one is chosen by the mean
+    absolute error of held-out energies. The two take turns.
+
+    Parameters
+    ----------
+    grams : GramSet
+        All groups, by fold.
+    freedom : Freedom
+        What may be chosen.
+    tick : callable
+        Called after each of `N_STEPS` steps.
+    """
+    totals = grams.totals()
+    scales = Scales(np.ones(len(grams.columns)), np.ones(len(totals)))
+    for factors in (_COARSE, _FINE):
+        scales = _by_evidence(totals, grams.columns, scales, freedom)
+        tick()
+        if any(freedom.energy):
+            scales = _by_held_out(grams, totals, scales, freedom, factors)
+        tick()
+    value = log_evidence(totals, grams.columns, scales).value
+    return Choice(scales, value, held_out(grams, totals, scales))
+
+
+def _by_evidence(
+    totals: Sequence[Gram], columns: Sequence[slice], scales: Scales, freedom: Freedom
+) -> Scales:
+    """Maximise the log marginal likelihood over the logarithms of what is free."""
+    terms = np.flatnonzero(freedom.delta)
+    n_shared = max((p + 1 for p in freedom.sigma if p is not None), default=0)
+    if not len(terms) and not n_shared:
+        return scales
+
+    def moved(x: np.ndarray) -> Scales:
+        delta, sigma = scales.delta.copy(), scales.sigma.copy()
+        delta[terms] *= np.exp(x[: len(terms)])
+        for group, shared in enumerate(freedom.sigma):
+            if shared is not None:
+                sigma[group] *= np.exp(x[len(terms) + shared])
+        return Scales(delta, sigma)
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        found = _evidence(totals, columns, moved(x))
+        slopes = np.zeros(len(x))
+        slopes[: len(terms)] = found.delta[terms]
+        for group, shared in enumerate(freedom.sigma):
+            if shared is not None:
+                slopes[len(terms) + shared] += found.sigma[group]
+        return -found.value, -slopes
+
+    n = len(terms) + n_shared
+    limit = np.log(_MOST)
+    best = minimize(
+        objective,
+        np.zeros(n),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-limit, limit)] * n,
+        options={"maxiter": 60, "ftol": 1e-10, "gtol": 1e-2},
+    )
+    return moved(best.x)
+
+
+def _evidence(
+    totals: Sequence[Gram], columns: Sequence[slice], scales: Scales
+) -> Evidence:
+    try:
+        return log_evidence(totals, columns, scales)
+    except np.linalg.LinAlgError as error:
+        raise GapfitError(
+            "the normal equations lose all digits while sigmas are chosen "
+            f"({error}); begin with larger sigmas or a larger solver.jitter"
+        ) from error
+
+
+def _by_held_out(
+    grams: GramSet,
+    totals: Sequence[Gram],
+    scales: Scales,
+    freedom: Freedom,
+    factors: np.ndarray,
+) -> Scales:
+    """Choose sigma_energy: least error of energies at a tolerable loss in forces."""
+    free = np.array(freedom.energy)
+    trials = [
+        replace(scales, sigma=np.where(free, scales.sigma * f, scales.sigma))
+        for f in factors
+    ]
+    errors = [held_out(grams, totals, trial) for trial in trials]
+    forces = np.array([error.forces_rmse for error in errors])
+    energies = np.array([error.energy_mae for error in errors])
+    if np.isfinite(forces).all():
+        limit = (1 + freedom.forces_tolerance) * forces.min()
+        energies = np.where(forces <= limit, energies, np.inf)
+    return trials[int(np.argmin(energies))]
