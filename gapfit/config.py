@@ -316,7 +316,7 @@ class OptimizeConfig(_Section):
     delta: bool = _field(True, "delta of each term, by the log marginal likelihood")
     forces: bool = _field(True, "sigma.forces, by the log marginal likelihood")
     virial: bool = _field(True, "sigma.virial, by the log marginal likelihood")
-    energy: bool = _field(True, "sigma.energy, by errors of held-out energies")
+    energy: bool = _field(True, "sigma.energy, by errors of held-out frames")
     by_config_type: bool = _field(
         False, "own sigmas of forces and virials for each config_type with 3 frames"
     )
@@ -326,11 +326,8 @@ class OptimizeConfig(_Section):
     consecutive: bool = _field(
         False, "hold out consecutive frames together, as trajectories need"
     )
-    forces_tolerance: float = _field(
-        0.02, "loss of held-out forces that better energies may cost", ge=0, le=1
-    )
     score: Literal["both", "energy", "forces", "evidence"] = _field(
-        "both", "what a scan minimises: held-out errors, or the negative likelihood"
+        "both", "held-out errors that choose; evidence: a scan goes by the likelihood"
     )
     scan: dict[str, list[float | int | str]] = _field(
         {}, 'values to try, one key after the other: { "soap.r_cut" = [4.5, 5.0] }'

@@ -12,7 +12,7 @@ from gapfit.errors import GapfitError
 from gapfit.evidence import Evidence, HeldOut, Scales, held_out, log_evidence
 from gapfit.grams import Gram, GramSet
 
-__all__ = ["N_STEPS", "Choice", "Freedom", "choose"]
+__all__ = ["N_STEPS", "Choice", "Freedom", "choose", "score"]
 
 #: How often `choose` reports.
 N_STEPS = 4
@@ -37,14 +37,14 @@ class Freedom:
         number share their factor. None: fixed.
     energy : tuple of bool
         By group, whether the errors of held-out energies choose its sigma.
-    forces_tolerance : float
-        Relative loss of held-out forces that better energies may cost.
+    score : {"both", "energy", "forces", "evidence"}
+        Which errors choose them; "evidence" counts as "both".
     """
 
     delta: tuple[bool, ...]
     sigma: tuple[int | None, ...]
     energy: tuple[bool, ...]
-    forces_tolerance: float
+    score: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +72,8 @@ def choose(
     """Return the best deltas and sigmas.
 
     The log marginal likelihood chooses deltas and the sigmas of forces and virials; it
-    misjudges sigma_energy where forces are many more, so that one is chosen by the mean
-    absolute error of held-out energies. The two take turns.
+    misjudges sigma_energy where forces are many more, so that one is chosen by errors of
+    held-out frames, see `score`. The two take turns.
 
     Parameters
     ----------
@@ -154,16 +154,24 @@ def _by_held_out(
     freedom: Freedom,
     factors: np.ndarray,
 ) -> Scales:
-    """Choose sigma_energy: least error of energies at a tolerable loss in forces."""
+    """Choose sigma_energy by the errors of held-out frames."""
     free = np.array(freedom.energy)
     trials = [
         replace(scales, sigma=np.where(free, scales.sigma * f, scales.sigma))
         for f in factors
     ]
     errors = [held_out(grams, totals, trial) for trial in trials]
-    forces = np.array([error.forces_rmse for error in errors])
-    energies = np.array([error.energy_mae for error in errors])
-    if np.isfinite(forces).all():
-        limit = (1 + freedom.forces_tolerance) * forces.min()
-        energies = np.where(forces <= limit, energies, np.inf)
-    return trials[int(np.argmin(energies))]
+    scores = [score(freedom.score, error) for error in errors]
+    return trials[int(np.argmin(scores))]
+
+
+def score(kind: str, errors: HeldOut) -> float:
+    """Return what choices minimise: an error, or the geometric mean of two.
+
+    Energies may gain a lot from a sigma that costs forces little, in units that cannot
+    be compared: their product counts relative gains and losses alike.
+    """
+    known = {"energy": errors.energy_mae, "forces": errors.forces_rmse}
+    wanted = [known[kind]] if kind in known else list(known.values())
+    finite = [error for error in wanted if np.isfinite(error)]
+    return float(np.exp(np.mean(np.log(np.maximum(finite, 1e-12))))) if finite else 0.0

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gapfit.assembly import KINDS
 from gapfit.config import FitConfig, OptimizeConfig, SigmaOverride
 from gapfit.dataset import Dataset
-from gapfit.evidence import Scales
+from gapfit.evidence import HeldOut, Scales
 from gapfit.fitting import (
     Progress,
     as_config,
@@ -26,7 +24,7 @@ from gapfit.fitting import (
 from gapfit.folds import MIN_FRAMES, OWN, POOL, fill
 from gapfit.frame import Frame
 from gapfit.grams import GramSet, Group
-from gapfit.hyperparameters import N_STEPS, Freedom, choose
+from gapfit.hyperparameters import N_STEPS, Freedom, choose, score
 from gapfit.scan import check_scan, with_settings
 
 __all__ = ["Trial", "Tuning", "format_trials", "tune"]
@@ -44,27 +42,20 @@ class Trial:
         The configuration with all that was chosen, without ``[optimize]``.
     log_marginal_likelihood : float
         At the chosen values.
-    energy_mae, energy_rmse : float
-        Errors of held-out energies, eV per atom; NaN without energies.
-    forces_rmse : float
-        Error of held-out force components, eV/Å; NaN without forces.
+    held_out : HeldOut
+        Errors of frames left out of the fit that predicts them.
     """
 
     settings: dict[str, Any]
     config: FitConfig
     log_marginal_likelihood: float
-    energy_mae: float
-    energy_rmse: float
-    forces_rmse: float
+    held_out: HeldOut
 
     def score(self, kind: str) -> float:
         """Return what a scan minimises; see `gapfit.config.OptimizeConfig`."""
-        errors = {"energy": self.energy_mae, "forces": self.forces_rmse}
         if kind == "evidence":
             return -self.log_marginal_likelihood
-        wanted = list(errors) if kind == "both" else [kind]
-        known = [errors[name] for name in wanted if np.isfinite(errors[name])]
-        return float(np.exp(np.mean(np.log(known)))) if known else np.inf
+        return score(kind, self.held_out)
 
 
 @dataclass(frozen=True)
@@ -102,9 +93,9 @@ def _plain(trial: Trial) -> dict[str, Any]:
         "delta": [term.delta for term in trial.config.terms],
         "sigma": trial.config.sigma.model_dump(mode="json"),
         "log_marginal_likelihood": trial.log_marginal_likelihood,
-        "energy_mae": trial.energy_mae,
-        "energy_rmse": trial.energy_rmse,
-        "forces_rmse": trial.forces_rmse,
+        "energy_mae": trial.held_out.energy_mae,
+        "energy_rmse": trial.held_out.energy_rmse,
+        "forces_rmse": trial.held_out.forces_rmse,
     }
 
 
@@ -118,7 +109,7 @@ def tune(
     """Choose deltas, sigmas and scanned values from the training data alone.
 
     Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
-    sigma.energy minimises the error of held-out energies. Both need one pass over the
+    sigma.energy minimises the errors of held-out frames. Both need one pass over the
     data for each candidate of ``optimize.scan``, none for a sigma or delta.
 
     Parameters
@@ -199,9 +190,7 @@ class _Tuner:
             settings,
             _tuned(config, grams, chosen.scales),
             chosen.log_marginal_likelihood,
-            chosen.held_out.energy_mae,
-            chosen.held_out.energy_rmse,
-            chosen.held_out.forces_rmse,
+            chosen.held_out,
         )
 
 
@@ -227,7 +216,7 @@ def _freedom(
         (options.delta,) * len(grams.columns),
         tuple(sigma),
         tuple(energy),
-        options.forces_tolerance,
+        options.score,
     )
 
 
@@ -286,8 +275,8 @@ def format_trials(tuning: Tuning) -> str:
                 ", ".join(f"{k} = {v}" for k, v in trial.settings.items())
                 or "as given",
                 f"{trial.log_marginal_likelihood:.1f}",
-                f"{1000 * trial.energy_mae:.2f}",
-                f"{trial.forces_rmse:.4f}",
+                f"{1000 * trial.held_out.energy_mae:.2f}",
+                f"{trial.held_out.forces_rmse:.4f}",
                 f"{sigma.energy:g} / {sigma.forces:g} / {sigma.virial:g}",
                 " / ".join(f"{term.delta:g}" for term in trial.config.terms),
             )

@@ -234,29 +234,21 @@ def test_the_same_input_gives_the_same_result(case):
     assert one.summary() == other.summary()
 
 
-def test_energies_are_bought_only_with_few_forces(case):
-    totals = case.grams.totals()
-    groups = case.grams.groups
-    free = Freedom(
-        (False, False),
-        (None,) * len(groups),
-        tuple(kind == "energy" for kind, _ in groups),
-        0.02,
+def test_sigma_energy_minimises_the_product_of_held_out_errors(case):
+    totals, groups = case.grams.totals(), case.grams.groups
+    free = tuple(kind == "energy" for kind, _ in groups)
+    chosen = choose(
+        case.grams, Freedom((False, False), (None,) * len(groups), free, "both")
     )
-    chosen = choose(case.grams, free)
-    factors = np.geomspace(1 / 32, 32, 11)
-    trials = [
-        held_out(
-            case.grams,
-            totals,
-            Scales(np.ones(2), np.where(np.array(free.energy), f, 1.0)),
-        )
-        for f in factors
-    ]
-    least = min(trial.forces_rmse for trial in trials)
-    assert chosen.held_out.forces_rmse <= 1.02 * least * (1 + 1e-9)
-    allowed = [t.energy_mae for t in trials if t.forces_rmse <= 1.02 * least]
-    assert chosen.held_out.energy_mae <= min(allowed) * (1 + 1e-9)
+
+    def product(factor: float) -> float:
+        scales = Scales(np.ones(2), np.where(free, factor, 1.0))
+        found = held_out(case.grams, totals, scales)
+        return found.energy_mae * found.forces_rmse
+
+    best = chosen.held_out.energy_mae * chosen.held_out.forces_rmse
+    assert best <= min(map(product, np.geomspace(1 / 32, 32, 11))) * (1 + 1e-9)
+    assert product(1.0) > best
 
 
 def test_sigmas_of_classes_follow_their_noise():
@@ -285,7 +277,7 @@ def test_sigmas_that_frames_bring_are_left_alone():
     ]
     assert classes == [["(own)", "", ""], ["odd", "(own)", "odd"]]
     result = tune(dataset, settings(optimize={"folds": 2}))
-    assert np.isfinite(result.best.forces_rmse)
+    assert np.isfinite(result.best.held_out.forces_rmse)
 
 
 def test_folds_spread_every_config_type():

@@ -1,7 +1,7 @@
 """Choose deltas, sigmas and more from the training data, and write a configuration.
 
 Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
-sigma.energy minimises the error of held-out energies; values to scan stand in
+sigma.energy minimises the errors of held-out frames; values to scan stand in
 [optimize] of the configuration:
 
   [optimize]
@@ -93,8 +93,10 @@ def _plot(tuning: Tuning, path: Path) -> None:
         for trial in tuning.trials
     ]
     columns = {
-        "energy, meV/atom": [1000 * trial.energy_mae for trial in tuning.trials],
-        "forces, eV/Å": [trial.forces_rmse for trial in tuning.trials],
+        "energy, meV/atom": [
+            1000 * trial.held_out.energy_mae for trial in tuning.trials
+        ],
+        "forces, eV/Å": [trial.held_out.forces_rmse for trial in tuning.trials],
         "log evidence": [trial.log_marginal_likelihood for trial in tuning.trials],
     }
     figure = Figure(figsize=(10, 1.5 + 0.35 * len(names)), layout="constrained")

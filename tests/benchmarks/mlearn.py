@@ -1,0 +1,113 @@
+"""The benchmark of Zuo et al. (J. Phys. Chem. A 124, 731, 2020), tuned on training data.
+
+Usage: python tests/benchmarks/mlearn.py FOLDER [--n-sparse 2000] [--scan '{...}'] ...
+FOLDER holds train.extxyz and test.extxyz of one element (not shipped; .gz is fine).
+`gapfit tune` chooses sigmas, deltas and scanned values from the training data; stress is
+fitted where the check of the labels finds nothing wrong. Prints the trials, errors on the
+test set and leave-one-out errors, and what the published potentials reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+import gapfit
+from gapfit.baseline import resolve_e0
+from gapfit.config import DataConfig, E0Config
+from gapfit.dataset import Dataset, read
+from gapfit.evaluation import format_table
+from gapfit.stress_check import stress_warnings
+from gapfit.tuning import format_trials, tune
+
+#: Best published MAE of GAP and MTP: meV/atom, eV/Å.
+PUBLISHED = {
+    "Ni": (0.42, 0.01),
+    "Cu": (0.41, 0.01),
+    "Li": (0.49, 0.01),
+    "Mo": (2.24, 0.09),
+    "Si": (2.21, 0.06),
+    "Ge": (1.79, 0.05),
+}
+LEAST_SQUARES = E0Config(method="least_squares")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--n-sparse", type=int, default=2000)
+    parser.add_argument("--r-cut", type=float, default=5.5)
+    parser.add_argument("--sigma", type=float, default=0.5)
+    parser.add_argument("--n-max", type=int, default=8)
+    parser.add_argument("--l-max", type=int, default=8)
+    parser.add_argument("--optimize", type=json.loads, default={}, help="[optimize]")
+    parser.add_argument("--terms", type=json.loads, help="other terms altogether")
+    parser.add_argument("--no-stress", action="store_true")
+    return parser.parse_args()
+
+
+def found(folder: Path, part: str) -> str:
+    """Return the file of a part, compressed or not."""
+    return str(next(iter(sorted(folder.glob(f"{part}.extxyz*")))))
+
+
+def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
+    """Return the configuration before tuning."""
+    frames = train.frames
+    doubts = stress_warnings(frames, resolve_e0(frames, LEAST_SQUARES))
+    for text in doubts:
+        print(f"stress left out: {text}")
+    soap = {
+        "r_cut": args.r_cut,
+        "sigma": args.sigma,
+        "n_max": args.n_max,
+        "l_max": args.l_max,
+        "n_sparse": args.n_sparse - 20,
+    }
+    pair = {"type": "distance_2b", "r_cut": min(args.r_cut, 5.0)}
+    return {
+        "data": {
+            "train": ["in memory"],
+            "check_stress": False,
+            "use_stress": not doubts and not args.no_stress,
+        },
+        "e0": {"method": "least_squares"},
+        "terms": args.terms or [pair, soap],
+        "run": {"threads": 1},
+        "optimize": args.optimize,
+    }
+
+
+def main() -> None:
+    args = arguments()
+    train_file, test_file = (found(args.folder, part) for part in ("train", "test"))
+    everything = DataConfig(train=[train_file], check_stress=False)
+    start = settings(args, read(train_file, everything))
+    labels = DataConfig(**start["data"])
+    train, test = read(train_file, labels), read(test_file, everything)
+    with threadpool_limits(1):
+        started = time.process_time()
+        result = tune(train, start)
+        tuned = time.process_time()
+        model = gapfit.fit(train, result.config)
+        fitted = time.process_time()
+        left_out = gapfit.leave_one_out(model, train)
+        errors = gapfit.evaluate(model, test)
+    print(format_trials(result))
+    print(f"sigmas: {result.config.sigma.model_dump()}")
+    print(format_table(errors, "test"))
+    print(format_table(left_out, "left out in turn"))
+    print(f"tune {tuned - started:.0f} CPU s, fit {fitted - tuned:.0f} CPU s, {model}")
+    best = PUBLISHED[args.folder.name.rpartition("_")[2]]
+    for kind, goal in zip(("energy", "forces"), best, strict=True):
+        own, loo = (e["all"][kind]["mae"] for e in (errors, left_out))
+        print(f"{kind}: test MAE {own:.4g}, left out {loo:.4g}, published {goal}")
+
+
+if __name__ == "__main__":
+    main()
