@@ -10,6 +10,7 @@ import numpy as np
 
 from gapfit.assembly import KINDS, RowBlock, batches, row_block
 from gapfit.config import FitConfig, OptimizeConfig, SigmaConfig
+from gapfit.errors import GapfitError
 from gapfit.fitting import Prepared, Progress
 from gapfit.frame import Frame
 from gapfit.grams import GramSet, Group
@@ -85,6 +86,34 @@ def assign_folds(
         folds[own] = (share + dealt) % n_folds
         dealt += len(own)
     return folds
+
+
+def affordable_folds(
+    frames: Sequence[Frame],
+    config: FitConfig,
+    options: OptimizeConfig,
+    n_sparse: int,
+) -> int:
+    """Return how many folds of Gram matrices fit into ``run.memory``, at most those wanted.
+
+    Raises
+    ------
+    GapfitError
+        Not even two folds fit.
+    """
+    apart = own_classes(frames, config.sigma, options)
+    n_groups = len({(k, class_of(f, k, apart)) for f in frames for k in KINDS})
+    size = 8 * n_groups * n_sparse**2
+    folds = min(options.folds, len(frames))
+    # One more copy holds the totals, two serve the algebra.
+    affordable = int(config.run.memory_bytes // size) - 3
+    if affordable < min(2, folds):
+        raise GapfitError(
+            f"the Gram matrices of {n_sparse} sparse points and {n_groups} groups need "
+            f"{5 * size / 1e9:.1f} GB even with 2 folds, run.memory is "
+            f"{config.run.memory}: raise it, or tune with fewer sparse points"
+        )
+    return min(folds, affordable)
 
 
 def fill(

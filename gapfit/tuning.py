@@ -21,7 +21,7 @@ from gapfit.fitting import (
     sparse_terms,
     whitened,
 )
-from gapfit.folds import MIN_FRAMES, OWN, POOL, fill
+from gapfit.folds import MIN_FRAMES, OWN, POOL, affordable_folds, fill
 from gapfit.frame import Frame
 from gapfit.grams import GramSet, Group
 from gapfit.hyperparameters import N_STEPS, Freedom, choose, score
@@ -176,9 +176,8 @@ class _Tuner:
         frames, notes = self.prepared.frames, self.notes
         terms = sparse_terms(frames, self.dataset.species, config, notes, self.progress)
         whitening = whitened(terms, config, notes)
-        grams = fill(
-            self.prepared, terms, whitening, config, self.options, self.progress
-        )
+        options = self._options(config, whitening.n_sparse)
+        grams = fill(self.prepared, terms, whitening, config, options, self.progress)
         steps = iter(range(1, N_STEPS + 1))
         self.progress("hyperparameters", 0, N_STEPS)
         chosen = choose(
@@ -192,6 +191,17 @@ class _Tuner:
             chosen.log_marginal_likelihood,
             chosen.held_out,
         )
+
+    def _options(self, config: FitConfig, n_sparse: int) -> OptimizeConfig:
+        """Return the options with as many folds as the memory holds."""
+        frames, options = self.prepared.frames, self.options
+        folds = affordable_folds(frames, config, options, n_sparse)
+        if folds < min(options.folds, len(frames)):
+            self.notes.append(
+                f"{n_sparse} sparse points: {folds} folds instead of {options.folds}, "
+                f"for the Gram matrices must fit into run.memory = {config.run.memory}"
+            )
+        return options.model_copy(update={"folds": folds})
 
 
 def _freedom(

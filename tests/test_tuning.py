@@ -293,6 +293,14 @@ def test_folds_spread_every_config_type():
     assert few == set()  # two frames of one kind, one of the other
 
 
+def test_folds_are_fewer_where_memory_is_short(case):
+    wanted = settings(optimize={"folds": 9}, run={"memory": "300 kB"})
+    result = tune(case.dataset, wanted)
+    assert "3 folds instead of 9" in result.warnings[-1]
+    with pytest.raises(GapfitError, match=r"even with 2 folds, run\.memory"):
+        tune(case.dataset, wanted | {"run": {"memory": "50 kB"}})
+
+
 def test_a_scan_finds_the_range_of_the_potential():
     scan = {"distance_2b.r_cut": [3.0, 5.0], "soap.zeta": [2, 4]}
     result = tune(frames_of(), settings(optimize={"folds": 3, "scan": scan}))
