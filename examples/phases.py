@@ -22,7 +22,7 @@ class Comparison:
 
     @property
     def lattice_error(self) -> float:
-        """Relative error of the lattice constant."""
+        """Relative error of the lattice constants (the shape of the cell is fixed)."""
         return (self.gap.volume / self.dft.volume) ** (1 / 3) - 1
 
     @property
@@ -55,7 +55,7 @@ def curve(frames: Sequence[Atoms]) -> EquationOfState:
 def compare(
     model: gapfit.GAPModel, folder: Path, phases: Sequence[str]
 ) -> dict[str, Comparison]:
-    """Print lattice constants and bulk moduli beside DFT, and return them."""
+    """Print volumes and bulk moduli beside DFT; without a minimum there are none."""
     calculator = gapfit.GAPCalculator(model, uncertainty=False)
     print(
         f"\n{'phase':<10}{'V, Å³':>8}{'DFT':>8}{'B, GPa':>9}{'DFT':>8}{'a error':>10}"
@@ -66,7 +66,11 @@ def compare(
         dft = curve(frames)
         for atoms in frames:
             atoms.calc = calculator
-        found[phase] = Comparison(dft, curve(frames))
+        try:
+            found[phase] = Comparison(dft, curve(frames))
+        except gapfit.GapfitError as reason:
+            print(f"{phase:<10} {reason}")
+            continue
         gap, error = found[phase].gap, found[phase].lattice_error
         print(
             f"{phase:<10}{gap.volume:8.3f}{dft.volume:8.3f}"
