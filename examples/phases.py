@@ -22,7 +22,7 @@ class Comparison:
 
     @property
     def lattice_error(self) -> float:
-        """Relative error of the lattice constant."""
+        """Relative error of the lattice constants (the shape of the cell is fixed)."""
         return (self.gap.volume / self.dft.volume) ** (1 / 3) - 1
 
     @property
@@ -32,7 +32,10 @@ class Comparison:
 
 
 def volume_scan(folder: Path, phase: str) -> list[Atoms]:
-    """Return the DFT frames of a crystal within about 15 % of its best volume."""
+    """Return the DFT frames of a crystal within about 15 % of its best volume.
+
+    All of them, where those are too few for an equation of state.
+    """
     frames = [
         atoms
         for name in ("train", "test")
@@ -41,7 +44,8 @@ def volume_scan(folder: Path, phase: str) -> list[Atoms]:
     ]
     lowest = min(frames, key=lambda a: a.get_potential_energy() / len(a))
     best = lowest.get_volume() / len(lowest)
-    return [a for a in frames if 0.85 < a.get_volume() / len(a) / best < 1.18]
+    near = [a for a in frames if 0.85 < a.get_volume() / len(a) / best < 1.18]
+    return near if len(near) >= 4 else frames
 
 
 def curve(frames: Sequence[Atoms]) -> EquationOfState:
@@ -55,21 +59,21 @@ def curve(frames: Sequence[Atoms]) -> EquationOfState:
 def compare(
     model: gapfit.GAPModel, folder: Path, phases: Sequence[str]
 ) -> dict[str, Comparison]:
-    """Print lattice constants and bulk moduli beside DFT, and return them."""
+    """Print volumes and bulk moduli beside DFT; without a minimum there are none."""
     calculator = gapfit.GAPCalculator(model, uncertainty=False)
-    print(
-        f"\n{'phase':<10}{'V, Å³':>8}{'DFT':>8}{'B, GPa':>9}{'DFT':>8}{'a error':>10}"
-    )
+    print(f"\n{'phase':<10}{'V, Å³':>8}{'DFT':>8}{'B, GPa':>9}{'DFT':>8}   a error")
     found = {}
     for phase in phases:
         frames = volume_scan(folder, phase)
         dft = curve(frames)
         for atoms in frames:
             atoms.calc = calculator
-        found[phase] = Comparison(dft, curve(frames))
-        gap, error = found[phase].gap, found[phase].lattice_error
-        print(
-            f"{phase:<10}{gap.volume:8.3f}{dft.volume:8.3f}"
-            f"{gap.bulk_modulus:9.1f}{dft.bulk_modulus:8.1f}{error:10.2%}"
-        )
+        try:
+            found[phase] = Comparison(dft, curve(frames))
+        except gapfit.GapfitError as reason:
+            print(f"{phase:<10} {reason}")
+            continue
+        gap, error = found[phase].gap, f"{found[phase].lattice_error:10.2%}"
+        volumes = f"{phase:<10}{gap.volume:8.3f}{dft.volume:8.3f}"
+        print(f"{volumes}{gap.bulk_modulus:9.1f}{dft.bulk_modulus:8.1f}{error}")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import re
 import sys
 from collections import Counter
@@ -12,17 +13,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.io import iread
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.formula import Formula
+from ase.io import iread, write
 
 DATA = Path(__file__).parent.parent / "data"
-SYSTEMS = {"Si": "silicon", "C": "carbon", "W": "tungsten"}
+SYSTEMS = {"Si": "silicon", "C": "carbon", "W": "tungsten", "P": "phosphorus"}
 PARTS = ("train", "test")
+BOXES = ("isolated_atom", "dimer", "molecule")
 
-#: Lattice constant (Å) and bulk modulus (GPa), smallest and largest.
+#: Volume (Å³/atom) and bulk modulus (GPa), smallest and largest; residual (meV/atom).
 EOS_RANGES = {
-    "Si": ((5.465, 5.485), (86, 90)),
-    "C": ((3.568, 3.578), (428, 438)),
-    "W": ((3.175, 3.195), (296, 310)),
+    "Si": {"diamond": ((20.41, 20.62), (86, 90), 1.0)},
+    "C": {"diamond": ((5.68, 5.73), (428, 438), 1.0)},
+    "W": {"bcc": ((16.00, 16.31), (296, 310), 1.0)},
+    "P": {"black": ((20.0, 20.4), (70, 76), 0.1)},
 }
 
 
@@ -47,9 +53,9 @@ def test_labels_are_complete(sets, system):
             results = atoms.calc.results
             name = atoms.info["frame_id"]
             assert name.split(":")[:2] == [system, atoms.info["config_type"]]
-            assert set(atoms.get_chemical_symbols()) == {system}
+            assert set(atoms.symbols) <= set(Formula(system).count())
             assert results["forces"].shape == (len(atoms), 3), name
-            box = atoms.info["config_type"] in ("isolated_atom", "dimer")
+            box = atoms.info["config_type"] in BOXES
             assert ("stress" in results) is not box, name
             values = [np.ravel(results[key]) for key in results]
             assert np.isfinite(np.concatenate(values)).all(), name
@@ -72,10 +78,12 @@ def test_split_follows_from_frame_ids(sets, system, generator):
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_split_keeps_reference_frames_in_train(sets, system):
-    kinds = Counter(a.info["config_type"] for a in sets[system]["train"])
-    assert kinds["isolated_atom"] == 1
+    single = [a for a in sets[system]["train"] if len(a) == 1]
+    lone = [str(a.symbols) for a in single if a.info["config_type"] == "isolated_atom"]
+    assert sorted(lone) == sorted(Formula(system).count())
     test_kinds = {a.info["config_type"] for a in sets[system]["test"]}
-    assert not test_kinds & {"isolated_atom", "bulk_eos", "dimer"}
+    assert not test_kinds & {"isolated_atom", "dimer"}
+    assert not any(kind.endswith("_eos") for kind in test_kinds)
     n_train, n_test = (len(sets[system][part]) for part in PARTS)
     assert 0.05 < n_test / (n_train + n_test) < 0.20
 
@@ -125,14 +133,75 @@ def test_readme_counts_match_the_files(sets):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_equation_of_state(sets, system, generator):
-    from generator.eos import fit_eos
+def test_equations_of_state(sets, system, generator):
+    from generator.eos import fit_eos, scans
 
-    eos = fit_eos(sets[system]["train"])
-    (a_low, a_high), (b_low, b_high) = EOS_RANGES[system]
-    assert a_low < eos.a0 < a_high
-    assert b_low < eos.bulk_modulus < b_high
-    assert eos.rms < 1.0
+    found = {k: fit_eos(scan) for k, scan in scans(sets[system]["train"]).items()}
+    assert set(found) == set(EOS_RANGES[system])
+    for phase, (volumes, moduli, rms) in EOS_RANGES[system].items():
+        eos = found[phase]
+        assert volumes[0] < eos.volume < volumes[1], phase
+        assert moduli[0] < eos.bulk_modulus < moduli[1], phase
+        assert eos.rms < rms, phase
+
+
+def test_equations_of_state_of_several_phases(generator):
+    """Phases are told apart by label; only cubic ones have a lattice constant."""
+    from generator.eos import birch_murnaghan, fit_eos, scans
+
+    frames = []
+    factors = {"cube-a": (0.8, 0.9, 1.0, 1.1, 1.2), "few": (0.9, 1.0, 1.1)}
+    crystals = {"cube-a": bulk("NaCl", "rocksalt", a=6.0), "few": bulk("Na")}
+    crystals["hex"], factors["hex"] = bulk("Mg"), factors["cube-a"]
+    for phase, crystal in crystals.items():
+        for factor in factors[phase]:
+            atoms = crystal.copy()
+            atoms.set_cell(atoms.cell * factor ** (1 / 3), scale_atoms=True)
+            volume = np.array(atoms.get_volume())
+            energy = birch_murnaghan(volume, -3.0, crystal.get_volume(), 0.5, 4.2)
+            atoms.calc = SinglePointCalculator(atoms, energy=float(energy))
+            atoms.info["frame_id"] = f"X:binary_eos:{phase}-v{factor:.3f}"
+            frames.append(atoms)
+    found = {phase: fit_eos(scan) for phase, scan in scans(frames).items()}
+    assert set(found) == {"cube-a", "hex"}
+    assert found["cube-a"].a0 == pytest.approx(6.0)
+    assert found["cube-a"].n_volumes == 5
+    assert found["hex"].a0 is None
+    assert found["hex"].volume == pytest.approx(bulk("Mg").get_volume() / 2)
+    moduli = [eos.bulk_modulus for eos in found.values()]
+    assert moduli == pytest.approx([0.5 * 160.2177] * 2, rel=1e-4)
+
+
+def test_split_adds_folder_and_moments(sets, generator, tmp_path):
+    from generator.split import main
+
+    frame = copy.deepcopy(sets["P"]["train"][-1])
+    write(tmp_path / "X.extxyz", frame)
+    name = frame.info["frame_id"]
+    meta = {"frames": {name: {"magmom": 1.23456}}, "settings": {"folder": ""}}
+    (tmp_path / "X.extxyz.json").write_text(json.dumps(meta))
+    main([str(tmp_path / "X.extxyz"), "--output", str(tmp_path / "x")])
+    (copied,) = iread(tmp_path / "x" / "train.extxyz")
+    assert copied.get_magnetic_moment() == 1.2346
+    settings = json.loads((tmp_path / "x" / "settings.json").read_text())
+    assert settings == {"settings": {"folder": "x"}}
+
+
+def test_the_systems_tested_are_those_shipped(generator):
+    from generator.settings import SYSTEMS as SETTINGS
+
+    assert {k: s.folder for k, s in SETTINGS.items() if s.folder} == SYSTEMS
+
+
+def test_tables_of_the_readme_are_up_to_date(generator, tmp_path):
+    from generator.report import main
+
+    for path in (DATA / folder for folder in SYSTEMS.values()):
+        (tmp_path / path.name).symlink_to(path, target_is_directory=True)
+    text = (DATA / "README.md").read_text()
+    (tmp_path / "README.md").write_text(text)
+    main(["--folder", str(tmp_path)])
+    assert (tmp_path / "README.md").read_text() == text
 
 
 def test_half_written_frame_is_cut_off(tmp_path, generator):

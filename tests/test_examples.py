@@ -6,7 +6,10 @@ import importlib.util
 import json
 import re
 import tomllib
+from itertools import combinations_with_replacement
+from types import ModuleType
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -20,22 +23,27 @@ from gapfit.config_file import load_config
 from gapfit.dataset import read
 from gapfit.proposal import propose
 
-SYSTEMS = ("silicon", "carbon", "tungsten")
-
 #: RMSE on the test sets: meV/atom, eV/Å, GPa. README states the errors themselves.
 BOUNDS = {
     "silicon": {"energy": 30, "forces": 0.26, "stress": 1.45},
     "carbon": {"energy": 130, "forces": 1.05, "stress": 7.7},
     "tungsten": {"energy": 105, "forces": 0.42, "stress": 7.5},
+    "phosphorus": {"energy": 43, "forces": 0.56, "stress": 3.0},
 }
+SYSTEMS = tuple(BOUNDS)
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
-def test_lattice_constants_and_bulk_moduli_equal_dft(system, capsys, caplog):
+def example(system: str) -> ModuleType:
     path = ROOT / "examples" / system / "run.py"
     spec = importlib.util.spec_from_file_location(f"example_{system}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_lattice_constants_and_bulk_moduli_equal_dft(system, capsys, caplog):
+    module = example(system)
     metrics, found = module.main()
     for kind, bound in BOUNDS[system].items():
         assert metrics["all"][kind]["rmse"] < bound, kind
@@ -44,6 +52,22 @@ def test_lattice_constants_and_bulk_moduli_equal_dft(system, capsys, caplog):
         assert abs(comparison.lattice_error) < 0.003, phase
         assert abs(comparison.bulk_modulus_error) < 0.05, phase
         assert abs(comparison.gap.energy - comparison.dft.energy) < 0.02, phase
+
+
+def test_examples_take_other_data(tmp_path, monkeypatch, capsys, caplog):
+    """Here without an isolated atom, and with too few volumes for every phase."""
+    monkeypatch.chdir(tmp_path)
+    frames = ase.io.read(ROOT / "data" / "phosphorus" / "train.extxyz", ":")
+    ase.io.write("own.extxyz", [a for a in frames if len(a) > 2])
+    options = ["--train", "own.extxyz", "--test", "own.extxyz", "--n-sparse", "50"]
+    metrics, found = example("phosphorus").main(options)
+    assert metrics["all"]["energy"]["n"] == sum(len(a) > 2 for a in frames)
+    assert set(found) <= {"black", "sc"}
+    printed = capsys.readouterr().out
+    assert printed.startswith("No isolated atom of P: e0 by least squares.\n")
+    with pytest.raises(SystemExit):
+        example("phosphorus").main(["--test", "own.extxyz"])
+    assert "--test needs --train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -96,12 +120,13 @@ def test_the_proposed_configuration_keeps_atoms_apart(system):
     soap, pair = proposed.terms
     small = soap.model_copy(update={"n_sparse": 150})
     model = gapfit.fit(data, proposed.model_copy(update={"terms": [small, pair]}))
-    z = model.species[0]
-    bond = 2 * covalent_radii[z]
-    r = np.arange(0.31, 0.5 * bond, 0.02)
-    found = [model.predict(Atoms([z, z], [[0, 0, 0], [x, 0, 0]])) for x in r]
-    assert np.all(np.diff([prediction.energy for prediction in found]) < 0)
-    assert np.all(np.array([prediction.forces[1, 0] for prediction in found]) > 10)
+    for pair in combinations_with_replacement(model.species, 2):
+        bond = sum(covalent_radii[z] for z in pair)
+        r = np.arange(0.31, 0.5 * bond, 0.02)
+        found = [model.predict(Atoms(pair, [[0, 0, 0], [x, 0, 0]])) for x in r]
+        assert np.all(np.diff([prediction.energy for prediction in found]) < 0), pair
+        pushes = [prediction.forces[1, 0] for prediction in found]
+        assert np.all(np.array(pushes) > 10), pair
 
 
 def test_the_readme_has_no_gaps_and_names_what_the_data_hold():

@@ -12,7 +12,7 @@ from pathlib import Path
 from ase import Atoms
 from ase.io import iread
 
-from .eos import fit_eos
+from .eos import fit_eos, scans
 from .settings import SYSTEMS
 
 Sets = dict[str, dict[str, list[Atoms]]]
@@ -88,14 +88,33 @@ def settings_table() -> str:
 
 
 def eos_table(sets: Sets) -> str:
-    """Return lattice constants and bulk moduli of the ground-state crystals."""
-    header = ("crystal", "a0, Å", "B, GPa", "dB/dp", "residual, meV/atom")
+    """Return equilibrium volumes and bulk moduli of the crystals with volume scans."""
+    header = ("crystal", "volumes", "V0, Å³/atom", "a0, Å", "B, GPa", "dB/dp")
     rows = []
     for system, parts in sets.items():
-        eos = fit_eos(parts["train"])
-        row = (system, f"{eos.a0:.3f}", f"{eos.bulk_modulus:.1f}")
-        rows.append((*row, f"{eos.derivative:.2f}", f"{eos.rms:.2f}"))
-    return markdown(header, rows)
+        for phase, scan in scans(parts["train"]).items():
+            eos = fit_eos(scan)
+            a0 = "" if eos.a0 is None else f"{eos.a0:.3f}"
+            row = (f"{system}: {phase}", str(eos.n_volumes), f"{eos.volume:.2f}", a0)
+            row += (f"{eos.bulk_modulus:.1f}", f"{eos.derivative:.2f}")
+            rows.append((*row, f"{eos.rms:.2f}"))
+    return markdown((*header, "residual, meV/atom"), rows)
+
+
+def moment_table(sets: Sets) -> str:
+    """Return the ranges of the total magnetic moments that are known."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for system, parts in sets.items():
+        for atoms in (a for frames in parts.values() for a in frames):
+            if "magmom" in atoms.calc.results:
+                key = (system, atoms.info["config_type"])
+                moment = atoms.get_magnetic_moment() / len(atoms)
+                found.setdefault(key, []).append(float(moment))
+    rows = [
+        (system, f"`{kind}`", str(len(m)), f"{min(m):.2f} .. {max(m):.2f}")
+        for (system, kind), m in found.items()
+    ]
+    return markdown(("system", "config_type", "frames", "moment, μB/atom"), rows)
 
 
 def fill(text: str, tables: dict[str, str]) -> str:
@@ -132,6 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "sizes": size_table(sets),
         "counts": count_table(sets),
         "eos": eos_table(sets),
+        "moments": moment_table(sets),
     }
     readme.write_text(fill(readme.read_text(), tables))
     return 0

@@ -19,10 +19,20 @@ from .sampling import min_distance
 from .store import read_frames
 
 #: Kinds that carry e0, the equation of state and the short-range repulsion.
-ALWAYS_TRAIN: Final = frozenset({"isolated_atom", "bulk_eos", "dimer"})
+ALWAYS_TRAIN: Final = frozenset(
+    {"isolated_atom", "bulk_eos", "binary_eos", "element_eos", "dimer"}
+)
 TEST_SHARE: Final = 0.16
 MIN_DISTANCE: Final = 0.5  # Å
-SALT: Final = "gapfit-4622"  # chosen so that every large kind has test frames
+
+# Chosen from the labels alone, so that every kind of displaced or disordered cell has
+# test frames; sets that came later are small and have salts of their own.
+SALT: Final = "gapfit-4622"
+SALTS: Final = {
+    "P": "gapfit-P-8253",
+    "Ge2Sb2Te5": "gapfit-Ge2Sb2Te5-334",
+    "Fe7Cr2Ni": "gapfit-Fe7Cr2Ni-35",
+}
 
 
 def side(frame_id: str) -> str:
@@ -36,10 +46,12 @@ def side(frame_id: str) -> str:
     >>> side("C:bulk_eos:diamond-v1.000")
     'train'
     """
-    if frame_id.split(":")[1] in ALWAYS_TRAIN:
+    system, config_type, _ = frame_id.split(":", 2)
+    if config_type in ALWAYS_TRAIN:
         return "train"
     family = re.sub(r"^(\w+):\w+:(.*)-\d+K-\d+$", r"\1:md:\2", frame_id)
-    digest = hashlib.sha256(f"{SALT}:{family}".encode()).digest()
+    salt = SALTS.get(system, SALT)
+    digest = hashlib.sha256(f"{salt}:{family}".encode()).digest()
     share = int.from_bytes(digest[:4], "big") / 2**32
     return "test" if share < TEST_SHARE else "train"
 
@@ -91,10 +103,18 @@ def write_atomic(path: Path, frames: Sequence[Atoms]) -> None:
     temporary.replace(path)
 
 
-def write_settings(path: Path, source: Path) -> None:
-    """Write settings and code versions from the JSON file beside a set."""
-    meta = json.loads(source.read_text())
+def add_moments(frames: Sequence[Atoms], meta: dict[str, Any]) -> None:
+    """Add the total magnetic moment to the frames whose record has one."""
+    for atoms in frames:
+        record = meta["frames"].get(atoms.info["frame_id"], {})
+        if "magmom" in record:
+            atoms.calc.results["magmom"] = round(record["magmom"], 4)
+
+
+def write_settings(path: Path, meta: dict[str, Any]) -> None:
+    """Write settings and code versions from the content of the JSON file of a set."""
     kept = {key: meta[key] for key in ("settings", "versions") if key in meta}
+    kept["settings"] = {**kept.get("settings", {}), "folder": path.parent.name}
     path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -109,14 +129,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     good, messages = clean(read_frames(args.source))
     good.sort(key=lambda atoms: atoms.info["frame_id"])
+    settings = args.source.with_name(args.source.name + ".json")
+    meta = json.loads(settings.read_text()) if settings.exists() else {"frames": {}}
+    add_moments(good, meta)
     args.output.mkdir(parents=True, exist_ok=True)
     for name in ("train", "test"):
         part = [atoms for atoms in good if side(atoms.info["frame_id"]) == name]
         write_atomic(args.output / f"{name}.extxyz", part)
         print(f"{args.output / name}.extxyz: {len(part)} frames")
-    settings = args.source.with_name(args.source.name + ".json")
     if settings.exists():
-        write_settings(args.output / "settings.json", settings)
+        write_settings(args.output / "settings.json", meta)
     for message in messages:
         print(f"refused: {message}", file=sys.stderr)
     return 0

@@ -243,3 +243,11 @@ def tetrahedron(symbol: str, bond: float) -> Atoms:
     """Return a molecule of four atoms around the origin, without a cell."""
     corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
     return Atoms([symbol] * 4, positions=corners * bond / 8**0.5)
+
+
+def trigonal_chain(symbol: str, a: float, c: float, u: float) -> Atoms:
+    """Return the A8 structure (selenium, 3 atoms) with chain radius `u` times `a`."""
+    positions = [[u, 0, 0], [0, u, 1 / 3], [-u, -u, 2 / 3]]
+    return Atoms(
+        [symbol] * 3, cell=hexagonal_cell(a, c), scaled_positions=positions, pbc=True
+    )

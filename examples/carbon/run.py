@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-import gapfit
-from gapfit.evaluation import Metrics, format_table
 
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "data" / "carbon"
 sys.path.append(str(HERE.parent))
 
+from common import Metrics, fit_and_evaluate  # noqa: E402
 from phases import Comparison, compare  # noqa: E402
 
 PHASES = ("diamond", "bcc", "fcc", "sc")
 
 
-def main() -> tuple[Metrics, dict[str, Comparison]]:
+def main(arguments: Sequence[str] = ()) -> tuple[Metrics, dict[str, Comparison]]:
     """Return the test errors, and the crystals' equations of state beside DFT."""
-    model = gapfit.fit(config=HERE / "fit.toml")
-    for part in ("train", "test"):
-        metrics = gapfit.evaluate(model, DATA / f"{part}.extxyz")
-        print(format_table(metrics, f"Carbon, {part}"))
+    model, metrics = fit_and_evaluate(HERE, arguments)
     return metrics, compare(model, DATA, PHASES)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
