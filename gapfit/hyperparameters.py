@@ -17,8 +17,8 @@ __all__ = ["N_STEPS", "Choice", "Freedom", "choose", "score"]
 #: How often `choose` reports.
 N_STEPS = 4
 
-#: Largest change of a delta or sigma in one go.
-_MOST = 100.0
+#: Largest change of a delta or sigma in one of the two turns.
+_MOST = 30.0
 #: Factors on sigma_energy that are tried, then those around the best.
 _COARSE = np.geomspace(1 / 32, 32, 11)
 _FINE = np.array([0.6, 0.8, 1.0, 1.25, 1.6])
@@ -114,7 +114,10 @@ def _by_evidence(
         return Scales(delta, sigma)
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        found = _evidence(totals, columns, moved(x))
+        try:
+            found = log_evidence(totals, columns, moved(x))
+        except np.linalg.LinAlgError:  # out of reach of the arithmetic: turn back
+            return worst, np.zeros(len(x))
         slopes = np.zeros(len(x))
         slopes[: len(terms)] = found.delta[terms]
         for group, shared in enumerate(freedom.sigma):
@@ -122,6 +125,8 @@ def _by_evidence(
                 slopes[len(terms) + shared] += found.sigma[group]
         return -found.value, -slopes
 
+    start = -_first_evidence(totals, columns, scales).value
+    worst = start + abs(start) + 1e6
     n = len(terms) + n_shared
     limit = np.log(_MOST)
     best = minimize(
@@ -135,14 +140,14 @@ def _by_evidence(
     return moved(best.x)
 
 
-def _evidence(
+def _first_evidence(
     totals: Sequence[Gram], columns: Sequence[slice], scales: Scales
 ) -> Evidence:
     try:
         return log_evidence(totals, columns, scales)
     except np.linalg.LinAlgError as error:
         raise GapfitError(
-            "the normal equations lose all digits while sigmas are chosen "
+            "the given sigmas are so small that the normal equations lose all digits "
             f"({error}); begin with larger sigmas or a larger solver.jitter"
         ) from error
 
@@ -160,9 +165,17 @@ def _by_held_out(
         replace(scales, sigma=np.where(free, scales.sigma * f, scales.sigma))
         for f in factors
     ]
-    errors = [held_out(grams, totals, trial) for trial in trials]
-    scores = [score(freedom.score, error) for error in errors]
+    scores = [_score(grams, totals, trial, freedom.score) for trial in trials]
+    if not np.isfinite(scores).any():
+        return scales
     return trials[int(np.argmin(scores))]
+
+
+def _score(grams: GramSet, totals: Sequence[Gram], scales: Scales, kind: str) -> float:
+    try:
+        return score(kind, held_out(grams, totals, scales))
+    except np.linalg.LinAlgError:  # sigmas out of reach of the arithmetic
+        return np.inf
 
 
 def score(kind: str, errors: HeldOut) -> float:
@@ -173,5 +186,7 @@ def score(kind: str, errors: HeldOut) -> float:
     """
     known = {"energy": errors.energy_mae, "forces": errors.forces_rmse}
     wanted = [known[kind]] if kind in known else list(known.values())
-    finite = [error for error in wanted if np.isfinite(error)]
-    return float(np.exp(np.mean(np.log(np.maximum(finite, 1e-12))))) if finite else 0.0
+    there = np.array([error for error in wanted if not np.isnan(error)])
+    return (
+        float(np.exp(np.mean(np.log(np.maximum(there, 1e-12))))) if len(there) else 0.0
+    )

@@ -293,6 +293,28 @@ def test_folds_spread_every_config_type():
     assert few == set()  # two frames of one kind, one of the other
 
 
+def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch):
+    from gapfit import hyperparameters
+
+    def fragile(totals, columns, scales):
+        if scales.delta.max() > 1.5:
+            raise np.linalg.LinAlgError("not positive definite")
+        return log_evidence(totals, columns, scales)
+
+    free = tune(case.dataset, settings(optimize={"folds": 3})).config.terms
+    assert max(term.delta / given for term, given in zip(free, (2, 3), strict=True)) > 2
+    monkeypatch.setattr(hyperparameters, "log_evidence", fragile)
+    found = tune(case.dataset, settings(optimize={"folds": 3})).config.terms
+    assert found[0].delta <= 1.5 * 2.0
+    assert found[1].delta <= 1.5 * 3.0
+
+
+def test_sigmas_that_are_too_small_at_first_are_an_error(case):
+    tiny = {"energy": 1e-9, "forces": 1e-9, "virial": 1e-9}
+    with pytest.raises(GapfitError, match="begin with larger sigmas"):
+        tune(case.dataset, settings(sigma=tiny))
+
+
 def test_folds_are_fewer_where_memory_is_short(case):
     wanted = settings(optimize={"folds": 9}, run={"memory": "300 kB"})
     result = tune(case.dataset, wanted)
