@@ -25,9 +25,6 @@ from gapfit.config import E0Config
 
 __all__ = ["impossible_values", "unknown_names"]
 
-#: Kinds of term that later versions bring.
-_LATER_TERMS = ("angle_3b",)
-
 
 def unknown_names(
     data: Any, path: KeyPath = (), root: Any = None
@@ -41,8 +38,6 @@ def unknown_names(
     model = model_at(path, root)
     if not isinstance(data, dict) or model is None:
         return
-    if path and path[0] == "terms" and data.get("type") in _LATER_TERMS:
-        return  # what keys it may have is not known
     free = bool(path) and _is_free(path)
     for key, value in data.items():
         inner = (*path, key)
@@ -106,8 +101,7 @@ def _unknown_key(path: KeyPath, key: str, value: Any, model: type[BaseModel]) ->
         ]
     kinds = kinds_with(key) if path and path[0] == "terms" and len(path) == 2 else []
     if kinds:
-        names = " or ".join(toml_value(kind) for kind in kinds)
-        return f"{what}; `{key}` belongs to terms of type {names}"
+        return f"{what}; `{key}` belongs to terms of type {_alternatives(kinds)}"
     elsewhere = _homes(table_like)
     homes = elsewhere.get(key, [])
     if homes:
@@ -138,19 +132,11 @@ def impossible_values(
     error: ValidationError, data: dict[str, Any]
 ) -> Iterator[tuple[KeyPath, str]]:
     """Yield path and message of every value that the models refuse."""
-    details = error.errors(include_url=False)
-    later = {
-        item["loc"][:2]
-        for item in details
-        if item["loc"][-1] == "type" and item["input"] in _LATER_TERMS
-    }
-    for item in details:
+    for item in error.errors(include_url=False):
         path = _present(item["loc"], data)
         bad_symbol = path == ("e0",) and isinstance(data["e0"], dict)
         if item["type"] == "extra_forbidden" or bad_symbol:
             continue  # names are judged by unknown_names
-        if path[:2] in later and path[2:] != ("type",):
-            continue  # nor are the values of such a term known
         yield path, _value_message(path, item, data)
 
 
@@ -190,7 +176,7 @@ def _value_message(path: KeyPath, item: Any, data: dict[str, Any]) -> str:
     if field is None:  # a chemical symbol
         return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
     if path[0] == "terms" and key == "type":
-        return _type_message(shown, item["input"], term_kinds())
+        return f"{shown} is unknown; use {_alternatives(term_kinds())}"
     help_text = f" ({field.description})" if field.description else ""
     return f"{shown} must be {expectation(field)}{help_text}"
 
@@ -202,12 +188,8 @@ def _mandatory(path: KeyPath) -> str:
     return f"it must give `{'`, `'.join(needed)}`" if needed else "one is needed"
 
 
-def _type_message(shown: str, kind: Any, known: tuple[str, ...]) -> str:
-    names = " or ".join(toml_value(name) for name in known)
-    if kind in _LATER_TERMS:
-        return f"{shown} is not yet available in this version; use {names}"
-    later = ", ".join(_LATER_TERMS)
-    return f"{shown} is unknown; use {names} ({later}: not yet available)"
+def _alternatives(words: Iterable[str]) -> str:
+    return " or ".join(toml_value(word) for word in words)
 
 
 def _short(text: str, limit: int = 60) -> str:

@@ -186,18 +186,26 @@ def expectation(field: FieldInfo) -> str:
     if choices(field):
         return " or ".join(toml_value(choice) for choice in choices(field))
     kind = _plain_type(field.annotation)
+    if get_origin(kind) is list and _plain_type(get_args(kind)[0]) is float:
+        length = next(m.min_length for m in field.metadata if hasattr(m, "min_length"))
+        limits = get_args(get_args(kind)[0])[1].metadata
+        return _described(f"a list of {length} numbers", limits, field)
     if get_origin(kind) is list:
         some = any(getattr(item, "min_length", None) for item in field.metadata)
         return "a text or a list of texts" + (", at least one" if some else "")
     if any(getattr(item, "pattern", None) for item in field.metadata):
         return f"a text such as {toml_value(field.default)}"
+    return _described(_TYPES.get(kind, "a value"), field.metadata, field)
+
+
+def _described(what: str, metadata: Sequence[Any], field: FieldInfo) -> str:
     bounds = [
         f"{sign} {getattr(item, name):g}"
-        for item in field.metadata
+        for item in metadata
         for name, sign in _BOUNDS.items()
         if hasattr(item, name)
     ]
-    words = [_TYPES.get(kind, "a value"), " and ".join(bounds), unit(field)]
+    words = [what, " and ".join(bounds), unit(field)]
     return " ".join(word for word in words if word)
 
 

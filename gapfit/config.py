@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 __all__ = [
+    "Angle3bConfig",
     "BaselineConfig",
     "DataConfig",
     "Distance2bConfig",
@@ -153,6 +154,11 @@ class E0Config(BaseModel):
         return self
 
 
+def _check_width(width: float, r_cut: float) -> None:
+    if width >= r_cut:
+        raise ValueError(f"width = {width} Å: it must be less than r_cut = {r_cut} Å")
+
+
 class BaselineConfig(_Section):
     """Pair repulsion that is subtracted before the fit and added at prediction."""
 
@@ -164,10 +170,7 @@ class BaselineConfig(_Section):
 
     @model_validator(mode="after")
     def _switch_fits(self) -> BaselineConfig:
-        if self.width >= self.r_cut:
-            raise ValueError(
-                f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"
-            )
+        _check_width(self.width, self.r_cut)
         return self
 
 
@@ -275,10 +278,41 @@ class Distance2bConfig(_Section):
     @model_validator(mode="after")
     def _sensible(self) -> Distance2bConfig:
         _check_quotas(self.n_sparse, self.config_type_n_sparse)
-        if self.width >= self.r_cut:
-            raise ValueError(
-                f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"
-            )
+        _check_width(self.width, self.r_cut)
+        return self
+
+
+_Length = Annotated[float, Field(ge=0.05)]
+
+
+class Angle3bConfig(_Section):
+    """Three-body potential, one block per central species and pair of neighbours."""
+
+    type: Literal["angle_3b"] = _field("angle_3b", "kind of term")
+    r_cut: float = _field(
+        3.5, "cutoff of both sides at the centre", "Å", gt=1.0, le=20.0
+    )
+    width: float = _field(0.8, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    theta: list[_Length] = _field(
+        [1.5, 1.5, 1.5],
+        "lengths for sum, squared difference of these sides, and opposite side",
+        "Å, Å², Å",
+        min_length=3,
+        max_length=3,
+    )
+    delta: float = _field(0.3, "prior standard deviation per triplet", "eV", gt=0)
+    n_sparse: int = _field(200, "sparse points of each triplet of species", ge=1)
+    config_type_n_sparse: dict[str, int] = _field(
+        {}, "how many of them from frames of a config_type; the rest from all others"
+    )
+    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random"] = _field(
+        "uniform", "one from each cell of a regular grid, or as for soap"
+    )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Angle3bConfig:
+        _check_quotas(self.n_sparse, self.config_type_n_sparse)
+        _check_width(self.width, self.r_cut)
         return self
 
 
@@ -358,11 +392,11 @@ class RunConfig(_Section):
 def _kind(term: Any) -> str:
     """Return the type of a term; one of no known type is judged as a SOAP."""
     kind = term.get("type") if isinstance(term, dict) else getattr(term, "type", None)
-    return "distance_2b" if kind == "distance_2b" else "soap"
+    return kind if kind in ("distance_2b", "angle_3b") else "soap"
 
 
 #: The kinds of terms.
-Term = SoapConfig | Distance2bConfig
+Term = SoapConfig | Distance2bConfig | Angle3bConfig
 
 
 class FitConfig(_Section):
@@ -375,7 +409,8 @@ class FitConfig(_Section):
     terms: list[
         Annotated[
             Annotated[SoapConfig, Tag("soap")]
-            | Annotated[Distance2bConfig, Tag("distance_2b")],
+            | Annotated[Distance2bConfig, Tag("distance_2b")]
+            | Annotated[Angle3bConfig, Tag("angle_3b")],
             Discriminator(_kind),
         ]
     ] = Field(..., min_length=1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DotProductKernel", "SquaredExponential"]
+__all__ = ["DotProductKernel", "ProductExponential", "SquaredExponential"]
 
 
 def _power(base: np.ndarray, exponent: float) -> np.ndarray:
@@ -74,3 +74,26 @@ class SquaredExponential:
         u = (x[:, None] - y[None, :]) / self.theta
         k = self.delta**2 * np.exp(-0.5 * u**2)
         return np.stack([k, -u / self.theta * k, (u**2 - 1) / self.theta**2 * k])
+
+
+@dataclass(frozen=True)
+class ProductExponential:
+    """k(q, q') = delta² exp(-½ Σ_d (q_d - q'_d)² / theta_d²).
+
+    Attributes
+    ----------
+    delta : float
+        Prior standard deviation, eV.
+    theta : tuple of float
+        Lengths over which the function varies, in the units of q.
+    """
+
+    delta: float
+    theta: tuple[float, ...]
+
+    def matrix(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return k between points, (n, n_features), (m, n_features) -> (n, m), eV²."""
+        square = np.zeros((len(left), len(right)))
+        for x, y, length in zip(left.T, right.T, self.theta, strict=True):
+            square += ((x[:, None] - y[None, :]) / length) ** 2
+        return self.delta**2 * np.exp(-0.5 * square)

@@ -13,6 +13,7 @@ from gapfit.descriptors import LocalPrediction
 from gapfit.descriptors.engine import core_pairs
 from gapfit.frame import to_voigt
 from gapfit.neighbours import MIN_DISTANCE, Pairs
+from gapfit.threads import native_threads
 
 __all__ = ["PairTable", "pair_key", "species_pairs", "switch", "tabulate"]
 
@@ -91,15 +92,17 @@ class PairTable:
         self, pairs: Pairs, *, gradients: bool, atom_virials: bool = False
     ) -> LocalPrediction:
         """Return energies, forces and virials of all centres of a pair list."""
-        energies, forces, virials, local = _core.pair_energies(
-            core_pairs(pairs, self.species),
-            self.values,
-            self.start,
-            self.spacing,
-            self.potential,
-            gradients,
-            atom_virials,
-        )
+        with native_threads() as n_threads:
+            energies, forces, virials, local = _core.pair_energies(
+                core_pairs(pairs, self.species),
+                self.values,
+                self.start,
+                self.spacing,
+                self.potential,
+                gradients,
+                atom_virials,
+                n_threads,
+            )
         return LocalPrediction(energies, forces, to_voigt(virials), local)
 
 

@@ -10,7 +10,12 @@ import numpy as np
 from gapfit.assembly import batches, pairs_of
 from gapfit.errors import DataError
 from gapfit.frame import Frame
-from gapfit.sparsify import principal_directions, select, select_with_quotas
+from gapfit.sparsify import (
+    principal_directions,
+    select,
+    select_with_quotas,
+    unique_rows,
+)
 from gapfit.terms import FittedTerm, build_term
 
 __all__ = ["choose_sparse_points"]
@@ -20,6 +25,10 @@ _Pieces = dict[int, list[np.ndarray]]
 
 # Methods that give as many points as there are distinct environments, or as asked for.
 _EXACT = ("cur", "fps", "random")
+
+# Digits that must agree for environments to be equal: of unit vectors, and of values in
+# units of the kernel's lengths. Closer points would make the kernel matrix singular.
+_DIGITS, _DIGITS_OF_LENGTHS = 10, 3
 
 # Environments computed together: bounds the memory of their pair lists.
 _BATCH_ATOMS = 1024
@@ -93,9 +102,26 @@ def _select(
 ) -> np.ndarray:
     """Return the indices of the sparse points among the environments of a block."""
     wanted, method = term.config.n_sparse, term.config.sparse_method
+    alike, digits = _comparable(term, values)
     if quotas:
-        return select_with_quotas(values, kinds, quotas, wanted, method, rng)
-    return select(values, wanted, method, rng)
+        return select_with_quotas(
+            alike, kinds, quotas, wanted, method, rng, decimals=digits
+        )
+    return select(alike, wanted, method, rng, decimals=digits)
+
+
+def _comparable(term: FittedTerm, values: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return environments in units of the kernel's lengths, and the digits that count."""
+    if term.descriptor.lengths is None:
+        return values, _DIGITS
+    return values / term.descriptor.lengths, _DIGITS_OF_LENGTHS
+
+
+def _distinct(term: FittedTerm, values: np.ndarray) -> np.ndarray | slice:
+    """Return the environments to keep of one batch: millions of triplets are alike."""
+    if term.descriptor.lengths is None or not len(values):
+        return slice(None)
+    return unique_rows(*_comparable(term, values))
 
 
 def _shortfall(term: FittedTerm, block: int, n_found: int, with_quotas: bool) -> str:
@@ -147,8 +173,9 @@ def _environments(
         for term, found, kind in zip(terms, values, groups, strict=True):
             nearby = pairs.within(term.descriptor.cutoff)
             for block, some in term.descriptor.environments(nearby).items():
-                found[block].append(some.values)
-                kind[block].append(kinds[pairs.frame[some.atoms]])
+                kept = _distinct(term, some.values)
+                found[block].append(some.values[kept])
+                kind[block].append(kinds[pairs.frame[some.atoms[kept]]])
         done += pairs.n_atoms
         progress("environments", done, total)
     return values, groups

@@ -10,6 +10,10 @@ import numpy as np
 __all__ = ["principal_directions", "select", "select_with_quotas", "unique_rows"]
 
 _LLOYD_STEPS = 10
+# Features that are still easily packed into one number.
+_FEW = 4
+# Steps to the number of cells of a grid.
+_BISECTIONS = 40
 
 
 def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
@@ -49,15 +53,33 @@ def unique_rows(values: np.ndarray, decimals: int = 10) -> np.ndarray:
         Digits that must agree.
     """
     # Adding zero turns -0.0 into 0.0, whose bytes differ.
-    rounded = np.ascontiguousarray(np.round(values, decimals) + 0.0)
-    rows = rounded.view(
-        np.dtype((np.void, rounded.itemsize * rounded.shape[1]))
-    ).ravel()
+    rounded = np.ascontiguousarray(np.rint(values * 10.0**decimals) + 0.0)
+    rows = _numbered(rounded) if 0 < rounded.size <= _FEW * len(rounded) else None
+    if rows is None:
+        size = rounded.itemsize * rounded.shape[1]
+        rows = rounded.view(np.dtype((np.void, size))).ravel()
     return np.sort(np.unique(rows, return_index=True)[1])
 
 
+def _numbered(cells: np.ndarray) -> np.ndarray | None:
+    """Return one number for each row of whole numbers, fast to sort; None if too large."""
+    lowest = cells.min(axis=0)
+    extents = cells.max(axis=0) - lowest + 1
+    if np.prod(extents) > 2.0**62:
+        return None
+    numbers = np.zeros(len(cells), dtype=np.int64)
+    for column, low, extent in zip(cells.T, lowest, extents, strict=True):
+        numbers = numbers * int(extent) + (column - low).astype(np.int64)
+    return numbers
+
+
 def select(
-    values: np.ndarray, n_sparse: int, method: str, rng: np.random.Generator
+    values: np.ndarray,
+    n_sparse: int,
+    method: str,
+    rng: np.random.Generator,
+    *,
+    decimals: int = 10,
 ) -> np.ndarray:
     """Return the indices of the sparse points, ascending; duplicates never count twice.
 
@@ -69,12 +91,14 @@ def select(
         Number wanted; fewer are returned when there are fewer distinct environments.
     method : {"cur", "fps", "kmeans", "random", "uniform"}
         Sampling by leverage scores, farthest points, those nearest to the centres of
-        clusters, equal chances for all, or one from each of `n_sparse` intervals of equal
-        length (a single feature only).
+        clusters, equal chances for all, or one from each cell of a regular grid (few
+        features only).
     rng : numpy.random.Generator
         Source of randomness.
+    decimals : int
+        Rows are duplicates if they agree after rounding to so many digits.
     """
-    distinct = unique_rows(values)
+    distinct = unique_rows(values, decimals)
     if len(distinct) <= n_sparse:
         return distinct
     methods = {
@@ -94,6 +118,8 @@ def select_with_quotas(
     n_sparse: int,
     method: str,
     rng: np.random.Generator,
+    *,
+    decimals: int = 10,
 ) -> np.ndarray:
     """Return sparse points of which some groups of rows give a fixed number.
 
@@ -112,19 +138,22 @@ def select_with_quotas(
         As in `select`.
     rng : numpy.random.Generator
         Source of randomness.
+    decimals : int
+        As in `select`.
 
     Returns
     -------
     (m,) int64
         Indices, ascending; equal rows never count twice.
     """
-    first = unique_rows(values)
+    first = unique_rows(values, decimals)
     chosen = np.zeros(0, dtype=np.int64)
 
     def add(own: np.ndarray, share: int) -> np.ndarray:
         if share <= 0 or not len(own):
             return chosen
-        return np.concatenate([chosen, own[select(values[own], share, method, rng)]])
+        index = select(values[own], share, method, rng, decimals=decimals)
+        return np.concatenate([chosen, own[index]])
 
     for group, quota in quotas.items():
         chosen = add(first[groups[first] == group], quota)
@@ -149,13 +178,42 @@ def _kmeans(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.n
 
 
 def _uniform(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
-    """Take the value nearest to the middle of each interval that holds any."""
-    x = values[:, 0]
-    width = max(np.ptp(x) / n_sparse, 1e-12)
-    place = (x - x.min()) / width
-    interval = np.minimum(place.astype(np.int64), n_sparse - 1)
-    order = np.lexsort([np.abs(place - interval - 0.5), interval])
-    return order[np.unique(interval[order], return_index=True)[1]]
+    """Take the row nearest to the middle of each cell of a grid that holds any.
+
+    A single feature gets `n_sparse` intervals; several get cells that are nearly cubes,
+    as many as leave at most `n_sparse` of them occupied.
+    """
+    fewest, most, best = 1.0, 2.0**20, 1.0
+    if values.shape[1] == 1:
+        return _nearest_to_middles(*_grid(values, n_sparse))
+    for _ in range(_BISECTIONS):
+        along = np.sqrt(fewest * most)
+        if len(np.unique(_grid(values, along)[0])) <= n_sparse:
+            fewest = best = along
+        else:
+            most = along
+    return _nearest_to_middles(*_grid(values, best))
+
+
+def _grid(values: np.ndarray, along: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cell of each row and its distance from the middle, in cells.
+
+    `along` is the number of cells along the longest side of the grid.
+    """
+    lowest, sides = values.min(axis=0), np.ptp(values, axis=0)
+    longest = max(sides.max(), 1e-12)
+    n_cells = np.maximum(np.ceil(along * sides / longest - 1e-9), 1.0)
+    place = (values - lowest) * (n_cells / np.maximum(sides, 1e-12))
+    inside = np.minimum(np.floor(place), n_cells - 1)
+    cells = np.ravel_multi_index(
+        tuple(inside.T.astype(np.int64)), tuple(n_cells.astype(np.int64))
+    )
+    return cells, np.linalg.norm(place - inside - 0.5, axis=1)
+
+
+def _nearest_to_middles(cells: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    order = np.lexsort([distances, cells])
+    return order[np.unique(cells[order], return_index=True)[1]]
 
 
 def _random(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.config import Distance2bConfig, SoapConfig, Term
+from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig, Term
 from gapfit.descriptors import Descriptor, LocalPrediction, Sparse
+from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.engine import NativeEngine, SoapEngine
 from gapfit.descriptors.features import Features
 from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
 from gapfit.descriptors.soap import Soap
-from gapfit.kernels import DotProductKernel, SquaredExponential
+from gapfit.kernels import DotProductKernel, ProductExponential, SquaredExponential
 from gapfit.neighbours import Pairs
 
 __all__ = ["FittedTerm", "basis_shapes", "build_term", "new_basis"]
@@ -28,7 +29,7 @@ class FittedTerm:
 
     Attributes
     ----------
-    config : SoapConfig or Distance2bConfig
+    config : SoapConfig, Distance2bConfig or Angle3bConfig
         Hyperparameters.
     species : tuple of int
         Atomic numbers of the potential, ascending.
@@ -121,7 +122,7 @@ def build_term(
 
     Parameters
     ----------
-    config : SoapConfig or Distance2bConfig
+    config : SoapConfig, Distance2bConfig or Angle3bConfig
         Hyperparameters.
     species : tuple of int
         Atomic numbers of the potential, ascending.
@@ -135,6 +136,13 @@ def build_term(
         descriptor = Distance2b(
             species,
             SquaredExponential(config.delta, config.theta),
+            r_cut=config.r_cut,
+            width=config.width,
+        )
+    elif isinstance(config, Angle3bConfig):
+        descriptor = Angle3b(
+            species,
+            ProductExponential(config.delta, tuple(config.theta)),
             r_cut=config.r_cut,
             width=config.width,
         )

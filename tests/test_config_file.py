@@ -190,15 +190,33 @@ def test_components_are_kept_as_given(kept):
     assert SoapConfig(components=kept).components == kept
 
 
-@pytest.mark.parametrize("kind", ["angle_3b"])
-def test_announced_terms_are_not_yet_available(problems, kind):
-    # The keys of such a term are not judged: they belong to a later version.
-    text = (
-        f'[data]\ntrain = "a"\n[[terms]]\ntype = "{kind}"\nn_sparse = "x"\ntheta = 2\n'
+def test_a_three_body_term_has_its_own_keys(problems):
+    text = """[data]
+train = "a"
+[[terms]]
+type = "angle_3b"
+theta = 1.0
+n_spase = 3
+[[terms]]
+type = "angle_3b"
+theta = [1.0, 1.0]
+[[terms]]
+type = "angle_3b"
+theta = [1.0, -1.0, 1.0]
+[[terms]]
+type = "angle_3b"
+width = 3.5
+"""
+    theta = (
+        "must be a list of 3 numbers >= 0.05 Å, Å², Å (lengths for sum, squared "
+        "difference of these sides, and opposite side)"
     )
     assert problems(text) == [
-        f'fit.toml, line 4: [[terms]] 1: `type` = "{kind}" is not yet available in this '
-        'version; use "soap" or "distance_2b"'
+        f"fit.toml, line 5: [[terms]] 1: `theta` = 1.0 {theta}",
+        "fit.toml, line 6: [[terms]] 1: unknown key `n_spase`; did you mean `n_sparse`?",
+        f"fit.toml, line 9: [[terms]] 2: `theta` = [1.0, 1.0] {theta}",
+        f"fit.toml, line 12: [[terms]] 3: `theta` = -1.0 {theta}",
+        "fit.toml, line 13: [[terms]] 4: width = 3.5 Å: it must be less than r_cut = 3.5 Å",
     ]
 
 
@@ -223,14 +241,14 @@ theta = 0.5
         "(length over which the potential varies)",
         "fit.toml, line 7: [[terms]] 2: width = 3.0 Å: it must be less than r_cut = 3.0 Å",
         "fit.toml, line 12: [[terms]] 3: unknown key `theta`; `theta` belongs to "
-        'terms of type "distance_2b"',
+        'terms of type "distance_2b" or "angle_3b"',
     ]
 
 
 def test_unknown_term(problems):
     assert problems('[data]\ntrain = "a"\n[[terms]]\ntype = "sop"\n') == [
         'fit.toml, line 4: [[terms]] 1: `type` = "sop" is unknown; use "soap" '
-        'or "distance_2b" (angle_3b: not yet available)'
+        'or "distance_2b" or "angle_3b"'
     ]
 
 
@@ -246,7 +264,7 @@ weighting = { ro = 3 }
 """
     assert problems(text) == [
         'fit.toml, line 4: [[terms]] 1: `type` = "sopa" is unknown; use "soap" '
-        'or "distance_2b" (angle_3b: not yet available)',
+        'or "distance_2b" or "angle_3b"',
         "fit.toml, line 5: [[terms]] 1: unknown key `n_spase`; did you mean `n_sparse`?",
         "fit.toml, line 6: [[terms]] 1: `r_cut` = 0.5 must be a number > 1 and <= 20 Å "
         "(cutoff radius)",
@@ -496,6 +514,7 @@ def test_tables_of_numbers_are_written_and_read_back(tmp_path):
             "terms": [
                 {"species_weights": {"Si": 2.0}, "config_type_n_sparse": {"hot": 3}},
                 {"type": "distance_2b", "config_type_n_sparse": {"a b": 2}},
+                {"type": "angle_3b", "theta": [0.5, 1, 2]},
             ],
         }
     )

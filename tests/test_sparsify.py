@@ -75,6 +75,51 @@ def test_kmeans_takes_one_point_of_each_cluster():
     assert max(inside) < 1.5
 
 
+def test_rows_are_equal_if_their_digits_agree():
+    X = np.array([[1.0, 2.0], [1.0004, 2.0], [1.0006, 2.0], [-0.0001, 0], [0.0001, 0]])
+    np.testing.assert_array_equal(unique_rows(X, 3), [0, 2, 3])
+    np.testing.assert_array_equal(unique_rows(X), range(5))
+    wide = np.tile(X, 3)  # compared in another way
+    np.testing.assert_array_equal(unique_rows(wide, 3), [0, 2, 3])
+    huge = X * [1.0, 1e18]
+    np.testing.assert_array_equal(unique_rows(huge, 3), [0, 2, 3])
+
+
+@pytest.mark.parametrize("n_sparse", [1, 7, 40, 200])
+def test_a_regular_grid_gives_one_point_of_each_occupied_cell(n_sparse):
+    rng = np.random.default_rng(2)
+    X = np.vstack([rng.gamma(4.0, size=(4000, 3)), [[30.0, 1.0, 2.0]]])
+    index = select(X, n_sparse, "uniform", rng)
+    assert 0.8 * n_sparse <= len(index) <= n_sparse
+    if n_sparse >= 40:
+        assert 4000 in index  # the lonely row has a cell of its own
+    # Cells are cubes of some edge: no two points of neighbouring cells are far closer.
+    chosen = X[index]
+    gaps = np.linalg.norm(chosen[:, None] - chosen, axis=2) + 99 * np.eye(len(index))
+    chance = X[rng.choice(len(X), len(index), replace=False)]
+    others = np.linalg.norm(chance[:, None] - chance, axis=2) + 99 * np.eye(len(index))
+    assert n_sparse == 1 or np.median(gaps.min(0)) > 1.2 * np.median(others.min(0))
+
+
+def test_a_grid_of_points_is_found_again():
+    axes = np.meshgrid(np.arange(4.0), np.arange(3.0), np.arange(2.0), indexing="ij")
+    middles = np.stack([axis.ravel() for axis in axes], axis=1)
+    rng = np.random.default_rng(0)
+    cloud = middles[:, None] + rng.uniform(-0.5, 0.5, (24, 200, 3))
+    # Rows at the corners fix the grid; one row of each cell lies in its middle.
+    corners = [[-0.5, -0.5, -0.5], [3.5, 2.5, 1.5]]
+    X = np.vstack([cloud.reshape(-1, 3), corners, middles])
+    index = select(X, 24, "uniform", rng)
+    np.testing.assert_array_equal(index, np.arange(len(X) - 24, len(X)))
+
+
+def test_features_without_extent_do_not_matter():
+    X = np.random.default_rng(0).normal(size=(500, 1))
+    flat = np.hstack([X, np.full((500, 2), 7.0)])
+    index = select(flat, 10, "uniform", np.random.default_rng(0))
+    assert 8 <= len(index) <= 10
+
+
 def test_quotas_are_kept_and_the_rest_comes_from_other_groups():
     rng = np.random.default_rng(0)
     values, groups = rng.normal(size=(300, 6)), np.repeat([0, 1, 2], 100)

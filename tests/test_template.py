@@ -19,6 +19,7 @@ def config():
                 {"r_cut": 4.7, "n_sparse": 320},
                 {"zeta": 2},
                 {"type": "distance_2b"},
+                {"type": "angle_3b"},
             ],
         }
     )

@@ -15,10 +15,17 @@ __all__ = [
     "Points",
     "Soap",
     "SparseBlock",
+    "TripletKernel",
+    "TripletPotential",
+    "TripletRange",
+    "add_triplet_rows",
     "instruction_set",
     "neighbour_list",
     "pair_energies",
     "solid_harmonics",
+    "triplet_energies",
+    "triplet_list",
+    "triplet_priors",
 ]
 
 
@@ -52,6 +59,13 @@ PairList = _module.PairList
 Points = _module.Points
 Soap = _module.Soap
 SparseBlock = _module.Block
+TripletKernel = _module.TripletKernel
+TripletPotential = _module.TripletPotential
+TripletRange = _module.TripletRange
+add_triplet_rows = _module.add_triplet_rows
 neighbour_list = _module.neighbour_list
 pair_energies = _module.pair_energies
 solid_harmonics = _module.solid_harmonics
+triplet_energies = _module.triplet_energies
+triplet_list = _module.triplet_list
+triplet_priors = _module.triplet_priors

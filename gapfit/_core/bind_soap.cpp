@@ -12,6 +12,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind_pairs.hpp"
+#include "bind_threads.hpp"
 #include "engine.hpp"
 
 using namespace gapfit::bindings;
@@ -91,26 +92,6 @@ class Block {
     Vector coefficients_;
     gapfit::BlockKernel kernel_;
 };
-
-// Runs work(team) without the GIL; Ctrl-C is looked for between batches.
-template <class Work>
-void run(int n_threads, const Work &work) {
-    require(n_threads >= 1 && n_threads <= 1024, "n_threads must lie between 1 and 1024");
-    bool interrupted = false;
-    {
-        nb::gil_scoped_release release;
-        gapfit::ThreadTeam team(n_threads, [&] {
-            nb::gil_scoped_acquire acquire;
-            return interrupted = interrupted || PyErr_CheckSignals() != 0;
-        });
-        try {
-            work(team);
-        } catch (const gapfit::Interrupted &) {
-            if (!interrupted) throw std::logic_error("stopped without a reason");
-        }
-    }
-    if (interrupted) throw nb::python_error();
-}
 
 gapfit::Weighting weighting(const std::string &function, double r0, double c, double d,
                             double m) {
@@ -193,24 +174,14 @@ class Soap {
         std::vector<gapfit::BlockKernel> kernels;
         for (const Block &block : blocks) kernels.push_back(block.kernel(n_features()));
         require(kernels.size() == n_species(), "there must be one block for each species");
-        const std::size_t n_atoms = static_cast<std::size_t>(pairs.list().n_atoms);
-        const std::size_t n_frames = static_cast<std::size_t>(pairs.list().n_frames);
-        const NewArray energies{static_cast<std::size_t>(pairs.list().n_centres)};
-        const NewArray forces{gradients ? n_atoms : 0, 3};
-        const NewArray virials{gradients ? n_frames : 0, 3, 3};
-        const NewArray local{gradients && atom_virials ? n_atoms : 0, 3, 3};
-        gapfit::PredictionArrays out;
-        out.energies = energies.data;
-        if (gradients) {
-            out.forces = forces.data;
-            out.virials = virials.data;
-            if (atom_virials) out.atom_virials = local.data;
-        }
+        const PredictionResult result(pairs.list(), gradients, atom_virials);
+        gapfit::PredictionArrays out = result.arrays();
         run(n_threads, [&](gapfit::ThreadTeam &team) {
             engine_->predict(kernels, pairs.list(), blas_, team, out);
         });
         return nb::make_tuple(
-            energies.array(), forces.array(), virials.array(), local.array(),
+            result.energies.array(), result.forces.array(), result.virials.array(),
+            result.atom_virials.array(),
             nb::make_tuple(out.seconds[0], out.seconds[1], out.seconds[2]));
     }
 

@@ -56,4 +56,5 @@ NB_MODULE(GAPFIT_MODULE, m) {
     bind_neighbours(m);
     bind_pairs(m);
     bind_soap(m);
+    bind_triplets(m);
 }

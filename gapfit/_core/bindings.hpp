@@ -50,3 +50,4 @@ struct NewArray {
 void bind_neighbours(nanobind::module_ &m);
 void bind_pairs(nanobind::module_ &m);
 void bind_soap(nanobind::module_ &m);
+void bind_triplets(nanobind::module_ &m);

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "hermite.hpp"
-#include "layout.hpp"
+#include "prediction.hpp"
 
 namespace gapfit {
 
@@ -38,13 +38,11 @@ struct PairTable {
     }
 };
 
-// Adds to energies (n_centres), and unless null to forces (n_atoms, 3), virials
-// (n_frames, 3, 3) and atom virials (n_atoms, 3, 3). Half of each pair's energy belongs to
-// each of its atoms: every pair comes twice in a full list.
+// Adds half of each pair's energy to each of its atoms: every pair comes twice in a full
+// list.
 inline void add_pair_energies(const PairTable &table, const PairList &pairs,
-                              double *energies, double *forces, double *virials,
-                              double *atom_virials) {
-    for (std::int64_t centre = 0; centre < pairs.n_centres; ++centre) {
+                              ThreadTeam &team, PredictionArrays &out) {
+    const auto add = [&](std::int64_t centre, PredictionArrays &own) {
         const std::int64_t i = pairs.start + centre;
         const std::int32_t *row = table.potential + pairs.species[i] * table.n_species;
         for (std::int64_t p = pairs.first[centre]; p < pairs.first[centre + 1]; ++p) {
@@ -53,20 +51,13 @@ inline void add_pair_energies(const PairTable &table, const PairList &pairs,
             const double r = std::sqrt(R[0] * R[0] + R[1] * R[1] + R[2] * R[2]);
             double phi = 0.0, slope = 0.0;
             if (!table.evaluate(row[pairs.species[j]], r, phi, slope)) continue;
-            energies[centre] += 0.5 * phi;
-            if (forces == nullptr) continue;
-            for (int x = 0; x < 3; ++x) {
-                const double g = 0.5 * slope * R[x] / r;  // dE_i/dR
-                forces[3 * i + x] += g;
-                forces[3 * j + x] -= g;
-                for (int y = 0; y < 3; ++y) {
-                    virials[9 * pairs.frame[i] + 3 * y + x] -= R[y] * g;
-                    if (atom_virials != nullptr)
-                        atom_virials[9 * j + 3 * y + x] -= R[y] * g;
-                }
-            }
+            own.energies[centre] += 0.5 * phi;
+            if (own.forces == nullptr) continue;
+            const double f = 0.5 * slope / r, g[3] = {f * R[0], f * R[1], f * R[2]};
+            own.add_pair(pairs, i, j, R, g);
         }
-    }
+    };
+    for_each_centre(pairs, team, out, [&] { return add; });
 }
 
 }  // namespace gapfit

@@ -8,18 +8,9 @@
 
 #include "expansion.hpp"
 #include "kernel.hpp"
-#include "threads.hpp"
+#include "prediction.hpp"
 
 namespace gapfit {
-
-// What is computed; arrays that are null are left out. Forces and virials are added.
-struct PredictionArrays {
-    double *energies = nullptr;      // (n_centres)
-    double *forces = nullptr;        // (n_atoms, 3)
-    double *virials = nullptr;       // (n_frames, 3, 3): -Σ R ⊗ dE/dR
-    double *atom_virials = nullptr;  // (n_atoms, 3, 3): the pairs whose neighbour it is
-    double seconds[3] = {0, 0, 0};   // descriptors, kernel, adjoint: summed over threads
-};
 
 namespace detail {
 
@@ -180,33 +171,6 @@ class Worker {
     Expansion<NV> expansion_;
     Scratch &scratch_;
     KernelSum kernel_;
-};
-
-// Arrays that one share of the work adds to.
-struct OwnArrays {
-    explicit OwnArrays(const PredictionArrays &out) : arrays(out) {}
-
-    void allocate(const PairList &pairs) {
-        if (arrays.forces == nullptr) return;
-        forces.assign(static_cast<std::size_t>(3 * pairs.n_atoms), 0.0);
-        virials.assign(static_cast<std::size_t>(9 * pairs.n_frames), 0.0);
-        arrays.forces = forces.data();
-        arrays.virials = virials.data();
-        if (arrays.atom_virials == nullptr) return;
-        atom_virials.assign(3 * forces.size(), 0.0);
-        arrays.atom_virials = atom_virials.data();
-    }
-
-    void add_to(PredictionArrays &out) const {
-        for (int stage = 0; stage < 3; ++stage) out.seconds[stage] += arrays.seconds[stage];
-        for (std::size_t k = 0; k < forces.size(); ++k) out.forces[k] += forces[k];
-        for (std::size_t k = 0; k < virials.size(); ++k) out.virials[k] += virials[k];
-        for (std::size_t k = 0; k < atom_virials.size(); ++k)
-            out.atom_virials[k] += atom_virials[k];
-    }
-
-    PredictionArrays arrays;
-    Buffer forces, virials, atom_virials;
 };
 
 }  // namespace detail

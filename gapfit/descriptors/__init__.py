@@ -84,6 +84,9 @@ class Descriptor(Protocol):
     """What a term of the potential must offer."""
 
     cutoff: float
+    #: Lengths over which the kernel varies, in the units of the features: environments
+    #: that agree to 1e-3 of them count as equal. None: features are alike, 1e-10 of them.
+    lengths: np.ndarray | None
     #: By block, directions (n_features, width) that descriptors are projected on.
     projections: dict[int, np.ndarray]
 

@@ -52,6 +52,7 @@ class Distance2b:
         self.squared_exponential = kernel
         self.cutoff = r_cut
         self.switch_width = width
+        self.lengths: np.ndarray | None = np.array([kernel.theta])
         self.projections: dict[int, np.ndarray] = {}
         self.blocks = species_pairs(species)
         self.n_features = 1

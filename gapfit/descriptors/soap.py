@@ -43,6 +43,7 @@ class Soap:
         self.species = species
         self.projections = dict(projections or {})
         self.cutoff = engine.cutoff
+        self.lengths: np.ndarray | None = None
 
     @property
     def blocks(self) -> tuple[int, ...]:

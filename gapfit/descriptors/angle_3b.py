@@ -1,0 +1,210 @@
+"""Three-body term: a Gaussian process in the shape of a triangle, by species."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gapfit import _core
+from gapfit.descriptors import Environments, KernelRows, LocalPrediction, Sparse
+from gapfit.descriptors.engine import core_pairs
+from gapfit.descriptors.triplet_table import TripletGrid
+from gapfit.frame import to_voigt
+from gapfit.kernels import ProductExponential
+from gapfit.neighbours import Pairs
+from gapfit.pair_table import pair_key, species_pairs
+from gapfit.threads import native_threads
+
+__all__ = ["Angle3b", "triplet_key"]
+
+#: Tables of a term that would be larger than this are left out, bytes.
+_MOST_BYTES = 200e6
+
+
+def triplet_key(centre: int, a: int, b: int) -> int:
+    """Return the key of a central atom and two neighbours, in any order: Z·10⁶ + pair."""
+    return 1_000_000 * centre + pair_key(a, b)
+
+
+class Prepared(NamedTuple):
+    """What predictions need: which triplets have a potential, and the potentials."""
+
+    range: Any
+    potentials: list[Any]
+
+
+class Angle3b:
+    """E = Σ_i Σ_{j,k} s(r_ij) s(r_ik) g(q), g a Gaussian process for each triplet.
+
+    The inner sum is over pairs of neighbours of atom i, whose energy it is, and
+    q = (r_ij + r_ik, (r_ij - r_ik)², r_jk) is the same if they change places; r_jk may
+    be longer than the cutoff. s is the `switch` that ends the potential at the cutoff.
+    Sparse points are values of g, without s. Blocks are named by the species of the
+    centre, then of its neighbours. See `gapfit.descriptors.Descriptor`.
+
+    Parameters
+    ----------
+    species : tuple of int
+        Atomic numbers, ascending.
+    kernel : ProductExponential
+        Kernel of g; lengths in Å, Å², Å.
+    r_cut, width : float
+        Cutoff, and how far below it the switch begins, Å.
+    """
+
+    def __init__(
+        self,
+        species: tuple[int, ...],
+        kernel: ProductExponential,
+        *,
+        r_cut: float,
+        width: float,
+    ) -> None:
+        self.species = species
+        self.squared_exponential = kernel
+        self.cutoff = r_cut
+        self.switch_width = width
+        self.lengths: np.ndarray | None = np.array(kernel.theta)
+        self.projections: dict[int, np.ndarray] = {}
+        sides = species_pairs(species)
+        self.blocks = tuple(1_000_000 * z + pair for z in species for pair in sides)
+        self.n_features = 3
+        self._all = self._range(self.blocks)
+        self._kernel = _core.TripletKernel(kernel.delta, kernel.theta)
+
+    def _range(self, blocks: tuple[int, ...]) -> Any:
+        """Return the triplets that belong to some blocks, as the core takes it."""
+        place, species = {block: n for n, block in enumerate(blocks)}, self.species
+        choice = [
+            [[place.get(triplet_key(c, a, b), -1) for b in species] for a in species]
+            for c in species
+        ]
+        return _core.TripletRange(
+            np.array(choice, dtype=np.int32), self.cutoff, self.switch_width
+        )
+
+    def label(self, block: int) -> str:
+        """Return the symbols of centre and neighbours: ``Si-Ge-Te`` has Si as centre."""
+        from ase.data import chemical_symbols
+
+        numbers = (block // 1_000_000, block // 1000 % 1000, block % 1000)
+        return "-".join(chemical_symbols[z] for z in numbers)
+
+    def width(self, block: int) -> int:
+        """Length of the sparse points of a block: q."""
+        return 3
+
+    def environments(self, pairs: Pairs) -> dict[int, Environments]:
+        """Return q of all triplets of atoms by block, carried by the central atom."""
+        centres, place, q = _core.triplet_list(
+            core_pairs(pairs, self.species), self._all
+        )
+        found = {}
+        for n, block in enumerate(self.blocks):
+            own = place == n
+            found[block] = Environments(centres[own], q[own])
+        return found
+
+    def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return the kernel matrix between triplets of one block, eV²."""
+        return self.squared_exponential.matrix(left, right)
+
+    def kernel_rows(
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+    ) -> KernelRows:
+        """Return the rows of K_nm: energies, forces and virials of a pair list."""
+        n_sparse = sum(len(points) for points in sparse.values())
+        n_columns = n_sparse if gradients else 0
+        rows = KernelRows(
+            energies=np.zeros((pairs.n_frames, n_sparse)),
+            forces=np.zeros((pairs.n_atoms, 3, n_columns)),
+            virials=np.zeros((pairs.n_frames, 6, n_columns)),
+        )
+        self._add_rows(pairs, sparse, rows.energies, rows if gradients else None)
+        return rows
+
+    def _add_rows(
+        self,
+        pairs: Pairs,
+        sparse: Sparse,
+        energies: np.ndarray,
+        rows: KernelRows | None,
+        *,
+        by_centre: bool = False,
+    ) -> None:
+        """Add rows of energies, of frames or centres, and of forces and virials."""
+        n_columns = energies.shape[1]
+        with native_threads() as n_threads:
+            _core.add_triplet_rows(
+                core_pairs(pairs, self.species),
+                self._all,
+                self._kernel,
+                [sparse[block] for block in self.blocks],
+                by_centre,
+                energies,
+                None if rows is None else rows.forces.reshape(-1, n_columns),
+                None if rows is None else rows.virials.reshape(-1, n_columns),
+                n_threads,
+            )
+
+    def covariances(
+        self, pairs: Pairs, sparse: Sparse
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return covariances of local energies with g, and their prior variances."""
+        n_sparse = sum(len(points) for points in sparse.values())
+        k_m = np.zeros((pairs.n_centres, n_sparse))
+        self._add_rows(pairs, sparse, k_m, None, by_centre=True)
+        with native_threads() as n_threads:
+            prior = _core.triplet_priors(
+                core_pairs(pairs, self.species), self._all, self._kernel, n_threads
+            )
+        return k_m, prior
+
+    def prepare(
+        self,
+        sparse: Sparse,
+        coefficients: Mapping[int, np.ndarray],
+        *,
+        projections: Mapping[int, np.ndarray] | None = None,
+        quadratic: bool = False,
+    ) -> Prepared:
+        """Return the fitted functions g as tables, whatever the number of points.
+
+        If they would take more than 200 MB (short lengths, many species), predictions
+        sum over the sparse points instead: the same numbers, but slower.
+        """
+        present = tuple(block for block in self.blocks if len(sparse[block]))
+        kernel = self.squared_exponential
+        grid = TripletGrid.for_cutoff(kernel.theta, self.cutoff)
+        if grid.n_bytes * len(present) > _MOST_BYTES:
+            potentials = [
+                _core.TripletPotential(self._kernel, sparse[b], coefficients[b])
+                for b in present
+            ]
+        else:
+            potentials = [
+                grid.potential(kernel, sparse[b], coefficients[b]) for b in present
+            ]
+        return Prepared(self._range(present), potentials)
+
+    def predict(
+        self,
+        pairs: Pairs,
+        prepared: Prepared,
+        *,
+        gradients: bool,
+        atom_virials: bool = False,
+    ) -> LocalPrediction:
+        """Return energies, forces and virials of this term."""
+        with native_threads() as n_threads:
+            energies, forces, virials, local = _core.triplet_energies(
+                core_pairs(pairs, self.species),
+                prepared.range,
+                prepared.potentials,
+                gradients,
+                atom_virials,
+                n_threads,
+            )
+        return LocalPrediction(energies, forces, to_voigt(virials), local)

@@ -1,0 +1,99 @@
+"""Functions of triplets as tables of quintic B-splines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gapfit import _core
+from gapfit.kernels import ProductExponential
+from gapfit.neighbours import MIN_DISTANCE
+
+__all__ = ["TripletGrid"]
+
+#: Distance of the knots in lengths theta: errors of energies below 1e-8 eV.
+_KNOTS_PER_LENGTH = 0.07
+# Knots beyond either end: by there the filter has forgotten how the samples end.
+_MARGIN = 48
+# Splines that reach into the first interval from before it, and into any interval.
+_BEFORE, _SPLINES = 2, 6
+# The core loads numbers beyond the sixth.
+_SPARE = 2
+
+
+@dataclass(frozen=True)
+class TripletGrid:
+    """Equidistant knots for q = (r_ij + r_ik, (r_ij - r_ik)², r_jk).
+
+    Attributes
+    ----------
+    start, spacing : tuple of float
+        First knot and distance of the knots: Å, Å², Å.
+    n_steps : tuple of int
+        Intervals between knots.
+    """
+
+    start: tuple[float, ...]
+    spacing: tuple[float, ...]
+    n_steps: tuple[int, ...]
+
+    @classmethod
+    def for_cutoff(cls, theta: tuple[float, ...], r_cut: float) -> TripletGrid:
+        """Return a grid fine enough for lengths `theta` that holds every triplet."""
+        shortest = 0.9 * MIN_DISTANCE
+        start = (2 * shortest, 0.0, shortest)
+        stop = (2 * r_cut, (r_cut - shortest) ** 2, 2 * r_cut)
+        spacing = tuple(_KNOTS_PER_LENGTH * length for length in theta)
+        n_steps = tuple(
+            int(np.ceil((b - a) / h))
+            for a, b, h in zip(start, stop, spacing, strict=True)
+        )
+        return cls(start, spacing, n_steps)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of splines in each direction."""
+        return tuple(n + _SPLINES for n in self.n_steps)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of one table."""
+        return 8 * int(np.prod(self.shape))
+
+    def potential(
+        self, kernel: ProductExponential, points: np.ndarray, coefficients: np.ndarray
+    ) -> Any:
+        """Return the table of Σ_s c_s k(q, q_s) as the core takes it.
+
+        Parameters
+        ----------
+        kernel : ProductExponential
+            A product over the directions, so that splines in each of them are enough.
+        points : (n_sparse, 3) float64
+            Å, Å², Å.
+        coefficients : (n_sparse,) float64
+            1/eV.
+        """
+        weights = kernel.delta**2 * coefficients
+        u, v, w = (
+            self._splines(d, points[:, d], kernel.theta[d])
+            for d in range(len(points.T))
+        )
+        table = np.zeros((*self.shape[:2], self.shape[2] + _SPARE))
+        for slab, factor in zip(table, u.T, strict=True):
+            slab[:, :-_SPARE] = (weights * factor * v.T) @ w
+        return _core.TripletPotential(table, self.start, self.spacing)
+
+    def _splines(self, d: int, centres: np.ndarray, theta: float) -> np.ndarray:
+        """Return the spline coefficients of Gaussians, (n_sparse, shape[d])."""
+        from scipy.ndimage import spline_filter1d
+
+        steps = np.arange(-_MARGIN, self.n_steps[d] + _MARGIN + 1)
+        x = self.start[d] + self.spacing[d] * steps
+        gaussians = np.exp(-0.5 * ((x - centres[:, None]) / theta) ** 2)
+        first = _MARGIN - _BEFORE
+        return spline_filter1d(gaussians, order=5, axis=1)[
+            :, first : first + self.shape[d]
+        ]
