@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from gapfit.errors import GapfitError
-from gapfit.evidence import Evidence, HeldOut, Scales, held_out, log_evidence
+from gapfit.evidence import HeldOut, Scales, held_out, log_evidence
 from gapfit.grams import Gram, GramSet
 
 __all__ = ["N_STEPS", "Choice", "Freedom", "choose", "score"]
@@ -83,17 +83,28 @@ def choose(
         What may be chosen.
     tick : callable
         Called after each of `N_STEPS` steps.
+
+    Raises
+    ------
+    GapfitError
+        The given sigmas are too small for the arithmetic.
     """
     totals = grams.totals()
     scales = Scales(np.ones(len(grams.columns)), np.ones(len(totals)))
-    for factors in (_COARSE, _FINE):
-        scales = _by_evidence(totals, grams.columns, scales, freedom)
-        tick()
-        if any(freedom.energy):
-            scales = _by_held_out(grams, totals, scales, freedom, factors)
-        tick()
-    value = log_evidence(totals, grams.columns, scales).value
-    return Choice(scales, value, held_out(grams, totals, scales))
+    try:
+        for factors in (_COARSE, _FINE):
+            scales = _by_evidence(totals, grams.columns, scales, freedom)
+            tick()
+            if any(freedom.energy):
+                scales = _by_held_out(grams, totals, scales, freedom, factors)
+            tick()
+        value = log_evidence(totals, grams.columns, scales).value
+        return Choice(scales, value, held_out(grams, totals, scales))
+    except np.linalg.LinAlgError as error:
+        raise GapfitError(
+            "the given sigmas are so small that the normal equations lose all digits "
+            f"({error}); begin with larger sigmas or a larger solver.jitter"
+        ) from error
 
 
 def _by_evidence(
@@ -125,7 +136,7 @@ def _by_evidence(
                 slopes[len(terms) + shared] += found.sigma[group]
         return -found.value, -slopes
 
-    start = -_first_evidence(totals, columns, scales).value
+    start = -log_evidence(totals, columns, scales).value
     worst = start + abs(start) + 1e6
     n = len(terms) + n_shared
     limit = np.log(_MOST)
@@ -138,18 +149,6 @@ def _by_evidence(
         options={"maxiter": 60, "ftol": 1e-10, "gtol": 1e-2},
     )
     return moved(best.x)
-
-
-def _first_evidence(
-    totals: Sequence[Gram], columns: Sequence[slice], scales: Scales
-) -> Evidence:
-    try:
-        return log_evidence(totals, columns, scales)
-    except np.linalg.LinAlgError as error:
-        raise GapfitError(
-            "the given sigmas are so small that the normal equations lose all digits "
-            f"({error}); begin with larger sigmas or a larger solver.jitter"
-        ) from error
 
 
 def _by_held_out(
