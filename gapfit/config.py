@@ -212,6 +212,9 @@ class SoapConfig(_Section):
     """Smooth overlap of atomic positions, one block per central species."""
 
     type: Literal["soap"] = _field("soap", "kind of term")
+    centres: list[str] = _field(
+        [], "central species of this term, by symbol; all when empty"
+    )
     r_cut: float = _field(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
     n_max: int = _field(8, "radial functions; above 12 they lose digits", ge=1, le=14)
     l_max: int = _field(6, "highest angular momentum", ge=0, le=20)

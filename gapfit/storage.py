@@ -268,8 +268,9 @@ def _build_term(
     }
     projections = {}
     if getattr(settings, "components", "all") != "all":
-        n_features = build_term(settings, species, basis).descriptor.n_features
-        for block in species:
+        descriptor = build_term(settings, species, basis).descriptor
+        n_features = descriptor.n_features
+        for block in descriptor.blocks:
             name = f"{prefix}{block}/projection"
             projections[block] = _checked(arrays, name, (n_features, None))
     bare = build_term(settings, species, basis, projections)

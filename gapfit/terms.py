@@ -149,7 +149,8 @@ def build_term(
     else:
         kernel = DotProductKernel(config.delta, config.zeta)
         engine = _soap_engine(config, species, basis)
-        descriptor = Soap(engine, kernel, species, projections)
+        centres = _centres(config, species)
+        descriptor = Soap(engine, kernel, species, projections, centres)
     return FittedTerm(config, species, basis, descriptor)
 
 
@@ -195,6 +196,14 @@ def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
 
         return PolynomialDensity(basis, config.l_max, config.sigma)
     return GtoDensity(basis["alphas"], basis["betas"], config.sigma)
+
+
+def _centres(config: SoapConfig, species: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the central species of a term, those among `species` that it names."""
+    from ase.data import atomic_numbers
+
+    named = {atomic_numbers[symbol] for symbol in config.centres} or set(species)
+    return tuple(z for z in species if z in named)
 
 
 def _species_weights(config: SoapConfig, species: tuple[int, ...]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -357,3 +358,29 @@ def test_absurd_positions_are_an_error_that_names_the_structure():
     atoms.positions[0] = 1e14
     with pytest.raises(StructureError, match=r"^structure: "):
         pair_list(structure_arrays(atoms), 5.0)
+
+
+def test_terms_of_single_species_add_up_to_one_of_all():
+    """One term for each central species is the same as one for all of them."""
+    atoms = STRUCTURES["three_species"]()
+    whole = random_term(atoms)
+    pairs = pair_list(structure_arrays(atoms), 4.5)
+    expected = whole.predict(pairs, gradients=True, atom_virials=True)
+    rows = whole.descriptor.kernel_rows(pairs, whole.sparse, gradients=True)
+    found, columns = [], []
+    for symbol, z in (("Ge", 32), ("Sb", 51), ("Te", 52)):
+        config = whole.config.model_copy(update={"centres": [symbol]})
+        part = build_term(config, whole.species, whole.basis)
+        assert part.descriptor.blocks == (z,)
+        part = replace(
+            part,
+            sparse={z: whole.sparse[z]},
+            coefficients={z: whole.coefficients[z]},
+        )
+        found.append(part.predict(pairs, gradients=True, atom_virials=True))
+        columns.append(part.descriptor.kernel_rows(pairs, part.sparse, gradients=True))
+    for name in ("energies", "forces", "virials", "atom_virials"):
+        total = sum(getattr(one, name) for one in found)
+        np.testing.assert_allclose(total, getattr(expected, name), atol=1e-12)
+    joined = np.concatenate([part.forces for part in columns], axis=2)
+    np.testing.assert_allclose(joined, rows.forces, atol=1e-13)

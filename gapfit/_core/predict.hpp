@@ -189,7 +189,9 @@ void predict(const Basis &basis, const std::vector<BlockKernel> &blocks,
         if (share > 0) parts[share].allocate(pairs);
         Worker<NV> worker(basis, blas);
         for (std::size_t b = share; b < batches.size(); b += n_shares) {
-            worker.predict(batches[b], blocks[batches[b].species], pairs, own);
+            const BlockKernel &block = blocks[batches[b].species];
+            if (block.n_sparse == 0 && block.quadratic == nullptr) continue;
+            worker.predict(batches[b], block, pairs, own);
             team.check();
         }
     });

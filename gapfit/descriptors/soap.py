@@ -29,6 +29,8 @@ class Soap:
     projections : mapping of int to (n_features, width) float64, optional
         By block, directions U the descriptor is projected on: U^T p/|p|, |p| being the
         norm of the whole power spectrum.
+    centres : tuple of int, optional
+        Central species that have sparse points, ascending; all when absent.
     """
 
     def __init__(
@@ -37,18 +39,15 @@ class Soap:
         kernel: DotProductKernel,
         species: tuple[int, ...],
         projections: Mapping[int, np.ndarray] | None = None,
+        centres: tuple[int, ...] | None = None,
     ) -> None:
         self.engine = engine
         self.dot_product = kernel
         self.species = species
+        self.blocks = species if centres is None else centres
         self.projections = dict(projections or {})
         self.cutoff = engine.cutoff
         self.lengths: np.ndarray | None = None
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        """Atomic numbers of the central species."""
-        return self.species
 
     def label(self, block: int) -> str:
         """Return the symbol of a central species."""
@@ -101,8 +100,11 @@ class Soap:
             found[z] = Environments(pairs.start + own, values)
         return found
 
-    def _points(self, block: int, values: np.ndarray) -> Points:
-        return Points(values, self.projections.get(block))
+    def _points(self, species: int, sparse: Sparse) -> Points:
+        """Return the sparse points of a central species, none if it has no block."""
+        if species not in self.blocks:
+            return Points(np.zeros((0, self.n_features)))
+        return Points(sparse[species], self.projections.get(species))
 
     def kernel_rows(
         self, pairs: Pairs, sparse: Sparse, *, gradients: bool
@@ -122,7 +124,7 @@ class Soap:
         )
         self.engine.add_rows(
             pairs,
-            [self._points(z, sparse[z]) for z in self.blocks],
+            [self._points(z, sparse) for z in self.species],
             self.dot_product,
             rows.energies,
             rows.forces if gradients else None,
@@ -155,8 +157,9 @@ class Soap:
         """
         variance = self.dot_product.delta**2
         out = []
-        for z in self.blocks:
-            points, c = self._points(z, sparse[z]), variance * coefficients[z]
+        for z in self.species:
+            points = self._points(z, sparse)
+            c = variance * coefficients[z] if z in self.blocks else np.zeros(0)
             choices = [EnergySum(points, c)]
             if projections and z in projections:
                 choices.append(EnergySum(_projected(points, projections[z]), c))
