@@ -6,7 +6,6 @@ template that ``gapfit init`` writes and the table of options all come from them
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -16,7 +15,16 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    field_validator,
     model_validator,
+)
+
+from gapfit._config_checks import (
+    check_components,
+    check_import_name,
+    check_plain,
+    check_quotas,
+    check_symbols,
 )
 
 __all__ = [
@@ -119,17 +127,6 @@ class SigmaConfig(_Section):
     config_types: dict[str, SigmaOverride] = _field({}, "overrides by config_type")
 
 
-def _check_symbols(names: Iterable[str]) -> None:
-    names = list(names)
-    if not names:
-        return
-    from ase.data import atomic_numbers
-
-    unknown = [name for name in names if atomic_numbers.get(name, 0) == 0]
-    if unknown:
-        raise ValueError(f"not a chemical symbol: {', '.join(unknown)}")
-
-
 class E0Config(BaseModel):
     """Energies of isolated atoms: ``[e0]`` with ``Si = -0.81`` and, or, a method."""
 
@@ -148,25 +145,61 @@ class E0Config(BaseModel):
 
     @model_validator(mode="after")
     def _known_symbols(self) -> E0Config:
-        _check_symbols(self.given)
+        check_symbols(self.given)
         return self
 
 
 class BaselineConfig(_Section):
-    """Pair repulsion that is subtracted before the fit and added at prediction."""
+    """Known part of the energy: subtracted before the fit, added at prediction."""
 
     repulsion: Literal["none", "zbl"] = _field(
         "none", "zbl: screened repulsion of the nuclei (Ziegler, Biersack, Littmark)"
     )
-    r_cut: float = _field(2.0, "where it ends; below the shortest bonds", "Å", gt=0.5)
-    width: float = _field(1.0, "of the switch that ends it", "Å", gt=0.05)
+    r_cut: float = _field(
+        2.0, "where the repulsion ends; below the shortest bonds", "Å", gt=0.5
+    )
+    width: float = _field(
+        1.0, "of the switch that ends repulsion and table", "Å", gt=0.05
+    )
+    table: str | None = _field(
+        None, "file of pair potentials: lines Si-Si, then r (Å) and phi (eV)"
+    )
+    calculator: str | None = _field(
+        None,
+        '"package.module:Name", an ASE calculator; imported and called at prediction, too',
+    )
+    calculator_options: dict[str, Any] = _field(
+        {}, "keyword arguments that make the calculator"
+    )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is added up, in words; empty without a baseline."""
+        repulsion = () if self.repulsion == "none" else (self.repulsion,)
+        table = ("table",) if self.table else ()
+        return (*repulsion, *table, *((self.calculator,) if self.calculator else ()))
+
+    @field_validator("calculator")
+    @classmethod
+    def _named(cls, name: str | None) -> str | None:
+        if name is not None:
+            check_import_name(name)
+        return name
+
+    @field_validator("calculator_options")
+    @classmethod
+    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        check_plain(options)
+        return options
 
     @model_validator(mode="after")
-    def _switch_fits(self) -> BaselineConfig:
+    def _fits_together(self) -> BaselineConfig:
         if self.width >= self.r_cut:
             raise ValueError(
                 f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"
             )
+        if self.calculator_options and self.calculator is None:
+            raise ValueError("calculator_options are given, but no calculator")
         return self
 
 
@@ -183,25 +216,6 @@ class WeightingConfig(_Section):
     w0: float | None = _field(
         None, "weight of the central atom; w(0) when absent", gt=0
     )
-
-
-def _components(value: Any) -> Any:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    size = isinstance(value, float) and 1e-7 <= value < 1
-    if value == "all" or (number and 1 <= value <= 10**6) or size:
-        return value
-    raise ValueError(
-        'it must be "all", a whole number >= 1, or a relative size from 1e-7 to below 1'
-    )
-
-
-def _check_quotas(n_sparse: int, quotas: dict[str, int]) -> None:
-    total = sum(quotas.values())
-    if any(quota < 0 for quota in quotas.values()) or total > n_sparse:
-        raise ValueError(
-            f"config_type_n_sparse adds up to {total}: its numbers must be >= 0 and "
-            f"together at most n_sparse = {n_sparse}"
-        )
 
 
 class SoapConfig(_Section):
@@ -231,11 +245,15 @@ class SoapConfig(_Section):
     config_type_n_sparse: dict[str, int] = _field(
         {}, "how many of them from frames of a config_type; the rest from all others"
     )
-    sparse_method: Literal["cur", "fps", "kmeans", "random"] = _field(
-        "cur", "leverage scores, farthest points, centres of clusters, or random"
+    sparse_method: Literal["cur", "fps", "kmeans", "random", "file"] = _field(
+        "cur",
+        "leverage scores, farthest points, centres of clusters, random, or a list",
     )
-    components: Annotated[int | float | str, BeforeValidator(_components)] = _field(
-        "all", "leading directions to keep: how many, or down to which relative size"
+    components: Annotated[int | float | str, BeforeValidator(check_components)] = (
+        _field(
+            "all",
+            "leading directions to keep: how many, or down to which relative size",
+        )
     )
     engine: Literal["native", "dscribe"] = _field(
         "native", "dscribe itself is slow: a reference"
@@ -243,13 +261,13 @@ class SoapConfig(_Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> SoapConfig:
-        _check_quotas(self.n_sparse, self.config_type_n_sparse)
+        check_quotas(self.n_sparse, self.config_type_n_sparse)
         if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
             raise ValueError(
                 f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
                 'good to n_max = 8 and l_max = 9; use rbf = "gto"'
             )
-        _check_symbols(self.species_weights)
+        check_symbols(self.species_weights)
         if any(weight <= 0 for weight in self.species_weights.values()):
             raise ValueError("species_weights must be positive")
         return self
@@ -273,7 +291,7 @@ class Distance2bConfig(_Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> Distance2bConfig:
-        _check_quotas(self.n_sparse, self.config_type_n_sparse)
+        check_quotas(self.n_sparse, self.config_type_n_sparse)
         if self.width >= self.r_cut:
             raise ValueError(
                 f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"

@@ -19,9 +19,9 @@ from gapfit.config import FitConfig, PredictionConfig, SoapConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
+from gapfit.known_energy import baseline_points, build_baseline, without_baseline
 from gapfit.model import GAPModel
 from gapfit.posterior import Posterior
-from gapfit.repulsion import pair_baseline, without_baseline
 from gapfit.shortcuts import Shortcut, with_shortcut
 from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
 from gapfit.sparse_points import choose_sparse_points
@@ -58,7 +58,7 @@ def fit(
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     base : Path, optional
-        Folder that relative data paths refer to; that of the TOML file by itself.
+        Folder that relative paths refer to; that of the TOML file by itself.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def fit(
     dataset = as_dataset(frames, settings, base)
     n_threads = settings.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
-        return _fit(dataset, settings, progress or _silent)
+        return _fit(dataset, settings, progress or _silent, base or Path())
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,15 @@ def _silent(stage: str, done: int, total: int) -> None:
     pass
 
 
-def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
-    baseline = pair_baseline(config.baseline, dataset.species)
+def _fit(
+    dataset: Dataset, config: FitConfig, progress: Progress, base: Path
+) -> GAPModel:
+    points = baseline_points(config.baseline, dataset.species, base)
+    baseline = build_baseline(config.baseline, dataset.species, points)
     frames = with_automatic_sigmas(
-        without_baseline(dataset.frames, baseline), dataset.frames, config.sigma
+        without_baseline(dataset.frames, baseline, progress),
+        dataset.frames,
+        config.sigma,
     )
     e0 = resolve_e0(frames, config.e0)
     notes: list[str] = []

@@ -57,10 +57,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Fit, with everything that is printed also in the log."""
     from gapfit._sources import require_files
     from gapfit.config_file import load_config
+    from gapfit.config_paths import named_files
 
     path: Path = args.config
     config = load_config(path)
-    require_files([*config.data.train, *config.data.test], path.parent)
+    require_files(named_files(config), path.parent)
     folder = args.output or path.parent / f"{path.stem}-model"
     _prepare(folder, path)
     # Warnings of the library are part of the model and printed at the end.
@@ -190,7 +191,7 @@ class _Run:
 
         self.console.title("Fit")
         with self.console.progress() as progress:
-            model = fit(train, self.config, progress=progress)
+            model = fit(train, self.config, progress=progress, base=self.path.parent)
         self.timings |= progress.seconds
         return model
 
@@ -235,14 +236,15 @@ def _same(one: Path, other: Path) -> bool:
 def _resolved(config: FitConfig, path: Path) -> str:
     """Return the TOML text of a configuration whose data are found from anywhere."""
     from gapfit.config_file import dump_toml
+    from gapfit.config_paths import relocated
 
     base = path.parent.resolve()
-    absolute = {
-        part: [os.path.normpath(base / Path(file).expanduser()) for file in files]
-        for part, files in (("train", config.data.train), ("test", config.data.test))
-    }
-    data = config.data.model_copy(update=absolute)
-    return dump_toml(config.model_copy(update={"data": data}))
+    return dump_toml(
+        relocated(
+            config,
+            lambda file: os.path.normpath(base / Path(file).expanduser()),
+        )
+    )
 
 
 def _bytes(n: float) -> str:
