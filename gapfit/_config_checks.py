@@ -10,7 +10,7 @@ __all__ = [
     "check_components",
     "check_import_name",
     "check_plain",
-    "check_quotas",
+    "check_sparse",
     "check_symbols",
 ]
 
@@ -38,13 +38,28 @@ def check_components(value: Any) -> Any:
     )
 
 
-def check_quotas(n_sparse: int, quotas: dict[str, int]) -> None:
-    """Raise a ValueError unless quotas fit into the number of sparse points."""
+def check_sparse(term: Any) -> None:
+    """Raise a ValueError if the keys that choose sparse points contradict each other."""
+    quotas = term.config_type_n_sparse
     total = sum(quotas.values())
-    if any(quota < 0 for quota in quotas.values()) or total > n_sparse:
+    if any(quota < 0 for quota in quotas.values()) or total > term.n_sparse:
         raise ValueError(
             f"config_type_n_sparse adds up to {total}: its numbers must be >= 0 and "
-            f"together at most n_sparse = {n_sparse}"
+            f"together at most n_sparse = {term.n_sparse}"
+        )
+    if term.sparse_method == "file" and term.sparse_file is None:
+        raise ValueError(
+            'sparse_method = "file" needs sparse_file, the list of sparse points'
+        )
+    if term.sparse_method != "file" and term.sparse_file is not None:
+        raise ValueError(
+            f'sparse_file is given, but sparse_method = "{term.sparse_method}"; make it '
+            '"file", or remove sparse_file'
+        )
+    if term.sparse_method == "file" and quotas:
+        raise ValueError(
+            'sparse_method = "file" takes all points from sparse_file; remove '
+            "config_type_n_sparse"
         )
 
 

@@ -23,7 +23,7 @@ from gapfit._config_checks import (
     check_components,
     check_import_name,
     check_plain,
-    check_quotas,
+    check_sparse,
     check_symbols,
 )
 
@@ -249,6 +249,9 @@ class SoapConfig(_Section):
         "cur",
         "leverage scores, farthest points, centres of clusters, random, or a list",
     )
+    sparse_file: str | None = _field(
+        None, "for file: lines `frame atom`, from 0; n_sparse is then ignored"
+    )
     components: Annotated[int | float | str, BeforeValidator(check_components)] = (
         _field(
             "all",
@@ -261,7 +264,7 @@ class SoapConfig(_Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> SoapConfig:
-        check_quotas(self.n_sparse, self.config_type_n_sparse)
+        check_sparse(self)
         if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
             raise ValueError(
                 f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
@@ -285,13 +288,16 @@ class Distance2bConfig(_Section):
     config_type_n_sparse: dict[str, int] = _field(
         {}, "how many of them from frames of a config_type; the rest from all others"
     )
-    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random"] = _field(
-        "uniform", "evenly over the distances, or as for soap"
+    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random", "file"] = (
+        _field("uniform", "evenly over the distances, or as for soap")
+    )
+    sparse_file: str | None = _field(
+        None, "for file: lines `Si-Si 2.35`, pair and Å; n_sparse is then ignored"
     )
 
     @model_validator(mode="after")
     def _sensible(self) -> Distance2bConfig:
-        check_quotas(self.n_sparse, self.config_type_n_sparse)
+        check_sparse(self)
         if self.width >= self.r_cut:
             raise ValueError(
                 f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"
@@ -331,7 +337,9 @@ class RunConfig(_Section):
     """Resources and reproducibility."""
 
     memory: str = _field(
-        "4 GB", "for blocks of rows", pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$"
+        "4 GB",
+        "for blocks of rows; a quarter of it to choose sparse points",
+        pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$",
     )
     executor: Literal["local"] = _field("local", "where blocks of rows are computed")
     workers: Literal[1] = _field(1, "processes")

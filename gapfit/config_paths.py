@@ -10,9 +10,10 @@ __all__ = ["named_files", "relocated"]
 
 
 def named_files(config: FitConfig) -> list[str]:
-    """Return data files and the table of the baseline."""
+    """Return data files, the table of the baseline and lists of sparse points."""
     table = [config.baseline.table] if config.baseline.table else []
-    return [*config.data.train, *config.data.test, *table]
+    points = [term.sparse_file for term in config.terms if term.sparse_file]
+    return [*config.data.train, *config.data.test, *table, *points]
 
 
 def relocated(config: FitConfig, place: Callable[[str], str]) -> FitConfig:
@@ -22,11 +23,18 @@ def relocated(config: FitConfig, place: Callable[[str], str]) -> FitConfig:
         "test": [place(file) for file in config.data.test],
     }
     table = config.baseline.table
+    terms = [
+        term.model_copy(update={"sparse_file": place(term.sparse_file)})
+        if term.sparse_file
+        else term
+        for term in config.terms
+    ]
     return config.model_copy(
         update={
             "data": config.data.model_copy(update=data),
             "baseline": config.baseline.model_copy(
                 update={"table": table and place(table)}
             ),
+            "terms": terms,
         }
     )

@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gapfit.assembly import batches, count_rows, row_block, sigma_warnings
+from gapfit.assembly import (
+    batches,
+    count_rows,
+    quota_warnings,
+    row_block,
+    sigma_warnings,
+)
 from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.baseline import e0_warnings, resolve_e0
 from gapfit.config import FitConfig, PredictionConfig, SoapConfig
@@ -21,23 +27,20 @@ from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
 from gapfit.known_energy import baseline_points, build_baseline, without_baseline
 from gapfit.model import GAPModel
+from gapfit.planning import batch_atoms
 from gapfit.posterior import Posterior
 from gapfit.shortcuts import Shortcut, with_shortcut
 from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
-from gapfit.sparse_points import choose_sparse_points
+from gapfit.sparse_points import SHARE_OF_MEMORY, choose_sparse_points
 from gapfit.stress_check import stress_warnings
 from gapfit.terms import FittedTerm, build_term, new_basis
 
-__all__ = ["Plan", "Progress", "as_dataset", "fit", "plan"]
+__all__ = ["Progress", "as_dataset", "fit"]
 
 #: Called as progress(stage, done, total).
 Progress = Callable[[str, int, int], None]
 
 _logger = logging.getLogger("gapfit")
-
-# A block of rows exists about this often at once: rows, their scaled and whitened copies.
-_COPIES = 5
-_MAX_BATCH_ATOMS = 256
 
 
 def fit(
@@ -88,56 +91,6 @@ def fit(
         return _fit(dataset, settings, progress or _silent, base or Path())
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Size of a fit before it starts.
-
-    Attributes
-    ----------
-    n_frames, n_atoms : int
-        Training data.
-    n_rows : dict of str to int
-        Observations: energy, forces, virial.
-    n_sparse : int
-        Sparse points, at most.
-    n_features : tuple of int
-        Length of the descriptor of each term.
-    memory_bytes : int
-        Estimated peak of the arrays.
-    """
-
-    n_frames: int
-    n_atoms: int
-    n_rows: dict[str, int]
-    n_sparse: int
-    n_features: tuple[int, ...]
-    memory_bytes: int
-
-
-def plan(dataset: Dataset, config: FitConfig) -> Plan:
-    """Return the size of a fit without starting it."""
-    frames = dataset.frames
-    terms = [
-        build_term(term, dataset.species, new_basis(term)) for term in config.terms
-    ]
-    numbers = np.concatenate([frame.numbers for frame in frames])
-    present = dict(zip(*np.unique(numbers, return_counts=True), strict=True))
-    n_sparse = sum(
-        min(term.config.n_sparse, present.get(block, term.config.n_sparse))
-        for term in terms
-        for block in term.descriptor.blocks
-    )
-    n_features = tuple(term.descriptor.n_features for term in terms)
-    largest = max(frame.n_atoms for frame in frames)
-    rows = 3 * max(largest, _batch_atoms(n_sparse, config))
-    memory = 8 * (
-        3 * sum(n_features) * len(numbers) + 4 * n_sparse**2 + _COPIES * rows * n_sparse
-    )
-    return Plan(
-        len(frames), len(numbers), count_rows(frames), n_sparse, n_features, memory
-    )
-
-
 def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:
     """Return what the arguments of `fit` mean as a checked data set."""
     if isinstance(frames, Dataset):
@@ -178,6 +131,7 @@ def _fit(
     for text in (
         *e0_warnings(frames, config.e0),
         *sigma_warnings(frames, config.sigma),
+        *quota_warnings(frames, config.terms),
     ):
         _note(notes, text)
     if config.data.check_stress and any(frame.virial is not None for frame in frames):
@@ -192,7 +146,13 @@ def _fit(
         _warn_if_rough(term, notes)
         _warn_of_absent_species(n, term, notes)
     terms = choose_sparse_points(
-        frames, terms, config.run.seed, progress, partial(_note, notes)
+        frames,
+        terms,
+        config.run.seed,
+        progress,
+        partial(_note, notes),
+        memory=SHARE_OF_MEMORY * config.run.memory_bytes,
+        base=base,
     )
     whitening = _whitened(terms, config, notes)
     chosen = CholeskySolver if config.solver.method == "cholesky" else QRSolver
@@ -285,12 +245,6 @@ def _whitened(
     return whitening
 
 
-def _batch_atoms(n_sparse: int, config: FitConfig) -> int:
-    """Return how many atoms' rows fit into the memory granted."""
-    per_atom = 3 * 8 * n_sparse * _COPIES
-    return int(np.clip(config.run.memory_bytes // per_atom, 1, _MAX_BATCH_ATOMS))
-
-
 def _add_rows(
     solver: Solver,
     frames: Sequence[Frame],
@@ -302,7 +256,7 @@ def _add_rows(
     total = sum(frame.n_atoms for frame in frames)
     done = 0
     progress("rows", 0, total)
-    size = _batch_atoms(sum(term.n_sparse for term in terms), config)
+    size = batch_atoms(sum(term.n_sparse for term in terms), config)
     for part in batches([frame.n_atoms for frame in frames], size):
         block = row_block(frames[part], terms, e0, config.sigma)
         solver.add(block.K, block.y, block.sigma)

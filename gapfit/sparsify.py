@@ -7,9 +7,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["principal_directions", "select", "select_with_quotas", "unique_rows"]
+__all__ = [
+    "directions_of",
+    "leverage_directions",
+    "mixed",
+    "principal_directions",
+    "row_hashes",
+    "select",
+    "select_with_quotas",
+    "unique_rows",
+]
 
 _LLOYD_STEPS = 10
+# Rows hashed together: their copies stay in the cache.
+_HASH_ROWS = 512
 
 
 def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
@@ -28,7 +39,12 @@ def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
     (n_features, width) float64
         Orthonormal columns, by decreasing singular value.
     """
-    eigenvalues, vectors = np.linalg.eigh(values.T @ values)
+    return directions_of(values.T @ values, components)
+
+
+def directions_of(gram: np.ndarray, components: float) -> np.ndarray:
+    """Return what `principal_directions` does, from X^T X of the rows X."""
+    eigenvalues, vectors = np.linalg.eigh(gram)
     order = np.argsort(eigenvalues)[::-1]
     if components >= 1:
         width = min(int(components), len(order))
@@ -48,12 +64,41 @@ def unique_rows(values: np.ndarray, decimals: int = 10) -> np.ndarray:
     decimals : int
         Digits that must agree.
     """
-    # Adding zero turns -0.0 into 0.0, whose bytes differ.
-    rounded = np.ascontiguousarray(np.round(values, decimals) + 0.0)
-    rows = rounded.view(
-        np.dtype((np.void, rounded.itemsize * rounded.shape[1]))
-    ).ravel()
-    return np.sort(np.unique(rows, return_index=True)[1])
+    hashes = row_hashes(values, decimals)
+    return np.sort(np.unique(hashes, return_index=True)[1])
+
+
+def row_hashes(values: np.ndarray, decimals: int = 10) -> np.ndarray:
+    """Return 64 bits for each row, the same for rows that are equal after rounding.
+
+    Rows that differ share them with a chance of 2^-64.
+
+    Parameters
+    ----------
+    values : (n, n_features) float64
+        Of sizes below 10^(18 - decimals).
+    decimals : int
+        Digits that must agree.
+
+    Returns
+    -------
+    (n,) uint64
+    """
+    bits = np.random.default_rng(0).integers(2**64, size=values.shape[1], dtype="u8")
+    weights = bits | np.uint64(1)
+    hashes = np.empty(len(values), dtype=np.uint64)
+    for first in range(0, len(values), _HASH_ROWS):
+        part = slice(first, first + _HASH_ROWS)
+        rounded = np.rint(values[part] * 10.0**decimals).astype(np.int64)
+        hashes[part] = (rounded.view(np.uint64) * weights).sum(axis=1)
+    return mixed(hashes)
+
+
+def mixed(bits: np.ndarray) -> np.ndarray:
+    """Return 64-bit numbers, one to one, such that each bit depends on all (splitmix64)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 def select(
@@ -168,15 +213,33 @@ def _cur(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndar
     Leverage: squared row norms of the leading left singular vectors (Mahoney &
     Drineas, PNAS 106, 697 (2009)), here from the smaller Gram matrix of the features.
     """
-    eigenvalues, vectors = np.linalg.eigh(values.T @ values)
-    order = np.argsort(eigenvalues)[::-1]
-    rank = int((eigenvalues > 1e-14 * eigenvalues[order[0]]).sum())
-    kept = order[: max(1, min(n_sparse, rank // 2))]
-    scores = values @ (vectors[:, kept] / np.sqrt(eigenvalues[kept]))
+    scores = values @ leverage_directions(values.T @ values, n_sparse)
     leverage = np.einsum("nk,nk->n", scores, scores)
     # Rows of no leverage can still be drawn once all others are.
     weights = leverage + 1e-12 * leverage.max()
     return rng.choice(len(values), n_sparse, replace=False, p=weights / weights.sum())
+
+
+def leverage_directions(gram: np.ndarray, n_sparse: int) -> np.ndarray:
+    """Return V: the leverage of a row x is |x V|².
+
+    Parameters
+    ----------
+    gram : (n_features, n_features) float64
+        X^T X of the rows X.
+    n_sparse : int
+        Number of rows to be drawn.
+
+    Returns
+    -------
+    (n_features, n_directions) float64
+        Leading right singular vectors of X over their singular values.
+    """
+    eigenvalues, vectors = np.linalg.eigh(gram)
+    order = np.argsort(eigenvalues)[::-1]
+    rank = int((eigenvalues > 1e-14 * eigenvalues[order[0]]).sum())
+    kept = order[: max(1, min(n_sparse, rank // 2))]
+    return vectors[:, kept] / np.sqrt(eigenvalues[kept])
 
 
 def _fps(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:

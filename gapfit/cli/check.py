@@ -141,7 +141,7 @@ def _check_part(
     console: Console,
 ) -> tuple[Dataset, list[str]]:
     """Report on the training or test data; return them, and warnings."""
-    from gapfit.assembly import sigma_warnings
+    from gapfit.assembly import quota_warnings, sigma_warnings
     from gapfit.baseline import e0_warnings, resolve_e0
     from gapfit.dataset import read
 
@@ -152,14 +152,17 @@ def _check_part(
     if name == "train":
         warnings += e0_warnings(dataset.frames, config.e0)
         warnings += sigma_warnings(dataset.frames, config.sigma)
+        warnings += quota_warnings(dataset.frames, config.terms)
     if stress and config.data.check_stress and name == "train":
         warnings += stress_check(dataset, e0)
     return dataset, warnings
 
 
 def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
-    """Return what is wrong with the baseline."""
+    """Return what is wrong with the baseline and with lists of sparse points."""
     from gapfit.known_energy import baseline_points, build_baseline
+    from gapfit.sparse_file import listed_points
+    from gapfit.terms import build_term, new_basis
 
     errors = []
     try:
@@ -169,6 +172,16 @@ def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
             baseline.calculator.require()
     except GapfitError as error:
         errors.append(str(error))
+    for settings in config.terms:
+        if settings.sparse_file is None:
+            continue
+        term = build_term(settings, train.species, new_basis(settings))
+        try:
+            listed_points(
+                base / Path(settings.sparse_file).expanduser(), term, train.frames
+            )
+        except GapfitError as error:
+            errors.append(str(error))
     return errors
 
 

@@ -25,8 +25,8 @@ from gapfit.errors import GapfitError
 if TYPE_CHECKING:
     from gapfit.config import FitConfig
     from gapfit.dataset import Dataset
-    from gapfit.fitting import Plan
     from gapfit.model import GAPModel
+    from gapfit.planning import Plan
 
 __all__ = ["add_arguments", "run"]
 
@@ -130,11 +130,11 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         """Do all steps and return what goes to metrics.json."""
-        from gapfit.fitting import plan
+        from gapfit.planning import plan
 
         started = time.perf_counter()
         train, test = self._read()
-        self._print_plan(plan(train, self.config), test)
+        self._print_plan(plan(train, self.config, self.path.parent), test)
         model = self._fit(train)
         model_path = self.folder / "model.npz"
         model.save(model_path)
