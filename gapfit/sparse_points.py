@@ -11,7 +11,7 @@ import numpy as np
 
 from gapfit import sparse_stream
 from gapfit.assembly import batches, pairs_of
-from gapfit.config import SoapConfig
+from gapfit.config import SoapConfig, Term
 from gapfit.descriptors import Sparse
 from gapfit.errors import DataError
 from gapfit.frame import Frame
@@ -36,11 +36,11 @@ _EXACT = ("cur", "fps", "random")
 _BATCH_ATOMS = 1024
 # How often descriptors exist at once where all are held: in pieces, joined, distinct
 # ones, and what the methods need.
-_COPIES = 5
+_COPIES = 4
 # Shorter descriptors are not worth a hash of each, which is as long.
 _NARROW = 8
-# What a pool holds besides a descriptor: key, hash and kind, bytes.
-_POOL_ROW = 24
+# What is held besides a descriptor: key, hash and kind, bytes.
+_BESIDES = 24
 # Arrays of a pair list, some of them twice, bytes per pair.
 _PAIR_BYTES = 80
 # Frames whose pairs are counted for the estimate of the memory.
@@ -128,14 +128,17 @@ def choice_memory(
         return 0
     n_atoms, pairs, environments = _densities(term, frames)
     batch = max(_BATCH_ATOMS, max(frame.n_atoms for frame in frames))
-    now = batch * (_PAIR_BYTES * pairs + _held_bytes(environments, n_features))
-    held = _held_bytes(environments * n_atoms, n_features)
-    return int(now + min(held, SHARE_OF_MEMORY * granted))
+    each = environments * _held_bytes(config, n_features)
+    held = min(each * n_atoms, SHARE_OF_MEMORY * granted)
+    return int(batch * (_PAIR_BYTES * pairs + each) + held)
 
 
-def _held_bytes(n_environments: float, n_features: int) -> float:
-    """Return the bytes needed to choose among environments that are held all together."""
-    return _COPIES * n_environments * 8 * (n_features + 1)
+def _held_bytes(config: Term, width: int) -> int:
+    """Return the bytes for each environment of a choice among those that are held."""
+    row = 8 * width + _BESIDES
+    # SciPy's k-means holds the product of all rows with all centres.
+    clusters = 8 * config.n_sparse if config.sparse_method == "kmeans" else 0
+    return _COPIES * row + clusters
 
 
 def _densities(term: FittedTerm, frames: Sequence[Frame]) -> tuple[int, float, float]:
@@ -216,10 +219,11 @@ class _Choice:
     def _all(self) -> Batch | None:
         """Return all environments, or None if they take too much memory."""
         parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
-        size = 0.0
+        size = 0
         for batch in self._batches():
             for block, part in batch.items():
-                size += _held_bytes(*part[0].shape)
+                n, width = part[0].shape
+                size += n * _held_bytes(self.term.config, width)
                 parts.setdefault(block, []).append(part)
             if size > self.memory:
                 return None
@@ -294,10 +298,9 @@ class _Choice:
         return self._selected(held)
 
     def _pool_size(self, width: int, n_pools: int) -> int:
-        row = 8 * width + _POOL_ROW
-        return max(
-            self.term.config.n_sparse, int(self.memory / (_COPIES * row * n_pools))
-        )
+        config = self.term.config
+        fitting = int(self.memory / (_held_bytes(config, width) * n_pools))
+        return max(config.n_sparse, fitting)
 
     def _listed(self, path: Path) -> Sparse:
         sparse, n_repeated = listed_points(path, self.term, self.frames)

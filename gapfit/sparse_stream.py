@@ -33,7 +33,8 @@ def gram(source: Source) -> dict[int, np.ndarray]:
 class Pool:
     """The rows of the smallest keys; of equal rows one.
 
-    Equal rows must have equal keys. At most twice `size` rows are held at a time.
+    Equal rows must have equal keys. Twice `size` rows are held at a time, and `size` more
+    where they are sorted out.
 
     Parameters
     ----------
@@ -63,24 +64,35 @@ class Pool:
             self._shrink()
 
     def _shrink(self) -> None:
-        keys, hashes, values, kinds = map(
-            np.concatenate, zip(*self._parts, strict=True)
+        keys, hashes = (
+            np.concatenate([part[n] for part in self._parts]) for n in (0, 1)
         )
         kept = np.unique(hashes, return_index=True)[1]
-        kept = kept[np.lexsort([hashes[kept], keys[kept]])]
         if len(kept) > self.size:
             self.dropped = True
-            kept = kept[: self.size]
+            kept = kept[np.lexsort([hashes[kept], keys[kept]])[: self.size]]
             self._limit = keys[kept[-1]]
-        self._parts = [(keys[kept], hashes[kept], values[kept], kinds[kept])]
+        stay = np.zeros(len(keys), dtype=bool)
+        stay[kept] = True
+        # Part by part: joined, all rows would be there twice.
+        ends = np.cumsum([len(part[0]) for part in self._parts])[:-1]
+        self._parts = [
+            tuple(column[own] for column in part)
+            for part, own in zip(self._parts, np.split(stay, ends), strict=True)
+            if own.any()
+        ]
         self._held = len(kept)
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return values (n, width) and kinds (n,), by ascending key."""
+        """Return values (n, width) and kinds (n,), in the order they were added."""
+        if self._parts:
+            self._shrink()
         if not self._parts:
             return np.zeros((0, 1)), np.zeros(0, dtype=np.int64)
-        self._shrink()
-        _, _, values, kinds = self._parts[0]
+        values, kinds = (
+            np.concatenate([part[n] for part in self._parts]) for n in (2, 3)
+        )
+        self._parts = []
         return values, kinds
 
 
