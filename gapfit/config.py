@@ -194,7 +194,8 @@ class BaselineConfig(_Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> BaselineConfig:
-        if self.width >= self.r_cut:
+        table_only = self.repulsion == "none" and self.table is not None
+        if self.width >= self.r_cut and not table_only:
             raise ValueError(
                 f"width = {self.width} Å: it must be less than r_cut = {self.r_cut} Å"
             )

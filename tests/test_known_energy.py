@@ -17,6 +17,7 @@ from conftest import STRUCTURES, config, labelled_frames, silicon, three_species
 from test_storage import header_of, rewritten
 
 import gapfit
+from gapfit.config import BaselineConfig
 from gapfit.errors import ConfigError, GapfitError, ModelFileError
 from gapfit.pair_file import read_pairs, table_of_points
 from gapfit.testing import forces_error, invariance_errors, stress_error
@@ -347,3 +348,10 @@ def test_the_package_of_the_calculator_is_needed_for_prediction_only(
 def test_impossible_settings(baseline, words):
     with pytest.raises(ConfigError, match=words):
         gapfit.fit([silicon()], config() | {"baseline": baseline})
+
+
+def test_the_width_of_a_table_alone_has_nothing_to_do_with_the_repulsion():
+    wide = {"table": "pairs.txt", "width": 3.0}
+    assert BaselineConfig(**wide).width == 3.0
+    with pytest.raises(ValueError, match="less than r_cut"):
+        BaselineConfig(**wide, repulsion="zbl")
