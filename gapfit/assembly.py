@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
 
 from gapfit.baseline import baseline_energy
-from gapfit.config import SigmaConfig
+from gapfit.config import SigmaConfig, Term
 from gapfit.frame import Frame
 from gapfit.neighbours import Pairs, concatenate, pair_list
 from gapfit.terms import FittedTerm
@@ -21,6 +21,7 @@ __all__ = [
     "count_rows",
     "frame_sigmas",
     "pairs_of",
+    "quota_warnings",
     "row_block",
     "sigma_warnings",
 ]
@@ -121,16 +122,35 @@ def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, 
 
 def sigma_warnings(frames: Sequence[Frame], config: SigmaConfig) -> list[str]:
     """Return the config_types that have sigmas but no frames, with the nearest name."""
+    return _absent_types("[sigma.config_types]", config.config_types, frames)
+
+
+def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
+    """Return the config_types that are to give sparse points but have no frames."""
+    return [
+        text
+        for n, term in enumerate(terms)
+        for text in _absent_types(
+            f"[[terms]] {n + 1}: config_type_n_sparse:",
+            term.config_type_n_sparse,
+            frames,
+        )
+    ]
+
+
+def _absent_types(
+    where: str, names: Iterable[str], frames: Sequence[Frame]
+) -> list[str]:
     present = sorted({frame.config_type for frame in frames})
     warnings = []
-    for name in config.config_types:
+    for name in names:
         if name in present:
             continue
         folded = {other.casefold(): other for other in present}
         near = get_close_matches(name.casefold(), folded, n=1)
         hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
         warnings.append(
-            f"[sigma.config_types] {name}: no frame has this config_type{hint} "
+            f"{where} {name}: no frame has this config_type{hint} "
             f"(there are {', '.join(present)})"
         )
     return warnings

@@ -93,6 +93,12 @@ class GAPCalculator(Calculator):
                 virials = to_voigt(prediction.atom_virials)
                 self.results["stresses"] = -virials / structure.get_volume()
         elif "stress" in properties or "stresses" in properties:
+            known = self.model.baseline
+            if known is not None and known.calculator is not None:
+                raise PropertyNotImplementedError(
+                    f"no stress: {known.calculator.title} gives none here, or the "
+                    "structure has no volume"
+                )
             raise PropertyNotImplementedError(
                 "stress needs a cell with a volume; this structure has none"
             )

@@ -6,17 +6,32 @@ template that ``gapfit init`` writes and the table of options all come from them
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
+    field_validator,
     model_validator,
+)
+
+from gapfit._config_base import Section, described
+from gapfit._config_checks import (
+    check_import_name,
+    check_plain,
+    check_symbols,
+    check_width,
+)
+from gapfit.config_terms import (
+    Angle3bConfig,
+    Distance2bConfig,
+    SoapConfig,
+    Term,
+    WeightingConfig,
+    kind_of_term,
 )
 
 __all__ = [
@@ -33,45 +48,32 @@ __all__ = [
     "SigmaOverride",
     "SoapConfig",
     "SolverConfig",
+    "Term",
     "WeightingConfig",
 ]
 
 
-def _field(default: Any, text: str, unit: str = "", **constraints: Any) -> Any:
-    """Return a pydantic field that carries its unit for template and documentation."""
-    return Field(
-        default,
-        description=text,
-        json_schema_extra={"unit": unit} if unit else None,
-        **constraints,
-    )
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Where the reference data are and what their labels are called."""
 
-    train: list[str] = _field(
+    train: list[str] = described(
         ..., "training files; relative to this file", min_length=1
     )
-    test: list[str] = _field([], "test files, never used in the fit")
-    energy_key: str | None = _field(None, "label of the energy; found when absent")
-    forces_key: str | None = _field(None, "label of the forces; found when absent")
-    stress_key: str | None = _field(None, "label of the stress; found when absent")
-    virial_key: str | None = _field(None, "label of the virial; found when absent")
-    config_type_key: str = _field("config_type", "label of the kind of frame")
-    energy_sigma_key: str = _field("energy_sigma", "sigma of one frame's energy")
-    force_sigma_key: str = _field(
+    test: list[str] = described([], "test files, never used in the fit")
+    energy_key: str | None = described(None, "label of the energy; found when absent")
+    forces_key: str | None = described(None, "label of the forces; found when absent")
+    stress_key: str | None = described(None, "label of the stress; found when absent")
+    virial_key: str | None = described(None, "label of the virial; found when absent")
+    config_type_key: str = described("config_type", "label of the kind of frame")
+    energy_sigma_key: str = described("energy_sigma", "sigma of one frame's energy")
+    force_sigma_key: str = described(
         "force_sigma", "sigma of forces, per frame (info) or per atom (array)"
     )
-    virial_sigma_key: str = _field("virial_sigma", "sigma of one frame's virial")
-    use_energies: bool = _field(True, "fit energies")
-    use_forces: bool = _field(True, "fit forces")
-    use_stress: bool = _field(True, "fit stress or virial where frames have it")
-    check_stress: bool = _field(
+    virial_sigma_key: str = described("virial_sigma", "sigma of one frame's virial")
+    use_energies: bool = described(True, "fit energies")
+    use_forces: bool = described(True, "fit forces")
+    use_stress: bool = described(True, "fit stress or virial where frames have it")
+    check_stress: bool = described(
         True, "compare stress labels with a quick energies+forces fit and warn"
     )
 
@@ -88,48 +90,37 @@ class DataConfig(_Section):
         return values
 
 
-class SigmaOverride(_Section):
+class SigmaOverride(Section):
     """Standard deviations for one config_type; absent ones keep the global value."""
 
-    energy: float | None = _field(None, "of the energy", "eV/atom", gt=0)
-    forces: float | None = _field(None, "of a force component", "eV/Å", gt=0)
-    virial: float | None = _field(None, "of a virial component", "eV/atom", gt=0)
+    energy: float | None = described(None, "of the energy", "eV/atom", gt=0)
+    forces: float | None = described(None, "of a force component", "eV/Å", gt=0)
+    virial: float | None = described(None, "of a virial component", "eV/atom", gt=0)
 
 
-class SigmaConfig(_Section):
+class SigmaConfig(Section):
     """Standard deviations of the targets: how closely they are to be fitted."""
 
-    energy: float = _field(
+    energy: float = described(
         0.002, "of the energy; times sqrt(n_atoms) on the total", "eV/atom", gt=0
     )
-    forces: float = _field(0.05, "of a force component", "eV/Å", gt=0)
-    virial: float = _field(
+    forces: float = described(0.05, "of a force component", "eV/Å", gt=0)
+    virial: float = described(
         0.05, "of a virial component; times sqrt(n_atoms)", "eV/atom", gt=0
     )
-    forces_relative: float = _field(
+    forces_relative: float = described(
         0.0,
         "further sigma of a force: this fraction of the force on its atom",
         ge=0,
         le=1,
     )
-    energy_relative: float = _field(
+    energy_relative: float = described(
         0.0,
         "further sigma: this fraction of the height above the lowest of the composition",
         ge=0,
         le=1,
     )
-    config_types: dict[str, SigmaOverride] = _field({}, "overrides by config_type")
-
-
-def _check_symbols(names: Iterable[str]) -> None:
-    names = list(names)
-    if not names:
-        return
-    from ase.data import atomic_numbers
-
-    unknown = [name for name in names if atomic_numbers.get(name, 0) == 0]
-    if unknown:
-        raise ValueError(f"not a chemical symbol: {', '.join(unknown)}")
+    config_types: dict[str, SigmaOverride] = described({}, "overrides by config_type")
 
 
 class E0Config(BaseModel):
@@ -138,7 +129,7 @@ class E0Config(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
-    method: Literal["isolated", "least_squares"] = _field(
+    method: Literal["isolated", "least_squares"] = described(
         "isolated",
         "for species not given here: from isolated atoms in the data, or least squares",
     )
@@ -150,238 +141,127 @@ class E0Config(BaseModel):
 
     @model_validator(mode="after")
     def _known_symbols(self) -> E0Config:
-        _check_symbols(self.given)
+        check_symbols(self.given)
         return self
 
 
-def _check_width(width: float, r_cut: float) -> None:
-    if width >= r_cut:
-        raise ValueError(f"width = {width} Å: it must be less than r_cut = {r_cut} Å")
+class BaselineConfig(Section):
+    """Known part of the energy: subtracted before the fit, added at prediction."""
 
-
-class BaselineConfig(_Section):
-    """Pair repulsion that is subtracted before the fit and added at prediction."""
-
-    repulsion: Literal["none", "zbl"] = _field(
+    repulsion: Literal["none", "zbl"] = described(
         "none", "zbl: screened repulsion of the nuclei (Ziegler, Biersack, Littmark)"
     )
-    r_cut: float = _field(2.0, "where it ends; below the shortest bonds", "Å", gt=0.5)
-    width: float = _field(1.0, "of the switch that ends it", "Å", gt=0.05)
+    r_cut: float = described(
+        2.0, "where the repulsion ends; below the shortest bonds", "Å", gt=0.5
+    )
+    width: float = described(
+        1.0, "of the switch that ends repulsion and table", "Å", gt=0.05
+    )
+    table: str | None = described(
+        None, "file of pair potentials: lines Si-Si, then r (Å) and phi (eV)"
+    )
+    calculator: str | None = described(
+        None,
+        '"package.module:Name", an ASE calculator; imported and called at prediction, too',
+    )
+    calculator_options: dict[str, Any] = described(
+        {}, "keyword arguments that make the calculator"
+    )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is added up, in words; empty without a baseline."""
+        repulsion = () if self.repulsion == "none" else (self.repulsion,)
+        table = ("table",) if self.table else ()
+        return (*repulsion, *table, *((self.calculator,) if self.calculator else ()))
+
+    @field_validator("calculator")
+    @classmethod
+    def _named(cls, name: str | None) -> str | None:
+        if name is not None:
+            check_import_name(name)
+        return name
+
+    @field_validator("calculator_options")
+    @classmethod
+    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        check_plain(options)
+        return options
 
     @model_validator(mode="after")
-    def _switch_fits(self) -> BaselineConfig:
-        _check_width(self.width, self.r_cut)
+    def _fits_together(self) -> BaselineConfig:
+        if self.repulsion != "none" or self.table is None:
+            check_width(self.width, self.r_cut)
+        if self.calculator_options and self.calculator is None:
+            raise ValueError("calculator_options are given, but no calculator")
         return self
 
 
-class WeightingConfig(_Section):
-    """Weight of neighbours with distance (dscribe's ``weighting``)."""
-
-    function: Literal["poly", "pow", "exp", "none"] = _field(
-        "poly", "poly ends smoothly at r0; the others jump at the cutoff: not for MD"
-    )
-    r0: float | None = _field(None, "end (poly) or scale; r_cut when absent", "Å", gt=0)
-    c: float = _field(1.0, "prefactor", gt=0)
-    d: float = _field(1.0, "constant of pow and exp", gt=0)
-    m: float = _field(1.0, "exponent of poly and pow", ge=1)
-    w0: float | None = _field(
-        None, "weight of the central atom; w(0) when absent", gt=0
-    )
-
-
-def _components(value: Any) -> Any:
-    number = isinstance(value, int) and not isinstance(value, bool)
-    size = isinstance(value, float) and 1e-7 <= value < 1
-    if value == "all" or (number and 1 <= value <= 10**6) or size:
-        return value
-    raise ValueError(
-        'it must be "all", a whole number >= 1, or a relative size from 1e-7 to below 1'
-    )
-
-
-def _check_quotas(n_sparse: int, quotas: dict[str, int]) -> None:
-    total = sum(quotas.values())
-    if any(quota < 0 for quota in quotas.values()) or total > n_sparse:
-        raise ValueError(
-            f"config_type_n_sparse adds up to {total}: its numbers must be >= 0 and "
-            f"together at most n_sparse = {n_sparse}"
-        )
-
-
-class SoapConfig(_Section):
-    """Smooth overlap of atomic positions, one block per central species."""
-
-    type: Literal["soap"] = _field("soap", "kind of term")
-    centres: list[str] = _field(
-        [], "central species of this term, by symbol; all when empty"
-    )
-    r_cut: float = _field(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
-    n_max: int = _field(8, "radial functions; above 12 they lose digits", ge=1, le=14)
-    l_max: int = _field(6, "highest angular momentum", ge=0, le=20)
-    sigma: float = _field(0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0)
-    rbf: Literal["gto", "polynomial"] = _field(
-        "gto", "radial basis; polynomial for n_max up to 8, l_max up to 9"
-    )
-    weighting: WeightingConfig = _field(WeightingConfig(), "weight with distance")
-    compression: Literal["off", "mu2", "mu1nu1", "crossover"] = _field(
-        "off", "which species pairs are kept, as in dscribe"
-    )
-    species_weights: dict[str, float] = _field(
-        {}, "weight of each species' density, by symbol; 1 when absent"
-    )
-    full_kernel: bool = _field(
-        False, "sqrt(2) on off-diagonal features, left out by dscribe: the full kernel"
-    )
-    zeta: float = _field(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
-    delta: float = _field(3.0, "prior standard deviation per atom", "eV", gt=0)
-    n_sparse: int = _field(1000, "sparse points of each central species", ge=1)
-    config_type_n_sparse: dict[str, int] = _field(
-        {}, "how many of them from frames of a config_type; the rest from all others"
-    )
-    sparse_method: Literal["cur", "fps", "kmeans", "random"] = _field(
-        "cur", "leverage scores, farthest points, centres of clusters, or random"
-    )
-    components: Annotated[int | float | str, BeforeValidator(_components)] = _field(
-        "all", "leading directions to keep: how many, or down to which relative size"
-    )
-    engine: Literal["native", "dscribe"] = _field(
-        "native", "dscribe itself is slow: a reference"
-    )
-
-    @model_validator(mode="after")
-    def _sensible(self) -> SoapConfig:
-        _check_quotas(self.n_sparse, self.config_type_n_sparse)
-        if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
-            raise ValueError(
-                f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
-                'good to n_max = 8 and l_max = 9; use rbf = "gto"'
-            )
-        _check_symbols(self.species_weights)
-        if any(weight <= 0 for weight in self.species_weights.values()):
-            raise ValueError("species_weights must be positive")
-        return self
-
-
-class Distance2bConfig(_Section):
-    """Pair potential, one block per pair of species: the stiff part of the energy."""
-
-    type: Literal["distance_2b"] = _field("distance_2b", "kind of term")
-    r_cut: float = _field(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
-    width: float = _field(1.0, "of the switch that ends at the cutoff", "Å", gt=0.05)
-    theta: float = _field(1.0, "length over which the potential varies", "Å", ge=0.05)
-    delta: float = _field(3.0, "prior standard deviation per pair", "eV", gt=0)
-    n_sparse: int = _field(20, "sparse points of each pair of species", ge=1)
-    config_type_n_sparse: dict[str, int] = _field(
-        {}, "how many of them from frames of a config_type; the rest from all others"
-    )
-    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random"] = _field(
-        "uniform", "evenly over the distances, or as for soap"
-    )
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Distance2bConfig:
-        _check_quotas(self.n_sparse, self.config_type_n_sparse)
-        _check_width(self.width, self.r_cut)
-        return self
-
-
-_Length = Annotated[float, Field(ge=0.05)]
-
-
-class Angle3bConfig(_Section):
-    """Three-body potential, one block per central species and pair of neighbours."""
-
-    type: Literal["angle_3b"] = _field("angle_3b", "kind of term")
-    r_cut: float = _field(
-        3.5, "cutoff of both sides at the centre", "Å", gt=1.0, le=20.0
-    )
-    width: float = _field(0.8, "of the switch that ends at the cutoff", "Å", gt=0.05)
-    theta: list[_Length] = _field(
-        [1.5, 1.5, 1.5],
-        "lengths for sum, squared difference of these sides, and opposite side",
-        "Å, Å², Å",
-        min_length=3,
-        max_length=3,
-    )
-    delta: float = _field(0.3, "prior standard deviation per triplet", "eV", gt=0)
-    n_sparse: int = _field(200, "sparse points of each triplet of species", ge=1)
-    config_type_n_sparse: dict[str, int] = _field(
-        {}, "how many of them from frames of a config_type; the rest from all others"
-    )
-    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random"] = _field(
-        "uniform", "one from each cell of a regular grid, or as for soap"
-    )
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Angle3bConfig:
-        _check_quotas(self.n_sparse, self.config_type_n_sparse)
-        _check_width(self.width, self.r_cut)
-        return self
-
-
-class SolverConfig(_Section):
+class SolverConfig(Section):
     """How the linear system is solved."""
 
-    method: Literal["cholesky", "qr"] = _field(
+    method: Literal["cholesky", "qr"] = described(
         "cholesky", "qr is twice as slow, for ill-conditioned fits"
     )
-    jitter: float = _field(
+    jitter: float = described(
         1e-8, "added to K_mm, relative to its diagonal", ge=0, le=1e-2
     )
 
 
-class PredictionConfig(_Section):
+class PredictionConfig(Section):
     """Shortcuts of the finished model, verified at the end of the fit."""
 
-    project: bool = _field(
+    project: bool = described(
         True, "sum over sparse points in the directions that they span"
     )
-    energy_tolerance: float = _field(
+    energy_tolerance: float = described(
         1e-6, "largest change of an energy by it, training set", "eV/atom", gt=0
     )
-    forces_tolerance: float = _field(
+    forces_tolerance: float = described(
         1e-5, "largest change of a force component, training set", "eV/Å", gt=0
     )
-    quadratic: bool = _field(
+    quadratic: bool = described(
         True, "for zeta = 2, replace the sum by its quadratic form where cheaper"
     )
 
 
-class OptimizeConfig(_Section):
+class OptimizeConfig(Section):
     """What to choose from the training data before the fit; see `gapfit tune`."""
 
-    delta: bool = _field(True, "delta of each term, by the log marginal likelihood")
-    forces: bool = _field(True, "sigma.forces, by the log marginal likelihood")
-    virial: bool = _field(True, "sigma.virial, by the log marginal likelihood")
-    energy: bool = _field(True, "sigma.energy, by errors of held-out frames")
-    by_config_type: bool = _field(
+    delta: bool = described(True, "delta of each term, by the log marginal likelihood")
+    forces: bool = described(True, "sigma.forces, by the log marginal likelihood")
+    virial: bool = described(True, "sigma.virial, by the log marginal likelihood")
+    energy: bool = described(True, "sigma.energy, by errors of held-out frames")
+    by_config_type: bool = described(
         False, "own sigmas of forces and virials for each config_type with 3 frames"
     )
-    folds: int = _field(
+    folds: int = described(
         10, "parts of the data held out in turn, each from all config_types", ge=2
     )
-    consecutive: bool = _field(
+    consecutive: bool = described(
         False, "hold out consecutive frames together, as trajectories need"
     )
-    score: Literal["both", "energy", "forces", "evidence"] = _field(
+    score: Literal["both", "energy", "forces", "evidence"] = described(
         "both", "held-out errors that choose; evidence: a scan goes by the likelihood"
     )
-    scan: dict[str, list[float | int | str]] = _field(
+    scan: dict[str, list[float | int | str]] = described(
         {}, 'values to try, one key after the other: { "soap.r_cut" = [4.5, 5.0] }'
     )
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """Resources and reproducibility."""
 
-    memory: str = _field(
-        "4 GB", "for blocks of rows", pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$"
+    memory: str = described(
+        "4 GB",
+        "for blocks of rows; a quarter of it to choose sparse points",
+        pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$",
     )
-    executor: Literal["local"] = _field("local", "where blocks of rows are computed")
-    workers: Literal[1] = _field(1, "processes")
-    threads: int = _field(0, "0: all cores", ge=0, le=1024)
-    seed: int = _field(0, "of the random number generator", ge=0)
-    store_posterior: bool = _field(
+    executor: Literal["local"] = described("local", "where blocks of rows are computed")
+    workers: Literal[1] = described(1, "processes")
+    threads: int = described(0, "0: all cores", ge=0, le=1024)
+    seed: int = described(0, "of the random number generator", ge=0)
+    store_posterior: bool = described(
         True, "keep the factors for uncertainties in the model file"
     )
 
@@ -392,17 +272,7 @@ class RunConfig(_Section):
         return int(float(text[:-1]) * 1000 ** ("kMGT".index(text[-1]) + 1))
 
 
-def _kind(term: Any) -> str:
-    """Return the type of a term; one of no known type is judged as a SOAP."""
-    kind = term.get("type") if isinstance(term, dict) else getattr(term, "type", None)
-    return kind if kind in ("distance_2b", "angle_3b") else "soap"
-
-
-#: The kinds of terms.
-Term = SoapConfig | Distance2bConfig | Angle3bConfig
-
-
-class FitConfig(_Section):
+class FitConfig(Section):
     """The whole configuration; only ``data.train`` and one term are mandatory."""
 
     data: DataConfig
@@ -414,7 +284,7 @@ class FitConfig(_Section):
             Annotated[SoapConfig, Tag("soap")]
             | Annotated[Distance2bConfig, Tag("distance_2b")]
             | Annotated[Angle3bConfig, Tag("angle_3b")],
-            Discriminator(_kind),
+            Discriminator(kind_of_term),
         ]
     ] = Field(..., min_length=1)
     solver: SolverConfig = SolverConfig()

@@ -16,6 +16,7 @@ from gapfit._config_problems import impossible_values, unknown_names
 from gapfit._schema import is_table, toml_key, toml_value
 from gapfit._toml_lines import KeyPath, line_of, scan
 from gapfit.config import FitConfig
+from gapfit.config_paths import relocated
 from gapfit.errors import ConfigError
 
 __all__ = ["config_from_dict", "dump_toml", "load_config", "resolved_toml"]
@@ -111,7 +112,7 @@ def dump_toml(config: FitConfig) -> str:
 
 
 def resolved_toml(config: FitConfig, base: Path) -> str:
-    """Return the TOML text of a configuration whose data are found from anywhere.
+    """Return the TOML text of a configuration whose files are found from anywhere.
 
     Parameters
     ----------
@@ -121,12 +122,11 @@ def resolved_toml(config: FitConfig, base: Path) -> str:
         Folder that its relative paths refer to.
     """
     base = base.resolve()
-    absolute = {
-        part: [os.path.normpath(base / Path(file).expanduser()) for file in files]
-        for part, files in (("train", config.data.train), ("test", config.data.test))
-    }
-    data = config.data.model_copy(update=absolute)
-    return dump_toml(config.model_copy(update={"data": data}))
+
+    def place(file: str) -> str:
+        return os.path.normpath(base / Path(file).expanduser())
+
+    return dump_toml(relocated(config, place))
 
 
 def written_tables(

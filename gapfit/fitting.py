@@ -12,32 +12,41 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.assembly import batches, count_rows, row_block, sigma_warnings
+from gapfit.assembly import (
+    batches,
+    count_rows,
+    quota_warnings,
+    row_block,
+    sigma_warnings,
+)
 from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.baseline import e0_warnings, resolve_e0
 from gapfit.config import FitConfig, PredictionConfig, SoapConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
+from gapfit.known_energy import (
+    Baseline,
+    baseline_points,
+    build_baseline,
+    without_baseline,
+)
 from gapfit.model import GAPModel
-from gapfit.pair_table import PairTable
+from gapfit.planning import batch_atoms
 from gapfit.posterior import Posterior
-from gapfit.repulsion import pair_baseline, without_baseline
 from gapfit.shortcuts import Shortcut, with_shortcut
 from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
-from gapfit.sparse_points import choose_sparse_points
+from gapfit.sparse_points import SHARE_OF_MEMORY, choose_sparse_points
 from gapfit.stress_check import stress_warnings
 from gapfit.terms import FittedTerm, build_term, new_basis
 
 __all__ = [
-    "Plan",
     "Prepared",
     "Progress",
     "as_config",
     "as_dataset",
     "data_digest",
     "fit",
-    "plan",
     "prepare",
     "silent",
     "sparse_terms",
@@ -48,10 +57,6 @@ __all__ = [
 Progress = Callable[[str, int, int], None]
 
 _logger = logging.getLogger("gapfit")
-
-# A block of rows exists about this often at once: rows, their scaled and whitened copies.
-_COPIES = 5
-_MAX_BATCH_ATOMS = 256
 
 
 def fit(
@@ -72,7 +77,7 @@ def fit(
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     base : Path, optional
-        Folder that relative data paths refer to; that of the TOML file by itself.
+        Folder that relative paths refer to; that of the TOML file by itself.
 
     Returns
     -------
@@ -101,62 +106,12 @@ def fit(
     if settings.optimize is not None:
         from gapfit.tuning import tune
 
-        result = tune(dataset, settings, progress=progress)
+        result = tune(dataset, settings, progress=progress, base=base)
         settings, tuned = result.config, result.summary()
     n_threads = settings.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
-        model = _fit(dataset, settings, progress or silent)
+        model = _fit(dataset, settings, progress or silent, base or Path())
     return replace(model, info={**model.info, "tuning": tuned}) if tuned else model
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Size of a fit before it starts.
-
-    Attributes
-    ----------
-    n_frames, n_atoms : int
-        Training data.
-    n_rows : dict of str to int
-        Observations: energy, forces, virial.
-    n_sparse : int
-        Sparse points, at most.
-    n_features : tuple of int
-        Length of the descriptor of each term.
-    memory_bytes : int
-        Estimated peak of the arrays.
-    """
-
-    n_frames: int
-    n_atoms: int
-    n_rows: dict[str, int]
-    n_sparse: int
-    n_features: tuple[int, ...]
-    memory_bytes: int
-
-
-def plan(dataset: Dataset, config: FitConfig) -> Plan:
-    """Return the size of a fit without starting it."""
-    frames = dataset.frames
-    terms = [
-        build_term(term, dataset.species, new_basis(term)) for term in config.terms
-    ]
-    numbers = np.concatenate([frame.numbers for frame in frames])
-    present = dict(zip(*np.unique(numbers, return_counts=True), strict=True))
-    n_sparse = sum(
-        min(term.config.n_sparse, present.get(block, term.config.n_sparse))
-        for term in terms
-        for block in term.descriptor.blocks
-    )
-    n_features = tuple(term.descriptor.n_features for term in terms)
-    largest = max(frame.n_atoms for frame in frames)
-    rows = 3 * max(largest, _batch_atoms(n_sparse, config))
-    memory = 8 * (
-        3 * sum(n_features) * len(numbers) + 4 * n_sparse**2 + _COPIES * rows * n_sparse
-    )
-    return Plan(
-        len(frames), len(numbers), count_rows(frames), n_sparse, n_features, memory
-    )
 
 
 def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:
@@ -193,29 +148,43 @@ class Prepared:
     ----------
     frames : list of Frame
         Without the baseline, with automatic sigmas.
+    species : tuple of int
+        Atomic numbers, ascending.
     e0 : dict of int to float
         Energies of isolated atoms by atomic number, eV.
-    baseline : PairTable or None
+    baseline : Baseline or None
         What was subtracted.
+    base : Path
+        Folder that relative paths refer to.
     """
 
     frames: list[Frame]
+    species: tuple[int, ...]
     e0: dict[int, float]
-    baseline: PairTable | None
+    baseline: Baseline | None
+    base: Path
 
 
 def prepare(
-    dataset: Dataset, config: FitConfig, notes: list[str], progress: Progress
+    dataset: Dataset,
+    config: FitConfig,
+    notes: list[str],
+    progress: Progress,
+    base: Path,
 ) -> Prepared:
     """Subtract baselines, complete sigmas and look for what the user should know."""
-    baseline = pair_baseline(config.baseline, dataset.species)
+    points = baseline_points(config.baseline, dataset.species, base)
+    baseline = build_baseline(config.baseline, dataset.species, points)
     frames = with_automatic_sigmas(
-        without_baseline(dataset.frames, baseline), dataset.frames, config.sigma
+        without_baseline(dataset.frames, baseline, progress),
+        dataset.frames,
+        config.sigma,
     )
     e0 = resolve_e0(frames, config.e0)
     for text in (
         *e0_warnings(frames, config.e0),
         *sigma_warnings(frames, config.sigma),
+        *quota_warnings(frames, config.terms),
     ):
         _note(notes, text)
     if config.data.check_stress and any(frame.virial is not None for frame in frames):
@@ -223,31 +192,37 @@ def prepare(
         for text in stress_warnings(frames, e0):
             _note(notes, text)
         progress("stress check", 1, 1)
-    return Prepared(frames, e0, baseline)
+    return Prepared(frames, dataset.species, e0, baseline, base)
 
 
 def sparse_terms(
-    frames: Sequence[Frame],
-    species: tuple[int, ...],
-    config: FitConfig,
-    notes: list[str],
-    progress: Progress,
+    prepared: Prepared, config: FitConfig, notes: list[str], progress: Progress
 ) -> list[FittedTerm]:
     """Return the terms with their sparse points, not yet fitted."""
-    terms = [build_term(term, species, new_basis(term)) for term in config.terms]
+    terms = [
+        build_term(term, prepared.species, new_basis(term)) for term in config.terms
+    ]
     for n, term in enumerate(terms):
         _warn_if_rough(term, notes)
         _warn_of_absent_species(n, term, notes)
     return choose_sparse_points(
-        frames, terms, config.run.seed, progress, partial(_note, notes)
+        prepared.frames,
+        terms,
+        config.run.seed,
+        progress,
+        partial(_note, notes),
+        memory=SHARE_OF_MEMORY * config.run.memory_bytes,
+        base=prepared.base,
     )
 
 
-def _fit(dataset: Dataset, config: FitConfig, progress: Progress) -> GAPModel:
+def _fit(
+    dataset: Dataset, config: FitConfig, progress: Progress, base: Path
+) -> GAPModel:
     notes: list[str] = []
-    prepared = prepare(dataset, config, notes, progress)
+    prepared = prepare(dataset, config, notes, progress, base)
     frames, e0 = prepared.frames, prepared.e0
-    terms = sparse_terms(frames, dataset.species, config, notes, progress)
+    terms = sparse_terms(prepared, config, notes, progress)
     whitening = whitened(terms, config, notes)
     chosen = CholeskySolver if config.solver.method == "cholesky" else QRSolver
     solver: Solver = chosen(whitening)
@@ -311,14 +286,17 @@ def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
 def _warn_of_absent_species(n: int, term: FittedTerm, notes: list[str]) -> None:
     if not isinstance(term.config, SoapConfig):
         return
-    present = {term.descriptor.label(block) for block in term.descriptor.blocks}
-    absent = sorted(set(term.config.species_weights) - present)
-    if absent:
-        _note(
-            notes,
-            f"[[terms]] {n + 1}: species_weights of {', '.join(absent)} have no effect: "
-            f"the data hold {', '.join(sorted(present))}",
-        )
+    from ase.data import chemical_symbols
+
+    present = [chemical_symbols[z] for z in term.species]
+    for key in ("species_weights", "centres"):
+        absent = sorted(set(getattr(term.config, key)) - set(present))
+        if absent:
+            _note(
+                notes,
+                f"[[terms]] {n + 1}: {key} of {', '.join(absent)} have no effect: "
+                f"the data hold {', '.join(present)}",
+            )
 
 
 def whitened(
@@ -340,12 +318,6 @@ def whitened(
     return whitening
 
 
-def _batch_atoms(n_sparse: int, config: FitConfig) -> int:
-    """Return how many atoms' rows fit into the memory granted."""
-    per_atom = 3 * 8 * n_sparse * _COPIES
-    return int(np.clip(config.run.memory_bytes // per_atom, 1, _MAX_BATCH_ATOMS))
-
-
 def _add_rows(
     solver: Solver,
     frames: Sequence[Frame],
@@ -357,7 +329,7 @@ def _add_rows(
     total = sum(frame.n_atoms for frame in frames)
     done = 0
     progress("rows", 0, total)
-    size = _batch_atoms(sum(term.n_sparse for term in terms), config)
+    size = batch_atoms(sum(term.n_sparse for term in terms), config)
     for part in batches([frame.n_atoms for frame in frames], size):
         block = row_block(frames[part], terms, e0, config.sigma)
         solver.add(block.K, block.y, block.sigma)

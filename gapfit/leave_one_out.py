@@ -10,10 +10,12 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from gapfit.assembly import KINDS, row_block
+from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.errors import GapfitError
 from gapfit.evaluation import Metrics, statistics_of
-from gapfit.fitting import Progress, as_dataset, data_digest, prepare, silent
+from gapfit.fitting import Progress, as_dataset, data_digest, silent
 from gapfit.frame import GPA, Frame
+from gapfit.known_energy import without_baseline
 from gapfit.model import GAPModel
 
 __all__ = ["leave_one_out"]
@@ -65,14 +67,16 @@ def leave_one_out(
             "the structures are not those that the model was fitted to: leave-one-out "
             "errors need exactly its training data"
         )
-    data = model.config.data.model_copy(update={"check_stress": False})
-    config = model.config.model_copy(update={"data": data})
-    prepared = prepare(dataset, config, [], silent)
+    everything = with_automatic_sigmas(
+        without_baseline(dataset.frames, model.baseline, report),
+        dataset.frames,
+        model.config.sigma,
+    )
     errors: dict[str, dict[str, list[np.ndarray]]] = {"all": {}}
-    done, total = 0, sum(frame.n_atoms for frame in prepared.frames)
+    done, total = 0, sum(frame.n_atoms for frame in everything)
     report("leave one out", 0, total)
-    for frame in prepared.frames:
-        for kind, own in _residuals(model, frame, prepared.e0):
+    for frame in everything:
+        for kind, own in _residuals(model, frame):
             for group in {"all", frame.config_type}:
                 errors.setdefault(group, {}).setdefault(kind, []).append(own)
         done += frame.n_atoms
@@ -80,12 +84,10 @@ def leave_one_out(
     return statistics_of(errors)
 
 
-def _residuals(
-    model: GAPModel, frame: Frame, e0: dict[int, float]
-) -> Iterator[tuple[str, np.ndarray]]:
+def _residuals(model: GAPModel, frame: Frame) -> Iterator[tuple[str, np.ndarray]]:
     """Yield kind and errors of a structure: meV/atom, eV/Å and GPa."""
     assert model.posterior is not None
-    block = row_block([frame], model.terms, e0, model.config.sigma)
+    block = row_block([frame], model.terms, model.e0, model.config.sigma)
     if not len(block.y):
         return
     coefficients = np.concatenate(

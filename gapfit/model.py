@@ -15,8 +15,8 @@ from gapfit.descriptors import LocalPrediction
 from gapfit.descriptors.engine import species_index
 from gapfit.errors import GapfitError, StructureError
 from gapfit.frame import Frame, structure_arrays
+from gapfit.known_energy import Baseline
 from gapfit.neighbours import Pairs
-from gapfit.pair_table import PairTable
 from gapfit.posterior import Posterior
 from gapfit.terms import FittedTerm
 from gapfit.threads import blas_threads, use_threads
@@ -41,7 +41,8 @@ class Prediction:
     forces : (n_atoms, 3) float64 or None
         eV/Å.
     stress : (6,) float64 or None
-        ASE sign and Voigt order xx yy zz yz xz xy, eV/Å³; None without a volume.
+        ASE sign and Voigt order xx yy zz yz xz xy, eV/Å³; None without a volume, or
+        where the calculator of the baseline gives none.
     energies_std : (n_atoms,) float64 or None
         Predictive standard deviation of each atom's energy (DTC, without noise), eV.
     atom_virials : (n_atoms, 3, 3) float64 or None
@@ -83,8 +84,8 @@ class GAPModel:
         Energies of the isolated atoms, eV.
     terms : tuple of FittedTerm
         Descriptors with sparse points and coefficients.
-    baseline : PairTable or None
-        Pair repulsion that is added to what the terms give.
+    baseline : Baseline or None
+        Pair potentials and a calculator, added to what the terms give.
     posterior : Posterior or None
         Factors for uncertainties; None if they were not kept.
     info : dict
@@ -95,7 +96,7 @@ class GAPModel:
     species: tuple[int, ...]
     e0: dict[int, float]
     terms: tuple[FittedTerm, ...]
-    baseline: PairTable | None = None
+    baseline: Baseline | None = None
     posterior: Posterior | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -104,14 +105,15 @@ class GAPModel:
 
         symbols = " ".join(chemical_symbols[z] for z in self.species)
         kinds = " + ".join(term.config.type for term in self.terms)
+        known = " + ".join(self.config.baseline.parts)
         return (
             f"<GAPModel {symbols}: {kinds}, {self.n_sparse} sparse points, "
-            f"cutoff {self.cutoff:g} Å>"
+            f"cutoff {self.cutoff:g} Å{known and f', baseline {known}'}>"
         )
 
     @property
     def cutoff(self) -> float:
-        """Range of the potential, Å."""
+        """Range of the potential, Å; that of a baseline's calculator is not known."""
         cutoffs = [term.descriptor.cutoff for term in self.terms]
         if self.baseline is not None:
             cutoffs.append(self.baseline.cutoff)
@@ -196,7 +198,8 @@ class GAPModel:
         StructureError
             An unknown species, or atoms on top of each other.
         GapfitError
-            `std` was asked of a model saved without its posterior.
+            `std` was asked of a model saved without its posterior; the calculator of
+            the baseline cannot be imported, fails, or was asked for `atom_virials`.
         """
         if std and self.posterior is None:
             raise GapfitError(
@@ -222,7 +225,7 @@ class GAPModel:
         forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
         local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
-        for part in self._contributions(pairs, wanted):
+        for part in self._contributions(frames, pairs, wanted):
             energies += part.energies
             if wanted.gradients:
                 forces += part.forces
@@ -240,7 +243,9 @@ class GAPModel:
                     energy=float(energies[own].sum()),
                     energies=energies[own],
                     forces=forces[own] if wanted.forces else None,
-                    stress=-virial / volume if volume > 1e-8 else None,
+                    stress=-virial / volume
+                    if volume > 1e-8 and np.isfinite(virial).all()
+                    else None,
                     energies_std=None if deviation is None else deviation[own],
                     atom_virials=None if local is None else local[own],
                 )
@@ -248,15 +253,14 @@ class GAPModel:
         return out
 
     def _contributions(
-        self, pairs: Pairs, wanted: _Wanted
+        self, frames: Sequence[Frame], pairs: Pairs, wanted: _Wanted
     ) -> Iterator[LocalPrediction]:
         gradients, atom_virials = wanted.gradients, wanted.atom_virials
         for term in self.terms:
             yield term.predict(pairs, gradients=gradients, atom_virials=atom_virials)
         if self.baseline is not None:
-            near = pairs.within(self.baseline.cutoff)
-            yield self.baseline.evaluate(
-                near, gradients=gradients, atom_virials=atom_virials
+            yield from self.baseline.contributions(
+                frames, pairs, gradients=gradients, atom_virials=atom_virials
             )
 
     def _isolated(self, frames: Sequence[Frame], pairs: Pairs) -> np.ndarray:

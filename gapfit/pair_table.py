@@ -15,7 +15,14 @@ from gapfit.frame import to_voigt
 from gapfit.neighbours import MIN_DISTANCE, Pairs
 from gapfit.threads import native_threads
 
-__all__ = ["PairTable", "pair_key", "species_pairs", "switch", "tabulate"]
+__all__ = [
+    "PairTable",
+    "pair_key",
+    "species_pairs",
+    "switch",
+    "switched",
+    "tabulate",
+]
 
 #: Largest distance between knots, Å.
 _SPACING = 0.01
@@ -57,6 +64,30 @@ def switch(r: np.ndarray, r_cut: float, width: float) -> np.ndarray:
             -60 * t * (1 - t) * (1 - 2 * t) / width**2,
         ]
     )
+
+
+def switched(
+    values: np.ndarray, r: np.ndarray, r_cut: float, width: float
+) -> np.ndarray:
+    """Return a potential times the `switch`, with its first two derivatives.
+
+    Parameters
+    ----------
+    values : (3, n) float64
+        φ, φ' and φ'' at the distances; eV, eV/Å, eV/Å².
+    r : (n,) float64
+        Distances, Å.
+    r_cut, width : float
+        Of the switch, Å.
+
+    Returns
+    -------
+    (3, n) float64
+        eV, eV/Å and eV/Å².
+    """
+    v, v1, v2 = values
+    s, s1, s2 = switch(r, r_cut, width)
+    return np.stack([s * v, s1 * v + s * v1, s2 * v + 2 * s1 * v1 + s * v2])
 
 
 @dataclass(frozen=True, eq=False)

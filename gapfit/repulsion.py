@@ -1,19 +1,15 @@
-"""Screened nuclear repulsion as a baseline: subtracted before the fit, added afterwards."""
+"""Screened repulsion of the nuclei, a part of the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from gapfit.assembly import batches, pairs_of
 from gapfit.config import BaselineConfig
-from gapfit.frame import Frame
-from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
+from gapfit.pair_table import PairTable, species_pairs, switched, tabulate
 
-__all__ = ["pair_baseline", "without_baseline", "zbl"]
+__all__ = ["pair_baseline", "zbl"]
 
 #: e² / (4 π ε0), eV Å.
 _COULOMB = 14.399645478
@@ -21,7 +17,6 @@ _COULOMB = 14.399645478
 _LENGTH = 0.8854 * 0.529177210903
 _WEIGHTS = np.array([0.18175, 0.50986, 0.28022, 0.02817])
 _DECAYS = np.array([3.19980, 0.94229, 0.40290, 0.20162])
-_BATCH_ATOMS = 2048
 
 
 def zbl(r: np.ndarray, z1: int, z2: int) -> np.ndarray:
@@ -52,46 +47,17 @@ def zbl(r: np.ndarray, z1: int, z2: int) -> np.ndarray:
 
 
 def pair_baseline(config: BaselineConfig, species: tuple[int, ...]) -> PairTable | None:
-    """Return the baseline of all pairs of species as a table; None without one."""
+    """Return the repulsion of all pairs of species as a table; None without one."""
     if config.repulsion == "none":
         return None
     potentials = {
-        key: partial(_switched, *divmod(key, 1000), config.r_cut, config.width)
+        key: partial(_switched_zbl, *divmod(key, 1000), config.r_cut, config.width)
         for key in species_pairs(species)
     }
     return tabulate(species, potentials, config.r_cut, config.width)
 
 
-def _switched(
+def _switched_zbl(
     z1: int, z2: int, r_cut: float, width: float, r: np.ndarray
 ) -> np.ndarray:
-    v, v1, v2 = zbl(r, z1, z2)
-    s, s1, s2 = switch(r, r_cut, width)
-    return np.stack([s * v, s1 * v + s * v1, s2 * v + 2 * s1 * v1 + s * v2])
-
-
-def without_baseline(frames: Sequence[Frame], table: PairTable | None) -> list[Frame]:
-    """Return the frames with the baseline taken off energies, forces and virials."""
-    if table is None:
-        return list(frames)
-    out: list[Frame] = []
-    for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
-        pairs = pairs_of(frames[part], table.cutoff)
-        found = table.evaluate(pairs, gradients=True)
-        first = 0
-        for frame, virial in zip(frames[part], found.virials, strict=True):
-            own = slice(first, first + frame.n_atoms)
-            first = own.stop
-            out.append(
-                replace(
-                    frame,
-                    energy=None
-                    if frame.energy is None
-                    else frame.energy - float(found.energies[own].sum()),
-                    forces=None
-                    if frame.forces is None
-                    else frame.forces - found.forces[own],
-                    virial=None if frame.virial is None else frame.virial - virial,
-                )
-            )
-    return out
+    return switched(zbl(r, z1, z2), r, r_cut, width)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gapfit import sparse_stream
 from gapfit.assembly import batches, pairs_of
+from gapfit.config import SoapConfig, Term
+from gapfit.descriptors import Sparse
 from gapfit.errors import DataError
 from gapfit.frame import Frame
+from gapfit.sparse_file import listed_points
+from gapfit.sparse_stream import Batch
 from gapfit.sparsify import (
+    directions_of,
     principal_directions,
     select,
     select_with_quotas,
@@ -18,20 +26,29 @@ from gapfit.sparsify import (
 )
 from gapfit.terms import FittedTerm, build_term
 
-__all__ = ["choose_sparse_points"]
+__all__ = ["SHARE_OF_MEMORY", "choice_memory", "choose_sparse_points"]
 
-#: Arrays by block, one for each batch of frames.
-_Pieces = dict[int, list[np.ndarray]]
+#: Part of the memory granted (``run.memory``) that the choice may use.
+SHARE_OF_MEMORY = 0.25
 
 # Methods that give as many points as there are distinct environments, or as asked for.
 _EXACT = ("cur", "fps", "random")
-
-# Digits that must agree for environments to be equal: of unit vectors, and of values in
-# units of the kernel's lengths. Closer points would make the kernel matrix singular.
-_DIGITS, _DIGITS_OF_LENGTHS = 10, 3
-
+# Values in units of the kernel's lengths are rounded to so many digits: points that are
+# closer would make the kernel matrix singular, and triplets by the million are alike.
+_DIGITS_OF_LENGTHS = 3
 # Environments computed together: bounds the memory of their pair lists.
 _BATCH_ATOMS = 1024
+# How often descriptors exist at once where all are held: in pieces, joined, distinct
+# ones, and what the methods need.
+_COPIES = 4
+# Shorter descriptors are not worth a hash of each, which is as long.
+_NARROW = 8
+# What is held besides a descriptor: key, hash and kind, bytes.
+_BESIDES = 24
+# Arrays of a pair list, some of them twice, bytes per pair.
+_PAIR_BYTES = 80
+# Frames whose pairs are counted for the estimate of the memory.
+_SAMPLED_FRAMES = 20
 
 
 def choose_sparse_points(
@@ -40,11 +57,19 @@ def choose_sparse_points(
     seed: int,
     progress: Callable[[str, int, int], None],
     note: Callable[[str], None],
+    *,
+    memory: float = np.inf,
+    base: Path = Path(),
 ) -> list[FittedTerm]:
     """Return the terms with sparse points chosen among all environments.
 
     Where `components` asks for it, descriptors are projected first, on directions from
     the same environments.
+
+    The descriptors of one term are held all together if that takes no more than `memory`;
+    otherwise they are computed again for each of a few passes, and only statistics and
+    the best rows are held (`gapfit.sparse_stream`). Farthest points, clusters and even
+    spacing are then found among environments drawn at random, as many as may be held.
 
     Parameters
     ----------
@@ -58,33 +83,28 @@ def choose_sparse_points(
         Called as ``progress(stage, done, total)``.
     note : callable
         Takes warnings.
+    memory : float
+        Bytes to be used for it, about; never less than the sparse points themselves.
+    base : Path
+        Folder that relative paths of lists refer to.
     """
     types = sorted({frame.config_type for frame in frames})
-    values, groups = _environments(frames, terms, types, progress)
-    steps = sum(len(found) for found in values)
-    chosen, step = [], 0
-    for n, (term, found) in enumerate(zip(terms, values, strict=True)):
-        sparse, projections = {}, {}
-        quotas = _quotas(n, term, types, note)
-        for block, parts in found.items():
-            progress("sparse points", step, steps)
-            everything = np.concatenate(parts)
-            components = getattr(term.config, "components", "all")
-            if not isinstance(components, str):
-                U = principal_directions(everything, components)
-                projections[block] = U
-                everything = everything @ U
-            rng = np.random.default_rng([seed, n, block])
-            kinds = np.concatenate(groups[n][block])
-            index = _select(term, everything, kinds, quotas, rng)
-            sparse[block] = np.ascontiguousarray(everything[index])
-            step += 1
-            if text := _shortfall(term, block, len(index), bool(quotas)):
-                note(f"[[terms]] {n + 1}: {text}")
-        if projections:
-            term = build_term(term.config, term.species, term.basis, projections)
-        chosen.append(replace(term, sparse=sparse))
-    progress("sparse points", steps, steps)
+    chosen = []
+    for n, term in enumerate(terms):
+        work = _Choice(
+            frames,
+            replace(term, sparse={}),
+            types,
+            max(other.descriptor.cutoff for other in terms),
+            memory,
+            seed,
+            n,
+            len(terms),
+            progress,
+            note,
+        )
+        chosen.append(work.run(base))
+        progress("sparse points", n + 1, len(terms))
     if not any(term.n_sparse for term in chosen):
         raise DataError(
             "no term has a sparse point: no atoms have neighbours within r_cut, or "
@@ -93,89 +113,235 @@ def choose_sparse_points(
     return chosen
 
 
-def _select(
-    term: FittedTerm,
-    values: np.ndarray,
-    kinds: np.ndarray,
-    quotas: dict[int, int],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return the indices of the sparse points among the environments of a block."""
-    wanted, method = term.config.n_sparse, term.config.sparse_method
-    alike, digits = _comparable(term, values)
-    if quotas:
-        return select_with_quotas(
-            alike, kinds, quotas, wanted, method, rng, decimals=digits
-        )
-    return select(alike, wanted, method, rng, decimals=digits)
+def choice_memory(
+    term: FittedTerm, frames: Sequence[Frame], granted: float = np.inf
+) -> int:
+    """Return about how many bytes the choice of the sparse points of a term takes.
+
+    Parameters
+    ----------
+    term : FittedTerm
+        Without sparse points.
+    frames : sequence of Frame
+        Training data; what is counted per pair of atoms is estimated from some of them.
+    granted : float
+        All of ``run.memory``, bytes.
+    """
+    config, n_features = term.config, term.descriptor.n_features
+    if config.sparse_file is not None and getattr(config, "components", "all") == "all":
+        return 0
+    n_atoms, pairs, environments = _densities(term, frames)
+    batch = max(_BATCH_ATOMS, max(frame.n_atoms for frame in frames))
+    each = environments * _held_bytes(config, n_features)
+    held = min(each * n_atoms, SHARE_OF_MEMORY * granted)
+    return int(batch * (_PAIR_BYTES * pairs + each) + held)
 
 
-def _comparable(term: FittedTerm, values: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return environments in units of the kernel's lengths, and the digits that count."""
-    if term.descriptor.lengths is None:
-        return values, _DIGITS
-    return values / term.descriptor.lengths, _DIGITS_OF_LENGTHS
+def _held_bytes(config: Term, width: int) -> int:
+    """Return the bytes for each environment of a choice among those that are held."""
+    row = 8 * width + _BESIDES
+    # SciPy's k-means holds the product of all rows with all centres.
+    clusters = 8 * config.n_sparse if config.sparse_method == "kmeans" else 0
+    return _COPIES * row + clusters
 
 
-def _distinct(term: FittedTerm, values: np.ndarray) -> np.ndarray | slice:
-    """Return the environments to keep of one batch: millions of triplets are alike."""
-    if term.descriptor.lengths is None or not len(values):
-        return slice(None)
-    return unique_rows(*_comparable(term, values))
-
-
-def _shortfall(term: FittedTerm, block: int, n_found: int, with_quotas: bool) -> str:
-    """Return what to say about too few sparse points; empty if nothing."""
-    name, wanted = term.descriptor.label(block), term.config.n_sparse
-    if not n_found:
-        return f"no environments of {name} in the data: this part of the term stays 0"
-    exact = term.config.sparse_method in _EXACT and not with_quotas
-    if exact and n_found < wanted:
-        return (
-            f"{wanted} sparse points wanted for {name}, only {n_found} distinct "
-            "environments in the data: all are used"
-        )
-    return ""
-
-
-def _quotas(
-    n: int, term: FittedTerm, types: list[str], note: Callable[[str], None]
-) -> dict[int, int]:
-    """Return the quotas by index of the config_type; unknown ones are noted."""
-    quotas = {}
-    for name, quota in term.config.config_type_n_sparse.items():
-        if name in types:
-            quotas[types.index(name)] = quota
-        else:
-            note(
-                f"[[terms]] {n + 1}: config_type_n_sparse: no frame has config_type "
-                f"{name!r} (there are {', '.join(types)})"
-            )
-    return quotas
-
-
-def _environments(
-    frames: Sequence[Frame],
-    terms: Sequence[FittedTerm],
-    types: list[str],
-    progress: Callable[[str, int, int], None],
-) -> tuple[list[_Pieces], list[_Pieces]]:
-    """Return the descriptors by term and block, and the config_type of each."""
-    values: list[_Pieces] = [{b: [] for b in t.descriptor.blocks} for t in terms]
-    groups: list[_Pieces] = [{b: [] for b in t.descriptor.blocks} for t in terms]
-    cutoff = max(term.descriptor.cutoff for term in terms)
+def _densities(term: FittedTerm, frames: Sequence[Frame]) -> tuple[int, float, float]:
+    """Return the number of atoms, and pairs and environments per atom of some frames."""
+    some = frames[:: -(-len(frames) // _SAMPLED_FRAMES)]
+    pairs = pairs_of(some, term.descriptor.cutoff)
+    if isinstance(term.config, SoapConfig):
+        count = pairs.n_atoms
+    else:
+        found = term.descriptor.environments(pairs)
+        count = sum(len(part.atoms) for part in found.values())
     total = sum(frame.n_atoms for frame in frames)
-    done = 0
-    progress("environments", 0, total)
-    for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
-        pairs = pairs_of(frames[part], cutoff)
-        kinds = np.array([types.index(frame.config_type) for frame in frames[part]])
-        for term, found, kind in zip(terms, values, groups, strict=True):
-            nearby = pairs.within(term.descriptor.cutoff)
-            for block, some in term.descriptor.environments(nearby).items():
-                kept = _distinct(term, some.values)
-                found[block].append(some.values[kept])
-                kind[block].append(kinds[pairs.frame[some.atoms[kept]]])
-        done += pairs.n_atoms
-        progress("environments", done, total)
-    return values, groups
+    return total, pairs.n_pairs / pairs.n_atoms, count / pairs.n_atoms
+
+
+@dataclass
+class _Choice:
+    """The choice of the sparse points of one term; see `choose_sparse_points`."""
+
+    frames: Sequence[Frame]
+    term: FittedTerm
+    types: list[str]
+    cutoff: float
+    memory: float
+    seed: int
+    number: int  # of the term
+    n_terms: int
+    progress: Callable[[str, int, int], None]
+    note: Callable[[str], None]
+    _passes: int = 0
+
+    def run(self, base: Path) -> FittedTerm:
+        """Return the term with sparse points, projected where that was asked for."""
+        config = self.term.config
+        components: Any = getattr(config, "components", "all")
+        held = None
+        if config.sparse_method != "file" or components != "all":
+            held = self._all()
+        if components != "all":
+            U = self._directions(held, components)
+            if held is not None:
+                held = {
+                    b: (values @ U[b], kinds) for b, (values, kinds) in held.items()
+                }
+            self.term = build_term(config, self.term.species, self.term.basis, U)
+        self.progress("sparse points", self.number, self.n_terms)
+        if config.sparse_file is not None:
+            sparse = self._listed(base / Path(config.sparse_file).expanduser())
+        else:
+            sparse = self._streamed() if held is None else self._selected(held)
+            lengths = self.term.descriptor.lengths
+            if lengths is not None:
+                sparse = {block: points * lengths for block, points in sparse.items()}
+        for block, points in sparse.items():
+            if text := self._shortfall(block, len(points)):
+                self._note(text)
+        return replace(self.term, sparse=sparse)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield all environments with the index of their config_type."""
+        self._passes += 1
+        stage = "environments" + (f" {self._passes}" if self._passes > 1 else "")
+        n_atoms = sum(frame.n_atoms for frame in self.frames)
+        total, done = self.n_terms * n_atoms, self.number * n_atoms
+        self.progress(stage, done, total)
+        for part in batches([frame.n_atoms for frame in self.frames], _BATCH_ATOMS):
+            frames = self.frames[part]
+            pairs = pairs_of(frames, self.cutoff)
+            types = np.array([self.types.index(f.config_type) for f in frames])
+            near = pairs.within(self.term.descriptor.cutoff)
+            found = self.term.descriptor.environments(near)
+            yield {
+                block: self._comparable(some.values, types[pairs.frame[some.atoms]])
+                for block, some in found.items()
+            }
+            done += pairs.n_atoms
+            self.progress(stage, done, total)
+
+    def _comparable(
+        self, values: np.ndarray, kinds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return environments in units of the kernel's lengths, and their kinds.
+
+        Of those of one kind that are alike one is kept.
+        """
+        lengths = self.term.descriptor.lengths
+        if lengths is None or not len(values):
+            return values, kinds
+        rounded = np.round(values / lengths, _DIGITS_OF_LENGTHS)
+        kept = unique_rows(np.column_stack([rounded, kinds]))
+        return rounded[kept], kinds[kept]
+
+    def _all(self) -> Batch | None:
+        """Return all environments, or None if they take too much memory."""
+        parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+        size = 0
+        for batch in self._batches():
+            for block, part in batch.items():
+                n, width = part[0].shape
+                size += n * _held_bytes(self.term.config, width)
+                parts.setdefault(block, []).append(part)
+            if size > self.memory:
+                return None
+        held = {}
+        for block in list(parts):
+            values, kinds = zip(*parts.pop(block), strict=True)
+            held[block] = np.concatenate(values), np.concatenate(kinds)
+        return held
+
+    def _directions(
+        self, held: Batch | None, components: float
+    ) -> dict[int, np.ndarray]:
+        if held is None:
+            grams = sparse_stream.gram(self._batches)
+            return {b: directions_of(gram, components) for b, gram in grams.items()}
+        return {b: principal_directions(v, components) for b, (v, _) in held.items()}
+
+    def _note(self, text: str) -> None:
+        self.note(f"[[terms]] {self.number + 1}: {text}")
+
+    def _rng(self, block: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.number, block])
+
+    @property
+    def _quotas(self) -> dict[int, int]:
+        """Numbers of sparse points by index of the config_type."""
+        given = self.term.config.config_type_n_sparse
+        return {self.types.index(n): q for n, q in given.items() if n in self.types}
+
+    def _selected(self, held: Batch) -> Sparse:
+        """Return the sparse points among environments that are held."""
+        method = self.term.config.sparse_method
+        sparse: Sparse = {}
+        for block, (values, kinds) in held.items():
+            wanted = self.term.n_wanted(block)
+            rng, quotas = self._rng(block), self._quotas
+            if quotas:
+                index = select_with_quotas(values, kinds, quotas, wanted, method, rng)
+            else:
+                index = select(values, wanted, method, rng)
+            sparse[block] = np.ascontiguousarray(values[index])
+        return sparse
+
+    def _streamed(self) -> Sparse:
+        """Return the sparse points among environments that are never held together."""
+        descriptor, config = self.term.descriptor, self.term.config
+        widths = {block: descriptor.width(block) for block in descriptor.blocks}
+        salts = {b: int(self._rng(b).integers(2**64, dtype="u8")) for b in widths}
+        wanted = {block: self.term.n_wanted(block) for block in widths}
+        quotas = self._quotas
+        if config.sparse_method == "cur" and min(widths.values()) > _NARROW:
+            found = sparse_stream.cur(self._batches, wanted, quotas, salts)
+            empty = {b: np.zeros((0, width)) for b, width in widths.items()}
+            return empty | found
+        sizes = {
+            block: wanted[block]
+            if config.sparse_method == "random"
+            else max(
+                wanted[block], self._pool_size(width, len(widths) * (len(quotas) + 1))
+            )
+            for block, width in widths.items()
+        }
+        extremes = config.sparse_method == "uniform"
+        held: Batch = {}
+        for block, some in sparse_stream.subset(
+            self._batches, sizes, quotas, salts, extremes=extremes
+        ).items():
+            held[block] = some.values.reshape(-1, widths[block]), some.kinds
+            if not some.complete and config.sparse_method != "random":
+                self._note(
+                    f"{config.sparse_method} of {descriptor.label(block)}: only "
+                    f"{len(some.values)} of {some.n_found} environments, drawn at "
+                    f"random, are considered: all of them need more than "
+                    f"{SHARE_OF_MEMORY:.0%} of run.memory"
+                )
+        return self._selected(held)
+
+    def _pool_size(self, width: int, n_pools: int) -> int:
+        return int(self.memory / (_held_bytes(self.term.config, width) * n_pools))
+
+    def _listed(self, path: Path) -> Sparse:
+        sparse, n_repeated = listed_points(path, self.term, self.frames)
+        if n_repeated:
+            self._note(f"{path}: {n_repeated} points equal to others are left out")
+        return sparse
+
+    def _shortfall(self, block: int, n_found: int) -> str:
+        """Return what to say about too few sparse points; empty if nothing."""
+        config = self.term.config
+        name, wanted = self.term.descriptor.label(block), self.term.n_wanted(block)
+        if not n_found and config.sparse_file is not None:
+            return f"{config.sparse_file} lists nothing for {name}: this part stays 0"
+        if not n_found:
+            return (
+                f"no environments of {name} in the data: this part of the term stays 0"
+            )
+        if config.sparse_method in _EXACT and not self._quotas and n_found < wanted:
+            return (
+                f"{wanted} sparse points wanted for {name}, only {n_found} distinct "
+                "environments in the data: all are used"
+            )
+        return ""

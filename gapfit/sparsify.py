@@ -7,11 +7,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-__all__ = ["principal_directions", "select", "select_with_quotas", "unique_rows"]
+__all__ = [
+    "directions_of",
+    "leverage_directions",
+    "mixed",
+    "principal_directions",
+    "row_hashes",
+    "select",
+    "select_with_quotas",
+    "unique_rows",
+]
 
 _LLOYD_STEPS = 10
-# Features that are still easily packed into one number.
-_FEW = 4
+# Rows hashed together: their copies stay in the cache.
+_HASH_ROWS = 512
 # Steps to the number of cells of a grid.
 _BISECTIONS = 40
 
@@ -32,7 +41,12 @@ def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
     (n_features, width) float64
         Orthonormal columns, by decreasing singular value.
     """
-    eigenvalues, vectors = np.linalg.eigh(values.T @ values)
+    return directions_of(values.T @ values, components)
+
+
+def directions_of(gram: np.ndarray, components: float) -> np.ndarray:
+    """Return what `principal_directions` does, from X^T X of the rows X."""
+    eigenvalues, vectors = np.linalg.eigh(gram)
     order = np.argsort(eigenvalues)[::-1]
     if components >= 1:
         width = min(int(components), len(order))
@@ -52,34 +66,45 @@ def unique_rows(values: np.ndarray, decimals: int = 10) -> np.ndarray:
     decimals : int
         Digits that must agree.
     """
-    # Adding zero turns -0.0 into 0.0, whose bytes differ.
-    rounded = np.ascontiguousarray(np.rint(values * 10.0**decimals) + 0.0)
-    rows = _numbered(rounded) if 0 < rounded.size <= _FEW * len(rounded) else None
-    if rows is None:
-        size = rounded.itemsize * rounded.shape[1]
-        rows = rounded.view(np.dtype((np.void, size))).ravel()
-    return np.sort(np.unique(rows, return_index=True)[1])
+    hashes = row_hashes(values, decimals)
+    return np.sort(np.unique(hashes, return_index=True)[1])
 
 
-def _numbered(cells: np.ndarray) -> np.ndarray | None:
-    """Return one number for each row of whole numbers, fast to sort; None if too large."""
-    lowest = cells.min(axis=0)
-    extents = cells.max(axis=0) - lowest + 1
-    if np.prod(extents) > 2.0**62:
-        return None
-    numbers = np.zeros(len(cells), dtype=np.int64)
-    for column, low, extent in zip(cells.T, lowest, extents, strict=True):
-        numbers = numbers * int(extent) + (column - low).astype(np.int64)
-    return numbers
+def row_hashes(values: np.ndarray, decimals: int = 10) -> np.ndarray:
+    """Return 64 bits for each row, the same for rows that are equal after rounding.
+
+    Rows that differ share them with a chance of 2^-64.
+
+    Parameters
+    ----------
+    values : (n, n_features) float64
+        Of sizes below 10^(18 - decimals).
+    decimals : int
+        Digits that must agree.
+
+    Returns
+    -------
+    (n,) uint64
+    """
+    bits = np.random.default_rng(0).integers(2**64, size=values.shape[1], dtype="u8")
+    weights = bits | np.uint64(1)
+    hashes = np.empty(len(values), dtype=np.uint64)
+    for first in range(0, len(values), _HASH_ROWS):
+        part = slice(first, first + _HASH_ROWS)
+        rounded = np.rint(values[part] * 10.0**decimals).astype(np.int64)
+        hashes[part] = (rounded.view(np.uint64) * weights).sum(axis=1)
+    return mixed(hashes)
+
+
+def mixed(bits: np.ndarray) -> np.ndarray:
+    """Return 64-bit numbers, one to one, such that each bit depends on all (splitmix64)."""
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
 
 
 def select(
-    values: np.ndarray,
-    n_sparse: int,
-    method: str,
-    rng: np.random.Generator,
-    *,
-    decimals: int = 10,
+    values: np.ndarray, n_sparse: int, method: str, rng: np.random.Generator
 ) -> np.ndarray:
     """Return the indices of the sparse points, ascending; duplicates never count twice.
 
@@ -95,10 +120,8 @@ def select(
         features only).
     rng : numpy.random.Generator
         Source of randomness.
-    decimals : int
-        Rows are duplicates if they agree after rounding to so many digits.
     """
-    distinct = unique_rows(values, decimals)
+    distinct = unique_rows(values)
     if len(distinct) <= n_sparse:
         return distinct
     methods = {
@@ -118,8 +141,6 @@ def select_with_quotas(
     n_sparse: int,
     method: str,
     rng: np.random.Generator,
-    *,
-    decimals: int = 10,
 ) -> np.ndarray:
     """Return sparse points of which some groups of rows give a fixed number.
 
@@ -138,22 +159,19 @@ def select_with_quotas(
         As in `select`.
     rng : numpy.random.Generator
         Source of randomness.
-    decimals : int
-        As in `select`.
 
     Returns
     -------
     (m,) int64
         Indices, ascending; equal rows never count twice.
     """
-    first = unique_rows(values, decimals)
+    first = unique_rows(values)
     chosen = np.zeros(0, dtype=np.int64)
 
     def add(own: np.ndarray, share: int) -> np.ndarray:
         if share <= 0 or not len(own):
             return chosen
-        index = select(values[own], share, method, rng, decimals=decimals)
-        return np.concatenate([chosen, own[index]])
+        return np.concatenate([chosen, own[select(values[own], share, method, rng)]])
 
     for group, quota in quotas.items():
         chosen = add(first[groups[first] == group], quota)
@@ -226,15 +244,33 @@ def _cur(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndar
     Leverage: squared row norms of the leading left singular vectors (Mahoney &
     Drineas, PNAS 106, 697 (2009)), here from the smaller Gram matrix of the features.
     """
-    eigenvalues, vectors = np.linalg.eigh(values.T @ values)
-    order = np.argsort(eigenvalues)[::-1]
-    rank = int((eigenvalues > 1e-14 * eigenvalues[order[0]]).sum())
-    kept = order[: max(1, min(n_sparse, rank // 2))]
-    scores = values @ (vectors[:, kept] / np.sqrt(eigenvalues[kept]))
+    scores = values @ leverage_directions(values.T @ values, n_sparse)
     leverage = np.einsum("nk,nk->n", scores, scores)
     # Rows of no leverage can still be drawn once all others are.
     weights = leverage + 1e-12 * leverage.max()
     return rng.choice(len(values), n_sparse, replace=False, p=weights / weights.sum())
+
+
+def leverage_directions(gram: np.ndarray, n_sparse: int) -> np.ndarray:
+    """Return V: the leverage of a row x is |x V|².
+
+    Parameters
+    ----------
+    gram : (n_features, n_features) float64
+        X^T X of the rows X.
+    n_sparse : int
+        Number of rows to be drawn.
+
+    Returns
+    -------
+    (n_features, n_directions) float64
+        Leading right singular vectors of X over their singular values.
+    """
+    eigenvalues, vectors = np.linalg.eigh(gram)
+    order = np.argsort(eigenvalues)[::-1]
+    rank = int((eigenvalues > 1e-14 * eigenvalues[order[0]]).sum())
+    kept = order[: max(1, min(n_sparse, rank // 2))]
+    return vectors[:, kept] / np.sqrt(eigenvalues[kept])
 
 
 def _fps(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:

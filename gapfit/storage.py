@@ -17,9 +17,11 @@ import numpy as np
 
 from gapfit.config import FitConfig
 from gapfit.errors import GapfitError, ModelFileError
+from gapfit.known_energy import Baseline, build_baseline
 from gapfit.model import GAPModel
+from gapfit.pair_file import points_problem
+from gapfit.pair_table import species_pairs
 from gapfit.posterior import Posterior
-from gapfit.repulsion import pair_baseline
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm, basis_shapes, build_term
 
@@ -172,6 +174,7 @@ def _header(model: GAPModel) -> dict[str, Any]:
         "species": list(model.species),
         "e0": {str(z): energy for z, energy in model.e0.items()},
         "blocks": [list(term.sparse) for term in model.terms],
+        "baseline_pairs": list(model.baseline.points) if model.baseline else [],
         "jitter": list(model.posterior.whitening.jitter) if model.posterior else None,
         "info": model.info,
     }
@@ -188,6 +191,8 @@ def _arrays(model: GAPModel) -> dict[str, np.ndarray]:
                 arrays[f"term{n}/{block}/projection"] = term.projections[block]
             if block in term.shortcuts:
                 arrays[f"term{n}/{block}/shortcut"] = term.shortcuts[block]
+    for key, points in (model.baseline.points if model.baseline else {}).items():
+        arrays[f"baseline/{key}"] = points
     if model.posterior:
         arrays["posterior/R"] = _packed(model.posterior.R)
         for n, U in enumerate(model.posterior.whitening.factors):
@@ -231,7 +236,7 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         species,
         e0,
         terms,
-        pair_baseline(config.baseline, species),
+        _baseline(header["baseline_pairs"], config, species, arrays),
         posterior,
         dict(header["info"]),
     )
@@ -253,6 +258,27 @@ def _checked(
     _require(f"array {name}", fits and array.dtype == np.dtype("<f8"))
     _require(f"array {name} (not finite)", bool(np.isfinite(array).all()))
     return array
+
+
+def _baseline(
+    pairs: list[int],
+    config: FitConfig,
+    species: tuple[int, ...],
+    arrays: dict[str, np.ndarray],
+) -> Baseline | None:
+    settings = config.baseline
+    _require(
+        "baseline",
+        bool(pairs) == (settings.table is not None)
+        and pairs == [key for key in species_pairs(species) if key in pairs],
+    )
+    points = {}
+    for key in pairs:
+        name = f"baseline/{key}"
+        points[key] = _checked(arrays, name, (None, 2))
+        problem = points_problem(points[key], settings.width)
+        _require(f"array {name} ({problem})", not problem)
+    return build_baseline(settings, species, points)
 
 
 def _build_term(

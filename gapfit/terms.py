@@ -67,6 +67,14 @@ class FittedTerm:
         """Number of sparse points in all blocks."""
         return sum(len(points) for points in self.sparse.values())
 
+    def n_wanted(self, block: int) -> int:
+        """Return how many sparse points the configuration wants for a block."""
+        label = self.descriptor.label(block)
+        *first, last = label.split("-")
+        turned = "-".join([*first[:-1], last, *first[-1:]])
+        given = self.config.species_n_sparse
+        return given.get(label, given.get(turned, self.config.n_sparse))
+
     @cached_property
     def _prepared(self) -> Any:
         return self.descriptor.prepare(

@@ -139,19 +139,21 @@ def tune(
     dataset = as_dataset(frames, settings, base)
     n_threads = settings.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
-        return _Tuner(dataset, settings, progress or silent).run()
+        return _Tuner(dataset, settings, progress or silent, base or Path()).run()
 
 
 class _Tuner:
     """What the trials of one call share."""
 
-    def __init__(self, dataset: Dataset, config: FitConfig, progress: Progress) -> None:
+    def __init__(
+        self, dataset: Dataset, config: FitConfig, progress: Progress, base: Path
+    ) -> None:
         self.dataset = dataset
         self.options = config.optimize or OptimizeConfig()
         self.config = config.model_copy(update={"optimize": None})
         self.progress = progress
         self.notes: list[str] = []
-        self.prepared = prepare(dataset, self.config, self.notes, progress)
+        self.prepared = prepare(dataset, self.config, self.notes, progress, base)
         self.trials: dict[tuple[tuple[str, Any], ...], Trial] = {}
 
     def run(self) -> Tuning:
@@ -174,7 +176,7 @@ class _Tuner:
     def _tried(self, settings: dict[str, Any]) -> Trial:
         config = with_settings(self.config, settings)
         frames, notes = self.prepared.frames, self.notes
-        terms = sparse_terms(frames, self.dataset.species, config, notes, self.progress)
+        terms = sparse_terms(self.prepared, config, notes, self.progress)
         whitening = whitened(terms, config, notes)
         options = self._options(config, whitening.n_sparse)
         grams = fill(self.prepared, terms, whitening, config, options, self.progress)

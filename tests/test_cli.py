@@ -722,3 +722,54 @@ def test_check_names_config_types_that_are_not_there(here, capsys):
     assert (
         "bulk_ratled: no frame has this config_type; did you mean 'bulk_rattled'" in out
     )
+
+
+def test_check_names_config_types_of_quotas_that_are_not_there(here, capsys):
+    text = Path("fit.toml").read_text() + "[terms.config_type_n_sparse]\nliqiud = 3\n"
+    Path("fit.toml").write_text(text, encoding="utf-8")
+    assert main(["check", "fit.toml"]) == 0
+    assert (
+        "[[terms]] 1: config_type_n_sparse: liqiud: no frame has this config_type; did "
+        "you mean 'liquid'?"
+    ) in capsys.readouterr().out
+
+
+BASELINE = """
+sparse_method = "file"
+sparse_file = "points.txt"
+[baseline]
+table = "pairs.txt"
+calculator = "ase.calculators.lj:LennardJones"
+[baseline.calculator_options]
+sigma = 2.0
+epsilon = 0.1
+rc = 5.0
+"""
+
+
+def test_baseline_and_list_beside_the_configuration(here, capsys, monkeypatch):
+    text = (here / "fit.toml").read_text() + BASELINE
+    (here / "fit.toml").write_text(text, encoding="utf-8")
+    message = error_of(capsys, "check", "fit.toml")
+    assert message.startswith("no such file: pairs.txt")
+    assert "points.txt (" in message
+    points = "\n".join(f"{r} {4 - r}" for r in (1, 1.5, 2, 2.5, 3, 4))
+    (here / "pairs.txt").write_text(f"Si-Si\n{points}\nC-X\n")
+    (here / "points.txt").write_text("0 0\n1 0\n3 a\n")
+    message = error_of(capsys, "check", "fit.toml")
+    assert "pairs.txt, line 8: 'C-X': 'X' is no chemical symbol" in message
+    assert "points.txt, line 3: expected two whole numbers" in message
+    (here / "pairs.txt").write_text(f"Si-Si\n{points}\n")
+    (here / "points.txt").write_text("0 0\n1 0\n3 0\n")
+    assert main(["check", "fit.toml"]) == 0
+    monkeypatch.chdir(here.parent)
+    assert main(["fit", str(here / "fit.toml")]) == 0
+    assert re.search(r"^  sparse points +3$", capsys.readouterr().out, re.MULTILINE)
+    again = load_config(here / "fit-model" / "fit.toml")
+    assert again.baseline.table == str(here / "pairs.txt")
+    assert again.terms[0].sparse_file == str(here / "points.txt")
+    assert main(["info", str(here / "fit-model" / "model.npz")]) == 0
+    assert (
+        "table of Si-Si, ase.calculators.lj:LennardJones (imported and called at "
+        "prediction)"
+    ) in capsys.readouterr().out

@@ -14,8 +14,8 @@ from gapfit.assembly import frame_sigmas, pairs_of
 from gapfit.config import FitConfig, SigmaConfig
 from gapfit.dataset import read as read_dataset
 from gapfit.errors import ConfigError, DataError, GapfitError
-from gapfit.fitting import plan
 from gapfit.frame import structure_arrays
+from gapfit.planning import plan
 
 
 def test_the_same_from_atoms_files_and_configuration(tmp_path):
@@ -311,7 +311,10 @@ def test_sparse_points_by_config_type(caplog):
         return int((np.abs(points @ own.T - 1).min(axis=1) < 1e-12).sum())
 
     assert from_odd(plain) < 24 <= from_odd(model) == 24
-    assert "no frame has config_type 'nothing' (there are even, odd)" in caplog.text
+    assert (
+        "[[terms]] 1: config_type_n_sparse: nothing: no frame has this config_type "
+        "(there are even, odd)"
+    ) in caplog.text
 
 
 def test_quotas_beyond_the_number_of_points_are_an_error():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,10 +46,9 @@ class Case:
     def __init__(self, frames: list[Atoms], wanted: dict, options=FOLDS) -> None:
         self.config = config_from_dict(wanted)
         self.dataset = as_dataset(frames, self.config)
-        self.prepared = prepare(self.dataset, self.config, [], silent)
+        self.prepared = prepare(self.dataset, self.config, [], silent, Path())
         self.frames = self.prepared.frames
-        species = self.dataset.species
-        self.terms = sparse_terms(self.frames, species, self.config, [], silent)
+        self.terms = sparse_terms(self.prepared, self.config, [], silent)
         self.whitening = whitened(self.terms, self.config, [])
         self.grams = fill(
             self.prepared, self.terms, self.whitening, self.config, options, silent

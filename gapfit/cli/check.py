@@ -102,9 +102,10 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
     """Check all data of a configuration, and report the errors of all."""
     from gapfit._sources import require_files
     from gapfit.config_file import load_config
+    from gapfit.config_paths import named_files
 
     config = load_config(path)
-    require_files([*config.data.train, *config.data.test], path.parent)
+    require_files(named_files(config), path.parent)
     errors = []
     warnings: list[str] = []
     found: dict[str, Dataset] = {}
@@ -117,6 +118,8 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
                 warnings += more
             except DataError as error:
                 errors.append(str(error))
+    if "train" in found:
+        errors += _file_errors(config, found["train"], path.parent)
     if len(found) == 2:
         try:
             refuse_new_species(found["train"], found["test"])
@@ -138,7 +141,7 @@ def _check_part(
     console: Console,
 ) -> tuple[Dataset, list[str]]:
     """Report on the training or test data; return them, and warnings."""
-    from gapfit.assembly import sigma_warnings
+    from gapfit.assembly import quota_warnings, sigma_warnings
     from gapfit.baseline import e0_warnings, resolve_e0
     from gapfit.dataset import read
 
@@ -149,9 +152,37 @@ def _check_part(
     if name == "train":
         warnings += e0_warnings(dataset.frames, config.e0)
         warnings += sigma_warnings(dataset.frames, config.sigma)
+        warnings += quota_warnings(dataset.frames, config.terms)
     if stress and config.data.check_stress and name == "train":
         warnings += stress_check(dataset, e0)
     return dataset, warnings
+
+
+def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
+    """Return what is wrong with the baseline and with lists of sparse points."""
+    from gapfit.known_energy import baseline_points, build_baseline
+    from gapfit.sparse_file import listed_points
+    from gapfit.terms import build_term, new_basis
+
+    errors = []
+    try:
+        points = baseline_points(config.baseline, train.species, base)
+        baseline = build_baseline(config.baseline, train.species, points)
+        if baseline is not None and baseline.calculator is not None:
+            baseline.calculator.require()
+    except GapfitError as error:
+        errors.append(str(error))
+    for settings in config.terms:
+        if settings.sparse_file is None:
+            continue
+        term = build_term(settings, train.species, new_basis(settings))
+        try:
+            listed_points(
+                base / Path(settings.sparse_file).expanduser(), term, train.frames
+            )
+        except GapfitError as error:
+            errors.append(str(error))
+    return errors
 
 
 def _report(

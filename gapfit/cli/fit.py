@@ -25,8 +25,8 @@ from gapfit.errors import GapfitError
 if TYPE_CHECKING:
     from gapfit.config import FitConfig
     from gapfit.dataset import Dataset
-    from gapfit.fitting import Plan
     from gapfit.model import GAPModel
+    from gapfit.planning import Plan
 
 __all__ = ["add_arguments", "run"]
 
@@ -57,10 +57,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Fit, with everything that is printed also in the log."""
     from gapfit._sources import require_files
     from gapfit.config_file import load_config
+    from gapfit.config_paths import named_files
 
     path: Path = args.config
     config = load_config(path)
-    require_files([*config.data.train, *config.data.test], path.parent)
+    require_files(named_files(config), path.parent)
     folder = args.output or path.parent / f"{path.stem}-model"
     _prepare(folder, path)
     # Warnings of the library are part of the model and printed at the end.
@@ -130,11 +131,11 @@ class _Run:
     def run(self) -> dict[str, Any]:
         """Do all steps and return what goes to metrics.json."""
         from gapfit.config_file import resolved_toml
-        from gapfit.fitting import plan
+        from gapfit.planning import plan
 
         started = time.perf_counter()
         train, test = self._read()
-        self._print_plan(plan(train, self.config), test)
+        self._print_plan(plan(train, self.config, self.path.parent), test)
         model = self._fit(train)
         model_path = self.folder / "model.npz"
         model.save(model_path)
@@ -193,7 +194,7 @@ class _Run:
 
         self.console.title("Fit")
         with self.console.progress() as progress:
-            model = fit(train, self.config, progress=progress)
+            model = fit(train, self.config, progress=progress, base=self.path.parent)
         self.timings |= progress.seconds
         return model
 

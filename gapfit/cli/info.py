@@ -44,6 +44,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         "species": [chemical_symbols[z] for z in model.species],
         "cutoff": model.cutoff,
         "e0": {chemical_symbols[z]: energy for z, energy in model.e0.items()},
+        "baseline": baseline_text(model),
         "terms": [
             {
                 "type": term.config.type,
@@ -65,6 +66,22 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
     }
 
 
+def baseline_text(model: GAPModel) -> str:
+    """Return in words what the baseline is made of."""
+    from gapfit.pair_file import pair_label
+
+    known = model.baseline
+    if known is None:
+        return "none"
+    repulsion = model.config.baseline.repulsion
+    parts: list[str] = [repulsion] if repulsion != "none" else []
+    if known.points:
+        parts.append(f"table of {', '.join(map(pair_label, known.points))}")
+    if known.calculator is not None:
+        parts.append(f"{known.calculator.name} (imported and called at prediction)")
+    return ", ".join(parts)
+
+
 def _print(console: Console, facts: dict[str, Any]) -> None:
     console.title(facts["file"])
     rows = facts.get("n_rows", {})
@@ -74,6 +91,7 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
         ("species", ", ".join(facts["species"])),
         ("e0", f"{e0} eV"),
         ("cutoff", f"{facts['cutoff']:.2f} Å"),
+        ("baseline", facts["baseline"]),
         ("file size", f"{facts['size'] / 1e6:.2f} MB"),
         ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
         ("frames fitted", f"{facts.get('n_frames', '?')}"),

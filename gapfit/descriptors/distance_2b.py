@@ -15,12 +15,12 @@ from gapfit.kernels import SquaredExponential
 from gapfit.neighbours import Pairs
 from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
 
-__all__ = ["Distance2b"]
+__all__ = ["PAIRS_ROWS", "Distance2b"]
 
 #: Distance of the knots of the table in lengths theta: error of forces below 1e-7 eV/Å.
 _KNOTS_PER_LENGTH = 0.03
-# Pairs whose rows are computed together.
-_PAIRS_ROWS = 16_384
+#: Pairs whose rows are computed together.
+PAIRS_ROWS = 16_384
 
 
 class Distance2b:
@@ -116,8 +116,8 @@ class Distance2b:
             first = columns.stop
             if len(some) == 0 or len(sparse[block]) == 0:
                 continue
-            for start in range(0, len(some), _PAIRS_ROWS):
-                part = slice(start, start + _PAIRS_ROWS)
+            for start in range(0, len(some), PAIRS_ROWS):
+                part = slice(start, start + PAIRS_ROWS)
                 self._add_rows(rows, pairs, some[part], r[part], sparse[block], columns)
         return rows
 

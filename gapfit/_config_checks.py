@@ -1,0 +1,99 @@
+"""Checks of values that the types and ranges of the configuration cannot express."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "check_components",
+    "check_import_name",
+    "check_plain",
+    "check_sparse",
+    "check_symbols",
+    "check_width",
+]
+
+
+def check_symbols(names: Iterable[str]) -> None:
+    """Raise a ValueError unless all names are chemical symbols."""
+    names = list(names)
+    if not names:
+        return
+    from ase.data import atomic_numbers
+
+    unknown = [name for name in names if atomic_numbers.get(name, 0) == 0]
+    if unknown:
+        raise ValueError(f"not a chemical symbol: {', '.join(unknown)}")
+
+
+def check_components(value: Any) -> Any:
+    """Return a value of ``components``; raise a ValueError if it is none."""
+    number = isinstance(value, int) and not isinstance(value, bool)
+    size = isinstance(value, float) and 1e-7 <= value < 1
+    if value == "all" or (number and 1 <= value <= 10**6) or size:
+        return value
+    raise ValueError(
+        'it must be "all", a whole number >= 1, or a relative size from 1e-7 to below 1'
+    )
+
+
+def check_sparse(term: Any) -> None:
+    """Raise a ValueError if the keys that choose sparse points contradict each other."""
+    quotas = term.config_type_n_sparse
+    total = sum(quotas.values())
+    if any(quota < 0 for quota in quotas.values()) or total > term.n_sparse:
+        raise ValueError(
+            f"config_type_n_sparse adds up to {total}: its numbers must be >= 0 and "
+            f"together at most n_sparse = {term.n_sparse}"
+        )
+    if term.sparse_method == "file" and term.sparse_file is None:
+        raise ValueError(
+            'sparse_method = "file" needs sparse_file, the list of sparse points'
+        )
+    if term.sparse_method != "file" and term.sparse_file is not None:
+        raise ValueError(
+            f'sparse_file is given, but sparse_method = "{term.sparse_method}"; make it '
+            '"file", or remove sparse_file'
+        )
+    if term.sparse_method == "file" and quotas:
+        raise ValueError(
+            'sparse_method = "file" takes all points from sparse_file; remove '
+            "config_type_n_sparse"
+        )
+
+
+def check_width(width: float, r_cut: float) -> None:
+    """Raise a ValueError unless a switch of some width fits below its cutoff, Å."""
+    if width >= r_cut:
+        raise ValueError(f"width = {width} Å: it must be less than r_cut = {r_cut} Å")
+
+
+def check_import_name(name: str) -> None:
+    """Raise a ValueError unless a text reads ``package.module:Name``."""
+    module, colon, attribute = name.partition(":")
+    if not colon or not all(p.isidentifier() for p in (*module.split("."), attribute)):
+        raise ValueError(
+            'give module and name as "package.module:Name", such as '
+            '"ase.calculators.lj:LennardJones"'
+        )
+
+
+def check_plain(options: dict[str, Any]) -> None:
+    """Raise a ValueError unless JSON gives all values back as they are."""
+    for name, value in options.items():
+        if not _is_plain(value):
+            raise ValueError(
+                f"{name} must be a finite number, a text, true or false, or lists or "
+                "tables of them, to be stored in the model file"
+            )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(v) for key, v in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return isinstance(value, bool | int | float | str) and finite

@@ -1,0 +1,213 @@
+"""The baseline: what is subtracted before the fit and added at prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from gapfit.assembly import batches, pairs_of
+from gapfit.config import BaselineConfig
+from gapfit.descriptors import LocalPrediction
+from gapfit.errors import ConfigError, GapfitError
+from gapfit.frame import Frame
+from gapfit.named_calculator import NamedCalculator
+from gapfit.neighbours import Pairs
+from gapfit.pair_file import read_pairs, table_of_points
+from gapfit.pair_table import PairTable, species_pairs
+from gapfit.repulsion import pair_baseline
+
+__all__ = ["Baseline", "baseline_points", "build_baseline", "without_baseline"]
+
+_BATCH_ATOMS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A sum of pair potentials and a calculator.
+
+    Attributes
+    ----------
+    tables : tuple of PairTable
+        Pair potentials.
+    points : dict of int to (n, 2) float64
+        Those of them that came from a file, as they were read: r (Å) and φ (eV) by
+        `gapfit.pair_table.pair_key`. Stored with the model.
+    calculator : NamedCalculator or None
+        Imported at its first evaluation.
+    """
+
+    tables: tuple[PairTable, ...] = ()
+    points: dict[int, np.ndarray] = field(default_factory=dict)
+    calculator: NamedCalculator | None = None
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the pair potentials, Å; 0 without any."""
+        return max((table.cutoff for table in self.tables), default=0.0)
+
+    def contributions(
+        self,
+        frames: Sequence[Frame],
+        pairs: Pairs,
+        *,
+        gradients: bool,
+        atom_virials: bool = False,
+    ) -> Iterator[LocalPrediction]:
+        """Yield what each part gives for some frames and their pair list.
+
+        Virials are NaN where the calculator gives no stress.
+
+        Raises
+        ------
+        GapfitError
+            The calculator cannot be made or fails; `atom_virials` are asked of it.
+        """
+        if atom_virials and self.calculator is not None:
+            raise GapfitError(
+                f"{self.calculator.title} gives no virials of atoms, so a model with it "
+                "has none (atom_virials, stresses); leave them out"
+            )
+        for table in self.tables:
+            yield table.evaluate(
+                pairs.within(table.cutoff),
+                gradients=gradients,
+                atom_virials=atom_virials,
+            )
+        if self.calculator is not None:
+            own = [self.calculator.evaluate(f, gradients=gradients) for f in frames]
+            yield LocalPrediction(
+                np.concatenate([part.energies for part in own]),
+                np.concatenate([part.forces for part in own]),
+                np.concatenate([part.virials for part in own]),
+                np.zeros((0, 3, 3)),
+            )
+
+
+def baseline_points(
+    config: BaselineConfig, species: tuple[int, ...], base: Path
+) -> dict[int, np.ndarray]:
+    """Return the tabulated potentials of the pairs of some species, from the file.
+
+    Parameters
+    ----------
+    config : BaselineConfig
+        Names the file; without one there are no potentials.
+    species : tuple of int
+        Atomic numbers, ascending.
+    base : Path
+        Folder that a relative path refers to.
+
+    Raises
+    ------
+    ConfigError
+        A file that cannot be used.
+    """
+    if config.table is None:
+        return {}
+    path = base / Path(config.table).expanduser()
+    found = read_pairs(path, config.width)
+    known = {key: found[key] for key in species_pairs(species) if key in found}
+    if not known:
+        from ase.data import chemical_symbols
+
+        symbols = ", ".join(chemical_symbols[z] for z in species)
+        raise ConfigError(
+            f"{path}: holds no pair of the species in the data ({symbols}); add one, or "
+            "remove `table` from [baseline]"
+        )
+    return known
+
+
+def build_baseline(
+    config: BaselineConfig,
+    species: tuple[int, ...],
+    points: Mapping[int, np.ndarray],
+) -> Baseline | None:
+    """Return the baseline; None without one.
+
+    Parameters
+    ----------
+    config : BaselineConfig
+        What it is made of.
+    species : tuple of int
+        Atomic numbers, ascending.
+    points : mapping of int to (n, 2) float64
+        Tabulated potentials, from `baseline_points` or a model file.
+    """
+    if not config.parts:
+        return None
+    tables = [
+        pair_baseline(config, species),
+        table_of_points(points, species, config.width),
+    ]
+    calculator = None
+    if config.calculator is not None:
+        calculator = NamedCalculator(config.calculator, config.calculator_options)
+    return Baseline(
+        tuple(table for table in tables if table is not None), dict(points), calculator
+    )
+
+
+def without_baseline(
+    frames: Sequence[Frame],
+    baseline: Baseline | None,
+    progress: Callable[[str, int, int], None],
+) -> list[Frame]:
+    """Return the frames with the baseline taken off energies, forces and virials.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        With their labels.
+    baseline : Baseline or None
+        What to subtract.
+    progress : callable
+        Called as ``progress(stage, done, total)``.
+
+    Raises
+    ------
+    GapfitError
+        The calculator fails, or gives no stress where a frame has one.
+    """
+    if baseline is None:
+        return list(frames)
+    out: list[Frame] = []
+    # Frame by frame where one may take long.
+    size = _BATCH_ATOMS if baseline.calculator is None else 1
+    progress("baseline", 0, len(frames))
+    for part in batches([frame.n_atoms for frame in frames], size):
+        out += _subtracted(frames[part], baseline)
+        progress("baseline", len(out), len(frames))
+    return out
+
+
+def _subtracted(frames: Sequence[Frame], baseline: Baseline) -> list[Frame]:
+    pairs = pairs_of(frames, max(baseline.cutoff, 1.0))
+    found = list(baseline.contributions(frames, pairs, gradients=True))
+    energies = np.sum([part.energies for part in found], axis=0)
+    forces = np.sum([part.forces for part in found], axis=0)
+    virials = np.sum([part.virials for part in found], axis=0)
+    out, first = [], 0
+    for frame, virial in zip(frames, virials, strict=True):
+        own = slice(first, first + frame.n_atoms)
+        first = own.stop
+        if frame.virial is not None and not np.isfinite(virial).all():
+            title = baseline.calculator.title if baseline.calculator else "[baseline]"
+            raise GapfitError(
+                f"{title} gives no stress for {frame.source}, which has one to be "
+                "fitted; set use_stress = false under [data]"
+            )
+        out.append(
+            replace(
+                frame,
+                energy=None
+                if frame.energy is None
+                else frame.energy - float(energies[own].sum()),
+                forces=None if frame.forces is None else frame.forces - forces[own],
+                virial=None if frame.virial is None else frame.virial - virial,
+            )
+        )
+    return out

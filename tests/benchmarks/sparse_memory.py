@@ -1,0 +1,129 @@
+"""Choose sparse points of a large set: time, and memory beyond that of the set.
+
+Usage: python tests/benchmarks/sparse_memory.py [--environments 50000 | --full]
+       [--memory "100 MB"] [--methods cur fps ...] [--n-sparse 1000] [--json FILE]
+
+Each method runs in a process of its own, so that the peak is its own. The set is
+rattled silicon in cells of 216 atoms; --full is 1 000 000 environments with the default
+of run.memory, 4 GB, of which a quarter is for the choice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+from _common import Column, Report
+from ase.build import bulk
+from threadpoolctl import threadpool_limits
+
+from gapfit.config import RunConfig, SoapConfig
+from gapfit.frame import Frame, structure_arrays
+from gapfit.sparse_points import SHARE_OF_MEMORY, choose_sparse_points
+from gapfit.sparsify import unique_rows
+from gapfit.terms import build_term, new_basis
+
+COLUMNS = [
+    Column("method", "method", "s"),
+    Column("environments", "environments", "d"),
+    Column("all_mb", "all, MB", ".0f"),
+    Column("granted_mb", "granted, MB", ".0f"),
+    Column("peak_mb", "peak, MB", ".0f"),
+    Column("cpu_s", "CPU, s", ".1f"),
+    Column("passes", "passes", "d"),
+    Column("n_sparse", "sparse points", "d"),
+]
+METHODS = ["random", "cur", "fps", "kmeans"]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--environments", type=int, default=50_000)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--memory", help="as run.memory")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    parser.add_argument("--n-sparse", type=int, default=1000)
+    parser.add_argument("--json", metavar="FILE", help="also write the results here")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.full:
+        args.environments = 1_000_000
+    args.memory = args.memory or ("4 GB" if args.full else "100 MB")
+    return args
+
+
+def silicon_set(n_environments: int) -> list[Frame]:
+    """Return rattled silicon at several volumes and temperatures."""
+    cell, rng = bulk("Si", cubic=True) * (3, 3, 3), np.random.default_rng(0)
+    frames = []
+    for _ in range(-(-n_environments // len(cell))):
+        atoms = cell.copy()
+        atoms.set_cell(atoms.cell * rng.uniform(0.97, 1.03), scale_atoms=True)
+        atoms.positions += rng.normal(scale=rng.uniform(0.02, 0.25), size=(216, 3))
+        frames.append(structure_arrays(atoms))
+    return frames
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def measure(args: argparse.Namespace) -> dict[str, object]:
+    frames = silicon_set(args.environments)
+    method = args.methods[0]
+    config = SoapConfig(n_sparse=args.n_sparse, sparse_method=method)
+    term = build_term(config, (14,), new_basis(config))
+    granted = SHARE_OF_MEMORY * RunConfig(memory=args.memory).memory_bytes
+    stages: set[str] = set()
+    # Imports and first calls are no part of it.
+    choose_sparse_points(frames[:1], [term], 0, lambda *step: None, lambda text: None)
+    before, started = peak_mb(), time.process_time()
+    with threadpool_limits(1):
+        chosen = choose_sparse_points(
+            frames,
+            [term],
+            0,
+            lambda stage, done, total: stages.add(stage),
+            lambda text: print(text, file=sys.stderr),
+            memory=granted,
+        )[0]
+    points = chosen.sparse[14]
+    assert len(unique_rows(points)) == len(points)
+    n_environments = sum(frame.n_atoms for frame in frames)
+    return {
+        "method": method,
+        "environments": n_environments,
+        "all_mb": n_environments * points.shape[1] * 8 / 1e6,
+        "granted_mb": granted / 1e6,
+        "peak_mb": peak_mb() - before,
+        "cpu_s": time.process_time() - started,
+        "passes": sum(stage.startswith("environments") for stage in stages),
+        "n_sparse": len(points),
+    }
+
+
+def main() -> None:
+    args = arguments()
+    if args.alone:
+        print(json.dumps(measure(args)))
+        return
+    report = Report("sparse_memory", vars(args))
+    report.header("choice of the sparse points of rattled silicon, one thread")
+    rows = []
+    for method in args.methods:
+        command = [sys.executable, __file__, "--alone", "--methods", method]
+        command += ["--environments", str(args.environments)]
+        command += ["--memory", args.memory, "--n-sparse", str(args.n_sparse)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        rows.append(json.loads(done.stdout.splitlines()[-1]))
+    report.table("memory and time", COLUMNS, rows)
+    report.write(args.json)
+
+
+if __name__ == "__main__":
+    main()
