@@ -58,7 +58,7 @@ def test_leverage_scores_in_passes_draw_like_those_in_memory():
 
     def passes(seed):
         salts = {14: seed * 7919 + 1}
-        points = sparse_stream.cur(source_of(X), 30, {}, salts)[14]
+        points = sparse_stream.cur(source_of(X), {14: 30}, {}, salts)[14]
         assert len(unique_rows(points)) == 30
         return indices(points, X)
 
@@ -111,7 +111,7 @@ def test_a_subset_may_hold_the_ends_of_all_features():
 def test_quotas_in_passes(few):
     X = clouds(400)[:300]
     kinds = np.repeat([0, 1, 2], [8 if few else 100, 100, 192 if few else 100])
-    points = sparse_stream.cur(source_of(X, kinds), 50, {0: 20, 2: 5}, SALT)[14]
+    points = sparse_stream.cur(source_of(X, kinds), {14: 50}, {0: 20, 2: 5}, SALT)[14]
     found = np.bincount(kinds[indices(points, X)], minlength=3)
     assert found.tolist() == ([8, 37, 5] if few else [20, 25, 5])
 
@@ -125,7 +125,7 @@ def test_the_memory_of_passes_is_bounded():
             yield {14: (rng.normal(size=(500, width)), np.zeros(500, dtype=np.int64))}
 
     tracemalloc.start()
-    points = sparse_stream.cur(source, 200, {}, SALT)[14]
+    points = sparse_stream.cur(source, {14: 200}, {}, SALT)[14]
     some = sparse_stream.subset(source, {14: 500}, {}, SALT)[14]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

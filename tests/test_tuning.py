@@ -112,7 +112,7 @@ def test_slopes_of_the_evidence_are_its_finite_differences(case):
     slopes = np.concatenate([at(x).delta, at(x).sigma])
     for k, step in enumerate(1e-4 * np.eye(len(x))):
         numeric = (at(x + step).value - at(x - step).value) / 2e-4
-        assert slopes[k] == pytest.approx(numeric, rel=1e-5, abs=1e-3)
+        assert slopes[k] == pytest.approx(numeric, rel=5e-5, abs=1e-3)
 
 
 def test_held_out_errors_are_those_of_refits(case):
@@ -309,10 +309,15 @@ def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch
     assert found[1].delta <= 1.5 * 3.0
 
 
-def test_sigmas_that_are_too_small_at_first_are_an_error(case):
-    tiny = {"energy": 1e-9, "forces": 1e-9, "virial": 1e-9}
-    with pytest.raises(GapfitError, match="begin with larger sigmas"):
-        tune(case.dataset, settings(sigma=tiny))
+def test_sigmas_that_are_too_small_at_first_are_an_error(case, monkeypatch):
+    from gapfit import hyperparameters
+
+    def fail(*_: object) -> None:
+        raise np.linalg.LinAlgError("7-th leading minor not positive definite")
+
+    monkeypatch.setattr(hyperparameters, "log_evidence", fail)
+    with pytest.raises(GapfitError, match=r"7-th leading minor.*begin with larger"):
+        tune(case.dataset, settings())
 
 
 def test_folds_are_fewer_where_memory_is_short(case):
