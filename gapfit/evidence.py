@@ -124,32 +124,27 @@ def log_evidence(
     return Evidence(float(value), np.array(slopes), np.array(changes))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class HeldOut:
     """Errors of frames that were left out of the fit that predicts them.
 
+    Frames with sigmas of their own count by the ratio of the global sigma to theirs. NaN
+    where there are no targets.
+
     Attributes
     ----------
-    energies : (n_frames,) float64
-        Errors of energies, eV per atom.
+    energy_mae, energy_rmse : float
+        Of energies, eV per atom.
     forces_rmse : float
-        Root mean square error of force components, eV/Å; NaN without forces.
+        Of force components, eV/Å.
+    virial_rmse : float
+        Of components of the virial, eV per atom (over sqrt(n_atoms), as their sigma).
     """
 
-    energies: np.ndarray
+    energy_mae: float
+    energy_rmse: float
     forces_rmse: float
-
-    @property
-    def energy_mae(self) -> float:
-        """Mean absolute error of energies, eV per atom; NaN without energies."""
-        return float(np.abs(self.energies).mean()) if len(self.energies) else np.nan
-
-    @property
-    def energy_rmse(self) -> float:
-        """Root mean square error of energies, eV per atom; NaN without energies."""
-        return (
-            float(np.sqrt((self.energies**2).mean())) if len(self.energies) else np.nan
-        )
+    virial_rmse: float
 
 
 def held_out(grams: GramSet, totals: Sequence[Gram], scales: Scales) -> HeldOut:
@@ -163,11 +158,17 @@ def held_out(grams: GramSet, totals: Sequence[Gram], scales: Scales) -> HeldOut:
         `GramSet.totals` of them.
     scales : Scales
         Factors on deltas and sigmas.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        The systems are not positive definite to working precision.
     """
     d = scales.column_scale(grams.columns)
     S, b = _system(totals, scales, d)
     S[np.diag_indices_from(S)] += 1.0
-    energies, square, n_forces = [np.zeros(0)], 0.0, 0
+    energies = [np.zeros(0)]
+    squares, counts = {"forces": 0.0, "virial": 0.0}, {"forces": 0, "virial": 0}
     for fold in grams.folds:
         own = grams.of_fold(fold)
         S_own, b_own = _system(own, scales, d)
@@ -175,13 +176,21 @@ def held_out(grams: GramSet, totals: Sequence[Gram], scales: Scales) -> HeldOut:
         half = solve_triangular(R, b - b_own, trans="T", check_finite=False)
         z = d * solve_triangular(R, half, check_finite=False)
         for rows in grams.energies.get(fold, []):
-            energies.append((rows.phi @ z - rows.y) * rows.per_atom)
-        for group, gram in zip(grams.groups, own, strict=True):
-            sigma = grams.sigmas.get(group, np.nan)
-            if gram is None or not np.isfinite(sigma):
-                continue
-            residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)
-            square += sigma**2 * float(residual)
-            n_forces += gram.n_rows
-    rmse = float(np.sqrt(max(square, 0.0) / n_forces)) if n_forces else float("nan")
-    return HeldOut(np.concatenate(energies), rmse)
+            energies.append((rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms))
+        for (kind, _), gram in zip(grams.groups, own, strict=True):
+            if gram is not None and kind in squares:
+                residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)
+                squares[kind] += max(float(residual), 0.0)
+                counts[kind] += gram.n_rows
+    errors = grams.sigmas["energy"] * np.concatenate(energies)
+    rmse = {
+        kind: grams.sigmas[kind] * float(np.sqrt(square / counts[kind]))
+        for kind, square in squares.items()
+        if counts[kind]
+    }
+    return HeldOut(
+        float(np.abs(errors).mean()) if len(errors) else np.nan,
+        float(np.sqrt((errors**2).mean())) if len(errors) else np.nan,
+        rmse.get("forces", np.nan),
+        rmse.get("virial", np.nan),
+    )

@@ -103,15 +103,17 @@ def fit(
         base = Path(config).parent
     dataset = as_dataset(frames, settings, base)
     tuned: dict[str, Any] = {}
+    notes: list[str] = []
     if settings.optimize is not None:
         from gapfit.tuning import tune
 
         result = tune(dataset, settings, progress=progress, base=base)
-        settings, tuned = result.config, result.summary()
+        settings, tuned = result.config, {"tuning": result.summary()}
+        notes += [text for text in result.warnings if text not in dataset.warnings]
     n_threads = settings.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
-        model = _fit(dataset, settings, progress or silent, base or Path())
-    return replace(model, info={**model.info, "tuning": tuned}) if tuned else model
+        model = _fit(dataset, settings, notes, progress or silent, base or Path())
+    return replace(model, info={**model.info, **tuned})
 
 
 def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:
@@ -148,6 +150,8 @@ class Prepared:
     ----------
     frames : list of Frame
         Without the baseline, with automatic sigmas.
+    given : list of Frame
+        The same with labels and sigmas as they were read.
     species : tuple of int
         Atomic numbers, ascending.
     e0 : dict of int to float
@@ -159,6 +163,7 @@ class Prepared:
     """
 
     frames: list[Frame]
+    given: list[Frame]
     species: tuple[int, ...]
     e0: dict[int, float]
     baseline: Baseline | None
@@ -192,7 +197,7 @@ def prepare(
         for text in stress_warnings(frames, e0):
             _note(notes, text)
         progress("stress check", 1, 1)
-    return Prepared(frames, dataset.species, e0, baseline, base)
+    return Prepared(frames, list(dataset.frames), dataset.species, e0, baseline, base)
 
 
 def sparse_terms(
@@ -217,9 +222,12 @@ def sparse_terms(
 
 
 def _fit(
-    dataset: Dataset, config: FitConfig, progress: Progress, base: Path
+    dataset: Dataset,
+    config: FitConfig,
+    notes: list[str],
+    progress: Progress,
+    base: Path,
 ) -> GAPModel:
-    notes: list[str] = []
     prepared = prepare(dataset, config, notes, progress, base)
     frames, e0 = prepared.frames, prepared.e0
     terms = sparse_terms(prepared, config, notes, progress)
@@ -242,7 +250,7 @@ def _fit(
         "shortcuts": shortcuts,
         "data_digest": data_digest(dataset.frames),
         "versions": _versions(),
-        "warnings": [*dataset.warnings, *notes],
+        "warnings": list(dict.fromkeys([*dataset.warnings, *notes])),
     }
     return GAPModel(
         config=config,

@@ -9,7 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from gapfit.assembly import KINDS, RowBlock, batches, row_block
-from gapfit.config import FitConfig, OptimizeConfig, SigmaConfig
+from gapfit.baseline import is_isolated
+from gapfit.config import FitConfig, OptimizeConfig
 from gapfit.errors import GapfitError
 from gapfit.fitting import Prepared, Progress
 from gapfit.frame import Frame
@@ -21,6 +22,7 @@ __all__ = [
     "MIN_FRAMES",
     "OWN",
     "POOL",
+    "affordable_folds",
     "assign_folds",
     "class_of",
     "fill",
@@ -33,27 +35,22 @@ OWN = "(own)"
 POOL = ""
 
 _BATCH_ATOMS = 256
+# Kernel rows smaller than this, relative to delta², are zero but for rounding.
+_NOTHING = 1e-8
 #: Config_types with fewer frames share their sigmas with all others.
 MIN_FRAMES = 3
 
 
-def own_classes(
-    frames: Sequence[Frame], sigma: SigmaConfig, options: OptimizeConfig
-) -> set[str]:
-    """Return the config_types whose rows are kept apart.
-
-    Those with sigmas of their own in the configuration and, if asked for, all that are
-    not too few.
-    """
+def own_classes(frames: Sequence[Frame], options: OptimizeConfig) -> set[str]:
+    """Return the config_types with sigmas of their own, those that are not too few."""
+    if not options.by_config_type:
+        return set()
     counts = Counter(frame.config_type for frame in frames)
-    apart = set(sigma.config_types) & set(counts)
-    if options.by_config_type:
-        apart |= {kind for kind, n in counts.items() if n >= MIN_FRAMES}
-    return apart
+    return {kind for kind, n in counts.items() if n >= MIN_FRAMES}
 
 
 def class_of(frame: Frame, kind: str, apart: set[str]) -> str:
-    """Return the class of a frame's observations of one kind."""
+    """Return the class of the observations of one kind of a frame, as it was read."""
     own = {
         "energy": frame.energy_sigma,
         "forces": frame.force_sigma,
@@ -89,10 +86,7 @@ def assign_folds(
 
 
 def affordable_folds(
-    frames: Sequence[Frame],
-    config: FitConfig,
-    options: OptimizeConfig,
-    n_sparse: int,
+    prepared: Prepared, config: FitConfig, options: OptimizeConfig, n_sparse: int
 ) -> int:
     """Return how many folds of Gram matrices fit into ``run.memory``, at most those wanted.
 
@@ -101,16 +95,18 @@ def affordable_folds(
     GapfitError
         Not even two folds fit.
     """
-    apart = own_classes(frames, config.sigma, options)
+    frames = prepared.given
+    apart = own_classes(frames, options)
     n_groups = len({(k, class_of(f, k, apart)) for f in frames for k in KINDS})
     size = 8 * n_groups * n_sparse**2
+    rows = 8 * len(frames) * n_sparse + 24 * _BATCH_ATOMS * n_sparse * 4
     folds = min(options.folds, len(frames))
     # One more copy holds the totals, two serve the algebra.
-    affordable = int(config.run.memory_bytes // size) - 3
+    affordable = int((config.run.memory_bytes - rows) // size) - 3
     if affordable < min(2, folds):
         raise GapfitError(
             f"the Gram matrices of {n_sparse} sparse points and {n_groups} groups need "
-            f"{5 * size / 1e9:.1f} GB even with 2 folds, run.memory is "
+            f"{(5 * size + rows) / 1e9:.2g} GB even with 2 folds, run.memory is "
             f"{config.run.memory}: raise it, or tune with fewer sparse points"
         )
     return min(folds, affordable)
@@ -143,10 +139,12 @@ def fill(
     """
     ends = np.cumsum([0] + [term.n_sparse for term in terms])
     columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
-    grams = GramSet(whitening, columns)
-    frames = prepared.frames
-    apart = own_classes(frames, config.sigma, options)
+    sigmas = {kind: float(getattr(config.sigma, kind)) for kind in KINDS}
+    grams = GramSet(whitening, columns, sigmas)
+    frames, given = prepared.frames, prepared.given
+    apart = own_classes(given, options)
     folds = assign_folds(frames, options, config.run.seed)
+    least = _NOTHING * max(term.config.delta for term in terms) ** 2
     # Frames of one fold and type follow each other, so that their rows add in blocks.
     order = sorted(range(len(frames)), key=lambda n: (folds[n], frames[n].config_type))
     done, total = 0, sum(frame.n_atoms for frame in frames)
@@ -155,10 +153,11 @@ def fill(
         some = [frames[n] for n in order[part]]
         block = row_block(some, terms, prepared.e0, config.sigma)
         places = [
-            [((kind, class_of(frame, kind, apart)), int(folds[n])) for kind in KINDS]
-            for frame, n in zip(some, order[part], strict=True)
+            [((kind, class_of(given[n], kind, apart)), int(folds[n])) for kind in KINDS]
+            for n in order[part]
         ]
-        _add(grams, block, places, np.array([frame.n_atoms for frame in some]))
+        judged = np.array([0 if is_isolated(f) else f.n_atoms for f in some])
+        _add(grams, block, places, judged, least)
         done += sum(frame.n_atoms for frame in some)
         progress("rows", done, total)
     return grams
@@ -168,14 +167,18 @@ def _add(
     grams: GramSet,
     block: RowBlock,
     places: Sequence[Sequence[tuple[Group, int]]],
-    n_atoms: np.ndarray,
+    judged: np.ndarray,
+    least: float,
 ) -> None:
-    """Add rows where they belong: `places` by frame and kind."""
+    """Add rows where they belong: `places` by frame and kind.
+
+    Rows that are zero (below `least`) by symmetry, as forces in perfect crystals are, say
+    nothing about the potential, but would make sigmas seem small: they are left out.
+    """
     names = sorted({place for own in places for place in own})
     where = np.array([[names.index(place) for place in own] for own in places])
     group = where[block.frame, block.kind]
-    # Rows without any sparse point near say nothing: isolated atoms.
-    group[~block.K.any(axis=1)] = -1
+    group[np.abs(block.K).max(axis=1) < least] = -1
     for n, (name, fold) in enumerate(names):
         own = group == n
         grams.add(
@@ -184,5 +187,5 @@ def _add(
             block.K[own],
             block.y[own],
             block.sigma[own],
-            n_atoms[block.frame[own]],
+            judged[block.frame[own]],
         )

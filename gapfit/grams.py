@@ -82,13 +82,13 @@ class EnergyRows:
         Rows over sigma.
     y : (n,) float64
         Targets over sigma.
-    per_atom : (n,) float64
-        sigma / n_atoms, eV: turns residuals into errors per atom.
+    n_atoms : (n,) int64
+        Atoms of each frame.
     """
 
     phi: np.ndarray
     y: np.ndarray
-    per_atom: np.ndarray
+    n_atoms: np.ndarray
 
 
 @dataclass(eq=False)
@@ -101,19 +101,21 @@ class GramSet:
         Factors U of K_mm.
     columns : list of slice
         Columns of each term.
+    sigmas : dict of str to float
+        Global sigma of each kind, eV per atom, eV/Å and eV per atom: residuals over
+        their own sigmas times these are errors, those of frames that are to be fitted
+        less closely counting less.
     grams : dict of (Group, fold) to Gram
         What was accumulated.
     energies : dict of fold to list of EnergyRows
-        Rows of energies.
-    sigmas : dict of Group to float
-        Sigma of force components (eV/Å) of a class; NaN if its frames bring their own.
+        Rows of energies that are judged when they are held out.
     """
 
     whitening: Whitening
     columns: list[slice]
+    sigmas: dict[str, float]
     grams: dict[tuple[Group, int], Gram] = field(default_factory=dict)
     energies: dict[int, list[EnergyRows]] = field(default_factory=dict)
-    sigmas: dict[Group, float] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[Group]:
@@ -143,7 +145,7 @@ class GramSet:
         K: np.ndarray,
         y: np.ndarray,
         sigma: np.ndarray,
-        n_atoms: np.ndarray,
+        judged: np.ndarray,
     ) -> None:
         """Add observations of one group.
 
@@ -155,8 +157,8 @@ class GramSet:
             Kernel rows.
         y, sigma : (n,) float64
             Targets and their standard deviations.
-        n_atoms : (n,) int64
-            Atoms of the frames of the rows.
+        judged : (n,) int64
+            For energies: atoms of their frames, 0 for those whose errors do not count.
         """
         if not len(y):
             return
@@ -165,10 +167,7 @@ class GramSet:
         if key not in self.grams:
             self.grams[key] = Gram.empty(self.whitening.n_sparse)
         self.grams[key].add(phi, y / sigma, sigma)
-        if group[0] == "energy":
-            kept = EnergyRows(phi, y / sigma, sigma / n_atoms)
+        if group[0] == "energy" and judged.any():
+            some = judged > 0
+            kept = EnergyRows(phi[some], (y / sigma)[some], judged[some])
             self.energies.setdefault(fold, []).append(kept)
-        elif group[0] == "forces":
-            own = self.sigmas.setdefault(group, float(sigma[0]))
-            if np.any(sigma != own):
-                self.sigmas[group] = float("nan")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gapfit.assembly import KINDS
 from gapfit.config import FitConfig, OptimizeConfig, SigmaOverride
 from gapfit.dataset import Dataset
+from gapfit.errors import GapfitError
 from gapfit.evidence import HeldOut, Scales
 from gapfit.fitting import (
     Progress,
@@ -21,13 +23,23 @@ from gapfit.fitting import (
     sparse_terms,
     whitened,
 )
-from gapfit.folds import MIN_FRAMES, OWN, POOL, affordable_folds, fill
-from gapfit.frame import Frame
-from gapfit.grams import GramSet, Group
-from gapfit.hyperparameters import N_STEPS, Freedom, choose, score
+from gapfit.folds import OWN, POOL, affordable_folds, fill
+from gapfit.grams import Gram, GramSet, Group
+from gapfit.hyperparameters import (
+    MOST,
+    N_STEPS,
+    Choice,
+    Freedom,
+    choose,
+    judge,
+    score,
+)
 from gapfit.scan import check_scan, with_settings
 
 __all__ = ["Trial", "Tuning", "format_trials", "tune"]
+
+# Classes with fewer observations share their sigma with all others.
+_MIN_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,17 @@ class Trial:
             return -self.log_marginal_likelihood
         return score(kind, self.held_out)
 
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as plain data, None where there are no targets."""
+        errors = asdict(self.held_out)
+        return {
+            "settings": self.settings,
+            "delta": [term.delta for term in self.config.terms],
+            "sigma": self.config.sigma.model_dump(mode="json"),
+            "log_marginal_likelihood": self.log_marginal_likelihood,
+            **{name: None if np.isnan(x) else x for name, x in errors.items()},
+        }
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -66,8 +89,10 @@ class Tuning:
     ----------
     config : FitConfig
         The best configuration, without ``[optimize]``: ready to fit.
+    given : Trial
+        The configuration as it was given, its sigmas and deltas untouched.
     best : Trial
-        Where it comes from.
+        Where `config` comes from.
     trials : tuple of Trial
         All, in the order in which they were tried.
     warnings : tuple of str
@@ -75,6 +100,7 @@ class Tuning:
     """
 
     config: FitConfig
+    given: Trial
     best: Trial
     trials: tuple[Trial, ...]
     warnings: tuple[str, ...]
@@ -82,21 +108,10 @@ class Tuning:
     def summary(self) -> dict[str, Any]:
         """Return the trials as plain data."""
         return {
+            "given": self.given.plain(),
             "best": self.trials.index(self.best),
-            "trials": [_plain(trial) for trial in self.trials],
+            "trials": [trial.plain() for trial in self.trials],
         }
-
-
-def _plain(trial: Trial) -> dict[str, Any]:
-    return {
-        "settings": trial.settings,
-        "delta": [term.delta for term in trial.config.terms],
-        "sigma": trial.config.sigma.model_dump(mode="json"),
-        "log_marginal_likelihood": trial.log_marginal_likelihood,
-        "energy_mae": trial.held_out.energy_mae,
-        "energy_rmse": trial.held_out.energy_rmse,
-        "forces_rmse": trial.held_out.forces_rmse,
-    }
 
 
 def tune(
@@ -154,71 +169,118 @@ class _Tuner:
         self.progress = progress
         self.notes: list[str] = []
         self.prepared = prepare(dataset, self.config, self.notes, progress, base)
-        self.trials: dict[tuple[tuple[str, Any], ...], Trial] = {}
+        self.trials: dict[str, Trial] = {}
+        self.given: Trial | None = None
 
     def run(self) -> Tuning:
-        """Try all candidates, one key after the other, and keep the best value of each."""
-        best = None if self.options.scan else self._trial({})
+        """Try all candidates, one key after the other, and keep the best so far."""
+        kind = self.options.score
+        best = self._trial({})
         for key, values in self.options.scan.items():
-            so_far = best.settings if best else {}
-            trials = [self._trial({**so_far, key: value}) for value in values]
-            best = min(trials, key=lambda trial: trial.score(self.options.score))
-        assert best is not None
+            trials = [self._trial({**best.settings, key: value}) for value in values]
+            best = min([best, *trials], key=lambda trial: trial.score(kind))
+        given = self.given
+        assert given is not None
+        if best.score(kind) > given.score(kind):
+            self._note(
+                "held-out errors are larger than with the given sigmas and deltas: the "
+                "likelihood and they disagree; look at both before you use the result"
+            )
         warnings = tuple(dict.fromkeys([*self.dataset.warnings, *self.notes]))
-        return Tuning(best.config, best, tuple(self.trials.values()), warnings)
+        return Tuning(best.config, given, best, tuple(self.trials.values()), warnings)
+
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
 
     def _trial(self, settings: dict[str, Any]) -> Trial:
-        key = tuple(settings.items())
+        config = with_settings(self.config, settings)
+        key = config.model_dump_json()
         if key not in self.trials:
-            self.trials[key] = self._tried(settings)
+            self.trials[key] = self._tried(settings, config)
         return self.trials[key]
 
-    def _tried(self, settings: dict[str, Any]) -> Trial:
-        config = with_settings(self.config, settings)
-        frames, notes = self.prepared.frames, self.notes
-        terms = sparse_terms(self.prepared, config, notes, self.progress)
-        whitening = whitened(terms, config, notes)
+    def _tried(self, settings: dict[str, Any], config: FitConfig) -> Trial:
+        terms = sparse_terms(self.prepared, config, self.notes, self.progress)
+        whitening = whitened(terms, config, self.notes)
         options = self._options(config, whitening.n_sparse)
         grams = fill(self.prepared, terms, whitening, config, options, self.progress)
+        totals = grams.totals()
+        if self.given is None:
+            ones = Scales(np.ones(len(terms)), np.ones(len(totals)))
+            self.given = _as_trial({}, self.config, judge(grams, totals, ones))
+            self._check_targets(self.given.held_out)
+        freedom = _freedom(grams, totals, self.options)
         steps = iter(range(1, N_STEPS + 1))
         self.progress("hyperparameters", 0, N_STEPS)
         chosen = choose(
             grams,
-            _freedom(grams, frames, self.options),
+            totals,
+            freedom,
             lambda: self.progress("hyperparameters", next(steps), N_STEPS),
         )
-        return Trial(
-            settings,
-            _tuned(config, grams, chosen.scales),
-            chosen.log_marginal_likelihood,
-            chosen.held_out,
-        )
+        self.progress("hyperparameters", N_STEPS, N_STEPS)
+        for text in _at_limits(chosen.scales, grams):
+            self._note(text)
+        tuned = _tuned(config, grams, chosen.scales)
+        return _as_trial(settings, tuned, chosen)
+
+    def _check_targets(self, errors: HeldOut) -> None:
+        """Refuse to be judged by what is not there; say what is not tuned."""
+        kind = self.options.score
+        if kind != "evidence" and np.isnan(score(kind, errors)):
+            raise GapfitError(
+                f'[optimize] score = "{kind}": the data have no such targets to hold out; '
+                "choose another score"
+            )
+        if len(self.prepared.frames) < 2:
+            raise GapfitError("tuning needs at least two frames: one is held out")
+        for name, attribute in (
+            ("energy", "energy_sigma"),
+            ("forces", "force_sigma"),
+            ("virial", "virial_sigma"),
+        ):
+            own = sum(getattr(f, attribute) is not None for f in self.prepared.given)
+            if own:
+                self._note(
+                    f"{own} of {len(self.prepared.given)} frames bring their own sigma "
+                    f"of the {name}: those are left as they are"
+                )
 
     def _options(self, config: FitConfig, n_sparse: int) -> OptimizeConfig:
         """Return the options with as many folds as the memory holds."""
-        frames, options = self.prepared.frames, self.options
-        folds = affordable_folds(frames, config, options, n_sparse)
-        if folds < min(options.folds, len(frames)):
-            self.notes.append(
+        options = self.options
+        folds = affordable_folds(self.prepared, config, options, n_sparse)
+        if folds < min(options.folds, len(self.prepared.frames)):
+            self._note(
                 f"{n_sparse} sparse points: {folds} folds instead of {options.folds}, "
                 f"for the Gram matrices must fit into run.memory = {config.run.memory}"
             )
         return options.model_copy(update={"folds": folds})
 
 
+def _as_trial(settings: dict[str, Any], config: FitConfig, choice: Choice) -> Trial:
+    value, errors = choice.log_marginal_likelihood, choice.held_out
+    return Trial(settings, config, value, errors)
+
+
+def _alone(grams: GramSet, totals: Sequence[Gram]) -> set[Group]:
+    """Return the groups with enough observations for a sigma of their own."""
+    rows = zip(grams.groups, totals, strict=True)
+    return {own for own, gram in rows if own[1] != OWN and gram.n_rows >= _MIN_ROWS}
+
+
 def _freedom(
-    grams: GramSet, frames: Sequence[Frame], options: OptimizeConfig
+    grams: GramSet, totals: Sequence[Gram], options: OptimizeConfig
 ) -> Freedom:
     """Return what may be chosen: one factor for each kind, or for each class."""
-    counts = Counter(frame.config_type for frame in frames)
     parameters: dict[Group, int] = {}
     sigma: list[int | None] = []
+    alone = _alone(grams, totals)
     for kind, name in grams.groups:
         if name == OWN or kind == "energy" or not getattr(options, kind):
             sigma.append(None)
             continue
-        alone = options.by_config_type and counts[name] >= MIN_FRAMES
-        shared = (kind, name if alone else POOL)
+        shared = (kind, name if (kind, name) in alone else POOL)
         sigma.append(parameters.setdefault(shared, len(parameters)))
     energy = [
         kind == "energy" and name != OWN and options.energy
@@ -232,71 +294,88 @@ def _freedom(
     )
 
 
+def _at_limits(scales: Scales, grams: GramSet) -> Iterator[str]:
+    """Yield what to say about values at the end of the range that is searched."""
+    far = 0.99 * np.log(MOST)
+    for n, factor in enumerate(scales.delta):
+        if abs(np.log(factor)) > far:
+            yield (
+                f"[[terms]] {n + 1}: delta went to the end of the search, {factor:.3g} "
+                "times the given one: the data do not determine it; remove the term, or "
+                "set [optimize] delta = false"
+            )
+    for (kind, name), factor in zip(grams.groups, scales.sigma, strict=True):
+        if abs(np.log(factor)) > far:
+            yield (
+                f"sigma.{kind}{f' of {name}' if name else ''} went to the end of the "
+                f"search, {factor:.3g} times the given one: begin nearer to the truth"
+            )
+
+
 def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
 def _tuned(config: FitConfig, grams: GramSet, scales: Scales) -> FitConfig:
-    """Return the configuration with deltas and sigmas multiplied by their factors."""
+    """Return the configuration with deltas and sigmas multiplied by their factors.
+
+    The fractions of forces and energies that sigmas grow by are parts of these.
+    """
     terms = [
         term.model_copy(update={"delta": _rounded(term.delta * factor)})
         for term, factor in zip(config.terms, scales.delta, strict=True)
     ]
     sigma = config.sigma
     factors = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
-    apart = {name for _, name in factors} - {OWN, POOL}
-
-    def scaled(kind: str, name: str) -> float:
-        """Return the sigma of a class, moved as the pool is where it has no rows."""
-        override = sigma.config_types.get(name)
-        given = getattr(override, kind, None) or getattr(sigma, kind)
-        return _rounded(
-            given * factors.get((kind, name), factors.get((kind, POOL), 1.0))
-        )
-
-    overrides = {
-        name: SigmaOverride(**{kind: scaled(kind, name) for kind in KINDS})
-        for name in sorted(apart | set(sigma.config_types))
-    }
-    moved = {kind: scaled(kind, POOL) for kind in KINDS}
+    moved = {kind: factors.get((kind, POOL), 1.0) for kind in KINDS}
+    names = set(sigma.config_types) | {name for _, name in factors} - {OWN, POOL}
+    overrides = {}
+    for name in sorted(names):
+        given = sigma.config_types.get(name, SigmaOverride())
+        values = {}
+        for kind in KINDS:
+            own = getattr(given, kind)
+            factor = factors.get((kind, name), moved[kind])
+            if own is not None or factor != moved[kind]:
+                values[kind] = _rounded((own or getattr(sigma, kind)) * factor)
+        if values:
+            overrides[name] = SigmaOverride(**values)
+    update: dict[str, Any] = {k: _rounded(getattr(sigma, k) * moved[k]) for k in KINDS}
+    for kind in ("energy", "forces"):
+        name = f"{kind}_relative"
+        update[name] = min(_rounded(getattr(sigma, name) * moved[kind]), 1.0)
+    update["config_types"] = overrides
     return config.model_copy(
-        update={
-            "terms": terms,
-            "sigma": sigma.model_copy(update={**moved, "config_types": overrides}),
-        }
+        update={"terms": terms, "sigma": sigma.model_copy(update=update)}
     )
 
 
-def format_trials(tuning: Tuning) -> str:
-    """Return the trials as a table; the best is marked."""
-    header = (
-        "",
-        "settings",
-        "log evidence",
-        "E, meV/atom",
-        "F, eV/Å",
-        "sigmas",
-        "deltas",
-    )
-    rows = [header]
-    for trial in tuning.trials:
-        sigma = trial.config.sigma
+def format_trials(summary: Mapping[str, Any]) -> str:
+    """Return the trials of `Tuning.summary` as a table; the best is marked."""
+    header = ("", "settings", "log evidence", "E, meV/atom", "F, eV/Å", "V, eV/atom")
+    rows = [(*header, "sigmas E / F / V", "deltas")]
+    given = {**summary["given"], "settings": {"": "as given"}}
+    for n, trial in enumerate([given, *summary["trials"]], start=-1):
+        sigma = trial["sigma"]
+        words = [f"{k} = {v}" if k else v for k, v in trial["settings"].items()]
         rows.append(
             (
-                "*" if trial is tuning.best else "",
-                ", ".join(f"{k} = {v}" for k, v in trial.settings.items())
-                or "as given",
-                f"{trial.log_marginal_likelihood:.1f}",
-                f"{1000 * trial.held_out.energy_mae:.2f}",
-                f"{trial.held_out.forces_rmse:.4f}",
-                f"{sigma.energy:g} / {sigma.forces:g} / {sigma.virial:g}",
-                " / ".join(f"{term.delta:g}" for term in trial.config.terms),
+                "*" if n == summary["best"] else "",
+                ", ".join(words) or "tuned",
+                f"{trial['log_marginal_likelihood']:.1f}",
+                _number(trial["energy_mae"], 1000, ".3g"),
+                _number(trial["forces_rmse"], 1, ".4g"),
+                _number(trial["virial_rmse"], 1, ".3g"),
+                " / ".join(f"{sigma[kind]:g}" for kind in KINDS),
+                " / ".join(f"{delta:g}" for delta in trial["delta"]),
             )
         )
-    widths = [max(len(row[n]) for row in rows) for n in range(len(header))]
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(
-            cell.ljust(width) for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _number(value: float | None, factor: float, form: str) -> str:
+    return "-" if value is None else format(factor * value, form)

@@ -196,6 +196,11 @@ class _Run:
         with self.console.progress() as progress:
             model = fit(train, self.config, progress=progress, base=self.path.parent)
         self.timings |= progress.seconds
+        if tuning := model.info.get("tuning"):
+            from gapfit.tuning import format_trials
+
+            self.console.title("Tuned: errors of held-out frames")
+            self.console.say(format_trials(tuning))
         return model
 
     def _errors(

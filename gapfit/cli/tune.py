@@ -13,15 +13,13 @@ Test data are never read. Writes NAME-tuned.toml and a plot of the trials beside
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
-
-if TYPE_CHECKING:
-    from gapfit.tuning import Tuning
 
 __all__ = ["add_arguments", "run"]
 
@@ -52,12 +50,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     path: Path = args.config
     output: Path = args.output or path.with_name(f"{path.stem}-tuned.toml")
-    if output.exists() and not args.force:
-        raise GapfitError(
-            f"{output}: exists already; replace it with --force, or choose another "
-            "file with --output"
-        )
+    plot = output.with_suffix(".png")
     config = load_config(path)
+    _prepare(output, plot, path, force=args.force)
+    # Warnings of the library are printed at the end.
+    logging.getLogger("gapfit").addHandler(logging.NullHandler())
     require_files(config.data.train, path.parent)
     with console.progress() as progress:
         result = tune(None, config, progress=progress, base=path.parent)
@@ -67,12 +64,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     with atomic_write(output) as temporary:
         temporary.write_text(f"# Written by gapfit tune.\n{text}", encoding="utf-8")
-    plot = output.with_suffix(".png")
-    _plot(result, plot)
+    summary = result.summary()
+    _plot(summary, plot)
     if args.json:
-        console.result(result.summary())
+        console.result(summary)
     console.title("Errors of held-out frames")
-    console.say(format_trials(result))
+    console.say(format_trials(summary))
     console.warnings(list(result.warnings))
     console.title("Written")
     console.say(f"  {output}\n  {plot}")
@@ -81,31 +78,57 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _plot(tuning: Tuning, path: Path) -> None:
+def _prepare(output: Path, plot: Path, config: Path, *, force: bool) -> None:
+    """Refuse what could not be written in the end, or would be lost."""
+    if output.suffix != ".toml":
+        raise GapfitError(f"{output}: the name of a configuration must end in .toml")
+    if not output.parent.is_dir():
+        raise GapfitError(f"{output}: there is no folder {output.parent}")
+    if output.exists() and output.samefile(config):
+        raise GapfitError(
+            f"{output}: is the configuration itself; choose another file with --output"
+        )
+    for file in (output, plot):
+        if file.is_dir():
+            raise GapfitError(f"{file}: is a folder; choose another file with --output")
+        if file.exists() and not force:
+            raise GapfitError(
+                f"{file}: exists already; replace it with --force, or choose another "
+                "file with --output"
+            )
+
+
+def _plot(summary: dict[str, Any], path: Path) -> None:
     """Draw held-out errors and evidence of all trials."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     from gapfit.storage import atomic_write
 
+    trials = [summary["given"], *summary["trials"]]
     names = [
-        ", ".join(f"{k}={v}" for k, v in trial.settings.items()) or "as given"
-        for trial in tuning.trials
+        ", ".join(f"{key} = {value}" for key, value in trial["settings"].items())
+        for trial in trials
     ]
-    columns = {
-        "energy, meV/atom": [
-            1000 * trial.held_out.energy_mae for trial in tuning.trials
-        ],
-        "forces, eV/Å": [trial.held_out.forces_rmse for trial in tuning.trials],
-        "log evidence": [trial.log_marginal_likelihood for trial in tuning.trials],
+    names = ["as given", *(name or "tuned" for name in names[1:])]
+    panels = {
+        "energy, meV/atom": ("energy_mae", 1000.0),
+        "forces, eV/Å": ("forces_rmse", 1.0),
+        "log evidence": ("log_marginal_likelihood", 1.0),
+    }
+    shown = {
+        title: [factor * trial[key] for trial in trials]
+        for title, (key, factor) in panels.items()
+        if all(trial[key] is not None for trial in trials)
     }
     figure = Figure(figsize=(10, 1.5 + 0.35 * len(names)), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(columns), sharey=True)
-    best = tuning.trials.index(tuning.best)
-    for ax, (title, values) in zip(axes, columns.items(), strict=True):
-        ax.plot(values, range(len(names)), "o-")
+    axes = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    best = summary["best"] + 1
+    for ax, (title, values) in zip(axes, shown.items(), strict=True):
+        ax.plot(values, range(len(names)), "o")
         ax.plot(values[best], best, "o", color="tab:red")
+        ax.grid(axis="y", alpha=0.3)
         ax.set_xlabel(title)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
