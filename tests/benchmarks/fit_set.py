@@ -29,6 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--delta", type=float, default=1.0)
     parser.add_argument("--sigma-energy", type=float, default=0.01)
     parser.add_argument("--sigma-forces", type=float, default=0.05)
+    parser.add_argument("--sparse-method", default="cur")
     parser.add_argument("--components", type=int, help="directions of the descriptor")
     return parser.parse_args()
 
@@ -49,6 +50,7 @@ def main() -> None:
                 "l_max": args.l_max,
                 "n_sparse": args.n_sparse,
                 "delta": args.delta,
+                "sparse_method": args.sparse_method,
                 "components": args.components or "all",
             }
         ],

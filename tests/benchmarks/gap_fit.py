@@ -34,6 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--n-max", type=int, default=8)
     parser.add_argument("--l-max", type=int, default=8)
     parser.add_argument("--n-sparse", type=int, default=1000)
+    parser.add_argument("--sparse-method", default="fps", help="of gapfit")
     return parser.parse_args()
 
 
@@ -90,7 +91,7 @@ def of_gapfit(args: argparse.Namespace) -> dict[str, float]:
     """Fit and predict with gapfit, in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("fit_set.py"))]
     command += [args.train, args.test, "--delta", "1.0"]
-    for name in ("r_cut", "n_max", "l_max", "n_sparse"):
+    for name in ("r_cut", "n_max", "l_max", "n_sparse", "sparse_method"):
         command += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)

@@ -98,7 +98,7 @@ def main() -> None:
         fitted = time.process_time()
         left_out = gapfit.leave_one_out(model, train)
         errors = gapfit.evaluate(model, test)
-    print(format_trials(result))
+    print(format_trials(result.summary()))
     print(f"sigmas: {result.config.sigma.model_dump()}")
     print(format_table(errors, "test"))
     print(format_table(left_out, "left out in turn"))
