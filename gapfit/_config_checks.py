@@ -10,10 +10,27 @@ __all__ = [
     "check_components",
     "check_import_name",
     "check_plain",
+    "check_scan_table",
     "check_sparse",
     "check_symbols",
     "check_width",
 ]
+
+
+def check_scan_table(scan: Any) -> None:
+    """Raise a ValueError unless a table of scans holds lists of finite values."""
+    if not isinstance(scan, dict):
+        return
+    for key, values in scan.items():
+        sound = isinstance(values, list) and all(
+            isinstance(v, str) or (isinstance(v, int | float) and math.isfinite(v))
+            for v in values
+        )
+        if not sound:
+            raise ValueError(
+                f'"{key}" needs a list of numbers, texts or true and false, the key in '
+                'quotes: scan = { "soap.r_cut" = [4.5, 5.0] }'
+            )
 
 
 def check_symbols(names: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from gapfit._config_base import Section, described
 from gapfit._config_checks import (
     check_import_name,
     check_plain,
+    check_scan_table,
     check_symbols,
     check_width,
 )
@@ -244,9 +245,15 @@ class OptimizeConfig(Section):
     score: Literal["both", "energy", "forces", "evidence"] = described(
         "both", "held-out errors that choose; evidence: a scan goes by the likelihood"
     )
-    scan: dict[str, list[float | int | str]] = described(
+    scan: dict[str, list[bool | float | int | str]] = described(
         {}, 'values to try, one key after the other: { "soap.r_cut" = [4.5, 5.0] }'
     )
+
+    @field_validator("scan", mode="before")
+    @classmethod
+    def _lists_of_values(cls, scan: Any) -> Any:
+        check_scan_table(scan)
+        return scan
 
 
 class RunConfig(Section):

@@ -177,8 +177,9 @@ class _Tuner:
         kind = self.options.score
         best = self._trial({})
         for key, values in self.options.scan.items():
-            trials = [self._trial({**best.settings, key: value}) for value in values]
-            best = min([best, *trials], key=lambda trial: trial.score(kind))
+            settings = [{**best.settings, key: value} for value in values]
+            trials = [best, *filter(None, map(self._candidate, settings))]
+            best = min(trials, key=lambda trial: trial.score(kind))
         given = self.given
         assert given is not None
         if best.score(kind) > given.score(kind):
@@ -191,6 +192,15 @@ class _Tuner:
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
+
+    def _candidate(self, settings: dict[str, Any]) -> Trial | None:
+        """Return the trial of some settings; None, and a note, if it cannot be made."""
+        try:
+            return self._trial(settings)
+        except GapfitError as error:
+            words = ", ".join(f"{key} = {value}" for key, value in settings.items())
+            self._note(f"{words} could not be tried: {error}")
+            return None
 
     def _trial(self, settings: dict[str, Any]) -> Trial:
         config = with_settings(self.config, settings)

@@ -430,6 +430,21 @@ def test_mistakes_in_a_scan_are_all_listed():
     assert 'no key "9.r_cut"' in text
 
 
+def test_candidates_that_cannot_be_made_do_not_end_a_scan(case):
+    scan = {"soap.rbf": ["polynomial"], "soap.n_max": [3, 9]}
+    result = tune(case.dataset, settings(optimize={"folds": 3, "scan": scan}))
+    polynomial = result.best.settings.get("soap.rbf") == "polynomial"
+    skipped = [text for text in result.warnings if "could not be tried" in text]
+    assert len(skipped) == int(polynomial)
+    assert len(result.trials) == 4 - int(polynomial)
+
+
+@pytest.mark.parametrize("values", [4.0, [float("nan")], {"r_cut": [4.0]}])
+def test_scans_need_lists_of_values(values):
+    with pytest.raises(ConfigError, match='"soap" needs a list of numbers'):
+        config_from_dict(settings(optimize={"scan": {"soap": values}}))
+
+
 def test_fit_with_optimize_fits_what_was_chosen(case):
     model = gapfit.fit(case.dataset, settings(optimize={"folds": 3}))
     expected = tune(case.dataset, settings(optimize={"folds": 3}))
