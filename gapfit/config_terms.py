@@ -117,6 +117,7 @@ class Distance2bConfig(Section):
         1.0, "length over which the potential varies", "Å", ge=0.05
     )
     delta: float = described(3.0, "prior standard deviation per pair", "eV", gt=0)
+    f0: float = described(0.0, "prior mean per pair, within the switch", "eV")
     n_sparse: int = described(20, "sparse points of each pair of species", ge=1)
     species_n_sparse: dict[str, int] = described(
         {}, 'other numbers for some of them, by name: { "Ge-Te" = 30 }'

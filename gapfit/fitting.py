@@ -179,7 +179,7 @@ def prepare(
 ) -> Prepared:
     """Subtract baselines, complete sigmas and look for what the user should know."""
     points = baseline_points(config.baseline, dataset.species, base)
-    baseline = build_baseline(config.baseline, dataset.species, points)
+    baseline = build_baseline(config, dataset.species, points)
     frames = with_automatic_sigmas(
         without_baseline(dataset.frames, baseline, progress),
         dataset.frames,

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from gapfit.assembly import batches, pairs_of
-from gapfit.config import BaselineConfig
+from gapfit.config import BaselineConfig, Distance2bConfig, FitConfig, Term
 from gapfit.descriptors import LocalPrediction
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.frame import Frame
 from gapfit.named_calculator import NamedCalculator
 from gapfit.neighbours import Pairs
 from gapfit.pair_file import read_pairs, table_of_points
-from gapfit.pair_table import PairTable, species_pairs
+from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
 from gapfit.repulsion import pair_baseline
 
 __all__ = ["Baseline", "baseline_points", "build_baseline", "without_baseline"]
@@ -122,33 +122,46 @@ def baseline_points(
 
 
 def build_baseline(
-    config: BaselineConfig,
-    species: tuple[int, ...],
-    points: Mapping[int, np.ndarray],
+    config: FitConfig, species: tuple[int, ...], points: Mapping[int, np.ndarray]
 ) -> Baseline | None:
     """Return the baseline; None without one.
 
     Parameters
     ----------
-    config : BaselineConfig
-        What it is made of.
+    config : FitConfig
+        What it is made of: ``[baseline]`` and the means of pair terms.
     species : tuple of int
         Atomic numbers, ascending.
     points : mapping of int to (n, 2) float64
         Tabulated potentials, from `baseline_points` or a model file.
     """
-    if not config.parts:
-        return None
+    named = config.baseline
     tables = [
-        pair_baseline(config, species),
-        table_of_points(points, species, config.width),
+        pair_baseline(named, species),
+        table_of_points(points, species, named.width) if named.table else None,
+        *(_mean(term, species) for term in config.terms),
     ]
     calculator = None
-    if config.calculator is not None:
-        calculator = NamedCalculator(config.calculator, config.calculator_options)
-    return Baseline(
-        tuple(table for table in tables if table is not None), dict(points), calculator
-    )
+    if named.calculator is not None:
+        calculator = NamedCalculator(named.calculator, named.calculator_options)
+    present = tuple(table for table in tables if table is not None)
+    if not present and calculator is None:
+        return None
+    return Baseline(present, dict(points), calculator)
+
+
+def _mean(term: Term, species: tuple[int, ...]) -> PairTable | None:
+    """Return the prior mean f0 s(r) of a pair term; None without one."""
+    if not isinstance(term, Distance2bConfig) or not term.f0:
+        return None
+
+    f0, r_cut, width = term.f0, term.r_cut, term.width
+
+    def potential(r: np.ndarray) -> np.ndarray:
+        return f0 * switch(r, r_cut, width)
+
+    potentials = dict.fromkeys(species_pairs(species), potential)
+    return tabulate(species, potentials, r_cut, width)
 
 
 def without_baseline(

@@ -278,7 +278,7 @@ def _baseline(
         points[key] = _checked(arrays, name, (None, 2))
         problem = points_problem(points[key], settings.width)
         _require(f"array {name} ({problem})", not problem)
-    return build_baseline(settings, species, points)
+    return build_baseline(config, species, points)
 
 
 def _build_term(

@@ -232,3 +232,24 @@ def test_rows_do_not_depend_on_how_pairs_are_split(monkeypatch):
     parts = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
     np.testing.assert_allclose(parts.forces, whole.forces, atol=1e-13)
     np.testing.assert_allclose(parts.virials, whole.virials, atol=1e-12)
+
+
+def test_the_prior_mean_holds_where_there_are_no_data(tmp_path):
+    """Dimers around 2 Å say nothing about 3.2 Å if theta is short."""
+
+    def dimer(r: float) -> Atoms:
+        return Atoms("Si2", [[0, 0, 0], [r, 0, 0]])
+
+    frames = [label(dimer(r)) for r in np.arange(1.9, 2.2, 0.05)]
+    settings = two_body(f0=0.7, theta=0.2) | {"e0": {"Si": 0.0}}
+    model = gapfit.fit(frames, settings)
+    model.save(tmp_path / "m.npz")
+    for found in (model, gapfit.load(tmp_path / "m.npz")):
+        assert found.predict(dimer(3.2)).energy == pytest.approx(0.7, abs=1e-4)
+        half = switch(np.array([4.1]), 4.5, 0.8)[0, 0]
+        assert found.predict(dimer(4.1)).energy == pytest.approx(0.7 * half, abs=1e-4)
+        expected = label(dimer(2.03)).get_potential_energy()
+        assert found.predict(dimer(2.03)).energy == pytest.approx(expected, abs=0.02)
+    assert forces_error(model, dimer(2.1)) < 1e-6
+    left_out = gapfit.leave_one_out(model, frames)
+    assert left_out["all"]["energy"]["mae"] < 100

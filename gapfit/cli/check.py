@@ -167,7 +167,7 @@ def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
     errors = []
     try:
         points = baseline_points(config.baseline, train.species, base)
-        baseline = build_baseline(config.baseline, train.species, points)
+        baseline = build_baseline(config, train.species, points)
         if baseline is not None and baseline.calculator is not None:
             baseline.calculator.require()
     except GapfitError as error:
