@@ -67,8 +67,8 @@ def _add_atoms(plan: Plan, symbols: Sequence[str], side: float) -> None:
     for symbol in symbols:
         box = box_atom(symbol, side)
         moment = [ATOM_MOMENTS[symbol]]
-        # The open shells of nickel do not converge with less.
-        width = 0.1 if symbol == "Ni" else 0.01
+        # Their open shells do not converge with less.
+        width = 0.1 if symbol in ("Ge", "Ni") else 0.01
         options = {"width": width, "fixmagmom": True}
         plan.add("isolated_atom", symbol, box, magmoms=moment, **options)
 
