@@ -24,6 +24,7 @@ __all__ = [
     "kinds_of",
     "label_value",
     "make_plan",
+    "mask_value",
     "sigma_value",
 ]
 
@@ -84,11 +85,14 @@ class LabelPlan:
         Label of the kind of frame.
     sigma_keys : dict
         Label of each of `SIGMAS`.
+    force_mask_key : str
+        Label of the atoms whose forces are left out.
     """
 
     choices: dict[str, list[Choice]]
     config_type_key: str
     sigma_keys: dict[str, str]
+    force_mask_key: str
 
 
 def choose(
@@ -163,7 +167,8 @@ def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelP
         for kind in kinds_of(q)
     }
     sigma_keys = {kind: getattr(config, f"{kind}_key") for kind in SIGMAS}
-    for option in ("config_type_key", *(f"{kind}_key" for kind in SIGMAS)):
+    named = ("config_type", "force_mask", *SIGMAS)
+    for option in (f"{kind}_key" for kind in named):
         # Only a name that differs from the default was asked for.
         value = getattr(config, option)
         if value != DataConfig.model_fields[option].default:
@@ -175,7 +180,7 @@ def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelP
         quantity: choose(kinds_of(quantity), counts, explicit) if on else []
         for quantity, on in used.items()
     }
-    return LabelPlan(choices, config.config_type_key, sigma_keys)
+    return LabelPlan(choices, config.config_type_key, sigma_keys, config.force_mask_key)
 
 
 def _missing_label(
@@ -246,6 +251,19 @@ def sigma_value(kind: str, value: Any, n_atoms: int) -> Any:
             f"the {n_atoms} atoms"
         )
     return array
+
+
+def mask_value(value: Any, n_atoms: int) -> np.ndarray:
+    """Return a mask of atoms, (n_atoms,) bool, from true and false or 1 and 0."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "biu" or not np.isin(array, (0, 1)).all():
+        raise BadLabelError(f"is {str(value)[:60]!r}, which is not true and false")
+    if array.shape != (n_atoms,):
+        raise BadLabelError(
+            f"has shape {array.shape} where one value for each of the {n_atoms} atoms is "
+            "expected"
+        )
+    return array.astype(bool)
 
 
 def _numbers(value: Any) -> np.ndarray:

@@ -197,7 +197,8 @@ def _misfit(
         if frame.energy is not None:
             error = (prediction.energy - frame.energy) / np.sqrt(frame.n_atoms)
             energies.append(error / sigma.energy)
-        forces.append(((prediction.forces - frame.forces) / sigma.forces).ravel())
+        known = np.isfinite(frame.forces)
+        forces.append((prediction.forces - frame.forces)[known] / sigma.forces)
     sizes = [
         np.sqrt(np.mean(np.square(e)))
         for e in (energies, np.concatenate(forces))

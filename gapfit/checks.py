@@ -197,7 +197,10 @@ def _label_difference(group: Sequence[Frame]) -> str:
 
 
 def _large_forces(frames: Sequence[Frame]) -> list[str]:
-    norms = [(np.linalg.norm(f.forces, axis=1).max(), f) for f in _with_forces(frames)]
+    norms = [
+        (np.nan_to_num(np.linalg.norm(f.forces, axis=1)).max(), f)
+        for f in _with_forces(frames)
+    ]
     large = [frame for norm, frame in norms if norm > LARGE_FORCE]
     if not large:
         return []
@@ -210,7 +213,8 @@ def _large_forces(frames: Sequence[Frame]) -> list[str]:
 
 
 def _net_forces(frames: Sequence[Frame]) -> list[str]:
-    nets = [(np.linalg.norm(f.forces.sum(axis=0)), f) for f in _with_forces(frames)]
+    whole = [f for f in _with_forces(frames) if np.isfinite(f.forces).all()]
+    nets = [(np.linalg.norm(f.forces.sum(axis=0)), f) for f in whole]
     pushed = [(n, f) for n, f in nets if n > NET_FORCE * np.sqrt(f.n_atoms)]
     if not pushed:
         return []

@@ -71,6 +71,9 @@ class DataConfig(Section):
         "force_sigma", "sigma of forces, per frame (info) or per atom (array)"
     )
     virial_sigma_key: str = described("virial_sigma", "sigma of one frame's virial")
+    force_mask_key: str = described(
+        "force_mask", "array: true for atoms whose forces are left out of the fit"
+    )
     use_energies: bool = described(True, "fit energies")
     use_forces: bool = described(True, "fit forces")
     use_stress: bool = described(True, "fit stress or virial where frames have it")

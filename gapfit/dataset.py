@@ -21,6 +21,7 @@ from gapfit._labels import (
     kinds_of,
     label_value,
     make_plan,
+    mask_value,
     sigma_value,
 )
 from gapfit._sources import RawFrame, load
@@ -99,8 +100,10 @@ def read(
     frames, problems = [], []
     for raw in raws:
         frame, wrong = _build(raw, plan)
-        frames.append(frame)
         problems += wrong + frame_problems(frame)
+        frame, wrong = _masked(frame, raw, plan)
+        frames.append(frame)
+        problems += wrong
     refuse(problems)
     warnings = label_warnings(plan, raws)
     warnings += _stress_without_volume(raws, plan)
@@ -151,6 +154,18 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
     if plan.config_type_key in raw.labels:
         fields["config_type"] = str(raw.labels[plan.config_type_key])
     return replace(raw.frame, **fields), problems
+
+
+def _masked(frame: Frame, raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
+    """Return a frame without the forces of masked atoms, and what is wrong with them."""
+    key = plan.force_mask_key
+    if frame.forces is None or key not in raw.labels:
+        return frame, []
+    try:
+        mask = mask_value(raw.labels[key], frame.n_atoms)
+    except BadLabelError as error:
+        return frame, [f"{frame.source}: {key} {error}; correct it or take it away"]
+    return replace(frame, forces=np.where(mask[:, None], np.nan, frame.forces)), []
 
 
 def _has_unused_label(raw: RawFrame, plan: LabelPlan) -> bool:

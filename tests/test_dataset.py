@@ -14,6 +14,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
+import gapfit
 from gapfit.config import DataConfig
 from gapfit.dataset import Dataset, KindReport, read
 from gapfit.errors import DataError
@@ -582,3 +583,51 @@ def test_frames_are_plain_arrays() -> None:
     assert frame.numbers.dtype == np.int64
     assert frame.positions.dtype == frame.forces.dtype == float
     assert isinstance(frame.energy, float)
+
+
+def masked_frames() -> list[Atoms]:
+    """Return cells whose first two atoms carry forces that nobody should fit."""
+    out = frames(8)
+    for atoms in out:
+        atoms.calc.results["forces"][:2] = 77.0
+        atoms.arrays["force_mask"] = np.arange(8) < 2
+    return out
+
+
+def test_masked_forces_are_left_out():
+    data = read(masked_frames(), CONFIG)
+    assert data.warnings == ()
+    for frame in data.frames:
+        assert np.isnan(frame.forces[:2]).all()
+        assert np.abs(frame.forces[2:]).max() == 0.1
+
+
+def test_masked_forces_change_nothing_in_a_fit(tmp_path):
+    write(tmp_path / "masked.extxyz", masked_frames())
+    settings = {
+        "data": {"check_stress": True},
+        "e0": {"method": "least_squares"},
+        "terms": [{"n_sparse": 10, "n_max": 3, "l_max": 2}],
+    }
+    models = []
+    for force in (77.0, -5.0):
+        cells = masked_frames()
+        for atoms in cells:
+            atoms.calc.results["forces"][:2] = force
+        models.append(gapfit.fit(cells, settings))
+    one, other = (m.predict(cells[0], stress=False).forces for m in models)
+    np.testing.assert_array_equal(one, other)
+    assert models[0].info["n_rows"]["forces"] == 8 * 18
+    from_file = read(tmp_path / "masked.extxyz", CONFIG)
+    assert np.isnan(from_file.frames[3].forces[:2]).all()
+
+
+@pytest.mark.parametrize("mask", [np.arange(8), np.ones(7, dtype=bool), np.ones(8)])
+def test_masks_that_are_none_are_refused(mask):
+    cells = frames(1)
+    cells[0].info["force_mask"] = mask
+    refuses("frame 0: force_mask .*correct it or take it away", cells)
+
+
+def test_a_mask_that_was_asked_for_must_be_there():
+    refuses("force_mask_key = 'frozen'", frames(2), config(force_mask_key="frozen"))
