@@ -23,6 +23,7 @@ _EPILOG = """\
 a first fit:
   gapfit init train.extxyz --test test.extxyz    writes a commented fit.toml
   gapfit check fit.toml                          looks for mistakes in the data
+  gapfit tune fit.toml                           writes fit-tuned.toml: better sigmas
   gapfit fit fit.toml                            writes fit-model/model.npz
 
 exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted

@@ -87,6 +87,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.say(f"\nWrote {output}. Next:")
     name = shlex.quote(str(output))
     console.say(f"  gapfit check {name}")
+    console.say(f"  gapfit tune {name}")
     console.say(f"  gapfit fit {name}")
     return 0
 
