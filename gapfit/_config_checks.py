@@ -14,7 +14,32 @@ __all__ = [
     "check_sparse",
     "check_symbols",
     "check_width",
+    "turned",
 ]
+
+
+def turned(label: str) -> str:
+    """Return the other name of a pair or triplet: its last two symbols change places."""
+    *first, last = label.split("-")
+    return "-".join([*first[:-1], last, *first[-1:]])
+
+
+def _check_species_numbers(term: Any) -> None:
+    """Raise a ValueError unless ``species_n_sparse`` names what the term can have."""
+    size = {"soap": 1, "distance_2b": 2, "angle_3b": 3}[term.type]
+    given = term.species_n_sparse
+    for name, number in given.items():
+        parts = name.split("-")
+        if len(parts) != size:
+            raise ValueError(
+                f'species_n_sparse: "{name}" must be {size} '
+                f"{'symbol' if size == 1 else 'symbols with hyphens between them'}"
+            )
+        check_symbols(parts)
+        if number < 1:
+            raise ValueError(f'species_n_sparse: "{name}" = {number} must be >= 1')
+        if turned(name) != name and turned(name) in given:
+            raise ValueError(f'species_n_sparse: "{name}" and "{turned(name)}" are one')
 
 
 def check_scan_table(scan: Any) -> None:
@@ -60,11 +85,13 @@ def check_sparse(term: Any) -> None:
     """Raise a ValueError if the keys that choose sparse points contradict each other."""
     quotas = term.config_type_n_sparse
     total = sum(quotas.values())
-    if any(quota < 0 for quota in quotas.values()) or total > term.n_sparse:
+    fewest = min(term.n_sparse, *term.species_n_sparse.values(), term.n_sparse)
+    if any(quota < 0 for quota in quotas.values()) or total > fewest:
         raise ValueError(
             f"config_type_n_sparse adds up to {total}: its numbers must be >= 0 and "
-            f"together at most n_sparse = {term.n_sparse}"
+            f"together at most n_sparse = {fewest}"
         )
+    _check_species_numbers(term)
     if term.sparse_method == "file" and term.sparse_file is None:
         raise ValueError(
             'sparse_method = "file" needs sparse_file, the list of sparse points'

@@ -24,6 +24,7 @@ __all__ = [
     "quota_warnings",
     "row_block",
     "sigma_warnings",
+    "species_warnings",
 ]
 
 #: Kinds of observations.
@@ -136,6 +137,24 @@ def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
             frames,
         )
     ]
+
+
+def species_warnings(species: tuple[int, ...], terms: Sequence[Term]) -> list[str]:
+    """Return the keys of terms that name species which the data do not hold."""
+    from ase.data import chemical_symbols
+
+    present = [chemical_symbols[z] for z in species]
+    warnings = []
+    for n, term in enumerate(terms):
+        for key in ("centres", "species_weights", "species_n_sparse"):
+            names = getattr(term, key, ())
+            absent = [x for x in names if not set(x.split("-")) <= set(present)]
+            if absent:
+                warnings.append(
+                    f"[[terms]] {n + 1}: {key} of {', '.join(absent)} have no effect: "
+                    f"the data hold {', '.join(present)}"
+                )
+    return warnings
 
 
 def _absent_types(

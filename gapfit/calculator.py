@@ -73,6 +73,11 @@ class GAPCalculator(Calculator):
         """Fill ``results``; all properties come from one evaluation."""
         super().calculate(atoms, properties, system_changes)
         structure: Any = self.atoms
+        known = self.model.baseline
+        if "stresses" in properties and known is not None and known.calculator:
+            raise PropertyNotImplementedError(
+                f"{known.calculator.title} gives no stress of single atoms"
+            )
         prediction = self.model.predict(
             structure,
             std=self.uncertainty or "energies_std" in properties,

@@ -18,6 +18,7 @@ from gapfit.assembly import (
     quota_warnings,
     row_block,
     sigma_warnings,
+    species_warnings,
 )
 from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.baseline import e0_warnings, resolve_e0
@@ -190,6 +191,7 @@ def prepare(
         *e0_warnings(frames, config.e0),
         *sigma_warnings(frames, config.sigma),
         *quota_warnings(frames, config.terms),
+        *species_warnings(dataset.species, config.terms),
     ):
         _note(notes, text)
     if config.data.check_stress and any(frame.virial is not None for frame in frames):
@@ -207,9 +209,8 @@ def sparse_terms(
     terms = [
         build_term(term, prepared.species, new_basis(term)) for term in config.terms
     ]
-    for n, term in enumerate(terms):
+    for term in terms:
         _warn_if_rough(term, notes)
-        _warn_of_absent_species(n, term, notes)
     return choose_sparse_points(
         prepared.frames,
         terms,
@@ -289,22 +290,6 @@ def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
             f"n_max = {term.config.n_max}: the radial basis is ill-conditioned above 12; "
             "8 is as accurate",
         )
-
-
-def _warn_of_absent_species(n: int, term: FittedTerm, notes: list[str]) -> None:
-    if not isinstance(term.config, SoapConfig):
-        return
-    from ase.data import chemical_symbols
-
-    present = [chemical_symbols[z] for z in term.species]
-    for key in ("species_weights", "centres"):
-        absent = sorted(set(getattr(term.config, key)) - set(present))
-        if absent:
-            _note(
-                notes,
-                f"[[terms]] {n + 1}: {key} of {', '.join(absent)} have no effect: "
-                f"the data hold {', '.join(present)}",
-            )
 
 
 def whitened(

@@ -122,7 +122,11 @@ def baseline_points(
 
 
 def build_baseline(
-    config: FitConfig, species: tuple[int, ...], points: Mapping[int, np.ndarray]
+    config: FitConfig,
+    species: tuple[int, ...],
+    points: Mapping[int, np.ndarray],
+    *,
+    trusted: bool = True,
 ) -> Baseline | None:
     """Return the baseline; None without one.
 
@@ -134,6 +138,8 @@ def build_baseline(
         Atomic numbers, ascending.
     points : mapping of int to (n, 2) float64
         Tabulated potentials, from `baseline_points` or a model file.
+    trusted : bool
+        Whether the calculator was named by the user; see `NamedCalculator`.
     """
     named = config.baseline
     tables = [
@@ -143,7 +149,9 @@ def build_baseline(
     ]
     calculator = None
     if named.calculator is not None:
-        calculator = NamedCalculator(named.calculator, named.calculator_options)
+        calculator = NamedCalculator(
+            named.calculator, named.calculator_options, trusted
+        )
     present = tuple(table for table in tables if table is not None)
     if not present and calculator is None:
         return None

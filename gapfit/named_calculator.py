@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +16,13 @@ from gapfit.descriptors import LocalPrediction
 from gapfit.errors import GapfitError
 from gapfit.frame import Frame
 
-__all__ = ["NamedCalculator"]
+__all__ = ["TRUST", "NamedCalculator"]
+
+#: Environment variable that allows calculators of model files to be imported.
+TRUST = "GAPFIT_TRUST_CALCULATORS"
+
+# Options of ASE's calculators that run programs.
+_COMMANDS = frozenset({"command", "profile", "commands"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +35,15 @@ class NamedCalculator:
         ``"package.module:Name"``, a class or function that returns a calculator.
     options : mapping of str to Any
         Its keyword arguments.
+    trusted : bool
+        Whether the user named it. One that a model file names must be a class of
+        calculators in ase and have no command among its options, unless the environment
+        allows any: to import and call what a stranger names is to run his program.
     """
 
     name: str
     options: Mapping[str, Any]
+    trusted: bool = True
 
     @property
     def title(self) -> str:
@@ -40,6 +53,7 @@ class NamedCalculator:
     @cached_property
     def _calculator(self) -> Any:
         module, _, name = self.name.partition(":")
+        self._require_trust(module)
         try:
             found = importlib.import_module(module)
         except Exception as error:  # a module may fail in any way as it is imported
@@ -50,8 +64,11 @@ class NamedCalculator:
             ) from error
         if not hasattr(found, name):
             raise GapfitError(f"{self.title}: the module {module} has no {name}")
+        named = getattr(found, name)
+        if not self._is_trusted and not _is_calculator(named):
+            raise GapfitError(f"{self.title}: {name} is no class of ASE calculators")
         try:
-            made = getattr(found, name)(**self.options)
+            made = named(**self.options)
         except Exception as error:
             shown = ", ".join(f"{k} = {v!r}" for k, v in self.options.items())
             raise GapfitError(
@@ -63,6 +80,20 @@ class NamedCalculator:
                 f"{self.title}: gives a {type(made).__name__}, no ASE calculator"
             )
         return made
+
+    @property
+    def _is_trusted(self) -> bool:
+        return self.trusted or os.environ.get(TRUST) == "1"
+
+    def _require_trust(self, module: str) -> None:
+        """Refuse to run what a model file names, unless it can do little harm."""
+        harmless = module.startswith("ase.") and not _COMMANDS & set(self.options)
+        if not self._is_trusted and not harmless:
+            raise GapfitError(
+                f"{self.title}: this model, read from a file, would import {module} and "
+                f"call what it names there; if you know where the model comes from, allow "
+                f"it with the environment variable {TRUST}=1"
+            )
 
     def require(self) -> None:
         """Raise the error of a calculator that cannot be imported or made."""
@@ -127,3 +158,9 @@ def _stress(atoms: Any, volume: float) -> np.ndarray:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _is_calculator(named: Any) -> bool:
+    from ase.calculators.calculator import BaseCalculator
+
+    return inspect.isclass(named) and issubclass(named, BaseCalculator)

@@ -49,7 +49,7 @@ def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
         The first mistake, with file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"[baseline] table: {path} cannot be read as text: {error}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gapfit._config_checks import turned
 from gapfit.assembly import batches, pairs_of
 from gapfit.config import Distance2bConfig, SoapConfig
 from gapfit.descriptors import Sparse
@@ -27,7 +28,8 @@ def listed_points(
     """Return the sparse points that a file lists; equal ones count once.
 
     For SOAP, lines ``frame atom``: indices from 0, of the training frames in the order
-    they are read (through all files) and of the atom within its frame. For the other
+    they are read (through all files) and of the atom within its frame; those of species
+    that are not centres of the term are passed over. For the other
     terms, lines of a block's label and the values of the descriptor, such as
     ``Si-Si 2.35`` (Å). ``#`` begins a comment.
 
@@ -55,7 +57,8 @@ def listed_points(
     if isinstance(term.config, SoapConfig):
         wanted = [_indices(words, frames, where) for words, where in _lines(path)]
         found = _environments(sorted(set(wanted)), term, frames)
-        n_listed = len(wanted)
+        blocks = term.descriptor.blocks
+        n_listed = sum(int(frames[n].numbers[atom]) in blocks for n, atom in wanted)
     else:
         found = _listed_values(path, term)
         n_listed = sum(map(len, found.values()))
@@ -71,7 +74,7 @@ def count_listed(path: Path) -> int:
 def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
     """Yield the words of each line that has any, and where it is."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"sparse_file: {path} cannot be read as text: {error}"
@@ -133,9 +136,7 @@ def _listed_values(path: Path, term: FittedTerm) -> Sparse:
     labels = {descriptor.label(block): block for block in descriptor.blocks}
     found: dict[int, list[list[float]]] = {block: [] for block in descriptor.blocks}
     for (name, *words), where in _lines(path):
-        pair = name.split("-")
-        other = "-".join(pair[::-1]) if len(pair) == 2 else name
-        block = labels.get(name, labels.get(other))
+        block = labels.get(name, labels.get(turned(name)))
         if block is None:
             raise ConfigError(
                 f"{where}: {name!r} is unknown; this term has {', '.join(labels)}"

@@ -49,6 +49,7 @@ _BESIDES = 24
 _PAIR_BYTES = 80
 # Frames whose pairs are counted for the estimate of the memory.
 _SAMPLED_FRAMES = 20
+_SAMPLED_ATOMS = 400
 
 
 def choose_sparse_points(
@@ -145,9 +146,16 @@ def _held_bytes(config: Term, width: int) -> int:
     return _COPIES * row + clusters
 
 
+def _sample(frames: Sequence[Frame]) -> list[Frame]:
+    """Return some frames, evenly spread, of not too many atoms together."""
+    spread = frames[:: -(-len(frames) // _SAMPLED_FRAMES)]
+    sizes = np.cumsum([frame.n_atoms for frame in spread])
+    return list(spread[: max(1, int(np.searchsorted(sizes, _SAMPLED_ATOMS)))])
+
+
 def _densities(term: FittedTerm, frames: Sequence[Frame]) -> tuple[int, float, float]:
     """Return the number of atoms, and pairs and environments per atom of some frames."""
-    some = frames[:: -(-len(frames) // _SAMPLED_FRAMES)]
+    some = _sample(frames)
     pairs = pairs_of(some, term.descriptor.cutoff)
     if isinstance(term.config, SoapConfig):
         count = pairs.n_atoms

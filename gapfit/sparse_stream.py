@@ -306,7 +306,7 @@ def _shares(
         left = n_sparse[block]
         for kind in (*quotas, -1):
             group = groups.get((block, kind))
-            wanted = left if kind == -1 else quotas[kind]
+            wanted = left if kind == -1 else min(quotas[kind], left)
             share = min(wanted, group.count) if group else 0
             if share:
                 shares[block, kind] = share

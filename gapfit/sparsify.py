@@ -174,7 +174,8 @@ def select_with_quotas(
         return np.concatenate([chosen, own[select(values[own], share, method, rng)]])
 
     for group, quota in quotas.items():
-        chosen = add(first[groups[first] == group], quota)
+        share = min(quota, n_sparse - len(chosen))
+        chosen = add(first[groups[first] == group], share)
     others = first[~np.isin(groups[first], list(quotas))]
     return np.sort(add(others, n_sparse - len(chosen)))
 

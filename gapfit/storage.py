@@ -236,7 +236,7 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         species,
         e0,
         terms,
-        _baseline(header["baseline_pairs"], config, species, arrays),
+        _baseline(header.get("baseline_pairs", []), config, species, arrays),
         posterior,
         dict(header["info"]),
     )
@@ -278,7 +278,7 @@ def _baseline(
         points[key] = _checked(arrays, name, (None, 2))
         problem = points_problem(points[key], settings.width)
         _require(f"array {name} ({problem})", not problem)
-    return build_baseline(config, species, points)
+    return build_baseline(config, species, points, trusted=False)
 
 
 def _build_term(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gapfit._config_checks import turned
 from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig, Term
 from gapfit.descriptors import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.angle_3b import Angle3b
@@ -69,11 +70,8 @@ class FittedTerm:
 
     def n_wanted(self, block: int) -> int:
         """Return how many sparse points the configuration wants for a block."""
-        label = self.descriptor.label(block)
-        *first, last = label.split("-")
-        turned = "-".join([*first[:-1], last, *first[-1:]])
-        given = self.config.species_n_sparse
-        return given.get(label, given.get(turned, self.config.n_sparse))
+        label, given = self.descriptor.label(block), self.config.species_n_sparse
+        return given.get(label, given.get(turned(label), self.config.n_sparse))
 
     @cached_property
     def _prepared(self) -> Any:

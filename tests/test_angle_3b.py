@@ -461,3 +461,16 @@ def test_bad_arguments_of_the_core_are_refused():
         _core.add_triplet_rows(
             pairs, more, kernel, points, False, energies, None, None, 1
         )
+
+
+def test_dimers_have_no_triplets():
+    """A term without sparse points contributes nothing, and stops nothing."""
+    dimers = [
+        label(Atoms("Si2", [[0, 0, 0], [r, 0, 0]])) for r in np.arange(2.0, 3.0, 0.1)
+    ]
+    pair = {"type": "distance_2b", "r_cut": 4.0}
+    settings = config() | {"terms": [pair, {"type": "angle_3b"}]}
+    model = gapfit.fit(dimers, settings)
+    assert model.terms[1].n_sparse == 0
+    assert forces_error(model, dimers[3]) < 1e-6
+    assert np.isfinite(model.predict(silicon(), std=True).energies_std).all()

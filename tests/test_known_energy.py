@@ -19,6 +19,7 @@ from test_storage import header_of, rewritten
 import gapfit
 from gapfit.config import BaselineConfig
 from gapfit.errors import ConfigError, GapfitError, ModelFileError
+from gapfit.named_calculator import NamedCalculator
 from gapfit.pair_file import read_pairs, table_of_points
 from gapfit.testing import forces_error, invariance_errors, stress_error
 
@@ -325,8 +326,29 @@ def test_the_package_of_the_calculator_is_needed_for_prediction_only(
     monkeypatch.delitem(sys.modules, "made_up")
     model = gapfit.load(tmp_path / "m.npz")
     assert "made_up:Toy" in repr(model)
+    with pytest.raises(GapfitError, match="allow it with the environment variable"):
+        model.predict(silicon())
+    monkeypatch.setenv("GAPFIT_TRUST_CALCULATORS", "1")
     with pytest.raises(GapfitError, match="the module made_up cannot be imported"):
         model.predict(silicon())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("os:system", {"command": "echo seen > seen"}),
+        ("subprocess:run", {"args": ["touch", "seen"]}),
+        ("ase.calculators.vasp:Vasp", {"command": "touch seen"}),
+        ("ase.calculators.calculator:get_calculator_class", {"name": "lj"}),
+    ],
+)
+def test_model_files_cannot_run_programs(name, options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stranger = NamedCalculator(name, options, trusted=False)
+    with pytest.raises(GapfitError, match=r"know where the model|no class of ASE"):
+        stranger.require()
+    assert not list(tmp_path.iterdir())
+    NamedCalculator("ase.calculators.lj:LennardJones", {}, trusted=False).require()
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
-from conftest import config, labelled_frames, silicon, three_species
+from conftest import STRUCTURES, config, labelled_frames, silicon, three_species
 
 import gapfit
 from gapfit import sparse_stream
 from gapfit.config import Distance2bConfig
+from gapfit.config_file import config_from_dict
 from gapfit.errors import ConfigError
 from gapfit.fitting import as_dataset
 from gapfit.frame import structure_arrays
 from gapfit.sparse_points import choice_memory, choose_sparse_points
-from gapfit.sparsify import select, unique_rows
+from gapfit.sparsify import select, select_with_quotas, unique_rows
 from gapfit.terms import build_term, new_basis
 
 SALT = {14: 12345}
@@ -327,3 +329,60 @@ def test_the_planned_memory_is_that_of_the_choice(method):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert 0.3 * planned < peak < 1.2 * planned
+
+
+@pytest.mark.parametrize("memory", ["4 GB", "1 kB"])
+def test_species_have_numbers_of_their_own(memory):
+    numbers = {"Ge": 4, "Te": 9}
+    settings = config(n_sparse=6, species_n_sparse=numbers)
+    frames = labelled_frames(STRUCTURES["three_species"], 8)
+    model = gapfit.fit(frames, settings | {"run": {"memory": memory}})
+    sizes = {block: len(points) for block, points in model.terms[0].sparse.items()}
+    assert sizes == {32: 4, 51: 6, 52: 9}
+
+
+@pytest.mark.parametrize("method", ["cur", "fps", "random"])
+def test_quotas_never_give_more_than_wanted(method):
+    X = np.random.default_rng(0).normal(size=(300, 20))
+    kinds = np.arange(300) % 2
+    points = sparse_stream.cur(source_of(X, kinds), {14: 4}, {0: 8}, SALT)[14]
+    assert len(points) == 4
+    index = select_with_quotas(X, kinds, {0: 8}, 4, method, np.random.default_rng(0))
+    assert len(index) == 4
+
+
+@pytest.mark.parametrize(
+    ("term", "words"),
+    [
+        ({"species_n_sparse": {"Ge": 0}}, '"Ge" = 0 must be >= 1'),
+        ({"species_n_sparse": {"Si-Ge": 3}}, '"Si-Ge" must be 1 symbol'),
+        ({"species_n_sparse": {"Gee": 3}}, "not a chemical symbol: Gee"),
+        (
+            {"type": "distance_2b", "species_n_sparse": {"Si-Ge": 3, "Ge-Si": 4}},
+            "are one",
+        ),
+        (
+            {"species_n_sparse": {"Ge": 3}, "config_type_n_sparse": {"a": 5}},
+            "at most n_sparse = 3",
+        ),
+        ({"centres": ["Xx"]}, "not a chemical symbol: Xx"),
+    ],
+)
+def test_numbers_for_species_that_cannot_be(term, words):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        config_from_dict(config() | {"terms": [term]})
+
+
+def test_names_of_species_that_are_not_there_are_noted(caplog):
+    settings = config() | {
+        "terms": [
+            {"type": "distance_2b", "species_n_sparse": {"Si-C": 3}},
+            {"n_max": 3, "l_max": 2, "n_sparse": 5},
+            {"centres": ["C"], "n_max": 3, "l_max": 2},
+        ]
+    }
+    model = gapfit.fit(labelled_frames(silicon, 2), settings)
+    assert "[[terms]] 1: species_n_sparse of Si-C have no effect" in caplog.text
+    assert "[[terms]] 3: centres of C have no effect" in caplog.text
+    assert model.terms[2].n_sparse == 0
+    assert np.isfinite(model.predict(silicon(3), std=True).energies_std).all()

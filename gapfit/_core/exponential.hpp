@@ -28,7 +28,7 @@ inline Vec exp_negative(Vec x) {
                                               1.0 / 3628800,
                                               1.0 / 39916800,
                                               1.0 / 479001600};
-    x = x > lowest ? x : broadcast(lowest);
+    x = x < lowest ? broadcast(lowest) : x;  // NaN stays NaN
     const Vec shifted = x * log2e + shift;
     const Vec n = shifted - shift;
     const Vec r = (x - n * ln2_high) - n * ln2_low;

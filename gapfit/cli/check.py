@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,21 +142,40 @@ def _check_part(
     console: Console,
 ) -> tuple[Dataset, list[str]]:
     """Report on the training or test data; return them, and warnings."""
-    from gapfit.assembly import quota_warnings, sigma_warnings
+    from gapfit.assembly import (
+        quota_warnings,
+        sigma_warnings,
+        species_warnings,
+    )
     from gapfit.baseline import e0_warnings, resolve_e0
     from gapfit.dataset import read
 
     dataset = read(files, config.data, base=base)
-    e0 = resolve_e0(dataset.frames, config.e0) if name == "train" else None
+    fitted = _without_baseline(dataset, config, base) if name == "train" else dataset
+    e0 = resolve_e0(fitted.frames, config.e0) if name == "train" else None
     _report(console, f"{name}: {', '.join(files)}", dataset, e0)
     warnings = list(dataset.warnings)
     if name == "train":
-        warnings += e0_warnings(dataset.frames, config.e0)
+        warnings += e0_warnings(fitted.frames, config.e0)
         warnings += sigma_warnings(dataset.frames, config.sigma)
         warnings += quota_warnings(dataset.frames, config.terms)
+        warnings += species_warnings(dataset.species, config.terms)
     if stress and config.data.check_stress and name == "train":
-        warnings += stress_check(dataset, e0)
+        warnings += stress_check(fitted, e0)
     return dataset, warnings
+
+
+def _without_baseline(dataset: Dataset, config: FitConfig, base: Path) -> Dataset:
+    """Return the data as they are fitted; with a baseline that fails, as they are."""
+    from gapfit.known_energy import baseline_points, build_baseline, without_baseline
+
+    try:
+        points = baseline_points(config.baseline, dataset.species, base)
+        baseline = build_baseline(config, dataset.species, points)
+        frames = without_baseline(dataset.frames, baseline, lambda *_: None)
+    except GapfitError:  # said by `_file_errors`
+        return dataset
+    return replace(dataset, frames=tuple(frames))
 
 
 def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:

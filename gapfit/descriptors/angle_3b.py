@@ -144,8 +144,12 @@ class Angle3b:
                 [sparse[block] for block in self.blocks],
                 by_centre,
                 energies,
-                None if rows is None else rows.forces.reshape(-1, n_columns),
-                None if rows is None else rows.virials.reshape(-1, n_columns),
+                None
+                if rows is None
+                else rows.forces.reshape(3 * pairs.n_atoms, n_columns),
+                None
+                if rows is None
+                else rows.virials.reshape(6 * pairs.n_frames, n_columns),
                 n_threads,
             )
 

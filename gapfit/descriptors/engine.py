@@ -236,8 +236,12 @@ class NativeEngine:
                 kernel.delta,
                 kernel.zeta,
                 energies,
-                None if forces is None else forces.reshape(-1, n_columns),
-                None if virials is None else virials.reshape(-1, n_columns),
+                None
+                if forces is None
+                else forces.reshape(3 * pairs.n_atoms, n_columns),
+                None
+                if virials is None
+                else virials.reshape(6 * pairs.n_frames, n_columns),
                 n_threads,
             )
 
