@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from gapfit.errors import GapfitError
     from gapfit.evaluation import evaluate
     from gapfit.fitting import fit
-    from gapfit.leave_one_out import leave_one_out
+    from gapfit.left_out import leave_one_out
     from gapfit.model import GAPModel
     from gapfit.storage import load
     from gapfit.tuning import tune
@@ -36,7 +36,7 @@ _HOME = {
     "GapfitError": "gapfit.errors",
     "evaluate": "gapfit.evaluation",
     "fit": "gapfit.fitting",
-    "leave_one_out": "gapfit.leave_one_out",
+    "leave_one_out": "gapfit.left_out",
     "load": "gapfit.storage",
     "tune": "gapfit.tuning",
 }

@@ -24,7 +24,7 @@ from gapfit.evidence import Scales, held_out, log_evidence
 from gapfit.fitting import as_dataset, prepare, silent, sparse_terms, whitened
 from gapfit.folds import assign_folds, class_of, fill, own_classes
 from gapfit.hyperparameters import Freedom, choose
-from gapfit.leave_one_out import leave_one_out
+from gapfit.left_out import leave_one_out
 from gapfit.solver import CholeskySolver
 from gapfit.tuning import format_trials, tune
 

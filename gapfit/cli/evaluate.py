@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the errors."""
     from gapfit.evaluation import evaluate, format_table
-    from gapfit.leave_one_out import leave_one_out
+    from gapfit.left_out import leave_one_out
     from gapfit.storage import load
 
     model = load(args.model)
