@@ -19,7 +19,14 @@ from ase.formula import Formula
 from ase.io import iread, write
 
 DATA = Path(__file__).parent.parent / "data"
-SYSTEMS = {"Si": "silicon", "C": "carbon", "W": "tungsten", "P": "phosphorus"}
+SYSTEMS = {
+    "Si": "silicon",
+    "C": "carbon",
+    "W": "tungsten",
+    "P": "phosphorus",
+    "Ge2Sb2Te5": "ge2sb2te5",
+    "Fe7Cr2Ni": "fe7cr2ni",
+}
 PARTS = ("train", "test")
 BOXES = ("isolated_atom", "dimer", "molecule")
 
@@ -29,6 +36,14 @@ EOS_RANGES = {
     "C": {"diamond": ((5.68, 5.73), (428, 438), 1.0)},
     "W": {"bcc": ((16.00, 16.31), (296, 310), 1.0)},
     "P": {"black": ((20.0, 20.4), (70, 76), 0.1)},
+    "Ge2Sb2Te5": {
+        "gete": ((26.8, 27.2), (46, 53), 0.2),
+        "hex": ((30.3, 30.9), (45, 51), 0.2),
+        "ge": ((23.8, 24.2), (56, 62), 0.2),
+        "sb": ((31.1, 31.9), (48, 55), 0.2),
+        "te": ((34.3, 35.3), (42, 48), 0.2),
+    },
+    "Fe7Cr2Ni": {"fcc4-0": ((11.3, 11.6), (155, 175), 0.2)},
 }
 
 

@@ -77,6 +77,6 @@ SYSTEMS: Final = {
     "C": Settings(600, 0.31, 0.55, 0.1, folder="carbon", rmm_diis=True),
     "W": Settings(500, 0.28, 0.25, 0.2, folder="tungsten"),
     "P": Settings(350, 0.22, 0.27, 0.1, folder="phosphorus", rmm_diis=True),
-    "Ge2Sb2Te5": Settings(450, 0.28, 0.30, 0.1),
-    "Fe7Cr2Ni": Settings(500, 0.30, 0.36, 0.15, setups={"Ni": "10"}),
+    "Ge2Sb2Te5": Settings(450, 0.28, 0.30, 0.1, folder="ge2sb2te5"),
+    "Fe7Cr2Ni": Settings(500, 0.30, 0.36, 0.15, folder="fe7cr2ni", setups={"Ni": "10"}),
 }
