@@ -29,8 +29,8 @@ BOUNDS = {
     "carbon": {"energy": 130, "forces": 1.05, "stress": 7.7},
     "tungsten": {"energy": 105, "forces": 0.42, "stress": 7.5},
     "phosphorus": {"energy": 43, "forces": 0.56, "stress": 3.0},
-    "ge2sb2te5": {"energy": 105, "forces": 0.56, "stress": 2.3},
-    "fe7cr2ni": {"energy": 26, "forces": 0.36, "stress": 4.2},
+    "ge2sb2te5": {"energy": 105, "forces": 0.70, "stress": 2.4},
+    "fe7cr2ni": {"energy": 24, "forces": 0.42, "stress": 5.6},
 }
 SYSTEMS = tuple(BOUNDS)
 
