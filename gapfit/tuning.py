@@ -152,6 +152,8 @@ def tune(
         base = Path(config).parent
     check_scan(settings)
     dataset = as_dataset(frames, settings, base)
+    if len(dataset.frames) < 2:
+        raise GapfitError("tuning needs at least two frames: one is held out")
     n_threads = settings.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
         return _Tuner(dataset, settings, progress or silent, base or Path()).run()
@@ -242,8 +244,6 @@ class _Tuner:
                 f'[optimize] score = "{kind}": the data have no such targets to hold out; '
                 "choose another score"
             )
-        if len(self.prepared.frames) < 2:
-            raise GapfitError("tuning needs at least two frames: one is held out")
         for name, attribute in (
             ("energy", "energy_sigma"),
             ("forces", "force_sigma"),

@@ -445,6 +445,11 @@ def test_scans_need_lists_of_values(values):
         config_from_dict(settings(optimize={"scan": {"soap": values}}))
 
 
+def test_a_single_frame_cannot_be_tuned():
+    with pytest.raises(GapfitError, match="at least two frames"):
+        tune(frames_of(1)[:1], settings())
+
+
 def test_fit_with_optimize_fits_what_was_chosen(case):
     model = gapfit.fit(case.dataset, settings(optimize={"folds": 3}))
     expected = tune(case.dataset, settings(optimize={"folds": 3}))
