@@ -15,7 +15,6 @@ from gapfit.neighbours import Pairs, concatenate, pair_list
 from gapfit.terms import FittedTerm
 
 __all__ = [
-    "KINDS",
     "RowBlock",
     "batches",
     "count_rows",
@@ -26,9 +25,6 @@ __all__ = [
     "sigma_warnings",
     "species_warnings",
 ]
-
-#: Kinds of observations.
-KINDS = ("energy", "forces", "virial")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +40,7 @@ class RowBlock:
     sigma : (n_rows,) float64
         Standard deviations in the targets' units.
     kind : (n_rows,) int64
-        Position in `KINDS`.
+        Position in `gapfit.groups.KINDS`.
     frame : (n_rows,) int64
         Index of the frame that each row belongs to.
     """

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
 from scipy.linalg.blas import dsymv
 
-from gapfit.grams import Gram, GramSet
+from gapfit.grams import GramSet
+from gapfit.sums import Gram
 
 __all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence"]
 

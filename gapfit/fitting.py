@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 
 from gapfit.assembly import (
-    batches,
     count_rows,
     quota_warnings,
-    row_block,
     sigma_warnings,
     species_warnings,
 )
@@ -25,6 +23,7 @@ from gapfit.baseline import e0_warnings, resolve_e0
 from gapfit.config import FitConfig, PredictionConfig, SoapConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
+from gapfit.factors import Factors
 from gapfit.frame import Frame
 from gapfit.known_energy import (
     Baseline,
@@ -35,8 +34,9 @@ from gapfit.known_energy import (
 from gapfit.model import GAPModel
 from gapfit.planning import batch_atoms
 from gapfit.posterior import Posterior
+from gapfit.row_sums import Rows
 from gapfit.shortcuts import Shortcut, with_shortcut
-from gapfit.solver import CholeskySolver, QRSolver, Solver, Whitening, whiten
+from gapfit.solver import Whitening, whiten
 from gapfit.sparse_points import SHARE_OF_MEMORY, choose_sparse_points
 from gapfit.stress_check import stress_warnings
 from gapfit.terms import FittedTerm, build_term, new_basis
@@ -233,11 +233,11 @@ def _fit(
     frames, e0 = prepared.frames, prepared.e0
     terms = sparse_terms(prepared, config, notes, progress)
     whitening = whitened(terms, config, notes)
-    chosen = CholeskySolver if config.solver.method == "cholesky" else QRSolver
-    solver: Solver = chosen(whitening)
-    _add_rows(solver, frames, terms, e0, config, progress)
+    method, size = config.solver.method, batch_atoms(whitening.n_sparse, config)
+    rows = Rows(terms, e0, config.sigma, whitening, method, size)
+    factors = _summed(rows, prepared, progress)
     progress("solve", 0, 1)
-    solution = solver.solve()
+    solution = factors.solve()
     progress("solve", 1, 1)
     terms = _with_coefficients(terms, solution.coefficients, config)
     terms, shortcuts = _with_shortcuts(terms, frames, config, progress)
@@ -311,23 +311,17 @@ def whitened(
     return whitening
 
 
-def _add_rows(
-    solver: Solver,
-    frames: Sequence[Frame],
-    terms: Sequence[FittedTerm],
-    e0: dict[int, float],
-    config: FitConfig,
-    progress: Progress,
-) -> None:
-    total = sum(frame.n_atoms for frame in frames)
+def _summed(rows: Rows, prepared: Prepared, progress: Progress) -> Factors:
+    total = sum(frame.n_atoms for frame in prepared.frames)
     done = 0
-    progress("rows", 0, total)
-    size = batch_atoms(sum(term.n_sparse for term in terms), config)
-    for part in batches([frame.n_atoms for frame in frames], size):
-        block = row_block(frames[part], terms, e0, config.sigma)
-        solver.add(block.K, block.y, block.sigma)
-        done += sum(frame.n_atoms for frame in frames[part])
+
+    def report(n_atoms: int) -> None:
+        nonlocal done
+        done += n_atoms
         progress("rows", done, total)
+
+    report(0)
+    return rows.sum_up(prepared.frames, prepared.given, report)
 
 
 def _with_coefficients(

@@ -8,31 +8,24 @@ from itertools import pairwise
 
 import numpy as np
 
-from gapfit.assembly import KINDS, RowBlock, batches, row_block
+from gapfit.assembly import RowBlock, batches, row_block
 from gapfit.baseline import is_isolated
 from gapfit.config import FitConfig, OptimizeConfig
 from gapfit.errors import GapfitError
 from gapfit.fitting import Prepared, Progress
 from gapfit.frame import Frame
-from gapfit.grams import GramSet, Group
+from gapfit.grams import GramSet
+from gapfit.groups import KINDS, Group, class_of, groups_of
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm
 
 __all__ = [
     "MIN_FRAMES",
-    "OWN",
-    "POOL",
     "affordable_folds",
     "assign_folds",
-    "class_of",
     "fill",
     "own_classes",
 ]
-
-#: Class of frames that bring their own sigma, which is not scaled.
-OWN = "(own)"
-#: Class of all frames without a class of their own.
-POOL = ""
 
 _BATCH_ATOMS = 256
 # Kernel rows smaller than this, relative to delta², are zero but for rounding.
@@ -47,18 +40,6 @@ def own_classes(frames: Sequence[Frame], options: OptimizeConfig) -> set[str]:
         return set()
     counts = Counter(frame.config_type for frame in frames)
     return {kind for kind, n in counts.items() if n >= MIN_FRAMES}
-
-
-def class_of(frame: Frame, kind: str, apart: set[str]) -> str:
-    """Return the class of the observations of one kind of a frame, as it was read."""
-    own = {
-        "energy": frame.energy_sigma,
-        "forces": frame.force_sigma,
-        "virial": frame.virial_sigma,
-    }[kind]
-    if own is not None:
-        return OWN
-    return frame.config_type if frame.config_type in apart else POOL
 
 
 def assign_folds(
@@ -153,8 +134,12 @@ def fill(
         some = [frames[n] for n in order[part]]
         block = row_block(some, terms, prepared.e0, config.sigma)
         places = [
-            [((kind, class_of(given[n], kind, apart)), int(folds[n])) for kind in KINDS]
-            for n in order[part]
+            [(group, int(folds[n])) for group in groups]
+            for n, groups in zip(
+                order[part],
+                groups_of([given[n] for n in order[part]], apart),
+                strict=True,
+            )
         ]
         judged = np.array([0 if is_isolated(f) else f.n_atoms for f in some])
         _add(grams, block, places, judged, least)

@@ -12,63 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
 
+from gapfit.groups import Group
 from gapfit.solver import Whitening
+from gapfit.sums import Gram
 
-__all__ = ["EnergyRows", "Gram", "GramSet", "Group", "total"]
-
-#: Kind of observation and class of frames: those that share a sigma.
-Group = tuple[str, str]
-
-
-@dataclass(eq=False)
-class Gram:
-    """Sums over the whitened rows of one group.
-
-    Attributes
-    ----------
-    G : (n_sparse, n_sparse) float64
-        Φ^T Φ, upper triangle; zero below.
-    b : (n_sparse,) float64
-        Φ^T ỹ.
-    square : float
-        |ỹ|².
-    n_rows : int
-        Number of observations.
-    log_sigma : float
-        Sum of log sigma over them.
-    """
-
-    G: np.ndarray
-    b: np.ndarray
-    square: float = 0.0
-    n_rows: int = 0
-    log_sigma: float = 0.0
-
-    @classmethod
-    def empty(cls, n_sparse: int) -> Gram:
-        """Return sums over nothing."""
-        return cls(np.zeros((n_sparse, n_sparse), order="F"), np.zeros(n_sparse))
-
-    def add(self, phi: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
-        """Add whitened, scaled rows (n, n_sparse), scaled targets and sigmas (n,)."""
-        self.G = dsyrk(1.0, phi.T, beta=1.0, c=self.G, overwrite_c=True)
-        self.b += phi.T @ y
-        self.square += float(y @ y)
-        self.n_rows += len(y)
-        self.log_sigma += float(np.log(sigma).sum())
+__all__ = ["EnergyRows", "GramSet", "total"]
 
 
 def total(grams: Sequence[Gram]) -> Gram:
     """Return the sum of some groups."""
-    out = Gram.empty(len(grams[0].b))
+    out = Gram(len(grams[0].b))
     for gram in grams:
-        out.G += gram.G
-        out.b += gram.b
-        out.square += gram.square
-        out.n_rows += gram.n_rows
-        out.log_sigma += gram.log_sigma
+        out.merge(gram)
     return out
 
 
@@ -165,7 +121,7 @@ class GramSet:
         phi = self.whitening.apply(K / sigma[:, None])
         key = (group, fold)
         if key not in self.grams:
-            self.grams[key] = Gram.empty(self.whitening.n_sparse)
+            self.grams[key] = Gram(self.whitening.n_sparse)
         self.grams[key].add(phi, y / sigma, sigma)
         if group[0] == "energy" and judged.any():
             some = judged > 0

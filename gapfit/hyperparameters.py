@@ -10,7 +10,8 @@ from scipy.optimize import minimize
 
 from gapfit.errors import GapfitError
 from gapfit.evidence import HeldOut, Scales, held_out, log_evidence
-from gapfit.grams import Gram, GramSet
+from gapfit.grams import GramSet
+from gapfit.sums import Gram
 
 __all__ = ["MOST", "N_STEPS", "Choice", "Freedom", "choose", "judge", "score"]
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from gapfit.assembly import KINDS, row_block
+from gapfit.assembly import row_block
 from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.errors import GapfitError
 from gapfit.evaluation import Metrics, statistics_of
 from gapfit.fitting import Progress, as_dataset, data_digest, silent
 from gapfit.frame import GPA, Frame
+from gapfit.groups import KINDS
 from gapfit.known_energy import without_baseline
 from gapfit.model import GAPModel
 

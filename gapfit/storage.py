@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import tempfile
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gapfit.archive import packed, read_arrays, read_header, unpacked, write_archive
 from gapfit.config import FitConfig
-from gapfit.errors import GapfitError, ModelFileError
+from gapfit.errors import ModelFileError
 from gapfit.known_energy import Baseline, build_baseline
 from gapfit.model import GAPModel
 from gapfit.pair_file import points_problem
@@ -25,38 +20,12 @@ from gapfit.posterior import Posterior
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm, basis_shapes, build_term
 
-__all__ = ["SCHEMA", "atomic_write", "load", "save"]
+__all__ = ["SCHEMA", "load", "save"]
 
 #: Raised whenever older versions of gapfit could not read the file rightly.
 SCHEMA = 1
 _FORMAT = "gapfit-model"
 _UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
-
-
-@contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path that replaces `path` on success and vanishes on failure."""
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise GapfitError(
-            f"{target}: there is no folder {target.parent}; make it first"
-        )
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix or ".tmp"
-    )
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def save(model: GAPModel, path: str | Path) -> None:
@@ -69,18 +38,7 @@ def save(model: GAPModel, path: str | Path) -> None:
     path : str or Path
         Where; replaced only once the new file is complete.
     """
-    header, arrays = _header(model), _arrays(model)
-    header["arrays"] = {
-        name: {"shape": list(a.shape), "dtype": a.dtype.str}
-        for name, a in arrays.items()
-    }
-    text = json.dumps(header, indent=1, sort_keys=True, ensure_ascii=False)
-    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        _member(archive, "header.json", text.encode())
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, array, allow_pickle=False)
-            _member(archive, f"{name}.npy", buffer.getvalue())
+    write_archive(path, _header(model), _arrays(model))
 
 
 def load(path: str | Path) -> GAPModel:
@@ -96,12 +54,8 @@ def load(path: str | Path) -> GAPModel:
         raise ModelFileError(f"{path}: there is no such model file")
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(archive)
-            header = _read_header(path, archive)
-            arrays = {
-                str(name): _read(archive, name, spec)
-                for name, spec in header["arrays"].items()
-            }
+            header = _checked_header(path, read_header(archive))
+            arrays = read_arrays(archive, header["arrays"])
         return _build(header, arrays)
     except ModelFileError:
         raise
@@ -120,35 +74,11 @@ def _damaged(path: Path, error: Exception) -> str:
     )
 
 
-def _check_members(archive: zipfile.ZipFile) -> None:
-    """Refuse what `save` never writes, so that a small file cannot fill the memory."""
-    for member in archive.infolist():
-        stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1
-        if not stored or member.file_size != member.compress_size:
-            raise ValueError(f"member {member.filename!r} is compressed or encrypted")
-
-
-def _member(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    # ZipInfo's default date, not today's: equal models give equal bytes.
-    archive.writestr(zipfile.ZipInfo(name), data)
-
-
-def _read(archive: zipfile.ZipFile, name: str, spec: dict[str, Any]) -> np.ndarray:
-    buffer = io.BytesIO(archive.read(f"{name}.npy"))
-    array = np.lib.format.read_array(buffer, allow_pickle=False)
-    if list(array.shape) != spec["shape"] or array.dtype.str != spec["dtype"]:
-        raise ValueError(
-            f"array {name} is {array.dtype} {array.shape}, not as announced"
-        )
-    return array
-
-
-def _read_header(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    if "header.json" not in archive.namelist():
+def _checked_header(path: Path, header: Any) -> dict[str, Any]:
+    if header is None:
         raise ModelFileError(
             f"{path}: not a gapfit model (an archive without header.json)"
         )
-    header = json.loads(archive.read("header.json"))
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise ModelFileError(
             f"{path}: not a gapfit model (header names another format)"
@@ -194,20 +124,10 @@ def _arrays(model: GAPModel) -> dict[str, np.ndarray]:
     for key, points in (model.baseline.points if model.baseline else {}).items():
         arrays[f"baseline/{key}"] = points
     if model.posterior:
-        arrays["posterior/R"] = _packed(model.posterior.R)
+        arrays["posterior/R"] = packed(model.posterior.R)
         for n, U in enumerate(model.posterior.whitening.factors):
-            arrays[f"posterior/U{n}"] = _packed(U)
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-
-
-def _packed(upper: np.ndarray) -> np.ndarray:
-    return upper[np.triu_indices(len(upper))]
-
-
-def _unpacked(packed: np.ndarray, size: int) -> np.ndarray:
-    upper = np.zeros((size, size), order="F")
-    upper[np.triu_indices(size)] = packed
-    return upper
+            arrays[f"posterior/U{n}"] = packed(U)
+    return arrays
 
 
 def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
@@ -325,8 +245,8 @@ def _build_posterior(
     _require("jitter", len(jitter) == len(sizes))
 
     def factor(name: str, size: int) -> np.ndarray:
-        packed = _checked(arrays, f"posterior/{name}", (size * (size + 1) // 2,))
-        upper = _unpacked(packed, size)
+        triangle = _checked(arrays, f"posterior/{name}", (size * (size + 1) // 2,))
+        upper = unpacked(triangle, size)
         _require(
             f"array posterior/{name} (singular)", bool(np.all(np.diag(upper) != 0))
         )

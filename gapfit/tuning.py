@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.assembly import KINDS
 from gapfit.config import FitConfig, OptimizeConfig, SigmaOverride
 from gapfit.dataset import Dataset
 from gapfit.errors import GapfitError
@@ -23,8 +22,9 @@ from gapfit.fitting import (
     sparse_terms,
     whitened,
 )
-from gapfit.folds import OWN, POOL, affordable_folds, fill
-from gapfit.grams import Gram, GramSet, Group
+from gapfit.folds import affordable_folds, fill
+from gapfit.grams import GramSet
+from gapfit.groups import KINDS, OWN, POOL, Group
 from gapfit.hyperparameters import (
     MOST,
     N_STEPS,
@@ -35,6 +35,7 @@ from gapfit.hyperparameters import (
     score,
 )
 from gapfit.scan import check_scan, with_settings
+from gapfit.sums import Gram
 
 __all__ = ["Trial", "Tuning", "format_trials", "tune"]
 

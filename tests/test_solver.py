@@ -9,9 +9,11 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from gapfit.errors import GapfitError
-from gapfit.solver import CholeskySolver, QRSolver, Solution, whiten
+from gapfit.factors import Factors
+from gapfit.solver import Solution, whiten
 
-SOLVERS = {"cholesky": CholeskySolver, "qr": QRSolver}
+SOLVERS = ("cholesky", "qr")
+GROUP = ("forces", "")
 JITTER = 1e-10
 
 
@@ -27,10 +29,10 @@ def problem(seed: int = 0, n: int = 120, sizes: tuple[int, ...] = (9, 14)):
 
 
 def solve(name: str, K_mm, K, y, sigma, splits=(40, 41)) -> Solution:
-    solver = SOLVERS[name](whiten(K_mm, JITTER))
+    factors = Factors(whiten(K_mm, JITTER), name)
     for rows in np.split(np.arange(len(y)), splits):
-        solver.add(K[rows], y[rows], sigma[rows])
-    return solver.solve()
+        factors.add(GROUP, K[rows], y[rows], sigma[rows])
+    return factors.solve()
 
 
 def dense_blocks(K_mm) -> np.ndarray:
@@ -90,6 +92,50 @@ def test_empty_blocks_change_nothing(name):
     np.testing.assert_array_equal(one.coefficients, other.coefficients)
 
 
+@pytest.mark.parametrize("name", SOLVERS)
+def test_sums_over_parts_of_the_data_add_up(name):
+    K_mm, K, y, sigma = problem(5)
+    whitening = whiten(K_mm, JITTER)
+    parts = []
+    for rows in np.split(np.arange(len(y)), (50, 70)):
+        part = Factors(whitening, name)
+        part.add(GROUP, K[rows], y[rows], sigma[rows])
+        parts.append(part)
+    first, *others = parts
+    for other in others:
+        first.merge(other)
+    found, expected = first.solve(), solve(name, K_mm, K, y, sigma)
+    np.testing.assert_allclose(
+        found.coefficients, expected.coefficients, rtol=1e-9, atol=1e-11
+    )
+    assert found.n_rows == expected.n_rows
+    assert found.log_marginal_likelihood == pytest.approx(
+        expected.log_marginal_likelihood, rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_another_sigma_of_a_group_needs_no_rows(name):
+    K_mm, K, y, sigma = problem(6)
+    scales = {("energy", ""): 3.0, ("forces", "a"): 0.4}
+    names = [("energy", ""), ("forces", "a"), ("forces", "b")]
+    factors, scaled = (Factors(whiten(K_mm, JITTER), name) for _ in range(2))
+    for group, rows in zip(names, np.split(np.arange(len(y)), (30, 80)), strict=True):
+        factors.add(group, K[rows], y[rows], sigma[rows])
+        new = sigma[rows] * scales.get(group, 1.0)
+        scaled.add(group, K[rows], y[rows], new)
+    found, expected = factors.solve(scales), scaled.solve()
+    np.testing.assert_allclose(
+        found.coefficients, expected.coefficients, rtol=1e-8, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        np.abs(found.R), np.abs(expected.R), rtol=1e-8, atol=1e-8
+    )
+    assert found.log_marginal_likelihood == pytest.approx(
+        expected.log_marginal_likelihood, rel=1e-10
+    )
+
+
 def test_jitter_is_raised_only_as_far_as_needed_and_reported():
     K = np.ones((4, 4))
     assert whiten([np.eye(3)], 0.0).jitter == (0.0,)
@@ -114,11 +160,11 @@ def test_memory_does_not_grow_with_the_rows(name):
     K_mm, K, y, sigma = problem(7, n=400, sizes=(60, 60))
 
     def peak(n_blocks: int) -> int:
-        solver = SOLVERS[name](whiten(K_mm, JITTER))
+        factors = Factors(whiten(K_mm, JITTER), name)
         tracemalloc.start()
         for _ in range(n_blocks):
-            solver.add(K, y, sigma)
-        solver.solve()
+            factors.add(GROUP, K, y, sigma)
+        factors.solve()
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found

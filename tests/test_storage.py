@@ -13,8 +13,9 @@ import pytest
 from conftest import STRUCTURES, config, labelled_frames, silicon
 
 import gapfit
+from gapfit.archive import atomic_write
 from gapfit.errors import GapfitError, ModelFileError
-from gapfit.storage import SCHEMA, atomic_write
+from gapfit.storage import SCHEMA
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,12 @@ from gapfit.config import OptimizeConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.evidence import Scales, held_out, log_evidence
+from gapfit.factors import Factors
 from gapfit.fitting import as_dataset, prepare, silent, sparse_terms, whitened
-from gapfit.folds import assign_folds, class_of, fill, own_classes
+from gapfit.folds import assign_folds, fill, own_classes
+from gapfit.groups import class_of
 from gapfit.hyperparameters import Freedom, choose
 from gapfit.left_out import leave_one_out
-from gapfit.solver import CholeskySolver
 from gapfit.tuning import format_trials, tune
 
 PAIR = {"type": "distance_2b", "r_cut": 4.5, "n_sparse": 15, "delta": 2.0}
@@ -61,9 +62,9 @@ class Case:
 
     def refit(self, frames: list) -> np.ndarray:
         """Return the coefficients of a fit to some of the frames."""
-        solver, block = CholeskySolver(self.whitening), self.rows(frames)
-        solver.add(block.K, block.y, block.sigma)
-        return solver.solve().coefficients
+        factors, block = Factors(self.whitening, "cholesky"), self.rows(frames)
+        factors.add(("all", ""), block.K, block.y, block.sigma)
+        return factors.solve().coefficients
 
 
 @pytest.fixture(scope="module")

@@ -220,7 +220,7 @@ class _Run:
         return metrics
 
     def _write(self, name: str, text: str) -> None:
-        from gapfit.storage import atomic_write
+        from gapfit.archive import atomic_write
 
         with atomic_write(self.folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -48,9 +48,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
 
     from gapfit._sources import require_files
+    from gapfit.archive import atomic_write
     from gapfit.config import DataConfig
     from gapfit.proposal import propose
-    from gapfit.storage import atomic_write
     from gapfit.template import template_toml
 
     require_files([*args.data, *args.test], Path())

@@ -60,8 +60,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Predict and write."""
     from ase.io import write
 
+    from gapfit.archive import atomic_write
     from gapfit.assembly import batches
-    from gapfit.storage import atomic_write, load
+    from gapfit.storage import load
 
     output: Path = args.output
     _check_paths(args.data, output)

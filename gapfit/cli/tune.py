@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Tune, print the trials and write the best configuration."""
     from gapfit._sources import require_files
+    from gapfit.archive import atomic_write
     from gapfit.config_file import dump_toml, load_config, resolved_toml
-    from gapfit.storage import atomic_write
     from gapfit.tuning import format_trials, tune
 
     path: Path = args.config
@@ -103,7 +103,7 @@ def _plot(summary: dict[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from gapfit.storage import atomic_write
+    from gapfit.archive import atomic_write
 
     trials = [summary["given"], *summary["trials"]]
     names = [

@@ -1,0 +1,147 @@
+"""Files of arrays with a JSON header: .npz without pickles, written atomically."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+from scipy.linalg import lapack
+
+from gapfit.errors import GapfitError
+
+__all__ = [
+    "atomic_write",
+    "packed",
+    "read_arrays",
+    "read_header",
+    "unpacked",
+    "write_archive",
+]
+
+_HEADER = "header.json"
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path that replaces `path` on success and vanishes on failure."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise GapfitError(
+            f"{target}: there is no folder {target.parent}; make it first"
+        )
+    handle, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix or ".tmp"
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_archive(
+    path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Write a header and arrays; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where; replaced only once the new file is complete.
+    header : mapping
+        Plain data; ``arrays``, with shapes and types, is added to it.
+    arrays : mapping of str to ndarray
+        Written one after the other, without a copy of all.
+    """
+    specs = {
+        name: {"shape": list(a.shape), "dtype": a.dtype.str}
+        for name, a in arrays.items()
+    }
+    whole = {**header, "arrays": specs}
+    text = json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False)
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with _member(archive, _HEADER, len(text)) as file:
+            file.write(text.encode())
+        for name, array in arrays.items():
+            with _member(archive, f"{name}.npy", array.nbytes) as file:
+                np.lib.format.write_array(
+                    file, np.ascontiguousarray(array), allow_pickle=False
+                )
+
+
+def _member(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
+    # ZipInfo's default date, not today's: equal content gives equal bytes.
+    info = zipfile.ZipInfo(name)
+    info.file_size = size
+    return archive.open(info, "w")
+
+
+def read_header(archive: zipfile.ZipFile) -> Any:
+    """Return the header of an archive; None if it has none.
+
+    Raises
+    ------
+    ValueError
+        The archive holds what `write_archive` never writes, so that a small file cannot
+        fill the memory.
+    """
+    for member in archive.infolist():
+        stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1
+        if not stored or member.file_size != member.compress_size:
+            raise ValueError(f"member {member.filename!r} is compressed or encrypted")
+    if _HEADER not in archive.namelist():
+        return None
+    return json.loads(archive.read(_HEADER))
+
+
+def read_arrays(
+    archive: zipfile.ZipFile, specs: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Return the arrays that `specs`, from the header, announces.
+
+    Raises
+    ------
+    ValueError, KeyError, zipfile.BadZipFile
+        An array is missing, damaged or not as announced.
+    """
+    return {str(name): _read(archive, name, spec) for name, spec in specs.items()}
+
+
+def _read(archive: zipfile.ZipFile, name: str, spec: Mapping[str, Any]) -> np.ndarray:
+    with archive.open(f"{name}.npy") as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        # Reading on to the end is what compares the checksum.
+        rest = file.read(1)
+    announced = list(array.shape) == spec["shape"] and array.dtype.str == spec["dtype"]
+    if rest or not announced:
+        raise ValueError(
+            f"array {name} is {array.dtype} {array.shape}, not as announced"
+        )
+    return array
+
+
+def packed(upper: np.ndarray) -> np.ndarray:
+    """Return the upper triangle of a matrix, row after row, (n (n + 1) / 2,)."""
+    lower = np.asfortranarray(upper.T)
+    return cast(np.ndarray, lapack.dtrttp(lower, uplo="L")[0])
+
+
+def unpacked(triangle: np.ndarray, size: int) -> np.ndarray:
+    """Return the upper triangular (size, size) matrix of `packed`, zero below."""
+    lower = lapack.dtpttr(size, triangle, uplo="L")[0]
+    return np.asfortranarray(np.tril(lower).T)

@@ -1,0 +1,183 @@
+"""A fit as sums over its data: filled in blocks, added to each other, then solved.
+
+With K_mm + jitter = U^T U, whitened rows Φ = Λ^-1/2 K_nm U^-1 and ỹ = Λ^-1/2 y:
+minimise |Φ z - ỹ|² + |z|², then c = U^-1 z. Whitening keeps the normal equations safe
+(Foster et al., JMLR 10, 857 (2009)). Groups of observations are summed apart, so another
+sigma of a group costs no pass over the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+
+from gapfit.assembly import RowBlock
+from gapfit.errors import GapfitError
+from gapfit.groups import Group
+from gapfit.solver import Solution, Whitening
+from gapfit.sums import Gram, Sums, Triangle, triangular
+
+__all__ = ["Factors"]
+
+# Rows of a group that wait until they are worth a pass over its matrix.
+_WAITING_ROWS = 128
+
+_Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class Factors:
+    """Sums over the rows of a data set, by group of observations.
+
+    Parameters
+    ----------
+    whitening : Whitening
+        Factors U of K_mm + jitter.
+    method : {"cholesky", "qr"}
+        Whitened normal equations, or a QR decomposition.
+
+    Attributes
+    ----------
+    groups : dict of Group to Gram or Triangle
+        What was summed up.
+    """
+
+    def __init__(self, whitening: Whitening, method: str) -> None:
+        self.whitening = whitening
+        self.method = method
+        self.groups: dict[Group, Any] = {}
+        self._waiting: dict[Group, list[_Rows]] = {}
+
+    def add_block(self, block: RowBlock, groups: Sequence[tuple[Group, ...]]) -> None:
+        """Add the rows of some frames; `groups`: of each frame's kinds."""
+        names = sorted({group for own in groups for group in own})
+        where = np.array([[names.index(group) for group in own] for own in groups])
+        of_row = where[block.frame, block.kind]
+        for n, name in enumerate(names):
+            own = np.flatnonzero(of_row == n)
+            self.add(name, block.K[own], block.y[own], block.sigma[own])
+
+    def add(
+        self, group: Group, K: np.ndarray, y: np.ndarray, sigma: np.ndarray
+    ) -> None:
+        """Add observations: kernel rows (n, n_sparse), targets and sigmas (n,)."""
+        if not len(y):
+            return
+        self._waiting.setdefault(group, []).append((K, y, sigma))
+        if sum(len(y) for _, y, _ in self._waiting[group]) >= _WAITING_ROWS:
+            self._absorb(group)
+
+    def close(self) -> None:
+        """Absorb the rows that wait for more."""
+        for group in list(self._waiting):
+            self._absorb(group)
+
+    def _absorb(self, group: Group) -> None:
+        waiting = self._waiting.pop(group)
+        K, y, sigma = (
+            waiting[0]
+            if len(waiting) == 1
+            else [np.concatenate(parts) for parts in zip(*waiting, strict=True)]
+        )
+        rows = K / sigma[:, None]
+        if self.method == "cholesky":
+            rows = self.whitening.apply(rows)
+        self._of(group).add(rows, y / sigma, sigma)
+
+    def _of(self, group: Group) -> Any:
+        if group not in self.groups:
+            kind = Gram if self.method == "cholesky" else Triangle
+            self.groups[group] = kind(self.whitening.n_sparse)
+        return self.groups[group]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of observations."""
+        self.close()
+        return sum(sums.n_rows for sums in self.groups.values())
+
+    def merge(self, other: Factors) -> None:
+        """Add the sums over other data, which are used up."""
+        self.close()
+        other.close()
+        for group, sums in other.groups.items():
+            if group in self.groups:
+                self.groups[group].merge(sums)
+            else:
+                self.groups[group] = sums
+
+    def solve(self, scales: Mapping[Group, float] | None = None) -> Solution:
+        """Return coefficients, factor and evidence.
+
+        Parameters
+        ----------
+        scales : mapping of Group to float, optional
+            Factors on the sigmas of groups, relative to those at which rows were added.
+
+        Raises
+        ------
+        GapfitError
+            Normal equations that are not positive definite to working precision.
+        """
+        self.close()
+        parts = [
+            (self.groups[group], (scales or {}).get(group, 1.0))
+            for group in sorted(self.groups)
+        ]
+        solve = _solve_normal if self.method == "cholesky" else _solve_triangle
+        return solve(self.whitening, parts)
+
+
+def _solve_normal(
+    whitening: Whitening, parts: Sequence[tuple[Gram, float]]
+) -> Solution:
+    m = whitening.n_sparse
+    B, b, square = np.zeros((m, m), order="F"), np.zeros(m), 0.0
+    for gram, scale in parts:
+        B += gram.G if scale == 1.0 else gram.G / scale**2
+        b += gram.b / scale**2
+        square += gram.square / scale**2
+    B[np.diag_indices(m)] += 1.0
+    try:
+        R = cholesky(B, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError as error:
+        raise GapfitError(
+            "the sigmas are so small that the normal equations lose all digits "
+            f'({error}); raise [sigma], or set solver.method = "qr"'
+        ) from error
+    half = solve_triangular(R, b, trans="T", check_finite=False)
+    z = solve_triangular(R, half, check_finite=False)
+    misfit = square - float(half @ half)
+    return _solution(whitening.undo(z), R, misfit, parts)
+
+
+def _solve_triangle(
+    whitening: Whitening, parts: Sequence[tuple[Triangle, float]]
+) -> Solution:
+    m = whitening.n_sparse
+    prior = np.zeros((m + 1, m + 1))
+    for U, block in zip(whitening.factors, whitening.blocks, strict=True):
+        prior[block, block] = U
+    for part, _ in parts:
+        part.close()
+    whole = triangular([prior, *(part.R / scale for part, scale in parts)])
+    R, d = whole[:-1, :-1], whole[:-1, -1]
+    coefficients = solve_triangular(R, d, check_finite=False)
+    # The last entry holds the norm of the whole least-squares residual.
+    return _solution(coefficients, whitening.apply(R), float(whole[-1, -1] ** 2), parts)
+
+
+def _solution(
+    coefficients: np.ndarray,
+    R: np.ndarray,
+    misfit: float,
+    parts: Sequence[tuple[Sums, float]],
+) -> Solution:
+    """Return the solution with log p(y) from |ỹ|² - |R^-T Φ^T ỹ|² and log|I + Φ^T Φ|."""
+    n_rows = sum(sums.n_rows for sums, _ in parts)
+    log_sigma = sum(s.log_sigma + s.n_rows * np.log(scale) for s, scale in parts)
+    log_det = 2 * float(np.log(np.abs(np.diag(R))).sum())
+    evidence = -0.5 * (misfit + log_det + n_rows * np.log(2 * np.pi)) - log_sigma
+    return Solution(coefficients, R, float(evidence), n_rows)

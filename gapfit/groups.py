@@ -1,0 +1,56 @@
+"""Groups of observations that share a sigma: their kind and the class of their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from gapfit.frame import Frame
+
+__all__ = ["KINDS", "OWN", "POOL", "Group", "class_of", "groups_of"]
+
+#: Kinds of observations.
+KINDS = ("energy", "forces", "virial")
+
+#: Class of frames that bring their own sigma.
+OWN = "(own)"
+#: Class of all frames without a class of their own.
+POOL = ""
+
+#: Kind of observation and class of frames.
+Group = tuple[str, str]
+
+
+def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
+    """Return the class of the observations of one kind of a frame, as it was read.
+
+    Parameters
+    ----------
+    frame : Frame
+        Before automatic sigmas.
+    kind : str
+        One of `KINDS`.
+    apart : collection of str
+        The config_types that are classes.
+    """
+    own = {
+        "energy": frame.energy_sigma,
+        "forces": frame.force_sigma,
+        "virial": frame.virial_sigma,
+    }[kind]
+    if own is not None:
+        return OWN
+    return frame.config_type if frame.config_type in apart else POOL
+
+
+def groups_of(
+    frames: Sequence[Frame], apart: Collection[str]
+) -> list[tuple[Group, Group, Group]]:
+    """Return the group of each frame's energy, forces and virial."""
+    return [
+        (
+            ("energy", class_of(frame, "energy", apart)),
+            ("forces", class_of(frame, "forces", apart)),
+            ("virial", class_of(frame, "virial", apart)),
+        )
+        for frame in frames
+    ]

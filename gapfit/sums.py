@@ -1,0 +1,164 @@
+"""What a least-squares problem keeps of its rows: O(n_sparse²), however many they are.
+
+`Gram` holds the normal equations of whitened rows, `Triangle` the factor of a QR
+decomposition. Both take rows block by block and can be added to each other, so parts of
+the data may be summed anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from scipy.linalg import lapack
+from scipy.linalg.blas import dsyrk
+
+from gapfit.archive import packed, unpacked
+
+__all__ = ["Gram", "Sums", "Triangle"]
+
+
+class Sums:
+    """Rows of one group of observations, summed up.
+
+    Attributes
+    ----------
+    square : float
+        |ỹ|², ỹ = y / sigma.
+    n_rows : int
+        Number of observations.
+    log_sigma : float
+        Sum of log sigma over them.
+    """
+
+    def __init__(self) -> None:
+        self.square = 0.0
+        self.n_rows = 0
+        self.log_sigma = 0.0
+
+    def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
+        """Add observations.
+
+        Parameters
+        ----------
+        rows : (n, n_sparse) float64
+            Kernel rows over sigma; whitened for a `Gram`.
+        y : (n,) float64
+            Targets over sigma.
+        sigma : (n,) float64
+            Standard deviations in the targets' units.
+        """
+        self.square += float(y @ y)
+        self.n_rows += len(y)
+        self.log_sigma += float(np.log(sigma).sum())
+
+    def merge(self, other: Self) -> None:
+        """Add the sums over other observations of the group."""
+        self.square += other.square
+        self.n_rows += other.n_rows
+        self.log_sigma += other.log_sigma
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all of it as arrays for a file."""
+        return {"sums": np.array([self.square, self.n_rows, self.log_sigma])}
+
+    def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        square, n_rows, log_sigma = arrays["sums"].tolist()
+        self.square, self.n_rows, self.log_sigma = square, int(n_rows), log_sigma
+
+
+class Gram(Sums):
+    """Normal equations of whitened rows Φ = Λ^-1/2 K_nm U^-1.
+
+    Attributes
+    ----------
+    G : (n_sparse, n_sparse) float64
+        Φ^T Φ, upper triangle; zero below.
+    b : (n_sparse,) float64
+        Φ^T ỹ.
+    """
+
+    def __init__(self, n_sparse: int) -> None:
+        super().__init__()
+        self.G = np.zeros((n_sparse, n_sparse), order="F")
+        self.b = np.zeros(n_sparse)
+
+    def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
+        """Add observations; see `Sums.add`."""
+        super().add(rows, y, sigma)
+        self.G = dsyrk(1.0, rows.T, beta=1.0, c=self.G, overwrite_c=True)
+        self.b += rows.T @ y
+
+    def merge(self, other: Self) -> None:
+        """Add the sums over other observations of the group."""
+        super().merge(other)
+        self.G += other.G
+        self.b += other.b
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all of it as arrays for a file."""
+        return {**super().arrays(), "G": packed(self.G), "b": self.b}
+
+    @classmethod
+    def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Gram:
+        """Return what `arrays` gave."""
+        out = cls.__new__(cls)
+        out._restore(arrays)
+        out.G, out.b = unpacked(arrays["G"], n_sparse), arrays["b"]
+        return out
+
+
+class Triangle(Sums):
+    """Factor R of the QR decomposition of the rows [K_nm | y] over sigma.
+
+    Attributes
+    ----------
+    R : (n_sparse + 1, n_sparse + 1) float64
+        Upper triangle; R^T R is what the rows' normal equations would be.
+    """
+
+    def __init__(self, n_sparse: int) -> None:
+        super().__init__()
+        self.R = np.zeros((n_sparse + 1, n_sparse + 1))
+        self._waiting: list[np.ndarray] = []
+
+    def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
+        """Add observations; see `Sums.add`."""
+        super().add(rows, y, sigma)
+        self._waiting.append(np.column_stack([rows, y]))
+        # Rows are gathered so that the triangle is not swept for every small block.
+        if sum(map(len, self._waiting)) >= len(self.R):
+            self.close()
+
+    def close(self) -> None:
+        """Absorb the rows that wait for more."""
+        if self._waiting:
+            self.R, self._waiting = triangular([self.R, *self._waiting]), []
+
+    def merge(self, other: Self) -> None:
+        """Add the sums over other observations of the group."""
+        super().merge(other)
+        self.close()
+        other.close()
+        self.R = triangular([self.R, other.R])
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all of it as arrays for a file."""
+        self.close()
+        return {**super().arrays(), "R": packed(self.R)}
+
+    @classmethod
+    def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Triangle:
+        """Return what `arrays` gave."""
+        out = cls.__new__(cls)
+        out._restore(arrays)
+        out.R, out._waiting = unpacked(arrays["R"], n_sparse + 1), []
+        return out
+
+
+def triangular(parts: list[np.ndarray]) -> np.ndarray:
+    """Return the factor R of the QR decomposition of matrices on top of each other."""
+    stacked = np.asfortranarray(np.vstack(parts))
+    factored, _, _, _ = lapack.dgeqrf(stacked, overwrite_a=True)
+    return np.triu(factored[: stacked.shape[1]])
