@@ -17,9 +17,10 @@ from gapfit._labels import (
     label_value,
 )
 from gapfit._sources import RawFrame
+from gapfit.checks import list_places
 from gapfit.frame import Frame
 
-__all__ = ["KindReport", "label_report", "label_warnings"]
+__all__ = ["KindReport", "LabelTally"]
 
 _OPTIONS = {"energy": "use_energies", "forces": "use_forces", "virial": "use_stress"}
 
@@ -56,97 +57,135 @@ class KindReport:
     note: str = ""
 
 
-def label_report(
-    plan: LabelPlan,
-    raws: Sequence[RawFrame],
-    frames: Sequence[Frame],
-    counts: Counter[str],
-) -> list[KindReport]:
-    """Return one line for each kind of label."""
-    lines = []
-    for quantity, choices in plan.choices.items():
-        if not choices:
-            kinds = kinds_of(quantity)
-            found = tuple(k for kind in kinds for k in CANDIDATES[kind] if counts[k])
-            note = f"not used: {_OPTIONS[quantity]} = false"
-            lines.append(KindReport(kinds[0], None, 0, 0, found, note))
-        for choice in choices:
-            lines.append(_choice_line(quantity, choice, choices, raws, frames))
-    typed = sum(plan.config_type_key in raw.labels for raw in raws)
-    lines.append(
-        KindReport(
-            "config_type",
-            plan.config_type_key if typed else None,
-            typed,
-            len({frame.config_type for frame in frames}),
-            note=f"{len(raws) - typed} frames are 'default'"
-            if typed < len(raws)
-            else "",
+class LabelTally:
+    """What the labels of all frames add up to, taken in one frame at a time.
+
+    Parameters
+    ----------
+    plan : LabelPlan
+        Which label gives what.
+    counts : Counter
+        Number of frames that have each label.
+    """
+
+    def __init__(self, plan: LabelPlan, counts: Counter[str]) -> None:
+        self._plan, self._counts = plan, counts
+        self._n_frames = 0
+        self._config_types: set[str] = set()
+        self._without_volume: list[int] = []
+        self._virials = {choice.key for choice in plan.choices["virial"]}
+        # Frames and numbers, by quantity and label and by kind of sigma.
+        self._used: dict[tuple[str, str | None], list[int]] = {}
+        self._sigmas = {kind: [0, 0] for kind in plan.sigma_keys}
+        self._clashes = {q: _comparisons(q, c) for q, c in plan.choices.items()}
+        found = {q: bool(c and c[0].key) for q, c in plan.choices.items()}
+        self._missing = [q for q in ("forces", "energy") if not found[q]]
+        self._missing = [q for q in self._missing if plan.choices[q]]
+        self._names: dict[str, set[str]] = {q: set() for q in self._missing}
+
+    def add(self, raw: RawFrame, frame: Frame) -> None:
+        """Take in the next frame: as it was read, and with the labels chosen."""
+        if not frame.pbc.all() and self._virials & raw.labels.keys():
+            self._without_volume.append(self._n_frames)
+        self._n_frames += 1
+        self._config_types.add(frame.config_type)
+        for quantity, choices in self._plan.choices.items():
+            value = getattr(frame, quantity)
+            first = next((c.key for c in choices if c.key in raw.labels), None)
+            if value is not None:
+                _count(self._used.setdefault((quantity, first), [0, 0]), value)
+        for kind, tally in self._sigmas.items():
+            if (value := getattr(frame, kind)) is not None:
+                _count(tally, value)
+        for comparisons in self._clashes.values():
+            for comparison in comparisons:
+                comparison.add(raw)
+        for quantity, names in self._names.items():
+            names |= _per_atom_names(raw) if quantity == "forces" else _numbers(raw)
+
+    def report(self) -> list[KindReport]:
+        """Return one line for each kind of label."""
+        plan, counts, n_frames = self._plan, self._counts, self._n_frames
+        lines = []
+        for quantity, choices in plan.choices.items():
+            if not choices:
+                kinds = kinds_of(quantity)
+                found = tuple(
+                    k for kind in kinds for k in CANDIDATES[kind] if counts[k]
+                )
+                note = f"not used: {_OPTIONS[quantity]} = false"
+                lines.append(KindReport(kinds[0], None, 0, 0, found, note))
+            lines += [self._choice_line(quantity, choice) for choice in choices]
+        typed = counts[plan.config_type_key]
+        lines.append(
+            KindReport(
+                "config_type",
+                plan.config_type_key if typed else None,
+                typed,
+                len(self._config_types),
+                note=f"{n_frames - typed} frames are 'default'"
+                if typed < n_frames
+                else "",
+            )
         )
-    )
-    for kind, key in plan.sigma_keys.items():
-        values = [v for frame in frames if (v := getattr(frame, kind)) is not None]
-        if values:
-            size = sum(map(np.size, values))
-            lines.append(
-                KindReport("sigma", key, len(values), size, note=f"gives {kind}")
-            )
-    return lines
+        for kind, key in plan.sigma_keys.items():
+            n_having, size = self._sigmas[kind]
+            if n_having:
+                note = f"gives {kind}"
+                lines.append(KindReport("sigma", key, n_having, size, note=note))
+        return lines
 
+    def _choice_line(self, quantity: str, choice: Choice) -> KindReport:
+        if choice.key is None:
+            return KindReport(choice.kind, None, 0, 0, note="none found")
+        n_having, size = self._used.get((quantity, choice.key), (0, 0))
+        n_without = self._n_frames - n_having
+        notes = [f"{n_without} frames without"] * bool(n_without)
+        notes += [
+            f"{comparison.other!r} {text}"
+            for comparison in self._clashes[quantity]
+            for text in comparison.texts()
+        ]
+        return KindReport(
+            choice.kind, choice.key, n_having, size, choice.ignored, "; ".join(notes)
+        )
 
-def _choice_line(
-    quantity: str,
-    choice: Choice,
-    choices: Sequence[Choice],
-    raws: Sequence[RawFrame],
-    frames: Sequence[Frame],
-) -> KindReport:
-    if choice.key is None:
-        return KindReport(choice.kind, None, 0, 0, note="none found")
-    better = {c.key for c in choices[: choices.index(choice)]}
-    values = [
-        getattr(frame, quantity)
-        for raw, frame in zip(raws, frames, strict=True)
-        if choice.key in raw.labels and not better & raw.labels.keys()
-    ]
-    values = [value for value in values if value is not None]
-    notes = [f"{len(frames) - len(values)} frames without"] * (
-        len(values) < len(frames)
-    )
-    notes += [f"{other!r} {text}" for other, text in _clashes(quantity, choices, raws)]
-    return KindReport(
-        choice.kind,
-        choice.key,
-        len(values),
-        sum(map(np.size, values)),
-        choice.ignored,
-        "; ".join(notes),
-    )
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        """Return warnings about labels: contradicting, not found, or of no use.
 
-
-def label_warnings(plan: LabelPlan, raws: Sequence[RawFrame]) -> list[str]:
-    """Return warnings about labels that contradict each other or were not found."""
-    warnings = []
-    for quantity, choices in plan.choices.items():
-        for other, text in _clashes(quantity, choices, raws):
-            used = choices[0]
-            warnings.append(
-                f"{used.kind}: {used.key!r} is used, and {other!r} {text}; "
-                f"choose with {used.kind}_key in [data]"
-                + _about_free_energy(str(used.key), other)
-            )
-    found = {q: bool(c and c[0].key) for q, c in plan.choices.items()}
-    for quantity, other in (("forces", "energies"), ("energy", "forces")):
-        if plan.choices[quantity] and not found[quantity]:
+        Parameters
+        ----------
+        frames : sequence of Frame
+            All that were added.
+        """
+        warnings = [
+            f"{comparison.used.kind}: {comparison.used.key!r} is used, and "
+            f"{comparison.other!r} {text}; choose with {comparison.used.kind}_key in [data]"
+            + _about_free_energy(str(comparison.used.key), comparison.other)
+            for comparisons in self._clashes.values()
+            for comparison in comparisons
+            for text in comparison.texts()
+        ]
+        for quantity in self._missing:
             per_atom = quantity == "forces"
-            seen = _per_atom_names(raws) if per_atom else _number_names(raws)
             warnings.append(
-                f"no {quantity} found in {len(raws)} frames: only {other} will be "
+                f"no {quantity} found in {self._n_frames} frames: only "
+                f"{'energies' if per_atom else 'forces'} will be "
                 f"fitted; {'arrays' if per_atom else 'numbers'} that the frames have: "
-                f"{', '.join(seen) or 'none'}; if one of them is the {quantity}, "
-                f"set {quantity}_key in [data]"
+                f"{', '.join(sorted(self._names[quantity])) or 'none'}; if one of them "
+                f"is the {quantity}, set {quantity}_key in [data]"
             )
-    return warnings
+        if self._without_volume:
+            warnings.append(
+                f"stress ignored of {list_places(frames, self._without_volume)}: not "
+                "periodic in three directions; set pbc and cell if they should be"
+            )
+        return warnings
+
+
+def _count(tally: list[int], value: float | np.ndarray) -> None:
+    tally[0] += 1
+    tally[1] += int(np.size(value))
 
 
 def _about_free_energy(used: str, other: str) -> str:
@@ -157,38 +196,50 @@ def _about_free_energy(used: str, other: str) -> str:
     return ""
 
 
-def _clashes(
-    quantity: str, choices: Sequence[Choice], raws: Sequence[RawFrame]
-) -> Iterator[tuple[str, str]]:
-    """Yield each ignored label that says something else than the one used, and what."""
+class _Comparison:
+    """A label that is not used against the one that is, over all frames."""
+
+    def __init__(self, quantity: str, choices: Sequence[Choice], other: str) -> None:
+        self.used, self.other = choices[0], other
+        self._quantity = quantity
+        self._kind = next(k for k in kinds_of(quantity) if other in CANDIDATES[k])
+        self._keys = {choice.key for choice in choices}
+        self._n_alone = 0
+        self._worst, self._opposite, self._where = 0.0, 0.0, ""
+
+    def add(self, raw: RawFrame) -> None:
+        """Take in the labels of the next frame."""
+        if self.other not in raw.labels:
+            return
+        self._n_alone += not self._keys & raw.labels.keys()
+        ours = _per_atom_value(self.used.kind, str(self.used.key), raw)
+        theirs = _per_atom_value(self._kind, self.other, raw)
+        if ours is None or theirs is None or np.shape(ours) != np.shape(theirs):
+            return
+        difference = float(np.max(np.abs(ours - theirs)))
+        self._opposite = max(self._opposite, float(np.max(np.abs(ours + theirs))))
+        if difference > self._worst:
+            self._worst, self._where = difference, raw.frame.source
+
+    def texts(self) -> Iterator[str]:
+        """Yield what the other label says that the one used does not."""
+        if self._n_alone:
+            yield (
+                f"is the only one in {self._n_alone} frames, which it would be lost from"
+            )
+        limit = _TOLERANCE[self._quantity]
+        if self._worst > limit:
+            sign = ", by the opposite sign" if self._opposite < limit else ""
+            yield (
+                f"differs by up to {self._worst:.4g} {_UNITS[self._quantity]}{sign} "
+                f"({self._where})"
+            )
+
+
+def _comparisons(quantity: str, choices: Sequence[Choice]) -> list[_Comparison]:
     if not choices or choices[0].key is None:
-        return
-    used = choices[0]
-    for other in used.ignored:
-        kind = next(k for k in kinds_of(quantity) if other in CANDIDATES[k])
-        keys = {choice.key for choice in choices}
-        alone = sum(other in r.labels and not keys & r.labels.keys() for r in raws)
-        if alone:
-            yield (
-                other,
-                f"is the only one in {alone} frames, which it would be lost from",
-            )
-        worst, opposite, where = 0.0, 0.0, ""
-        for raw in raws:
-            ours = _per_atom_value(used.kind, str(used.key), raw)
-            theirs = _per_atom_value(kind, other, raw)
-            if ours is None or theirs is None or np.shape(ours) != np.shape(theirs):
-                continue
-            difference = float(np.max(np.abs(ours - theirs)))
-            opposite = max(opposite, float(np.max(np.abs(ours + theirs))))
-            if difference > worst:
-                worst, where = difference, raw.frame.source
-        if worst > _TOLERANCE[quantity]:
-            sign = ", by the opposite sign" if opposite < _TOLERANCE[quantity] else ""
-            yield (
-                other,
-                f"differs by up to {worst:.4g} {_UNITS[quantity]}{sign} ({where})",
-            )
+        return []
+    return [_Comparison(quantity, choices, other) for other in choices[0].ignored]
 
 
 def _per_atom_value(kind: str, key: str, raw: RawFrame) -> np.ndarray | None:
@@ -204,23 +255,19 @@ def _per_atom_value(kind: str, key: str, raw: RawFrame) -> np.ndarray | None:
     return value if kind == "forces" else value / raw.frame.n_atoms
 
 
-def _per_atom_names(raws: Sequence[RawFrame]) -> list[str]:
+def _per_atom_names(raw: RawFrame) -> set[str]:
     """Return names of the labels with one row for each atom."""
-    names = {
+    return {
         key
-        for raw in raws
         for key, value in raw.labels.items()
         if isinstance(value, np.ndarray) and value.shape[:1] == (raw.frame.n_atoms,)
     }
-    return sorted(names)
 
 
-def _number_names(raws: Sequence[RawFrame]) -> list[str]:
+def _numbers(raw: RawFrame) -> set[str]:
     """Return names of the labels that are a single number."""
-    names = {
+    return {
         key
-        for raw in raws
         for key, value in raw.labels.items()
         if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     }
-    return sorted(names)

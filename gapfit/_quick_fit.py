@@ -7,7 +7,7 @@ errors are honest; virials are never fitted.
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +17,7 @@ import numpy as np
 
 from gapfit.config import DataConfig, E0Config, FitConfig, SigmaConfig, SoapConfig
 from gapfit.frame import Frame
+from gapfit.frame_file import config_types, frame_sizes
 from gapfit.neighbours import pair_list
 
 if TYPE_CHECKING:
@@ -100,14 +101,23 @@ def compare(
     )
 
 
-def sample(frames: Sequence[Frame]) -> list[Frame]:
-    """Return frames of all config_types in turn, within `MAX_FRAMES` and `MAX_ATOMS`."""
-    queues: dict[str, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        queues[frame.config_type].append(frame)
+def sample(frames: Sequence[Frame], usable: Sequence[int]) -> list[Frame]:
+    """Return frames of all config_types in turn, within `MAX_FRAMES` and `MAX_ATOMS`.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All frames.
+    usable : sequence of int
+        Indices of those to choose from.
+    """
+    types, sizes = config_types(frames), frame_sizes(frames)
+    queues: dict[str, list[int]] = defaultdict(list)
+    for n in usable:
+        queues[types[n]].append(n)
     # Multiples of the golden ratio, modulo one, spread evenly however many are taken.
     waiting = [
-        [queue[i] for i in np.argsort(np.arange(len(queue)) * 0.618033989 % 1.0)]
+        deque(np.array(queue)[np.argsort(np.arange(len(queue)) * 0.618033989 % 1.0)])
         for queue in queues.values()
     ]
     taken: list[Frame] = []
@@ -115,20 +125,20 @@ def sample(frames: Sequence[Frame]) -> list[Frame]:
     while any(waiting) and len(taken) < MAX_FRAMES:
         for queue in waiting:
             if queue and len(taken) < MAX_FRAMES:
-                frame = queue.pop(0)
-                if n_atoms + frame.n_atoms <= MAX_ATOMS or len(taken) < MIN_FRAMES:
-                    taken.append(frame)
-                    n_atoms += frame.n_atoms
+                n = queue.popleft()
+                if n_atoms + sizes[n] <= MAX_ATOMS or len(taken) < MIN_FRAMES:
+                    taken.append(frames[n])
+                    n_atoms += sizes[n]
     return taken
 
 
 def _group_names(frames: Sequence[Frame]) -> list[str]:
     """Return the config_type of each frame, rare ones taken together."""
-    config_types = [frame.config_type for frame in frames]
-    counts = Counter(config_types)
+    types = config_types(frames)
+    counts = Counter(types)
     rare = [name for name, count in counts.items() if count < MIN_FRAMES]
     together = ", ".join(rare)
-    return [together if name in rare else name for name in config_types]
+    return [together if name in rare else name for name in types]
 
 
 def _fit(frames: Sequence[Frame], config: FitConfig) -> GAPModel:

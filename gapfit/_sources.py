@@ -11,7 +11,7 @@ import bz2
 import gzip
 import lzma
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
@@ -47,8 +47,8 @@ class RawFrame:
     labels: dict[str, Any]
 
 
-def load(sources: Any, base: Path) -> list[RawFrame]:
-    """Return all structures of all sources.
+def load(sources: Any, base: Path) -> Iterator[RawFrame]:
+    """Yield all structures of all sources.
 
     Parameters
     ----------
@@ -65,23 +65,23 @@ def load(sources: Any, base: Path) -> list[RawFrame]:
     """
     one = isinstance(sources, str | Path) or hasattr(sources, "positions")
     sources = list(sources) if isinstance(sources, Iterable) and not one else [sources]
-    raws: list[RawFrame] = []
+    found = False
     require_files([s for s in sources if isinstance(s, str | Path)], base)
     for index, source in enumerate(sources):
         if isinstance(source, str | Path):
             path = base / Path(source).expanduser()
-            raws += [_raw(a, where) for where, a in structures(path, str(source))]
+            yield from (_raw(a, where) for where, a in structures(path, str(source)))
         elif hasattr(source, "positions"):
             _refuse_stale(source, f"frame {index}")
-            raws.append(_raw(source, f"frame {index}"))
+            yield _raw(source, f"frame {index}")
         else:
             raise DataError(
                 f"cannot read data from {type(source).__name__} {str(source)[:60]!r}; "
                 "give paths of files or ase.Atoms"
             )
-    if not raws:
+        found = True
+    if not found:
         raise DataError("there is nothing to read; give at least one file or structure")
-    return raws
 
 
 def require_files(names: Sequence[str | Path], base: Path) -> None:
@@ -115,7 +115,7 @@ def _raw(atoms: Any, source: str) -> RawFrame:
     labels = {**atoms.arrays, **atoms.info, **results}
     del labels["numbers"], labels["positions"]
     return RawFrame(
-        replace(structure_arrays(atoms), source=source),
+        structure_arrays(atoms, source),
         {key: value for key, value in labels.items() if value is not None},
     )
 

@@ -11,6 +11,8 @@ import numpy as np
 from gapfit.baseline import baseline_energy
 from gapfit.config import SigmaConfig, Term
 from gapfit.frame import Frame
+from gapfit.frame_file import config_types
+from gapfit.groups import KINDS
 from gapfit.neighbours import Pairs, concatenate, pair_list
 from gapfit.terms import FittedTerm
 
@@ -22,6 +24,7 @@ __all__ = [
     "pairs_of",
     "quota_warnings",
     "row_block",
+    "row_counts",
     "sigma_warnings",
     "species_warnings",
 ]
@@ -52,7 +55,9 @@ class RowBlock:
     frame: np.ndarray
 
 
-def batches(sizes: Sequence[int], max_size: int, *, start: int = 0) -> Iterator[slice]:
+def batches(
+    sizes: Sequence[int] | np.ndarray, max_size: int, *, start: int = 0
+) -> Iterator[slice]:
     """Yield slices of consecutive items whose sizes add up to at most `max_size`."""
     total, first = 0, start
     for n in range(start, len(sizes)):
@@ -69,17 +74,22 @@ def pairs_of(frames: Sequence[Frame], cutoff: float) -> Pairs:
     return concatenate([pair_list(frame, cutoff) for frame in frames])
 
 
+def row_counts(frames: Sequence[Frame]) -> np.ndarray:
+    """Return how many observations of each kind each frame holds, (n_frames, 3) int64."""
+    counts = [
+        (
+            frame.energy is not None,
+            0 if frame.forces is None else int(np.isfinite(frame.forces).sum()),
+            6 * (frame.virial is not None),
+        )
+        for frame in frames
+    ]
+    return np.array(counts, dtype=np.int64)
+
+
 def count_rows(frames: Sequence[Frame]) -> dict[str, int]:
     """Return how many observations of each kind the frames hold."""
-    return {
-        "energy": sum(frame.energy is not None for frame in frames),
-        "forces": sum(
-            int(np.isfinite(frame.forces).sum())
-            for frame in frames
-            if frame.forces is not None
-        ),
-        "virial": 6 * sum(frame.virial is not None for frame in frames),
-    }
+    return dict(zip(KINDS, row_counts(frames).sum(axis=0).tolist(), strict=True))
 
 
 def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, float]:
@@ -156,7 +166,7 @@ def species_warnings(species: tuple[int, ...], terms: Sequence[Term]) -> list[st
 def _absent_types(
     where: str, names: Iterable[str], frames: Sequence[Frame]
 ) -> list[str]:
-    present = sorted({frame.config_type for frame in frames})
+    present = sorted(set(config_types(frames)))
     warnings = []
     for name in names:
         if name in present:

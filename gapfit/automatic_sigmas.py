@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from gapfit.assembly import frame_sigmas
 from gapfit.config import SigmaConfig
 from gapfit.frame import Frame
+from gapfit.frame_file import temporary_frames
 
 __all__ = ["heights", "with_automatic_sigmas"]
 
@@ -19,18 +20,15 @@ def heights(frames: Sequence[Frame]) -> list[float]:
 
     Frames without an energy have height 0.
     """
-    lowest: dict[tuple[tuple[int, float], ...], float] = {}
-    for frame in frames:
+    compositions: dict[tuple[tuple[int, float], ...], list[int]] = {}
+    found = np.zeros(len(frames))
+    for n, frame in enumerate(frames):
         if frame.energy is not None:
-            key = _composition(frame)
-            own = frame.energy / frame.n_atoms
-            lowest[key] = min(own, lowest.get(key, own))
-    return [
-        0.0
-        if frame.energy is None
-        else frame.energy / frame.n_atoms - lowest[_composition(frame)]
-        for frame in frames
-    ]
+            compositions.setdefault(_composition(frame), []).append(n)
+            found[n] = frame.energy / frame.n_atoms
+    for own in compositions.values():
+        found[own] -= found[own].min()
+    return found.tolist()
 
 
 def _composition(frame: Frame) -> tuple[tuple[int, float], ...]:
@@ -43,7 +41,7 @@ def _composition(frame: Frame) -> tuple[tuple[int, float], ...]:
 
 def with_automatic_sigmas(
     frames: Sequence[Frame], reference: Sequence[Frame], config: SigmaConfig
-) -> list[Frame]:
+) -> Sequence[Frame]:
     """Return frames whose own sigmas hold the parts that grow with the labels.
 
     sigma_E² = sigma² + (energy_relative × height)², per atom;
@@ -59,10 +57,20 @@ def with_automatic_sigmas(
         any baseline is subtracted.
     config : SigmaConfig
         Sigmas and the two fractions.
+
+    Returns
+    -------
+    sequence of Frame
+        `frames` themselves if nothing changes; otherwise in a temporary file.
     """
     if not config.forces_relative and not config.energy_relative:
-        return list(frames)
-    out = []
+        return frames
+    return temporary_frames(_grown(frames, reference, config))
+
+
+def _grown(
+    frames: Sequence[Frame], reference: Sequence[Frame], config: SigmaConfig
+) -> Iterator[Frame]:
     for frame, given, height in zip(frames, reference, heights(reference), strict=True):
         energy, forces, _ = frame_sigmas(frame, config)
         per_atom = energy / np.sqrt(frame.n_atoms)
@@ -77,5 +85,4 @@ def with_automatic_sigmas(
             size = np.linalg.norm(np.nan_to_num(given.forces), axis=1)
             own = np.hypot(forces[:, 0], config.forces_relative * size)
             frame = replace(frame, force_sigma=own)
-        out.append(frame)
-    return out
+        yield frame

@@ -9,6 +9,7 @@ import numpy as np
 from gapfit.config import E0Config
 from gapfit.errors import DataError
 from gapfit.frame import Frame
+from gapfit.frame_file import species_counts
 from gapfit.neighbours import pair_list
 
 __all__ = ["baseline_energy", "e0_warnings", "is_isolated", "resolve_e0"]
@@ -47,7 +48,7 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
     """
     from ase.data import atomic_numbers, chemical_symbols
 
-    species = sorted({int(z) for frame in frames for z in frame.numbers})
+    species = list(species_counts(frames))
     given = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
     wanted = [z for z in species if z not in given]
     if all(frame.energy is None for frame in frames):
@@ -75,7 +76,7 @@ def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
     """Return what is doubtful about the energies of `resolve_e0`."""
     from ase.data import atomic_numbers, chemical_symbols
 
-    species = sorted({int(z) for frame in frames for z in frame.numbers})
+    species = list(species_counts(frames))
     given = {atomic_numbers[symbol] for symbol in config.given}
     warnings = [
         f"[e0] {chemical_symbols[z]}: there is no {chemical_symbols[z]} in the data"
@@ -125,13 +126,18 @@ def _least_squares(
     frames: Sequence[Frame], wanted: Sequence[int], given: dict[int, float]
 ) -> dict[int, float]:
     """Return the energies per atom that fit all compositions best."""
-    known = [frame for frame in frames if frame.energy is not None]
-    wanted = [z for z in wanted if any(np.any(f.numbers == z) for f in known)]
-    if not wanted:
+    compositions, energies, sizes = [], [], []
+    for frame in frames:
+        if frame.energy is not None:
+            compositions.append([np.sum(frame.numbers == z) for z in wanted])
+            fixed = sum(given.get(int(z), 0.0) for z in frame.numbers)
+            energies.append(frame.energy - fixed)
+            sizes.append(frame.n_atoms)
+    shares = np.array(compositions, float) / np.array(sizes, float)[:, None]
+    present = shares.any(axis=0)
+    if not present.any():
         return {}
-    counts = np.array([[np.sum(f.numbers == z) for z in wanted] for f in known], float)
-    fixed = [sum(given.get(int(z), 0.0) for z in frame.numbers) for frame in known]
-    energies = np.array([frame.energy for frame in known]) - fixed
-    sizes = np.array([frame.n_atoms for frame in known], float)
-    solution = np.linalg.lstsq(counts / sizes[:, None], energies / sizes, rcond=None)[0]
-    return dict(zip(wanted, solution.tolist(), strict=True))
+    per_atom = np.array(energies) / np.array(sizes, float)
+    solution = np.linalg.lstsq(shares[:, present], per_atom, rcond=None)[0]
+    having = np.array(wanted)[present].tolist()
+    return dict(zip(having, solution.tolist(), strict=True))

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
 import numpy as np
 
+from gapfit._duplicates import Fingerprints
 from gapfit.errors import DataError, StructureError
 from gapfit.frame import Frame
 from gapfit.neighbours import pair_list
 
-__all__ = ["check_frames", "frame_problems", "list_places", "refuse", "set_warnings"]
+__all__ = [
+    "SetTally",
+    "check_frames",
+    "frame_problems",
+    "list_places",
+    "refuse",
+    "set_warnings",
+]
 
 #: Range of the search for overlapping atoms, Å; a shorter one needs more cells.
 _NEAR = 2.0
@@ -26,8 +36,6 @@ NET_FORCE = 0.05
 OUTLYING_ENERGY = 10.0
 #: Fewer energies than this say nothing about their dependence on size.
 MIN_FRAMES_FOR_TREND = 5
-#: Structures whose positions and cells agree to this are the same, Å.
-SAME_POSITION = 1e-6
 
 
 def check_frames(frames: Sequence[Frame]) -> list[str]:
@@ -66,12 +74,13 @@ def refuse(problems: Sequence[str]) -> None:
 def frame_problems(frame: Frame) -> list[str]:
     """Return what prevents one frame from being fitted: where, what, what to do."""
     problems = []
-    unknown = np.unique(frame.numbers[(frame.numbers < 1) | (frame.numbers > 118)])
-    if len(unknown):
-        atom = int(np.flatnonzero(frame.numbers == unknown[0])[0])
-        symbol = " (symbol 'X')" if unknown[0] == 0 else ""
+    unknown = (frame.numbers < 1) | (frame.numbers > 118)
+    if unknown.any():
+        lowest = frame.numbers[unknown].min()
+        atom = int(np.flatnonzero(frame.numbers == lowest)[0])
+        symbol = " (symbol 'X')" if lowest == 0 else ""
         problems.append(
-            f"{frame.source}: atom {atom} has atomic number {unknown[0]}{symbol}, which is "
+            f"{frame.source}: atom {atom} has atomic number {lowest}{symbol}, which is "
             "no element; name its species or remove the frame"
         )
     try:
@@ -95,39 +104,71 @@ def frame_problems(frame: Frame) -> list[str]:
 
 def set_warnings(frames: Sequence[Frame]) -> list[str]:
     """Return what looks wrong in frames that can be fitted."""
-    return [
-        *_duplicates(frames),
-        *_large_forces(frames),
-        *_net_forces(frames),
-        *_outlying_energies(frames),
-        *_energies_per_atom(frames),
-    ]
+    tally = SetTally()
+    for frame in frames:
+        tally.add(frame)
+    return tally.warnings(frames)
 
 
-def list_places(frames: Sequence[Frame], limit: int = MAX_PLACES) -> str:
-    """Return where frames came from: "frames 3 and 17 of train.extxyz"."""
+class SetTally:
+    """What looks wrong in a data set, from a few numbers kept of each frame."""
+
+    def __init__(self) -> None:
+        self._n_frames = 0
+        self._fingerprints = Fingerprints()
+        self._forces = _ForceTally()
+        self._energies = _EnergyTally()
+
+    def add(self, frame: Frame) -> None:
+        """Take in the next frame."""
+        self._fingerprints.add(frame)
+        self._forces.add(self._n_frames, frame)
+        self._energies.add(self._n_frames, frame)
+        self._n_frames += 1
+
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        """Return warnings; of `frames`, all that were added, a few are read again."""
+        return [
+            *_duplicates(frames, self._fingerprints.identical(frames)),
+            *self._forces.warnings(frames),
+            *self._energies.warnings(frames),
+        ]
+
+
+def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -> str:
+    """Return where frames came from: "frames 3 and 17 of train.extxyz".
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All frames.
+    indices : sequence of int, optional
+        Those meant; all when absent.
+    """
+    if indices is None:
+        indices = range(len(frames))
     shown: dict[str, list[str]] = defaultdict(list)
-    for frame in frames[:limit]:
-        file, comma, index = frame.source.rpartition(", frame ")
+    for n in indices[:MAX_PLACES]:
+        file, comma, index = frames[n].source.rpartition(", frame ")
         shown[file if comma else ""].append(index.removeprefix("frame "))
     texts = []
-    for file, indices in shown.items():
-        last = [" and ".join(filter(None, [", ".join(indices[:-1]), indices[-1]]))]
+    for file, found in shown.items():
+        last = [" and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))]
         of = f" of {file}" if file else ""
-        texts.append(f"frame{'s' * (len(indices) > 1)} {last[0]}{of}")
-    more = [f"{len(frames) - limit} more"] if len(frames) > limit else []
-    return ", ".join(texts + more)
+        texts.append(f"frame{'s' * (len(found) > 1)} {last[0]}{of}")
+    extra = len(indices) - MAX_PLACES
+    return ", ".join([*texts, f"{extra} more"] if extra > 0 else texts)
 
 
-def _duplicates(frames: Sequence[Frame]) -> list[str]:
+def _duplicates(frames: Sequence[Frame], groups: Iterable[Sequence[int]]) -> list[str]:
     equal, contradicting, evidence = [], [], ""
-    for group in _identical(frames):
-        difference = _label_difference(group)
+    for group in groups:
+        difference = _label_difference(frames, group)
         if difference:
-            contradicting.append(list_places(group))
+            contradicting.append(list_places(frames, group))
             evidence = evidence or difference
         else:
-            equal.append(list_places(group))
+            equal.append(list_places(frames, group))
     warnings = []
     if equal:
         warnings.append(
@@ -148,128 +189,136 @@ def _join(places: Sequence[str]) -> str:
     return "; ".join(places[:MAX_PLACES]) + more
 
 
-def _identical(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
-    """Yield groups of frames that are the same to `SAME_POSITION`."""
-    alike: dict[bytes, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        alike[frame.numbers.tobytes() + frame.pbc.tobytes()].append(frame)
-    for group in alike.values():
-        rows = np.array([np.append(f.positions.ravel(), f.cell) for f in group])
-        for same in _equal_rows(rows):
-            yield [group[i] for i in same]
-
-
-def _equal_rows(rows: np.ndarray) -> Iterator[list[int]]:
-    """Yield the indices of rows that are equal to `SAME_POSITION`.
-
-    Sorted by a random projection, equal rows are near neighbours: only those are
-    compared.
-    """
-    weights = np.random.default_rng(0).uniform(-1.0, 1.0, rows.shape[1])
-    projection = rows @ weights
-    order = np.argsort(projection, kind="stable")
-    reach = SAME_POSITION * np.abs(weights).sum()
-    stops = np.searchsorted(projection[order], projection[order] + reach, "right")
-    found: set[int] = set()
-    for rank, (first, stop) in enumerate(zip(order, stops, strict=True)):
-        near = [i for i in order[rank + 1 : stop] if i not in found]
-        if first in found or not near:
-            continue
-        distance = np.abs(rows[near] - rows[first]).max(axis=1)
-        same = [i for i, d in zip(near, distance, strict=True) if d <= SAME_POSITION]
-        if same:
-            found.update(same)
-            yield sorted([first, *same])
-
-
-def _label_difference(group: Sequence[Frame]) -> str:
+def _label_difference(frames: Sequence[Frame], group: Sequence[int]) -> str:
     """Return how the labels of identical frames differ; empty when they do not."""
+    limits: dict[str, tuple[Any, Any]] = {}
+    for n in group:
+        frame = frames[n]
+        for name in ("energy", "forces", "virial"):
+            if (value := getattr(frame, name)) is not None:
+                low, high = limits.get(name, (value, value))
+                limits[name] = np.minimum(low, value), np.maximum(high, value)
+    n_atoms = frames[group[0]].n_atoms
     for name, unit, tolerance in (
-        ("energy", "eV", 1e-4 * group[0].n_atoms),
+        ("energy", "eV", 1e-4 * n_atoms),
         ("forces", "eV/Å", 1e-3),
-        ("virial", "eV", 1e-3 * group[0].n_atoms),
+        ("virial", "eV", 1e-3 * n_atoms),
     ):
-        values = [v for frame in group if (v := getattr(frame, name)) is not None]
-        spread = np.ptp(values, axis=0).max() if len(values) > 1 else 0.0
+        low, high = limits.get(name, (0.0, 0.0))
+        spread = np.max(high - low)
         if spread > tolerance:
             return f"{name} by {spread:.4g} {unit}"
     return ""
 
 
-def _large_forces(frames: Sequence[Frame]) -> list[str]:
-    norms = [
-        (np.nan_to_num(np.linalg.norm(f.forces, axis=1)).max(), f)
-        for f in _with_forces(frames)
-    ]
-    large = [frame for norm, frame in norms if norm > LARGE_FORCE]
-    if not large:
-        return []
-    most = max(norm for norm, _ in norms)
-    return [
-        f"{_count(large)} with forces above {LARGE_FORCE:g} eV/Å, up to {most:.1f} "
-        f"({list_places(large)}): they outweigh the others in the fit; remove them, or "
-        "give them a larger sigma (by config_type, or force_sigma)"
-    ]
+class _ForceTally:
+    """Frames with large forces, and with forces that do not add up to zero."""
 
+    def __init__(self) -> None:
+        self.largest = self.largest_net = 0.0
+        self.large, self.pushed = array("q"), array("q")
 
-def _net_forces(frames: Sequence[Frame]) -> list[str]:
-    whole = [f for f in _with_forces(frames) if np.isfinite(f.forces).all()]
-    nets = [(np.linalg.norm(f.forces.sum(axis=0)), f) for f in whole]
-    pushed = [(n, f) for n, f in nets if n > NET_FORCE * np.sqrt(f.n_atoms)]
-    if not pushed:
-        return []
-    most = max(net for net, _ in pushed)
-    where = list_places([frame for _, frame in pushed])
-    return [
-        f"{_count(pushed)} with forces that do not add up to zero, by up to {most:.3g} "
-        f"eV/Å ({where}): no potential can reproduce them; look for fixed atoms whose "
-        "forces were set to zero, or for an unconverged calculation"
-    ]
+    def add(self, number: int, frame: Frame) -> None:
+        if frame.forces is None:
+            return
+        squares = np.einsum("ij,ij->i", frame.forces, frame.forces)
+        # Masked forces are NaN, which fmax passes over.
+        norm = math.sqrt(np.fmax.reduce(squares, initial=0.0))
+        self.largest = max(self.largest, norm)
+        if norm > LARGE_FORCE:
+            self.large.append(number)
+        # With masked forces the sum is NaN, and never above the limit.
+        net = math.hypot(*frame.forces.sum(axis=0).tolist())
+        if net > NET_FORCE * math.sqrt(frame.n_atoms):
+            self.largest_net = max(self.largest_net, net)
+            self.pushed.append(number)
 
-
-def _with_forces(frames: Sequence[Frame]) -> Iterator[Any]:
-    return (frame for frame in frames if frame.forces is not None)
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        warnings = []
+        if self.large:
+            warnings.append(
+                f"{_count(self.large)} with forces above {LARGE_FORCE:g} eV/Å, up to "
+                f"{self.largest:.1f} ({list_places(frames, self.large)}): they outweigh "
+                "the others in the fit; remove them, or give them a larger sigma (by "
+                "config_type, or force_sigma)"
+            )
+        if self.pushed:
+            warnings.append(
+                f"{_count(self.pushed)} with forces that do not add up to zero, by up to "
+                f"{self.largest_net:.3g} eV/Å ({list_places(frames, self.pushed)}): no "
+                "potential can reproduce them; look for fixed atoms whose forces were "
+                "set to zero, or for an unconverged calculation"
+            )
+        return warnings
 
 
 def _count(items: Sized) -> str:
     return "1 frame" if len(items) == 1 else f"{len(items)} frames"
 
 
-def _outlying_energies(frames: Sequence[Frame]) -> list[str]:
-    """Warn of energies per atom far from others of the same composition."""
-    groups: dict[tuple[Any, ...], list[Frame]] = defaultdict(list)
-    for frame in frames:
-        if frame.energy is not None:
-            species, counts = np.unique(frame.numbers, return_counts=True)
-            fractions = np.round(counts / frame.n_atoms, 6)
-            groups[(*species.tolist(), *fractions.tolist())].append(frame)
-    warnings = []
-    for group in groups.values():
-        per_atom = np.array([(frame.energy or 0.0) / frame.n_atoms for frame in group])
-        median = float(np.median(per_atom))
-        deviation = np.abs(per_atom - median)
-        spread = 1.4826 * float(np.median(deviation))
-        far = np.flatnonzero(deviation > max(OUTLYING_ENERGY, 20 * spread))
-        if len(far):
-            worst = per_atom[far[np.argmax(deviation[far])]]
-            ratio = f"ratio {worst / median:.4g}; " if median else ""
-            warnings.append(
-                f"{_count(far)} with energies far from others of the same composition: "
-                f"{worst:.4g} eV/atom where the median of {len(group)} is {median:.4g} "
-                f"({ratio}a Hartree is 27.21 eV, 1 eV is 96.49 kJ/mol): "
-                f"{list_places([group[i] for i in far])}; look for mixed units, atoms "
-                "too close, or another zero of energy"
-            )
-    return warnings
+class _EnergyTally:
+    """Energies, sizes and compositions of the frames that have an energy."""
+
+    def __init__(self) -> None:
+        self.energies, self.sizes, self.numbers = array("d"), array("q"), array("q")
+        self.compositions: dict[tuple[Any, ...], array[int]] = {}
+        self._last: tuple[bytes, tuple[Any, ...]] = (b"", ())
+
+    def add(self, number: int, frame: Frame) -> None:
+        if frame.energy is None:
+            return
+        # Frames that follow each other are often of the same atoms.
+        numbers = frame.numbers.tobytes()
+        if numbers != self._last[0]:
+            self._last = numbers, _composition(frame)
+        own = self.compositions.setdefault(self._last[1], array("q"))
+        own.append(len(self.numbers))
+        self.energies.append(frame.energy)
+        self.sizes.append(frame.n_atoms)
+        self.numbers.append(number)
+
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        energies, sizes = np.array(self.energies), np.array(self.sizes)
+        return [
+            *self._outlying(frames, energies / sizes),
+            *_energies_per_atom(energies, sizes),
+        ]
+
+    def _outlying(self, frames: Sequence[Frame], per_atom: np.ndarray) -> list[str]:
+        """Warn of energies per atom far from others of the same composition."""
+        numbers = np.array(self.numbers)
+        warnings = []
+        for group in self.compositions.values():
+            own = per_atom[group]
+            median = float(np.median(own))
+            deviation = np.abs(own - median)
+            spread = 1.4826 * float(np.median(deviation))
+            far = np.flatnonzero(deviation > max(OUTLYING_ENERGY, 20 * spread))
+            if len(far):
+                worst = own[far[np.argmax(deviation[far])]]
+                ratio = f"ratio {worst / median:.4g}; " if median else ""
+                where = list_places(frames, numbers[group][far].tolist())
+                warnings.append(
+                    f"{_count(far)} with energies far from others of the same "
+                    f"composition: {worst:.4g} eV/atom where the median of {len(group)} "
+                    f"is {median:.4g} ({ratio}a Hartree is 27.21 eV, 1 eV is 96.49 "
+                    f"kJ/mol): {where}; look for mixed units, atoms too close, or "
+                    "another zero of energy"
+                )
+        return warnings
 
 
-def _energies_per_atom(frames: Sequence[Frame]) -> list[str]:
+def _composition(frame: Frame) -> tuple[Any, ...]:
+    """Return the species of a frame and the share of each."""
+    species, counts = np.unique(frame.numbers, return_counts=True)
+    fractions = np.round(counts / frame.n_atoms, 6)
+    return (*species.tolist(), *fractions.tolist())
+
+
+def _energies_per_atom(energies: np.ndarray, sizes: np.ndarray) -> list[str]:
     """Warn when energies do not grow with the number of atoms."""
-    having = [frame for frame in frames if frame.energy is not None]
-    if len(having) < MIN_FRAMES_FOR_TREND:
+    if len(energies) < MIN_FRAMES_FOR_TREND:
         return []
-    sizes = np.array([frame.n_atoms for frame in having])
-    energies = np.array([frame.energy for frame in having], dtype=float)
     spread, mean = float(np.std(energies)), float(np.mean(energies))
     size_spread = float(np.std(sizes) / np.mean(sizes))
     # Total energies spread as the sizes do, or more.
@@ -277,6 +326,6 @@ def _energies_per_atom(frames: Sequence[Frame]) -> list[str]:
         return []
     return [
         f"energies do not grow with the number of atoms: {mean:.4g} ± {spread:.2g} eV "
-        f"in {len(having)} frames of {sizes.min()} to {sizes.max()} atoms; they look like "
-        "energies per atom, where the total energy of each frame is expected"
+        f"in {len(energies)} frames of {sizes.min()} to {sizes.max()} atoms; they look "
+        "like energies per atom, where the total energy of each frame is expected"
     ]

@@ -267,12 +267,22 @@ class RunConfig(Section):
         "for blocks of rows; a quarter of it to choose sparse points",
         pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$",
     )
-    executor: Literal["local"] = described("local", "where blocks of rows are computed")
-    workers: Literal[1] = described(1, "processes")
-    threads: int = described(0, "0: all cores", ge=0, le=1024)
+    executor: Literal["local", "mpi", "dask"] = described(
+        "local", "who computes blocks of rows: processes here, MPI ranks, Dask workers"
+    )
+    workers: int = described(
+        1, "processes of executor local, or of Dask without scheduler", ge=1, le=4096
+    )
+    scheduler: str = described(
+        "", "of Dask: its address or its scheduler file; empty: one on this machine"
+    )
+    threads: int = described(0, "of each process; 0: all cores", ge=0, le=1024)
     seed: int = described(0, "of the random number generator", ge=0)
     store_posterior: bool = described(
         True, "keep the factors for uncertainties in the model file"
+    )
+    store_factors: bool = described(
+        True, "keep the sums over the data, for gapfit append and gapfit refit"
     )
 
     @property

@@ -7,13 +7,14 @@ virial = -stress × volume in eV, six components in the order xx yy zz yz xz xy.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gapfit._label_report import KindReport, label_report, label_warnings
+from gapfit._label_report import KindReport, LabelTally
 from gapfit._labels import (
     CANDIDATES,
     BadLabelError,
@@ -24,11 +25,13 @@ from gapfit._labels import (
     mask_value,
     sigma_value,
 )
+from gapfit._raw_spool import RawSpool
 from gapfit._sources import RawFrame, load
-from gapfit.checks import frame_problems, list_places, refuse, set_warnings
+from gapfit.checks import SetTally, frame_problems, refuse
 from gapfit.config import DataConfig
 from gapfit.errors import DataError
 from gapfit.frame import Frame
+from gapfit.frame_file import species_counts, temporary_frames
 
 __all__ = ["Dataset", "KindReport", "read"]
 
@@ -39,24 +42,22 @@ class Dataset:
 
     Attributes
     ----------
-    frames : tuple of Frame
-        The structures.
+    frames : sequence of Frame
+        The structures; what was read is a `gapfit.frame_file.FrameFile`.
     report : tuple of KindReport
         What was found, used and ignored.
     warnings : tuple of str
         What the user should know; nothing here prevents a fit.
     """
 
-    frames: tuple[Frame, ...]
+    frames: Sequence[Frame]
     report: tuple[KindReport, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def species(self) -> tuple[int, ...]:
         """Atomic numbers present, sorted."""
-        return tuple(
-            sorted({int(z) for f in self.frames for z in np.unique(f.numbers)})
-        )
+        return tuple(species_counts(self.frames))
 
 
 def read(
@@ -93,23 +94,35 @@ def read(
     >>> read(atoms, DataConfig(train=["-"])).report[0].key
     'dft_energy'
     """
-    raws = load(sources, Path(base) if base is not None else Path())
-    counts = Counter(key for raw in raws for key in raw.labels)
-    plan = make_plan(config, counts, len(raws))
-    _require_targets(plan, len(raws), counts)
-    frames, problems = [], []
+    counts: Counter[str] = Counter()
+    with RawSpool() as raws:
+        for raw in load(sources, Path(base) if base is not None else Path()):
+            counts.update(raw.labels.keys())
+            raws.add(raw)
+        plan = make_plan(config, counts, len(raws))
+        _require_targets(plan, len(raws), counts)
+        labels, tally = LabelTally(plan, counts), SetTally()
+        frames = temporary_frames(_checked(raws, plan, labels, tally))
+    warnings = [*labels.warnings(frames), *tally.warnings(frames)]
+    return Dataset(frames, tuple(labels.report()), tuple(warnings))
+
+
+def _checked(
+    raws: Iterable[RawFrame], plan: LabelPlan, labels: LabelTally, tally: SetTally
+) -> Iterator[Frame]:
+    """Yield the frames with their labels; refuse them all if any cannot be fitted."""
+    problems: list[str] = []
     for raw in raws:
         frame, wrong = _build(raw, plan)
         problems += wrong + frame_problems(frame)
         frame, wrong = _masked(frame, raw, plan)
-        frames.append(frame)
         problems += wrong
+        # What follows expects good labels, and is of no use once there are others.
+        if not problems:
+            labels.add(raw, frame)
+            tally.add(frame)
+            yield frame
     refuse(problems)
-    warnings = label_warnings(plan, raws)
-    warnings += _stress_without_volume(raws, plan)
-    warnings += set_warnings(frames)
-    report = label_report(plan, raws, frames, counts)
-    return Dataset(tuple(frames), tuple(report), tuple(warnings))
 
 
 def _require_targets(plan: LabelPlan, n_frames: int, counts: Counter[str]) -> None:
@@ -177,16 +190,3 @@ def _has_unused_label(raw: RawFrame, plan: LabelPlan) -> bool:
         for kind in kinds_of(quantity)
         for key in CANDIDATES[kind]
     )
-
-
-def _stress_without_volume(raws: list[RawFrame], plan: LabelPlan) -> list[str]:
-    keys = {choice.key for choice in plan.choices["virial"]}
-    ignored = [
-        r.frame for r in raws if keys & r.labels.keys() and not r.frame.pbc.all()
-    ]
-    if not ignored:
-        return []
-    return [
-        f"stress ignored of {list_places(ignored)}: not periodic in three directions; "
-        "set pbc and cell if they should be"
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 from gapfit.assembly import batches
 from gapfit.config import DataConfig
 from gapfit.dataset import Dataset, read
-from gapfit.fitting import Progress
 from gapfit.frame import GPA, Frame
+from gapfit.frame_file import frame_sizes
 from gapfit.model import GAPModel, Prediction
+from gapfit.preparing import Progress
 from gapfit.storage import load
 
-__all__ = ["Metrics", "evaluate", "format_table", "statistics_of"]
+__all__ = ["ErrorTally", "Metrics", "evaluate", "format_table"]
 
 #: {config_type or "all": {kind: {"n", "mae", "rmse", "max", "unit"}}}
 Metrics = dict[str, dict[str, dict[str, Any]]]
@@ -59,31 +60,55 @@ def evaluate(
     if not isinstance(frames, Dataset):
         frames = read(frames, data or DataConfig(train=["in memory"]), base=base)
     everything = frames.frames
-    total = sum(frame.n_atoms for frame in everything)
-    errors: dict[str, dict[str, list[np.ndarray]]] = {"all": {}}
-    done = 0
+    sizes = frame_sizes(everything)
+    done, total = 0, int(sizes.sum())
+    errors = ErrorTally()
     if progress:
         progress("evaluate", 0, total)
-    for part in batches([frame.n_atoms for frame in everything], _BATCH_ATOMS):
+    for part in batches(sizes, _BATCH_ATOMS):
         some = everything[part]
         for frame, prediction in zip(some, model.predict(some), strict=True):
             for kind, error in _errors(frame, prediction):
-                for group in {"all", frame.config_type}:
-                    errors.setdefault(group, {}).setdefault(kind, []).append(error)
+                errors.add(frame.config_type, kind, error)
             done += frame.n_atoms
         if progress:
             progress("evaluate", done, total)
-    return statistics_of(errors)
+    return errors.metrics()
 
 
-def statistics_of(errors: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Metrics:
-    """Return the statistics of errors, given by group and kind in the units above."""
-    return {
-        group: {
-            kind: _statistics(kind, kinds[kind]) for kind in _UNITS if kind in kinds
+class ErrorTally:
+    """Statistics of errors by group and kind, for which no error is kept."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, list[float]]] = {"all": {}}
+
+    def add(self, config_type: str, kind: str, error: np.ndarray) -> None:
+        """Take in errors of one kind of a frame, in the units of `Metrics`."""
+        size = np.abs(error)
+        own = len(size), float(size.sum()), float(np.sum(size**2)), float(size.max())
+        for group in {"all", config_type}:
+            kinds = self._found.setdefault(group, {})
+            *sums, largest = kinds.get(kind, [0, 0.0, 0.0, 0.0])
+            summed = [a + b for a, b in zip(sums, own[:3], strict=True)]
+            kinds[kind] = [*summed, max(largest, own[3])]
+
+    def metrics(self) -> Metrics:
+        """Return the statistics of all errors so far."""
+        return {
+            group: {
+                kind: {
+                    "n": n,
+                    "mae": total / n,
+                    "rmse": float(np.sqrt(squares / n)),
+                    "max": largest,
+                    "unit": unit,
+                }
+                for kind, unit in _UNITS.items()
+                if kind in kinds
+                for n, total, squares, largest in [kinds[kind]]
+            }
+            for group, kinds in self._found.items()
         }
-        for group, kinds in errors.items()
-    }
 
 
 def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndarray]]:
@@ -96,17 +121,6 @@ def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndar
             yield "forces", (prediction.forces - frame.forces)[known]
     if frame.stress is not None and prediction.stress is not None:
         yield "stress", GPA * (prediction.stress - frame.stress)
-
-
-def _statistics(kind: str, parts: Sequence[np.ndarray]) -> dict[str, Any]:
-    error = np.abs(np.concatenate(parts))
-    return {
-        "n": len(error),
-        "mae": float(error.mean()),
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "max": float(error.max()),
-        "unit": _UNITS[kind],
-    }
 
 
 def format_table(metrics: Metrics, title: str) -> str:

@@ -25,6 +25,7 @@ __all__ = ["Factors"]
 # Rows of a group that wait until they are worth a pass over its matrix.
 _WAITING_ROWS = 128
 
+_KINDS: dict[str, type[Gram] | type[Triangle]] = {"cholesky": Gram, "qr": Triangle}
 _Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -88,7 +89,7 @@ class Factors:
 
     def _of(self, group: Group) -> Any:
         if group not in self.groups:
-            kind = Gram if self.method == "cholesky" else Triangle
+            kind = _KINDS[self.method]
             self.groups[group] = kind(self.whitening.n_sparse)
         return self.groups[group]
 
@@ -107,6 +108,39 @@ class Factors:
                 self.groups[group].merge(sums)
             else:
                 self.groups[group] = sums
+
+    def header(self) -> dict[str, Any]:
+        """Return what a file says about `arrays`, as plain data."""
+        return {"method": self.method, "groups": [list(g) for g in sorted(self.groups)]}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the sums as arrays for a file, ``"0/G"`` of the first group and so on."""
+        self.close()
+        return {
+            f"{n}/{name}": array
+            for n, group in enumerate(sorted(self.groups))
+            for name, array in self.groups[group].arrays().items()
+        }
+
+    @classmethod
+    def from_arrays(
+        cls,
+        whitening: Whitening,
+        header: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+    ) -> Factors:
+        """Return what `header` and `arrays` gave."""
+        out = cls(whitening, header["method"])
+        kind = _KINDS[out.method]
+        for n, (name, of) in enumerate(header["groups"]):
+            first = f"{n}/"
+            own = {
+                key.removeprefix(first): array
+                for key, array in arrays.items()
+                if key.startswith(first)
+            }
+            out.groups[(name, of)] = kind.from_arrays(whitening.n_sparse, own)
+        return out
 
     def solve(self, scales: Mapping[Group, float] | None = None) -> Solution:
         """Return coefficients, factor and evidence.

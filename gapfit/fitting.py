@@ -2,62 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from gapfit.assembly import (
-    count_rows,
-    quota_warnings,
-    sigma_warnings,
-    species_warnings,
-)
-from gapfit.automatic_sigmas import with_automatic_sigmas
-from gapfit.baseline import e0_warnings, resolve_e0
-from gapfit.config import FitConfig, PredictionConfig, SoapConfig
-from gapfit.config_file import config_from_dict, load_config
-from gapfit.dataset import Dataset, read
+from gapfit.assembly import count_rows, row_counts
+from gapfit.config import BaselineConfig, FitConfig, PredictionConfig
+from gapfit.dataset import Dataset
+from gapfit.executors import Pool, open_pool
 from gapfit.factors import Factors
 from gapfit.frame import Frame
-from gapfit.known_energy import (
-    Baseline,
-    baseline_points,
-    build_baseline,
-    without_baseline,
-)
+from gapfit.frame_file import frame_sizes
+from gapfit.groups import groups_of
 from gapfit.model import GAPModel
 from gapfit.planning import batch_atoms
 from gapfit.posterior import Posterior
-from gapfit.row_sums import Rows
+from gapfit.preparing import (
+    Prepared,
+    Progress,
+    as_config,
+    as_dataset,
+    data_digest,
+    prepare,
+    silent,
+    sparse_terms,
+    whitened,
+)
+from gapfit.row_sums import Rows, task_slices
 from gapfit.shortcuts import Shortcut, with_shortcut
-from gapfit.solver import Whitening, whiten
-from gapfit.sparse_points import SHARE_OF_MEMORY, choose_sparse_points
-from gapfit.stress_check import stress_warnings
-from gapfit.terms import FittedTerm, build_term, new_basis
+from gapfit.summation import Work, sum_by_workers, sum_here
+from gapfit.terms import FittedTerm
+from gapfit.threads import one_thread, use_threads
+from gapfit.work_folder import WorkFolder
 
-__all__ = [
-    "Prepared",
-    "Progress",
-    "as_config",
-    "as_dataset",
-    "data_digest",
-    "fit",
-    "prepare",
-    "silent",
-    "sparse_terms",
-    "whitened",
-]
-
-#: Called as progress(stage, done, total).
-Progress = Callable[[str, int, int], None]
-
-_logger = logging.getLogger("gapfit")
+__all__ = ["fit", "solved"]
 
 
 def fit(
@@ -66,6 +50,9 @@ def fit(
     *,
     progress: Progress | None = None,
     base: Path | None = None,
+    checkpoint: Path | str | None = None,
+    resume: bool = False,
+    executor: Executor | None = None,
 ) -> GAPModel:
     """Fit a potential.
 
@@ -79,16 +66,26 @@ def fit(
         Called as ``progress(stage, done, total)``.
     base : Path, optional
         Folder that relative paths refer to; that of the TOML file by itself.
+    checkpoint : path, optional
+        Folder for what has been summed up so far; removed when the fit is done. An
+        unfinished fit in it is replaced unless `resume` is true.
+    resume : bool
+        Go on with the unfinished fit in `checkpoint`: same data and configuration.
+    executor : concurrent.futures.Executor, optional
+        Takes the place of the one that ``run.executor`` names. Its workers must see
+        `checkpoint`, or the folder for temporary files when there is none.
 
     Returns
     -------
     GAPModel
-        The fitted potential.
+        The fitted potential; it does not depend on who computed the rows.
 
     Raises
     ------
     ConfigError, DataError
         What is wrong, where, and what to do.
+    GapfitError
+        The checkpoint belongs to another fit; workers died; lists differences or frames.
 
     Examples
     --------
@@ -97,235 +94,201 @@ def fit(
     """
     from threadpoolctl import threadpool_limits
 
-    from gapfit.threads import use_threads
-
     settings = as_config(config, frames)
     if base is None and isinstance(config, str | Path):
         base = Path(config).parent
     dataset = as_dataset(frames, settings, base)
-    tuned: dict[str, Any] = {}
-    notes: list[str] = []
-    if settings.optimize is not None:
-        from gapfit.tuning import tune
-
-        result = tune(dataset, settings, progress=progress, base=base)
-        settings, tuned = result.config, {"tuning": result.summary()}
-        notes += [text for text in result.warnings if text not in dataset.warnings]
-    n_threads = settings.run.threads or None
-    with threadpool_limits(limits=n_threads), use_threads(n_threads):
-        model = _fit(dataset, settings, notes, progress or silent, base or Path())
-    return replace(model, info={**model.info, **tuned})
-
-
-def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:
-    """Return what the arguments of `fit` mean as a checked data set."""
-    if isinstance(frames, Dataset):
-        return frames
-    return read(config.data.train if frames is None else frames, config.data, base=base)
-
-
-def as_config(
-    config: FitConfig | Mapping[str, Any] | str | Path | None, frames: Any
-) -> FitConfig:
-    """Return what the arguments of `fit` mean as a checked configuration."""
-    if isinstance(config, FitConfig):
-        return config
-    if isinstance(config, str | Path):
-        return load_config(config)
-    values = dict(config or {"terms": [{}]})
-    if frames is not None:
-        data = dict(values.get("data", {}))
-        values["data"] = {"train": ["in memory"], **data}
-    return config_from_dict(values)
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Report no progress."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Data as the rows see them.
-
-    Attributes
-    ----------
-    frames : list of Frame
-        Without the baseline, with automatic sigmas.
-    given : list of Frame
-        The same with labels and sigmas as they were read.
-    species : tuple of int
-        Atomic numbers, ascending.
-    e0 : dict of int to float
-        Energies of isolated atoms by atomic number, eV.
-    baseline : Baseline or None
-        What was subtracted.
-    base : Path
-        Folder that relative paths refer to.
-    """
-
-    frames: list[Frame]
-    given: list[Frame]
-    species: tuple[int, ...]
-    e0: dict[int, float]
-    baseline: Baseline | None
-    base: Path
-
-
-def prepare(
-    dataset: Dataset,
-    config: FitConfig,
-    notes: list[str],
-    progress: Progress,
-    base: Path,
-) -> Prepared:
-    """Subtract baselines, complete sigmas and look for what the user should know."""
-    points = baseline_points(config.baseline, dataset.species, base)
-    baseline = build_baseline(config, dataset.species, points)
-    frames = with_automatic_sigmas(
-        without_baseline(dataset.frames, baseline, progress),
-        dataset.frames,
-        config.sigma,
-    )
-    e0 = resolve_e0(frames, config.e0)
-    for text in (
-        *e0_warnings(frames, config.e0),
-        *sigma_warnings(frames, config.sigma),
-        *quota_warnings(frames, config.terms),
-        *species_warnings(dataset.species, config.terms),
+    identity = _identity(dataset, settings)
+    with (
+        open_pool(settings.run, executor) as pool,
+        _work_folder(checkpoint, resume, identity, pool) as folder,
     ):
-        _note(notes, text)
-    if config.data.check_stress and any(frame.virial is not None for frame in frames):
-        progress("stress check", 0, 1)
-        for text in stress_warnings(frames, e0):
-            _note(notes, text)
-        progress("stress check", 1, 1)
-    return Prepared(frames, list(dataset.frames), dataset.species, e0, baseline, base)
+        n_threads = settings.run.threads * (settings.run.workers if pool else 1) or None
+        with threadpool_limits(limits=n_threads), use_threads(n_threads):
+            fitter = _Fitter(dataset, progress or silent, base or Path(), folder, pool)
+            return fitter.run(settings, resume=resume)
 
 
-def sparse_terms(
-    prepared: Prepared, config: FitConfig, notes: list[str], progress: Progress
-) -> list[FittedTerm]:
-    """Return the terms with their sparse points, not yet fitted."""
-    terms = [
-        build_term(term, prepared.species, new_basis(term)) for term in config.terms
-    ]
-    for term in terms:
-        _warn_if_rough(term, notes)
-    return choose_sparse_points(
-        prepared.frames,
-        terms,
-        config.run.seed,
-        progress,
-        partial(_note, notes),
-        memory=SHARE_OF_MEMORY * config.run.memory_bytes,
-        base=prepared.base,
-    )
+def _identity(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
+    """Return what a checkpoint and the fit that goes on from it must share."""
+    from importlib.metadata import version
+
+    settings = config.model_dump(mode="json", exclude={"data"})
+    for name in ("executor", "workers", "scheduler", "threads", "memory"):
+        settings["run"].pop(name)
+    return {
+        "gapfit": version("gapfit"),
+        "frames": len(dataset.frames),
+        "SHA-256 of the data": data_digest(dataset.frames),
+        **settings,
+    }
 
 
-def _fit(
-    dataset: Dataset,
-    config: FitConfig,
-    notes: list[str],
+@contextmanager
+def _work_folder(
+    path: Path | str | None, resume: bool, identity: dict[str, Any], pool: Pool | None
+) -> Iterator[WorkFolder | None]:
+    """Give the folder of a fit; it is kept only where the fit does not end."""
+    if path is None and pool is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="gapfit-") as temporary:
+        folder = WorkFolder(Path(path or Path(temporary) / "work").absolute())
+        if resume:
+            folder.require(identity)
+        else:
+            folder.begin(identity)
+        yield folder
+        folder.remove()
+
+
+class _Fitter:
+    """One fit: what its steps share."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        progress: Progress,
+        base: Path,
+        folder: WorkFolder | None,
+        pool: Pool | None,
+    ) -> None:
+        self.dataset = dataset
+        self.progress = progress
+        self.base = base
+        self.folder = folder
+        self.pool = pool
+        self.notes: list[str] = []
+
+    def run(self, settings: FitConfig, *, resume: bool) -> GAPModel:
+        """Do all steps."""
+        if resume and self.folder and self.folder.start.exists():
+            prepared, begun = self._begun_before(settings)
+        else:
+            prepared, begun = self._begin(settings)
+        begun = replace(begun, factors=self._summed(prepared, begun))
+        config = begun.config.model_copy(update={"baseline": settings.baseline})
+        facts = {
+            "n_frames": len(prepared.frames),
+            "n_atoms": int(frame_sizes(prepared.frames).sum()),
+            "n_rows": count_rows(prepared.frames),
+            "data_digest": data_digest(self.dataset.frames),
+            "warnings": list(dict.fromkeys([*self.dataset.warnings, *self.notes])),
+        }
+        whole = replace(begun, config=config, baseline=prepared.baseline)
+        return solved(
+            replace(whole, info=whole.info | facts), prepared.frames, self.progress
+        )
+
+    def _begin(self, config: FitConfig) -> tuple[Prepared, GAPModel]:
+        """Return the data, and the model before its fit; write the latter."""
+        info: dict[str, Any] = {}
+        if config.optimize is not None:
+            from gapfit.tuning import tune
+
+            result = tune(self.dataset, config, progress=self.progress, base=self.base)
+            config, info["tuning"] = result.config, result.summary()
+            self.notes += [t for t in result.warnings if t not in self.dataset.warnings]
+        prepared = prepare(self.dataset, config, self.notes, self.progress, self.base)
+        terms = sparse_terms(prepared, config, self.notes, self.progress)
+        whitening = whitened(terms, config, self.notes)
+        begun = GAPModel(
+            # Workers need no baseline: it has been subtracted.
+            config=config.model_copy(update={"baseline": BaselineConfig()}),
+            species=self.dataset.species,
+            e0=prepared.e0,
+            terms=tuple(_with_coefficients(terms, np.zeros(whitening.n_sparse))),
+            factors=Factors(whitening, config.solver.method),
+            info=info | {"warnings": self.notes},
+        )
+        if self.folder:
+            begun.save(self.folder.start)
+        return prepared, begun
+
+    def _begun_before(self, settings: FitConfig) -> tuple[Prepared, GAPModel]:
+        """Return the same as `_begin`, from the checkpoint."""
+        from gapfit.storage import load
+
+        assert self.folder is not None
+        begun = load(self.folder.start, factors=True)
+        config = begun.config.model_copy(update={"baseline": settings.baseline})
+        prepared = prepare(self.dataset, config, self.notes, self.progress, self.base)
+        self.notes += begun.info["warnings"]
+        return prepared, begun
+
+    def _summed(self, prepared: Prepared, begun: GAPModel) -> Factors:
+        """Return the sums over all rows."""
+        config, empty = begun.config, begun.factors
+        assert empty is not None
+        rows = Rows(begun.terms, begun.e0, config.sigma, empty.whitening, empty.method)
+        work = Work(
+            rows,
+            prepared.frames,
+            groups_of(prepared.given, set(config.sigma.config_types)),
+            row_counts(prepared.frames).sum(axis=1),
+            task_slices(frame_sizes(prepared.frames), begun.n_sparse),
+            batch_atoms(begun.n_sparse, config),
+        )
+        total = int(work.n_rows.sum())
+
+        def report(n_rows: int) -> None:
+            self.progress("rows", n_rows, total)
+
+        report(0)
+        if self.pool is None:
+            return sum_here(work, self.folder, report)
+        assert self.folder is not None
+        return sum_by_workers(work, self.folder, self.pool, report)
+
+
+def solved(
+    model: GAPModel,
+    frames: Sequence[Frame],
     progress: Progress,
-    base: Path,
+    scales: Mapping[tuple[str, str], float] | None = None,
 ) -> GAPModel:
-    prepared = prepare(dataset, config, notes, progress, base)
-    frames, e0 = prepared.frames, prepared.e0
-    terms = sparse_terms(prepared, config, notes, progress)
-    whitening = whitened(terms, config, notes)
-    method, size = config.solver.method, batch_atoms(whitening.n_sparse, config)
-    rows = Rows(terms, e0, config.sigma, whitening, method, size)
-    factors = _summed(rows, prepared, progress)
+    """Return a model with the coefficients that its sums give.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With `GAPModel.factors`; its coefficients and posterior are replaced.
+    frames : sequence of Frame
+        Structures on which `gapfit.shortcuts` are measured.
+    progress : callable
+        Called as ``progress(stage, done, total)``.
+    scales : mapping, optional
+        Factors on the sigmas of groups; see `Factors.solve`.
+    """
+    config, factors = model.config, model.factors
+    assert factors is not None
     progress("solve", 0, 1)
-    solution = factors.solve()
+    with one_thread():
+        solution = factors.solve(scales)
     progress("solve", 1, 1)
-    terms = _with_coefficients(terms, solution.coefficients, config)
+    terms = _with_coefficients(model.terms, solution.coefficients)
     terms, shortcuts = _with_shortcuts(terms, frames, config, progress)
+    whitening = factors.whitening
     info = {
-        "n_frames": len(frames),
-        "n_atoms": sum(frame.n_atoms for frame in frames),
-        "n_rows": count_rows(frames),
         "n_sparse": whitening.n_sparse,
         "jitter": list(whitening.jitter),
         "log_marginal_likelihood": solution.log_marginal_likelihood,
         "shortcuts": shortcuts,
-        "data_digest": data_digest(dataset.frames),
         "versions": _versions(),
-        "warnings": list(dict.fromkeys([*dataset.warnings, *notes])),
     }
-    return GAPModel(
-        config=config,
-        species=dataset.species,
-        e0=e0,
+    return replace(
+        model,
         terms=tuple(terms),
-        baseline=prepared.baseline,
         posterior=Posterior(whitening, solution.R)
         if config.run.store_posterior
         else None,
-        info=info,
+        factors=factors if config.run.store_factors else None,
+        info=model.info | info,
     )
 
 
-def _note(notes: list[str], text: str) -> None:
-    notes.append(text)
-    _logger.warning(text)
-
-
-def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
-    if not isinstance(term.config, SoapConfig):
-        return
-    weighting = term.config.weighting
-    r0 = weighting.r0 or term.config.r_cut
-    # A poly weight that ends beyond the reach of the basis is cut off there, too.
-    if weighting.function != "poly" or r0 > term.descriptor.cutoff:
-        _note(
-            notes,
-            f"weighting.function = {weighting.function!r} (r0 = {r0} Å) does not "
-            f"vanish at the cutoff ({term.descriptor.cutoff:.2f} Å): energies jump as "
-            'atoms cross it; use function = "poly" with r0 = r_cut for dynamics',
-        )
-    if term.config.n_max > 12:
-        _note(
-            notes,
-            f"n_max = {term.config.n_max}: the radial basis is ill-conditioned above 12; "
-            "8 is as accurate",
-        )
-
-
-def whitened(
-    terms: Sequence[FittedTerm], config: FitConfig, notes: list[str]
-) -> Whitening:
-    """Return the factors of K_mm of all blocks of all terms."""
-    K_mm = [
-        term.descriptor.kernel(points, points)
-        for term in terms
-        for points in term.sparse.values()
-    ]
-    whitening = whiten(K_mm, config.solver.jitter)
-    if max(whitening.jitter) > config.solver.jitter:
-        _note(
-            notes,
-            f"the jitter had to be raised from {config.solver.jitter:g} to "
-            f"{max(whitening.jitter):g}: the sparse points are nearly linearly dependent",
-        )
-    return whitening
-
-
-def _summed(rows: Rows, prepared: Prepared, progress: Progress) -> Factors:
-    total = sum(frame.n_atoms for frame in prepared.frames)
-    done = 0
-
-    def report(n_atoms: int) -> None:
-        nonlocal done
-        done += n_atoms
-        progress("rows", done, total)
-
-    report(0)
-    return rows.sum_up(prepared.frames, prepared.given, report)
-
-
 def _with_coefficients(
-    terms: Sequence[FittedTerm], coefficients: np.ndarray, config: FitConfig
+    terms: Sequence[FittedTerm], coefficients: np.ndarray
 ) -> list[FittedTerm]:
     out, first = [], 0
     for term in terms:
@@ -333,8 +296,7 @@ def _with_coefficients(
         for block, points in term.sparse.items():
             own[block] = coefficients[first : first + len(points)].copy()
             first += len(points)
-        quadratic = config.prediction.quadratic
-        out.append(replace(term, coefficients=own, quadratic=quadratic))
+        out.append(replace(term, coefficients=own))
     return out
 
 
@@ -345,8 +307,10 @@ def _with_shortcuts(
     progress: Progress,
 ) -> tuple[list[FittedTerm], list[dict[str, Any]]]:
     """Return the terms with lossless projections, and what was measured of each."""
+    quadratic = config.prediction.quadratic
+    terms = [replace(term, quadratic=quadratic, shortcuts={}) for term in terms]
     if not config.prediction.project:
-        return list(terms), []
+        return terms, []
     # Changes by several terms add up.
     shared = PredictionConfig(
         energy_tolerance=config.prediction.energy_tolerance / len(terms),
@@ -362,17 +326,6 @@ def _with_shortcuts(
         out.append(term)
     progress("shortcuts", len(terms), len(terms))
     return out, found
-
-
-def data_digest(frames: Sequence[Frame]) -> str:
-    """Return a SHA-256 of structures and targets: names the data a model has seen."""
-    digest = hashlib.sha256()
-    for frame in frames:
-        for part in (frame.numbers, frame.positions, frame.cell, frame.pbc):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        for target in (frame.energy, frame.forces, frame.virial):
-            digest.update(b"-" if target is None else np.asarray(target).tobytes())
-    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:

@@ -12,10 +12,11 @@ from gapfit.assembly import RowBlock, batches, row_block
 from gapfit.baseline import is_isolated
 from gapfit.config import FitConfig, OptimizeConfig
 from gapfit.errors import GapfitError
-from gapfit.fitting import Prepared, Progress
 from gapfit.frame import Frame
+from gapfit.frame_file import config_types, frame_sizes
 from gapfit.grams import GramSet
 from gapfit.groups import KINDS, Group, class_of, groups_of
+from gapfit.preparing import Prepared, Progress
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm
 
@@ -38,7 +39,7 @@ def own_classes(frames: Sequence[Frame], options: OptimizeConfig) -> set[str]:
     """Return the config_types with sigmas of their own, those that are not too few."""
     if not options.by_config_type:
         return set()
-    counts = Counter(frame.config_type for frame in frames)
+    counts = Counter(config_types(frames))
     return {kind for kind, n in counts.items() if n >= MIN_FRAMES}
 
 
@@ -53,7 +54,7 @@ def assign_folds(
     n_folds = min(options.folds, len(frames))
     rng = np.random.default_rng(seed)
     folds = np.zeros(len(frames), dtype=np.int64)
-    kinds = np.array([frame.config_type for frame in frames])
+    kinds = np.array(config_types(frames))
     dealt = 0
     for kind in sorted(set(kinds.tolist())):
         own = np.flatnonzero(kinds == kind)
@@ -127,10 +128,11 @@ def fill(
     folds = assign_folds(frames, options, config.run.seed)
     least = _NOTHING * max(term.config.delta for term in terms) ** 2
     # Frames of one fold and type follow each other, so that their rows add in blocks.
-    order = sorted(range(len(frames)), key=lambda n: (folds[n], frames[n].config_type))
-    done, total = 0, sum(frame.n_atoms for frame in frames)
+    types, sizes = config_types(frames), frame_sizes(frames)
+    order = sorted(range(len(frames)), key=lambda n: (folds[n], types[n]))
+    done, total = 0, int(sizes.sum())
     progress("rows", 0, total)
-    for part in batches([frames[n].n_atoms for n in order], _BATCH_ATOMS):
+    for part in batches(sizes[order], _BATCH_ATOMS):
         some = [frames[n] for n in order[part]]
         block = row_block(some, terms, prepared.e0, config.sigma)
         places = [

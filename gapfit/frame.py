@@ -89,11 +89,12 @@ def voigt_to_matrix(voigt: np.ndarray | Sequence[float]) -> np.ndarray:
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]], dtype=float)
 
 
-def structure_arrays(atoms: Any) -> Frame:
-    """Return the bare structure of an ASE Atoms object (no labels)."""
+def structure_arrays(atoms: Any, source: str = "structure") -> Frame:
+    """Return the bare structure of an ASE Atoms object (no labels), and where it was."""
     return Frame(
         numbers=np.asarray(atoms.numbers, dtype=np.int64),
         positions=np.array(atoms.positions, dtype=float),
         cell=np.array(atoms.cell, dtype=float),
         pbc=np.array(atoms.pbc, dtype=bool),
+        source=source,
     )

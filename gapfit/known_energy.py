@@ -13,6 +13,7 @@ from gapfit.config import BaselineConfig, Distance2bConfig, FitConfig, Term
 from gapfit.descriptors import LocalPrediction
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.frame import Frame
+from gapfit.frame_file import frame_sizes, temporary_frames
 from gapfit.named_calculator import NamedCalculator
 from gapfit.neighbours import Pairs
 from gapfit.pair_file import read_pairs, table_of_points
@@ -176,7 +177,7 @@ def without_baseline(
     frames: Sequence[Frame],
     baseline: Baseline | None,
     progress: Callable[[str, int, int], None],
-) -> list[Frame]:
+) -> Sequence[Frame]:
     """Return the frames with the baseline taken off energies, forces and virials.
 
     Parameters
@@ -188,21 +189,32 @@ def without_baseline(
     progress : callable
         Called as ``progress(stage, done, total)``.
 
+    Returns
+    -------
+    sequence of Frame
+        `frames` themselves without a baseline; otherwise in a temporary file.
+
     Raises
     ------
     GapfitError
         The calculator fails, or gives no stress where a frame has one.
     """
     if baseline is None:
-        return list(frames)
-    out: list[Frame] = []
+        return frames
+    return temporary_frames(_without(frames, baseline, progress))
+
+
+def _without(
+    frames: Sequence[Frame],
+    baseline: Baseline,
+    progress: Callable[[str, int, int], None],
+) -> Iterator[Frame]:
     # Frame by frame where one may take long.
     size = _BATCH_ATOMS if baseline.calculator is None else 1
     progress("baseline", 0, len(frames))
-    for part in batches([frame.n_atoms for frame in frames], size):
-        out += _subtracted(frames[part], baseline)
-        progress("baseline", len(out), len(frames))
-    return out
+    for part in batches(frame_sizes(frames), size):
+        yield from _subtracted(frames[part], baseline)
+        progress("baseline", part.stop, len(frames))
 
 
 def _subtracted(frames: Sequence[Frame], baseline: Baseline) -> list[Frame]:

@@ -12,12 +12,13 @@ from scipy.linalg import solve_triangular
 from gapfit.assembly import row_block
 from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.errors import GapfitError
-from gapfit.evaluation import Metrics, statistics_of
-from gapfit.fitting import Progress, as_dataset, data_digest, silent
+from gapfit.evaluation import ErrorTally, Metrics
 from gapfit.frame import GPA, Frame
+from gapfit.frame_file import frame_sizes
 from gapfit.groups import KINDS
 from gapfit.known_energy import without_baseline
 from gapfit.model import GAPModel
+from gapfit.preparing import Progress, as_dataset, data_digest, silent
 
 __all__ = ["leave_one_out"]
 
@@ -73,16 +74,15 @@ def leave_one_out(
         dataset.frames,
         model.config.sigma,
     )
-    errors: dict[str, dict[str, list[np.ndarray]]] = {"all": {}}
-    done, total = 0, sum(frame.n_atoms for frame in everything)
+    errors = ErrorTally()
+    done, total = 0, int(frame_sizes(everything).sum())
     report("leave one out", 0, total)
     for frame in everything:
         for kind, own in _residuals(model, frame):
-            for group in {"all", frame.config_type}:
-                errors.setdefault(group, {}).setdefault(kind, []).append(own)
+            errors.add(frame.config_type, kind, own)
         done += frame.n_atoms
         report("leave one out", done, total)
-    return statistics_of(errors)
+    return errors.metrics()
 
 
 def _residuals(model: GAPModel, frame: Frame) -> Iterator[tuple[str, np.ndarray]]:

@@ -14,6 +14,7 @@ from gapfit.config import FitConfig
 from gapfit.descriptors import LocalPrediction
 from gapfit.descriptors.engine import species_index
 from gapfit.errors import GapfitError, StructureError
+from gapfit.factors import Factors
 from gapfit.frame import Frame, structure_arrays
 from gapfit.known_energy import Baseline
 from gapfit.neighbours import Pairs
@@ -88,6 +89,9 @@ class GAPModel:
         Pair potentials and a calculator, added to what the terms give.
     posterior : Posterior or None
         Factors for uncertainties; None if they were not kept.
+    factors : Factors or None
+        Sums over the training data, for `gapfit.append` and `gapfit.refit`; None if they
+        were not kept, or not read.
     info : dict
         Facts about the fit: rows, jitter, log marginal likelihood, data digest, versions.
     """
@@ -98,6 +102,7 @@ class GAPModel:
     terms: tuple[FittedTerm, ...]
     baseline: Baseline | None = None
     posterior: Posterior | None = None
+    factors: Factors | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -299,4 +304,4 @@ def _as_frame(item: Any, number: int) -> Frame:
         return item
     if not hasattr(item, "positions"):
         raise GapfitError(f"cannot predict a {type(item).__name__}; give ase.Atoms")
-    return replace(structure_arrays(item), source=f"structure {number}")
+    return structure_arrays(item, f"structure {number}")

@@ -13,6 +13,7 @@ from gapfit.config import FitConfig, SoapConfig
 from gapfit.dataset import Dataset
 from gapfit.descriptors.distance_2b import PAIRS_ROWS
 from gapfit.frame import Frame
+from gapfit.frame_file import frame_sizes, species_counts
 from gapfit.sparse_file import count_listed
 from gapfit.sparse_points import choice_memory
 from gapfit.terms import FittedTerm, build_term, new_basis
@@ -58,14 +59,13 @@ def plan(dataset: Dataset, config: FitConfig, base: Path | None = None) -> Plan:
     terms = [
         build_term(term, dataset.species, new_basis(term)) for term in config.terms
     ]
-    numbers = np.concatenate([frame.numbers for frame in frames])
-    present = dict(zip(*np.unique(numbers, return_counts=True), strict=True))
+    present = species_counts(frames)
     points = [_points_planned(term, present, base or Path()) for term in terms]
     n_sparse = sum(points)
     n_features = tuple(term.descriptor.n_features for term in terms)
     return Plan(
         len(frames),
-        len(numbers),
+        sum(present.values()),
         count_rows(frames),
         n_sparse,
         n_features,
@@ -92,7 +92,7 @@ def _solver_memory(
 ) -> int:
     """Return the bytes of the rows of a batch and of the solver's matrices."""
     n_sparse = sum(points)
-    largest = max(frame.n_atoms for frame in frames)
+    largest = int(frame_sizes(frames).max())
     rows = 3 * max(largest, batch_atoms(n_sparse, config))
     most = max(
         (

@@ -21,6 +21,7 @@ from gapfit.config import (
     SoapConfig,
 )
 from gapfit.frame import Frame
+from gapfit.frame_file import config_types, species_counts
 from gapfit.neighbours import pair_list
 
 __all__ = ["Proposal", "nearest_distances", "propose", "without_isolated_atom"]
@@ -76,7 +77,7 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
     """
     from ase.data import chemical_symbols
 
-    counts = Counter(int(z) for frame in frames for z in frame.numbers)
+    counts = species_counts(frames)
     distances = nearest_distances(frames)
     r_cut = _r_cut(distances)
     n_sparse = _n_sparse(max(counts.values()))
@@ -121,12 +122,15 @@ def without_isolated_atom(frames: Sequence[Frame]) -> list[str]:
     """
     from ase.data import chemical_symbols
 
-    known = [frame for frame in frames if frame.energy is not None]
-    if not known:
+    any_energy, lone = False, set()
+    for frame in frames:
+        if frame.energy is not None:
+            any_energy = True
+            if is_isolated(frame):
+                lone.add(int(frame.numbers[0]))
+    if not any_energy:
         return []
-    lone = {int(frame.numbers[0]) for frame in known if is_isolated(frame)}
-    present = sorted({int(z) for frame in frames for z in frame.numbers})
-    return [str(chemical_symbols[z]) for z in present if z not in lone]
+    return [str(chemical_symbols[z]) for z in species_counts(frames) if z not in lone]
 
 
 def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
@@ -138,7 +142,8 @@ def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
     Atoms with fewer than two neighbours within 5 Å (alone, or in dimers) do not count.
     """
     found: dict[int, list[float]] = {}
-    for frame in frames[:: -(-len(frames) // _MAX_FRAMES)]:
+    for n in range(0, len(frames), -(-len(frames) // _MAX_FRAMES)):
+        frame = frames[n]
         pairs = pair_list(frame, _REACH)
         distances = np.linalg.norm(pairs.R, axis=1)
         nearest = np.full(frame.n_atoms, np.inf)
@@ -174,7 +179,7 @@ def _n_sparse(n_environments: int) -> int:
 def _sigma_comment(
     frames: Sequence[Frame], suggestions: dict[str, SigmaOverride]
 ) -> list[str]:
-    counts = Counter(frame.config_type for frame in frames)
+    counts = Counter(config_types(frames))
     words = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
     own = "Each may have sigmas of its own under [sigma.config_types.NAME]"
     advice = [f"{own}."]
@@ -202,11 +207,12 @@ def _suggestions(
     """Return looser sigmas for disorder and clusters, tighter ones for lone atoms."""
     sigma = config.sigma
     found: dict[str, SigmaOverride] = {}
-    for name in sorted({frame.config_type for frame in frames}):
-        group = [frame for frame in frames if frame.config_type == name]
-        if name == "default":
-            continue
-        if all(is_isolated(frame) for frame in group):
+    lone: dict[str, bool] = {}
+    for frame in frames:
+        name = frame.config_type
+        lone[name] = lone.get(name, True) and is_isolated(frame)
+    for name in sorted(lone.keys() - {"default"}):
+        if lone[name]:
             found[name] = SigmaOverride(energy=sigma.energy / 20)
         elif _LOOSE.search(name):
             found[name] = SigmaOverride(

@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from gapfit.assembly import batches, row_block
 from gapfit.config import SigmaConfig
 from gapfit.factors import Factors
 from gapfit.frame import Frame
-from gapfit.groups import groups_of
+from gapfit.frame_file import frame_sizes
+from gapfit.groups import Group
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "task_slices"]
+
+# Sums are worth their handling when they hold a few times more rows than sparse points;
+# small data sets are cut finer, so that many workers share them evenly.
+_TASKS, _LEAST_ATOMS = 32, 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +34,11 @@ class Rows:
     e0 : dict of int to float
         Energies of isolated atoms by atomic number, eV.
     sigma : SigmaConfig
-        Standard deviations; config_types with their own are groups of their own.
+        Standard deviations.
     whitening : Whitening
         Factors of K_mm.
     method : {"cholesky", "qr"}
         See `Factors`.
-    batch_atoms : int
-        Atoms whose rows are held at a time.
     """
 
     terms: Sequence[FittedTerm]
@@ -41,13 +46,13 @@ class Rows:
     sigma: SigmaConfig
     whitening: Whitening
     method: str
-    batch_atoms: int
 
     def sum_up(
         self,
         frames: Sequence[Frame],
-        given: Sequence[Frame],
-        report: Callable[[int], None],
+        groups: Sequence[tuple[Group, ...]],
+        batch_atoms: int,
+        report: Callable[[int], None] = lambda n_rows: None,
     ) -> Factors:
         """Return the sums over the rows of some frames.
 
@@ -55,17 +60,32 @@ class Rows:
         ----------
         frames : sequence of Frame
             Without the baseline, with automatic sigmas.
-        given : sequence of Frame
-            The same as they were read.
+        groups : sequence
+            The groups of each frame's kinds of observations.
+        batch_atoms : int
+            Atoms whose rows are held at a time.
         report : callable
-            Called with the atoms done since the last call.
+            Called with the number of rows done since the last call.
         """
         factors = Factors(self.whitening, self.method)
-        apart = set(self.sigma.config_types)
-        for part in batches([frame.n_atoms for frame in frames], self.batch_atoms):
-            some = frames[part]
-            block = row_block(some, self.terms, self.e0, self.sigma)
-            factors.add_block(block, groups_of(given[part], apart))
-            report(sum(frame.n_atoms for frame in some))
+        for part in batches(frame_sizes(frames), batch_atoms):
+            block = row_block(frames[part], self.terms, self.e0, self.sigma)
+            factors.add_block(block, groups[part])
+            report(len(block.y))
         factors.close()
         return factors
+
+
+def task_slices(sizes: np.ndarray, n_sparse: int) -> list[slice]:
+    """Return the frames of each task: a matter of the data alone, not of who works.
+
+    Parameters
+    ----------
+    sizes : (n_frames,) int64
+        Atoms of each frame.
+    n_sparse : int
+        Sparse points of all terms.
+    """
+    enough = max(2 * n_sparse, 1000)
+    even = max(int(np.sum(sizes)) // _TASKS, n_sparse // 4, _LEAST_ATOMS)
+    return list(batches(sizes, min(enough, even)))

@@ -21,6 +21,7 @@ from gapfit.assembly import pairs_of
 from gapfit.config import PredictionConfig
 from gapfit.descriptors.soap import operations
 from gapfit.frame import Frame
+from gapfit.frame_file import frame_sizes
 from gapfit.neighbours import Pairs
 from gapfit.terms import FittedTerm
 
@@ -160,13 +161,13 @@ def _operations(term: FittedTerm, block: int, rank: int | None) -> float:
 
 def _sample(frames: Sequence[Frame], n_atoms: int, term: FittedTerm) -> Pairs:
     """Return the pairs of evenly spread frames with about so many atoms in all."""
-    total = sum(frame.n_atoms for frame in frames)
-    step = max(total / n_atoms, 1.0)
+    sizes = frame_sizes(frames).tolist()
+    step = max(sum(sizes) / n_atoms, 1.0)
     # A frame is taken when the atoms passed by make up for those taken, `step` for one.
     picked, due, seen = [], 0.0, 0
-    for frame in frames:
-        seen += frame.n_atoms
+    for n, size in enumerate(sizes):
+        seen += size
         if seen > due:
-            picked.append(frame)
-            due += max(step * frame.n_atoms, 1.0)
+            picked.append(frames[n])
+            due += max(step * size, 1.0)
     return pairs_of(picked, term.descriptor.cutoff)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gapfit.config import Distance2bConfig, SoapConfig
 from gapfit.descriptors import Sparse
 from gapfit.errors import ConfigError
 from gapfit.frame import Frame
+from gapfit.frame_file import frame_sizes
 from gapfit.sparsify import unique_rows
 from gapfit.terms import FittedTerm
 
@@ -55,10 +57,11 @@ def listed_points(
         The first mistake, with file and line.
     """
     if isinstance(term.config, SoapConfig):
-        wanted = [_indices(words, frames, where) for words, where in _lines(path)]
-        found = _environments(sorted(set(wanted)), term, frames)
-        blocks = term.descriptor.blocks
-        n_listed = sum(int(frames[n].numbers[atom]) in blocks for n, atom in wanted)
+        sizes = frame_sizes(frames).tolist()
+        wanted = Counter(
+            _indices(words, frames, sizes, where) for words, where in _lines(path)
+        )
+        found, n_listed = _environments(wanted, term, frames)
     else:
         found = _listed_values(path, term)
         n_listed = sum(map(len, found.values()))
@@ -88,7 +91,9 @@ def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
         raise ConfigError(f"{path}: lists no sparse points; add some")
 
 
-def _indices(words: list[str], frames: Sequence[Frame], where: str) -> tuple[int, int]:
+def _indices(
+    words: list[str], frames: Sequence[Frame], sizes: Sequence[int], where: str
+) -> tuple[int, int]:
     if len(words) != 2 or not all(word.isdecimal() for word in words):
         raise ConfigError(
             f"{where}: expected two whole numbers, frame and atom, counted from 0; found "
@@ -100,7 +105,7 @@ def _indices(words: list[str], frames: Sequence[Frame], where: str) -> tuple[int
             f"{where}: there is no frame {frame}; the {len(frames)} training frames are "
             f"0 to {len(frames) - 1}"
         )
-    n_atoms = frames[frame].n_atoms
+    n_atoms = sizes[frame]
     if atom >= n_atoms:
         raise ConfigError(
             f"{where}: there is no atom {atom} in frame {frame} "
@@ -110,25 +115,37 @@ def _indices(words: list[str], frames: Sequence[Frame], where: str) -> tuple[int
 
 
 def _environments(
-    wanted: Sequence[tuple[int, int]], term: FittedTerm, frames: Sequence[Frame]
-) -> Sparse:
-    """Return the descriptors of atoms given as (frame, atom), ascending."""
+    wanted: Counter[tuple[int, int]], term: FittedTerm, frames: Sequence[Frame]
+) -> tuple[Sparse, int]:
+    """Return descriptors of atoms, and how many are centres, repeated ones included.
+
+    Atoms are given as (frame, atom), with how often each is listed.
+    """
     atoms: dict[int, list[int]] = {}
-    for frame, atom in wanted:
+    for frame, atom in sorted(wanted):
         atoms.setdefault(frame, []).append(atom)
     needed = list(atoms)
-    sizes = [frames[n].n_atoms for n in needed]
+    sizes = frame_sizes(frames)[needed].tolist()
     found: dict[int, list[np.ndarray]] = {b: [] for b in term.descriptor.blocks}
+    n_listed = 0
     for part in batches(sizes, _BATCH_ATOMS):
         own = needed[part]
         starts = np.cumsum([0, *sizes[part]])
-        pairs = pairs_of([frames[n] for n in own], term.descriptor.cutoff)
+        some_frames = [frames[n] for n in own]
+        n_listed += sum(
+            wanted[n, atom]
+            for n, frame in zip(own, some_frames, strict=True)
+            for atom in atoms[n]
+            if int(frame.numbers[atom]) in found
+        )
+        pairs = pairs_of(some_frames, term.descriptor.cutoff)
         listed = [
             start + a for n, start in zip(own, starts, strict=False) for a in atoms[n]
         ]
         for block, some in term.descriptor.environments(pairs).items():
             found[block].append(some.values[np.isin(some.atoms, listed)])
-    return {block: np.concatenate(parts) for block, parts in found.items()}
+    sparse = {block: np.concatenate(parts) for block, parts in found.items()}
+    return sparse, n_listed
 
 
 def _listed_values(path: Path, term: FittedTerm) -> Sparse:

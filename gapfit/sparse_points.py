@@ -15,6 +15,7 @@ from gapfit.config import SoapConfig, Term
 from gapfit.descriptors import Sparse
 from gapfit.errors import DataError
 from gapfit.frame import Frame
+from gapfit.frame_file import config_types, frame_sizes
 from gapfit.sparse_file import listed_points
 from gapfit.sparse_stream import Batch
 from gapfit.sparsify import (
@@ -89,7 +90,7 @@ def choose_sparse_points(
     base : Path
         Folder that relative paths of lists refer to.
     """
-    types = sorted({frame.config_type for frame in frames})
+    types = sorted(set(config_types(frames)))
     chosen = []
     for n, term in enumerate(terms):
         work = _Choice(
@@ -132,7 +133,7 @@ def choice_memory(
     if config.sparse_file is not None and getattr(config, "components", "all") == "all":
         return 0
     n_atoms, pairs, environments = _densities(term, frames)
-    batch = max(_BATCH_ATOMS, max(frame.n_atoms for frame in frames))
+    batch = max(_BATCH_ATOMS, int(frame_sizes(frames).max()))
     each = environments * _held_bytes(config, n_features)
     held = min(each * n_atoms, SHARE_OF_MEMORY * granted)
     return int(batch * (_PAIR_BYTES * pairs + each) + held)
@@ -162,7 +163,7 @@ def _densities(term: FittedTerm, frames: Sequence[Frame]) -> tuple[int, float, f
     else:
         found = term.descriptor.environments(pairs)
         count = sum(len(part.atoms) for part in found.values())
-    total = sum(frame.n_atoms for frame in frames)
+    total = int(frame_sizes(frames).sum())
     return total, pairs.n_pairs / pairs.n_atoms, count / pairs.n_atoms
 
 
@@ -213,10 +214,11 @@ class _Choice:
         """Yield all environments with the index of their config_type."""
         self._passes += 1
         stage = "environments" + (f" {self._passes}" if self._passes > 1 else "")
-        n_atoms = sum(frame.n_atoms for frame in self.frames)
+        sizes = frame_sizes(self.frames)
+        n_atoms = int(sizes.sum())
         total, done = self.n_terms * n_atoms, self.number * n_atoms
         self.progress(stage, done, total)
-        for part in batches([frame.n_atoms for frame in self.frames], _BATCH_ATOMS):
+        for part in batches(sizes, _BATCH_ATOMS):
             frames = self.frames[part]
             pairs = pairs_of(frames, self.cutoff)
             types = np.array([self.types.index(f.config_type) for f in frames])

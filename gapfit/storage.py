@@ -12,6 +12,7 @@ import numpy as np
 from gapfit.archive import packed, read_arrays, read_header, unpacked, write_archive
 from gapfit.config import FitConfig
 from gapfit.errors import ModelFileError
+from gapfit.factors import Factors
 from gapfit.known_energy import Baseline, build_baseline
 from gapfit.model import GAPModel
 from gapfit.pair_file import points_problem
@@ -41,8 +42,16 @@ def save(model: GAPModel, path: str | Path) -> None:
     write_archive(path, _header(model), _arrays(model))
 
 
-def load(path: str | Path) -> GAPModel:
+def load(path: str | Path, *, factors: bool = False) -> GAPModel:
     """Read a model written by `save`; predictions are the same to the last bit.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file.
+    factors : bool
+        Read the sums over the training data, too: what `gapfit.append` and
+        `gapfit.refit` start from, and no prediction needs.
 
     Raises
     ------
@@ -55,12 +64,21 @@ def load(path: str | Path) -> GAPModel:
     try:
         with zipfile.ZipFile(path) as archive:
             header = _checked_header(path, read_header(archive))
+            if not factors:
+                header |= {
+                    "factors": None,
+                    "arrays": _without_factors(header["arrays"]),
+                }
             arrays = read_arrays(archive, header["arrays"])
         return _build(header, arrays)
     except ModelFileError:
         raise
     except Exception as error:  # damage shows in as many ways as there are bytes
         raise ModelFileError(_damaged(path, error)) from error
+
+
+def _without_factors(specs: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in specs.items() if not k.startswith("factors/")}
 
 
 def _damaged(path: Path, error: Exception) -> str:
@@ -96,6 +114,7 @@ def _checked_header(path: Path, header: Any) -> dict[str, Any]:
 
 
 def _header(model: GAPModel) -> dict[str, Any]:
+    whitening = _whitening(model)
     return {
         "format": _FORMAT,
         "schema": SCHEMA,
@@ -105,9 +124,16 @@ def _header(model: GAPModel) -> dict[str, Any]:
         "e0": {str(z): energy for z, energy in model.e0.items()},
         "blocks": [list(term.sparse) for term in model.terms],
         "baseline_pairs": list(model.baseline.points) if model.baseline else [],
-        "jitter": list(model.posterior.whitening.jitter) if model.posterior else None,
+        "jitter": list(whitening.jitter) if whitening else None,
+        "posterior": model.posterior is not None,
+        "factors": model.factors.header() if model.factors else None,
         "info": model.info,
     }
+
+
+def _whitening(model: GAPModel) -> Whitening | None:
+    known = model.posterior or model.factors
+    return known.whitening if known else None
 
 
 def _arrays(model: GAPModel) -> dict[str, np.ndarray]:
@@ -123,10 +149,14 @@ def _arrays(model: GAPModel) -> dict[str, np.ndarray]:
                 arrays[f"term{n}/{block}/shortcut"] = term.shortcuts[block]
     for key, points in (model.baseline.points if model.baseline else {}).items():
         arrays[f"baseline/{key}"] = points
+    whitening = _whitening(model)
+    for n, U in enumerate(whitening.factors if whitening else ()):
+        arrays[f"whitening/{n}"] = packed(U)
     if model.posterior:
         arrays["posterior/R"] = packed(model.posterior.R)
-        for n, U in enumerate(model.posterior.whitening.factors):
-            arrays[f"posterior/U{n}"] = packed(U)
+    if model.factors:
+        own = model.factors.arrays()
+        arrays |= {f"factors/{name}": array for name, array in own.items()}
     return arrays
 
 
@@ -148,9 +178,19 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
     _require(
         "blocks", header["blocks"] == [list(term.descriptor.blocks) for term in terms]
     )
-    posterior = None
+    posterior, factors = None, None
     if header["jitter"] is not None:
-        posterior = _build_posterior(header["jitter"], terms, arrays)
+        whitening = _build_whitening(header["jitter"], terms, arrays)
+        if header["posterior"]:
+            R = _triangle(arrays, "posterior/R", whitening.n_sparse)
+            posterior = Posterior(whitening, R)
+        if header["factors"] is not None:
+            own = {
+                name.removeprefix("factors/"): _checked(arrays, name, (None,))
+                for name in arrays
+                if name.startswith("factors/")
+            }
+            factors = Factors.from_arrays(whitening, header["factors"], own)
     return GAPModel(
         config,
         species,
@@ -158,6 +198,7 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         terms,
         _baseline(header.get("baseline_pairs", []), config, species, arrays),
         posterior,
+        factors,
         dict(header["info"]),
     )
 
@@ -238,20 +279,16 @@ def _build_term(
     )
 
 
-def _build_posterior(
+def _build_whitening(
     jitter: list[float], terms: tuple[FittedTerm, ...], arrays: dict[str, np.ndarray]
-) -> Posterior:
+) -> Whitening:
     sizes = [len(points) for term in terms for points in term.sparse.values()]
     _require("jitter", len(jitter) == len(sizes))
+    factors = [_triangle(arrays, f"whitening/{n}", m) for n, m in enumerate(sizes)]
+    return Whitening(tuple(factors), tuple(float(value) for value in jitter))
 
-    def factor(name: str, size: int) -> np.ndarray:
-        triangle = _checked(arrays, f"posterior/{name}", (size * (size + 1) // 2,))
-        upper = unpacked(triangle, size)
-        _require(
-            f"array posterior/{name} (singular)", bool(np.all(np.diag(upper) != 0))
-        )
-        return upper
 
-    factors = tuple(factor(f"U{n}", size) for n, size in enumerate(sizes))
-    whitening = Whitening(factors, tuple(float(value) for value in jitter))
-    return Posterior(whitening, factor("R", sum(sizes)))
+def _triangle(arrays: dict[str, np.ndarray], name: str, size: int) -> np.ndarray:
+    upper = unpacked(_checked(arrays, name, (size * (size + 1) // 2,)), size)
+    _require(f"array {name} (singular)", bool(np.all(np.diag(upper) != 0)))
+    return upper

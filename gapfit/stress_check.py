@@ -51,16 +51,20 @@ def stress_warnings(
     list of str
         Warnings with their evidence; empty when nothing is wrong or there is no stress.
     """
-    labelled = [frame for frame in frames if frame.virial is not None]
-    usable = [frame for frame in labelled if frame.forces is not None]
+    n_labelled, usable = 0, []
+    for n, frame in enumerate(frames):
+        if frame.virial is not None:
+            n_labelled += 1
+            if frame.forces is not None:
+                usable.append(n)
     if len(usable) < MIN_FRAMES:
-        if len(labelled) < MIN_FRAMES:
+        if n_labelled < MIN_FRAMES:
             return []
         return [
-            f"the stress of {len(labelled)} frames was not checked: only {len(usable)} of "
+            f"the stress of {n_labelled} frames was not checked: only {len(usable)} of "
             f"them have forces, and {MIN_FRAMES} are needed to compare it with"
         ]
-    return diagnose(compare(sample(usable), e0))
+    return diagnose(compare(sample(frames, usable), e0))
 
 
 def diagnose(comparison: Comparison) -> list[str]:

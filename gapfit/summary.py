@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from gapfit.frame import Frame
+from gapfit.frame_file import species_counts
 from gapfit.neighbours import pair_list
 
 __all__ = ["Range", "TypeSummary", "element_counts", "summarise"]
@@ -53,48 +54,64 @@ class TypeSummary:
     min_distance: float | None
 
 
-def element_counts(frames: Iterable[Frame]) -> dict[str, int]:
+def element_counts(frames: Sequence[Frame]) -> dict[str, int]:
     """Return the number of atoms of each element, by chemical symbol."""
     from ase.data import chemical_symbols
 
-    numbers = np.concatenate([frame.numbers for frame in frames])
-    species, counts = np.unique(numbers, return_counts=True)
-    return {
-        str(chemical_symbols[z]): int(n) for z, n in zip(species, counts, strict=True)
-    }
+    return {str(chemical_symbols[z]): n for z, n in species_counts(frames).items()}
 
 
 def summarise(frames: Sequence[Frame]) -> list[TypeSummary]:
     """Return a summary of each config_type in the order of their names, "all" first."""
-    distances = {id(frame): _min_distance(frame) for frame in frames}
-    groups: dict[str, list[Frame]] = {"all": list(frames)}
-    for name in sorted({frame.config_type for frame in frames} - {"all"}):
-        groups[name] = [frame for frame in frames if frame.config_type == name]
-    return [_summary(name, group, distances) for name, group in groups.items()]
+    everything = TypeSummary("all", 0, 0, None, None, None, None)
+    groups: dict[str, TypeSummary] = {}
+    for frame in frames:
+        own, name = _summary(frame), frame.config_type
+        everything = _joined(everything, own)
+        groups[name] = _joined(groups[name], own) if name in groups else own
+    groups.pop("all", None)
+    return [everything, *(groups[name] for name in sorted(groups))]
 
 
-def _summary(
-    name: str, frames: Sequence[Frame], distances: dict[int, float | None]
-) -> TypeSummary:
-    close = [d for frame in frames if (d := distances[id(frame)]) is not None]
+def _summary(frame: Frame) -> TypeSummary:
+    n = frame.n_atoms
     return TypeSummary(
-        name,
-        len(frames),
-        sum(frame.n_atoms for frame in frames),
-        _range(f.energy / f.n_atoms for f in frames if f.energy is not None),
-        _largest(_max_force(f.forces) for f in frames if f.forces is not None),
-        _range(frame.volume / frame.n_atoms for frame in frames if frame.pbc.all()),
-        min(close, default=None),
+        frame.config_type,
+        1,
+        n,
+        None if frame.energy is None else _point(frame.energy / n),
+        None if frame.forces is None else _max_force(frame.forces),
+        _point(frame.volume / n) if frame.pbc.all() else None,
+        _min_distance(frame),
     )
 
 
-def _range(values: Iterable[float]) -> Range | None:
-    known = list(values)
-    return Range(float(min(known)), float(max(known))) if known else None
+def _joined(one: TypeSummary, other: TypeSummary) -> TypeSummary:
+    """Return the summary of two groups, under the name of the first."""
+    return TypeSummary(
+        one.name,
+        one.n_frames + other.n_frames,
+        one.n_atoms + other.n_atoms,
+        _hull(one.energy, other.energy),
+        max(_known(one.max_force, other.max_force), default=None),
+        _hull(one.volume, other.volume),
+        min(_known(one.min_distance, other.min_distance), default=None),
+    )
 
 
-def _largest(values: Iterable[float]) -> float | None:
-    return max(values, default=None)
+def _known(*values: float | None) -> list[float]:
+    return [value for value in values if value is not None]
+
+
+def _point(value: float) -> Range:
+    return Range(float(value), float(value))
+
+
+def _hull(one: Range | None, other: Range | None) -> Range | None:
+    """Return the range that holds both."""
+    if one is None or other is None:
+        return one or other
+    return Range(min(one.low, other.low), max(one.high, other.high))
 
 
 def _max_force(forces: np.ndarray) -> float:

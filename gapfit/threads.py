@@ -14,7 +14,14 @@ from typing import Any
 
 from gapfit.errors import ConfigError
 
-__all__ = ["VARIABLE", "available", "blas_threads", "native_threads", "use_threads"]
+__all__ = [
+    "VARIABLE",
+    "available",
+    "blas_threads",
+    "native_threads",
+    "one_thread",
+    "use_threads",
+]
 
 #: Environment variable that sets the default number of threads.
 VARIABLE = "GAPFIT_NUM_THREADS"
@@ -76,6 +83,13 @@ def blas_threads() -> Any:
     return (
         _blas().limit(limits=n_threads, user_api="blas") if n_threads else nullcontext()
     )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give up all threads but one, here and in BLAS: the same result on any machine."""
+    with _blas().limit(limits=1, user_api="blas"), use_threads(1):
+        yield
 
 
 class _NativeCalls:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,18 +14,9 @@ from gapfit.config import FitConfig, OptimizeConfig, SigmaOverride
 from gapfit.dataset import Dataset
 from gapfit.errors import GapfitError
 from gapfit.evidence import HeldOut, Scales
-from gapfit.fitting import (
-    Progress,
-    as_config,
-    as_dataset,
-    prepare,
-    silent,
-    sparse_terms,
-    whitened,
-)
 from gapfit.folds import affordable_folds, fill
 from gapfit.grams import GramSet
-from gapfit.groups import KINDS, OWN, POOL, Group
+from gapfit.groups import KINDS, OWN, POOL, Group, class_of
 from gapfit.hyperparameters import (
     MOST,
     N_STEPS,
@@ -33,6 +25,15 @@ from gapfit.hyperparameters import (
     choose,
     judge,
     score,
+)
+from gapfit.preparing import (
+    Progress,
+    as_config,
+    as_dataset,
+    prepare,
+    silent,
+    sparse_terms,
+    whitened,
 )
 from gapfit.scan import check_scan, with_settings
 from gapfit.sums import Gram
@@ -245,16 +246,17 @@ class _Tuner:
                 f'[optimize] score = "{kind}": the data have no such targets to hold out; '
                 "choose another score"
             )
-        for name, attribute in (
-            ("energy", "energy_sigma"),
-            ("forces", "force_sigma"),
-            ("virial", "virial_sigma"),
-        ):
-            own = sum(getattr(f, attribute) is not None for f in self.prepared.given)
-            if own:
+        own = Counter(
+            kind
+            for frame in self.prepared.given
+            for kind in KINDS
+            if class_of(frame, kind, set()) == OWN
+        )
+        for name in KINDS:
+            if own[name]:
                 self._note(
-                    f"{own} of {len(self.prepared.given)} frames bring their own sigma "
-                    f"of the {name}: those are left as they are"
+                    f"{own[name]} of {len(self.prepared.given)} frames bring their own "
+                    f"sigma of the {name}: those are left as they are"
                 )
 
     def _options(self, config: FitConfig, n_sparse: int) -> OptimizeConfig:

@@ -14,8 +14,8 @@ from gapfit import sparse_stream
 from gapfit.config import Distance2bConfig
 from gapfit.config_file import config_from_dict
 from gapfit.errors import ConfigError
-from gapfit.fitting import as_dataset
 from gapfit.frame import structure_arrays
+from gapfit.preparing import as_dataset
 from gapfit.sparse_points import choice_memory, choose_sparse_points
 from gapfit.sparsify import select, select_with_quotas, unique_rows
 from gapfit.terms import build_term, new_basis

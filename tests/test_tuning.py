@@ -22,11 +22,11 @@ from gapfit.config_file import config_from_dict, load_config
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.evidence import Scales, held_out, log_evidence
 from gapfit.factors import Factors
-from gapfit.fitting import as_dataset, prepare, silent, sparse_terms, whitened
 from gapfit.folds import assign_folds, fill, own_classes
 from gapfit.groups import class_of
 from gapfit.hyperparameters import Freedom, choose
 from gapfit.left_out import leave_one_out
+from gapfit.preparing import as_dataset, prepare, silent, sparse_terms, whitened
 from gapfit.tuning import format_trials, tune
 
 PAIR = {"type": "distance_2b", "r_cut": 4.5, "n_sparse": 15, "delta": 2.0}

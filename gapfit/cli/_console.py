@@ -56,9 +56,11 @@ class Console:
         return self._stream.isatty() and os.environ.get("TERM") != "dumb"
 
     @contextmanager
-    def logging_to(self, path: Path) -> Iterator[None]:
+    def logging_to(self, path: Path, *, append: bool = False) -> Iterator[None]:
         """Copy everything that is printed to a file, line by line as it comes."""
-        with path.open("w", encoding="utf-8", buffering=1) as self._log:
+        with path.open(
+            "a" if append else "w", encoding="utf-8", buffering=1
+        ) as self._log:
             try:
                 yield
             finally:

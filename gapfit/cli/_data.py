@@ -76,17 +76,19 @@ def print_groups(console: Console, dataset: Dataset) -> None:
 
 def refuse_new_species(train: Dataset, test: Dataset) -> None:
     """Refuse test data with species that the training data lack."""
+    import numpy as np
     from ase.data import chemical_symbols
 
     from gapfit.checks import list_places
 
     new = [z for z in test.species if z not in train.species]
     if new:
-        where = [frame for frame in test.frames if set(new) & set(frame.numbers)]
+        frames = test.frames
+        where = [n for n, f in enumerate(frames) if np.isin(f.numbers, new).any()]
         raise DataError(
             f"the test data contain {', '.join(chemical_symbols[z] for z in new)}, which "
-            f"the training data do not ({list_places(where)}): no prediction is "
-            "possible; add such frames to data.train or remove them"
+            f"the training data do not ({list_places(frames, where)}): no prediction "
+            "is possible; add such frames to data.train or remove them"
         )
 
 

@@ -175,7 +175,7 @@ def _without_baseline(dataset: Dataset, config: FitConfig, base: Path) -> Datase
         frames = without_baseline(dataset.frames, baseline, lambda *_: None)
     except GapfitError:  # said by `_file_errors`
         return dataset
-    return replace(dataset, frames=tuple(frames))
+    return replace(dataset, frames=frames)
 
 
 def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:

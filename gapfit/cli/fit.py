@@ -23,6 +23,8 @@ from gapfit.cli._data import print_contents, print_labels, refuse_new_species
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from gapfit.config import FitConfig
     from gapfit.dataset import Dataset
     from gapfit.model import GAPModel
@@ -32,6 +34,8 @@ __all__ = ["add_arguments", "run"]
 
 #: The files that a fit writes.
 _RESULTS = ("model.npz", "metrics.json", "fit.log", "fit.toml")
+#: Folder of an unfinished fit.
+_CHECKPOINT = "checkpoint"
 _MARK = "# Written by gapfit fit: every value as it was used.\n"
 
 
@@ -47,6 +51,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "fit.toml)",
     )
     parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="print rows, memory and an estimate of the time, and do nothing else",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an unfinished fit of the same data and configuration, from "
+        "DIR/checkpoint",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes on this machine (default: run.workers of CONFIG)",
+    )
+    parser.add_argument(
+        "--executor",
+        choices=("local", "mpi", "dask"),
+        help="who computes (default: run.executor of CONFIG); with mpi, start gapfit "
+        "itself with mpiexec",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print the errors as JSON on standard output, all else on standard error",
@@ -58,24 +85,58 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit._sources import require_files
     from gapfit.config_file import load_config
     from gapfit.config_paths import named_files
+    from gapfit.executors import leading
 
     path: Path = args.config
     config = load_config(path)
+    given = {"workers": args.workers, "executor": args.executor}
+    changes = {name: value for name, value in given.items() if value is not None}
+    config = config.model_copy(update={"run": config.run.model_copy(update=changes)})
     require_files(named_files(config), path.parent)
+    with leading(config.run) as (leads, executor):
+        if leads:
+            _lead(args, config, console, executor)
+    return 0
+
+
+def _lead(
+    args: argparse.Namespace,
+    config: FitConfig,
+    console: Console,
+    executor: Executor | None,
+) -> None:
+    """Do all that one process does alone, and give it the helpers it may have."""
+    path: Path = args.config
     folder = args.output or path.parent / f"{path.stem}-model"
+    fit = _Run(config, path, folder, console, args.resume, executor)
+    if args.plan:
+        fit.print_plan()
+        return
     _prepare(folder, path)
+    if not args.resume:
+        _refuse_unfinished(folder / _CHECKPOINT)
     # Warnings of the library are part of the model and printed at the end.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
-    with console.logging_to(folder / "fit.log"):
+    with console.logging_to(folder / "fit.log", append=args.resume):
         _log_header(console, path)
         try:
-            metrics = _Run(config, path, folder, console).run()
+            metrics = fit.run()
         except BaseException:
             console.log(traceback.format_exc())
             raise
     if args.json:
         console.result(metrics)
-    return 0
+
+
+def _refuse_unfinished(path: Path) -> None:
+    """Keep the work of a fit that was killed from being lost by a slip."""
+    from gapfit.work_folder import WorkFolder
+
+    if WorkFolder(path).spans():
+        raise GapfitError(
+            f"{path} holds an unfinished fit: go on with it by --resume, or remove the "
+            "folder to start again"
+        )
 
 
 def _prepare(folder: Path, config: Path) -> None:
@@ -126,16 +187,16 @@ class _Run:
     path: Path
     folder: Path
     console: Console
+    resume: bool
+    executor: Executor | None
     timings: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Do all steps and return what goes to metrics.json."""
         from gapfit.config_file import resolved_toml
-        from gapfit.planning import plan
 
         started = time.perf_counter()
-        train, test = self._read()
-        self._print_plan(plan(train, self.config, self.path.parent), test)
+        train, test = self.print_plan()
         model = self._fit(train)
         model_path = self.folder / "model.npz"
         model.save(model_path)
@@ -153,6 +214,14 @@ class _Run:
         self.console.warnings(list(dict.fromkeys(warnings)))
         self._print_end(model_path)
         return metrics
+
+    def print_plan(self) -> tuple[Dataset, Dataset | None]:
+        """Read the data and say what the fit will take; return the data."""
+        from gapfit.planning import plan
+
+        train, test = self._read()
+        self._print_plan(plan(train, self.config, self.path.parent), test)
+        return train, test
 
     def _read(self) -> tuple[Dataset, Dataset | None]:
         from gapfit.baseline import resolve_e0
@@ -194,7 +263,15 @@ class _Run:
 
         self.console.title("Fit")
         with self.console.progress() as progress:
-            model = fit(train, self.config, progress=progress, base=self.path.parent)
+            model = fit(
+                train,
+                self.config,
+                progress=progress,
+                base=self.path.parent,
+                checkpoint=self.folder / _CHECKPOINT,
+                resume=self.resume,
+                executor=self.executor,
+            )
         self.timings |= progress.seconds
         if tuning := model.info.get("tuning"):
             from gapfit.tuning import format_trials

@@ -9,7 +9,7 @@ names; all other info and arrays of the structures are kept.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.frame import Frame
     from gapfit.model import Prediction
 
 __all__ = ["add_arguments", "run"]
@@ -60,27 +59,34 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Predict and write."""
     from ase.io import write
 
+    from gapfit._sources import structures
     from gapfit.archive import atomic_write
     from gapfit.assembly import batches
+    from gapfit.frame import structure_arrays
     from gapfit.storage import load
 
     output: Path = args.output
     _check_paths(args.data, output)
     model = load(args.model)
-    structures, frames = _read(args.data)
-    sizes = [frame.n_atoms for frame in frames]
-    done = 0
-    with console.progress() as progress:
+    # Read once to see all mistakes before the work, and how much there is of it.
+    sizes = [len(atoms) for _, atoms in structures(args.data, str(args.data))]
+    found, done = structures(args.data, str(args.data)), 0
+    with (
+        atomic_write(output) as temporary,
+        temporary.open("w", encoding="utf-8") as stream,
+        console.progress() as progress,
+    ):
         progress("predict", 0, sum(sizes))
         for part in batches(sizes, _BATCH_ATOMS):
-            predictions = model.predict(frames[part], std=args.std)
-            for atoms, prediction in zip(structures[part], predictions, strict=True):
+            some = list(islice(found, part.stop - part.start))
+            frames = [structure_arrays(atoms, where) for where, atoms in some]
+            predictions = model.predict(frames, std=args.std)
+            for (_, atoms), prediction in zip(some, predictions, strict=True):
                 _attach(atoms, prediction)
+            write(stream, [atoms for _, atoms in some], format="extxyz")
             done += sum(sizes[part])
             progress("predict", done, sum(sizes))
-    with atomic_write(output) as temporary:
-        write(temporary, structures, format="extxyz")
-    console.say(f"\nWrote {len(frames)} structures, {sum(sizes)} atoms to {output}")
+    console.say(f"\nWrote {len(sizes)} structures, {sum(sizes)} atoms to {output}")
     return 0
 
 
@@ -100,16 +106,6 @@ def _check_paths(data: Path, output: Path) -> None:
             f"{output}: only extended XYZ is written; give a name that ends in "
             f"{' or '.join(_SUFFIXES)} (ASE converts it: ase convert)"
         )
-
-
-def _read(path: Path) -> tuple[list[Any], list[Frame]]:
-    """Return the structures of a file, and as frames that know where they come from."""
-    from gapfit._sources import structures
-    from gapfit.frame import structure_arrays
-
-    found = list(structures(path, str(path)))
-    frames = [replace(structure_arrays(atoms), source=where) for where, atoms in found]
-    return [atoms for _, atoms in found], frames
 
 
 def _attach(atoms: Any, prediction: Prediction) -> None:
