@@ -19,8 +19,9 @@ from gapfit.terms import FittedTerm
 __all__ = ["Rows", "task_slices"]
 
 # Sums are worth their handling when they hold a few times more rows than sparse points;
-# small data sets are cut finer, so that many workers share them evenly.
-_TASKS, _LEAST_ATOMS = 32, 250
+# small data sets are cut finer, so that many workers share them evenly, but into no more
+# parts than one node of the tree adds.
+_TASKS, _LEAST_ATOMS = 30, 250
 
 
 @dataclass(frozen=True, eq=False)

@@ -299,7 +299,7 @@ class _ByWorkers:
 
     def _start_again(self, lost: list[Node], cause: BrokenExecutor) -> None:
         """Give the tasks of a broken executor to a new one, unless one keeps killing it."""
-        again = [*lost, *self.running.values()]
+        again = sorted([*lost, *self.running.values()], key=lambda node: node.span)
         self.running = {}
         for node in again:
             self.deaths[node.span] = self.deaths.get(node.span, 0) + 1
@@ -317,7 +317,6 @@ class _ByWorkers:
             ) from error
         # What finished unseen is on disk.
         self.known = outermost(self.known | self.folder.spans())
-        again.sort(key=lambda node: node.span)
         self.waiting.extendleft(
             node for node in reversed(again) if node.span not in self.known
         )

@@ -151,7 +151,7 @@ def plan_alloy() -> Plan:
         "Fe4": ["Fe"] * 4,
     }
     for name, symbols in fours.items():
-        for k in range(5 if name == "Fe2Cr2" else 8):
+        for k in range({"Fe2Cr2": 5, "Fe4": 8}.get(name, 16)):
             atoms = _occupied(cube, f"Fe7Cr2Ni:{name}{k}", symbols)
             sigma = (0.05, 0.09, 0.15)[k % 3]
             _add_magnetic(plan, f"{name}-{k}", atoms, sigma)
