@@ -212,7 +212,7 @@ def test_a_temporary_file_is_removed_when_the_frames_fail(tmp_path: Path) -> Non
 
 def run(code: str, *args: object, data: bytes = b"") -> str:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *map(str, args)],
+        [sys.executable, "-P", "-W", "error", "-c", code, *map(str, args)],
         input=data,
         capture_output=True,
         check=True,

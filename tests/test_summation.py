@@ -395,7 +395,7 @@ def write_case(folder: Path, **run: object) -> list[str]:
     lines = [f"{name} = {json.dumps(value)}" for name, value in run.items()]
     (folder / "fit.toml").write_text(text + "\n".join(lines) + "\n")
     start = "import sys; from gapfit.cli import main; sys.exit(main())"
-    return [sys.executable, "-c", start, "fit", str(folder / "fit.toml")]
+    return [sys.executable, "-P", "-c", start, "fit", str(folder / "fit.toml")]
 
 
 def run(command: list[str], **options) -> subprocess.CompletedProcess[str]:
@@ -430,7 +430,7 @@ def test_unfinished_fits_are_resumed_or_kept(tmp_path, alone):
         "WorkFolder.write = deadly\n"
         "main(sys.argv[1:])\n"
     )
-    killed = run([sys.executable, "-c", script, *command[3:]])
+    killed = run([sys.executable, "-P", "-c", script, *command[4:]])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (model / "model.npz").exists()
     again = run(command)

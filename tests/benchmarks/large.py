@@ -9,7 +9,7 @@ workers      one process and two, alternately: wall-clock times and their ratio
 kills        SIGKILL at ten random moments, then --resume: the same model ten times?
 checkpoints  share of the time that goes into checkpoints
 tasks        seconds per atom of one task, per merge and per solve: what the scaling model
-             in examples/cluster.md is made of
+             in examples/large/README.md is made of
 
 Every fit is a process of its own, on one thread unless stated; medians of the repeats.
 """
@@ -158,10 +158,8 @@ def workers(folder: Path, args: argparse.Namespace) -> None:
     one, two = (statistics.median(r["wall"] for r in runs) for runs in walls.values())
     ratios = [a["wall"] / b["wall"] for a, b in zip(walls[1], walls[2], strict=True)]
     print(f"speed-up {one / two:.2f} (pairs: {[round(r, 2) for r in ratios]})")
-    print(
-        "coefficients differ by",
-        difference(folder / "model1.npz", folder / "model2.npz"),
-    )
+    relative = difference(folder / "model1.npz", folder / "model2.npz")
+    print(f"largest relative difference of coefficients {relative:g}")
 
 
 def difference(one: Path, other: Path) -> float:
@@ -205,13 +203,13 @@ def checkpoints(folder: Path, args: argparse.Namespace) -> None:
             extra = {"checkpoint": str(folder / "checkpoint")} if on else {}
             found.append(fitted(folder, {**options, **extra})["cpu"])
     off, on = (statistics.median(found) for found in rows.values())
-    print(
-        f"CPU without {off:.2f} s, with checkpoints {on:.2f} s: {100 * (on / off - 1):.1f} %"
-    )
+    share = 100 * (on / off - 1)
+    print(f"CPU without {off:.2f} s, with checkpoints {on:.2f} s: {share:.1f} %")
 
 
 def tasks(folder: Path, args: argparse.Namespace) -> None:
     """Print the costs of which a fit on many workers is made."""
+    from gapfit.tree import Span
     from gapfit.work_folder import WorkFolder
 
     n_atoms = sum(map(len, ase.io.iread(args.train)))
@@ -221,15 +219,15 @@ def tasks(folder: Path, args: argparse.Namespace) -> None:
         assert model.factors is not None
         files = WorkFolder(folder)
         started = time.perf_counter()
-        files.write((0, 1), model.factors)
+        files.write(Span(0, 1), model.factors)
         written = time.perf_counter()
-        part = files.read((0, 1), model.factors.whitening)
-        part.merge(files.read((0, 1), model.factors.whitening))
+        part = files.read(Span(0, 1), model.factors.whitening)
+        part.merge(files.read(Span(0, 1), model.factors.whitening))
         merged = time.perf_counter()
         print(
             f"M = {n_sparse}: rows {1e3 * figures['stages']['rows'] / n_atoms:.3f} ms per "
             f"atom, write {written - started:.3f} s, read and add "
-            f"{(merged - written) / 2:.3f} s, solve {figures['stages'].get('solve', 0):.2f} s"
+            f"{(merged - written) / 2:.3f} s, solve {figures['stages']['solve']:.2f} s"
         )
 
 
