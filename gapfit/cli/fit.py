@@ -74,6 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "itself with mpiexec",
     )
     parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of Dask: its address or scheduler file (default: run.scheduler of CONFIG)",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print the errors as JSON on standard output, all else on standard error",
@@ -89,7 +94,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     path: Path = args.config
     config = load_config(path)
-    given = {"workers": args.workers, "executor": args.executor}
+    given = {name: getattr(args, name) for name in ("workers", "executor", "scheduler")}
     changes = {name: value for name, value in given.items() if value is not None}
     config = config.model_copy(update={"run": config.run.model_copy(update=changes)})
     require_files(named_files(config), path.parent)
