@@ -8,8 +8,8 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -115,7 +115,8 @@ def write_archive(
         for name, a in arrays.items()
     }
     text = json.dumps(
-        {**header, "arrays": specs}, indent=1, sort_keys=True, ensure_ascii=False)
+        {**header, "arrays": specs}, indent=1, sort_keys=True, ensure_ascii=False
+    )
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         with _member(archive, _HEADER, len(text)) as file:
             file.write(text.encode())
