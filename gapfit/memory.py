@@ -1,9 +1,7 @@
-"""Memory of a process: what it holds now, and what the steps of a fit will need."""
+"""Memory that the steps of a fit take: matrices, and rows computed together."""
 
 from __future__ import annotations
 
-import os
-import sys
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +17,6 @@ __all__ = [
     "Batch",
     "Matrices",
     "TermRows",
-    "in_words",
-    "peak_bytes",
-    "resident_bytes",
 ]
 
 _DOUBLE = 8
@@ -39,43 +34,6 @@ _PAIR_COPIES = 9
 PAIR_BYTES = 100
 # Kernel matrices of a block that exist at once while one is made and factorised.
 _KERNEL_COPIES = 3
-
-
-def resident_bytes() -> int:
-    """Return the memory that this process holds now, bytes.
-
-    Where the system does not tell, its largest value so far.
-    """
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return peak_bytes()
-
-
-def peak_bytes() -> int:
-    """Return the most memory that this process has held so far, bytes; 0 if unknown."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) * (1 if sys.platform == "darwin" else 1024)
-
-
-def in_words(n: float) -> str:
-    """Return a number of bytes for a reader.
-
-    Examples
-    --------
-    >>> in_words(410_300_000), in_words(2_340_000_000)
-    ('410 MB', '2.3 GB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if n < 999.5:
-            return f"{n:.0f} {unit}"
-        n /= 1000
-    return f"{n:.1f} GB"
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,8 @@ from gapfit.memory import (
     Batch,
     Matrices,
     TermRows,
-    in_words,
-    resident_bytes,
 )
+from gapfit.process_memory import in_words, resident_bytes
 from gapfit.row_sums import task_slices
 from gapfit.shortcuts import VERIFY_ATOMS
 from gapfit.sparse_file import count_listed
