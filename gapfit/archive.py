@@ -8,17 +8,18 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
-from scipy.linalg import lapack
 
 from gapfit.errors import GapfitError
 
 __all__ = [
+    "Packed",
+    "Writable",
     "atomic_write",
-    "packed",
     "read_arrays",
     "read_header",
     "unpacked",
@@ -26,6 +27,47 @@ __all__ = [
 ]
 
 _HEADER = "header.json"
+# Rows of a matrix that are brought into order together.
+_PANEL = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Upper triangle of a square matrix, row after row; made when an array is needed.
+
+    Attributes
+    ----------
+    upper : (n, n) float64
+        The matrix.
+    """
+
+    upper: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int]:
+        """Of the array: (n (n + 1) / 2,)."""
+        n = len(self.upper)
+        return (n * (n + 1) // 2,)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the array."""
+        return self.upper.dtype
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        out = np.empty(self.shape)
+        n, first = len(self.upper), 0
+        for start in range(0, n, _PANEL):
+            # Rows of a matrix in Fortran's order lie scattered.
+            panel = np.ascontiguousarray(self.upper[start : start + _PANEL])
+            for k, row in enumerate(panel, start):
+                out[first : first + n - k] = row[k:]
+                first += n - k
+        return out if dtype is None else out.astype(dtype, copy=False)
+
+
+#: What `write_archive` takes.
+Writable = np.ndarray | Packed
 
 
 @contextmanager
@@ -55,7 +97,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_archive(
-    path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, Writable]
 ) -> None:
     """Write a header and arrays; the same input gives the same bytes.
 
@@ -65,23 +107,23 @@ def write_archive(
         Where; replaced only once the new file is complete.
     header : mapping
         Plain data; ``arrays``, with shapes and types, is added to it.
-    arrays : mapping of str to ndarray
+    arrays : mapping of str to ndarray or Packed
         Written one after the other, without a copy of all.
     """
     specs = {
         name: {"shape": list(a.shape), "dtype": a.dtype.str}
         for name, a in arrays.items()
     }
-    whole = {**header, "arrays": specs}
-    text = json.dumps(whole, indent=1, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(
+        {**header, "arrays": specs}, indent=1, sort_keys=True, ensure_ascii=False
+    )
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         with _member(archive, _HEADER, len(text)) as file:
             file.write(text.encode())
         for name, array in arrays.items():
-            with _member(archive, f"{name}.npy", array.nbytes) as file:
-                np.lib.format.write_array(
-                    file, np.ascontiguousarray(array), allow_pickle=False
-                )
+            whole = np.ascontiguousarray(array)
+            with _member(archive, f"{name}.npy", whole.nbytes) as file:
+                np.lib.format.write_array(file, whole, allow_pickle=False)
 
 
 def _member(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
@@ -135,13 +177,14 @@ def _read(archive: zipfile.ZipFile, name: str, spec: Mapping[str, Any]) -> np.nd
     return array
 
 
-def packed(upper: np.ndarray) -> np.ndarray:
-    """Return the upper triangle of a matrix, row after row, (n (n + 1) / 2,)."""
-    lower = np.asfortranarray(upper.T)
-    return cast(np.ndarray, lapack.dtrttp(lower, uplo="L")[0])
-
-
 def unpacked(triangle: np.ndarray, size: int) -> np.ndarray:
-    """Return the upper triangular (size, size) matrix of `packed`, zero below."""
-    lower = lapack.dtpttr(size, triangle, uplo="L")[0]
-    return np.asfortranarray(np.tril(lower).T)
+    """Return the upper triangular (size, size) matrix of `Packed`, zero below."""
+    triangle = np.asarray(triangle)
+    out, first = np.zeros((size, size), order="F"), 0
+    for start in range(0, size, _PANEL):
+        panel = np.zeros((min(_PANEL, size - start), size))
+        for k, row in enumerate(panel, start):
+            row[k:] = triangle[first : first + size - k]
+            first += size - k
+        out[start : start + _PANEL] = panel
+    return out

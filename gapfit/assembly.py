@@ -10,6 +10,7 @@ import numpy as np
 
 from gapfit.baseline import baseline_energy
 from gapfit.config import SigmaConfig, Term
+from gapfit.descriptors import KernelRows
 from gapfit.frame import Frame
 from gapfit.frame_file import config_types
 from gapfit.groups import KINDS
@@ -32,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class RowBlock:
-    """Observations ready for a solver.
+    """Observations ready for a solver: all energies, then all forces, then all virials.
 
     Attributes
     ----------
@@ -76,15 +77,11 @@ def pairs_of(frames: Sequence[Frame], cutoff: float) -> Pairs:
 
 def row_counts(frames: Sequence[Frame]) -> np.ndarray:
     """Return how many observations of each kind each frame holds, (n_frames, 3) int64."""
-    counts = [
-        (
-            frame.energy is not None,
-            0 if frame.forces is None else int(np.isfinite(frame.forces).sum()),
-            6 * (frame.virial is not None),
-        )
-        for frame in frames
-    ]
-    return np.array(counts, dtype=np.int64)
+    counts = np.zeros((len(frames), len(KINDS)), dtype=np.int64)
+    for n, frame in enumerate(frames):
+        known = 0 if frame.forces is None else np.isfinite(frame.forces).sum()
+        counts[n] = frame.energy is not None, known, 6 * (frame.virial is not None)
+    return counts
 
 
 def count_rows(frames: Sequence[Frame]) -> dict[str, int]:
@@ -202,43 +199,80 @@ def row_block(
     """
     pairs = pairs_of(frames, max(term.descriptor.cutoff for term in terms))
     gradients = any(f.forces is not None or f.virial is not None for f in frames)
-    parts = [
-        term.descriptor.kernel_rows(
-            pairs.within(term.descriptor.cutoff), term.sparse, gradients=gradients
-        )
-        for term in terms
-    ]
-    energies = np.concatenate([part.energies for part in parts], axis=1)
-    forces = np.concatenate([part.forces for part in parts], axis=2)
-    virials = np.concatenate([part.virials for part in parts], axis=2)
-    rows = [np.zeros((0, energies.shape[1]))]
-    targets, sigmas = [np.zeros(0)], [np.zeros(0)]
-    labels = [np.zeros((0, 2), dtype=np.int64)]
+    counts = row_counts(frames)
+    places = _places(counts)
+    K = np.empty((int(counts.sum()), sum(term.n_sparse for term in terms)))
     first = 0
+    for term in terms:
+        _fill(
+            K[:, first : first + term.n_sparse],
+            frames,
+            places,
+            term.descriptor.kernel_rows(
+                pairs.within(term.descriptor.cutoff), term.sparse, gradients=gradients
+            ),
+        )
+        first += term.n_sparse
+    y, sigmas = _targets(frames, places, len(K), e0, sigma)
+    numbers = np.arange(len(frames))
+    return RowBlock(
+        K,
+        y,
+        sigmas,
+        np.repeat(np.arange(len(KINDS)), counts.sum(axis=0)),
+        np.concatenate([np.repeat(numbers, of_kind) for of_kind in counts.T]),
+    )
 
-    def add(n: int, kind: int, K: np.ndarray, y: np.ndarray, own: np.ndarray) -> None:
-        rows.append(K)
-        targets.append(y)
-        sigmas.append(own)
-        labels.append(np.full((len(y), 2), (kind, n)))
 
+def _places(counts: np.ndarray) -> list[list[slice]]:
+    """Return the rows of each kind of each frame, from their numbers (n_frames, 3)."""
+    ends = np.cumsum(counts.T).reshape(counts.T.shape)
+    return [
+        [slice(int(end - n), int(end)) for n, end in zip(*own, strict=True)]
+        for own in zip(counts.T, ends, strict=True)
+    ]
+
+
+def _fill(
+    K: np.ndarray,
+    frames: Sequence[Frame],
+    places: list[list[slice]],
+    found: KernelRows,
+) -> None:
+    """Copy the rows of what is labelled; frame by frame, for the copies' sake."""
+    energies, forces, virials = places
+    first = 0
     for n, frame in enumerate(frames):
         atoms = slice(first, first + frame.n_atoms)
         first += frame.n_atoms
-        sigma_energy, sigma_forces, sigma_virial = frame_sigmas(frame, sigma)
         if frame.energy is not None:
-            target = frame.energy - baseline_energy(frame.numbers, e0)
-            add(n, 0, energies[n : n + 1], np.array([target]), np.array([sigma_energy]))
+            K[energies[n]] = found.energies[n]
+        if frame.forces is not None:
+            K[forces[n]] = found.forces[atoms][np.isfinite(frame.forces)]
+        if frame.virial is not None:
+            K[virials[n]] = found.virials[n]
+
+
+def _targets(
+    frames: Sequence[Frame],
+    places: list[list[slice]],
+    n_rows: int,
+    e0: dict[int, float],
+    config: SigmaConfig,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets and their standard deviations, each (n_rows,)."""
+    energies, forces, virials = places
+    y, sigmas = np.empty(n_rows), np.empty(n_rows)
+    for n, frame in enumerate(frames):
+        of_energy, of_forces, of_virial = frame_sigmas(frame, config)
+        if frame.energy is not None:
+            y[energies[n]] = frame.energy - baseline_energy(frame.numbers, e0)
+            sigmas[energies[n]] = of_energy
         if frame.forces is not None:
             known = np.isfinite(frame.forces)
-            add(n, 1, forces[atoms][known], frame.forces[known], sigma_forces[known])
+            y[forces[n]] = frame.forces[known]
+            sigmas[forces[n]] = of_forces[known]
         if frame.virial is not None:
-            add(n, 2, virials[n], frame.virial, np.full(6, sigma_virial))
-    kind, of_frame = np.concatenate(labels).T
-    return RowBlock(
-        np.concatenate(rows),
-        np.concatenate(targets),
-        np.concatenate(sigmas),
-        kind,
-        of_frame,
-    )
+            y[virials[n]] = frame.virial
+            sigmas[virials[n]] = of_virial
+    return y, sigmas

@@ -264,7 +264,7 @@ class RunConfig(Section):
 
     memory: str = described(
         "4 GB",
-        "for blocks of rows; a quarter of it to choose sparse points",
+        "of each process, besides 0.2 GB of Python; 1/4 of it to choose sparse points",
         pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$",
     )
     executor: Literal["local", "mpi", "dask"] = described(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
+from gapfit.archive import Writable
 from gapfit.assembly import RowBlock
 from gapfit.errors import GapfitError
 from gapfit.groups import Group
@@ -57,7 +58,7 @@ class Factors:
         where = np.array([[names.index(group) for group in own] for own in groups])
         of_row = where[block.frame, block.kind]
         for n, name in enumerate(names):
-            own = np.flatnonzero(of_row == n)
+            own = _index(np.flatnonzero(of_row == n))
             self.add(name, block.K[own], block.y[own], block.sigma[own])
 
     def add(
@@ -66,9 +67,13 @@ class Factors:
         """Add observations: kernel rows (n, n_sparse), targets and sigmas (n,)."""
         if not len(y):
             return
-        self._waiting.setdefault(group, []).append((K, y, sigma))
-        if sum(len(y) for _, y, _ in self._waiting[group]) >= _WAITING_ROWS:
+        waiting = self._waiting.setdefault(group, [])
+        waiting.append((K, y, sigma))
+        if sum(len(y) for _, y, _ in waiting) >= _WAITING_ROWS:
             self._absorb(group)
+        else:
+            # What waits must not keep a whole block alive.
+            waiting[-1] = (K.copy(), y.copy(), sigma.copy())
 
     def close(self) -> None:
         """Absorb the rows that wait for more."""
@@ -84,7 +89,7 @@ class Factors:
         )
         rows = K / sigma[:, None]
         if self.method == "cholesky":
-            rows = self.whitening.apply(rows)
+            rows = self.whitening.apply(rows, overwrite=True)
         self._of(group).add(rows, y / sigma, sigma)
 
     def _of(self, group: Group) -> Any:
@@ -113,7 +118,7 @@ class Factors:
         """Return what a file says about `arrays`, as plain data."""
         return {"method": self.method, "groups": [list(g) for g in sorted(self.groups)]}
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Writable]:
         """Return the sums as arrays for a file, ``"0/G"`` of the first group and so on."""
         self.close()
         return {
@@ -164,6 +169,13 @@ class Factors:
         return solve(self.whitening, parts)
 
 
+def _index(where: np.ndarray) -> Any:
+    """Return ascending positions; a slice, which takes no copy, where they are a run."""
+    if len(where) and where[-1] - where[0] + 1 == len(where):
+        return slice(int(where[0]), int(where[-1]) + 1)
+    return where
+
+
 def _solve_normal(
     whitening: Whitening, parts: Sequence[tuple[Gram, float]]
 ) -> Solution:
@@ -196,7 +208,7 @@ def _solve_triangle(
         prior[block, block] = U
     for part, _ in parts:
         part.close()
-    whole = triangular([prior, *(part.R / scale for part, scale in parts)])
+    whole = triangular([prior, *(p.R if s == 1.0 else p.R / s for p, s in parts)])
     R, d = whole[:-1, :-1], whole[:-1, -1]
     coefficients = solve_triangular(R, d, check_finite=False)
     # The last entry holds the norm of the whole least-squares residual.

@@ -21,7 +21,7 @@ from gapfit.frame import Frame
 from gapfit.frame_file import frame_sizes
 from gapfit.groups import groups_of
 from gapfit.model import GAPModel
-from gapfit.planning import batch_atoms
+from gapfit.planning import plan, sizes_of
 from gapfit.posterior import Posterior
 from gapfit.preparing import (
     Prepared,
@@ -85,7 +85,8 @@ def fit(
     ConfigError, DataError
         What is wrong, where, and what to do.
     GapfitError
-        The checkpoint belongs to another fit; workers died; lists differences or frames.
+        run.memory is too little for the sparse points; the checkpoint belongs to another
+        fit; workers died: says how much it takes, or lists differences or frames.
 
     Examples
     --------
@@ -162,6 +163,7 @@ class _Fitter:
 
     def run(self, settings: FitConfig, *, resume: bool) -> GAPModel:
         """Do all steps."""
+        plan(self.dataset, settings, self.base).sizes.require()
         if resume and self.folder and self.folder.start.exists():
             prepared, begun = self._begun_before(settings)
         else:
@@ -220,6 +222,7 @@ class _Fitter:
         """Return the sums over all rows."""
         config, empty = begun.config, begun.factors
         assert empty is not None
+        points = [{b: len(p) for b, p in t.sparse.items()} for t in begun.terms]
         rows = Rows(begun.terms, begun.e0, config.sigma, empty.whitening, empty.method)
         work = Work(
             rows,
@@ -227,7 +230,7 @@ class _Fitter:
             groups_of(prepared.given, set(config.sigma.config_types)),
             row_counts(prepared.frames).sum(axis=1),
             task_slices(frame_sizes(prepared.frames), begun.n_sparse),
-            batch_atoms(begun.n_sparse, config),
+            sizes_of(prepared.given, begun.terms, points, config).batch_atoms,
         )
         total = int(work.n_rows.sum())
 

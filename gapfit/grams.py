@@ -118,7 +118,7 @@ class GramSet:
         """
         if not len(y):
             return
-        phi = self.whitening.apply(K / sigma[:, None])
+        phi = self.whitening.apply(K / sigma[:, None], overwrite=True)
         key = (group, fold)
         if key not in self.grams:
             self.grams[key] = Gram(self.whitening.n_sparse)

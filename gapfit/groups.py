@@ -46,11 +46,14 @@ def groups_of(
     frames: Sequence[Frame], apart: Collection[str]
 ) -> list[tuple[Group, Group, Group]]:
     """Return the group of each frame's energy, forces and virial."""
-    return [
-        (
+    # Frames with the same groups share them: there may be millions.
+    shared: dict[tuple[Group, Group, Group], tuple[Group, Group, Group]] = {}
+    out = []
+    for frame in frames:
+        own = (
             ("energy", class_of(frame, "energy", apart)),
             ("forces", class_of(frame, "forces", apart)),
             ("virial", class_of(frame, "virial", apart)),
         )
-        for frame in frames
-    ]
+        out.append(shared.setdefault(own, own))
+    return out

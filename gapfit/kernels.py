@@ -16,10 +16,11 @@ def _power(base: np.ndarray, exponent: float) -> np.ndarray:
     result, square, bits = np.ones_like(base), base, int(exponent)
     while bits:
         if bits & 1:
-            result = result * square
+            result *= square
         bits >>= 1
         if bits:
-            square = square * square
+            # `base` is the caller's, what follows is not.
+            square = np.multiply(square, square, out=None if square is base else square)
     return result
 
 
@@ -40,7 +41,9 @@ class DotProductKernel:
 
     def value(self, dot: np.ndarray) -> np.ndarray:
         """Return k (eV²) from the dot products of unit vectors."""
-        return self.delta**2 * _power(dot, self.zeta)
+        k = _power(dot, self.zeta)
+        k *= self.delta**2
+        return k
 
     def value_and_slope(self, dot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return k and dk/d(dot), eV², each of the shape of `dot`."""

@@ -207,11 +207,11 @@ def whitened(
 ) -> Whitening:
     """Return the factors of K_mm of all blocks of all terms."""
     with one_thread():
-        K_mm = [
+        K_mm = (
             term.descriptor.kernel(points, points)
             for term in terms
             for points in term.sparse.values()
-        ]
+        )
         whitening = whiten(K_mm, config.solver.jitter)
     if max(whitening.jitter) > config.solver.jitter:
         _note(

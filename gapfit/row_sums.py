@@ -70,11 +70,20 @@ class Rows:
         """
         factors = Factors(self.whitening, self.method)
         for part in batches(frame_sizes(frames), batch_atoms):
-            block = row_block(frames[part], self.terms, self.e0, self.sigma)
-            factors.add_block(block, groups[part])
-            report(len(block.y))
+            report(self._add(factors, frames[part], groups[part]))
         factors.close()
         return factors
+
+    def _add(
+        self,
+        factors: Factors,
+        frames: Sequence[Frame],
+        groups: Sequence[tuple[Group, ...]],
+    ) -> int:
+        """Add a batch and return its number of rows, which are gone before the next."""
+        block = row_block(frames, self.terms, self.e0, self.sigma)
+        factors.add_block(block, groups)
+        return len(block.y)
 
 
 def task_slices(sizes: np.ndarray, n_sparse: int) -> list[slice]:

@@ -25,11 +25,12 @@ from gapfit.frame_file import frame_sizes
 from gapfit.neighbours import Pairs
 from gapfit.terms import FittedTerm
 
-__all__ = ["Shortcut", "with_shortcut"]
+__all__ = ["VERIFY_ATOMS", "Shortcut", "with_shortcut"]
 
-# Atoms on which the rank is chosen, and on which the choice is verified.
+# Atoms on which the rank is chosen.
 _CHOOSE_ATOMS = 600
-_VERIFY_ATOMS = 20_000
+#: Atoms on which the choice is verified.
+VERIFY_ATOMS = 20_000
 #: Relative sizes of the smallest singular value kept, from coarse to fine.
 _LEVELS = [10.0 ** (-0.25 * n) for n in range(8, 52)]
 #: A projection must save at least this share of the operations.
@@ -73,7 +74,7 @@ def with_shortcut(
         Tolerances.
     """
     term = replace(term, shortcuts={})
-    some, many = (_sample(frames, n, term) for n in (_CHOOSE_ATOMS, _VERIFY_ATOMS))
+    some, many = (_sample(frames, n, term) for n in (_CHOOSE_ATOMS, VERIFY_ATOMS))
     spectra = {
         block: np.linalg.svd(points, full_matrices=False)[1:]
         for block, points in term.sparse.items()

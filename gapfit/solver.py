@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -42,12 +42,12 @@ class Whitening:
         ends = np.cumsum([0] + [len(U) for U in self.factors])
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
-    def apply(self, K: np.ndarray) -> np.ndarray:
-        """Return K U^-1, (n, n_sparse); `K` is overwritten where that saves memory."""
-        out = np.empty_like(K)
+    def apply(self, K: np.ndarray, *, overwrite: bool = False) -> np.ndarray:
+        """Return K U^-1, (n, n_sparse); in the place of `K` if it may be overwritten."""
+        out = K if overwrite else K.copy()
         for U, block in zip(self.factors, self.blocks, strict=True):
             out[:, block] = solve_triangular(
-                U, K[:, block].T, trans="T", check_finite=False
+                U, out[:, block].T, trans="T", check_finite=False, overwrite_b=True
             ).T
         return out
 
@@ -61,13 +61,13 @@ class Whitening:
         )
 
 
-def whiten(K_mm: Sequence[np.ndarray], jitter: float) -> Whitening:
+def whiten(K_mm: Iterable[np.ndarray], jitter: float) -> Whitening:
     """Return the Cholesky factors of the blocks of K_mm.
 
     Parameters
     ----------
-    K_mm : sequence of (m, m) float64
-        Kernel matrices of the blocks, eV².
+    K_mm : iterable of (m, m) float64
+        Kernel matrices of the blocks, eV²; taken one at a time.
     jitter : float
         Added to the diagonal, relative to its mean; raised tenfold as often as the
         factorisation needs it.
@@ -90,7 +90,8 @@ def _jittered_cholesky(K: np.ndarray, jitter: float) -> tuple[np.ndarray, float]
     first = jitter
     while True:
         try:
-            shifted = K + jitter * scale * np.eye(len(K))
+            shifted = np.array(K, order="F")
+            shifted[np.diag_indices(len(K))] += jitter * scale
             return cholesky(shifted, overwrite_a=True, check_finite=False), jitter
         except np.linalg.LinAlgError:
             jitter = max(10 * jitter, 1e-14)

@@ -27,7 +27,12 @@ from gapfit.sparsify import (
 )
 from gapfit.terms import FittedTerm, build_term
 
-__all__ = ["SHARE_OF_MEMORY", "choice_memory", "choose_sparse_points"]
+__all__ = [
+    "SHARE_OF_MEMORY",
+    "choice_memory",
+    "choose_sparse_points",
+    "sample_frames",
+]
 
 #: Part of the memory granted (``run.memory``) that the choice may use.
 SHARE_OF_MEMORY = 0.25
@@ -133,7 +138,7 @@ def choice_memory(
     if config.sparse_file is not None and getattr(config, "components", "all") == "all":
         return 0
     n_atoms, pairs, environments = _densities(term, frames)
-    batch = max(_BATCH_ATOMS, int(frame_sizes(frames).max()))
+    batch = min(max(_BATCH_ATOMS, int(frame_sizes(frames).max())), n_atoms)
     each = environments * _held_bytes(config, n_features)
     held = min(each * n_atoms, SHARE_OF_MEMORY * granted)
     return int(batch * (_PAIR_BYTES * pairs + each) + held)
@@ -147,7 +152,7 @@ def _held_bytes(config: Term, width: int) -> int:
     return _COPIES * row + clusters
 
 
-def _sample(frames: Sequence[Frame]) -> list[Frame]:
+def sample_frames(frames: Sequence[Frame]) -> list[Frame]:
     """Return some frames, evenly spread, of not too many atoms together."""
     spread = frames[:: -(-len(frames) // _SAMPLED_FRAMES)]
     sizes = np.cumsum([frame.n_atoms for frame in spread])
@@ -156,7 +161,7 @@ def _sample(frames: Sequence[Frame]) -> list[Frame]:
 
 def _densities(term: FittedTerm, frames: Sequence[Frame]) -> tuple[int, float, float]:
     """Return the number of atoms, and pairs and environments per atom of some frames."""
-    some = _sample(frames)
+    some = sample_frames(frames)
     pairs = pairs_of(some, term.descriptor.cutoff)
     if isinstance(term.config, SoapConfig):
         count = pairs.n_atoms

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.archive import packed, read_arrays, read_header, unpacked, write_archive
+from gapfit.archive import (
+    Packed,
+    Writable,
+    read_arrays,
+    read_header,
+    unpacked,
+    write_archive,
+)
 from gapfit.config import FitConfig
 from gapfit.errors import ModelFileError
 from gapfit.factors import Factors
@@ -136,8 +143,8 @@ def _whitening(model: GAPModel) -> Whitening | None:
     return known.whitening if known else None
 
 
-def _arrays(model: GAPModel) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
+def _arrays(model: GAPModel) -> dict[str, Writable]:
+    arrays: dict[str, Writable] = {}
     for n, term in enumerate(model.terms):
         arrays |= {f"term{n}/{name}": table for name, table in term.basis.items()}
         for block, points in term.sparse.items():
@@ -151,9 +158,9 @@ def _arrays(model: GAPModel) -> dict[str, np.ndarray]:
         arrays[f"baseline/{key}"] = points
     whitening = _whitening(model)
     for n, U in enumerate(whitening.factors if whitening else ()):
-        arrays[f"whitening/{n}"] = packed(U)
+        arrays[f"whitening/{n}"] = Packed(U)
     if model.posterior:
-        arrays["posterior/R"] = packed(model.posterior.R)
+        arrays["posterior/R"] = Packed(model.posterior.R)
     if model.factors:
         own = model.factors.arrays()
         arrays |= {f"factors/{name}": array for name, array in own.items()}

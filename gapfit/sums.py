@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.linalg.blas import dsyrk
 
-from gapfit.archive import packed, unpacked
+from gapfit.archive import Packed, Writable, unpacked
 
 __all__ = ["Gram", "Sums", "Triangle"]
 
@@ -59,7 +59,7 @@ class Sums:
         self.n_rows += other.n_rows
         self.log_sigma += other.log_sigma
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Writable]:
         """Return all of it as arrays for a file."""
         return {"sums": np.array([self.square, self.n_rows, self.log_sigma])}
 
@@ -96,9 +96,9 @@ class Gram(Sums):
         self.G += other.G
         self.b += other.b
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Writable]:
         """Return all of it as arrays for a file."""
-        return {**super().arrays(), "G": packed(self.G), "b": self.b}
+        return {**super().arrays(), "G": Packed(self.G), "b": self.b}
 
     @classmethod
     def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Gram:
@@ -143,10 +143,10 @@ class Triangle(Sums):
         other.close()
         self.R = triangular([self.R, other.R])
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Writable]:
         """Return all of it as arrays for a file."""
         self.close()
-        return {**super().arrays(), "R": packed(self.R)}
+        return {**super().arrays(), "R": Packed(self.R)}
 
     @classmethod
     def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Triangle:
@@ -159,6 +159,7 @@ class Triangle(Sums):
 
 def triangular(parts: list[np.ndarray]) -> np.ndarray:
     """Return the factor R of the QR decomposition of matrices on top of each other."""
-    stacked = np.asfortranarray(np.vstack(parts))
+    stacked = np.empty((sum(map(len, parts)), parts[0].shape[1]), order="F")
+    np.concatenate(parts, out=stacked)
     factored, _, _, _ = lapack.dgeqrf(stacked, overwrite_a=True)
     return np.triu(factored[: stacked.shape[1]])

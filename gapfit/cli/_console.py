@@ -15,10 +15,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-__all__ = ["Console", "Stages", "duration"]
+from gapfit.process_memory import in_words, peak_bytes, resident_bytes
+
+__all__ = ["Console", "Stages", "duration", "roughly"]
 
 #: Seconds between two plain lines of progress.
 _INTERVAL = 5.0
+#: The stage whose pieces are rows.
+_ROWS = "rows"
 
 
 def duration(seconds: float) -> str:
@@ -35,6 +39,24 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def roughly(seconds: float) -> str:
+    """Return an estimated time, no finer than it is known.
+
+    Examples
+    --------
+    >>> roughly(0.4), roughly(37), roughly(171), roughly(9800)
+    ('a few seconds', 'about 40 s', 'about 3 min', 'about 2.7 h')
+    """
+    if seconds < 5:
+        return "a few seconds"
+    if seconds < 55:
+        return f"about {max(round(seconds, -1), 10):.0f} s"
+    if seconds < 55 * 60:
+        minutes = seconds / 60
+        return f"about {round(minutes) if minutes < 10 else 5 * round(minutes / 5)} min"
+    return f"about {seconds / 3600:.1f} h"
 
 
 class Console:
@@ -120,21 +142,26 @@ class Console:
 
 
 class Stages:
-    """Progress of a work in stages; measures the time of each.
+    """Progress of a work in stages; measures time and memory of each.
 
     Attributes
     ----------
     seconds : dict of str to float
         Time of every stage so far.
+    peak_bytes : dict of str to int
+        The most memory that this process had held by the end of every stage.
     """
 
     def __init__(self, console: Console, bars: Any = None) -> None:
         self.seconds: dict[str, float] = {}
+        self.peak_bytes: dict[str, int] = {}
         self._console = console
         self._bars = bars
         self._task: Any = None
         self._stage = ""
         self._started = self._shown = time.perf_counter()
+        self._counted = 0
+        self._rate = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Tell that `done` of `total` pieces of a stage are ready."""
@@ -142,15 +169,23 @@ class Stages:
         if stage != self._stage:
             self.finish()
             self._stage, self._started, self._shown = stage, now, now
+            self._counted, self._rate = done, ""
             if self._bars is not None:
                 self._task = self._bars.add_task(stage, total=total, left="")
         left = ""
+        due = now - self._shown >= _INTERVAL
+        if due and stage == _ROWS:
+            # Of late: rows of a checkpoint were there at once.
+            rate = f"{(done - self._counted) / (now - self._shown):,.0f}"
+            memory = in_words(resident_bytes())
+            self._rate = f"{rate.replace(',', ' ')} rows/s, {memory}, "
         if 0 < done < total:
-            left = f"{duration((now - self._started) / done * (total - done))} left"
+            seconds = (now - self._started) / done * (total - done)
+            left = f"{self._rate}{duration(seconds)} left"
         if self._bars is not None:
             self._bars.update(self._task, completed=done, total=total, left=left)
-        if left and now - self._shown >= _INTERVAL:
-            self._shown = now
+        if left and due:
+            self._shown, self._counted = now, done
             self._line(f"{100 * done // total:3d} %, {left}")
 
     def finish(self) -> None:
@@ -158,6 +193,7 @@ class Stages:
         if self._stage:
             seconds = time.perf_counter() - self._started
             self.seconds[self._stage] = self.seconds.get(self._stage, 0.0) + seconds
+            self.peak_bytes[self._stage] = peak_bytes()
             self._line(f"done in {duration(seconds)}")
         self._stage = ""
 

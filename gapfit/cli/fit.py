@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gapfit.cli._console import Console, duration, to_json
+from gapfit.cli._console import Console, duration, roughly, to_json
 from gapfit.cli._data import print_contents, print_labels, refuse_new_species
 from gapfit.errors import GapfitError
+from gapfit.process_memory import in_words, peak_bytes
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -115,7 +116,7 @@ def _lead(
     folder = args.output or path.parent / f"{path.stem}-model"
     fit = _Run(config, path, folder, console, args.resume, executor)
     if args.plan:
-        fit.print_plan()
+        fit.print_plan(with_time=True)
         return
     _prepare(folder, path)
     if not args.resume:
@@ -195,19 +196,25 @@ class _Run:
     resume: bool
     executor: Executor | None
     timings: dict[str, float] = field(default_factory=dict)
+    peaks: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
         """Do all steps and return what goes to metrics.json."""
         from gapfit.config_file import resolved_toml
 
         started = time.perf_counter()
-        train, test = self.print_plan()
+        train, test, planned = self.print_plan()
         model = self._fit(train)
         model_path = self.folder / "model.npz"
         model.save(model_path)
         metrics: dict[str, Any] = self._errors(model, train, test)
         self.timings["total"] = time.perf_counter() - started
         metrics["timings"] = {name: round(t, 3) for name, t in self.timings.items()}
+        metrics["memory"] = {
+            "peak_bytes": peak_bytes(),
+            "planned_bytes": planned.memory_bytes,
+            "stages": self.peaks,
+        }
         metrics["fit"] = {k: v for k, v in model.info.items() if k != "warnings"}
         self._write("metrics.json", to_json(metrics) + "\n")
         if not _same(self.folder / "fit.toml", self.path):
@@ -217,16 +224,28 @@ class _Run:
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
         warnings = [*model.info.get("warnings", []), *test_warnings]
         self.console.warnings(list(dict.fromkeys(warnings)))
-        self._print_end(model_path)
+        self._print_end(model_path, planned)
         return metrics
 
-    def print_plan(self) -> tuple[Dataset, Dataset | None]:
-        """Read the data and say what the fit will take; return the data."""
+    def print_plan(
+        self, *, with_time: bool = False
+    ) -> tuple[Dataset, Dataset | None, Plan]:
+        """Read the data and say what the fit will take; return data and plan."""
         from gapfit.planning import plan
 
         train, test = self._read()
-        self._print_plan(plan(train, self.config, self.path.parent), test)
-        return train, test
+        workers = self.executor is not None or None
+        planned = plan(train, self.config, self.path.parent, workers=workers)
+        expected = ""
+        if with_time:
+            from gapfit.estimate import estimated_seconds
+
+            expected = roughly(estimated_seconds(train, self.config, planned, test))
+            if self.config.run.executor != "local":
+                expected += ", were there one worker only"
+        self._print_plan(planned, test, expected)
+        planned.sizes.require()
+        return train, test, planned
 
     def _read(self) -> tuple[Dataset, Dataset | None]:
         from gapfit.baseline import resolve_e0
@@ -246,19 +265,24 @@ class _Run:
             print_contents(self.console, f"Test data: {', '.join(data.test)}", test)
         return train, test
 
-    def _print_plan(self, size: Plan, test: Dataset | None) -> None:
+    def _print_plan(self, size: Plan, test: Dataset | None, expected: str) -> None:
         rows = ", ".join(f"{kind} {n}" for kind, n in size.n_rows.items() if n)
         n_test = f" ({len(test.frames)} more to test)" if test else ""
+        memory = f"about {in_words(size.memory_bytes)}"
+        if size.worker_bytes:
+            memory += f", and {in_words(size.worker_bytes)} in each worker"
         self.console.title("Plan")
         self.console.rows(
             [
                 ("frames", f"{size.n_frames}{n_test}"),
                 ("atoms", str(size.n_atoms)),
                 ("rows", f"{sum(size.n_rows.values())} ({rows})"),
+                ("tasks", str(size.n_tasks)),
                 ("sparse points", str(size.n_sparse)),
                 ("features", ", ".join(str(n) for n in size.n_features)),
                 ("solver", self.config.solver.method),
-                ("memory", f"about {_bytes(size.memory_bytes)}"),
+                ("memory", memory),
+                *([("time", expected)] if expected else []),
                 ("output", str(self.folder)),
             ]
         )
@@ -278,6 +302,7 @@ class _Run:
                 executor=self.executor,
             )
         self.timings |= progress.seconds
+        self.peaks |= progress.peak_bytes
         if tuning := model.info.get("tuning"):
             from gapfit.tuning import format_trials
 
@@ -297,6 +322,7 @@ class _Run:
                 if data is not None:
                     metrics[name] = evaluate(model, data, progress=progress)
         self.timings["evaluate"] = time.perf_counter() - started
+        self.peaks |= progress.peak_bytes
         for name, errors in metrics.items():
             self.console.say(f"\n{format_table(errors, f'Errors, {name} data')}")
         return metrics
@@ -307,25 +333,22 @@ class _Run:
         with atomic_write(self.folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def _print_end(self, model_path: Path) -> None:
+    def _print_end(self, model_path: Path, planned: Plan) -> None:
         self.console.title(f"Written in {duration(self.timings['total'])}")
         for name in _RESULTS:
             size = (self.folder / name).stat().st_size
-            self.console.say(f"  {self.folder / name}  {_bytes(size)}")
+            self.console.say(f"  {self.folder / name}  {in_words(size)}")
         self.console.title("Next")
         model = shlex.quote(str(model_path))
         self.console.say(f"  gapfit info {model}")
         self.console.say(f"  gapfit predict {model} structures.xyz --output out.extxyz")
         self.console.log(f"\ntimings, s: {self.timings}")
+        peaks = {name: in_words(n) for name, n in self.peaks.items()}
+        self.console.log(
+            f"peak of the memory: {in_words(peak_bytes())}, planned "
+            f"{in_words(planned.memory_bytes)}; by the end of each stage: {peaks}"
+        )
 
 
 def _same(one: Path, other: Path) -> bool:
     return one.exists() and one.samefile(other)
-
-
-def _bytes(n: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if n < 1000:
-            return f"{n:.0f} {unit}"
-        n /= 1000
-    return f"{n:.1f} GB"

@@ -1,0 +1,53 @@
+"""Memory of this process, as the system tells it; imports nothing that takes time."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+__all__ = ["in_words", "peak_bytes", "resident_bytes"]
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds now, bytes.
+
+    Where the system does not tell, its largest value so far.
+    """
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return peak_bytes()
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held so far, bytes; 0 if unknown."""
+    try:
+        # getrusage would count the process that started this one, too.
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return 1024 * int(line.split()[1])
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)
+
+
+def in_words(n: float) -> str:
+    """Return a number of bytes for a reader.
+
+    Examples
+    --------
+    >>> in_words(410_300_000), in_words(2_340_000_000)
+    ('410 MB', '2.3 GB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if n < 999.5:
+            return f"{n:.0f} {unit}"
+        n /= 1000
+    return f"{n:.1f} GB"
