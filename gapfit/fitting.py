@@ -35,7 +35,7 @@ from gapfit.preparing import (
     whitened,
 )
 from gapfit.row_sums import Rows, task_slices
-from gapfit.shortcuts import Shortcut, with_shortcut
+from gapfit.shortcuts import Ranks, Shortcut, with_shortcut
 from gapfit.summation import Work, sum_by_workers, sum_here
 from gapfit.terms import FittedTerm
 from gapfit.threads import one_thread, use_threads
@@ -243,9 +243,9 @@ class _Fitter:
 
 def solved(
     model: GAPModel,
-    frames: Sequence[Frame],
+    frames: Sequence[Frame] | None,
     progress: Progress,
-    scales: Mapping[tuple[str, str], float] | None = None,
+    least: Sequence[Ranks] | None = None,
 ) -> GAPModel:
     """Return a model with the coefficients that its sums give.
 
@@ -253,21 +253,23 @@ def solved(
     ----------
     model : GAPModel
         With `GAPModel.factors`; its coefficients and posterior are replaced.
-    frames : sequence of Frame
-        Structures on which `gapfit.shortcuts` are measured.
+    frames : sequence of Frame or None
+        Structures on which `gapfit.shortcuts` are measured; without any there are none.
     progress : callable
         Called as ``progress(stage, done, total)``.
-    scales : mapping, optional
-        Factors on the sigmas of groups; see `Factors.solve`.
+    least : sequence of dict of int to int, optional
+        For each term, by block, fewest directions of a shortcut.
     """
     config, factors = model.config, model.factors
     assert factors is not None
     progress("solve", 0, 1)
     with one_thread():
-        solution = factors.solve(scales)
+        solution = factors.solve()
     progress("solve", 1, 1)
     terms = _with_coefficients(model.terms, solution.coefficients)
-    terms, shortcuts = _with_shortcuts(terms, frames, config, progress)
+    terms, shortcuts = _with_shortcuts(
+        terms, frames, config, progress, least or [{}] * len(terms)
+    )
     whitening = factors.whitening
     info = {
         "n_sparse": whitening.n_sparse,
@@ -302,14 +304,15 @@ def _with_coefficients(
 
 def _with_shortcuts(
     terms: Sequence[FittedTerm],
-    frames: Sequence[Frame],
+    frames: Sequence[Frame] | None,
     config: FitConfig,
     progress: Progress,
+    least: Sequence[Ranks],
 ) -> tuple[list[FittedTerm], list[dict[str, Any]]]:
     """Return the terms with lossless projections, and what was measured of each."""
     quadratic = config.prediction.quadratic
     terms = [replace(term, quadratic=quadratic, shortcuts={}) for term in terms]
-    if not config.prediction.project:
+    if not config.prediction.project or frames is None:
         return terms, []
     # Changes by several terms add up.
     shared = PredictionConfig(
@@ -321,7 +324,7 @@ def _with_shortcuts(
         progress("shortcuts", n, len(terms))
         shortcut = Shortcut({}, 0.0, 0.0, 0)
         if getattr(term.config, "engine", None) == "native":
-            term, shortcut = with_shortcut(term, frames, shared)
+            term, shortcut = with_shortcut(term, frames, shared, least[n])
         found.append(asdict(shortcut))
         out.append(term)
     progress("shortcuts", len(terms), len(terms))
