@@ -18,8 +18,8 @@ SIGMA = {"energy": 0.01, "forces": 0.1, "virial": 0.1}
 METHODS = ("cholesky", "qr")
 
 
-def settings(method="cholesky", sigma=SIGMA, **soap) -> dict:
-    return config(**soap) | {"sigma": sigma, "solver": {"method": method}}
+def settings(method="cholesky", sigmas=SIGMA, **soap) -> dict:
+    return config(**soap) | {"sigma": sigmas, "solver": {"method": method}}
 
 
 def assert_same(found, expected, frames, atol=1e-9):
@@ -140,7 +140,7 @@ def test_what_cannot_be_told_from_the_sums_is_refused(model, sigma, message):
 
 def test_one_factor_where_sigmas_are_relative(frames):
     given = {**SIGMA, "forces_relative": 0.5, "config_types": {"odd": {"forces": 0.3}}}
-    model = gapfit.fit(frames[:3], settings(sigma=given))
+    model = gapfit.fit(frames[:3], settings(sigmas=given))
     with pytest.raises(ConfigError, match="odd cannot be changed alone"):
         gapfit.refit(model, sigma={"config_types": {"odd": {"forces": 0.4}}})
     with pytest.raises(ConfigError, match=r"from 0.5 to 1.5.*at most forces = 0.2$"):
@@ -166,7 +166,7 @@ def here(tmp_path, monkeypatch):
     frames = labelled_frames(lambda: silicon() * (2, 1, 1), 6)
     write("train.extxyz", frames, format="extxyz")
     given = {**SIGMA, "config_types": {"odd": {"energy": 0.02}}}
-    soap = {"n_max": 8, "l_max": 6, "n_sparse": 96, "sigma": 0.6}
+    soap = {"n_max": 8, "l_max": 6, "n_sparse": 96, "sigma": 1.0}
     whole = config(**soap) | {"sigma": given}
     whole["data"] = {"train": ["train.extxyz"], "check_stress": False}
     gapfit.fit(config=whole).save("model.npz")
