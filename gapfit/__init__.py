@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gapfit.appending import append
     from gapfit.calculator import GAPCalculator
     from gapfit.config import FitConfig
     from gapfit.errors import GapfitError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from gapfit.fitting import fit
     from gapfit.left_out import leave_one_out
     from gapfit.model import GAPModel
+    from gapfit.refitting import refit
     from gapfit.storage import load
     from gapfit.tuning import tune
 
@@ -22,10 +24,12 @@ __all__ = [
     "GAPModel",
     "GapfitError",
     "__version__",
+    "append",
     "evaluate",
     "fit",
     "leave_one_out",
     "load",
+    "refit",
     "tune",
 ]
 
@@ -34,10 +38,12 @@ _HOME = {
     "GAPCalculator": "gapfit.calculator",
     "GAPModel": "gapfit.model",
     "GapfitError": "gapfit.errors",
+    "append": "gapfit.appending",
     "evaluate": "gapfit.evaluation",
     "fit": "gapfit.fitting",
     "leave_one_out": "gapfit.left_out",
     "load": "gapfit.storage",
+    "refit": "gapfit.refitting",
     "tune": "gapfit.tuning",
 }
 

@@ -114,6 +114,22 @@ class Factors:
             else:
                 self.groups[group] = sums
 
+    def scaled(self, factors: Mapping[Group, float]) -> Factors:
+        """Return the sums that the same data give with other sigmas.
+
+        Parameters
+        ----------
+        factors : mapping of Group to float
+            What to multiply the sigmas of groups with; those of others stay.
+        """
+        self.close()
+        out = Factors(self.whitening, self.method)
+        out.groups = {
+            group: sums.scaled(factors[group]) if group in factors else sums
+            for group, sums in self.groups.items()
+        }
+        return out
+
     def header(self) -> dict[str, Any]:
         """Return what a file says about `arrays`, as plain data."""
         return {"method": self.method, "groups": [list(g) for g in sorted(self.groups)]}
@@ -147,13 +163,8 @@ class Factors:
             out.groups[(name, of)] = kind.from_arrays(whitening.n_sparse, own)
         return out
 
-    def solve(self, scales: Mapping[Group, float] | None = None) -> Solution:
+    def solve(self) -> Solution:
         """Return coefficients, factor and evidence.
-
-        Parameters
-        ----------
-        scales : mapping of Group to float, optional
-            Factors on the sigmas of groups, relative to those at which rows were added.
 
         Raises
         ------
@@ -161,10 +172,7 @@ class Factors:
             Normal equations that are not positive definite to working precision.
         """
         self.close()
-        parts = [
-            (self.groups[group], (scales or {}).get(group, 1.0))
-            for group in sorted(self.groups)
-        ]
+        parts = [self.groups[group] for group in sorted(self.groups)]
         solve = _solve_normal if self.method == "cholesky" else _solve_triangle
         return solve(self.whitening, parts)
 
@@ -176,15 +184,13 @@ def _index(where: np.ndarray) -> Any:
     return where
 
 
-def _solve_normal(
-    whitening: Whitening, parts: Sequence[tuple[Gram, float]]
-) -> Solution:
+def _solve_normal(whitening: Whitening, parts: Sequence[Gram]) -> Solution:
     m = whitening.n_sparse
     B, b, square = np.zeros((m, m), order="F"), np.zeros(m), 0.0
-    for gram, scale in parts:
-        B += gram.G if scale == 1.0 else gram.G / scale**2
-        b += gram.b / scale**2
-        square += gram.square / scale**2
+    for gram in parts:
+        B += gram.G
+        b += gram.b
+        square += gram.square
     B[np.diag_indices(m)] += 1.0
     try:
         R = cholesky(B, overwrite_a=True, check_finite=False)
@@ -199,16 +205,14 @@ def _solve_normal(
     return _solution(whitening.undo(z), R, misfit, parts)
 
 
-def _solve_triangle(
-    whitening: Whitening, parts: Sequence[tuple[Triangle, float]]
-) -> Solution:
+def _solve_triangle(whitening: Whitening, parts: Sequence[Triangle]) -> Solution:
     m = whitening.n_sparse
     prior = np.zeros((m + 1, m + 1))
     for U, block in zip(whitening.factors, whitening.blocks, strict=True):
         prior[block, block] = U
-    for part, _ in parts:
+    for part in parts:
         part.close()
-    whole = triangular([prior, *(p.R if s == 1.0 else p.R / s for p, s in parts)])
+    whole = triangular([prior, *(part.R for part in parts)])
     R, d = whole[:-1, :-1], whole[:-1, -1]
     coefficients = solve_triangular(R, d, check_finite=False)
     # The last entry holds the norm of the whole least-squares residual.
@@ -219,11 +223,11 @@ def _solution(
     coefficients: np.ndarray,
     R: np.ndarray,
     misfit: float,
-    parts: Sequence[tuple[Sums, float]],
+    parts: Sequence[Sums],
 ) -> Solution:
     """Return the solution with log p(y) from |ỹ|² - |R^-T Φ^T ỹ|² and log|I + Φ^T Φ|."""
-    n_rows = sum(sums.n_rows for sums, _ in parts)
-    log_sigma = sum(s.log_sigma + s.n_rows * np.log(scale) for s, scale in parts)
+    n_rows = sum(sums.n_rows for sums in parts)
+    log_sigma = sum(sums.log_sigma for sums in parts)
     log_det = 2 * float(np.log(np.abs(np.diag(R))).sum())
     evidence = -0.5 * (misfit + log_det + n_rows * np.log(2 * np.pi)) - log_sigma
     return Solution(coefficients, R, float(evidence), n_rows)

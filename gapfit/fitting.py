@@ -21,7 +21,7 @@ from gapfit.frame import Frame
 from gapfit.frame_file import frame_sizes
 from gapfit.groups import groups_of
 from gapfit.model import GAPModel
-from gapfit.planning import plan, sizes_of
+from gapfit.planning import batch_atoms, plan
 from gapfit.posterior import Posterior
 from gapfit.preparing import (
     Prepared,
@@ -35,7 +35,7 @@ from gapfit.preparing import (
     whitened,
 )
 from gapfit.row_sums import Rows, task_slices
-from gapfit.shortcuts import Shortcut, with_shortcut
+from gapfit.shortcuts import Ranks, Shortcut, with_shortcut
 from gapfit.summation import Work, sum_by_workers, sum_here
 from gapfit.terms import FittedTerm
 from gapfit.threads import one_thread, use_threads
@@ -222,7 +222,6 @@ class _Fitter:
         """Return the sums over all rows."""
         config, empty = begun.config, begun.factors
         assert empty is not None
-        points = [{b: len(p) for b, p in t.sparse.items()} for t in begun.terms]
         rows = Rows(begun.terms, begun.e0, config.sigma, empty.whitening, empty.method)
         work = Work(
             rows,
@@ -230,7 +229,7 @@ class _Fitter:
             groups_of(prepared.given, set(config.sigma.config_types)),
             row_counts(prepared.frames).sum(axis=1),
             task_slices(frame_sizes(prepared.frames), begun.n_sparse),
-            sizes_of(prepared.given, begun.terms, points, config).batch_atoms,
+            batch_atoms(prepared.given, begun.terms, config),
         )
         total = int(work.n_rows.sum())
 
@@ -246,9 +245,9 @@ class _Fitter:
 
 def solved(
     model: GAPModel,
-    frames: Sequence[Frame],
+    frames: Sequence[Frame] | None,
     progress: Progress,
-    scales: Mapping[tuple[str, str], float] | None = None,
+    least: Sequence[Ranks] | None = None,
 ) -> GAPModel:
     """Return a model with the coefficients that its sums give.
 
@@ -256,21 +255,23 @@ def solved(
     ----------
     model : GAPModel
         With `GAPModel.factors`; its coefficients and posterior are replaced.
-    frames : sequence of Frame
-        Structures on which `gapfit.shortcuts` are measured.
+    frames : sequence of Frame or None
+        Structures on which `gapfit.shortcuts` are measured; without any there are none.
     progress : callable
         Called as ``progress(stage, done, total)``.
-    scales : mapping, optional
-        Factors on the sigmas of groups; see `Factors.solve`.
+    least : sequence of dict of int to int, optional
+        For each term, by block, fewest directions of a shortcut.
     """
     config, factors = model.config, model.factors
     assert factors is not None
     progress("solve", 0, 1)
     with one_thread():
-        solution = factors.solve(scales)
+        solution = factors.solve()
     progress("solve", 1, 1)
     terms = _with_coefficients(model.terms, solution.coefficients)
-    terms, shortcuts = _with_shortcuts(terms, frames, config, progress)
+    terms, shortcuts = _with_shortcuts(
+        terms, frames, config, progress, least or [{}] * len(terms)
+    )
     whitening = factors.whitening
     info = {
         "n_sparse": whitening.n_sparse,
@@ -305,14 +306,15 @@ def _with_coefficients(
 
 def _with_shortcuts(
     terms: Sequence[FittedTerm],
-    frames: Sequence[Frame],
+    frames: Sequence[Frame] | None,
     config: FitConfig,
     progress: Progress,
+    least: Sequence[Ranks],
 ) -> tuple[list[FittedTerm], list[dict[str, Any]]]:
     """Return the terms with lossless projections, and what was measured of each."""
     quadratic = config.prediction.quadratic
     terms = [replace(term, quadratic=quadratic, shortcuts={}) for term in terms]
-    if not config.prediction.project:
+    if not config.prediction.project or frames is None:
         return terms, []
     # Changes by several terms add up.
     shared = PredictionConfig(
@@ -324,7 +326,7 @@ def _with_shortcuts(
         progress("shortcuts", n, len(terms))
         shortcut = Shortcut({}, 0.0, 0.0, 0)
         if getattr(term.config, "engine", None) == "native":
-            term, shortcut = with_shortcut(term, frames, shared)
+            term, shortcut = with_shortcut(term, frames, shared, least[n])
         found.append(asdict(shortcut))
         out.append(term)
     progress("shortcuts", len(terms), len(terms))

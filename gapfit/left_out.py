@@ -10,15 +10,13 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from gapfit.assembly import row_block
-from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.errors import GapfitError
 from gapfit.evaluation import ErrorTally, Metrics
 from gapfit.frame import GPA, Frame
 from gapfit.frame_file import frame_sizes
 from gapfit.groups import KINDS
-from gapfit.known_energy import without_baseline
 from gapfit.model import GAPModel
-from gapfit.preparing import Progress, as_dataset, data_digest, silent
+from gapfit.preparing import Progress, as_dataset, data_digest, silent, targets
 
 __all__ = ["leave_one_out"]
 
@@ -69,11 +67,7 @@ def leave_one_out(
             "the structures are not those that the model was fitted to: leave-one-out "
             "errors need exactly its training data"
         )
-    everything = with_automatic_sigmas(
-        without_baseline(dataset.frames, model.baseline, report),
-        dataset.frames,
-        model.config.sigma,
-    )
+    everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
     errors = ErrorTally()
     done, total = 0, int(frame_sizes(everything).sum())
     report("leave one out", 0, total)

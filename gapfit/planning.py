@@ -227,6 +227,14 @@ def sizes_of(
     return Sizes(matrices, batch, int(sizes.max()), config.run.memory_bytes)
 
 
+def batch_atoms(
+    frames: Sequence[Frame], terms: Sequence[FittedTerm], config: FitConfig
+) -> int:
+    """Return how many atoms' rows are computed together; `terms` with sparse points."""
+    points = [{b: len(own) for b, own in term.sparse.items()} for term in terms]
+    return sizes_of(frames, terms, points, config).batch_atoms
+
+
 def _rows_of(term: FittedTerm, points: Mapping[int, int]) -> TermRows:
     projected = getattr(term.config, "components", "all") != "all"
     return TermRows(

@@ -15,7 +15,7 @@ import numpy as np
 from gapfit.assembly import quota_warnings, sigma_warnings, species_warnings
 from gapfit.automatic_sigmas import with_automatic_sigmas
 from gapfit.baseline import e0_warnings, resolve_e0
-from gapfit.config import FitConfig, SoapConfig
+from gapfit.config import FitConfig, SigmaConfig, SoapConfig
 from gapfit.config_file import config_from_dict, load_config
 from gapfit.dataset import Dataset, read
 from gapfit.frame import Frame
@@ -36,10 +36,12 @@ __all__ = [
     "Progress",
     "as_config",
     "as_dataset",
+    "check_stress",
     "data_digest",
     "prepare",
     "silent",
     "sparse_terms",
+    "targets",
     "whitened",
 ]
 
@@ -132,11 +134,7 @@ def prepare(
     """Subtract baselines, complete sigmas and look for what the user should know."""
     points = baseline_points(config.baseline, dataset.species, base)
     baseline = build_baseline(config, dataset.species, points)
-    frames = with_automatic_sigmas(
-        without_baseline(dataset.frames, baseline, progress),
-        dataset.frames,
-        config.sigma,
-    )
+    frames = targets(dataset.frames, baseline, config.sigma, progress)
     e0 = resolve_e0(frames, config.e0)
     for text in (
         *e0_warnings(frames, config.e0),
@@ -145,12 +143,32 @@ def prepare(
         *species_warnings(dataset.species, config.terms),
     ):
         _note(notes, text)
-    if config.data.check_stress and any(frame.virial is not None for frame in frames):
+    if config.data.check_stress:
+        check_stress(frames, e0, notes, progress)
+    return Prepared(frames, dataset.frames, dataset.species, e0, baseline, base)
+
+
+def targets(
+    frames: Sequence[Frame],
+    baseline: Baseline | None,
+    sigma: SigmaConfig,
+    progress: Progress,
+) -> Sequence[Frame]:
+    """Return frames as they are fitted: without the baseline, with automatic sigmas."""
+    return with_automatic_sigmas(
+        without_baseline(frames, baseline, progress), frames, sigma
+    )
+
+
+def check_stress(
+    frames: Sequence[Frame], e0: dict[int, float], notes: list[str], progress: Progress
+) -> None:
+    """Note what looks wrong with the stress of frames without the baseline."""
+    if any(frame.virial is not None for frame in frames):
         progress("stress check", 0, 1)
         for text in stress_warnings(frames, e0):
             _note(notes, text)
         progress("stress check", 1, 1)
-    return Prepared(frames, dataset.frames, dataset.species, e0, baseline, base)
 
 
 def sparse_terms(

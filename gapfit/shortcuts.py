@@ -12,7 +12,7 @@ small beside the error of the potential there.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,7 +25,10 @@ from gapfit.frame_file import frame_sizes
 from gapfit.neighbours import Pairs
 from gapfit.terms import FittedTerm
 
-__all__ = ["VERIFY_ATOMS", "Shortcut", "with_shortcut"]
+__all__ = ["VERIFY_ATOMS", "Ranks", "Shortcut", "with_shortcut"]
+
+#: Numbers of directions by block.
+Ranks = Mapping[int, int]
 
 # Atoms on which the rank is chosen.
 _CHOOSE_ATOMS = 600
@@ -60,7 +63,10 @@ class Shortcut:
 
 
 def with_shortcut(
-    term: FittedTerm, frames: Sequence[Frame], config: PredictionConfig
+    term: FittedTerm,
+    frames: Sequence[Frame],
+    config: PredictionConfig,
+    least: Ranks | None = None,
 ) -> tuple[FittedTerm, Shortcut]:
     """Return the term with a verified projection, and what was measured.
 
@@ -72,7 +78,11 @@ def with_shortcut(
         Training structures.
     config : PredictionConfig
         Tolerances.
+    least : dict of int to int, optional
+        By block, directions that are kept in any case: what structures that are not at
+        hand have needed.
     """
+    least = least or {}
     term = replace(term, shortcuts={})
     some, many = (_sample(frames, n, term) for n in (_CHOOSE_ATOMS, VERIFY_ATOMS))
     spectra = {
@@ -84,10 +94,12 @@ def with_shortcut(
     level = bisect_left(
         range(len(_LEVELS)),
         True,
-        key=lambda n: quick.within(_truncated(term, spectra, _LEVELS[n]), config),
+        key=lambda n: quick.within(
+            _truncated(term, spectra, _LEVELS[n], least), config
+        ),
     )
     for finer in _LEVELS[level:]:
-        trial = _truncated(term, spectra, finer)
+        trial = _truncated(term, spectra, finer, least)
         if not trial.shortcuts:
             break
         thorough = thorough or _Reference(term, many)
@@ -120,7 +132,10 @@ class _Reference:
 
 
 def _truncated(
-    term: FittedTerm, spectra: dict[int, tuple[np.ndarray, np.ndarray]], level: float
+    term: FittedTerm,
+    spectra: dict[int, tuple[np.ndarray, np.ndarray]],
+    level: float,
+    least: Ranks,
 ) -> FittedTerm:
     """Return the term with the directions of each block above a relative size.
 
@@ -129,6 +144,7 @@ def _truncated(
     shortcuts = {}
     for block, (singular, directions) in spectra.items():
         rank = int((singular > level * singular[0]).sum())
+        rank = min(max(rank, least.get(block, 0)), len(singular))
         plain, projected = (
             _operations(term, block, None),
             _operations(term, block, rank),

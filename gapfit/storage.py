@@ -18,7 +18,7 @@ from gapfit.archive import (
     write_archive,
 )
 from gapfit.config import FitConfig
-from gapfit.errors import ModelFileError
+from gapfit.errors import GapfitError, ModelFileError
 from gapfit.factors import Factors
 from gapfit.known_energy import Baseline, build_baseline
 from gapfit.model import GAPModel
@@ -28,7 +28,7 @@ from gapfit.posterior import Posterior
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm, basis_shapes, build_term
 
-__all__ = ["SCHEMA", "load", "save"]
+__all__ = ["SCHEMA", "load", "load_with_factors", "save"]
 
 #: Raised whenever older versions of gapfit could not read the file rightly.
 SCHEMA = 1
@@ -82,6 +82,37 @@ def load(path: str | Path, *, factors: bool = False) -> GAPModel:
         raise
     except Exception as error:  # damage shows in as many ways as there are bytes
         raise ModelFileError(_damaged(path, error)) from error
+
+
+def load_with_factors(model: GAPModel | str | Path) -> GAPModel:
+    """Return a model with the sums over its data.
+
+    Parameters
+    ----------
+    model : GAPModel, str or Path
+        A model, or its file.
+
+    Raises
+    ------
+    GapfitError
+        The sums were not kept, or not read.
+    ModelFileError
+        See `load`.
+    """
+    from_file = not isinstance(model, GAPModel)
+    found = load(model, factors=True) if isinstance(model, str | Path) else model
+    if found.factors is not None:
+        return found
+    where = f"{model}: " if from_file else ""
+    if from_file or not found.config.run.store_factors:
+        raise GapfitError(
+            f"{where}the model holds no sums over its training data; fit it again with "
+            "run.store_factors = true"
+        )
+    raise GapfitError(
+        "the model was read without the sums over its training data; give the path of "
+        "its file instead, or gapfit.load(path, factors=True)"
+    )
 
 
 def _without_factors(specs: dict[str, Any]) -> dict[str, Any]:

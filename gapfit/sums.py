@@ -8,6 +8,7 @@ the data may be summed anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Self
 
 import numpy as np
@@ -59,6 +60,13 @@ class Sums:
         self.n_rows += other.n_rows
         self.log_sigma += other.log_sigma
 
+    def scaled(self, factor: float) -> Self:
+        """Return the sums of the same observations with `factor` times their sigmas."""
+        out = copy(self)
+        out.square /= factor**2
+        out.log_sigma += self.n_rows * float(np.log(factor))
+        return out
+
     def arrays(self) -> dict[str, Writable]:
         """Return all of it as arrays for a file."""
         return {"sums": np.array([self.square, self.n_rows, self.log_sigma])}
@@ -95,6 +103,28 @@ class Gram(Sums):
         super().merge(other)
         self.G += other.G
         self.b += other.b
+
+    def scaled(self, factor: float) -> Self:
+        """Return the sums of the same observations with `factor` times their sigmas."""
+        out = super().scaled(factor)
+        out.G, out.b = self.G / factor**2, self.b / factor**2
+        return out
+
+    def widened(self, columns: np.ndarray, n_sparse: int) -> Gram:
+        """Return the sums over rows with more columns, which are zero.
+
+        Parameters
+        ----------
+        columns : (n,) int64
+            Where the columns of this are among the `n_sparse`, ascending.
+        n_sparse : int
+            How many there are in all.
+        """
+        out = Gram(n_sparse)
+        Sums.merge(out, self)
+        out.G[np.ix_(columns, columns)] = self.G
+        out.b[columns] = self.b
+        return out
 
     def arrays(self) -> dict[str, Writable]:
         """Return all of it as arrays for a file."""
@@ -142,6 +172,29 @@ class Triangle(Sums):
         self.close()
         other.close()
         self.R = triangular([self.R, other.R])
+
+    def scaled(self, factor: float) -> Self:
+        """Return the sums of the same observations with `factor` times their sigmas."""
+        self.close()
+        out = super().scaled(factor)
+        out.R = self.R / factor
+        return out
+
+    def widened(self, weights: np.ndarray) -> Triangle:
+        """Return the sums over rows whose columns are others, K_nm `weights`.
+
+        Parameters
+        ----------
+        weights : (n_sparse, n) float64
+            How the `n` columns, at least as many as before, come from those of this.
+        """
+        self.close()
+        out = Triangle(weights.shape[1])
+        Sums.merge(out, self)
+        rows = out.R[: len(self.R)]
+        rows[:, :-1], rows[:, -1] = self.R[:, :-1] @ weights, self.R[:, -1]
+        out.R = triangular([out.R])
+        return out
 
     def arrays(self) -> dict[str, Writable]:
         """Return all of it as arrays for a file."""

@@ -124,7 +124,7 @@ def test_another_sigma_of_a_group_needs_no_rows(name):
         factors.add(group, K[rows], y[rows], sigma[rows])
         new = sigma[rows] * scales.get(group, 1.0)
         scaled.add(group, K[rows], y[rows], new)
-    found, expected = factors.solve(scales), scaled.solve()
+    found, expected = factors.scaled(scales).solve(), scaled.solve()
     np.testing.assert_allclose(
         found.coefficients, expected.coefficients, rtol=1e-8, atol=1e-10
     )

@@ -19,7 +19,7 @@ from conftest import config, labelled_frames, silicon, three_species
 
 import gapfit
 from gapfit import executors, fitting, row_sums, summation, tree
-from gapfit.archive import packed, unpacked
+from gapfit.archive import Packed, unpacked
 from gapfit.errors import GapfitError
 from gapfit.row_sums import task_slices
 from gapfit.tree import Node, Span, outermost, root
@@ -110,8 +110,9 @@ def test_tasks_depend_on_the_data_alone_and_hold_enough_rows():
 
 def test_triangles_are_packed_without_loss():
     upper = np.triu(np.random.default_rng(0).normal(size=(7, 7)))
-    np.testing.assert_array_equal(unpacked(packed(upper), 7), upper)
-    np.testing.assert_array_equal(packed(upper), upper[np.triu_indices(7)])
+    packed = np.asarray(Packed(upper))
+    np.testing.assert_array_equal(unpacked(packed, 7), upper)
+    np.testing.assert_array_equal(packed, upper[np.triu_indices(7)])
 
 
 # One process

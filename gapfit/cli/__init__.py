@@ -1,4 +1,4 @@
-"""The command line: ``gapfit init | check | tune | fit | evaluate | predict | info``.
+"""The command line: ``gapfit init | check | tune | fit`` and what is done with a model.
 
 Nothing heavy is imported here: every command imports what it needs when it runs.
 """
@@ -10,13 +10,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from gapfit.cli import check, evaluate, fit, info, init, predict, tune
+from gapfit.cli import append, check, evaluate, fit, info, init, predict, refit, tune
 from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 __all__ = ["main"]
 
-_COMMANDS = (init, check, tune, fit, evaluate, predict, info)
+_COMMANDS = (init, check, tune, fit, append, refit, evaluate, predict, info)
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
 _EPILOG = """\

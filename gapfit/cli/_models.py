@@ -1,0 +1,75 @@
+"""What the commands share that make a model from a model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gapfit.cli._console import Console
+from gapfit.errors import GapfitError
+
+if TYPE_CHECKING:
+    from gapfit.model import GAPModel
+
+__all__ = [
+    "add_model_arguments",
+    "change",
+    "check_output",
+    "likelihoods",
+    "new_warnings",
+    "save",
+]
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``MODEL``, ``--output`` and ``--json``."""
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="model.npz of a fit with run.store_factors = true (the default)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.npz",
+        help="file to write, replaced if it exists; it may be MODEL itself",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON and nothing else"
+    )
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output that cannot be written, before the work."""
+    if path.is_dir():
+        raise GapfitError(f"{path}: is a folder; give the name of a file in it")
+    if not path.parent.is_dir():
+        raise GapfitError(f"{path}: there is no folder {path.parent}; make it first")
+
+
+def likelihoods(old: GAPModel, new: GAPModel) -> dict[str, float]:
+    """Return the log marginal likelihood before and after."""
+    key = "log_marginal_likelihood"
+    return {"before": old.info[key], "after": new.info[key]}
+
+
+def change(name: str, old: Any, new: Any) -> tuple[str, ...]:
+    """Return a line of the table of what changed."""
+    shown = [f"{x:.6g}" if isinstance(x, float) else str(x) for x in (old, new)]
+    return (name, *shown)
+
+
+def new_warnings(old: GAPModel, new: GAPModel) -> list[str]:
+    """Return the warnings that came with the change."""
+    return [text for text in new.info["warnings"] if text not in old.info["warnings"]]
+
+
+def save(console: Console, old: GAPModel, new: GAPModel, path: Path) -> None:
+    """Write the model; print warnings and where it is."""
+    new.save(path)
+    console.warnings(new_warnings(old, new))
+    console.title("Written")
+    console.say(f"  {path}")

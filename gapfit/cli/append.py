@@ -1,0 +1,90 @@
+"""Add data to a model, without the data that it was fitted to.
+
+The result is the fit of all data with the same sparse points, e0, baseline and sigmas.
+With --new-sparse the model gets sparse points, too, where the new structures are unlike
+those that it knows; what the earlier data say about these is neglected, so look at the
+errors on them. Structures that were fitted before would count again: leave them out.
+
+The labels are looked for under the names the model was fitted with, unless others are
+given.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from gapfit.cli._console import Console
+from gapfit.cli._data import print_contents, print_labels
+from gapfit.cli._labels import add_label_arguments, given_keys, read_files
+from gapfit.cli._models import (
+    add_model_arguments,
+    change,
+    check_output,
+    likelihoods,
+    new_warnings,
+    save,
+)
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    add_model_arguments(parser)
+    parser.add_argument(
+        "data", nargs="+", metavar="NEW.extxyz", help="labelled structures"
+    )
+    parser.add_argument(
+        "--new-sparse",
+        type=int,
+        default=0,
+        metavar="N",
+        help="sparse points to add at most, for each central species of each SOAP term "
+        "(default: 0)",
+    )
+    add_label_arguments(parser, "as the model was fitted")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Add the data, print what changed and write the model."""
+    from gapfit.appending import append
+    from gapfit.storage import load_with_factors
+
+    check_output(args.output)
+    old = load_with_factors(args.model)
+    data = old.config.data.model_copy(update=given_keys(args))
+    dataset = read_files(args.data, data)
+    print_contents(console, f"New data: {', '.join(args.data)}", dataset)
+    print_labels(console, dataset)
+    console.title("Append")
+    with console.progress() as progress:
+        new = append(
+            old, dataset, data=data, new_sparse=args.new_sparse, progress=progress
+        )
+    entry = new.info["appended"][-1]
+    likelihood = likelihoods(old, new)
+    console.title("Changed")
+    console.table(
+        ("", "before", "after"),
+        [
+            change("frames", old.info["n_frames"], new.info["n_frames"]),
+            change("atoms", old.info["n_atoms"], new.info["n_atoms"]),
+            *(
+                change(f"rows, {kind}", old.info["n_rows"][kind], n)
+                for kind, n in new.info["n_rows"].items()
+            ),
+            change("sparse points", old.n_sparse, new.n_sparse),
+            change("log likelihood", *likelihood.values()),
+        ],
+    )
+    save(console, old, new, args.output)
+    if args.json:
+        console.result(
+            {
+                "appended": entry,
+                "n_sparse": {"before": old.n_sparse, "after": new.n_sparse},
+                "log_marginal_likelihood": likelihood,
+                "warnings": new_warnings(old, new),
+            }
+        )
+    return 0
