@@ -188,7 +188,7 @@ def _solve_normal(whitening: Whitening, parts: Sequence[Gram]) -> Solution:
     m = whitening.n_sparse
     B, b, square = np.zeros((m, m), order="F"), np.zeros(m), 0.0
     for gram in parts:
-        B += gram.G
+        B = gram.added_to(B)
         b += gram.b
         square += gram.square
     B[np.diag_indices(m)] += 1.0
