@@ -412,7 +412,7 @@ def test_the_command(here, capsys):
     for number in (before, model):
         assert f"{number.info['log_marginal_likelihood']:.6g}" in text
     rows = "\n".join(" ".join(line.split()) for line in text.splitlines())
-    assert f"frames 6 13" in rows
+    assert "frames 6 13" in rows
     assert f"sparse points {before.n_sparse} {before.n_sparse}" in rows
     # Onto itself, with points, as JSON.
     argv = ["append", "model.npz", "far.extxyz", "--output", "model.npz"]
