@@ -7,7 +7,7 @@ the data may be summed anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import copy
 from typing import Self
 
@@ -108,14 +108,15 @@ class Gram(Sums):
         """Add observations; see `Sums.add`."""
         super().add(rows, y, sigma)
         self.b += rows.T @ y
-        self._add_rows([rows])
+        self._add_rows(rows)
 
     def merge(self, other: Self) -> None:
         """Add the sums over other observations of the group."""
         super().merge(other)
         self.b += other.b
         if other._G is None:
-            self._add_rows(other._rows)
+            if other._rows:
+                self._add_rows(np.concatenate(other._rows))
         else:
             self._G = self.G + other._G if self._rows else self._plus(other._G)
 
@@ -126,14 +127,13 @@ class Gram(Sums):
         self._G += G
         return self._G
 
-    def _add_rows(self, rows: Sequence[np.ndarray]) -> None:
-        n_rows = sum(map(len, [*self._rows, *rows]))
+    def _add_rows(self, rows: np.ndarray) -> None:
+        n_rows = len(rows) + sum(map(len, self._rows))
         if self._G is None and n_rows <= kept_rows(len(self.b)):
-            # Products of rows in another order of memory round in another way.
-            self._rows += [np.ascontiguousarray(part) for part in rows]
+            # Products of rows in another order of memory would round in another way.
+            self._rows.append(np.ascontiguousarray(rows))
         else:
-            for part in rows:
-                self._G = add_products(self.G, part)
+            self._G = add_products(self.G, rows)
 
     def added_to(self, B: np.ndarray) -> np.ndarray:
         """Return B + Φ^T Φ; upper triangles in Fortran's order, B is overwritten."""
