@@ -42,6 +42,8 @@ _EXACT = ("cur", "fps", "random")
 # Values in units of the kernel's lengths are rounded to so many digits: points that are
 # closer would make the kernel matrix singular, and triplets by the million are alike.
 _DIGITS_OF_LENGTHS = 3
+# Bytes of descriptors that are worth a pass over the data.
+_LITTLE = 128e6
 # Environments computed together: bounds the memory of their pair lists.
 _BATCH_ATOMS = 1024
 # How often descriptors exist at once where all are held: in pieces, joined, distinct
@@ -73,7 +75,8 @@ def choose_sparse_points(
     Where `components` asks for it, descriptors are projected first, on directions from
     the same environments.
 
-    The descriptors of one term are held all together if that takes no more than `memory`;
+    The descriptors of one term are held all together if that takes no more than `memory`,
+    or 128 MB where nothing is lost by not holding them (leverage scores, equal chances);
     otherwise they are computed again for each of a few passes, and only statistics and
     the best rows are held (`gapfit.sparse_stream`). Farthest points, clusters and even
     spacing are then found among environments drawn at random, as many as may be held.
@@ -103,7 +106,7 @@ def choose_sparse_points(
             replace(term, sparse={}),
             types,
             max(other.descriptor.cutoff for other in terms),
-            memory,
+            _held_at_most(term, memory),
             seed,
             n,
             len(terms),
@@ -140,8 +143,20 @@ def choice_memory(
     n_atoms, pairs, environments = _densities(term, frames)
     batch = min(max(_BATCH_ATOMS, int(frame_sizes(frames).max())), n_atoms)
     each = environments * _held_bytes(config, n_features)
-    held = min(each * n_atoms, SHARE_OF_MEMORY * granted)
+    held = min(each * n_atoms, _held_at_most(term, SHARE_OF_MEMORY * granted))
     return int(batch * (_PAIR_BYTES * pairs + each) + held)
+
+
+def _held_at_most(term: FittedTerm, memory: float) -> float:
+    """Return the bytes that descriptors may take which could be computed again."""
+    method = term.config.sparse_method
+    lossless = method == "random" or (method == "cur" and _is_wide(term))
+    return min(memory, _LITTLE) if lossless else memory
+
+
+def _is_wide(term: FittedTerm) -> bool:
+    descriptor = term.descriptor
+    return min(map(descriptor.width, descriptor.blocks), default=0) > _NARROW
 
 
 def _held_bytes(config: Term, width: int) -> int:
@@ -308,7 +323,7 @@ class _Choice:
         salts = {b: int(self._rng(b).integers(2**64, dtype="u8")) for b in widths}
         wanted = {block: self.term.n_wanted(block) for block in widths}
         quotas = self._quotas
-        if config.sparse_method == "cur" and min(widths.values()) > _NARROW:
+        if config.sparse_method == "cur" and _is_wide(self.term):
             found = sparse_stream.cur(self._batches, wanted, quotas, salts)
             empty = {b: np.zeros((0, width)) for b, width in widths.items()}
             return empty | found
