@@ -22,9 +22,9 @@ __all__ = [
 _DOUBLE = 8
 #: OpenBLAS keeps buffers, those of NumPy and those of SciPy; the pages that are touched.
 LIBRARY_BYTES = 30_000_000
-#: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 95 MB,
-#: and 10 MB of sockets and queues); dscribe, which takes 100 MB more, it never needs.
-WORKER_BYTES = 105_000_000
+#: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB);
+#: dscribe, which takes 100 MB more, it never needs.
+WORKER_BYTES = 90_000_000
 # The native core multiplies about so many rows of derivatives at once, with so many
 # sparse points, and all values of so many environments.
 _CORE_ROWS, _CORE_POINTS, _CORE_ENVIRONMENTS = 1000, 1024, 128

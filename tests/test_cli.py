@@ -362,12 +362,15 @@ def test_fit_writes_everything(fitted):
     assert metrics["test"]["all"]["forces"]["rmse"] < 2.0
     assert set(metrics["timings"]) >= {"read", "rows", "solve", "evaluate", "total"}
     assert metrics["fit"]["n_rows"]["energy"] == 9
+    assert set(metrics["memory"]) == {"peak_bytes", "planned_bytes", "stages"}
+    assert metrics["memory"]["stages"]["rows"] <= metrics["memory"]["peak_bytes"]
     log = (fitted / "fit.log").read_text(encoding="utf-8")
     for text in (
         f"gapfit {gapfit.__version__}",
         "n_sparse = 12",
         "Plan",
         "timings, s:",
+        "peak of the memory: ",
     ):
         assert text in log
 
@@ -697,12 +700,36 @@ def test_plain_progress_shows_share_and_time_left(capsys, monkeypatch):
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     stages = Stages(Console())
     for done in (0, 20, 60, 80):
-        stages("rows", done, 100)
+        stages("solve", done, 100)
     stages.finish()
     assert capsys.readouterr().out == (
-        "  rows              60 %, 4.0 s left\n  rows             done in 9.0 s\n"
+        "  solve             60 %, 4.0 s left\n  solve            done in 9.0 s\n"
     )
-    assert stages.seconds == {"rows": 9.0}
+    assert stages.seconds == {"solve": 9.0}
+
+
+def test_progress_of_rows_shows_their_rate_and_the_memory(capsys, monkeypatch):
+    clock = iter([0.0, 0.0, 2.0, 6.0, 9.5])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    stages = Stages(Console())
+    for done in (0, 3000, 6000):
+        stages("rows", done, 10_000)
+    stages.finish()
+    first, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"  rows              60 %, 1 000 rows/s, \d+ MB, 4.0 s left", first
+    )
+    assert last == "  rows             done in 9.5 s"
+    assert stages.peak_bytes["rows"] > 1e7
+
+
+def test_plan_prints_memory_and_time_and_does_nothing(here, capsys):
+    assert main(["fit", "fit.toml", "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  tasks +1$", out, re.MULTILINE)
+    assert re.search(r"^  memory +about \d+ MB$", out, re.MULTILINE)
+    assert re.search(r"^  time +(a few seconds|about \d+ s)$", out, re.MULTILINE)
+    assert not Path("fit-model").exists()
 
 
 @pytest.mark.parametrize(

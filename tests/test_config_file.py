@@ -136,7 +136,7 @@ store_posterior = 1
         "fit.toml, line 26: [solver]: unknown key `r0`; `r0` belongs to "
         "[terms.weighting]",
         'fit.toml, line 28: [run]: `memory` = "4" must be a text such as "4 GB" '
-        "(for blocks of rows; a quarter of it to choose sparse points)",
+        "(of each process, besides 0.2 GB of Python; 1/4 of it to choose sparse points)",
         "fit.toml, line 29: [run]: `seed` = inf must be a whole number >= 0 "
         "(of the random number generator)",
         "fit.toml, line 30: [run]: `store_posterior` = 1 must be true or false "
