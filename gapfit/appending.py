@@ -184,7 +184,7 @@ class _Addition:
         rows = Rows(
             model.terms, model.e0, config.sigma, factors.whitening, factors.method
         )
-        groups = groups_of(self.dataset.frames, set(config.sigma.config_types))
+        groups = groups_of(self.dataset.frames, config)
         done, total = 0, int(row_counts(self.frames).sum())
 
         def report(n_rows: int) -> None:

@@ -180,7 +180,7 @@ class _Work:
         work = n**3 / 3
         if self.config.solver.method == "qr":
             # LAPACK's QR goes at a fraction of the rate of products.
-            work = 16 * (matrices.n_groups + matrices.n_tasks) * n**3
+            work = 16 * (len(matrices.group_rows) + matrices.n_tasks) * n**3
         for m, width in zip(matrices.blocks, matrices.widths, strict=True):
             work += m**3 / 3 + 2 * m**2 * width
         return work / self._flops()

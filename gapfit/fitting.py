@@ -226,7 +226,7 @@ class _Fitter:
         work = Work(
             rows,
             prepared.frames,
-            groups_of(prepared.given, set(config.sigma.config_types)),
+            groups_of(prepared.given, config),
             row_counts(prepared.frames).sum(axis=1),
             task_slices(frame_sizes(prepared.frames), begun.n_sparse),
             batch_atoms(prepared.given, begun.terms, config),

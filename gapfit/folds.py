@@ -15,7 +15,7 @@ from gapfit.errors import GapfitError
 from gapfit.frame import Frame
 from gapfit.frame_file import config_types, frame_sizes
 from gapfit.grams import GramSet
-from gapfit.groups import KINDS, Group, class_of, groups_of
+from gapfit.groups import KINDS, Group, class_of
 from gapfit.preparing import Prepared, Progress
 from gapfit.solver import Whitening
 from gapfit.terms import FittedTerm
@@ -136,12 +136,8 @@ def fill(
         some = [frames[n] for n in order[part]]
         block = row_block(some, terms, prepared.e0, config.sigma)
         places = [
-            [(group, int(folds[n])) for group in groups]
-            for n, groups in zip(
-                order[part],
-                groups_of([given[n] for n in order[part]], apart),
-                strict=True,
-            )
+            [((kind, class_of(frame, kind, apart)), int(folds[n])) for kind in KINDS]
+            for n, frame in ((n, given[n]) for n in order[part])
         ]
         judged = np.array([0 if is_isolated(f) else f.n_atoms for f in some])
         _add(grams, block, places, judged, least)

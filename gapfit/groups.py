@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from gapfit.config import FitConfig
 from gapfit.frame import Frame
 
-__all__ = ["KINDS", "OWN", "POOL", "Group", "class_of", "groups_of"]
+__all__ = ["ALL", "KINDS", "OWN", "POOL", "Group", "class_of", "groups_of"]
 
 #: Kinds of observations.
 KINDS = ("energy", "forces", "virial")
@@ -18,6 +19,9 @@ POOL = ""
 
 #: Kind of observation and class of frames.
 Group = tuple[str, str]
+
+#: The group of all observations.
+ALL: Group = ("all", POOL)
 
 
 def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
@@ -43,9 +47,21 @@ def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
 
 
 def groups_of(
-    frames: Sequence[Frame], apart: Collection[str]
+    frames: Sequence[Frame], config: FitConfig
 ) -> list[tuple[Group, Group, Group]]:
-    """Return the group of each frame's energy, forces and virial."""
+    """Return the group of each frame's energy, forces and virial in a fit.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Before automatic sigmas.
+    config : FitConfig
+        The config_types with sigmas of their own are classes; all rows are one group
+        where nobody will ask for other sigmas (``run.store_factors = false``).
+    """
+    if not config.run.store_factors:
+        return [(ALL, ALL, ALL)] * len(frames)
+    apart = config.sigma.config_types
     # Frames with the same groups share them: there may be millions.
     shared: dict[tuple[Group, Group, Group], tuple[Group, Group, Group]] = {}
     out = []

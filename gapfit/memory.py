@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gapfit.descriptors.distance_2b import PAIRS_ROWS
+from gapfit.sums import kept_rows
 from gapfit.tree import Node, root
 
 __all__ = [
@@ -46,8 +47,8 @@ class Matrices:
         Sparse points of each block.
     widths : tuple of int
         Length of the descriptors of each block.
-    n_groups : int
-        Groups of observations, each with a sum of its own.
+    group_rows : tuple of int
+        Rows of each group of observations; each has a sum of its own.
     n_tasks : int
         Parts of the data that are summed up one by one.
     method : {"cholesky", "qr"}
@@ -56,7 +57,7 @@ class Matrices:
 
     blocks: tuple[int, ...]
     widths: tuple[int, ...]
-    n_groups: int
+    group_rows: tuple[int, ...]
     n_tasks: int
     method: str
 
@@ -72,8 +73,12 @@ class Matrices:
 
     @property
     def sums(self) -> int:
-        """The sums over some rows."""
-        return self.n_groups * self.square
+        """The sums over all rows; few rows of a group are kept as they are."""
+        kept = kept_rows(self.n_sparse) if self.method == "cholesky" else 0
+        return sum(
+            _DOUBLE * self.n_sparse * n if n <= kept else self.square
+            for n in self.group_rows
+        )
 
     @property
     def factors(self) -> int:
@@ -114,7 +119,7 @@ class Matrices:
         """While the fit is solved, and written: a packed triangle at a time."""
         if self.method == "cholesky":
             return self.factors + self.sums + int(1.5 * self.square)
-        stacked = (self.n_groups + 3) * self.square
+        stacked = (len(self.group_rows) + 3) * self.square
         return self.factors + self.sums + stacked
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -15,7 +16,7 @@ from gapfit.dataset import Dataset
 from gapfit.errors import GapfitError
 from gapfit.frame import Frame
 from gapfit.frame_file import frame_sizes, species_counts
-from gapfit.groups import KINDS, groups_of
+from gapfit.groups import KINDS, Group, groups_of
 from gapfit.memory import (
     LIBRARY_BYTES,
     PAIR_BYTES,
@@ -83,7 +84,7 @@ class Sizes:
         if needed > self.granted:
             raise GapfitError(
                 f"run.memory = {in_words(self.granted)} is too little: {own.n_sparse} "
-                f"sparse points ({own.method}, groups of observations: {own.n_groups}) "
+                f"sparse points ({own.method}, {len(own.group_rows)} groups of rows) "
                 f"need {in_words(needed)} for their matrices in each process, besides "
                 f'Python and its libraries; set run.memory = "{_rounded_up(needed)}" if '
                 "the machine has it, or lower n_sparse"
@@ -212,7 +213,7 @@ def sizes_of(
         tuple(
             _width(term) for term, own in zip(terms, points, strict=True) for _ in own
         ),
-        _n_groups(frames, counts, config),
+        _group_rows(frames, counts, config),
         len(task_slices(sizes, n_sparse)),
         config.solver.method,
     )
@@ -252,17 +253,16 @@ def _width(term: FittedTerm) -> int:
     return min(components, n_features) if isinstance(components, int) else n_features
 
 
-def _n_groups(frames: Sequence[Frame], counts: np.ndarray, config: FitConfig) -> int:
-    """Return how many groups of observations have a row."""
-    groups = groups_of(frames, set(config.sigma.config_types))
-    return len(
-        {
-            group
-            for own, n in zip(groups, counts.tolist(), strict=True)
-            for group, n_rows in zip(own, n, strict=True)
-            if n_rows
-        }
-    )
+def _group_rows(
+    frames: Sequence[Frame], counts: np.ndarray, config: FitConfig
+) -> tuple[int, ...]:
+    """Return how many rows the groups of observations have, those that have any."""
+    found: Counter[Group] = Counter()
+    groups = groups_of(frames, config)
+    for own, n in zip(groups, counts.tolist(), strict=True):
+        for group, n_rows in zip(own, n, strict=True):
+            found[group] += n_rows
+    return tuple(n for n in found.values() if n)
 
 
 def _pairs_per_atom(frames: Sequence[Frame], cutoff: float) -> float:

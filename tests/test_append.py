@@ -61,7 +61,7 @@ def fit_of_all(model, frames):
     sigma, method = model.config.sigma, model.config.solver.method
     rows = Rows(model.terms, model.e0, sigma, whitening, method)
     prepared = targets(given, model.baseline, sigma, silent)
-    groups = groups_of(given, set(sigma.config_types))
+    groups = groups_of(given, model.config)
     factors = rows.sum_up(prepared, groups, 1000)
     return solved(replace(model, factors=factors), prepared, silent)
 
