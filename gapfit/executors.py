@@ -42,12 +42,22 @@ class Pool:
     threads: int
     reopen: Callable[[], Executor] | None = None
 
+    def wake(self) -> None:
+        """Have the workers start and import what they need, in the background."""
+        for _ in range(self.n_workers):
+            self.executor.submit(_import)
+
     def renew(self, error: BrokenExecutor) -> None:
         """Replace an executor that lost a worker; raise `error` if that cannot be done."""
         if self.reopen is None:
             raise error
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = self.reopen()
+
+
+def _import() -> None:
+    """Import what summing up rows needs; run by a worker."""
+    import gapfit.storage  # noqa: F401
 
 
 @contextmanager
@@ -115,6 +125,7 @@ def _local(run: RunConfig) -> Iterator[Pool | None]:
 
     threads = run.threads or max(available() // run.workers, 1)
     pool = Pool(start(), run.workers, threads, start)
+    pool.wake()
     try:
         yield pool
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -98,12 +98,10 @@ def fit(
     settings = as_config(config, frames)
     if base is None and isinstance(config, str | Path):
         base = Path(config).parent
-    dataset = as_dataset(frames, settings, base)
-    identity = _identity(dataset, settings)
-    with (
-        open_pool(settings.run, executor) as pool,
-        _work_folder(checkpoint, resume, identity, pool) as folder,
-    ):
+    with open_pool(settings.run, executor) as pool, ExitStack() as stack:
+        dataset = as_dataset(frames, settings, base)
+        identity = _identity(dataset, settings)
+        folder = stack.enter_context(_work_folder(checkpoint, resume, identity, pool))
         n_threads = settings.run.threads * (settings.run.workers if pool else 1) or None
         with threadpool_limits(limits=n_threads), use_threads(n_threads):
             fitter = _Fitter(dataset, progress or silent, base or Path(), folder, pool)

@@ -277,5 +277,7 @@ def triangular(parts: list[np.ndarray]) -> np.ndarray:
     """Return the factor R of the QR decomposition of matrices on top of each other."""
     stacked = np.empty((sum(map(len, parts)), parts[0].shape[1]), order="F")
     np.concatenate(parts, out=stacked)
-    factored, _, _, _ = lapack.dgeqrf(stacked, overwrite_a=True)
+    # Less workspace than this would keep LAPACK from working in blocks.
+    workspace = 64 * stacked.shape[1]
+    factored, _, _, _ = lapack.dgeqrf(stacked, lwork=workspace, overwrite_a=True)
     return np.triu(factored[: stacked.shape[1]])

@@ -1,6 +1,7 @@
 """Fits of more data than memory: peak memory, time, workers, checkpoints, kills.
 
 Usage: python tests/benchmarks/large.py STUDY [TRAIN] [--n-sparse 1000] [--repeats 3]
+       [--times 1]
 TRAIN is any labelled file (default: the silicon set shipped in data/). Studies:
 
 growth       the data once and ten times (with fresh small displacements): peak memory, time
@@ -142,12 +143,11 @@ def many(folder: Path, args: argparse.Namespace) -> None:
 
 
 def workers(folder: Path, args: argparse.Namespace) -> None:
+    train = replicated(args.train, args.times, folder / "data.extxyz")
     walls: dict[int, list[dict[str, float]]] = {1: [], 2: []}
     for _ in range(args.repeats):
         for n, runs in walls.items():
-            runs.append(
-                fitted(folder, case(folder, args.train, args.n_sparse, workers=n))
-            )
+            runs.append(fitted(folder, case(folder, train, args.n_sparse, workers=n)))
             shutil.copy(folder / "model.npz", folder / f"model{n}.npz")
     for n, runs in walls.items():
         medians = {
@@ -239,6 +239,9 @@ def main() -> None:
     parser.add_argument("study", choices=studies)
     parser.add_argument("train", type=Path, nargs="?", default=SILICON)
     parser.add_argument("--n-sparse", type=int, default=1000)
+    parser.add_argument(
+        "--times", type=int, default=1, help="copies of TRAIN (workers)"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
