@@ -15,7 +15,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
-from conftest import config, labelled_frames, silicon, three_species
+from conftest import ROOT, config, labelled_frames, silicon, three_species
 
 import gapfit
 from gapfit import executors, fitting, row_sums, summation, tree
@@ -499,6 +499,23 @@ def test_dask_workers_one_of_them_killed(tmp_path, alone):
     result = run([sys.executable, str(tmp_path / "dask_fit.py"), command[-1]])
     assert result.returncode == 0, result.stdout + result.stderr
     assert "killed" in result.stdout
+    same(gapfit.load(tmp_path / "fit-model" / "model.npz"), alone)
+
+
+def test_the_example_with_a_scheduler_and_two_workers(tmp_path, alone):
+    pytest.importorskip("distributed")
+    script = ROOT / "examples/large/dask_fit.sh"
+    write_case(tmp_path)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    result = subprocess.run(
+        ["bash", str(script), str(tmp_path / "fit.toml")],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
     same(gapfit.load(tmp_path / "fit-model" / "model.npz"), alone)
 
 
