@@ -56,7 +56,7 @@ def settings(name: str | Path, *terms: dict, **tables: dict) -> dict:
 
 def planned_and_peak(options: dict) -> tuple[float, float]:
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, json.dumps(options)],
+        [sys.executable, "-P", "-c", MEASURE, json.dumps(options)],
         capture_output=True,
         text=True,
         check=False,
