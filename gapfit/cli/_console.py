@@ -174,11 +174,12 @@ class Stages:
                 self._task = self._bars.add_task(stage, total=total, left="")
         left = ""
         due = now - self._shown >= _INTERVAL
+        if due:
+            self._rate = f"{in_words(resident_bytes())}, "
         if due and stage == _ROWS:
             # Of late: rows of a checkpoint were there at once.
             rate = f"{(done - self._counted) / (now - self._shown):,.0f}"
-            memory = in_words(resident_bytes())
-            self._rate = f"{rate.replace(',', ' ')} rows/s, {memory}, "
+            self._rate = f"{rate.replace(',', ' ')} rows/s, {self._rate}"
         if 0 < done < total:
             seconds = (now - self._started) / done * (total - done)
             left = f"{self._rate}{duration(seconds)} left"
