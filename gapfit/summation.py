@@ -157,9 +157,11 @@ class _Here:
         for span, factors in now.items():
             if span not in self.known:
                 self.folder.write(span, factors)
-        for span in self.known - now.keys():
+        # Workers of an earlier run may have summed up tasks that are still to come.
+        kept = outermost(self.known | now.keys())
+        for span in self.known - kept:
             self.folder.drop(span)
-        self.known = set(now)
+        self.known = kept
         self.written = time.monotonic()
         self.interval = max(_LEAST_INTERVAL, _INTERVALS * (self.written - started))
 

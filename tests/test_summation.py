@@ -189,6 +189,26 @@ def test_resuming_does_not_compute_again_what_is_summed_up(
     assert before > 5
 
 
+def test_checkpoints_keep_what_workers_have_done_ahead(
+    tmp_path, small_tasks, monkeypatch
+):
+    whole, folder, computed = fit(), tmp_path / "checkpoint", []
+    with pytest.raises(Stop):
+        fit(checkpoint=folder, executor=Inline(), progress=stopping_after(300))
+    ahead = WorkFolder(folder).spans()
+    assert len(ahead) > 2
+    original = row_sums.Rows.sum_up
+
+    def counting(self, frames, *args, **options):
+        computed.append(frames[0].source)
+        return original(self, frames, *args, **options)
+
+    monkeypatch.setattr(row_sums.Rows, "sum_up", counting)
+    same(fit(checkpoint=folder, resume=True), whole)
+    done = sum(stop - first for first, stop in outermost(ahead))
+    assert len(computed) == len(FRAMES) - done
+
+
 def test_checkpoints_take_a_small_share_of_the_time(tmp_path, small_tasks, monkeypatch):
     """Their interval follows what they cost: at most 1/40 of the time."""
     clock, written = [0.0], []
