@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gapfit.archive import atomic_write
 from gapfit.errors import GapfitError
 from gapfit.executors import Pool
 from gapfit.factors import Factors
@@ -188,7 +189,8 @@ def sum_by_workers(
         A task failed, or too many workers died of it: names the frames.
     """
     if not folder.frames.exists():
-        write_frames(work.frames, folder.frames)
+        with atomic_write(folder.frames) as temporary:
+            write_frames(work.frames, temporary)
     return _ByWorkers(work, folder, pool, report).run()
 
 

@@ -367,6 +367,21 @@ def test_a_task_that_always_kills_is_given_up_naming_its_frames(
         fit(executor=Dying())
 
 
+def test_frames_for_workers_appear_complete_or_not_at_all(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoint"
+
+    def killed(frames, path):
+        Path(path).write_bytes(b"the first of them")
+        raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(summation, "write_frames", killed)
+        with pytest.raises(Stop):
+            fit(checkpoint=folder, executor=Inline())
+    assert sorted(path.name for path in folder.iterdir()) == ["start.npz", "state.json"]
+    same(fit(checkpoint=folder, resume=True, executor=Inline()), fit())
+
+
 def test_errors_in_workers_name_the_frames(small_tasks, monkeypatch):
     def failing(self, frames, *_, **__):
         if frames[0].source == "frame 7":
