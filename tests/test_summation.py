@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import ase.io
@@ -409,12 +408,33 @@ def _die_once(flag: str) -> None:
 
 def test_a_killed_process_of_the_pool_changes_nothing(tmp_path, monkeypatch):
     flag = tmp_path / "died"
-    pool = partial(ProcessPoolExecutor, initializer=_die_once, initargs=(str(flag),))
+
+    def pool(n_workers, **options):
+        deadly = {"initializer": _die_once, "initargs": (str(flag),)}
+        return ProcessPoolExecutor(n_workers, **options | deadly)
+
     monkeypatch.setattr(executors, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(row_sums, "_LEAST_ATOMS", 20)
     parallel = fit(settings={"run": {"workers": 2}})
     assert flag.exists()
     same(parallel, fit())
+
+
+def test_workers_end_with_a_killed_leader():
+    script = (
+        "import os, signal\n"
+        "from gapfit.config import RunConfig\n"
+        "from gapfit.executors import open_pool\n"
+        "if __name__ == '__main__':\n"
+        "    with open_pool(RunConfig(workers=2)) as pool:\n"
+        "        pool.executor.submit(os.getpid).result()\n"
+        "        print(*pool.executor._processes, flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # The pipe is at its end when all processes that write to it are.
+    ended = run([sys.executable, "-P", "-c", script])
+    assert ended.returncode == -signal.SIGKILL
+    assert len(ended.stdout.split()) == 2
 
 
 # Commands
