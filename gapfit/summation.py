@@ -369,6 +369,9 @@ def _merge(folder: Path, stamp: int, span: Span, parts: Sequence[Span]) -> Span:
     """Replace sums by their sum; run by a worker."""
     rows, _ = _opened(folder, stamp)
     files = WorkFolder(folder)
+    if span in files.spans():
+        # Done before by a worker that died, or whose answer was lost: parts may be gone.
+        return span
     own = files.read(parts[0], rows.whitening)
     for part in parts[1:]:
         own.merge(files.read(part, rows.whitening))

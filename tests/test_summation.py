@@ -381,6 +381,18 @@ def test_frames_for_workers_appear_complete_or_not_at_all(tmp_path, monkeypatch)
     same(fit(checkpoint=folder, resume=True, executor=Inline()), fit())
 
 
+class Repeating(Inline):
+    """Runs each task twice, as Dask does where the first answer was lost."""
+
+    def submit(self, function, /, *args, **options):
+        super().submit(function, *args, **options)
+        return super().submit(function, *args, **options)
+
+
+def test_tasks_may_run_twice(small_tasks):
+    same(fit(executor=Repeating()), fit())
+
+
 def test_errors_in_workers_name_the_frames(small_tasks, monkeypatch):
     def failing(self, frames, *_, **__):
         if frames[0].source == "frame 7":
