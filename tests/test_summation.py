@@ -254,6 +254,27 @@ def test_checkpoint_of_another_fit_is_refused_with_all_differences(
     )
 
 
+def test_other_contents_of_a_named_file_are_refused(tmp_path, small_tasks):
+    def write(height: float) -> None:
+        rows = [f"{0.5 + 0.1 * n} {height * (2.5 - 0.1 * n)}" for n in range(26)]
+        (tmp_path / "table").write_text("\n".join(["Si-Si", *rows]) + "\n")
+
+    again = {
+        "frames": FRAMES[:11],
+        "settings": {"baseline": {"table": "table"}},
+        "checkpoint": tmp_path / "checkpoint",
+        "base": tmp_path,
+    }
+    write(1.0)
+    with pytest.raises(Stop):
+        fit(**again, progress=stopping_after(150))
+    write(2.0)
+    with pytest.raises(GapfitError, match=r"SHA-256 of\.table: '\w+' then"):
+        fit(**again, resume=True)
+    write(1.0)
+    fit(**again, resume=True)
+
+
 def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
     with pytest.raises(GapfitError, match="no unfinished fit to resume"):
         fit(checkpoint=tmp_path / "checkpoint", resume=True)
