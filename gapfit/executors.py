@@ -205,8 +205,8 @@ def _needed(module: str, extra: str) -> Any:
 
     try:
         return import_module(module)
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # mpi4py's own without an MPI
         raise GapfitError(
-            f'run.executor = "{extra}" needs a package that is not installed '
+            f'run.executor = "{extra}" needs a package that is missing or does not work '
             f"({error}): pip install 'gapfit[{extra}]'"
         ) from error

@@ -19,6 +19,7 @@ from conftest import ROOT, config, labelled_frames, silicon, three_species
 import gapfit
 from gapfit import executors, fitting, row_sums, summation, tree
 from gapfit.archive import Packed, unpacked
+from gapfit.config import RunConfig
 from gapfit.errors import GapfitError
 from gapfit.row_sums import task_slices
 from gapfit.tree import Node, Span, outermost, root
@@ -554,6 +555,16 @@ def test_mpi_ranks(tmp_path, alone):
     alone_in_mpi = run([*command, "--executor", "mpi"])
     assert alone_in_mpi.returncode == 1
     assert "mpiexec -n 4 gapfit fit" in alone_in_mpi.stderr
+
+
+def test_mpi4py_without_an_mpi_is_named(monkeypatch):
+    def without(name):
+        raise RuntimeError("cannot load MPI library")
+
+    monkeypatch.setattr("importlib.import_module", without)
+    with pytest.raises(GapfitError, match=r"\(cannot load MPI library\)"):
+        with executors.leading(RunConfig(executor="mpi")):
+            pass
 
 
 def test_dask_workers_one_of_them_killed(tmp_path, alone):
