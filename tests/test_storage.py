@@ -262,7 +262,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 def test_a_full_disk_is_named(tmp_path):
     target = tmp_path / "model.npz"
-    with pytest.raises(GapfitError, match=r"model\.npz: cannot be written \(No space"):
-        with atomic_write(target):
-            raise OSError(28, "No space left on device")
+    full = r"model\.npz: cannot be written \(No space"
+    with pytest.raises(GapfitError, match=full), atomic_write(target):
+        raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []

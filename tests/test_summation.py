@@ -562,9 +562,10 @@ def test_mpi4py_without_an_mpi_is_named(monkeypatch):
         raise RuntimeError("cannot load MPI library")
 
     monkeypatch.setattr("importlib.import_module", without)
-    with pytest.raises(GapfitError, match=r"\(cannot load MPI library\)"):
-        with executors.leading(RunConfig(executor="mpi")):
-            pass
+    run = RunConfig(executor="mpi")
+    named = pytest.raises(GapfitError, match=r"\(cannot load MPI library\)")
+    with named, executors.leading(run):
+        pass
 
 
 def test_dask_workers_one_of_them_killed(tmp_path, alone):
