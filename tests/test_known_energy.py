@@ -6,6 +6,7 @@ import json
 import sys
 import types
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -13,7 +14,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
-from conftest import STRUCTURES, config, labelled_frames, silicon, three_species
+from conftest import ROOT, STRUCTURES, config, labelled_frames, silicon, three_species
 from test_storage import header_of, rewritten
 
 import gapfit
@@ -383,7 +384,7 @@ def test_the_width_of_a_table_alone_has_nothing_to_do_with_the_repulsion():
 
 
 def test_targets_do_not_depend_on_the_number_of_threads():
-    frames = labelled_frames(silicon, 40)
+    frames = ase.io.read(ROOT / "data" / "silicon" / "train.extxyz", ":120")
     settings = as_config(
         config() | {"baseline": {"repulsion": "zbl", "r_cut": 5}}, frames
     )
