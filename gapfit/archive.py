@@ -91,8 +91,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        # A failing write names no file.
+        if isinstance(error, OSError) and not error.filename:
+            raise GapfitError(
+                f"{target}: cannot be written ({error.strerror or error}); make room there"
+            ) from error
         raise
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from gapfit.config import RunConfig
@@ -53,6 +54,21 @@ class Pool:
             raise error
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = self.reopen()
+
+
+def _end_with_leader() -> None:
+    """End this worker as soon as the process that started it is gone.
+
+    Workers of a killed leader would wait for tasks for ever, and hold their memory.
+    """
+    leader = multiprocessing.parent_process()
+    assert leader is not None
+
+    def follow() -> None:
+        leader.join()
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
 
 
 def _import() -> None:
@@ -121,7 +137,9 @@ def _local(run: RunConfig) -> Iterator[Pool | None]:
     context = multiprocessing.get_context("spawn")
 
     def start() -> Executor:
-        return ProcessPoolExecutor(run.workers, mp_context=context)
+        return ProcessPoolExecutor(
+            run.workers, mp_context=context, initializer=_end_with_leader
+        )
 
     threads = run.threads or max(available() // run.workers, 1)
     pool = Pool(start(), run.workers, threads, start)
@@ -187,8 +205,8 @@ def _needed(module: str, extra: str) -> Any:
 
     try:
         return import_module(module)
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # mpi4py's own without an MPI
         raise GapfitError(
-            f'run.executor = "{extra}" needs a package that is not installed '
+            f'run.executor = "{extra}" needs a package that is missing or does not work '
             f"({error}): pip install 'gapfit[{extra}]'"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
@@ -100,7 +101,7 @@ def fit(
         base = Path(config).parent
     with open_pool(settings.run, executor) as pool, ExitStack() as stack:
         dataset = as_dataset(frames, settings, base)
-        identity = _identity(dataset, settings)
+        identity = _identity(dataset, settings, base or Path())
         folder = stack.enter_context(_work_folder(checkpoint, resume, identity, pool))
         n_threads = settings.run.threads * (settings.run.workers if pool else 1) or None
         with threadpool_limits(limits=n_threads), use_threads(n_threads):
@@ -108,9 +109,11 @@ def fit(
             return fitter.run(settings, resume=resume)
 
 
-def _identity(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
+def _identity(dataset: Dataset, config: FitConfig, base: Path) -> dict[str, Any]:
     """Return what a checkpoint and the fit that goes on from it must share."""
     from importlib.metadata import version
+
+    files = [config.baseline.table, *(term.sparse_file for term in config.terms)]
 
     settings = config.model_dump(mode="json", exclude={"data"})
     for name in ("executor", "workers", "scheduler", "threads", "memory"):
@@ -119,8 +122,18 @@ def _identity(dataset: Dataset, config: FitConfig) -> dict[str, Any]:
         "gapfit": version("gapfit"),
         "frames": len(dataset.frames),
         "SHA-256 of the data": data_digest(dataset.frames),
+        "SHA-256 of": {name: _file_digest(base, name) for name in files if name},
         **settings,
     }
+
+
+def _file_digest(base: Path, name: str) -> str | None:
+    """Return a SHA-256 of a file; None of one that is not there, as is said later."""
+    try:
+        content = (base / Path(name).expanduser()).read_bytes()
+    except OSError:
+        return None
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager

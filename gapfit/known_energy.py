@@ -19,6 +19,7 @@ from gapfit.neighbours import Pairs
 from gapfit.pair_file import read_pairs, table_of_points
 from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
 from gapfit.repulsion import pair_baseline
+from gapfit.threads import use_threads
 
 __all__ = ["Baseline", "baseline_points", "build_baseline", "without_baseline"]
 
@@ -219,7 +220,10 @@ def _without(
 
 def _subtracted(frames: Sequence[Frame], baseline: Baseline) -> list[Frame]:
     pairs = pairs_of(frames, max(baseline.cutoff, 1.0))
-    found = list(baseline.contributions(frames, pairs, gradients=True))
+    # Forces are added among threads: targets must not hang on how many the leader of
+    # workers has. A calculator may need them all.
+    with use_threads(1 if baseline.calculator is None else None):
+        found = list(baseline.contributions(frames, pairs, gradients=True))
     energies = np.sum([part.energies for part in found], axis=0)
     forces = np.sum([part.forces for part in found], axis=0)
     virials = np.sum([part.virials for part in found], axis=0)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gapfit.archive import atomic_write
 from gapfit.errors import GapfitError
 from gapfit.executors import Pool
 from gapfit.factors import Factors
@@ -157,9 +158,11 @@ class _Here:
         for span, factors in now.items():
             if span not in self.known:
                 self.folder.write(span, factors)
-        for span in self.known - now.keys():
+        # Workers of an earlier run may have summed up tasks that are still to come.
+        kept = outermost(self.known | now.keys())
+        for span in self.known - kept:
             self.folder.drop(span)
-        self.known = set(now)
+        self.known = kept
         self.written = time.monotonic()
         self.interval = max(_LEAST_INTERVAL, _INTERVALS * (self.written - started))
 
@@ -186,7 +189,8 @@ def sum_by_workers(
         A task failed, or too many workers died of it: names the frames.
     """
     if not folder.frames.exists():
-        write_frames(work.frames, folder.frames)
+        with atomic_write(folder.frames) as temporary:
+            write_frames(work.frames, temporary)
     return _ByWorkers(work, folder, pool, report).run()
 
 
@@ -365,6 +369,9 @@ def _merge(folder: Path, stamp: int, span: Span, parts: Sequence[Span]) -> Span:
     """Replace sums by their sum; run by a worker."""
     rows, _ = _opened(folder, stamp)
     files = WorkFolder(folder)
+    if span in files.spans():
+        # Done before by a worker that died, or whose answer was lost: parts may be gone.
+        return span
     own = files.read(parts[0], rows.whitening)
     for part in parts[1:]:
         own.merge(files.read(part, rows.whitening))

@@ -434,6 +434,7 @@ def test_the_command(here, capsys):
         (["model.npz", "new.extxyz", "--new-sparse", "-2"], "new_sparse = -2"),
         (["model.npz", "new.extxyz", "--output", "no/out.npz"], "no folder no"),
         (["model.npz", "new.extxyz", "--output", "."], "is a folder"),
+        (["model.npz", "new.extxyz", "--output", "new.extxyz"], "is a file of data"),
     ],
 )
 def test_messages_of_the_command(here, capsys, argv, message):
@@ -442,6 +443,7 @@ def test_messages_of_the_command(here, capsys, argv, message):
     assert text.startswith("gapfit: error: ")
     assert message in text
     assert not (here / "out.npz").exists()
+    assert "Properties=" in (here / "new.extxyz").read_text()
 
 
 def test_a_model_without_sums_is_refused_before_the_data_are_read(here, frames, capsys):

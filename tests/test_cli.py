@@ -453,6 +453,13 @@ def test_fit_of_data_says_how_to_make_a_configuration(here, capsys):
     )
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "x", "5000"])
+def test_fit_refuses_numbers_of_workers(here, capsys, number):
+    with pytest.raises(SystemExit):
+        main(["fit", "fit.toml", "--workers", number])
+    assert f"--workers: {number}: give a number from 1" in capsys.readouterr().err
+
+
 def test_fit_lists_all_problems_of_the_configuration(here, capsys):
     Path("fit.toml").write_text(CONFIG + "zetta = 2\nlmax = 3\n", encoding="utf-8")
     assert error_of(capsys, "fit", "fit.toml").split("\n") == [

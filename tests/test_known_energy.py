@@ -6,6 +6,7 @@ import json
 import sys
 import types
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
@@ -13,15 +14,18 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.singlepoint import SinglePointCalculator
-from conftest import STRUCTURES, config, labelled_frames, silicon, three_species
+from conftest import ROOT, STRUCTURES, config, labelled_frames, silicon, three_species
 from test_storage import header_of, rewritten
 
 import gapfit
 from gapfit.config import BaselineConfig
 from gapfit.errors import ConfigError, GapfitError, ModelFileError
+from gapfit.known_energy import build_baseline, without_baseline
 from gapfit.named_calculator import NamedCalculator
 from gapfit.pair_file import read_pairs, table_of_points
+from gapfit.preparing import as_config, as_dataset, silent
 from gapfit.testing import forces_error, invariance_errors, stress_error
+from gapfit.threads import use_threads
 
 LJ = {"sigma": 2.0, "epsilon": 0.4, "rc": 5.0, "smooth": True}
 CALCULATOR = {
@@ -377,3 +381,20 @@ def test_the_width_of_a_table_alone_has_nothing_to_do_with_the_repulsion():
     assert BaselineConfig(**wide).width == 3.0
     with pytest.raises(ValueError, match="less than r_cut"):
         BaselineConfig(**wide, repulsion="zbl")
+
+
+def test_targets_do_not_depend_on_the_number_of_threads():
+    frames = ase.io.read(ROOT / "data" / "silicon" / "train.extxyz", ":120")
+    settings = as_config(
+        config() | {"baseline": {"repulsion": "zbl", "r_cut": 5}}, frames
+    )
+    dataset = as_dataset(frames, settings)
+    baseline = build_baseline(settings, dataset.species, {})
+
+    def forces(n_threads):
+        with use_threads(n_threads):
+            found = without_baseline(dataset.frames, baseline, silent)
+        return np.concatenate([frame.forces for frame in found])
+
+    np.testing.assert_array_equal(forces(1), forces(2))
+    np.testing.assert_array_equal(forces(1), forces(3))

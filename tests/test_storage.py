@@ -258,3 +258,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_named(tmp_path):
+    target = tmp_path / "model.npz"
+    full = r"model\.npz: cannot be written \(No space"
+    with pytest.raises(GapfitError, match=full), atomic_write(target):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

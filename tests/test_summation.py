@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import ase.io
@@ -20,6 +19,7 @@ from conftest import ROOT, config, labelled_frames, silicon, three_species
 import gapfit
 from gapfit import executors, fitting, row_sums, summation, tree
 from gapfit.archive import Packed, unpacked
+from gapfit.config import RunConfig
 from gapfit.errors import GapfitError
 from gapfit.row_sums import task_slices
 from gapfit.tree import Node, Span, outermost, root
@@ -189,6 +189,26 @@ def test_resuming_does_not_compute_again_what_is_summed_up(
     assert before > 5
 
 
+def test_checkpoints_keep_what_workers_have_done_ahead(
+    tmp_path, small_tasks, monkeypatch
+):
+    whole, folder, computed = fit(), tmp_path / "checkpoint", []
+    with pytest.raises(Stop):
+        fit(checkpoint=folder, executor=Inline(), progress=stopping_after(300))
+    ahead = WorkFolder(folder).spans()
+    assert len(ahead) > 2
+    original = row_sums.Rows.sum_up
+
+    def counting(self, frames, *args, **options):
+        computed.append(frames[0].source)
+        return original(self, frames, *args, **options)
+
+    monkeypatch.setattr(row_sums.Rows, "sum_up", counting)
+    same(fit(checkpoint=folder, resume=True), whole)
+    done = sum(stop - first for first, stop in outermost(ahead))
+    assert len(computed) == len(FRAMES) - done
+
+
 def test_checkpoints_take_a_small_share_of_the_time(tmp_path, small_tasks, monkeypatch):
     """Their interval follows what they cost: at most 1/40 of the time."""
     clock, written = [0.0], []
@@ -233,6 +253,27 @@ def test_checkpoint_of_another_fit_is_refused_with_all_differences(
         fit(checkpoint=folder, resume=True, settings={"run": run}, executor=Inline()),
         fit(),
     )
+
+
+def test_other_contents_of_a_named_file_are_refused(tmp_path, small_tasks):
+    def write(height: float) -> None:
+        rows = [f"{0.5 + 0.1 * n} {height * (2.5 - 0.1 * n)}" for n in range(26)]
+        (tmp_path / "table").write_text("\n".join(["Si-Si", *rows]) + "\n")
+
+    again = {
+        "frames": FRAMES[:11],
+        "settings": {"baseline": {"table": "table"}},
+        "checkpoint": tmp_path / "checkpoint",
+        "base": tmp_path,
+    }
+    write(1.0)
+    with pytest.raises(Stop):
+        fit(**again, progress=stopping_after(150))
+    write(2.0)
+    with pytest.raises(GapfitError, match=r"SHA-256 of\.table: '\w+' then"):
+        fit(**again, resume=True)
+    write(1.0)
+    fit(**again, resume=True)
 
 
 def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
@@ -347,6 +388,33 @@ def test_a_task_that_always_kills_is_given_up_naming_its_frames(
         fit(executor=Dying())
 
 
+def test_frames_for_workers_appear_complete_or_not_at_all(tmp_path, monkeypatch):
+    folder = tmp_path / "checkpoint"
+
+    def killed(frames, path):
+        Path(path).write_bytes(b"the first of them")
+        raise Stop
+
+    with monkeypatch.context() as patched:
+        patched.setattr(summation, "write_frames", killed)
+        with pytest.raises(Stop):
+            fit(checkpoint=folder, executor=Inline())
+    assert sorted(path.name for path in folder.iterdir()) == ["start.npz", "state.json"]
+    same(fit(checkpoint=folder, resume=True, executor=Inline()), fit())
+
+
+class Repeating(Inline):
+    """Runs each task twice, as Dask does where the first answer was lost."""
+
+    def submit(self, function, /, *args, **options):
+        super().submit(function, *args, **options)
+        return super().submit(function, *args, **options)
+
+
+def test_tasks_may_run_twice(small_tasks):
+    same(fit(executor=Repeating()), fit())
+
+
 def test_errors_in_workers_name_the_frames(small_tasks, monkeypatch):
     def failing(self, frames, *_, **__):
         if frames[0].source == "frame 7":
@@ -374,12 +442,33 @@ def _die_once(flag: str) -> None:
 
 def test_a_killed_process_of_the_pool_changes_nothing(tmp_path, monkeypatch):
     flag = tmp_path / "died"
-    pool = partial(ProcessPoolExecutor, initializer=_die_once, initargs=(str(flag),))
+
+    def pool(n_workers, **options):
+        deadly = {"initializer": _die_once, "initargs": (str(flag),)}
+        return ProcessPoolExecutor(n_workers, **options | deadly)
+
     monkeypatch.setattr(executors, "ProcessPoolExecutor", pool)
     monkeypatch.setattr(row_sums, "_LEAST_ATOMS", 20)
     parallel = fit(settings={"run": {"workers": 2}})
     assert flag.exists()
     same(parallel, fit())
+
+
+def test_workers_end_with_a_killed_leader():
+    script = (
+        "import os, signal\n"
+        "from gapfit.config import RunConfig\n"
+        "from gapfit.executors import open_pool\n"
+        "if __name__ == '__main__':\n"
+        "    with open_pool(RunConfig(workers=2)) as pool:\n"
+        "        pool.executor.submit(os.getpid).result()\n"
+        "        print(*pool.executor._processes, flush=True)\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    # The pipe is at its end when all processes that write to it are.
+    ended = run([sys.executable, "-P", "-c", script])
+    assert ended.returncode == -signal.SIGKILL
+    assert len(ended.stdout.split()) == 2
 
 
 # Commands
@@ -466,6 +555,17 @@ def test_mpi_ranks(tmp_path, alone):
     alone_in_mpi = run([*command, "--executor", "mpi"])
     assert alone_in_mpi.returncode == 1
     assert "mpiexec -n 4 gapfit fit" in alone_in_mpi.stderr
+
+
+def test_mpi4py_without_an_mpi_is_named(monkeypatch):
+    def without(name):
+        raise RuntimeError("cannot load MPI library")
+
+    monkeypatch.setattr("importlib.import_module", without)
+    run = RunConfig(executor="mpi")
+    named = pytest.raises(GapfitError, match=r"\(cannot load MPI library\)")
+    with named, executors.leading(run):
+        pass
 
 
 def test_dask_workers_one_of_them_killed(tmp_path, alone):

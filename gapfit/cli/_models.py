@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,17 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_output(path: Path) -> None:
-    """Refuse an output that cannot be written, before the work."""
+def check_output(path: Path, data: Sequence[str | Path]) -> None:
+    """Refuse an output that cannot be written or is one of the data, before the work."""
     if path.is_dir():
         raise GapfitError(f"{path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():
         raise GapfitError(f"{path}: there is no folder {path.parent}; make it first")
+    for file in map(Path, data):
+        if path.exists() and file.exists() and path.samefile(file):
+            raise GapfitError(
+                f"{path}: is a file of data and would be replaced; give another --output"
+            )
 
 
 def likelihoods(old: GAPModel, new: GAPModel) -> dict[str, float]:

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.appending import append
     from gapfit.storage import load_with_factors
 
-    check_output(args.output)
+    check_output(args.output, args.data)
     old = load_with_factors(args.model)
     data = old.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)

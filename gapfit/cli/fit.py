@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_number_of_workers,
         metavar="N",
         help="processes on this machine (default: run.workers of CONFIG)",
     )
@@ -84,6 +84,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the errors as JSON on standard output, all else on standard error",
     )
+
+
+def _number_of_workers(text: str) -> int:
+    """Return the number, within the bounds of ``run.workers``."""
+    if not text.isdecimal() or not 1 <= int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text}: give a number from 1 to 4096")
+    return int(text)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

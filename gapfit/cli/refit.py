@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.storage import load
 
     sigma = _given(args)
-    check_output(args.output)
+    check_output(args.output, args.data or ())
     old = load(args.model)
     with console.progress() as progress:
         new = refit(args.model, sigma=sigma, frames=args.data, progress=progress)
