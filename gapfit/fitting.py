@@ -146,12 +146,13 @@ def _work_folder(
         return
     with TemporaryDirectory(prefix="gapfit-") as temporary:
         folder = WorkFolder(Path(path or Path(temporary) / "work").absolute())
-        if resume:
-            folder.require(identity)
-        else:
-            folder.begin(identity)
-        yield folder
-        folder.remove()
+        with folder.held():
+            if resume:
+                folder.require(identity)
+            else:
+                folder.begin(identity)
+            yield folder
+            folder.remove()
 
 
 class _Fitter:

@@ -6,10 +6,12 @@ goes on from them. Every file appears complete or not at all.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,32 @@ class WorkFolder:
     def exists(self) -> bool:
         """Whether a fit was begun here."""
         return (self.path / _STATE).is_file()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other fits out of the folder; the lock of a killed process vanishes.
+
+        Where the file system knows no locks, nothing is kept out.
+
+        Raises
+        ------
+        GapfitError
+            Another fit is at work here.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise GapfitError(
+                    f"{self.path}: another fit is at work here; wait for it, or choose "
+                    "another folder"
+                ) from None
+            except OSError:
+                pass  # a file system without locks
+            yield
+            lock.unlink(missing_ok=True)
 
     def begin(self, identity: Mapping[str, Any]) -> None:
         """Make an empty folder for the fit that `identity` names."""

@@ -276,6 +276,23 @@ def test_other_contents_of_a_named_file_are_refused(tmp_path, small_tasks):
     fit(**again, resume=True)
 
 
+def test_a_second_fit_in_the_same_folder_is_refused(tmp_path, small_tasks):
+    folder, texts = tmp_path / "checkpoint", []
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "rows" and done and not texts:
+            for resume in (False, True):
+                with pytest.raises(
+                    GapfitError, match="another fit is at work"
+                ) as caught:
+                    fit(checkpoint=folder, resume=resume)
+                texts.append(str(caught.value))
+
+    same(fit(checkpoint=folder, progress=progress), fit())
+    assert len(texts) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
     with pytest.raises(GapfitError, match="no unfinished fit to resume"):
         fit(checkpoint=tmp_path / "checkpoint", resume=True)
