@@ -101,27 +101,30 @@ def fit(
         base = Path(config).parent
     with open_pool(settings.run, executor) as pool, ExitStack() as stack:
         dataset = as_dataset(frames, settings, base)
-        identity = _identity(dataset, settings, base or Path())
+        digest = data_digest(dataset.frames)
+        identity = _identity(dataset, digest, settings, base or Path())
         folder = stack.enter_context(_work_folder(checkpoint, resume, identity, pool))
         n_threads = settings.run.threads * (settings.run.workers if pool else 1) or None
         with threadpool_limits(limits=n_threads), use_threads(n_threads):
             fitter = _Fitter(dataset, progress or silent, base or Path(), folder, pool)
-            return fitter.run(settings, resume=resume)
+            model = fitter.run(settings, resume=resume)
+    return replace(model, info=model.info | {"data_digest": digest})
 
 
-def _identity(dataset: Dataset, config: FitConfig, base: Path) -> dict[str, Any]:
+def _identity(
+    dataset: Dataset, digest: str, config: FitConfig, base: Path
+) -> dict[str, Any]:
     """Return what a checkpoint and the fit that goes on from it must share."""
     from importlib.metadata import version
 
     files = [config.baseline.table, *(term.sparse_file for term in config.terms)]
-
     settings = config.model_dump(mode="json", exclude={"data"})
     for name in ("executor", "workers", "scheduler", "threads", "memory"):
         settings["run"].pop(name)
     return {
         "gapfit": version("gapfit"),
         "frames": len(dataset.frames),
-        "SHA-256 of the data": data_digest(dataset.frames),
+        "SHA-256 of the data": digest,
         "SHA-256 of": {name: _file_digest(base, name) for name in files if name},
         **settings,
     }
@@ -186,7 +189,6 @@ class _Fitter:
             "n_frames": len(prepared.frames),
             "n_atoms": int(frame_sizes(prepared.frames).sum()),
             "n_rows": count_rows(prepared.frames),
-            "data_digest": data_digest(self.dataset.frames),
             "warnings": list(dict.fromkeys([*self.dataset.warnings, *self.notes])),
         }
         whole = replace(begun, config=config, baseline=prepared.baseline)
