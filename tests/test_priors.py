@@ -29,7 +29,11 @@ TRIPLET = {
     "theta": [1.1, 1.4, 0.9],
     "delta": 0.4,
 }
-CONFIGS = {"soap": SoapConfig, "distance_2b": Distance2bConfig, "angle_3b": Angle3bConfig}
+CONFIGS = {
+    "soap": SoapConfig,
+    "distance_2b": Distance2bConfig,
+    "angle_3b": Angle3bConfig,
+}
 TERMS = {
     "soap": SOAP,
     "zeta 1": SOAP | {"zeta": 1},
@@ -117,7 +121,10 @@ def test_variances_equal_differences_of_the_double_sum(kind, name):
     assert found.energies == pytest.approx([variance(term, [(1.0, atoms)])], rel=1e-10)
     some = sorted({0, len(atoms) // 2, len(atoms) - 1})
     expected = [
-        [slope_variance(term, lambda h, a=a, x=x: moved(atoms, a, x, h)) for x in range(3)]
+        [
+            slope_variance(term, lambda h, a=a, x=x: moved(atoms, a, x, h))
+            for x in range(3)
+        ]
         for a in some
     ]
     np.testing.assert_allclose(found.forces[some], expected, rtol=1e-6, atol=1e-8)
