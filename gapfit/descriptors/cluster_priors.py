@@ -3,7 +3,8 @@
 g is a Gaussian process with a squared-exponential kernel, s a product of switches. In
 units of the lengths of the kernel, z = q / theta, the derivatives s' g + s g'(z) z' of two
 clusters have the covariance k (M_12 M_21 + w_1·w_2) with w = s z' and
-M_12 = s_1' + w_1·(z_2 - z_1).
+M_12 = s_1' + w_1·(z_2 - z_1) = b_1 + w_1·z_2. Multiplied out, it is k times a sum of
+products of a number of one cluster and a number of the other.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ def cluster_priors(
     forces = np.zeros((n_atoms if gradients else 0, 3))
     virials = np.zeros((int(gradients), 6))
     for own in clusters:
+        if len(own.s) == 0:
+            continue
         none = np.zeros((len(own.s), 1, own.q.shape[1]))
         energies += _variances(kernel, own.q, own.s[:, None], none)
         if not gradients:
@@ -96,7 +99,7 @@ def _touched(atoms: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """
     items = np.arange(len(atoms))[:, None]
     keys = np.unique(atoms * len(atoms) + items)
-    atom_of, cluster = np.divmod(keys, max(len(atoms), 1))
+    atom_of, cluster = np.divmod(keys, len(atoms))
     found, begin = np.unique(atom_of, return_index=True)
     for atom, some in zip(found, np.split(cluster, begin[1:]), strict=True):
         itself = (atoms[some] == atom).astype(float)
@@ -106,7 +109,7 @@ def _touched(atoms: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
 def _variances(
     kernel: ProductExponential, q: np.ndarray, a: np.ndarray, w: np.ndarray
 ) -> np.ndarray:
-    """Return the variances of Σ_n a_n g(q_n) + w_n·g'(z_n), z = q / theta.
+    """Return the variances of Σ_n a_n g(q_n) + w_n·g'(q_n).
 
     Parameters
     ----------
@@ -115,27 +118,27 @@ def _variances(
     q : (n, d) float64
         Arguments.
     a, w : (n, m), (n, m, d) float64
-        For m sums.
+        Of m sums.
 
     Returns
     -------
     (m,) float64
     """
-    total = np.zeros(a.shape[1])
-    if len(q) == 0:
-        return total
-    z = q / np.array(kernel.theta)
-    own = a - np.einsum("nmd,nd->nm", w, z)
-    step = max(1, _ELEMENTS // len(q))
-    for start in range(0, len(q), step):
-        # The matrix is symmetric: what is right of these rows and columns counts twice.
-        rows, columns = slice(start, start + step), slice(start, None)
-        k = kernel.matrix(q[rows], q[columns])
+    # Sums of products lose the least with z near 0.
+    z, w = (q - q.mean(axis=0)) / kernel.theta, w / kernel.theta
+    b = (a - np.einsum("nmd,nd->nm", w, z))[..., None]
+    bz, wz = b * z[:, None, :], w[..., :, None] * z[:, None, None, :]
+    n, m, d = w.shape
+    left = np.concatenate([b, bz, w, wz.reshape(n, m, d * d)], axis=2)
+    turned = wz.swapaxes(2, 3).reshape(n, m, d * d)
+    right = np.concatenate([b, w, bz + w, turned], axis=2).reshape(n, -1)
+    total = np.zeros(m)
+    step = max(1, _ELEMENTS // n)
+    for start in range(0, n, step):
+        # The covariance is symmetric: what is right of these rows and columns counts twice.
+        rows = slice(start, start + step)
+        k = kernel.matrix(q[rows], q[start:])
         k[:, step:] *= 2
-        for x in range(len(total)):
-            here, there = w[rows, x], w[columns, x]
-            M = own[rows, None, x] + here @ z[columns].T
-            M *= own[None, columns, x] + z[rows] @ there.T
-            M += here @ there.T
-            total[x] += np.vdot(k, M)
+        product = (k @ right[start:]).reshape(left[rows].shape)
+        total += np.einsum("nmc,nmc->m", left[rows], product)
     return total
