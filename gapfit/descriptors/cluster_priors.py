@@ -17,6 +17,7 @@ import numpy as np
 from gapfit.descriptors import PriorVariances
 from gapfit.frame import to_voigt
 from gapfit.kernels import ProductExponential
+from gapfit.threads import blas_threads
 
 __all__ = ["Clusters", "cluster_priors"]
 
@@ -68,28 +69,36 @@ def cluster_priors(
     gradients : bool
         Whether those of forces and virials are wanted.
     """
-    energies = np.zeros(1)
+    energies, virials = np.zeros(1), np.zeros((int(gradients), 6))
     forces = np.zeros((n_atoms if gradients else 0, 3))
-    virials = np.zeros((int(gradients), 6))
     for own in clusters:
         if len(own.s) == 0:
             continue
-        none = np.zeros((len(own.s), 1, own.q.shape[1]))
-        energies += _variances(kernel, own.q, own.s[:, None], none)
-        if not gradients:
-            continue
-        # Derivatives by strain, axes last: R ⊗ d/dR, summed over the neighbours.
-        ds = to_voigt(np.einsum("nmx,nmy->nxy", own.R, own.ds))
-        dq = to_voigt(np.einsum("nmx,nmyd->ndxy", own.R, own.dq))
-        w = own.s[:, None, None] * dq.transpose(0, 2, 1)
-        virials += _variances(kernel, own.q, ds, w)
-        for atom, some, moves in _touched(own.atoms):
-            ds = np.einsum("nm,nmx->nx", moves, own.ds[some])
-            dq = np.einsum("nm,nmxd->nxd", moves, own.dq[some])
-            w = own.s[some, None, None] * dq
-            forces[atom] += _variances(kernel, own.q[some], ds, w)
+        with blas_threads():
+            whole = _variances(kernel, own.q, *_whole(own, gradients=gradients))
+            energies += whole[0]
+            if not gradients:
+                continue
+            virials += whole[1:]
+            for atom, some, moves in _touched(own.atoms):
+                a = np.einsum("nm,nmx->nx", moves, own.ds[some])
+                dq = np.einsum("nm,nmxd->nxd", moves, own.dq[some])
+                w = own.s[some, None, None] * dq
+                forces[atom] += _variances(kernel, own.q[some], a, w)
     # Rounding may leave less than nothing where symmetry leaves nothing.
     return PriorVariances(energies, np.maximum(forces, 0.0), np.maximum(virials, 0.0))
+
+
+def _whole(clusters: Clusters, *, gradients: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return a and w of `_variances` for the energy and, if wanted, the six virials."""
+    a, w = clusters.s[:, None], np.zeros((len(clusters.s), 1, clusters.q.shape[1]))
+    if not gradients:
+        return a, w
+    # Derivatives by strain: R ⊗ d/dR, summed over the neighbours.
+    ds = to_voigt(np.einsum("nmx,nmy->nxy", clusters.R, clusters.ds))
+    dq = to_voigt(np.einsum("nmx,nmyd->ndxy", clusters.R, clusters.dq))
+    by_strain = clusters.s[:, None, None] * dq.transpose(0, 2, 1)
+    return np.hstack([a, ds]), np.hstack([w, by_strain])
 
 
 def _touched(atoms: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -124,7 +133,7 @@ def _variances(
     -------
     (m,) float64
     """
-    # Sums of products lose the least with z near 0.
+    # Sums of products, below, lose the least with z near 0.
     z, w = (q - q.mean(axis=0)) / kernel.theta, w / kernel.theta
     b = (a - np.einsum("nmd,nd->nm", w, z))[..., None]
     bz, wz = b * z[:, None, :], w[..., :, None] * z[:, None, None, :]
@@ -132,13 +141,17 @@ def _variances(
     left = np.concatenate([b, bz, w, wz.reshape(n, m, d * d)], axis=2)
     turned = wz.swapaxes(2, 3).reshape(n, m, d * d)
     right = np.concatenate([b, w, bz + w, turned], axis=2).reshape(n, -1)
+    # The exponent as one matrix product: several times faster than by its differences.
+    half, ones = 0.5 * np.einsum("nd,nd->n", z, z), np.ones(n)
+    outer, inner = np.column_stack([z, -half, ones]), np.column_stack([z, ones, -half])
     total = np.zeros(m)
     step = max(1, _ELEMENTS // n)
     for start in range(0, n, step):
         # The covariance is symmetric: what is right of these rows and columns counts twice.
         rows = slice(start, start + step)
-        k = kernel.matrix(q[rows], q[start:])
+        k = outer[rows] @ inner[start:].T
+        np.exp(k, out=k)
         k[:, step:] *= 2
         product = (k @ right[start:]).reshape(left[rows].shape)
         total += np.einsum("nmc,nmc->m", left[rows], product)
-    return total
+    return kernel.delta**2 * total
