@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -21,8 +22,8 @@ from gapfit.threads import blas_threads
 
 __all__ = ["Clusters", "cluster_priors"]
 
-#: Elements of the kernel matrix formed together.
-_ELEMENTS = 2**18
+#: Rows and columns of the parts in which the kernel matrix is formed.
+_SIDE = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,13 +146,12 @@ def _variances(
     half, ones = 0.5 * np.einsum("nd,nd->n", z, z), np.ones(n)
     outer, inner = np.column_stack([z, -half, ones]), np.column_stack([z, ones, -half])
     total = np.zeros(m)
-    step = max(1, _ELEMENTS // n)
-    for start in range(0, n, step):
-        # The covariance is symmetric: what is right of these rows and columns counts twice.
-        rows = slice(start, start + step)
-        k = outer[rows] @ inner[start:].T
+    parts = [slice(start, start + _SIDE) for start in range(0, n, _SIDE)]
+    for first, second in combinations_with_replacement(parts, 2):
+        k = outer[first] @ inner[second].T
         np.exp(k, out=k)
-        k[:, step:] *= 2
-        product = (k @ right[start:]).reshape(left[rows].shape)
-        total += np.einsum("nmc,nmc->m", left[rows], product)
+        product = (k @ right[second]).reshape(-1, m, left.shape[2])
+        found = np.einsum("nmc,nmc->m", left[first], product)
+        # The covariance is symmetric.
+        total += found if first == second else 2 * found
     return kernel.delta**2 * total
