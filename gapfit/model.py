@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -17,6 +18,7 @@ from gapfit.errors import GapfitError, StructureError
 from gapfit.factors import Factors
 from gapfit.frame import Frame, structure_arrays
 from gapfit.known_energy import Baseline
+from gapfit.local_variance import LocalVariance
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 from gapfit.terms import FittedTerm
@@ -230,14 +232,17 @@ class GAPModel:
         forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
         local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
+        variances = np.zeros(0)
         for part in self._contributions(frames, pairs, wanted):
             energies += part.energies
+            if len(part.variances):
+                variances = part.variances
             if wanted.gradients:
                 forces += part.forces
                 virials += part.virials
             if local is not None:
                 local += part.atom_virials
-        deviation = np.sqrt(self._variance(pairs)) if wanted.std else None
+        deviation = np.sqrt(self._variance(pairs, variances)) if wanted.std else None
         out, first = [], 0
         for frame, virial in zip(frames, virials, strict=True):
             own = slice(first, first + frame.n_atoms)
@@ -262,7 +267,12 @@ class GAPModel:
     ) -> Iterator[LocalPrediction]:
         gradients, atom_virials = wanted.gradients, wanted.atom_virials
         for term in self.terms:
-            yield term.predict(pairs, gradients=gradients, atom_virials=atom_virials)
+            yield term.predict(
+                pairs,
+                gradients=gradients,
+                atom_virials=atom_virials,
+                variance=self._local_variance.of(term, pairs) if wanted.std else None,
+            )
         if self.baseline is not None:
             yield from self.baseline.contributions(
                 frames, pairs, gradients=gradients, atom_virials=atom_virials
@@ -281,9 +291,20 @@ class GAPModel:
             raise
         return np.array([self.e0[z] for z in self.species])[index]
 
-    def _variance(self, pairs: Pairs) -> np.ndarray:
-        """Return the variance of each atom's energy, eV², shape (n_atoms,)."""
+    @cached_property
+    def _local_variance(self) -> LocalVariance:
         assert self.posterior is not None
+        with blas_threads():
+            return LocalVariance(self.terms, self.posterior)
+
+    def _variance(self, pairs: Pairs, found: np.ndarray) -> np.ndarray:
+        """Return the variance of each atom's energy, eV², shape (n_atoms,).
+
+        That which a SOAP term has found with its energies; without one, from covariances.
+        """
+        assert self.posterior is not None
+        if len(found):
+            return self._local_variance.clipped(found)
         variance = np.empty(pairs.n_atoms)
         for chunk in pairs.chunks(_BATCH_STD):
             parts = [
