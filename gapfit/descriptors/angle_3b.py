@@ -104,6 +104,10 @@ class Angle3b:
         """Length of the sparse points of a block: q."""
         return 3
 
+    def carriers(self, block: int) -> tuple[int, ...]:
+        """Return the species of the atoms whose energies have the kernels of a block."""
+        return (block // 1_000_000,)
+
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return q of all triplets of atoms by block, carried by the central atom."""
         centres, place, q = _core.triplet_list(
