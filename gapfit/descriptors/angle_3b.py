@@ -181,7 +181,7 @@ class Angle3b:
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
         """Return prior variances of energies, forces and virials.
 
-        Takes about 0.4 kB for each triplet of a frame, and time with their number squared.
+        Takes about 4 kB for each triplet of a frame, and time with their number squared.
         """
         return PriorVariances.joined(
             [
