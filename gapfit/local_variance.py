@@ -5,7 +5,9 @@ Q = U^-1 (I - B^-1) U^-T, U^T U = K_mm + jitter and B = R^T R. The local energy 
 atom covaries with few blocks of sparse points; for each species, Q restricted to those
 is W W^T with W = U^-1 C upper triangular, C C^T = I - B^-1. So |W^T k|² is one
 triangular product for a batch of atoms, with kernels that their energies need anyway.
-All sparse points count in all features, whatever `gapfit.shortcuts` leaves out.
+All sparse points count, in the features that energies are made of: `gapfit.shortcuts`
+that change no energy by more than 1e-6 eV were measured to change standard deviations by
+less than 1e-3 of them; less accurate ones are not used.
 """
 
 from __future__ import annotations
@@ -25,13 +27,17 @@ from gapfit.terms import FittedTerm
 
 __all__ = ["LocalVariance", "explaining_factor", "unexplained_part"]
 
-# Added to I - B^-1, which rounding can leave without a Cholesky factor: so much of the
-# prior variance may count as explained that is not.
-_SHIFTS = (1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10)
+# Where data say nothing, I - B^-1 is zero to within rounding, and no Cholesky factor is
+# sure to exist. B^-1 less this share of it changes variances by no more than the share.
+_SHARES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
+# Columns of W that are solved for together.
+_TOGETHER = 1024
+# Shortcuts that keep energies within this tolerance keep variances, too, eV/atom.
+_ACCURATE = 1e-6
 
 
 def unexplained_part(R: np.ndarray) -> np.ndarray:
-    """Return B^-1 = R^-1 R^-T.
+    """Return the upper triangle of B^-1 = R^-1 R^-T.
 
     Parameters
     ----------
@@ -41,7 +47,7 @@ def unexplained_part(R: np.ndarray) -> np.ndarray:
     upper, info = lapack.dpotri(R, lower=0)
     if info:
         raise GapfitError("the posterior of this model is singular; fit it again")
-    return np.triu(upper) + np.triu(upper, 1).T
+    return upper
 
 
 def explaining_factor(
@@ -56,45 +62,52 @@ def explaining_factor(
     B_inverse : (n_sparse, n_sparse) float64
         From `unexplained_part`.
     blocks : sequence of int
-        Places of the blocks that k is taken with, in the order of k.
+        Places of the blocks that k is taken with, ascending.
 
     Returns
     -------
     (size, size) float64
-        Upper triangular, 1/eV.
+        Upper triangular, in Fortran order, 1/eV.
 
     Raises
     ------
     GapfitError
         The factors contradict each other.
     """
-    columns = _columns(whitening, blocks)
-    explained = np.eye(len(columns)) - B_inverse[np.ix_(columns, columns)]
-    W, first = _upper_factor(explained), 0
+    columns, first = _columns(whitening, blocks), 0
+    if len(columns) < len(B_inverse):
+        B_inverse = B_inverse[np.ix_(columns, columns)]
+    W = _upper_factor(B_inverse)
     for n in blocks:
         U = whitening.factors[n]
-        rows = slice(first, first + len(U))
-        W[rows, first:] = solve_triangular(U, W[rows, first:], check_finite=False)
-        first = rows.stop
+        for start in range(first, len(W), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            n_rows = min(part.stop - first, len(U))  # below there are zeros
+            own = slice(first, first + n_rows)
+            W[own, part] = solve_triangular(
+                U[:n_rows, :n_rows], W[own, part], check_finite=False
+            )
+        first += len(U)
     return W
 
 
 def _columns(whitening: Whitening, blocks: Iterable[int]) -> np.ndarray:
-    spans = [np.r_[whitening.blocks[int(n)]] for n in blocks]
+    spans = [np.r_[whitening.blocks[n]] for n in blocks]
     return np.concatenate([np.zeros(0, dtype=np.int64), *spans])
 
 
-def _upper_factor(A: np.ndarray) -> np.ndarray:
-    """Return C, upper triangular, with C C^T = A."""
-    turned = A[::-1, ::-1]
-    for shift in _SHIFTS:
+def _upper_factor(B_inverse: np.ndarray) -> np.ndarray:
+    """Return C, upper triangular, with C C^T = I - B^-1, of which one triangle is read."""
+    for share in _SHARES:
+        explained = (share - 1.0) * B_inverse
+        explained[np.diag_indices(len(explained))] += 1.0
+        # Rows and columns in reverse: what was above the diagonal is below.
+        turned = np.array(explained[::-1, ::-1], order="F")
         try:
-            factor = cholesky(
-                turned + shift * np.eye(len(A)), overwrite_a=True, check_finite=False
-            )
+            lower = cholesky(turned, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
             continue
-        return np.ascontiguousarray(factor.T[::-1, ::-1])
+        return np.array(lower[::-1, ::-1], order="F")
     raise GapfitError(
         "the posterior of this model contradicts itself (I - B^-1 is not positive); "
         "fit it again"
@@ -113,12 +126,20 @@ class LocalVariance:
         Terms of the model.
     posterior : Posterior
         Its factors.
+    energy_tolerance : float
+        Of the shortcuts of the terms, eV/atom.
     """
 
-    def __init__(self, terms: Sequence[FittedTerm], posterior: Posterior) -> None:
+    def __init__(
+        self,
+        terms: Sequence[FittedTerm],
+        posterior: Posterior,
+        energy_tolerance: float,
+    ) -> None:
         soaps = [term for term in terms if isinstance(term.descriptor, Soap)]
         self._chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
         self._others = [term for term in terms if term is not self._chosen]
+        self._shortcuts = energy_tolerance <= _ACCURATE
         self._forms: list[VarianceForm] = []
         #: By species, the columns of covariances with other terms that k begins with.
         self._columns: list[np.ndarray] = []
@@ -131,19 +152,21 @@ class LocalVariance:
         soap, whitening = chosen.descriptor, posterior.whitening
         assert isinstance(soap, Soap)
         B_inverse = unexplained_part(posterior.R)
-        own = [term is chosen for term in terms for _ in term.sparse]
-        places = _columns(whitening, np.flatnonzero(~np.array(own)))
+        blocks = [(term, block) for term in terms for block in term.sparse]
+        other = [n for n, (term, _) in enumerate(blocks) if term is not chosen]
+        own_first = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
+        all_columns = _columns(whitening, other)
         for z in soap.species:
             felt = [
-                z in term.descriptor.carriers(block)
-                for term in terms
-                for block in term.sparse
+                n
+                for n, (term, block) in enumerate(blocks)
+                if z in term.descriptor.carriers(block)
             ]
-            first = [n for n, yes in enumerate(felt) if yes and not own[n]]
-            last = [n for n, yes in enumerate(felt) if yes and own[n]]
-            W = explaining_factor(whitening, B_inverse, first + last)
-            self._forms.append(soap.variance_form(z, chosen.sparse, W))
-            self._columns.append(np.searchsorted(places, _columns(whitening, first)))
+            columns = _columns(whitening, [n for n in felt if n in other])
+            before = int((columns < whitening.blocks[own_first].start).sum())
+            W = explaining_factor(whitening, B_inverse, felt)
+            self._forms.append(soap.variance_form(z, chosen.sparse, W, before))
+            self._columns.append(np.searchsorted(all_columns, columns))
 
     def of(self, term: FittedTerm, pairs: Pairs) -> VarianceRequest | None:
         """Return what a term is asked along with energies; None if it is not the one.
@@ -166,7 +189,7 @@ class LocalVariance:
             for z, columns in zip(term.species, self._columns, strict=True):
                 rows = np.flatnonzero(numbers == z)
                 other[rows, : len(columns)] = k[rows[:, None], columns]
-        return VarianceRequest(self._forms, other, prior)
+        return VarianceRequest(self._forms, other, prior, self._shortcuts)
 
     def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances with the points of the other terms, and their priors."""

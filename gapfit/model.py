@@ -25,7 +25,7 @@ from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 from gapfit.prediction import Prediction, Wanted, std_kinds
 from gapfit.terms import FittedTerm
-from gapfit.threads import blas_threads, use_threads
+from gapfit.threads import one_thread, use_threads
 from gapfit.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -339,8 +339,10 @@ class GAPModel:
     @cached_property
     def _local_variance(self) -> LocalVariance:
         assert self.posterior is not None
-        with blas_threads():
-            return LocalVariance(self.terms, self.posterior)
+        # The bits must not depend on which prediction comes first.
+        with one_thread():
+            tolerance = self.config.prediction.energy_tolerance
+            return LocalVariance(self.terms, self.posterior, tolerance)
 
     def _deviations(
         self,

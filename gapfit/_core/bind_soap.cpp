@@ -105,11 +105,11 @@ class Block {
 // What turns covariances of one central species into variances.
 class VarianceBlock {
   public:
-    VarianceBlock(Points points, Matrix W, double delta, double zeta)
-        : points_(std::move(points)), W_(W) {
-        require(W.shape(0) == W.shape(1) &&
-                    W.shape(0) >= static_cast<std::size_t>(points_.n_sparse),
-                "W must be square, with a row for each point");
+    VarianceBlock(Points points, Matrix L, int before, double delta, double zeta)
+        : points_(std::move(points)), L_(L) {
+        const int other = static_cast<int>(L.shape(0)) - points_.n_sparse;
+        require(L.shape(0) == L.shape(1) && 0 <= before && before <= other,
+                "L must be square, with a row for each point and those before");
         require(zeta >= 1.0, "zeta must be at least 1");
         block_.points.n_sparse = points_.n_sparse;
         block_.points.width = points_.width;
@@ -117,8 +117,9 @@ class VarianceBlock {
         block_.points.projection = points_.projection();
         block_.points.zeta = zeta;
         block_.delta2 = delta * delta;
-        block_.n_other = static_cast<int>(W.shape(0)) - points_.n_sparse;
-        block_.W = W.data();
+        block_.before = before;
+        block_.other = other;
+        block_.L = L.data();
     }
 
     gapfit::VarianceBlock block(int n_features) const {
@@ -130,7 +131,7 @@ class VarianceBlock {
 
   private:
     Points points_;
-    Matrix W_;
+    Matrix L_;
     gapfit::VarianceBlock block_;
 };
 
@@ -149,8 +150,8 @@ class Variances {
         gapfit::Variances out;
         for (const VarianceBlock &block : blocks_) {
             out.blocks.push_back(block.block(n_features));
-            require(static_cast<std::size_t>(out.blocks.back().n_other) <= other_.shape(1),
-                    "other must have the columns of W that come first");
+            require(static_cast<std::size_t>(out.blocks.back().other) <= other_.shape(1),
+                    "other must have the columns of L that are not of its own points");
         }
         out.other = other_.data();
         out.n_columns = static_cast<std::ptrdiff_t>(other_.shape(1));
@@ -325,8 +326,8 @@ void bind_soap(nb::module_ &m) {
         .def(nb::init<Points, Vector, double, bool>(), "points"_a, "coefficients"_a,
              "zeta"_a, "quadratic"_a = false);
     nb::class_<VarianceBlock>(m, "VarianceBlock")
-        .def(nb::init<Points, Matrix, double, double>(), "points"_a, "W"_a, "delta"_a,
-             "zeta"_a);
+        .def(nb::init<Points, Matrix, int, double, double>(), "points"_a, "L"_a, "before"_a,
+             "delta"_a, "zeta"_a);
     nb::class_<Variances>(m, "Variances")
         .def(nb::init<std::vector<VarianceBlock>, Matrix, Vector>(), "blocks"_a, "other"_a,
              "prior"_a);

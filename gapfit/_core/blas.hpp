@@ -29,11 +29,11 @@ class Blas {
         call("T", m, n, k, A, lda, B, ldb, beta, C, ldc);
     }
 
-    // C (m, n) = C U, U (n, n) being upper triangular.
-    void multiply_upper(int m, int n, const double *U, double *C) const {
+    // C (m, n) = C L^T, L (n, n) being lower triangular.
+    void multiply_lower_transposed(int m, int n, const double *L, double *C) const {
         if (m == 0 || n == 0) return;
         const double one = 1.0;
-        dtrmm_("L", "L", "N", "N", &n, &m, &one, U, &n, C, &n);
+        dtrmm_("L", "U", "T", "N", &n, &m, &one, L, &n, C, &n);
     }
 
   private:

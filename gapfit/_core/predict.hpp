@@ -154,10 +154,14 @@ class Worker {
         const int n = static_cast<int>(batch.centres.size());
         const std::ptrdiff_t size = own.size(), F = block.n_features;
         scratch_.k.resize(static_cast<std::size_t>(n * size));
-        for (int k = 0; k < n; ++k)
-            std::copy_n(variances.other + batch.centres[k] * variances.n_columns,
-                        own.n_other, scratch_.k.data() + k * size);
-        const KernelArray kernels{scratch_.k.data() + own.n_other, size, own.delta2};
+        for (int k = 0; k < n; ++k) {
+            const double *other = variances.other + batch.centres[k] * variances.n_columns;
+            double *row = scratch_.k.data() + k * size;
+            std::copy(other, other + own.before, row);
+            std::copy(other + own.before, other + own.other,
+                      row + own.before + own.points.n_sparse);
+        }
+        const KernelArray kernels{scratch_.k.data() + own.before, size, own.delta2};
         const double *q = scratch_.q.data();
         if (own.shares(block)) {
             kernel_.evaluate(block, n, q, scratch_.energies.data(), g, kernels);
@@ -165,7 +169,7 @@ class Worker {
             kernel_.evaluate(block, n, q, scratch_.energies.data(), g);
             kernel_.evaluate(own.points, n, q, kernels);
         }
-        blas_.multiply_upper(n, own.size(), own.W, scratch_.k.data());
+        blas_.multiply_lower_transposed(n, own.size(), own.L, scratch_.k.data());
         for (int k = 0; k < n; ++k) {
             const double *y = scratch_.k.data() + k * size;
             const bool empty = dot(q + k * F, q + k * F, block.n_features) == 0.0;

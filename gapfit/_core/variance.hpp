@@ -9,15 +9,15 @@
 
 namespace gapfit {
 
-// What turns the covariances of one central species into variances. k holds those with
-// sparse points of other terms, then those with its own.
+// What turns the covariances of one central species into variances. k holds those with its
+// own sparse points, and before and after them those with points of other terms.
 struct VarianceBlock {
     BlockKernel points;         // its own; coefficients are not used
     double delta2 = 0.0;        // prior variance, and factor of the kernel
-    int n_other = 0;            // points of other terms
-    const double *W = nullptr;  // (size, size), upper triangular
+    int before = 0, other = 0;  // points of other terms before its own, and in all
+    const double *L = nullptr;  // (size, size): W^T, lower triangular
 
-    int size() const { return n_other + points.n_sparse; }
+    int size() const { return other + points.n_sparse; }
     // Whether a sum over sparse points takes the same dot products.
     bool shares(const BlockKernel &sum) const {
         return sum.quadratic == nullptr && sum.points == points.points &&

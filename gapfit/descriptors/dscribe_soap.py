@@ -258,8 +258,9 @@ def _variances(
         own, U = np.flatnonzero(species == n), form.points.projection
         x = q[own] if U is None else q[own] @ U
         k = form.kernel.matrix(x, form.points.values)
-        n_other = len(form.W) - k.shape[1]
-        y = np.hstack([request.other[own, :n_other], k]) @ form.W
+        other = request.other[own, : len(form.W) - k.shape[1]]
+        before, after = np.split(other, [form.before], axis=1)
+        y = np.hstack([before, k, after]) @ form.W
         out[own] += np.where(q[own].any(axis=1), form.kernel.delta**2, 0.0)
         out[own] -= np.einsum("nm,nm->n", y, y)
     return out

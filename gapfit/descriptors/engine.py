@@ -70,16 +70,20 @@ class VarianceForm:
     Attributes
     ----------
     points : Points
-        Sparse points of the SOAP term; k has those with other terms before them.
+        Sparse points of the SOAP term: k is taken with them and with those of others.
     kernel : DotProductKernel
         Of the term; delta = 0 if the species has no part in it.
     W : (size, size) float64
-        Upper triangular, 1/eV: |W^T k|² is the variance that the data explain.
+        Upper triangular, in Fortran order, 1/eV: |W^T k|² is the variance that the data
+        explain.
+    before : int
+        Number of points of other terms that k begins with; its end has the rest of them.
     """
 
     points: Points
     kernel: DotProductKernel
     W: np.ndarray
+    before: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,15 +95,18 @@ class VarianceRequest:
     forms : sequence of VarianceForm
         By central species.
     other : (n_centres, n_columns) float64
-        Covariances with sparse points of other terms, eV²; of each row those count that
-        come first in k of its species.
+        Covariances with sparse points of other terms, eV²; each row begins with those
+        that k of its species has.
     prior : (n_centres,) float64
         Prior variances of the other terms, eV².
+    shortcuts : bool
+        Whether kernels may be those that energies are made of; see `gapfit.shortcuts`.
     """
 
     forms: Sequence[VarianceForm]
     other: np.ndarray
     prior: np.ndarray
+    shortcuts: bool
 
 
 _HEAVIEST = 118
@@ -326,7 +333,8 @@ def _core_variances(request: VarianceRequest) -> Any:
     blocks = [
         _core.VarianceBlock(
             _core.Points(form.points.values, form.points.projection),
-            form.W,
+            form.W.T,
+            form.before,
             form.kernel.delta,
             form.kernel.zeta,
         )

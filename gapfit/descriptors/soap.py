@@ -220,6 +220,8 @@ class Soap:
         adjoint gives dE/dR of every pair. Variances of local energies, of all terms, come
         with them if they are asked for.
         """
+        if variance is not None and variance.shortcuts:
+            variance = _shortened(variance, prepared)
         energies, forces, virials, local, variances = self.engine.predict(
             pairs,
             prepared,
@@ -231,7 +233,7 @@ class Soap:
         return LocalPrediction(energies, forces, to_voigt(virials), local, variances)
 
     def variance_form(
-        self, species: int, sparse: Sparse, W: np.ndarray
+        self, species: int, sparse: Sparse, W: np.ndarray, before: int
     ) -> VarianceForm:
         """Return what turns covariances of one central species into variances.
 
@@ -243,11 +245,22 @@ class Soap:
             Sparse points by block.
         W : (size, size) float64
             See `gapfit.local_variance.explaining_factor`.
+        before : int
+            Number of points of other terms before those of this one.
         """
         kernel = self.dot_product
         if species not in self.blocks:
             kernel = replace(kernel, delta=0.0)
-        return VarianceForm(self._points(species, sparse), kernel, W)
+        return VarianceForm(self._points(species, sparse), kernel, W, before)
+
+
+def _shortened(request: VarianceRequest, sums: list[EnergySum]) -> VarianceRequest:
+    """Return the request with the points of sums where these have any."""
+    forms = [
+        form if own.quadratic else replace(form, points=own.points)
+        for form, own in zip(request.forms, sums, strict=True)
+    ]
+    return replace(request, forms=forms)
 
 
 def _projected(points: Points, V: np.ndarray) -> Points:
