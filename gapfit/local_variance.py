@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, lapack, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigh, lapack, qr, solve_triangular
 
 from gapfit.descriptors.engine import VarianceForm, VarianceRequest
 from gapfit.descriptors.soap import Soap
@@ -108,10 +108,24 @@ def _upper_factor(B_inverse: np.ndarray) -> np.ndarray:
         except LinAlgError:
             continue
         return np.array(lower[::-1, ::-1], order="F")
-    raise GapfitError(
-        "the posterior of this model contradicts itself (I - B^-1 is not positive); "
-        "fit it again"
-    )
+    return _factor_of_what_is_positive(B_inverse)
+
+
+def _factor_of_what_is_positive(B_inverse: np.ndarray) -> np.ndarray:
+    """Return C as `_upper_factor`, for fewer data than sparse points.
+
+    What no data have touched has B^-1 = 1, but for the rounding of a B with very large
+    elements: eigenvalues of I - B^-1 that come out negative are zero.
+    """
+    values, vectors = eigh(B_inverse, lower=False, check_finite=False)
+    if values[-1] > 1.0 + _CONTRADICTION:
+        raise GapfitError(
+            "the posterior of this model contradicts itself (I - B^-1 has the eigenvalue "
+            f"{1 - values[-1]:.1e}); fit it again"
+        )
+    half = np.sqrt(np.maximum(1.0 - values, 0.0))[:, None] * vectors.T
+    (triangle,) = qr(half[:, ::-1], mode="r", check_finite=False)
+    return np.array(triangle.T[::-1, ::-1], order="F")
 
 
 class LocalVariance:
