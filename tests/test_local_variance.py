@@ -58,7 +58,7 @@ def exact(model: GAPModel, atoms: Atoms | list[Atoms]) -> np.ndarray:
         for term in model.terms
     ]
     k_m = np.concatenate([part for part, _ in parts], axis=1)
-    return model.posterior.variance(k_m, sum(prior for _, prior in parts))
+    return model.posterior.variance(k_m, sum(prior for _, prior in parts))[0]
 
 
 def strange(atoms: Atoms) -> Atoms:
@@ -75,7 +75,7 @@ def strange(atoms: Atoms) -> Atoms:
 def test_variances_are_those_of_all_covariances(name, build, n_threads):
     model, frames = fitted(build, MIXTURES[name])
     atoms = [*frames, strange(frames[0])]
-    found = model.predict(atoms, std=True, n_threads=n_threads)
+    found = model.predict(atoms, std="energies", n_threads=n_threads)
     variances = np.concatenate([p.energies_std for p in found]) ** 2
     expected = exact(model, atoms)
     assert expected.max() > 2 * expected.min()
@@ -87,10 +87,10 @@ def test_variances_are_those_of_all_covariances(name, build, n_threads):
 
 def test_variances_do_not_depend_on_what_was_predicted_before():
     model, frames = fitted(silicon, MIXTURES["2b + soap"])
-    first = model.predict(frames[0], std=True, n_threads=2)
+    first = model.predict(frames[0], std="energies", n_threads=2)
     fresh = replace(model)
-    fresh.predict(frames[1], std=True, n_threads=1)
-    second = fresh.predict(frames[0], std=True, n_threads=2)
+    fresh.predict(frames[1], std="energies", n_threads=1)
+    second = fresh.predict(frames[0], std="energies", n_threads=2)
     np.testing.assert_array_equal(first.energies_std, second.energies_std)
 
 
@@ -113,8 +113,8 @@ def test_shortcuts_leave_variances_alone(tolerance):
     atoms = [frames[3], strange(frames[0])]
     changes = []
     for a, b in zip(
-        model.predict(atoms, std=True),
-        model.without_shortcuts().predict(atoms, std=True),
+        model.predict(atoms, std="energies"),
+        model.without_shortcuts().predict(atoms, std="energies"),
         strict=True,
     ):
         assert not np.array_equal(a.forces, b.forces)
@@ -129,7 +129,7 @@ def test_dscribe_gives_the_same_variances():
     other = build_term(settings, native.species, terms[1].basis)
     terms[1] = replace(terms[1], config=settings, descriptor=other.descriptor)
     slow = replace(native, terms=tuple(terms))
-    a, b = (m.predict(frames[1], forces=False, std=True) for m in (native, slow))
+    a, b = (m.predict(frames[1], forces=False, std="energies") for m in (native, slow))
     np.testing.assert_allclose(a.energies_std, b.energies_std, rtol=1e-4)
 
 
@@ -183,7 +183,7 @@ def test_many_sparse_points():
     model = with_posterior(term)
     assert model.n_sparse > 2048
     atoms = silicon(70) * (2, 1, 1)
-    found = model.predict(atoms, std=True).energies_std ** 2
+    found = model.predict(atoms, std="energies").energies_std ** 2
     np.testing.assert_allclose(found, exact(model, atoms), rtol=1e-4, atol=1e-8)
 
 
@@ -209,10 +209,10 @@ def test_species_without_sparse_points():
     )
     for terms in ((bare,), (pair, bare), (some, pair)):
         model = with_posterior(*terms)
-        found = model.predict(atoms, std=True).energies_std ** 2
+        found = model.predict(atoms, std="energies").energies_std ** 2
         np.testing.assert_allclose(found, exact(model, atoms), rtol=1e-5, atol=1e-9)
     prior = term.config.delta**2
-    lone = with_posterior(bare).predict(atoms, std=True).energies_std
+    lone = with_posterior(bare).predict(atoms, std="energies").energies_std
     np.testing.assert_allclose(lone[atoms.numbers == 51] ** 2, prior, rtol=1e-12)
 
 
@@ -224,7 +224,7 @@ def test_nothing_is_uncertain_of_an_atom_without_a_density():
     bare = build_term(settings, (14,), term.basis)
     term = replace(term, config=settings, descriptor=bare.descriptor)
     atoms = Atoms("Si3", [[0, 0, 0], [2.4, 0, 0], [20, 0, 0]])
-    found = replace(model, terms=(term,)).predict(atoms, std=True).energies_std
+    found = replace(model, terms=(term,)).predict(atoms, std="energies").energies_std
     assert found[2] == 0.0
     assert np.all(found[:2] > 0.0)
 
@@ -234,7 +234,8 @@ def test_far_from_the_data_all_is_uncertain():
     squeezed = frames[0].copy()
     squeezed.set_cell(squeezed.cell * 0.5, scale_atoms=True)
     known, unknown = (
-        model.predict(atoms, std=True).energies_std for atoms in (frames[0], squeezed)
+        model.predict(atoms, std="energies").energies_std
+        for atoms in (frames[0], squeezed)
     )
     assert np.all(unknown <= 0.5)
     assert unknown.min() > 10 * known.max()
@@ -244,10 +245,10 @@ def test_contradictory_posterior_raises():
     model, frames = fitted(silicon, [SOAP])
     half = Posterior(model.posterior.whitening, 0.5 * np.eye(model.n_sparse))
     with pytest.raises(gapfit.GapfitError, match="contradicts itself"):
-        replace(model, posterior=half).predict(frames[0], std=True)
+        replace(model, posterior=half).predict(frames[0], std="energies")
     none = Posterior(model.posterior.whitening, np.zeros((25, 25)))
     with pytest.raises(gapfit.GapfitError, match="singular"):
-        replace(model, posterior=none).predict(frames[0], std=True)
+        replace(model, posterior=none).predict(frames[0], std="energies")
 
 
 def test_arrays_that_do_not_fit_raise():

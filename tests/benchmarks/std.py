@@ -57,7 +57,7 @@ def measure(name: str, model: GAPModel, cells: list[int], repeats: int) -> list[
     for n in cells:
         atoms = silicon(n)
         plain = partial(model.predict, atoms)
-        with_std = partial(model.predict, atoms, std=True)
+        with_std = partial(model.predict, atoms, std="energies")
         first = seconds_of(with_std)
         pairs = [(seconds_of(plain), seconds_of(with_std)) for _ in range(repeats)]
         without, std = MICRO / len(atoms) * np.median(pairs, axis=0)
