@@ -30,6 +30,8 @@ __all__ = ["LocalVariance", "explaining_factor", "unexplained_part"]
 # Where data say nothing, I - B^-1 is zero to within rounding, and no Cholesky factor is
 # sure to exist. B^-1 less this share of it changes variances by no more than the share.
 _SHARES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
+# By so much rounding may take an eigenvalue of B^-1 beyond 1.
+_CONTRADICTION = 1e-2
 # Columns of W that are solved for together.
 _TOGETHER = 1024
 # Shortcuts that keep energies within this tolerance keep variances, too, eV/atom.
