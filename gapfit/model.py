@@ -242,8 +242,8 @@ class GAPModel:
             An unknown species, or atoms on top of each other.
         GapfitError
             `std` was asked of a model saved without its posterior, or names no
-            standard deviation; the calculator of the baseline cannot be imported,
-            fails, or was asked for `atom_virials`.
+            standard deviation; there is no such `form`; the calculator of the baseline
+            cannot be imported, fails, or was asked for `atom_virials`.
         """
         wanted = Wanted(
             forces,
