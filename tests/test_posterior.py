@@ -31,11 +31,12 @@ METHODS = ("cholesky", "qr")
 SMOOTH = {"function": "poly", "r0": 3.8, "c": 1.0, "m": 3.0}
 SOAP = {"r_cut": 3.8, "n_max": 3, "l_max": 2, "n_sparse": 12, "zeta": 3}
 PAIR = {"type": "distance_2b", "r_cut": 4.0, "n_sparse": 5, "delta": 1.0, "theta": 0.5}
+# Sigmas and jitter are so large that the normal equations hold without whitening.
 SIGMA = {
-    "energy": 0.01,
-    "forces": 0.2,
-    "virial": 0.1,
-    "config_types": {"odd": {"energy": 0.03, "forces": 0.5}},
+    "energy": 0.1,
+    "forces": 1.0,
+    "virial": 1.0,
+    "config_types": {"odd": {"energy": 0.3, "forces": 2.5}},
 }
 KINDS = ("energy", "forces", "virial")
 
@@ -67,7 +68,7 @@ def settings(method: str = "cholesky", **more: object) -> dict:
     wanted = {
         "terms": [PAIR, SOAP],
         "sigma": SIGMA,
-        "solver": {"method": method, "jitter": 1e-7},
+        "solver": {"method": method, "jitter": 1e-4},
         "calibration": {"method": "none"},
     }
     return config() | wanted | more
@@ -155,7 +156,9 @@ def test_variances_equal_the_algebra_of_the_posterior(model, form):
     found = model.predict(atoms, std=True, calibrated=False, form=form)
     close = {"rtol": 1e-8, "atol": 0}
     np.testing.assert_allclose(found.energy_std**2, expected["energy"][0], **close)
-    np.testing.assert_allclose(found.forces_std.ravel() ** 2, expected["forces"], **close)
+    np.testing.assert_allclose(
+        found.forces_std.ravel() ** 2, expected["forces"], **close
+    )
     virials = (found.stress_std * atoms.get_volume()) ** 2
     np.testing.assert_allclose(virials, expected["virial"], **close)
     assert found.n_negative == 0
@@ -355,11 +358,13 @@ def test_the_exact_process_of_derivatives():
     assert found.energy + 8.0 == pytest.approx(mean[0], abs=1e-8)
     assert found.energy_std**2 == pytest.approx(variance[0], rel=1e-8)
     np.testing.assert_allclose(found.forces.ravel(), mean[1:13], atol=1e-6)
-    np.testing.assert_allclose(found.forces_std.ravel() ** 2, variance[1:13], rtol=2e-6)
+    # What the differences leave of the cancellation of prior and explained.
+    rough = {"rtol": 2e-6, "atol": 1e-9 * prior[1:].max()}
+    np.testing.assert_allclose(found.forces_std.ravel() ** 2, variance[1:13], **rough)
     volume = new.get_volume()
     np.testing.assert_allclose(-found.stress * volume, mean[13:], atol=1e-6)
     of_virials = (found.stress_std * volume) ** 2
-    np.testing.assert_allclose(of_virials, variance[13:], rtol=2e-6)
+    np.testing.assert_allclose(of_virials, variance[13:], **rough)
 
 
 def atoms_of(atoms: Atoms, seed: int) -> Atoms:
@@ -463,14 +468,6 @@ def test_a_contradictory_posterior_is_counted(one_model):
 # Novelty.
 
 
-@pytest.fixture(scope="module")
-def dense() -> gapfit.GAPModel:
-    """A model whose sparse points are all environments of its training data."""
-    terms = [SOAP | {"n_sparse": 1000}]
-    frames = [label(salt(k)) for k in range(2)]
-    return gapfit.fit(frames, settings(terms=terms, solver={"jitter": 1e-9}))
-
-
 def test_novelty_is_the_share_that_the_sparse_points_leave(one_model):
     """Of local energies, one-atom cells: sqrt(1 - k K_mm^-1 k^T / k(x, x))."""
     atoms = Atoms("Si", cell=[2.6, 2.7, 3.1], pbc=True)
@@ -483,15 +480,35 @@ def test_novelty_is_the_share_that_the_sparse_points_leave(one_model):
     assert found.energies_std is None
 
 
-def test_novelty_from_the_data_to_lone_atoms(dense):
-    known = dense.predict(salt(0), novelty=True)
+@pytest.fixture(scope="module")
+def dense() -> gapfit.GAPModel:
+    """All environments of crystals of one species; the central atom hardly counts."""
+    soap = SOAP | {"n_sparse": 1000, "zeta": 4, "weighting": SMOOTH | {"w0": 1e-3}}
+    return gapfit.fit(
+        [pure(k, z) for z in (14, 32) for k in range(2)],
+        settings(terms=[soap], solver={"jitter": 1e-9}),
+    )
+
+
+def pure(seed: int, z: int) -> Atoms:
+    atoms = salt(seed)
+    atoms.numbers[:] = z
+    return label(atoms)
+
+
+def test_novelty_from_the_data_to_the_unknown(dense):
+    known = dense.predict(pure(0, 14), novelty=True)
     assert known.novelty.max() < 1e-3
     lone = dense.predict(Atoms("Ge", positions=[[0, 0, 0]]), novelty=True)
-    assert lone.novelty[0] > 0.5
+    among_others = pure(0, 32)
+    among_others.numbers[0] = 14
+    foreign = dense.predict(among_others, novelty=True)
+    assert lone.novelty[0] > 0.99
+    assert foreign.novelty[0] > 0.99
     # From a training structure to a far looser one, each atom is ever less known.
     grown = []
     for scale in (1.0, 1.04, 1.08, 1.12, 1.2, 1.3):
-        atoms = salt(0)
+        atoms = pure(0, 14)
         atoms.set_cell(atoms.cell * scale, scale_atoms=True)
         grown.append(dense.predict(atoms, novelty=True).novelty)
     assert (np.diff(grown, axis=0) > 0).all()
