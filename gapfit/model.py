@@ -139,13 +139,16 @@ class GAPModel:
         Raises
         ------
         GapfitError
-            The model was saved without its posterior, or `n` is not positive.
+            The model was saved without its posterior, `n` is not positive, or `scale`
+            is negative or not finite.
         """
         from gapfit.sampling import Samples
 
         self._require_posterior()
         if n < 1:
             raise GapfitError(f"n = {n}: give a positive number of samples")
+        if scale is not None and not 0 <= scale < np.inf:
+            raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
         return Samples(self, n, seed, scale)
 
     def _require_posterior(self) -> None:
