@@ -115,6 +115,37 @@ class Calibration:
                 return Scale(self.kinds[other].scale.factor, 0.0)
         return None
 
+    def observed(
+        self,
+        kind: str,
+        std: np.ndarray,
+        sigma: np.ndarray | float,
+        root: float = 1.0,
+        config_type: str | None = None,
+    ) -> np.ndarray:
+        """Return the standard deviation of an observation, of the shape of `std`.
+
+        Parameters
+        ----------
+        kind : str
+            ``"energy"``, ``"forces"`` or ``"virial"``.
+        std : float64
+            Of the function, not calibrated.
+        sigma : float64
+            Noise of the observation in the fit: what counts where no residuals of this
+            kind tell the floor.
+        root : float
+            sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
+        config_type : str, optional
+            Kind of structure, where it is known.
+        """
+        scale = self.scale(kind, config_type)
+        if scale is None:
+            return np.hypot(std, sigma)
+        if kind not in self.kinds:
+            return np.hypot(scale.factor * std, sigma)
+        return scale.std(std, root)
+
     def multiplier(self, kind: str, level: float) -> float:
         """Return what an observation's standard deviation is multiplied with.
 

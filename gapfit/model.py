@@ -139,13 +139,16 @@ class GAPModel:
         Raises
         ------
         GapfitError
-            The model was saved without its posterior, or `n` is not positive.
+            The model was saved without its posterior, `n` is not positive, or `scale`
+            is negative or not finite.
         """
         from gapfit.sampling import Samples
 
         self._require_posterior()
         if n < 1:
             raise GapfitError(f"n = {n}: give a positive number of samples")
+        if scale is not None and not 0 <= scale < np.inf:
+            raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
         return Samples(self, n, seed, scale)
 
     def _require_posterior(self) -> None:
@@ -242,8 +245,8 @@ class GAPModel:
             An unknown species, or atoms on top of each other.
         GapfitError
             `std` was asked of a model saved without its posterior, or names no
-            standard deviation; the calculator of the baseline cannot be imported,
-            fails, or was asked for `atom_virials`.
+            standard deviation; there is no such `form`; the calculator of the baseline
+            cannot be imported, fails, or was asked for `atom_virials`.
         """
         wanted = Wanted(
             forces,

@@ -67,12 +67,11 @@ class ScoreTally:
                 self._atoms.setdefault(group, []).append((lengths[0], lengths[1]))
 
     def _std(self, own: Residuals, config_type: str | None) -> np.ndarray:
-        scale = None
-        if self.calibration is not None:
-            scale = self.calibration.scale(own.kind, config_type)
-        if scale is None:
+        if self.calibration is None:
             return np.hypot(own.std, own.sigma)
-        return scale.std(own.std, own.root)
+        return self.calibration.observed(
+            own.kind, own.std, own.sigma, own.root, config_type
+        )
 
     def scores(self) -> Scores:
         """Return the scores of all groups.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.assembly import batches, frame_sigmas, pairs_of
-from gapfit.calibration import Calibration, Scale
+from gapfit.calibration import Calibration
 from gapfit.config import SigmaConfig
 from gapfit.deviations import (
     RowVariances,
@@ -154,12 +154,13 @@ class Uncertainty:
         wanted: Wanted,
     ) -> np.ndarray:
         """Return the standard deviation of the function, or of an observation of it."""
-        scale: Scale | None = None
-        if wanted.calibrated and self.calibration is not None:
-            scale = self.calibration.scale(kind)
-        if scale is None:
-            return np.hypot(std, sigma) if wanted.observation else std
-        return scale.std(std, root) if wanted.observation else scale.factor * std
+        known = self.calibration if wanted.calibrated else None
+        if wanted.observation:
+            if known is None:
+                return np.hypot(std, sigma)
+            return known.observed(kind, std, sigma, root)
+        scale = known.scale(kind) if known else None
+        return std if scale is None else scale.factor * std
 
 
 def _atoms(frames: Sequence[Frame]) -> Iterator[slice]:
