@@ -75,6 +75,10 @@ class KindCalibration:
     levels: tuple[float, ...] = ()
     quantiles: tuple[float, ...] = ()
 
+    def quantile(self, level: float) -> float | None:
+        """Return the conformal quantile of a level; None if it is not known."""
+        return quantile(self.levels, self.quantiles, level)
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -167,7 +171,7 @@ class Calibration:
             There are no residuals of this kind, or too few structures for the level.
         """
         own = self.kinds.get(kind)
-        found = quantile(own.levels, own.quantiles, level) if own else None
+        found = own.quantile(level) if own else None
         if not 0 < level < 1 or own is None or found is None:
             known = f"up to {own.levels[-1]}" if own and own.levels else "at no level"
             raise GapfitError(

@@ -7,7 +7,8 @@ FOLDER holds train.extxyz or train.extxyz.gz and test.extxyz, fitted with SOAP a
 at default sigmas. Calibrated by leave-one-out on the training data only. Of forces and
 energies of each test set, and of all together: share inside ±1 and ±1.96 std, with one
 scale and with that of each config_type, root mean square of error / std, miscalibration
-area, rank correlation (forces: by atom), and config_types that miss by how much.
+area, rank correlation (forces: by atom), share inside conformal intervals of 68 and 95 %,
+and the shares of single config_types.
 """
 
 from __future__ import annotations
@@ -72,6 +73,8 @@ def line(name: str, kind: str, own: dict[str, Any]) -> str:
         f"{'-' if rank is None else f'{rank:.2f}':>6}"
         f"{100 * typed['coverage_68']:>10.0f}{100 * typed['coverage_95']:>5.0f}"
         f"{typed['rms_z']:>7.2f}{typed['miscalibration_area']:>7.3f}"
+        f"{100 * own.get('interval_68', np.nan):>9.0f}"
+        f"{100 * own.get('interval_95', np.nan):>4.0f}"
     )
 
 
@@ -95,6 +98,7 @@ def main() -> None:
     print(
         f"{'test set':<35}{'kind':<7}{'n':>7}{'68 %':>6}{'95 %':>5}{'rms z':>7}"
         f"{'area':>7}{'rank':>6}{'by type 68':>11}{'95':>4}{'rms z':>7}{'area':>7}"
+        f"{'conf. 68':>9}{'95':>4}"
     )
     results = {}
     for name in args.names:
@@ -119,6 +123,8 @@ def main() -> None:
                     own[kind]["coverage_95"],
                     own[kind]["by_type"]["coverage_68"],
                     own[kind]["by_type"]["coverage_95"],
+                    own[kind].get("interval_68", np.nan),
+                    own[kind].get("interval_95", np.nan),
                 )
                 for own in (scores["all"] for scores in results.values())
                 if kind in own
@@ -128,7 +134,7 @@ def main() -> None:
         mean = 100 * (n @ shares[:, 1:]) / n.sum()
         print(
             f"{'together':<35}{kind:<7}{int(n.sum()):>7}{mean[0]:>6.0f}{mean[1]:>5.0f}"
-            f"{mean[2]:>30.0f}{mean[3]:>5.0f}"
+            f"{mean[2]:>30.0f}{mean[3]:>5.0f}{mean[4]:>23.0f}{mean[5]:>4.0f}"
         )
     if args.json:
         Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
