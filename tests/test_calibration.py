@@ -643,7 +643,9 @@ def test_scores_are_of_observations_in_their_units():
     )
 
 
-def test_evaluate_scores_what_predict_says(model):
+@pytest.mark.parametrize("baseline", [{}, {"repulsion": "zbl", "r_cut": 3.5}])
+def test_evaluate_scores_what_predict_says(baseline):
+    model = gapfit.fit(frames_of(5), settings(baseline=baseline, calibration={}))
     test = [label(salt(70 + k), config_type="new") for k in range(3)]
     found = gapfit.evaluate(model, test)["all"]
     predictions = model.predict(test, std=True, observation=True)
