@@ -67,7 +67,9 @@ def main() -> None:
         started = time.process_time()
         model = gapfit.fit(train, settings, progress=progress)
         cpu = time.process_time() - started
-        errors = gapfit.evaluate(model, read(args.test, labels), uncertainty=False)["all"]
+        errors = gapfit.evaluate(model, read(args.test, labels), uncertainty=False)[
+            "all"
+        ]
     result = {
         "cpu_s": round(cpu, 1),
         "stages_cpu_s": {k: round(b - a, 1) for k, (a, b) in stages.items()},
