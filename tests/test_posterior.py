@@ -500,6 +500,24 @@ def test_a_contradictory_posterior_is_counted(one_model):
 # Novelty.
 
 
+def test_novelty_alone_is_that_beside_energies(one_model):
+    frames = [salt(1), molecule(3)]
+    for a, b in zip(
+        one_model.predict(frames, novelty=True),
+        one_model.predict(frames, novelty=True, std="energies"),
+        strict=True,
+    ):
+        assert a.energies_std is None
+        np.testing.assert_allclose(a.novelty, b.novelty, rtol=1e-6, atol=1e-9)
+    atoms = salt(1)
+    atoms.calc = gapfit.GAPCalculator(one_model, uncertainty="novelty")
+    atoms.get_forces()
+    np.testing.assert_array_equal(
+        atoms.calc.results["novelty"], one_model.predict(atoms, novelty=True).novelty
+    )
+    assert "energies_std" not in atoms.calc.results
+
+
 def test_novelty_is_the_share_that_the_sparse_points_leave(one_model):
     """Of local energies, one-atom cells: sqrt(1 - k K_mm^-1 k^T / k(x, x))."""
     atoms = Atoms("Si", cell=[2.6, 2.7, 3.1], pbc=True)
