@@ -12,6 +12,7 @@ import numpy as np
 
 from gapfit.assembly import row_counts
 from gapfit.calibration import Calibration, KindCalibration, fitted_scale
+from gapfit.checks import refuse_species
 from gapfit.conformal import conformal_quantiles
 from gapfit.errors import GapfitError, LeftOutError
 from gapfit.frame import Frame
@@ -89,6 +90,12 @@ def calibrate(
     if n_rows < 1:
         raise GapfitError(f"n_rows = {n_rows}: give a positive number of observations")
     dataset = as_dataset(frames, model.config, base)
+    refuse_species(
+        dataset.frames,
+        model.species,
+        "the structures contain {species}, which the model does not know ({places}): "
+        "remove these",
+    )
     if fitted is None:
         fitted = data_digest(dataset.frames) == model.info.get("data_digest")
     if frames is None and not fitted:
