@@ -519,7 +519,7 @@ def test_one_observation_each_gives_order_statistics():
 
 def test_multipliers_grow_with_the_level_and_end():
     rng = np.random.default_rng(7)
-    found = calibration_of([residuals(rng, "a", 1.0) for _ in range(9)], "x", 9)
+    found = calibration_of([residuals(rng, "a", 5.0) for _ in range(9)], "x", 9)
     levels = np.linspace(0.01, 0.9, 90)
     values = [found.multiplier("forces", level) for level in levels]
     assert (np.diff(values) >= 0).all()

@@ -184,7 +184,7 @@ def test_parts_of_the_work_change_nothing(monkeypatch, one_model, form):
     monkeypatch.setattr("gapfit.deviations._ROW_BYTES", 1.0)
     monkeypatch.setattr("gapfit.deviations._CHUNK_PAIRS", 1)
     monkeypatch.setattr("gapfit.deviations._CHUNK", 7)
-    monkeypatch.setattr("gapfit.model._BATCH_ATOMS", 9)
+    monkeypatch.setattr("gapfit.model._BATCH_ATOMS", 20)
     pieces = one_model.predict(some, std=True, novelty=True, form=form)
     for a, b in zip(whole, pieces, strict=True):
         for name in ("energy_std", "energies_std", "forces_std", "novelty"):
@@ -481,20 +481,41 @@ def test_equivalent_sites_are_as_uncertain(one_model):
 
 
 def test_a_contradictory_posterior_is_counted(one_model):
-    """Sparse points that explain more than there is leave no negative variance."""
+    """Where more is explained than there is, the variance is that of SoR alone."""
+    known, some = one_model.posterior, [salt(1), salt(2)]
+    left = [np.concatenate(list(unexplained(one_model, a).values())) for a in some]
+    explained = []
+    for atoms in some:
+        K = rows_of(one_model, [frame_of(one_model, atoms)]).K
+        of = np.linalg.solve(kernel_matrix(one_model), K.T)
+        explained.append(np.einsum("nm,mn->n", K, of))
+    # So much more is explained by a smaller U that half of the variances are negative.
+    more = np.median(left[0] / explained[0])
+    smaller = tuple(U / np.sqrt(1 + more) for U in known.whitening.factors)
+    wrong = Posterior(Whitening(smaller, known.whitening.jitter), known.R)
+    broken, kinds = replace(one_model, posterior=wrong), ("energy", "forces", "stress")
+    found = broken.predict(some, std=kinds, form="dtc")
+    sor = broken.predict(some, std=kinds)
+    for n, (dtc, own) in enumerate(zip(found, sor, strict=True)):
+        negative = left[n] < more * explained[n]
+        assert 0 < negative.sum() < 31
+        assert dtc.n_negative == negative.sum()
+        assert own.n_negative == 0
+        below = negative[1:25].reshape(8, 3)
+        np.testing.assert_array_equal(dtc.forces_std[below], own.forces_std[below])
+        assert (dtc.forces_std[~below] > own.forces_std[~below]).all()
+    assert found[0].n_negative != found[1].n_negative
+    good = one_model.predict(some, std=True, novelty=True, form="dtc")
+    assert [own.n_negative for own in good] == [0, 0]
+
+
+def test_no_share_of_an_atom_is_negative(one_model):
     known = one_model.posterior
     halves = tuple(0.5 * U for U in known.whitening.factors)
     wrong = Posterior(Whitening(halves, known.whitening.jitter), known.R)
-    broken = replace(one_model, posterior=wrong)
-    found = broken.predict([salt(1), salt(2)], std=True, novelty=True, form="dtc")
-    for own in found:
-        assert own.n_negative > 0
-        for name in ("energies_std", "forces_std", "stress_std", "novelty"):
-            values = getattr(own, name)
-            assert np.isfinite(values).all()
-            assert values.min() >= 0
-    good = one_model.predict([salt(1), molecule(3)], std=True, novelty=True, form="dtc")
-    assert [own.n_negative for own in good] == [0, 0]
+    found = replace(one_model, posterior=wrong).predict(salt(1), novelty=True)
+    assert found.n_negative == 8
+    np.testing.assert_array_equal(found.novelty, 0.0)
 
 
 # Novelty.
