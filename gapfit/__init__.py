@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gapfit.left_out import leave_one_out
     from gapfit.model import GAPModel
     from gapfit.refitting import refit
+    from gapfit.selection import select
     from gapfit.storage import load
     from gapfit.tuning import tune
 
@@ -30,6 +31,7 @@ __all__ = [
     "leave_one_out",
     "load",
     "refit",
+    "select",
     "tune",
 ]
 
@@ -44,6 +46,7 @@ _HOME = {
     "leave_one_out": "gapfit.left_out",
     "load": "gapfit.storage",
     "refit": "gapfit.refitting",
+    "select": "gapfit.selection",
     "tune": "gapfit.tuning",
 }
 
