@@ -76,6 +76,8 @@ class _Posterior:
         G, seen = self._known.get(candidate.index, (None, 0))
         if G is not None and seen == total:
             return G
+        if total == 0:
+            return B @ B.T
         if G is None or seen < self._gone:
             G = B @ self._sigma @ B.T
         else:
@@ -211,8 +213,8 @@ class _Common:
         return total
 
     def _of_atoms(self, squares: np.ndarray) -> float:
-        """Return the root of the largest square, or of the mean."""
-        value = squares.max() if self._per == "atom" else squares.mean()
+        """Return the root of the largest square, or of the sum of all."""
+        value = squares.max() if self._per == "atom" else squares.sum()
         return float(np.sqrt(max(value, 0.0)))
 
     def observe(self, candidate: Candidate) -> None:
@@ -239,7 +241,7 @@ class Uncertainty(_Common):
     unit, rows = "eV/Å", True
 
     def score(self, candidate: Candidate) -> float:
-        """Return that of the worst atom, or the root mean square over all."""
+        """Return that of the worst atom, or of the forces on all taken together."""
         assert candidate.rows is not None
         G, forces = self._posterior.covariance(candidate), candidate.rows.forces
         squares = np.einsum("nir,nir->n", forces @ G, forces)
@@ -268,7 +270,7 @@ class Volume(_Common):
 
 
 class Novelty(_Common):
-    """Distance to the sparse points and to what was chosen: 0 in their span, at most 1.
+    """Distance to the sparse points and to what was chosen: 0 in their span, 1 far away.
 
     Root of the share of the prior variance of an atom's energy that is left.
     """
@@ -276,7 +278,7 @@ class Novelty(_Common):
     unit, rows = "", False
 
     def score(self, candidate: Candidate) -> float:
-        """Return that of the most novel atom, or the root mean square over all."""
+        """Return that of the most novel atom, or the root of the sum of squares."""
         prior = np.zeros(candidate.n_atoms)
         for own in candidate.outside:
             prior[own.atoms] += own.prior
@@ -299,8 +301,8 @@ def criterion(by: By, per: Per, n_sparse: int, spaces: Sequence[Space]) -> Crite
     by : {"std", "novelty", "d-optimal"}
         See `Uncertainty`, `Novelty` and `Volume`.
     per : {"atom", "structure"}
-        The worst atom or the mean over a structure; for D-optimality, the gain by atom
-        or of the structure.
+        The worst atom or all of a structure; for D-optimality, the gain by atom or of
+        the structure.
     n_sparse : int
         Sparse points of the model.
     spaces : sequence of Space

@@ -24,7 +24,7 @@ from gapfit.model import GAPModel
 from gapfit.preparing import Progress, silent
 from gapfit.process_memory import in_words
 from gapfit.storage import load as load_model
-from gapfit.threads import use_threads
+from gapfit.threads import one_thread, use_threads
 
 __all__ = ["Selection", "select"]
 
@@ -105,9 +105,9 @@ def select(
     sparse points, the fastest, without derivatives. The first two, too, add what the
     sparse points do not describe (`gapfit.greedy`).
 
-    Per ``"atom"`` (a gain by atom for ``"d-optimal"``) a structure is as good as its
-    worst atom; per ``"structure"`` the score is a root mean square over its atoms (for
-    ``"d-optimal"`` the gain of the whole structure, where large ones win).
+    Per ``"atom"`` a structure is as good as its worst atom (for ``"d-optimal"``, as its
+    gain by atom), whatever its size. Per ``"structure"`` squares add up over atoms: large
+    ones win, which is right where each costs the same.
 
     Of structures with more than 32 labels, the 32 combinations that vary most are kept.
     The pool is read once and put on disk; where not all candidates fit into half of the
@@ -315,10 +315,12 @@ class _Choice:
         picks = greedy(found, bounds, judge)
         chosen = []
         self.progress("pick", 0, self.n)
-        for pick in islice(picks, self.n):
-            chosen.append(pick)
-            self.progress("pick", len(chosen), self.n)
-        following = next(picks, None)
+        # Products are small, and the choice must not hang on the number of cores.
+        with one_thread():
+            for pick in islice(picks, self.n):
+                chosen.append(pick)
+                self.progress("pick", len(chosen), self.n)
+            following = next(picks, None)
         numbers = [pick.candidate.index for pick in chosen]
         scores = np.array([pick.score for pick in chosen])
         below = np.flatnonzero(scores < missed)

@@ -107,7 +107,7 @@ def expected(posterior, by, per, atoms) -> float:
     if by == "d-optimal":
         return posterior.gain(atoms) / (len(atoms) if per == "atom" else 1)
     variances = posterior.of_forces(atoms)
-    return np.sqrt(variances.max() if per == "atom" else variances.mean())
+    return np.sqrt(variances.max() if per == "atom" else variances.sum())
 
 
 @pytest.mark.parametrize("per", PER)
