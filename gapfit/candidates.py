@@ -25,7 +25,15 @@ from gapfit.model import GAPModel
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 
-__all__ = ["Candidate", "Outside", "Rows", "Space", "candidates", "spaces_of"]
+__all__ = [
+    "Candidate",
+    "Outside",
+    "Rows",
+    "Space",
+    "candidates",
+    "energy_variances",
+    "spaces_of",
+]
 
 #: Rows of a structure; of more than these, so many combinations that vary most are kept.
 MAX_ROWS = 32
@@ -219,6 +227,39 @@ def candidates(
 
 def _sigmas(model: GAPModel, frames: Sequence[Frame]) -> list[np.ndarray]:
     return [frame_sigmas(frame, model.config.sigma)[1][:, 0] for frame in frames]
+
+
+def energy_variances(
+    model: GAPModel, frames: Sequence[Frame], indices: Sequence[int]
+) -> Iterator[np.ndarray]:
+    """Yield the variance of each atom's energy in some structures, (n_atoms,) eV².
+
+    Takes no derivatives, and so a small part of the time that rows take.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    frames : sequence of Frame
+        The pool; a few are read at a time.
+    indices : sequence of int
+        Which of them.
+    """
+    posterior = _posterior(model)
+    cutoff = max(term.descriptor.cutoff for term in model.terms)
+    sizes = frame_sizes(frames)[np.asarray(indices, dtype=np.int64)]
+    for part in batches(sizes, _BATCH_ATOMS):
+        pairs = pairs_of([frames[n] for n in indices[part]], cutoff)
+        found = [
+            term.descriptor.covariances(
+                pairs.within(term.descriptor.cutoff), term.sparse
+            )
+            for term in model.terms
+        ]
+        k_m = np.concatenate([own for own, _ in found], axis=1)
+        prior = np.sum([own for _, own in found], axis=0)
+        variance = posterior.variance(k_m, prior)
+        yield from np.split(variance, np.cumsum(sizes[part])[:-1])
 
 
 def _rows(model: GAPModel, frames: Sequence[Frame]) -> list[Rows | None]:

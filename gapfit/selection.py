@@ -13,7 +13,13 @@ import numpy as np
 
 from gapfit._duplicates import Fingerprints
 from gapfit._sources import RawFrame, load
-from gapfit.candidates import Candidate, Space, candidates, spaces_of
+from gapfit.candidates import (
+    Candidate,
+    Space,
+    candidates,
+    energy_variances,
+    spaces_of,
+)
 from gapfit.checks import frame_problems, refuse
 from gapfit.config import RunConfig
 from gapfit.errors import GapfitError
@@ -24,12 +30,14 @@ from gapfit.model import GAPModel
 from gapfit.preparing import Progress, silent
 from gapfit.process_memory import in_words
 from gapfit.storage import load as load_model
-from gapfit.threads import one_thread, use_threads
+from gapfit.threads import available, one_thread, use_threads
 
 __all__ = ["Selection", "select"]
 
 # Share of the memory that candidates may take.
 _SHARE = 0.5
+#: Candidates of which rows are computed: so many for each structure to choose, or in all.
+SHORTLIST, LEAST_LISTED = 20, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +66,12 @@ class Selection:
         Those left out because they have been labelled.
     n_repeated : int
         Those left out because they are equal to an earlier one of the pool.
+    n_listed : int
+        Candidates on the shortlist, see `select`.
     n_kept : int
-        Candidates that were held in memory; all others had lower scores from the start.
+        Of these, those that were held in memory; all others had lower scores alone.
     n_certain : int
-        So many of the first picks are those of the whole pool, whatever the memory.
+        So many of the first picks are those of the whole shortlist, whatever the memory.
     """
 
     indices: np.ndarray
@@ -76,6 +86,7 @@ class Selection:
     n_pool: int
     n_labelled: int
     n_repeated: int
+    n_listed: int
     n_kept: int
     n_certain: int
 
@@ -110,8 +121,11 @@ def select(
     ones win, which is right where each costs the same.
 
     Of structures with more than 32 labels, the 32 combinations that vary most are kept.
-    The pool is read once and put on disk; where not all candidates fit into half of the
-    memory, those with the highest scores are kept.
+    The pool is read once and put on disk. Where it holds more than 20 n structures, and
+    more than 1000, a shortlist of so many is made first, for all but ``"novelty"``: those
+    with the largest variance of an atom's energy (of all, per structure), which takes no
+    derivatives. Where not all candidates fit into half of the memory, those with the
+    highest scores are kept.
 
     Parameters
     ----------
@@ -164,7 +178,9 @@ def select(
             f"n = {n}: the pool has {len(found.distinct)} structures to choose from "
             f"({found.remarks}); give a smaller n or a larger pool"
         )
-    with use_threads(n_threads or known.config.run.threads or None):
+    n_threads = n_threads or known.config.run.threads or available()
+    # Matrices are so small that threads of BLAS would rather wait for each other.
+    with one_thread(), use_threads(n_threads):
         return _Choice(known, found, n, by, per, granted, progress or silent).run()
 
 
@@ -310,17 +326,16 @@ class _Choice:
                 'three-body terms are complete; choose by "std" or "d-optimal"'
             )
         judge = criterion(self.by, self.per, self.model.n_sparse, spaces)
-        found, bounds, missed = self._judged(judge, spaces)
+        listed = self._listed(judge)
+        found, bounds, missed = self._judged(listed, judge, spaces)
         alone = {own.index: bound for own, bound in zip(found, bounds, strict=True)}
         picks = greedy(found, bounds, judge)
         chosen = []
         self.progress("pick", 0, self.n)
-        # Products are small, and the choice must not hang on the number of cores.
-        with one_thread():
-            for pick in islice(picks, self.n):
-                chosen.append(pick)
-                self.progress("pick", len(chosen), self.n)
-            following = next(picks, None)
+        for pick in islice(picks, self.n):
+            chosen.append(pick)
+            self.progress("pick", len(chosen), self.n)
+        following = next(picks, None)
         numbers = [pick.candidate.index for pick in chosen]
         scores = np.array([pick.score for pick in chosen])
         below = np.flatnonzero(scores < missed)
@@ -337,24 +352,38 @@ class _Choice:
             n_pool=self.pool.n_pool,
             n_labelled=self.pool.n_known,
             n_repeated=self.pool.n_repeated,
+            n_listed=len(listed),
             n_kept=len(found),
             n_certain=int(below[0]) if len(below) else self.n,
         )
 
+    def _listed(self, judge: Criterion) -> list[int]:
+        """Return the candidates that are worth the time that rows take."""
+        distinct = self.pool.distinct
+        size = max(SHORTLIST * self.n, LEAST_LISTED)
+        if not judge.rows or len(distinct) <= size:
+            return distinct
+        quick = np.zeros(len(distinct))
+        self.progress("shortlist", 0, len(distinct))
+        found = energy_variances(self.model, self.pool.frames, distinct)
+        for n, variances in enumerate(found):
+            quick[n] = variances.max() if self.per == "atom" else variances.sum()
+            self.progress("shortlist", n + 1, len(distinct))
+        best = np.argsort(-quick, kind="stable")[:size]
+        return [distinct[n] for n in sorted(best.tolist())]
+
     def _judged(
-        self, judge: Criterion, spaces: Sequence[Space]
+        self, listed: list[int], judge: Criterion, spaces: Sequence[Space]
     ) -> tuple[list[Candidate], list[float], float]:
         """Return candidates, their scores, and the highest score of those let go."""
         held = _Held(_SHARE * self.granted)
-        distinct = self.pool.distinct
         found = candidates(
-            self.model, self.pool.frames, distinct, spaces, rows=judge.rows
+            self.model, self.pool.frames, listed, spaces, rows=judge.rows
         )
-        total = len(distinct)
-        self.progress("candidates", 0, total)
+        self.progress("candidates", 0, len(listed))
         for done, candidate in enumerate(found, 1):
             held.add(judge.score(candidate), candidate)
-            self.progress("candidates", done, total)
+            self.progress("candidates", done, len(listed))
         some, bounds = held.all()
         if len(some) < self.n:
             raise GapfitError(

@@ -13,7 +13,7 @@ from conftest import cluster, config, label, labelled_frames, silicon, slab, wir
 from scipy.linalg import cho_factor, cho_solve
 
 import gapfit
-from gapfit import candidates, greedy
+from gapfit import candidates, greedy, selection
 from gapfit.assembly import pairs_of, row_block
 from gapfit.cli import main
 from gapfit.dataset import read
@@ -282,6 +282,24 @@ def test_of_a_larger_pool_the_best_are_kept(model):
     assert certain == whole.indices[: some.n_certain].tolist()
     with pytest.raises(GapfitError, match=r"only \d+ candidates fit into half of the"):
         gapfit.select(model, pool, 10, memory="100 kB")
+
+
+@pytest.mark.parametrize("per", PER)
+def test_rows_are_computed_of_a_shortlist(model, per, monkeypatch):
+    pool = bare([*calm(12), *calm(6, rattle=0.1), *calm(6, rattle=0.04), label(slab())])
+    whole = gapfit.select(model, pool, 3, per=per)
+    monkeypatch.setattr(selection, "SHORTLIST", 3)
+    monkeypatch.setattr(selection, "LEAST_LISTED", 5)
+    short = gapfit.select(model, pool, 3, per=per)
+    assert (whole.n_listed, short.n_listed) == (25, 9)
+    deviations = [p.energies_std for p in model.predict(pool, std=True)]
+    quick = [x.max() if per == "atom" else (x**2).sum() for x in deviations]
+    best = np.argsort(quick)[-9:].tolist()
+    assert set(short.indices.tolist()) <= set(best)
+    among = gapfit.select(model, [pool[n] for n in sorted(best)], 3, per=per)
+    assert np.sort(best)[among.indices].tolist() == short.indices.tolist()
+    # Where nothing is computed but environments, there is none.
+    assert gapfit.select(model, pool, 3, by="novelty").n_listed == 25
 
 
 def test_large_structures_are_compressed(model, monkeypatch):

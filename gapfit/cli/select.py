@@ -122,13 +122,16 @@ def _check_outputs(args: argparse.Namespace) -> None:
 
 
 def _print(console: Console, chosen: Selection) -> None:
+    n_candidates = chosen.n_pool - chosen.n_labelled - chosen.n_repeated
     console.title("Pool")
     rows = [
         ("structures", str(chosen.n_pool)),
         ("labelled already", str(chosen.n_labelled)),
         ("repeated", str(chosen.n_repeated)),
-        ("candidates", str(chosen.n_pool - chosen.n_labelled - chosen.n_repeated)),
+        ("candidates", str(n_candidates)),
     ]
+    if chosen.n_listed < n_candidates:
+        rows.append(("shortlisted", str(chosen.n_listed)))
     console.rows([row for row in rows if row[1] != "0"])
     console.title(f"Chosen by {chosen.by}, per {chosen.per}")
     unit = f"score, {chosen.unit}" if chosen.unit else "score"
@@ -163,6 +166,7 @@ def _as_json(chosen: Selection) -> dict[str, Any]:
     facts = ("by", "per", "unit", "left", "n_pool", "n_labelled", "n_repeated")
     return {
         **{name: getattr(chosen, name) for name in facts},
+        "n_listed": chosen.n_listed,
         "n_kept": chosen.n_kept,
         "n_certain": chosen.n_certain,
         "chosen": [
