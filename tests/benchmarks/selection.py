@@ -116,7 +116,7 @@ def pool_of(n: int, cells: int) -> list[Atoms]:
 
 def times(args: argparse.Namespace) -> list[Row]:
     """Return how long it takes to choose 50."""
-    train = [atoms for atoms in pool_of(200, 2)]
+    train = pool_of(200, 2)
     for k, atoms in enumerate(train):
         rng = np.random.default_rng(k)
         atoms.info["energy"] = float(rng.normal())
