@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gapfit.left_out import leave_one_out
     from gapfit.model import GAPModel
     from gapfit.refitting import refit
+    from gapfit.selection import select
     from gapfit.storage import load
     from gapfit.tuning import tune
 
@@ -32,6 +33,7 @@ __all__ = [
     "leave_one_out",
     "load",
     "refit",
+    "select",
     "tune",
 ]
 
@@ -47,6 +49,7 @@ _HOME = {
     "leave_one_out": "gapfit.left_out",
     "load": "gapfit.storage",
     "refit": "gapfit.refitting",
+    "select": "gapfit.selection",
     "tune": "gapfit.tuning",
 }
 

@@ -20,6 +20,7 @@ from gapfit.cli import (
     init,
     predict,
     refit,
+    select,
     tune,
 )
 from gapfit.cli._console import Console
@@ -27,7 +28,19 @@ from gapfit.errors import GapfitError
 
 __all__ = ["main"]
 
-_COMMANDS = (init, check, tune, fit, append, refit, calibrate, evaluate, predict, info)
+_COMMANDS = (
+    init,
+    check,
+    tune,
+    fit,
+    append,
+    refit,
+    calibrate,
+    evaluate,
+    predict,
+    select,
+    info,
+)
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
 _EPILOG = """\
