@@ -292,7 +292,7 @@ def test_rows_are_computed_of_a_shortlist(model, per, monkeypatch):
     monkeypatch.setattr(selection, "LEAST_LISTED", 5)
     short = gapfit.select(model, pool, 3, per=per)
     assert (whole.n_listed, short.n_listed) == (25, 9)
-    deviations = [p.energies_std for p in model.predict(pool, std=True)]
+    deviations = [p.energies_std for p in model.predict(pool, std="energies")]
     quick = [x.max() if per == "atom" else (x**2).sum() for x in deviations]
     best = np.argsort(quick)[-9:].tolist()
     assert set(short.indices.tolist()) <= set(best)
