@@ -21,7 +21,8 @@ from gapfit.frame_file import config_types, frame_sizes
 from gapfit.neighbours import pair_list
 
 if TYPE_CHECKING:
-    from gapfit.model import GAPModel, Prediction
+    from gapfit.model import GAPModel
+from gapfit.prediction import Prediction
 
 __all__ = ["MIN_FRAMES", "Comparison", "compare", "sample"]
 

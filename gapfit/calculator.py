@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ase.calculators.calculator import (
 
 from gapfit.frame import to_voigt
 from gapfit.model import GAPModel
+from gapfit.prediction import STD_KINDS, std_kinds
 from gapfit.storage import load
 
 __all__ = ["GAPCalculator"]
@@ -25,9 +27,12 @@ class GAPCalculator(Calculator):
     ----------
     model : GAPModel, str or Path
         The potential or its file.
-    uncertainty : bool, optional
-        Whether ``results["energies_std"]`` (eV per atom) is computed with every call;
-        by default whenever the model holds its posterior.
+    uncertainty : bool, str or sequence of str, optional
+        Standard deviations computed with every call, as `std` of `GAPModel.predict`:
+        ``"energy"``, ``"energies"``, ``"forces"``, ``"stress"`` give
+        ``results["energy_std"]`` and so on. By default that of each atom's energy,
+        which is nearly free, whenever the model holds its posterior; others are
+        computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
     **kwargs
@@ -47,22 +52,23 @@ class GAPCalculator(Calculator):
         "forces",
         "stress",
         "stresses",
-        "energies_std",
+        *(f"{kind}_std" for kind in STD_KINDS),
     ]
 
     def __init__(
         self,
         model: GAPModel | str | Path,
         *,
-        uncertainty: bool | None = None,
+        uncertainty: bool | str | Sequence[str] | None = None,
         n_threads: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model = model if isinstance(model, GAPModel) else load(model)
         self.n_threads = n_threads
-        stored = self.model.posterior is not None
-        self.uncertainty = stored if uncertainty is None else uncertainty
+        if uncertainty is None:
+            uncertainty = ("energies",) if self.model.posterior is not None else ()
+        self.uncertainty = std_kinds(uncertainty)
 
     def calculate(
         self,
@@ -78,9 +84,10 @@ class GAPCalculator(Calculator):
             raise PropertyNotImplementedError(
                 f"{known.calculator.title} gives no stress of single atoms"
             )
+        asked = (kind for kind in STD_KINDS if f"{kind}_std" in properties)
         prediction = self.model.predict(
             structure,
-            std=self.uncertainty or "energies_std" in properties,
+            std=tuple(dict.fromkeys((*self.uncertainty, *asked))),
             atom_virials="stresses" in properties,
             n_threads=self.n_threads,
         )
@@ -90,14 +97,16 @@ class GAPCalculator(Calculator):
             "energies": prediction.energies,
             "forces": prediction.forces,
         }
-        if prediction.energies_std is not None:
-            self.results["energies_std"] = prediction.energies_std
+        for kind in STD_KINDS:
+            std = getattr(prediction, f"{kind}_std")
+            if std is not None:
+                self.results[f"{kind}_std"] = std
         if prediction.stress is not None:
             self.results["stress"] = prediction.stress
             if prediction.atom_virials is not None:
                 virials = to_voigt(prediction.atom_virials)
                 self.results["stresses"] = -virials / structure.get_volume()
-        elif "stress" in properties or "stresses" in properties:
+        elif {"stress", "stresses", "stress_std"} & set(properties):
             known = self.model.baseline
             if known is not None and known.calculator is not None:
                 raise PropertyNotImplementedError(

@@ -13,7 +13,8 @@ from gapfit.config import DataConfig
 from gapfit.dataset import Dataset, read
 from gapfit.frame import GPA, Frame
 from gapfit.frame_file import frame_sizes
-from gapfit.model import GAPModel, Prediction
+from gapfit.model import GAPModel
+from gapfit.prediction import Prediction
 from gapfit.preparing import Progress
 from gapfit.storage import load
 

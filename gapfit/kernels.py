@@ -52,6 +52,20 @@ class DotProductKernel:
             self.zeta * lower
         )
 
+    def curvature(self, dot: np.ndarray) -> np.ndarray:
+        """Return d²k/d(dot)², eV², of the shape of `dot`.
+
+        For 1 < zeta < 2 it has no bound as the dot product falls to 0, and is 0 from there
+        on, as the kernel is.
+        """
+        factor = self.delta**2 * self.zeta * (self.zeta - 1)
+        if self.zeta >= 2:
+            return factor * _power(dot, self.zeta - 2)
+        out = np.zeros_like(dot)
+        if factor:
+            np.power(dot, self.zeta - 2, out=out, where=dot > 0)
+        return factor * out
+
     def matrix(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return k between unit vectors, (n, n_features), (m, n_features) -> (n, m)."""
         return self.value(left @ right.T)

@@ -5,70 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import numpy as np
 
 from gapfit.assembly import batches, pairs_of
+from gapfit.calibration import Calibration
 from gapfit.config import FitConfig
 from gapfit.descriptors import LocalPrediction
 from gapfit.descriptors.engine import species_index
+from gapfit.deviations import Form
 from gapfit.errors import GapfitError, StructureError
 from gapfit.factors import Factors
 from gapfit.frame import Frame, structure_arrays
 from gapfit.known_energy import Baseline
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
+from gapfit.prediction import Prediction, Wanted, std_kinds
 from gapfit.terms import FittedTerm
-from gapfit.threads import blas_threads, use_threads
+from gapfit.threads import use_threads
+from gapfit.uncertainty import Uncertainty
 
-__all__ = ["GAPModel", "Prediction"]
+__all__ = ["GAPModel"]
 
 # Atoms predicted together: amortises Python's overhead, bounds the memory.
 _BATCH_ATOMS = 1024
-_BATCH_STD = 20_000
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the potential says about one structure.
-
-    Attributes
-    ----------
-    energy : float
-        Total energy, eV.
-    energies : (n_atoms,) float64
-        Energy of each atom including e0, eV; they add up to `energy`.
-    forces : (n_atoms, 3) float64 or None
-        eV/Å.
-    stress : (6,) float64 or None
-        ASE sign and Voigt order xx yy zz yz xz xy, eV/Å³; None without a volume, or
-        where the calculator of the baseline gives none.
-    energies_std : (n_atoms,) float64 or None
-        Predictive standard deviation of each atom's energy (DTC, without noise), eV.
-    atom_virials : (n_atoms, 3, 3) float64 or None
-        Virial by atom, -Σ_i R_ij ⊗ dE_i/dR_ij over the atoms i whose energy E_i feels
-        atom j, eV; they add up to -stress × volume. W_j v_j, summed, is the potential
-        part of the heat flux (Fan et al., PRB 92, 094301 (2015)).
-    """
-
-    energy: float
-    energies: np.ndarray
-    forces: np.ndarray | None = None
-    stress: np.ndarray | None = None
-    energies_std: np.ndarray | None = None
-    atom_virials: np.ndarray | None = None
-
-
-class _Wanted(NamedTuple):
-    forces: bool
-    stress: bool
-    std: bool
-    atom_virials: bool
-
-    @property
-    def gradients(self) -> bool:
-        return self.forces or self.stress or self.atom_virials
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,6 +53,9 @@ class GAPModel:
     factors : Factors or None
         Sums over the training data, for `gapfit.append` and `gapfit.refit`; None if they
         were not kept, or not read.
+    calibration : Calibration or None
+        Scales of standard deviations; None if they were not found, see
+        `gapfit.calibrate`.
     info : dict
         Facts about the fit: rows, jitter, log marginal likelihood, data digest, versions.
     """
@@ -103,6 +67,7 @@ class GAPModel:
     baseline: Baseline | None = None
     posterior: Posterior | None = None
     factors: Factors | None = None
+    calibration: Calibration | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -150,7 +115,11 @@ class GAPModel:
         *,
         forces: bool = ...,
         stress: bool = ...,
-        std: bool = ...,
+        std: bool | str | Sequence[str] = ...,
+        novelty: bool = ...,
+        observation: bool = ...,
+        calibrated: bool = ...,
+        form: Form = ...,
         atom_virials: bool = ...,
         n_threads: int | None = ...,
     ) -> list[Prediction]: ...
@@ -162,7 +131,11 @@ class GAPModel:
         *,
         forces: bool = ...,
         stress: bool = ...,
-        std: bool = ...,
+        std: bool | str | Sequence[str] = ...,
+        novelty: bool = ...,
+        observation: bool = ...,
+        calibrated: bool = ...,
+        form: Form = ...,
         atom_virials: bool = ...,
         n_threads: int | None = ...,
     ) -> Prediction: ...
@@ -173,7 +146,11 @@ class GAPModel:
         *,
         forces: bool = True,
         stress: bool = True,
-        std: bool = False,
+        std: bool | str | Sequence[str] = False,
+        novelty: bool = False,
+        observation: bool = False,
+        calibrated: bool = True,
+        form: Form = "sor",
         atom_virials: bool = False,
         n_threads: int | None = None,
     ) -> Any:
@@ -185,8 +162,22 @@ class GAPModel:
             What to predict.
         forces, stress : bool
             Whether to compute derivatives.
-        std : bool
-            Whether to compute the standard deviation of each atom's energy.
+        std : bool, str or sequence of str
+            Standard deviations wanted, among ``"energy"``, ``"energies"`` (of each atom,
+            nearly free), ``"forces"`` and ``"stress"`` (these and ``"energy"`` take the
+            time of kernel rows, some 50 times that of the forces); True: all.
+        novelty : bool
+            Whether to compute how unlike the sparse points each environment is.
+        observation : bool
+            Standard deviations of a new reference calculation instead of those of the
+            function: with the floor of the calibration, or the noise of the fit.
+        calibrated : bool
+            Whether standard deviations are scaled to the errors that were found when
+            structures were left out, where the model holds such a calibration.
+        form : {"sor", "dtc"}
+            For energy, forces and stress: the subset of regressors, which ranks errors
+            best; or the deterministic training conditional, with what the sparse points
+            cannot describe. Energies of atoms always have the latter.
         atom_virials : bool
             Whether to compute the virial of each atom.
         n_threads : int, optional
@@ -203,10 +194,21 @@ class GAPModel:
         StructureError
             An unknown species, or atoms on top of each other.
         GapfitError
-            `std` was asked of a model saved without its posterior; the calculator of
-            the baseline cannot be imported, fails, or was asked for `atom_virials`.
+            `std` was asked of a model saved without its posterior, or names no
+            standard deviation; the calculator of the baseline cannot be imported,
+            fails, or was asked for `atom_virials`.
         """
-        if std and self.posterior is None:
+        wanted = Wanted(
+            forces,
+            stress,
+            atom_virials,
+            std_kinds(std),
+            novelty,
+            observation,
+            calibrated,
+            form,
+        )
+        if (wanted.std or novelty) and self.posterior is None:
             raise GapfitError(
                 "this model was saved without its posterior, so it has no uncertainty; "
                 "fit again with run.store_posterior = true"
@@ -215,7 +217,6 @@ class GAPModel:
         frames = [
             _as_frame(item, n) for n, item in enumerate([atoms] if single else atoms)
         ]
-        wanted = _Wanted(forces, stress, std, atom_virials)
         predictions: list[Prediction] = []
         with use_threads(n_threads):
             for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
@@ -223,7 +224,7 @@ class GAPModel:
         return predictions[0] if single else predictions
 
     def _predict_batch(
-        self, frames: Sequence[Frame], wanted: _Wanted
+        self, frames: Sequence[Frame], wanted: Wanted
     ) -> list[Prediction]:
         pairs = pairs_of(frames, self.cutoff)
         energies = self._isolated(frames, pairs)
@@ -237,9 +238,9 @@ class GAPModel:
                 virials += part.virials
             if local is not None:
                 local += part.atom_virials
-        deviation = np.sqrt(self._variance(pairs)) if wanted.std else None
         out, first = [], 0
-        for frame, virial in zip(frames, virials, strict=True):
+        deviations = self._deviations(frames, pairs, wanted)
+        for frame, virial, own_std in zip(frames, virials, deviations, strict=True):
             own = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
             volume = frame.volume if wanted.stress else 0.0
@@ -251,14 +252,14 @@ class GAPModel:
                     stress=-virial / volume
                     if volume > 1e-8 and np.isfinite(virial).all()
                     else None,
-                    energies_std=None if deviation is None else deviation[own],
                     atom_virials=None if local is None else local[own],
+                    **own_std,
                 )
             )
         return out
 
     def _contributions(
-        self, frames: Sequence[Frame], pairs: Pairs, wanted: _Wanted
+        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
     ) -> Iterator[LocalPrediction]:
         gradients, atom_virials = wanted.gradients, wanted.atom_virials
         for term in self.terms:
@@ -281,22 +282,17 @@ class GAPModel:
             raise
         return np.array([self.e0[z] for z in self.species])[index]
 
-    def _variance(self, pairs: Pairs) -> np.ndarray:
-        """Return the variance of each atom's energy, eV², shape (n_atoms,)."""
+    def _deviations(
+        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
+    ) -> list[dict[str, Any]]:
+        """Return the standard deviations of each frame, named as in `Prediction`."""
+        if not (wanted.std or wanted.novelty):
+            return [{} for _ in frames]
         assert self.posterior is not None
-        variance = np.empty(pairs.n_atoms)
-        for chunk in pairs.chunks(_BATCH_STD):
-            parts = [
-                term.descriptor.covariances(
-                    chunk.within(term.descriptor.cutoff), term.sparse
-                )
-                for term in self.terms
-            ]
-            k_m = np.concatenate([part for part, _ in parts], axis=1)
-            prior = np.sum([part for _, part in parts], axis=0)
-            with blas_threads():
-                variance[chunk.start : chunk.stop] = self.posterior.variance(k_m, prior)
-        return variance
+        uncertainty = Uncertainty(
+            self.terms, self.posterior, self.config.sigma, self.calibration
+        )
+        return uncertainty.of(frames, pairs, wanted)
 
 
 def _as_frame(item: Any, number: int) -> Frame:

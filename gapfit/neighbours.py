@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from gapfit import _core
 from gapfit.errors import StructureError
 from gapfit.frame import Frame
 
-__all__ = ["MIN_DISTANCE", "Pairs", "concatenate", "pair_list"]
+__all__ = ["MIN_DISTANCE", "Pairs", "concatenate", "pair_list", "separate"]
 
 #: Atoms closer than this are on top of each other, Å.
 MIN_DISTANCE = 0.3
@@ -196,3 +197,21 @@ def concatenate(parts: Sequence[Pairs]) -> Pairs:
         start=0,
         stop=int(atoms[-1]),
     )
+
+
+def separate(pairs: Pairs) -> Iterator[Pairs]:
+    """Yield the pair list of each frame: what `concatenate` was given, all centres."""
+    atoms = np.searchsorted(pairs.frame, np.arange(pairs.n_frames + 1))
+    for start, stop in pairwise(atoms):
+        begin, end = pairs.first[[start, stop]]
+        yield Pairs(
+            numbers=pairs.numbers[start:stop],
+            frame=np.zeros(stop - start, dtype=np.int64),
+            n_frames=1,
+            i=pairs.i[begin:end] - start,
+            j=pairs.j[begin:end] - start,
+            R=pairs.R[begin:end],
+            first=pairs.first[start : stop + 1] - begin,
+            start=0,
+            stop=int(stop - start),
+        )

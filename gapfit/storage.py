@@ -17,9 +17,11 @@ from gapfit.archive import (
     unpacked,
     write_archive,
 )
+from gapfit.calibration import Calibration
 from gapfit.config import FitConfig
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.factors import Factors
+from gapfit.groups import KINDS
 from gapfit.known_energy import Baseline, build_baseline
 from gapfit.model import GAPModel
 from gapfit.pair_file import points_problem
@@ -165,6 +167,7 @@ def _header(model: GAPModel) -> dict[str, Any]:
         "jitter": list(whitening.jitter) if whitening else None,
         "posterior": model.posterior is not None,
         "factors": model.factors.header() if model.factors else None,
+        "calibration": model.calibration.as_dict() if model.calibration else None,
         "info": model.info,
     }
 
@@ -237,8 +240,17 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         _baseline(header.get("baseline_pairs", []), config, species, arrays),
         posterior,
         factors,
+        _calibration(header.get("calibration")),
         dict(header["info"]),
     )
+
+
+def _calibration(found: dict[str, Any] | None) -> Calibration | None:
+    if found is None:
+        return None
+    calibration = Calibration.from_dict(found)
+    _require("calibration", set(calibration.kinds) <= set(KINDS))
+    return calibration
 
 
 def _require(what: str, holds: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gapfit.frame import VOIGT
-from gapfit.model import Prediction
+from gapfit.prediction import Prediction
 
 __all__ = [
     "Potential",

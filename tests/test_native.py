@@ -21,6 +21,7 @@ from gapfit.descriptors.engine import NativeEngine, core_pairs
 from gapfit.errors import ConfigError
 from gapfit.frame import structure_arrays
 from gapfit.neighbours import pair_list
+from gapfit.prediction import Prediction
 from gapfit.threads import VARIABLE, available, native_threads, use_threads
 
 
@@ -30,7 +31,7 @@ def supercell(n: int = 3):
     return atoms
 
 
-def same(a: gapfit.model.Prediction, b: gapfit.model.Prediction) -> bool:
+def same(a: Prediction, b: Prediction) -> bool:
     return a.energy == b.energy and np.array_equal(a.forces, b.forces)
 
 
@@ -200,6 +201,7 @@ _SCRIPT = """
 import sys
 import numpy as np
 import gapfit
+from gapfit.prediction import Prediction
 from ase.build import bulk
 atoms = bulk("Si", cubic=True)
 atoms.rattle(0.1, seed=3)

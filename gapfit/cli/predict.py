@@ -1,8 +1,9 @@
 """Predict energies, forces and stresses of structures; write them as extended XYZ.
 
 Energy, forces and stress are written as results of a calculator (in ASE:
-atoms.get_potential_energy() ...), energies per atom as the array `energies`, their
-standard deviation as `energies_std`. They replace labels of the input that have these
+atoms.get_potential_energy() ...), energies per atom as the array `energies`. With --std,
+standard deviations go to the arrays `energies_std`, `forces_std` and `novelty`, and to
+the info `energy_std` and `stress_std`. They replace labels of the input that have these
 names; all other info and arrays of the structures are kept.
 """
 
@@ -17,7 +18,7 @@ from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.model import Prediction
+    from gapfit.prediction import Prediction
 
 __all__ = ["add_arguments", "run"]
 
@@ -34,6 +35,10 @@ _WRITTEN = (
     "virial",
     "energies",
     "energies_std",
+    "energy_std",
+    "forces_std",
+    "stress_std",
+    "novelty",
 )
 
 
@@ -50,8 +55,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--std",
+        nargs="*",
+        choices=("energy", "energies", "forces", "stress", "novelty"),
+        metavar="KIND",
+        help="also write standard deviations, of energy, energies (per atom), forces, "
+        "stress, and the novelty of each atom (0..1): those named, or all",
+    )
+    parser.add_argument(
+        "--observation",
         action="store_true",
-        help="also write the standard deviation of each atom's energy (eV)",
+        help="standard deviations are those of a new reference calculation",
+    )
+    parser.add_argument(
+        "--uncalibrated",
+        action="store_true",
+        help="standard deviations as the posterior has them, not scaled to errors",
     )
 
 
@@ -68,6 +86,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     output: Path = args.output
     _check_paths(args.data, output)
     model = load(args.model)
+    asked = _asked(args.std)
+    n_negative = 0
     # Read once to see all mistakes before the work, and how much there is of it.
     sizes = [len(atoms) for _, atoms in structures(args.data, str(args.data))]
     found, done = structures(args.data, str(args.data)), 0
@@ -80,14 +100,32 @@ def run(args: argparse.Namespace, console: Console) -> int:
         for part in batches(sizes, _BATCH_ATOMS):
             some = list(islice(found, part.stop - part.start))
             frames = [structure_arrays(atoms, where) for where, atoms in some]
-            predictions = model.predict(frames, std=args.std)
+            predictions = model.predict(
+                frames,
+                std=[name for name in asked if name != "novelty"],
+                novelty="novelty" in asked,
+                observation=args.observation,
+                calibrated=not args.uncalibrated,
+            )
+            n_negative += sum(own.n_negative for own in predictions)
             for (_, atoms), prediction in zip(some, predictions, strict=True):
                 _attach(atoms, prediction)
             write(stream, [atoms for _, atoms in some], format="extxyz")
             done += sum(sizes[part])
             progress("predict", done, sum(sizes))
+    if n_negative:
+        console.warnings(
+            [f"{n_negative} variances came out negative by rounding and were set to 0"]
+        )
     console.say(f"\nWrote {len(sizes)} structures, {sum(sizes)} atoms to {output}")
     return 0
+
+
+def _asked(given: list[str] | None) -> tuple[str, ...]:
+    """Return what ``--std`` asks for; all of it where it names nothing."""
+    if given is None:
+        return ()
+    return tuple(given) or ("energy", "energies", "forces", "stress", "novelty")
 
 
 def _check_paths(data: Path, output: Path) -> None:
@@ -120,5 +158,9 @@ def _attach(atoms: Any, prediction: Prediction) -> None:
         results["stress"] = prediction.stress
     atoms.calc = SinglePointCalculator(atoms, **results)
     atoms.arrays["energies"] = prediction.energies
-    if prediction.energies_std is not None:
-        atoms.arrays["energies_std"] = prediction.energies_std
+    for name in ("energies_std", "forces_std", "novelty"):
+        if (values := getattr(prediction, name)) is not None:
+            atoms.arrays[name] = values
+    for name in ("energy_std", "stress_std"):
+        if (values := getattr(prediction, name)) is not None:
+            atoms.info[name] = values

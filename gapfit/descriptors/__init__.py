@@ -7,7 +7,7 @@ kernel matrix or into energies. It owns its kernel. Environments fall into block
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,14 @@ import numpy as np
 
 from gapfit.neighbours import Pairs
 
-__all__ = ["Descriptor", "Environments", "KernelRows", "LocalPrediction", "Sparse"]
+__all__ = [
+    "Descriptor",
+    "Environments",
+    "KernelRows",
+    "LocalPrediction",
+    "PriorVariances",
+    "Sparse",
+]
 
 #: Sparse points by block: block key -> (n_sparse, n_features) float64.
 Sparse = dict[int, np.ndarray]
@@ -54,6 +61,36 @@ class KernelRows:
     energies: np.ndarray
     forces: np.ndarray
     virials: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PriorVariances:
+    """Variances of observations before any data, k(L, L), of one term.
+
+    Terms are independent: the variances of a potential are the sums over its terms.
+
+    Attributes
+    ----------
+    energies : (n_frames,) float64
+        Of total energies, eV².
+    forces : (n_atoms, 3) float64
+        Of force components, (eV/Å)²; (0, 3) unless asked for.
+    virials : (n_frames, 6) float64
+        Of virials (-stress × volume), Voigt order, eV²; (0, 6) unless asked for.
+    """
+
+    energies: np.ndarray
+    forces: np.ndarray
+    virials: np.ndarray
+
+    @staticmethod
+    def joined(parts: Sequence[PriorVariances]) -> PriorVariances:
+        """Return those of several frames, one after the other."""
+        return PriorVariances(
+            np.concatenate([part.energies for part in parts]),
+            np.concatenate([part.forces for part in parts]),
+            np.concatenate([part.virials for part in parts]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +153,17 @@ class Descriptor(Protocol):
         """Return (n_centres, n_sparse) covariances of local energies, (n_centres,) priors.
 
         Covariances with the sparse points and prior variances, eV².
+        """
+
+    def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
+        """Return the prior variances of all observations of a pair list.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            Neighbours of all atoms within the cutoff, as for `kernel_rows`.
+        gradients : bool
+            Whether those of forces and virials are wanted.
         """
 
     def kernel_rows(

@@ -8,11 +8,18 @@ from functools import partial
 import numpy as np
 from scipy.sparse import csr_array
 
-from gapfit.descriptors import Environments, KernelRows, LocalPrediction, Sparse
+from gapfit.descriptors import (
+    Environments,
+    KernelRows,
+    LocalPrediction,
+    PriorVariances,
+    Sparse,
+)
+from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
 from gapfit.descriptors.engine import species_index
 from gapfit.frame import VOIGT
-from gapfit.kernels import SquaredExponential
-from gapfit.neighbours import Pairs
+from gapfit.kernels import ProductExponential, SquaredExponential
+from gapfit.neighbours import Pairs, separate
 from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
 
 __all__ = ["PAIRS_ROWS", "Distance2b"]
@@ -169,6 +176,38 @@ class Distance2b:
                 k = self.squared_exponential.derivatives(r[own], r[own])[0]
                 prior[c] += 0.25 * s[own] @ k @ s[own]
         return k_m, prior
+
+    def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
+        """Return prior variances of energies, forces and virials."""
+        own = self.squared_exponential
+        kernel = ProductExponential(own.delta, (own.theta,))
+        return PriorVariances.joined(
+            [
+                cluster_priors(
+                    self._clusters(frame), kernel, frame.n_atoms, gradients=gradients
+                )
+                for frame in separate(pairs)
+            ]
+        )
+
+    def _clusters(self, pairs: Pairs) -> Iterator[Clusters]:
+        """Yield the pairs of atoms of each block."""
+        for _, some, r in self._by_block(pairs):
+            once = pairs.i[some] <= pairs.j[some]
+            some, r = some[once], r[once]
+            i, j, R = pairs.i[some], pairs.j[some], pairs.R[some]
+            # An atom and its image come twice, once for either direction.
+            share = np.where(i == j, 0.5, 1.0)
+            s, s1, _ = share * switch(r, self.cutoff, self.switch_width)
+            u = (R / r[:, None])[:, None, :]
+            yield Clusters(
+                atoms=np.stack([i, j], axis=1),
+                R=R[:, None, :],
+                s=s,
+                ds=s1[:, None, None] * u,
+                q=r[:, None],
+                dq=u[..., None],
+            )
 
     def prepare(
         self,

@@ -6,11 +6,18 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gapfit.descriptors import Environments, KernelRows, LocalPrediction, Sparse
+from gapfit.descriptors import (
+    Environments,
+    KernelRows,
+    LocalPrediction,
+    PriorVariances,
+    Sparse,
+)
 from gapfit.descriptors.engine import EnergySum, Points, SoapEngine
+from gapfit.descriptors.soap_priors import soap_priors
 from gapfit.frame import to_voigt
 from gapfit.kernels import DotProductKernel
-from gapfit.neighbours import Pairs
+from gapfit.neighbours import Pairs, separate
 
 __all__ = ["Soap", "operations"]
 
@@ -86,6 +93,25 @@ class Soap:
             k_m[at, ends[n] : ends[n + 1]] = self.kernel(values, sparse[z])
             prior[at] = np.where(values.any(axis=1), self.dot_product.delta**2, 0.0)
         return k_m, prior
+
+    def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
+        """Return prior variances of energies, forces and virials.
+
+        As in `covariances`, of the whole descriptor, whatever it is projected on.
+        """
+        return PriorVariances.joined(
+            [
+                soap_priors(
+                    self.engine,
+                    self.dot_product,
+                    self.species,
+                    self.blocks,
+                    frame,
+                    gradients=gradients,
+                )
+                for frame in separate(pairs)
+            ]
+        )
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return the unit power spectra (or projections) of all centres by species."""

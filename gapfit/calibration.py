@@ -1,0 +1,180 @@
+"""Scales that turn posterior standard deviations into errors to be expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Calibration", "KindCalibration", "Scale", "fitted_scale"]
+
+# Fewest structures for which a config_type gets a scale of its own.
+_LEAST_STRUCTURES = 3
+# Width in log(scale) and log(floor) of the prior around the scale of all structures.
+_PRIOR_WIDTH = 2.0
+# Force components of a structure are not independent: they count as so many.
+_INDEPENDENT = 15
+
+
+@dataclass(frozen=True)
+class Scale:
+    """std² = factor² × variance of the function + floor² of an observation.
+
+    Attributes
+    ----------
+    factor : float
+        What multiplies the standard deviation of the function.
+    floor : float
+        Error that the posterior knows nothing of: eV per sqrt(atom) for energies and
+        virials, eV/Å for forces.
+    """
+
+    factor: float
+    floor: float
+
+    def std(self, std: np.ndarray, root: np.ndarray | float = 1.0) -> np.ndarray:
+        """Return the standard deviation of an observation, of the shape of `std`.
+
+        Parameters
+        ----------
+        std : float64
+            Of the function.
+        root : float64
+            sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
+        """
+        return np.hypot(self.factor * std, self.floor * root)
+
+
+@dataclass(frozen=True)
+class KindCalibration:
+    """Calibration of one kind of observation.
+
+    Attributes
+    ----------
+    scale : Scale
+        Of all structures.
+    by_type : dict of str to Scale
+        Of single config_types, pulled towards `scale` where they have few structures.
+    n : int
+        Number of residuals behind it.
+    levels, quantiles : tuple of float
+        Conformal quantiles: an interval of ± quantile × std holds a new observation with
+        at least the probability level; see `gapfit.conformal`.
+    """
+
+    scale: Scale
+    by_type: dict[str, Scale] = field(default_factory=dict)
+    n: int = 0
+    levels: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Calibration of a model.
+
+    Attributes
+    ----------
+    kinds : dict of str to KindCalibration
+        By kind of observation: some of ``energy``, ``forces``, ``virial``.
+    method : str
+        ``"leave one out"`` or ``"validation"``.
+    n_structures : int
+        Structures it was taken from.
+    """
+
+    kinds: dict[str, KindCalibration]
+    method: str
+    n_structures: int
+
+    def scale(self, kind: str, config_type: str | None = None) -> Scale | None:
+        """Return the scale of a kind of observation; None where there is none.
+
+        A kind without residuals shares the factor of forces, or else of energies: the
+        same coefficients are uncertain.
+
+        Parameters
+        ----------
+        kind : str
+            ``"energy"``, ``"forces"`` or ``"virial"``.
+        config_type : str, optional
+            Kind of structure, where it is known.
+        """
+        own = self.kinds.get(kind)
+        if own is not None:
+            return own.by_type.get(config_type or "", own.scale)
+        for other in ("forces", "energy"):
+            if other in self.kinds:
+                return Scale(self.kinds[other].scale.factor, 0.0)
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
+        """Return what `as_dict` gave."""
+        kinds = {
+            kind: KindCalibration(
+                Scale(**own["scale"]),
+                {name: Scale(**scale) for name, scale in own["by_type"].items()},
+                own["n"],
+                tuple(own["levels"]),
+                tuple(own["quantiles"]),
+            )
+            for kind, own in values["kinds"].items()
+        }
+        return cls(kinds, values["method"], values["n_structures"])
+
+
+def fitted_scale(
+    error: np.ndarray,
+    std: np.ndarray,
+    around: Scale | None = None,
+    n_independent: float = np.inf,
+) -> Scale:
+    """Return the scale under which errors are most likely: e ~ N(0, a² std² + b²).
+
+    Parameters
+    ----------
+    error, std : (n,) float64
+        Residuals, and standard deviations of the function; for energies and virials both
+        divided by sqrt(n_atoms).
+    around : Scale, optional
+        Centre of a broad prior (a factor e² either way).
+    n_independent : float
+        How many independent residuals these are worth against the prior.
+    """
+    from scipy.optimize import minimize
+
+    size = float(np.sqrt(np.mean(error**2)))
+    if size == 0.0 or not std.any():
+        return Scale(1.0, size)
+    factor = size / float(np.sqrt(np.mean(std**2)))
+    least = np.log([1e-3 * factor, 1e-6 * size])
+    most = np.log([1e3 * factor, 1e3 * size])
+    centre = None if around is None else np.log([around.factor, around.floor])
+    weight = min(n_independent, len(error)) * _PRIOR_WIDTH**2
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        parts = np.exp(2 * p)[:, None] * np.stack([std**2, np.ones_like(std)])
+        variance = parts.sum(axis=0)
+        value = 0.5 * np.mean(error**2 / variance + np.log(variance))
+        slope = np.mean((1 / variance - error**2 / variance**2) * parts, axis=1)
+        if centre is not None:
+            pull = p - np.clip(centre, least, most)
+            value += 0.5 * float(pull @ pull) / weight
+            slope = slope + pull / weight
+        return value, slope
+
+    starts = [np.log([factor * a, size * b]) for a in (1, 0.3) for b in (0.5, 0.02)]
+    bounds = list(zip(least, most, strict=True))
+    found = [
+        minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
+        for start in starts
+    ]
+    a, b = np.exp(min(found, key=lambda result: result.fun).x)
+    return Scale(float(a), float(b))
