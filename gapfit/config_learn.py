@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gapfit._config_base import Section, described
 from gapfit._config_checks import check_import_name, check_plain
-from gapfit.config import FitConfig, OptimizeConfig
+from gapfit.config import FitConfig
 
 __all__ = [
     "LABELLED",
@@ -126,6 +126,7 @@ class RunOfLearning(Section):
     """One simulation, or one for each structure in its file."""
 
     start: str = described(..., "file of the structures to start from")
+    name: str | None = described(None, "in messages, and config_type of its frames")
     method: Literal["langevin", "nve", "npt", "fire", "bfgs"] = described(
         "langevin",
         "dynamics with Langevin's thermostat, none, or Berendsen's with a barostat; or a "
@@ -139,9 +140,7 @@ class RunOfLearning(Section):
     )
     friction: float = described(0.01, "of Langevin's thermostat", "1/fs", gt=0)
     pressure: float = described(0.0, "of method npt", "GPa")
-    fmax: float = described(
-        0.02, "largest force that ends a relaxation", "eV/Å", gt=0
-    )
+    fmax: float = described(0.02, "largest force that ends a relaxation", "eV/Å", gt=0)
     relax_cell: bool = described(False, "relax the cell, too")
 
     @property
@@ -191,7 +190,9 @@ class LearnConfig(FitConfig):
     @property
     def fit(self) -> FitConfig:
         """The configuration of the fits alone."""
-        return FitConfig(**{name: getattr(self, name) for name in FitConfig.model_fields})
+        return FitConfig(
+            **{name: getattr(self, name) for name in FitConfig.model_fields}
+        )
 
     @property
     def given(self) -> list[str]:

@@ -1,9 +1,10 @@
-"""Reference calculations: a calculator that is asked, and the file that keeps each answer."""
+"""Reference calculations: a calculator that is asked, and the file of its answers."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,23 +85,26 @@ def _results(atoms: Any, calculator: Any) -> dict[str, Any]:
     asked = atoms.copy()
     asked.set_constraint()
     asked.calc = calculator
-    found = {
+    found: dict[str, Any] = {
         "energy": float(asked.get_potential_energy()),
         "forces": np.array(asked.get_forces(), dtype=float),
     }
     if asked.pbc.all():
-        try:
+        with suppress(PropertyNotImplementedError, NotImplementedError):
             found["stress"] = np.array(asked.get_stress(voigt=True), dtype=float)
-        except (PropertyNotImplementedError, NotImplementedError):
-            pass
     for name, value in found.items():
         if not np.isfinite(value).all():
             raise GapfitError(f"it gave {name} that are not finite")
     return found
 
 
-def single_point(atoms: Any, results: dict[str, Any], **info: Any) -> Any:
-    """Return a structure with labels, and what else is known about it in ``info``."""
+def single_point(
+    atoms: Any,
+    results: dict[str, Any],
+    info: dict[str, Any] | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
+) -> Any:
+    """Return a structure with labels, and what else is known about it and its atoms."""
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -108,7 +112,9 @@ def single_point(atoms: Any, results: dict[str, Any], **info: Any) -> Any:
         atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc
     )
     out.calc = SinglePointCalculator(out, **results)
-    out.info.update(info)
+    out.info.update(info or {})
+    for name, array in (arrays or {}).items():
+        out.new_array(name, array)
     return out
 
 
