@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gapfit.appending import append
     from gapfit.calculator import GAPCalculator
+    from gapfit.calibrating import calibrate
     from gapfit.config import FitConfig
     from gapfit.errors import GapfitError
     from gapfit.evaluation import evaluate
@@ -25,6 +26,7 @@ __all__ = [
     "GapfitError",
     "__version__",
     "append",
+    "calibrate",
     "evaluate",
     "fit",
     "leave_one_out",
@@ -39,6 +41,7 @@ _HOME = {
     "GAPModel": "gapfit.model",
     "GapfitError": "gapfit.errors",
     "append": "gapfit.appending",
+    "calibrate": "gapfit.calibrating",
     "evaluate": "gapfit.evaluation",
     "fit": "gapfit.fitting",
     "leave_one_out": "gapfit.left_out",

@@ -64,7 +64,8 @@ def append(
     not known any more and is neglected; see `gapfit.extension`.
 
     Projections (`gapfit.shortcuts`) are verified on the new data, and keep as many
-    directions as the earlier data have needed.
+    directions as the earlier data have needed. The calibration of standard deviations
+    stays as it was; `gapfit.calibrate` takes a new one.
 
     Parameters
     ----------
@@ -175,7 +176,8 @@ class _Addition:
         assert larger.factors is not None
         factors.merge(larger.factors)
         whole = replace(larger, factors=factors, info=self._info(found))
-        return solved(whole, self.frames, self.progress, self._ranks(larger))
+        model = solved(whole, self.frames, self.progress, self._ranks(larger))
+        return replace(model, calibration=self.model.calibration)
 
     def _summed(self, model: GAPModel) -> Factors:
         """Return the sums over the rows of the new data."""

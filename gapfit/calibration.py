@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Calibration", "KindCalibration", "Scale", "fitted_scale"]
+from gapfit.conformal import quantile
+from gapfit.errors import GapfitError
 
-# Fewest structures for which a config_type gets a scale of its own.
-_LEAST_STRUCTURES = 3
+__all__ = [
+    "Calibration",
+    "KindCalibration",
+    "Scale",
+    "fitted_scale",
+    "format_calibration",
+]
+
 # Width in log(scale) and log(floor) of the prior around the scale of all structures.
 _PRIOR_WIDTH = 2.0
-# Force components of a structure are not independent: they count as so many.
-_INDEPENDENT = 15
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,37 @@ class Calibration:
                 return Scale(self.kinds[other].scale.factor, 0.0)
         return None
 
+    def multiplier(self, kind: str, level: float) -> float:
+        """Return what an observation's standard deviation is multiplied with.
+
+        The interval of ± that size around a prediction holds a new observation with at
+        least the probability `level`, whatever the errors' distribution, if the new
+        structures are like those of the validation set; see `gapfit.conformal`. From
+        structures left out in turn it holds very nearly.
+
+        Parameters
+        ----------
+        kind : str
+            ``"energy"``, ``"forces"`` or ``"virial"``.
+        level : float
+            Probability, between 0 and 1.
+
+        Raises
+        ------
+        GapfitError
+            There are no residuals of this kind, or too few structures for the level.
+        """
+        own = self.kinds.get(kind)
+        found = quantile(own.levels, own.quantiles, level) if own else None
+        if not 0 < level < 1 or own is None or found is None:
+            known = f"up to {own.levels[-1]}" if own and own.levels else "at no level"
+            raise GapfitError(
+                f"interval {level:g} of the {kind}: give a probability between 0 and 1; "
+                f"the {self.n_structures} structures of the calibration tell intervals "
+                f"{known}; calibrate on more structures (gapfit calibrate)"
+            )
+        return found
+
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
         return asdict(self)
@@ -178,3 +214,21 @@ def fitted_scale(
     ]
     a, b = np.exp(min(found, key=lambda result: result.fun).x)
     return Scale(float(a), float(b))
+
+
+_UNITS = {"energy": "eV/√atom", "forces": "eV/Å", "virial": "eV/√atom"}
+
+
+def format_calibration(calibration: Calibration) -> str:
+    """Return the scales of all structures as a plain-text table."""
+    lines = [
+        f"Calibration ({calibration.method}, {calibration.n_structures} structures)",
+        f"{'':<10}{'residuals':>10}{'std times':>11}{'floor':>11}",
+    ]
+    for kind, own in calibration.kinds.items():
+        scale = own.scale
+        lines.append(
+            f"{kind:<10}{own.n:>10}{scale.factor:>11.3g}{scale.floor:>11.2e} "
+            f"{_UNITS[kind]}"
+        )
+    return "\n".join(lines)

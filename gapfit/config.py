@@ -38,6 +38,7 @@ from gapfit.config_terms import (
 __all__ = [
     "Angle3bConfig",
     "BaselineConfig",
+    "CalibrationConfig",
     "DataConfig",
     "Distance2bConfig",
     "E0Config",
@@ -259,6 +260,17 @@ class OptimizeConfig(Section):
         return scan
 
 
+class CalibrationConfig(Section):
+    """Standard deviations scaled to the errors made when structures are left out."""
+
+    method: Literal["leave_one_out", "none"] = described(
+        "leave_one_out", "of the scales that come with the model; or none"
+    )
+    rows: int = described(
+        15_000, "observations used at most, of structures of all config_types", ge=1
+    )
+
+
 class RunConfig(Section):
     """Resources and reproducibility."""
 
@@ -310,4 +322,5 @@ class FitConfig(Section):
     solver: SolverConfig = SolverConfig()
     optimize: OptimizeConfig | None = None
     prediction: PredictionConfig = PredictionConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
     run: RunConfig = RunConfig()

@@ -15,15 +15,16 @@ from gapfit.frame import GPA, Frame
 from gapfit.frame_file import frame_sizes
 from gapfit.model import GAPModel
 from gapfit.prediction import Prediction
-from gapfit.preparing import Progress
+from gapfit.preparing import Progress, silent
+from gapfit.residuals import Residuals
+from gapfit.scoring import UNITS, Scores, format_scores, in_units, score
 from gapfit.storage import load
 
-__all__ = ["ErrorTally", "Metrics", "evaluate", "format_table"]
+__all__ = ["ErrorTally", "Metrics", "evaluate", "format_table", "with_scores"]
 
 #: {config_type or "all": {kind: {"n", "mae", "rmse", "max", "unit"}}}
 Metrics = dict[str, dict[str, dict[str, Any]]]
 
-_UNITS = {"energy": "meV/atom", "forces": "eV/Å", "stress": "GPa"}
 _BATCH_ATOMS = 1024
 
 
@@ -32,6 +33,7 @@ def evaluate(
     frames: Any,
     *,
     data: DataConfig | None = None,
+    uncertainty: bool = True,
     progress: Progress | None = None,
     base: Path | None = None,
 ) -> Metrics:
@@ -45,6 +47,9 @@ def evaluate(
         Structures with reference labels.
     data : DataConfig, optional
         What the labels are called; found by themselves otherwise.
+    uncertainty : bool
+        Compare standard deviations with the errors, too, where the model has any: on
+        structures with at most ``config.calibration.rows`` observations.
     progress : callable, optional
         Called as ``progress("evaluate", done, total)`` in atoms.
     base : Path, optional
@@ -55,6 +60,7 @@ def evaluate(
     dict
         ``{"all": {"energy": {"n", "mae", "rmse", "max", "unit"}, ...}, config_type:
         ...}`` in meV/atom, eV/Å and GPa (per component); kinds without data are absent.
+        ``"uncertainty"`` of each kind holds the scores of `gapfit.scoring.ScoreTally`.
     """
     if not isinstance(model, GAPModel):
         model = load(model)
@@ -74,7 +80,26 @@ def evaluate(
             done += frame.n_atoms
         if progress:
             progress("evaluate", done, total)
-    return errors.metrics()
+    metrics = errors.metrics()
+    if not uncertainty or model.posterior is None:
+        return metrics
+    n_rows = model.config.calibration.rows
+    return with_scores(
+        metrics, score(model, everything, n_rows=n_rows, progress=progress or silent)
+    )
+
+
+def with_scores(metrics: Metrics, scores: Scores) -> Metrics:
+    """Return errors with the scores of their standard deviations as ``uncertainty``."""
+    return {
+        group: {
+            kind: own | {"uncertainty": scores[group][kind]}
+            if kind in scores.get(group, {})
+            else own
+            for kind, own in kinds.items()
+        }
+        for group, kinds in metrics.items()
+    }
 
 
 class ErrorTally:
@@ -93,6 +118,11 @@ class ErrorTally:
             summed = [a + b for a, b in zip(sums, own[:3], strict=True)]
             kinds[kind] = [*summed, max(largest, own[3])]
 
+    def add_residuals(self, own: Residuals) -> None:
+        """Take in the errors of one kind of a frame as `Residuals`."""
+        kind, factor = in_units(own)
+        self.add(own.config_type, kind, factor * own.error)
+
     def metrics(self) -> Metrics:
         """Return the statistics of all errors so far."""
         return {
@@ -104,7 +134,7 @@ class ErrorTally:
                     "max": largest,
                     "unit": unit,
                 }
-                for kind, unit in _UNITS.items()
+                for kind, unit in UNITS.items()
                 if kind in kinds
                 for n, total, squares, largest in [kinds[kind]]
             }
@@ -125,17 +155,17 @@ def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndar
 
 
 def format_table(metrics: Metrics, title: str) -> str:
-    """Return the errors as a plain-text table, one line per config_type."""
+    """Return errors and scores as plain-text tables, one line per config_type."""
     head = f"{title:<24}"
     units = " " * 24
-    for kind, unit in _UNITS.items():
+    for kind, unit in UNITS.items():
         head += f" │ {kind + ' (' + unit + ')':<34}"
         units += f" │ {'n':>7}{'MAE':>9}{'RMSE':>9}{'max':>9}"
     lines = [head.rstrip(), units]
     order = ["all", *sorted(group for group in metrics if group != "all")]
     for group in order:
         line = f"{group[:24]:<24}"
-        for kind in _UNITS:
+        for kind in UNITS:
             row = metrics[group].get(kind)
             line += " │ " + (
                 f"{row['n']:>7}{row['mae']:>9.3g}{row['rmse']:>9.3g}{row['max']:>9.3g}"
@@ -143,4 +173,14 @@ def format_table(metrics: Metrics, title: str) -> str:
                 else f"{'-':>7}{'':27}"
             )
         lines.append(line.rstrip())
+    scores: Scores = {
+        group: {
+            kind: own["uncertainty"]
+            for kind, own in metrics[group].items()
+            if "uncertainty" in own
+        }
+        for group in order
+    }
+    if any(scores.values()):
+        lines += ["", format_scores(scores, "Uncertainty")]
     return "\n".join(lines)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.assembly import count_rows, row_counts
+from gapfit.calibrating import with_calibration
 from gapfit.config import BaselineConfig, FitConfig, PredictionConfig
 from gapfit.dataset import Dataset
 from gapfit.executors import Pool, open_pool
@@ -192,9 +193,10 @@ class _Fitter:
             "warnings": list(dict.fromkeys([*self.dataset.warnings, *self.notes])),
         }
         whole = replace(begun, config=config, baseline=prepared.baseline)
-        return solved(
+        model = solved(
             replace(whole, info=whole.info | facts), prepared.frames, self.progress
         )
+        return with_calibration(model, prepared.frames, self.progress)
 
     def _begin(self, config: FitConfig) -> tuple[Prepared, GAPModel]:
         """Return the data, and the model before its fit; write the latter."""
@@ -268,7 +270,8 @@ def solved(
     Parameters
     ----------
     model : GAPModel
-        With `GAPModel.factors`; its coefficients and posterior are replaced.
+        With `GAPModel.factors`; its coefficients and posterior are replaced, its
+        calibration is left out.
     frames : sequence of Frame or None
         Structures on which `gapfit.shortcuts` are measured; without any there are none.
     progress : callable
@@ -301,6 +304,7 @@ def solved(
         if config.run.store_posterior
         else None,
         factors=factors if config.run.store_factors else None,
+        calibration=None,
         info=model.info | info,
     )
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy.linalg import solve_triangular
-
-from gapfit.assembly import row_block
 from gapfit.errors import GapfitError
-from gapfit.evaluation import ErrorTally, Metrics
-from gapfit.frame import GPA, Frame
+from gapfit.evaluation import ErrorTally, Metrics, with_scores
 from gapfit.frame_file import frame_sizes
-from gapfit.groups import KINDS
 from gapfit.model import GAPModel
 from gapfit.preparing import Progress, as_dataset, data_digest, silent, targets
+from gapfit.residuals import left_out_residuals
+from gapfit.scoring import ScoreTally
 
 __all__ = ["leave_one_out"]
 
@@ -30,9 +25,8 @@ def leave_one_out(
 ) -> Metrics:
     """Return the errors of a model on its own training structures, each left out.
 
-    With the rows φ of a structure, whitened and over sigma, and the factor R of
-    B = I + Φ^T Φ, the residuals of the fit without them are (I - φ B^-1 φ^T)^-1 r:
-    equal to those of real refits with the same sparse points. One pass over the data.
+    They are those of real refits with the same sparse points, see
+    `gapfit.residuals.left_out_residuals`. One pass over the data.
 
     Parameters
     ----------
@@ -68,38 +62,13 @@ def leave_one_out(
             "errors need exactly its training data"
         )
     everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
-    errors = ErrorTally()
+    errors, scores = ErrorTally(), ScoreTally(model.calibration)
     done, total = 0, int(frame_sizes(everything).sum())
     report("leave one out", 0, total)
     for frame in everything:
-        for kind, own in _residuals(model, frame):
-            errors.add(frame.config_type, kind, own)
+        for own in left_out_residuals(model, frame):
+            errors.add_residuals(own)
+            scores.add(own)
         done += frame.n_atoms
         report("leave one out", done, total)
-    return errors.metrics()
-
-
-def _residuals(model: GAPModel, frame: Frame) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield kind and errors of a structure: meV/atom, eV/Å and GPa."""
-    assert model.posterior is not None
-    block = row_block([frame], model.terms, model.e0, model.config.sigma)
-    if not len(block.y):
-        return
-    coefficients = np.concatenate(
-        [own for term in model.terms for own in term.coefficients.values()]
-    )
-    residual = (block.y - block.K @ coefficients) / block.sigma
-    phi = model.posterior.whitening.apply(block.K / block.sigma[:, None])
-    V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
-    left = np.eye(len(residual)) - V.T @ V
-    errors = -np.linalg.solve(left, residual) * block.sigma
-    scale = {
-        "energy": ("energy", 1000 / frame.n_atoms),
-        "forces": ("forces", 1.0),
-        "virial": ("stress", -GPA / frame.volume if frame.volume else 0.0),
-    }
-    for n, kind in enumerate(KINDS):
-        some = block.kind == n
-        if some.any():
-            name, factor = scale[kind]
-            yield name, factor * errors[some]
+    return with_scores(errors.metrics(), scores.scores())

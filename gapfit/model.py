@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from gapfit.prediction import Prediction, Wanted, std_kinds
 from gapfit.terms import FittedTerm
 from gapfit.threads import use_threads
 from gapfit.uncertainty import Uncertainty
+
+if TYPE_CHECKING:
+    from gapfit.sampling import Samples
 
 __all__ = ["GAPModel"]
 
@@ -87,7 +90,7 @@ class GAPModel:
         cutoffs = [term.descriptor.cutoff for term in self.terms]
         if self.baseline is not None:
             cutoffs.append(self.baseline.cutoff)
-        return max(cutoffs)
+        return max(cutoffs, default=0.0)
 
     @property
     def n_sparse(self) -> int:
@@ -107,6 +110,48 @@ class GAPModel:
         """
         terms = [replace(term, shortcuts={}, quadratic=False) for term in self.terms]
         return replace(self, terms=tuple(terms))
+
+    def without_terms(self) -> GAPModel:
+        """Return what is not fitted: isolated atoms and the baseline."""
+        return replace(self, terms=(), posterior=None, factors=None)
+
+    def sample(self, n: int, seed: int = 0, *, scale: float | None = None) -> Samples:
+        """Draw potentials from the posterior of the fit.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Of the random numbers: the same seed gives the same potentials.
+        scale : float, optional
+            What multiplies the standard deviation of the coefficients; by default the
+            factor of the model's calibration for forces (for energies where no forces
+            were fitted), or 1.
+
+        Returns
+        -------
+        Samples
+            A sequence of models; its ``predict`` treats all of them together.
+
+        Raises
+        ------
+        GapfitError
+            The model was saved without its posterior, or `n` is not positive.
+        """
+        from gapfit.sampling import Samples
+
+        self._require_posterior()
+        if n < 1:
+            raise GapfitError(f"n = {n}: give a positive number of samples")
+        return Samples(self, n, seed, scale)
+
+    def _require_posterior(self) -> None:
+        if self.posterior is None:
+            raise GapfitError(
+                "this model was saved without its posterior, so it has no uncertainty; "
+                "fit again with run.store_posterior = true"
+            )
 
     @overload
     def predict(
@@ -208,11 +253,8 @@ class GAPModel:
             calibrated,
             form,
         )
-        if (wanted.std or novelty) and self.posterior is None:
-            raise GapfitError(
-                "this model was saved without its posterior, so it has no uncertainty; "
-                "fit again with run.store_posterior = true"
-            )
+        if wanted.std or novelty:
+            self._require_posterior()
         single = hasattr(atoms, "positions")
         frames = [
             _as_frame(item, n) for n, item in enumerate([atoms] if single else atoms)

@@ -39,7 +39,8 @@ def refit(
     of all config_types. Sigmas that frames brought along stay.
 
     Projections (`gapfit.shortcuts`) are verified on `frames`, or on the training files
-    of the model where they are still there and the same; else they are left out.
+    of the model where they are still there and the same; else they are left out. Standard
+    deviations are not calibrated any more, see `gapfit.calibrate`.
 
     Parameters
     ----------
@@ -81,6 +82,11 @@ def refit(
                 f"the training data ({', '.join(config.data.train)}) are not at hand to "
                 "verify the projections that make predictions faster: they are left out; "
                 "give the data as frames"
+            )
+        if known.calibration is not None:
+            notes.append(
+                "standard deviations are not calibrated any more, for they change with "
+                "the sigmas; calibrate them again: gapfit calibrate"
             )
         warnings = list(dict.fromkeys([*known.info["warnings"], *notes]))
         changed = replace(

@@ -10,13 +10,24 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from gapfit.cli import append, check, evaluate, fit, info, init, predict, refit, tune
+from gapfit.cli import (
+    append,
+    calibrate,
+    check,
+    evaluate,
+    fit,
+    info,
+    init,
+    predict,
+    refit,
+    tune,
+)
 from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 __all__ = ["main"]
 
-_COMMANDS = (init, check, tune, fit, append, refit, evaluate, predict, info)
+_COMMANDS = (init, check, tune, fit, append, refit, calibrate, evaluate, predict, info)
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
 _EPILOG = """\

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
+from gapfit.errors import GapfitError
+
+if TYPE_CHECKING:
+    from gapfit.evaluation import Metrics
 
 __all__ = ["add_arguments", "run"]
 
@@ -27,6 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="DATA are the training data: predict each structure by the fit without it",
     )
+    parser.add_argument(
+        "--no-uncertainty",
+        dest="uncertainty",
+        action="store_false",
+        help="do not compare standard deviations with the errors (faster)",
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        metavar="OUT.png",
+        help="draw the reliability diagram: share of errors inside each interval",
+    )
     add_label_arguments(parser, "as the model was fitted")
 
 
@@ -36,12 +53,25 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.left_out import leave_one_out
     from gapfit.storage import load
 
+    if args.plot and not args.plot.absolute().parent.is_dir():
+        raise GapfitError(f"{args.plot}: there is no folder for it; make it first")
     model = load(args.model)
+    if args.plot and (model.posterior is None or not args.uncertainty):
+        raise GapfitError(
+            f"--plot {args.plot}: there are no standard deviations to draw; the model "
+            "must hold its posterior, and --no-uncertainty must not be given"
+        )
     data = model.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)
     with console.progress() as progress:
-        judge = leave_one_out if args.leave_one_out else evaluate
-        metrics = judge(model, dataset, progress=progress)
+        if args.leave_one_out:
+            metrics = leave_one_out(model, dataset, progress=progress)
+        else:
+            metrics = evaluate(
+                model, dataset, uncertainty=args.uncertainty, progress=progress
+            )
+    if args.plot:
+        _plot(metrics, args.plot)
     if args.json:
         console.result(metrics)
     else:
@@ -49,3 +79,33 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(f"\n{format_table(metrics, title)}")
     console.warnings(list(dataset.warnings))
     return 0
+
+
+def _plot(metrics: Metrics, path: Path) -> None:
+    """Draw the shares of errors inside central intervals."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from gapfit.archive import atomic_write
+    from gapfit.reliability import DIAGRAM_LEVELS
+
+    kinds = {
+        kind: own["uncertainty"]
+        for kind, own in metrics["all"].items()
+        if "uncertainty" in own
+    }
+    figure = Figure(figsize=(4 * max(len(kinds), 1), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for ax, (kind, own) in zip(
+        figure.subplots(1, len(kinds), squeeze=False)[0], kinds.items(), strict=True
+    ):
+        ax.plot([0, 1], [0, 1], color="0.6", lw=1)
+        ax.plot(DIAGRAM_LEVELS, own["diagram"], "o-", label="one scale")
+        ax.plot(
+            DIAGRAM_LEVELS, own["by_type"]["diagram"], "s--", label="by config_type"
+        )
+        ax.set(xlabel="probability", title=f"{kind}, {own['n']} errors", aspect="equal")
+    figure.axes[0].set_ylabel("share of errors inside")
+    figure.axes[0].legend()
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -310,6 +310,10 @@ class _Run:
             )
         self.timings |= progress.seconds
         self.peaks |= progress.peak_bytes
+        if model.calibration:
+            from gapfit.calibration import format_calibration
+
+            self.console.say(f"\n{format_calibration(model.calibration)}")
         if tuning := model.info.get("tuning"):
             from gapfit.tuning import format_trials
 
@@ -327,7 +331,10 @@ class _Run:
         with self.console.progress() as progress:
             for name, data in (("train", train), ("test", test)):
                 if data is not None:
-                    metrics[name] = evaluate(model, data, progress=progress)
+                    # Fitted structures are predicted too well to judge by.
+                    metrics[name] = evaluate(
+                        model, data, uncertainty=name == "test", progress=progress
+                    )
         self.timings["evaluate"] = time.perf_counter() - started
         self.peaks |= progress.peak_bytes
         for name, errors in metrics.items():

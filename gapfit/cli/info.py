@@ -61,6 +61,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
             for term in model.terms
         ],
         "uncertainty": model.posterior is not None,
+        "calibration": model.calibration.as_dict() if model.calibration else None,
         "config": model.config.model_dump(mode="json"),
         **model.info,
     }
@@ -94,6 +95,7 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
         ("baseline", facts["baseline"]),
         ("file size", f"{facts['size'] / 1e6:.2f} MB"),
         ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
+        ("calibration", _calibration(facts["calibration"])),
         ("frames fitted", f"{facts.get('n_frames', '?')}"),
         ("atoms fitted", f"{facts.get('n_atoms', '?')}"),
         ("rows", ", ".join(f"{kind} {n}" for kind, n in rows.items())),
@@ -121,6 +123,16 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
         console.title(table.capitalize())
         console.rows(_settings(facts["config"][table], (table,)))
     console.warnings(facts.get("warnings", []))
+
+
+def _calibration(found: dict[str, Any] | None) -> str:
+    """Return how standard deviations are scaled."""
+    if found is None:
+        return "none: standard deviations are those of the posterior"
+    scales = ", ".join(
+        f"{kind} {own['scale']['factor']:.3g}" for kind, own in found["kinds"].items()
+    )
+    return f"{found['method']}, {found['n_structures']} structures; std times: {scales}"
 
 
 def _features(term: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
+    from gapfit.model import GAPModel
     from gapfit.prediction import Prediction
 
 __all__ = ["add_arguments", "run"]
@@ -39,6 +40,9 @@ _WRITTEN = (
     "forces_std",
     "stress_std",
     "novelty",
+    "energy_interval",
+    "forces_interval",
+    "stress_interval",
 )
 
 
@@ -67,6 +71,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="standard deviations are those of a new reference calculation",
     )
     parser.add_argument(
+        "--interval",
+        type=float,
+        metavar="P",
+        help="also write energy_interval, forces_interval and stress_interval: half "
+        "widths that hold a new reference calculation with probability P (conformal)",
+    )
+    parser.add_argument(
         "--uncalibrated",
         action="store_true",
         help="standard deviations as the posterior has them, not scaled to errors",
@@ -86,8 +97,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     output: Path = args.output
     _check_paths(args.data, output)
     model = load(args.model)
-    asked = _asked(args.std)
-    n_negative = 0
+    asked, n_negative = _asked(args.std), 0
+    multipliers = _multipliers(model, args.interval)
     # Read once to see all mistakes before the work, and how much there is of it.
     sizes = [len(atoms) for _, atoms in structures(args.data, str(args.data))]
     found, done = structures(args.data, str(args.data)), 0
@@ -110,6 +121,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
             n_negative += sum(own.n_negative for own in predictions)
             for (_, atoms), prediction in zip(some, predictions, strict=True):
                 _attach(atoms, prediction)
+            if multipliers:
+                std = tuple(multipliers)
+                for (_, atoms), prediction in zip(
+                    some, model.predict(frames, std=std, observation=True), strict=True
+                ):
+                    _attach_intervals(atoms, prediction, multipliers)
             write(stream, [atoms for _, atoms in some], format="extxyz")
             done += sum(sizes[part])
             progress("predict", done, sum(sizes))
@@ -126,6 +143,22 @@ def _asked(given: list[str] | None) -> tuple[str, ...]:
     if given is None:
         return ()
     return tuple(given) or ("energy", "energies", "forces", "stress", "novelty")
+
+
+def _multipliers(model: GAPModel, level: float | None) -> dict[str, float]:
+    """Return by kind what standard deviations of observations are multiplied with."""
+    if level is None:
+        return {}
+    if model.calibration is None:
+        raise GapfitError(
+            f"--interval {level:g}: the model is not calibrated; use gapfit calibrate"
+        )
+    return {
+        "stress" if kind == "virial" else kind: model.calibration.multiplier(
+            kind, level
+        )
+        for kind in model.calibration.kinds
+    }
 
 
 def _check_paths(data: Path, output: Path) -> None:
@@ -164,3 +197,14 @@ def _attach(atoms: Any, prediction: Prediction) -> None:
     for name in ("energy_std", "stress_std"):
         if (values := getattr(prediction, name)) is not None:
             atoms.info[name] = values
+
+
+def _attach_intervals(
+    atoms: Any, prediction: Prediction, multipliers: dict[str, float]
+) -> None:
+    """Put half widths of intervals beside a prediction."""
+    for kind, multiplier in multipliers.items():
+        std = getattr(prediction, f"{kind}_std")
+        if std is not None:
+            place = atoms.arrays if kind == "forces" else atoms.info
+            place[f"{kind}_interval"] = multiplier * std

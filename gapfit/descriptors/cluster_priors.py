@@ -3,24 +3,27 @@
 g is a Gaussian process with a squared-exponential kernel, s a product of switches. In
 units of the lengths of the kernel, z = q / theta, the derivatives s' g + s g'(z) z' of two
 clusters have the covariance k (M_12 M_21 + w_1·w_2) with w = s z' and
-M_12 = s_1' + w_1·(z_2 - z_1).
+M_12 = s_1' + w_1·(z_2 - z_1) = b_1 + w_1·z_2. Multiplied out, it is k times a sum of
+products of a number of one cluster and a number of the other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
 
 from gapfit.descriptors import PriorVariances
 from gapfit.frame import to_voigt
 from gapfit.kernels import ProductExponential
+from gapfit.threads import blas_threads
 
 __all__ = ["Clusters", "cluster_priors"]
 
-#: Elements of the kernel matrix formed together.
-_ELEMENTS = 2**18
+#: Rows and columns of the parts in which the kernel matrix is formed.
+_SIDE = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,26 +70,36 @@ def cluster_priors(
     gradients : bool
         Whether those of forces and virials are wanted.
     """
-    energies = np.zeros(1)
+    energies, virials = np.zeros(1), np.zeros((int(gradients), 6))
     forces = np.zeros((n_atoms if gradients else 0, 3))
-    virials = np.zeros((int(gradients), 6))
     for own in clusters:
-        none = np.zeros((len(own.s), 1, own.q.shape[1]))
-        energies += _variances(kernel, own.q, own.s[:, None], none)
-        if not gradients:
+        if len(own.s) == 0:
             continue
-        # Derivatives by strain, axes last: R ⊗ d/dR, summed over the neighbours.
-        ds = to_voigt(np.einsum("nmx,nmy->nxy", own.R, own.ds))
-        dq = to_voigt(np.einsum("nmx,nmyd->ndxy", own.R, own.dq))
-        w = own.s[:, None, None] * dq.transpose(0, 2, 1)
-        virials += _variances(kernel, own.q, ds, w)
-        for atom, some, moves in _touched(own.atoms):
-            ds = np.einsum("nm,nmx->nx", moves, own.ds[some])
-            dq = np.einsum("nm,nmxd->nxd", moves, own.dq[some])
-            w = own.s[some, None, None] * dq
-            forces[atom] += _variances(kernel, own.q[some], ds, w)
+        with blas_threads():
+            whole = _variances(kernel, own.q, *_whole(own, gradients=gradients))
+            energies += whole[0]
+            if not gradients:
+                continue
+            virials += whole[1:]
+            for atom, some, moves in _touched(own.atoms):
+                a = np.einsum("nm,nmx->nx", moves, own.ds[some])
+                dq = np.einsum("nm,nmxd->nxd", moves, own.dq[some])
+                w = own.s[some, None, None] * dq
+                forces[atom] += _variances(kernel, own.q[some], a, w)
     # Rounding may leave less than nothing where symmetry leaves nothing.
     return PriorVariances(energies, np.maximum(forces, 0.0), np.maximum(virials, 0.0))
+
+
+def _whole(clusters: Clusters, *, gradients: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return a and w of `_variances` for the energy and, if wanted, the six virials."""
+    a, w = clusters.s[:, None], np.zeros((len(clusters.s), 1, clusters.q.shape[1]))
+    if not gradients:
+        return a, w
+    # Derivatives by strain: R ⊗ d/dR, summed over the neighbours.
+    ds = to_voigt(np.einsum("nmx,nmy->nxy", clusters.R, clusters.ds))
+    dq = to_voigt(np.einsum("nmx,nmyd->ndxy", clusters.R, clusters.dq))
+    by_strain = clusters.s[:, None, None] * dq.transpose(0, 2, 1)
+    return np.hstack([a, ds]), np.hstack([w, by_strain])
 
 
 def _touched(atoms: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -96,7 +109,7 @@ def _touched(atoms: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """
     items = np.arange(len(atoms))[:, None]
     keys = np.unique(atoms * len(atoms) + items)
-    atom_of, cluster = np.divmod(keys, max(len(atoms), 1))
+    atom_of, cluster = np.divmod(keys, len(atoms))
     found, begin = np.unique(atom_of, return_index=True)
     for atom, some in zip(found, np.split(cluster, begin[1:]), strict=True):
         itself = (atoms[some] == atom).astype(float)
@@ -106,7 +119,7 @@ def _touched(atoms: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
 def _variances(
     kernel: ProductExponential, q: np.ndarray, a: np.ndarray, w: np.ndarray
 ) -> np.ndarray:
-    """Return the variances of Σ_n a_n g(q_n) + w_n·g'(z_n), z = q / theta.
+    """Return the variances of Σ_n a_n g(q_n) + w_n·g'(q_n).
 
     Parameters
     ----------
@@ -115,27 +128,30 @@ def _variances(
     q : (n, d) float64
         Arguments.
     a, w : (n, m), (n, m, d) float64
-        For m sums.
+        Of m sums.
 
     Returns
     -------
     (m,) float64
     """
-    total = np.zeros(a.shape[1])
-    if len(q) == 0:
-        return total
-    z = q / np.array(kernel.theta)
-    own = a - np.einsum("nmd,nd->nm", w, z)
-    step = max(1, _ELEMENTS // len(q))
-    for start in range(0, len(q), step):
-        # The matrix is symmetric: what is right of these rows and columns counts twice.
-        rows, columns = slice(start, start + step), slice(start, None)
-        k = kernel.matrix(q[rows], q[columns])
-        k[:, step:] *= 2
-        for x in range(len(total)):
-            here, there = w[rows, x], w[columns, x]
-            M = own[rows, None, x] + here @ z[columns].T
-            M *= own[None, columns, x] + z[rows] @ there.T
-            M += here @ there.T
-            total[x] += np.vdot(k, M)
-    return total
+    # Sums of products, below, lose the least with z near 0.
+    z, w = (q - q.mean(axis=0)) / kernel.theta, w / kernel.theta
+    b = (a - np.einsum("nmd,nd->nm", w, z))[..., None]
+    bz, wz = b * z[:, None, :], w[..., :, None] * z[:, None, None, :]
+    n, m, d = w.shape
+    left = np.concatenate([b, bz, w, wz.reshape(n, m, d * d)], axis=2)
+    turned = wz.swapaxes(2, 3).reshape(n, m, d * d)
+    right = np.concatenate([b, w, bz + w, turned], axis=2).reshape(n, -1)
+    # The exponent as one matrix product: several times faster than by its differences.
+    half, ones = 0.5 * np.einsum("nd,nd->n", z, z), np.ones(n)
+    outer, inner = np.column_stack([z, -half, ones]), np.column_stack([z, ones, -half])
+    total = np.zeros(m)
+    parts = [slice(start, start + _SIDE) for start in range(0, n, _SIDE)]
+    for first, second in combinations_with_replacement(parts, 2):
+        k = outer[first] @ inner[second].T
+        np.exp(k, out=k)
+        product = (k @ right[second]).reshape(-1, m, left.shape[2])
+        found = np.einsum("nmc,nmc->m", left[first], product)
+        # The covariance is symmetric.
+        total += found if first == second else 2 * found
+    return kernel.delta**2 * total

@@ -1,0 +1,197 @@
+"""Find the calibration of a model from residuals, left out or of other data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit.assembly import row_counts
+from gapfit.calibration import Calibration, KindCalibration, fitted_scale
+from gapfit.conformal import conformal_quantiles
+from gapfit.errors import GapfitError
+from gapfit.frame import Frame
+from gapfit.frame_file import config_types
+from gapfit.groups import KINDS
+from gapfit.model import GAPModel
+from gapfit.preparing import Progress, as_dataset, data_digest, silent, targets
+from gapfit.residuals import Residuals, left_out_residuals, predicted_residuals
+from gapfit.threads import one_thread
+
+__all__ = ["calibrate", "calibration_of", "representative", "with_calibration"]
+
+# Fewest structures for which a config_type gets a scale of its own.
+_LEAST_STRUCTURES = 3
+# Force components of a structure are not independent: they count as so many.
+_INDEPENDENT = 15
+
+
+def calibrate(
+    model: GAPModel,
+    frames: Any = None,
+    *,
+    fitted: bool | None = None,
+    n_rows: int | None = None,
+    progress: Progress | None = None,
+    base: Path | None = None,
+) -> GAPModel:
+    """Return a model whose standard deviations are scaled to errors it makes.
+
+    For each kind of observation, errors e are taken to be normal with the variance
+    a² s² + b², s² being that of the subset of regressors; a and b are those that are
+    most likely, of all structures and of each config_type.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    frames : list of ase.Atoms, Dataset, path, list of paths, or None
+        Labelled structures that were not fitted; or those that were (None reads
+        ``config.data.train``): each is then predicted by the fit without it.
+    fitted : bool, optional
+        Whether `frames` were fitted; by default if they are exactly what `gapfit.fit`
+        was given. After `gapfit.append` it must be said.
+    n_rows : int, optional
+        So many observations at most, from structures drawn at random from all
+        config_types; ``config.calibration.rows`` by default.
+    progress : callable, optional
+        Called as ``progress("calibrate", done, total)`` in atoms.
+    base : Path, optional
+        Folder that relative data paths refer to.
+
+    Returns
+    -------
+    GAPModel
+        With `GAPModel.calibration`; all else unchanged.
+
+    Raises
+    ------
+    GapfitError
+        The model has no posterior, or the structures have no labels.
+    DataError
+        See `gapfit.fit`.
+    """
+    if model.posterior is None:
+        raise GapfitError(
+            "this model was saved without its posterior, so there is nothing to "
+            "calibrate; fit again with run.store_posterior = true"
+        )
+    dataset = as_dataset(frames, model.config, base)
+    if fitted is None:
+        fitted = data_digest(dataset.frames) == model.info.get("data_digest")
+    if frames is None and not fitted:
+        raise GapfitError(
+            "the training files have changed since the fit: residuals of structures "
+            "left out need what was fitted; give other labelled structures instead"
+        )
+    some = representative(
+        dataset.frames, n_rows or model.config.calibration.rows, model.config.run.seed
+    )
+    report = progress or silent
+    everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
+    return _calibrated(model, everything, some, report, fitted=fitted)
+
+
+def with_calibration(
+    model: GAPModel, frames: Sequence[Frame], progress: Progress
+) -> GAPModel:
+    """Return a fitted model with the calibration that its configuration asks for.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With or without its posterior.
+    frames : sequence of Frame
+        As they were fitted: without the baseline, with automatic sigmas.
+    progress : callable
+        As in `calibrate`.
+    """
+    config = model.config
+    if config.calibration.method == "none" or model.posterior is None:
+        return model
+    some = representative(frames, config.calibration.rows, config.run.seed)
+    return _calibrated(model, frames, some, progress, fitted=True)
+
+
+def _calibrated(
+    model: GAPModel,
+    frames: Sequence[Frame],
+    some: np.ndarray,
+    progress: Progress,
+    *,
+    fitted: bool,
+) -> GAPModel:
+    of = left_out_residuals if fitted else predicted_residuals
+    found: list[Residuals] = []
+    progress("calibrate", 0, len(some))
+    # On one thread the residuals are the same on any machine.
+    with one_thread():
+        for done, n in enumerate(some):
+            found += of(model, frames[int(n)])
+            progress("calibrate", done + 1, len(some))
+    if not found:
+        raise GapfitError(
+            "no structure has an energy, forces or stress to compare with"
+        )
+    method = "leave one out" if fitted else "validation"
+    return replace(model, calibration=calibration_of(found, method, len(some)))
+
+
+def representative(frames: Sequence[Frame], n_rows: int, seed: int) -> np.ndarray:
+    """Return ascending indices of structures that hold about so many observations.
+
+    All of them where they hold fewer; otherwise structures drawn at random, one of each
+    config_type after the other.
+    """
+    rows = row_counts(frames).sum(axis=1)
+    if rows.sum() <= n_rows:
+        return np.flatnonzero(rows)
+    rng = np.random.default_rng([seed, 6])
+    names, types = np.unique(config_types(frames), return_inverse=True)
+    turn, order = np.empty(len(rows), dtype=np.int64), rng.permutation(len(rows))
+    for n in range(len(names)):
+        own = order[types[order] == n]
+        turn[own] = np.arange(len(own))
+    order = order[np.argsort(turn[order], kind="stable")]
+    order = order[rows[order] > 0]
+    n_taken = int(np.searchsorted(np.cumsum(rows[order]), n_rows)) + 1
+    return np.sort(order[:n_taken])
+
+
+def calibration_of(
+    residuals: Iterable[Residuals], method: str, n_structures: int
+) -> Calibration:
+    """Return the calibration that residuals of some structures give."""
+    by_kind: dict[str, list[Residuals]] = {}
+    for own in residuals:
+        by_kind.setdefault(own.kind, []).append(own)
+    kinds = {}
+    for kind in KINDS:
+        if found := _kind_calibration(by_kind.get(kind, [])):
+            kinds[kind] = found
+    return Calibration(kinds, method, n_structures)
+
+
+def _kind_calibration(residuals: Sequence[Residuals]) -> KindCalibration | None:
+    some = np.concatenate([own.informative for own in residuals] or [np.zeros(0, bool)])
+    if not some.any():
+        return None
+    error = np.concatenate([own.error / own.root for own in residuals])
+    std = np.concatenate([own.std / own.root for own in residuals])
+    sizes = [len(own.error) for own in residuals]
+    structure = np.repeat(np.arange(len(sizes)), sizes)
+    scale = fitted_scale(error[some], std[some])
+    types = np.repeat([own.config_type for own in residuals], sizes)
+    by_type = {}
+    for name in sorted(set(types[some].tolist())):
+        own = some & (types == name)
+        n_structures = len(np.unique(structure[own]))
+        if n_structures >= _LEAST_STRUCTURES:
+            independent = min(float(own.sum()), _INDEPENDENT * n_structures)
+            by_type[name] = fitted_scale(error[own], std[own], scale, independent)
+    scores = np.abs(error[some]) / scale.std(std[some])
+    levels, quantiles = conformal_quantiles(scores, structure[some])
+    return KindCalibration(scale, by_type, int(some.sum()), levels, quantiles)

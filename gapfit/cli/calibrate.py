@@ -1,0 +1,76 @@
+"""Scale the standard deviations of a model to the errors it makes.
+
+DATA are labelled structures that were not fitted, or exactly the training data: each of
+these is then predicted by the fit without it, as `gapfit fit` does by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gapfit.cli._console import Console
+from gapfit.cli._labels import add_label_arguments, given_keys, read_files
+from gapfit.cli._models import check_output
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "model",
+        type=Path,
+        metavar="MODEL",
+        help="model.npz of a fit with run.store_posterior = true (the default)",
+    )
+    parser.add_argument("data", nargs="+", metavar="DATA", help="labelled structures")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.npz",
+        help="file to write, replaced if it exists; it may be MODEL itself",
+    )
+    parser.add_argument(
+        "--fitted",
+        action="store_true",
+        default=None,
+        help="DATA were fitted, also where they are not all of the training data",
+    )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        metavar="N",
+        help="observations used at most (default: calibration.rows of the fit)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the scales as JSON and nothing else"
+    )
+    add_label_arguments(parser, "as the model was fitted")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Calibrate, print the scales and write the model."""
+    from gapfit.calibrating import calibrate
+    from gapfit.calibration import format_calibration
+    from gapfit.storage import load
+
+    check_output(args.output, args.data)
+    # The sums over the data, if there are any, go along.
+    model = load(args.model, factors=True)
+    data = model.config.data.model_copy(update=given_keys(args))
+    dataset = read_files(args.data, data)
+    with console.progress() as progress:
+        new = calibrate(
+            model, dataset, fitted=args.fitted, n_rows=args.rows, progress=progress
+        )
+    assert new.calibration is not None
+    new.save(args.output)
+    if args.json:
+        console.result(new.calibration.as_dict())
+    else:
+        console.say(f"\n{format_calibration(new.calibration)}")
+        console.say(f"\nWritten to {args.output}")
+    console.warnings(list(dataset.warnings))
+    return 0

@@ -1,0 +1,132 @@
+"""Errors of a model beside the standard deviations it gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from gapfit.assembly import RowBlock, row_block
+from gapfit.frame import Frame
+from gapfit.groups import KINDS
+from gapfit.model import GAPModel
+
+__all__ = ["Residuals", "left_out_residuals", "predicted_residuals"]
+
+# A standard deviation that is a smaller share of the noise is rounding.
+_ZERO = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Errors of one kind of observation of one structure.
+
+    Attributes
+    ----------
+    kind : str
+        One of `gapfit.groups.KINDS`.
+    config_type : str
+        Kind of structure.
+    n_atoms : int
+        Of the structure.
+    volume : float
+        Of its cell, Å³; 0 without one.
+    error : (n,) float64
+        Prediction minus reference: total energy (eV), force components (eV/Å), or
+        components of the virial (eV).
+    std : (n,) float64
+        Standard deviation of the function (subset of regressors), not calibrated.
+    sigma : (n,) float64
+        Noise of the observations in the fit.
+    """
+
+    kind: str
+    config_type: str
+    n_atoms: int
+    volume: float
+    error: np.ndarray
+    std: np.ndarray
+    sigma: np.ndarray
+
+    @property
+    def informative(self) -> np.ndarray:
+        """Which are not zero by symmetry, whatever the potential, (n,) bool."""
+        return self.std > _ZERO * self.sigma
+
+    @property
+    def root(self) -> float:
+        """sqrt(n_atoms) for energies and virials, 1 for forces: see `Scale`."""
+        return 1.0 if self.kind == "forces" else float(np.sqrt(self.n_atoms))
+
+
+def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
+    """Yield the residuals of a training structure for the fit without it.
+
+    With the rows φ of a structure, whitened and over sigma, and the factor R of
+    B = I + Φ^T Φ, H = φ B^-1 φ^T: the residuals of the fit without them are (I - H)^-1 r,
+    their variances the diagonal of (I - H)^-1 H, both in units of sigma. They are those
+    of a real refit with the same sparse points.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    frame : Frame
+        As it was fitted: without the baseline, with automatic sigmas.
+    """
+    assert model.posterior is not None
+    block = row_block([frame], model.terms, model.e0, model.config.sigma)
+    if not len(block.y):
+        return
+    coefficients = np.concatenate(
+        [own for term in model.terms for own in term.coefficients.values()]
+    )
+    residual = (block.y - block.K @ coefficients) / block.sigma
+    phi = model.posterior.whitening.apply(block.K / block.sigma[:, None])
+    V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
+    H = V.T @ V
+    both = np.linalg.solve(np.eye(len(H)) - H, np.column_stack([H, residual]))
+    variance = np.maximum(np.diag(both), 0.0)
+    error, std = -both[:, -1] * block.sigma, np.sqrt(variance) * block.sigma
+    yield from _by_kind(frame, block, error, std)
+
+
+def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
+    """Yield the residuals of a structure that was not fitted.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    frame : Frame
+        Without the baseline.
+    """
+    assert model.posterior is not None
+    block = row_block([frame], model.terms, model.e0, model.config.sigma)
+    if not len(block.y):
+        return
+    coefficients = np.concatenate(
+        [own for term in model.terms for own in term.coefficients.values()]
+    )
+    variance, _ = model.posterior.variance(block.K)
+    error = block.K @ coefficients - block.y
+    yield from _by_kind(frame, block, error, np.sqrt(variance))
+
+
+def _by_kind(
+    frame: Frame, block: RowBlock, error: np.ndarray, std: np.ndarray
+) -> Iterator[Residuals]:
+    for n, kind in enumerate(KINDS):
+        own = block.kind == n
+        if own.any():
+            yield Residuals(
+                kind,
+                frame.config_type,
+                frame.n_atoms,
+                frame.volume,
+                error[own],
+                std[own],
+                block.sigma[own],
+            )
