@@ -18,6 +18,7 @@ from gapfit.cli import (
     fit,
     info,
     init,
+    learn,
     predict,
     refit,
     tune,
@@ -27,7 +28,19 @@ from gapfit.errors import GapfitError
 
 __all__ = ["main"]
 
-_COMMANDS = (init, check, tune, fit, append, refit, calibrate, evaluate, predict, info)
+_COMMANDS = (
+    init,
+    check,
+    tune,
+    fit,
+    append,
+    refit,
+    calibrate,
+    learn,
+    evaluate,
+    predict,
+    info,
+)
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
 _EPILOG = """\
