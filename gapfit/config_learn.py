@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from gapfit._config_base import Section, described
 from gapfit._config_checks import check_import_name, check_plain
-from gapfit.config import FitConfig
+from gapfit.config import FitConfig, RunConfig
 
 __all__ = [
     "LABELLED",
@@ -179,13 +179,14 @@ class LearnConfig(FitConfig):
                 values = {**values, "data": {"train": [LABELLED], **data}}
         return values
 
-    @model_validator(mode="after")
-    def _keeps_what_it_needs(self) -> LearnConfig:
-        if not (self.run.store_posterior and self.run.store_factors):
+    @field_validator("run")
+    @classmethod
+    def _keeps_what_it_needs(cls, run: RunConfig) -> RunConfig:
+        if not (run.store_posterior and run.store_factors):
             raise ValueError(
-                "[run]: learning needs store_posterior and store_factors; leave them out"
+                "learning needs store_posterior and store_factors; leave them out"
             )
-        return self
+        return run
 
     @property
     def fit(self) -> FitConfig:

@@ -73,6 +73,9 @@ class Reference:
                 reason = f"{type(error).__name__}: {error}"
             reasons.append(reason)
             failed(reason)
+            # Results of the failure must not be taken for those of the next try.
+            if hasattr(self._made, "reset"):
+                self._made.reset()
         raise GapfitError(
             f"{self.title} failed for {where}, {_TRIES} times: {reasons[-1]}; all "
             "calculations before it are saved: mend the cause, and go on by --resume"
