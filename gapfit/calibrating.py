@@ -70,7 +70,8 @@ def calibrate(
     Raises
     ------
     GapfitError
-        The model has no posterior, or the structures have no labels.
+        The model has no posterior, the structures have no labels, the training files
+        have changed, or `n_rows` is not positive.
     DataError
         See `gapfit.fit`.
     """
@@ -79,6 +80,10 @@ def calibrate(
             "this model was saved without its posterior, so there is nothing to "
             "calibrate; fit again with run.store_posterior = true"
         )
+    if n_rows is None:
+        n_rows = model.config.calibration.rows
+    if n_rows < 1:
+        raise GapfitError(f"n_rows = {n_rows}: give a positive number of observations")
     dataset = as_dataset(frames, model.config, base)
     if fitted is None:
         fitted = data_digest(dataset.frames) == model.info.get("data_digest")
@@ -87,9 +92,7 @@ def calibrate(
             "the training files have changed since the fit: residuals of structures "
             "left out need what was fitted; give other labelled structures instead"
         )
-    some = representative(
-        dataset.frames, n_rows or model.config.calibration.rows, model.config.run.seed
-    )
+    some = representative(dataset.frames, n_rows, model.config.run.seed)
     report = progress or silent
     everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
     return _calibrated(model, everything, some, report, fitted=fitted)

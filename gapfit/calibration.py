@@ -75,6 +75,10 @@ class KindCalibration:
     levels: tuple[float, ...] = ()
     quantiles: tuple[float, ...] = ()
 
+    def quantile(self, level: float) -> float | None:
+        """Return the conformal quantile of a level; None if it is not known."""
+        return quantile(self.levels, self.quantiles, level)
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -115,6 +119,37 @@ class Calibration:
                 return Scale(self.kinds[other].scale.factor, 0.0)
         return None
 
+    def observed(
+        self,
+        kind: str,
+        std: np.ndarray,
+        sigma: np.ndarray | float,
+        root: float = 1.0,
+        config_type: str | None = None,
+    ) -> np.ndarray:
+        """Return the standard deviation of an observation, of the shape of `std`.
+
+        Parameters
+        ----------
+        kind : str
+            ``"energy"``, ``"forces"`` or ``"virial"``.
+        std : float64
+            Of the function, not calibrated.
+        sigma : float64
+            Noise of the observation in the fit: what counts where no residuals of this
+            kind tell the floor.
+        root : float
+            sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
+        config_type : str, optional
+            Kind of structure, where it is known.
+        """
+        scale = self.scale(kind, config_type)
+        if scale is None:
+            return np.hypot(std, sigma)
+        if kind not in self.kinds:
+            return np.hypot(scale.factor * std, sigma)
+        return scale.std(std, root)
+
     def multiplier(self, kind: str, level: float) -> float:
         """Return what an observation's standard deviation is multiplied with.
 
@@ -136,7 +171,7 @@ class Calibration:
             There are no residuals of this kind, or too few structures for the level.
         """
         own = self.kinds.get(kind)
-        found = quantile(own.levels, own.quantiles, level) if own else None
+        found = own.quantile(level) if own else None
         if not 0 < level < 1 or own is None or found is None:
             known = f"up to {own.levels[-1]}" if own and own.levels else "at no level"
             raise GapfitError(

@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
-from gapfit.assembly import pairs_of, row_block
+from gapfit.assembly import pairs_of, row_block, row_counts
 from gapfit.config import FitConfig, SoapConfig
 from gapfit.dataset import Dataset
 from gapfit.frame import Frame
@@ -66,6 +66,9 @@ def estimated_seconds(
         rows = work.rows() / min(local, planned.n_tasks)
         with threadpool_limits(limits=1), use_threads(1):
             alone = work.choice() + work.solution()
+        with threadpool_limits(limits=1), use_threads(1):
+            n_rows = int(row_counts(test.frames).sum()) if test else 0
+            alone += work.error_bars(n_rows)
         n_test = int(frame_sizes(test.frames).sum()) if test else 0
         rest = work.predictions(n_test)
     return rows + alone + rest + (_START if planned.worker_bytes else 0.0)
@@ -184,6 +187,21 @@ class _Work:
         for m, width in zip(matrices.blocks, matrices.widths, strict=True):
             work += m**3 / 3 + 2 * m**2 * width
         return work / self._flops()
+
+    def error_bars(self, n_test_rows: int) -> float:
+        """Return the time of the calibration, and of scores of test data."""
+        calibration, n_rows = self.config.calibration, sum(self.planned.n_rows.values())
+        if not self.config.run.store_posterior:
+            return 0.0
+        n = min(n_test_rows, calibration.rows)
+        if calibration.method != "none":
+            n += min(n_rows, calibration.rows)
+        one = _seconds(
+            lambda: row_block(self.frames, self.terms, self.e0, self.config.sigma)
+        )
+        # Two triangles are solved for each row.
+        algebra = 2 * self.planned.n_sparse**2 / self._flops()
+        return n * (one * self._share / n_rows + 2 * algebra)
 
     def predictions(self, n_test: int) -> float:
         """Return the time of shortcuts and errors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -19,11 +20,12 @@ from gapfit.errors import GapfitError, StructureError
 from gapfit.factors import Factors
 from gapfit.frame import Frame, structure_arrays
 from gapfit.known_energy import Baseline
+from gapfit.local_variance import LocalVariance
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 from gapfit.prediction import Prediction, Wanted, std_kinds
 from gapfit.terms import FittedTerm
-from gapfit.threads import use_threads
+from gapfit.threads import one_thread, use_threads
 from gapfit.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -137,13 +139,16 @@ class GAPModel:
         Raises
         ------
         GapfitError
-            The model was saved without its posterior, or `n` is not positive.
+            The model was saved without its posterior, `n` is not positive, or `scale`
+            is negative or not finite.
         """
         from gapfit.sampling import Samples
 
         self._require_posterior()
         if n < 1:
             raise GapfitError(f"n = {n}: give a positive number of samples")
+        if scale is not None and not 0 <= scale < np.inf:
+            raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
         return Samples(self, n, seed, scale)
 
     def _require_posterior(self) -> None:
@@ -240,8 +245,8 @@ class GAPModel:
             An unknown species, or atoms on top of each other.
         GapfitError
             `std` was asked of a model saved without its posterior, or names no
-            standard deviation; the calculator of the baseline cannot be imported,
-            fails, or was asked for `atom_virials`.
+            standard deviation; there is no such `form`; the calculator of the baseline
+            cannot be imported, fails, or was asked for `atom_virials`.
         """
         wanted = Wanted(
             forces,
@@ -273,15 +278,18 @@ class GAPModel:
         forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
         local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
+        variances = np.zeros(0)
         for part in self._contributions(frames, pairs, wanted):
             energies += part.energies
+            if len(part.variances):
+                variances = part.variances
             if wanted.gradients:
                 forces += part.forces
                 virials += part.virials
             if local is not None:
                 local += part.atom_virials
         out, first = [], 0
-        deviations = self._deviations(frames, pairs, wanted)
+        deviations = self._deviations(frames, pairs, wanted, variances)
         for frame, virial, own_std in zip(frames, virials, deviations, strict=True):
             own = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
@@ -305,7 +313,14 @@ class GAPModel:
     ) -> Iterator[LocalPrediction]:
         gradients, atom_virials = wanted.gradients, wanted.atom_virials
         for term in self.terms:
-            yield term.predict(pairs, gradients=gradients, atom_virials=atom_virials)
+            yield term.predict(
+                pairs,
+                gradients=gradients,
+                atom_virials=atom_virials,
+                variance=self._local_variance.of(term, pairs)
+                if "energies" in wanted.std
+                else None,
+            )
         if self.baseline is not None:
             yield from self.baseline.contributions(
                 frames, pairs, gradients=gradients, atom_virials=atom_virials
@@ -324,8 +339,20 @@ class GAPModel:
             raise
         return np.array([self.e0[z] for z in self.species])[index]
 
+    @cached_property
+    def _local_variance(self) -> LocalVariance:
+        assert self.posterior is not None
+        # The bits must not depend on which prediction comes first.
+        with one_thread():
+            tolerance = self.config.prediction.energy_tolerance
+            return LocalVariance(self.terms, self.posterior, tolerance)
+
     def _deviations(
-        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
+        self,
+        frames: Sequence[Frame],
+        pairs: Pairs,
+        wanted: Wanted,
+        variances: np.ndarray,
     ) -> list[dict[str, Any]]:
         """Return the standard deviations of each frame, named as in `Prediction`."""
         if not (wanted.std or wanted.novelty):
@@ -334,7 +361,7 @@ class GAPModel:
         uncertainty = Uncertainty(
             self.terms, self.posterior, self.config.sigma, self.calibration
         )
-        return uncertainty.of(frames, pairs, wanted)
+        return uncertainty.of(frames, pairs, wanted, variances)
 
 
 def _as_frame(item: Any, number: int) -> Frame:

@@ -9,10 +9,10 @@ from scipy.linalg import solve_triangular
 
 from gapfit.solver import Whitening
 
-__all__ = ["Posterior", "unexplained"]
+__all__ = ["ROUNDING", "Posterior", "unexplained"]
 
-# Rounding leaves about 1e-16 of the prior where nothing is unexplained.
-_ROUNDING = 1e-9
+#: Share of a prior variance that rounding may leave where nothing is unexplained.
+ROUNDING = 1e-9
 
 
 def unexplained(
@@ -33,7 +33,7 @@ def unexplained(
         Where it was negative by more than 1e-9 of the prior, which rounding does not do.
     """
     left = prior - explained
-    return np.maximum(left, 0.0), left < -_ROUNDING * prior
+    return np.maximum(left, 0.0), left < -ROUNDING * prior
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from gapfit.deviations import Form
 from gapfit.errors import GapfitError
 
 __all__ = ["STD_KINDS", "Prediction", "Wanted", "std_kinds"]
+
+_FORMS = get_args(Form)
 
 #: Quantities that have standard deviations.
 STD_KINDS = ("energy", "energies", "forces", "stress")
@@ -77,6 +80,11 @@ class Wanted:
         As in `GAPModel.predict`.
     form : {"sor", "dtc"}
         Of the standard deviations of energy, forces and stress.
+
+    Raises
+    ------
+    GapfitError
+        There is no such form.
     """
 
     forces: bool
@@ -87,6 +95,13 @@ class Wanted:
     observation: bool
     calibrated: bool
     form: Form
+
+    def __post_init__(self) -> None:
+        if self.form not in _FORMS:
+            raise GapfitError(
+                f"form = {self.form!r}: there is no such form of the variance; choose "
+                f"among {', '.join(_FORMS)}"
+            )
 
     @property
     def gradients(self) -> bool:

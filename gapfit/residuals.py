@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from gapfit.assembly import RowBlock, row_block
 from gapfit.frame import Frame
@@ -80,17 +80,42 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
     block = row_block([frame], model.terms, model.e0, model.config.sigma)
     if not len(block.y):
         return
-    coefficients = np.concatenate(
-        [own for term in model.terms for own in term.coefficients.values()]
-    )
-    residual = (block.y - block.K @ coefficients) / block.sigma
     phi = model.posterior.whitening.apply(block.K / block.sigma[:, None])
+    of = _from_rows if len(block.y) <= phi.shape[1] else _from_factor
+    residual, variance = of(model, phi, block)
+    error, std = -residual * block.sigma, np.sqrt(variance) * block.sigma
+    yield from _by_kind(frame, block, error, std)
+
+
+def _from_rows(
+    model: GAPModel, phi: np.ndarray, block: RowBlock
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return residuals and variances over sigma from matrices of the size of the rows."""
+    assert model.posterior is not None
+    residual = (block.y - block.K @ _coefficients(model)) / block.sigma
     V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
     H = V.T @ V
     both = np.linalg.solve(np.eye(len(H)) - H, np.column_stack([H, residual]))
-    variance = np.maximum(np.diag(both), 0.0)
-    error, std = -both[:, -1] * block.sigma, np.sqrt(variance) * block.sigma
-    yield from _by_kind(frame, block, error, std)
+    return both[:, -1], np.maximum(np.diag(both), 0.0)
+
+
+def _from_factor(
+    model: GAPModel, phi: np.ndarray, block: RowBlock
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same from matrices of the size of the sparse points, for many rows."""
+    assert model.posterior is not None
+    R, target = model.posterior.R, block.y / block.sigma
+    z = model.posterior.whitening.redo(_coefficients(model))
+    without = cholesky(R.T @ R - phi.T @ phi, overwrite_a=True, check_finite=False)
+    z = cho_solve((without, False), R.T @ (R @ z) - phi.T @ target)
+    V = solve_triangular(without, phi.T, trans="T", check_finite=False)
+    return target - phi @ z, np.einsum("mn,mn->n", V, V)
+
+
+def _coefficients(model: GAPModel) -> np.ndarray:
+    return np.concatenate(
+        [own for term in model.terms for own in term.coefficients.values()]
+    )
 
 
 def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
@@ -107,11 +132,8 @@ def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
     block = row_block([frame], model.terms, model.e0, model.config.sigma)
     if not len(block.y):
         return
-    coefficients = np.concatenate(
-        [own for term in model.terms for own in term.coefficients.values()]
-    )
     variance, _ = model.posterior.variance(block.K)
-    error = block.K @ coefficients - block.y
+    error = block.K @ _coefficients(model) - block.y
     yield from _by_kind(frame, block, error, np.sqrt(variance))
 
 

@@ -24,6 +24,10 @@ Scores = dict[str, dict[str, dict[str, Any]]]
 UNITS = {"energy": "meV/atom", "forces": "eV/Å", "stress": "GPa"}
 
 
+# Probabilities of the conformal intervals that are looked at.
+_LEVELS = (0.68, 0.95)
+
+
 class ScoreTally:
     """Errors and their standard deviations as observations, gathered by group.
 
@@ -67,12 +71,11 @@ class ScoreTally:
                 self._atoms.setdefault(group, []).append((lengths[0], lengths[1]))
 
     def _std(self, own: Residuals, config_type: str | None) -> np.ndarray:
-        scale = None
-        if self.calibration is not None:
-            scale = self.calibration.scale(own.kind, config_type)
-        if scale is None:
+        if self.calibration is None:
             return np.hypot(own.std, own.sigma)
-        return scale.std(own.std, own.root)
+        return self.calibration.observed(
+            own.kind, own.std, own.sigma, own.root, config_type
+        )
 
     def scores(self) -> Scores:
         """Return the scores of all groups.
@@ -83,17 +86,31 @@ class ScoreTally:
             Of each kind what `gapfit.reliability.reliability` returns, in meV/atom, eV/Å
             and GPa, and ``unit``; for forces ``rank_atoms``, the rank correlation of
             their lengths by atom; as ``by_type`` the same scores with the scale of each
-            structure's own config_type, which a simulation does not know.
+            structure's own config_type, which a simulation does not know; and
+            ``interval_68`` and ``interval_95``, the shares of errors inside conformal
+            intervals of that probability, see `Calibration.multiplier`.
         """
         found: Scores = {}
         for (group, name), parts in self._found.items():
             error, std, by_type = (np.concatenate(x) for x in zip(*parts, strict=True))
             own = reliability(error, std) | {"unit": UNITS[name]}
+            own |= self._intervals(name, np.abs(error) / std)
             if name == "forces":
                 own["rank_atoms"] = self._rank_of_atoms(group)
             own["by_type"] = reliability(error, by_type)
             found.setdefault(group, {})[name] = own
         return found
+
+    def _intervals(self, name: str, scores: np.ndarray) -> dict[str, float]:
+        """Return the shares of errors within conformal intervals, where there are any."""
+        kind = "virial" if name == "stress" else name
+        known = self.calibration.kinds.get(kind) if self.calibration else None
+        shares = {}
+        for level in _LEVELS:
+            times = known.quantile(level) if known else None
+            if times is not None:
+                shares[f"interval_{100 * level:.0f}"] = float(np.mean(scores <= times))
+        return shares
 
     def _rank_of_atoms(self, group: str) -> float | None:
         """Return the rank correlation of lengths of force errors and their std."""
@@ -147,7 +164,8 @@ def format_scores(scores: Scores, title: str) -> str:
     """Return the scores as a plain-text table, one line per kind and config_type."""
     head = (
         f"{title:<24} {'kind':<8}{'n':>8}{'in 68 %':>9}{'in 95 %':>9}{'rms z':>7}"
-        f"{'area':>7}{'rank':>6}{'std':>9}{'CRPS':>9}  {'by config_type':<21}"
+        f"{'area':>7}{'rank':>6}{'std':>9}{'CRPS':>9}  {'intervals':<11}"
+        f"{'by config_type':<21}"
     )
     lines = [head.rstrip()]
     for group in ["all", *sorted(name for name in scores if name != "all")]:
@@ -159,7 +177,12 @@ def format_scores(scores: Scores, title: str) -> str:
                 f"{100 * own['coverage_68']:>9.0f}{100 * own['coverage_95']:>9.0f}"
                 f"{own['rms_z']:>7.2f}{own['miscalibration_area']:>7.3f}"
                 f"{'-' if rank is None else f'{rank:.2f}':>6}{own['sharpness']:>9.3g}"
-                f"{own['crps']:>9.3g}  {100 * typed['coverage_68']:>4.0f}"
+                f"{own['crps']:>9.3g}{_percent(own, 'interval_68'):>6}"
+                f"{_percent(own, 'interval_95'):>5}  {100 * typed['coverage_68']:>4.0f}"
                 f"{100 * typed['coverage_95']:>6.0f}{typed['rms_z']:>7.2f}"
             )
     return "\n".join(lines)
+
+
+def _percent(own: dict[str, Any], key: str) -> str:
+    return f"{100 * own[key]:.0f}" if key in own else "-"

@@ -51,6 +51,12 @@ class Whitening:
             ).T
         return out
 
+    def redo(self, c: np.ndarray) -> np.ndarray:
+        """Return U c, (n_sparse,)."""
+        return np.concatenate(
+            [U @ c[block] for U, block in zip(self.factors, self.blocks, strict=True)]
+        )
+
     def undo(self, z: np.ndarray) -> np.ndarray:
         """Return U^-1 z, (n_sparse,)."""
         return np.concatenate(

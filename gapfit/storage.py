@@ -17,7 +17,7 @@ from gapfit.archive import (
     unpacked,
     write_archive,
 )
-from gapfit.calibration import Calibration
+from gapfit.calibration import Calibration, KindCalibration
 from gapfit.config import FitConfig
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.factors import Factors
@@ -250,7 +250,21 @@ def _calibration(found: dict[str, Any] | None) -> Calibration | None:
         return None
     calibration = Calibration.from_dict(found)
     _require("calibration", set(calibration.kinds) <= set(KINDS))
+    for kind, own in calibration.kinds.items():
+        _require(f"calibration of {kind}", _sound(own))
     return calibration
+
+
+def _sound(own: KindCalibration) -> bool:
+    """Return whether scales and intervals are what a calibration can be."""
+    every = [own.scale, *own.by_type.values()]
+    scales = np.array([(scale.factor, scale.floor) for scale in every], dtype=float)
+    levels = np.array([0.0, *own.levels, 1.0])
+    quantiles = np.array([0.0, *own.quantiles])
+    finite = np.isfinite(scales).all() and np.isfinite(quantiles).all()
+    ascending = (np.diff(levels) > 0).all() and (np.diff(quantiles) >= 0).all()
+    one_each = len(own.levels) == len(own.quantiles)
+    return bool(finite and ascending and one_each and scales.min() >= 0)
 
 
 def _require(what: str, holds: bool) -> None:

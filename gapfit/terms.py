@@ -14,7 +14,7 @@ from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig, Term
 from gapfit.descriptors import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
-from gapfit.descriptors.engine import NativeEngine, SoapEngine
+from gapfit.descriptors.engine import NativeEngine, SoapEngine, VarianceRequest
 from gapfit.descriptors.features import Features
 from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
 from gapfit.descriptors.soap import Soap
@@ -83,14 +83,25 @@ class FittedTerm:
         )
 
     def predict(
-        self, pairs: Pairs, *, gradients: bool, atom_virials: bool = False
+        self,
+        pairs: Pairs,
+        *,
+        gradients: bool,
+        atom_virials: bool = False,
+        variance: VarianceRequest | None = None,
     ) -> LocalPrediction:
-        """Return what this term contributes; see `Descriptor.predict`."""
+        """Return what this term contributes; see `Descriptor.predict`.
+
+        A SOAP term can be asked for the variances of local energies, too; see
+        `gapfit.local_variance`.
+        """
+        asked = {} if variance is None else {"variance": variance}
         return self.descriptor.predict(
             pairs.within(self.descriptor.cutoff),
             self._prepared,
             gradients=gradients,
             atom_virials=atom_virials,
+            **asked,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.assembly import batches, frame_sigmas, pairs_of
-from gapfit.calibration import Calibration, Scale
+from gapfit.calibration import Calibration
 from gapfit.config import SigmaConfig
 from gapfit.deviations import (
     RowVariances,
@@ -19,7 +19,7 @@ from gapfit.deviations import (
 )
 from gapfit.frame import Frame
 from gapfit.neighbours import Pairs
-from gapfit.posterior import Posterior
+from gapfit.posterior import ROUNDING, Posterior
 from gapfit.prediction import Wanted
 from gapfit.terms import FittedTerm
 
@@ -48,7 +48,11 @@ class Uncertainty:
     calibration: Calibration | None
 
     def of(
-        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
+        self,
+        frames: Sequence[Frame],
+        pairs: Pairs,
+        wanted: Wanted,
+        variances: np.ndarray,
     ) -> list[dict[str, Any]]:
         """Return standard deviations of each frame, named as in `Prediction`.
 
@@ -60,10 +64,13 @@ class Uncertainty:
             Neighbours of all their atoms.
         wanted : Wanted
             What is asked for.
+        variances : (n_atoms,) float64
+            Those of local energies, if they were found along with the energies; else
+            empty.
         """
         found: list[dict[str, Any]] = [{"n_negative": 0} for _ in frames]
         if wanted.local:
-            self._add_local(found, frames, pairs, wanted)
+            self._add_local(found, frames, pairs, wanted, variances)
         if wanted.rows:
             self._add_rows(found, frames, wanted)
         return found
@@ -74,14 +81,22 @@ class Uncertainty:
         frames: Sequence[Frame],
         pairs: Pairs,
         wanted: Wanted,
+        variances: np.ndarray,
     ) -> None:
-        local = local_variances(self.terms, self.posterior, pairs)
+        negative = np.zeros(pairs.n_atoms, dtype=bool)
+        share = np.zeros(0)
+        if wanted.novelty or not len(variances):
+            local = local_variances(self.terms, self.posterior, pairs)
+            share, negative = local.unexplained, local.negative
+            variances = variances if len(variances) else local.energies
+        scale = sum(term.config.delta**2 for term in self.terms)
+        negative |= variances < -ROUNDING * scale
         for own, atoms in zip(found, _atoms(frames), strict=True):
             if "energies" in wanted.std:
-                own["energies_std"] = np.sqrt(local.energies[atoms])
+                own["energies_std"] = np.sqrt(np.maximum(variances[atoms], 0.0))
             if wanted.novelty:
-                own["novelty"] = np.sqrt(np.minimum(local.unexplained[atoms], 1.0))
-            own["n_negative"] += int(local.negative[atoms].sum())
+                own["novelty"] = np.sqrt(np.minimum(share[atoms], 1.0))
+            own["n_negative"] += int(negative[atoms].sum())
 
     def _add_rows(
         self, found: list[dict[str, Any]], frames: Sequence[Frame], wanted: Wanted
@@ -139,12 +154,13 @@ class Uncertainty:
         wanted: Wanted,
     ) -> np.ndarray:
         """Return the standard deviation of the function, or of an observation of it."""
-        scale: Scale | None = None
-        if wanted.calibrated and self.calibration is not None:
-            scale = self.calibration.scale(kind)
-        if scale is None:
-            return np.hypot(std, sigma) if wanted.observation else std
-        return scale.std(std, root) if wanted.observation else scale.factor * std
+        known = self.calibration if wanted.calibrated else None
+        if wanted.observation:
+            if known is None:
+                return np.hypot(std, sigma)
+            return known.observed(kind, std, sigma, root)
+        scale = known.scale(kind) if known else None
+        return std if scale is None else scale.factor * std
 
 
 def _atoms(frames: Sequence[Frame]) -> Iterator[slice]:

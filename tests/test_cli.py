@@ -392,7 +392,9 @@ def test_fit_prints_plan_progress_errors_and_next_command(here, capsys):
         "rows",
         "solve",
         "shortcuts",
+        "calibrate",
         "evaluate",
+        "uncertainty",
     ]
     assert "Errors, train data" in out
     assert "Errors, test data" in out

@@ -154,6 +154,25 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
     for name in ("train", "test"):
         source = ROOT / "data" / "silicon" / f"{name}.extxyz"
         (tmp_path / f"{name}.extxyz").write_text(source.read_text())
-    (block,) = readme_blocks("python")
-    exec(compile(block, "README.md", "exec"), {})
+    names: dict = {}
+    for block in readme_blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
     assert "'forces'" in capsys.readouterr().out
+    assert names["found"].forces_std.shape == (2, 3)
+
+
+def test_properties_have_error_bars(capsys, caplog):
+    found = example("uncertainty").main(12)
+    a, of_a = found["a"]
+    assert a == pytest.approx(5.476, abs=0.005)  # DFT, data/README.md
+    assert 1e-4 < of_a < 0.005
+    modulus, of_modulus = found["B"]
+    assert modulus == pytest.approx(88.2, abs=3 * of_modulus)
+    assert of_modulus < 5
+    # Stresses and energies tell the same bulk modulus.
+    mean = (found["C11"][0] + 2 * found["C12"][0]) / 3
+    assert mean == pytest.approx(modulus, abs=1.5)
+    for name, dft in {"C11": 153, "C12": 57, "C44": 74}.items():
+        value, std = found[name]
+        assert abs(value - dft) < 4 * std < 100, name
+    assert "± " in capsys.readouterr().out

@@ -18,9 +18,12 @@ __all__ = [
     "TripletKernel",
     "TripletPotential",
     "TripletRange",
+    "VarianceBlock",
+    "Variances",
     "add_triplet_rows",
     "instruction_set",
     "neighbour_list",
+    "pair_covariances",
     "pair_energies",
     "solid_harmonics",
     "triplet_energies",
@@ -62,8 +65,11 @@ SparseBlock = _module.Block
 TripletKernel = _module.TripletKernel
 TripletPotential = _module.TripletPotential
 TripletRange = _module.TripletRange
+VarianceBlock = _module.VarianceBlock
+Variances = _module.Variances
 add_triplet_rows = _module.add_triplet_rows
 neighbour_list = _module.neighbour_list
+pair_covariances = _module.pair_covariances
 pair_energies = _module.pair_energies
 solid_harmonics = _module.solid_harmonics
 triplet_energies = _module.triplet_energies

@@ -1,7 +1,15 @@
 // Pair lists and pair potentials for Python.
+#include <cmath>
+#include <tuple>
+#include <vector>
+
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
 #include "bind_pairs.hpp"
 #include "bind_threads.hpp"
 
+#include "pair_kernel.hpp"
 #include "pair_potential.hpp"
 
 using namespace gapfit::bindings;
@@ -36,6 +44,41 @@ nb::tuple pair_energies(const PairList &pairs, Values values, double start, doub
     return result.tuple();
 }
 
+nb::tuple pair_covariances(const PairList &pairs, Choice block,
+                           const std::tuple<double, double> &range,
+                           const std::tuple<double, double> &kernel,
+                           const std::vector<Vector> &points, int n_threads) {
+    const auto [r_cut, width] = range;
+    const auto [delta, theta] = kernel;
+    require(r_cut > 0.0 && width > 0.0 && theta > 0.0,
+            "r_cut, width and theta must be positive");
+    require(block.shape(0) == block.shape(1) &&
+                pairs.n_species() <= static_cast<int>(block.shape(0)),
+            "block must be (n_species, n_species) for all species of the pairs");
+    for (std::size_t k = 0; k < block.size(); ++k)
+        require(block.data()[k] >= 0 &&
+                    static_cast<std::size_t>(block.data()[k]) < points.size(),
+                "block must name points");
+    const gapfit::PairKernel own{delta * delta, 1.0 / theta,
+                                 r_cut,         width,
+                                 block.data(),  static_cast<std::int32_t>(block.shape(0))};
+    std::vector<gapfit::PairColumns> columns;
+    std::int64_t n_columns = 0;
+    for (const Vector &some : points) {
+        const std::int64_t n = static_cast<std::int64_t>(some.shape(0));
+        columns.push_back({some.data(), n, n_columns});
+        n_columns += n;
+    }
+    const std::size_t n_centres = static_cast<std::size_t>(pairs.list().n_centres);
+    const NewArray covariances{n_centres, static_cast<std::size_t>(n_columns)};
+    const NewArray priors{n_centres};
+    run(n_threads, [&](gapfit::ThreadTeam &team) {
+        gapfit::pair_covariances(own, columns, n_columns, pairs.list(), team,
+                                 covariances.data, priors.data);
+    });
+    return nb::make_tuple(covariances.array(), priors.array());
+}
+
 }  // namespace
 
 void bind_pairs(nb::module_ &m) {
@@ -45,4 +88,6 @@ void bind_pairs(nb::module_ &m) {
              "first"_a, "j"_a, "R"_a, "species"_a, "frame"_a, "n_frames"_a, "start"_a);
     m.def("pair_energies", &pair_energies, "pairs"_a, "values"_a, "start"_a, "spacing"_a,
           "potential"_a, "gradients"_a, "atom_virials"_a, "n_threads"_a);
+    m.def("pair_covariances", &pair_covariances, "pairs"_a, "block"_a, "range"_a,
+          "kernel"_a, "points"_a, "n_threads"_a);
 }

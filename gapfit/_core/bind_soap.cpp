@@ -1,4 +1,5 @@
 // The SOAP descriptor, its kernel sums and its rows for Python.
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -19,16 +20,24 @@ using namespace gapfit::bindings;
 
 namespace {
 
-gapfit::Blas scipy_blas() {
+// A function of SciPy's BLAS whose arguments begin as stated.
+template <class Function>
+Function scipy_blas(const char *name, const char *begin) {
     const nb::object capsule =
-        nb::module_::import_("scipy.linalg.cython_blas").attr("__pyx_capi__")["dgemm"];
+        nb::module_::import_("scipy.linalg.cython_blas").attr("__pyx_capi__")[name];
     const char *signature = PyCapsule_GetName(capsule.ptr());
     if (signature == nullptr) throw nb::python_error();
-    require(std::string(signature).rfind("void (char *, char *, int *", 0) == 0,
+    require(std::string(signature).rfind(begin, 0) == 0,
             "the BLAS of this SciPy does not use 32-bit integers");
     void *pointer = PyCapsule_GetPointer(capsule.ptr(), signature);
     if (pointer == nullptr) throw nb::python_error();
-    return gapfit::Blas(reinterpret_cast<gapfit::Dgemm>(pointer));
+    return reinterpret_cast<Function>(pointer);
+}
+
+gapfit::Blas scipy_blas() {
+    return gapfit::Blas(
+        scipy_blas<gapfit::Dgemm>("dgemm", "void (char *, char *, int *"),
+        scipy_blas<gapfit::Dtrmm>("dtrmm", "void (char *, char *, char *, char *, int *"));
 }
 
 // Sparse points of one central species; keeps its arrays alive.
@@ -91,6 +100,70 @@ class Block {
     Points points_;
     Vector coefficients_;
     gapfit::BlockKernel kernel_;
+};
+
+// What turns covariances of one central species into variances.
+class VarianceBlock {
+  public:
+    VarianceBlock(Points points, Matrix L, int before, double delta, double zeta)
+        : points_(std::move(points)), L_(L) {
+        const int other = static_cast<int>(L.shape(0)) - points_.n_sparse;
+        require(L.shape(0) == L.shape(1) && 0 <= before && before <= other,
+                "L must be square, with a row for each point and those before");
+        require(zeta >= 1.0, "zeta must be at least 1");
+        block_.points.n_sparse = points_.n_sparse;
+        block_.points.width = points_.width;
+        block_.points.points = points_.points();
+        block_.points.projection = points_.projection();
+        block_.points.zeta = zeta;
+        block_.delta2 = delta * delta;
+        block_.before = before;
+        block_.other = other;
+        block_.L = L.data();
+    }
+
+    gapfit::VarianceBlock block(int n_features) const {
+        points_.check(n_features);
+        gapfit::VarianceBlock block = block_;
+        block.points.n_features = n_features;
+        return block;
+    }
+
+  private:
+    Points points_;
+    Matrix L_;
+    gapfit::VarianceBlock block_;
+};
+
+// Variances that are asked for; keeps its arrays alive.
+class Variances {
+  public:
+    Variances(std::vector<VarianceBlock> blocks, Matrix other, Vector prior)
+        : blocks_(std::move(blocks)), other_(other), prior_(prior) {}
+
+    // values: (n_centres), the result.
+    gapfit::Variances variances(std::size_t n_species, int n_features,
+                                std::size_t n_centres, double *values) const {
+        require(blocks_.size() == n_species, "there must be one block for each species");
+        require(other_.shape(0) == n_centres && prior_.shape(0) == n_centres,
+                "other and prior must have a row for each centre");
+        gapfit::Variances out;
+        for (const VarianceBlock &block : blocks_) {
+            out.blocks.push_back(block.block(n_features));
+            require(static_cast<std::size_t>(out.blocks.back().other) <= other_.shape(1),
+                    "other must have the columns of L that are not of its own points");
+        }
+        out.other = other_.data();
+        out.n_columns = static_cast<std::ptrdiff_t>(other_.shape(1));
+        std::copy_n(prior_.data(), n_centres, values);
+        out.values = values;
+        return out;
+    }
+
+  private:
+    std::vector<VarianceBlock> blocks_;
+    Matrix other_;
+    Vector prior_;
 };
 
 gapfit::Weighting weighting(const std::string &function, double r0, double c, double d,
@@ -169,19 +242,25 @@ class Soap {
     }
 
     nb::tuple predict(const PairList &pairs, const std::vector<Block> &blocks,
-                      bool gradients, bool atom_virials, int n_threads) const {
+                      bool gradients, bool atom_virials, int n_threads,
+                      const std::optional<Variances> &asked) const {
         check(pairs);
         std::vector<gapfit::BlockKernel> kernels;
         for (const Block &block : blocks) kernels.push_back(block.kernel(n_features()));
         require(kernels.size() == n_species(), "there must be one block for each species");
         const PredictionResult result(pairs.list(), gradients, atom_virials);
         gapfit::PredictionArrays out = result.arrays();
+        const std::size_t n_centres = static_cast<std::size_t>(pairs.list().n_centres);
+        const NewArray values{asked ? n_centres : 0};
+        gapfit::Variances variances;
+        if (asked)
+            variances = asked->variances(n_species(), n_features(), n_centres, values.data);
         run(n_threads, [&](gapfit::ThreadTeam &team) {
-            engine_->predict(kernels, pairs.list(), blas_, team, out);
+            engine_->predict(kernels, variances, pairs.list(), blas_, team, out);
         });
         return nb::make_tuple(
             result.energies.array(), result.forces.array(), result.virials.array(),
-            result.atom_virials.array(),
+            result.atom_virials.array(), values.array(),
             nb::make_tuple(out.seconds[0], out.seconds[1], out.seconds[2]));
     }
 
@@ -246,6 +325,12 @@ void bind_soap(nb::module_ &m) {
     nb::class_<Block>(m, "Block")
         .def(nb::init<Points, Vector, double, bool>(), "points"_a, "coefficients"_a,
              "zeta"_a, "quadratic"_a = false);
+    nb::class_<VarianceBlock>(m, "VarianceBlock")
+        .def(nb::init<Points, Matrix, int, double, double>(), "points"_a, "L"_a, "before"_a,
+             "delta"_a, "zeta"_a);
+    nb::class_<Variances>(m, "Variances")
+        .def(nb::init<std::vector<VarianceBlock>, Matrix, Vector>(), "blocks"_a, "other"_a,
+             "prior"_a);
     nb::class_<Soap>(m, "Soap")
         .def(nb::init<Table, double, Vector,
                       const std::tuple<std::string, double, double, double, double> &,
@@ -256,7 +341,7 @@ void bind_soap(nb::module_ &m) {
         .def_prop_ro("n_features", &Soap::n_features)
         .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
         .def("predict", &Soap::predict, "pairs"_a, "blocks"_a, "gradients"_a,
-             "atom_virials"_a, "n_threads"_a)
+             "atom_virials"_a, "n_threads"_a, "variances"_a.none() = nb::none())
         .def("add_rows", &Soap::add_rows, "pairs"_a, "points"_a, "delta"_a, "zeta"_a,
              "energies"_a.noconvert(), "forces"_a.noconvert().none(),
              "virials"_a.noconvert().none(), "n_threads"_a);

@@ -8,10 +8,14 @@ using Dgemm = void (*)(const char *, const char *, const int *, const int *, con
                        const double *, const double *, const int *, const double *,
                        const int *, const double *, double *, const int *);
 
-// Row-major products on top of it.
+using Dtrmm = void (*)(const char *, const char *, const char *, const char *, const int *,
+                       const int *, const double *, const double *, const int *, double *,
+                       const int *);
+
+// Row-major products on top of them.
 class Blas {
   public:
-    explicit Blas(Dgemm dgemm) : dgemm_(dgemm) {}
+    Blas(Dgemm dgemm, Dtrmm dtrmm) : dgemm_(dgemm), dtrmm_(dtrmm) {}
 
     // C (m, n) = A (m, k) B (k, n) + beta C.
     void multiply(int m, int n, int k, const double *A, int lda, const double *B, int ldb,
@@ -25,6 +29,13 @@ class Blas {
         call("T", m, n, k, A, lda, B, ldb, beta, C, ldc);
     }
 
+    // C (m, n) = C L^T, L (n, n) being lower triangular.
+    void multiply_lower_transposed(int m, int n, const double *L, double *C) const {
+        if (m == 0 || n == 0) return;
+        const double one = 1.0;
+        dtrmm_("L", "U", "T", "N", &n, &m, &one, L, &n, C, &n);
+    }
+
   private:
     void call(const char *transposed, int m, int n, int k, const double *A, int lda,
               const double *B, int ldb, double beta, double *C, int ldc) const {
@@ -35,6 +46,7 @@ class Blas {
     }
 
     Dgemm dgemm_;
+    Dtrmm dtrmm_;
 };
 
 }  // namespace gapfit

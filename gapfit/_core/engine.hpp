@@ -16,8 +16,9 @@ class Engine {
     virtual const Basis &basis() const = 0;
     virtual void describe(const PairList &pairs, Blas blas, ThreadTeam &team, double *q,
                           double *norms) const = 0;
-    virtual void predict(const std::vector<BlockKernel> &blocks, const PairList &pairs,
-                         Blas blas, ThreadTeam &team, PredictionArrays &out) const = 0;
+    virtual void predict(const std::vector<BlockKernel> &blocks, const Variances &variances,
+                         const PairList &pairs, Blas blas, ThreadTeam &team,
+                         PredictionArrays &out) const = 0;
     virtual void kernel_rows(const std::vector<RowBlock> &blocks, double delta2,
                              double zeta, const PairList &pairs, Blas blas,
                              ThreadTeam &team, const RowArrays &out) const = 0;
@@ -37,9 +38,10 @@ class EngineOf final : public Engine {
         gapfit::describe<NV>(basis_, pairs, blas, team, q, norms);
     }
 
-    void predict(const std::vector<BlockKernel> &blocks, const PairList &pairs, Blas blas,
-                 ThreadTeam &team, PredictionArrays &out) const override {
-        gapfit::predict<NV>(basis_, blocks, pairs, blas, team, out);
+    void predict(const std::vector<BlockKernel> &blocks, const Variances &variances,
+                 const PairList &pairs, Blas blas, ThreadTeam &team,
+                 PredictionArrays &out) const override {
+        gapfit::predict<NV>(basis_, blocks, variances, pairs, blas, team, out);
     }
 
     void kernel_rows(const std::vector<RowBlock> &blocks, double delta2, double zeta,

@@ -60,64 +60,103 @@ struct BlockKernel {
     double zeta = 1.0;
 };
 
+// Where kernels delta² (q·q_s)^zeta of environments go; nowhere if there are no values.
+struct KernelArray {
+    double *values = nullptr;  // (n, n_sparse)
+    std::ptrdiff_t stride = 0;
+    double delta2 = 1.0;
+};
+
 class KernelSum {
   public:
     struct Scratch {
-        Buffer x, g, dot, slope;
+        Buffer x, g, dot, slope, factor;
     };
 
     KernelSum(Blas blas, Scratch &scratch) : blas_(blas), scratch_(scratch) {}
 
     // energies (n) and gradients G (n, n_features; null to leave them out) of n
-    // environments q (n, n_features).
+    // environments q (n, n_features), and kernels unless a quadratic form replaces them.
     void evaluate(const BlockKernel &block, int n, const double *q, double *energies,
-                  double *G) {
+                  double *G, const KernelArray &kernels = {}) {
         const std::size_t size = static_cast<std::size_t>(n) * block.width;
-        const double *x = q;
+        const double *x = projected(block, n, q);
         double *gradient = G;
-        if (block.projection != nullptr) {
-            scratch_.x.resize(size);
-            blas_.multiply(n, block.width, block.n_features, q, block.n_features,
-                           block.projection, block.width, 0.0, scratch_.x.data(),
-                           block.width);
-            x = scratch_.x.data();
-            if (G != nullptr) {
-                scratch_.g.resize(size);
-                gradient = scratch_.g.data();
-            }
+        if (block.projection != nullptr && G != nullptr) {
+            scratch_.g.resize(size);
+            gradient = scratch_.g.data();
         }
         if (block.quadratic != nullptr)
             quadratic_form(block, n, x, energies, gradient);
         else
-            sum_over_points(block, n, x, energies, gradient);
+            sum_over_points(block, n, x, energies, gradient, kernels);
         if (block.projection != nullptr && G != nullptr)
             blas_.multiply_transposed(n, block.n_features, block.width, gradient,
                                       block.width, block.projection, block.width, 0.0, G,
                                       block.n_features);
     }
 
+    // Kernels alone.
+    void evaluate(const BlockKernel &block, int n, const double *q,
+                  const KernelArray &kernels) {
+        const double *x = projected(block, n, q);
+        for (int first = 0; first < block.n_sparse; first += columns_) {
+            const int m = std::min(columns_, block.n_sparse - first);
+            const double *T = dot_products(block, first, m, n, x);
+            store_kernels(block, first, m, n, T, kernels);
+        }
+    }
+
   private:
+    // U^T q, or q without a projection.
+    const double *projected(const BlockKernel &block, int n, const double *q) {
+        if (block.projection == nullptr) return q;
+        scratch_.x.resize(static_cast<std::size_t>(n) * block.width);
+        blas_.multiply(n, block.width, block.n_features, q, block.n_features,
+                       block.projection, block.width, 0.0, scratch_.x.data(), block.width);
+        return scratch_.x.data();
+    }
+
     // So many sparse points at once that their kernels stay in the cache.
     static constexpr int columns_ = 2048;
 
+    // Dot products (n, m) with m points from the first.
+    double *dot_products(const BlockKernel &block, int first, int m, int n,
+                         const double *x) {
+        scratch_.dot.resize(static_cast<std::size_t>(n) * columns_);
+        blas_.multiply_transposed(
+            n, m, block.width, x, block.width,
+            block.points + static_cast<std::size_t>(first) * block.width, block.width, 0.0,
+            scratch_.dot.data(), m);
+        return scratch_.dot.data();
+    }
+
+    void store_kernels(const BlockKernel &block, int first, int m, int n, const double *T,
+                       const KernelArray &kernels) {
+        const Power power(block.zeta);
+        scratch_.factor.assign(static_cast<std::size_t>(m), kernels.delta2);
+        for (int i = 0; i < n; ++i)
+            power.apply(T + static_cast<std::size_t>(i) * m, scratch_.factor.data(),
+                        kernels.values + i * kernels.stride + first, m);
+    }
+
     void sum_over_points(const BlockKernel &block, int n, const double *x, double *energies,
-                         double *G) {
+                         double *G, const KernelArray &kernels) {
         std::fill(energies, energies + n, 0.0);
         if (G != nullptr) std::fill(G, G + static_cast<std::size_t>(n) * block.width, 0.0);
         const Power lower(block.zeta - 1.0);
-        scratch_.dot.resize(static_cast<std::size_t>(n) * columns_);
         for (int first = 0; first < block.n_sparse; first += columns_) {
             const int m = std::min(columns_, block.n_sparse - first);
             const double *points =
                 block.points + static_cast<std::size_t>(first) * block.width;
-            blas_.multiply_transposed(n, m, block.width, x, block.width, points,
-                                      block.width, 0.0, scratch_.dot.data(), m);
+            double *T = dot_products(block, first, m, n, x);
+            if (kernels.values != nullptr) store_kernels(block, first, m, n, T, kernels);
             for (int i = 0; i < n; ++i)
-                energies[i] += weigh(lower, block, first, m,
-                                     scratch_.dot.data() + static_cast<std::size_t>(i) * m);
+                energies[i] +=
+                    weigh(lower, block, first, m, T + static_cast<std::size_t>(i) * m);
             if (G != nullptr)
-                blas_.multiply(n, block.width, m, scratch_.dot.data(), m, points,
-                               block.width, 1.0, G, block.width);
+                blas_.multiply(n, block.width, m, T, m, points, block.width, 1.0, G,
+                               block.width);
         }
     }
 

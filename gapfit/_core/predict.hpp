@@ -9,6 +9,7 @@
 #include "expansion.hpp"
 #include "kernel.hpp"
 #include "prediction.hpp"
+#include "variance.hpp"
 
 namespace gapfit {
 
@@ -74,7 +75,7 @@ inline void through_norm(const double *q, double norm, double *g, int n) {
 // Buffers of one thread, kept from call to call: new memory would cost a page fault for
 // every few numbers.
 struct Scratch {
-    Buffer c, p, q, norms, energies, g, d, pair;
+    Buffer c, p, q, norms, energies, g, d, pair, k;
     KernelSum::Scratch kernel;
     Neighbourhood near;
 
@@ -90,10 +91,10 @@ class Worker {
   public:
     Worker(const Basis &basis, Blas blas)
         : basis_(basis), expansion_(basis), scratch_(Scratch::of_this_thread()),
-          kernel_(blas, scratch_.kernel) {}
+          blas_(blas), kernel_(blas, scratch_.kernel) {}
 
-    void predict(const Batch &batch, const BlockKernel &block, const PairList &pairs,
-                 PredictionArrays &out) {
+    void predict(const Batch &batch, const BlockKernel &block, const Variances &variances,
+                 const PairList &pairs, PredictionArrays &out) {
         Stopwatch watch;
         const int n = static_cast<int>(batch.centres.size());
         const std::size_t F = static_cast<std::size_t>(block.n_features);
@@ -102,17 +103,21 @@ class Worker {
         scratch_.energies.resize(static_cast<std::size_t>(n));
         const bool gradients = out.forces != nullptr;
         if (gradients) scratch_.g.resize(static_cast<std::size_t>(n) * F);
-        kernel_.evaluate(block, n, scratch_.q.data(), scratch_.energies.data(),
-                         gradients ? scratch_.g.data() : nullptr);
+        double *g = gradients ? scratch_.g.data() : nullptr;
+        if (variances.values != nullptr)
+            with_variances(batch, block, variances, g);
+        else
+            kernel_.evaluate(block, n, scratch_.q.data(), scratch_.energies.data(), g);
         for (int k = 0; k < n; ++k) out.energies[batch.centres[k]] = scratch_.energies[k];
         out.seconds[1] += watch.lap();
         if (!gradients) return;
         const std::size_t C = expansion_.coefficients();
         scratch_.d.resize(C);
         for (std::size_t k = 0; k < batch.centres.size(); ++k) {
-            double *g = scratch_.g.data() + k * F;
-            through_norm(scratch_.q.data() + k * F, scratch_.norms[k], g, block.n_features);
-            expansion_.adjoint(scratch_.c.data() + k * C, g, scratch_.d.data());
+            double *own = g + k * F;
+            through_norm(scratch_.q.data() + k * F, scratch_.norms[k], own,
+                         block.n_features);
+            expansion_.adjoint(scratch_.c.data() + k * C, own, scratch_.d.data());
             scratch_.near.gather(basis_, pairs, batch.centres[k]);
             scatter(pairs, batch.centres[k], out);
         }
@@ -142,6 +147,37 @@ class Worker {
     const Buffer &norms() const { return scratch_.norms; }
 
   private:
+    // Energies, gradients g unless null, and variances of a batch that is described.
+    void with_variances(const Batch &batch, const BlockKernel &block,
+                        const Variances &variances, double *g) {
+        const VarianceBlock &own = variances.blocks[batch.species];
+        const int n = static_cast<int>(batch.centres.size());
+        const std::ptrdiff_t size = own.size(), F = block.n_features;
+        scratch_.k.resize(static_cast<std::size_t>(n * size));
+        for (int k = 0; k < n; ++k) {
+            const double *other = variances.other + batch.centres[k] * variances.n_columns;
+            double *row = scratch_.k.data() + k * size;
+            std::copy(other, other + own.before, row);
+            std::copy(other + own.before, other + own.other,
+                      row + own.before + own.points.n_sparse);
+        }
+        const KernelArray kernels{scratch_.k.data() + own.before, size, own.delta2};
+        const double *q = scratch_.q.data();
+        if (own.shares(block)) {
+            kernel_.evaluate(block, n, q, scratch_.energies.data(), g, kernels);
+        } else {
+            kernel_.evaluate(block, n, q, scratch_.energies.data(), g);
+            kernel_.evaluate(own.points, n, q, kernels);
+        }
+        blas_.multiply_lower_transposed(n, own.size(), own.L, scratch_.k.data());
+        for (int k = 0; k < n; ++k) {
+            const double *y = scratch_.k.data() + k * size;
+            const bool empty = dot(q + k * F, q + k * F, block.n_features) == 0.0;
+            variances.values[batch.centres[k]] +=
+                (empty ? 0.0 : own.delta2) - dot(y, y, own.size());
+        }
+    }
+
     void scatter(const PairList &pairs, std::int64_t centre, PredictionArrays &out) {
         const Neighbourhood &near = scratch_.near;
         const std::size_t width = static_cast<std::size_t>(near.width());
@@ -170,6 +206,7 @@ class Worker {
     const Basis &basis_;
     Expansion<NV> expansion_;
     Scratch &scratch_;
+    Blas blas_;
     KernelSum kernel_;
 };
 
@@ -177,7 +214,8 @@ class Worker {
 
 template <int NV>
 void predict(const Basis &basis, const std::vector<BlockKernel> &blocks,
-             const PairList &pairs, Blas blas, ThreadTeam &team, PredictionArrays &out) {
+             const Variances &variances, const PairList &pairs, Blas blas, ThreadTeam &team,
+             PredictionArrays &out) {
     using namespace detail;
     const std::size_t n_shares = static_cast<std::size_t>(team.size());
     const std::vector<Batch> batches = make_batches(pairs, basis.layout, team.size());
@@ -190,8 +228,9 @@ void predict(const Basis &basis, const std::vector<BlockKernel> &blocks,
         Worker<NV> worker(basis, blas);
         for (std::size_t b = share; b < batches.size(); b += n_shares) {
             const BlockKernel &block = blocks[batches[b].species];
-            if (block.n_sparse == 0 && block.quadratic == nullptr) continue;
-            worker.predict(batches[b], block, pairs, own);
+            const bool empty = block.n_sparse == 0 && block.quadratic == nullptr;
+            if (empty && variances.values == nullptr) continue;
+            worker.predict(batches[b], block, variances, pairs, own);
             team.check();
         }
     });

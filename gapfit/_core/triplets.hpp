@@ -10,6 +10,7 @@
 #include "layout.hpp"
 #include "prediction.hpp"
 #include "spline.hpp"
+#include "switch.hpp"
 
 namespace gapfit {
 
@@ -35,12 +36,13 @@ struct TripletRange {
             const double *R = pairs.R + 3 * p;
             const double r = std::sqrt(R[0] * R[0] + R[1] * R[1] + R[2] * R[2]);
             if (r >= r_cut) continue;
-            const double h = 1.0 / r, t = std::max((r - r_cut) / width + 1.0, 0.0);
+            const double h = 1.0 / r;
+            const Switch s(r, r_cut, width);
             near.push_back({R,
                             r,
                             {R[0] * h, R[1] * h, R[2] * h},
-                            1.0 - t * t * t * (10.0 - 15.0 * t + 6.0 * t * t),
-                            -30.0 * t * t * (1.0 - t) * (1.0 - t) / width,
+                            s.value,
+                            s.slope,
                             pairs.j[p],
                             pairs.species[pairs.j[p]]});
         }

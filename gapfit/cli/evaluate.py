@@ -53,8 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.left_out import leave_one_out
     from gapfit.storage import load
 
-    if args.plot and not args.plot.absolute().parent.is_dir():
-        raise GapfitError(f"{args.plot}: there is no folder for it; make it first")
+    if args.plot:
+        _check_plot(args.plot)
     model = load(args.model)
     if args.plot and (model.posterior is None or not args.uncertainty):
         raise GapfitError(
@@ -70,15 +70,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
             metrics = evaluate(
                 model, dataset, uncertainty=args.uncertainty, progress=progress
             )
-    if args.plot:
-        _plot(metrics, args.plot)
     if args.json:
         console.result(metrics)
     else:
         title = "Left out in turn" if args.leave_one_out else ", ".join(args.data)
         console.say(f"\n{format_table(metrics, title)}")
     console.warnings(list(dataset.warnings))
+    # Last: what was found is printed even where there is nothing to draw.
+    if args.plot:
+        _plot(metrics, args.plot)
     return 0
+
+
+def _check_plot(path: Path) -> None:
+    """Refuse a file that could not be written, before the work."""
+    if path.suffix != ".png":
+        raise GapfitError(
+            f"{path}: the diagram is a PNG; give a name that ends in .png"
+        )
+    if path.is_dir():
+        raise GapfitError(f"{path}: is a folder; give the name of a file in it")
+    if not path.absolute().parent.is_dir():
+        raise GapfitError(f"{path}: there is no folder for it; make it first")
 
 
 def _plot(metrics: Metrics, path: Path) -> None:
@@ -94,7 +107,12 @@ def _plot(metrics: Metrics, path: Path) -> None:
         for kind, own in metrics["all"].items()
         if "uncertainty" in own
     }
-    figure = Figure(figsize=(4 * max(len(kinds), 1), 4), layout="constrained")
+    if not kinds:
+        raise GapfitError(
+            f"--plot {path}: the data hold no error to draw: no energies, no stresses "
+            "and no forces but those that are zero by symmetry"
+        )
+    figure = Figure(figsize=(4 * len(kinds), 4), layout="constrained")
     FigureCanvasAgg(figure)
     for ax, (kind, own) in zip(
         figure.subplots(1, len(kinds), squeeze=False)[0], kinds.items(), strict=True

@@ -96,6 +96,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     output: Path = args.output
     _check_paths(args.data, output)
+    _check_flags(args)
     model = load(args.model)
     asked, n_negative = _asked(args.std), 0
     multipliers = _multipliers(model, args.interval)
@@ -136,6 +137,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
     console.say(f"\nWrote {len(sizes)} structures, {sum(sizes)} atoms to {output}")
     return 0
+
+
+def _check_flags(args: argparse.Namespace) -> None:
+    for flag in ("observation", "uncalibrated"):
+        if getattr(args, flag) and args.std is None:
+            raise GapfitError(
+                f"--{flag} says which standard deviations are meant; add --std"
+            )
 
 
 def _asked(given: list[str] | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ kernel matrix or into energies. It owns its kernel. Environments fall into block
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -109,12 +109,15 @@ class LocalPrediction:
         Virial by atom, -Σ_i R_ij ⊗ dE_i/dR_ij over the centres i that feel atom j, eV:
         adds up to the virial, and Σ_j W_j v_j is the potential part of the heat flux
         (Fan et al., PRB 92, 094301 (2015)). Empty unless asked for.
+    variances : (n_atoms,) float64
+        Variances of the local energies of all terms, eV²; empty unless asked for.
     """
 
     energies: np.ndarray
     forces: np.ndarray
     virials: np.ndarray
     atom_virials: np.ndarray
+    variances: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 class Descriptor(Protocol):
@@ -140,6 +143,9 @@ class Descriptor(Protocol):
 
     def width(self, block: int) -> int:
         """Length of the sparse points of a block."""
+
+    def carriers(self, block: int) -> tuple[int, ...]:
+        """Return the species of the atoms whose energies have the kernels of a block."""
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return all environments of a pair list by block."""

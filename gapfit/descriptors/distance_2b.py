@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 from scipy.sparse import csr_array
 
+from gapfit import _core
 from gapfit.descriptors import (
     Environments,
     KernelRows,
@@ -16,11 +17,12 @@ from gapfit.descriptors import (
     Sparse,
 )
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
-from gapfit.descriptors.engine import species_index
+from gapfit.descriptors.engine import core_pairs, species_index
 from gapfit.frame import VOIGT
 from gapfit.kernels import ProductExponential, SquaredExponential
 from gapfit.neighbours import Pairs, separate
-from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
+from gapfit.pair_table import PairTable, pair_key, species_pairs, switch, tabulate
+from gapfit.threads import native_threads
 
 __all__ = ["PAIRS_ROWS", "Distance2b"]
 
@@ -63,6 +65,8 @@ class Distance2b:
         self.projections: dict[int, np.ndarray] = {}
         self.blocks = species_pairs(species)
         self.n_features = 1
+        place = [[self.blocks.index(pair_key(a, b)) for b in species] for a in species]
+        self._place = np.array(place, dtype=np.int32)
 
     def label(self, block: int) -> str:
         """Return the symbols of a pair of species: ``Ge-Te``."""
@@ -73,6 +77,10 @@ class Distance2b:
     def width(self, block: int) -> int:
         """Length of the sparse points of a block: a distance."""
         return 1
+
+    def carriers(self, block: int) -> tuple[int, ...]:
+        """Return the species of the atoms whose energies have the kernels of a block."""
+        return divmod(block, 1000)
 
     def _keys(self, pairs: Pairs) -> np.ndarray:
         """Return the block of each pair, (n_pairs,) int64."""
@@ -159,22 +167,15 @@ class Distance2b:
         self, pairs: Pairs, sparse: Sparse
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances of local energies with g, and their prior variances."""
-        n_sparse = sum(len(points) for points in sparse.values())
-        k_m = np.zeros((pairs.n_centres, n_sparse))
-        prior, first = np.zeros(pairs.n_centres), 0
-        for block, some, r in self._by_block(pairs):
-            centre = pairs.i[some] - pairs.start
-            columns = slice(first, first + len(sparse[block]))
-            first = columns.stop
-            if len(some) == 0:
-                continue
-            half = _sums(centre, np.full(len(some), 0.5), pairs.n_centres)
-            k_m[:, columns] = half @ self._switched(r, sparse[block])[0]
-            s = switch(r, self.cutoff, self.switch_width)[0]
-            for c in np.unique(centre):
-                own = slice(*np.searchsorted(centre, [c, c + 1]))
-                k = self.squared_exponential.derivatives(r[own], r[own])[0]
-                prior[c] += 0.25 * s[own] @ k @ s[own]
+        with native_threads() as n_threads:
+            k_m, prior = _core.pair_covariances(
+                core_pairs(pairs, self.species),
+                self._place,
+                (self.cutoff, self.switch_width),
+                (self.squared_exponential.delta, self.squared_exponential.theta),
+                [sparse[block][:, 0] for block in self.blocks],
+                n_threads,
+            )
         return k_m, prior
 
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:

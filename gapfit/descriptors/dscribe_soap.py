@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 
 from gapfit.config import SoapConfig
-from gapfit.descriptors.engine import EnergySum, Points, species_index
+from gapfit.descriptors.engine import (
+    EnergySum,
+    Points,
+    VarianceRequest,
+    species_index,
+)
 from gapfit.descriptors.radial import Weighting
 from gapfit.errors import ConfigError
 from gapfit.frame import VOIGT
@@ -195,8 +200,9 @@ class DscribeEngine:
         *,
         gradients: bool,
         atom_virials: bool,
+        variance: VarianceRequest | None = None,
     ) -> tuple[np.ndarray, ...]:
-        """Return energies and derivatives; see `SoapEngine`."""
+        """Return energies, derivatives and variances; see `SoapEngine`."""
         q, norms = self.environments(pairs)
         index = species_index(self.species, pairs.numbers)
         n_atoms = pairs.n_atoms if gradients else 0
@@ -217,7 +223,10 @@ class DscribeEngine:
             virials[pairs.frame[centre]] += outer.sum(axis=0)
             if atom_virials:
                 np.add.at(local, pairs.j[own], outer)
-        return energies, forces, virials, local
+        variances = np.zeros(0)
+        if variance is not None:
+            variances = _variances(variance, q, index[pairs.start : pairs.stop])
+        return energies, forces, virials, local, variances
 
 
 def _in_all_features(points: Points) -> np.ndarray:
@@ -238,3 +247,20 @@ def _energy(total: EnergySum, q: np.ndarray, zeta: float) -> tuple[float, np.nda
         energy = float(k @ total.coefficients)
         slope = (dk * total.coefficients) @ total.points.values
     return energy, slope if U is None else U @ slope
+
+
+def _variances(
+    request: VarianceRequest, q: np.ndarray, species: np.ndarray
+) -> np.ndarray:
+    """Return prior - |W^T k|² of every centre."""
+    out = request.prior.copy()
+    for n, form in enumerate(request.forms):
+        own, U = np.flatnonzero(species == n), form.points.projection
+        x = q[own] if U is None else q[own] @ U
+        k = form.kernel.matrix(x, form.points.values)
+        other = request.other[own, : len(form.W) - k.shape[1]]
+        before, after = np.split(other, [form.before], axis=1)
+        y = np.hstack([before, k, after]) @ form.W
+        out[own] += np.where(q[own].any(axis=1), form.kernel.delta**2, 0.0)
+        out[own] -= np.einsum("nm,nm->n", y, y)
+    return out

@@ -21,6 +21,8 @@ __all__ = [
     "NativeEngine",
     "Points",
     "SoapEngine",
+    "VarianceForm",
+    "VarianceRequest",
     "core_pairs",
     "species_index",
 ]
@@ -59,6 +61,52 @@ class EnergySum:
     points: Points
     coefficients: np.ndarray
     quadratic: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceForm:
+    """What turns the covariances k of one central species into variances.
+
+    Attributes
+    ----------
+    points : Points
+        Sparse points of the SOAP term: k is taken with them and with those of others.
+    kernel : DotProductKernel
+        Of the term; delta = 0 if the species has no part in it.
+    W : (size, size) float64
+        Upper triangular, in Fortran order, 1/eV: |W^T k|² is the variance that the data
+        explain.
+    before : int
+        Number of points of other terms that k begins with; its end has the rest of them.
+    """
+
+    points: Points
+    kernel: DotProductKernel
+    W: np.ndarray
+    before: int
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceRequest:
+    """Variances that are asked for along with the energies of one pair list.
+
+    Attributes
+    ----------
+    forms : sequence of VarianceForm
+        By central species.
+    other : (n_centres, n_columns) float64
+        Covariances with sparse points of other terms, eV²; each row begins with those
+        that k of its species has.
+    prior : (n_centres,) float64
+        Prior variances of the other terms, eV².
+    shortcuts : bool
+        Whether kernels may be those that energies are made of; see `gapfit.shortcuts`.
+    """
+
+    forms: Sequence[VarianceForm]
+    other: np.ndarray
+    prior: np.ndarray
+    shortcuts: bool
 
 
 _HEAVIEST = 118
@@ -108,8 +156,9 @@ class SoapEngine(Protocol):
         *,
         gradients: bool,
         atom_virials: bool,
+        variance: VarianceRequest | None = None,
     ) -> tuple[np.ndarray, ...]:
-        """Return energies and, unless left out (then empty), their derivatives.
+        """Return energies and, unless left out (then empty), derivatives and variances.
 
         Returns
         -------
@@ -121,6 +170,9 @@ class SoapEngine(Protocol):
             -Σ R ⊗ dE/dR, eV.
         atom_virials : (n_atoms, 3, 3) float64
             The same by the atom that is the neighbour of each pair.
+        variances : (n_centres,) float64
+            Prior variance of all terms less |W^T k|², eV²; rounding may leave it a
+            little below zero.
         """
 
 
@@ -253,8 +305,9 @@ class NativeEngine:
         *,
         gradients: bool,
         atom_virials: bool,
+        variance: VarianceRequest | None = None,
     ) -> tuple[np.ndarray, ...]:
-        """Return energies and derivatives; see `SoapEngine`."""
+        """Return energies, derivatives and variances; see `SoapEngine`."""
         blocks = [
             _core.SparseBlock(
                 _core.Points(own.points.values, own.points.projection),
@@ -271,5 +324,20 @@ class NativeEngine:
                 gradients,
                 atom_virials,
                 n_threads,
+                None if variance is None else _core_variances(variance),
             )
         return tuple(out)
+
+
+def _core_variances(request: VarianceRequest) -> Any:
+    blocks = [
+        _core.VarianceBlock(
+            _core.Points(form.points.values, form.points.projection),
+            form.W.T,
+            form.before,
+            form.kernel.delta,
+            form.kernel.zeta,
+        )
+        for form in request.forms
+    ]
+    return _core.Variances(blocks, request.other, request.prior)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,13 @@ from gapfit.descriptors import (
     PriorVariances,
     Sparse,
 )
-from gapfit.descriptors.engine import EnergySum, Points, SoapEngine
+from gapfit.descriptors.engine import (
+    EnergySum,
+    Points,
+    SoapEngine,
+    VarianceForm,
+    VarianceRequest,
+)
 from gapfit.descriptors.soap_priors import soap_priors
 from gapfit.frame import to_voigt
 from gapfit.kernels import DotProductKernel
@@ -71,6 +78,10 @@ class Soap:
         """Length of the descriptors of a block: features, or directions kept."""
         U = self.projections.get(block)
         return self.n_features if U is None else U.shape[1]
+
+    def carriers(self, block: int) -> tuple[int, ...]:
+        """Return the species of the atoms whose energies have the kernels of a block."""
+        return (block,)
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between environments of one block, eV²."""
@@ -201,20 +212,55 @@ class Soap:
         *,
         gradients: bool,
         atom_virials: bool = False,
+        variance: VarianceRequest | None = None,
     ) -> LocalPrediction:
         """Return energies, forces and virials; one GEMM forward, one backward.
 
         With dE/dp̂ = Σ_s c_s k'(T_s) p̂_s: dE/dp = (dE/dp̂ - p̂ (p̂·dE/dp̂)) / |p|, whose
-        adjoint gives dE/dR of every pair.
+        adjoint gives dE/dR of every pair. Variances of local energies, of all terms, come
+        with them if they are asked for.
         """
-        energies, forces, virials, local = self.engine.predict(
+        if variance is not None and variance.shortcuts:
+            variance = _shortened(variance, prepared)
+        energies, forces, virials, local, variances = self.engine.predict(
             pairs,
             prepared,
             self.dot_product.zeta,
             gradients=gradients,
             atom_virials=atom_virials,
+            variance=variance,
         )
-        return LocalPrediction(energies, forces, to_voigt(virials), local)
+        return LocalPrediction(energies, forces, to_voigt(virials), local, variances)
+
+    def variance_form(
+        self, species: int, sparse: Sparse, W: np.ndarray, before: int
+    ) -> VarianceForm:
+        """Return what turns covariances of one central species into variances.
+
+        Parameters
+        ----------
+        species : int
+            Atomic number.
+        sparse : dict of int to (n_sparse, width) float64
+            Sparse points by block.
+        W : (size, size) float64
+            See `gapfit.local_variance.explaining_factor`.
+        before : int
+            Number of points of other terms before those of this one.
+        """
+        kernel = self.dot_product
+        if species not in self.blocks:
+            kernel = replace(kernel, delta=0.0)
+        return VarianceForm(self._points(species, sparse), kernel, W, before)
+
+
+def _shortened(request: VarianceRequest, sums: list[EnergySum]) -> VarianceRequest:
+    """Return the request with the points of sums where these have any."""
+    forms = [
+        form if own.quadratic else replace(form, points=own.points)
+        for form, own in zip(request.forms, sums, strict=True)
+    ]
+    return replace(request, forms=forms)
 
 
 def _projected(points: Points, V: np.ndarray) -> Points:

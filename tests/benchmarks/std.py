@@ -1,0 +1,130 @@
+"""Cost of the standard deviation of each atom's energy beside energy and forces.
+
+Usage: python tests/benchmarks/std.py [--json FILE] [--repeats N] [--cells N]
+                                      [--max-sparse N]
+One thread, rattled silicon in the diamond structure. Both are a user's
+`GAPModel.predict` of an `ase.Atoms`, neighbour list included, and take turns; the ratio
+is the median over the turns. Models have random coefficients and made-up data: times do
+not depend on them. "first" is the first prediction with std, which prepares the factors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from _common import MICRO, Column, Report, Row, parser, threads
+from _models import random_model, silicon, silicon_frames
+from terms import local_term
+
+from gapfit import GAPModel
+from gapfit.config import Angle3bConfig, Distance2bConfig
+from gapfit.posterior import Posterior
+from gapfit.solver import whiten
+
+COLUMNS = (
+    Column("model", "terms"),
+    Column("n_sparse", "M", "d"),
+    Column("n_atoms", "atoms", "d"),
+    Column("plain", "E, F"),
+    Column("with_std", "E, F, std"),
+    Column("over_plain", "ratio", ".2f"),
+    Column("first", "first, s", ".2f"),
+)
+
+
+def with_posterior(model: GAPModel) -> GAPModel:
+    """Return the model with the factors of made-up data."""
+    kernels = (
+        term.descriptor.kernel(points, points)
+        for term in model.terms
+        for points in term.sparse.values()
+    )
+    whitening = whiten(kernels, 1e-8)
+    n = whitening.n_sparse
+    phi = np.random.default_rng(4).normal(size=(n, n))
+    R = np.linalg.cholesky(np.eye(n) + phi.T @ phi).T
+    return replace(model, posterior=Posterior(whitening, R))
+
+
+def measure(name: str, model: GAPModel, cells: list[int], repeats: int) -> list[Row]:
+    """Return one row for each size of the structure."""
+    rows: list[Row] = []
+    for n in cells:
+        atoms = silicon(n)
+        plain = partial(model.predict, atoms)
+        with_std = partial(model.predict, atoms, std="energies")
+        first = seconds_of(with_std)
+        pairs = [(seconds_of(plain), seconds_of(with_std)) for _ in range(repeats)]
+        without, std = MICRO / len(atoms) * np.median(pairs, axis=0)
+        rows.append(
+            {
+                "model": name,
+                "n_sparse": model.n_sparse,
+                "n_atoms": len(atoms),
+                "plain": without,
+                "with_std": std,
+                "over_plain": float(np.median([b / a for a, b in pairs])),
+                # Structures after the first find the factors ready.
+                "first": None if rows else first,
+            }
+        )
+    return rows
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    """Return how long a call takes, s."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def arguments() -> argparse.Namespace:
+    options = parser(__doc__, repeats=25)
+    options.add_argument(
+        "--cells",
+        type=int,
+        nargs="+",
+        default=[3, 4],
+        help="silicon cells along an edge (3: 216 atoms, 4: 512)",
+    )
+    options.add_argument(
+        "--max-sparse", type=int, default=4000, help="leave out larger models"
+    )
+    return options.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    report = Report("std", vars(args))
+    report.header(
+        "µs/atom on one thread, Si, SOAP n_max 8, l_max 6, cutoff 5 Å, zeta 4; medians "
+        f"of {args.repeats} repeats, taken in turns"
+    )
+    rows: list[Row] = []
+    with threads(1):
+        for n_sparse in (1000, 2000, 4000):
+            if n_sparse > args.max_sparse:
+                continue
+            frames = silicon_frames(n_sparse)
+            soap = random_model(frames, n_sparse)
+            models = {"SOAP": soap}
+            if n_sparse == 1000:
+                pair = local_term(Distance2bConfig(), frames)
+                triplets = local_term(Angle3bConfig(r_cut=3.0), frames)
+                models["SOAP + 2b"] = replace(soap, terms=(*soap.terms, pair))
+                models["SOAP + 2b + 3b 3 Å"] = replace(
+                    soap, terms=(*soap.terms, pair, triplets)
+                )
+            for name, model in models.items():
+                rows += measure(name, with_posterior(model), args.cells, args.repeats)
+    report.table("Prediction, µs/atom", COLUMNS, rows)
+    report.write(args.json)
+
+
+if __name__ == "__main__":
+    main()
