@@ -107,7 +107,7 @@ class LearningConfig(Section):
         0.02, "largest strain of their cells, where periodic", ge=0, le=0.2
     )
     refit: float = described(
-        1.0,
+        1.3,
         "all frames are fitted anew, with sparse points of their own, when their number "
         "has grown by this factor; in between new ones are added to the sums",
         ge=1,

@@ -142,6 +142,7 @@ class LearningRun:
     ) -> None:
         self._threshold = setup.config.threshold
         self._learning = setup.config.learning
+        self._threads = setup.config.run.threads or None
         self._folder = folder
         self._asker = asker
         self._model = model
@@ -187,8 +188,11 @@ class LearningRun:
 
     def _use_model(self) -> None:
         model = self._model
-        self._driver.use(GAPCalculator(model.current, uncertainty=False))
-        self._watch = Watch(self._threshold, model.current, model.frames)
+        threads = self._threads
+        self._driver.use(
+            GAPCalculator(model.current, uncertainty=False, n_threads=threads)
+        )
+        self._watch = Watch(self._threshold, model.current, model.frames, threads)
 
     def _absurd(self) -> str:
         """Return what nature would never do, if the structure does it."""
@@ -256,7 +260,9 @@ class LearningRun:
         """Have the structure labelled, and learn it."""
         self._save(look)
         atoms, step = self._driver.atoms, self._driver.step
-        guess = self._model.current.predict(atoms, stress=False)
+        guess = self._model.current.predict(
+            atoms, stress=False, n_threads=self._threads
+        )
         about = {
             "config_type": self._job.name,
             "step": step,

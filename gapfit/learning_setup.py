@@ -86,7 +86,7 @@ class Setup:
             Takes the place of the reference's.
         """
         starts = list(dict.fromkeys(run.start for run in config.runs))
-        unused = {*config.data.train, *config.data.test} - {*config.given}
+        unused = {*config.data.train} - {*config.given}
         others = [name for name in named_files(config) if name not in unused]
         require_files([*others, *starts], base)
         given = read(config.given, config.data, base=base) if config.given else None

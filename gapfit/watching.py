@@ -57,12 +57,19 @@ class Watch:
         The potential.
     frames : sequence
         The structures it was fitted to.
+    n_threads : int, optional
+        Threads of predictions.
     """
 
     def __init__(
-        self, config: ThresholdConfig, model: GAPModel, frames: Sequence[Any]
+        self,
+        config: ThresholdConfig,
+        model: GAPModel,
+        frames: Sequence[Any],
+        n_threads: int | None = None,
     ) -> None:
         self.model = model
+        self._n_threads = n_threads
         self._kinds = config.kinds
         self.limits = {kind: self._limit(config, kind, frames) for kind in self._kinds}
 
@@ -75,14 +82,12 @@ class Watch:
         multiple = float(getattr(config, f"{kind}_relative"))
         if kind == "forces":
             return multiple * self.model.config.sigma.forces
-        known = self.model.predict(
-            list(frames), forces=False, stress=False, std="energies"
-        )
+        known = self._deviations(list(frames), (kind,))
         return multiple * max(float(p.energies_std.max()) for p in known)
 
     def look(self, atoms: Any) -> Look:
         """Return what is seen of a structure."""
-        seen = self.model.predict(atoms, forces=False, stress=False, std=self._kinds)
+        seen = self._deviations(atoms, self._kinds)
         looks = []
         for kind in self._kinds:
             std = getattr(seen, f"{kind}_std")
@@ -90,3 +95,12 @@ class Watch:
             atom = int(np.argmax(by_atom))
             looks.append(Look(kind, float(by_atom[atom]), atom, self.limits[kind]))
         return max(looks, key=lambda look: look.ratio)
+
+    def _deviations(self, structures: Any, kinds: tuple[str, ...]) -> Any:
+        return self.model.predict(
+            structures,
+            forces=False,
+            stress=False,
+            std=kinds,
+            n_threads=self._n_threads,
+        )

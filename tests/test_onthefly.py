@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.harmonic import SpringCalculator
 from ase.constraints import FixAtoms
+from conftest import ROOT
 
 import gapfit
 from gapfit import learned_model, learning_folder
@@ -75,7 +77,8 @@ def settings(tmp_path: Path, *runs: dict, **tables: object) -> dict:
         "threshold": {"forces": THRESHOLD, "every": 5},
         "runs": [{"start": "cu.extxyz", **run} for run in runs or (hot,)],
         **tables,
-        "learning": {"bootstrap": 2, "save": 10, **tables.get("learning", {})},
+        "learning": {"bootstrap": 2, "save": 10, "refit": 1.0}
+        | dict(tables.get("learning", {})),
     }
 
 
@@ -575,3 +578,28 @@ def test_all_mistakes_of_a_configuration_are_listed(tmp_path, capsys):
     without = settings(tmp_path, run={"store_factors": False})
     with pytest.raises(GapfitError, match="needs store_posterior and store_factors"):
         validated(LearnConfig, without, "config")
+
+
+def test_the_example_learns_silicon_and_goes_on_after_a_kill(tmp_path, monkeypatch):
+    """Reduced: 120 steps. The whole is a benchmark."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "onthefly_silicon"))
+    path = ROOT / "examples" / "onthefly_silicon" / "run.py"
+    spec = importlib.util.spec_from_file_location("example_onthefly", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    options = ["--steps", "120", "--output", str(tmp_path / "out")]
+    real = learned_model.LearnedModel.merge
+
+    def killed(*args) -> None:
+        raise Killed
+
+    monkeypatch.setattr(learned_model.LearnedModel, "merge", killed)
+    with pytest.raises(Killed):
+        module.main(options)
+    n_labelled = len(ase.io.read(tmp_path / "out" / "labelled.extxyz", ":"))
+    assert n_labelled == 6
+    monkeypatch.setattr(learned_model.LearnedModel, "merge", real)
+    n_calls, errors = module.main([*options, "--resume"])
+    assert n_labelled <= n_calls <= 11
+    assert errors["crystal"]["energy"] < 5
+    assert errors["crystal"]["forces"] < 0.25

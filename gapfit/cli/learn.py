@@ -80,6 +80,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Learn, and print what becomes of it."""
     from gapfit.config_file import load_config_as
     from gapfit.config_learn import LABELLED, LearnConfig
+    from gapfit.evaluation import evaluate, format_table
     from gapfit.onthefly import learn
 
     path: Path = args.config
@@ -104,6 +105,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
             ("labelled frames", str(folder / LABELLED)),
         ]
     )
+    if config.data.test:
+        metrics = evaluate(model, config.data.test, data=config.data, base=path.parent)
+        console.say(f"\n{format_table(metrics, 'Errors, test data')}")
     console.title("Next")
     console.say(f"  gapfit info {shlex.quote(str(folder / 'model.npz'))}")
     if args.json:
