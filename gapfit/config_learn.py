@@ -21,6 +21,8 @@ __all__ = [
 
 #: The file of all reference calculations, in the folder of the results.
 LABELLED = "labelled.extxyz"
+# data.train where nothing is given; no name of a file.
+_NOTHING = "<none>"
 
 
 class ReferenceConfig(Section):
@@ -172,11 +174,11 @@ class LearnConfig(FitConfig):
     @model_validator(mode="before")
     @classmethod
     def _data_of_its_own(cls, values: Any) -> Any:
-        """Let ``data.train`` name the labelled frames where there are no others."""
+        """Let ``data.train`` be absent where the first frames are labelled here."""
         if isinstance(values, dict) and isinstance(values.get("learning"), dict):
             data = values.get("data", {})
             if values["learning"].get("bootstrap") and isinstance(data, dict):
-                values = {**values, "data": {"train": [LABELLED], **data}}
+                values = {**values, "data": {"train": [_NOTHING], **data}}
         return values
 
     @field_validator("run")
@@ -190,12 +192,12 @@ class LearnConfig(FitConfig):
 
     @property
     def fit(self) -> FitConfig:
-        """The configuration of the fits alone."""
-        return FitConfig(
-            **{name: getattr(self, name) for name in FitConfig.model_fields}
-        )
+        """The configuration of the fits alone; labelled frames are part of the data."""
+        data = self.data.model_copy(update={"train": [*self.given, LABELLED]})
+        values = {name: getattr(self, name) for name in FitConfig.model_fields}
+        return FitConfig(**{**values, "data": data})
 
     @property
     def given(self) -> list[str]:
         """Files of frames that are labelled already."""
-        return [] if self.data.train == [LABELLED] else list(self.data.train)
+        return [name for name in self.data.train if name != _NOTHING]

@@ -108,9 +108,8 @@ class LearningFolder:
     def read_state(self) -> dict[str, Any] | None:
         """Return the state, None if there is none yet, and cut off what came after it."""
         state = self._read(_STATE)
-        lengths = (state or {}).get("lengths", {})
-        for name in (_LOG, _TRAJECTORY):
-            self._cut(name, lengths.get(name, 0))
+        for name, length in (state or {}).get("lengths", {}).items():
+            self._cut(name, length)
         return state
 
     def lengths(self) -> dict[str, int]:
@@ -138,10 +137,13 @@ class LearningFolder:
         with (self.path / _LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
 
-    def write_failed(self, atoms: Any) -> None:
-        """Keep the structure whose reference calculation failed."""
+    def write_failure(self, atoms: Any, record: Mapping[str, Any]) -> None:
+        """Keep a structure whose reference calculation failed, and log it for good."""
         from ase.io import write
 
+        self.log(record)
+        if (state := self._read(_STATE)) is not None:
+            self.write_state(state)
         with atomic_write(self.path / _FAILED) as temporary:
             write(temporary, atoms, format="extxyz")
 

@@ -102,8 +102,8 @@ class Asker:
             )
 
         def failed(reason: str) -> None:
-            self.folder.log({"event": "failed", "call": number + 1, "reason": reason})
-            self.folder.write_failed(single_point(atoms, {}))
+            record = {"event": "failed", "call": number + 1, "reason": reason}
+            self.folder.write_failure(single_point(atoms, {}), record)
 
         results = self.setup.reference.label(atoms, where, failed)
         return self.labels.append(single_point(atoms, results, info, arrays))

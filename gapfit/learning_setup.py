@@ -86,9 +86,9 @@ class Setup:
             Takes the place of the reference's.
         """
         starts = list(dict.fromkeys(run.start for run in config.runs))
-        unused = {*config.data.train} - {*config.given}
-        others = [name for name in named_files(config) if name not in unused]
-        require_files([*others, *starts], base)
+        known = {*config.data.train} - {*config.given}
+        named = [name for name in named_files(config) if name not in known]
+        require_files([*named, *starts], base)
         given = read(config.given, config.data, base=base) if config.given else None
         jobs = list(_jobs(config, base))
         if given is not None and not config.learning.bootstrap:

@@ -455,6 +455,9 @@ def test_a_reference_that_fails_twice_ends_it_and_nothing_is_lost(whole, tmp_pat
     learn(config, tmp_path / "out", calculator, resume=True)
     for name in ("labelled.extxyz", "trajectory.extxyz"):
         assert (tmp_path / "out" / name).read_bytes() == (whole[0] / name).read_bytes()
+    records = log(tmp_path / "out")
+    assert [r for r in records if r["event"] == "call"] == log(whole[0])
+    assert [r["call"] for r in records if r["event"] == "failed"] == [4, 4]
 
 
 def test_calls_are_limited(whole, tmp_path):
@@ -552,6 +555,24 @@ def test_species_without_data_and_a_reference_without_name_are_refused(tmp_path)
     with pytest.raises(GapfitError, match=r"\[reference\] calculator 'no.such:Thing'"):
         gapfit.learn(config, tmp_path / "out", base=tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_labelled_frames_of_one_learning_are_given_to_another(whole, tmp_path):
+    """Under the same name; the model is then sure of the same simulation."""
+    config, told = _config_of(whole, tmp_path), []
+    (tmp_path / "labelled.extxyz").write_bytes(
+        (whole[0] / "labelled.extxyz").read_bytes()
+    )
+    config |= {"data": {"train": "labelled.extxyz"}, "learning": {}}
+    calculator = Counting()
+    model = learn(config, tmp_path / "out", calculator, report=told.append)
+    assert calculator.n_calls < whole[3] - 2
+    assert model.info["n_frames"] == whole[3] + calculator.n_calls
+    assert model.config.data.train == ["labelled.extxyz", "labelled.extxyz"]
+    first = whole[1].predict(bulk("Cu", cubic=True)).energy
+    assert model.predict(bulk("Cu", cubic=True)).energy == pytest.approx(
+        first, abs=0.05
+    )
 
 
 def test_all_mistakes_of_a_configuration_are_listed(tmp_path, capsys):

@@ -42,7 +42,8 @@ COLUMNS = (
     Column("seconds", "s", ".0f"),
 )
 _TEST_SEED, _N_TEST = 1000, 100
-_SHARES = (0.9, 0.8, 0.67, 0.5, 0.33, 0.2)
+# Of the structures that are labelled without asking.
+_EVENLY, _FIRST = (0.5, 0.33, 0.2, 0.15, 0.1), (0.95, 0.9, 0.85, 0.8, 0.7)
 
 
 def labelled(atoms: Atoms) -> Atoms:
@@ -98,11 +99,11 @@ def compare(config: LearnConfig, folder: Path, test: Sequence[Atoms]) -> list[Ro
         rows.append(row | {"ratio": len(frames) / n} | measure(other, test))
 
     add("every 10th step", every_tenth)
-    for share in _SHARES:
+    for share in _EVENLY:
         size = round(share * len(every_tenth))
         chosen = np.linspace(0, len(every_tenth) - 1, size).round().astype(int)
         add("of these, evenly", [every_tenth[k] for k in chosen])
-    for share in _SHARES[:4]:
+    for share in _FIRST:
         size = round(share * len(every_tenth))
         add("of these, the first", [*first, *every_tenth[:size]])
     return rows
