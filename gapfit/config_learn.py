@@ -110,9 +110,10 @@ class LearningConfig(Section):
     )
     refit: float = described(
         1.3,
-        "all frames are fitted anew, with sparse points of their own, when their number "
-        "has grown by this factor; in between new ones are added to the sums",
+        "all frames are fitted anew, with sparse points and a calibration of their own, "
+        "when their number has grown by this factor; in between they are added to the sums",
         ge=1,
+        le=2,
     )
     new_sparse: int = described(
         20, "sparse points to add at most with one frame between such fits", ge=0

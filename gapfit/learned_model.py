@@ -87,7 +87,9 @@ class LearnedModel:
         """Learn the next labelled structure, and write the model.
 
         Fitted from the beginning, with sparse points of its own choice, where the number
-        of structures has grown enough; otherwise the structure is added to the sums.
+        of structures has grown enough; otherwise the structure is added to the sums. Then
+        standard deviations shrink with every one of them and keep their old calibration,
+        so that too few structures would be asked for if it never were fitted again.
         """
         self._frames.append(self._frame(self._labels.frames[self.n_merged]))
         self.n_merged += 1
