@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gapfit.model import GAPModel
     from gapfit.onthefly import learn
     from gapfit.refitting import refit
+    from gapfit.selection import select
     from gapfit.storage import load
     from gapfit.tuning import tune
 
@@ -34,6 +35,7 @@ __all__ = [
     "leave_one_out",
     "load",
     "refit",
+    "select",
     "tune",
 ]
 
@@ -50,6 +52,7 @@ _HOME = {
     "leave_one_out": "gapfit.left_out",
     "load": "gapfit.storage",
     "refit": "gapfit.refitting",
+    "select": "gapfit.selection",
     "tune": "gapfit.tuning",
 }
 

@@ -8,14 +8,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gapfit.assembly import count_rows, row_counts
 from gapfit.baseline import baseline_energy, is_isolated
-from gapfit.checks import list_places
+from gapfit.checks import refuse_species
 from gapfit.config import DataConfig
 from gapfit.dataset import Dataset
-from gapfit.errors import DataError, GapfitError
+from gapfit.errors import GapfitError
 from gapfit.extension import extended
 from gapfit.factors import Factors
 from gapfit.fitting import solved
@@ -107,7 +105,13 @@ def append(
     known = load_with_factors(model)
     config = known.config.model_copy(update={"data": data or known.config.data})
     dataset = as_dataset(frames, config, base)
-    _refuse_new_species(known, dataset)
+    refuse_species(
+        dataset.frames,
+        known.species,
+        "the new data contain {species}, which the model does not know ({places}): its "
+        "descriptors have no place for other species; remove these frames, or fit all "
+        "data again",
+    )
     _refuse_known_data(known, dataset)
     n_threads = config.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
@@ -115,20 +119,6 @@ def append(
         if config.data.check_stress:
             check_stress(addition.frames, known.e0, addition.notes, addition.progress)
         return addition.run(new_sparse)
-
-
-def _refuse_new_species(model: GAPModel, dataset: Dataset) -> None:
-    from ase.data import chemical_symbols
-
-    new = [z for z in dataset.species if z not in model.species]
-    if new:
-        frames = dataset.frames
-        where = [n for n, f in enumerate(frames) if np.isin(f.numbers, new).any()]
-        raise DataError(
-            f"the new data contain {', '.join(chemical_symbols[z] for z in new)}, which "
-            f"the model does not know ({list_places(frames, where)}): its descriptors "
-            "have no place for other species; remove these frames, or fit all data again"
-        )
 
 
 def _refuse_known_data(model: GAPModel, dataset: Dataset) -> None:

@@ -30,8 +30,9 @@ class GAPCalculator(Calculator):
     uncertainty : bool, str or sequence of str, optional
         Standard deviations computed with every call, as `std` of `GAPModel.predict`:
         ``"energy"``, ``"energies"``, ``"forces"``, ``"stress"`` give
-        ``results["energy_std"]`` and so on. By default that of each atom's energy,
-        which is nearly free, whenever the model holds its posterior; others are
+        ``results["energy_std"]`` and so on; ``"novelty"``, of each atom, is nearly free,
+        too, unless ``"energies"`` are asked for beside it. By default that of each atom's
+        energy, which is nearly free, whenever the model holds its posterior; others are
         computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
@@ -53,6 +54,7 @@ class GAPCalculator(Calculator):
         "stress",
         "stresses",
         *(f"{kind}_std" for kind in STD_KINDS),
+        "novelty",
     ]
 
     def __init__(
@@ -68,7 +70,12 @@ class GAPCalculator(Calculator):
         self.n_threads = n_threads
         if uncertainty is None:
             uncertainty = ("energies",) if self.model.posterior is not None else ()
-        self.uncertainty = std_kinds(uncertainty)
+        names = [uncertainty] if isinstance(uncertainty, str) else uncertainty
+        if isinstance(names, bool):
+            self.novelty, self.uncertainty = names, std_kinds(names)
+        else:
+            self.novelty = "novelty" in names
+            self.uncertainty = std_kinds([name for name in names if name != "novelty"])
 
     def calculate(
         self,
@@ -88,6 +95,7 @@ class GAPCalculator(Calculator):
         prediction = self.model.predict(
             structure,
             std=tuple(dict.fromkeys((*self.uncertainty, *asked))),
+            novelty=self.novelty or "novelty" in properties,
             atom_virials="stresses" in properties,
             n_threads=self.n_threads,
         )
@@ -101,6 +109,8 @@ class GAPCalculator(Calculator):
             std = getattr(prediction, f"{kind}_std")
             if std is not None:
                 self.results[f"{kind}_std"] = std
+        if prediction.novelty is not None:
+            self.results["novelty"] = prediction.novelty
         if prediction.stress is not None:
             self.results["stress"] = prediction.stress
             if prediction.atom_virials is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 
 from gapfit.assembly import row_counts
 from gapfit.calibration import Calibration, KindCalibration, fitted_scale
+from gapfit.checks import refuse_species
 from gapfit.conformal import conformal_quantiles
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, LeftOutError
 from gapfit.frame import Frame
 from gapfit.frame_file import config_types
 from gapfit.groups import KINDS
@@ -22,6 +24,8 @@ from gapfit.residuals import Residuals, left_out_residuals, predicted_residuals
 from gapfit.threads import one_thread
 
 __all__ = ["calibrate", "calibration_of", "representative", "with_calibration"]
+
+_logger = logging.getLogger("gapfit")
 
 # Fewest structures for which a config_type gets a scale of its own.
 _LEAST_STRUCTURES = 3
@@ -58,20 +62,21 @@ def calibrate(
         So many observations at most, from structures drawn at random from all
         config_types; ``config.calibration.rows`` by default.
     progress : callable, optional
-        Called as ``progress("calibrate", done, total)`` in atoms.
+        Called as ``progress("calibrate", done, total)`` in structures.
     base : Path, optional
         Folder that relative data paths refer to.
 
     Returns
     -------
     GAPModel
-        With `GAPModel.calibration`; all else unchanged.
+        With `GAPModel.calibration`, and a warning in its ``info`` if there were
+        structures that could not be left out; all else unchanged.
 
     Raises
     ------
     GapfitError
-        The model has no posterior, the structures have no labels, the training files
-        have changed, or `n_rows` is not positive.
+        The model has no posterior, the structures have no labels, or none that can be
+        left out, the training files have changed, or `n_rows` is not positive.
     DataError
         See `gapfit.fit`.
     """
@@ -85,6 +90,12 @@ def calibrate(
     if n_rows < 1:
         raise GapfitError(f"n_rows = {n_rows}: give a positive number of observations")
     dataset = as_dataset(frames, model.config, base)
+    refuse_species(
+        dataset.frames,
+        model.species,
+        "the structures contain {species}, which the model does not know ({places}): "
+        "remove these",
+    )
     if fitted is None:
         fitted = data_digest(dataset.frames) == model.info.get("data_digest")
     if frames is None and not fitted:
@@ -95,7 +106,13 @@ def calibrate(
     some = representative(dataset.frames, n_rows, model.config.run.seed)
     report = progress or silent
     everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
-    return _calibrated(model, everything, some, report, fitted=fitted)
+    new = _calibrated(model, everything, some, report, fitted=fitted)
+    if new.calibration is None:
+        raise GapfitError(
+            "no structure has an energy, forces or stress to compare with, or its sigmas "
+            "are too small to leave it out"
+        )
+    return new
 
 
 def with_calibration(
@@ -127,20 +144,32 @@ def _calibrated(
     *,
     fitted: bool,
 ) -> GAPModel:
+    """Return the calibrated model; without a calibration if there are no residuals."""
     of = left_out_residuals if fitted else predicted_residuals
     found: list[Residuals] = []
+    lost: list[LeftOutError] = []
     progress("calibrate", 0, len(some))
     # On one thread the residuals are the same on any machine.
     with one_thread():
         for done, n in enumerate(some):
-            found += of(model, frames[int(n)])
+            try:
+                found += of(model, frames[int(n)])
+            except LeftOutError as error:
+                lost.append(error)
             progress("calibrate", done + 1, len(some))
+    if lost:
+        model = _warned(model, f"calibration without {len(lost)} structures: {lost[0]}")
     if not found:
-        raise GapfitError(
-            "no structure has an energy, forces or stress to compare with"
-        )
+        return replace(model, calibration=None)
     method = "leave one out" if fitted else "validation"
-    return replace(model, calibration=calibration_of(found, method, len(some)))
+    n_structures = len(some) - len(lost)
+    return replace(model, calibration=calibration_of(found, method, n_structures))
+
+
+def _warned(model: GAPModel, text: str) -> GAPModel:
+    _logger.warning(text)
+    warnings = [*model.info.get("warnings", []), text]
+    return replace(model, info=model.info | {"warnings": warnings})
 
 
 def representative(frames: Sequence[Frame], n_rows: int, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Collection, Iterable, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from gapfit._duplicates import Fingerprints
 from gapfit.errors import DataError, StructureError
 from gapfit.frame import Frame
+from gapfit.frame_file import species_counts
 from gapfit.neighbours import pair_list
 
 __all__ = [
@@ -133,6 +134,32 @@ class SetTally:
             *self._forces.warnings(frames),
             *self._energies.warnings(frames),
         ]
+
+
+def refuse_species(frames: Sequence[Frame], known: Collection[int], text: str) -> None:
+    """Refuse frames with species that are not known.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Structures.
+    known : collection of int
+        Atomic numbers that may occur.
+    text : str
+        The message, with ``{species}`` and ``{places}`` to be filled in.
+
+    Raises
+    ------
+    DataError
+        Naming species and frames.
+    """
+    from ase.data import chemical_symbols
+
+    new = [z for z in species_counts(frames) if z not in known]
+    if new:
+        where = [n for n, f in enumerate(frames) if np.isin(f.numbers, new).any()]
+        species = ", ".join(chemical_symbols[z] for z in new)
+        raise DataError(text.format(species=species, places=list_places(frames, where)))
 
 
 def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -> str:

@@ -267,7 +267,7 @@ class CalibrationConfig(Section):
         "leave_one_out", "of the scales that come with the model; or none"
     )
     rows: int = described(
-        15_000, "observations used at most, of structures of all config_types", ge=1
+        10_000, "observations used at most, of structures of all config_types", ge=1
     )
 
 

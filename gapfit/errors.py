@@ -6,6 +6,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "GapfitError",
+    "LeftOutError",
     "ModelFileError",
     "StructureError",
 ]
@@ -32,3 +33,7 @@ class StructureError(GapfitError):
 
 class ModelFileError(GapfitError):
     """A model file that is damaged, foreign or newer than this gapfit."""
+
+
+class LeftOutError(GapfitError):
+    """A training structure that cannot be left out; names it."""

@@ -48,6 +48,8 @@ def leave_one_out(
     ------
     GapfitError
         The model has no posterior, or the structures are not those it was fitted to.
+    LeftOutError
+        See `gapfit.residuals.left_out_residuals`.
     """
     if model.posterior is None:
         raise GapfitError(

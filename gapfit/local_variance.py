@@ -144,6 +144,9 @@ class LocalVariance:
         Its factors.
     energy_tolerance : float
         Of the shortcuts of the terms, eV/atom.
+    prior_only : bool
+        As if nothing had been observed: what is left are the parts of the prior
+        variances that the sparse points cannot describe.
     """
 
     def __init__(
@@ -151,23 +154,33 @@ class LocalVariance:
         terms: Sequence[FittedTerm],
         posterior: Posterior,
         energy_tolerance: float,
+        *,
+        prior_only: bool = False,
     ) -> None:
         soaps = [term for term in terms if isinstance(term.descriptor, Soap)]
         self._chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
         self._others = [term for term in terms if term is not self._chosen]
-        self._shortcuts = energy_tolerance <= _ACCURATE
+        # What is left of a prior variance is far smaller than a posterior variance.
+        self._shortcuts = energy_tolerance <= _ACCURATE and not prior_only
         self._forms: list[VarianceForm] = []
         #: By species, the columns of covariances with other terms that k begins with.
         self._columns: list[np.ndarray] = []
         if self._chosen is not None:
-            self._prepare(self._chosen, terms, posterior)
+            n = posterior.whitening.n_sparse
+            B_inverse = (
+                np.zeros((n, n)) if prior_only else unexplained_part(posterior.R)
+            )
+            self._prepare(self._chosen, terms, posterior.whitening, B_inverse)
 
     def _prepare(
-        self, chosen: FittedTerm, terms: Sequence[FittedTerm], posterior: Posterior
+        self,
+        chosen: FittedTerm,
+        terms: Sequence[FittedTerm],
+        whitening: Whitening,
+        B_inverse: np.ndarray,
     ) -> None:
-        soap, whitening = chosen.descriptor, posterior.whitening
+        soap = chosen.descriptor
         assert isinstance(soap, Soap)
-        B_inverse = unexplained_part(posterior.R)
         blocks = [(term, block) for term in terms for block in term.sparse]
         other = [n for n, (term, _) in enumerate(blocks) if term is not chosen]
         own_first = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
@@ -206,6 +219,11 @@ class LocalVariance:
                 rows = np.flatnonzero(numbers == z)
                 other[rows, : len(columns)] = k[rows[:, None], columns]
         return VarianceRequest(self._forms, other, prior, self._shortcuts)
+
+    def prior(self, request: VarianceRequest) -> np.ndarray:
+        """Return the prior variance of each atom that has neighbours, eV²."""
+        assert self._chosen is not None
+        return request.prior + float(self._chosen.config.delta**2)
 
     def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances with the points of the other terms, and their priors."""

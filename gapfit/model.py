@@ -14,7 +14,7 @@ from gapfit.assembly import batches, pairs_of
 from gapfit.calibration import Calibration
 from gapfit.config import FitConfig
 from gapfit.descriptors import LocalPrediction
-from gapfit.descriptors.engine import species_index
+from gapfit.descriptors.engine import VarianceRequest, species_index
 from gapfit.deviations import Form
 from gapfit.errors import GapfitError, StructureError
 from gapfit.factors import Factors
@@ -278,8 +278,13 @@ class GAPModel:
         forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
         local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
-        variances = np.zeros(0)
-        for part in self._contributions(frames, pairs, wanted):
+        variances, prior = np.zeros(0), np.zeros(0)
+        form = self._local_form(wanted)
+        requests = [form.of(term, pairs) if form else None for term in self.terms]
+        for request in requests:
+            if form and request:
+                prior = form.prior(request)
+        for part in self._contributions(frames, pairs, wanted, requests):
             energies += part.energies
             if len(part.variances):
                 variances = part.variances
@@ -289,7 +294,7 @@ class GAPModel:
             if local is not None:
                 local += part.atom_virials
         out, first = [], 0
-        deviations = self._deviations(frames, pairs, wanted, variances)
+        deviations = self._deviations(frames, pairs, wanted, (variances, prior))
         for frame, virial, own_std in zip(frames, virials, deviations, strict=True):
             own = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
@@ -309,17 +314,19 @@ class GAPModel:
         return out
 
     def _contributions(
-        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
+        self,
+        frames: Sequence[Frame],
+        pairs: Pairs,
+        wanted: Wanted,
+        requests: Sequence[VarianceRequest | None],
     ) -> Iterator[LocalPrediction]:
         gradients, atom_virials = wanted.gradients, wanted.atom_virials
-        for term in self.terms:
+        for term, request in zip(self.terms, requests, strict=True):
             yield term.predict(
                 pairs,
                 gradients=gradients,
                 atom_virials=atom_virials,
-                variance=self._local_variance.of(term, pairs)
-                if "energies" in wanted.std
-                else None,
+                variance=request,
             )
         if self.baseline is not None:
             yield from self.baseline.contributions(
@@ -339,20 +346,35 @@ class GAPModel:
             raise
         return np.array([self.e0[z] for z in self.species])[index]
 
+    def _local_form(self, wanted: Wanted) -> LocalVariance | None:
+        """Return what is computed along with energies: a variance, or the novelty."""
+        if "energies" in wanted.std:
+            return self._local_variance
+        return self._local_novelty if wanted.novelty else None
+
     @cached_property
     def _local_variance(self) -> LocalVariance:
+        return self._new_local_form(prior_only=False)
+
+    @cached_property
+    def _local_novelty(self) -> LocalVariance:
+        return self._new_local_form(prior_only=True)
+
+    def _new_local_form(self, *, prior_only: bool) -> LocalVariance:
         assert self.posterior is not None
         # The bits must not depend on which prediction comes first.
         with one_thread():
             tolerance = self.config.prediction.energy_tolerance
-            return LocalVariance(self.terms, self.posterior, tolerance)
+            return LocalVariance(
+                self.terms, self.posterior, tolerance, prior_only=prior_only
+            )
 
     def _deviations(
         self,
         frames: Sequence[Frame],
         pairs: Pairs,
         wanted: Wanted,
-        variances: np.ndarray,
+        found: tuple[np.ndarray, np.ndarray],
     ) -> list[dict[str, Any]]:
         """Return the standard deviations of each frame, named as in `Prediction`."""
         if not (wanted.std or wanted.novelty):
@@ -361,7 +383,7 @@ class GAPModel:
         uncertainty = Uncertainty(
             self.terms, self.posterior, self.config.sigma, self.calibration
         )
-        return uncertainty.of(frames, pairs, wanted, variances)
+        return uncertainty.of(frames, pairs, wanted, *found)
 
 
 def _as_frame(item: Any, number: int) -> Frame:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from gapfit.assembly import RowBlock, row_block
+from gapfit.errors import LeftOutError
 from gapfit.frame import Frame
 from gapfit.groups import KINDS
 from gapfit.model import GAPModel
@@ -17,6 +18,9 @@ __all__ = ["Residuals", "left_out_residuals", "predicted_residuals"]
 
 # A standard deviation that is a smaller share of the noise is rounding.
 _ZERO = 1e-6
+# Largest variance over sigma² of a structure left out: of what its rows add to the
+# factors, more is not told apart from rounding.
+_MOST = 1e10
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,12 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
         With its posterior.
     frame : Frame
         As it was fitted: without the baseline, with automatic sigmas.
+
+    Raises
+    ------
+    LeftOutError
+        The sigmas are so small against what is unknown without the structure that
+        rounding decides.
     """
     assert model.posterior is not None
     block = row_block([frame], model.terms, model.e0, model.config.sigma)
@@ -82,7 +92,15 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
         return
     phi = model.posterior.whitening.apply(block.K / block.sigma[:, None])
     of = _from_rows if len(block.y) <= phi.shape[1] else _from_factor
-    residual, variance = of(model, phi, block)
+    try:
+        residual, variance = of(model, phi, block)
+    except LinAlgError:
+        residual, variance = np.zeros(0), np.array([np.inf])
+    if variance.max() > _MOST:
+        raise LeftOutError(
+            f"{frame.source}: its sigmas are so small that the fit without it is lost in "
+            "rounding; raise [sigma], or calibrate on structures that were not fitted"
+        )
     error, std = -residual * block.sigma, np.sqrt(variance) * block.sigma
     yield from _by_kind(frame, block, error, std)
 
@@ -95,7 +113,8 @@ def _from_rows(
     residual = (block.y - block.K @ _coefficients(model)) / block.sigma
     V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
     H = V.T @ V
-    both = np.linalg.solve(np.eye(len(H)) - H, np.column_stack([H, residual]))
+    left = cholesky(np.eye(len(H)) - H, overwrite_a=True, check_finite=False)
+    both = cho_solve((left, False), np.column_stack([H, residual]))
     return both[:, -1], np.maximum(np.diag(both), 0.0)
 
 

@@ -53,6 +53,7 @@ class Uncertainty:
         pairs: Pairs,
         wanted: Wanted,
         variances: np.ndarray,
+        prior: np.ndarray,
     ) -> list[dict[str, Any]]:
         """Return standard deviations of each frame, named as in `Prediction`.
 
@@ -66,11 +67,14 @@ class Uncertainty:
             What is asked for.
         variances : (n_atoms,) float64
             Those of local energies, if they were found along with the energies; else
-            empty.
+            empty. Where ``energies`` are not asked for, what the sparse points leave of
+            the prior variances.
+        prior : (n_atoms,) float64
+            Prior variances of local energies, if there are `variances`.
         """
         found: list[dict[str, Any]] = [{"n_negative": 0} for _ in frames]
         if wanted.local:
-            self._add_local(found, frames, pairs, wanted, variances)
+            self._add_local(found, frames, pairs, wanted, variances, prior)
         if wanted.rows:
             self._add_rows(found, frames, wanted)
         return found
@@ -82,10 +86,11 @@ class Uncertainty:
         pairs: Pairs,
         wanted: Wanted,
         variances: np.ndarray,
+        prior: np.ndarray,
     ) -> None:
         negative = np.zeros(pairs.n_atoms, dtype=bool)
-        share = np.zeros(0)
-        if wanted.novelty or not len(variances):
+        share = np.maximum(variances, 0.0) / prior if len(variances) else np.zeros(0)
+        if not len(variances) or (wanted.novelty and "energies" in wanted.std):
             local = local_variances(self.terms, self.posterior, pairs)
             share, negative = local.unexplained, local.negative
             variances = variances if len(variances) else local.energies

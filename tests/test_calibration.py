@@ -11,7 +11,7 @@ from ase.build import bulk
 from conftest import config, label, labelled_frames, silicon
 from scipy.integrate import quad
 from scipy.stats import norm
-from test_posterior import frames_of, salt, settings
+from test_posterior import PAIR, SOAP, frames_of, salt, settings
 
 import gapfit
 from gapfit.assembly import row_block
@@ -20,7 +20,7 @@ from gapfit.calibration import Calibration, KindCalibration, Scale, fitted_scale
 from gapfit.config import DataConfig
 from gapfit.conformal import conformal_quantiles, quantile
 from gapfit.dataset import read
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, LeftOutError
 from gapfit.factors import Factors
 from gapfit.groups import KINDS
 from gapfit.posterior import Posterior
@@ -40,11 +40,16 @@ def model() -> gapfit.GAPModel:
 # Structures left out.
 
 
+@pytest.mark.parametrize("n_sparse", [3, 12])
 @pytest.mark.parametrize("method", METHODS)
-def test_left_out_residuals_are_those_of_refits(method):
-    """Errors and standard deviations, of the fit without it, same sparse points."""
-    frames = frames_of(4)
-    model = gapfit.fit(frames, settings(method))
+def test_left_out_residuals_are_those_of_refits(method, n_sparse):
+    """Errors and standard deviations, of the fit without it, same sparse points.
+
+    A crystal has 31 observations: more, and fewer, than there are sparse points.
+    """
+    frames, soap = frames_of(4), SOAP | {"n_sparse": n_sparse}
+    model = gapfit.fit(frames, settings(method, terms=[PAIR, soap]))
+    assert (model.n_sparse < 31) == (n_sparse == 3)
     every = read(frames, model.config.data).frames
     for n, frame in enumerate(every):
         rest = row_block(
@@ -65,6 +70,43 @@ def test_left_out_residuals_are_those_of_refits(method):
             np.testing.assert_allclose(a.error, b.error, rtol=1e-6, atol=1e-7 * largest)
             np.testing.assert_allclose(a.std, b.std, rtol=1e-6, atol=1e-7 * b.std.max())
             np.testing.assert_array_equal(a.sigma, b.sigma)
+
+
+def test_structures_lost_in_rounding_are_left_to_the_others(caplog):
+    """With an energy that is all but exact, H is 1 to all digits."""
+    frames = [label(salt(k), config_type=f"type {min(k, 1)}") for k in range(4)]
+    sigma = {"energy": 0.1, "forces": 1.0, "virial": 1.0}
+    sigma["config_types"] = {"type 0": {"energy": 1e-8}}
+    solver = {"method": "qr", "jitter": 1e-8}
+    model = gapfit.fit(frames, settings(calibration={}, sigma=sigma, solver=solver))
+    text = "calibration without 1 structures: frame 0: its sigmas are so small that"
+    assert sum(own.startswith(text) for own in model.info["warnings"]) == 1
+    assert text in caplog.text
+    assert model.calibration.n_structures == 3
+    assert model.calibration.kinds["energy"].n == 3
+    with pytest.raises(LeftOutError, match=r"raise \[sigma\]"):
+        gapfit.leave_one_out(model, frames)
+    alone = gapfit.calibrate(model, frames[1:], fitted=True)
+    assert alone.calibration == model.calibration
+
+
+@pytest.mark.parametrize("n_sparse", [3, 200])
+def test_a_fit_that_cannot_be_calibrated_is_still_a_fit(n_sparse):
+    frames = [label(salt(0))]
+    model = gapfit.fit(
+        frames,
+        settings(
+            calibration={},
+            sigma={"energy": 1e-8, "forces": 1e-7, "virial": 1e-7},
+            terms=[SOAP | {"n_sparse": n_sparse}],
+            solver={"method": "qr", "jitter": 1e-8},
+        ),
+    )
+    assert model.calibration is None
+    assert "calibration without 1 structures" in model.info["warnings"][-1]
+    assert np.isfinite(model.predict(frames[0], std="forces").forces_std).all()
+    with pytest.raises(GapfitError, match="too small to leave it out"):
+        gapfit.calibrate(model, frames)
 
 
 def with_coefficients(model: gapfit.GAPModel, c: np.ndarray) -> gapfit.GAPModel:
@@ -477,7 +519,7 @@ def test_one_observation_each_gives_order_statistics():
 
 def test_multipliers_grow_with_the_level_and_end():
     rng = np.random.default_rng(7)
-    found = calibration_of([residuals(rng, "a", 1.0) for _ in range(9)], "x", 9)
+    found = calibration_of([residuals(rng, "a", 5.0) for _ in range(9)], "x", 9)
     levels = np.linspace(0.01, 0.9, 90)
     values = [found.multiplier("forces", level) for level in levels]
     assert (np.diff(values) >= 0).all()
@@ -601,7 +643,9 @@ def test_scores_are_of_observations_in_their_units():
     )
 
 
-def test_evaluate_scores_what_predict_says(model):
+@pytest.mark.parametrize("baseline", [{}, {"repulsion": "zbl", "r_cut": 3.5}])
+def test_evaluate_scores_what_predict_says(baseline):
+    model = gapfit.fit(frames_of(5), settings(baseline=baseline, calibration={}))
     test = [label(salt(70 + k), config_type="new") for k in range(3)]
     found = gapfit.evaluate(model, test)["all"]
     predictions = model.predict(test, std=True, observation=True)

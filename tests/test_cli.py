@@ -104,7 +104,7 @@ def test_help_imports_nothing_heavy():
     )
     assert done.returncode == 0
     assert done.stderr.strip() == "[]"
-    for command in ("init", "check", "fit", "evaluate", "predict", "info"):
+    for command in ("init", "check", "fit", "select", "evaluate", "predict", "info"):
         assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
 
 

@@ -19,7 +19,7 @@ from sklearn.gaussian_process.kernels import (
 from test_gaussian_process import descriptors, one_atom_cells
 
 import gapfit
-from gapfit.assembly import RowBlock, row_block
+from gapfit.assembly import RowBlock, pairs_of, row_block
 from gapfit.dataset import read
 from gapfit.errors import GapfitError
 from gapfit.frame import VOIGT, Frame, structure_arrays
@@ -105,13 +105,17 @@ def kernel_matrix(model: gapfit.GAPModel) -> np.ndarray:
     )
 
 
-def brute_covariance(model: gapfit.GAPModel, atoms: Atoms) -> dict[str, np.ndarray]:
-    """Return the covariance of energy, forces and virial from normal equations."""
+def normal_matrix(model: gapfit.GAPModel) -> np.ndarray:
+    """Return K_mm + K_mn Λ^-1 K_nm."""
     train = rows_of(model, read(frames_of(), model.config.data).frames)
     scaled = train.K / train.sigma[:, None]
-    A = kernel_matrix(model) + scaled.T @ scaled
+    return kernel_matrix(model) + scaled.T @ scaled
+
+
+def brute_covariance(model: gapfit.GAPModel, atoms: Atoms) -> dict[str, np.ndarray]:
+    """Return the covariance of energy, forces and virial from normal equations."""
     block = rows_of(model, [frame_of(model, atoms)])
-    whole = block.K @ np.linalg.solve(A, block.K.T)
+    whole = block.K @ np.linalg.solve(normal_matrix(model), block.K.T)
     return {
         kind: whole[np.ix_(own, own)]
         for n, kind in enumerate(KINDS)
@@ -119,25 +123,17 @@ def brute_covariance(model: gapfit.GAPModel, atoms: Atoms) -> dict[str, np.ndarr
     }
 
 
-def priors(model: gapfit.GAPModel, atoms: Atoms) -> dict[str, np.ndarray]:
-    """Return prior variances and, of them, what the sparse points do not explain."""
-    from gapfit.assembly import pairs_of
-
+def unexplained(model: gapfit.GAPModel, atoms: Atoms) -> dict[str, np.ndarray]:
+    """Return what the sparse points leave of the prior variances."""
     pairs = pairs_of([structure_arrays(atoms)], model.cutoff)
-    prior = np.concatenate(
-        [
-            sum(np.ravel(getattr(own, name)) for own in found)
-            for name in ("energies", "forces", "virials")
-            for found in [
-                [
-                    t.descriptor.prior_variances(
-                        pairs.within(t.descriptor.cutoff), gradients=True
-                    )
-                    for t in model.terms
-                ]
-            ]
-        ]
-    )
+    prior = np.zeros(0)
+    found = [
+        t.descriptor.prior_variances(pairs.within(t.descriptor.cutoff), gradients=True)
+        for t in model.terms
+    ]
+    for name in ("energies", "forces", "virials"):
+        own = sum(np.ravel(getattr(part, name)) for part in found)
+        prior = np.concatenate([prior, own])
     block = rows_of(model, [frame_of(model, atoms)])
     explained = block.K @ np.linalg.solve(kernel_matrix(model), block.K.T)
     left = prior - np.diag(explained)
@@ -150,7 +146,7 @@ def test_variances_equal_the_algebra_of_the_posterior(model, form):
     atoms = salt(77)
     expected = {k: np.diag(C).copy() for k, C in brute_covariance(model, atoms).items()}
     if form == "dtc":
-        for kind, left in priors(model, atoms).items():
+        for kind, left in unexplained(model, atoms).items():
             assert left.min() > 1e-3 * expected[kind].max()
             expected[kind] += left
     found = model.predict(atoms, std=True, calibrated=False, form=form)
@@ -178,6 +174,42 @@ def test_forms_of_several_structures_are_those_of_each(one_model):
             np.testing.assert_allclose(found.stress_std, alone.stress_std, rtol=1e-9)
         else:
             assert found.stress_std is None
+
+
+@pytest.mark.parametrize("form", ["sor", "dtc"])
+def test_parts_of_the_work_change_nothing(monkeypatch, one_model, form):
+    """Rows of one structure, pairs of one atom, seven rows at a time."""
+    some = [salt(5), molecule(4), salt(6)]
+    whole = one_model.predict(some, std=True, novelty=True, form=form)
+    monkeypatch.setattr("gapfit.deviations._ROW_BYTES", 1.0)
+    monkeypatch.setattr("gapfit.deviations._CHUNK_PAIRS", 1)
+    monkeypatch.setattr("gapfit.deviations._CHUNK", 7)
+    monkeypatch.setattr("gapfit.model._BATCH_ATOMS", 20)
+    pieces = one_model.predict(some, std=True, novelty=True, form=form)
+    for a, b in zip(whole, pieces, strict=True):
+        for name in ("energy_std", "energies_std", "forces_std", "novelty"):
+            np.testing.assert_allclose(
+                getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-12
+            )
+
+
+def test_energies_of_atoms_equal_the_algebra_of_the_posterior():
+    """Terms of all kinds, one of them for atoms of one species only."""
+    triplet = {"type": "angle_3b", "r_cut": 3.4, "n_sparse": 4, "delta": 0.3}
+    own = SOAP | {"r_cut": 3.0, "centres": ["Ge"], "delta": 0.5}
+    model = gapfit.fit(frames_of(), settings(terms=[own, PAIR, SOAP, triplet]))
+    atoms = salt(8)
+    pairs = pairs_of([structure_arrays(atoms)], model.cutoff)
+    parts = [
+        t.descriptor.covariances(pairs.within(t.descriptor.cutoff), t.sparse)
+        for t in model.terms
+    ]
+    k, prior = np.hstack([k for k, _ in parts]), sum(prior for _, prior in parts)
+    left = prior - np.einsum("nm,mn->n", k, np.linalg.solve(kernel_matrix(model), k.T))
+    known = np.einsum("nm,mn->n", k, np.linalg.solve(normal_matrix(model), k.T))
+    found = model.predict(atoms, std="energies", novelty=True)
+    np.testing.assert_allclose(found.energies_std**2, left + known, rtol=1e-8)
+    np.testing.assert_allclose(found.novelty, np.sqrt(left / prior), rtol=1e-8)
 
 
 def slab_of_two() -> Atoms:
@@ -449,29 +481,68 @@ def test_equivalent_sites_are_as_uncertain(one_model):
 
 
 def test_a_contradictory_posterior_is_counted(one_model):
-    """Sparse points that explain more than there is leave no negative variance."""
+    """Where more is explained than there is, the variance is that of SoR alone."""
+    known, some = one_model.posterior, [salt(1), salt(2)]
+    left = [np.concatenate(list(unexplained(one_model, a).values())) for a in some]
+    explained = []
+    for atoms in some:
+        K = rows_of(one_model, [frame_of(one_model, atoms)]).K
+        of = np.linalg.solve(kernel_matrix(one_model), K.T)
+        explained.append(np.einsum("nm,mn->n", K, of))
+    # So much more is explained by a smaller U that half of the variances are negative.
+    more = np.median(left[0] / explained[0])
+    smaller = tuple(U / np.sqrt(1 + more) for U in known.whitening.factors)
+    wrong = Posterior(Whitening(smaller, known.whitening.jitter), known.R)
+    broken, kinds = replace(one_model, posterior=wrong), ("energy", "forces", "stress")
+    found = broken.predict(some, std=kinds, form="dtc")
+    sor = broken.predict(some, std=kinds)
+    for n, (dtc, own) in enumerate(zip(found, sor, strict=True)):
+        negative = left[n] < more * explained[n]
+        assert 0 < negative.sum() < 31
+        assert dtc.n_negative == negative.sum()
+        assert own.n_negative == 0
+        below = negative[1:25].reshape(8, 3)
+        np.testing.assert_array_equal(dtc.forces_std[below], own.forces_std[below])
+        assert (dtc.forces_std[~below] > own.forces_std[~below]).all()
+    assert found[0].n_negative != found[1].n_negative
+    good = one_model.predict(some, std=True, novelty=True, form="dtc")
+    assert [own.n_negative for own in good] == [0, 0]
+
+
+def test_no_share_of_an_atom_is_negative(one_model):
     known = one_model.posterior
     halves = tuple(0.5 * U for U in known.whitening.factors)
     wrong = Posterior(Whitening(halves, known.whitening.jitter), known.R)
-    broken = replace(one_model, posterior=wrong)
-    found = broken.predict([salt(1), salt(2)], std=True, novelty=True, form="dtc")
-    for own in found:
-        assert own.n_negative > 0
-        for name in ("energies_std", "forces_std", "stress_std", "novelty"):
-            values = getattr(own, name)
-            assert np.isfinite(values).all()
-            assert values.min() >= 0
-    good = one_model.predict([salt(1), molecule(3)], std=True, novelty=True, form="dtc")
-    assert [own.n_negative for own in good] == [0, 0]
+    found = replace(one_model, posterior=wrong).predict(salt(1), novelty=True)
+    assert found.n_negative == 8
+    np.testing.assert_array_equal(found.novelty, 0.0)
 
 
 # Novelty.
 
 
+def test_novelty_alone_is_that_beside_energies(one_model):
+    frames = [salt(1), molecule(3)]
+    for a, b in zip(
+        one_model.predict(frames, novelty=True),
+        one_model.predict(frames, novelty=True, std="energies"),
+        strict=True,
+    ):
+        assert a.energies_std is None
+        np.testing.assert_allclose(a.novelty, b.novelty, rtol=1e-6, atol=1e-9)
+    atoms = salt(1)
+    atoms.calc = gapfit.GAPCalculator(one_model, uncertainty="novelty")
+    atoms.get_forces()
+    np.testing.assert_array_equal(
+        atoms.calc.results["novelty"], one_model.predict(atoms, novelty=True).novelty
+    )
+    assert "energies_std" not in atoms.calc.results
+
+
 def test_novelty_is_the_share_that_the_sparse_points_leave(one_model):
     """Of local energies, one-atom cells: sqrt(1 - k K_mm^-1 k^T / k(x, x))."""
     atoms = Atoms("Si", cell=[2.6, 2.7, 3.1], pbc=True)
-    left = priors(one_model, atoms)["energy"][0]
+    left = unexplained(one_model, atoms)["energy"][0]
     block = rows_of(one_model, [frame_of(one_model, atoms)])
     k = block.K[0]
     prior = left + k @ np.linalg.solve(kernel_matrix(one_model), k)

@@ -1,7 +1,6 @@
 """How uncertain are properties of silicon? Lattice and elastic constants with error bars.
 
-Potentials drawn from the posterior of the fit give each property many times; its spread
-is the uncertainty that the data leave. Atoms of a strained diamond cell relax.
+Potentials drawn from the posterior of the fit give each property many times.
 """
 
 from __future__ import annotations

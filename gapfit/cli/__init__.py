@@ -21,6 +21,7 @@ from gapfit.cli import (
     learn,
     predict,
     refit,
+    select,
     tune,
 )
 from gapfit.cli._console import Console
@@ -39,6 +40,7 @@ _COMMANDS = (
     learn,
     evaluate,
     predict,
+    select,
     info,
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
-from gapfit.errors import DataError
 
 if TYPE_CHECKING:
     from gapfit.dataset import Dataset
@@ -76,20 +75,14 @@ def print_groups(console: Console, dataset: Dataset) -> None:
 
 def refuse_new_species(train: Dataset, test: Dataset) -> None:
     """Refuse test data with species that the training data lack."""
-    import numpy as np
-    from ase.data import chemical_symbols
+    from gapfit.checks import refuse_species
 
-    from gapfit.checks import list_places
-
-    new = [z for z in test.species if z not in train.species]
-    if new:
-        frames = test.frames
-        where = [n for n, f in enumerate(frames) if np.isin(f.numbers, new).any()]
-        raise DataError(
-            f"the test data contain {', '.join(chemical_symbols[z] for z in new)}, which "
-            f"the training data do not ({list_places(frames, where)}): no prediction "
-            "is possible; add such frames to data.train or remove them"
-        )
+    refuse_species(
+        test.frames,
+        train.species,
+        "the test data contain {species}, which the training data do not ({places}): no "
+        "prediction is possible; add such frames to data.train or remove them",
+    )
 
 
 def _range(values: Range | None, digits: int) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gapfit.cli._console import Console
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
-from gapfit.cli._models import check_output
+from gapfit.cli._models import check_output, new_warnings
 
 __all__ = ["add_arguments", "run"]
 
@@ -72,5 +72,5 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         console.say(f"\n{format_calibration(new.calibration)}")
         console.say(f"\nWritten to {args.output}")
-    console.warnings(list(dataset.warnings))
+    console.warnings([*dataset.warnings, *new_warnings(model, new)])
     return 0

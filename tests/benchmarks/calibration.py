@@ -1,7 +1,7 @@
 """Whether error bars hold on test sets that neither fit nor calibration has seen.
 
 Usage: python tests/benchmarks/calibration.py [NAME|FOLDER ...] [--n-sparse 600]
-       [--rows 15000] [--json FILE]
+       [--rows 10000] [--json FILE]
 NAME is one of the examples (silicon, carbon, tungsten, ...), fitted with its fit.toml; a
 FOLDER holds train.extxyz or train.extxyz.gz and test.extxyz, fitted with SOAP and pairs
 at default sigmas. Calibrated by leave-one-out on the training data only. Of forces and
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", default=["silicon", "carbon", "tungsten"])
     parser.add_argument("--n-sparse", type=int, default=600)
-    parser.add_argument("--rows", type=int, default=15_000)
+    parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     print(

@@ -6,6 +6,8 @@ One thread, rattled silicon in the diamond structure. Both are a user's
 `GAPModel.predict` of an `ase.Atoms`, neighbour list included, and take turns; the ratio
 is the median over the turns. Models have random coefficients and made-up data: times do
 not depend on them. "first" is the first prediction with std, which prepares the factors.
+A second table has the standard deviations of forces beside the kernel rows that they need,
+of energies, forces and virials, as a fit computes them.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from terms import local_term
 
 from gapfit import GAPModel
 from gapfit.config import Angle3bConfig, Distance2bConfig
+from gapfit.frame import structure_arrays
+from gapfit.neighbours import pair_list
 from gapfit.posterior import Posterior
 from gapfit.solver import whiten
 
@@ -34,6 +38,16 @@ COLUMNS = (
     Column("with_std", "E, F, std"),
     Column("over_plain", "ratio", ".2f"),
     Column("first", "first, s", ".2f"),
+)
+
+
+FORCES = (
+    Column("n_sparse", "M", "d"),
+    Column("n_atoms", "atoms", "d"),
+    Column("rows", "rows"),
+    Column("forces_std", "forces std"),
+    Column("over_rows", "ratio", ".2f"),
+    Column("dtc", "with priors (DTC)"),
 )
 
 
@@ -76,6 +90,34 @@ def measure(name: str, model: GAPModel, cells: list[int], repeats: int) -> list[
     return rows
 
 
+def measure_forces(model: GAPModel, cells: list[int], repeats: int) -> list[Row]:
+    """Return one row for each size of the structure."""
+    rows: list[Row] = []
+    for n in cells:
+        atoms = silicon(n)
+        pairs = pair_list(structure_arrays(atoms), model.cutoff)
+        (term,) = model.terms
+        own = pairs.within(term.descriptor.cutoff)
+        bare = partial(term.descriptor.kernel_rows, own, term.sparse, gradients=True)
+        std = partial(model.predict, atoms, std="forces")
+        dtc = partial(model.predict, atoms, std="forces", form="dtc")
+        found = [
+            [seconds_of(call) for call in (bare, std, dtc)] for _ in range(repeats)
+        ]
+        of_rows, of_std, of_dtc = MICRO / len(atoms) * np.median(found, axis=0)
+        rows.append(
+            {
+                "n_sparse": model.n_sparse,
+                "n_atoms": len(atoms),
+                "rows": of_rows,
+                "forces_std": of_std,
+                "over_rows": float(np.median([b / a for a, b, _ in found])),
+                "dtc": of_dtc,
+            }
+        )
+    return rows
+
+
 def seconds_of(call: Callable[[], object]) -> float:
     """Return how long a call takes, s."""
     started = time.perf_counter()
@@ -106,6 +148,7 @@ def main() -> None:
         f"of {args.repeats} repeats, taken in turns"
     )
     rows: list[Row] = []
+    of_forces: list[Row] = []
     with threads(1):
         for n_sparse in (1000, 2000, 4000):
             if n_sparse > args.max_sparse:
@@ -122,7 +165,10 @@ def main() -> None:
                 )
             for name, model in models.items():
                 rows += measure(name, with_posterior(model), args.cells, args.repeats)
+            few = min(args.repeats, 5)
+            of_forces += measure_forces(with_posterior(soap), [2, 3], few)
     report.table("Prediction, µs/atom", COLUMNS, rows)
+    report.table("Standard deviations of forces, µs/atom", FORCES, of_forces)
     report.write(args.json)
 
 
