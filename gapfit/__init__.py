@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gapfit.fitting import fit
     from gapfit.left_out import leave_one_out
     from gapfit.model import GAPModel
+    from gapfit.onthefly import learn
     from gapfit.refitting import refit
     from gapfit.selection import select
     from gapfit.storage import load
@@ -30,6 +31,7 @@ __all__ = [
     "calibrate",
     "evaluate",
     "fit",
+    "learn",
     "leave_one_out",
     "load",
     "refit",
@@ -46,6 +48,7 @@ _HOME = {
     "calibrate": "gapfit.calibrating",
     "evaluate": "gapfit.evaluation",
     "fit": "gapfit.fitting",
+    "learn": "gapfit.onthefly",
     "leave_one_out": "gapfit.left_out",
     "load": "gapfit.storage",
     "refit": "gapfit.refitting",

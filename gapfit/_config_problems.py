@@ -21,39 +21,43 @@ from gapfit._schema import (
     toml_value,
 )
 from gapfit._toml_lines import KeyPath
-from gapfit.config import E0Config
+from gapfit.config import E0Config, FitConfig
 
 __all__ = ["impossible_values", "unknown_names"]
 
 
 def unknown_names(
-    data: Any, path: KeyPath = (), root: Any = None
+    data: Any,
+    path: KeyPath = (),
+    root: Any = None,
+    *,
+    top: type[BaseModel] = FitConfig,
 ) -> Iterator[tuple[KeyPath, str]]:
-    """Yield path and message of every table and key that does not exist."""
+    """Yield path and message of every table and key that `top` does not know."""
     root = data if root is None else root
     if isinstance(data, list):
         for index, element in enumerate(data):
-            yield from unknown_names(element, (*path, index), root)
+            yield from unknown_names(element, (*path, index), root, top=top)
         return
-    model = model_at(path, root)
+    model = model_at(path, root, top)
     if not isinstance(data, dict) or model is None:
         return
-    free = bool(path) and _is_free(path)
+    free = bool(path) and _is_free(path, top)
     for key, value in data.items():
         inner = (*path, key)
         if free or key in model.model_fields:
-            yield from unknown_names(value, inner, root)
+            yield from unknown_names(value, inner, root, top=top)
         elif model is E0Config:
             if key not in _symbols():
                 yield inner, _unknown_symbol(key)
         else:
-            yield inner, _unknown_key(path, key, value, model)
+            yield inner, _unknown_key(path, key, value, model, top)
 
 
-def _is_free(path: KeyPath) -> bool:
+def _is_free(path: KeyPath, top: type[BaseModel]) -> bool:
     """Tell whether a table holds tables of any name (``sigma.config_types``)."""
-    field = field_at(path)
-    parent = model_at(path[:-1])
+    field = field_at(path, top=top)
+    parent = model_at(path[:-1], top=top)
     named = parent is not None and path[-1] in parent.model_fields
     return named and field is not None and str(field.annotation).startswith("dict")
 
@@ -81,7 +85,9 @@ def _look(name: str) -> str:
     return name.lower().translate(str.maketrans("ol", "01"))
 
 
-def _unknown_key(path: KeyPath, key: str, value: Any, model: type[BaseModel]) -> str:
+def _unknown_key(
+    path: KeyPath, key: str, value: Any, model: type[BaseModel], top: type[BaseModel]
+) -> str:
     """Say what was meant by a name that does not exist in its table."""
     table_like = isinstance(value, dict) or (
         isinstance(value, list) and bool(value) and isinstance(value[0], dict)
@@ -94,7 +100,7 @@ def _unknown_key(path: KeyPath, key: str, value: Any, model: type[BaseModel]) ->
         what = f"unknown table {brackets[0]}{name}{brackets[1]}"
         here = [name for name, field in model.model_fields.items() if is_table(field)]
     else:
-        where = f"{table_title(path)}: " if path else ""
+        where = f"{table_title(path, top)}: " if path else ""
         what = f"{where}unknown key `{key}`"
         here = [
             name for name, field in model.model_fields.items() if not is_table(field)
@@ -102,7 +108,7 @@ def _unknown_key(path: KeyPath, key: str, value: Any, model: type[BaseModel]) ->
     kinds = kinds_with(key) if path and path[0] == "terms" and len(path) == 2 else []
     if kinds:
         return f"{what}; `{key}` belongs to terms of type {_alternatives(kinds)}"
-    elsewhere = _homes(table_like)
+    elsewhere = _homes(table_like, top)
     homes = elsewhere.get(key, [])
     if homes:
         return f"{what}; `{key}` belongs to {' or '.join(homes)}"
@@ -116,20 +122,20 @@ def _unknown_key(path: KeyPath, key: str, value: Any, model: type[BaseModel]) ->
     return f"{what}; did you mean `{near}`{home}?"
 
 
-def _homes(tables: bool) -> dict[str, list[str]]:
+def _homes(tables: bool, top: type[BaseModel]) -> dict[str, list[str]]:
     """Return where each table, or each key, belongs: name -> titles of tables."""
     homes: dict[str, list[str]] = {}
-    for path, model in all_tables():
+    for path, model in all_tables(top):
         for name, field in model.model_fields.items():
             if is_table(field) == tables:
-                title = table_title((*path, name) if tables else path)
+                title = table_title((*path, name) if tables else path, top)
                 if title not in homes.setdefault(name, []):
                     homes[name].append(title)
     return homes
 
 
 def impossible_values(
-    error: ValidationError, data: dict[str, Any]
+    error: ValidationError, data: dict[str, Any], top: type[BaseModel] = FitConfig
 ) -> Iterator[tuple[KeyPath, str]]:
     """Yield path and message of every value that the models refuse."""
     for item in error.errors(include_url=False):
@@ -137,7 +143,7 @@ def impossible_values(
         bad_symbol = path == ("e0",) and isinstance(data["e0"], dict)
         if item["type"] == "extra_forbidden" or bad_symbol:
             continue  # names are judged by unknown_names
-        yield path, _value_message(path, item, data)
+        yield path, _value_message(path, item, data, top)
 
 
 def _present(loc: tuple[str | int, ...], data: Any) -> KeyPath:
@@ -155,21 +161,24 @@ def _present(loc: tuple[str | int, ...], data: Any) -> KeyPath:
     return path
 
 
-def _value_message(path: KeyPath, item: Any, data: dict[str, Any]) -> str:
+def _value_message(
+    path: KeyPath, item: Any, data: dict[str, Any], top: type[BaseModel]
+) -> str:
     table, key = path[:-1], path[-1]
-    if isinstance(key, int) and table and model_at(table) is None:
+    if isinstance(key, int) and table and model_at(table, top=top) is None:
         table, key = table[:-1], table[-1]  # an element of a list of values
-    field = field_at(path, data)
-    where = f"{table_title(table)}: " if table else ""
+    field = field_at(path, data, top)
+    where = f"{table_title(table, top)}: " if table else ""
     if item["type"] == "missing":
-        if model_at(path) is not None:
-            return f"the table {table_title(path)} is missing; {_mandatory(path)}"
+        if model_at(path, top=top) is not None:
+            return f"the table {table_title(path, top)} is missing; {_mandatory(path, top)}"
         return f"{where}`{key}` is missing: {field.description if field else ''}"
-    if item["type"] == "value_error" and model_at(path) is not None:
-        return f"{table_title(path)}: {item['ctx']['error']}"
-    if model_at(path) is not None:
-        kind = "an array of tables" if str(key) == "terms" else "a table"
-        return f"{table_title(path)} must be {kind}, written {table_title(path)}"
+    if item["type"] == "value_error" and model_at(path, top=top) is not None:
+        return f"{table_title(path, top)}: {item['ctx']['error']}"
+    if model_at(path, top=top) is not None:
+        title = table_title(path, top)
+        kind = "an array of tables" if title.startswith("[[") else "a table"
+        return f"{title} must be {kind}, written {title}"
     shown = f"{where}`{key}` = {_short(toml_value(item['input']))}"
     if item["type"] == "value_error":
         return f"{shown}: {item['ctx']['error']}"
@@ -181,8 +190,8 @@ def _value_message(path: KeyPath, item: Any, data: dict[str, Any]) -> str:
     return f"{shown} must be {expectation(field)}{help_text}"
 
 
-def _mandatory(path: KeyPath) -> str:
-    model = model_at(path)
+def _mandatory(path: KeyPath, top: type[BaseModel]) -> str:
+    model = model_at(path, top=top)
     fields = model.model_fields if model is not None else {}
     needed = [name for name, field in fields.items() if field.is_required()]
     return f"it must give `{'`, `'.join(needed)}`" if needed else "one is needed"

@@ -66,13 +66,15 @@ def all_tables(
             yield from all_tables(inner, (*path, name, *free))
 
 
-def model_at(path: Sequence[str | int], data: Any = None) -> type[BaseModel] | None:
+def model_at(
+    path: Sequence[str | int], data: Any = None, top: type[BaseModel] = FitConfig
+) -> type[BaseModel] | None:
     """Return the model of the table at a path, or None when there is no such table.
 
     Where several kinds of table are possible (terms), the ``type`` in `data`, the
-    configuration as nested dictionaries, chooses.
+    configuration as nested dictionaries, chooses. `top` is the model of the whole.
     """
-    model: type[BaseModel] = FitConfig
+    model = top
     free = False
     for part in path:
         data = _descend(data, part)
@@ -121,7 +123,9 @@ def _descend(data: Any, part: str | int) -> Any:
         return None
 
 
-def field_at(path: Sequence[str | int], data: Any = None) -> FieldInfo | None:
+def field_at(
+    path: Sequence[str | int], data: Any = None, top: type[BaseModel] = FitConfig
+) -> FieldInfo | None:
     """Return the field that a key belongs to, or None when there is no such key.
 
     The path of an element of a list gives the field of the list.
@@ -129,11 +133,11 @@ def field_at(path: Sequence[str | int], data: Any = None) -> FieldInfo | None:
     path = tuple(path)
     while path and isinstance(path[-1], int):
         path = path[:-1]
-    model = model_at(path[:-1], data) if path else None
+    model = model_at(path[:-1], data, top) if path else None
     return model.model_fields.get(str(path[-1])) if model is not None else None
 
 
-def table_title(path: Sequence[str | int]) -> str:
+def table_title(path: Sequence[str | int], top: type[BaseModel] = FitConfig) -> str:
     """Return how a table is called in messages: ``[solver]``, ``[[terms]] 1``.
 
     Elements of arrays are counted from 1, as a reader of the file would.
@@ -147,7 +151,7 @@ def table_title(path: Sequence[str | int]) -> str:
         inner = ".".join(toml_key(str(part)) for part in (path[0], *path[2:]))
         return f"{title}, [{inner}]"
     name = ".".join(toml_key(str(part)) for part in path)
-    field = FitConfig.model_fields.get(str(path[0]))
+    field = top.model_fields.get(str(path[0]))
     array = field is not None and get_origin(field.annotation) is list
     return f"[[{name}]]" if array and len(path) == 1 else f"[{name}]"
 

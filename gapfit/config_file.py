@@ -8,7 +8,7 @@ import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,7 +19,16 @@ from gapfit.config import FitConfig
 from gapfit.config_paths import relocated
 from gapfit.errors import ConfigError
 
-__all__ = ["config_from_dict", "dump_toml", "load_config", "resolved_toml"]
+__all__ = [
+    "config_from_dict",
+    "dump_toml",
+    "load_config",
+    "load_config_as",
+    "resolved_toml",
+    "validated",
+]
+
+_Config = TypeVar("_Config", bound=FitConfig)
 
 _XYZ = (".xyz", ".extxyz")
 
@@ -38,6 +47,19 @@ def load_config(path: str | Path) -> FitConfig:
         A missing file, broken TOML, or any unknown name or impossible value; all
         problems of the latter kind are listed, one line each, with their line numbers.
     """
+    return load_config_as(FitConfig, path)
+
+
+def load_config_as(kind: type[_Config], path: str | Path) -> _Config:
+    """Return the same as `load_config` for a larger configuration.
+
+    Parameters
+    ----------
+    kind : type of FitConfig
+        What the file may hold.
+    path : str or Path
+        The file.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
@@ -54,7 +76,7 @@ def load_config(path: str | Path) -> FitConfig:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_broken_message(path, str(error), text)) from None
-    return _validated(data, str(path), scan(text))
+    return validated(kind, data, str(path), scan(text))
 
 
 def config_from_dict(
@@ -86,7 +108,7 @@ def config_from_dict(
         return data
     if not isinstance(data, Mapping):
         raise ConfigError(f"{source}: must be a dictionary, not {type(data).__name__}")
-    return _validated(_plain(data), source, {})
+    return validated(FitConfig, data, source)
 
 
 def dump_toml(config: FitConfig) -> str:
@@ -209,18 +231,40 @@ def _syntax_message(path: Path, message: str, text: str) -> str:
     )
 
 
-def _validated(
-    data: dict[str, Any], source: str, lines: dict[KeyPath, int]
-) -> FitConfig:
-    problems = dict(unknown_names(data))
+def validated(
+    kind: type[_Config],
+    data: Mapping[str, Any],
+    source: str,
+    lines: dict[KeyPath, int] | None = None,
+) -> _Config:
+    """Return a configuration of some kind from nested dictionaries.
+
+    Parameters
+    ----------
+    kind : type of FitConfig
+        What it may hold.
+    data : mapping
+        Tables and keys.
+    source : str
+        What messages call it.
+    lines : dict, optional
+        Where each key stands.
+
+    Raises
+    ------
+    ConfigError
+        Unknown names or impossible values, all listed.
+    """
+    values = _plain(data)
+    problems = dict(unknown_names(values, top=kind))
     config = None
     try:
-        config = FitConfig.model_validate(data, strict=True)
+        config = kind.model_validate(values, strict=True)
     except ValidationError as error:
-        for path, message in impossible_values(error, data):
+        for path, message in impossible_values(error, values, kind):
             problems.setdefault(path, message)
     if problems or config is None:
-        raise ConfigError(_listed(problems, source, lines))
+        raise ConfigError(_listed(problems, source, lines or {}))
     return config
 
 

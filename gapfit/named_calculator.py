@@ -39,19 +39,29 @@ class NamedCalculator:
         Whether the user named it. One that a model file names must be a class of
         calculators in ase and have no command among its options, unless the environment
         allows any: to import and call what a stranger names is to run his program.
+    table : str
+        The table of the configuration that names it.
     """
 
     name: str
     options: Mapping[str, Any]
     trusted: bool = True
+    table: str = "baseline"
 
     @property
     def title(self) -> str:
         """What messages call it."""
-        return f"[baseline] calculator {self.name!r}"
+        return f"[{self.table}] calculator {self.name!r}"
 
     @cached_property
-    def _calculator(self) -> Any:
+    def calculator(self) -> Any:
+        """The calculator.
+
+        Raises
+        ------
+        GapfitError
+            It cannot be imported or made, or is not to be trusted.
+        """
         module, _, name = self.name.partition(":")
         self._require_trust(module)
         try:
@@ -59,8 +69,7 @@ class NamedCalculator:
         except Exception as error:  # a module may fail in any way as it is imported
             raise GapfitError(
                 f"{self.title}: the module {module} cannot be imported "
-                f"({_reason(error)}); install the package that holds it: it is needed "
-                "for the fit and for every prediction"
+                f"({_reason(error)}); install the package that holds it"
             ) from error
         if not hasattr(found, name):
             raise GapfitError(f"{self.title}: the module {module} has no {name}")
@@ -97,7 +106,7 @@ class NamedCalculator:
 
     def require(self) -> None:
         """Raise the error of a calculator that cannot be imported or made."""
-        _ = self._calculator
+        _ = self.calculator
 
     def evaluate(self, frame: Frame, *, gradients: bool) -> LocalPrediction:
         """Return what the calculator says about one structure.
@@ -113,7 +122,7 @@ class NamedCalculator:
         """
         from ase import Atoms
 
-        calculator = self._calculator
+        calculator = self.calculator
         atoms = Atoms(
             frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc
         )
@@ -139,7 +148,7 @@ class NamedCalculator:
     def _energies(self, atoms: Any) -> np.ndarray:
         energy, n = float(atoms.get_potential_energy()), len(atoms)
         parts = np.zeros(n)
-        if "energies" in getattr(self._calculator, "implemented_properties", ()):
+        if "energies" in getattr(self.calculator, "implemented_properties", ()):
             parts = np.array(atoms.get_potential_energies(), dtype=float)
         return parts + (energy - parts.sum()) / n
 

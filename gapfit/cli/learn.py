@@ -1,0 +1,154 @@
+"""Simulate with a potential that asks a reference calculator where it is not sure.
+
+CONFIG holds the tables of fit.toml and some of its own (gapfit init DATA writes the
+former):
+
+  [data]
+  train = "first.extxyz"            # labelled frames; or learning.bootstrap, below
+
+  [[terms]]
+  type = "soap"
+
+  [reference]                       # class or function that gives an ASE calculator;
+  calculator = "ase.calculators.emt:EMT"  # modules beside CONFIG are found
+
+  [threshold]                       # of the largest standard deviation of an atom
+  forces = 0.3                      # eV/Å; or forces_relative = 3: times sigma.forces;
+                                    # or energies, eV; or energies_relative
+  every = 10                        # steps from look to look
+
+  [learning]
+  bootstrap = 5                     # displaced structures to label for a first model
+
+  [[runs]]                          # one after the other
+  start = "crystal.extxyz"
+  method = "langevin"               # langevin, nve, npt; fire, bfgs: relaxations
+  steps = 3000
+  timestep = 2.0                    # fs
+  temperature = 300.0               # K
+  final_temperature = 3000.0        # K
+
+Writes DIR/labelled.extxyz (every reference calculation, before anything else is done),
+DIR/model.npz, DIR/log.jsonl (a line for each calculation: step, standard deviation,
+errors before it was learned) and DIR/trajectory.extxyz. Killed and started
+again with --resume it goes on with the same numbers, and no calculation is made twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import shlex
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gapfit.cli._console import Console, duration
+
+if TYPE_CHECKING:
+    from gapfit.learning_run import Status
+
+__all__ = ["add_arguments", "run"]
+
+#: Seconds between two lines of a simulation that learns nothing.
+_INTERVAL = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", help="usually learn.toml"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default: beside CONFIG and named after it: "
+        "learn-model for learn.toml)",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with what was begun in DIR"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the outcome as JSON on standard output, all else on standard error",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Learn, and print what becomes of it."""
+    from gapfit.config_file import load_config_as
+    from gapfit.config_learn import LABELLED, LearnConfig
+    from gapfit.evaluation import evaluate, format_table
+    from gapfit.onthefly import learn
+
+    path: Path = args.config
+    folder: Path = args.output or path.parent / f"{path.stem}-model"
+    config = load_config_as(LearnConfig, path)
+    # Warnings of every fit are part of the model.
+    logging.getLogger("gapfit").addHandler(logging.NullHandler())
+    started, lines = time.perf_counter(), _Lines(console)
+    console.title(f"Learning in {folder}")
+    model = learn(config, folder, resume=args.resume, base=path.parent, report=lines)
+    n_frames = model.info["n_frames"]
+    console.title(f"Done in {duration(time.perf_counter() - started)}")
+    console.rows(
+        [
+            (
+                "reference calls",
+                f"{lines.calls} in all, {lines.learned} by this process",
+            ),
+            ("frames", str(n_frames)),
+            ("sparse points", str(model.n_sparse)),
+            ("model", str(folder / "model.npz")),
+            ("labelled frames", str(folder / LABELLED)),
+        ]
+    )
+    if config.data.test:
+        metrics = evaluate(model, config.data.test, data=config.data, base=path.parent)
+        console.say(f"\n{format_table(metrics, 'Errors, test data')}")
+    console.title("Next")
+    console.say(f"  gapfit info {shlex.quote(str(folder / 'model.npz'))}")
+    if args.json:
+        console.result(
+            {
+                "calls": lines.calls,
+                "n_frames": n_frames,
+                "n_sparse": model.n_sparse,
+                "model": str(folder / "model.npz"),
+            }
+        )
+    return 0
+
+
+class _Lines:
+    """Prints a line for every reference calculation, and some in between."""
+
+    def __init__(self, console: Console) -> None:
+        self.calls = self.learned = 0
+        self._console = console
+        self._shown = time.perf_counter()
+
+    def __call__(self, status: Status) -> None:
+        """Print how far a simulation is, if something happened or it is time."""
+        now = time.perf_counter()
+        self.calls = status.calls
+        event = status.event
+        if not event and now - self._shown < _INTERVAL and status.step < status.steps:
+            return
+        self._shown = now
+        look = status.look
+        T = f"{status.temperature:6.0f} K  " if status.temperature else ""
+        line = (
+            f"  {status.job:<8} step {status.step:>6} of {status.steps}  {T}"
+            f"std {look.largest:.3g} of {look.threshold:.3g} {look.unit}  "
+            f"{status.calls} calls"
+        )
+        if event:
+            self.learned += 1
+            line += (
+                f"; error was {event['forces_rmse']:.3g} (largest "
+                f"{event['forces_largest_error']:.3g}) eV/Å"
+            )
+        self._console.say(line)
