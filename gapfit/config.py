@@ -43,6 +43,7 @@ __all__ = [
     "Distance2bConfig",
     "E0Config",
     "FitConfig",
+    "NamesCalculator",
     "OptimizeConfig",
     "PredictionConfig",
     "RunConfig",
@@ -150,7 +151,24 @@ class E0Config(BaseModel):
         return self
 
 
-class BaselineConfig(Section):
+class NamesCalculator(Section):
+    """A table with ``calculator`` and ``calculator_options``."""
+
+    @field_validator("calculator", check_fields=False)
+    @classmethod
+    def _named(cls, name: str | None) -> str | None:
+        if name is not None:
+            check_import_name(name)
+        return name
+
+    @field_validator("calculator_options", check_fields=False)
+    @classmethod
+    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        check_plain(options)
+        return options
+
+
+class BaselineConfig(NamesCalculator):
     """Known part of the energy: subtracted before the fit, added at prediction."""
 
     repulsion: Literal["none", "zbl"] = described(
@@ -179,19 +197,6 @@ class BaselineConfig(Section):
         repulsion = () if self.repulsion == "none" else (self.repulsion,)
         table = ("table",) if self.table else ()
         return (*repulsion, *table, *((self.calculator,) if self.calculator else ()))
-
-    @field_validator("calculator")
-    @classmethod
-    def _named(cls, name: str | None) -> str | None:
-        if name is not None:
-            check_import_name(name)
-        return name
-
-    @field_validator("calculator_options")
-    @classmethod
-    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        check_plain(options)
-        return options
 
     @model_validator(mode="after")
     def _fits_together(self) -> BaselineConfig:

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from gapfit._config_base import Section, described
-from gapfit._config_checks import check_import_name, check_plain
-from gapfit.config import FitConfig, RunConfig
+from gapfit.config import FitConfig, NamesCalculator, RunConfig
 
 __all__ = [
     "LABELLED",
@@ -25,7 +24,7 @@ LABELLED = "labelled.extxyz"
 _NOTHING = "<none>"
 
 
-class ReferenceConfig(Section):
+class ReferenceConfig(NamesCalculator):
     """The calculator that is asked where the model is not sure."""
 
     calculator: str | None = described(
@@ -36,19 +35,6 @@ class ReferenceConfig(Section):
     calculator_options: dict[str, Any] = described(
         {}, "keyword arguments that make the calculator"
     )
-
-    @field_validator("calculator")
-    @classmethod
-    def _named(cls, name: str | None) -> str | None:
-        if name is not None:
-            check_import_name(name)
-        return name
-
-    @field_validator("calculator_options")
-    @classmethod
-    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        check_plain(options)
-        return options
 
 
 class ThresholdConfig(Section):
