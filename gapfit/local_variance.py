@@ -220,10 +220,12 @@ class LocalVariance:
                 other[rows, : len(columns)] = k[rows[:, None], columns]
         return VarianceRequest(self._forms, other, prior, self._shortcuts)
 
-    def prior(self, request: VarianceRequest) -> np.ndarray:
-        """Return the prior variance of each atom that has neighbours, eV²."""
+    def prior(self, request: VarianceRequest, pairs: Pairs) -> np.ndarray:
+        """Return the prior variance of each atom, eV²."""
         assert self._chosen is not None
-        return request.prior + float(self._chosen.config.delta**2)
+        numbers = pairs.numbers[pairs.start : pairs.stop]
+        described = np.isin(numbers, list(self._chosen.sparse))
+        return request.prior + described * float(self._chosen.config.delta**2)
 
     def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances with the points of the other terms, and their priors."""

@@ -283,7 +283,7 @@ class GAPModel:
         requests = [form.of(term, pairs) if form else None for term in self.terms]
         for request in requests:
             if form and request:
-                prior = form.prior(request)
+                prior = form.prior(request, pairs)
         for part in self._contributions(frames, pairs, wanted, requests):
             energies += part.energies
             if len(part.variances):

@@ -21,6 +21,7 @@ from test_gaussian_process import descriptors, one_atom_cells
 import gapfit
 from gapfit.assembly import RowBlock, pairs_of, row_block
 from gapfit.dataset import read
+from gapfit.deviations import local_variances
 from gapfit.errors import GapfitError
 from gapfit.frame import VOIGT, Frame, structure_arrays
 from gapfit.posterior import Posterior
@@ -537,6 +538,17 @@ def test_novelty_alone_is_that_beside_energies(one_model):
         atoms.calc.results["novelty"], one_model.predict(atoms, novelty=True).novelty
     )
     assert "energies_std" not in atoms.calc.results
+
+
+def test_novelty_of_species_that_the_largest_term_does_not_describe():
+    terms = [PAIR, SOAP | {"centres": ["Si"]}, SOAP | {"centres": ["Ge"], "n_sparse": 4}]
+    model = gapfit.fit([label(salt(k)) for k in range(3)], config() | {"terms": terms})
+    frames = [salt(1), molecule(3), Atoms("Ge", positions=[[0, 0, 0]])]
+    for atoms in frames:
+        pairs = pairs_of([structure_arrays(atoms)], model.cutoff)
+        expected = local_variances(model.terms, model.posterior, pairs).unexplained
+        found = model.predict(atoms, novelty=True).novelty
+        np.testing.assert_allclose(found, np.sqrt(expected), rtol=1e-5)
 
 
 def test_novelty_is_the_share_that_the_sparse_points_leave(one_model):
