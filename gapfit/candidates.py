@@ -307,7 +307,7 @@ def compressed(
     n = len(psi)
     E, basis = np.eye(n), psi.copy()
     if n > MAX_ROWS:
-        E = eigh(psi @ psi.T, subset_by_index=(n - MAX_ROWS, n - 1))[1]
+        E = _leading(psi)
         basis = E.T @ psi
     forces = E[is_force] * sigma[is_force, None]
     before = _squares(psi[is_force]) * sigma[is_force] ** 2
@@ -320,6 +320,17 @@ def compressed(
     if len(labels) > len(basis):
         labels = np.linalg.qr(labels, mode="r")
     return Rows(basis, labels, forces)
+
+
+def _leading(psi: np.ndarray) -> np.ndarray:
+    """Return the left singular vectors of the `MAX_ROWS` largest singular values."""
+    n, m = psi.shape
+    if n <= m:
+        return eigh(psi @ psi.T, subset_by_index=(n - MAX_ROWS, n - 1))[1]
+    # Of large structures ψ^T ψ is far smaller than ψ ψ^T.
+    values, V = eigh(psi.T @ psi, subset_by_index=(max(m - MAX_ROWS, 0), m - 1))
+    known = values > m * np.finfo(float).eps * values[-1]
+    return (psi @ V[:, known]) / np.sqrt(values[known])
 
 
 def _squares(rows: np.ndarray) -> np.ndarray:
