@@ -159,10 +159,10 @@ def row_variances(
             variances[kind] = np.zeros((*shape[:-1], 0))
             continue
         n_rows = int(np.prod(shape))
-        K = np.concatenate([part.reshape(n_rows, -1) for part in parts], axis=1)
         prior = None
         if priors is not None:
             prior = np.sum([getattr(own, kind).ravel() for own in priors], axis=0)
+        K = [part.reshape(n_rows, -1) for part in parts]
         found, below = _variances(posterior, K, prior)
         variances[kind] = found.reshape(shape)
         np.add.at(negative, owner, below)
@@ -172,13 +172,18 @@ def row_variances(
 
 
 def _variances(
-    posterior: Posterior, K: np.ndarray, prior: np.ndarray | None
+    posterior: Posterior, K: Sequence[np.ndarray], prior: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variances of rows, and which priors were less than what is explained."""
-    variance, below = np.empty(len(K)), np.zeros(len(K), dtype=np.int64)
+    """Return the variances of rows, and which priors were less than what is explained.
+
+    Rows come by term; of large structures they are too many to be held twice.
+    """
+    n_rows = len(K[0])
+    variance, below = np.empty(n_rows), np.zeros(n_rows, dtype=np.int64)
     with blas_threads():
-        for first in range(0, len(K), _CHUNK):
+        for first in range(0, n_rows, _CHUNK):
             own = slice(first, first + _CHUNK)
             some = None if prior is None else prior[own]
-            variance[own], below[own] = posterior.variance(K[own], some)
+            k_m = np.concatenate([part[own] for part in K], axis=1)
+            variance[own], below[own] = posterior.variance(k_m, some)
     return variance, below

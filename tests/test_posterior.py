@@ -541,7 +541,11 @@ def test_novelty_alone_is_that_beside_energies(one_model):
 
 
 def test_novelty_of_species_that_the_largest_term_does_not_describe():
-    terms = [PAIR, SOAP | {"centres": ["Si"]}, SOAP | {"centres": ["Ge"], "n_sparse": 4}]
+    terms = [
+        PAIR,
+        SOAP | {"centres": ["Si"]},
+        SOAP | {"centres": ["Ge"], "n_sparse": 4},
+    ]
     model = gapfit.fit([label(salt(k)) for k in range(3)], config() | {"terms": terms})
     frames = [salt(1), molecule(3), Atoms("Ge", positions=[[0, 0, 0]])]
     for atoms in frames:
