@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from gapfit.planning import batch_atoms
 from gapfit.preparing import (
     Progress,
     as_dataset,
+    chained_digest,
     check_stress,
     data_digest,
     silent,
@@ -243,13 +243,12 @@ class _Addition:
             "onto": old["data_digest"],
             "sparse_points": [asdict(own) for own in found],
         }
-        chained = hashlib.sha256((old["data_digest"] + digest).encode())
         return {
             **old,
             "n_frames": old["n_frames"] + entry["n_frames"],
             "n_atoms": old["n_atoms"] + entry["n_atoms"],
             "n_rows": {kind: n + rows[kind] for kind, n in old["n_rows"].items()},
-            "data_digest": chained.hexdigest(),
+            "data_digest": chained_digest(old["data_digest"], digest),
             "appended": [*old.get("appended", []), entry],
             "warnings": list(dict.fromkeys([*old["warnings"], *self.notes])),
         }

@@ -19,7 +19,7 @@ from gapfit.frame import Frame
 from gapfit.frame_file import config_types
 from gapfit.groups import KINDS
 from gapfit.model import GAPModel
-from gapfit.preparing import Progress, as_dataset, data_digest, silent, targets
+from gapfit.preparing import Progress, as_dataset, silent, targets, was_fitted
 from gapfit.residuals import Residuals, left_out_residuals, predicted_residuals
 from gapfit.threads import one_thread
 
@@ -57,7 +57,8 @@ def calibrate(
         ``config.data.train``): each is then predicted by the fit without it.
     fitted : bool, optional
         Whether `frames` were fitted; by default if they are exactly what `gapfit.fit`
-        was given. After `gapfit.append` it must be said.
+        was given, and `gapfit.append` after it, in this order. Of only some of the
+        training data it must be said.
     n_rows : int, optional
         So many observations at most, from structures drawn at random from all
         config_types; ``config.calibration.rows`` by default.
@@ -97,11 +98,11 @@ def calibrate(
         "remove these",
     )
     if fitted is None:
-        fitted = data_digest(dataset.frames) == model.info.get("data_digest")
+        fitted = was_fitted(dataset.frames, model.info)
     if frames is None and not fitted:
         raise GapfitError(
-            "the training files have changed since the fit: residuals of structures "
-            "left out need what was fitted; give other labelled structures instead"
+            "the training files are not all that was fitted: they have changed, or other "
+            "data were appended; give all of what was fitted, or structures that were not"
         )
     some = representative(dataset.frames, n_rows, model.config.run.seed)
     report = progress or silent

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.conformal import quantile
+from gapfit.conformal import HIGHEST, quantile
 from gapfit.errors import GapfitError
 
 __all__ = [
@@ -173,11 +173,13 @@ class Calibration:
         own = self.kinds.get(kind)
         found = own.quantile(level) if own else None
         if not 0 < level < 1 or own is None or found is None:
-            known = f"up to {own.levels[-1]}" if own and own.levels else "at no level"
+            highest = own.levels[-1] if own and own.levels else 0.0
+            known = f"up to {highest}" if highest else "at no level"
+            more = "; calibrate on more structures (gapfit calibrate)"
             raise GapfitError(
                 f"interval {level:g} of the {kind}: give a probability between 0 and 1; "
                 f"the {self.n_structures} structures of the calibration tell intervals "
-                f"{known}; calibrate on more structures (gapfit calibrate)"
+                f"{known}{more if highest < HIGHEST else ', the highest there is'}"
             )
         return found
 

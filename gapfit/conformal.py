@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["conformal_quantiles", "quantile"]
+__all__ = ["HIGHEST", "conformal_quantiles", "quantile"]
 
 _LEVELS = np.arange(1, 100) / 100
+#: The highest level that any number of structures is asked for.
+HIGHEST = float(_LEVELS[-1])
 
 
 def conformal_quantiles(

@@ -9,7 +9,7 @@ from gapfit.errors import GapfitError
 from gapfit.evaluation import ErrorTally, Metrics, with_scores
 from gapfit.frame_file import frame_sizes
 from gapfit.model import GAPModel
-from gapfit.preparing import Progress, as_dataset, data_digest, silent, targets
+from gapfit.preparing import Progress, as_dataset, silent, targets, was_fitted
 from gapfit.residuals import left_out_residuals
 from gapfit.scoring import ScoreTally
 
@@ -47,7 +47,8 @@ def leave_one_out(
     Raises
     ------
     GapfitError
-        The model has no posterior, or the structures are not those it was fitted to.
+        The model has no posterior, the structures are not those it was fitted to, or
+        `gapfit.append` has added sparse points.
     LeftOutError
         See `gapfit.residuals.left_out_residuals`.
     """
@@ -58,10 +59,15 @@ def leave_one_out(
         )
     report = progress or silent
     dataset = as_dataset(frames, model.config, base)
-    if data_digest(dataset.frames) != model.info.get("data_digest"):
+    if not was_fitted(dataset.frames, model.info):
         raise GapfitError(
             "the structures are not those that the model was fitted to: leave-one-out "
-            "errors need exactly its training data"
+            "errors need exactly its training data, appended ones after those of the fit"
+        )
+    if any(own["sparse_points"] for own in model.info.get("appended", [])):
+        raise GapfitError(
+            "sparse points were appended, of which the earlier data know nothing: nothing "
+            "can be left out; fit all data together"
         )
     everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
     errors, scores = ErrorTally(), ScoreTally(model.calibration)

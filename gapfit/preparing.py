@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,14 @@ __all__ = [
     "Progress",
     "as_config",
     "as_dataset",
+    "chained_digest",
     "check_stress",
     "data_digest",
     "prepare",
     "silent",
     "sparse_terms",
     "targets",
+    "was_fitted",
     "whitened",
 ]
 
@@ -77,7 +80,30 @@ def silent(stage: str, done: int, total: int) -> None:
     """Report no progress."""
 
 
-def data_digest(frames: Sequence[Frame]) -> str:
+def was_fitted(frames: Sequence[Frame], info: Mapping[str, Any]) -> bool:
+    """Return whether frames are those of a fit and of what was appended, in this order.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        With labels, as they were read.
+    info : mapping
+        That of the model.
+    """
+    rest, appended = iter(frames), info.get("appended", [])
+    added = [own["n_frames"] for own in appended]
+    digest = data_digest(islice(rest, max(info.get("n_frames", 0) - sum(added), 0)))
+    for n in added:
+        digest = chained_digest(digest, data_digest(islice(rest, n)))
+    return digest == info.get("data_digest") and next(rest, None) is None
+
+
+def chained_digest(before: str, appended: str) -> str:
+    """Return what names data and others appended to them, from the digest of each."""
+    return hashlib.sha256((before + appended).encode()).hexdigest()
+
+
+def data_digest(frames: Iterable[Frame]) -> str:
     """Return a SHA-256 of structures, targets and sigmas, which names the data."""
     digest = hashlib.sha256()
     for frame in frames:

@@ -99,7 +99,8 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
     if variance.max() > _MOST:
         raise LeftOutError(
             f"{frame.source}: its sigmas are so small that the fit without it is lost in "
-            "rounding; raise [sigma], or calibrate on structures that were not fitted"
+            "rounding, or it was not fitted; raise [sigma], or calibrate on structures "
+            "that were not fitted"
         )
     error, std = -residual * block.sigma, np.sqrt(variance) * block.sigma
     yield from _by_kind(frame, block, error, std)

@@ -143,8 +143,17 @@ def test_additions_one_after_the_other(frames, model):
     assert first["onto"] == model.info["data_digest"]
     digests = {m.info["data_digest"] for m in (model, at_once, one_by_one)}
     assert len(digests) == 3
+    left_out = [gapfit.leave_one_out(m, [*frames, *new]) for m in (at_once, one_by_one)]
+    for kind, own in left_out[0]["all"].items():
+        assert own["rmse"] == pytest.approx(left_out[1]["all"][kind]["rmse"], rel=1e-6)
     with pytest.raises(GapfitError, match="not those that the model was fitted to"):
-        gapfit.leave_one_out(at_once, [*frames, *new])
+        gapfit.leave_one_out(at_once, frames)
+
+
+def test_nothing_is_left_out_where_sparse_points_were_appended(narrow):
+    found = gapfit.append(narrow, labelled_frames(wire), new_sparse=4)
+    with pytest.raises(GapfitError, match="sparse points were appended"):
+        gapfit.leave_one_out(found, [*calm(), *labelled_frames(wire)])
 
 
 def test_sums_go_through_the_file(frames, narrow, tmp_path):

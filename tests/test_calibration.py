@@ -358,6 +358,28 @@ def test_calibrate_knows_its_training_data(model):
     assert said.n_structures == 3
 
 
+def test_calibrate_knows_what_was_appended():
+    frames = [*frames_of(5), *(label(salt(60 + k)) for k in range(5))]
+    larger = gapfit.fit(frames[:6], settings())
+    for first, last in ((6, 8), (8, 11)):
+        larger = gapfit.append(larger, frames[first:last])
+    found = gapfit.calibrate(larger, frames).calibration
+    assert found == gapfit.calibrate(larger, frames, fitted=True).calibration
+    assert found.method == "leave one out"
+    for others in (
+        frames[:8],
+        frames[:6],
+        frames[6:],
+        frames[::-1],
+        [*frames, frames[0]],
+    ):
+        assert gapfit.calibrate(larger, others).calibration.method == "validation"
+    errors = gapfit.leave_one_out(larger, frames)["all"]
+    assert errors["energy"]["n"] == 11
+    with pytest.raises(GapfitError, match="appended ones after those of the fit"):
+        gapfit.leave_one_out(larger, frames[:6])
+
+
 def test_calibrate_takes_so_many_observations(model):
     found = gapfit.calibrate(model, frames_of(5), n_rows=60)
     # 31 observations of a crystal: at least those asked for, of whole structures.
@@ -415,7 +437,7 @@ def test_changed_training_files_are_refused(tmp_path, monkeypatch):
     again = gapfit.calibrate(replace(model, calibration=None))
     assert again.calibration == model.calibration
     write("train.xyz", frames_of(3), format="extxyz")
-    with pytest.raises(GapfitError, match="training files have changed since the fit"):
+    with pytest.raises(GapfitError, match="not all that was fitted: they have changed"):
         gapfit.calibrate(model)
 
 
@@ -531,6 +553,9 @@ def test_multipliers_grow_with_the_level_and_end():
     for level in (0.91, 0.99, 0.0, 1.0, -0.1, 1.2, np.nan):
         with pytest.raises(GapfitError, match=r"9 structures .* up to 0\.9;"):
             found.multiplier("forces", level)
+    many = calibration_of([residuals(rng, "a", 5.0) for _ in range(120)], "x", 120)
+    with pytest.raises(GapfitError, match=r"up to 0\.99, the highest there is$"):
+        many.multiplier("forces", 0.999)
     with pytest.raises(GapfitError, match=r"interval 0\.5 of the virial.*at no level"):
         found.multiplier("virial", 0.5)
 

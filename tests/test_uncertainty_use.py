@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import ase.io
@@ -190,6 +192,9 @@ def test_predict_refuses_intervals_that_it_cannot_tell(here, capsys, model):
     assert error_of(capsys, *argv, "0.5") == (
         "--interval 0.5: the model is not calibrated; use gapfit calibrate"
     )
+    bare = settings(run={"store_posterior": False})
+    gapfit.fit(frames_of(1), bare).save("model.npz")
+    assert "saved without its posterior" in error_of(capsys, *argv, "0.5")
     assert not Path("out.xyz").exists()
 
 
@@ -250,6 +255,24 @@ def test_calibrate_on_some_of_the_training_data_must_be_told(here):
         assert (found.method, found.n_structures) == (method, 5)
     assert main([*argv, "--rows", "40"]) == 0
     assert gapfit.load("new.npz").calibration.n_structures == 2
+
+
+def test_calibrate_says_once_what_could_not_be_left_out(here):
+    frames = [label(salt(k), config_type=f"type {min(k, 1)}") for k in range(4)]
+    sigma = {"energy": 0.1, "forces": 1.0, "virial": 1.0}
+    sigma["config_types"] = {"type 0": {"energy": 1e-8}}
+    solver = {"method": "qr", "jitter": 1e-8}
+    gapfit.fit(frames, settings(sigma=sigma, solver=solver)).save("exact.npz")
+    ase.io.write("exact.xyz", frames, format="extxyz")
+    argv = ["calibrate", "exact.npz", "exact.xyz", "--fitted", "--output", "new.npz"]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "gapfit", *argv],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.count("calibration without 1 structures") == 1
+    assert done.stderr == ""
 
 
 def test_calibrate_refuses_what_makes_no_sense(here, capsys):

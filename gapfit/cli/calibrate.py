@@ -7,6 +7,7 @@ these is then predicted by the fit without it, as `gapfit fit` does by itself.
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from gapfit.cli._console import Console
@@ -36,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fitted",
         action="store_true",
         default=None,
-        help="DATA were fitted, also where they are not all of the training data",
+        help="DATA were fitted, though they are not all of the training data (else they "
+        "count as structures that were not, and errors as small as fitted ones are)",
     )
     parser.add_argument(
         "--rows",
@@ -56,6 +58,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.calibration import format_calibration
     from gapfit.storage import load
 
+    # Warnings of the library are part of the model and printed at the end.
+    logging.getLogger("gapfit").addHandler(logging.NullHandler())
     check_output(args.output, args.data)
     # The sums over the data, if there are any, go along.
     model = load(args.model, factors=True)
