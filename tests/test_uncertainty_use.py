@@ -313,6 +313,17 @@ def test_evaluate_prints_and_draws_the_scores(here, capsys):
         assert row[5] == f"{own['rms_z']:.2f}"
 
 
+def test_evaluate_says_that_data_were_fitted(here, capsys):
+    said = "these are the training data"
+    for argv, expected in (
+        (["train.xyz"], True),
+        (["new.xyz"], False),
+        (["train.xyz", "--leave-one-out"], False),
+    ):
+        assert main(["evaluate", "model.npz", *argv]) == 0
+        assert (said in capsys.readouterr().out) == expected
+
+
 def test_evaluate_without_uncertainty(here, capsys):
     argv = ["evaluate", "model.npz", "new.xyz", "--no-uncertainty"]
     assert main(argv) == 0

@@ -51,6 +51,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Print the errors."""
     from gapfit.evaluation import evaluate, format_table
     from gapfit.left_out import leave_one_out
+    from gapfit.preparing import was_fitted
     from gapfit.storage import load
 
     if args.plot:
@@ -75,7 +76,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         title = "Left out in turn" if args.leave_one_out else ", ".join(args.data)
         console.say(f"\n{format_table(metrics, title)}")
-    console.warnings(list(dataset.warnings))
+    warnings = list(dataset.warnings)
+    if not args.leave_one_out and was_fitted(dataset.frames, model.info):
+        warnings.append(
+            "these are the training data, which are predicted better than others; "
+            "--leave-one-out predicts each structure by the fit without it"
+        )
+    console.warnings(warnings)
     # Last: what was found is printed even where there is nothing to draw.
     if args.plot:
         _plot(metrics, args.plot)
