@@ -9,6 +9,7 @@ from typing import Any
 
 from gapfit.assembly import count_rows, row_counts
 from gapfit.baseline import baseline_energy, is_isolated
+from gapfit.calibration import OUTDATED
 from gapfit.checks import refuse_species
 from gapfit.config import DataConfig
 from gapfit.dataset import Dataset
@@ -63,7 +64,8 @@ def append(
 
     Projections (`gapfit.shortcuts`) are verified on the new data, and keep as many
     directions as the earlier data have needed. The calibration of standard deviations
-    stays as it was; `gapfit.calibrate` takes a new one.
+    stays as it was, and is too small where the new data differ from the earlier ones;
+    `gapfit.calibrate` takes a new one.
 
     Parameters
     ----------
@@ -162,6 +164,12 @@ class _Addition:
                 )
             larger = extended(self.model, points)
             self._note_points(new_sparse, found)
+        if self.model.calibration is not None:
+            self.notes.append(
+                f"{OUTDATED}their calibration is still that of the earlier data, and too "
+                "small where the new data differ from these; calibrate again on all that "
+                "was fitted, or on structures that were not: gapfit calibrate"
+            )
         factors = self._summed(larger)
         assert larger.factors is not None
         factors.merge(larger.factors)

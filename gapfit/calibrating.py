@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.assembly import row_counts
-from gapfit.calibration import Calibration, KindCalibration, fitted_scale
+from gapfit.calibration import OUTDATED, Calibration, KindCalibration, fitted_scale
 from gapfit.checks import refuse_species
 from gapfit.conformal import conformal_quantiles
 from gapfit.errors import GapfitError, LeftOutError
@@ -29,6 +29,8 @@ _logger = logging.getLogger("gapfit")
 
 # Fewest structures for which a config_type gets a scale of its own.
 _LEAST_STRUCTURES = 3
+# Of fewer structures factors have come out a thousand times too small.
+_FEW_STRUCTURES = 10
 # Force components of a structure are not independent: they count as so many.
 _INDEPENDENT = 15
 
@@ -70,8 +72,8 @@ def calibrate(
     Returns
     -------
     GAPModel
-        With `GAPModel.calibration`, and a warning in its ``info`` if there were
-        structures that could not be left out; all else unchanged.
+        With `GAPModel.calibration`, and a warning in its ``info`` if there were few
+        structures, or some that could not be left out; all else unchanged.
 
     Raises
     ------
@@ -113,6 +115,10 @@ def calibrate(
             "no structure has an energy, forces or stress to compare with, or its sigmas "
             "are too small to leave it out"
         )
+    n = new.calibration.n_structures
+    if n < _FEW_STRUCTURES:
+        text = f"calibration from {n} structures only: the scales may be far off; give "
+        new = _warned(new, f"{OUTDATED}{text}{_FEW_STRUCTURES} or more")
     return new
 
 
@@ -158,6 +164,8 @@ def _calibrated(
             except LeftOutError as error:
                 lost.append(error)
             progress("calibrate", done + 1, len(some))
+    kept = [w for w in model.info.get("warnings", []) if not w.startswith(OUTDATED)]
+    model = replace(model, info=model.info | {"warnings": kept})
     if lost:
         model = _warned(model, f"calibration without {len(lost)} structures: {lost[0]}")
     if not found:

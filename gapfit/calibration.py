@@ -12,6 +12,7 @@ from gapfit.conformal import HIGHEST, quantile
 from gapfit.errors import GapfitError
 
 __all__ = [
+    "OUTDATED",
     "Calibration",
     "KindCalibration",
     "Scale",
@@ -19,6 +20,8 @@ __all__ = [
     "format_calibration",
 ]
 
+#: How warnings begin that a new calibration makes untrue.
+OUTDATED = "standard deviations: "
 # Width in log(scale) and log(floor) of the prior around the scale of all structures.
 _PRIOR_WIDTH = 2.0
 

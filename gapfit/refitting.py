@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gapfit.calibration import OUTDATED
 from gapfit.config import FitConfig, SigmaConfig, SigmaOverride
 from gapfit.config_file import config_from_dict
 from gapfit.dataset import read
@@ -85,8 +86,8 @@ def refit(
             )
         if known.calibration is not None:
             notes.append(
-                "standard deviations are not calibrated any more, for they change with "
-                "the sigmas; calibrate them again: gapfit calibrate"
+                f"{OUTDATED}they are not calibrated any more, for they change with the "
+                "sigmas; calibrate them again: gapfit calibrate"
             )
         warnings = list(dict.fromkeys([*known.info["warnings"], *notes]))
         changed = replace(

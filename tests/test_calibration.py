@@ -501,6 +501,22 @@ def test_append_keeps_the_calibration_and_refit_drops_it(model):
     )
 
 
+def test_warnings_of_the_calibration_end_with_a_new_one(model):
+    said = "calibration is still that of the earlier data"
+    more = [label(salt(90 + k)) for k in range(12)]
+    larger = gapfit.append(model, more)
+    assert sum(said in text for text in larger.info["warnings"]) == 1
+    changed = gapfit.refit(model, sigma={"forces": 2.0})
+    few = "calibration from 4 structures only"
+    for old in (larger, changed):
+        little = gapfit.calibrate(old, more[:4])
+        assert [few in text for text in little.info["warnings"]].count(True) == 1
+        enough = gapfit.calibrate(little, more)
+        assert enough.info["warnings"] == model.info["warnings"]
+    bare = gapfit.append(replace(model, calibration=None), more)
+    assert bare.info["warnings"] == model.info["warnings"]
+
+
 # Intervals.
 
 
