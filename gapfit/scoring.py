@@ -24,6 +24,11 @@ Scores = dict[str, dict[str, dict[str, Any]]]
 UNITS = {"energy": "meV/atom", "forces": "eV/Å", "stress": "GPa"}
 
 
+_LEGEND = (
+    f"std, CRPS: {', '.join(UNITS.values())}. z: error / std. intervals: in conformal ones "
+    "of 68 and 95 %.\n"
+    "by config_type: in 68 %, in 95 % and rms z with the scale of each config_type."
+)
 # Probabilities of the conformal intervals that are looked at.
 _LEVELS = (0.68, 0.95)
 
@@ -181,7 +186,7 @@ def format_scores(scores: Scores, title: str) -> str:
                 f"{_percent(own, 'interval_95'):>5}  {100 * typed['coverage_68']:>4.0f}"
                 f"{100 * typed['coverage_95']:>6.0f}{typed['rms_z']:>7.2f}"
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _LEGEND])
 
 
 def _percent(own: dict[str, Any], key: str) -> str:

@@ -302,7 +302,9 @@ def test_evaluate_prints_and_draws_the_scores(here, capsys):
     assert Path("plot.png").read_bytes().startswith(b"\x89PNG\r\n")
     lines = capsys.readouterr().out.splitlines()
     first = next(n for n, text in enumerate(lines) if text.startswith("Uncertainty"))
-    rows = [text.split() for text in lines[first + 1 :] if text.strip()]
+    end = lines.index("", first)
+    assert lines[end + 1].startswith("std, CRPS: meV/atom, eV/Å, GPa.")
+    rows = [text.split() for text in lines[first + 1 : end]]
     groups = ("all", "new")
     kinds = ("energy", "forces", "stress")
     assert [row[:2] for row in rows] == [[g, k] for g in groups for k in kinds]
