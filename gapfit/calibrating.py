@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ _logger = logging.getLogger("gapfit")
 _LEAST_STRUCTURES = 3
 # Of fewer structures factors have come out a thousand times too small.
 _FEW_STRUCTURES = 10
+# So many structures are looked at of a config_type that has them.
+_FEW = 10
 # Force components of a structure are not independent: they count as so many.
 _INDEPENDENT = 15
 
@@ -146,33 +148,38 @@ def with_calibration(
 def _calibrated(
     model: GAPModel,
     frames: Sequence[Frame],
-    some: np.ndarray,
+    some: tuple[np.ndarray, np.ndarray],
     progress: Progress,
     *,
     fitted: bool,
 ) -> GAPModel:
     """Return the calibrated model; without a calibration if there are no residuals."""
     of = left_out_residuals if fitted else predicted_residuals
-    found: list[Residuals] = []
+    drawn: list[Residuals] = []
+    further: list[Residuals] = []
     lost: list[LeftOutError] = []
-    progress("calibrate", 0, len(some))
+    n_drawn, total = 0, len(some[0]) + len(some[1])
+    progress("calibrate", 0, total)
     # On one thread the residuals are the same on any machine.
     with one_thread():
-        for done, n in enumerate(some):
+        for done, n in enumerate(np.concatenate(some)):
             try:
-                found += of(model, frames[int(n)])
+                found = list(of(model, frames[int(n)]))
             except LeftOutError as error:
                 lost.append(error)
-            progress("calibrate", done + 1, len(some))
+            else:
+                (drawn if done < len(some[0]) else further).extend(found)
+                n_drawn += done < len(some[0])
+            progress("calibrate", done + 1, total)
     kept = [w for w in model.info.get("warnings", []) if not w.startswith(OUTDATED)]
     model = replace(model, info=model.info | {"warnings": kept})
     if lost:
         model = _warned(model, f"calibration without {len(lost)} structures: {lost[0]}")
-    if not found:
+    if not drawn:
         return replace(model, calibration=None)
     method = "leave one out" if fitted else "validation"
-    n_structures = len(some) - len(lost)
-    return replace(model, calibration=calibration_of(found, method, n_structures))
+    calibration = calibration_of(drawn, method, n_drawn, further)
+    return replace(model, calibration=calibration)
 
 
 def _warned(model: GAPModel, text: str) -> GAPModel:
@@ -181,50 +188,84 @@ def _warned(model: GAPModel, text: str) -> GAPModel:
     return replace(model, info=model.info | {"warnings": warnings})
 
 
-def representative(frames: Sequence[Frame], n_rows: int, seed: int) -> np.ndarray:
-    """Return ascending indices of structures that hold about so many observations.
+def representative(
+    frames: Sequence[Frame], n_rows: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return structures that hold about so many observations, and more of rare kinds.
 
-    All of them where they hold fewer; otherwise structures drawn at random, one of each
-    config_type after the other.
+    Parameters
+    ----------
+    frames : sequence of Frame
+        With labels.
+    n_rows : int
+        How many observations.
+    seed : int
+        Of the random numbers.
+
+    Returns
+    -------
+    drawn : (n,) int64
+        Ascending indices: all structures with labels where they hold no more; otherwise
+        drawn at random, so that they are like new ones.
+    further : (k,) int64
+        Ascending indices of others, of config_types with few structures among those:
+        up to 10 of each, with at most `n_rows` observations in all.
     """
     rows = row_counts(frames).sum(axis=1)
-    if rows.sum() <= n_rows:
-        return np.flatnonzero(rows)
-    rng = np.random.default_rng([seed, 6])
-    names, types = np.unique(config_types(frames), return_inverse=True)
-    turn, order = np.empty(len(rows), dtype=np.int64), rng.permutation(len(rows))
-    for n in range(len(names)):
-        own = order[types[order] == n]
-        turn[own] = np.arange(len(own))
-    order = order[np.argsort(turn[order], kind="stable")]
-    order = order[rows[order] > 0]
+    order = np.random.default_rng([seed, 6]).permutation(np.flatnonzero(rows))
     n_taken = int(np.searchsorted(np.cumsum(rows[order]), n_rows)) + 1
-    return np.sort(order[:n_taken])
+    drawn, rest = order[:n_taken], order[n_taken:]
+    names, types = np.unique(config_types(frames), return_inverse=True)
+    missing = _FEW - np.bincount(types[drawn], minlength=len(names))
+    further = [
+        rest[types[rest] == n][:more] for n, more in enumerate(missing) if more > 0
+    ]
+    extra = np.concatenate([np.zeros(0, dtype=np.int64), *further])
+    extra = extra[np.cumsum(rows[extra]) <= n_rows]
+    return np.sort(drawn), np.sort(extra)
 
 
 def calibration_of(
-    residuals: Iterable[Residuals], method: str, n_structures: int
+    residuals: Sequence[Residuals],
+    method: str,
+    n_structures: int,
+    further: Sequence[Residuals] = (),
 ) -> Calibration:
-    """Return the calibration that residuals of some structures give."""
-    by_kind: dict[str, list[Residuals]] = {}
-    for own in residuals:
-        by_kind.setdefault(own.kind, []).append(own)
+    """Return the calibration that residuals of some structures give.
+
+    Parameters
+    ----------
+    residuals : sequence of Residuals
+        Of structures like those to come.
+    method : str
+        See `Calibration`.
+    n_structures : int
+        Structures behind `residuals`.
+    further : sequence of Residuals
+        Of more structures of rare config_types: only these have use of them.
+    """
     kinds = {}
     for kind in KINDS:
-        if found := _kind_calibration(by_kind.get(kind, [])):
+        of_kind = [own for own in residuals if own.kind == kind]
+        more = [own for own in further if own.kind == kind]
+        if found := _kind_calibration(of_kind, more):
             kinds[kind] = found
     return Calibration(kinds, method, n_structures)
 
 
-def _kind_calibration(residuals: Sequence[Residuals]) -> KindCalibration | None:
-    some = np.concatenate([own.informative for own in residuals] or [np.zeros(0, bool)])
-    if not some.any():
+def _kind_calibration(
+    drawn: Sequence[Residuals], further: Sequence[Residuals]
+) -> KindCalibration | None:
+    if not any(own.informative.any() for own in drawn):
         return None
+    residuals = [*drawn, *further]
+    some = np.concatenate([own.informative for own in residuals])
     error = np.concatenate([own.error / own.root for own in residuals])
     std = np.concatenate([own.std / own.root for own in residuals])
     sizes = [len(own.error) for own in residuals]
     structure = np.repeat(np.arange(len(sizes)), sizes)
-    scale = fitted_scale(error[some], std[some])
+    common = some & (structure < len(drawn))
+    scale = fitted_scale(error[common], std[common])
     types = np.repeat([own.config_type for own in residuals], sizes)
     by_type = {}
     for name in sorted(set(types[some].tolist())):
@@ -233,6 +274,6 @@ def _kind_calibration(residuals: Sequence[Residuals]) -> KindCalibration | None:
         if n_structures >= _LEAST_STRUCTURES:
             independent = min(float(own.sum()), _INDEPENDENT * n_structures)
             by_type[name] = fitted_scale(error[own], std[own], scale, independent)
-    scores = np.abs(error[some]) / scale.std(std[some])
-    levels, quantiles = conformal_quantiles(scores, structure[some])
-    return KindCalibration(scale, by_type, int(some.sum()), levels, quantiles)
+    scores = np.abs(error[common]) / scale.std(std[common])
+    levels, quantiles = conformal_quantiles(scores, structure[common])
+    return KindCalibration(scale, by_type, int(common.sum()), levels, quantiles)

@@ -48,8 +48,8 @@ class ScoreTally:
         self._found: dict[tuple[str, str], list[tuple[np.ndarray, ...]]] = {}
         self._atoms: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
 
-    def add(self, residuals: Residuals) -> None:
-        """Take in the residuals of one kind of a structure.
+    def add(self, residuals: Residuals, *, common: bool = True) -> None:
+        """Take in the residuals of one kind of a structure; not `common`: for its type.
 
         Components that symmetry makes zero are left out: they would be right by any
         standard deviation.
@@ -64,7 +64,7 @@ class ScoreTally:
             size * self._std(residuals, None)[some],
             size * self._std(residuals, residuals.config_type)[some],
         )
-        groups = {"all", residuals.config_type}
+        groups = {residuals.config_type} | ({"all"} if common else set())
         for group in groups:
             self._found.setdefault((group, name), []).append(parts)
         if name == "forces" and len(some) == 3 * residuals.n_atoms:
@@ -154,13 +154,14 @@ def score(
     progress : callable
         Called as ``progress("uncertainty", done, total)`` in structures.
     """
-    some = representative(frames, n_rows, model.config.run.seed)
+    drawn, further = representative(frames, n_rows, model.config.run.seed)
+    some = np.concatenate([drawn, further])
     everything = targets(frames, model.baseline, model.config.sigma, silent)
     tally = ScoreTally(model.calibration)
     for done, n in enumerate(some):
         progress("uncertainty", done, len(some))
         for own in predicted_residuals(model, everything[int(n)]):
-            tally.add(own)
+            tally.add(own, common=done < len(drawn))
     progress("uncertainty", len(some), len(some))
     return tally.scores()
 
@@ -174,7 +175,7 @@ def format_scores(scores: Scores, title: str) -> str:
     )
     lines = [head.rstrip()]
     for group in ["all", *sorted(name for name in scores if name != "all")]:
-        for kind, own in scores[group].items():
+        for kind, own in scores.get(group, {}).items():
             rank = own.get("rank_atoms") or own["rank"]
             typed = own["by_type"]
             lines.append(

@@ -389,21 +389,42 @@ def test_calibrate_takes_so_many_observations(model):
             gapfit.calibrate(model, frames_of(5), n_rows=wrong)
 
 
-def test_representatives_are_of_all_config_types():
-    lengths = [*np.linspace(5.0, 5.3, 12), 4.8]
+def test_structures_are_drawn_at_random_and_of_all_config_types():
+    lengths = [*np.linspace(5.0, 5.3, 40), 4.8]
     frames = [
         label(bulk("Si", a=a), config_type="one" if a < 5 else "many") for a in lengths
     ]
     every = read(frames, DataConfig(train=["in memory"])).frames
     # 13 observations each.
-    some = representative(every, 26, seed=0)
-    assert len(some) == 2
-    assert 12 in some
-    np.testing.assert_array_equal(representative(every, 10_000, 0), np.arange(13))
-    assert (np.diff(representative(every, 90, 3)) > 0).all()
-    assert not np.array_equal(
-        representative(every, 90, 3), representative(every, 90, 4)
+    counts = np.zeros(41)
+    for seed in range(300):
+        drawn, further = representative(every, 130, seed)
+        assert len(drawn) == 10
+        assert not set(drawn) & set(further)
+        assert (np.diff(drawn) > 0).all()
+        assert 40 in drawn or 40 in further
+        assert len(further) <= 10
+        counts[drawn] += 1
+    # The rare one is as likely as any other: 300 × 10 / 41, binomial.
+    assert abs(counts[40] - 300 * 10 / 41) < 4 * np.sqrt(300 * 10 / 41)
+    drawn, further = representative(every, 10_000, 0)
+    np.testing.assert_array_equal(drawn, np.arange(41))
+    assert not len(further)
+
+
+def test_further_structures_count_for_their_config_type_only():
+    rng = np.random.default_rng(8)
+    common = [residuals(rng, "common", 5.0) for _ in range(30)]
+    rare = [residuals(rng, "rare", 50.0) for _ in range(10)]
+    alone = calibration_of(common, "x", 30).kinds["forces"]
+    both = calibration_of(common, "x", 40, rare).kinds["forces"]
+    assert (both.scale, both.n, both.quantiles) == (
+        alone.scale,
+        alone.n,
+        alone.quantiles,
     )
+    assert both.by_type["rare"].factor > 4 * both.scale.factor
+    assert both.by_type["common"] == alone.by_type["common"]
 
 
 def test_none_is_no_calibration(model):
