@@ -152,7 +152,7 @@ def test_predict_writes_standard_deviations(here, argv, options):
 
 
 def test_predict_writes_only_the_kinds_named(here):
-    for atoms in written(here, "--std", "forces", "novelty"):
+    for atoms in written(here, "--std-of", "forces", "--std-of", "novelty"):
         assert {"forces_std", "novelty"} <= set(atoms.arrays)
         assert not {"energies_std"} & set(atoms.arrays)
         assert not {"energy_std", "stress_std"} & set(atoms.info)
@@ -161,7 +161,7 @@ def test_predict_writes_only_the_kinds_named(here):
 def test_predict_writes_intervals(here):
     model, given = gapfit.load("model.npz"), ase.io.read("new.xyz", ":")
     expected = model.predict(given, std=True, observation=True)
-    for argv in ((), ("--std", "energy")):
+    for argv in ((), ("--std-of", "energy")):
         found = written(here, "--interval", "0.8", *argv)
         for atoms, own in zip(found, expected, strict=True):
             times = {

@@ -27,6 +27,8 @@ __all__ = ["add_arguments", "run"]
 _BATCH_ATOMS = 1024
 #: How the name of the output may end.
 _SUFFIXES = (".extxyz", ".xyz")
+#: What ``--std`` writes.
+_KINDS = ("energy", "energies", "forces", "stress", "novelty")
 #: What is written, and so must not remain from the input.
 _WRITTEN = (
     "energy",
@@ -59,11 +61,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--std",
-        nargs="*",
-        choices=("energy", "energies", "forces", "stress", "novelty"),
+        action="store_true",
+        help="also write standard deviations, and the novelty of each atom (0..1)",
+    )
+    parser.add_argument(
+        "--std-of",
+        action="append",
+        choices=_KINDS,
         metavar="KIND",
-        help="also write standard deviations, of energy, energies (per atom), forces, "
-        "stress, and the novelty of each atom (0..1): those named, or all",
+        help="only of this: energy, energies (per atom), forces, stress or novelty; "
+        "repeatable. energies or novelty alone cost little",
     )
     parser.add_argument(
         "--observation",
@@ -98,7 +105,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     _check_paths(args.data, output)
     _check_flags(args)
     model = load(args.model)
-    asked, n_negative = _asked(args.std), 0
+    asked, n_negative = _asked(args), 0
     multipliers = _multipliers(model, args.interval)
     # Read once to see all mistakes before the work, and how much there is of it.
     sizes = [len(atoms) for _, atoms in structures(args.data, str(args.data))]
@@ -141,17 +148,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _check_flags(args: argparse.Namespace) -> None:
     for flag in ("observation", "uncalibrated"):
-        if getattr(args, flag) and args.std is None:
+        if getattr(args, flag) and not _asked(args):
             raise GapfitError(
                 f"--{flag} says which standard deviations are meant; add --std"
             )
 
 
-def _asked(given: list[str] | None) -> tuple[str, ...]:
-    """Return what ``--std`` asks for; all of it where it names nothing."""
-    if given is None:
-        return ()
-    return tuple(given) or ("energy", "energies", "forces", "stress", "novelty")
+def _asked(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the kinds of standard deviations that are asked for."""
+    return tuple(args.std_of or (_KINDS if args.std else ()))
 
 
 def _multipliers(model: GAPModel, level: float | None) -> dict[str, float]:
