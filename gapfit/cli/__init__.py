@@ -14,6 +14,7 @@ from gapfit.cli import (
     append,
     calibrate,
     check,
+    cite,
     evaluate,
     fit,
     info,
@@ -42,6 +43,7 @@ _COMMANDS = (
     predict,
     select,
     info,
+    cite,
 )
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
