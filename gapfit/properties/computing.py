@@ -1,0 +1,470 @@
+"""All properties of one crystal, in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+
+from gapfit.calculator import GAPCalculator
+from gapfit.errors import GapfitError
+from gapfit.model import GAPModel
+from gapfit.properties.defects import vacancy
+from gapfit.properties.dimer import DimerCurve, dimer_curve
+from gapfit.properties.elastic import (
+    Response,
+    cubic_constants,
+    elastic_response,
+    moduli,
+)
+from gapfit.properties.equation_of_state import birch_murnaghan, volume_scan
+from gapfit.properties.evaluating import by_calculator, by_samples, energy_std
+from gapfit.properties.phonons import Phonons, phonons
+from gapfit.properties.quantities import Quantity
+from gapfit.properties.relaxing import relaxed
+from gapfit.properties.stability import run_nve
+from gapfit.properties.surfaces import surface
+from gapfit.sampling import Samples
+
+__all__ = ["PROPERTIES", "Curves", "Report", "Settings", "compute"]
+
+#: What can be computed; the structure always is.
+PROPERTIES = (
+    "structure",
+    "eos",
+    "elastic",
+    "vacancy",
+    "surface",
+    "dimer",
+    "phonon",
+    "nve",
+)
+
+# Vacuum between slabs beyond the cutoff, Å; thickness of slabs, Å.
+_BEYOND_CUTOFF, _THICKNESS = 2.0, 12.0
+# Constants below this share of the largest are zero by symmetry.
+_ZERO = 1e-3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How properties are computed.
+
+    Attributes
+    ----------
+    samples : int
+        Potentials drawn from the posterior for error bars; 0 for none at all.
+    seed : int
+        Of the samples and of the momenta.
+    width : float
+        Least distance of opposite faces of supercells, Å.
+    planes : sequence of (int, int, int), optional
+        Surfaces; by default 100, 110 and 111 of cubes, and the faces of other cells.
+    temperature, timestep, steps : float, float, int
+        Of the dynamics at constant energy: K, fs.
+    """
+
+    samples: int = 30
+    seed: int = 0
+    width: float = 10.0
+    planes: Sequence[tuple[int, int, int]] | None = None
+    temperature: float = 300.0
+    timestep: float = 1.0
+    steps: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.samples < 0 or self.samples == 1:
+            raise GapfitError(f"samples = {self.samples}: give 0, or at least 2")
+        if not 0 < self.width < np.inf:
+            raise GapfitError(f"width = {self.width:g} Å: give a positive length")
+
+
+@dataclass(eq=False)
+class Curves:
+    """What is drawn, where it was computed.
+
+    Attributes
+    ----------
+    volumes, energies : (n,) float64 or None
+        Equation of state, Å³/atom and eV/atom.
+    dimers : dict of str to DimerCurve
+        By pair of species: ``"Ga-As"``.
+    phonons : Phonons or None
+        Bands and density of states.
+    """
+
+    volumes: np.ndarray | None = None
+    energies: np.ndarray | None = None
+    dimers: dict[str, DimerCurve] = field(default_factory=dict)
+    phonons: Phonons | None = None
+
+
+@dataclass(eq=False)
+class Report:
+    """Properties of one crystal.
+
+    Attributes
+    ----------
+    crystal : ase.Atoms
+        Relaxed.
+    quantities : dict of str to Quantity
+        By name: ``"elastic.C11"``.
+    facts : dict of str to bool
+        ``"elastic.stable"`` (Born), ``"phonon.stable"``, ``"dimer.Si-Si.repulsive"``.
+    curves : Curves
+        What is drawn.
+    warnings : list of str
+        What could not be computed, and what to mistrust.
+    """
+
+    crystal: Any
+    quantities: dict[str, Quantity] = field(default_factory=dict)
+    facts: dict[str, bool] = field(default_factory=dict)
+    curves: Curves = field(default_factory=Curves)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, with all curves."""
+        return {
+            "crystal": {
+                "symbols": self.crystal.get_chemical_symbols(),
+                "cell": self.crystal.cell[:].tolist(),
+                "positions": self.crystal.positions.tolist(),
+            },
+            "quantities": {
+                name: own.as_dict() for name, own in self.quantities.items()
+            },
+            "facts": self.facts,
+            "curves": _plain(asdict(self.curves)),
+            "warnings": self.warnings,
+        }
+
+
+def compute(
+    model: GAPModel,
+    crystal: Any,
+    *,
+    only: Sequence[str] = PROPERTIES,
+    settings: Settings | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Return the properties of a crystal by a potential.
+
+    Error bars come from the posterior. Those of lattice, equation of state and elastic
+    constants are the spread of potentials drawn from it (`GAPModel.sample`); those of
+    vacancies, surfaces and dimers the standard deviation of energy differences at the
+    relaxed structures (`energy_std`). Phonons and dynamics have none.
+
+    Parameters
+    ----------
+    model : GAPModel
+        The potential; without its posterior there are no error bars.
+    crystal : ase.Atoms
+        Somewhere near the minimum, periodic in three directions. Planes count in the
+        vectors of this cell: give the conventional one.
+    only : sequence of str
+        Some of `PROPERTIES`.
+    settings : Settings, optional
+        How.
+    progress : callable, optional
+        Told the property, and how much of it is done, of how much.
+
+    Returns
+    -------
+    Report
+        A property that cannot be computed is a warning in it.
+
+    Raises
+    ------
+    GapfitError
+        An unknown property, a structure that is not periodic, or one that does not
+        relax.
+    StructureError
+        The model does not know a species.
+    """
+    unknown = [name for name in only if name not in PROPERTIES]
+    if unknown:
+        raise GapfitError(
+            f"unknown property {unknown[0]!r}; known are {', '.join(PROPERTIES)}"
+        )
+    if not crystal.pbc.all():
+        raise GapfitError(
+            f"{crystal.get_chemical_formula()}: properties are those of a crystal; give "
+            "a structure with three periodic directions"
+        )
+    work = _Work(model, crystal, settings or Settings(), progress or _silent)
+    wanted = [name for name in PROPERTIES[1:] if name in only]
+    for name in wanted:
+        work.progress(name, 0, 1)
+        try:
+            getattr(work, name)()
+        except GapfitError as error:
+            work.report.warnings.append(f"{name}: {error}")
+        work.progress(name, 1, 1)
+    return work.report
+
+
+class _Work:
+    """One report in the making; each property is a method of its name."""
+
+    def __init__(
+        self,
+        model: GAPModel,
+        crystal: Any,
+        settings: Settings,
+        progress: Callable[[str, int, int], None],
+    ) -> None:
+        self.model, self.settings, self.progress = model, settings, progress
+        self.calculator = GAPCalculator(model, uncertainty=False)
+        # Species are checked before any time is spent.
+        model.predict(crystal, forces=False, stress=False)
+        self.samples: Samples | None = None
+        progress("structure", 0, 1)
+        self.report = Report(relaxed(crystal, self.calculator, cell="free"))
+        self.crystal = self.report.crystal
+        if model.posterior is None:
+            self.report.warnings.append(
+                "no error bars: the model was saved without its posterior "
+                "(run.store_posterior)"
+            )
+        elif settings.samples:
+            self.samples = model.sample(settings.samples, settings.seed)
+        self.structure()
+        progress("structure", 1, 1)
+
+    @cached_property
+    def responses(self) -> Response | None:
+        """Elastic response of all samples."""
+        if self.samples is None:
+            return None
+        return elastic_response(self.crystal, by_samples(self.samples))
+
+    def put(self, name: str, value: float, unit: str, std: Any = None) -> None:
+        """Add a quantity; `std` may be the values of all samples."""
+        if isinstance(std, np.ndarray):
+            std = std.std(ddof=1)
+        own = None if std is None else float(std)
+        self.report.quantities[name] = Quantity(float(value), unit, own)
+
+    def difference_std(self, parts: Sequence[tuple[float, Any]]) -> float | None:
+        """Return the standard deviation of a sum of energies, where there is one."""
+        return None if self.samples is None else energy_std(self.model, parts)
+
+    def structure(self) -> None:
+        """Lattice, volume and cohesive energy."""
+        crystal, n = self.crystal, len(self.crystal)
+        cells = None
+        if self.responses is not None:
+            cells = np.array(
+                [crystal.cell[:] @ _deformation(e) for e in self.responses.strain]
+            )
+        own, drawn = _lattice(crystal.cell[:]), None
+        if cells is not None:
+            drawn = np.array([list(_lattice(cell).values()) for cell in cells])
+        cubic = np.allclose(list(own.values())[1:3], own["a"], rtol=1e-4) and (
+            np.allclose(list(own.values())[3:], 90, atol=0.01)
+        )
+        for k, (name, value) in enumerate(own.items()):
+            if k == 0 or not cubic:
+                std = None if drawn is None else drawn[:, k]
+                self.put(f"structure.{name}", value, "Å" if k < 3 else "°", std)
+        volumes = None if cells is None else np.abs(np.linalg.det(cells)) / n
+        self.put("structure.volume", crystal.get_volume() / n, "Å³/atom", volumes)
+        apart = sum(self.model.e0[z] for z in crystal.numbers.tolist())
+        bound = (apart - crystal.get_potential_energy()) / n
+        std = self.difference_std([(-1 / n, crystal)])
+        self.put("structure.cohesive_energy", bound, "eV/atom", std)
+
+    def eos(self) -> None:
+        """Fit the equation of state, with the geometries of the mean potential."""
+        cells = volume_scan(self.crystal, self.calculator)
+        n = len(self.crystal)
+        volumes = np.array([cell.get_volume() for cell in cells]) / n
+        energies = np.array([cell.get_potential_energy() for cell in cells]) / n
+        curves = self.report.curves
+        curves.volumes, curves.energies = volumes, energies
+        best = birch_murnaghan(volumes, energies)
+        drawn = []
+        if self.samples is not None:
+            theirs = np.array([self.samples.predict(c).energies for c in cells]) / n
+            drawn = [birch_murnaghan(volumes, own) for own in theirs.T]
+        for name, unit in {
+            "volume": "Å³/atom",
+            "bulk_modulus": "GPa",
+            "derivative": "",
+        }.items():
+            std = np.array([getattr(own, name) for own in drawn]) if drawn else None
+            self.put(f"eos.{name}", getattr(best, name), unit, std)
+
+    def elastic(self) -> None:
+        """Find elastic constants, averages, and Born's criterion."""
+        mean = elastic_response(self.crystal, by_calculator(self.calculator))
+        C, drawn = mean.constants[0], None
+        if self.responses is not None:
+            drawn = self.responses.constants
+        cubic = cubic_constants(C)
+        if cubic is not None:
+            names = {"C11": ([0, 1, 2], [0, 1, 2])}
+            names["C12"] = ([0, 0, 1], [1, 2, 2])
+            names["C44"] = ([3, 4, 5], [3, 4, 5])
+        else:
+            least = _ZERO * np.abs(C).max()
+            names = {
+                f"C{i + 1}{j + 1}": ([i], [j])
+                for i, j in combinations_with_replacement(range(6), 2)
+                if abs(C[i, j]) > least
+            }
+        for name, (i, j) in names.items():
+            std = None if drawn is None else drawn[:, i, j].mean(axis=1)
+            self.put(f"elastic.{name}", C[i, j].mean(), "GPa", std)
+        self.report.facts["elastic.stable"] = bool(mean.is_stable[0])
+        if not mean.is_stable[0]:
+            self.report.warnings.append(
+                "elastic: this crystal is not stable (Born's criterion, or atoms that "
+                "leave their places); its moduli are not given"
+            )
+            return
+        averages = [moduli(own) for own in (drawn if drawn is not None else ())]
+        for name, unit in _MODULI.items():
+            std = np.array([getattr(own, name) for own in averages]) if averages else None
+            self.put(f"elastic.{name}", getattr(moduli(C), name), unit, std)
+
+    def vacancy(self) -> None:
+        """Find the formation energy, in two sizes."""
+        small, large = (
+            vacancy(
+                self.crystal, self.calculator, width=self.settings.width, extra=extra
+            )
+            for extra in (0, 1)
+        )
+        std = self.difference_std(large.parts())
+        self.put("vacancy.energy", large.energy, "eV", std)
+        std = self.difference_std(large.parts(relaxed=False))
+        self.put("vacancy.unrelaxed", large.unrelaxed, "eV", std)
+        self.put("vacancy.size_effect", large.energy - small.energy, "eV")
+        self.put("vacancy.n_atoms", len(large.bulk), "")
+
+    def surface(self) -> None:
+        """Find energies of low-index planes."""
+        planes = self.settings.planes
+        if planes is None:
+            cubic = "structure.b" not in self.report.quantities
+            planes = ((1, 0, 0), (1, 1, 0), (1, 1, 1)) if cubic else _FACES
+        for k, plane in enumerate(planes):
+            name = f"surface.{''.join(map(str, plane))}"
+            try:
+                found = surface(
+                    self.crystal,
+                    plane,
+                    self.calculator,
+                    thickness=_THICKNESS,
+                    vacuum=self.model.cutoff + _BEYOND_CUTOFF,
+                )
+            except GapfitError as error:
+                self.report.warnings.append(f"{name}: {error}")
+                continue
+            std = self.difference_std(found.parts())
+            self.put(f"{name}.energy", found.energy, "J/m²", std)
+            std = self.difference_std(found.parts(relaxed=False))
+            self.put(f"{name}.unrelaxed", found.unrelaxed, "J/m²", std)
+            self.progress("surface", k + 1, len(planes) + 1)
+
+    def dimer(self) -> None:
+        """Find the curves of all pairs of species."""
+        from ase.data import chemical_symbols
+
+        for pair in combinations_with_replacement(self.model.species, 2):
+            name = "-".join(chemical_symbols[z] for z in pair)
+            curve = dimer_curve(self.model, *pair)
+            self.report.curves.dimers[name] = curve
+            best = curve.lowest
+            std = None
+            if self.samples is not None and curve.std is not None:
+                std = curve.std[best]
+            self.put(f"dimer.{name}.distance", curve.distances[best], "Å")
+            self.put(f"dimer.{name}.energy", curve.energies[best], "eV", std)
+            self.report.facts[f"dimer.{name}.repulsive"] = curve.is_repulsive
+            if not curve.is_repulsive:
+                self.report.warnings.append(
+                    f"dimer: {name} attracts at some distance below its lowest energy, at "
+                    f"{curve.distances[best]:.2f} Å; hot atoms may fall together"
+                )
+
+    def phonon(self) -> None:
+        """Find bands and density of states."""
+        found = phonons(self.crystal, self.calculator, width=self.settings.width)
+        self.report.curves.phonons = found
+        self.put("phonon.highest", found.highest, "THz")
+        self.put("phonon.lowest", found.lowest, "THz")
+        acoustic, optical = np.split(found.gamma[np.argsort(np.abs(found.gamma))], [3])
+        self.put("phonon.gamma_acoustic", np.abs(acoustic).max(), "THz")
+        if len(optical):
+            self.put("phonon.gamma_highest", optical.max(), "THz")
+        self.report.facts["phonon.stable"] = found.is_stable
+        if not found.is_stable:
+            self.report.warnings.append(
+                f"phonon: imaginary modes down to {found.lowest:.2f} THz (shown "
+                "negative): by this potential the crystal is unstable, or the supercell "
+                "is too small"
+            )
+
+    def nve(self) -> None:
+        """Run dynamics at constant energy."""
+        settings = self.settings
+        found = run_nve(
+            self.crystal,
+            self.calculator,
+            temperature=settings.temperature,
+            timestep=settings.timestep,
+            steps=settings.steps,
+            width=settings.width,
+            seed=settings.seed,
+            progress=lambda done, total: self.progress("nve", done, total + 1),
+        )
+        self.put("nve.drift", found.drift, "meV/atom/ps")
+        self.put("nve.fluctuation", found.fluctuation, "meV/atom")
+        self.put("nve.temperature", found.temperature, "K")
+
+
+_FACES = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+_MODULI = {
+    "bulk_hill": "GPa",
+    "shear_voigt": "GPa",
+    "shear_reuss": "GPa",
+    "shear_hill": "GPa",
+    "young": "GPa",
+    "poisson": "",
+}
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def _lattice(cell: np.ndarray) -> dict[str, float]:
+    """Return lengths (Å) and angles (degrees) of a cell."""
+    from ase.cell import Cell
+
+    names = ("a", "b", "c", "alpha", "beta", "gamma")
+    return dict(zip(names, map(float, Cell(cell).cellpar()), strict=True))
+
+
+def _deformation(strain: np.ndarray) -> np.ndarray:
+    """Return 1 + ε of a strain in Voigt's notation."""
+    from gapfit.frame import voigt_to_matrix
+
+    return np.eye(3) + voigt_to_matrix(strain / np.array([1, 1, 1, 2, 2, 2]))
+
+
+def _plain(value: Any) -> Any:
+    """Return plain data of nested ones that hold arrays."""
+    if isinstance(value, dict):
+        return {key: _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
