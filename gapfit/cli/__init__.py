@@ -20,6 +20,7 @@ from gapfit.cli import (
     init,
     learn,
     predict,
+    properties,
     refit,
     select,
     tune,
@@ -40,6 +41,7 @@ _COMMANDS = (
     learn,
     evaluate,
     predict,
+    properties,
     select,
     info,
 )

@@ -3,7 +3,7 @@
 `compute` gives them all; the functions behind it take any ASE calculator.
 """
 
-from gapfit.properties.computing import PROPERTIES, Report, Settings, compute
+from gapfit.properties.computing import compute
 from gapfit.properties.defects import Vacancy, vacancy
 from gapfit.properties.dimer import DimerCurve, dimer_curve
 from gapfit.properties.elastic import Moduli, Response, elastic_response, moduli
@@ -17,6 +17,7 @@ from gapfit.properties.phonons import Phonons, phonons
 from gapfit.properties.prototypes import PROTOTYPES, prototype
 from gapfit.properties.quantities import Quantity, compared, read_reference
 from gapfit.properties.relaxing import relaxed, supercell
+from gapfit.properties.report import PROPERTIES, Report, Settings
 from gapfit.properties.stability import Stability, run_nve
 from gapfit.properties.surfaces import Surface, slabs, surface
 

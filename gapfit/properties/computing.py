@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
@@ -12,9 +11,10 @@ import numpy as np
 
 from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError
+from gapfit.frame import voigt_to_matrix
 from gapfit.model import GAPModel
 from gapfit.properties.defects import vacancy
-from gapfit.properties.dimer import DimerCurve, dimer_curve
+from gapfit.properties.dimer import dimer_curve
 from gapfit.properties.elastic import (
     Response,
     cubic_constants,
@@ -23,125 +23,20 @@ from gapfit.properties.elastic import (
 )
 from gapfit.properties.equation_of_state import birch_murnaghan, volume_scan
 from gapfit.properties.evaluating import by_calculator, by_samples, energy_std
-from gapfit.properties.phonons import Phonons, phonons
+from gapfit.properties.phonons import phonons
 from gapfit.properties.quantities import Quantity
 from gapfit.properties.relaxing import relaxed
+from gapfit.properties.report import PROPERTIES, Report, Settings
 from gapfit.properties.stability import run_nve
 from gapfit.properties.surfaces import surface
 from gapfit.sampling import Samples
 
-__all__ = ["PROPERTIES", "Curves", "Report", "Settings", "compute"]
-
-#: What can be computed; the structure always is.
-PROPERTIES = (
-    "structure",
-    "eos",
-    "elastic",
-    "vacancy",
-    "surface",
-    "dimer",
-    "phonon",
-    "nve",
-)
+__all__ = ["compute"]
 
 # Vacuum between slabs beyond the cutoff, Å; thickness of slabs, Å.
 _BEYOND_CUTOFF, _THICKNESS = 2.0, 12.0
 # Constants below this share of the largest are zero by symmetry.
 _ZERO = 1e-3
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How properties are computed.
-
-    Attributes
-    ----------
-    samples : int
-        Potentials drawn from the posterior for error bars; 0 for none at all.
-    seed : int
-        Of the samples and of the momenta.
-    width : float
-        Least distance of opposite faces of supercells, Å.
-    planes : sequence of (int, int, int), optional
-        Surfaces; by default 100, 110 and 111 of cubes, and the faces of other cells.
-    temperature, timestep, steps : float, float, int
-        Of the dynamics at constant energy: K, fs.
-    """
-
-    samples: int = 30
-    seed: int = 0
-    width: float = 10.0
-    planes: Sequence[tuple[int, int, int]] | None = None
-    temperature: float = 300.0
-    timestep: float = 1.0
-    steps: int = 2000
-
-    def __post_init__(self) -> None:
-        if self.samples < 0 or self.samples == 1:
-            raise GapfitError(f"samples = {self.samples}: give 0, or at least 2")
-        if not 0 < self.width < np.inf:
-            raise GapfitError(f"width = {self.width:g} Å: give a positive length")
-
-
-@dataclass(eq=False)
-class Curves:
-    """What is drawn, where it was computed.
-
-    Attributes
-    ----------
-    volumes, energies : (n,) float64 or None
-        Equation of state, Å³/atom and eV/atom.
-    dimers : dict of str to DimerCurve
-        By pair of species: ``"Ga-As"``.
-    phonons : Phonons or None
-        Bands and density of states.
-    """
-
-    volumes: np.ndarray | None = None
-    energies: np.ndarray | None = None
-    dimers: dict[str, DimerCurve] = field(default_factory=dict)
-    phonons: Phonons | None = None
-
-
-@dataclass(eq=False)
-class Report:
-    """Properties of one crystal.
-
-    Attributes
-    ----------
-    crystal : ase.Atoms
-        Relaxed.
-    quantities : dict of str to Quantity
-        By name: ``"elastic.C11"``.
-    facts : dict of str to bool
-        ``"elastic.stable"`` (Born), ``"phonon.stable"``, ``"dimer.Si-Si.repulsive"``.
-    curves : Curves
-        What is drawn.
-    warnings : list of str
-        What could not be computed, and what to mistrust.
-    """
-
-    crystal: Any
-    quantities: dict[str, Quantity] = field(default_factory=dict)
-    facts: dict[str, bool] = field(default_factory=dict)
-    curves: Curves = field(default_factory=Curves)
-    warnings: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain data, with all curves."""
-        return {
-            "crystal": {
-                "symbols": self.crystal.get_chemical_symbols(),
-                "cell": self.crystal.cell[:].tolist(),
-                "positions": self.crystal.positions.tolist(),
-            },
-            "quantities": {
-                name: own.as_dict() for name, own in self.quantities.items()
-            },
-            "facts": self.facts,
-            "curves": _plain(asdict(self.curves)),
-            "warnings": self.warnings,
-        }
 
 
 def compute(
@@ -330,7 +225,9 @@ class _Work:
             return
         averages = [moduli(own) for own in (drawn if drawn is not None else ())]
         for name, unit in _MODULI.items():
-            std = np.array([getattr(own, name) for own in averages]) if averages else None
+            std = (
+                np.array([getattr(own, name) for own in averages]) if averages else None
+            )
             self.put(f"elastic.{name}", getattr(moduli(C), name), unit, std)
 
     def vacancy(self) -> None:
@@ -346,7 +243,7 @@ class _Work:
         std = self.difference_std(large.parts(relaxed=False))
         self.put("vacancy.unrelaxed", large.unrelaxed, "eV", std)
         self.put("vacancy.size_effect", large.energy - small.energy, "eV")
-        self.put("vacancy.n_atoms", len(large.bulk), "")
+        self.report.facts["vacancy.n_atoms"] = len(large.bulk)
 
     def surface(self) -> None:
         """Find energies of low-index planes."""
@@ -456,15 +353,4 @@ def _lattice(cell: np.ndarray) -> dict[str, float]:
 
 def _deformation(strain: np.ndarray) -> np.ndarray:
     """Return 1 + ε of a strain in Voigt's notation."""
-    from gapfit.frame import voigt_to_matrix
-
     return np.eye(3) + voigt_to_matrix(strain / np.array([1, 1, 1, 2, 2, 2]))
-
-
-def _plain(value: Any) -> Any:
-    """Return plain data of nested ones that hold arrays."""
-    if isinstance(value, dict):
-        return {key: _plain(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(own) for own in value]
-    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -88,7 +88,9 @@ def vacancy(
     defect.rattle(_RATTLE, seed=0)
     defect = relaxed(defect, calculator, cell="fixed", fmax=_FMAX)
     energy, unrelaxed = (
-        sum(weight * atoms.get_potential_energy() for weight, atoms in _parts(own, bulk))
+        sum(
+            weight * atoms.get_potential_energy() for weight, atoms in _parts(own, bulk)
+        )
         for own in (defect, start)
     )
     return Vacancy(energy, unrelaxed, defect, start, bulk)

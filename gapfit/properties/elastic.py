@@ -196,7 +196,9 @@ def _strained(crystal: Any, component: int, amount: float) -> Any:
     voigt = np.zeros(6)
     voigt[component] = amount if component < 3 else amount / 2
     out = crystal.copy()
-    out.set_cell(crystal.cell[:] @ (np.eye(3) + voigt_to_matrix(voigt)), scale_atoms=True)
+    out.set_cell(
+        crystal.cell[:] @ (np.eye(3) + voigt_to_matrix(voigt)), scale_atoms=True
+    )
     return out
 
 

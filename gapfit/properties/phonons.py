@@ -75,7 +75,9 @@ def phonons(crystal: Any, calculator: Any, *, width: float = 10.0) -> Phonons:
     """
     engine = _engine(crystal, width)
     engine.generate_displacements(distance=_DISPLACEMENT)
-    engine.forces = [_forces(cell, calculator) for cell in engine.supercells_with_displacements]
+    engine.forces = [
+        _forces(cell, calculator) for cell in engine.supercells_with_displacements
+    ]
     engine.produce_force_constants()
     engine.symmetrize_force_constants()
     distances, bands, labels = _bands(engine)

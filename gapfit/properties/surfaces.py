@@ -122,7 +122,9 @@ def surface(
     best = min(candidates, key=lambda slab: slab.get_potential_energy())
     slab = relaxed(best, calculator, cell="fixed", fmax=_FMAX)
     energy, unrelaxed = (
-        sum(weight * atoms.get_potential_energy() for weight, atoms in _parts(own, bulk))
+        sum(
+            weight * atoms.get_potential_energy() for weight, atoms in _parts(own, bulk)
+        )
         for own in (slab, best)
     )
     return Surface(energy, unrelaxed, slab, best, bulk)
