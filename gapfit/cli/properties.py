@@ -140,8 +140,7 @@ def _plane(text: str) -> tuple[int, int, int]:
     found = re.fullmatch(r"\s*(-?\d)\s*(-?\d)\s*(-?\d)\s*", text)
     if not found:
         raise GapfitError(f"--planes {text}: give three digits for each, such as 1-10")
-    h, k, l = map(int, found.groups())
-    return h, k, l
+    return int(found[1]), int(found[2]), int(found[3])
 
 
 def _prepare(output: Path | None) -> None:
@@ -202,10 +201,11 @@ def _table(
         head += ("reference", "deviation", "relative")
     body = []
     for name, own in report.quantities.items():
-        digits = _digits(own.value if own.std is None else own.std / 100)
+        digits = _digits(own.value if own.std is None else 100 * own.std)
         line: tuple[str, ...] = (
             name,
-            f"{own.value:.{digits}f}",
+            # Adding 0 leaves no -0.000.
+            f"{round(own.value, digits) + 0.0:.{digits}f}",
             "" if own.std is None else f"{own.std:.{digits}f}",
             own.unit,
         )

@@ -21,7 +21,11 @@ from gapfit.properties.elastic import (
     elastic_response,
     moduli,
 )
-from gapfit.properties.equation_of_state import birch_murnaghan, volume_scan
+from gapfit.properties.equation_of_state import (
+    EquationOfState,
+    birch_murnaghan,
+    volume_scan,
+)
 from gapfit.properties.evaluating import by_calculator, by_samples, energy_std
 from gapfit.properties.phonons import phonons
 from gapfit.properties.quantities import Quantity
@@ -116,11 +120,16 @@ class _Work:
         self.model, self.settings, self.progress = model, settings, progress
         self.calculator = GAPCalculator(model, uncertainty=False)
         # Species are checked before any time is spent.
-        model.predict(crystal, forces=False, stress=False)
+        if model.predict(crystal).stress is None:
+            raise GapfitError(
+                f"{crystal.get_chemical_formula()}: no stress, by which crystals are "
+                "relaxed; the calculator of the baseline gives none, or the structure "
+                "has no volume"
+            )
         self.samples: Samples | None = None
         progress("structure", 0, 1)
-        self.report = Report(relaxed(crystal, self.calculator, cell="free"))
-        self.crystal = self.report.crystal
+        self.crystal = relaxed(crystal, self.calculator, cell="free")
+        self.report = Report(self.crystal.copy())
         if model.posterior is None:
             self.report.warnings.append(
                 "no error bars: the model was saved without its posterior "
@@ -136,7 +145,13 @@ class _Work:
         """Elastic response of all samples."""
         if self.samples is None:
             return None
-        return elastic_response(self.crystal, by_samples(self.samples))
+        try:
+            return elastic_response(self.crystal, by_samples(self.samples))
+        except GapfitError as error:
+            self.report.warnings.append(
+                f"no error bars of lattice and elasticity: {error}"
+            )
+            return None
 
     def put(self, name: str, value: float, unit: str, std: Any = None) -> None:
         """Add a quantity; `std` may be the values of all samples."""
@@ -157,16 +172,18 @@ class _Work:
             cells = np.array(
                 [crystal.cell[:] @ _deformation(e) for e in self.responses.strain]
             )
-        own, drawn = _lattice(crystal.cell[:]), None
+        own = _lattice(crystal.cell[:])
+        drawn: dict[str, np.ndarray] = {}
         if cells is not None:
-            drawn = np.array([list(_lattice(cell).values()) for cell in cells])
+            all_cells = [_lattice(cell) for cell in cells]
+            drawn = {name: np.array([one[name] for one in all_cells]) for name in own}
         cubic = np.allclose(list(own.values())[1:3], own["a"], rtol=1e-4) and (
             np.allclose(list(own.values())[3:], 90, atol=0.01)
         )
         for k, (name, value) in enumerate(own.items()):
             if k == 0 or not cubic:
-                std = None if drawn is None else drawn[:, k]
-                self.put(f"structure.{name}", value, "Å" if k < 3 else "°", std)
+                unit = "Å" if k < 3 else "°"
+                self.put(f"structure.{name}", value, unit, drawn.get(name))
         volumes = None if cells is None else np.abs(np.linalg.det(cells)) / n
         self.put("structure.volume", crystal.get_volume() / n, "Å³/atom", volumes)
         apart = sum(self.model.e0[z] for z in crystal.numbers.tolist())
@@ -183,10 +200,7 @@ class _Work:
         curves = self.report.curves
         curves.volumes, curves.energies = volumes, energies
         best = birch_murnaghan(volumes, energies)
-        drawn = []
-        if self.samples is not None:
-            theirs = np.array([self.samples.predict(c).energies for c in cells]) / n
-            drawn = [birch_murnaghan(volumes, own) for own in theirs.T]
+        drawn = self._drawn_curves(cells)
         for name, unit in {
             "volume": "Å³/atom",
             "bulk_modulus": "GPa",
@@ -194,6 +208,21 @@ class _Work:
         }.items():
             std = np.array([getattr(own, name) for own in drawn]) if drawn else None
             self.put(f"eos.{name}", getattr(best, name), unit, std)
+
+    def _drawn_curves(self, cells: Sequence[Any]) -> list[EquationOfState]:
+        """Return the equations of state of all samples; none where one has no minimum."""
+        if self.samples is None:
+            return []
+        n = len(self.crystal)
+        volumes = [cell.get_volume() / n for cell in cells]
+        energies = np.array([self.samples.predict(cell).energies for cell in cells]) / n
+        try:
+            return [birch_murnaghan(volumes, own) for own in energies.T]
+        except GapfitError as error:
+            self.report.warnings.append(
+                f"eos: no error bars, a potential drawn from the posterior has {error}"
+            )
+            return []
 
     def elastic(self) -> None:
         """Find elastic constants, averages, and Born's criterion."""
@@ -214,8 +243,8 @@ class _Work:
                 if abs(C[i, j]) > least
             }
         for name, (i, j) in names.items():
-            std = None if drawn is None else drawn[:, i, j].mean(axis=1)
-            self.put(f"elastic.{name}", C[i, j].mean(), "GPa", std)
+            spread = None if drawn is None else drawn[:, i, j].mean(axis=1)
+            self.put(f"elastic.{name}", C[i, j].mean(), "GPa", spread)
         self.report.facts["elastic.stable"] = bool(mean.is_stable[0])
         if not mean.is_stable[0]:
             self.report.warnings.append(

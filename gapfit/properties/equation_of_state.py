@@ -38,7 +38,7 @@ class EquationOfState:
 
 
 def birch_murnaghan(
-    volumes: Sequence[float], energies: Sequence[float]
+    volumes: Sequence[float] | np.ndarray, energies: Sequence[float] | np.ndarray
 ) -> EquationOfState:
     """Fit the third-order Birch-Murnaghan equation of state.
 

@@ -52,7 +52,9 @@ def relaxed(
     moved = found
     if cell != "fixed":
         moved = FrechetCellFilter(found, constant_volume=cell == "shape")
-    if not LBFGS(moved, logfile=None).run(fmax=fmax, steps=steps):
+    # ASE's hints forbid the None that it documents.
+    optimizer: Any = LBFGS
+    if not optimizer(moved, logfile=None).run(fmax=fmax, steps=steps):
         left = float(np.linalg.norm(moved.get_forces(), axis=1).max())
         raise GapfitError(
             f"the relaxation of {atoms.get_chemical_formula()} has a force of {left:.3g} "

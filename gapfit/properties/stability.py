@@ -1,4 +1,4 @@
-"""Dynamics at constant energy: does the potential keep it?"""
+"""Dynamics at constant energy, and how well the potential keeps it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run_nve(
 ) -> Stability:
     """Run dynamics at constant energy from the crystal at rest, its atoms in motion.
 
-    Momenta are drawn at twice the temperature: half of that goes into the potential.
+    Momenta have twice the temperature: half of that goes into the potential.
 
     Parameters
     ----------
@@ -89,6 +89,9 @@ def run_nve(
     noise = np.random.default_rng(seed).normal(size=(len(atoms), 3))
     momenta = np.sqrt(2 * units.kB * temperature * masses) * noise
     atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
+    # Exactly: in few atoms the temperature drawn is far off.
+    hotter = np.sqrt(2 * temperature / atoms.get_temperature())
+    atoms.set_momenta(hotter * atoms.get_momenta())
     energies, temperatures = np.empty((2, steps))
     dynamics = VelocityVerlet(atoms, timestep * units.fs)
     for n in range(steps):

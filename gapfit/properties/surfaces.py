@@ -68,6 +68,8 @@ def slabs(
     """
     from ase.build import make_supercell
 
+    if not any(plane):
+        raise GapfitError("plane 0 0 0: give Miller indices that are not all zero")
     unit = make_supercell(crystal, _along(plane, crystal.cell[:]))
     height = unit.get_volume() / _area(unit)
     layers = int(np.ceil(thickness / height))
@@ -146,19 +148,14 @@ def _normal(atoms: Any) -> np.ndarray:
 
 def _along(plane: tuple[int, int, int], cell: np.ndarray) -> np.ndarray:
     """Return integer vectors of one cell: two in the plane, short, and one out of it."""
-    h, k, l = plane
+    h, k, m = plane
     if h == k == 0:
         rows = np.eye(3, dtype=int)
     else:
         g, p, q = _bezout(h, k)
-        d, s, t = _bezout(g, l)
-        rows = np.array(
-            [
-                [k // g, -h // g, 0],
-                [p * l // d, q * l // d, -g // d],
-                [s * p, s * q, t],
-            ]
-        )
+        d, s, t = _bezout(g, m)
+        in_plane = [[k // g, -h // g, 0], [p * m // d, q * m // d, -g // d]]
+        rows = np.array([*in_plane, [s * p, s * q, t]])
     first, second = rows[:2]
     # Gauss's reduction: each vector becomes as short as the other allows.
     while True:
