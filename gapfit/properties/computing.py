@@ -165,7 +165,9 @@ class _Work:
         return None if self.samples is None else energy_std(self.model, parts)
 
     def structure(self) -> None:
-        """Lattice, volume and cohesive energy."""
+        """Lattice, volume, and the cohesive energy against the potential's atoms."""
+        from ase import Atoms
+
         crystal, n = self.crystal, len(self.crystal)
         cells = None
         if self.responses is not None:
@@ -186,9 +188,14 @@ class _Work:
                 self.put(f"structure.{name}", value, unit, drawn.get(name))
         volumes = None if cells is None else np.abs(np.linalg.det(cells)) / n
         self.put("structure.volume", crystal.get_volume() / n, "Å³/atom", volumes)
-        apart = sum(self.model.e0[z] for z in crystal.numbers.tolist())
-        bound = (apart - crystal.get_potential_energy()) / n
-        std = self.difference_std([(-1 / n, crystal)])
+        parts = [(-1 / n, crystal)]
+        for symbol, count in crystal.symbols.formula.count().items():
+            parts.append((count / n, Atoms(symbol)))
+        bound = sum(
+            weight * self.model.predict(atoms, forces=False, stress=False).energy
+            for weight, atoms in parts
+        )
+        std = self.difference_std(parts)
         self.put("structure.cohesive_energy", bound, "eV/atom", std)
 
     def eos(self) -> None:

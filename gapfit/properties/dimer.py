@@ -8,6 +8,7 @@ import numpy as np
 
 from gapfit.frame import Frame
 from gapfit.model import GAPModel
+from gapfit.properties.evaluating import energy_std
 
 __all__ = ["DimerCurve", "dimer_curve"]
 
@@ -24,9 +25,9 @@ class DimerCurve:
     distances : (n,) float64
         Å, ascending to the cutoff.
     energies : (n,) float64
-        Relative to the isolated atoms, eV.
+        Relative to what the potential gives for the single atoms, eV.
     std : (n,) float64 or None
-        Standard deviations, eV; None without a posterior.
+        Standard deviations of these differences, eV; None without a posterior.
     """
 
     distances: np.ndarray
@@ -66,21 +67,25 @@ def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
 
     contact = float(covalent_radii[first] + covalent_radii[second])
     distances = np.linspace(_SHORTEST * contact, model.cutoff, _TRIED)
-    frames = [
-        Frame(
-            numbers=np.array([first, second]),
-            positions=np.array([[0.0, 0.0, 0.0], [d, 0.0, 0.0]]),
-            cell=np.zeros((3, 3)),
-            pbc=np.zeros(3, dtype=bool),
-            source="dimer",
-        )
-        for d in distances
-    ]
-    std = ("energy",) if model.posterior is not None else ()
-    found = model.predict(frames, forces=False, stress=False, std=std)
-    apart = model.e0[first] + model.e0[second]
-    return DimerCurve(
-        distances,
-        np.array([one.energy for one in found]) - apart,
-        np.array([one.energy_std for one in found]) if std else None,
+    pairs = [_open_frame([first, second], [0.0, d]) for d in distances]
+    atoms = [_open_frame([z], [0.0]) for z in (first, second)]
+    found = model.predict([*pairs, *atoms], forces=False, stress=False)
+    energies = np.array([one.energy for one in found])
+    std = None
+    if model.posterior is not None:
+        apart = [(-1.0, atom) for atom in atoms]
+        std = np.array([energy_std(model, [(1.0, pair), *apart]) for pair in pairs])
+    return DimerCurve(distances, energies[:-2] - energies[-2:].sum(), std)
+
+
+def _open_frame(numbers: list[int], x: list[float]) -> Frame:
+    """Return atoms along a line, with nothing around them."""
+    positions = np.zeros((len(x), 3))
+    positions[:, 0] = x
+    return Frame(
+        numbers=np.array(numbers),
+        positions=positions,
+        cell=np.zeros((3, 3)),
+        pbc=np.zeros(3, dtype=bool),
+        source="dimer",
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.assembly import pairs_of
-from gapfit.frame import structure_arrays
+from gapfit.frame import Frame, structure_arrays
 from gapfit.model import GAPModel
 from gapfit.sampling import Samples
 
@@ -54,7 +54,7 @@ def energy_std(model: GAPModel, parts: Sequence[tuple[float, Any]]) -> float:
     ----------
     model : GAPModel
         With its posterior.
-    parts : sequence of (float, ase.Atoms)
+    parts : sequence of (float, ase.Atoms or Frame)
         Weights w and structures. Between relaxed structures the sum is that of the
         relaxed energies to first order: at a minimum the energy is stationary.
 
@@ -66,7 +66,8 @@ def energy_std(model: GAPModel, parts: Sequence[tuple[float, Any]]) -> float:
     assert model.posterior is not None
     row = np.zeros(model.n_sparse)
     for weight, atoms in parts:
-        pairs = pairs_of([structure_arrays(atoms)], model.cutoff)
+        frame = atoms if isinstance(atoms, Frame) else structure_arrays(atoms)
+        pairs = pairs_of([frame], model.cutoff)
         own = [
             term.descriptor.kernel_rows(
                 pairs.within(term.descriptor.cutoff), term.sparse, gradients=False
