@@ -17,6 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.calculators.tersoff import Tersoff, TersoffParameters
 
 import gapfit
+from gapfit.calibration import Scale
 from gapfit.cli import main
 from gapfit.errors import GapfitError, StructureError
 from gapfit.frame import GPA
@@ -429,7 +430,12 @@ def test_phonons_of_springs_have_the_closed_form():
     squared = 2 * depth * (rho / r0) ** 2 / crystal.get_masses()[0]
     # An angular frequency in ASE's unit of time, to THz.
     thz = 1e3 * units.fs / (2 * np.pi)
-    at_x = found.bands[np.argmin(np.abs(found.distances - dict(_by_name(found))["X"]))]
+    distance = {name: x for x, name in found.labels}
+    assert {"G", "X", "L"} < set(distance)
+    # U and K are one point of the axis, where the path jumps.
+    assert len(found.labels) == len({x for x, _ in found.labels})
+    assert any(set(name) == set("U|K") for name in distance)
+    at_x = found.bands[np.argmin(np.abs(found.distances - distance["X"]))]
     expected = thz * np.sqrt(squared * np.array([4, 4, 8]))
     np.testing.assert_allclose(np.sort(at_x), expected, rtol=2e-3)
     np.testing.assert_allclose(found.gamma, 0, atol=1e-4)
@@ -437,10 +443,6 @@ def test_phonons_of_springs_have_the_closed_form():
     assert found.is_stable
     # Three modes of the one atom of a primitive cell.
     assert np.trapezoid(found.density, found.frequencies) == pytest.approx(3, abs=0.05)
-
-
-def _by_name(found):
-    return [(name, x) for x, name in found.labels]
 
 
 def test_imaginary_modes_are_seen():
@@ -575,6 +577,15 @@ def test_error_bars_of_differences_are_those_of_many_samples(model, copper):
         assert expected < 0.9 * sum(alone)
 
 
+def test_error_bars_of_differences_have_the_factor_of_energies(model, copper):
+    kinds = dict(model.calibration.kinds)
+    kinds["energy"] = replace(kinds["energy"], scale=Scale(3.0, 7.0))
+    scaled = replace(model, calibration=replace(model.calibration, kinds=kinds))
+    bare = replace(model, calibration=None)
+    parts = [(2.0, copper), (-8.0, Atoms("Cu"))]
+    assert energy_std(scaled, parts) == pytest.approx(3 * energy_std(bare, parts))
+
+
 def test_relaxation_changes_the_energy_of_a_sample_to_second_order_only(model, copper):
     """Each sample relaxed by itself: the spread is that at the mean's geometry."""
     crystal = copper.copy()
@@ -654,6 +665,55 @@ def test_without_a_posterior_there_are_values_only(model, copper):
     none = compute(model, copper, only=("eos",), settings=Settings(samples=0))
     assert none.quantities["eos.volume"].std is None
     assert not none.warnings
+
+
+def test_large_cells_have_no_error_bars_of_elasticity(model, copper, monkeypatch):
+    monkeypatch.setattr("gapfit.properties.computing._LARGEST", 3)
+    found = compute(model, copper, only=("eos", "elastic"), settings=SMALL)
+    assert found.quantities["elastic.C11"].std is None
+    assert found.quantities["eos.volume"].std > 0
+    assert "of up to 3 atoms, this has 4" in found.warnings[0]
+
+
+def test_a_hexagonal_crystal_has_two_lengths_and_five_constants(model):
+    calculator = gapfit.GAPCalculator(model, uncertainty=False)
+    found = compute(
+        model, prototype("hcp", "Cu", calculator), only=("elastic",), settings=SMALL
+    )
+    own = {name: one.value for name, one in found.quantities.items()}
+    a, c = own["structure.a"], own["structure.c"]
+    assert own["structure.b"] == pytest.approx(a, rel=1e-4)
+    assert own["structure.gamma"] == pytest.approx(120, abs=0.01)
+    assert c / a == pytest.approx((8 / 3) ** 0.5, rel=0.03)
+    # Hexagonal symmetry.
+    assert own["elastic.C11"] == pytest.approx(own["elastic.C22"], rel=1e-3)
+    assert own["elastic.C66"] == pytest.approx(
+        (own["elastic.C11"] - own["elastic.C12"]) / 2, rel=1e-3
+    )
+    assert "elastic.C14" not in own
+
+
+def test_matscipy_finds_the_same_constants():
+    """Of a crystal whose atoms move when it is strained, without cubic symmetry."""
+    elasticity = pytest.importorskip("matscipy.elasticity")
+    from ase.optimize import LBFGS
+
+    crystal = relaxed(bulk("Cu", "hcp", a=2.55), EMT(), cell="free", fmax=1e-5)
+    found = elastic_response(crystal, by_calculator(EMT())).constants[0]
+    expected, _ = elasticity.fit_elastic_constants(
+        crystal,
+        symmetry="triclinic",
+        N_steps=5,
+        delta=1e-3,
+        optimizer=LBFGS,
+        fmax=1e-5,
+        logfile=None,
+        verbose=False,
+        graphics=False,
+    )
+    np.testing.assert_allclose(found, GPA * expected, atol=0.3)
+    clamped = elastic_response(crystal, by_calculator(EMT())).clamped[0]
+    assert np.abs(clamped - found).max() > 3
 
 
 def test_what_fails_is_a_warning_and_the_rest_is_there(model, copper):

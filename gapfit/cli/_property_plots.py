@@ -77,7 +77,11 @@ def _phonons(report: Report) -> Any:
     bands, dos = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
     found = report.curves.phonons
     assert found is not None
-    bands.plot(found.distances, found.bands, color="tab:blue", lw=1)
+    jumps = 1 + np.flatnonzero(np.diff(found.distances) == 0)
+    for x, frequencies in zip(
+        np.split(found.distances, jumps), np.split(found.bands, jumps), strict=True
+    ):
+        bands.plot(x, frequencies, color="tab:blue", lw=1)
     bands.axhline(0.0, color="0.6", lw=1)
     at = np.array([x for x, _ in found.labels])
     for x in at:

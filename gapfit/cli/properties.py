@@ -204,19 +204,28 @@ def _table(
         digits = _digits(own.value if own.std is None else 100 * own.std)
         line: tuple[str, ...] = (
             name,
-            # Adding 0 leaves no -0.000.
-            f"{round(own.value, digits) + 0.0:.{digits}f}",
+            _signed(own.value, digits, "-"),
             "" if own.std is None else f"{own.std:.{digits}f}",
             own.unit,
         )
         other = comparison.get(name)
         if comparison and other is not None:
-            share = "" if other.relative is None else f"{100 * other.relative:+.1f} %"
-            line += (f"{other.reference:g}", f"{other.deviation:+.{digits}f}", share)
+            share = (
+                ""
+                if other.relative is None
+                else f"{_signed(100 * other.relative, 1)} %"
+            )
+            off = _signed(other.deviation, digits)
+            line += (f"{other.reference:g}", off, share)
         elif comparison:
             line += ("", "", "")
         body.append(line)
     return head, body
+
+
+def _signed(value: float, digits: int, sign: str = "+") -> str:
+    """Return a rounded number, never -0.0."""
+    return f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
 def _digits(value: float) -> int:

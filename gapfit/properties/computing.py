@@ -39,8 +39,23 @@ __all__ = ["compute"]
 
 # Vacuum between slabs beyond the cutoff, Å; thickness of slabs, Å.
 _BEYOND_CUTOFF, _THICKNESS = 2.0, 12.0
+# Atoms up to which all samples' force constants are computed: they are (3 n_atoms)².
+_LARGEST = 100
 # Constants below this share of the largest are zero by symmetry.
 _ZERO = 1e-3
+
+# Surfaces of cells that are no cubes.
+_FACES = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+
+# Averages over orientations that are reported, and their units.
+_MODULI = {
+    "bulk_hill": "GPa",
+    "shear_voigt": "GPa",
+    "shear_reuss": "GPa",
+    "shear_hill": "GPa",
+    "young": "GPa",
+    "poisson": "",
+}
 
 
 def compute(
@@ -144,6 +159,12 @@ class _Work:
     def responses(self) -> Response | None:
         """Elastic response of all samples."""
         if self.samples is None:
+            return None
+        if len(self.crystal) > _LARGEST:
+            self.report.warnings.append(
+                f"no error bars of lattice and elasticity: they are computed of cells of "
+                f"up to {_LARGEST} atoms, this has {len(self.crystal)}"
+            )
             return None
         try:
             return elastic_response(self.crystal, by_samples(self.samples))
@@ -361,18 +382,6 @@ class _Work:
         self.put("nve.drift", found.drift, "meV/atom/ps")
         self.put("nve.fluctuation", found.fluctuation, "meV/atom")
         self.put("nve.temperature", found.temperature, "K")
-
-
-_FACES = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-
-_MODULI = {
-    "bulk_hill": "GPa",
-    "shear_voigt": "GPa",
-    "shear_reuss": "GPa",
-    "shear_hill": "GPa",
-    "young": "GPa",
-    "poisson": "",
-}
 
 
 def _silent(stage: str, done: int, total: int) -> None:

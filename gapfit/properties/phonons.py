@@ -29,7 +29,7 @@ class Phonons:
     bands : (n_path, n_modes) float64
         THz.
     labels : list of (float, str)
-        Distance and name of the special points.
+        Distance and name of the special points; ``"U|K"`` where the path jumps.
     gamma : (n_modes,) float64
         At Γ, ascending, THz.
     frequencies, density : (n,) float64
@@ -137,8 +137,11 @@ def _bands(engine: Any) -> tuple[np.ndarray, np.ndarray, list[tuple[float, str]]
 
     path = Cell(engine.primitive.cell).bandpath(npoints=_PATH_POINTS)
     distances, ticks, names = path.get_linear_kpoint_axis()
-    labels = [(float(x), str(name)) for x, name in zip(ticks, names, strict=True)]
-    return np.asarray(distances), _at(engine, path.kpts), labels
+    labels: dict[float, str] = {}
+    for x, name in zip(ticks.tolist(), names, strict=True):
+        # Where the path jumps, two points are at one distance.
+        labels[x] = f"{labels[x]}|{name}" if x in labels else name
+    return np.asarray(distances), _at(engine, path.kpts), list(labels.items())
 
 
 def _at(engine: Any, points: np.ndarray) -> np.ndarray:
