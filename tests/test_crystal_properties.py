@@ -298,6 +298,38 @@ def test_the_strain_leads_to_the_equilibrium(copper):
     found = elastic_response(cell, by_calculator(EMT()))
     expected = [1 / 1.001 - 1] * 3 + [0] * 3
     np.testing.assert_allclose(found.strain[0], expected, atol=1e-5)
+    np.testing.assert_allclose(found.cells(cell.cell[:])[0], copper.cell[:], atol=1e-4)
+
+
+def test_the_strain_undoes_a_shear(copper):
+    cell = copper.copy()
+    shear = 1e-4 * np.array([[0, 1, 0], [1, 0, -2], [0, -2, 0]])
+    cell.set_cell(copper.cell[:] @ (np.eye(3) + shear), scale_atoms=True)
+    found = elastic_response(cell, by_calculator(EMT()))
+    np.testing.assert_allclose(
+        found.strain[0], [0, 0, 0, 4e-4, 0, -2e-4], rtol=0, atol=2e-6
+    )
+    np.testing.assert_allclose(found.cells(cell.cell[:])[0], copper.cell[:], atol=1e-5)
+
+
+def test_atoms_that_leave_their_places_make_it_unstable(silicon):
+    """Whatever the elastic constants are."""
+    rng, step = np.random.default_rng(0), 1e-3
+    found = elastic_response(silicon, by_calculator(tersoff()))
+    K = np.empty((24, 24))
+    for k in range(24):
+        moved = silicon.copy()
+        moved.positions.ravel()[k] += step
+        moved.calc = tersoff()
+        K[k] = -moved.get_forces().ravel() / step
+    # After three translations.
+    assert found.softest[0] == pytest.approx(
+        np.linalg.eigvalsh(K + K.T)[3] / 2, rel=1e-2
+    )
+    assert found.is_stable.tolist() == [True]
+    assert replace(found, softest=-found.softest).is_stable.tolist() == [False]
+    twisted = found.constants - 100 * np.eye(6) * rng.uniform(0.9, 1.0)
+    assert replace(found, constants=twisted).is_stable.tolist() == [False]
 
 
 def test_a_crystal_that_shears_by_itself_is_not_stable():
@@ -332,6 +364,28 @@ def test_a_vacancy_costs_what_two_runs_of_ase_say(copper):
     larger = vacancy(copper, EMT(), width=7.0, extra=1, site=3)
     assert len(larger.bulk) == 108
     assert larger.energy == pytest.approx(found.energy, abs=0.05)
+
+
+def test_the_site_of_a_vacancy_is_the_one_that_was_asked_for():
+    """Two kinds of sites: chosen in a crystal whose layers are stacked ABAC."""
+    a, h = 2.55, 2.55 * (2 / 3) ** 0.5
+    cell = [[a, 0, 0], [-a / 2, a * 3**0.5 / 2, 0], [0, 0, 4 * h]]
+    sites = [[0, 0, 0], [1 / 3, 2 / 3, 1 / 4], [0, 0, 1 / 2], [2 / 3, 1 / 3, 3 / 4]]
+    crystal = relaxed(
+        Atoms("Cu4", scaled_positions=sites, cell=cell, pbc=True), EMT(), cell="free"
+    )
+    energies = []
+    for site in (0, 1):
+        perfect = supercell(crystal, 7.0)
+        perfect.calc = EMT()
+        share = (len(perfect) - 1) / len(perfect) * perfect.get_potential_energy()
+        # That of another image of the same atom.
+        hole = perfect[[n for n in range(len(perfect)) if n != site + 4]]
+        hole.calc = EMT()
+        energies.append(hole.get_potential_energy() - share)
+        found = vacancy(crystal, EMT(), width=7.0, site=site)
+        assert found.unrelaxed == pytest.approx(energies[-1], abs=1e-9)
+    assert abs(energies[0] - energies[1]) > 1e-5
 
 
 def test_vacancies_that_have_no_energy_are_refused(copper):
@@ -430,6 +484,7 @@ def test_phonons_of_springs_have_the_closed_form():
     squared = 2 * depth * (rho / r0) ** 2 / crystal.get_masses()[0]
     # An angular frequency in ASE's unit of time, to THz.
     thz = 1e3 * units.fs / (2 * np.pi)
+    assert found.n_atoms == 32
     distance = {name: x for x, name in found.labels}
     assert {"G", "X", "L"} < set(distance)
     # U and K are one point of the axis, where the path jumps.
@@ -532,6 +587,29 @@ def test_a_fit_has_the_properties_of_what_it_was_fitted_to(report, copper):
         assert values[name] == pytest.approx(expected, rel=0.06), name
     assert abs(values["nve.drift"]) < 20
     assert not [text for text in report.warnings if not text.startswith("dimer")]
+
+
+def test_error_bars_are_the_spread_of_the_samples(model, report):
+    """Each of them taken through its own curve, at the same geometries."""
+    samples = model.sample(SMALL.samples, SMALL.seed)
+    a = report.crystal.cell[0, 0]
+    lattice, modulus = [], []
+    for sample in samples:
+        cells = [bulk("Cu", a=a * x ** (1 / 3)) for x in np.linspace(0.94, 1.06, 9)]
+        energies = [sample.predict(cell).energy for cell in cells]
+        eos = birch_murnaghan([cell.get_volume() for cell in cells], energies)
+        lattice.append((4 * eos.volume) ** (1 / 3))
+        modulus.append(eos.bulk_modulus)
+    own = report.quantities
+    assert own["eos.bulk_modulus"].std == pytest.approx(
+        np.std(modulus, ddof=1), rel=1e-3
+    )
+    # The strain of the elastic response, and the curve, find the same minimum.
+    assert own["structure.a"].std == pytest.approx(np.std(lattice, ddof=1), rel=0.2)
+    volume = 3 * own["structure.a"].std / own["structure.a"].value
+    assert own["structure.volume"].std == pytest.approx(
+        volume * own["structure.volume"].value, rel=0.01
+    )
 
 
 def test_the_cohesive_energy_is_that_against_single_atoms(model, report):

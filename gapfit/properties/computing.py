@@ -11,7 +11,6 @@ import numpy as np
 
 from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError
-from gapfit.frame import voigt_to_matrix
 from gapfit.model import GAPModel
 from gapfit.properties.defects import vacancy
 from gapfit.properties.dimer import dimer_curve
@@ -192,9 +191,7 @@ class _Work:
         crystal, n = self.crystal, len(self.crystal)
         cells = None
         if self.responses is not None:
-            cells = np.array(
-                [crystal.cell[:] @ _deformation(e) for e in self.responses.strain]
-            )
+            cells = self.responses.cells(crystal.cell[:])
         own = _lattice(crystal.cell[:])
         drawn: dict[str, np.ndarray] = {}
         if cells is not None:
@@ -394,8 +391,3 @@ def _lattice(cell: np.ndarray) -> dict[str, float]:
 
     names = ("a", "b", "c", "alpha", "beta", "gamma")
     return dict(zip(names, map(float, Cell(cell).cellpar()), strict=True))
-
-
-def _deformation(strain: np.ndarray) -> np.ndarray:
-    """Return 1 + ε of a strain in Voigt's notation."""
-    return np.eye(3) + voigt_to_matrix(strain / np.array([1, 1, 1, 2, 2, 2]))

@@ -121,6 +121,17 @@ class Response:
     strain: np.ndarray
     softest: np.ndarray
 
+    def cells(self, cell: np.ndarray) -> np.ndarray:
+        """Return the cells at each potential's own equilibrium, (n, 3, 3) float64, Å.
+
+        Parameters
+        ----------
+        cell : (3, 3) float64
+            Of the structure, Å.
+        """
+        shears = self.strain / np.array([1, 1, 1, 2, 2, 2])
+        return np.array([cell @ (np.eye(3) + voigt_to_matrix(e)) for e in shears])
+
     @property
     def is_stable(self) -> np.ndarray:
         """Whether all strains cost energy, (n,) bool: Born's criterion.
