@@ -612,6 +612,20 @@ def test_error_bars_are_the_spread_of_the_samples(model, report):
     )
 
 
+def test_reports_hold_the_error_bars_of_both_geometries(model, report):
+    calculator = gapfit.GAPCalculator(model, uncertainty=False)
+    hole = vacancy(report.crystal, calculator, width=7.0, extra=1)
+    cut = surface(report.crystal, (1, 1, 0), calculator, vacuum=7.0)
+    for name, found in (("vacancy", hole), ("surface.110", cut)):
+        for kind, is_relaxed in (("energy", True), ("unrelaxed", False)):
+            expected = energy_std(model, found.parts(relaxed=is_relaxed))
+            own = report.quantities[f"{name}.{kind}"]
+            assert own.value == pytest.approx(
+                found.energy if is_relaxed else found.unrelaxed, abs=1e-4
+            )
+            assert own.std == pytest.approx(expected, rel=1e-3)
+
+
 def test_the_cohesive_energy_is_that_against_single_atoms(model, report):
     crystal = report.crystal.copy()
     whole = model.predict(crystal).energy / len(crystal)
