@@ -1,16 +1,18 @@
-"""Physical properties from a potential or from reference data."""
+"""Energy against volume: equilibrium, bulk modulus and its derivative."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from gapfit.errors import GapfitError
 from gapfit.frame import GPA
+from gapfit.properties.relaxing import relaxed
 
-__all__ = ["EquationOfState", "birch_murnaghan"]
+__all__ = ["EquationOfState", "birch_murnaghan", "volume_scan"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class EquationOfState:
 
 
 def birch_murnaghan(
-    volumes: Sequence[float], energies: Sequence[float]
+    volumes: Sequence[float] | np.ndarray, energies: Sequence[float] | np.ndarray
 ) -> EquationOfState:
     """Fit the third-order Birch-Murnaghan equation of state.
 
@@ -90,3 +92,37 @@ def birch_murnaghan(
         bulk_modulus=4 / 9 * best**3.5 * curvature * GPA,
         derivative=4 + 2 / 3 * best * float(E.deriv(3)(best)) / curvature,
     )
+
+
+def volume_scan(
+    crystal: Any, calculator: Any, *, span: float = 0.06, n: int = 9
+) -> list[Any]:
+    """Return a crystal at several volumes, shape and atoms relaxed at each.
+
+    Parameters
+    ----------
+    crystal : ase.Atoms
+        At its equilibrium.
+    calculator : ase.calculators.calculator.Calculator
+        With stresses.
+    span : float
+        Largest relative change of the volume.
+    n : int
+        Number of volumes.
+
+    Returns
+    -------
+    list of ase.Atoms
+        By ascending volume, with the calculator attached.
+
+    Raises
+    ------
+    GapfitError
+        A relaxation does not converge.
+    """
+    found = []
+    for ratio in np.linspace(1 - span, 1 + span, n):
+        cell = crystal.copy()
+        cell.set_cell(crystal.cell * ratio ** (1 / 3), scale_atoms=True)
+        found.append(relaxed(cell, calculator, cell="shape"))
+    return found

@@ -1,0 +1,57 @@
+"""Physical properties of a crystal from a potential, with error bars from its posterior.
+
+`compute` gives them all; the functions behind it take any ASE calculator.
+"""
+
+from gapfit.properties.computing import compute
+from gapfit.properties.defects import Vacancy, vacancy
+from gapfit.properties.dimer import DimerCurve, dimer_curve
+from gapfit.properties.elastic import Moduli, Response, elastic_response, moduli
+from gapfit.properties.equation_of_state import (
+    EquationOfState,
+    birch_murnaghan,
+    volume_scan,
+)
+from gapfit.properties.evaluating import by_calculator, by_samples, energy_std
+from gapfit.properties.phonons import Phonons, phonons
+from gapfit.properties.prototypes import PROTOTYPES, prototype
+from gapfit.properties.quantities import Quantity, compared, read_reference
+from gapfit.properties.relaxing import relaxed, supercell
+from gapfit.properties.report import PROPERTIES, Report, Settings
+from gapfit.properties.stability import Stability, run_nve
+from gapfit.properties.surfaces import Surface, slabs, surface
+
+__all__ = [
+    "PROPERTIES",
+    "PROTOTYPES",
+    "DimerCurve",
+    "EquationOfState",
+    "Moduli",
+    "Phonons",
+    "Quantity",
+    "Report",
+    "Response",
+    "Settings",
+    "Stability",
+    "Surface",
+    "Vacancy",
+    "birch_murnaghan",
+    "by_calculator",
+    "by_samples",
+    "compared",
+    "compute",
+    "dimer_curve",
+    "elastic_response",
+    "energy_std",
+    "moduli",
+    "phonons",
+    "prototype",
+    "read_reference",
+    "relaxed",
+    "run_nve",
+    "slabs",
+    "supercell",
+    "surface",
+    "vacancy",
+    "volume_scan",
+]

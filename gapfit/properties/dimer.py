@@ -1,0 +1,91 @@
+"""Energy of two atoms against their distance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapfit.frame import Frame
+from gapfit.model import GAPModel
+from gapfit.properties.evaluating import energy_std
+
+__all__ = ["DimerCurve", "dimer_curve"]
+
+# Shortest distance, in units of the sum of covalent radii, and number of distances.
+_SHORTEST, _TRIED = 0.4, 80
+
+
+@dataclass(frozen=True, eq=False)
+class DimerCurve:
+    """Binding of two atoms.
+
+    Attributes
+    ----------
+    distances : (n,) float64
+        Å, ascending to the cutoff.
+    energies : (n,) float64
+        Relative to what the potential gives for the single atoms, eV.
+    std : (n,) float64 or None
+        Standard deviations of these differences, eV; None without a posterior.
+    """
+
+    distances: np.ndarray
+    energies: np.ndarray
+    std: np.ndarray | None
+
+    @property
+    def lowest(self) -> int:
+        """Index of the lowest energy."""
+        return int(np.argmin(self.energies))
+
+    @property
+    def is_repulsive(self) -> bool:
+        """Whether the energy falls all the way from the shortest distance to the well.
+
+        Where it does not, atoms that come close in hot dynamics fall into each other.
+        """
+        return bool((np.diff(self.energies[: self.lowest + 1]) < 0).all())
+
+
+def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
+    """Return the energy of a pair of atoms from 0.4 covalent distances to the cutoff.
+
+    Parameters
+    ----------
+    model : GAPModel
+        The potential.
+    first, second : int
+        Atomic numbers.
+
+    Raises
+    ------
+    StructureError
+        The model does not know one of them.
+    """
+    from ase.data import covalent_radii
+
+    contact = float(covalent_radii[first] + covalent_radii[second])
+    distances = np.linspace(_SHORTEST * contact, model.cutoff, _TRIED)
+    pairs = [_open_frame([first, second], [0.0, d]) for d in distances]
+    atoms = [_open_frame([z], [0.0]) for z in (first, second)]
+    found = model.predict([*pairs, *atoms], forces=False, stress=False)
+    energies = np.array([one.energy for one in found])
+    std = None
+    if model.posterior is not None:
+        apart = [(-1.0, atom) for atom in atoms]
+        std = np.array([energy_std(model, [(1.0, pair), *apart]) for pair in pairs])
+    return DimerCurve(distances, energies[:-2] - energies[-2:].sum(), std)
+
+
+def _open_frame(numbers: list[int], x: list[float]) -> Frame:
+    """Return atoms along a line, with nothing around them."""
+    positions = np.zeros((len(x), 3))
+    positions[:, 0] = x
+    return Frame(
+        numbers=np.array(numbers),
+        positions=positions,
+        cell=np.zeros((3, 3)),
+        pbc=np.zeros(3, dtype=bool),
+        source="dimer",
+    )

@@ -1,0 +1,98 @@
+"""Crystals by name, with a lattice constant that suits the potential."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gapfit.errors import GapfitError
+
+__all__ = ["PROTOTYPES", "prototype"]
+
+#: Names of crystals, and whether their conventional cell is a cube.
+PROTOTYPES = {
+    "sc": True,
+    "fcc": True,
+    "bcc": True,
+    "diamond": True,
+    "hcp": False,
+    "rocksalt": True,
+    "zincblende": True,
+    "cesiumchloride": True,
+    "fluorite": True,
+    "wurtzite": False,
+}
+
+# Nearest neighbours in units of the covalent diameter: from compressed metals to crystals
+# of noble gases.
+_SHORTEST, _LONGEST, _TRIED = 0.75, 1.9, 70
+
+
+def prototype(
+    name: str, formula: str, calculator: Any, lattice: float | None = None
+) -> Any:
+    """Return the conventional cell of a crystal, not relaxed.
+
+    Parameters
+    ----------
+    name : str
+        One of `PROTOTYPES`.
+    formula : str
+        ``"Si"``, or ``"NaCl"`` for a compound.
+    calculator : ase.calculators.calculator.Calculator
+        Finds the lattice constant: the deepest minimum of a coarse scan around the sum
+        of covalent radii.
+    lattice : float, optional
+        Lattice constant a, Å, which saves the scan; c/a is the ideal one.
+
+    Raises
+    ------
+    GapfitError
+        There is no such prototype, it does not suit the formula, or the scan finds no
+        minimum.
+    """
+    if lattice is not None:
+        if not 0 < lattice < np.inf:
+            raise GapfitError(f"lattice = {lattice:g} Å: give a positive length")
+        return _built(name, formula, lattice)
+    unit = _built(name, formula, 1.0)
+    tried = np.geomspace(_SHORTEST, _LONGEST, _TRIED) * _contact(unit)
+    energies = []
+    for a in tried:
+        atoms = _built(name, formula, float(a))
+        atoms.calc = calculator
+        energies.append(atoms.get_potential_energy())
+    middle = np.array(energies[1:-1])
+    minima = (middle < energies[:-2]) & (middle < energies[2:])
+    if not minima.any():
+        raise GapfitError(
+            f"{name} {formula}: the potential has no minimum of the energy at lattice "
+            f"constants between {tried[0]:.2f} and {tried[-1]:.2f} Å; give one (--lattice)"
+        )
+    best = 1 + int(np.argmin(np.where(minima, middle, np.inf)))
+    return _built(name, formula, float(tried[best]))
+
+
+def _built(name: str, formula: str, a: float) -> Any:
+    from ase.build import bulk
+
+    if name not in PROTOTYPES:
+        raise GapfitError(
+            f"unknown prototype {name!r}; known are {', '.join(PROTOTYPES)}; give any "
+            "other crystal as a file"
+        )
+    try:
+        return bulk(formula, name, a, cubic=PROTOTYPES[name])
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise GapfitError(f"{formula!r} cannot be built as {name}: {error}") from error
+
+
+def _contact(unit: Any) -> float:
+    """Return the lattice constant at which covalent spheres touch, Å."""
+    from ase.data import covalent_radii
+    from ase.neighborlist import neighbor_list
+
+    i, j, d = neighbor_list("ijd", unit, 1.01)
+    radii = covalent_radii[unit.numbers]
+    return float(((radii[i] + radii[j]) / d).max())

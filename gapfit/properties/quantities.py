@@ -1,0 +1,134 @@
+"""Named numbers with units and error bars, and their comparison with a reference."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit.errors import GapfitError
+
+__all__ = ["Comparison", "Quantity", "compared", "read_reference"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that was computed.
+
+    Attributes
+    ----------
+    value : float
+        In `unit`.
+    unit : str
+        ``"GPa"``; empty where it has none.
+    std : float or None
+        Standard deviation by the posterior, in `unit`; None where it is not known.
+    """
+
+    value: float
+    unit: str
+    std: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A number beside its reference.
+
+    Attributes
+    ----------
+    reference : float
+        In the unit of the quantity.
+    deviation : float
+        Quantity - reference.
+    relative : float or None
+        That in units of the reference; None where the latter is 0.
+    """
+
+    reference: float
+    deviation: float
+    relative: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def read_reference(path: str | Path) -> dict[str, float]:
+    """Read reference values from JSON or TOML.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.json`` or ``.toml``, in the units of gapfit's table: ``{"elastic": {"C11":
+        153}}`` or ``{"elastic.C11": 153}``.
+
+    Returns
+    -------
+    dict of str to float
+        By the names of the table: ``"elastic.C11"``.
+
+    Raises
+    ------
+    GapfitError
+        The file is neither, or holds something that is not a finite number.
+    """
+    path = Path(path)
+    if path.suffix not in (".json", ".toml"):
+        raise GapfitError(f"{path}: give reference values as .json or .toml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise GapfitError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise GapfitError(f"{path}: give a table of names and numbers")
+    found = {}
+    for name, value in _flat(values):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not np.isfinite(value):
+            raise GapfitError(f"{path}: {name} = {value!r}: give a finite number")
+        found[name] = float(value)
+    return found
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def compared(
+    quantities: Mapping[str, Quantity], reference: Mapping[str, float]
+) -> tuple[dict[str, Comparison], list[str]]:
+    """Compare quantities with reference values of the same names.
+
+    Returns
+    -------
+    dict of str to Comparison
+        By name.
+    list of str
+        Messages about reference values that nothing was computed for, with the name
+        that was perhaps meant.
+    """
+    found, messages = {}, []
+    for name, value in reference.items():
+        if name not in quantities:
+            near = get_close_matches(name, quantities, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            messages.append(f"the reference {name} was not computed{hint}")
+            continue
+        off = quantities[name].value - value
+        found[name] = Comparison(value, off, off / abs(value) if value else None)
+    return found, messages

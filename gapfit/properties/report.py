@@ -1,0 +1,132 @@
+"""What is to be computed of a crystal, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gapfit.errors import GapfitError
+from gapfit.properties.dimer import DimerCurve
+from gapfit.properties.phonons import Phonons
+from gapfit.properties.quantities import Quantity
+
+__all__ = ["PROPERTIES", "Curves", "Report", "Settings"]
+
+#: What can be computed; the structure always is.
+PROPERTIES = (
+    "structure",
+    "eos",
+    "elastic",
+    "vacancy",
+    "surface",
+    "dimer",
+    "phonon",
+    "nve",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How properties are computed.
+
+    Attributes
+    ----------
+    samples : int
+        Potentials drawn from the posterior for error bars; 0 for none at all.
+    seed : int
+        Of the samples and of the momenta.
+    width : float
+        Least distance of opposite faces of supercells, Å.
+    planes : sequence of (int, int, int), optional
+        Surfaces; by default 100, 110 and 111 of cubes, and the faces of other cells.
+    temperature, timestep, steps : float, float, int
+        Of the dynamics at constant energy: K, fs.
+    """
+
+    samples: int = 30
+    seed: int = 0
+    width: float = 10.0
+    planes: Sequence[tuple[int, int, int]] | None = None
+    temperature: float = 300.0
+    timestep: float = 1.0
+    steps: int = 2000
+
+    def __post_init__(self) -> None:
+        if self.samples < 0 or self.samples == 1:
+            raise GapfitError(f"samples = {self.samples}: give 0, or at least 2")
+        if not 0 < self.width < np.inf:
+            raise GapfitError(f"width = {self.width:g} Å: give a positive length")
+
+
+@dataclass(eq=False)
+class Curves:
+    """What is drawn, where it was computed.
+
+    Attributes
+    ----------
+    volumes, energies : (n,) float64 or None
+        Equation of state, Å³/atom and eV/atom.
+    dimers : dict of str to DimerCurve
+        By pair of species: ``"Ga-As"``.
+    phonons : Phonons or None
+        Bands and density of states.
+    """
+
+    volumes: np.ndarray | None = None
+    energies: np.ndarray | None = None
+    dimers: dict[str, DimerCurve] = field(default_factory=dict)
+    phonons: Phonons | None = None
+
+
+@dataclass(eq=False)
+class Report:
+    """Properties of one crystal.
+
+    Attributes
+    ----------
+    crystal : ase.Atoms
+        Relaxed.
+    quantities : dict of str to Quantity
+        By name: ``"elastic.C11"``.
+    facts : dict of str to bool or int
+        ``"elastic.stable"`` (Born), ``"phonon.stable"``, ``"dimer.Si-Si.repulsive"``,
+        ``"vacancy.n_atoms"`` (of the larger supercell).
+    curves : Curves
+        What is drawn.
+    warnings : list of str
+        What could not be computed, and what to mistrust.
+    """
+
+    crystal: Any
+    quantities: dict[str, Quantity] = field(default_factory=dict)
+    facts: dict[str, bool | int] = field(default_factory=dict)
+    curves: Curves = field(default_factory=Curves)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data, with all curves."""
+        return {
+            "crystal": {
+                "symbols": self.crystal.get_chemical_symbols(),
+                "cell": self.crystal.cell[:].tolist(),
+                "positions": self.crystal.positions.tolist(),
+            },
+            "quantities": {
+                name: own.as_dict() for name, own in self.quantities.items()
+            },
+            "facts": self.facts,
+            "curves": _plain(asdict(self.curves)),
+            "warnings": self.warnings,
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Return plain data of nested ones that hold arrays."""
+    if isinstance(value, dict):
+        return {key: _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value

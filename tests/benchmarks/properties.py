@@ -1,0 +1,133 @@
+"""Properties of silicon, diamond and tungsten by the potentials of the examples.
+
+Usage: python tests/benchmarks/properties.py [--model Si=FILE ...] [--only LIST]
+           [--json FILE]
+Without --model, the fits of examples/ are made first. Prints the table of the README:
+the potential with its error bar, and PBE. Of PBE, lattice constants and bulk moduli are
+those of this project's own calculations (data/README.md); others are literature:
+elastic constants of silicon and diamond, de Jong et al., Sci. Data 2, 150009 (2015);
+elastic constants, vacancy and surfaces of tungsten, Szlachta, Bartók & Csányi, Phys. Rev.
+B 90, 104108 (2014). Where no PBE value is given here, the place is empty.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from _common import Report, Row, parser
+
+import gapfit
+from gapfit.properties import PROPERTIES, Settings, compute, prototype
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+#: Formula, prototype and example.
+CRYSTALS = {
+    "Si": ("diamond", "silicon"),
+    "C": ("diamond", "carbon"),
+    "W": ("bcc", "tungsten"),
+}
+#: Name in the report, heading of the row, decimals.
+ROWS = (
+    ("structure.a", "a, Å", 3),
+    ("eos.bulk_modulus", "B, GPa", 0),
+    ("elastic.C11", "C11, GPa", 0),
+    ("elastic.C12", "C12, GPa", 0),
+    ("elastic.C44", "C44, GPa", 0),
+    ("vacancy.energy", "vacancy, eV", 2),
+    ("surface.100.energy", "surface 100, J/m²", 2),
+    ("surface.110.energy", "surface 110, J/m²", 2),
+    ("surface.111.energy", "surface 111, J/m²", 2),
+    ("phonon.highest", "highest phonon, THz", 1),
+    ("phonon.lowest", "lowest phonon, THz", 1),
+    ("nve.drift", "drift, meV/atom/ps", 4),
+)
+#: PBE; surfaces of tungsten from eV/Å².
+PBE: dict[str, dict[str, float]] = {
+    "Si": {
+        "structure.a": 5.476,
+        "eos.bulk_modulus": 88.4,
+        "elastic.C11": 153,
+        "elastic.C12": 57,
+        "elastic.C44": 74,
+    },
+    "C": {
+        "structure.a": 3.573,
+        "eos.bulk_modulus": 434,
+        "elastic.C11": 1054,
+        "elastic.C12": 126,
+        "elastic.C44": 562,
+    },
+    "W": {
+        "structure.a": 3.184,
+        "eos.bulk_modulus": 304,
+        "elastic.C11": 517,
+        "elastic.C12": 198,
+        "elastic.C44": 142,
+        "vacancy.energy": 3.27,
+        "surface.100.energy": 16.0218 * 0.251,
+        "surface.110.energy": 16.0218 * 0.204,
+        "surface.111.energy": 16.0218 * 0.222,
+    },
+}
+
+
+def arguments() -> argparse.Namespace:
+    options = parser(__doc__, repeats=1)
+    options.add_argument("--model", nargs="+", default=[], metavar="Si=FILE")
+    options.add_argument("--only", help="properties, separated by commas")
+    return options.parse_args()
+
+
+def properties(
+    formula: str, files: dict[str, str], only: list[str]
+) -> dict[str, tuple[float, float | None]]:
+    """Return value and standard deviation of each property of one crystal."""
+    name, example = CRYSTALS[formula]
+    if formula in files:
+        model = gapfit.load(files[formula])
+    else:
+        model = gapfit.fit(config=EXAMPLES / example / "fit.toml")
+    calculator = gapfit.GAPCalculator(model, uncertainty=False)
+    crystal = prototype(name, formula, calculator)
+    report = compute(model, crystal, only=only, settings=Settings())
+    for text in report.warnings:
+        print(f"{formula}: {text}")
+    return {name: (own.value, own.std) for name, own in report.quantities.items()}
+
+
+def markdown(found: dict[str, dict[str, tuple[float, float | None]]]) -> str:
+    """Return the table of the README."""
+    head = [f"{formula} | PBE" for formula in found]
+    lines = [f"| | {' | '.join(head)} |", "| --- |" + " --: | --: |" * len(found)]
+    for key, heading, digits in ROWS:
+        cells = []
+        for formula, own in found.items():
+            value, std = own.get(key, (None, None))
+            text = "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+            cells.append(text if std is None else f"{text} ± {std:.{digits}f}")
+            known = PBE[formula].get(key)
+            cells.append("" if known is None else f"{known:.{digits}f}")
+        lines.append(f"| {heading} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    args = arguments()
+    files = dict(text.split("=", 1) for text in args.model)
+    only = args.only.split(",") if args.only else list(PROPERTIES)
+    report = Report("properties", vars(args))
+    report.header("silicon, diamond and tungsten by the fits of the examples")
+    found = {formula: properties(formula, files, only) for formula in CRYSTALS}
+    print(f"\n{markdown(found)}")
+    rows: list[Row] = [
+        {"crystal": formula, "name": name, "value": value, "std": std}
+        for formula, own in found.items()
+        for name, (value, std) in own.items()
+    ]
+    report.tables["Properties"] = rows
+    report.write(args.json)
+
+
+if __name__ == "__main__":
+    main()
