@@ -15,9 +15,11 @@ from gapfit.cli import (
     calibrate,
     check,
     evaluate,
+    export_lammps,
     fit,
     info,
     init,
+    lammps,
     learn,
     predict,
     refit,
@@ -42,6 +44,8 @@ _COMMANDS = (
     predict,
     select,
     info,
+    export_lammps,
+    lammps,
 )
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
@@ -85,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in _COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
         summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
         command = commands.add_parser(
             name,
