@@ -166,3 +166,11 @@ def model_for(si_model, gst_model):
         return gst_model if name == "three_species" else si_model
 
     return choose
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory) -> Path:
+    """Return the LAMMPS plugin, built for the LAMMPS that is installed."""
+    from gapfit.lammps.build import build_plugin
+
+    return build_plugin(tmp_path_factory.mktemp("plugin"))

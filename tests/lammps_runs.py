@@ -74,10 +74,13 @@ def launch(folder: Path, script: str, ranks: int = 1) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def beginning(plugin: Path, atoms: Atoms, *, newton: str = "on") -> str:
+def beginning(
+    plugin: Path, atoms: Atoms, *, newton: str = "on", units: str = "metal"
+) -> str:
+    """Return the commands up to the structure."""
     boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
     return (
-        f"plugin load {plugin}\nunits metal\nnewton {newton}\nboundary {boundary}\n"
+        f"plugin load {plugin}\nunits {units}\nnewton {newton}\nboundary {boundary}\n"
         "atom_style atomic\natom_modify map array\nread_data data.lmp\n"
     )
 
@@ -160,3 +163,21 @@ def assert_equal(found: Result, model: gapfit.GAPModel, atoms: Atoms) -> None:
         # A small difference of large numbers: exact to their rounding.
         rounding = 1e-13 * prior_variance(model, atoms)
         assert np.abs(found.std**2 - wanted.energies_std**2).max() < rounding
+
+
+def run(
+    plugin: Path,
+    model: gapfit.GAPModel,
+    atoms: Atoms,
+    folder: Path,
+    commands: str,
+    *,
+    ranks: int = 1,
+) -> str:
+    """Run commands; return what LAMMPS printed."""
+    export_lammps(model, folder / "p.gapfit")
+    types = " ".join(write_data(folder / "data.lmp", atoms))
+    script = beginning(plugin, atoms) + STYLE.format(types=types) + "\n" + commands
+    done = launch(folder, script, ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

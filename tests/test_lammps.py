@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,16 +22,12 @@ from conftest import (
 from lammps_runs import (
     STYLE,
     assert_equal,
-    beginning,
     calculate,
-    launch,
+    run,
     standard,
-    write_data,
 )
 
 import gapfit
-from gapfit.lammps.build import build_plugin
-from gapfit.lammps.export import export_lammps
 
 pytestmark = pytest.mark.skipif(
     find_spec("lammps") is None, reason="LAMMPS is not installed"
@@ -41,11 +36,6 @@ pytestmark = pytest.mark.skipif(
 TWO_BODY = {"type": "distance_2b", "r_cut": 4.0, "n_sparse": 10, "theta": 0.8}
 THREE_BODY = {"type": "angle_3b", "r_cut": 3.4, "n_sparse": 12, "theta": [1.5, 3, 1.5]}
 ZBL = {"repulsion": "zbl", "r_cut": 2.6, "width": 1.0}
-
-
-@pytest.fixture(scope="module")
-def plugin(tmp_path_factory) -> Path:
-    return build_plugin(tmp_path_factory.mktemp("plugin"))
 
 
 @pytest.fixture(scope="module")
@@ -176,16 +166,6 @@ def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
         for name in ("forces", "energies", "atom_virials", "centroid", "std")
     }
     assert_equal(replace(found, **kept), si_full, silicons)
-
-
-def run(plugin, model, atoms, folder, commands, *, ranks=1) -> str:
-    """Run commands; return what LAMMPS printed."""
-    export_lammps(model, folder / "p.gapfit")
-    types = " ".join(write_data(folder / "data.lmp", atoms))
-    script = beginning(plugin, atoms) + STYLE.format(types=types) + "\n" + commands
-    done = launch(folder, script, ranks)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_dynamics_conserve_energy(si_full, plugin, tmp_path):

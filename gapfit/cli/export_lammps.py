@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
     console.title("In LAMMPS")
     console.say("  units metal")
-    console.say("  plugin load gapfitplugin.so    (made by gapfit lammps build)")
+    console.say("  plugin load ./gapfitplugin.so    (made by gapfit lammps build)")
     console.say("  pair_style gapfit")
     symbols = " ".join(chemical_symbols[z] for z in model.species)
     console.say(f"  pair_coeff * * {args.output} {symbols}")

@@ -118,7 +118,8 @@ def build_plugin(
     GapfitError
         Something is missing (which is named), or the compiler fails.
     """
-    folder = Path(output)
+    # LAMMPS looks for a name without a folder elsewhere.
+    folder = Path(output).resolve()
     if not folder.is_dir():
         raise GapfitError(f"{folder}: there is no such folder; make it first")
     lammps = installed_lammps()
