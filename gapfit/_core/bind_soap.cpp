@@ -180,11 +180,11 @@ class Soap {
         require(n_knots >= 2 && table.shape(1) == 3,
                 "the table must be (n_knots, 3, l_max + 1, n_max)");
         require(spacing > 0, "the spacing of the knots must be positive");
-        require(centre.shape(0) == static_cast<std::size_t>(n_max),
-                "centre must have one value for each radial function");
         gapfit::Layout layout = gapfit::make_layout(
             n_max, n_l - 1, channel, species_weight, total, blocks,
             std::vector<double>(scale.data(), scale.data() + scale.shape(0)));
+        require(centre.shape(0) == static_cast<std::size_t>(n_max),
+                "centre must have one value for each radial function");
         const auto &[function, r0, c, d, m] = weight;
         gapfit::Basis basis{
             std::move(layout), gapfit::SolidHarmonics(n_l - 1),
