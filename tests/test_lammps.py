@@ -78,6 +78,13 @@ def test_three_species_equal_python(ranks, gst_full, plugin, tmp_path):
     assert_equal(found, gst_full, atoms)
 
 
+def test_ranks_without_atoms_take_part(si_full, plugin, tmp_path):
+    atoms = standard(silicon())
+    atoms.set_cell([40.0, 12.0, 12.0])
+    found = calculate(plugin, si_full, atoms, tmp_path, ranks=4)
+    assert_equal(found, si_full, atoms)
+
+
 def test_threads_give_the_same(gst_full, plugin, tmp_path):
     atoms = standard(three_species() * (2, 2, 1))
     style = STYLE.replace("gapfit\n", "gapfit threads 2\n", 1)

