@@ -45,8 +45,8 @@ def standard(atoms: Atoms) -> Atoms:
 
 
 def write_data(path: Path, atoms: Atoms) -> list[str]:
-    """Write a data file; return the symbols of the types."""
-    kinds = sorted(set(atoms.numbers.tolist()))
+    """Write a data file; return the symbols of the types, heaviest first."""
+    kinds = sorted(set(atoms.numbers.tolist()), reverse=True)
     (lx, _, _), (xy, ly, _), (xz, yz, lz) = atoms.cell.tolist()
     lines = ["data", "", f"{len(atoms)} atoms", f"{len(kinds)} atom types"]
     lines += [f"0 {x!r} {a}lo {a}hi" for a, x in zip("xyz", (lx, ly, lz), strict=True)]

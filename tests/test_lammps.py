@@ -78,6 +78,15 @@ def test_three_species_equal_python(ranks, gst_full, plugin, tmp_path):
     assert_equal(found, gst_full, atoms)
 
 
+def test_two_soap_terms_equal_python(plugin, tmp_path):
+    large = {**SOAP, "n_sparse": 20}
+    small = {**SOAP, "n_sparse": 8, "r_cut": 3.5, "delta": 0.5, "zeta": 2}
+    terms = [{**small, "centres": ["Te"]}, {**small, "components": 6}, large, TWO_BODY]
+    model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
+    atoms = standard(three_species() * (2, 1, 1))
+    assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
+
+
 def test_ranks_without_atoms_take_part(si_full, plugin, tmp_path):
     atoms = standard(silicon())
     atoms.set_cell([40.0, 12.0, 12.0])
@@ -165,7 +174,7 @@ def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
         atoms,
         tmp_path,
         style="pair_style hybrid gapfit zero 5.0\n"
-        "pair_coeff * * gapfit p.gapfit Si NULL\npair_coeff * 2 zero",
+        "pair_coeff * * gapfit p.gapfit NULL Si\npair_coeff 1 * zero",
     )
     first = slice(len(silicons))
     kept = {

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.warnings(
             [
                 "without standard deviations: they need a model with its posterior and "
-                "one SOAP term"
+                "a SOAP term"
             ]
         )
     console.title("In LAMMPS")

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "matrix_products.hpp"
 #include "pair_kernel.hpp"
 #include "terms.hpp"
 #include "triplet_rows.hpp"
@@ -21,7 +22,7 @@ class OtherTerm {
     virtual std::int64_t n_columns() const = 0;
     // covariances (n_centres, n_columns), zero before; priors (n_centres).
     virtual void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
-                             double *priors) const = 0;
+                             double *priors) = 0;
 };
 
 class OtherPairs final : public OtherTerm {
@@ -51,7 +52,7 @@ class OtherPairs final : public OtherTerm {
     std::int64_t n_columns() const override { return n_columns_; }
 
     void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
-                     double *priors) const override {
+                     double *priors) override {
         PairKernel kernel = kernel_;
         kernel.block = block_.data();
         pair_covariances(kernel, columns_, n_columns_, pairs, team, covariances, priors);
@@ -86,7 +87,7 @@ class OtherTriplets final : public OtherTerm {
     std::int64_t n_columns() const override { return n_columns_; }
 
     void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
-                     double *priors) const override {
+                     double *priors) override {
         TripletRange range = range_;
         range.block = block_.data();
         TripletRows rows;
@@ -106,22 +107,80 @@ class OtherTriplets final : public OtherTerm {
     std::int64_t n_columns_ = 0;
 };
 
+class OtherSoap final : public OtherTerm {
+  public:
+    OtherSoap(const Source &source, const std::string &prefix, SoapTerm &soap)
+        : soap_(soap) {
+        const double delta = source.file.real(prefix + "delta");
+        delta2_ = delta * delta;
+        for (long s = 0; s < source.n_species; ++s) {
+            const std::string own = prefix + std::to_string(s) + "/";
+            points_.emplace_back();
+            if (source.file.has(own + "points"))
+                points_.back() = soap.points(source.file, own);
+            first_.push_back(n_columns_);
+            n_columns_ += points_.back().n_sparse;
+        }
+    }
+
+    std::int64_t n_columns() const override { return n_columns_; }
+
+    void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
+                     double *priors) override {
+        soap_.describe(pairs, own_blas(), team, q_);
+        for (std::size_t s = 0; s < points_.size(); ++s)
+            if (points_[s].n_sparse > 0) of_species(s, pairs, covariances, priors);
+    }
+
+  private:
+    // Centres of one species are gathered, so that products are of matrices.
+    void of_species(std::size_t species, const PairList &pairs, double *covariances,
+                    double *priors) {
+        const BlockKernel &points = points_[species];
+        const std::size_t F = static_cast<std::size_t>(points.n_features);
+        const std::size_t m = static_cast<std::size_t>(points.n_sparse);
+        centres_.clear();
+        own_.clear();
+        for (std::int64_t c = 0; c < pairs.n_centres; ++c) {
+            if (pairs.species[c] != static_cast<std::int32_t>(species)) continue;
+            const double *q = q_.data() + static_cast<std::size_t>(c) * F;
+            centres_.push_back(static_cast<std::size_t>(c));
+            own_.insert(own_.end(), q, q + F);
+            priors[c] = dot(q, q, points.n_features) == 0.0 ? 0.0 : delta2_;
+        }
+        k_.resize(centres_.size() * m);
+        KernelSum(own_blas(), scratch_)
+            .evaluate(points, static_cast<int>(centres_.size()), own_.data(),
+                      {k_.data(), static_cast<std::ptrdiff_t>(m), delta2_});
+        for (std::size_t n = 0; n < centres_.size(); ++n)
+            std::copy_n(k_.data() + n * m, m,
+                        covariances + centres_[n] * static_cast<std::size_t>(n_columns_) +
+                            first_[species]);
+    }
+
+    SoapTerm &soap_;
+    double delta2_ = 0.0;
+    std::vector<BlockKernel> points_;  // by species
+    std::vector<std::int64_t> first_;  // by species
+    std::int64_t n_columns_ = 0;
+    KernelSum::Scratch scratch_;
+    std::vector<std::size_t> centres_;
+    Buffer q_, own_, k_;
+};
+
 // Turns covariances into variances, in the batches of one SOAP term.
 class Deviations {
   public:
-    // soap: the term that the file names.
-    Deviations(const Source &source, const SoapTerm &soap) {
+    // chosen: the SOAP term that the file names.
+    Deviations(const Source &source, std::vector<SoapTerm> &soaps, std::size_t chosen) {
         const ArrayFile &file = source.file;
         for (std::int64_t k = 0; k < file.integer("variance/n_others"); ++k) {
-            const std::string prefix = "variance/other" + std::to_string(k) + "/";
-            if (file.text(prefix + "type") == "distance_2b")
-                others_.push_back(std::make_unique<OtherPairs>(source, prefix));
-            else
-                others_.push_back(std::make_unique<OtherTriplets>(source, prefix));
+            others_.push_back(
+                other(source, "variance/other" + std::to_string(k) + "/", soaps));
             n_other_ += others_.back()->n_columns();
         }
         for (long s = 0; s < source.n_species; ++s)
-            add_block(file, soap, static_cast<std::size_t>(s));
+            add_block(file, soaps[chosen], static_cast<std::size_t>(s));
     }
 
     // What the SOAP term is asked for along with its energies.
@@ -155,6 +214,17 @@ class Deviations {
     }
 
   private:
+    static std::unique_ptr<OtherTerm> other(const Source &source, const std::string &prefix,
+                                            std::vector<SoapTerm> &soaps) {
+        const std::string type = source.file.text(prefix + "type");
+        if (type == "distance_2b") return std::make_unique<OtherPairs>(source, prefix);
+        if (type == "angle_3b") return std::make_unique<OtherTriplets>(source, prefix);
+        const auto soap = static_cast<std::size_t>(source.file.integer(prefix + "soap"));
+        if (type != "soap" || soap >= soaps.size())
+            throw FileError("names a term that it does not hold");
+        return std::make_unique<OtherSoap>(source, prefix, soaps[soap]);
+    }
+
     void add_block(const ArrayFile &file, const SoapTerm &soap, std::size_t species) {
         const std::string prefix = "variance/" + std::to_string(species) + "/";
         VarianceBlock block;

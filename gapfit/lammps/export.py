@@ -56,13 +56,12 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     arrays = dict(_general(model))
     tables: list[PairTable] = list(model.baseline.tables) if model.baseline else []
     counts = dict.fromkeys(("soap", "pair", "triplet"), 0)
-    chosen = -1
+    soaps: dict[int, int] = {}  # numbers of SOAP terms by the identity of the term
     variance = model.local_variance if std and has_deviations(model) else None
     for term in model.terms:
         descriptor = term.descriptor
         if isinstance(descriptor, Soap):
-            if variance is not None and term is variance.chosen:
-                chosen = counts["soap"]
+            soaps[id(term)] = counts["soap"]
             arrays |= _named("soap", counts, _soap(descriptor, term.prepared))
         elif isinstance(descriptor, Angle3b):
             arrays |= _named("triplet", counts, _triplets(descriptor, term))
@@ -71,19 +70,19 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     for table in tables:
         arrays |= _named("pair", counts, _pairs(table))
     arrays |= {f"n_{kind}": n for kind, n in counts.items()}
-    arrays["variance/soap"] = chosen
+    arrays["variance/soap"] = soaps[id(variance.chosen)] if variance else -1
     if variance is not None:
-        arrays |= {f"variance/{k}": value for k, value in _variance(variance)}
+        arrays |= {f"variance/{k}": value for k, value in _variance(variance, soaps)}
     write_array_file(path, arrays)
 
 
 def has_deviations(model: GAPModel) -> bool:
     """Return whether standard deviations can go with an exported model.
 
-    They need the posterior and one SOAP term, with any number of other terms.
+    They need the posterior and a SOAP term, with any number of other terms.
     """
-    n_soaps = sum(isinstance(term.descriptor, Soap) for term in model.terms)
-    return model.posterior is not None and n_soaps == 1
+    has_soap = any(isinstance(term.descriptor, Soap) for term in model.terms)
+    return model.posterior is not None and has_soap
 
 
 def _require_native(model: GAPModel) -> None:
@@ -190,7 +189,7 @@ def _triplet_range(angle: Angle3b, blocks: tuple[int, ...]) -> Arrays:
     yield "theta", np.array(kernel.theta, dtype=float)
 
 
-def _variance(variance: LocalVariance) -> Arrays:
+def _variance(variance: LocalVariance, soaps: dict[int, int]) -> Arrays:
     """Yield what turns covariances into variances, by species and by other term."""
     assert variance.chosen is not None
     sums: list[EnergySum] = variance.chosen.prepared
@@ -207,18 +206,27 @@ def _variance(variance: LocalVariance) -> Arrays:
         yield prefix + "columns", variance.columns[species]
     yield "n_others", len(variance.others)
     for n, term in enumerate(variance.others):
-        for name, value in _other(term):
-            yield f"other{n}/{name}", value
+        prefix = f"other{n}/"
+        yield prefix + "type", term.config.type
+        if id(term) in soaps:
+            yield prefix + "soap", soaps[id(term)]
+        for name, value in _covariances(term):
+            yield prefix + name, value
 
 
 def _same(left: Points, right: Points) -> bool:
     return left.values is right.values and left.projection is right.projection
 
 
-def _other(term: FittedTerm) -> Arrays:
+def _covariances(term: FittedTerm) -> Arrays:
     """Yield what covariances of local energies with the points of a term need."""
     descriptor: Any = term.descriptor
-    yield "type", term.config.type
+    if isinstance(descriptor, Soap):
+        yield "delta", float(descriptor.dot_product.delta)
+        for block in descriptor.blocks:
+            own = Points(term.sparse[block], descriptor.projections.get(block))
+            yield from _points(f"{descriptor.species.index(block)}/", own)
+        return
     yield "n_blocks", len(descriptor.blocks)
     for n, block in enumerate(descriptor.blocks):
         points = term.sparse[block]

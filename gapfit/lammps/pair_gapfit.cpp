@@ -287,7 +287,7 @@ void *PairGapfit::extract_peratom(const char *name, int &n_columns) {
     if (potential_ != nullptr && !potential_->has_deviations())
         error->all(FLERR,
                    "this potential has no standard deviations: export a model that "
-                   "has a posterior and one SOAP term, without --no-std");
+                   "has its posterior and a SOAP term, without --no-std");
     n_columns = 0;
     require_std_room();
     return std_;

@@ -68,7 +68,7 @@ class Potential {
         add(source, "triplet", triplets_);
         chosen_ = static_cast<std::size_t>(file_.integer("variance/soap"));
         if (chosen_ < soaps_.size())
-            deviations_ = std::make_unique<Deviations>(source, soaps_[chosen_]);
+            deviations_ = std::make_unique<Deviations>(source, soaps_, chosen_);
     }
 
     Potential(const Potential &) = delete;
@@ -85,12 +85,11 @@ class Potential {
         const PairList pairs = neighbours.list();
         PredictionArrays arrays = prepare(pairs, wanted, out);
         for (std::size_t k = 0; k < soaps_.size(); ++k) {
-            const PairList near = within(pairs, soaps_[k].cutoff());
             Variances variances;
             if (wanted.deviations && k == chosen_)
                 variances = deviations_->request(pairs, team);
             own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
-            soaps_[k].predict(near, variances, own_blas(), team, arrays);
+            soaps_[k].predict(pairs, variances, own_blas(), team, arrays);
             add_energies(out);
         }
         for (const PairTerm &term : pairs_) {
@@ -138,26 +137,6 @@ class Potential {
         for (std::size_t c = 0; c < out.energies.size(); ++c) out.energies[c] += own_[c];
     }
 
-    // Only SOAP terms depend on being given no neighbours beyond their cutoff.
-    PairList within(const PairList &pairs, double cutoff) {
-        if (cutoff >= this->cutoff()) return pairs;
-        near_.clear();
-        for (std::int64_t c = 0; c < pairs.n_centres; ++c) {
-            for (std::int64_t p = pairs.first[c]; p < pairs.first[c + 1]; ++p) {
-                const double *R = pairs.R + 3 * p;
-                if (R[0] * R[0] + R[1] * R[1] + R[2] * R[2] >= cutoff * cutoff) continue;
-                near_.j.push_back(pairs.j[p]);
-                near_.R.insert(near_.R.end(), R, R + 3);
-            }
-            near_.first.push_back(static_cast<std::int64_t>(near_.j.size()));
-        }
-        PairList out = pairs;
-        out.first = near_.first.data();
-        out.j = near_.j.data();
-        out.R = near_.R.data();
-        return out;
-    }
-
     ArrayFile file_;
     std::vector<std::int64_t> numbers_;
     std::vector<double> e0_;
@@ -166,7 +145,6 @@ class Potential {
     std::vector<TripletTerm> triplets_;
     std::size_t chosen_ = 0;
     std::unique_ptr<Deviations> deviations_;
-    Neighbours near_;
     Buffer own_;
 };
 

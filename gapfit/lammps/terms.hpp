@@ -122,26 +122,60 @@ class TripletTerm {
     std::vector<TripletPotential> potentials_;
 };
 
+// The pairs of a list that are shorter than a cutoff.
+class ShortPairs {
+  public:
+    PairList of(const PairList &pairs, double cutoff) {
+        first_.assign(1, 0);
+        j_.clear();
+        R_.clear();
+        for (std::int64_t c = 0; c < pairs.n_centres; ++c) {
+            for (std::int64_t p = pairs.first[c]; p < pairs.first[c + 1]; ++p) {
+                const double *R = pairs.R + 3 * p;
+                if (R[0] * R[0] + R[1] * R[1] + R[2] * R[2] >= cutoff * cutoff) continue;
+                j_.push_back(pairs.j[p]);
+                R_.insert(R_.end(), R, R + 3);
+            }
+            first_.push_back(static_cast<std::int64_t>(j_.size()));
+        }
+        PairList out = pairs;
+        out.first = first_.data();
+        out.j = j_.data();
+        out.R = R_.data();
+        return out;
+    }
+
+  private:
+    std::vector<std::int64_t> first_, j_;
+    std::vector<double> R_;
+};
+
+// The only term that depends on being given no neighbours beyond its cutoff.
 class SoapTerm {
   public:
     SoapTerm(const Source &source, const std::string &prefix)
         : cutoff_(source.file.real(prefix + "cutoff")),
-          zeta_(source.file.real(prefix + "zeta")),
+          longest_(source.file.real("cutoff")), zeta_(source.file.real(prefix + "zeta")),
           engine_(make_engine(basis(source, prefix))) {
         if (!(zeta_ >= 1.0)) throw FileError("has an exponent zeta below 1");
         for (long s = 0; s < source.n_species; ++s)
             blocks_.push_back(block(source.file, prefix + "sum" + std::to_string(s) + "/"));
     }
 
-    double cutoff() const { return cutoff_; }
-    double zeta() const { return zeta_; }
-    const Engine &engine() const { return *engine_; }
     int n_features() const { return engine_->basis().layout.n_features(); }
     const std::vector<BlockKernel> &blocks() const { return blocks_; }
 
     void predict(const PairList &pairs, const Variances &variances, Blas blas,
-                 ThreadTeam &team, PredictionArrays &out) const {
-        engine_->predict(blocks_, variances, pairs, blas, team, out);
+                 ThreadTeam &team, PredictionArrays &out) {
+        engine_->predict(blocks_, variances, near(pairs), blas, team, out);
+    }
+
+    // Unit power spectra (n_centres, n_features).
+    void describe(const PairList &pairs, Blas blas, ThreadTeam &team, Buffer &q) {
+        const std::size_t n = static_cast<std::size_t>(pairs.n_centres);
+        q.resize(n * static_cast<std::size_t>(n_features()));
+        norms_.resize(n);
+        engine_->describe(near(pairs), blas, team, q.data(), norms_.data());
     }
 
     // Sparse points of one central species, without coefficients.
@@ -162,6 +196,10 @@ class SoapTerm {
     }
 
   private:
+    PairList near(const PairList &pairs) {
+        return cutoff_ < longest_ ? short_.of(pairs, cutoff_) : pairs;
+    }
+
     BlockKernel block(const ArrayFile &file, const std::string &prefix) const {
         BlockKernel out = points(file, prefix);
         if (file.integer(prefix + "quadratic") == 0) {
@@ -206,7 +244,9 @@ class SoapTerm {
                      {centre.begin(), centre.end()}};
     }
 
-    double cutoff_, zeta_;
+    double cutoff_, longest_, zeta_;
+    ShortPairs short_;
+    Buffer norms_;
     std::unique_ptr<Engine> engine_;
     std::vector<BlockKernel> blocks_;
 };
