@@ -87,6 +87,14 @@ def test_two_soap_terms_equal_python(plugin, tmp_path):
     assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
+def test_potentials_without_soap_equal_python(plugin, tmp_path):
+    terms = [TWO_BODY, THREE_BODY]
+    model = gapfit.fit(labelled_frames(silicon), {**config(), "terms": terms})
+    atoms = standard(sheared())
+    found = calculate(plugin, model, atoms, tmp_path, std=False)
+    assert_equal(found, replace(model, posterior=None), atoms)
+
+
 def test_ranks_without_atoms_take_part(si_full, plugin, tmp_path):
     atoms = standard(silicon())
     atoms.set_cell([40.0, 12.0, 12.0])
