@@ -285,6 +285,29 @@ def test_wrong_settings_are_refused(exported, plugin, tmp_path):
 
 
 @with_lammps
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ("atom_style atomic\natom_modify id no", "needs atom IDs"),
+        ("atom_style bond", "set special_bonds lj/coul 1 1 1"),
+    ],
+)
+def test_atoms_without_ids_or_neighbours_are_refused(
+    style, message, exported, plugin, tmp_path
+):
+    room = "bond/types 1 extra/bond/per/atom 1 extra/special/per/atom 2"
+    script = (
+        f"plugin load {plugin}\nunits metal\n{style}\nregion all block 0 9 0 9 0 9\n"
+        f"create_box 1 all {room if 'bond' in style else ''}\n"
+        "create_atoms 1 single 1 1 1\nmass 1 28\npair_style gapfit\n"
+        f"pair_coeff * * {exported} Si\nrun 0\n"
+    )
+    done = launch(tmp_path, script)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+
+
+@with_lammps
 def test_missing_deviations_are_named(si_model, plugin, tmp_path):
     export_lammps(si_model, tmp_path / "p.gapfit", std=False)
     said = refusal(
