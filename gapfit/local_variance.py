@@ -147,6 +147,20 @@ class LocalVariance:
     prior_only : bool
         As if nothing had been observed: what is left are the parts of the prior
         variances that the sparse points cannot describe.
+
+    Attributes
+    ----------
+    chosen : FittedTerm or None
+        The SOAP term whose batches give the variances; None without a SOAP term.
+    others : list of FittedTerm
+        All other terms.
+    shortcuts : bool
+        Whether kernels may be those that energies are made of.
+    forms : list of VarianceForm
+        By species.
+    columns : list of (n,) int64
+        By species, the columns of covariances with other terms that k begins and ends
+        with.
     """
 
     def __init__(
@@ -158,19 +172,18 @@ class LocalVariance:
         prior_only: bool = False,
     ) -> None:
         soaps = [term for term in terms if isinstance(term.descriptor, Soap)]
-        self._chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
-        self._others = [term for term in terms if term is not self._chosen]
+        self.chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
+        self.others = [term for term in terms if term is not self.chosen]
         # What is left of a prior variance is far smaller than a posterior variance.
-        self._shortcuts = energy_tolerance <= _ACCURATE and not prior_only
-        self._forms: list[VarianceForm] = []
-        #: By species, the columns of covariances with other terms that k begins with.
-        self._columns: list[np.ndarray] = []
-        if self._chosen is not None:
+        self.shortcuts = energy_tolerance <= _ACCURATE and not prior_only
+        self.forms: list[VarianceForm] = []
+        self.columns: list[np.ndarray] = []
+        if self.chosen is not None:
             n = posterior.whitening.n_sparse
             B_inverse = (
                 np.zeros((n, n)) if prior_only else unexplained_part(posterior.R)
             )
-            self._prepare(self._chosen, terms, posterior.whitening, B_inverse)
+            self._prepare(self.chosen, terms, posterior.whitening, B_inverse)
 
     def _prepare(
         self,
@@ -194,8 +207,8 @@ class LocalVariance:
             columns = _columns(whitening, [n for n in felt if n in other])
             before = int((columns < whitening.blocks[own_first].start).sum())
             W = explaining_factor(whitening, B_inverse, felt)
-            self._forms.append(soap.variance_form(z, chosen.sparse, W, before))
-            self._columns.append(np.searchsorted(all_columns, columns))
+            self.forms.append(soap.variance_form(z, chosen.sparse, W, before))
+            self.columns.append(np.searchsorted(all_columns, columns))
 
     def of(self, term: FittedTerm, pairs: Pairs) -> VarianceRequest | None:
         """Return what a term is asked along with energies; None if it is not the one.
@@ -207,25 +220,25 @@ class LocalVariance:
         pairs : Pairs
             Neighbours of all atoms, within the longest cutoff of the terms.
         """
-        if term is not self._chosen:
+        if term is not self.chosen:
             return None
-        n_columns = max(len(columns) for columns in self._columns)
+        n_columns = max(len(columns) for columns in self.columns)
         other = np.zeros((pairs.n_centres, n_columns))
         prior = np.zeros(pairs.n_centres)
         numbers = pairs.numbers[pairs.start : pairs.stop]
-        if self._others:
+        if self.others:
             k, prior = self._other_covariances(pairs)
-            for z, columns in zip(term.species, self._columns, strict=True):
+            for z, columns in zip(term.species, self.columns, strict=True):
                 rows = np.flatnonzero(numbers == z)
                 other[rows, : len(columns)] = k[rows[:, None], columns]
-        return VarianceRequest(self._forms, other, prior, self._shortcuts)
+        return VarianceRequest(self.forms, other, prior, self.shortcuts)
 
     def prior(self, request: VarianceRequest, pairs: Pairs) -> np.ndarray:
         """Return the prior variance of each atom, eV²."""
-        assert self._chosen is not None
+        assert self.chosen is not None
         numbers = pairs.numbers[pairs.start : pairs.stop]
-        described = np.isin(numbers, list(self._chosen.sparse))
-        return request.prior + described * float(self._chosen.config.delta**2)
+        described = np.isin(numbers, list(self.chosen.sparse))
+        return request.prior + described * float(self.chosen.config.delta**2)
 
     def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances with the points of the other terms, and their priors."""
@@ -233,7 +246,7 @@ class LocalVariance:
             term.descriptor.covariances(
                 pairs.within(term.descriptor.cutoff), term.sparse
             )
-            for term in self._others
+            for term in self.others
         ]
         k = np.concatenate([part for part, _ in parts], axis=1)
         return k, np.sum([prior for _, prior in parts], axis=0)

@@ -349,11 +349,12 @@ class GAPModel:
     def _local_form(self, wanted: Wanted) -> LocalVariance | None:
         """Return what is computed along with energies: a variance, or the novelty."""
         if "energies" in wanted.std:
-            return self._local_variance
+            return self.local_variance
         return self._local_novelty if wanted.novelty else None
 
     @cached_property
-    def _local_variance(self) -> LocalVariance:
+    def local_variance(self) -> LocalVariance:
+        """What variances of local energies are made of; needs the posterior."""
         return self._new_local_form(prior_only=False)
 
     @cached_property

@@ -74,7 +74,8 @@ class FittedTerm:
         return given.get(label, given.get(turned(label), self.config.n_sparse))
 
     @cached_property
-    def _prepared(self) -> Any:
+    def prepared(self) -> Any:
+        """What predictions are made of; see `Descriptor.prepare`."""
         return self.descriptor.prepare(
             self.sparse,
             self.coefficients,
@@ -98,7 +99,7 @@ class FittedTerm:
         asked = {} if variance is None else {"variance": variance}
         return self.descriptor.predict(
             pairs.within(self.descriptor.cutoff),
-            self._prepared,
+            self.prepared,
             gradients=gradients,
             atom_virials=atom_virials,
             **asked,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,3 +167,14 @@ def model_for(si_model, gst_model):
         return gst_model if name == "three_species" else si_model
 
     return choose
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory) -> Path:
+    """Return the LAMMPS plugin, built for the LAMMPS that is installed."""
+    from gapfit.lammps.build import build_plugin
+
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        pytest.skip("there is no C++ compiler")
+
+    return build_plugin(tmp_path_factory.mktemp("plugin"))

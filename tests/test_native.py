@@ -370,7 +370,7 @@ def test_arrays_that_do_not_fit_raise():
     ("change", "message"),
     [
         ({"table": np.zeros((1, 3, 3, 3))}, "table must be"),
-        ({"table": np.zeros((5, 3, 3, 17))}, "table must be"),
+        ({"table": np.zeros((5, 3, 3, 17))}, "n_max between 1 and 16"),
         ({"spacing": 0.0}, "spacing"),
         ({"centre": np.zeros(2)}, "centre"),
         ({"weighting": ("cubic", 1.0, 1.0, 1.0, 1.0)}, "weighting must be"),

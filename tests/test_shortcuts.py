@@ -46,10 +46,10 @@ def test_a_finished_model_is_projected_within_the_stated_tolerances(frames, mode
     n_features = model.terms[0].descriptor.n_features
     assert 0 < facts["rank"]["14"] < n_features
     assert facts["n_atoms"] == sum(len(atoms) for atoms in frames)
-    (block,) = model.terms[0]._prepared
+    (block,) = model.terms[0].prepared
     assert block.points.values.shape == (model.n_sparse, facts["rank"]["14"])
     plain = model.without_shortcuts()
-    assert plain.terms[0]._prepared[0].points.projection is None
+    assert plain.terms[0].prepared[0].points.projection is None
     energies, forces = largest_changes(model.predict(frames), plain.predict(frames))
     assert energies == pytest.approx(facts["energy_error"], rel=1e-3)
     assert forces == pytest.approx(facts["forces_error"], rel=1e-3)
@@ -76,7 +76,7 @@ def test_shortcuts_can_be_switched_off(frames):
     off = {"prediction": {"project": False, "quadratic": False}}
     model = gapfit.fit(frames[:6], config(**MANY, zeta=2.0) | off)
     assert model.info["shortcuts"] == []
-    (block,) = model.terms[0]._prepared
+    (block,) = model.terms[0].prepared
     assert block.points.projection is None
     assert not block.quadratic
 
@@ -90,9 +90,9 @@ def test_a_projection_that_saves_nothing_is_not_made(frames):
 
 def test_zeta_2_is_a_quadratic_form_and_equals_the_sum(frames):
     model = gapfit.fit(frames, config(**MANY, zeta=2.0))
-    assert model.terms[0]._prepared[0].quadratic
+    assert model.terms[0].prepared[0].quadratic
     plain = model.without_shortcuts()
-    assert not plain.terms[0]._prepared[0].quadratic
+    assert not plain.terms[0].prepared[0].quadratic
     energies, forces = largest_changes(model.predict(frames), plain.predict(frames))
     assert energies < 1e-8
     assert forces < 1e-8
@@ -185,4 +185,4 @@ def test_projected_and_shortened_blocks_compose():
         assert block.points.projection.shape == (term.descriptor.n_features, 12)
         np.testing.assert_array_equal(block.points.values, term.sparse[z][:, :12])
     again = replace(term, shortcuts={z: np.eye(18) for z in term.sparse})
-    assert again._prepared[0].points.values.shape[1] == 18
+    assert again.prepared[0].points.values.shape[1] == 18

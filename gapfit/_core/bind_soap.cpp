@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -166,66 +167,29 @@ class Variances {
     Vector prior_;
 };
 
-gapfit::Weighting weighting(const std::string &function, double r0, double c, double d,
-                            double m) {
-    using Kind = gapfit::Weighting::Kind;
-    Kind kind = Kind::none;
-    if (function == "poly")
-        kind = Kind::poly;
-    else if (function == "pow")
-        kind = Kind::pow;
-    else if (function == "exp")
-        kind = Kind::exp;
-    else
-        require(function == "none", "weighting must be poly, pow, exp or none");
-    return gapfit::Weighting(kind, r0, c, d, m);
-}
-
 class Soap {
   public:
     Soap(Table table, double spacing, Vector centre,
          const std::tuple<std::string, double, double, double, double> &weight,
          const std::vector<int> &channel, const std::vector<double> &species_weight,
-         bool total, const std::vector<std::tuple<int, int>> &blocks, Vector scale)
+         bool total, const std::vector<std::pair<int, int>> &blocks, Vector scale)
         : blas_(scipy_blas()) {
         const int n_knots = static_cast<int>(table.shape(0));
-        const int l_max = static_cast<int>(table.shape(2)) - 1;
+        const int n_l = static_cast<int>(table.shape(2));
         const int n_max = static_cast<int>(table.shape(3));
-        require(
-            n_knots >= 2 && table.shape(1) == 3 && l_max >= 0 && l_max <= 20 &&
-                n_max >= 1 && n_max <= 16,
-            "the table must be (n_knots, 3, l_max + 1, n_max), l_max <= 20, n_max <= 16");
+        require(n_knots >= 2 && table.shape(1) == 3,
+                "the table must be (n_knots, 3, l_max + 1, n_max)");
         require(spacing > 0, "the spacing of the knots must be positive");
+        gapfit::Layout layout = gapfit::make_layout(
+            n_max, n_l - 1, channel, species_weight, total, blocks,
+            std::vector<double>(scale.data(), scale.data() + scale.shape(0)));
         require(centre.shape(0) == static_cast<std::size_t>(n_max),
                 "centre must have one value for each radial function");
-        gapfit::Layout layout;
-        layout.n_max = n_max;
-        layout.l_max = l_max;
-        layout.channel = channel;
-        layout.weight = species_weight;
-        layout.total = total;
-        require(!channel.empty() && channel.size() == species_weight.size(),
-                "channel and species_weight must have one value for each species");
-        for (const int c : channel) {
-            require(c >= 0, "channels must not be negative");
-            layout.n_densities = std::max(layout.n_densities, c + 1);
-        }
-        int n_features = 0;
-        for (const auto &[a, b] : blocks) {
-            require(a >= 0 && b >= 0 && a < layout.n_channels() && b < layout.n_channels(),
-                    "blocks must be pairs of channels");
-            const int size = a == b ? n_max * (n_max + 1) / 2 : n_max * n_max;
-            layout.blocks.push_back({a, b, n_features, size});
-            n_features += size * (l_max + 1);
-        }
-        require(scale.shape(0) == static_cast<std::size_t>(n_features),
-                "scale must have one value for each feature");
-        layout.factor.assign(scale.data(), scale.data() + n_features);
         const auto &[function, r0, c, d, m] = weight;
         gapfit::Basis basis{
-            std::move(layout), gapfit::SolidHarmonics(l_max),
-            gapfit::RadialTable(table.data(), n_knots, l_max + 1, n_max, spacing),
-            weighting(function, r0, c, d, m),
+            std::move(layout), gapfit::SolidHarmonics(n_l - 1),
+            gapfit::RadialTable(table.data(), n_knots, n_l, n_max, spacing),
+            gapfit::Weighting(gapfit::Weighting::kind_of(function), r0, c, d, m),
             std::vector<double>(centre.data(), centre.data() + n_max)};
         engine_ = gapfit::make_engine(std::move(basis));
     }
@@ -335,7 +299,7 @@ void bind_soap(nb::module_ &m) {
         .def(nb::init<Table, double, Vector,
                       const std::tuple<std::string, double, double, double, double> &,
                       const std::vector<int> &, const std::vector<double> &, bool,
-                      const std::vector<std::tuple<int, int>> &, Vector>(),
+                      const std::vector<std::pair<int, int>> &, Vector>(),
              "table"_a, "spacing"_a, "centre"_a, "weighting"_a, "channel"_a,
              "species_weight"_a, "total"_a, "blocks"_a, "scale"_a)
         .def_prop_ro("n_features", &Soap::n_features)

@@ -1,8 +1,11 @@
 // What a power spectrum is made of: density channels, and the order of its features.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "harmonics.hpp"
@@ -47,6 +50,42 @@ struct Layout {
     }
     int size(const FeatureBlock &block) const { return block.per_degree * (l_max + 1); }
 };
+
+// blocks: pairs of channels in the order of the features; scale: a factor for each feature.
+inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
+                          std::vector<double> weight, bool total,
+                          const std::vector<std::pair<int, int>> &blocks,
+                          std::vector<double> scale) {
+    const auto require = [](bool holds, const char *message) {
+        if (!holds) throw std::invalid_argument(message);
+    };
+    require(l_max >= 0 && l_max <= 20 && n_max >= 1 && n_max <= 16,
+            "l_max must lie between 0 and 20, n_max between 1 and 16");
+    require(!channel.empty() && channel.size() == weight.size(),
+            "channel and species_weight must have one value for each species");
+    Layout layout;
+    layout.n_max = n_max;
+    layout.l_max = l_max;
+    layout.total = total;
+    for (const int c : channel) {
+        require(c >= 0, "channels must not be negative");
+        layout.n_densities = std::max(layout.n_densities, c + 1);
+    }
+    layout.channel = std::move(channel);
+    layout.weight = std::move(weight);
+    int n_features = 0;
+    for (const auto &[a, b] : blocks) {
+        require(a >= 0 && b >= 0 && a < layout.n_channels() && b < layout.n_channels(),
+                "blocks must be pairs of channels");
+        const int size = a == b ? n_max * (n_max + 1) / 2 : n_max * n_max;
+        layout.blocks.push_back({a, b, n_features, size});
+        n_features += size * (l_max + 1);
+    }
+    require(scale.size() == static_cast<std::size_t>(n_features),
+            "scale must have one value for each feature");
+    layout.factor = std::move(scale);
+    return layout;
+}
 
 // Everything that defines a descriptor.
 struct Basis {

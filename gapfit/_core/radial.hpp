@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <cstddef>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "hermite.hpp"
@@ -15,6 +17,14 @@ namespace gapfit {
 class Weighting {
   public:
     enum class Kind { none, poly, pow, exp };
+
+    static Kind kind_of(const std::string &name) {
+        if (name == "poly") return Kind::poly;
+        if (name == "pow") return Kind::pow;
+        if (name == "exp") return Kind::exp;
+        if (name == "none") return Kind::none;
+        throw std::invalid_argument("weighting must be poly, pow, exp or none");
+    }
 
     Weighting(Kind kind, double r0, double c, double d, double m)
         : kind(kind), r0(r0), c(c), d(d), m(m) {}

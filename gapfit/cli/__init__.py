@@ -16,9 +16,11 @@ from gapfit.cli import (
     check,
     cite,
     evaluate,
+    export_lammps,
     fit,
     info,
     init,
+    lammps,
     learn,
     predict,
     properties,
@@ -45,6 +47,8 @@ _COMMANDS = (
     properties,
     select,
     info,
+    export_lammps,
+    lammps,
     cite,
 )
 
@@ -89,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in _COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
         summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
         command = commands.add_parser(
             name,

@@ -84,14 +84,27 @@ class Angle3b:
 
     def _range(self, blocks: tuple[int, ...]) -> Any:
         """Return the triplets that belong to some blocks, as the core takes it."""
+        return _core.TripletRange(self.choice(blocks), self.cutoff, self.switch_width)
+
+    def choice(self, blocks: tuple[int, ...]) -> np.ndarray:
+        """Return the place among `blocks` of each triplet of species, -1 for none.
+
+        Returns
+        -------
+        (n_species, n_species, n_species) int32
+            Species of the centre first.
+        """
         place, species = {block: n for n, block in enumerate(blocks)}, self.species
-        choice = [
+        found = [
             [[place.get(triplet_key(c, a, b), -1) for b in species] for a in species]
             for c in species
         ]
-        return _core.TripletRange(
-            np.array(choice, dtype=np.int32), self.cutoff, self.switch_width
-        )
+        return np.array(found, dtype=np.int32)
+
+    def grid(self, n_tables: int) -> TripletGrid | None:
+        """Return the knots of the tables of a term; None if they would be too large."""
+        grid = TripletGrid.for_cutoff(self.squared_exponential.theta, self.cutoff)
+        return grid if grid.n_bytes * n_tables <= _MOST_BYTES else None
 
     def label(self, block: int) -> str:
         """Return the symbols of centre and neighbours: ``Si-Ge-Te`` has Si as centre."""
@@ -246,8 +259,8 @@ class Angle3b:
         """
         present = tuple(block for block in self.blocks if len(sparse[block]))
         kernel = self.squared_exponential
-        grid = TripletGrid.for_cutoff(kernel.theta, self.cutoff)
-        if grid.n_bytes * len(present) > _MOST_BYTES:
+        grid = self.grid(len(present))
+        if grid is None:
             potentials = [
                 _core.TripletPotential(self._kernel, sparse[b], coefficients[b])
                 for b in present

@@ -66,7 +66,7 @@ class Distance2b:
         self.blocks = species_pairs(species)
         self.n_features = 1
         place = [[self.blocks.index(pair_key(a, b)) for b in species] for a in species]
-        self._place = np.array(place, dtype=np.int32)
+        self.place = np.array(place, dtype=np.int32)
 
     def label(self, block: int) -> str:
         """Return the symbols of a pair of species: ``Ge-Te``."""
@@ -170,7 +170,7 @@ class Distance2b:
         with native_threads() as n_threads:
             k_m, prior = _core.pair_covariances(
                 core_pairs(pairs, self.species),
-                self._place,
+                self.place,
                 (self.cutoff, self.switch_width),
                 (self.squared_exponential.delta, self.squared_exponential.theta),
                 [sparse[block][:, 0] for block in self.blocks],

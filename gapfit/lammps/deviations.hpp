@@ -1,0 +1,267 @@
+// Standard deviations of local energies: covariances of the terms, and the factors W of the
+// file that turn them into variances. See gapfit.local_variance.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "matrix_products.hpp"
+#include "pair_kernel.hpp"
+#include "terms.hpp"
+#include "triplet_rows.hpp"
+
+namespace gapfit {
+
+// A term other than the SOAP term whose batches give the variances.
+class OtherTerm {
+  public:
+    virtual ~OtherTerm() = default;
+    virtual std::int64_t n_columns() const = 0;
+    // covariances (n_centres, n_columns), zero before; priors (n_centres).
+    virtual void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
+                             double *priors) = 0;
+};
+
+class OtherPairs final : public OtherTerm {
+  public:
+    OtherPairs(const Source &source, const std::string &prefix) {
+        const ArrayFile &file = source.file;
+        const long n = source.n_species;
+        const std::int64_t n_blocks = file.integer(prefix + "n_blocks");
+        block_ = choice(file.integers(prefix + "block", {n, n}), n_blocks);
+        if (*std::min_element(block_.begin(), block_.end()) < 0)
+            throw FileError("has a pair of species without points");
+        const double delta = file.real(prefix + "delta");
+        kernel_ = {delta * delta,
+                   1.0 / file.real(prefix + "theta"),
+                   file.real(prefix + "r_cut"),
+                   file.real(prefix + "width"),
+                   nullptr,
+                   static_cast<std::int32_t>(n)};
+        for (std::int64_t b = 0; b < n_blocks; ++b) {
+            const auto points = file.reals(prefix + "points" + std::to_string(b), {-1});
+            const std::int64_t size = static_cast<std::int64_t>(points.size());
+            columns_.push_back({points.data, size, n_columns_});
+            n_columns_ += size;
+        }
+    }
+
+    std::int64_t n_columns() const override { return n_columns_; }
+
+    void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
+                     double *priors) override {
+        PairKernel kernel = kernel_;
+        kernel.block = block_.data();
+        pair_covariances(kernel, columns_, n_columns_, pairs, team, covariances, priors);
+    }
+
+  private:
+    PairKernel kernel_;
+    std::vector<std::int32_t> block_;
+    std::vector<PairColumns> columns_;
+    std::int64_t n_columns_ = 0;
+};
+
+class OtherTriplets final : public OtherTerm {
+  public:
+    OtherTriplets(const Source &source, const std::string &prefix) {
+        const ArrayFile &file = source.file;
+        const long n = source.n_species;
+        const std::int64_t n_blocks = file.integer(prefix + "n_blocks");
+        block_ = choice(file.integers(prefix + "block", {n, n, n}), n_blocks);
+        range_.r_cut = file.real(prefix + "r_cut");
+        range_.width = file.real(prefix + "width");
+        range_.n_species = static_cast<std::int32_t>(n);
+        kernel_ = TripletTerm::kernel(file, prefix);
+        for (std::int64_t b = 0; b < n_blocks; ++b) {
+            const auto points = file.reals(prefix + "points" + std::to_string(b), {-1, 3});
+            const std::int64_t size = static_cast<std::int64_t>(points.shape[0]);
+            columns_.push_back({points.data, size, n_columns_});
+            n_columns_ += size;
+        }
+    }
+
+    std::int64_t n_columns() const override { return n_columns_; }
+
+    void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
+                     double *priors) override {
+        TripletRange range = range_;
+        range.block = block_.data();
+        TripletRows rows;
+        rows.n_columns = n_columns_;
+        rows.by_centre = true;
+        rows.energies = covariances;
+        add_triplet_rows(range, kernel_, columns_, pairs, team, rows);
+        triplet_priors(range, kernel_, static_cast<std::int32_t>(columns_.size()), pairs,
+                       team, priors);
+    }
+
+  private:
+    TripletRange range_;
+    TripletKernel kernel_;
+    std::vector<std::int32_t> block_;
+    std::vector<TripletColumns> columns_;
+    std::int64_t n_columns_ = 0;
+};
+
+class OtherSoap final : public OtherTerm {
+  public:
+    OtherSoap(const Source &source, const std::string &prefix, SoapTerm &soap)
+        : soap_(soap) {
+        const double delta = source.file.real(prefix + "delta");
+        delta2_ = delta * delta;
+        for (long s = 0; s < source.n_species; ++s) {
+            const std::string own = prefix + std::to_string(s) + "/";
+            points_.emplace_back();
+            if (source.file.has(own + "points"))
+                points_.back() = soap.points(source.file, own);
+            first_.push_back(n_columns_);
+            n_columns_ += points_.back().n_sparse;
+        }
+    }
+
+    std::int64_t n_columns() const override { return n_columns_; }
+
+    void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
+                     double *priors) override {
+        soap_.describe(pairs, own_blas(), team, q_);
+        for (std::size_t s = 0; s < points_.size(); ++s)
+            if (points_[s].n_sparse > 0) of_species(s, pairs, covariances, priors);
+    }
+
+  private:
+    // Centres of one species are gathered, so that products are of matrices.
+    void of_species(std::size_t species, const PairList &pairs, double *covariances,
+                    double *priors) {
+        const BlockKernel &points = points_[species];
+        const std::size_t F = static_cast<std::size_t>(points.n_features);
+        const std::size_t m = static_cast<std::size_t>(points.n_sparse);
+        centres_.clear();
+        own_.clear();
+        for (std::int64_t c = 0; c < pairs.n_centres; ++c) {
+            if (pairs.species[c] != static_cast<std::int32_t>(species)) continue;
+            const double *q = q_.data() + static_cast<std::size_t>(c) * F;
+            centres_.push_back(static_cast<std::size_t>(c));
+            own_.insert(own_.end(), q, q + F);
+            priors[c] = dot(q, q, points.n_features) == 0.0 ? 0.0 : delta2_;
+        }
+        k_.resize(centres_.size() * m);
+        KernelSum(own_blas(), scratch_)
+            .evaluate(points, static_cast<int>(centres_.size()), own_.data(),
+                      {k_.data(), static_cast<std::ptrdiff_t>(m), delta2_});
+        for (std::size_t n = 0; n < centres_.size(); ++n)
+            std::copy_n(k_.data() + n * m, m,
+                        covariances + centres_[n] * static_cast<std::size_t>(n_columns_) +
+                            first_[species]);
+    }
+
+    SoapTerm &soap_;
+    double delta2_ = 0.0;
+    std::vector<BlockKernel> points_;  // by species
+    std::vector<std::int64_t> first_;  // by species
+    std::int64_t n_columns_ = 0;
+    KernelSum::Scratch scratch_;
+    std::vector<std::size_t> centres_;
+    Buffer q_, own_, k_;
+};
+
+// Turns covariances into variances, in the batches of one SOAP term.
+class Deviations {
+  public:
+    // chosen: the SOAP term that the file names.
+    Deviations(const Source &source, std::vector<SoapTerm> &soaps, std::size_t chosen) {
+        const ArrayFile &file = source.file;
+        for (std::int64_t k = 0; k < file.integer("variance/n_others"); ++k) {
+            others_.push_back(
+                other(source, "variance/other" + std::to_string(k) + "/", soaps));
+            n_other_ += others_.back()->n_columns();
+        }
+        for (long s = 0; s < source.n_species; ++s)
+            add_block(file, soaps[chosen], static_cast<std::size_t>(s));
+    }
+
+    // What the SOAP term is asked for along with its energies.
+    Variances request(const PairList &pairs, ThreadTeam &team) {
+        const std::size_t n = static_cast<std::size_t>(pairs.n_centres);
+        values_.assign(n, 0.0);
+        covariances_.assign(n * static_cast<std::size_t>(width_), 0.0);
+        std::size_t first = 0;
+        for (const auto &other : others_) {
+            const std::size_t own = static_cast<std::size_t>(other->n_columns());
+            all_.assign(n * own, 0.0);
+            priors_.assign(n, 0.0);
+            other->covariances(pairs, team, all_.data(), priors_.data());
+            for (std::size_t c = 0; c < n; ++c) {
+                values_[c] += priors_[c];
+                select(pairs, c, first, own);
+            }
+            first += own;
+        }
+        Variances out;
+        out.blocks = blocks_;
+        out.other = covariances_.data();
+        out.n_columns = width_;
+        out.values = values_.data();
+        return out;
+    }
+
+    // After the SOAP term has done its part.
+    double deviation(std::size_t centre) const {
+        return std::sqrt(std::max(values_[centre], 0.0));
+    }
+
+  private:
+    static std::unique_ptr<OtherTerm> other(const Source &source, const std::string &prefix,
+                                            std::vector<SoapTerm> &soaps) {
+        const std::string type = source.file.text(prefix + "type");
+        if (type == "distance_2b") return std::make_unique<OtherPairs>(source, prefix);
+        if (type == "angle_3b") return std::make_unique<OtherTriplets>(source, prefix);
+        const auto soap = static_cast<std::size_t>(source.file.integer(prefix + "soap"));
+        if (type != "soap" || soap >= soaps.size())
+            throw FileError("names a term that it does not hold");
+        return std::make_unique<OtherSoap>(source, prefix, soaps[soap]);
+    }
+
+    void add_block(const ArrayFile &file, const SoapTerm &soap, std::size_t species) {
+        const std::string prefix = "variance/" + std::to_string(species) + "/";
+        VarianceBlock block;
+        // With the points of the sum, their kernels are computed once.
+        block.points = file.integer(prefix + "shared") != 0 ? soap.blocks()[species]
+                                                            : soap.points(file, prefix);
+        const double delta = file.real(prefix + "delta");
+        block.delta2 = delta * delta;
+        block.before = static_cast<int>(file.integer(prefix + "before"));
+        const auto columns = file.integers(prefix + "columns", {-1});
+        block.other = static_cast<int>(columns.size());
+        block.L = file.reals(prefix + "L", {block.size(), block.size()}).data;
+        if (block.before < 0 || block.before > block.other || block.points.quadratic)
+            throw FileError("has inconsistent factors of the variance");
+        for (const std::int64_t column : columns)
+            if (column < 0 || column >= n_other_)
+                throw FileError("names a covariance that it does not hold");
+        columns_.emplace_back(columns.begin(), columns.end());
+        width_ = std::max<std::ptrdiff_t>(width_, block.other);
+        blocks_.push_back(block);
+    }
+
+    // Copies the columns that count for the species of a centre out of those of one term.
+    void select(const PairList &pairs, std::size_t centre, std::size_t first,
+                std::size_t n) {
+        const std::vector<std::size_t> &wanted = columns_[pairs.species[centre]];
+        for (std::size_t k = 0; k < wanted.size(); ++k)
+            if (wanted[k] >= first && wanted[k] < first + n)
+                covariances_[centre * width_ + k] = all_[centre * n + wanted[k] - first];
+    }
+
+    std::vector<std::unique_ptr<OtherTerm>> others_;
+    std::vector<VarianceBlock> blocks_;              // by species
+    std::vector<std::vector<std::size_t>> columns_;  // by species
+    std::int64_t n_other_ = 0;
+    std::ptrdiff_t width_ = 0;
+    Buffer values_, covariances_, all_, priors_;
+};
+
+}  // namespace gapfit

@@ -1,0 +1,242 @@
+"""Models as files for the LAMMPS plugin: what predictions are made of, and no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gapfit.descriptors.angle_3b import Angle3b
+from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.engine import EnergySum, NativeEngine, Points
+from gapfit.descriptors.soap import Soap, shortened
+from gapfit.errors import GapfitError
+from gapfit.lammps.array_file import Value, write_array_file
+from gapfit.neighbours import MIN_DISTANCE
+from gapfit.pair_table import PairTable
+
+if TYPE_CHECKING:
+    from gapfit.local_variance import LocalVariance
+    from gapfit.model import GAPModel
+    from gapfit.terms import FittedTerm
+
+__all__ = ["export_lammps", "has_deviations"]
+
+#: Named arrays, one after the other.
+Arrays = Iterator[tuple[str, Value]]
+
+
+def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> None:
+    """Write a model as a file for ``pair_style gapfit``.
+
+    The file holds the sums that `GAPModel.predict` evaluates, shortcuts included, so that
+    LAMMPS gives the same numbers.
+
+    Parameters
+    ----------
+    model : GAPModel
+        Terms of any type, a baseline of pair potentials.
+    path : str or Path
+        Where; replaced only once the new file is complete.
+    std : bool
+        Whether the factors for the standard deviations of the atoms' energies go with it,
+        where the model holds what they are made of: 8 bytes times the square of the
+        number of sparse points of each species.
+
+    Raises
+    ------
+    GapfitError
+        The model needs Python at prediction: a calculator in its baseline, or
+        ``engine = "dscribe"``.
+    """
+    _require_native(model)
+    arrays = dict(_general(model))
+    tables: list[PairTable] = list(model.baseline.tables) if model.baseline else []
+    counts = dict.fromkeys(("soap", "pair", "triplet"), 0)
+    soaps: dict[int, int] = {}  # numbers of SOAP terms by the identity of the term
+    variance = model.local_variance if std and has_deviations(model) else None
+    for term in model.terms:
+        descriptor = term.descriptor
+        if isinstance(descriptor, Soap):
+            soaps[id(term)] = counts["soap"]
+            arrays |= _named("soap", counts, _soap(descriptor, term.prepared))
+        elif isinstance(descriptor, Angle3b):
+            arrays |= _named("triplet", counts, _triplets(descriptor, term))
+        else:
+            tables.append(term.prepared)
+    for table in tables:
+        arrays |= _named("pair", counts, _pairs(table))
+    arrays |= {f"n_{kind}": n for kind, n in counts.items()}
+    arrays["variance/soap"] = soaps[id(variance.chosen)] if variance else -1
+    if variance is not None:
+        arrays |= {f"variance/{k}": value for k, value in _variance(variance, soaps)}
+    write_array_file(path, arrays)
+
+
+def has_deviations(model: GAPModel) -> bool:
+    """Return whether standard deviations can go with an exported model.
+
+    They need the posterior and a SOAP term, with any number of other terms.
+    """
+    has_soap = any(isinstance(term.descriptor, Soap) for term in model.terms)
+    return model.posterior is not None and has_soap
+
+
+def _require_native(model: GAPModel) -> None:
+    calculator = model.baseline.calculator if model.baseline else None
+    if calculator is not None:
+        raise GapfitError(
+            f"the baseline of this model calls {calculator.title} in Python, which LAMMPS "
+            "cannot do; fit the model without [baseline] calculator, or use gapfit's "
+            "ASE calculator"
+        )
+    for number, term in enumerate(model.terms, start=1):
+        descriptor = term.descriptor
+        if isinstance(descriptor, Soap) and not isinstance(
+            descriptor.engine, NativeEngine
+        ):
+            raise GapfitError(
+                f'term {number} has engine = "dscribe", which is Python; fit the model '
+                'with engine = "native"'
+            )
+
+
+def _named(kind: str, counts: dict[str, int], arrays: Arrays) -> dict[str, Value]:
+    """Return the arrays of one term under its name, and count it."""
+    prefix = f"{kind}{counts[kind]}/"
+    counts[kind] += 1
+    return {prefix + name: value for name, value in arrays}
+
+
+def _general(model: GAPModel) -> Arrays:
+    from importlib.metadata import version
+
+    from ase.data import chemical_symbols
+
+    facts = {
+        "gapfit": version("gapfit"),
+        "data_digest": model.info.get("data_digest", ""),
+    }
+    yield "info", json.dumps(facts, sort_keys=True)
+    yield "symbols", " ".join(chemical_symbols[z] for z in model.species)
+    yield "species", np.array(model.species)
+    yield "e0", np.array([model.e0[z] for z in model.species])
+    yield "cutoff", float(model.cutoff)
+    yield "shortest", MIN_DISTANCE
+
+
+def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
+    assert isinstance(soap.engine, NativeEngine)
+    own = soap.engine.definition
+    yield "cutoff", float(soap.cutoff)
+    yield "zeta", float(soap.dot_product.zeta)
+    yield "table", own.table
+    yield "spacing", float(own.spacing)
+    yield "centre", own.centre
+    yield "weighting_function", own.weighting[0]
+    yield "weighting", np.array(own.weighting[1:], dtype=float)
+    yield "channel", np.array(own.channel)
+    yield "species_weight", np.array(own.species_weight, dtype=float)
+    yield "total", int(own.total)
+    yield "blocks", np.array(own.blocks)
+    yield "scale", own.scale
+    for species, choice in enumerate(sums):
+        prefix = f"sum{species}/"
+        yield prefix + "quadratic", int(choice.quadratic)
+        yield prefix + "coefficients", choice.coefficients
+        yield from _points(prefix, choice.points)
+
+
+def _points(prefix: str, points: Points) -> Arrays:
+    yield prefix + "points", points.values
+    if points.projection is not None:
+        yield prefix + "projection", points.projection
+
+
+def _pairs(table: PairTable) -> Arrays:
+    yield "values", table.values
+    yield "start", table.start
+    yield "spacing", table.spacing
+    yield "potential", table.potential
+
+
+def _triplets(angle: Angle3b, term: FittedTerm) -> Arrays:
+    present = tuple(block for block in angle.blocks if len(term.sparse[block]))
+    kernel, grid = angle.squared_exponential, angle.grid(len(present))
+    yield "n_potentials", len(present)
+    yield from _triplet_range(angle, present)
+    if grid is not None:
+        yield "start", np.array(grid.start)
+        yield "spacing", np.array(grid.spacing)
+    for n, block in enumerate(present):
+        points, coefficients = term.sparse[block], term.coefficients[block]
+        if grid is not None:
+            yield f"potential{n}/table", grid.table(kernel, points, coefficients)
+        else:
+            yield f"potential{n}/points", points
+            yield f"potential{n}/coefficients", coefficients
+
+
+def _triplet_range(angle: Angle3b, blocks: tuple[int, ...]) -> Arrays:
+    kernel = angle.squared_exponential
+    yield "block", angle.choice(blocks)
+    yield "r_cut", float(angle.cutoff)
+    yield "width", float(angle.switch_width)
+    yield "delta", float(kernel.delta)
+    yield "theta", np.array(kernel.theta, dtype=float)
+
+
+def _variance(variance: LocalVariance, soaps: dict[int, int]) -> Arrays:
+    """Yield what turns covariances into variances, by species and by other term."""
+    assert variance.chosen is not None
+    sums: list[EnergySum] = variance.chosen.prepared
+    forms = shortened(variance.forms, sums) if variance.shortcuts else variance.forms
+    for species, (form, own) in enumerate(zip(forms, sums, strict=True)):
+        prefix = f"{species}/"
+        shared = not own.quadratic and _same(form.points, own.points)
+        yield prefix + "shared", int(shared)
+        if not shared:
+            yield from _points(prefix, form.points)
+        yield prefix + "L", form.W.T
+        yield prefix + "before", form.before
+        yield prefix + "delta", float(form.kernel.delta)
+        yield prefix + "columns", variance.columns[species]
+    yield "n_others", len(variance.others)
+    for n, term in enumerate(variance.others):
+        prefix = f"other{n}/"
+        yield prefix + "type", term.config.type
+        if id(term) in soaps:
+            yield prefix + "soap", soaps[id(term)]
+        for name, value in _covariances(term):
+            yield prefix + name, value
+
+
+def _same(left: Points, right: Points) -> bool:
+    return left.values is right.values and left.projection is right.projection
+
+
+def _covariances(term: FittedTerm) -> Arrays:
+    """Yield what covariances of local energies with the points of a term need."""
+    descriptor: Any = term.descriptor
+    if isinstance(descriptor, Soap):
+        yield "delta", float(descriptor.dot_product.delta)
+        for block in descriptor.blocks:
+            own = Points(term.sparse[block], descriptor.projections.get(block))
+            yield from _points(f"{descriptor.species.index(block)}/", own)
+        return
+    yield "n_blocks", len(descriptor.blocks)
+    for n, block in enumerate(descriptor.blocks):
+        points = term.sparse[block]
+        yield f"points{n}", points if isinstance(descriptor, Angle3b) else points[:, 0]
+    if isinstance(descriptor, Distance2b):
+        kernel = descriptor.squared_exponential
+        yield "block", descriptor.place
+        yield "r_cut", float(descriptor.cutoff)
+        yield "width", float(descriptor.switch_width)
+        yield "delta", float(kernel.delta)
+        yield "theta", float(kernel.theta)
+    else:
+        yield from _triplet_range(descriptor, descriptor.blocks)

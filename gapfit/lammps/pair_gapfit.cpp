@@ -1,0 +1,302 @@
+#include "pair_gapfit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <sstream>
+
+#include "atom.h"
+#include "comm.h"
+#include "error.h"
+#include "force.h"
+#include "memory.h"
+#include "neigh_list.h"
+#include "neighbor.h"
+#include "update.h"
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+// Reads a file whole. Returns what is wrong with it, or nothing.
+std::string read_file(const std::string &path, std::vector<char> &head,
+                      gapfit::Buffer &body) {
+    std::ifstream file(path, std::ios::binary | std::ios::ate);
+    if (!file) return "cannot be read";
+    const std::streamoff size = file.tellg();
+    if (size < static_cast<std::streamoff>(head.size()))
+        return "is not a potential written by `gapfit export-lammps`";
+    try {
+        file.seekg(0);
+        file.read(head.data(), static_cast<std::streamsize>(head.size()));
+        const gapfit::FileHeader header(head.data());
+        if (header.n_bytes != static_cast<std::uint64_t>(size) - head.size())
+            return "is damaged (its length is wrong); export the model again";
+        body = gapfit::ArrayFile::room(header);
+        file.read(reinterpret_cast<char *>(body.data()),
+                  static_cast<std::streamsize>(header.n_bytes));
+        if (!file) return "cannot be read to its end";
+    } catch (const std::exception &error) {
+        return error.what();
+    }
+    return {};
+}
+
+// What the first process has, for all others; messages of MPI hold less than 2^31 bytes.
+void share(char *bytes, std::size_t n, MPI_Comm world) {
+    constexpr std::size_t most = std::size_t{1} << 30;
+    for (std::size_t at = 0; at < n; at += most)
+        MPI_Bcast(bytes + at, static_cast<int>(std::min(most, n - at)), MPI_CHAR, 0, world);
+}
+
+}  // namespace
+
+PairGapfit::PairGapfit(LAMMPS *lmp) : Pair(lmp) {
+    single_enable = 0;
+    restartinfo = 0;
+    one_coeff = 1;
+    manybody_flag = 1;
+    no_virial_fdotr_compute = 1;
+    centroidstressflag = CENTROID_AVAIL;
+}
+
+PairGapfit::~PairGapfit() {
+    memory->destroy(std_);
+    if (!allocated) return;
+    memory->destroy(setflag);
+    memory->destroy(cutsq);
+}
+
+void PairGapfit::settings(int narg, char **arg) {
+    n_threads_ = 1;
+    if (narg == 0) return;
+    if (narg != 2 || std::strcmp(arg[0], "threads") != 0)
+        error->all(FLERR,
+                   "Illegal pair_style gapfit command: write `pair_style gapfit` or "
+                   "`pair_style gapfit threads N`");
+    n_threads_ = utils::inumeric(FLERR, arg[1], false, lmp);
+    if (n_threads_ < 1)
+        error->all(FLERR, "pair_style gapfit threads {}: give 1 or more", n_threads_);
+}
+
+void PairGapfit::allocate() {
+    allocated = 1;
+    const int n = atom->ntypes + 1;
+    memory->create(setflag, n, n, "pair:setflag");
+    memory->create(cutsq, n, n, "pair:cutsq");
+    map = new int[n];
+}
+
+void PairGapfit::coeff(int narg, char **arg) {
+    if (narg < 4)
+        error->all(FLERR,
+                   "pair_coeff of pair_style gapfit: write `pair_coeff * * FILE` and "
+                   "the element of each atom type");
+    if (!allocated) allocate();
+    map_element2type(narg - 3, arg + 3);
+    read(arg[2]);
+    choose_species(arg[2]);
+}
+
+void PairGapfit::read(const std::string &path) {
+    std::vector<char> head(gapfit::FileHeader::size, 0);
+    gapfit::Buffer body;
+    std::string problem;
+    if (comm->me == 0) problem = read_file(path, head, body);
+    int length = static_cast<int>(problem.size());
+    MPI_Bcast(&length, 1, MPI_INT, 0, world);
+    problem.resize(static_cast<std::size_t>(length));
+    share(problem.data(), problem.size(), world);
+    if (problem.empty()) {
+        share(head.data(), head.size(), world);
+        try {
+            const gapfit::FileHeader header(head.data());
+            if (comm->me != 0) body = gapfit::ArrayFile::room(header);
+            share(reinterpret_cast<char *>(body.data()), header.n_bytes, world);
+            potential_ = std::make_unique<gapfit::Potential>(
+                gapfit::ArrayFile(header, std::move(body)));
+            cutoff_ = potential_->cutoff();
+        } catch (const std::exception &failure) {
+            problem = failure.what();
+        }
+    }
+    if (!problem.empty()) error->all(FLERR, "{} {}", path, problem);
+}
+
+void PairGapfit::choose_species(const std::string &path) {
+    std::vector<std::string> known;
+    std::istringstream symbols(potential_->symbols());
+    for (std::string symbol; symbols >> symbol;) known.push_back(symbol);
+    species_.assign(static_cast<std::size_t>(atom->ntypes) + 1, -1);
+    for (int type = 1; type <= atom->ntypes; ++type) {
+        if (map[type] < 0) continue;
+        const std::string element = elements[map[type]];
+        const auto found = std::find(known.begin(), known.end(), element);
+        if (found == known.end())
+            error->all(FLERR, "{} knows no {}: its elements are {}", path, element,
+                       potential_->symbols());
+        species_[type] = static_cast<int>(found - known.begin());
+    }
+}
+
+void PairGapfit::init_style() {
+    if (!force->newton_pair)
+        error->all(FLERR,
+                   "pair_style gapfit needs newton on: forces of atoms on their "
+                   "neighbours are sent back to other processes");
+    if (std::strcmp(update->unit_style, "metal") != 0)
+        error->all(FLERR, "pair_style gapfit needs units metal (eV and Angstrom), not {}",
+                   update->unit_style);
+    if (atom->tag_enable == 0)
+        error->all(FLERR, "pair_style gapfit needs atom IDs (atom_modify id yes)");
+    // Neighbours with such factors are not in the list.
+    const double *factor = force->special_lj;
+    if (atom->molecular != Atom::ATOMIC &&
+        std::min({factor[1], factor[2], factor[3]}) == 0.0)
+        error->all(FLERR,
+                   "pair_style gapfit needs all neighbours, bonded ones, too: set "
+                   "special_bonds lj/coul 1 1 1");
+    neighbor->add_request(this, NeighConst::REQ_FULL);
+}
+
+double PairGapfit::init_one(int i, int j) {
+    if (setflag[i][j] == 0)
+        error->all(FLERR, "pair_coeff of pair_style gapfit is missing for types {} and {}",
+                   i, j);
+    return cutoff_;
+}
+
+void PairGapfit::compute(int eflag, int vflag) {
+    ev_init(eflag, vflag);
+    collect();
+    gapfit::Wanted wanted;
+    wanted.atom_virials = vflag_atom || cvflag_atom;
+    wanted.deviations = std_flag_ != 0;
+    std::string problem;
+    try {
+        gapfit::ThreadTeam team(n_threads_, nullptr);
+        potential_->evaluate(neighbours_, wanted, team, results_);
+    } catch (const std::exception &failure) {
+        problem = failure.what();
+    }
+    if (!problem.empty()) error->one(FLERR, "pair_style gapfit failed: {}", problem);
+    add_forces();
+    add_energies();
+    add_virials();
+    if (std_flag_) store_deviations();
+}
+
+// Centres first, then the other atoms that are neighbours.
+void PairGapfit::collect() {
+    const double most = cutoff_ * cutoff_;
+    const double least = potential_->shortest() * potential_->shortest();
+    neighbours_.clear();
+    atoms_.clear();
+    place_.assign(static_cast<std::size_t>(atom->nlocal + atom->nghost), -1);
+    for (int n = 0; n < list->inum; ++n)
+        if (species_[atom->type[list->ilist[n]]] >= 0) put(list->ilist[n]);
+    const std::size_t n_centres = atoms_.size();
+    for (std::size_t centre = 0; centre < n_centres; ++centre) {
+        const int i = atoms_[centre];
+        const double *r = atom->x[i];
+        for (int n = 0; n < list->numneigh[i]; ++n) {
+            const int j = list->firstneigh[i][n] & NEIGHMASK;
+            if (species_[atom->type[j]] < 0) continue;
+            const double *other = atom->x[j];
+            const double R[3] = {other[0] - r[0], other[1] - r[1], other[2] - r[2]};
+            const double square = R[0] * R[0] + R[1] * R[1] + R[2] * R[2];
+            if (square >= most) continue;
+            if (!(square >= least))
+                error->one(FLERR,
+                           "atoms {} and {} are {:.3g} A apart: pair_style gapfit "
+                           "needs at least {} A",
+                           atom->tag[i], atom->tag[j], std::sqrt(square),
+                           potential_->shortest());
+            neighbours_.j.push_back(put(j));
+            neighbours_.R.insert(neighbours_.R.end(), R, R + 3);
+        }
+        neighbours_.first.push_back(static_cast<std::int64_t>(neighbours_.j.size()));
+    }
+}
+
+std::int64_t PairGapfit::put(int atom_index) {
+    std::int64_t &place = place_[static_cast<std::size_t>(atom_index)];
+    if (place < 0) {
+        place = static_cast<std::int64_t>(atoms_.size());
+        atoms_.push_back(atom_index);
+        neighbours_.species.push_back(species_[atom->type[atom_index]]);
+    }
+    return place;
+}
+
+void PairGapfit::add_forces() {
+    for (std::size_t k = 0; k < atoms_.size(); ++k)
+        for (std::size_t x = 0; x < 3; ++x)
+            atom->f[atoms_[k]][x] += results_.forces[3 * k + x];
+}
+
+void PairGapfit::add_energies() {
+    if (eflag_global)
+        for (const double energy : results_.energies) eng_vdwl += energy;
+    if (eflag_atom)
+        for (std::size_t k = 0; k < results_.energies.size(); ++k)
+            eatom[atoms_[k]] += results_.energies[k];
+}
+
+// W = -R (x) dE/dR, position first; LAMMPS orders xx yy zz xy xz yz, then yx zx zy.
+void PairGapfit::add_virials() {
+    constexpr int order[9] = {0, 4, 8, 1, 2, 5, 3, 6, 7};
+    if (vflag_global)
+        for (int v = 0; v < 6; ++v) virial[v] += results_.virial[order[v]];
+    if (!vflag_atom && !cvflag_atom) return;
+    for (std::size_t k = 0; k < atoms_.size(); ++k) {
+        const double *W = results_.atom_virials.data() + 9 * k;
+        if (vflag_atom)
+            for (int v = 0; v < 6; ++v)
+                vatom[atoms_[k]][v] +=
+                    v < 3 ? W[order[v]] : 0.5 * (W[order[v]] + W[order[v + 3]]);
+        if (cvflag_atom)
+            for (int v = 0; v < 9; ++v) cvatom[atoms_[k]][v] += W[order[v]];
+    }
+}
+
+void PairGapfit::store_deviations() {
+    require_std_room();
+    std::fill(std_, std_ + std_room_, 0.0);
+    for (std::size_t k = 0; k < results_.deviations.size(); ++k)
+        std_[atoms_[k]] = results_.deviations[k];
+}
+
+void PairGapfit::require_std_room() {
+    if (std_ != nullptr && std_room_ >= atom->nmax) return;
+    memory->destroy(std_);
+    std_room_ = std::max(atom->nmax, 1);
+    memory->create(std_, std_room_, "pair:std");
+    std::fill(std_, std_ + std_room_, 0.0);
+}
+
+void *PairGapfit::extract(const char *name, int &dim) {
+    dim = 0;
+    return std::strcmp(name, "std_flag") == 0 ? &std_flag_ : nullptr;
+}
+
+void *PairGapfit::extract_peratom(const char *name, int &n_columns) {
+    if (std::strcmp(name, "std") != 0) return nullptr;
+    if (potential_ != nullptr && !potential_->has_deviations())
+        error->all(FLERR,
+                   "this potential has no standard deviations: export a model that "
+                   "has its posterior and a SOAP term, without --no-std");
+    n_columns = 0;
+    require_std_room();
+    return std_;
+}
+
+double PairGapfit::memory_usage() {
+    const std::size_t numbers =
+        results_.forces.capacity() + results_.atom_virials.capacity() +
+        neighbours_.R.capacity() + neighbours_.j.capacity() + place_.capacity();
+    return Pair::memory_usage() + static_cast<double>(8 * numbers) +
+           static_cast<double>(8 * std_room_);
+}

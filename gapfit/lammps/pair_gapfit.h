@@ -1,0 +1,60 @@
+// pair_style gapfit [threads N]
+// pair_coeff * * potential.gapfit Si ...
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pair.h"
+
+#include "potential.hpp"
+
+namespace LAMMPS_NS {
+
+// Potentials fitted by gapfit. Each process evaluates the energies of its own atoms with
+// all their neighbours; forces on ghosts go back to their owners.
+class PairGapfit : public Pair {
+  public:
+    explicit PairGapfit(class LAMMPS *lmp);
+    ~PairGapfit() override;
+
+    void settings(int narg, char **arg) override;
+    void coeff(int narg, char **arg) override;
+    void init_style() override;
+    double init_one(int i, int j) override;
+    void compute(int eflag, int vflag) override;
+
+    // Per atom: "std", the standard deviation of its energy, computed while "std_flag" is
+    // set.
+    void *extract(const char *name, int &dim) override;
+    void *extract_peratom(const char *name, int &n_columns) override;
+    double memory_usage() override;
+
+  private:
+    void allocate();
+    void read(const std::string &path);
+    void choose_species(const std::string &path);
+    void collect();
+    std::int64_t put(int atom);
+    void add_forces();
+    void add_energies();
+    void add_virials();
+    void store_deviations();
+    void require_std_room();
+
+    std::unique_ptr<gapfit::Potential> potential_;
+    std::vector<int> species_;  // by atom type, -1: none
+    int n_threads_ = 1;
+    double cutoff_ = 0.0;
+
+    gapfit::Neighbours neighbours_;
+    gapfit::Results results_;
+    std::vector<int> atoms_;           // of LAMMPS, by place in the list of neighbours
+    std::vector<std::int64_t> place_;  // the other way round, -1: not there
+
+    int std_flag_ = 0, std_room_ = 0;
+    double *std_ = nullptr;
+};
+
+}  // namespace LAMMPS_NS

@@ -1,0 +1,151 @@
+// An exported potential: energies, forces, virials and standard deviations of local
+// energies for a list of neighbours. Knows nothing of LAMMPS.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "deviations.hpp"
+#include "matrix_products.hpp"
+#include "terms.hpp"
+
+namespace gapfit {
+
+// A list of neighbours that owns its arrays. Centres are the first atoms.
+struct Neighbours {
+    std::vector<std::int64_t> first, j, frame;
+    std::vector<double> R;
+    std::vector<std::int32_t> species;
+
+    void clear() {
+        first.assign(1, 0);
+        j.clear();
+        R.clear();
+        species.clear();
+    }
+
+    PairList list() {
+        frame.assign(species.size(), 0);
+        PairList out;
+        out.n_centres = static_cast<std::int64_t>(first.size()) - 1;
+        out.n_atoms = static_cast<std::int64_t>(species.size());
+        out.n_frames = 1;
+        out.first = first.data();
+        out.j = j.data();
+        out.R = R.data();
+        out.species = species.data();
+        out.frame = frame.data();
+        return out;
+    }
+};
+
+// What is asked for.
+struct Wanted {
+    bool atom_virials = false, deviations = false;
+};
+
+struct Results {
+    Buffer energies;      // (n_centres), e0 included
+    Buffer forces;        // (n_atoms, 3)
+    double virial[9];     // -Σ R ⊗ dE/dR
+    Buffer atom_virials;  // (n_atoms, 3, 3) or empty
+    Buffer deviations;    // (n_centres) or empty
+};
+
+class Potential {
+  public:
+    explicit Potential(ArrayFile file) : file_(std::move(file)) {
+        const auto species = file_.integers("species", {-1});
+        numbers_.assign(species.begin(), species.end());
+        const Source source{file_, static_cast<long>(numbers_.size())};
+        const auto e0 = file_.reals("e0", {source.n_species});
+        e0_.assign(e0.begin(), e0.end());
+        add(source, "soap", soaps_);
+        add(source, "pair", pairs_);
+        add(source, "triplet", triplets_);
+        chosen_ = static_cast<std::size_t>(file_.integer("variance/soap"));
+        if (chosen_ < soaps_.size())
+            deviations_ = std::make_unique<Deviations>(source, soaps_, chosen_);
+    }
+
+    Potential(const Potential &) = delete;
+    Potential &operator=(const Potential &) = delete;
+
+    const std::vector<std::int64_t> &atomic_numbers() const { return numbers_; }
+    std::string symbols() const { return file_.text("symbols"); }
+    double cutoff() const { return file_.real("cutoff"); }
+    double shortest() const { return file_.real("shortest"); }
+    bool has_deviations() const { return deviations_ != nullptr; }
+
+    void evaluate(Neighbours &neighbours, const Wanted &wanted, ThreadTeam &team,
+                  Results &out) {
+        const PairList pairs = neighbours.list();
+        PredictionArrays arrays = prepare(pairs, wanted, out);
+        for (std::size_t k = 0; k < soaps_.size(); ++k) {
+            Variances variances;
+            if (wanted.deviations && k == chosen_)
+                variances = deviations_->request(pairs, team);
+            own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
+            soaps_[k].predict(pairs, variances, own_blas(), team, arrays);
+            add_energies(out);
+        }
+        for (const PairTerm &term : pairs_) {
+            own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
+            term.predict(pairs, team, arrays);
+            add_energies(out);
+        }
+        for (const TripletTerm &term : triplets_) {
+            own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
+            term.predict(pairs, team, arrays);
+            add_energies(out);
+        }
+        if (wanted.deviations)
+            for (std::size_t c = 0; c < out.energies.size(); ++c)
+                out.deviations[c] = deviations_->deviation(c);
+    }
+
+  private:
+    template <class Term>
+    void add(const Source &source, const std::string &kind, std::vector<Term> &terms) {
+        for (std::int64_t k = 0; k < file_.integer("n_" + kind); ++k)
+            terms.emplace_back(source, kind + std::to_string(k) + "/");
+    }
+
+    PredictionArrays prepare(const PairList &pairs, const Wanted &wanted, Results &out) {
+        const std::size_t n_centres = static_cast<std::size_t>(pairs.n_centres);
+        const std::size_t n_atoms = static_cast<std::size_t>(pairs.n_atoms);
+        out.energies.resize(n_centres);
+        for (std::size_t c = 0; c < n_centres; ++c)
+            out.energies[c] = e0_[static_cast<std::size_t>(pairs.species[c])];
+        out.forces.assign(3 * n_atoms, 0.0);
+        out.atom_virials.assign(wanted.atom_virials ? 9 * n_atoms : 0, 0.0);
+        out.deviations.assign(wanted.deviations ? n_centres : 0, 0.0);
+        std::fill(out.virial, out.virial + 9, 0.0);
+        own_.resize(n_centres);
+        PredictionArrays arrays;
+        arrays.energies = own_.data();
+        arrays.forces = out.forces.data();
+        arrays.virials = out.virial;
+        if (wanted.atom_virials) arrays.atom_virials = out.atom_virials.data();
+        return arrays;
+    }
+
+    void add_energies(Results &out) const {
+        for (std::size_t c = 0; c < out.energies.size(); ++c) out.energies[c] += own_[c];
+    }
+
+    ArrayFile file_;
+    std::vector<std::int64_t> numbers_;
+    std::vector<double> e0_;
+    std::vector<SoapTerm> soaps_;
+    std::vector<PairTerm> pairs_;
+    std::vector<TripletTerm> triplets_;
+    std::size_t chosen_ = 0;
+    std::unique_ptr<Deviations> deviations_;
+    Buffer own_;
+};
+
+}  // namespace gapfit

@@ -1,0 +1,254 @@
+// The terms of an exported potential, from the arrays of its file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "array_file.hpp"
+#include "engine.hpp"
+#include "pair_potential.hpp"
+#include "triplets.hpp"
+
+namespace gapfit {
+
+// What all terms need to know of the file they come from.
+struct Source {
+    const ArrayFile &file;
+    long n_species;
+};
+
+inline std::vector<std::int32_t> small_integers(const ArrayView<std::int64_t> &view) {
+    return std::vector<std::int32_t>(view.begin(), view.end());
+}
+
+// Names of tables or points, -1 for none, by species: rejects what is out of range.
+inline std::vector<std::int32_t> choice(const ArrayView<std::int64_t> &view,
+                                        std::int64_t n) {
+    for (const std::int64_t k : view)
+        if (k < -1 || k >= n) throw FileError("names a table that it does not hold");
+    return small_integers(view);
+}
+
+class PairTerm {
+  public:
+    PairTerm(const Source &source, const std::string &prefix) {
+        const auto values = source.file.reals(prefix + "values", {-1, -1, 3});
+        potential_ = choice(source.file.integers(prefix + "potential",
+                                                 {source.n_species, source.n_species}),
+                            static_cast<std::int64_t>(values.shape[0]));
+        table_.values = values.data;
+        table_.n_knots = static_cast<std::int64_t>(values.shape[1]);
+        table_.start = source.file.real(prefix + "start");
+        table_.spacing = source.file.real(prefix + "spacing");
+        table_.n_species = static_cast<std::int32_t>(source.n_species);
+        if (table_.n_knots < 2 || !(table_.spacing > 0.0))
+            throw FileError("has a pair potential without knots");
+    }
+
+    void predict(const PairList &pairs, ThreadTeam &team, PredictionArrays &out) const {
+        PairTable table = table_;
+        table.potential = potential_.data();
+        add_pair_energies(table, pairs, team, out);
+    }
+
+  private:
+    PairTable table_;
+    std::vector<std::int32_t> potential_;
+};
+
+class TripletTerm {
+  public:
+    TripletTerm(const Source &source, const std::string &prefix) {
+        const ArrayFile &file = source.file;
+        const long n = source.n_species;
+        const std::int64_t n_potentials = file.integer(prefix + "n_potentials");
+        block_ = choice(file.integers(prefix + "block", {n, n, n}), n_potentials);
+        range_.r_cut = file.real(prefix + "r_cut");
+        range_.width = file.real(prefix + "width");
+        range_.n_species = static_cast<std::int32_t>(n);
+        for (std::int64_t k = 0; k < n_potentials; ++k)
+            potentials_.push_back(
+                potential(file, prefix, prefix + "potential" + std::to_string(k) + "/"));
+    }
+
+    void predict(const PairList &pairs, ThreadTeam &team, PredictionArrays &out) const {
+        TripletRange range = range_;
+        range.block = block_.data();
+        for_each_centre(pairs, team, out,
+                        [&] { return TripletSum(range, potentials_, pairs); });
+    }
+
+    static TripletKernel kernel(const ArrayFile &file, const std::string &prefix) {
+        const double delta = file.real(prefix + "delta");
+        const auto theta = file.reals(prefix + "theta", {3});
+        return {delta * delta,
+                {1.0 / theta.data[0], 1.0 / theta.data[1], 1.0 / theta.data[2]}};
+    }
+
+  private:
+    static TripletPotential potential(const ArrayFile &file, const std::string &prefix,
+                                      const std::string &own) {
+        if (file.has(own + "table")) return TripletPotential(table(file, prefix, own));
+        const auto points = file.reals(own + "points", {-1, 3});
+        const long n = static_cast<long>(points.shape[0]);
+        if (n < 1) throw FileError("has a triplet potential without points");
+        return TripletPotential(kernel(file, prefix), points.data,
+                                file.reals(own + "coefficients", {n}).data, n);
+    }
+
+    static SplineTable table(const ArrayFile &file, const std::string &prefix,
+                             const std::string &own) {
+        const auto grid = file.reals(own + "table", {-1, -1, -1});
+        const auto start = file.reals(prefix + "start", {3});
+        const auto spacing = file.reals(prefix + "spacing", {3});
+        SplineTable out;
+        out.coefficients = grid.data;
+        for (std::size_t d = 0; d < 3; ++d) {
+            out.n[d] = static_cast<std::int64_t>(grid.shape[d]);
+            out.start[d] = start.data[d];
+            out.inverse_spacing[d] = 1.0 / spacing.data[d];
+        }
+        out.n[2] -= SplineTable::spare;
+        for (const std::int64_t n : out.n)
+            if (n < 6) throw FileError("has a triplet potential with too few knots");
+        return out;
+    }
+
+    TripletRange range_;
+    std::vector<std::int32_t> block_;
+    std::vector<TripletPotential> potentials_;
+};
+
+// The pairs of a list that are shorter than a cutoff.
+class ShortPairs {
+  public:
+    PairList of(const PairList &pairs, double cutoff) {
+        first_.assign(1, 0);
+        j_.clear();
+        R_.clear();
+        for (std::int64_t c = 0; c < pairs.n_centres; ++c) {
+            for (std::int64_t p = pairs.first[c]; p < pairs.first[c + 1]; ++p) {
+                const double *R = pairs.R + 3 * p;
+                if (R[0] * R[0] + R[1] * R[1] + R[2] * R[2] >= cutoff * cutoff) continue;
+                j_.push_back(pairs.j[p]);
+                R_.insert(R_.end(), R, R + 3);
+            }
+            first_.push_back(static_cast<std::int64_t>(j_.size()));
+        }
+        PairList out = pairs;
+        out.first = first_.data();
+        out.j = j_.data();
+        out.R = R_.data();
+        return out;
+    }
+
+  private:
+    std::vector<std::int64_t> first_, j_;
+    std::vector<double> R_;
+};
+
+// The only term that depends on being given no neighbours beyond its cutoff.
+class SoapTerm {
+  public:
+    SoapTerm(const Source &source, const std::string &prefix)
+        : cutoff_(source.file.real(prefix + "cutoff")),
+          longest_(source.file.real("cutoff")), zeta_(source.file.real(prefix + "zeta")),
+          engine_(make_engine(basis(source, prefix))) {
+        if (!(zeta_ >= 1.0)) throw FileError("has an exponent zeta below 1");
+        for (long s = 0; s < source.n_species; ++s)
+            blocks_.push_back(block(source.file, prefix + "sum" + std::to_string(s) + "/"));
+    }
+
+    int n_features() const { return engine_->basis().layout.n_features(); }
+    const std::vector<BlockKernel> &blocks() const { return blocks_; }
+
+    void predict(const PairList &pairs, const Variances &variances, Blas blas,
+                 ThreadTeam &team, PredictionArrays &out) {
+        engine_->predict(blocks_, variances, near(pairs), blas, team, out);
+    }
+
+    // Unit power spectra (n_centres, n_features).
+    void describe(const PairList &pairs, Blas blas, ThreadTeam &team, Buffer &q) {
+        const std::size_t n = static_cast<std::size_t>(pairs.n_centres);
+        q.resize(n * static_cast<std::size_t>(n_features()));
+        norms_.resize(n);
+        engine_->describe(near(pairs), blas, team, q.data(), norms_.data());
+    }
+
+    // Sparse points of one central species, without coefficients.
+    BlockKernel points(const ArrayFile &file, const std::string &prefix) const {
+        const auto points = file.reals(prefix + "points", {-1, -1});
+        BlockKernel out;
+        out.n_features = n_features();
+        out.zeta = zeta_;
+        out.n_sparse = static_cast<int>(points.shape[0]);
+        out.width = static_cast<int>(points.shape[1]);
+        out.points = points.data;
+        if (file.has(prefix + "projection"))
+            out.projection =
+                file.reals(prefix + "projection", {out.n_features, out.width}).data;
+        else if (out.width != out.n_features)
+            throw FileError("has sparse points of another length than power spectra");
+        return out;
+    }
+
+  private:
+    PairList near(const PairList &pairs) {
+        return cutoff_ < longest_ ? short_.of(pairs, cutoff_) : pairs;
+    }
+
+    BlockKernel block(const ArrayFile &file, const std::string &prefix) const {
+        BlockKernel out = points(file, prefix);
+        if (file.integer(prefix + "quadratic") == 0) {
+            out.coefficients = file.reals(prefix + "coefficients", {out.n_sparse}).data;
+            return out;
+        }
+        if (out.n_sparse != out.width || zeta_ != 2.0)
+            throw FileError("has a quadratic form that is not square");
+        out.quadratic = out.points;
+        out.n_sparse = 0;
+        return out;
+    }
+
+    static Basis basis(const Source &source, const std::string &prefix) {
+        const ArrayFile &file = source.file;
+        const auto table = file.reals(prefix + "table", {-1, 3, -1, -1});
+        const int n_knots = static_cast<int>(table.shape[0]);
+        const int n_l = static_cast<int>(table.shape[2]);
+        const int n_max = static_cast<int>(table.shape[3]);
+        const auto blocks = file.integers(prefix + "blocks", {-1, 2});
+        std::vector<std::pair<int, int>> channels;
+        for (std::size_t b = 0; b < blocks.shape[0]; ++b)
+            channels.emplace_back(blocks.data[2 * b], blocks.data[2 * b + 1]);
+        const auto weight = file.reals(prefix + "species_weight", {source.n_species});
+        const auto scale = file.reals(prefix + "scale", {-1});
+        const auto centre = file.reals(prefix + "centre", {n_max});
+        const auto weighting = file.reals(prefix + "weighting", {4});
+        const double spacing = file.real(prefix + "spacing");
+        if (n_knots < 2 || !(spacing > 0.0))
+            throw FileError("has radial functions without knots");
+        Layout layout = make_layout(
+            n_max, n_l - 1,
+            small_integers(file.integers(prefix + "channel", {source.n_species})),
+            {weight.begin(), weight.end()}, file.integer(prefix + "total") != 0, channels,
+            {scale.begin(), scale.end()});
+        return Basis{std::move(layout),
+                     SolidHarmonics(n_l - 1),
+                     RadialTable(table.data, n_knots, n_l, n_max, spacing),
+                     Weighting(Weighting::kind_of(file.text(prefix + "weighting_function")),
+                               weighting.data[0], weighting.data[1], weighting.data[2],
+                               weighting.data[3]),
+                     {centre.begin(), centre.end()}};
+    }
+
+    double cutoff_, longest_, zeta_;
+    ShortPairs short_;
+    Buffer norms_;
+    std::unique_ptr<Engine> engine_;
+    std::vector<BlockKernel> blocks_;
+};
+
+}  // namespace gapfit

