@@ -142,11 +142,11 @@ SPARSE = Paper(
     2005,
 )
 CONFORMAL = Paper(
-    "lee2023",
-    "Y. Lee and R. F. Barber and R. Willett",
-    "Distribution-free inference with hierarchical data",
-    "arXiv:2306.06342",
-    2023,
+    "tibshirani2019",
+    "R. J. Tibshirani and R. Foygel Barber and E. J. Candès and A. Ramdas",
+    "Conformal Prediction Under Covariate Shift",
+    "Adv. Neural Inf. Process. Syst. 32",
+    2019,
 )
 REPULSION = Paper(
     "ziegler1985",

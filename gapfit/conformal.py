@@ -16,11 +16,12 @@ def conformal_quantiles(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return levels and quantiles of scores |error| / std, for observations in groups.
 
-    An observation drawn at random from a new structure, exchangeable with those here, has
-    a score of at most the quantile with at least the probability level, whatever the
-    errors' distribution: each of K structures has the weight 1 / (K + 1), shared evenly
-    by its observations, and the rest counts as infinite (split conformal prediction for
-    hierarchical data: Lee, Barber & Willett, arXiv:2306.06342 (2023)).
+    An observation drawn at random among all those of new structures, which are
+    exchangeable with those here, has a score of at most the quantile with at least the
+    probability level, whatever the errors' distribution: structures are drawn with
+    weights that are their numbers of observations, and a new one, which counts as
+    infinite, weighs no more than the largest here (weighted conformal prediction:
+    Tibshirani, Barber, Candès & Ramdas, NeurIPS 32 (2019)).
 
     Parameters
     ----------
@@ -32,16 +33,14 @@ def conformal_quantiles(
     Returns
     -------
     levels, quantiles : tuple of float
-        0.01, 0.02 ... as far as K structures can tell, and the quantile of each.
+        0.01, 0.02 ... as far as these structures can tell, and the quantile of each.
     """
-    _, where, counts = np.unique(structure, return_inverse=True, return_counts=True)
-    order = np.argsort(scores, kind="stable")
-    share = 1.0 / ((len(counts) + 1) * counts[where])
-    reached = np.cumsum(share[order])
-    # Sums of many shares miss the level they stand for by rounding.
+    _, counts = np.unique(structure, return_counts=True)
+    reached = np.arange(1, len(scores) + 1) / (len(scores) + counts.max(initial=0))
+    # Shares miss the level they stand for by rounding.
     at = np.searchsorted(reached, _LEVELS - 1e-9)
     known = at < len(scores)
-    levels, found = _LEVELS[known], scores[order][at[known]]
+    levels, found = _LEVELS[known], np.sort(scores)[at[known]]
     return tuple(levels.tolist()), tuple(found.tolist())
 
 
