@@ -23,13 +23,15 @@ __all__ = [
 ]
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``MODEL``, ``--output`` and ``--json``."""
+def add_model_arguments(
+    parser: argparse.ArgumentParser, needs: str = "run.store_factors"
+) -> None:
+    """Declare ``MODEL``, ``--output`` and ``--json``; `needs`: a key that is true."""
     parser.add_argument(
         "model",
         type=Path,
         metavar="MODEL",
-        help="model.npz of a fit with run.store_factors = true (the default)",
+        help=f"model.npz of a fit with {needs} = true (the default)",
     )
     parser.add_argument(
         "--output",

@@ -8,31 +8,18 @@ from __future__ import annotations
 
 import argparse
 import logging
-from pathlib import Path
 
 from gapfit.cli._console import Console
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
-from gapfit.cli._models import check_output, new_warnings
+from gapfit.cli._models import add_model_arguments, check_output, new_warnings
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument(
-        "model",
-        type=Path,
-        metavar="MODEL",
-        help="model.npz of a fit with run.store_posterior = true (the default)",
-    )
+    add_model_arguments(parser, "run.store_posterior")
     parser.add_argument("data", nargs="+", metavar="DATA", help="labelled structures")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="OUT.npz",
-        help="file to write, replaced if it exists; it may be MODEL itself",
-    )
     parser.add_argument(
         "--fitted",
         action="store_true",
@@ -45,9 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="observations used at most (default: calibration.rows of the fit)",
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="print the scales as JSON and nothing else"
     )
     add_label_arguments(parser, "as the model was fitted")
 
