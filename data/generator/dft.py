@@ -50,6 +50,32 @@ def k_points(frame: Frame, atoms: Atoms, settings: Settings) -> tuple[list[int],
     return k_grid(options.get("kcell", atoms.cell), spacing, even=not fine), fine
 
 
+def calculator(
+    frame: Frame, atoms: Atoms, settings: Settings, solver: str, log: str | None
+) -> Any:
+    """Return GPAW as a frame asks for it; the arguments are those of `single_point`."""
+    from gpaw import GPAW, PW, FermiDirac
+
+    options = frame.options
+    size, gamma = k_points(frame, atoms, settings)
+    grid = {"size": size, "gamma": True} if gamma else {"size": size}
+    width = options.get("width", settings.width)
+    fixed = {"fixmagmom": True} if options.get("fixmagmom") else {}
+    symbols = set(atoms.get_chemical_symbols())
+    setups = {k: v for k, v in settings.setups.items() if k in symbols}
+    return GPAW(
+        mode=PW(settings.ecut),
+        xc=settings.xc,
+        kpts=grid,
+        occupations=FermiDirac(width, **fixed),
+        eigensolver=solver,
+        convergence=CONVERGENCE,
+        maxiter=50 if solver == "rmm-diis" else 120,
+        txt=log,
+        **({"setups": setups} if setups else {}),
+    )
+
+
 def single_point(
     frame: Frame, atoms: Atoms, settings: Settings, solver: str, log: str | None
 ) -> tuple[Atoms, dict[str, Any]]:
@@ -76,29 +102,12 @@ def single_point(
     record : dict
         k-points, energy extrapolated to zero smearing (eV), magnetic moment.
     """
-    from gpaw import GPAW, PW, FermiDirac
-
     options = frame.options
     size, gamma = k_points(frame, atoms, settings)
-    grid = {"size": size, "gamma": True} if gamma else {"size": size}
-    width = options.get("width", settings.width)
-    fixed = {"fixmagmom": True} if options.get("fixmagmom") else {}
-    symbols = set(atoms.get_chemical_symbols())
-    setups = {k: v for k, v in settings.setups.items() if k in symbols}
     work = atoms.copy()
     if "magmoms" in options:
         work.set_initial_magnetic_moments(options["magmoms"])
-    work.calc = GPAW(
-        mode=PW(settings.ecut),
-        xc=settings.xc,
-        kpts=grid,
-        occupations=FermiDirac(width, **fixed),
-        eigensolver=solver,
-        convergence=CONVERGENCE,
-        maxiter=50 if solver == "rmm-diis" else 120,
-        txt=log,
-        **({"setups": setups} if setups else {}),
-    )
+    work.calc = calculator(frame, atoms, settings, solver, log)
     results: dict[str, Any] = {
         "energy": float(work.get_potential_energy(force_consistent=True)),
         "forces": np.array(work.get_forces()),

@@ -3,9 +3,9 @@
 Usage: python tests/benchmarks/properties.py [--model Si=FILE ...] [--only LIST]
            [--json FILE]
 Without --model, the fits of examples/ are made first. Prints the table of the README:
-the potential with its error bar, and PBE where the shipped data have it: lattice constants
-(data/README.md) and bulk moduli (printed by examples/*/run.py, volumes within 15 %).
-Elsewhere the place is empty.
+the potential with its error bar, and DFT with the settings of the training data
+(data/*/properties.json, made by data/generator/crystal.py). Vacancies are those of the
+cells that DFT could afford, and of a cell that is 10 Å wide.
 """
 
 from __future__ import annotations
@@ -14,11 +14,20 @@ import argparse
 from pathlib import Path
 
 from _common import Report, Row, parser
+from ase.build import bulk
 
 import gapfit
-from gapfit.properties import PROPERTIES, Settings, compute, prototype
+from gapfit.properties import (
+    PROPERTIES,
+    Settings,
+    compute,
+    prototype,
+    read_reference,
+)
+from gapfit.properties.defects import vacancy
 
-EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+ROOT = Path(__file__).resolve().parent.parent.parent
+EXAMPLES = ROOT / "examples"
 #: Formula, prototype and example.
 CRYSTALS = {
     "Si": ("diamond", "silicon"),
@@ -32,6 +41,8 @@ ROWS = (
     ("elastic.C11", "C11, GPa", 0),
     ("elastic.C12", "C12, GPa", 0),
     ("elastic.C44", "C44, GPa", 0),
+    ("vacancy.energy_8", "vacancy in 8 places, eV", 2),
+    ("vacancy.energy_16", "vacancy in 16 places, eV", 2),
     ("vacancy.energy", "vacancy, eV", 2),
     ("surface.100.energy", "surface 100, J/m²", 2),
     ("surface.110.energy", "surface 110, J/m²", 2),
@@ -40,20 +51,11 @@ ROWS = (
     ("phonon.lowest", "lowest phonon, THz", 1),
     ("nve.drift", "drift, meV/atom/ps", 4),
 )
-#: PBE, from the shipped data.
-PBE: dict[str, dict[str, float]] = {
-    "Si": {
-        "structure.a": 5.476,
-        "eos.bulk_modulus": 88.2,
-    },
-    "C": {
-        "structure.a": 3.573,
-        "eos.bulk_modulus": 434.2,
-    },
-    "W": {
-        "structure.a": 3.184,
-        "eos.bulk_modulus": 303.2,
-    },
+#: Cells of the vacancies: cube or primitive cell, and repetitions.
+CELLS = {
+    "Si": {8: (True, 1), 16: (False, 2)},
+    "C": {8: (True, 1), 16: (False, 2)},
+    "W": {8: (False, 2), 16: (True, 2)},
 }
 
 
@@ -78,12 +80,26 @@ def properties(
     report = compute(model, crystal, only=only, settings=Settings())
     for text in report.warnings:
         print(f"{formula}: {text}")
-    return {name: (own.value, own.std) for name, own in report.quantities.items()}
+    found = {name: (own.value, own.std) for name, own in report.quantities.items()}
+    if "vacancy" in only:
+        a = found["structure.a"][0]
+        for size, (cubic, repeats) in CELLS[formula].items():
+            cell = bulk(formula, name, a=a, cubic=cubic).repeat(repeats)
+            energy = vacancy(cell, calculator, width=0.1).energy
+            found[f"vacancy.energy_{size}"] = (energy, None)
+    return found
+
+
+def reference(formula: str) -> dict[str, float]:
+    """Return what DFT gives."""
+    folder = ROOT / "data" / CRYSTALS[formula][1]
+    return read_reference(folder / "properties.json")
 
 
 def markdown(found: dict[str, dict[str, tuple[float, float | None]]]) -> str:
     """Return the table of the README."""
-    head = [f"{formula} | PBE" for formula in found]
+    head = [f"{formula} | DFT" for formula in found]
+    known = {formula: reference(formula) for formula in found}
     lines = [f"| | {' | '.join(head)} |", "| --- |" + " --: | --: |" * len(found)]
     for key, heading, digits in ROWS:
         cells = []
@@ -91,8 +107,8 @@ def markdown(found: dict[str, dict[str, tuple[float, float | None]]]) -> str:
             value, std = own.get(key, (None, None))
             text = "" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
             cells.append(text if std is None else f"{text} ± {std:.{digits}f}")
-            known = PBE[formula].get(key)
-            cells.append("" if known is None else f"{known:.{digits}f}")
+            dft = known[formula].get(key)
+            cells.append("" if dft is None else f"{dft:.{digits}f}")
         lines.append(f"| {heading} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
