@@ -21,7 +21,7 @@ from gapfit.descriptors.engine import core_pairs, species_index
 from gapfit.frame import VOIGT
 from gapfit.kernels import ProductExponential, SquaredExponential
 from gapfit.neighbours import Pairs, separate
-from gapfit.pair_table import PairTable, pair_key, species_pairs, switch, tabulate
+from gapfit.pair_table import PairTable, Switch, pair_key, species_pairs, tabulate
 from gapfit.threads import native_threads
 
 __all__ = ["PAIRS_ROWS", "Distance2b"]
@@ -35,7 +35,7 @@ PAIRS_ROWS = 16_384
 class Distance2b:
     """E = Σ_pairs s(r) g(r), g a Gaussian process for each pair of species.
 
-    s is the `switch` that ends the potential at the cutoff. Sparse points are values of
+    s is the `Switch` that ends the potential at the cutoff. Sparse points are values of
     g, so that those near the cutoff are no smaller than others. See
     `gapfit.descriptors.Descriptor`.
 
@@ -45,22 +45,20 @@ class Distance2b:
         Atomic numbers, ascending.
     kernel : SquaredExponential
         Kernel of g in the distance, Å.
-    r_cut, width : float
-        Cutoff, and how far below it the switch begins, Å.
+    switch : Switch
+        Ends the potential at the cutoff.
     """
 
     def __init__(
         self,
         species: tuple[int, ...],
         kernel: SquaredExponential,
-        *,
-        r_cut: float,
-        width: float,
+        switch: Switch,
     ) -> None:
         self.species = species
         self.squared_exponential = kernel
-        self.cutoff = r_cut
-        self.switch_width = width
+        self.cutoff = switch.r_cut
+        self.switch = switch
         self.lengths: np.ndarray | None = np.array([kernel.theta])
         self.projections: dict[int, np.ndarray] = {}
         self.blocks = species_pairs(species)
@@ -111,7 +109,7 @@ class Distance2b:
     def _switched(self, r: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return s k and its first two derivatives with r, (3, n, n_sparse)."""
         k, k1, k2 = self.squared_exponential.derivatives(r, points[:, 0])
-        s, s1, s2 = switch(r, self.cutoff, self.switch_width)[:, :, None]
+        s, s1, s2 = self.switch(r)[:, :, None]
         return np.stack([s * k, s1 * k + s * k1, s2 * k + 2 * s1 * k1 + s * k2])
 
     def kernel_rows(
@@ -171,7 +169,7 @@ class Distance2b:
             k_m, prior = _core.pair_covariances(
                 core_pairs(pairs, self.species),
                 self.place,
-                (self.cutoff, self.switch_width),
+                self.switch.for_core,
                 (self.squared_exponential.delta, self.squared_exponential.theta),
                 [sparse[block][:, 0] for block in self.blocks],
                 n_threads,
@@ -199,7 +197,7 @@ class Distance2b:
             i, j, R = pairs.i[some], pairs.j[some], pairs.R[some]
             # An atom and its image come twice, once for either direction.
             share = np.where(i == j, 0.5, 1.0)
-            s, s1, _ = share * switch(r, self.cutoff, self.switch_width)
+            s, s1, _ = share * self.switch(r)
             u = (R / r[:, None])[:, None, :]
             yield Clusters(
                 atoms=np.stack([i, j], axis=1),
@@ -227,15 +225,18 @@ class Distance2b:
             self.species,
             potentials,
             self.cutoff,
-            self.switch_width,
+            self.switch.width,
+            cosine=self.switch.form == "cosine",
             spacing=_KNOTS_PER_LENGTH * self.squared_exponential.theta,
         )
 
     def _potential(
         self, points: np.ndarray, coefficients: np.ndarray, r: np.ndarray
     ) -> np.ndarray:
-        """Return φ, φ' and φ'' of one pair of species, (3, n)."""
-        return self._switched(r, points) @ coefficients
+        """Return φ, φ' and φ'' of one pair of species, (3, n), without a cosine."""
+        if self.switch.form == "smooth":
+            return self._switched(r, points) @ coefficients
+        return self.squared_exponential.derivatives(r, points[:, 0]) @ coefficients
 
     def predict(
         self,

@@ -37,8 +37,7 @@ class OtherPairs final : public OtherTerm {
         const double delta = file.real(prefix + "delta");
         kernel_ = {delta * delta,
                    1.0 / file.real(prefix + "theta"),
-                   file.real(prefix + "r_cut"),
-                   file.real(prefix + "width"),
+                   switch_shape(file, prefix),
                    nullptr,
                    static_cast<std::int32_t>(n)};
         for (std::int64_t b = 0; b < n_blocks; ++b) {
@@ -72,8 +71,7 @@ class OtherTriplets final : public OtherTerm {
         const long n = source.n_species;
         const std::int64_t n_blocks = file.integer(prefix + "n_blocks");
         block_ = choice(file.integers(prefix + "block", {n, n, n}), n_blocks);
-        range_.r_cut = file.real(prefix + "r_cut");
-        range_.width = file.real(prefix + "width");
+        range_.shape = switch_shape(file, prefix);
         range_.n_species = static_cast<std::int32_t>(n);
         kernel_ = TripletTerm::kernel(file, prefix);
         for (std::int64_t b = 0; b < n_blocks; ++b) {
