@@ -174,9 +174,7 @@ def _mean(term: Term, species: tuple[int, ...]) -> PairTable | None:
         return f0 * np.eye(3, 1) * np.ones(len(r))
 
     potentials = dict.fromkeys(species_pairs(species), potential)
-    return tabulate(
-        species, potentials, term.r_cut, term.width, cosine=not smooth
-    )
+    return tabulate(species, potentials, term.r_cut, term.width, cosine=not smooth)
 
 
 def without_baseline(

@@ -11,7 +11,14 @@ import numpy as np
 from scipy.interpolate import BSpline, CubicHermiteSpline, make_interp_spline
 
 from gapfit.errors import ConfigError
-from gapfit.pair_table import PairTable, Switch, pair_key, species_pairs, tabulate
+from gapfit.pair_table import (
+    SPACING,
+    PairTable,
+    Switch,
+    pair_key,
+    species_pairs,
+    tabulate,
+)
 
 __all__ = [
     "MIN_POINTS",
@@ -178,8 +185,8 @@ def table_of_points(
     ----------
     points : mapping of int to (n, 2) or (n, 3) float64
         From `read_pairs`; pairs that are absent have no potential. A third column of
-        slopes (eV/Å) makes it the cubic spline with these, neither switched nor
-        continued below its first point: potentials of QUIP.
+        slopes (eV/Å) makes it the cubic spline with these, not switched and constant
+        below its first point: potentials of QUIP.
     species : tuple of int
         Atomic numbers, ascending.
     width : float
@@ -193,8 +200,8 @@ def table_of_points(
     potentials = {
         key: _spline(points[key], width) if key in points else _nothing for key in keys
     }
-    spacing = {"spacing": _SLOPES_SPACING} if with_slopes else {}
-    return tabulate(species, potentials, float(max(ends)), width, **spacing)
+    spacing = _SLOPES_SPACING if with_slopes else SPACING
+    return tabulate(species, potentials, float(max(ends)), width, spacing=spacing)
 
 
 def _spline(points: np.ndarray, width: float) -> Potential:
@@ -209,9 +216,10 @@ def _spline(points: np.ndarray, width: float) -> Potential:
 def _cubic(
     spline: CubicHermiteSpline, ends: tuple[float, float], r: np.ndarray
 ) -> np.ndarray:
-    """Return φ, φ' and φ'' of a cubic spline, zero outside, (3, n)."""
+    """Return φ, φ' and φ'', constant before and zero beyond a cubic spline, (3, n)."""
+    value = np.where(r <= ends[1], spline(np.maximum(r, ends[0])), 0.0)
     inside = (r >= ends[0]) & (r <= ends[1])
-    return np.stack([np.where(inside, spline(r, nu), 0.0) for nu in range(3)])
+    return np.stack([value, *(np.where(inside, spline(r, nu), 0.0) for nu in (1, 2))])
 
 
 def _nothing(r: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from gapfit.neighbours import MIN_DISTANCE, Pairs
 from gapfit.threads import native_threads
 
 __all__ = [
+    "SPACING",
     "PairTable",
     "Switch",
     "SwitchForm",
@@ -29,7 +30,7 @@ __all__ = [
 SwitchForm = Literal["smooth", "cosine"]
 
 #: Largest distance between knots, Å.
-_SPACING = 0.01
+SPACING = 0.01
 
 
 def pair_key(a: int, b: int) -> int:
@@ -179,7 +180,7 @@ def tabulate(
     width: float,
     *,
     cosine: bool = False,
-    spacing: float = _SPACING,
+    spacing: float = SPACING,
 ) -> PairTable:
     """Return the table of some potentials.
 
@@ -198,7 +199,7 @@ def tabulate(
     spacing : float
         Largest distance between knots, Å.
     """
-    spacing = width / np.ceil(width / min(spacing, _SPACING))
+    spacing = width / np.ceil(width / min(spacing, SPACING))
     n_steps = int(np.ceil((r_cut - 0.9 * MIN_DISTANCE) / spacing))
     # Counted from the end, so that knots lie where the pieces meet.
     knots = r_cut - spacing * np.arange(n_steps, -1, -1.0)

@@ -232,13 +232,9 @@ def _channels(
 def _weighting(config: SoapConfig) -> Weighting:
     if config.rbf == "equispaced_gaussians":
         quip = config.quip
-        return Weighting(
-            "cosine", config.r_cut, d=quip.width, w0=quip.central_weight
-        )
+        return Weighting("cosine", config.r_cut, d=quip.width, w0=quip.central_weight)
     own = config.weighting
-    return Weighting(
-        own.function, own.r0 or config.r_cut, own.c, own.d, own.m, own.w0
-    )
+    return Weighting(own.function, own.r0 or config.r_cut, own.c, own.d, own.m, own.w0)
 
 
 def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:

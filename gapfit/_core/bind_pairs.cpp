@@ -20,8 +20,8 @@ using Values = In<double, nb::shape<-1, -1, 3>>;
 using Choice = In<std::int32_t, nb::ndim<2>>;
 
 nb::tuple pair_energies(const PairList &pairs, Values values, double start, double spacing,
-                        Choice potential, double cosine, bool gradients,
-                        bool atom_virials, int n_threads) {
+                        Choice potential, double cosine, bool gradients, bool atom_virials,
+                        int n_threads) {
     gapfit::PairTable table;
     table.values = values.data();
     table.n_knots = static_cast<std::int64_t>(values.shape(1));

@@ -30,8 +30,7 @@ class Range {
                 "block must be (n_species, n_species, n_species)");
         require(r_cut > 0.0 && width > 0.0 && width <= r_cut && std::isfinite(r_cut),
                 "r_cut and width must be positive, width at most r_cut");
-        range_ = {
-            {r_cut, width, cosine}, block.data(), static_cast<std::int32_t>(n)};
+        range_ = {{r_cut, width, cosine}, block.data(), static_cast<std::int32_t>(n)};
         for (std::size_t k = 0; k < block.size(); ++k) {
             require(range_.block[k] < (1 << 24), "block must be less than 2^24");
             n_blocks_ = std::max(n_blocks_, range_.block[k] + 1);

@@ -30,10 +30,10 @@ struct FeatureBlock {
 
 struct Layout {
     int n_max = 0, l_max = 0;
-    std::vector<int> channel;    // density channel of each species
-    std::vector<double> weight;  // weight of each species
-    int n_densities = 0;         // channels that atoms add to
-    bool total = false;          // one more channel: the sum of them
+    std::vector<int> channel;     // density channel of each species
+    std::vector<double> weight;   // weight of each species
+    int n_densities = 0;          // channels that atoms add to
+    bool total = false;           // one more channel: the sum of them
     bool central_in_all = false;  // the central atom adds to every channel
     std::vector<FeatureBlock> blocks;
     std::vector<double> factor;  // (n_features): multiplies Σ_m c c'

@@ -14,8 +14,8 @@
 namespace gapfit {
 
 // w(r), dscribe's weighting. poly: c (1 + 2u³ - 3u²)^m for u < 1, else 0;
-// pow: c / (d + u^m); exp: c / (d + exp(-u)); none: 1; u = r / r0. QUIP's is cosine: c until
-// d before r0, then c (1 + cos(π (r - r0 + d) / d)) / 2.
+// pow: c / (d + u^m); exp: c / (d + exp(-u)); none: 1; u = r / r0. QUIP's is cosine: c
+// until d before r0, then c (1 + cos(π (r - r0 + d) / d)) / 2.
 class Weighting {
   public:
     enum class Kind { none, poly, pow, exp, cosine };

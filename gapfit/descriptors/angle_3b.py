@@ -105,9 +105,10 @@ class Angle3b:
     def grid(self, n_tables: int) -> TripletGrid | None:
         """Return the knots of the tables of a term; None if they would be too large.
 
-        Nor are there any of permuted kernels, which are no products.
+        Nor are there any of permuted kernels, which are no products, and where digits
+        should be those of QUIP: large coefficients that cancel magnify a table's error.
         """
-        if self.permuted:
+        if self.permuted or self.switch.form == "cosine":
             return None
         grid = TripletGrid.for_cutoff(self.squared_exponential.theta, self.cutoff)
         return grid if grid.n_bytes * n_tables <= _MOST_BYTES else None
@@ -137,7 +138,9 @@ class Angle3b:
             own = place == n
             found[block] = Environments(centres[own], q[own])
         if self.permuted:
-            return {b: Environments(e.atoms, _sides(e.values)) for b, e in found.items()}
+            return {
+                b: Environments(e.atoms, _sides(e.values)) for b, e in found.items()
+            }
         return found
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:

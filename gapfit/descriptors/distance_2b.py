@@ -28,6 +28,8 @@ __all__ = ["PAIRS_ROWS", "Distance2b"]
 
 #: Distance of the knots of the table in lengths theta: error of forces below 1e-7 eV/Å.
 _KNOTS_PER_LENGTH = 0.03
+#: Slopes of tables are good to this, eV/Å, unless knots would be closer than that, Å.
+_SLOPE_ERROR, _FINEST = 1e-9, 1e-3
 #: Pairs whose rows are computed together.
 PAIRS_ROWS = 16_384
 
@@ -227,16 +229,33 @@ class Distance2b:
             self.cutoff,
             self.switch.width,
             cosine=self.switch.form == "cosine",
-            spacing=_KNOTS_PER_LENGTH * self.squared_exponential.theta,
+            spacing=self._spacing(coefficients),
         )
+
+    def _spacing(self, coefficients: Mapping[int, np.ndarray]) -> float:
+        """Return a distance of knots for which slopes are good to `_SLOPE_ERROR`.
+
+        Between knots the slope of a Gaussian is off by at most 0.0012 h⁵ / theta⁶, and
+        errors of all points may add up: large coefficients that cancel need more knots.
+        """
+        theta = self.squared_exponential.theta
+        most = max(float(np.abs(c).sum()) for c in coefficients.values())
+        scale = 0.0012 * self.squared_exponential.delta**2 * most / theta
+        finest = theta * (_SLOPE_ERROR / max(scale, 1e-300)) ** 0.2
+        return float(max(min(_KNOTS_PER_LENGTH * theta, finest), _FINEST))
 
     def _potential(
         self, points: np.ndarray, coefficients: np.ndarray, r: np.ndarray
     ) -> np.ndarray:
-        """Return φ, φ' and φ'' of one pair of species, (3, n), without a cosine."""
-        if self.switch.form == "smooth":
-            return self._switched(r, points) @ coefficients
-        return self.squared_exponential.derivatives(r, points[:, 0]) @ coefficients
+        """Return φ, φ' and φ'' of one pair of species, (3, n), without a cosine.
+
+        More digits than double precision has keep those that large coefficients cancel.
+        """
+        k = self.squared_exponential.derivatives(
+            r.astype(np.longdouble), points[:, 0].astype(np.longdouble)
+        )
+        values = (k @ coefficients.astype(np.longdouble)).astype(float)
+        return self.switch.times(values, r) if self.switch.form == "smooth" else values
 
     def predict(
         self,

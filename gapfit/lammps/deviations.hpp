@@ -35,11 +35,8 @@ class OtherPairs final : public OtherTerm {
         if (*std::min_element(block_.begin(), block_.end()) < 0)
             throw FileError("has a pair of species without points");
         const double delta = file.real(prefix + "delta");
-        kernel_ = {delta * delta,
-                   1.0 / file.real(prefix + "theta"),
-                   switch_shape(file, prefix),
-                   nullptr,
-                   static_cast<std::int32_t>(n)};
+        kernel_ = {delta * delta, 1.0 / file.real(prefix + "theta"),
+                   switch_shape(file, prefix), nullptr, static_cast<std::int32_t>(n)};
         for (std::int64_t b = 0; b < n_blocks; ++b) {
             const auto points = file.reals(prefix + "points" + std::to_string(b), {-1});
             const std::int64_t size = static_cast<std::int64_t>(points.size());

@@ -16,7 +16,7 @@ from gapfit.descriptors.soap import Soap, shortened
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
 from gapfit.neighbours import MIN_DISTANCE
-from gapfit.pair_table import PairTable
+from gapfit.pair_table import PairTable, Switch
 
 if TYPE_CHECKING:
     from gapfit.local_variance import LocalVariance

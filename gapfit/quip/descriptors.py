@@ -19,12 +19,29 @@ from gapfit.quip.xml_file import Coordinates
 __all__ = ["Part", "named_species", "part_of", "soap_order"]
 
 #: Options of the fit, which predictions do not need.
-_OF_THE_FIT = (
-    "add_species config_type_n_sparse covariance_type delta energy_scale f0 "
-    "mark_sparse_atoms n_sparse n_sparseX print_sparse_index sparse_file sparse_method "
-    "theta_fac theta_file theta_uniform unique_descriptor_tolerance "
-    "unique_hash_tolerance zeta soap_exponent"
-).split()
+_OF_THE_FIT = frozenset(
+    [
+        "add_species",
+        "config_type_n_sparse",
+        "covariance_type",
+        "delta",
+        "energy_scale",
+        "f0",
+        "mark_sparse_atoms",
+        "n_sparse",
+        "n_sparseX",
+        "print_sparse_index",
+        "soap_exponent",
+        "sparse_file",
+        "sparse_method",
+        "theta_fac",
+        "theta_file",
+        "theta_uniform",
+        "unique_descriptor_tolerance",
+        "unique_hash_tolerance",
+        "zeta",
+    ]
+)
 #: From this version on 1/sqrt(2l + 1) is part of the features.
 _WITH_DEGREES = 1_423_143_769
 #: From this version on the central atom has a species of its own.
@@ -86,7 +103,7 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
     readers = {
         "soap": _soap,
         "distance_2b": _distance_2b,
-        "distance_Nb": _distance_Nb,
+        "distance_Nb": _distance_nb,
         "angle_3b": _angle_3b,
     }
     if options.name not in readers:
@@ -96,10 +113,13 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
         )
     if own.mean:
         raise GapfitError(f"{own.label}: f0 = {own.mean:g} eV is not supported")
-    config, blocks, points, scale = readers[options.name](own, options, species, version)
+    config, blocks, points, scale = readers[options.name](
+        own, options, species, version
+    )
     options.asked.update(_OF_THE_FIT)
-    options.asked.update(key for key in options.values if key.endswith("_parameter_name"))
-    return Part(config, blocks, points, scale * own.alpha * own.cutoffs, tuple(options.unknown))
+    options.asked.update(k for k in options.values if k.endswith("_parameter_name"))
+    coefficients = scale * own.alpha * own.cutoffs
+    return Part(config, blocks, points, coefficients, tuple(options.unknown))
 
 
 _Read = tuple[Term, tuple[int, ...], np.ndarray, float]
@@ -165,9 +185,7 @@ def _soap(
     options.text("n_Z")
     channels = options.integers("species_Z") or [0]
     if len(channels) != options.integer("n_species", default=1):
-        raise GapfitError(
-            f"soap: n_species does not agree with species_Z = {channels}"
-        )
+        raise GapfitError(f"soap: n_species does not agree with species_Z = {channels}")
     wildcard = channels == [0]
     everywhere = version < _OWN_CHANNEL or options.logical(
         "central_reference_all_species", default=len(channels) == 1
@@ -283,7 +301,7 @@ def _angle_3b(
     return config, tuple(blocks), own.points, 0.5
 
 
-def _distance_Nb(
+def _distance_nb(
     own: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> _Read:
     order = options.integer("order", default=0)
@@ -292,11 +310,15 @@ def _distance_Nb(
     compact = options.logical("compact_clusters", default=version >= _COMPACT)
     _require_kernel(own, options, 1)
     if len(ends) != order:
-        raise GapfitError(f"distance_Nb: order = {order} does not agree with Z = {ends}")
+        raise GapfitError(
+            f"distance_Nb: order = {order} does not agree with Z = {ends}"
+        )
     if order == 2:
         return _pairs(own, options, species, ends)
     if order != 3 or not compact:
-        what = f"order = {order}" if order != 3 else "order = 3 with compact_clusters = F"
+        what = (
+            f"order = {order}" if order != 3 else "order = 3 with compact_clusters = F"
+        )
         raise GapfitError(f"distance_Nb: {what} is not supported")
     if len({z for each in _meant(ends, species) for z in each}) > 1:
         raise GapfitError(

@@ -25,15 +25,15 @@ def embedded_species(glue: Element) -> set[int]:
     return {
         int(own.attrib["atomic_num"])
         for own in glue.findall("per_type_data")
-        if any(float(point.attrib["E"]) for point in own.iter("point") if "E" in point.attrib)
+        if any(float(point.get("E", 0.0)) for point in own.iter("point"))
     }
 
 
 def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     """Return the pair potentials as points with slopes.
 
-    Each is a cubic spline through its points with given slopes at both ends; beyond the
-    last point it is zero.
+    Each is a cubic spline through its points with given slopes at both ends (zero unless
+    given); before the first point it is constant, beyond the last one zero.
 
     Returns
     -------
@@ -53,7 +53,9 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
         potential = own.find("potential_pair")
         if potential is None:
             continue
-        key = pair_key(species[int(own.attrib["type1"])], species[int(own.attrib["type2"])])
+        key = pair_key(
+            species[int(own.attrib["type1"])], species[int(own.attrib["type2"])]
+        )
         points = [
             (float(point.attrib["r"]), float(point.attrib["E"]))
             for point in potential.findall("point")
@@ -64,14 +66,7 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
                 f"a pair potential of Glue needs two or more points with ascending r, not "
                 f"{r.tolist()}"
             )
-        ends = [
-            (1, slope) if abs(slope) < _NATURAL else (2, 0.0)
-            for slope in (float(potential.get(name, _NATURAL)) for name in ("y1", "yn"))
-        ]
+        ends = [(1, float(potential.get(name, 0.0))) for name in ("y1", "yn")]
         spline = CubicSpline(r, energy, bc_type=tuple(ends))
         found[key] = np.column_stack([r, energy, spline(r, 1)])
     return found
-
-
-# Slopes beyond this mean that the second derivative vanishes at that end.
-_NATURAL = 0.99e30

@@ -58,7 +58,7 @@ class Options:
 
     def integer(self, *keys: str, default: int) -> int:
         """Return a whole number."""
-        return self._number(keys, int, default)
+        return int(self._number(keys, int, default))
 
     def _number(self, keys: tuple[str, ...], kind: type, default: float) -> float:
         found = self.text(*keys)

@@ -127,9 +127,7 @@ class _Collected:
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
 
 
-def _terms(
-    parts: Iterable[Part], species: tuple[int, ...]
-) -> tuple[FittedTerm, ...]:
+def _terms(parts: Iterable[Part], species: tuple[int, ...]) -> tuple[FittedTerm, ...]:
     """Return the terms; descriptors with the same settings become one."""
     collected: list[_Collected] = []
     for part in parts:
