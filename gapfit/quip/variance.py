@@ -27,7 +27,7 @@ def local_variances(
     """Return QUIP's ``local_gap_variance``: what the sparse points leave open.
 
     Each instance of a descriptor with the kernel k to the sparse points has the variance
-    v = k(x, x) + ρ - k^T (K_MM + ρ)^-1 k. Instances count as independent: v times the
+    v = k(x, x) + ρ² - k^T (K_MM + ρ²)^-1 k. Instances count as independent: v times the
     square of their cutoff function adds to the atoms that share their energy. Data and
     their noise have no part in it, nor do coefficients: it tells environments far from
     all sparse points, and its size is that of the prior.
@@ -39,7 +39,7 @@ def local_variances(
     atoms : ase.Atoms
         Structure.
     regularisation : float
-        ρ, eV²: QUIP's ``gap_variance_regularisation``.
+        ρ, eV: QUIP's ``gap_variance_regularisation``.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def local_variances(
         )
     if not 0 < regularisation < np.inf:
         raise GapfitError(
-            f"regularisation = {regularisation:g} eV²: give a positive number"
+            f"regularisation = {regularisation:g} eV: give a positive number"
         )
     frame = structure_arrays(atoms)
     pairs = pair_list(frame, model.cutoff)
@@ -74,7 +74,7 @@ def local_variances(
             )
             for at in range(0, len(x), _TOGETHER):
                 part = slice(at, at + _TOGETHER)
-                v = _open(term, block, x[part], cutoffs, regularisation)
+                v = _open(term, block, x[part], cutoffs, regularisation**2)
                 share = (weights[part] * v)[:, None]
                 np.add.at(found, owners[part], share / owners.shape[1])
     return found
@@ -103,7 +103,7 @@ def _instances(term: FittedTerm, pairs: Pairs) -> Iterator[_Instances]:
 
 
 def _open(
-    term: FittedTerm, block: int, x: np.ndarray, cutoffs: np.ndarray, rho: float
+    term: FittedTerm, block: int, x: np.ndarray, cutoffs: np.ndarray, added: float
 ) -> np.ndarray:
     """Return the variances of instances, without their cutoff functions, eV²."""
     kernel, points = term.descriptor.kernel, term.sparse[block]
@@ -111,10 +111,10 @@ def _open(
     scale = _quip_scale(term)
     ones = np.ones(len(points)) * cutoffs
     K = scale * kernel(points, points) * np.outer(ones, ones)
-    K[np.diag_indices_from(K)] += rho
+    K[np.diag_indices_from(K)] += added
     k = scale * kernel(x, points) * ones
     prior = scale * term.config.delta**2 * np.ones(len(x))
-    return prior + rho - np.einsum("xm,mx->x", k, np.linalg.solve(K, k.T))
+    return prior + added - np.einsum("xm,mx->x", k, np.linalg.solve(K, k.T))
 
 
 def _quip_scale(term: FittedTerm) -> float:
