@@ -189,8 +189,9 @@ class LearningRun:
     def _use_model(self) -> None:
         model = self._model
         threads = self._threads
+        # No skin: bits must not depend on where a resumed run began.
         self._driver.use(
-            GAPCalculator(model.current, uncertainty=False, n_threads=threads)
+            GAPCalculator(model.current, uncertainty=False, n_threads=threads, skin=0.0)
         )
         self._watch = Watch(self._threshold, model.current, model.frames, threads)
 
