@@ -39,8 +39,8 @@ class GAPCalculator(Calculator):
         Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
     skin : float, optional
         Neighbours are searched within the cutoff and this, Å, and serve until an atom
-        has moved by half of it. 0: search each time, so that equal structures give equal
-        bits whatever came before; otherwise they are equal to rounding.
+        has moved by half of it; results are the same to the last bit. 0: search each
+        time.
     **kwargs
         For `ase.calculators.calculator.Calculator`.
 

@@ -189,9 +189,8 @@ class LearningRun:
     def _use_model(self) -> None:
         model = self._model
         threads = self._threads
-        # No skin: bits must not depend on where a resumed run began.
         self._driver.use(
-            GAPCalculator(model.current, uncertainty=False, n_threads=threads, skin=0.0)
+            GAPCalculator(model.current, uncertainty=False, n_threads=threads)
         )
         self._watch = Watch(self._threshold, model.current, model.frames, threads)
 

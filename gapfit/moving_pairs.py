@@ -42,8 +42,8 @@ class MovingPairs:
 
     Notes
     -----
-    Pairs and their vectors are those of `gapfit.neighbours.pair_list`; the order of the
-    pairs of an atom is not, so that sums over them differ by rounding.
+    Pairs, their vectors and their order are those of `gapfit.neighbours.pair_list`: what
+    is made of them has the same bits, whatever came before.
     """
 
     def __init__(self, cutoff: float, skin: float) -> None:

@@ -187,6 +187,7 @@ class NeighbourSearch {
         for (std::int64_t i = 0; i < n_atoms_; ++i) {
             found.first.data()[i] = found.n_pairs;
             const std::int64_t n_near = search(i);
+            arrange(n_near);
             if (found.n_pairs + n_near > room) {
                 room = std::max(2 * room, found.n_pairs + n_near + 32 * n_atoms_);
                 resize(found, room);
@@ -293,7 +294,12 @@ class NeighbourSearch {
         for (std::size_t k = 1; k < starts_.size(); ++k) starts_[k] += starts_[k - 1];
         for (Buffer &x : wrapped_) x.resize(static_cast<std::size_t>(n + lanes));
         sources_.resize(static_cast<std::size_t>(n));
-        for (const Image &image : images) put(image, starts_[image.place]++);
+        ranks_.resize(static_cast<std::size_t>(n));
+        std::int32_t rank = 0;
+        for (const Image &image : images) {
+            ranks_[starts_[image.place]] = rank++;
+            put(image, starts_[image.place]++);
+        }
         // Each start has moved to the next.
         for (std::size_t k = starts_.size() - 1; k > 0; --k) starts_[k] = starts_[k - 1];
         starts_[0] = 0;
@@ -358,6 +364,31 @@ class NeighbourSearch {
         return n_near;
     }
 
+    // Puts near_ in the order of atoms and their cells. That of bins would change the
+    // rounding of sums with the cutoff, and as atoms move.
+    void arrange(std::int64_t n_near) {
+        const std::size_t n = static_cast<std::size_t>(n_near);
+        // Counting what is smaller runs in vectors, and beats sorting up to here.
+        constexpr std::size_t few = 256;
+        if (n > few) {
+            const auto before = [this](std::int32_t a, std::int32_t b) {
+                return ranks_[a] < ranks_[b];
+            };
+            std::sort(near_.begin(), near_.begin() + n_near, before);
+            return;
+        }
+        std::int32_t keys[few], slots[few];
+        for (std::size_t k = 0; k < n; ++k) {
+            slots[k] = near_[k];
+            keys[k] = ranks_[slots[k]];
+        }
+        for (std::size_t k = 0; k < n; ++k) {
+            std::int32_t smaller = 0;
+            for (std::size_t l = 0; l < n; ++l) smaller += keys[l] < keys[k];
+            near_[smaller] = slots[k];
+        }
+    }
+
     void add_pairs(std::int64_t i, std::int64_t n_near, NeighbourList &found) const {
         const Source &centre = sources_[atoms_[i].home];
         const double limit = cutoff_ * cutoff_;
@@ -389,6 +420,7 @@ class NeighbourSearch {
     std::vector<std::int32_t> starts_;  // slots of each place begin here
     std::array<Buffer, 3> wrapped_;     // x, y and z of images
     std::vector<Source> sources_;
+    std::vector<std::int32_t> ranks_;  // order of slots by atom and cell
     std::vector<std::int32_t> near_;
 };
 
