@@ -144,6 +144,8 @@ def _connected(
         connection = socket.socket(socket.AF_INET if unix is None else socket.AF_UNIX)
         try:
             connection.connect((host, port) if unix is None else where)
+            if unix is None:  # short messages must not wait to be joined
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
         except OSError as error:
             connection.close()
