@@ -1,9 +1,8 @@
 """Quantum nuclei: path integrals of silicon with i-PI, forces from `gapfit serve`.
 
-Needs i-PI (pip install ".[ipi]"). Runs `i-pi input.xml` (ipi_silicon/input.xml: 8 atoms,
-8 beads, 300 K) and `gapfit serve` beside it. Prints the kinetic energy of the nuclei:
-classical, by i-PI, and of quantum oscillators with the frequencies of the crystal; and
-how much of i-PI's conserved energy is lost. All files are in the folder ipi/.
+Needs i-PI (pip install ".[ipi]"). Runs ipi_silicon/input.xml (8 atoms, 8 beads, 300 K) in
+the folder ipi/. Prints the kinetic energy of the nuclei: classical, by i-PI, of quantum
+oscillators with the crystal's frequencies; and the drift of i-PI's conserved energy.
 """
 
 from __future__ import annotations
@@ -28,19 +27,17 @@ BIN = Path(sys.executable).parent
 
 
 def start(folder: Path, name: str, *words: str) -> subprocess.Popen:
-    """Start a program; what it prints goes to a file."""
+    command = [BIN / name, *words]
     with (folder / f"{name}.log").open("w") as log:
-        return subprocess.Popen(
-            [BIN / name, *words], cwd=folder, stdout=log, stderr=log
-        )
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
 
 def oscillators(crystal, folder: Path) -> float:
     """Return the kinetic energy of the crystal's modes as oscillators, eV."""
     vibrations = Vibrations(crystal, name=str(folder / "modes"))
+    vibrations.clean()  # of an earlier potential
     vibrations.run()
     modes = vibrations.get_energies().real[3:]
-    vibrations.clean()
     own = modes / 4 / np.tanh(modes / (2 * units.kB * T))
     return 1.5 * units.kB * T + float(own.sum())
 
@@ -53,16 +50,16 @@ def main(arguments: Sequence[str] = ()) -> dict[str, float]:
     model.save(folder / "silicon.npz")
     crystal = bulk("Si", a=5.475, cubic=True)
     write(folder / "crystal.extxyz", crystal)
-    address = f"gapfit{os.getpid()}"  # no other run has it
+    address = f"gapfit{os.getpid()}"
     text = (HERE / "ipi_silicon" / "input.xml").read_text()
-    text = text.replace(">gapfit<", f">{address}<").replace(
-        ">1000<", f">{given.steps}<"
-    )
-    (folder / "input.xml").write_text(text)
+    text = text.replace(">gapfit<", f">{address}<")
+    (folder / "input.xml").write_text(text.replace(">1000<", f">{given.steps}<"))
     server = start(folder, "i-pi", "input.xml")
     words = ("serve", "silicon.npz", "--structure", "crystal.extxyz", "--wait", "20")
     client = start(folder, "gapfit", *words, "--unix", address, "--std-of", "energies")
-    if client.wait() or server.wait():
+    if failed := client.wait():
+        server.terminate()
+    if server.wait() or failed:
         raise SystemExit("".join(path.read_text() for path in folder.glob("*.log")))
 
     crystal.calc = gapfit.GAPCalculator(model, uncertainty=False)

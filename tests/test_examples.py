@@ -173,7 +173,7 @@ def test_ipi_moves_quantum_nuclei(fitted, capsys, tmp_path, silicon_model):
     assert found["oscillators"] > 1.15 * found["classical"]
     assert found["i-PI"] == pytest.approx(found["oscillators"], rel=0.06)
     assert found["drift"] < 1e-3
-    assert "801 evaluations" in (tmp_path / "ipi" / "gapfit.log").read_text()
+    assert "808 evaluations" in (tmp_path / "ipi" / "gapfit.log").read_text()
     # What i-PI writes is what the model gives where i-PI has the atoms.
     model = gapfit.load(fitted()[0])
     beads = [
