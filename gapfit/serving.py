@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ def serve(
     host: str = "localhost",
     port: int = DEFAULT_PORT,
     patience: float = 0.0,
-    report: Callable[[int], None] = lambda n: None,
 ) -> int:
     """Compute for a server until it says that it is done.
 
@@ -56,8 +54,6 @@ def serve(
         Of the TCP connection.
     patience : float
         Seconds to wait for a server that is not there yet.
-    report : callable
-        Called after each evaluation with their number.
 
     Returns
     -------
@@ -84,7 +80,6 @@ def serve(
                     _take(atoms, protocol)
                     results = _results(atoms)
                     count, state = count + 1, "HAVEDATA"
-                    report(count)
                 elif message == "GETFORCE" and state == "HAVEDATA":
                     protocol.sendforce(*results)
                     state = "READY"

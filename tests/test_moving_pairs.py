@@ -81,6 +81,14 @@ def test_half_of_the_skin_is_the_limit():
     assert moving.n_searches == 5
 
 
+def test_a_skin_below_rounding_is_none():
+    frame, moving = structure_arrays(silicon()), MovingPairs(4.7, 1e-14)
+    for n in (1, 2):
+        assert_same(moving.of(frame), pair_list(frame, 4.7))
+        frame = displaced(frame, np.full((8, 3), 1e-9))
+        assert moving.n_searches == n
+
+
 @pytest.mark.parametrize("change", ["cell", "pbc", "fewer", "more", "swapped"])
 def test_other_structures_take_a_new_search(change):
     atoms = silicon()

@@ -85,18 +85,16 @@ class SkinList {
   private:
     SkinList(NeighbourSearch search, const double *positions, std::int64_t n_atoms,
              double cutoff, double skin)
-        : n_atoms_(n_atoms), cutoff_(cutoff), most_(0.5 * skin - search.slack()),
-          lattice_(search.lattice()), start_(positions, positions + 3 * n_atoms),
-          wide_(search.list(true)) {}
+        : n_atoms_(n_atoms), cutoff_(cutoff),
+          most_(std::max(0.5 * skin - search.slack(), 0.0)), lattice_(search.lattice()),
+          start_(positions, positions + 3 * n_atoms), wide_(search.list(true)) {}
 
     Vector3 displacement(const double *positions, std::int64_t i) const {
         return plus(vector_at(positions, i), -1.0, vector_at(start_.data(), i));
     }
 
     // False for NaN.
-    bool near(const Vector3 &moved) const {
-        return most_ > 0.0 && dot(moved, moved) <= most_ * most_;
-    }
+    bool near(const Vector3 &moved) const { return dot(moved, moved) <= most_ * most_; }
 
     // Whole cells in a displacement, in reduced vectors.
     Vector3 jump(const Vector3 &moved) const {
