@@ -269,7 +269,10 @@ class GAPModel:
             self._require_posterior()
         single = hasattr(atoms, "positions")
         if moving and not (single and moving.cutoff == self.cutoff):
-            raise GapfitError("moving: is for one structure, and this model's cutoff")
+            raise GapfitError(
+                f"moving: holds the neighbours of one structure within {moving.cutoff:g} "
+                f"Å; give one structure, and MovingPairs for {self.cutoff:g} Å"
+            )
         given = [atoms] if single else atoms
         frames = [as_frame(item, f"structure {n}") for n, item in enumerate(given)]
         predictions: list[Prediction] = []

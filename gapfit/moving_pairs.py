@@ -52,7 +52,7 @@ class MovingPairs:
         self.cutoff, self.skin = cutoff, skin
         self.n_searches = 0
         self._list: _core.SkinList | None = None
-        self._searched: Frame | None = None
+        self._cell, self._pbc, self._n_atoms = np.zeros((3, 3)), np.zeros(3, bool), 0
 
     def of(self, frame: Frame) -> Pairs:
         """Return all pairs within the cutoff.
@@ -74,18 +74,18 @@ class MovingPairs:
             )
         except ValueError as error:
             raise StructureError(f"{frame.source}: {error}") from error
-        self._searched = frame
+        # Copies: a frame may change in place.
+        self._cell, self._pbc = frame.cell.copy(), frame.pbc.copy()
+        self._n_atoms = frame.n_atoms
         return frame_pairs(frame, self._list.pairs(frame.positions))
 
     def _kept(self, frame: Frame) -> tuple[Any, ...] | None:
         """Return what the list of the last search holds for a frame, if it serves."""
-        old = self._searched
         if (
             self._list is None
-            or old is None
-            or old.n_atoms != frame.n_atoms
-            or not np.array_equal(old.pbc, frame.pbc)
-            or not np.array_equal(old.cell, frame.cell)
+            or self._n_atoms != frame.n_atoms
+            or not np.array_equal(self._pbc, frame.pbc)
+            or not np.array_equal(self._cell, frame.cell)
         ):
             return None
         found: tuple[Any, ...] | None = self._list.pairs(frame.positions)

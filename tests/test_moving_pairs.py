@@ -110,6 +110,19 @@ def test_other_structures_take_a_new_search(change):
     assert moving.n_searches == 2
 
 
+def test_a_frame_may_change_in_place():
+    frame = structure_arrays(silicon())
+    moving = MovingPairs(4.7, SKIN)
+    moving.of(frame)
+    for change in (1.001, 0.999):
+        frame.cell[:] *= change
+        frame.positions[:] += 0.01
+        assert_same(moving.of(frame), pair_list(frame, 4.7))
+    frame.pbc[2] = False
+    assert_same(moving.of(frame), pair_list(frame, 4.7))
+    assert moving.n_searches == 4
+
+
 def test_species_may_change_without_a_search():
     atoms = silicon()
     moving = MovingPairs(4.7, SKIN)
