@@ -98,13 +98,13 @@ def test_a_cell_relaxes_over_tcp(model_file, si_model, tmp_path, capsys):
     with served(lambda: main(command), port=port) as (calculator, future):
         atoms.calc = calculator
         with BFGS(FrechetCellFilter(atoms), logfile=None) as run:
-            run.run(fmax=0.05, steps=40)
+            run.run(fmax=0.05, steps=12)
         n_steps = run.nsteps
         calculator.close()
         assert future.result(30) == 0
     direct = with_calculator(silicon(), si_model)
     with BFGS(FrechetCellFilter(direct), logfile=None) as run:
-        run.run(fmax=0.05, steps=40)
+        run.run(fmax=0.05, steps=12)
     np.testing.assert_allclose(atoms.positions, direct.positions, rtol=0, atol=1e-5)
     np.testing.assert_allclose(atoms.cell, direct.cell, rtol=0, atol=1e-5)
     printed = capsys.readouterr().out
