@@ -14,6 +14,7 @@ from ase.calculators.calculator import (
 
 from gapfit.frame import to_voigt
 from gapfit.model import GAPModel
+from gapfit.moving_pairs import MovingPairs
 from gapfit.prediction import STD_KINDS, std_kinds
 from gapfit.storage import load
 
@@ -36,6 +37,10 @@ class GAPCalculator(Calculator):
         computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
+    skin : float, optional
+        Neighbours are searched within the cutoff and this, Å, and serve until an atom
+        has moved by half of it; results are the same to the last bit. 0: search each
+        time.
     **kwargs
         For `ase.calculators.calculator.Calculator`.
 
@@ -63,11 +68,13 @@ class GAPCalculator(Calculator):
         *,
         uncertainty: bool | str | Sequence[str] | None = None,
         n_threads: int | None = None,
+        skin: float = 0.5,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model = model if isinstance(model, GAPModel) else load(model)
         self.n_threads = n_threads
+        self.pairs = MovingPairs(self.model.cutoff, skin)
         if uncertainty is None:
             uncertainty = ("energies",) if self.model.posterior is not None else ()
         names = [uncertainty] if isinstance(uncertainty, str) else uncertainty
@@ -98,6 +105,7 @@ class GAPCalculator(Calculator):
             novelty=self.novelty or "novelty" in properties,
             atom_virials="stresses" in properties,
             n_threads=self.n_threads,
+            moving=self.pairs,
         )
         self.results = {
             "energy": prediction.energy,

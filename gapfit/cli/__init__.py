@@ -26,6 +26,7 @@ from gapfit.cli import (
     properties,
     refit,
     select,
+    serve,
     tune,
 )
 from gapfit.cli._console import Console
@@ -47,6 +48,7 @@ _COMMANDS = (
     properties,
     select,
     info,
+    serve,
     export_lammps,
     lammps,
     cite,

@@ -4,7 +4,7 @@ Usage: python tests/benchmarks/properties.py [--model Si=FILE ...] [--only LIST]
            [--json FILE]
 Without --model, the fits of examples/ are made first. Prints the table of the README:
 the potential with its error bar, and PBE where the shipped data have it: lattice constants
-(data/README.md) and bulk moduli (printed by examples/*/run.py, volumes within 15 %).
+(data/README.md) and bulk moduli (printed by examples/02_evaluate.py, volumes within 15 %).
 Elsewhere the place is empty.
 """
 
