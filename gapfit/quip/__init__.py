@@ -1,5 +1,6 @@
 """GAP models of QUIP: read, run and write them."""
 
 from gapfit.quip.reading import load
+from gapfit.quip.writing import save
 
-__all__ = ["load"]
+__all__ = ["load", "save"]

@@ -16,7 +16,14 @@ from gapfit.pair_table import pair_key
 from gapfit.quip.options import Options
 from gapfit.quip.xml_file import Coordinates
 
-__all__ = ["Part", "named_species", "part_of", "soap_order"]
+__all__ = [
+    "OWN_CHANNEL",
+    "WITH_DEGREES",
+    "Part",
+    "named_species",
+    "part_of",
+    "soap_order",
+]
 
 #: Options of the fit, which predictions do not need.
 _OF_THE_FIT = frozenset(
@@ -43,9 +50,9 @@ _OF_THE_FIT = frozenset(
     ]
 )
 #: From this version on 1/sqrt(2l + 1) is part of the features.
-_WITH_DEGREES = 1_423_143_769
+WITH_DEGREES = 1_423_143_769
 #: From this version on the central atom has a species of its own.
-_OWN_CHANNEL = 1_426_512_068
+OWN_CHANNEL = 1_426_512_068
 #: From this version on order 3 means a centre and two neighbours.
 _COMPACT = 1_596_837_814
 
@@ -187,7 +194,7 @@ def _soap(
     if len(channels) != options.integer("n_species", default=1):
         raise GapfitError(f"soap: n_species does not agree with species_Z = {channels}")
     wildcard = channels == [0]
-    everywhere = version < _OWN_CHANNEL or options.logical(
+    everywhere = version < OWN_CHANNEL or options.logical(
         "central_reference_all_species", default=len(channels) == 1
     )
     options.text("central_reference_all_species")
@@ -204,7 +211,7 @@ def _soap(
             central_weight=options.real("central_weight", default=1.0),
             central_in_all=everywhere and not wildcard,
             neighbours=[] if wildcard else _symbols(sorted(channels)),
-            plain=version < _WITH_DEGREES,
+            plain=version < WITH_DEGREES,
         ),
         zeta=own.zeta,
         delta=own.delta,

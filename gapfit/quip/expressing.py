@@ -1,0 +1,252 @@
+"""Terms of gapfit as descriptors of QUIP, and what QUIP cannot express."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.known_energy import Baseline
+from gapfit.model import GAPModel
+from gapfit.quip.descriptors import soap_order
+from gapfit.terms import FittedTerm
+
+__all__ = ["Expressed", "expressed", "is_plain", "obstacles"]
+
+#: Largest difference of a slope of a pair potential from its spline's, eV/Å.
+_SAME_SLOPE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Expressed:
+    """One descriptor as QUIP has it.
+
+    Attributes
+    ----------
+    options : str
+        Its string of options.
+    kernel : {1, 2}
+        1: squared exponential, 2: dot product.
+    delta : float
+        Scale of the kernel, eV.
+    zeta : float or None
+        Power of the dot product.
+    theta : tuple of float
+        Lengths of the squared exponential.
+    orders : tuple of tuples of int
+        Permutations of the coordinates, from 0.
+    alpha : (n_sparse,) float64
+        Coefficients, 1/eV.
+    points : (n_sparse, n_dimensions) float64
+        Sparse points.
+    """
+
+    options: str
+    kernel: int
+    delta: float
+    zeta: float | None
+    theta: tuple[float, ...]
+    orders: tuple[tuple[int, ...], ...]
+    alpha: np.ndarray
+    points: np.ndarray
+
+
+def is_plain(model: GAPModel) -> bool:
+    """Return whether features are without 1/sqrt(2l + 1), as before 2015."""
+    return any(
+        term.config.quip.plain
+        for term in model.terms
+        if isinstance(term.config, SoapConfig)
+    )
+
+
+def obstacles(model: GAPModel) -> list[str]:
+    """Return why QUIP cannot express a model, and what to do; empty if it can.
+
+    Parameters
+    ----------
+    model : GAPModel
+        Any model.
+    """
+    plain = is_plain(model)
+    found = []
+    for number, term in enumerate(model.terms, 1):
+        name = f"[[terms]] {number} ({term.config.type})"
+        found += [f"{name}: {reason}" for reason in _against(term, plain)]
+    if model.baseline is not None:
+        found += _against_baseline(model, model.baseline)
+    if not model.n_sparse:
+        found.append("no term has sparse points; fit one")
+    return found
+
+
+def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
+    config = term.config
+    if isinstance(config, SoapConfig):
+        yield from _against_soap(term, config, plain)
+        return
+    if config.switch != "cosine":
+        yield f'switch = "{config.switch}": fit with switch = "cosine"'
+    if isinstance(config, Distance2bConfig):
+        if config.f0:
+            yield f"f0 = {config.f0:g} eV: fit with f0 = 0"
+    elif config.coordinates == "distances":
+        mixed = [
+            term.descriptor.label(block)
+            for block, points in term.sparse.items()
+            if len(points) and len(set(_triplet(block))) > 1
+        ]
+        if mixed:
+            yield (
+                f"three distances of several species ({', '.join(mixed)}), whose energies "
+                'depend on the numbering of atoms in QUIP: fit with coordinates = "angle"'
+            )
+
+
+def _against_soap(term: FittedTerm, config: SoapConfig, plain: bool) -> Iterator[str]:
+    if config.rbf != "equispaced_gaussians":
+        yield (
+            f'rbf = "{config.rbf}" is a basis of dscribe: fit with rbf = '
+            '"equispaced_gaussians"'
+        )
+        return
+    if term.projections:
+        yield f'components = {config.components!r}: fit with components = "all"'
+    quip = config.quip
+    together = config.compression == "mu2"
+    if together and quip.neighbours:
+        yield 'compression = "mu2" with quip.neighbours: leave out one of them'
+    if plain and not quip.plain:
+        yield "quip.plain = false beside a term where it is true: give all the same"
+    channels = len(quip.neighbours) or len(term.species)
+    if plain and not (together or quip.central_in_all or channels == 1):
+        yield "quip.plain without quip.central_in_all: QUIP never had this; set both"
+
+
+def _against_baseline(model: GAPModel, baseline: Baseline) -> Iterator[str]:
+    named = model.config.baseline
+    what = "fit without it, with a 2-body term and dimers in the data instead"
+    if named.repulsion != "none":
+        yield f'[baseline] repulsion = "{named.repulsion}": {what}'
+    if baseline.calculator is not None:
+        yield f"[baseline] calculator = {baseline.calculator.name!r}: {what}"
+    if any(not _is_glue(points) for points in baseline.points.values()):
+        yield f"[baseline] table = {named.table!r}: {what}"
+
+
+def _is_glue(points: np.ndarray) -> bool:
+    """Return whether QUIP's Glue, a spline with slopes at both ends, is this potential."""
+    from scipy.interpolate import CubicSpline
+
+    if points.shape[1] != 3:
+        return False
+    r, energy, slope = points.T
+    spline = CubicSpline(r, energy, bc_type=((1, slope[0]), (1, slope[-1])))
+    return bool(np.allclose(spline(r, 1), slope, rtol=1e-10, atol=_SAME_SLOPE))
+
+
+def expressed(model: GAPModel) -> list[Expressed]:
+    """Return the descriptors of a model without `obstacles`, one for each block."""
+    return [
+        own
+        for term in model.terms
+        for block, points in term.sparse.items()
+        if len(points)
+        for own in [_expressed(term, block, points, term.coefficients[block])]
+    ]
+
+
+def _expressed(
+    term: FittedTerm, block: int, points: np.ndarray, coefficients: np.ndarray
+) -> Expressed:
+    config = term.config
+    if isinstance(config, SoapConfig):
+        return _soap(config, term.species, block, points, coefficients)
+    ends = f"cutoff={config.r_cut!r} cutoff_transition_width={config.width!r}"
+    if isinstance(config, Distance2bConfig):
+        a, b = divmod(block, 1000)
+        options = f"distance_2b {ends} Z1={a} Z2={b}"
+        return _of_sides(options, config, (config.theta,), points, coefficients, 2)
+    theta = tuple(config.theta)
+    z, a, b = _triplet(block)
+    if config.coordinates == "angle":
+        options = f"angle_3b {ends} Z={z} Z1={a} Z2={b}"
+        return _of_sides(options, config, theta, points, coefficients, 2)
+    options = f"distance_Nb order=3 compact_clusters=T {ends} Z={{{z} {a} {b}}}"
+    return _of_sides(options, config, theta, points, coefficients, 1)
+
+
+def _triplet(block: int) -> tuple[int, int, int]:
+    return block // 1_000_000, block // 1000 % 1000, block % 1000
+
+
+def _of_sides(
+    options: str,
+    config: Distance2bConfig | Angle3bConfig,
+    theta: tuple[float, ...],
+    points: np.ndarray,
+    coefficients: np.ndarray,
+    counts: int,
+) -> Expressed:
+    """Return a descriptor of distances that QUIP counts so many times.
+
+    With g = counts · g_QUIP, delta and the coefficients, of which the energy is
+    delta² c k, are delta_QUIP = delta / counts and alpha = counts · c.
+    """
+    delta = config.delta / counts
+    orders = (
+        tuple(permutations(range(3))) if counts == 1 else (tuple(range(len(theta))),)
+    )
+    kernel = f"covariance_type=ard_se delta={delta!r}"
+    return Expressed(
+        options=f"{options} {kernel} n_sparse={len(points)}",
+        kernel=1,
+        delta=delta,
+        zeta=None,
+        theta=theta,
+        orders=orders,
+        alpha=counts * coefficients,
+        points=points,
+    )
+
+
+def _soap(
+    config: SoapConfig,
+    species: tuple[int, ...],
+    centre: int,
+    points: np.ndarray,
+    coefficients: np.ndarray,
+) -> Expressed:
+    from ase.data import atomic_numbers
+
+    quip = config.quip
+    channels = sorted(atomic_numbers[s] for s in quip.neighbours) or list(species)
+    if config.compression == "mu2":
+        channels = [0]
+    order = soap_order(channels, config.n_max, config.l_max)
+    # The last element is the square root of what is added to all dot products: nothing.
+    whole = np.zeros((len(points), len(order) + 1))
+    whole[:, order] = points
+    everywhere = "T" if quip.central_in_all or channels == [0] else "F"
+    options = (
+        f"soap cutoff={config.r_cut!r} cutoff_transition_width={quip.width!r} "
+        f"n_max={config.n_max} l_max={config.l_max} atom_sigma={config.sigma!r} "
+        f"central_weight={quip.central_weight!r} "
+        f"central_reference_all_species={everywhere} covariance_type=dot_product "
+        f"zeta={config.zeta!r} delta={config.delta!r} n_sparse={len(points)} "
+        f"n_species={len(channels)} Z={centre} "
+        f"species_Z={{{' '.join(map(str, channels))}}}"
+    )
+    return Expressed(
+        options=options,
+        kernel=2,
+        delta=config.delta,
+        zeta=config.zeta,
+        theta=(),
+        orders=(tuple(range(whole.shape[1])),),
+        alpha=coefficients,
+        points=whole,
+    )
