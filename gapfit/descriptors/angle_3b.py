@@ -215,7 +215,7 @@ class Angle3b:
         return PriorVariances.joined(
             [
                 cluster_priors(
-                    self._clusters(frame),
+                    (own for _, own in self._clusters(frame)),
                     self.squared_exponential,
                     frame.n_atoms,
                     gradients=gradients,
@@ -224,7 +224,26 @@ class Angle3b:
             ]
         )
 
-    def _clusters(self, pairs: Pairs) -> Iterator[Clusters]:
+    def instances(
+        self, pairs: Pairs
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield blocks with their triplets.
+
+        Yields
+        ------
+        block : int
+            Key.
+        atoms : (n, 3) int64
+            Centre and neighbours.
+        s : (n,) float64
+            Product of the switches.
+        x : (n, 3) float64
+            What the kernel takes: q, or the sides of a permuted one.
+        """
+        for block, own in self._clusters(pairs):
+            yield block, own.atoms, own.s, _sides(own.q) if self.permuted else own.q
+
+    def _clusters(self, pairs: Pairs) -> Iterator[tuple[int, Clusters]]:
         """Yield the triplets of each block."""
         species_index(self.species, pairs.numbers)
         couples = [
@@ -238,7 +257,7 @@ class Angle3b:
         for block in np.unique(keys):
             some = np.flatnonzero(keys == block)
             atoms = np.column_stack([centres[some], ends[some]])
-            yield self._triplets(atoms, pairs.R[sides[some]])
+            yield int(block), self._triplets(atoms, pairs.R[sides[some]])
 
     def _triplets(self, atoms: np.ndarray, R: np.ndarray) -> Clusters:
         """Return triplets with q, the product of the switches, and their derivatives."""

@@ -88,8 +88,8 @@ class Distance2b:
         a, b = pairs.numbers[pairs.i], pairs.numbers[pairs.j]
         return 1000 * np.minimum(a, b) + np.maximum(a, b)
 
-    def _by_block(self, pairs: Pairs) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yield each block with its pairs and their distances."""
+    def by_block(self, pairs: Pairs) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Yield each block with its pairs, (n,) int64, and their distances, (n,), Å."""
         keys = self._keys(pairs)
         r = np.sqrt(np.einsum("px,px->p", pairs.R, pairs.R))
         for block in self.blocks:
@@ -99,7 +99,7 @@ class Distance2b:
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return the distances of all pairs of atoms by pair of species."""
         found = {}
-        for block, some, r in self._by_block(pairs):
+        for block, some, r in self.by_block(pairs):
             once = pairs.i[some] <= pairs.j[some]
             found[block] = Environments(pairs.i[some][once], r[once, None])
         return found
@@ -126,7 +126,7 @@ class Distance2b:
             virials=np.zeros((pairs.n_frames, 6, n_columns)),
         )
         first = 0
-        for block, some, r in self._by_block(pairs):
+        for block, some, r in self.by_block(pairs):
             columns = slice(first, first + len(sparse[block]))
             first = columns.stop
             if len(some) == 0 or len(sparse[block]) == 0:
@@ -193,7 +193,7 @@ class Distance2b:
 
     def _clusters(self, pairs: Pairs) -> Iterator[Clusters]:
         """Yield the pairs of atoms of each block."""
-        for _, some, r in self._by_block(pairs):
+        for _, some, r in self.by_block(pairs):
             once = pairs.i[some] <= pairs.j[some]
             some, r = some[once], r[once]
             i, j, R = pairs.i[some], pairs.j[some], pairs.R[some]

@@ -71,6 +71,8 @@ class Part:
         Sparse points, in gapfit's order of features.
     coefficients : (n_sparse,) float64
         1/eV.
+    cutoffs : (n_sparse,) float64
+        Cutoff functions of the sparse points, which the coefficients contain.
     ignored : tuple of str
         Options without effect, in QUIP and here.
     """
@@ -79,6 +81,7 @@ class Part:
     blocks: tuple[int, ...]
     points: np.ndarray
     coefficients: np.ndarray
+    cutoffs: np.ndarray
     ignored: tuple[str, ...]
 
 
@@ -126,7 +129,9 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
     options.asked.update(_OF_THE_FIT)
     options.asked.update(k for k in options.values if k.endswith("_parameter_name"))
     coefficients = scale * own.alpha * own.cutoffs
-    return Part(config, blocks, points, coefficients, tuple(options.unknown))
+    return Part(
+        config, blocks, points, coefficients, own.cutoffs, tuple(options.unknown)
+    )
 
 
 _Read = tuple[Term, tuple[int, ...], np.ndarray, float]

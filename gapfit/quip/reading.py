@@ -36,8 +36,9 @@ def load(path: str | Path, *, species: Sequence[str] | None = None) -> GAPModel:
     Returns
     -------
     GAPModel
-        ``info["quip"]`` holds the label, ``gap_version``, and options that have no effect,
-        neither in QUIP nor here.
+        ``info["quip"]`` holds the label, ``gap_version``, options that have no effect,
+        neither in QUIP nor here, and cutoff functions of sparse points (by term and
+        block, where they are not 1), which `local_variances` needs.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
         )
     species = _species(file, symbols)
     parts = [part_of(own, species, file.version) for own in file.coordinates]
-    terms = _terms(parts, species)
+    collected = _collected(parts)
+    terms = tuple(_term(own, species) for own in collected)
     points = {}
     if file.glue is not None and "Glue" in file.init_args:
         pairs = glue_pairs(file.glue)
@@ -74,6 +76,7 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
         terms=[term.config for term in terms],
         baseline=baseline,
     )
+    cutoffs = [own.cutoffs for own in collected]
     ignored = sorted({key for part in parts for key in part.ignored})
     return GAPModel(
         config,
@@ -88,6 +91,7 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
                 "label": file.label,
                 "gap_version": file.version,
                 "ignored": ignored,
+                "sparse_cutoffs": cutoffs,
             },
         },
     )
@@ -125,10 +129,11 @@ class _Collected:
     config: Term
     points: dict[int, np.ndarray] = field(default_factory=dict)
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
+    cutoffs: dict[str, list[float]] = field(default_factory=dict)
 
 
-def _terms(parts: Iterable[Part], species: tuple[int, ...]) -> tuple[FittedTerm, ...]:
-    """Return the terms; descriptors with the same settings become one."""
+def _collected(parts: Iterable[Part]) -> list[_Collected]:
+    """Return what becomes one term: descriptors with the same settings."""
     collected: list[_Collected] = []
     for part in parts:
         free = (
@@ -142,7 +147,10 @@ def _terms(parts: Iterable[Part], species: tuple[int, ...]) -> tuple[FittedTerm,
             collected.append(own)
         own.points |= dict.fromkeys(part.blocks, part.points)
         own.coefficients |= dict.fromkeys(part.blocks, part.coefficients)
-    return tuple(_term(own, species) for own in collected)
+        if np.any(part.cutoffs != 1):
+            names = map(str, part.blocks)
+            own.cutoffs |= dict.fromkeys(names, part.cutoffs.tolist())
+    return collected
 
 
 def _term(own: _Collected, species: tuple[int, ...]) -> FittedTerm:
