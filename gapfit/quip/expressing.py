@@ -40,6 +40,8 @@ class Expressed:
         Permutations of the coordinates, from 0.
     alpha : (n_sparse,) float64
         Coefficients, 1/eV.
+    cutoffs : (n_sparse,) float64
+        Cutoff functions of the sparse points, which multiply the coefficients.
     points : (n_sparse, n_dimensions) float64
         Sparse points.
     """
@@ -51,6 +53,7 @@ class Expressed:
     theta: tuple[float, ...]
     orders: tuple[tuple[int, ...], ...]
     alpha: np.ndarray
+    cutoffs: np.ndarray
     points: np.ndarray
 
 
@@ -149,104 +152,105 @@ def _is_glue(points: np.ndarray) -> bool:
 
 
 def expressed(model: GAPModel) -> list[Expressed]:
-    """Return the descriptors of a model without `obstacles`, one for each block."""
+    """Return the descriptors of a model without `obstacles`, one for each block.
+
+    Cutoff functions of sparse points are 1, but those of models that were read from QUIP,
+    whose variances they are a part of.
+    """
+    known = model.info.get("quip", {}).get("sparse_cutoffs", [{}] * len(model.terms))
     return [
-        own
-        for term in model.terms
+        _expressed(term, block, np.array(own.get(str(block), np.ones(len(points)))))
+        for term, own in zip(model.terms, known, strict=True)
         for block, points in term.sparse.items()
         if len(points)
-        for own in [_expressed(term, block, points, term.coefficients[block])]
     ]
 
 
-def _expressed(
-    term: FittedTerm, block: int, points: np.ndarray, coefficients: np.ndarray
-) -> Expressed:
+def _expressed(term: FittedTerm, block: int, cutoffs: np.ndarray) -> Expressed:
     config = term.config
     if isinstance(config, SoapConfig):
-        return _soap(config, term.species, block, points, coefficients)
-    ends = f"cutoff={config.r_cut!r} cutoff_transition_width={config.width!r}"
+        form = _soap(config, term.species, block)
+    else:
+        form = _of_sides(config, block)
+    points, coefficients = term.sparse[block], term.coefficients[block]
+    whole = np.zeros((len(points), form.width))
+    whole[:, form.order] = points
+    alpha = np.zeros(len(points))
+    np.divide(form.counts * coefficients, cutoffs, out=alpha, where=cutoffs > 0)
+    delta = config.delta / form.counts
+    return Expressed(
+        options=f"{form.options} delta={delta!r} n_sparse={len(points)}",
+        kernel=2 if isinstance(config, SoapConfig) else 1,
+        delta=delta,
+        zeta=config.zeta if isinstance(config, SoapConfig) else None,
+        theta=form.theta,
+        orders=form.orders,
+        alpha=alpha,
+        cutoffs=cutoffs,
+        points=whole,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Form:
+    """What the kinds of descriptors differ in.
+
+    QUIP counts pairs and triplets of angle_3b twice. With g = counts · g_QUIP, delta and
+    the coefficients, of which the energy is delta² c k, are delta_QUIP = delta / counts
+    and alpha = counts · c.
+    """
+
+    options: str
+    counts: int
+    theta: tuple[float, ...]
+    orders: tuple[tuple[int, ...], ...]
+    order: np.ndarray
+    width: int
+
+
+def _of_sides(config: Distance2bConfig | Angle3bConfig, block: int) -> _Form:
+    ends = (
+        f"cutoff={config.r_cut!r} cutoff_transition_width={config.width!r} "
+        "covariance_type=ard_se"
+    )
+    theta = config.theta
+    lengths = (theta,) if isinstance(theta, float) else tuple(theta)
+    n = len(lengths)
+    orders: tuple[tuple[int, ...], ...] = (tuple(range(n)),)
+    counts = 2
     if isinstance(config, Distance2bConfig):
         a, b = divmod(block, 1000)
         options = f"distance_2b {ends} Z1={a} Z2={b}"
-        return _of_sides(options, config, (config.theta,), points, coefficients, 2)
-    theta = tuple(config.theta)
-    z, a, b = _triplet(block)
-    if config.coordinates == "angle":
+    else:
+        z, a, b = _triplet(block)
         options = f"angle_3b {ends} Z={z} Z1={a} Z2={b}"
-        return _of_sides(options, config, theta, points, coefficients, 2)
-    options = f"distance_Nb order=3 compact_clusters=T {ends} Z={{{z} {a} {b}}}"
-    return _of_sides(options, config, theta, points, coefficients, 1)
+        if config.coordinates == "distances":
+            options = f"distance_Nb order=3 compact_clusters=T {ends} Z={{{z} {a} {b}}}"
+            orders, counts = tuple(permutations(range(n))), 1
+    return _Form(options, counts, lengths, orders, np.arange(n), n)
 
 
 def _triplet(block: int) -> tuple[int, int, int]:
     return block // 1_000_000, block // 1000 % 1000, block % 1000
 
 
-def _of_sides(
-    options: str,
-    config: Distance2bConfig | Angle3bConfig,
-    theta: tuple[float, ...],
-    points: np.ndarray,
-    coefficients: np.ndarray,
-    counts: int,
-) -> Expressed:
-    """Return a descriptor of distances that QUIP counts so many times.
-
-    With g = counts · g_QUIP, delta and the coefficients, of which the energy is
-    delta² c k, are delta_QUIP = delta / counts and alpha = counts · c.
-    """
-    delta = config.delta / counts
-    orders = (
-        tuple(permutations(range(3))) if counts == 1 else (tuple(range(len(theta))),)
-    )
-    kernel = f"covariance_type=ard_se delta={delta!r}"
-    return Expressed(
-        options=f"{options} {kernel} n_sparse={len(points)}",
-        kernel=1,
-        delta=delta,
-        zeta=None,
-        theta=theta,
-        orders=orders,
-        alpha=counts * coefficients,
-        points=points,
-    )
-
-
-def _soap(
-    config: SoapConfig,
-    species: tuple[int, ...],
-    centre: int,
-    points: np.ndarray,
-    coefficients: np.ndarray,
-) -> Expressed:
+def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:
     from ase.data import atomic_numbers
 
     quip = config.quip
     channels = sorted(atomic_numbers[s] for s in quip.neighbours) or list(species)
     if config.compression == "mu2":
         channels = [0]
-    order = soap_order(channels, config.n_max, config.l_max)
-    # The last element is the square root of what is added to all dot products: nothing.
-    whole = np.zeros((len(points), len(order) + 1))
-    whole[:, order] = points
     everywhere = "T" if quip.central_in_all or channels == [0] else "F"
     options = (
         f"soap cutoff={config.r_cut!r} cutoff_transition_width={quip.width!r} "
         f"n_max={config.n_max} l_max={config.l_max} atom_sigma={config.sigma!r} "
         f"central_weight={quip.central_weight!r} "
         f"central_reference_all_species={everywhere} covariance_type=dot_product "
-        f"zeta={config.zeta!r} delta={config.delta!r} n_sparse={len(points)} "
-        f"n_species={len(channels)} Z={centre} "
+        f"zeta={config.zeta!r} n_species={len(channels)} Z={centre} "
         f"species_Z={{{' '.join(map(str, channels))}}}"
     )
-    return Expressed(
-        options=options,
-        kernel=2,
-        delta=config.delta,
-        zeta=config.zeta,
-        theta=(),
-        orders=(tuple(range(whole.shape[1])),),
-        alpha=coefficients,
-        points=whole,
-    )
+    order = soap_order(channels, config.n_max, config.l_max)
+    # The last element is the square root of what is added to all dot products: nothing.
+    width = len(order) + 1
+    return _Form(options, 1, (), (tuple(range(width)),), order, width)

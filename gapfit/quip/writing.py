@@ -99,8 +99,8 @@ def _label(model: GAPModel, parts: Iterable[Expressed]) -> str:
     digest = hashlib.sha256(repr(sorted(model.e0.items())).encode())
     for part in parts:
         digest.update(f"{part.options} {part.theta} {part.orders}".encode())
-        digest.update(np.ascontiguousarray(part.alpha).tobytes())
-        digest.update(np.ascontiguousarray(part.points).tobytes())
+        for array in (part.alpha, part.cutoffs, part.points):
+            digest.update(np.ascontiguousarray(array).tobytes())
     for key, points in _glue(model).items():
         digest.update(f"{key}".encode() + np.ascontiguousarray(points).tobytes())
     return f"GAP_{digest.hexdigest()[:16]}"
@@ -138,7 +138,7 @@ def _document(
     yield f'<GAP_params label="{label}" gap_version="{version}">'
     yield f'  <GAP_data do_core="{"T" if glue else "F"}">'
     for z in model.species:
-        yield f'    <e0 Z="{z}" value="{model.e0[z]!r}"/>'
+        yield f'    <e0 Z="{z}" value="{float(model.e0[z])!r}"/>'
     yield "  </GAP_data>"
     yield f'  <gpSparse label="{label}" n_coordinate="{len(parts)}" fitted="T">'
     for number, (part, name, md5) in enumerate(parts, 1):
@@ -164,8 +164,9 @@ def _coordinates(own: Expressed, label: str, name: str, md5: str) -> Iterator[st
     for n, order in enumerate(own.orders, 1):
         places = " ".join(str(place + 1) for place in order)
         yield f'      <permutation i="{n}">{places} </permutation>'
-    for n, alpha in enumerate(own.alpha.tolist(), 1):
-        yield f'      <sparseX i="{n}" alpha="{alpha!r}" sparseCutoff="1.0"/>'
+    weights = zip(own.alpha.tolist(), own.cutoffs.tolist(), strict=True)
+    for n, (alpha, cutoff) in enumerate(weights, 1):
+        yield f'      <sparseX i="{n}" alpha="{alpha!r}" sparseCutoff="{cutoff!r}"/>'
     yield "    </gpCoordinates>"
 
 
