@@ -15,6 +15,7 @@ from gapfit.cli import (
     calibrate,
     check,
     cite,
+    convert,
     evaluate,
     export_lammps,
     fit,
@@ -49,6 +50,7 @@ _COMMANDS = (
     info,
     export_lammps,
     lammps,
+    convert,
     cite,
 )
 
