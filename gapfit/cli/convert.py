@@ -150,12 +150,11 @@ def _from_command(
         if train is not None and train.is_file():
             labels, present = _contents(train)
             found = species or present
-        folder = target.parent.absolute()
         translation = translate(
             text,
             species=found,
             labels=labels,
-            place=lambda file: os.path.relpath(source.parent.absolute() / file, folder),
+            place=lambda file: _placed(file, source, target),
         )
     except GapfitError as error:
         raise GapfitError(f"{source}: {error}") from error
@@ -174,6 +173,14 @@ def _from_command(
     console.say(f"\nWrote {target}. Next:")
     console.say(f"  gapfit check {name}")
     console.say(f"  gapfit fit {name}")
+
+
+def _placed(file: str, source: Path, target: Path) -> str:
+    """Return a path as the configuration needs it: relative to its own folder."""
+    if Path(file).is_absolute():
+        return file
+    folder = target.parent.absolute()
+    return Path(os.path.relpath(source.parent.absolute() / file, folder)).as_posix()
 
 
 def _text(source: Path) -> str:

@@ -177,6 +177,8 @@ class _Work:
                 name = kind if prefix else None
             if name is not None:
                 found |= self._label(kind, option, prefix + name)
+            elif kind in ("energy", "force") and self.labels is not None:
+                self._warn_of_default(kind, option, self.labels)
         simple = {
             "config_type_parameter_name": "config_type_key",
             "force_mask_parameter_name": "force_mask_key",
@@ -202,6 +204,14 @@ class _Work:
             )
             return {}
         return {key: name}
+
+    def _warn_of_default(self, kind: str, option: str, labels: set[str]) -> None:
+        if kind not in labels:
+            self.note(
+                option,
+                f"gap_fit reads {kind}, which the training data do not have, and so fits "
+                "none; gapfit looks for other usual names",
+            )
 
     def _if_present(self, option: str, key: str, name: str) -> dict[str, Any]:
         """Return the name of an optional label if it is not gapfit's, too."""
