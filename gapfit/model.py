@@ -23,7 +23,7 @@ from gapfit.known_energy import Baseline
 from gapfit.local_variance import LocalVariance
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
-from gapfit.prediction import Prediction, Wanted, std_kinds
+from gapfit.prediction import QUIP_VARIANCE, Prediction, Wanted, std_kinds
 from gapfit.terms import FittedTerm
 from gapfit.threads import one_thread, use_threads
 from gapfit.uncertainty import Uncertainty
@@ -152,6 +152,12 @@ class GAPModel:
         return Samples(self, n, seed, scale)
 
     def _require_posterior(self) -> None:
+        if self.posterior is None and "quip" in self.info:
+            raise GapfitError(
+                "a model of QUIP holds no posterior; QUIP's own variance of local energies "
+                "is gapfit.quip.local_variances, or `gapfit predict --std-of "
+                f"{QUIP_VARIANCE}`"
+            )
         if self.posterior is None:
             raise GapfitError(
                 "this model was saved without its posterior, so it has no uncertainty; "
