@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from pydantic import ValidationError
 
 from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig, Term
 from gapfit.config_terms import QuipConfig
@@ -87,9 +88,14 @@ class Part:
 
 def named_species(own: Coordinates) -> set[int]:
     """Return the atomic numbers that a descriptor names; wildcards name none."""
+    from ase.data import chemical_symbols
+
     options = Options.of(own.descriptor)
     keys = ("Z", "species_Z", "Z1", "Z2")
-    return {z for key in keys for z in options.integers(key)} - {0}
+    found = {z for key in keys for z in options.integers(key)} - {0}
+    if unknown := [z for z in found if not 0 < z < len(chemical_symbols)]:
+        raise GapfitError(f"{own.label}: Z = {unknown[0]} is no atomic number")
+    return found
 
 
 def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
@@ -123,9 +129,16 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
         )
     if own.mean:
         raise GapfitError(f"{own.label}: f0 = {own.mean:g} eV is not supported")
-    config, blocks, points, scale = readers[options.name](
-        own, options, species, version
-    )
+    try:
+        config, blocks, points, scale = readers[options.name](
+            own, options, species, version
+        )
+    except ValidationError as error:
+        found = error.errors()[0]
+        key = ".".join(map(str, found["loc"]))
+        raise GapfitError(
+            f"{own.label}: {key} = {found['input']} is not supported: {found['msg']}"
+        ) from error
     options.asked.update(_OF_THE_FIT)
     options.asked.update(k for k in options.values if k.endswith("_parameter_name"))
     coefficients = scale * own.alpha * own.cutoffs
@@ -203,7 +216,8 @@ def _soap(
         "central_reference_all_species", default=len(channels) == 1
     )
     options.text("central_reference_all_species")
-    assert own.zeta is not None
+    if own.zeta is None:
+        raise GapfitError(f"{own.label}: zeta of the dot product is missing")
     config = SoapConfig(
         rbf="equispaced_gaussians",
         r_cut=options.real("cutoff", default=0.0),
