@@ -86,8 +86,8 @@ class Translation:
         comments = {
             "": top,
             "data": [
-                "energy_sigma and virial_sigma of a frame are per atom here; gap_fit takes",
-                "them as those of the whole frame.",
+                "energy_sigma and virial_sigma of a frame are per atom here and multiplied",
+                "with sqrt(n_atoms); gap_fit takes them as they are.",
             ],
             "solver": [
                 "gap_fit adds sparse_jitter (eV²) to coefficients that hold the cutoff",
@@ -186,10 +186,29 @@ class _Work:
         for option, key in simple.items():
             if (name := options.text(option)) is not None:
                 found |= self._if_present(option, key, prefix + name)
-        option = "kernel_regularisation_parameter_name"
-        name = options.text(option, "sigma_parameter_name", default="sigma")
+        return found | self._own_sigmas()
+
+    def _own_sigmas(self) -> dict[str, Any]:
+        """Return the labels of standard deviations that frames and atoms carry."""
+        names = ("kernel_regularisation_parameter_name", "sigma_parameter_name")
+        option = next((key for key in names if key in self.options.values), names[1])
+        name = self.options.text(*names, default="sigma")
+        found: dict[str, Any] = {}
         for kind in _KINDS:
             found |= self._if_present(option, f"{kind}_sigma_key", f"{kind}_{name}")
+        labels = self.labels or set()
+        if f"force_atom_{name}" in labels:
+            found["force_sigma_key"] = f"force_atom_{name}"
+        for kind in ("energy", "virial"):
+            if f"{kind}_{name}" in labels:
+                self.note(
+                    option,
+                    f"{kind}_{name} of a frame is per atom here, times sqrt(n_atoms): "
+                    "divide those of the data by sqrt(n_atoms)",
+                )
+        for kind in ("force_component", "virial_component"):
+            if f"{kind}_{name}" in labels:
+                self.note(option, f"{kind}_{name} in the data has no counterpart")
         return found
 
     def _label(self, kind: str, option: str, name: str) -> dict[str, Any]:
