@@ -127,7 +127,7 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
             "without uncertainties: QUIP has another form of them, and gapfit's stay in "
             f"{source}"
         )
-    if any(term.shortcuts or term.quadratic for term in model.terms):
+    if any(term.shortcuts for term in model.terms):
         warnings.append(
             "QUIP sums over all sparse points, without the shortcuts of [prediction]: "
             "predictions differ within their tolerances"

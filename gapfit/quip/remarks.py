@@ -34,5 +34,5 @@ class Remark:
 
 def unknown_option(name: str, known: Iterable[str]) -> str:
     """Return what to say about an option that gap_fit does not have."""
-    near = get_close_matches(name, list(known), n=1)
+    near = get_close_matches(name, list(known), n=1, cutoff=0.75)
     return "unknown to gap_fit" + (f"; did you mean {near[0]}?" if near else "")
