@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import random
 import re
 import subprocess
@@ -318,6 +319,7 @@ def test_bombs_are_refused_within_little_memory(write, kind):
         text=True,
         timeout=120,
         check=False,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr[-500:]
     assert str(path) in done.stdout
