@@ -15,6 +15,7 @@ from gapfit.cli import (
     calibrate,
     check,
     cite,
+    convert,
     evaluate,
     export_lammps,
     fit,
@@ -51,6 +52,7 @@ _COMMANDS = (
     serve,
     export_lammps,
     lammps,
+    convert,
     cite,
 )
 

@@ -2,5 +2,6 @@
 
 from gapfit.quip.reading import load
 from gapfit.quip.variance import local_variances
+from gapfit.quip.writing import save
 
-__all__ = ["load", "local_variances"]
+__all__ = ["load", "local_variances", "save"]

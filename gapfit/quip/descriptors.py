@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from pydantic import ValidationError
 
 from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig, Term
 from gapfit.config_terms import QuipConfig
@@ -16,7 +17,14 @@ from gapfit.pair_table import pair_key
 from gapfit.quip.options import Options
 from gapfit.quip.xml_file import Coordinates
 
-__all__ = ["Part", "named_species", "part_of", "soap_order"]
+__all__ = [
+    "OWN_CHANNEL",
+    "WITH_DEGREES",
+    "Part",
+    "named_species",
+    "part_of",
+    "soap_order",
+]
 
 #: Options of the fit, which predictions do not need.
 _OF_THE_FIT = frozenset(
@@ -43,9 +51,9 @@ _OF_THE_FIT = frozenset(
     ]
 )
 #: From this version on 1/sqrt(2l + 1) is part of the features.
-_WITH_DEGREES = 1_423_143_769
+WITH_DEGREES = 1_423_143_769
 #: From this version on the central atom has a species of its own.
-_OWN_CHANNEL = 1_426_512_068
+OWN_CHANNEL = 1_426_512_068
 #: From this version on order 3 means a centre and two neighbours.
 _COMPACT = 1_596_837_814
 
@@ -80,9 +88,14 @@ class Part:
 
 def named_species(own: Coordinates) -> set[int]:
     """Return the atomic numbers that a descriptor names; wildcards name none."""
+    from ase.data import chemical_symbols
+
     options = Options.of(own.descriptor)
     keys = ("Z", "species_Z", "Z1", "Z2")
-    return {z for key in keys for z in options.integers(key)} - {0}
+    found = {z for key in keys for z in options.integers(key)} - {0}
+    if unknown := [z for z in found if not 0 < z < len(chemical_symbols)]:
+        raise GapfitError(f"{own.label}: Z = {unknown[0]} is no atomic number")
+    return found
 
 
 def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
@@ -116,9 +129,16 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
         )
     if own.mean:
         raise GapfitError(f"{own.label}: f0 = {own.mean:g} eV is not supported")
-    config, blocks, points, scale = readers[options.name](
-        own, options, species, version
-    )
+    try:
+        config, blocks, points, scale = readers[options.name](
+            own, options, species, version
+        )
+    except ValidationError as error:
+        found = error.errors()[0]
+        key = ".".join(map(str, found["loc"]))
+        raise GapfitError(
+            f"{own.label}: {key} = {found['input']} is not supported: {found['msg']}"
+        ) from error
     options.asked.update(_OF_THE_FIT)
     options.asked.update(k for k in options.values if k.endswith("_parameter_name"))
     coefficients = scale * own.alpha * own.cutoffs
@@ -192,11 +212,12 @@ def _soap(
     if len(channels) != options.integer("n_species", default=1):
         raise GapfitError(f"soap: n_species does not agree with species_Z = {channels}")
     wildcard = channels == [0]
-    everywhere = version < _OWN_CHANNEL or options.logical(
+    everywhere = version < OWN_CHANNEL or options.logical(
         "central_reference_all_species", default=len(channels) == 1
     )
     options.text("central_reference_all_species")
-    assert own.zeta is not None
+    if own.zeta is None:
+        raise GapfitError(f"{own.label}: zeta of the dot product is missing")
     config = SoapConfig(
         rbf="equispaced_gaussians",
         r_cut=options.real("cutoff", default=0.0),
@@ -209,7 +230,7 @@ def _soap(
             central_weight=options.real("central_weight", default=1.0),
             central_in_all=everywhere and not wildcard,
             neighbours=[] if wildcard else _symbols(sorted(channels)),
-            plain=version < _WITH_DEGREES,
+            plain=version < WITH_DEGREES,
         ),
         zeta=own.zeta,
         delta=own.delta,

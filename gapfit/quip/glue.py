@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -12,6 +14,21 @@ from gapfit.pair_table import pair_key
 __all__ = ["embedded_species", "glue_pairs", "glue_species"]
 
 
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Give what a damaged part of a file raises the form of a user's error."""
+    try:
+        yield
+    except GapfitError:
+        raise
+    except (KeyError, ValueError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise GapfitError(
+            f"Glue_params are damaged ({what}); get the file again"
+        ) from error
+
+
+@_damage_named()
 def glue_species(glue: Element) -> dict[int, int]:
     """Return the atomic number of each type."""
     return {
@@ -20,6 +37,7 @@ def glue_species(glue: Element) -> dict[int, int]:
     }
 
 
+@_damage_named()
 def embedded_species(glue: Element) -> set[int]:
     """Return the atomic numbers whose energy depends on a density of their neighbours."""
     return {
@@ -29,6 +47,7 @@ def embedded_species(glue: Element) -> set[int]:
     }
 
 
+@_damage_named()
 def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     """Return the pair potentials as points with slopes.
 

@@ -27,6 +27,8 @@ _SKIPPED = frozenset({"command_line", "XYZ_data"})
 #: A compressed file that grows by more than this factor is no model.
 _MOST_GROWTH = 50
 _PIECE = 1 << 20
+#: Elements of models are longer than this, in bytes; beyond so many they must be.
+_SHORTEST, _FEW = 16, 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,14 +137,19 @@ def read_gap_xml(path: str | Path) -> GapFile:
 def _parsed(path: Path) -> Element:
     """Return the root of the document without what is skipped."""
     builder = TreeBuilder()
-    skipping = 0
+    skipping = count = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal skipping
+        nonlocal skipping, count
         if skipping or name in _SKIPPED:
             skipping += 1
-        else:
-            builder.start(name, attributes)
+            return
+        count += 1
+        if count > _FEW and count * _SHORTEST > parser.CurrentByteIndex:
+            raise ModelFileError(
+                f"{path}: more elements than a GAP of QUIP can have: refused"
+            )
+        builder.start(name, attributes)
 
     def end(name: str) -> None:
         nonlocal skipping
@@ -259,7 +266,7 @@ def _coordinates(path: Path, own: Element) -> Coordinates:
     if (name := attributes.get("sparseX_filename")) is not None:
         values = _separate_points(path, name, attributes.get("sparseX_md5sum"))
     else:
-        values = np.concatenate([_inline(point) for point in points])
+        values = np.concatenate([np.zeros(0), *map(_inline, points)])
     n_sparse = int(attributes.get("n_sparseX", len(points)))
     if len(alpha) != n_sparse or values.size != n_sparse * width:
         raise ValueError(
@@ -268,6 +275,10 @@ def _coordinates(path: Path, own: Element) -> Coordinates:
         )
     theta = _reals(own.findtext("theta"))
     covariance = int(attributes["covariance_type"])
+    if covariance != 2 and len(theta) != width:
+        raise ValueError(
+            f"{label} has {len(theta)} values of theta for {width} numbers"
+        )
     zeta = attributes.get("zeta")
     # Before zeta had its own attribute it took the place of theta.
     if covariance == 2 and zeta is None and theta.size:
