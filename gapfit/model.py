@@ -24,7 +24,7 @@ from gapfit.local_variance import LocalVariance
 from gapfit.moving_pairs import MovingPairs
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
-from gapfit.prediction import QUIP_VARIANCE, Prediction, Wanted, std_kinds
+from gapfit.prediction import Prediction, Wanted, std_kinds
 from gapfit.terms import FittedTerm
 from gapfit.threads import one_thread, use_threads
 from gapfit.uncertainty import Uncertainty
@@ -157,7 +157,7 @@ class GAPModel:
             raise GapfitError(
                 "a model of QUIP holds no posterior; QUIP's own variance of local energies "
                 "is gapfit.quip.local_variances, or `gapfit predict --std-of "
-                f"{QUIP_VARIANCE}`"
+                "local_gap_variance`"
             )
         if self.posterior is None:
             raise GapfitError(

@@ -11,15 +11,12 @@ import numpy as np
 from gapfit.deviations import Form
 from gapfit.errors import GapfitError
 
-__all__ = ["QUIP_VARIANCE", "STD_KINDS", "Prediction", "Wanted", "std_kinds"]
+__all__ = ["STD_KINDS", "Prediction", "Wanted", "std_kinds"]
 
 _FORMS = get_args(Form)
 
 #: Quantities that have standard deviations.
 STD_KINDS = ("energy", "energies", "forces", "stress")
-
-#: QUIP's name for its own variance of local energies; see `gapfit.quip.local_variances`.
-QUIP_VARIANCE = "local_gap_variance"
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,6 +95,38 @@ def test_public_models_give_what_was_recorded_with_quip(name):
         )
 
 
+def test_a_fit_with_the_same_settings_and_sparse_points_is_the_one_of_gap_fit(caplog):
+    """The whole way through `gapfit.fit`: gap_fit's jitter is absolute, ours relative."""
+    theirs = load(SMALL / "P_soap" / "gap.xml")
+    soap = {
+        "type": "soap",
+        "rbf": "equispaced_gaussians",
+        "quip": {"central_in_all": True},
+        "r_cut": 4.5,
+        "n_max": 6,
+        "l_max": 4,
+        "sigma": 0.5,
+        "zeta": 4,
+        "delta": 0.2,
+        "sparse_method": "file",
+        "sparse_file": str(SMALL / "P_soap" / "sparse.txt"),
+    }
+    ours = gapfit.fit(
+        SMALL / "P" / "train.xyz",
+        {
+            "sigma": {"energy": 0.002, "forces": 0.05, "virial": 0.05},
+            "solver": {"jitter": 1e-8 / 0.2**2},
+            "calibration": {"method": "none"},
+            "terms": [soap],
+        },
+    )
+    for record in json.loads((SMALL / "P" / "reference.json").read_text()):
+        atoms = structure(record)
+        one, two = ours.predict(atoms), theirs.predict(atoms)
+        assert one.energy == pytest.approx(two.energy, abs=1e-8)
+        np.testing.assert_allclose(one.forces, two.forces, rtol=0, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_forces_and_stresses_are_gradients(name):
     """Across the beginning and the end of the cosine, too."""

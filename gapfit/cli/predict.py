@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
-from gapfit.prediction import QUIP_VARIANCE
 
 if TYPE_CHECKING:
     from gapfit.model import GAPModel
@@ -31,6 +30,8 @@ _BATCH_ATOMS = 1024
 _SUFFIXES = (".extxyz", ".xyz")
 #: What ``--std`` writes.
 _KINDS = ("energy", "energies", "forces", "stress", "novelty")
+#: QUIP's own variance of local energies, of models read from it.
+_QUIP_VARIANCE = "local_gap_variance"
 #: What is written, and so must not remain from the input.
 _WRITTEN = (
     "energy",
@@ -44,7 +45,7 @@ _WRITTEN = (
     "forces_std",
     "stress_std",
     "novelty",
-    QUIP_VARIANCE,
+    _QUIP_VARIANCE,
     "energy_interval",
     "forces_interval",
     "stress_interval",
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--std-of",
         action="append",
-        choices=(*_KINDS, QUIP_VARIANCE),
+        choices=(*_KINDS, _QUIP_VARIANCE),
         metavar="KIND",
         help="only of this: energy, energies (per atom), forces, stress or novelty; "
         "repeatable. energies or novelty alone cost little. local_gap_variance is that of "
@@ -126,7 +127,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             frames = [structure_arrays(atoms, where) for where, atoms in some]
             predictions = model.predict(
                 frames,
-                std=[name for name in asked if name not in ("novelty", QUIP_VARIANCE)],
+                std=[name for name in asked if name not in ("novelty", _QUIP_VARIANCE)],
                 novelty="novelty" in asked,
                 observation=args.observation,
                 calibrated=not args.uncalibrated,
@@ -134,8 +135,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             n_negative += sum(own.n_negative for own in predictions)
             for (_, atoms), prediction in zip(some, predictions, strict=True):
                 _attach(atoms, prediction)
-                if QUIP_VARIANCE in asked:
-                    atoms.arrays[QUIP_VARIANCE] = local_variances(model, atoms)
+                if _QUIP_VARIANCE in asked:
+                    atoms.arrays[_QUIP_VARIANCE] = local_variances(model, atoms)
             if multipliers:
                 std = tuple(multipliers)
                 for (_, atoms), prediction in zip(
