@@ -47,7 +47,8 @@ class GAPCalculator(Calculator):
     Notes
     -----
     ``energy`` and ``free_energy`` are equal: the fit follows its reference data.
-    ``stresses``, the share of each atom in the stress, is computed on demand. An unknown
+    ``stresses``, the share of each atom in the stress, is computed on demand; so is, for
+    models read from QUIP, ``local_gap_variance`` (`gapfit.quip.local_variances`). An unknown
     species and atoms on top of each other raise `StructureError`.
     """
 
@@ -60,6 +61,7 @@ class GAPCalculator(Calculator):
         "stresses",
         *(f"{kind}_std" for kind in STD_KINDS),
         "novelty",
+        "local_gap_variance",
     ]
 
     def __init__(
@@ -117,6 +119,10 @@ class GAPCalculator(Calculator):
             std = getattr(prediction, f"{kind}_std")
             if std is not None:
                 self.results[f"{kind}_std"] = std
+        if "local_gap_variance" in properties:
+            from gapfit.quip import local_variances
+
+            self.results["local_gap_variance"] = local_variances(self.model, structure)
         if prediction.novelty is not None:
             self.results["novelty"] = prediction.novelty
         if prediction.stress is not None:

@@ -169,6 +169,16 @@ def test_a_converted_model_is_the_same_to_the_last_bit(tmp_path):
     assert np.array_equal(local_variances(model, atoms), local_variances(again, atoms))
 
 
+def test_a_calculator_gives_the_variance_of_quip():
+    model = load(FILES["GST"])
+    atoms = structure(json.loads((SMALL / "GST" / "reference.json").read_text())[0])
+    atoms.calc = gapfit.GAPCalculator(model)
+    found = atoms.calc.get_property("local_gap_variance", atoms)
+    assert np.array_equal(found, local_variances(model, atoms))
+    with pytest.raises(GapfitError, match="local_gap_variance"):
+        model.predict(atoms, std=True)
+
+
 def test_unknown_species_are_an_error_and_not_silence():
     model = load(FILES["GST"])
     with pytest.raises(StructureError, match="unknown species Si"):
