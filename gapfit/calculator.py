@@ -48,8 +48,8 @@ class GAPCalculator(Calculator):
     -----
     ``energy`` and ``free_energy`` are equal: the fit follows its reference data.
     ``stresses``, the share of each atom in the stress, is computed on demand; so is, for
-    models read from QUIP, ``local_gap_variance`` (`gapfit.quip.local_variances`). An unknown
-    species and atoms on top of each other raise `StructureError`.
+    models read from QUIP, ``local_gap_variance`` (`gapfit.quip.local_variances`). An
+    unknown species and atoms on top of each other raise `StructureError`.
     """
 
     implemented_properties = [  # noqa: RUF012 (ASE declares an instance variable)
