@@ -71,7 +71,10 @@ def launch(folder: Path, script: str, ranks: int = 1) -> subprocess.CompletedPro
         if mpiexec is None:
             pytest.skip("there is no mpiexec")
         command = [mpiexec, "-n", str(ranks), *command]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # Ranks that wait for each other would wait for ever.
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300
+    )
 
 
 def beginning(
@@ -94,11 +97,12 @@ def calculate(
     ranks: int = 1,
     style: str = STYLE,
     std: bool = True,
+    newton: str = "on",
 ) -> Result:
     """Return what LAMMPS finds; `style` may hold the elements of the types."""
     export_lammps(model, folder / "p.gapfit")
     types = " ".join(write_data(folder / "data.lmp", atoms))
-    script = beginning(plugin, atoms) + style.format(types=types) + "\n"
+    script = beginning(plugin, atoms, newton=newton) + style.format(types=types) + "\n"
     if std:
         script += "fix std all pair 1 gapfit std 1\nvariable std atom f_std\n"
     else:

@@ -78,6 +78,14 @@ def test_three_species_equal_python(ranks, gst_full, plugin, tmp_path):
     assert_equal(found, gst_full, atoms)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("newton", ["off", "off on", "on off"])
+def test_newton_changes_nothing(newton, ranks, gst_full, plugin, tmp_path):
+    atoms = standard(three_species() * (2, 1, 1))
+    found = calculate(plugin, gst_full, atoms, tmp_path, ranks=ranks, newton=newton)
+    assert_equal(found, gst_full, atoms)
+
+
 def test_two_soap_terms_equal_python(plugin, tmp_path):
     large = {**SOAP, "n_sparse": 20}
     small = {**SOAP, "n_sparse": 8, "r_cut": 3.5, "delta": 0.5, "zeta": 2}
@@ -139,7 +147,10 @@ def test_large_tables_of_triplets_become_sums(gst_full, plugin, tmp_path, monkey
     assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
-def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
+@pytest.mark.parametrize("newton", ["on", "off"])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_overlay_adds_another_potential(ranks, newton, si_full, plugin, tmp_path):
+    how = {"ranks": ranks, "newton": newton}
     atoms = standard(sheared())
     lj = "lj/cut 4.2\npair_coeff * * lj/cut 0.3 2.1"
     alone = tmp_path / "alone"
@@ -151,6 +162,7 @@ def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
         alone,
         style="pair_style hybrid/overlay " + lj,
         std=False,
+        **how,
     )
     assert np.abs(other.forces).max() > 0.1
     found = calculate(
@@ -160,6 +172,7 @@ def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
         tmp_path,
         style=f"pair_style hybrid/overlay gapfit {lj}\n"
         "pair_coeff * * gapfit p.gapfit {types}",
+        **how,
     )
     rest = replace(
         found,
