@@ -276,7 +276,7 @@ def test_wrong_commands_are_refused(commands, message, exported, plugin, tmp_pat
 @with_lammps
 def test_wrong_settings_are_refused(exported, plugin, tmp_path):
     good = f"pair_style gapfit\npair_coeff * * {exported} Si\nrun 0\n"
-    assert "needs units metal" in refusal(plugin, tmp_path, good, units="real")
+    assert "needs units metal" in refusal(plugin, tmp_path, good, unit_style="real")
     close = Atoms("Si2", [[1, 1, 1], [1.2, 1, 1]], cell=[9, 9, 9], pbc=True)
     said = refusal(plugin, tmp_path, good, atoms=close)
     assert "atoms 1 and 2 are 0.2 A apart" in said
