@@ -209,7 +209,8 @@ def test_overlay_adds_another_potential(ranks, newton, si_full, plugin, tmp_path
     assert_equal(rest, si_full, atoms)
 
 
-def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
+@pytest.mark.parametrize(("ranks", "newton"), [(1, "on"), (2, "on"), (2, "off")])
+def test_hybrid_leaves_other_types_alone(ranks, newton, si_full, plugin, tmp_path):
     silicons = standard(silicon())
     atoms = silicons + Atoms("XeXe", silicons.positions[:2] + np.array([1.0, 0.3, 0.9]))
     found = calculate(
@@ -217,6 +218,8 @@ def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
         si_full,
         atoms,
         tmp_path,
+        ranks=ranks,
+        newton=newton,
         style="pair_style hybrid gapfit zero 5.0\n"
         "pair_coeff * * gapfit p.gapfit NULL Si\npair_coeff 1 * zero",
     )
