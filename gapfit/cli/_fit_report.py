@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gapfit.cli._console import Console
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gapfit.dataset import Dataset
     from gapfit.frame import Frame
     from gapfit.model import GAPModel

@@ -56,12 +56,16 @@ class DimerPanel:
     points : sequence of (str, float, float)
         Source, distance (Å) and energy relative to the isolated atoms (eV) of dimers in
         the training data.
+    closest : float or None
+        Shortest distance of such atoms in the training data, Å; None where they are far
+        apart or not at hand.
     """
 
     name: str
     curve: DimerCurve
     baseline: DimerCurve | None
     points: Sequence[tuple[str, float, float]] = ()
+    closest: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -106,6 +106,15 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
             curve.distances, low, high, color=BLUE, alpha=0.22, lw=0, label="± std"
         )
     ax.plot(curve.distances, curve.energies, color=BLUE, label="model")
+    if panel.closest is not None:
+        ax.axvspan(
+            0,
+            panel.closest,
+            color="#999999",
+            alpha=0.16,
+            lw=0,
+            label="closer than any pair in the training data",
+        )
     if panel.baseline is not None:
         own = panel.baseline
         ax.plot(
@@ -118,11 +127,12 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
             zip(curve.distances.tolist(), curve.energies.tolist(), strict=True)
         )
     ]
-    deepest = min(
-        [float(curve.energies.min()), *(energy for *_, energy in panel.points), 0.0]
-    )
+    known = [energy for *_, energy in panel.points]
+    deepest = min([float(curve.energies.min()), *known, 0.0])
+    lower = curve.energies if curve.std is None else curve.energies - curve.std
     top = max(_WELLS * -deepest, _LEAST_HEIGHT)
-    bottom = 1.2 * deepest - 0.08 * top
+    # The band belongs to the picture unless it is that of a model that knows nothing.
+    bottom = max(min(float(lower.min()), deepest), 2 * deepest - 1) - 0.08 * top
     seen = (curve.energies < top) & (curve.energies > bottom)
     if panel.points:
         x = np.array([d for _, d, _ in panel.points])
@@ -198,7 +208,7 @@ def resources_figure(contents: Contents) -> Drawing | None:
     if not times:
         return None
     stages = list(times)
-    figure = new_figure(_WIDTH, 0.9 + 0.26 * len(stages))
+    figure = new_figure(_WIDTH, 0.9 + 0.28 * len(stages))
     left, right = figure.subplots(1, 2, sharey=True)
     places = np.arange(len(stages))
     seconds = np.array(list(times.values()))
@@ -206,7 +216,7 @@ def resources_figure(contents: Contents) -> Drawing | None:
     largest = seconds.max()
     for place, value in zip(places, seconds.tolist(), strict=True):
         left.text(
-            value + 0.01 * largest, place, f"{value:.3g} s", va="center", fontsize=8
+            value + 0.01 * largest, place, f"{value:.3g} s", va="center", fontsize=9
         )
     left.set_yticks(places, stages)
     left.invert_yaxis()
@@ -215,7 +225,7 @@ def resources_figure(contents: Contents) -> Drawing | None:
     right.barh(places, np.nan_to_num(megabytes), color=ORANGE, height=0.65)
     for place, value in zip(places, megabytes.tolist(), strict=True):
         if np.isfinite(value):
-            right.text(value * 1.01, place, f"{value:.0f} MB", va="center", fontsize=8)
+            right.text(value * 1.01, place, f"{value:.0f} MB", va="center", fontsize=9)
     right.set(xlabel="memory, MB", title="Peak of the process by the end of the stage")
     if np.isfinite(megabytes).any():
         right.set_xlim(0, 1.15 * np.nanmax(megabytes))

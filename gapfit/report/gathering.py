@@ -345,7 +345,9 @@ def _dimers(model: GAPModel, train: Part | None, notes: list[str]) -> list[Dimer
 
     counts: Counter[int] = Counter(dict.fromkeys(model.species, 1))
     points: dict[tuple[int, int], list[tuple[str, float, float]]] = {}
+    closest: dict[tuple[int, int], float] = {}
     if train is not None and train.frames is not None and train.found is not None:
+        closest = train.found.closest
         counts.update(species_counts(train.frames))
         for own in train.found.dimers:
             source = short_source(train.frames[own.frame].source)
@@ -366,6 +368,7 @@ def _dimers(model: GAPModel, train: Part | None, notes: list[str]) -> list[Dimer
             dimer_curve(model, a, b),
             dimer_curve(known, a, b) if known else None,
             points.get((a, b), ()),
+            closest.get((a, b)),
         )
         for a, b in sorted(pairs[:_MOST_PAIRS])
     ]

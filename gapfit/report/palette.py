@@ -15,6 +15,8 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 # Entries of a legend that can still be told apart.
 _MOST = 24
 _LONGEST = 26
+# Of a figure, points.
+_WIDTH = 780
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,18 @@ class Palette:
         rest = len(self.names) - self.n_own
         own = tuple(shown_text(name) for name in self.names[: self.n_own])
         return (*own, f"{rest} other config_types") if rest else own
+
+    @property
+    def n_columns(self) -> int:
+        """How many labels of a legend stand beside each other."""
+        # Points of a figure: the mark and its distance, and the letters.
+        width = 34 + 6 * max(map(len, self.labels), default=0)
+        return max(1, min(6, len(self.labels), _WIDTH // width))
+
+    @property
+    def height(self) -> float:
+        """Inches that the legend takes."""
+        return 0.1 + 0.2 * -(-len(self.labels) // self.n_columns)
 
     def entry(self, name: str) -> int:
         """Return the entry of the legend that a config_type has."""

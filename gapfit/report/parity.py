@@ -42,10 +42,8 @@ def parity_figure(contents: Contents, palette: Palette) -> Drawing | None:
     kinds = kinds_of(parts.values())
     if not kinds:
         return None
-    figure = new_figure(
-        _WIDTH, 3.75 * len(parts) + 0.25 * (1 + len(palette.labels) // 6)
-    )
-    figure.get_layout_engine().set(h_pad=0.09)
+    figure = new_figure(_WIDTH, 3.75 * len(parts) + palette.height)
+    figure.get_layout_engine().set(hspace=0.05)
     grid = figure.subplots(len(parts), len(kinds), squeeze=False)
     drawing = Drawing("parity", figure, _parity_text(parts, kinds))
     for row, (name, part) in zip(grid, parts.items(), strict=True):
@@ -107,7 +105,7 @@ def _parity_panel(
         f"n = {n_all}{shown}",
         transform=ax.transAxes,
         va="top",
-        fontsize=8,
+        fontsize=9,
         linespacing=1.35,
     )
 
@@ -149,7 +147,7 @@ def _known_std(part: Part, kind: str) -> dict[tuple[int, int], float]:
     if own is None:
         return {}
     places = zip(own.frame.tolist(), own.index.tolist(), strict=True)
-    return dict(zip(places, _short(own.std), strict=True))
+    return dict(zip(places, _short(own.std, 3), strict=True))
 
 
 class _Facts:
@@ -172,7 +170,7 @@ class _Facts:
             "k": self.kind,
             "f": [short_source(frames[n].source) for n in frame.tolist()],
             "c": [frames[n].config_type for n in frame.tolist()],
-            "e": _short(error),
+            "e": _short(error, 4),
         }
         if self.kind == "forces":
             out["i"] = [
@@ -185,9 +183,9 @@ class _Facts:
         return out
 
 
-def _short(values: np.ndarray) -> list[float]:
+def _short(values: np.ndarray, digits: int = 6) -> list[float]:
     """Return numbers with the digits that a reader may want."""
-    return [float(f"{x:.6g}") for x in values.tolist()]
+    return [float(f"{x:.{digits}g}") for x in values.tolist()]
 
 
 def _nothing(ax: Any) -> None:
@@ -207,7 +205,7 @@ def _legend(drawing: Drawing, palette: Palette) -> None:
         handles,
         [f"{n}" for n in range(len(handles))],
         loc="outside lower center",
-        ncols=min(6, len(handles)),
+        ncols=min(palette.n_columns, len(handles)),
         handletextpad=0.2,
         columnspacing=1.4,
     )
@@ -225,12 +223,13 @@ def histogram_figure(contents: Contents) -> Drawing | None:
     kinds = kinds_of(parts.values())
     if not kinds:
         return None
-    figure = new_figure(_WIDTH, 2.9)
+    figure = new_figure(_WIDTH, 3.2)
     row = figure.subplots(1, len(kinds), squeeze=False)[0]
     for ax, kind in zip(row, kinds, strict=True):
         _histogram(ax, kind, parts)
     row[0].set_ylabel("errors in a decade, %")
-    row[0].legend(loc="upper left")
+    handles, labels = row[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return Drawing(
         "histograms",
         figure,
@@ -281,8 +280,8 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
     if not kinds:
         return None
     rng = np.random.default_rng(contents.model.config.run.seed)
-    figure = new_figure(_WIDTH, 7.4 + 0.25 * (1 + len(palette.labels) // 6))
-    figure.get_layout_engine().set(h_pad=0.09)
+    figure = new_figure(_WIDTH, 7.4 + palette.height)
+    figure.get_layout_engine().set(hspace=0.05)
     above, below = figure.subplots(2, len(kinds), squeeze=False)
     drawing = Drawing(
         "calibration",
@@ -293,7 +292,7 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
     for ax, kind in zip(above, kinds, strict=True):
         _reliability(ax, kind, part.metrics)
     above[0].set_ylabel("share of errors inside")
-    above[0].legend(loc="upper left")
+    above[0].legend(loc="best")
     for ax, kind in zip(below, kinds, strict=True):
         _against_std(ax, kind, part, found[kind], palette, drawing, rng)
     below[0].set_ylabel("|error|")
@@ -342,7 +341,7 @@ def _against_std(
     for entry, which in _by_entry(part, scored.frame[some], palette):
         own = some[which]
         columns = facts.columns(scored.frame[own], scored.index[own], scored.error[own])
-        columns["s"] = _short(std[own])
+        columns["s"] = _short(std[own], 3)
         _scatter(drawing, ax, std[own], size[own], entry, palette, columns)
     ends = np.array([std[some].min() / 1.5, std[some].max() * 1.5])
     ax.plot(ends, ends, color="#222222", lw=1, label="|error| = std", zorder=3)

@@ -28,6 +28,8 @@ BIN_EDGES = np.linspace(-8.0, 5.0, 131)
 
 #: What turns the difference of the values that are drawn into an error of the tables.
 _TO_ERROR = {"energy": 1000.0, "forces": 1.0, "stress": 1.0}
+# Distance up to which the closest pairs are looked for, Å.
+_REACH = 3.5
 # Share of the points that are kept because their errors are the largest.
 _LARGEST = 0.1
 
@@ -131,6 +133,9 @@ class Collector:
         Errors of each kind by their size.
     dimers : list of ShortPair
         Dimers among the structures.
+    closest : dict of (int, int) to float
+        Shortest distance of two species, atomic numbers ascending, where it is below
+        3.5 Å.
     """
 
     def __init__(
@@ -141,6 +146,7 @@ class Collector:
         self.most = most
         self.histograms: dict[str, np.ndarray] = {}
         self.dimers: list[ShortPair] = []
+        self.closest: dict[tuple[int, int], float] = {}
         self._rng = np.random.default_rng([seed, 7])
         self._found: dict[str, list[Points]] = {}
         self._keys: dict[str, list[np.ndarray]] = {}
@@ -148,6 +154,7 @@ class Collector:
 
     def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
         """Take in a structure; see `gapfit.scoring.Observer`."""
+        self._look_for_close_pairs(frame)
         if frame.energy is not None:
             apart = sum(self.e0[z] for z in frame.numbers.tolist())
             both = np.array([frame.energy, prediction.energy]) - apart
@@ -201,6 +208,17 @@ class Collector:
             )
             found, keys = found.take(kept), keys[kept]
         self._found[kind], self._keys[kind] = [found], [keys]
+
+    def _look_for_close_pairs(self, frame: Frame) -> None:
+        pairs = pair_list(frame, min(self.cutoff, _REACH))
+        species = np.sort(frame.numbers[np.stack([pairs.i, pairs.j])], axis=0)
+        distances = np.linalg.norm(pairs.R, axis=1)
+        found, which = np.unique(species, axis=1, return_inverse=True)
+        least = np.full(found.shape[1], np.inf)
+        np.minimum.at(least, which.ravel(), distances)
+        for first, second, own in zip(*found.tolist(), least.tolist(), strict=True):
+            known = self.closest.get((first, second), np.inf)
+            self.closest[first, second] = min(known, own)
 
     def _look_for_dimer(self, number: int, frame: Frame, energy: float) -> None:
         if frame.n_atoms != 2:

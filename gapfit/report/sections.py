@@ -193,7 +193,8 @@ class Sections:
         yield from self._figure(
             "dimers",
             "Two atoms alone. Energies are counted from the isolated atoms; the band is "
-            "one standard deviation of the function either way.",
+            "one standard deviation of the function either way. In the grey the model "
+            "extrapolates.",
         )
 
     def _properties(self) -> Iterator[str]:
@@ -270,7 +271,8 @@ def _data_cells(part: Part) -> list[str | Cell]:
 
     listed = ", ".join(part.files)
     if part.frames is None:
-        return [*(Cell("\N{EN DASH}") for _ in range(2)), "", "not at hand", listed]
+        none = Cell("\N{EN DASH}")
+        return [none, none, "not at hand", none, listed]
     elements = ", ".join(
         f"{chemical_symbols[z]} {n}" for z, n in species_counts(part.frames).items()
     )
@@ -279,7 +281,7 @@ def _data_cells(part: Part) -> list[str | Cell]:
         Cell(str(len(part.frames)), len(part.frames)),
         Cell(str(n_atoms), n_atoms),
         elements,
-        str(len(set(config_types(part.frames)))),
+        Cell(str(len(set(config_types(part.frames))))),
         listed,
     ]
 

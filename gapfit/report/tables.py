@@ -28,6 +28,8 @@ __all__ = [
 _NUMBERS = ("n", "mae", "rmse", "max")
 _HEADS = ("n", "MAE", "RMSE", "max")
 _LARGEST = 5
+# Letters of a text that may be broken into lines.
+_LONG = 36
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Cell:
         """The cell as HTML."""
         value = "" if self.value is None else f' data-value="{self.value!r}"'
         bar = "" if self.share is None else f' style="--share:{self.share:.2f}"'
-        kind = " class=bar" if self.share is not None else ""
+        kind = ' class="bar"' if self.share is not None else ""
         return f"<td{kind}{value}{bar}>{escape(self.text)}</td>"
 
 
@@ -103,10 +105,10 @@ def table(
             f'<th colspan="{width}" scope="colgroup">{escape(text)}</th>'
             for text, width in above
         )
-        lines.append(f"<tr class=groups>{groups}</tr>")
+        lines.append(f'<tr class="groups">{groups}</tr>')
     # Titles stand as what is below them.
     kinds = [
-        "" if isinstance(own, Cell) else " class=text" for own in (body or [head])[0]
+        "" if isinstance(own, Cell) else ' class="text"' for own in (body or [head])[0]
     ]
     titles = "".join(
         f'<th scope="col"{kind}>{escape(text)}</th>'
@@ -116,13 +118,17 @@ def table(
     for n, (first, *rest) in enumerate(body):
         name = first if isinstance(first, str) else first.text
         cells = "".join(
-            own.html if isinstance(own, Cell) else f"<td class=text>{escape(own)}</td>"
-            for own in rest
+            own.html if isinstance(own, Cell) else _text(own) for own in rest
         )
-        kind = " class=strong" if n < strong else ""
+        kind = ' class="strong"' if n < strong else ""
         lines.append(f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>')
     inner = "\n".join([*lines, "</tbody>"])
     return f'<div class="scroll" tabindex="0"><table>{inner}</table></div>'
+
+
+def _text(text: str) -> str:
+    kind = "text long" if len(text) > _LONG else "text"
+    return f'<td class="{kind}">{escape(text)}</td>'
 
 
 def error_table(metrics: Metrics, caption: str) -> str:
@@ -253,7 +259,7 @@ def property_table(found: Mapping[str, Any], caption: str) -> str:
         value, std = own["value"], own.get("std")
         row: list[str | Cell] = [
             name,
-            Cell(number(value, 4), value),
+            Cell(*_measured(value, std)),
             Cell("" if std is None else number(std, 2), std),
             own["unit"],
         ]
@@ -273,3 +279,11 @@ def property_table(found: Mapping[str, Any], caption: str) -> str:
     return table(
         head + (["reference", "deviation"] if comparison else []), body, caption=caption
     )
+
+
+def _measured(value: float, std: float | None) -> tuple[str, float]:
+    """Return a number with the digits that its standard deviation leaves it."""
+    if not std or not np.isfinite(std):
+        return number(value, 4), value
+    decimals = min(max(1 - floor(log10(std)), 0), 6)
+    return f"{value:.{decimals}f}".replace("-", "\N{MINUS SIGN}"), value

@@ -4,6 +4,7 @@
   const data = JSON.parse(document.getElementById("marks").textContent);
   const tip = document.getElementById("tip");
   const NEAR = 14; // pixels of the screen
+  let current = null; // [figure, marks, number] that is told of
 
   const text = (column, n) =>
     column && column.texts ? data.texts[column.texts[n]] : column && column[n];
@@ -89,6 +90,7 @@
     }
 
     show(own, n) {
+      current = [this, own, n];
       this.ring.setAttribute("cx", own.x[n]);
       this.ring.setAttribute("cy", own.y[n]);
       this.ring.style.display = "";
@@ -101,9 +103,11 @@
       const top = Math.min(Math.max(4, at.y - box.height - 10), innerHeight - box.height - 4);
       tip.style.left = `${left}px`;
       tip.style.top = `${top}px`;
+      tip.style.visibility = at.y < 0 || at.y > innerHeight ? "hidden" : "";
     }
 
     leave() {
+      if (current && current[0] === this) current = null;
       this.ring.style.display = "none";
       tip.hidden = true;
     }
@@ -135,6 +139,8 @@
         const entry = Number(part.id.slice(this.prefix.length).split(".")[1]);
         entries.set(entry, [...(entries.get(entry) || []), part]);
       });
+      // Children of an image would be hidden from screen readers.
+      if (entries.size) this.svg.setAttribute("role", "group");
       entries.forEach((parts, entry) => {
         const label = parts[parts.length - 1];
         label.setAttribute("role", "button");
@@ -230,7 +236,9 @@
     const marks = data.figures[element.dataset.figure];
     if (marks) new Figure(element, marks);
   });
-  addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+  const follow = () => { if (current) current[0].show(current[1], current[2]); };
+  addEventListener("scroll", follow, { passive: true, capture: true });
+  addEventListener("resize", follow);
 
   const closed = [];
   addEventListener("beforeprint", () => {
