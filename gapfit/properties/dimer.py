@@ -8,7 +8,7 @@ import numpy as np
 
 from gapfit.frame import Frame
 from gapfit.model import GAPModel
-from gapfit.properties.evaluating import energy_std
+from gapfit.properties.evaluating import energy_stds
 
 __all__ = ["DimerCurve", "dimer_curve"]
 
@@ -73,8 +73,10 @@ def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
     energies = np.array([one.energy for one in found])
     std = None
     if model.posterior is not None:
-        apart = [(-1.0, atom) for atom in atoms]
-        std = np.array([energy_std(model, [(1.0, pair), *apart]) for pair in pairs])
+        apart = -np.ones((len(pairs), len(atoms)))
+        std = energy_stds(
+            model, np.hstack([np.eye(len(pairs)), apart]), [*pairs, *atoms]
+        )
     return DimerCurve(distances, energies[:-2] - energies[-2:].sum(), std)
 
 

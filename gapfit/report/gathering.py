@@ -260,6 +260,12 @@ class _Gatherer:
     def _learning(self, sets: Mapping[str, Dataset]) -> LearningCurve | None:
         if not self.wanted.learning_curve or "train" not in sets:
             return None
+        if any(own["sparse_points"] for own in self.model.info.get("appended", [])):
+            self.notes.append(
+                "sparse points were appended, of which the earlier data know nothing: "
+                "there is no learning curve"
+            )
+            return None
         test = sets.get("test")
         curve = learning_curve(
             self.model,

@@ -92,11 +92,12 @@ def learning_curve(
     ends = [n for share in SHARES if (n := round(share * len(train))) >= _LEAST]
     if not ends:
         return None
-    if test is None:
-        judged = [train[int(n)] for n in _some(train, order[ends[-1] :])]
-    else:
+    drawn = order[ends[-1] :]
+    if test is not None:
         drawn = np.random.default_rng([seed, 9]).permutation(len(test))
-        judged = [test[int(n)] for n in _some(test, drawn)]
+    known = train if test is None else test
+    drawn = _some(known, drawn)
+    judged = [known[int(n)] for n in drawn]
     parts = [order[a:b] for a, b in pairwise([0, *ends])]
     found, n_frames = [], []
     models = subset_models(model, train, parts, progress)
@@ -106,7 +107,7 @@ def learning_curve(
         n_frames.append(ends[n])
     progress("learning curve", len(parts), len(parts) + 1)
     whole = (
-        _left_out(model, judged)
+        _left_out(model, train, drawn)
         if test is None
         else evaluate(model, Dataset(judged), uncertainty=False)
     )
@@ -153,12 +154,12 @@ def subset_models(
     )
     rows = Rows(model.terms, model.e0, config.sigma, whitening, config.solver.method)
     factors = Factors(whitening, config.solver.method)
-    sizes = [row_counts([everything[int(n)] for n in own]).sum() for own in parts]
+    # Files, so that half of the data need not fit into the memory.
+    sets = [temporary_frames(everything[int(n)] for n in np.sort(own)) for own in parts]
+    sizes = [row_counts(frames).sum() for frames in sets]
     done, total, out = 0, int(sum(sizes)), []
     progress("rows", 0, total)
-    for own, n_rows in zip(parts, sizes, strict=True):
-        # A file, so that half of the data need not fit into the memory.
-        frames = temporary_frames(everything[int(n)] for n in np.sort(own))
+    for frames, n_rows in zip(sets, sizes, strict=True):
         groups = [(ALL, ALL, ALL)] * len(frames)
         at_once = batch_atoms(frames, model.terms, config)
         factors.merge(rows.sum_up(frames, groups, at_once))
@@ -175,14 +176,15 @@ def _some(frames: Sequence[Frame], order: np.ndarray) -> np.ndarray:
     return np.sort(order[: max(1, int(np.searchsorted(atoms, _MOST_ATOMS, "right")))])
 
 
-def _left_out(model: GAPModel, frames: Sequence[Frame]) -> Metrics:
-    """Return the errors of training structures, each for the fit without it."""
+def _left_out(model: GAPModel, train: Sequence[Frame], drawn: np.ndarray) -> Metrics:
+    """Return the errors of some training structures, each for the fit without it."""
     if model.posterior is None:
         return {}
     tally = ErrorTally()
+    everything = targets(train, model.baseline, model.config.sigma, silent)
     try:
-        for frame in targets(frames, model.baseline, model.config.sigma, silent):
-            for own in left_out_residuals(model, frame):
+        for n in drawn:
+            for own in left_out_residuals(model, everything[int(n)]):
                 tally.add_residuals(own)
     except LeftOutError:
         return {}

@@ -39,7 +39,7 @@ def page(contents: Contents, figures: Mapping[str, Rendered]) -> str:
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
-    title = escape(f"{contents.title} - gapfit report")
+    title = escape(f"{_elements(contents)} ({contents.title}) - gapfit report")
     toc = "\n".join(
         f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in sections
     )
@@ -64,7 +64,7 @@ def page(contents: Contents, figures: Mapping[str, Rendered]) -> str:
 </ol></nav>
 <main>
 <header>
-<h1>{escape(contents.title)}</h1>
+<h1>{escape(_elements(contents))}</h1>
 <p class="subtitle">{escape(_subtitle(contents))}</p>
 {_cards(contents)}
 </header>
@@ -111,7 +111,7 @@ def _subtitle(contents: Contents) -> str:
     terms = " + ".join(term_name(term.config.type) for term in contents.model.terms)
     baseline = " + ".join(contents.model.config.baseline.parts)
     return (
-        f"Gaussian approximation potential of {_elements(contents)}: {terms}"
+        f"Gaussian approximation potential {contents.title}: {terms}"
         f"{f', baseline {baseline}' if baseline else ''}"
     )
 
@@ -134,9 +134,9 @@ def _cards(contents: Contents) -> str:
     info, model = contents.model.info, contents.model
     cards = [
         (
-            "Elements",
-            _elements(contents),
-            f"{info.get('n_frames', '?')} structures, {info.get('n_atoms', '?')} atoms",
+            "Fitted structures",
+            str(info.get("n_frames", "?")),
+            f"{info.get('n_atoms', '?')} atoms",
         ),
         (
             "Sparse points",
@@ -150,17 +150,13 @@ def _cards(contents: Contents) -> str:
             own = contents.parts[first].metrics["all"].get(kind)
             if own is None:
                 continue
-            other = [
-                f"{_word(name)}: {number(error['rmse'])}"
-                for name in others
-                if (error := contents.parts[name].metrics["all"].get(kind))
-            ]
+            more = [f"{own['unit']} on {_word(first)} data"]
+            for name in others:
+                error = contents.parts[name].metrics["all"].get(kind)
+                if error:
+                    more.append(f"{number(error['rmse'])} on {_word(name)} data")
             cards.append(
-                (
-                    f"{kind.capitalize()} RMSE, {own['unit']}",
-                    number(own["rmse"]),
-                    "; ".join([f"{_word(first)} data", *other]),
-                )
+                (f"{kind.capitalize()} RMSE", number(own["rmse"]), ", ".join(more))
             )
     if total := contents.timings.get("total"):
         peak = contents.memory.get("peak_bytes")
