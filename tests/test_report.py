@@ -256,25 +256,31 @@ def test_every_point_is_one_of_the_data(reported, recomputed):
     assert seen == set(expected)
 
 
-def test_standard_deviations_of_points_are_those_of_observations(reported, recomputed):
-    model, _ = recomputed
-    frame = reported.parent  # only to name it in a failure
-    checked = 0
-    for own in marks_of(reported)["parity"]:
-        if own["k"] != "energy" or "s" not in own:
-            continue
-        for source, std in zip(own["f"], own["s"], strict=True):
-            n = int(source.rpartition(" ")[2])
-            test = ase.io.read(_data_of(reported, model) / "test.xyz", n)
-            expected = model.predict(test, std="energy", observation=True).energy_std
-            assert std == pytest.approx(1000 * expected / len(test), rel=1e-2), frame
-            checked += 1
-    assert checked == 4
-
-
-def _data_of(page, model):
-    text = read_page(page).text
-    return type(page)(re.search(r'train = \["(.*)/train\.xyz', text)[1])
+def test_standard_deviations_of_points_are_those_of_observations(fitted, reported):
+    model = gapfit.load(fitted / "model.npz")
+    expected = {}
+    for n, atoms in enumerate(ase.io.read(fitted.parent / "test.xyz", ":")):
+        own = model.predict(atoms, std=True, observation=True)
+        source = f"test.xyz, frame {n}"
+        expected[source, "energy", None] = 1000 * own.energy_std / len(atoms)
+        for k, symbol in enumerate(atoms.get_chemical_symbols()):
+            for x in range(3):
+                place = (source, "forces", f"atom {k} ({symbol}), {'xyz'[x]}")
+                expected[place] = own.forces_std[k, x]
+        for x, name in enumerate(VOIGT):
+            expected[source, "stress", name] = GPA * own.stress_std[x]
+    figures = marks_of(reported)
+    for figure in ("parity", "calibration"):
+        seen = set()
+        for own in figures[figure]:
+            where = own.get("i", [None] * len(own["x"]))
+            for n, std in enumerate(own.get("s", [])):
+                place = (own["f"][n], own["k"], where[n])
+                assert std is None or place[0].startswith("test")
+                if std is not None:
+                    assert std == pytest.approx(expected[place], rel=1e-2)
+                    seen.add(place)
+        assert seen == set(expected)
 
 
 @pytest.mark.parametrize("name", ["parity", "calibration", "dimers", "learning"])
@@ -560,6 +566,18 @@ def test_changed_data_are_said_to_be_others(copied):
     assert text.count("errors are not those in metrics.json") == 2
     assert found.learning is None
     assert found.parts["test"].metrics["all"]["energy"]["n"] == 3
+
+
+def test_data_that_cannot_be_predicted_are_a_note(copied):
+    ase.io.write(
+        copied.parent / "test.xyz", labelled_frames(silicon, 2), format="extxyz"
+    )
+    found = gather(copied, Wanted(learning_curve=False, dimers=False))
+    (note,) = found.notes
+    assert note.startswith("test data: ")
+    assert "Si" in note
+    assert found.parts["test"].found is None
+    assert found.parts["train"].found is not None
 
 
 def test_metrics_of_another_fit_are_left_out(copied):

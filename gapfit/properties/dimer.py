@@ -48,7 +48,9 @@ class DimerCurve:
         return bool((np.diff(self.energies[: self.lowest + 1]) < 0).all())
 
 
-def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
+def dimer_curve(
+    model: GAPModel, first: int, second: int, *, reach: float | None = None
+) -> DimerCurve:
     """Return the energy of a pair of atoms from 0.4 covalent distances to the cutoff.
 
     Parameters
@@ -57,6 +59,8 @@ def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
         The potential.
     first, second : int
         Atomic numbers.
+    reach : float, optional
+        Largest distance, Å; by default the cutoff of the model.
 
     Raises
     ------
@@ -66,7 +70,7 @@ def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
     from ase.data import covalent_radii
 
     contact = float(covalent_radii[first] + covalent_radii[second])
-    distances = np.linspace(_SHORTEST * contact, model.cutoff, _TRIED)
+    distances = np.linspace(_SHORTEST * contact, reach or model.cutoff, _TRIED)
     pairs = [_open_frame([first, second], [0.0, d]) for d in distances]
     atoms = [_open_frame([z], [0.0]) for z in (first, second)]
     found = model.predict([*pairs, *atoms], forces=False, stress=False)

@@ -218,44 +218,50 @@ class _Gatherer:
     def _part(
         self, name: str, data: DataConfig, base: Path, stored: Metrics | None
     ) -> tuple[Part | None, Dataset | None]:
-        """Return the errors on one part of the data, and the data; None without them."""
+        """Return the errors on one part of the data, and the data; None without them.
+
+        Training data are not returned if they are others than those of the fit.
+        """
         given = getattr(self.wanted, name)
         files = tuple(given or getattr(data, name))
         if not files:
             return None, None
+        title = TITLES[name].lower()
         try:
             dataset = read(files, data, base=Path() if given else base)
+            part = self._evaluated(name, files, dataset)
         except GapfitError as error:
             if given:
                 raise
             kept = "; the errors are those of metrics.json" if stored else ""
-            self.notes.append(
-                f"{TITLES[name].lower()}: {error}{kept}; name the files by --{name}"
-            )
+            self.notes.append(f"{title}: {error}{kept}; name the files by --{name}")
             return (Part(files, stored) if stored else None), None
+        if stored and not given and _differ(part.metrics, stored):
+            self.notes.append(
+                f"{title}: errors are not those in metrics.json: the files have changed "
+                "since the fit"
+            )
         if name == "train" and not was_fitted(dataset.frames, self.model.info):
             self.notes.append(
                 f"the training data ({', '.join(files)}) are not those that the model was "
                 "fitted to: what is said of them holds for the present files, and there "
                 "is no learning curve; name the data of the fit by --train"
             )
-            fitted = None
-        else:
-            fitted = dataset
+            return part, None
+        return part, dataset
+
+    def _evaluated(self, name: str, files: tuple[str, ...], dataset: Dataset) -> Part:
+        """Return the errors on some data."""
         found = collector(self.model)
         metrics = evaluate(
             self.model,
             dataset,
+            # Fitted structures are predicted too well to judge by.
             uncertainty=self.wanted.uncertainty and name == "test",
             progress=self.progress,
             observer=found,
         )
-        if stored and not given and _differ(metrics, stored):
-            self.notes.append(
-                f"{TITLES[name].lower()}: errors are not those in metrics.json: the files "
-                "have changed since the fit"
-            )
-        return Part(files, metrics, dataset.frames, found), fitted
+        return Part(files, metrics, dataset.frames, found)
 
     def _learning(self, sets: Mapping[str, Dataset]) -> LearningCurve | None:
         if not self.wanted.learning_curve or "train" not in sets:
@@ -304,7 +310,7 @@ class _Gatherer:
 def _formula(found: Mapping[str, Any]) -> str:
     from ase.formula import Formula
 
-    return str(Formula.from_list(found["crystal"]["symbols"]).format("reduce"))
+    return str(Formula.from_list(found["crystal"]["symbols"]).reduce()[0])
 
 
 def _computed(model: GAPModel, text: str, progress: Progress) -> dict[str, Any]:
@@ -368,13 +374,17 @@ def _dimers(model: GAPModel, train: Part | None, notes: list[str]) -> list[Dimer
             "the most common species"
         )
     known = model.without_terms() if model.baseline is not None else None
-    return [
-        DimerPanel(
-            f"{chemical_symbols[a]}-{chemical_symbols[b]}",
-            dimer_curve(model, a, b),
-            dimer_curve(known, a, b) if known else None,
-            points.get((a, b), ()),
-            closest.get((a, b)),
-        )
-        for a, b in sorted(pairs[:_MOST_PAIRS])
-    ]
+    panels = []
+    try:
+        for a, b in sorted(pairs[:_MOST_PAIRS]):
+            panel = DimerPanel(
+                f"{chemical_symbols[a]}-{chemical_symbols[b]}",
+                dimer_curve(model, a, b),
+                dimer_curve(known, a, b, reach=model.cutoff) if known else None,
+                points.get((a, b), ()),
+                closest.get((a, b)),
+            )
+            panels.append(panel)
+    except GapfitError as error:
+        notes.append(f"dimers: {error}")
+    return panels

@@ -64,7 +64,7 @@ def page(contents: Contents, figures: Mapping[str, Rendered]) -> str:
 </ol></nav>
 <main>
 <header>
-<h1>{escape(_elements(contents))}</h1>
+<h1>Potential for {escape(_elements(contents))}</h1>
 <p class="subtitle">{escape(_subtitle(contents))}</p>
 {_cards(contents)}
 </header>
@@ -120,7 +120,8 @@ def _written(contents: Contents) -> str:
     from importlib.metadata import version
 
     now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    return f"Written by gapfit {version('gapfit')} on {now}."
+    more = "" if contents.learning else " `gapfit report` adds a learning curve."
+    return f"Written by gapfit {version('gapfit')} on {now}.{more}"
 
 
 def _elements(contents: Contents) -> str:
