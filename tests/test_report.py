@@ -931,6 +931,10 @@ def test_a_rectangle_enlarges_and_goes_back(browser, reported):
     browser.mouse("mouseReleased", x + 30, y + 20, button="left", clickCount=1)
     part = [float(n) for n in browser.run(box).split()]
     assert part[2] < 0.2 * float(whole.split()[2])
+    lines = (
+        "getComputedStyle(document.querySelector('#figure-parity path')).vectorEffect"
+    )
+    assert browser.run(lines) == "non-scaling-stroke"
     own = marks_of(reported)["parity"][0]
     assert part[0] < own["x"][0] < part[0] + part[2]
     # Marks are told where they now are.
@@ -938,6 +942,7 @@ def test_a_rectangle_enlarges_and_goes_back(browser, reported):
     assert own["f"][0] in tip(browser)
     browser.run("document.querySelector('#figure-parity .zoom').click()")
     assert browser.run(box) == whole
+    assert browser.run(lines) == "none"
     assert browser.problems == []
 
 

@@ -223,6 +223,7 @@
 
     look(box, scale) {
       this.svg.setAttribute("viewBox", box);
+      this.svg.classList.toggle("near", scale < 1);
       // Marks keep their size, so that those in a heap come apart.
       this.svg.querySelectorAll("defs path[id]").forEach((path) =>
         path.setAttribute("transform", `scale(${scale})`));
