@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -817,6 +818,48 @@ def test_names_are_texts_and_nothing_else(hostile):
     texts = [own.text or "" for own in svg_of(hostile, "parity").iter("text")]
     assert any(text.startswith("</script><script>") for text in texts)
     assert any(text.startswith("_$frac{1}{$ & \u4e2d") for text in texts)
+
+
+def test_every_text_is_escaped(fitted, tmp_path):
+    evil = "<x-evil>\"'&amp;"
+    found = gather(fitted, Wanted(learning_curve=False, dimers=False))
+    quantity = {"value": 1.0, "unit": f"{evil} unit", "std": None}
+    properties = {
+        f"{evil} crystal": {
+            "quantities": {f"{evil} quantity": quantity},
+            "warnings": [f"{evil} found"],
+            "curves": {"volumes": [1.0, 2.0], "energies": [0.0, 1.0]},
+        }
+    }
+    parts = {name: replace(part, files=(evil,)) for name, part in found.parts.items()}
+    info = found.model.info | {
+        "versions": {f"{evil} library": "1"},
+        "data_digest": evil,
+    }
+    changed = replace(
+        found,
+        title=f"{evil} title",
+        model=replace(found.model, info=info),
+        config_toml=f"{evil} configuration",
+        parts=parts,
+        properties=properties,
+        warnings=[f"{evil} warning"],
+        notes=[f"{evil} note"],
+    )
+    path, *_ = write(changed, tmp_path / "evil.html")
+    page = read_page(path)
+    assert "x-evil" not in page.tags
+    words = (
+        "unit",
+        "crystal",
+        "quantity",
+        "found",
+        "title",
+        "configuration",
+        "warning",
+    )
+    for word in (*words, "note", "library 1"):
+        assert f"{evil} {word}" in page.text, word
 
 
 # browser -------------------------------------------------------------------------------
