@@ -25,6 +25,7 @@ from gapfit.cli import (
     predict,
     properties,
     refit,
+    report,
     select,
     serve,
     tune,
@@ -39,6 +40,7 @@ _COMMANDS = (
     check,
     tune,
     fit,
+    report,
     append,
     refit,
     calibrate,
@@ -60,7 +62,7 @@ a first fit:
   gapfit init train.extxyz --test test.extxyz    writes a commented fit.toml
   gapfit check fit.toml                          looks for mistakes in the data
   gapfit tune fit.toml                           writes fit-tuned.toml: better sigmas
-  gapfit fit fit.toml                            writes fit-model/model.npz
+  gapfit fit fit.toml                            writes fit-model/model.npz and report.html
 
 exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted
 """
