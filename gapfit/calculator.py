@@ -14,6 +14,7 @@ from ase.calculators.calculator import (
 
 from gapfit.frame import to_voigt
 from gapfit.model import GAPModel
+from gapfit.moving_pairs import MovingPairs
 from gapfit.prediction import STD_KINDS, std_kinds
 from gapfit.storage import load
 
@@ -36,14 +37,19 @@ class GAPCalculator(Calculator):
         computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
+    skin : float, optional
+        Neighbours are searched within the cutoff and this, Å, and serve until an atom
+        has moved by half of it; results are the same to the last bit. 0: search each
+        time.
     **kwargs
         For `ase.calculators.calculator.Calculator`.
 
     Notes
     -----
     ``energy`` and ``free_energy`` are equal: the fit follows its reference data.
-    ``stresses``, the share of each atom in the stress, is computed on demand. An unknown
-    species and atoms on top of each other raise `StructureError`.
+    ``stresses``, the share of each atom in the stress, is computed on demand; so is, for
+    models read from QUIP, ``local_gap_variance`` (`gapfit.quip.local_variances`). An
+    unknown species and atoms on top of each other raise `StructureError`.
     """
 
     implemented_properties = [  # noqa: RUF012 (ASE declares an instance variable)
@@ -55,6 +61,7 @@ class GAPCalculator(Calculator):
         "stresses",
         *(f"{kind}_std" for kind in STD_KINDS),
         "novelty",
+        "local_gap_variance",
     ]
 
     def __init__(
@@ -63,11 +70,13 @@ class GAPCalculator(Calculator):
         *,
         uncertainty: bool | str | Sequence[str] | None = None,
         n_threads: int | None = None,
+        skin: float = 0.5,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.model = model if isinstance(model, GAPModel) else load(model)
         self.n_threads = n_threads
+        self.pairs = MovingPairs(self.model.cutoff, skin)
         if uncertainty is None:
             uncertainty = ("energies",) if self.model.posterior is not None else ()
         names = [uncertainty] if isinstance(uncertainty, str) else uncertainty
@@ -98,6 +107,7 @@ class GAPCalculator(Calculator):
             novelty=self.novelty or "novelty" in properties,
             atom_virials="stresses" in properties,
             n_threads=self.n_threads,
+            moving=self.pairs,
         )
         self.results = {
             "energy": prediction.energy,
@@ -109,6 +119,10 @@ class GAPCalculator(Calculator):
             std = getattr(prediction, f"{kind}_std")
             if std is not None:
                 self.results[f"{kind}_std"] = std
+        if "local_gap_variance" in properties:
+            from gapfit.quip import local_variances
+
+            self.results["local_gap_variance"] = local_variances(self.model, structure)
         if prediction.novelty is not None:
             self.results["novelty"] = prediction.novelty
         if prediction.stress is not None:

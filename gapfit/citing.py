@@ -167,22 +167,24 @@ def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
     """
     kinds = [term.config for term in model.terms]
     yield "Gaussian approximation potentials", GAP
-    if any(isinstance(kind, SoapConfig) for kind in kinds):
+    soaps = [kind for kind in kinds if isinstance(kind, SoapConfig)]
+    here = [kind for kind in soaps if kind.rbf != "equispaced_gaussians"]
+    if soaps:
         yield "SOAP, its kernel", SOAP
+    if here:
         yield "SOAP as it is defined here, its radial basis", DSCRIBE
-    weights = {
-        kind.weighting.function for kind in kinds if isinstance(kind, SoapConfig)
-    }
+    weights = {kind.weighting.function for kind in here}
     for name, paper in _WEIGHTS.items():
         if name in weights:
             yield f"weighting {name!r} of neighbours", paper
-    if any(getattr(kind, "compression", "off") != "off" for kind in kinds):
+    if any(kind.compression != "off" for kind in here):
         yield "compressed SOAP", COMPRESSION
     if any(isinstance(kind, Distance2bConfig | Angle3bConfig) for kind in kinds):
         yield "two- and three-body terms beside SOAP", SEVERAL_TERMS
-    if any(kind.sparse_method == "cur" for kind in kinds):
-        yield "sparse points by leverage scores", LEVERAGE
-    yield "solution of the sparse Gaussian process", SOLVER
+    if "quip" not in model.info:
+        if any(kind.sparse_method == "cur" for kind in kinds):
+            yield "sparse points by leverage scores", LEVERAGE
+        yield "solution of the sparse Gaussian process", SOLVER
     if model.posterior is not None:
         yield "standard deviations", SPARSE
     if model.calibration is not None:

@@ -17,6 +17,7 @@ from gapfit._config_checks import (
 __all__ = [
     "Angle3bConfig",
     "Distance2bConfig",
+    "QuipConfig",
     "SoapConfig",
     "Term",
     "WeightingConfig",
@@ -41,6 +42,24 @@ class WeightingConfig(Section):
     )
 
 
+class QuipConfig(Section):
+    """Conventions of QUIP's SOAP, for ``rbf = "equispaced_gaussians"``."""
+
+    width: float = described(
+        0.5, "of the cosine that ends neighbours at r_cut", "Å", gt=0.05
+    )
+    central_weight: float = described(1.0, "weight of the central atom", ge=0)
+    central_in_all: bool = described(
+        False, "the central atom counts as a neighbour of every species"
+    )
+    neighbours: list[str] = described(
+        [], "species of neighbours that count, by symbol; all when empty"
+    )
+    plain: bool = described(
+        False, "features without 1/sqrt(2l + 1): models of QUIP before 2015"
+    )
+
+
 class SoapConfig(Section):
     """Smooth overlap of atomic positions, one block per central species."""
 
@@ -54,9 +73,12 @@ class SoapConfig(Section):
     )
     l_max: int = described(6, "highest angular momentum", ge=0, le=20)
     sigma: float = described(0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0)
-    rbf: Literal["gto", "polynomial"] = described(
-        "gto", "radial basis; polynomial for n_max up to 8, l_max up to 9"
+    rbf: Literal["gto", "polynomial", "equispaced_gaussians"] = described(
+        "gto",
+        "radial basis; polynomial for n_max up to 8, l_max up to 9; equispaced_gaussians "
+        "is QUIP's, without weighting and with its full kernel",
     )
+    quip: QuipConfig = described(QuipConfig(), "for equispaced_gaussians")
     weighting: WeightingConfig = described(WeightingConfig(), "weight with distance")
     compression: Literal["off", "mu2", "mu1nu1", "crossover"] = described(
         "off", "which species pairs are kept, as in dscribe"
@@ -101,10 +123,29 @@ class SoapConfig(Section):
                 f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
                 'good to n_max = 8 and l_max = 9; use rbf = "gto"'
             )
-        check_symbols([*self.centres, *self.species_weights])
+        check_symbols([*self.centres, *self.species_weights, *self.quip.neighbours])
+        if self.rbf == "equispaced_gaussians":
+            _check_quip(self)
+        elif self.quip != QuipConfig():
+            raise ValueError('quip is for rbf = "equispaced_gaussians"')
         if any(weight <= 0 for weight in self.species_weights.values()):
             raise ValueError("species_weights must be positive")
         return self
+
+
+def _check_quip(config: SoapConfig) -> None:
+    """Refuse what QUIP's SOAP does not have."""
+    check_width(config.quip.width, config.r_cut)
+    unknown = {
+        "weighting": config.weighting != WeightingConfig(),
+        "species_weights": bool(config.species_weights),
+        "compression": config.compression not in ("off", "mu2"),
+        "engine": config.engine != "native",
+    }
+    if names := [name for name, given in unknown.items() if given]:
+        raise ValueError(
+            f'{", ".join(names)}: not for rbf = "equispaced_gaussians"; leave out'
+        )
 
 
 class Distance2bConfig(Section):
@@ -113,6 +154,9 @@ class Distance2bConfig(Section):
     type: Literal["distance_2b"] = described("distance_2b", "kind of term")
     r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
     width: float = described(1.0, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    switch: Literal["smooth", "cosine"] = described(
+        "smooth", "form of the switch; cosine is QUIP's"
+    )
     theta: float = described(
         1.0, "length over which the potential varies", "Å", ge=0.05
     )
@@ -150,6 +194,13 @@ class Angle3bConfig(Section):
         3.5, "cutoff of both sides at the centre", "Å", gt=1.0, le=20.0
     )
     width: float = described(0.8, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    switch: Literal["smooth", "cosine"] = described(
+        "smooth", "form of the switch; cosine is QUIP's"
+    )
+    coordinates: Literal["angle", "distances"] = described(
+        "angle",
+        "distances: the three sides in any order, of models read from QUIP; not for fits",
+    )
     theta: list[_Length] = described(
         [1.5, 1.5, 1.5],
         "lengths for sum, squared difference of these sides, and opposite side",

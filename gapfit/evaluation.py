@@ -17,7 +17,7 @@ from gapfit.model import GAPModel
 from gapfit.prediction import Prediction
 from gapfit.preparing import Progress, silent
 from gapfit.residuals import Residuals
-from gapfit.scoring import UNITS, Scores, format_scores, in_units, score
+from gapfit.scoring import UNITS, Observer, Scores, format_scores, in_units, score
 from gapfit.storage import load
 
 __all__ = ["ErrorTally", "Metrics", "evaluate", "format_table", "with_scores"]
@@ -36,6 +36,7 @@ def evaluate(
     uncertainty: bool = True,
     progress: Progress | None = None,
     base: Path | None = None,
+    observer: Observer | None = None,
 ) -> Metrics:
     """Return error statistics of a model on labelled structures.
 
@@ -54,6 +55,8 @@ def evaluate(
         Called as ``progress("evaluate", done, total)`` in atoms.
     base : Path, optional
         Folder that relative paths refer to.
+    observer : Observer, optional
+        Sees every prediction, and the standard deviations that are compared.
 
     Returns
     -------
@@ -74,9 +77,12 @@ def evaluate(
         progress("evaluate", 0, total)
     for part in batches(sizes, _BATCH_ATOMS):
         some = everything[part]
-        for frame, prediction in zip(some, model.predict(some), strict=True):
+        predictions = model.predict(some)
+        for n, (frame, prediction) in enumerate(zip(some, predictions, strict=True)):
             for kind, error in _errors(frame, prediction):
                 errors.add(frame.config_type, kind, error)
+            if observer:
+                observer.predicted(part.start + n, frame, prediction)
             done += frame.n_atoms
         if progress:
             progress("evaluate", done, total)
@@ -84,9 +90,14 @@ def evaluate(
     if not uncertainty or model.posterior is None:
         return metrics
     n_rows = model.config.calibration.rows
-    return with_scores(
-        metrics, score(model, everything, n_rows=n_rows, progress=progress or silent)
+    scores = score(
+        model,
+        everything,
+        n_rows=n_rows,
+        progress=progress or silent,
+        observer=observer,
     )
+    return with_scores(metrics, scores)
 
 
 def with_scores(metrics: Metrics, scores: Scores) -> Metrics:

@@ -8,7 +8,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["GPA", "VOIGT", "Frame", "structure_arrays", "to_voigt", "voigt_to_matrix"]
+from gapfit.errors import GapfitError
+
+__all__ = [
+    "GPA",
+    "VOIGT",
+    "Frame",
+    "as_frame",
+    "structure_arrays",
+    "to_voigt",
+    "voigt_to_matrix",
+]
 
 #: 1 eV/Å³ in GPa.
 GPA = 160.21766208
@@ -98,3 +108,18 @@ def structure_arrays(atoms: Any, source: str = "structure") -> Frame:
         pbc=np.array(atoms.pbc, dtype=bool),
         source=source,
     )
+
+
+def as_frame(item: Any, source: str) -> Frame:
+    """Return a Frame itself, or the bare structure of an ASE Atoms object.
+
+    Raises
+    ------
+    GapfitError
+        It is neither.
+    """
+    if isinstance(item, Frame):
+        return item
+    if not hasattr(item, "positions"):
+        raise GapfitError(f"cannot predict a {type(item).__name__}; give ase.Atoms")
+    return structure_arrays(item, source)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
-__all__ = ["DotProductKernel", "ProductExponential", "SquaredExponential"]
+__all__ = [
+    "DotProductKernel",
+    "PermutedExponential",
+    "ProductExponential",
+    "SquaredExponential",
+]
 
 
 def _power(base: np.ndarray, exponent: float) -> np.ndarray:
@@ -114,3 +120,27 @@ class ProductExponential:
         for x, y, length in zip(left.T, right.T, self.theta, strict=True):
             square += ((x[:, None] - y[None, :]) / length) ** 2
         return self.delta**2 * np.exp(-0.5 * square)
+
+
+@dataclass(frozen=True)
+class PermutedExponential(ProductExponential):
+    """k(x, x') = delta² Σ_P e(P x, x') / (n(x) n(x'))^½, the same for all orders of x.
+
+    e(x, x') = exp(-½ Σ_d (x_d - x'_d)² / theta_d²), P are the permutations and n(x) =
+    Σ_P e(P x, x), so that k(x, x) = delta².
+    """
+
+    def matrix(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return k between points, (n, n_features), (m, n_features) -> (n, m), eV²."""
+        orders = [list(order) for order in permutations(range(len(self.theta)))]
+        plain = ProductExponential(self.delta, self.theta)
+        total = sum(plain.matrix(left[:, p], right) for p in orders)
+        norm = np.sqrt(np.outer(self._norms(left, orders), self._norms(right, orders)))
+        return np.asarray(total / norm)
+
+    def _norms(self, points: np.ndarray, orders: list[list[int]]) -> np.ndarray:
+        theta = np.array(self.theta)
+        return sum(
+            np.exp(-0.5 * np.sum(((points[:, p] - points) / theta) ** 2, axis=1))
+            for p in orders
+        )

@@ -17,7 +17,7 @@ from gapfit.frame_file import frame_sizes, temporary_frames
 from gapfit.named_calculator import NamedCalculator
 from gapfit.neighbours import Pairs
 from gapfit.pair_file import read_pairs, table_of_points
-from gapfit.pair_table import PairTable, species_pairs, switch, tabulate
+from gapfit.pair_table import PairTable, Switch, species_pairs, tabulate
 from gapfit.repulsion import pair_baseline
 from gapfit.threads import use_threads
 
@@ -165,13 +165,16 @@ def _mean(term: Term, species: tuple[int, ...]) -> PairTable | None:
     if not isinstance(term, Distance2bConfig) or not term.f0:
         return None
 
-    f0, r_cut, width = term.f0, term.r_cut, term.width
+    f0, switch = term.f0, Switch(term.r_cut, term.width, term.switch)
+    smooth = term.switch == "smooth"
 
     def potential(r: np.ndarray) -> np.ndarray:
-        return f0 * switch(r, r_cut, width)
+        if smooth:
+            return f0 * switch(r)
+        return f0 * np.eye(3, 1) * np.ones(len(r))
 
     potentials = dict.fromkeys(species_pairs(species), potential)
-    return tabulate(species, potentials, r_cut, width)
+    return tabulate(species, potentials, term.r_cut, term.width, cosine=not smooth)
 
 
 def without_baseline(

@@ -18,9 +18,10 @@ from gapfit.descriptors.engine import VarianceRequest, species_index
 from gapfit.deviations import Form
 from gapfit.errors import GapfitError, StructureError
 from gapfit.factors import Factors
-from gapfit.frame import Frame, structure_arrays
+from gapfit.frame import Frame, as_frame
 from gapfit.known_energy import Baseline
 from gapfit.local_variance import LocalVariance
+from gapfit.moving_pairs import MovingPairs
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 from gapfit.prediction import Prediction, Wanted, std_kinds
@@ -152,6 +153,12 @@ class GAPModel:
         return Samples(self, n, seed, scale)
 
     def _require_posterior(self) -> None:
+        if self.posterior is None and "quip" in self.info:
+            raise GapfitError(
+                "a model of QUIP holds no posterior; QUIP's own variance of local energies "
+                "is gapfit.quip.local_variances, or `gapfit predict --std-of "
+                "local_gap_variance`"
+            )
         if self.posterior is None:
             raise GapfitError(
                 "this model was saved without its posterior, so it has no uncertainty; "
@@ -188,6 +195,7 @@ class GAPModel:
         form: Form = ...,
         atom_virials: bool = ...,
         n_threads: int | None = ...,
+        moving: MovingPairs | None = ...,
     ) -> Prediction: ...
 
     def predict(
@@ -203,6 +211,7 @@ class GAPModel:
         form: Form = "sor",
         atom_virials: bool = False,
         n_threads: int | None = None,
+        moving: MovingPairs | None = None,
     ) -> Any:
         """Predict energies, forces, stress and their uncertainty.
 
@@ -233,6 +242,9 @@ class GAPModel:
         n_threads : int, optional
             Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
             The same number gives the same bits.
+        moving : MovingPairs, optional
+            Of this model's cutoff, for a single structure: keeps its neighbours between
+            calls, for as long as atoms stay near.
 
         Returns
         -------
@@ -245,8 +257,9 @@ class GAPModel:
             An unknown species, or atoms on top of each other.
         GapfitError
             `std` was asked of a model saved without its posterior, or names no
-            standard deviation; there is no such `form`; the calculator of the baseline
-            cannot be imported, fails, or was asked for `atom_virials`.
+            standard deviation; there is no such `form`; `moving` does not fit; the
+            calculator of the baseline cannot be imported, fails, or was asked for
+            `atom_virials`.
         """
         wanted = Wanted(
             forces,
@@ -261,19 +274,24 @@ class GAPModel:
         if wanted.std or novelty:
             self._require_posterior()
         single = hasattr(atoms, "positions")
-        frames = [
-            _as_frame(item, n) for n, item in enumerate([atoms] if single else atoms)
-        ]
+        if moving and not (single and moving.cutoff == self.cutoff):
+            raise GapfitError(
+                f"moving: holds the neighbours of one structure within {moving.cutoff:g} "
+                f"Å; give one structure, and MovingPairs for {self.cutoff:g} Å"
+            )
+        given = [atoms] if single else atoms
+        frames = [as_frame(item, f"structure {n}") for n, item in enumerate(given)]
         predictions: list[Prediction] = []
         with use_threads(n_threads):
             for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
-                predictions += self._predict_batch(frames[part], wanted)
+                some = frames[part]
+                near = moving.of(some[0]) if moving else pairs_of(some, self.cutoff)
+                predictions += self._predict_batch(some, near, wanted)
         return predictions[0] if single else predictions
 
     def _predict_batch(
-        self, frames: Sequence[Frame], wanted: Wanted
+        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
     ) -> list[Prediction]:
-        pairs = pairs_of(frames, self.cutoff)
         energies = self._isolated(frames, pairs)
         forces = np.zeros((pairs.n_atoms, 3))
         virials = np.zeros((pairs.n_frames, 6))
@@ -385,11 +403,3 @@ class GAPModel:
             self.terms, self.posterior, self.config.sigma, self.calibration
         )
         return uncertainty.of(frames, pairs, wanted, *found)
-
-
-def _as_frame(item: Any, number: int) -> Frame:
-    if isinstance(item, Frame):
-        return item
-    if not hasattr(item, "positions"):
-        raise GapfitError(f"cannot predict a {type(item).__name__}; give ase.Atoms")
-    return structure_arrays(item, f"structure {number}")

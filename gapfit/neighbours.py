@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,15 @@ from gapfit import _core
 from gapfit.errors import StructureError
 from gapfit.frame import Frame
 
-__all__ = ["MIN_DISTANCE", "Pairs", "concatenate", "pair_list", "separate"]
+__all__ = [
+    "MIN_DISTANCE",
+    "Pairs",
+    "concatenate",
+    "frame_pairs",
+    "pair_list",
+    "separate",
+    "sound_cell",
+]
 
 #: Atoms closer than this are on top of each other, Å.
 MIN_DISTANCE = 0.3
@@ -67,18 +76,11 @@ class Pairs:
 
     def within(self, cutoff: float) -> Pairs:
         """Return the pairs shorter than a cutoff (Å)."""
-        inside = np.einsum("px,px->p", self.R, self.R) < cutoff**2
-        if inside.all():
+        inside = _core.pairs_within(self.first, self.i, self.j, self.R, cutoff)
+        if inside is None:
             return self
-        before = np.zeros(self.n_pairs + 1, dtype=np.int64)
-        np.cumsum(inside, out=before[1:])
-        return replace(
-            self,
-            i=self.i[inside],
-            j=self.j[inside],
-            R=self.R[inside],
-            first=before[self.first],
-        )
+        first, i, j, R, *_ = inside
+        return replace(self, i=i, j=j, R=R, first=first)
 
     def chunks(self, max_pairs: int) -> Iterator[Pairs]:
         """Yield the list in pieces of whole centres, at most about `max_pairs` each."""
@@ -142,6 +144,22 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
     StructureError
         Atoms closer than `MIN_DISTANCE`, non-finite positions, or an impossible cell.
     """
+    cell = sound_cell(frame)
+    try:
+        found = _core.neighbour_list(frame.positions, cell, frame.pbc, cutoff)
+    except ValueError as error:
+        raise StructureError(f"{frame.source}: {error}") from error
+    return frame_pairs(frame, found)
+
+
+def sound_cell(frame: Frame) -> np.ndarray:
+    """Return the cell that a search of neighbours takes, (3, 3) in Å.
+
+    Raises
+    ------
+    StructureError
+        No atoms, non-finite positions, or an impossible cell.
+    """
     if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()):
         raise StructureError(
             f"{frame.source}: positions or cell contain NaN or infinity"
@@ -149,13 +167,18 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
     if frame.n_atoms == 0:
         raise StructureError(f"{frame.source}: there are no atoms")
     # A molecule may have any cell.
-    cell = _spanning_cell(frame) if frame.pbc.any() else frame.cell
-    try:
-        first, i, j, R, near_i, near_j, distance = _core.neighbour_list(
-            frame.positions, cell, frame.pbc, cutoff
-        )
-    except ValueError as error:
-        raise StructureError(f"{frame.source}: {error}") from error
+    return _spanning_cell(frame) if frame.pbc.any() else frame.cell
+
+
+def frame_pairs(frame: Frame, found: tuple[Any, ...]) -> Pairs:
+    """Return the pairs that the core has found for a frame.
+
+    Raises
+    ------
+    StructureError
+        Atoms closer than `MIN_DISTANCE`.
+    """
+    first, i, j, R, near_i, near_j, distance = found
     if distance < MIN_DISTANCE:
         raise StructureError(
             f"{frame.source}: atoms {near_i} and {near_j} are {distance:.3f} Å "

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import BSpline, make_interp_spline
+from scipy.interpolate import BSpline, CubicHermiteSpline, make_interp_spline
 
 from gapfit.errors import ConfigError
-from gapfit.pair_table import PairTable, pair_key, species_pairs, switched, tabulate
+from gapfit.pair_table import (
+    SPACING,
+    PairTable,
+    Switch,
+    pair_key,
+    species_pairs,
+    tabulate,
+)
 
 __all__ = [
     "MIN_POINTS",
@@ -23,6 +30,10 @@ __all__ = [
 
 #: Points of one pair of species: a spline of fifth degree has six coefficients.
 MIN_POINTS = 6
+#: Distance of the knots of tables of cubic splines, whose third derivative jumps, Å.
+_SLOPES_SPACING = 0.001
+
+Potential = Callable[[np.ndarray], np.ndarray]
 
 
 def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
@@ -164,7 +175,7 @@ def table_of_points(
     """Return the potentials of all pairs of species; None if all of them are absent.
 
     Between its points a potential is a spline of fifth degree. Over the last `width`
-    before the last point it is multiplied with `gapfit.pair_table.switch`, and so ends
+    before the last point it is multiplied with a `gapfit.pair_table.Switch`, and so ends
     there with two continuous derivatives: a potential that ends by itself should go on
     with zeros for that long. Below the first point it goes on as a parabola with the
     slope there and, if it is positive, the curvature: forces are continuous, and grow
@@ -172,8 +183,10 @@ def table_of_points(
 
     Parameters
     ----------
-    points : mapping of int to (n, 2) float64
-        From `read_pairs`; pairs that are absent have no potential.
+    points : mapping of int to (n, 2) or (n, 3) float64
+        From `read_pairs`; pairs that are absent have no potential. A third column of
+        slopes (eV/Å) makes it the cubic spline with these, not switched and constant
+        below its first point: potentials of QUIP.
     species : tuple of int
         Atomic numbers, ascending.
     width : float
@@ -183,18 +196,30 @@ def table_of_points(
     ends = [points[key][-1, 0] for key in keys if key in points]
     if not ends:
         return None
+    with_slopes = any(own.shape[1] == 3 for own in points.values())
     potentials = {
-        key: partial(
-            _potential,
-            make_interp_spline(points[key][:, 0], points[key][:, 1], k=5),
-            (points[key][0, 0], points[key][-1, 0]),
-            width,
-        )
-        if key in points
-        else _nothing
-        for key in keys
+        key: _spline(points[key], width) if key in points else _nothing for key in keys
     }
-    return tabulate(species, potentials, float(max(ends)), width)
+    spacing = _SLOPES_SPACING if with_slopes else SPACING
+    return tabulate(species, potentials, float(max(ends)), width, spacing=spacing)
+
+
+def _spline(points: np.ndarray, width: float) -> Potential:
+    """Return the potential through points, with their slopes if these are given."""
+    ends = (points[0, 0], points[-1, 0])
+    if points.shape[1] == 3:
+        return partial(_cubic, CubicHermiteSpline(*points.T), ends)
+    spline = make_interp_spline(points[:, 0], points[:, 1], k=5)
+    return partial(_potential, spline, ends, width)
+
+
+def _cubic(
+    spline: CubicHermiteSpline, ends: tuple[float, float], r: np.ndarray
+) -> np.ndarray:
+    """Return φ, φ' and φ'', constant before and zero beyond a cubic spline, (3, n)."""
+    value = np.where(r <= ends[1], spline(np.maximum(r, ends[0])), 0.0)
+    inside = (r >= ends[0]) & (r <= ends[1])
+    return np.stack([value, *(np.where(inside, spline(r, nu), 0.0) for nu in (1, 2))])
 
 
 def _nothing(r: np.ndarray) -> np.ndarray:
@@ -215,4 +240,4 @@ def _potential(
             np.where(below < 0, curvature, v2),
         ]
     )
-    return switched(values, r, ends[1], width)
+    return Switch(ends[1], width).times(values, r)

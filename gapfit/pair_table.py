@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
+from typing import Literal
 
 import numpy as np
 
@@ -16,16 +17,20 @@ from gapfit.neighbours import MIN_DISTANCE, Pairs
 from gapfit.threads import native_threads
 
 __all__ = [
+    "SPACING",
     "PairTable",
+    "Switch",
+    "SwitchForm",
     "pair_key",
     "species_pairs",
-    "switch",
-    "switched",
     "tabulate",
 ]
 
+#: Forms of the switch at the cutoff.
+SwitchForm = Literal["smooth", "cosine"]
+
 #: Largest distance between knots, Å.
-_SPACING = 0.01
+SPACING = 0.01
 
 
 def pair_key(a: int, b: int) -> int:
@@ -38,63 +43,90 @@ def species_pairs(species: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(pair_key(*pair) for pair in combinations_with_replacement(species, 2))
 
 
-def switch(r: np.ndarray, r_cut: float, width: float) -> np.ndarray:
-    """Return s, s' and s'' of the switch from 1 at r_cut - width to 0 at r_cut.
+@dataclass(frozen=True)
+class Switch:
+    """s(r): from 1 at r_cut - width to 0 at r_cut.
 
-    s = 1 - t³ (10 - 15 t + 6 t²), t = (r - r_cut) / width + 1: two continuous
-    derivatives.
+    With t = (r - r_cut) / width + 1, "smooth" is s = 1 - t³ (10 - 15 t + 6 t²), with two
+    continuous derivatives; "cosine" is QUIP's s = (1 + cos(π t)) / 2, with one.
 
-    Parameters
+    Attributes
     ----------
-    r : (n,) float64
-        Distances, Å.
     r_cut, width : float
         Å.
-
-    Returns
-    -------
-    (3, n) float64
-        Dimensionless, 1/Å and 1/Å².
+    form : {"smooth", "cosine"}
+        Which function.
     """
-    t = np.clip((r - r_cut) / width + 1, 0.0, 1.0)
-    return np.stack(
-        [
-            1 - t**3 * (10 - 15 * t + 6 * t**2),
-            -30 * t**2 * (1 - t) ** 2 / width,
-            -60 * t * (1 - t) * (1 - 2 * t) / width**2,
-        ]
-    )
 
+    r_cut: float
+    width: float
+    form: SwitchForm = "smooth"
 
-def switched(
-    values: np.ndarray, r: np.ndarray, r_cut: float, width: float
-) -> np.ndarray:
-    """Return a potential times the `switch`, with its first two derivatives.
+    @property
+    def for_core(self) -> tuple[float, float, bool]:
+        """What the core takes."""
+        return self.r_cut, self.width, self.form == "cosine"
 
-    Parameters
-    ----------
-    values : (3, n) float64
-        φ, φ' and φ'' at the distances; eV, eV/Å, eV/Å².
-    r : (n,) float64
-        Distances, Å.
-    r_cut, width : float
-        Of the switch, Å.
+    def __call__(self, r: np.ndarray) -> np.ndarray:
+        """Return s, s' and s''.
 
-    Returns
-    -------
-    (3, n) float64
-        eV, eV/Å and eV/Å².
-    """
-    v, v1, v2 = values
-    s, s1, s2 = switch(r, r_cut, width)
-    return np.stack([s * v, s1 * v + s * v1, s2 * v + 2 * s1 * v1 + s * v2])
+        Parameters
+        ----------
+        r : (n,) float64
+            Distances, Å.
+
+        Returns
+        -------
+        (3, n) float64
+            Dimensionless, 1/Å and 1/Å²; s'' of a cosine is that within its range, and
+            zero beyond.
+        """
+        width = self.width
+        t = np.clip((r - self.r_cut) / width + 1, 0.0, 1.0)
+        if self.form == "cosine":
+            turn = np.pi / width
+            inside = (r >= self.r_cut - width) & (r <= self.r_cut)
+            return np.stack(
+                [
+                    0.5 * (1 + np.cos(np.pi * t)),
+                    -0.5 * turn * np.sin(np.pi * t),
+                    np.where(inside, -0.5 * turn**2 * np.cos(np.pi * t), 0.0),
+                ]
+            )
+        return np.stack(
+            [
+                1 - t**3 * (10 - 15 * t + 6 * t**2),
+                -30 * t**2 * (1 - t) ** 2 / width,
+                -60 * t * (1 - t) * (1 - 2 * t) / width**2,
+            ]
+        )
+
+    def times(self, values: np.ndarray, r: np.ndarray) -> np.ndarray:
+        """Return s φ with its first two derivatives.
+
+        Parameters
+        ----------
+        values : (3, n) float64
+            φ, φ' and φ'' at the distances; eV, eV/Å, eV/Å².
+        r : (n,) float64
+            Distances, Å.
+
+        Returns
+        -------
+        (3, n) float64
+            eV, eV/Å and eV/Å².
+        """
+        v, v1, v2 = values
+        s, s1, s2 = self(r)
+        return np.stack([s * v, s1 * v + s * v1, s2 * v + 2 * s1 * v1 + s * v2])
 
 
 @dataclass(frozen=True, eq=False)
 class PairTable:
     """Pair potentials φ(r) at equidistant knots, zero beyond the last.
 
-    The energy is Σ φ(r) over pairs of atoms, half of it each atom's.
+    The energy is Σ φ(r) over pairs of atoms, half of it each atom's. A `Switch` of smooth
+    form is part of the values; a cosine, whose second derivative jumps, multiplies them.
 
     Attributes
     ----------
@@ -106,6 +138,8 @@ class PairTable:
         First knot and distance of the knots, Å.
     potential : (n_species, n_species) int32
         Potential of each pair of species.
+    cosine : float
+        Width of the cosine that ends with the last knot, Å; 0 without one.
     """
 
     species: tuple[int, ...]
@@ -113,6 +147,7 @@ class PairTable:
     start: float
     spacing: float
     potential: np.ndarray
+    cosine: float = 0.0
 
     @property
     def cutoff(self) -> float:
@@ -130,6 +165,7 @@ class PairTable:
                 self.start,
                 self.spacing,
                 self.potential,
+                self.cosine,
                 gradients,
                 atom_virials,
                 n_threads,
@@ -143,7 +179,8 @@ def tabulate(
     r_cut: float,
     width: float,
     *,
-    spacing: float = _SPACING,
+    cosine: bool = False,
+    spacing: float = SPACING,
 ) -> PairTable:
     """Return the table of some potentials.
 
@@ -153,13 +190,16 @@ def tabulate(
         Atomic numbers, ascending.
     potentials : mapping of int to callable
         By `pair_key`: (n,) distances -> (3, n) values of φ, φ' and φ'', with φ'' piecewise
-        smooth, its pieces meeting at ``r_cut - width``; zero at and beyond `r_cut`.
+        smooth, its pieces meeting at ``r_cut - width``; zero at and beyond `r_cut`, or
+        without the cosine that ends them.
     r_cut, width : float
         Å.
+    cosine : bool
+        Whether the potentials are to be multiplied with a cosine.
     spacing : float
         Largest distance between knots, Å.
     """
-    spacing = width / np.ceil(width / min(spacing, _SPACING))
+    spacing = width / np.ceil(width / min(spacing, SPACING))
     n_steps = int(np.ceil((r_cut - 0.9 * MIN_DISTANCE) / spacing))
     # Counted from the end, so that knots lie where the pieces meet.
     knots = r_cut - spacing * np.arange(n_steps, -1, -1.0)
@@ -172,4 +212,5 @@ def tabulate(
         float(knots[0]),
         float(spacing),
         np.array(choice, dtype=np.int32),
+        width if cosine else 0.0,
     )

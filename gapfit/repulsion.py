@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from gapfit.config import BaselineConfig
-from gapfit.pair_table import PairTable, species_pairs, switched, tabulate
+from gapfit.pair_table import PairTable, Switch, species_pairs, tabulate
 
 __all__ = ["pair_baseline", "zbl"]
 
@@ -60,4 +60,4 @@ def pair_baseline(config: BaselineConfig, species: tuple[int, ...]) -> PairTable
 def _switched_zbl(
     z1: int, z2: int, r_cut: float, width: float, r: np.ndarray
 ) -> np.ndarray:
-    return switched(zbl(r, z1, z2), r, r_cut, width)
+    return Switch(r_cut, width).times(zbl(r, z1, z2), r)

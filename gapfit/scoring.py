@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -11,11 +11,20 @@ from gapfit.calibrating import representative
 from gapfit.calibration import Calibration
 from gapfit.frame import GPA, Frame
 from gapfit.model import GAPModel
+from gapfit.prediction import Prediction
 from gapfit.preparing import Progress, silent, targets
 from gapfit.reliability import rank_correlation, reliability
 from gapfit.residuals import Residuals, predicted_residuals
 
-__all__ = ["UNITS", "ScoreTally", "Scores", "format_scores", "in_units", "score"]
+__all__ = [
+    "UNITS",
+    "Observer",
+    "ScoreTally",
+    "Scores",
+    "format_scores",
+    "in_units",
+    "score",
+]
 
 #: {config_type or "all": {kind: scores}}; see `ScoreTally.scores`.
 Scores = dict[str, dict[str, dict[str, Any]]]
@@ -31,6 +40,30 @@ _LEGEND = (
 )
 # Probabilities of the conformal intervals that are looked at.
 _LEVELS = (0.68, 0.95)
+
+
+class Observer(Protocol):
+    """What looks on while a model is compared with data, so that no pass is repeated."""
+
+    def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
+        """See the prediction of the structure of this number."""
+
+    def scored(
+        self, number: int, frame: Frame, residuals: Residuals, std: np.ndarray
+    ) -> None:
+        """See errors of one kind and the standard deviations of these observations.
+
+        Parameters
+        ----------
+        number : int
+            Of the structure in the data.
+        frame : Frame
+            The structure, its labels without the baseline.
+        residuals : Residuals
+            Of one kind.
+        std : (n,) float64
+            Of the observations, calibrated where the model is, in the unit of the errors.
+        """
 
 
 class ScoreTally:
@@ -61,8 +94,8 @@ class ScoreTally:
             return
         parts = (
             factor * residuals.error[some],
-            size * self._std(residuals, None)[some],
-            size * self._std(residuals, residuals.config_type)[some],
+            size * self.std(residuals)[some],
+            size * self.std(residuals, residuals.config_type)[some],
         )
         groups = {residuals.config_type} | ({"all"} if common else set())
         for group in groups:
@@ -75,7 +108,8 @@ class ScoreTally:
             for group in groups:
                 self._atoms.setdefault(group, []).append((lengths[0], lengths[1]))
 
-    def _std(self, own: Residuals, config_type: str | None) -> np.ndarray:
+    def std(self, own: Residuals, config_type: str | None = None) -> np.ndarray:
+        """Return the standard deviations of observations, in the unit of their errors."""
         if self.calibration is None:
             return np.hypot(own.std, own.sigma)
         return self.calibration.observed(
@@ -140,6 +174,7 @@ def score(
     *,
     n_rows: int,
     progress: Progress = silent,
+    observer: Observer | None = None,
 ) -> Scores:
     """Return the scores of a model on structures that were not fitted.
 
@@ -153,6 +188,8 @@ def score(
         So many observations at most, of structures of all config_types.
     progress : callable
         Called as ``progress("uncertainty", done, total)`` in structures.
+    observer : Observer, optional
+        Sees the errors and standard deviations.
     """
     drawn, further = representative(frames, n_rows, model.config.run.seed)
     some = np.concatenate([drawn, further])
@@ -160,8 +197,11 @@ def score(
     tally = ScoreTally(model.calibration)
     for done, n in enumerate(some):
         progress("uncertainty", done, len(some))
-        for own in predicted_residuals(model, everything[int(n)]):
+        frame = everything[int(n)]
+        for own in predicted_residuals(model, frame):
             tally.add(own, common=done < len(drawn))
+            if observer:
+                observer.scored(int(n), frame, own, tally.std(own))
     progress("uncertainty", len(some), len(some))
     return tally.scores()
 

@@ -18,10 +18,19 @@ from gapfit.descriptors.engine import NativeEngine, SoapEngine, VarianceRequest
 from gapfit.descriptors.features import Features
 from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
 from gapfit.descriptors.soap import Soap
-from gapfit.kernels import DotProductKernel, ProductExponential, SquaredExponential
+from gapfit.kernels import (
+    DotProductKernel,
+    PermutedExponential,
+    ProductExponential,
+    SquaredExponential,
+)
 from gapfit.neighbours import Pairs
+from gapfit.pair_table import Switch
 
 __all__ = ["FittedTerm", "basis_shapes", "build_term", "new_basis"]
+
+
+_KERNELS_3B = {"angle": ProductExponential, "distances": PermutedExponential}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,13 +116,17 @@ class FittedTerm:
 
 
 def new_basis(config: Term) -> dict[str, np.ndarray]:
-    """Return the basis tables of a term, from dscribe."""
+    """Return the basis tables of a term, from dscribe unless they are QUIP's."""
     if not isinstance(config, SoapConfig):
         return {}
     if config.rbf == "polynomial":
         from gapfit.descriptors.polynomial import polynomial_basis
 
         return polynomial_basis(config.r_cut, config.n_max)
+    if config.rbf == "equispaced_gaussians":
+        from gapfit.descriptors.equispaced import equispaced_basis
+
+        return equispaced_basis(config.r_cut, config.n_max, config.sigma)
     from gapfit.descriptors.dscribe_soap import gto_basis
 
     return gto_basis(config.r_cut, config.n_max, config.l_max)
@@ -127,6 +140,8 @@ def basis_shapes(config: Term) -> dict[str, tuple[int | None, ...]]:
     if config.rbf == "polynomial":
         n_nodes = 100
         return {"nodes": (n_nodes,), "weights": (n_nodes,), "values": (n_max, n_nodes)}
+    if config.rbf == "equispaced_gaussians":
+        return {"nodes": (n_max,), "transform": (n_max, n_max)}
     return {"alphas": (degrees, n_max), "betas": (degrees, n_max, n_max)}
 
 
@@ -154,15 +169,13 @@ def build_term(
         descriptor = Distance2b(
             species,
             SquaredExponential(config.delta, config.theta),
-            r_cut=config.r_cut,
-            width=config.width,
+            Switch(config.r_cut, config.width, config.switch),
         )
     elif isinstance(config, Angle3bConfig):
         descriptor = Angle3b(
             species,
-            ProductExponential(config.delta, tuple(config.theta)),
-            r_cut=config.r_cut,
-            width=config.width,
+            _KERNELS_3B[config.coordinates](config.delta, tuple(config.theta)),
+            Switch(config.r_cut, config.width, config.switch),
         )
     else:
         kernel = DotProductKernel(config.delta, config.zeta)
@@ -175,19 +188,13 @@ def build_term(
 def _soap_engine(
     config: SoapConfig, species: tuple[int, ...], basis: dict[str, np.ndarray]
 ) -> SoapEngine:
-    chosen = config.weighting
-    weighting = Weighting(
-        chosen.function,
-        chosen.r0 or config.r_cut,
-        chosen.c,
-        chosen.d,
-        chosen.m,
-        chosen.w0,
-    )
+    weighting = _weighting(config)
     cutoff = reach(config.r_cut, config.sigma, weighting)
-    features = Features(len(species), config.n_max, config.l_max, config.compression)
+    n_channels = len(config.quip.neighbours) or len(species)
+    features = Features(n_channels, config.n_max, config.l_max, config.compression)
     weights = _species_weights(config, species)
-    full = config.full_kernel
+    quip = config.rbf == "equispaced_gaussians"
+    full = config.full_kernel or quip
     if config.engine == "dscribe":
         from gapfit.descriptors.dscribe_soap import DscribeEngine, dscribe_options
 
@@ -203,9 +210,31 @@ def _soap_engine(
         cutoff=cutoff,
         weighting=weighting,
         features=features,
-        full=full,
+        channels=_channels(config, species, features),
+        scale=features.prefactor(full=full, plain=config.quip.plain),
+        central_in_all=config.quip.central_in_all,
         species_weights=list(weights.values()),
     )
+
+
+def _channels(
+    config: SoapConfig, species: tuple[int, ...], features: Features
+) -> list[int]:
+    """Return the density channel of each species; those that do not count have one, too."""
+    from ase.data import atomic_numbers
+
+    if not config.quip.neighbours:
+        return features.channels
+    named = sorted(atomic_numbers[symbol] for symbol in config.quip.neighbours)
+    return [named.index(z) if z in named else 0 for z in species]
+
+
+def _weighting(config: SoapConfig) -> Weighting:
+    if config.rbf == "equispaced_gaussians":
+        quip = config.quip
+        return Weighting("cosine", config.r_cut, d=quip.width, w0=quip.central_weight)
+    own = config.weighting
+    return Weighting(own.function, own.r0 or config.r_cut, own.c, own.d, own.m, own.w0)
 
 
 def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
@@ -213,6 +242,10 @@ def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
         from gapfit.descriptors.polynomial import PolynomialDensity
 
         return PolynomialDensity(basis, config.l_max, config.sigma)
+    if config.rbf == "equispaced_gaussians":
+        from gapfit.descriptors.equispaced import EquispacedDensity
+
+        return EquispacedDensity(basis, config.l_max, config.sigma)
     return GtoDensity(basis["alphas"], basis["betas"], config.sigma)
 
 
@@ -228,4 +261,6 @@ def _species_weights(config: SoapConfig, species: tuple[int, ...]) -> dict[str, 
     from ase.data import chemical_symbols
 
     symbols = [chemical_symbols[z] for z in species]
+    if named := config.quip.neighbours:
+        return {symbol: float(symbol in named) for symbol in symbols}
     return {symbol: config.species_weights.get(symbol, 1.0) for symbol in symbols}

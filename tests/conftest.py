@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"
 
 SOAP = {"r_cut": 4.5, "n_max": 5, "l_max": 4, "n_sparse": 40, "zeta": 3}
+TWO_BODY = {"type": "distance_2b", "r_cut": 4.0, "n_sparse": 10, "theta": 0.8}
+THREE_BODY = {"type": "angle_3b", "r_cut": 3.4, "n_sparse": 12, "theta": [1.5, 3, 1.5]}
+ZBL = {"repulsion": "zbl", "r_cut": 2.6, "width": 1.0}
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -157,6 +160,27 @@ def si_model() -> gapfit.GAPModel:
 @pytest.fixture(scope="session")
 def gst_model() -> gapfit.GAPModel:
     return gapfit.fit(labelled_frames(three_species), config(n_sparse=20))
+
+
+@pytest.fixture(scope="session")
+def si_full() -> gapfit.GAPModel:
+    """Return a model with more than one term and a baseline."""
+    frames = labelled_frames(silicon, 4) + labelled_frames(sheared, 4)
+    soap = {**SOAP, "n_sparse": 30}
+    return gapfit.fit(
+        [*frames, label(slab())],
+        {**config(), "terms": [soap, TWO_BODY], "baseline": ZBL},
+    )
+
+
+@pytest.fixture(scope="session")
+def gst_full() -> gapfit.GAPModel:
+    """Return a model of three species with every type of term."""
+    soap = {**SOAP, "n_sparse": 20, "zeta": 2, "compression": "mu1nu1"}
+    return gapfit.fit(
+        labelled_frames(three_species),
+        {**config(), "terms": [TWO_BODY, soap, THREE_BODY], "baseline": ZBL},
+    )
 
 
 @pytest.fixture

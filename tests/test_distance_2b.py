@@ -17,7 +17,7 @@ from gapfit.config import Distance2bConfig
 from gapfit.errors import DataError
 from gapfit.frame import structure_arrays, to_voigt
 from gapfit.neighbours import pair_list
-from gapfit.pair_table import pair_key, species_pairs, switch
+from gapfit.pair_table import Switch, pair_key, species_pairs
 from gapfit.sparsify import select
 from gapfit.terms import FittedTerm, build_term
 from gapfit.testing import forces_error, invariance_errors, stress_error
@@ -99,7 +99,7 @@ def test_the_table_equals_the_kernel_sum(theta):
 
 def test_the_switch_has_two_continuous_derivatives():
     r = np.linspace(3.0, 5.0, 2001)
-    s, s1, s2 = switch(r, 4.5, 0.8)
+    s, s1, s2 = Switch(4.5, 0.8)(r)
     np.testing.assert_allclose(np.gradient(s, r)[1:-1], s1[1:-1], atol=5e-5)
     # The third derivative jumps at both ends.
     np.testing.assert_allclose(np.gradient(s1, r)[1:-1], s2[1:-1], atol=4e-2)
@@ -157,7 +157,7 @@ def test_variance_is_that_of_an_exact_gaussian_process():
     def shares(atoms: Atoms) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         pairs = pair_list(structure_arrays(atoms), 4.5)
         r = np.linalg.norm(pairs.R, axis=1)
-        return pairs.i, r, 0.5 * switch(r, 4.5, 0.8)[0]
+        return pairs.i, r, 0.5 * Switch(4.5, 0.8)(r)[0]
 
     def covariance(a: tuple, b: tuple, n_a: int, n_b: int) -> np.ndarray:
         k = 0.49 * np.exp(-0.5 * ((a[1][:, None] - b[1]) / 0.6) ** 2)
@@ -246,7 +246,7 @@ def test_the_prior_mean_holds_where_there_are_no_data(tmp_path):
     model.save(tmp_path / "m.npz")
     for found in (model, gapfit.load(tmp_path / "m.npz")):
         assert found.predict(dimer(3.2)).energy == pytest.approx(0.7, abs=1e-4)
-        half = switch(np.array([4.1]), 4.5, 0.8)[0, 0]
+        half = Switch(4.5, 0.8)(np.array([4.1]))[0, 0]
         assert found.predict(dimer(4.1)).energy == pytest.approx(0.7 * half, abs=1e-4)
         expected = label(dimer(2.03)).get_potential_energy()
         assert found.predict(dimer(2.03)).energy == pytest.approx(expected, abs=0.02)

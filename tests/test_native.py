@@ -389,6 +389,7 @@ def test_inconsistent_descriptors_raise(change, message):
         "channel": [0],
         "species_weight": [1.0],
         "total": False,
+        "central_in_all": False,
         "blocks": [(0, 0)],
         "scale": np.ones(18),
     }

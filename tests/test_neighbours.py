@@ -324,3 +324,29 @@ def test_within_keeps_the_near_pairs():
     assert near.n_pairs == expected.n_pairs < pairs.n_pairs
     np.testing.assert_array_equal(near.first, expected.first)
     assert pairs.within(CUTOFF + 1) is pairs
+
+
+@pytest.mark.parametrize("name", STRESSED)
+def test_the_order_of_pairs_depends_on_nothing_but_atoms_and_images(name):
+    """Not on the cutoff, and not on the cells that atoms are in: sums keep their bits."""
+    build, cutoff = STRESSED[name]
+    frame = build()
+    pairs = pair_list(frame, cutoff)
+    part = pair_list(frame, 1.3 * cutoff).within(cutoff)
+    for column in ("first", "i", "j", "R"):
+        np.testing.assert_array_equal(getattr(part, column), getattr(pairs, column))
+    assert np.all(np.diff(pairs.j)[np.diff(pairs.i) == 0] >= 0)
+    cells = np.random.default_rng(5).integers(-4, 5, size=(frame.n_atoms, 3))
+    added = (cells * frame.pbc) @ frame.cell
+    away = Frame(frame.numbers, frame.positions + added, frame.cell, frame.pbc)
+    there = pair_list(away, cutoff)
+    np.testing.assert_array_equal(there.j, pairs.j)
+    np.testing.assert_allclose(there.R, pairs.R, rtol=0, atol=1e-9)
+
+
+def test_many_neighbours_are_in_order_too():
+    frame = grid(np.eye(3) * 8)
+    pairs = pair_list(frame, 11.0)
+    assert np.diff(pairs.first).min() > 256 > np.diff(pair_list(frame, 6.0).first).max()
+    near, expected = pairs.within(6.0), pair_list(frame, 6.0)
+    np.testing.assert_array_equal(near.R, expected.R)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import signal
@@ -603,12 +603,9 @@ def test_all_mistakes_of_a_configuration_are_listed(tmp_path, capsys):
 
 def test_the_example_learns_silicon_and_goes_on_after_a_kill(tmp_path, monkeypatch):
     """Reduced: 120 steps. The whole is a benchmark."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "onthefly_silicon"))
-    path = ROOT / "examples" / "onthefly_silicon" / "run.py"
-    spec = importlib.util.spec_from_file_location("example_onthefly", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    options = ["--steps", "120", "--output", str(tmp_path / "out")]
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    module = importlib.import_module("05_on_the_fly")
+    options = ["120", "--output", str(tmp_path / "out")]
     real = learned_model.LearnedModel.merge
 
     def killed(*args) -> None:

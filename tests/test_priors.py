@@ -17,7 +17,7 @@ from gapfit.errors import StructureError
 from gapfit.frame import VOIGT, structure_arrays
 from gapfit.kernels import DotProductKernel
 from gapfit.neighbours import concatenate, pair_list, separate
-from gapfit.pair_table import pair_key, switch
+from gapfit.pair_table import pair_key
 from gapfit.terms import FittedTerm, build_term, new_basis
 
 # Smooth where it ends, or finite differences would be as rough.
@@ -70,7 +70,7 @@ def weighted(term: FittedTerm, atoms: Atoms) -> dict[int, tuple[np.ndarray, ...]
         r = np.linalg.norm(pairs.R, axis=1)
         ends = zip(pairs.numbers[pairs.i], pairs.numbers[pairs.j], strict=True)
         keys = np.array([pair_key(int(a), int(b)) for a, b in ends])
-        half = 0.5 * switch(r, descriptor.cutoff, descriptor.switch_width)[0]
+        half = 0.5 * descriptor.switch(r)[0]
         return {b: (half[keys == b], r[keys == b, None]) for b in descriptor.blocks}
     found = {}
     for block, own in descriptor.environments(pairs).items():
@@ -78,7 +78,7 @@ def weighted(term: FittedTerm, atoms: Atoms) -> dict[int, tuple[np.ndarray, ...]
         if term.config.type == "angle_3b":
             root = np.sqrt(own.values[:, 1])
             for r in (own.values[:, 0] - root) / 2, (own.values[:, 0] + root) / 2:
-                weight *= switch(r, descriptor.cutoff, descriptor.switch_width)[0]
+                weight *= descriptor.switch(r)[0]
         found[block] = weight, own.values
     return found
 

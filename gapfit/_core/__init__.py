@@ -13,6 +13,7 @@ from types import ModuleType
 __all__ = [
     "PairList",
     "Points",
+    "SkinList",
     "Soap",
     "SparseBlock",
     "TripletKernel",
@@ -25,6 +26,8 @@ __all__ = [
     "neighbour_list",
     "pair_covariances",
     "pair_energies",
+    "pairs_within",
+    "skin_list",
     "solid_harmonics",
     "triplet_energies",
     "triplet_list",
@@ -60,6 +63,7 @@ instruction_set, _module = _choose()
 
 PairList = _module.PairList
 Points = _module.Points
+SkinList = _module.SkinList
 Soap = _module.Soap
 SparseBlock = _module.Block
 TripletKernel = _module.TripletKernel
@@ -71,6 +75,8 @@ add_triplet_rows = _module.add_triplet_rows
 neighbour_list = _module.neighbour_list
 pair_covariances = _module.pair_covariances
 pair_energies = _module.pair_energies
+pairs_within = _module.pairs_within
+skin_list = _module.skin_list
 solid_harmonics = _module.solid_harmonics
 triplet_energies = _module.triplet_energies
 triplet_list = _module.triplet_list

@@ -20,7 +20,7 @@ using Values = In<double, nb::shape<-1, -1, 3>>;
 using Choice = In<std::int32_t, nb::ndim<2>>;
 
 nb::tuple pair_energies(const PairList &pairs, Values values, double start, double spacing,
-                        Choice potential, bool gradients, bool atom_virials,
+                        Choice potential, double cosine, bool gradients, bool atom_virials,
                         int n_threads) {
     gapfit::PairTable table;
     table.values = values.data();
@@ -29,6 +29,7 @@ nb::tuple pair_energies(const PairList &pairs, Values values, double start, doub
     table.spacing = spacing;
     table.potential = potential.data();
     table.n_species = static_cast<std::int32_t>(potential.shape(0));
+    table.cosine = cosine;
     require(table.n_knots >= 2 && spacing > 0.0, "there must be two knots or more");
     require(
         potential.shape(0) == potential.shape(1) && pairs.n_species() <= table.n_species,
@@ -45,10 +46,10 @@ nb::tuple pair_energies(const PairList &pairs, Values values, double start, doub
 }
 
 nb::tuple pair_covariances(const PairList &pairs, Choice block,
-                           const std::tuple<double, double> &range,
+                           const std::tuple<double, double, bool> &shape,
                            const std::tuple<double, double> &kernel,
                            const std::vector<Vector> &points, int n_threads) {
-    const auto [r_cut, width] = range;
+    const auto [r_cut, width, cosine] = shape;
     const auto [delta, theta] = kernel;
     require(r_cut > 0.0 && width > 0.0 && theta > 0.0,
             "r_cut, width and theta must be positive");
@@ -59,9 +60,11 @@ nb::tuple pair_covariances(const PairList &pairs, Choice block,
         require(block.data()[k] >= 0 &&
                     static_cast<std::size_t>(block.data()[k]) < points.size(),
                 "block must name points");
-    const gapfit::PairKernel own{delta * delta, 1.0 / theta,
-                                 r_cut,         width,
-                                 block.data(),  static_cast<std::int32_t>(block.shape(0))};
+    const gapfit::PairKernel own{delta * delta,
+                                 1.0 / theta,
+                                 {r_cut, width, cosine},
+                                 block.data(),
+                                 static_cast<std::int32_t>(block.shape(0))};
     std::vector<gapfit::PairColumns> columns;
     std::int64_t n_columns = 0;
     for (const Vector &some : points) {
@@ -87,7 +90,7 @@ void bind_pairs(nb::module_ &m) {
                       std::int64_t>(),
              "first"_a, "j"_a, "R"_a, "species"_a, "frame"_a, "n_frames"_a, "start"_a);
     m.def("pair_energies", &pair_energies, "pairs"_a, "values"_a, "start"_a, "spacing"_a,
-          "potential"_a, "gradients"_a, "atom_virials"_a, "n_threads"_a);
-    m.def("pair_covariances", &pair_covariances, "pairs"_a, "block"_a, "range"_a,
+          "potential"_a, "cosine"_a, "gradients"_a, "atom_virials"_a, "n_threads"_a);
+    m.def("pair_covariances", &pair_covariances, "pairs"_a, "block"_a, "shape"_a,
           "kernel"_a, "points"_a, "n_threads"_a);
 }

@@ -172,7 +172,8 @@ class Soap {
     Soap(Table table, double spacing, Vector centre,
          const std::tuple<std::string, double, double, double, double> &weight,
          const std::vector<int> &channel, const std::vector<double> &species_weight,
-         bool total, const std::vector<std::pair<int, int>> &blocks, Vector scale)
+         bool total, bool central_in_all, const std::vector<std::pair<int, int>> &blocks,
+         Vector scale)
         : blas_(scipy_blas()) {
         const int n_knots = static_cast<int>(table.shape(0));
         const int n_l = static_cast<int>(table.shape(2));
@@ -181,7 +182,7 @@ class Soap {
                 "the table must be (n_knots, 3, l_max + 1, n_max)");
         require(spacing > 0, "the spacing of the knots must be positive");
         gapfit::Layout layout = gapfit::make_layout(
-            n_max, n_l - 1, channel, species_weight, total, blocks,
+            n_max, n_l - 1, channel, species_weight, total, central_in_all, blocks,
             std::vector<double>(scale.data(), scale.data() + scale.shape(0)));
         require(centre.shape(0) == static_cast<std::size_t>(n_max),
                 "centre must have one value for each radial function");
@@ -298,10 +299,10 @@ void bind_soap(nb::module_ &m) {
     nb::class_<Soap>(m, "Soap")
         .def(nb::init<Table, double, Vector,
                       const std::tuple<std::string, double, double, double, double> &,
-                      const std::vector<int> &, const std::vector<double> &, bool,
+                      const std::vector<int> &, const std::vector<double> &, bool, bool,
                       const std::vector<std::pair<int, int>> &, Vector>(),
              "table"_a, "spacing"_a, "centre"_a, "weighting"_a, "channel"_a,
-             "species_weight"_a, "total"_a, "blocks"_a, "scale"_a)
+             "species_weight"_a, "total"_a, "central_in_all"_a, "blocks"_a, "scale"_a)
         .def_prop_ro("n_features", &Soap::n_features)
         .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
         .def("predict", &Soap::predict, "pairs"_a, "blocks"_a, "gradients"_a,

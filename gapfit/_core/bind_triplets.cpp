@@ -24,13 +24,13 @@ using Three = std::tuple<double, double, double>;
 // Which triplets count and their blocks; keeps its array alive.
 class Range {
   public:
-    Range(Choice block, double r_cut, double width) : block_(block) {
+    Range(Choice block, double r_cut, double width, bool cosine) : block_(block) {
         const std::size_t n = block.shape(0);
         require(block.shape(1) == n && block.shape(2) == n,
                 "block must be (n_species, n_species, n_species)");
         require(r_cut > 0.0 && width > 0.0 && width <= r_cut && std::isfinite(r_cut),
                 "r_cut and width must be positive, width at most r_cut");
-        range_ = {r_cut, width, block.data(), static_cast<std::int32_t>(n)};
+        range_ = {{r_cut, width, cosine}, block.data(), static_cast<std::int32_t>(n)};
         for (std::size_t k = 0; k < block.size(); ++k) {
             require(range_.block[k] < (1 << 24), "block must be less than 2^24");
             n_blocks_ = std::max(n_blocks_, range_.block[k] + 1);
@@ -52,10 +52,10 @@ class Range {
 
 class Kernel {
   public:
-    Kernel(double delta, Three theta) {
+    Kernel(double delta, Three theta, bool permuted) {
         const auto [u, v, w] = theta;
         require(u > 0.0 && v > 0.0 && w > 0.0, "lengths must be positive");
-        kernel = {delta * delta, {1.0 / u, 1.0 / v, 1.0 / w}};
+        kernel = {delta * delta, {1.0 / u, 1.0 / v, 1.0 / w}, permuted};
     }
     gapfit::TripletKernel kernel;
 };
@@ -189,9 +189,10 @@ Array triplet_priors(const PairList &pairs, const Range &range, const Kernel &ke
 
 void bind_triplets(nb::module_ &m) {
     nb::class_<Range>(m, "TripletRange")
-        .def(nb::init<Choice, double, double>(), "block"_a, "r_cut"_a, "width"_a);
+        .def(nb::init<Choice, double, double, bool>(), "block"_a, "r_cut"_a, "width"_a,
+             "cosine"_a);
     nb::class_<Kernel>(m, "TripletKernel")
-        .def(nb::init<double, Three>(), "delta"_a, "theta"_a);
+        .def(nb::init<double, Three, bool>(), "delta"_a, "theta"_a, "permuted"_a);
     nb::class_<Potential>(m, "TripletPotential")
         .def(nb::init<Grid, Three, Three>(), "table"_a, "start"_a, "spacing"_a)
         .def(nb::init<const Kernel &, Vectors, Vector>(), "kernel"_a, "points"_a,

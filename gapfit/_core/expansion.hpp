@@ -122,10 +122,7 @@ class Expansion {
                     radial_.data() + row(begin) + static_cast<std::size_t>(l * stride),
                     n_l_ * stride, own + l * l * stride, stride);
         }
-        const std::size_t species = static_cast<std::size_t>(near.own_species());
-        double *centre = c + layout_.channel[species] * layout_.n_lm() * stride;
-        for (int n = 0; n < layout_.n_max; ++n)
-            centre[n] += layout_.weight[species] * basis_.centre[n];
+        add_central(near.own_species(), c);
         if (layout_.total) add_up(c);
     }
 
@@ -223,6 +220,17 @@ class Expansion {
 
     const double *at(const double *c, int channel, int l) const {
         return c + (channel * layout_.n_lm() + l * l) * stride;
+    }
+
+    void add_central(int species, double *c) const {
+        const int own = layout_.channel[static_cast<std::size_t>(species)];
+        const double weight = layout_.weight[static_cast<std::size_t>(species)];
+        for (int channel = 0; channel < layout_.n_densities; ++channel) {
+            if (channel != own && !layout_.central_in_all) continue;
+            const double share = layout_.central_in_all ? 1.0 : weight;
+            double *to = c + channel * layout_.n_lm() * stride;
+            for (int n = 0; n < layout_.n_max; ++n) to[n] += share * basis_.centre[n];
+        }
     }
 
     void add_up(double *c) const {

@@ -30,10 +30,11 @@ struct FeatureBlock {
 
 struct Layout {
     int n_max = 0, l_max = 0;
-    std::vector<int> channel;    // density channel of each species
-    std::vector<double> weight;  // weight of each species
-    int n_densities = 0;         // channels that atoms add to
-    bool total = false;          // one more channel: the sum of them
+    std::vector<int> channel;     // density channel of each species
+    std::vector<double> weight;   // weight of each species
+    int n_densities = 0;          // channels that atoms add to
+    bool total = false;           // one more channel: the sum of them
+    bool central_in_all = false;  // the central atom adds to every channel
     std::vector<FeatureBlock> blocks;
     std::vector<double> factor;  // (n_features): multiplies Σ_m c c'
 
@@ -53,7 +54,7 @@ struct Layout {
 
 // blocks: pairs of channels in the order of the features; scale: a factor for each feature.
 inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
-                          std::vector<double> weight, bool total,
+                          std::vector<double> weight, bool total, bool central_in_all,
                           const std::vector<std::pair<int, int>> &blocks,
                           std::vector<double> scale) {
     const auto require = [](bool holds, const char *message) {
@@ -67,6 +68,7 @@ inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
     layout.n_max = n_max;
     layout.l_max = l_max;
     layout.total = total;
+    layout.central_in_all = central_in_all;
     for (const int c : channel) {
         require(c >= 0, "channels must not be negative");
         layout.n_densities = std::max(layout.n_densities, c + 1);

@@ -49,9 +49,49 @@ struct NeighbourList {
     Column<std::int64_t> first;  // (n_atoms + 1): where pairs of each atom begin
     Column<std::int64_t> i, j;   // (n_pairs), sorted by i
     Column<double> R;            // (n_pairs, 3): r_j + S·cell - r_i
+    Column<double> cells;        // (n_pairs, 3): S of periodic directions, if asked for
     std::int64_t closest_i = -1, closest_j = -1;
-    double closest = std::numeric_limits<double>::infinity();
+    double closest = std::numeric_limits<double>::infinity();  // its square until the end
+
+    void resize(std::int64_t size) {
+        i.resize(size);
+        j.resize(size);
+        R.resize(3 * size);
+    }
+
+    // Writes the n-th pair, to be replaced by the next unless it is kept; returns the next
+    // n.
+    std::int64_t put(std::int64_t n, std::int64_t centre, std::int64_t near,
+                     const Vector3 &vector, double limit, bool another = true) {
+        const double d2 = dot(vector, vector);
+        i.data()[n] = centre;
+        j.data()[n] = near;
+        std::copy(vector.begin(), vector.end(), R.data() + 3 * n);
+        const bool keep = (d2 < limit) & another;
+        if (keep && d2 < closest) {
+            closest = d2;
+            closest_i = centre;
+            closest_j = near;
+        }
+        return n + keep;
+    }
+
+    void finish(std::int64_t n_centres, std::int64_t n) {
+        first.data()[n_centres] = n_pairs = n;
+        resize(n);
+        closest = std::sqrt(closest);
+    }
 };
+
+// R of a pair. The reverse pair has exactly -R: each step only changes sign.
+inline Vector3 pair_vector(const Vector3 &centre, const Vector3 &near, const Vector3 &cells,
+                           const Matrix3 &given) {
+    return plus(plus(near, -1.0, centre), 1.0, combine(cells, given));
+}
+
+inline Vector3 vector_at(const double *values, std::int64_t k) {
+    return {values[3 * k], values[3 * k + 1], values[3 * k + 2]};
+}
 
 // Bins along three directions. Rows of bins along the first are contiguous.
 class Bins {
@@ -136,22 +176,25 @@ class NeighbourSearch {
         sort(images());
     }
 
-    NeighbourList list() {
+    const Lattice &lattice() const { return lattice_; }
+    double slack() const { return slack_; }
+
+    NeighbourList list(bool with_cells = false) {
         NeighbourList found;
+        with_cells_ = with_cells;
         found.first.resize(n_atoms_ + 1);
         std::int64_t room = 0;
         for (std::int64_t i = 0; i < n_atoms_; ++i) {
             found.first.data()[i] = found.n_pairs;
             const std::int64_t n_near = search(i);
+            arrange(n_near);
             if (found.n_pairs + n_near > room) {
                 room = std::max(2 * room, found.n_pairs + n_near + 32 * n_atoms_);
                 resize(found, room);
             }
             add_pairs(i, n_near, found);
         }
-        found.first.data()[n_atoms_] = found.n_pairs;
-        resize(found, found.n_pairs);
-        found.closest = std::sqrt(found.closest);
+        found.finish(n_atoms_, found.n_pairs);
         return found;
     }
 
@@ -192,10 +235,7 @@ class NeighbourSearch {
         return largest;
     }
 
-    Vector3 position(std::int64_t atom) const {
-        const double *r = positions_ + 3 * atom;
-        return {r[0], r[1], r[2]};
-    }
+    Vector3 position(std::int64_t atom) const { return vector_at(positions_, atom); }
 
     void wrap() {
         atoms_.resize(static_cast<std::size_t>(n_atoms_));
@@ -254,7 +294,12 @@ class NeighbourSearch {
         for (std::size_t k = 1; k < starts_.size(); ++k) starts_[k] += starts_[k - 1];
         for (Buffer &x : wrapped_) x.resize(static_cast<std::size_t>(n + lanes));
         sources_.resize(static_cast<std::size_t>(n));
-        for (const Image &image : images) put(image, starts_[image.place]++);
+        ranks_.resize(static_cast<std::size_t>(n));
+        std::int32_t rank = 0;
+        for (const Image &image : images) {
+            ranks_[starts_[image.place]] = rank++;
+            put(image, starts_[image.place]++);
+        }
         // Each start has moved to the next.
         for (std::size_t k = starts_.size() - 1; k > 0; --k) starts_[k] = starts_[k - 1];
         starts_[0] = 0;
@@ -319,40 +364,55 @@ class NeighbourSearch {
         return n_near;
     }
 
+    // Puts near_ in the order of atoms and their cells. That of bins would change the
+    // rounding of sums with the cutoff, and as atoms move.
+    void arrange(std::int64_t n_near) {
+        const std::size_t n = static_cast<std::size_t>(n_near);
+        // Counting what is smaller runs in vectors, and beats sorting up to here.
+        constexpr std::size_t few = 256;
+        if (n > few) {
+            const auto before = [this](std::int32_t a, std::int32_t b) {
+                return ranks_[a] < ranks_[b];
+            };
+            std::sort(near_.begin(), near_.begin() + n_near, before);
+            return;
+        }
+        std::int32_t keys[few], slots[few];
+        for (std::size_t k = 0; k < n; ++k) {
+            slots[k] = near_[k];
+            keys[k] = ranks_[slots[k]];
+        }
+        for (std::size_t k = 0; k < n; ++k) {
+            std::int32_t smaller = 0;
+            for (std::size_t l = 0; l < n; ++l) smaller += keys[l] < keys[k];
+            near_[smaller] = slots[k];
+        }
+    }
+
     void add_pairs(std::int64_t i, std::int64_t n_near, NeighbourList &found) const {
         const Source &centre = sources_[atoms_[i].home];
         const double limit = cutoff_ * cutoff_;
         std::int64_t n = found.n_pairs;
         for (std::int64_t k = 0; k < n_near; ++k) {
             const Source &near = sources_[near_[k]];
-            // The reverse pair has exactly -R: each step below only changes sign.
             const Vector3 cells = plus(near.shift, -1.0, centre.shift);
-            const Vector3 added = combine(cells, lattice_.given);
-            const Vector3 R = plus(plus(near.r, -1.0, centre.r), 1.0, added);
-            const double d2 = dot(R, R);
-            found.i.data()[n] = i;
-            found.j.data()[n] = near.atom;
-            std::copy(R.begin(), R.end(), found.R.data() + 3 * n);
-            const bool keep = (d2 < limit) & (&near != &centre);
-            n += keep;
-            if (keep && d2 < found.closest) {
-                found.closest = d2;
-                found.closest_i = i;
-                found.closest_j = near.atom;
-            }
+            const Vector3 R = pair_vector(centre.r, near.r, cells, lattice_.given);
+            if (with_cells_)
+                std::copy(cells.begin(), cells.end(), found.cells.data() + 3 * n);
+            n = found.put(n, i, near.atom, R, limit, &near != &centre);
         }
         found.n_pairs = n;
     }
 
-    static void resize(NeighbourList &found, std::int64_t size) {
-        found.i.resize(size);
-        found.j.resize(size);
-        found.R.resize(3 * size);
+    void resize(NeighbourList &found, std::int64_t size) const {
+        found.resize(size);
+        if (with_cells_) found.cells.resize(3 * size);
     }
 
     const double *positions_;
     std::int64_t n_atoms_;
     double cutoff_, slack_;
+    bool with_cells_ = false;
     Lattice lattice_;
     Vector3 begin_{}, end_{}, reach_{};  // range and reach of fractions
     std::vector<Atom> atoms_;
@@ -360,6 +420,7 @@ class NeighbourSearch {
     std::vector<std::int32_t> starts_;  // slots of each place begin here
     std::array<Buffer, 3> wrapped_;     // x, y and z of images
     std::vector<Source> sources_;
+    std::vector<std::int32_t> ranks_;  // order of slots by atom and cell
     std::vector<std::int32_t> near_;
 };
 

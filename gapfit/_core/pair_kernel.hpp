@@ -16,7 +16,8 @@ namespace gapfit {
 
 // Squared-exponential kernel delta² exp(-½ (r - r')² / theta²) of pairs within r_cut.
 struct PairKernel {
-    double delta2 = 1.0, inverse_theta = 1.0, r_cut = 0.0, width = 1.0;
+    double delta2 = 1.0, inverse_theta = 1.0;
+    SwitchShape shape;
     const std::int32_t *block = nullptr;  // (n_species, n_species)
     std::int32_t n_species = 0;
 };
@@ -98,9 +99,9 @@ class PairCovariances {
         for (std::int64_t p = pairs_.first[centre]; p < pairs_.first[centre + 1]; ++p) {
             const double *R = pairs_.R + 3 * p;
             const double r = std::sqrt(R[0] * R[0] + R[1] * R[1] + R[2] * R[2]);
-            if (r >= kernel_.r_cut) continue;
-            near_[block[pairs_.species[pairs_.j[p]]]].add(
-                r * kernel_.inverse_theta, Switch(r, kernel_.r_cut, kernel_.width).value);
+            if (r >= kernel_.shape.r_cut) continue;
+            near_[block[pairs_.species[pairs_.j[p]]]].add(r * kernel_.inverse_theta,
+                                                          Switch(r, kernel_.shape).value);
         }
         for (Distances &near : near_) near.pad();
     }

@@ -6,6 +6,7 @@
 
 #include "hermite.hpp"
 #include "prediction.hpp"
+#include "switch.hpp"
 
 namespace gapfit {
 
@@ -18,6 +19,7 @@ struct PairTable {
     double start = 0.0, spacing = 1.0;
     const std::int32_t *potential = nullptr;  // (n_species, n_species), -1: none
     std::int32_t n_species = 0;
+    double cosine = 0.0;  // width of the cosine that ends with the last knot; 0: none
 
     // φ and φ' at r; false beyond the table.
     bool evaluate(std::int32_t which, double r, double &phi, double &slope) const {
@@ -33,6 +35,12 @@ struct PairTable {
         for (int k = 0; k < 6; ++k) {
             phi += weight[k] * scale[k % 3] * below[k];
             slope += change[k] * scale[k % 3] * below[k];
+        }
+        if (cosine > 0.0) {
+            const double end = start + spacing * static_cast<double>(n_knots - 1);
+            const Switch s(r, {end, cosine, true});
+            slope = s.slope * phi + s.value * slope;
+            phi *= s.value;
         }
         return true;
     }

@@ -1,6 +1,7 @@
 // Radial functions from a table, and the weight of a neighbour with its distance.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <stdexcept>
@@ -13,17 +14,19 @@
 namespace gapfit {
 
 // w(r), dscribe's weighting. poly: c (1 + 2u³ - 3u²)^m for u < 1, else 0;
-// pow: c / (d + u^m); exp: c / (d + exp(-u)); none: 1; u = r / r0.
+// pow: c / (d + u^m); exp: c / (d + exp(-u)); none: 1; u = r / r0. QUIP's is cosine: c
+// until d before r0, then c (1 + cos(π (r - r0 + d) / d)) / 2.
 class Weighting {
   public:
-    enum class Kind { none, poly, pow, exp };
+    enum class Kind { none, poly, pow, exp, cosine };
 
     static Kind kind_of(const std::string &name) {
         if (name == "poly") return Kind::poly;
         if (name == "pow") return Kind::pow;
         if (name == "exp") return Kind::exp;
         if (name == "none") return Kind::none;
-        throw std::invalid_argument("weighting must be poly, pow, exp or none");
+        if (name == "cosine") return Kind::cosine;
+        throw std::invalid_argument("weighting must be poly, pow, exp, cosine or none");
     }
 
     Weighting(Kind kind, double r0, double c, double d, double m)
@@ -71,12 +74,19 @@ class Weighting {
                 slope = c * decay / (r0 * bottom * bottom);
                 return;
             }
+            case Kind::cosine: {
+                const double t = std::clamp((r - r0) / d + 1.0, 0.0, 1.0);
+                w = 0.5 * c * (1.0 + std::cos(pi * t));
+                slope = -0.5 * c * std::sin(pi * t) * pi / d;
+                return;
+            }
             case Kind::none: break;
         }
         w = 1.0;
         slope = 0.0;
     }
 
+    static constexpr double pi = 3.14159265358979323846;
     Kind kind;
     double r0, c, d, m;
 };

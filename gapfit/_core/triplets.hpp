@@ -25,7 +25,7 @@ struct Neighbour {
 
 // Which triplets count, and the block that each belongs to.
 struct TripletRange {
-    double r_cut = 0.0, width = 1.0;
+    SwitchShape shape;
     const std::int32_t *block = nullptr;  // (n_species)³, centre first; -1: none
     std::int32_t n_species = 0;
 
@@ -35,9 +35,9 @@ struct TripletRange {
         for (std::int64_t p = pairs.first[centre]; p < pairs.first[centre + 1]; ++p) {
             const double *R = pairs.R + 3 * p;
             const double r = std::sqrt(R[0] * R[0] + R[1] * R[1] + R[2] * R[2]);
-            if (r >= r_cut) continue;
+            if (r >= shape.r_cut) continue;
             const double h = 1.0 / r;
-            const Switch s(r, r_cut, width);
+            const Switch s(r, shape);
             near.push_back({R,
                             r,
                             {R[0] * h, R[1] * h, R[2] * h},
@@ -61,7 +61,8 @@ struct TripletRange {
     }
 };
 
-// q = (r_a + r_b, (r_a - r_b)², r_ab) of one triplet, and the direction from a to b.
+// q = (r_a + r_b, (r_a - r_b)², r_ab) of one triplet, the sides (r_a, r_b, r_ab), and the
+// direction from a to b.
 struct Triplet {
     Triplet(const Neighbour &a, const Neighbour &b) : difference(a.r - b.r) {
         double square = 0.0;
@@ -72,18 +73,53 @@ struct Triplet {
         q[0] = a.r + b.r;
         q[1] = difference * difference;
         q[2] = std::sqrt(square);
+        sides[0] = a.r;
+        sides[1] = b.r;
+        sides[2] = q[2];
         // Two atoms in one place: only lists that were not checked have them.
         const double h = square > 0.0 ? 1.0 / q[2] : 0.0;
         for (int x = 0; x < 3; ++x) along[x] *= h;
     }
 
-    double q[3], difference, along[3];
+    // Slopes along the sides of a function of q.
+    Slopes by_sides(const Slopes &g) const {
+        const double odd = 2.0 * difference * g.slope[1];
+        return {g.value, {g.slope[0] + odd, g.slope[0] - odd, g.slope[2]}};
+    }
+
+    double q[3], sides[3], difference, along[3];
 };
 
-// Squared-exponential kernel delta² exp(-½ Σ ((q - q') / theta)²).
+// Squared-exponential kernel k = delta² exp(-½ Σ ((q - q') / theta)²). If it is permuted,
+// the sides x take the place of q, and k = delta² Σ_P e(P x, x') / (n(x) n(x'))^½ over
+// their permutations with e the exponential and n(x) = Σ_P e(P x, x).
 struct TripletKernel {
     double delta2 = 1.0, inverse_theta[3] = {1, 1, 1};
+    bool permuted = false;
 };
+
+constexpr int permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
+                                    {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+
+// n(x) of a permuted kernel and its slopes.
+inline Slopes permuted_norm(const TripletKernel &kernel, const double *x) {
+    Slopes out{0.0, {0.0, 0.0, 0.0}};
+    for (const auto &to : permutations) {
+        double d[3], square = 0.0;
+        for (int k = 0; k < 3; ++k) {
+            d[k] = (x[to[k]] - x[k]) * kernel.inverse_theta[k];
+            square += d[k] * d[k];
+        }
+        const double own = std::exp(-0.5 * square);
+        out.value += own;
+        for (int k = 0; k < 3; ++k) {
+            const double pull = own * d[k] * kernel.inverse_theta[k];
+            out.slope[to[k]] -= pull;
+            out.slope[k] += pull;
+        }
+    }
+    return out;
+}
 
 // Points in units of theta, one row for each direction, padded with repeats of the last.
 struct ScaledPoints {
@@ -111,12 +147,18 @@ class TripletPotential {
                      const double *coefficients, std::int64_t n)
         : kernel_(kernel), points_(kernel, points, n) {
         coefficients_.assign(static_cast<std::size_t>(points_.width), 0.0);
-        for (std::int64_t k = 0; k < n; ++k)
+        for (std::int64_t k = 0; k < n; ++k) {
             coefficients_[k] = kernel.delta2 * coefficients[k];
+            if (kernel.permuted)
+                coefficients_[k] /= std::sqrt(permuted_norm(kernel, points + 3 * k).value);
+        }
     }
 
-    Slopes evaluate(const double *q) const {
-        return points_.size > 0 ? kernel_sum(q) : table_.evaluate(q);
+    // The value and its slopes along the sides.
+    Slopes evaluate(const Triplet &triplet) const {
+        if (kernel_.permuted) return permuted_sum(triplet.sides);
+        return triplet.by_sides(points_.size > 0 ? kernel_sum(triplet.q)
+                                                 : table_.evaluate(triplet.q));
     }
 
   private:
@@ -135,6 +177,23 @@ class TripletPotential {
         }
         Slopes out{sum(value), {}};
         for (int x = 0; x < 3; ++x) out.slope[x] = sum(slope[x]) * kernel_.inverse_theta[x];
+        return out;
+    }
+
+    Slopes permuted_sum(const double *x) const {
+        Slopes sum{0.0, {0.0, 0.0, 0.0}};
+        for (const auto &to : permutations) {
+            const double turned[3] = {x[to[0]], x[to[1]], x[to[2]]};
+            const Slopes own = kernel_sum(turned);
+            sum.value += own.value;
+            for (int k = 0; k < 3; ++k) sum.slope[to[k]] += own.slope[k];
+        }
+        const Slopes norm = permuted_norm(kernel_, x);
+        const double h = 1.0 / std::sqrt(norm.value);
+        Slopes out{h * sum.value, {}};
+        for (int k = 0; k < 3; ++k)
+            out.slope[k] =
+                h * (sum.slope[k] - 0.5 * sum.value * norm.slope[k] / norm.value);
         return out;
     }
 
@@ -171,10 +230,10 @@ class TripletSum {
     double add(const TripletPotential &potential, std::size_t first, std::size_t second) {
         const Neighbour &a = near_[first], &b = near_[second];
         const Triplet triplet(a, b);
-        const Slopes g = potential.evaluate(triplet.q);
-        const double s = a.s * b.s, odd = 2.0 * triplet.difference * g.slope[1];
-        const double along_a = a.slope * b.s * g.value + s * (g.slope[0] + odd);
-        const double along_b = a.s * b.slope * g.value + s * (g.slope[0] - odd);
+        const Slopes g = potential.evaluate(triplet);
+        const double s = a.s * b.s;
+        const double along_a = a.slope * b.s * g.value + s * g.slope[0];
+        const double along_b = a.s * b.slope * g.value + s * g.slope[1];
         const double opposite = s * g.slope[2];
         for (int x = 0; x < 3; ++x) {
             const double across = opposite * triplet.along[x];

@@ -15,6 +15,7 @@ from gapfit.cli import (
     calibrate,
     check,
     cite,
+    convert,
     evaluate,
     export_lammps,
     fit,
@@ -25,7 +26,9 @@ from gapfit.cli import (
     predict,
     properties,
     refit,
+    report,
     select,
+    serve,
     tune,
 )
 from gapfit.cli._console import Console
@@ -38,6 +41,7 @@ _COMMANDS = (
     check,
     tune,
     fit,
+    report,
     append,
     refit,
     calibrate,
@@ -47,8 +51,10 @@ _COMMANDS = (
     properties,
     select,
     info,
+    serve,
     export_lammps,
     lammps,
+    convert,
     cite,
 )
 
@@ -58,7 +64,7 @@ a first fit:
   gapfit init train.extxyz --test test.extxyz    writes a commented fit.toml
   gapfit check fit.toml                          looks for mistakes in the data
   gapfit tune fit.toml                           writes fit-tuned.toml: better sigmas
-  gapfit fit fit.toml                            writes fit-model/model.npz
+  gapfit fit fit.toml                            writes fit-model/model.npz and report.html
 
 exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted
 """

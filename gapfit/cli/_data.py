@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
 
@@ -10,7 +11,20 @@ if TYPE_CHECKING:
     from gapfit.dataset import Dataset
     from gapfit.summary import Range
 
-__all__ = ["print_contents", "print_groups", "print_labels", "refuse_new_species"]
+__all__ = [
+    "first_structure",
+    "print_contents",
+    "print_groups",
+    "print_labels",
+    "refuse_new_species",
+]
+
+
+def first_structure(path: Path) -> Any:
+    """Return the first structure of a file as ase.Atoms."""
+    from gapfit._sources import structures
+
+    return next(structures(path, str(path)))[1]
 
 
 def print_contents(console: Console, name: str, dataset: Dataset) -> None:

@@ -2,7 +2,8 @@
 
 Writes DIR/model.npz, DIR/metrics.json (errors on training and test data, timings),
 DIR/fit.log (all that is printed, and more) and DIR/fit.toml (every value as it was
-used; fitting it again gives the same model).
+used; fitting it again gives the same model) and DIR/report.html (all of that with
+figures; see `gapfit report`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console, duration, roughly, to_json
 from gapfit.cli._data import print_contents, print_labels, refuse_new_species
+from gapfit.cli._fit_report import FitReport
 from gapfit.errors import GapfitError
 from gapfit.process_memory import in_words, peak_bytes
 
@@ -35,6 +37,7 @@ __all__ = ["add_arguments", "run"]
 
 #: The files that a fit writes.
 _RESULTS = ("model.npz", "metrics.json", "fit.log", "fit.toml")
+_REPORT = "report.html"
 #: Folder of an unfinished fit.
 _CHECKPOINT = "checkpoint"
 _MARK = "# Written by gapfit fit: every value as it was used.\n"
@@ -80,6 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of Dask: its address or scheduler file (default: run.scheduler of CONFIG)",
     )
     parser.add_argument(
+        "--no-report",
+        dest="report",
+        action="store_false",
+        help="do not write DIR/report.html",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print the errors as JSON on standard output, all else on standard error",
@@ -121,7 +130,8 @@ def _lead(
     """Do all that one process does alone, and give it the helpers it may have."""
     path: Path = args.config
     folder = args.output or path.parent / f"{path.stem}-model"
-    fit = _Run(config, path, folder, console, args.resume, executor)
+    report = FitReport(folder / _REPORT, console, wanted=args.report)
+    fit = _Run(config, path, folder, console, args.resume, executor, report)
     if args.plan:
         fit.print_plan(with_time=True)
         return
@@ -202,6 +212,7 @@ class _Run:
     console: Console
     resume: bool
     executor: Executor | None
+    report: FitReport
     timings: dict[str, float] = field(default_factory=dict)
     peaks: dict[str, int] = field(default_factory=dict)
 
@@ -229,8 +240,15 @@ class _Run:
                 "fit.toml", _MARK + resolved_toml(model.config, self.path.parent)
             )
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
-        warnings = [*model.info.get("warnings", []), *test_warnings]
-        self.console.warnings(list(dict.fromkeys(warnings)))
+        warnings = list(
+            dict.fromkeys([*model.info.get("warnings", []), *test_warnings])
+        )
+        data, base = self.config.data, self.path.parent
+        sets = {"train": (data.train, train)} | (
+            {"test": (data.test, test)} if test else {}
+        )
+        warnings += self.report.write(model, base, sets, metrics, warnings)
+        self.console.warnings(warnings)
         self._print_end(model_path, planned)
         return metrics
 
@@ -333,7 +351,11 @@ class _Run:
                 if data is not None:
                     # Fitted structures are predicted too well to judge by.
                     metrics[name] = evaluate(
-                        model, data, uncertainty=name == "test", progress=progress
+                        model,
+                        data,
+                        uncertainty=name == "test",
+                        progress=progress,
+                        observer=self.report.observer(name, model),
                     )
         self.timings["evaluate"] = time.perf_counter() - started
         self.peaks |= progress.peak_bytes
@@ -349,9 +371,9 @@ class _Run:
 
     def _print_end(self, model_path: Path, planned: Plan) -> None:
         self.console.title(f"Written in {duration(self.timings['total'])}")
-        for name in _RESULTS:
-            size = (self.folder / name).stat().st_size
-            self.console.say(f"  {self.folder / name}  {in_words(size)}")
+        for path in (self.folder / name for name in (*_RESULTS, _REPORT)):
+            if path.exists():
+                self.console.say(f"  {path}  {in_words(path.stat().st_size)}")
         self.console.title("Next")
         model = shlex.quote(str(model_path))
         self.console.say(f"  gapfit info {model}")

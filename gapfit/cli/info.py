@@ -83,12 +83,24 @@ def baseline_text(model: GAPModel) -> str:
     return ", ".join(parts)
 
 
+def _origin(quip: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return where a model of QUIP came from."""
+    if quip is None:
+        return []
+    text = f"{quip['file']}, {quip['label']}, gap_version {quip['gap_version']}"
+    return [
+        ("read from QUIP", text),
+        ("without effect", ", ".join(quip["ignored"]) or "-"),
+    ]
+
+
 def _print(console: Console, facts: dict[str, Any]) -> None:
     console.title(facts["file"])
     rows = facts.get("n_rows", {})
     e0 = ", ".join(f"{symbol} {energy:.6f}" for symbol, energy in facts["e0"].items())
     likelihood = facts.get("log_marginal_likelihood")
     entries = [
+        *_origin(facts.get("quip")),
         ("species", ", ".join(facts["species"])),
         ("e0", f"{e0} eV"),
         ("cutoff", f"{facts['cutoff']:.2f} Å"),

@@ -42,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compiler", metavar="CXX", help="C++17 compiler (default: $CXX, c++ or g++)"
     )
     build.add_argument(
-        "--mpi-headers", type=Path, metavar="DIR", help="folder of mpi.h, if not found"
+        "--mpi-headers",
+        type=Path,
+        metavar="DIR",
+        help="folder of mpi.h, if not found; src/STUBS of a LAMMPS built without MPI",
     )
     build.add_argument(
         "--march",

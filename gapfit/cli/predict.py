@@ -3,8 +3,9 @@
 Energy, forces and stress are written as results of a calculator (in ASE:
 atoms.get_potential_energy() ...), energies per atom as the array `energies`. With --std,
 standard deviations go to the arrays `energies_std`, `forces_std` and `novelty`, and to
-the info `energy_std` and `stress_std`. They replace labels of the input that have these
-names; all other info and arrays of the structures are kept.
+the info `energy_std` and `stress_std`; with --std-of local_gap_variance QUIP's own
+variance (eV², models of QUIP) goes to the array of this name. They replace labels of the
+input that have these names; all other info and arrays of the structures are kept.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _BATCH_ATOMS = 1024
 _SUFFIXES = (".extxyz", ".xyz")
 #: What ``--std`` writes.
 _KINDS = ("energy", "energies", "forces", "stress", "novelty")
+#: QUIP's own variance of local energies, of models read from it.
+_QUIP_VARIANCE = "local_gap_variance"
 #: What is written, and so must not remain from the input.
 _WRITTEN = (
     "energy",
@@ -42,6 +45,7 @@ _WRITTEN = (
     "forces_std",
     "stress_std",
     "novelty",
+    _QUIP_VARIANCE,
     "energy_interval",
     "forces_interval",
     "stress_interval",
@@ -67,10 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--std-of",
         action="append",
-        choices=_KINDS,
+        choices=(*_KINDS, _QUIP_VARIANCE),
         metavar="KIND",
         help="only of this: energy, energies (per atom), forces, stress or novelty; "
-        "repeatable. energies or novelty alone cost little",
+        "repeatable. energies or novelty alone cost little. local_gap_variance is that of "
+        "QUIP, for models read from it",
     )
     parser.add_argument(
         "--observation",
@@ -99,6 +104,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.archive import atomic_write
     from gapfit.assembly import batches
     from gapfit.frame import structure_arrays
+    from gapfit.quip import local_variances
     from gapfit.storage import load
 
     output: Path = args.output
@@ -121,7 +127,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             frames = [structure_arrays(atoms, where) for where, atoms in some]
             predictions = model.predict(
                 frames,
-                std=[name for name in asked if name != "novelty"],
+                std=[name for name in asked if name not in ("novelty", _QUIP_VARIANCE)],
                 novelty="novelty" in asked,
                 observation=args.observation,
                 calibrated=not args.uncalibrated,
@@ -129,6 +135,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             n_negative += sum(own.n_negative for own in predictions)
             for (_, atoms), prediction in zip(some, predictions, strict=True):
                 _attach(atoms, prediction)
+                if _QUIP_VARIANCE in asked:
+                    atoms.arrays[_QUIP_VARIANCE] = local_variances(model, atoms)
             if multipliers:
                 std = tuple(multipliers)
                 for (_, atoms), prediction in zip(

@@ -159,6 +159,7 @@ def _prepare(output: Path | None) -> None:
 def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
     """Return the structure of the command line."""
     from gapfit.calculator import GAPCalculator
+    from gapfit.cli._data import first_structure
     from gapfit.properties import prototype
 
     if (args.structure is None) == (args.prototype is None):
@@ -168,7 +169,7 @@ def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
             raise GapfitError(
                 "--element and --lattice go with --prototype, not with a file"
             )
-        return _read(args.structure)
+        return first_structure(args.structure)
     formula = args.element
     if formula is None:
         from ase.data import chemical_symbols
@@ -182,14 +183,6 @@ def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
         formula = known[0]
     calculator = GAPCalculator(model, uncertainty=False)
     return prototype(args.prototype, formula, calculator, args.lattice)
-
-
-def _read(path: Path) -> Any:
-    from gapfit._sources import structures
-
-    for _, atoms in structures(path, str(path)):
-        return atoms
-    raise GapfitError(f"{path}: holds no structure")
 
 
 def _table(

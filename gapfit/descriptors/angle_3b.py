@@ -19,10 +19,11 @@ from gapfit.descriptors import (
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
 from gapfit.descriptors.engine import core_pairs, species_index
 from gapfit.descriptors.triplet_table import TripletGrid
+from gapfit.errors import GapfitError
 from gapfit.frame import to_voigt
-from gapfit.kernels import ProductExponential
+from gapfit.kernels import PermutedExponential, ProductExponential
 from gapfit.neighbours import Pairs, separate
-from gapfit.pair_table import pair_key, species_pairs, switch
+from gapfit.pair_table import Switch, pair_key, species_pairs
 from gapfit.threads import native_threads
 
 __all__ = ["Angle3b", "triplet_key"]
@@ -48,7 +49,7 @@ class Angle3b:
 
     The inner sum is over pairs of neighbours of atom i, whose energy it is, and
     q = (r_ij + r_ik, (r_ij - r_ik)², r_jk) is the same if they change places; r_jk may
-    be longer than the cutoff. s is the `switch` that ends the potential at the cutoff.
+    be longer than the cutoff. s is the `Switch` that ends the potential at the cutoff.
     Sparse points are values of g, without s. Blocks are named by the species of the
     centre, then of its neighbours. See `gapfit.descriptors.Descriptor`.
 
@@ -57,34 +58,34 @@ class Angle3b:
     species : tuple of int
         Atomic numbers, ascending.
     kernel : ProductExponential
-        Kernel of g; lengths in Å, Å², Å.
-    r_cut, width : float
-        Cutoff, and how far below it the switch begins, Å.
+        Kernel of g; lengths in Å, Å², Å. A `PermutedExponential` is one of the three sides
+        (r_ij, r_ik, r_jk) instead of q, lengths in Å; it is for models of QUIP.
+    switch : Switch
+        Ends the potential at the cutoff.
     """
 
     def __init__(
         self,
         species: tuple[int, ...],
         kernel: ProductExponential,
-        *,
-        r_cut: float,
-        width: float,
+        switch: Switch,
     ) -> None:
         self.species = species
         self.squared_exponential = kernel
-        self.cutoff = r_cut
-        self.switch_width = width
+        self.cutoff = switch.r_cut
+        self.switch = switch
         self.lengths: np.ndarray | None = np.array(kernel.theta)
         self.projections: dict[int, np.ndarray] = {}
         sides = species_pairs(species)
         self.blocks = tuple(1_000_000 * z + pair for z in species for pair in sides)
         self.n_features = 3
         self._all = self._range(self.blocks)
-        self._kernel = _core.TripletKernel(kernel.delta, kernel.theta)
+        self.permuted = isinstance(kernel, PermutedExponential)
+        self._kernel = _core.TripletKernel(kernel.delta, kernel.theta, self.permuted)
 
     def _range(self, blocks: tuple[int, ...]) -> Any:
         """Return the triplets that belong to some blocks, as the core takes it."""
-        return _core.TripletRange(self.choice(blocks), self.cutoff, self.switch_width)
+        return _core.TripletRange(self.choice(blocks), *self.switch.for_core)
 
     def choice(self, blocks: tuple[int, ...]) -> np.ndarray:
         """Return the place among `blocks` of each triplet of species, -1 for none.
@@ -102,7 +103,13 @@ class Angle3b:
         return np.array(found, dtype=np.int32)
 
     def grid(self, n_tables: int) -> TripletGrid | None:
-        """Return the knots of the tables of a term; None if they would be too large."""
+        """Return the knots of the tables of a term; None if they would be too large.
+
+        Nor are there any of permuted kernels, which are no products, and where digits
+        should be those of QUIP: large coefficients that cancel magnify a table's error.
+        """
+        if self.permuted or self.switch.form == "cosine":
+            return None
         grid = TripletGrid.for_cutoff(self.squared_exponential.theta, self.cutoff)
         return grid if grid.n_bytes * n_tables <= _MOST_BYTES else None
 
@@ -130,6 +137,10 @@ class Angle3b:
         for n, block in enumerate(self.blocks):
             own = place == n
             found[block] = Environments(centres[own], q[own])
+        if self.permuted:
+            return {
+                b: Environments(e.atoms, _sides(e.values)) for b, e in found.items()
+            }
         return found
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -160,6 +171,11 @@ class Angle3b:
         by_centre: bool = False,
     ) -> None:
         """Add rows of energies, of frames or centres, and of forces and virials."""
+        if self.permuted:
+            raise GapfitError(
+                'angle_3b: coordinates = "distances" is for models read from QUIP, not for '
+                'fits; use "angle"'
+            )
         n_columns = energies.shape[1]
         with native_threads() as n_threads:
             _core.add_triplet_rows(
@@ -199,7 +215,7 @@ class Angle3b:
         return PriorVariances.joined(
             [
                 cluster_priors(
-                    self._clusters(frame),
+                    (own for _, own in self._clusters(frame)),
                     self.squared_exponential,
                     frame.n_atoms,
                     gradients=gradients,
@@ -208,7 +224,26 @@ class Angle3b:
             ]
         )
 
-    def _clusters(self, pairs: Pairs) -> Iterator[Clusters]:
+    def instances(
+        self, pairs: Pairs
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield blocks with their triplets.
+
+        Yields
+        ------
+        block : int
+            Key.
+        atoms : (n, 3) int64
+            Centre and neighbours.
+        s : (n,) float64
+            Product of the switches.
+        x : (n, 3) float64
+            What the kernel takes: q, or the sides of a permuted one.
+        """
+        for block, own in self._clusters(pairs):
+            yield block, own.atoms, own.s, _sides(own.q) if self.permuted else own.q
+
+    def _clusters(self, pairs: Pairs) -> Iterator[tuple[int, Clusters]]:
         """Yield the triplets of each block."""
         species_index(self.species, pairs.numbers)
         couples = [
@@ -222,7 +257,7 @@ class Angle3b:
         for block in np.unique(keys):
             some = np.flatnonzero(keys == block)
             atoms = np.column_stack([centres[some], ends[some]])
-            yield self._triplets(atoms, pairs.R[sides[some]])
+            yield int(block), self._triplets(atoms, pairs.R[sides[some]])
 
     def _triplets(self, atoms: np.ndarray, R: np.ndarray) -> Clusters:
         """Return triplets with q, the product of the switches, and their derivatives."""
@@ -234,7 +269,7 @@ class Angle3b:
         difference = r[:, 0] - r[:, 1]
         odd = 2 * difference[:, None] * np.array([1.0, -1.0])
         away = np.stack([-across, across], axis=1)
-        s, s1, _ = switch(r, self.cutoff, self.switch_width)
+        s, s1, _ = self.switch(r)
         return Clusters(
             atoms=atoms,
             R=R,
@@ -290,3 +325,9 @@ class Angle3b:
                 n_threads,
             )
         return LocalPrediction(energies, forces, to_voigt(virials), local)
+
+
+def _sides(q: np.ndarray) -> np.ndarray:
+    """Return (r_ij, r_ik, r_jk), the first the longer, of q = (sum, square, r_jk)."""
+    apart = np.sqrt(q[:, 1])
+    return np.column_stack([(q[:, 0] + apart) / 2, (q[:, 0] - apart) / 2, q[:, 2]])

@@ -21,13 +21,15 @@ from gapfit.descriptors.engine import core_pairs, species_index
 from gapfit.frame import VOIGT
 from gapfit.kernels import ProductExponential, SquaredExponential
 from gapfit.neighbours import Pairs, separate
-from gapfit.pair_table import PairTable, pair_key, species_pairs, switch, tabulate
+from gapfit.pair_table import PairTable, Switch, pair_key, species_pairs, tabulate
 from gapfit.threads import native_threads
 
 __all__ = ["PAIRS_ROWS", "Distance2b"]
 
 #: Distance of the knots of the table in lengths theta: error of forces below 1e-7 eV/Å.
 _KNOTS_PER_LENGTH = 0.03
+#: Slopes of tables are good to this, eV/Å, unless knots would be closer than that, Å.
+_SLOPE_ERROR, _FINEST = 1e-9, 1e-3
 #: Pairs whose rows are computed together.
 PAIRS_ROWS = 16_384
 
@@ -35,7 +37,7 @@ PAIRS_ROWS = 16_384
 class Distance2b:
     """E = Σ_pairs s(r) g(r), g a Gaussian process for each pair of species.
 
-    s is the `switch` that ends the potential at the cutoff. Sparse points are values of
+    s is the `Switch` that ends the potential at the cutoff. Sparse points are values of
     g, so that those near the cutoff are no smaller than others. See
     `gapfit.descriptors.Descriptor`.
 
@@ -45,22 +47,20 @@ class Distance2b:
         Atomic numbers, ascending.
     kernel : SquaredExponential
         Kernel of g in the distance, Å.
-    r_cut, width : float
-        Cutoff, and how far below it the switch begins, Å.
+    switch : Switch
+        Ends the potential at the cutoff.
     """
 
     def __init__(
         self,
         species: tuple[int, ...],
         kernel: SquaredExponential,
-        *,
-        r_cut: float,
-        width: float,
+        switch: Switch,
     ) -> None:
         self.species = species
         self.squared_exponential = kernel
-        self.cutoff = r_cut
-        self.switch_width = width
+        self.cutoff = switch.r_cut
+        self.switch = switch
         self.lengths: np.ndarray | None = np.array([kernel.theta])
         self.projections: dict[int, np.ndarray] = {}
         self.blocks = species_pairs(species)
@@ -88,8 +88,8 @@ class Distance2b:
         a, b = pairs.numbers[pairs.i], pairs.numbers[pairs.j]
         return 1000 * np.minimum(a, b) + np.maximum(a, b)
 
-    def _by_block(self, pairs: Pairs) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        """Yield each block with its pairs and their distances."""
+    def by_block(self, pairs: Pairs) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Yield each block with its pairs, (n,) int64, and their distances, (n,), Å."""
         keys = self._keys(pairs)
         r = np.sqrt(np.einsum("px,px->p", pairs.R, pairs.R))
         for block in self.blocks:
@@ -99,7 +99,7 @@ class Distance2b:
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return the distances of all pairs of atoms by pair of species."""
         found = {}
-        for block, some, r in self._by_block(pairs):
+        for block, some, r in self.by_block(pairs):
             once = pairs.i[some] <= pairs.j[some]
             found[block] = Environments(pairs.i[some][once], r[once, None])
         return found
@@ -111,7 +111,7 @@ class Distance2b:
     def _switched(self, r: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return s k and its first two derivatives with r, (3, n, n_sparse)."""
         k, k1, k2 = self.squared_exponential.derivatives(r, points[:, 0])
-        s, s1, s2 = switch(r, self.cutoff, self.switch_width)[:, :, None]
+        s, s1, s2 = self.switch(r)[:, :, None]
         return np.stack([s * k, s1 * k + s * k1, s2 * k + 2 * s1 * k1 + s * k2])
 
     def kernel_rows(
@@ -126,7 +126,7 @@ class Distance2b:
             virials=np.zeros((pairs.n_frames, 6, n_columns)),
         )
         first = 0
-        for block, some, r in self._by_block(pairs):
+        for block, some, r in self.by_block(pairs):
             columns = slice(first, first + len(sparse[block]))
             first = columns.stop
             if len(some) == 0 or len(sparse[block]) == 0:
@@ -171,7 +171,7 @@ class Distance2b:
             k_m, prior = _core.pair_covariances(
                 core_pairs(pairs, self.species),
                 self.place,
-                (self.cutoff, self.switch_width),
+                self.switch.for_core,
                 (self.squared_exponential.delta, self.squared_exponential.theta),
                 [sparse[block][:, 0] for block in self.blocks],
                 n_threads,
@@ -193,13 +193,13 @@ class Distance2b:
 
     def _clusters(self, pairs: Pairs) -> Iterator[Clusters]:
         """Yield the pairs of atoms of each block."""
-        for _, some, r in self._by_block(pairs):
+        for _, some, r in self.by_block(pairs):
             once = pairs.i[some] <= pairs.j[some]
             some, r = some[once], r[once]
             i, j, R = pairs.i[some], pairs.j[some], pairs.R[some]
             # An atom and its image come twice, once for either direction.
             share = np.where(i == j, 0.5, 1.0)
-            s, s1, _ = share * switch(r, self.cutoff, self.switch_width)
+            s, s1, _ = share * self.switch(r)
             u = (R / r[:, None])[:, None, :]
             yield Clusters(
                 atoms=np.stack([i, j], axis=1),
@@ -227,15 +227,35 @@ class Distance2b:
             self.species,
             potentials,
             self.cutoff,
-            self.switch_width,
-            spacing=_KNOTS_PER_LENGTH * self.squared_exponential.theta,
+            self.switch.width,
+            cosine=self.switch.form == "cosine",
+            spacing=self._spacing(coefficients),
         )
+
+    def _spacing(self, coefficients: Mapping[int, np.ndarray]) -> float:
+        """Return a distance of knots for which slopes are good to `_SLOPE_ERROR`.
+
+        Between knots the slope of a Gaussian is off by at most 0.0012 h⁵ / theta⁶, and
+        errors of all points may add up: large coefficients that cancel need more knots.
+        """
+        theta = self.squared_exponential.theta
+        most = max(float(np.abs(c).sum()) for c in coefficients.values())
+        scale = 0.0012 * self.squared_exponential.delta**2 * most / theta
+        finest = theta * (_SLOPE_ERROR / max(scale, 1e-300)) ** 0.2
+        return float(max(min(_KNOTS_PER_LENGTH * theta, finest), _FINEST))
 
     def _potential(
         self, points: np.ndarray, coefficients: np.ndarray, r: np.ndarray
     ) -> np.ndarray:
-        """Return φ, φ' and φ'' of one pair of species, (3, n)."""
-        return self._switched(r, points) @ coefficients
+        """Return φ, φ' and φ'' of one pair of species, (3, n), without a cosine.
+
+        More digits than double precision has keep those that large coefficients cancel.
+        """
+        k = self.squared_exponential.derivatives(
+            r.astype(np.longdouble), points[:, 0].astype(np.longdouble)
+        )
+        values = (k @ coefficients.astype(np.longdouble)).astype(float)
+        return self.switch.times(values, r) if self.switch.form == "smooth" else values
 
     def predict(
         self,

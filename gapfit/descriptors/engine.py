@@ -231,6 +231,8 @@ class SoapDefinition(NamedTuple):
         Weight of each species.
     total : bool
         Whether one more channel holds the sum of all.
+    central_in_all : bool
+        Whether the central atom adds to every channel, not only to that of its species.
     blocks : list of (int, int)
         Pairs of channels, in the order of the features.
     scale : (n_features,) float64
@@ -244,6 +246,7 @@ class SoapDefinition(NamedTuple):
     channel: list[int]
     species_weight: list[float]
     total: bool
+    central_in_all: bool
     blocks: list[tuple[int, int]]
     scale: np.ndarray
 
@@ -263,8 +266,12 @@ class NativeEngine:
         Weight of a neighbour with its distance.
     features : Features
         Which products of densities are kept.
-    full : bool
-        Whether features are scaled to the full SOAP kernel.
+    channels : list of int
+        Density channel of each species.
+    scale : (n_features,) float64
+        What multiplies each feature; see `Features.prefactor`.
+    central_in_all : bool
+        Whether the central atom adds to every channel, not only to that of its species.
     species_weights : sequence of float
         Weight of each species.
     """
@@ -277,7 +284,9 @@ class NativeEngine:
         cutoff: float,
         weighting: Weighting,
         features: Features,
-        full: bool = False,
+        channels: list[int],
+        scale: np.ndarray,
+        central_in_all: bool = False,
         species_weights: Sequence[float] | None = None,
     ) -> None:
         self.species = species
@@ -290,11 +299,12 @@ class NativeEngine:
             spacing,
             density.centre * w.at_centre,
             (w.function, w.r0, w.c, w.d, w.m),
-            features.channels,
+            channels,
             list(species_weights or [1.0] * len(species)),
             features.has_total,
+            central_in_all,
             features.blocks,
-            features.prefactor(full=full),
+            scale,
         )
         self._core = _core.Soap(*self.definition)
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.

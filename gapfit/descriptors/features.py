@@ -77,7 +77,7 @@ class Features:
         per_degree = same * triangle + (len(self.blocks) - same) * square
         return per_degree * (self.l_max + 1)
 
-    def prefactor(self, *, full: bool) -> np.ndarray:
+    def prefactor(self, *, full: bool, plain: bool = False) -> np.ndarray:
         """Return what multiplies Σ_m c c', shape (n_features,).
 
         Parameters
@@ -86,9 +86,12 @@ class Features:
             Whether features that stand for two equal ones, (an, bn') and (bn', an), get
             a factor sqrt(2), so that p·p' is the full SOAP kernel (Bartók, Kondor &
             Csányi, PRB 87, 184115 (2013)); dscribe leaves it out.
+        plain : bool
+            Whether 1/sqrt(2l + 1) is left out, as by QUIP before 2015.
         """
         a, b, degree, n, k = self.labels.T
-        factor: np.ndarray = np.pi * np.sqrt(8.0 / (2 * degree + 1))
+        weight = np.ones(len(degree)) if plain else 1.0 / (2 * degree + 1)
+        factor: np.ndarray = np.pi * np.sqrt(8.0 * weight)
         if full:
             twice = (a == b) & (n != k)
             if self.compression == "off":

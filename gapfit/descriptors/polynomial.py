@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import ive
 
+from gapfit.descriptors.shells import ShellDensity
 from gapfit.errors import ConfigError
 
 __all__ = ["PolynomialDensity", "polynomial_basis"]
@@ -79,36 +79,7 @@ def polynomial_basis(r_cut: float, n_max: int) -> dict[str, np.ndarray]:
     return {"nodes": nodes, "weights": weights, "values": values}
 
 
-def _scaled_bessel(x: np.ndarray, orders: int) -> np.ndarray:
-    """Return exp(-x) i_l(x) for l < `orders`, shape (orders, *x.shape).
-
-    i_l is the modified spherical Bessel function of the first kind.
-    """
-    degree = np.arange(orders).reshape(-1, *[1] * x.ndim)
-    # Below 1e-8 the first term of the series is exact in double precision, and it
-    # stays finite where the quotient is 0/0.
-    small = x < 1e-8
-    safe = np.where(small, 1.0, x)
-    double_factorial = np.cumprod(2.0 * degree + 1, axis=0)
-    return np.where(
-        small,
-        np.exp(-x) * x**degree / double_factorial,
-        np.sqrt(0.5 * np.pi / safe) * ive(degree + 0.5, safe),
-    )
-
-
-def _bessel_slope(A: np.ndarray) -> np.ndarray:
-    """Return (l A_{l-1} + (l + 1) A_{l+1}) / (2 l + 1), one degree less than `A`.
-
-    The recurrence i_l' = (l i_{l-1} + (l + 1) i_{l+1}) / (2 l + 1) has no division by
-    x, hence no cancellation at small distances. The degree is the last axis but one.
-    """
-    degree = np.arange(A.shape[-2] - 1)[:, None]
-    below = np.concatenate([np.zeros_like(A[..., :1, :]), A[..., :-2, :]], axis=-2)
-    return (degree * below + (degree + 1) * A[..., 1:, :]) / (2 * degree + 1)
-
-
-class PolynomialDensity:
+class PolynomialDensity(ShellDensity):
     """Expansion of a Gaussian density in orthonormal polynomials.
 
     c_nlm = Σ_j w(r) f_nl(r) Y_lm with
@@ -136,47 +107,6 @@ class PolynomialDensity:
     def __init__(
         self, tables: Mapping[str, np.ndarray], l_max: int, sigma: float
     ) -> None:
-        self.l_max = l_max
-        self.n_max = len(tables["values"])
-        self._eta = 0.5 / sigma**2
-        self._nodes = np.asarray(tables["nodes"], dtype=float)
-        measure = 4 * np.pi * tables["weights"] * self._nodes**2
-        self._weighted = (measure * tables["values"]).T
-
-    def exact(self, r: np.ndarray) -> np.ndarray:
-        """Return f, f' and f'' at the distances `r`.
-
-        Parameters
-        ----------
-        r : (n,) float64
-            Distances from the centre, r >= 0, Å.
-
-        Returns
-        -------
-        (n, 3, l_max + 1, n_max) float64
-            Å^{3/2}, Å^{1/2} and Å^{-1/2}.
-        """
-        r = np.asarray(r, dtype=float)[:, None]
-        slope, nodes = 2 * self._eta, self._nodes
-        # exp(-η (r - r')²) exp(-x) i_l(x) is the integrand without overflow.
-        G = np.exp(-self._eta * (r - nodes) ** 2)
-        G = G * _scaled_bessel(slope * r * nodes, self.l_max + 3)
-        # A_k = 4 π ∫ dr' r'^{2+k} g_n G_l, shape (n, l_max + 3, n_max), so that
-        # A_k' = -2 η r A_k + 2 η _bessel_slope(A_{k+1}).
-        A0, A1, A2 = (
-            np.swapaxes(G @ (nodes[:, None] ** k * self._weighted), 0, 1)
-            for k in range(3)
-        )
-        r = r[..., None]
-        first = slope * (_bessel_slope(A1) - r * A0[:, :-1])
-        first_A1 = slope * (_bessel_slope(A2) - r * A1[:, :-1])
-        second = slope * (
-            _bessel_slope(first_A1) - r * first[:, :-1] - A0[:, : self.l_max + 1]
-        )
-        kept = slice(self.l_max + 1)
-        return np.stack([A0[:, kept], first[:, kept], second], axis=1)
-
-    @property
-    def centre(self) -> np.ndarray:
-        """Contribution of the central atom to c_n00 for unit weight, shape (n_max,)."""
-        return self.exact(np.zeros(1))[0, 0, 0] / np.sqrt(4 * np.pi)
+        nodes = np.asarray(tables["nodes"], dtype=float)
+        measure = 4 * np.pi * tables["weights"] * nodes**2
+        super().__init__(nodes, (measure * tables["values"]).T, l_max, sigma)

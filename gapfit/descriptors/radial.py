@@ -18,10 +18,11 @@ class Weighting:
     """Weight w(r) of a neighbour at distance r (dscribe's ``weighting``).
 
     poly: c (1 + 2 u³ - 3 u²)^m for u < 1, else 0; pow: c / (d + u^m);
-    exp: c / (d + exp(-u)); none: 1; always with u = r / r0.
+    exp: c / (d + exp(-u)); none: 1; always with u = r / r0. QUIP's is cosine: c until d
+    before r0, then c (1 + cos(π (r - r0 + d) / d)) / 2 to r0.
     """
 
-    function: Literal["poly", "pow", "exp", "none"]
+    function: Literal["poly", "pow", "exp", "none", "cosine"]
     r0: float
     c: float = 1.0
     d: float = 1.0
@@ -38,6 +39,7 @@ class Weighting:
             "pow": self.c / self.d,
             "exp": self.c / (self.d + 1),
             "none": 1.0,
+            "cosine": self.c,
         }
         return at_zero[self.function]
 
@@ -113,9 +115,11 @@ def reach(r_cut: float, sigma: float, weighting: Weighting) -> float:
     """Return the range of the neighbours that count, Å.
 
     dscribe counts neighbours until their Gaussian has fallen to 1e-3 at r_cut; a
-    ``poly`` weight can end before.
+    ``poly`` weight can end before, and a ``cosine`` ends at r0.
     """
     end = r_cut + sigma * np.sqrt(-2 * np.log(1e-3))
+    if weighting.function == "cosine":
+        return weighting.r0
     ends_before = weighting.function == "poly" and weighting.r0 <= end
     return float(weighting.r0 if ends_before else end)
 

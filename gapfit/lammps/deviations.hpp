@@ -35,12 +35,8 @@ class OtherPairs final : public OtherTerm {
         if (*std::min_element(block_.begin(), block_.end()) < 0)
             throw FileError("has a pair of species without points");
         const double delta = file.real(prefix + "delta");
-        kernel_ = {delta * delta,
-                   1.0 / file.real(prefix + "theta"),
-                   file.real(prefix + "r_cut"),
-                   file.real(prefix + "width"),
-                   nullptr,
-                   static_cast<std::int32_t>(n)};
+        kernel_ = {delta * delta, 1.0 / file.real(prefix + "theta"),
+                   switch_shape(file, prefix), nullptr, static_cast<std::int32_t>(n)};
         for (std::int64_t b = 0; b < n_blocks; ++b) {
             const auto points = file.reals(prefix + "points" + std::to_string(b), {-1});
             const std::int64_t size = static_cast<std::int64_t>(points.size());
@@ -72,8 +68,7 @@ class OtherTriplets final : public OtherTerm {
         const long n = source.n_species;
         const std::int64_t n_blocks = file.integer(prefix + "n_blocks");
         block_ = choice(file.integers(prefix + "block", {n, n, n}), n_blocks);
-        range_.r_cut = file.real(prefix + "r_cut");
-        range_.width = file.real(prefix + "width");
+        range_.shape = switch_shape(file, prefix);
         range_.n_species = static_cast<std::int32_t>(n);
         kernel_ = TripletTerm::kernel(file, prefix);
         for (std::int64_t b = 0; b < n_blocks; ++b) {

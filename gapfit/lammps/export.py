@@ -16,7 +16,7 @@ from gapfit.descriptors.soap import Soap, shortened
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
 from gapfit.neighbours import MIN_DISTANCE
-from gapfit.pair_table import PairTable
+from gapfit.pair_table import PairTable, Switch
 
 if TYPE_CHECKING:
     from gapfit.local_variance import LocalVariance
@@ -141,6 +141,7 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "channel", np.array(own.channel)
     yield "species_weight", np.array(own.species_weight, dtype=float)
     yield "total", int(own.total)
+    yield "central_in_all", int(own.central_in_all)
     yield "blocks", np.array(own.blocks)
     yield "scale", own.scale
     for species, choice in enumerate(sums):
@@ -161,6 +162,7 @@ def _pairs(table: PairTable) -> Arrays:
     yield "start", table.start
     yield "spacing", table.spacing
     yield "potential", table.potential
+    yield "cosine", float(table.cosine)
 
 
 def _triplets(angle: Angle3b, term: FittedTerm) -> Arrays:
@@ -183,10 +185,16 @@ def _triplets(angle: Angle3b, term: FittedTerm) -> Arrays:
 def _triplet_range(angle: Angle3b, blocks: tuple[int, ...]) -> Arrays:
     kernel = angle.squared_exponential
     yield "block", angle.choice(blocks)
-    yield "r_cut", float(angle.cutoff)
-    yield "width", float(angle.switch_width)
+    yield from _switch(angle.switch)
     yield "delta", float(kernel.delta)
     yield "theta", np.array(kernel.theta, dtype=float)
+    yield "permuted", int(angle.permuted)
+
+
+def _switch(switch: Switch) -> Arrays:
+    yield "r_cut", float(switch.r_cut)
+    yield "width", float(switch.width)
+    yield "cosine", int(switch.form == "cosine")
 
 
 def _variance(variance: LocalVariance, soaps: dict[int, int]) -> Arrays:
@@ -234,8 +242,7 @@ def _covariances(term: FittedTerm) -> Arrays:
     if isinstance(descriptor, Distance2b):
         kernel = descriptor.squared_exponential
         yield "block", descriptor.place
-        yield "r_cut", float(descriptor.cutoff)
-        yield "width", float(descriptor.switch_width)
+        yield from _switch(descriptor.switch)
         yield "delta", float(kernel.delta)
         yield "theta", float(kernel.theta)
     else:

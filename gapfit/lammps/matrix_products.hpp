@@ -18,61 +18,59 @@ class PackedProduct {
   public:
     void operator()(int m, int n, int k, const double *A, int lda, const double *B,
                     std::ptrdiff_t b_k, std::ptrdiff_t b_n, bool add, double *C, int ldc) {
-        packed_.resize(static_cast<std::size_t>(depth * columns));
+        sliver_.resize(static_cast<std::size_t>(depth * width));
         for (int p = 0; p < k; p += depth) {
             const int K = std::min(depth, k - p);
-            const double *rows = B + p * b_k;
-            for (int j = 0; j < n; j += columns)
-                panel(m, std::min(columns, n - j), K, A + p, lda, rows + j * b_n, b_k, b_n,
-                      add || p > 0, C + j, ldc);
+            for (int j = 0; j < n; j += width) {
+                const double *own = B + p * b_k + j * b_n;
+                if (j + width <= n) {
+                    pack(K, own, b_k, b_n);
+                    multiply(m, K, A + p, lda, add || p > 0, C + j, ldc);
+                } else {
+                    pack_last(n - j, K, own, b_k, b_n);
+                    narrow(m, n - j, K, A + p, lda, add || p > 0, C + j, ldc);
+                }
+            }
         }
     }
 
   private:
-    // Slivers of B as wide as the registers that sums stay in; a sliver fits in the first
-    // cache, a panel of them in the second.
+    // Slivers of B as wide as the registers that sums stay in; one fits in the first cache.
     static constexpr int vectors = lanes == 8 ? 2 : 3, width = vectors * lanes;
-    static constexpr int depth = 256, columns = 32 * width;
+    static constexpr int depth = 256;
 
-    void panel(int m, int n, int k, const double *A, int lda, const double *B,
-               std::ptrdiff_t b_k, std::ptrdiff_t b_n, bool add, double *C, int ldc) {
-        pack(n, k, B, b_k, b_n);
-        for (int j = 0; j < n; j += width) {
-            const double *sliver = packed_.data() + j * k;
-            if (j + width <= n)
-                multiply(m, k, A, lda, sliver, add, C + j, ldc);
-            else
-                narrow(m, n - j, k, A, lda, sliver, add, C + j, ldc);
-        }
-    }
-
-    // Zeros fill the last sliver.
-    void pack(int n, int k, const double *B, std::ptrdiff_t b_k, std::ptrdiff_t b_n) {
-        for (int first = 0; first < n; first += width) {
-            double *to = packed_.data() + first * k;
-            const int w = std::min(width, n - first);
-            if (w < width) std::fill(to, to + width * k, 0.0);
-            const double *from = B + first * b_n;
-            if (b_n == 1)
-                for (int p = 0; p < k; ++p) std::copy_n(from + p * b_k, w, to + p * width);
-            else
-                for (int j = 0; j < w; ++j)
-                    for (int p = 0; p < k; ++p) to[p * width + j] = from[j * b_n + p * b_k];
-        }
-    }
-
-    static void multiply(int m, int k, const double *A, int lda, const double *sliver,
-                         bool add, double *C, int ldc) {
-        if (add)
-            product<vectors, true>(m, k, A, lda, 1, sliver, width, C, ldc);
+    // Loops of a fixed length: for few rows of A, packing takes as long as multiplying.
+    void pack(int k, const double *B, std::ptrdiff_t b_k, std::ptrdiff_t b_n) {
+        double *to = sliver_.data();
+        if (b_n == 1)
+            for (int p = 0; p < k; ++p)
+                for (int v = 0; v < vectors; ++v)
+                    store(to + p * width + v * lanes, load(B + p * b_k + v * lanes));
         else
-            product<vectors, false>(m, k, A, lda, 1, sliver, width, C, ldc);
+            for (int p = 0; p < k; ++p)
+                for (int j = 0; j < width; ++j) to[p * width + j] = B[p * b_k + j * b_n];
     }
 
-    void narrow(int m, int n, int k, const double *A, int lda, const double *sliver,
-                bool add, double *C, int ldc) {
+    // The same for fewer columns, and zeros beside them.
+    void pack_last(int w, int k, const double *B, std::ptrdiff_t b_k, std::ptrdiff_t b_n) {
+        sliver_.assign(static_cast<std::size_t>(depth * width), 0.0);
+        for (int p = 0; p < k; ++p)
+            for (int j = 0; j < w; ++j)
+                sliver_[static_cast<std::size_t>(p * width + j)] = B[p * b_k + j * b_n];
+    }
+
+    void multiply(int m, int k, const double *A, int lda, bool add, double *C,
+                  int ldc) const {
+        if (add)
+            product<vectors, true>(m, k, A, lda, 1, sliver_.data(), width, C, ldc);
+        else
+            product<vectors, false>(m, k, A, lda, 1, sliver_.data(), width, C, ldc);
+    }
+
+    void narrow(int m, int n, int k, const double *A, int lda, bool add, double *C,
+                int ldc) {
         edge_.resize(static_cast<std::size_t>(m * width));
-        multiply(m, k, A, lda, sliver, false, edge_.data(), width);
+        multiply(m, k, A, lda, false, edge_.data(), width);
         for (int i = 0; i < m; ++i)
             for (int j = 0; j < n; ++j) {
                 double &to = C[static_cast<std::ptrdiff_t>(i) * ldc + j];
@@ -80,7 +78,7 @@ class PackedProduct {
             }
     }
 
-    Buffer packed_, edge_;
+    Buffer sliver_, edge_;
 };
 
 inline PackedProduct &packed_product() {

@@ -60,6 +60,7 @@ PairGapfit::PairGapfit(LAMMPS *lmp) : Pair(lmp) {
     manybody_flag = 1;
     no_virial_fdotr_compute = 1;
     centroidstressflag = CENTROID_AVAIL;
+    comm_reverse = comm_reverse_off = 3;
 }
 
 PairGapfit::~PairGapfit() {
@@ -142,10 +143,6 @@ void PairGapfit::choose_species(const std::string &path) {
 }
 
 void PairGapfit::init_style() {
-    if (!force->newton_pair)
-        error->all(FLERR,
-                   "pair_style gapfit needs newton on: forces of atoms on their "
-                   "neighbours are sent back to other processes");
     if (std::strcmp(update->unit_style, "metal") != 0)
         error->all(FLERR, "pair_style gapfit needs units metal (eV and Angstrom), not {}",
                    update->unit_style);
@@ -231,10 +228,34 @@ std::int64_t PairGapfit::put(int atom_index) {
     return place;
 }
 
-void PairGapfit::add_forces() {
+// Puts three numbers of each atom in the list of neighbours into gathered_. Returns how
+// many atoms of LAMMPS to add them to: all, whose ghosts LAMMPS adds to their owners
+// itself, or without that (newton off for pairs) the own ones, which then hold what their
+// ghosts got.
+int PairGapfit::gather(const double *values, std::size_t stride) {
+    const int n_atoms = atom->nlocal + atom->nghost;
+    gathered_.assign(3 * static_cast<std::size_t>(n_atoms), 0.0);
     for (std::size_t k = 0; k < atoms_.size(); ++k)
-        for (std::size_t x = 0; x < 3; ++x)
-            atom->f[atoms_[k]][x] += results_.forces[3 * k + x];
+        std::copy_n(values + stride * k, 3, gathered_.data() + 3 * atoms_[k]);
+    if (force->newton_pair) return n_atoms;
+    comm->reverse_comm(this);
+    return atom->nlocal;
+}
+
+int PairGapfit::pack_reverse_comm(int n, int first, double *buffer) {
+    std::copy_n(gathered_.data() + 3 * first, 3 * n, buffer);
+    return 3 * n;
+}
+
+void PairGapfit::unpack_reverse_comm(int n, int *ghosts_of, double *buffer) {
+    for (int k = 0; k < n; ++k)
+        for (int x = 0; x < 3; ++x) gathered_[3 * ghosts_of[k] + x] += buffer[3 * k + x];
+}
+
+void PairGapfit::add_forces() {
+    const int n = gather(results_.forces.data(), 3);
+    for (int i = 0; i < n; ++i)
+        for (int x = 0; x < 3; ++x) atom->f[i][x] += gathered_[3 * i + x];
 }
 
 void PairGapfit::add_energies() {
@@ -247,18 +268,25 @@ void PairGapfit::add_energies() {
 
 // W = -R (x) dE/dR, position first; LAMMPS orders xx yy zz xy xz yz, then yx zx zy.
 void PairGapfit::add_virials() {
-    constexpr int order[9] = {0, 4, 8, 1, 2, 5, 3, 6, 7};
+    constexpr int order[6] = {0, 4, 8, 1, 2, 5};
     if (vflag_global)
         for (int v = 0; v < 6; ++v) virial[v] += results_.virial[order[v]];
-    if (!vflag_atom && !cvflag_atom) return;
-    for (std::size_t k = 0; k < atoms_.size(); ++k) {
-        const double *W = results_.atom_virials.data() + 9 * k;
-        if (vflag_atom)
-            for (int v = 0; v < 6; ++v)
-                vatom[atoms_[k]][v] +=
-                    v < 3 ? W[order[v]] : 0.5 * (W[order[v]] + W[order[v + 3]]);
-        if (cvflag_atom)
-            for (int v = 0; v < 9; ++v) cvatom[atoms_[k]][v] += W[order[v]];
+    if (vflag_atom || cvflag_atom) add_atom_virials();
+}
+
+// Row by row of W.
+void PairGapfit::add_atom_virials() {
+    constexpr int place[3][3] = {{0, 3, 4}, {6, 1, 5}, {7, 8, 2}};
+    for (int row = 0; row < 3; ++row) {
+        const int n = gather(results_.atom_virials.data() + 3 * row, 9);
+        for (int i = 0; i < n; ++i)
+            for (int x = 0; x < 3; ++x) {
+                const double W = gathered_[3 * i + x];
+                const int v = place[row][x];
+                if (cvflag_atom) cvatom[i][v] += W;
+                // The mean of xy and yx, and so on.
+                if (vflag_atom) vatom[i][v < 6 ? v : v - 3] += v < 3 ? W : 0.5 * W;
+            }
     }
 }
 
@@ -294,9 +322,10 @@ void *PairGapfit::extract_peratom(const char *name, int &n_columns) {
 }
 
 double PairGapfit::memory_usage() {
-    const std::size_t numbers =
-        results_.forces.capacity() + results_.atom_virials.capacity() +
-        neighbours_.R.capacity() + neighbours_.j.capacity() + place_.capacity();
+    const std::size_t numbers = results_.forces.capacity() +
+                                results_.atom_virials.capacity() +
+                                neighbours_.R.capacity() + neighbours_.j.capacity() +
+                                place_.capacity() + gathered_.capacity();
     return Pair::memory_usage() + static_cast<double>(8 * numbers) +
            static_cast<double>(8 * std_room_);
 }

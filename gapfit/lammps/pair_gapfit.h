@@ -13,7 +13,7 @@
 namespace LAMMPS_NS {
 
 // Potentials fitted by gapfit. Each process evaluates the energies of its own atoms with
-// all their neighbours; forces on ghosts go back to their owners.
+// all their neighbours; what ghosts get goes back to their owners.
 class PairGapfit : public Pair {
   public:
     explicit PairGapfit(class LAMMPS *lmp);
@@ -24,6 +24,8 @@ class PairGapfit : public Pair {
     void init_style() override;
     double init_one(int i, int j) override;
     void compute(int eflag, int vflag) override;
+    int pack_reverse_comm(int n, int first, double *buffer) override;
+    void unpack_reverse_comm(int n, int *ghosts_of, double *buffer) override;
 
     // Per atom: "std", the standard deviation of its energy, computed while "std_flag" is
     // set.
@@ -40,6 +42,8 @@ class PairGapfit : public Pair {
     void add_forces();
     void add_energies();
     void add_virials();
+    void add_atom_virials();
+    int gather(const double *values, std::size_t stride);
     void store_deviations();
     void require_std_room();
 
@@ -52,6 +56,7 @@ class PairGapfit : public Pair {
     gapfit::Results results_;
     std::vector<int> atoms_;           // of LAMMPS, by place in the list of neighbours
     std::vector<std::int64_t> place_;  // the other way round, -1: not there
+    std::vector<double> gathered_;     // three numbers of each atom of LAMMPS
 
     int std_flag_ = 0, std_room_ = 0;
     double *std_ = nullptr;

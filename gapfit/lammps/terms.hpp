@@ -43,6 +43,7 @@ class PairTerm {
         table_.n_knots = static_cast<std::int64_t>(values.shape[1]);
         table_.start = source.file.real(prefix + "start");
         table_.spacing = source.file.real(prefix + "spacing");
+        table_.cosine = source.file.real(prefix + "cosine");
         table_.n_species = static_cast<std::int32_t>(source.n_species);
         if (table_.n_knots < 2 || !(table_.spacing > 0.0))
             throw FileError("has a pair potential without knots");
@@ -59,6 +60,11 @@ class PairTerm {
     std::vector<std::int32_t> potential_;
 };
 
+inline SwitchShape switch_shape(const ArrayFile &file, const std::string &prefix) {
+    return {file.real(prefix + "r_cut"), file.real(prefix + "width"),
+            file.integer(prefix + "cosine") != 0};
+}
+
 class TripletTerm {
   public:
     TripletTerm(const Source &source, const std::string &prefix) {
@@ -66,8 +72,7 @@ class TripletTerm {
         const long n = source.n_species;
         const std::int64_t n_potentials = file.integer(prefix + "n_potentials");
         block_ = choice(file.integers(prefix + "block", {n, n, n}), n_potentials);
-        range_.r_cut = file.real(prefix + "r_cut");
-        range_.width = file.real(prefix + "width");
+        range_.shape = switch_shape(file, prefix);
         range_.n_species = static_cast<std::int32_t>(n);
         for (std::int64_t k = 0; k < n_potentials; ++k)
             potentials_.push_back(
@@ -85,7 +90,8 @@ class TripletTerm {
         const double delta = file.real(prefix + "delta");
         const auto theta = file.reals(prefix + "theta", {3});
         return {delta * delta,
-                {1.0 / theta.data[0], 1.0 / theta.data[1], 1.0 / theta.data[2]}};
+                {1.0 / theta.data[0], 1.0 / theta.data[1], 1.0 / theta.data[2]},
+                file.integer(prefix + "permuted") != 0};
     }
 
   private:
@@ -233,7 +239,8 @@ class SoapTerm {
         Layout layout = make_layout(
             n_max, n_l - 1,
             small_integers(file.integers(prefix + "channel", {source.n_species})),
-            {weight.begin(), weight.end()}, file.integer(prefix + "total") != 0, channels,
+            {weight.begin(), weight.end()}, file.integer(prefix + "total") != 0,
+            file.integer(prefix + "central_in_all") != 0, channels,
             {scale.begin(), scale.end()});
         return Basis{std::move(layout),
                      SolidHarmonics(n_l - 1),

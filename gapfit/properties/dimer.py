@@ -8,7 +8,7 @@ import numpy as np
 
 from gapfit.frame import Frame
 from gapfit.model import GAPModel
-from gapfit.properties.evaluating import energy_std
+from gapfit.properties.evaluating import energy_stds
 
 __all__ = ["DimerCurve", "dimer_curve"]
 
@@ -48,7 +48,9 @@ class DimerCurve:
         return bool((np.diff(self.energies[: self.lowest + 1]) < 0).all())
 
 
-def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
+def dimer_curve(
+    model: GAPModel, first: int, second: int, *, reach: float | None = None
+) -> DimerCurve:
     """Return the energy of a pair of atoms from 0.4 covalent distances to the cutoff.
 
     Parameters
@@ -57,6 +59,8 @@ def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
         The potential.
     first, second : int
         Atomic numbers.
+    reach : float, optional
+        Largest distance, Å; by default the cutoff of the model.
 
     Raises
     ------
@@ -66,15 +70,17 @@ def dimer_curve(model: GAPModel, first: int, second: int) -> DimerCurve:
     from ase.data import covalent_radii
 
     contact = float(covalent_radii[first] + covalent_radii[second])
-    distances = np.linspace(_SHORTEST * contact, model.cutoff, _TRIED)
+    distances = np.linspace(_SHORTEST * contact, reach or model.cutoff, _TRIED)
     pairs = [_open_frame([first, second], [0.0, d]) for d in distances]
     atoms = [_open_frame([z], [0.0]) for z in (first, second)]
     found = model.predict([*pairs, *atoms], forces=False, stress=False)
     energies = np.array([one.energy for one in found])
     std = None
     if model.posterior is not None:
-        apart = [(-1.0, atom) for atom in atoms]
-        std = np.array([energy_std(model, [(1.0, pair), *apart]) for pair in pairs])
+        apart = -np.ones((len(pairs), len(atoms)))
+        std = energy_stds(
+            model, np.hstack([np.eye(len(pairs)), apart]), [*pairs, *atoms]
+        )
     return DimerCurve(distances, energies[:-2] - energies[-2:].sum(), std)
 
 

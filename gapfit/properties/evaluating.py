@@ -12,7 +12,7 @@ from gapfit.frame import Frame, structure_arrays
 from gapfit.model import GAPModel
 from gapfit.sampling import Samples
 
-__all__ = ["Evaluate", "by_calculator", "by_samples", "energy_std"]
+__all__ = ["Evaluate", "by_calculator", "by_samples", "energy_std", "energy_stds"]
 
 #: Gives the forces (n, n_atoms, 3), eV/Å, and the stresses (n, 6), eV/Å³ in ASE's sign
 #: and Voigt order, that n potentials find in a structure.
@@ -45,11 +45,6 @@ def by_samples(samples: Samples) -> Evaluate:
 def energy_std(model: GAPModel, parts: Sequence[tuple[float, Any]]) -> float:
     """Return the standard deviation of a sum of energies of fixed structures, eV.
 
-    Energies are linear in the coefficients, so that the sum Σ w E has the kernel row
-    Σ w k, whose variance (`Posterior.variance`, subset of regressors) holds all
-    covariances: what two structures have in common cancels. Times the factor of the
-    calibration for energies, where the model has one.
-
     Parameters
     ----------
     model : GAPModel
@@ -63,18 +58,45 @@ def energy_std(model: GAPModel, parts: Sequence[tuple[float, Any]]) -> float:
     StructureError
         See `GAPModel.predict`.
     """
+    weights = np.array([[weight for weight, _ in parts]])
+    return float(energy_stds(model, weights, [atoms for _, atoms in parts])[0])
+
+
+def energy_stds(
+    model: GAPModel, weights: np.ndarray, structures: Sequence[Any]
+) -> np.ndarray:
+    """Return the standard deviations of several sums of energies, (n,) float64, eV.
+
+    Energies are linear in the coefficients, so that the sum Σ w E has the kernel row
+    Σ w k, whose variance (`Posterior.variance`, subset of regressors) holds all
+    covariances: what two structures have in common cancels. Times the factor of the
+    calibration for energies, where the model has one.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    weights : (n, n_structures) float64
+        What the energies are multiplied with in each sum.
+    structures : sequence of ase.Atoms or Frame
+        The structures, whose kernel rows are held at a time.
+
+    Raises
+    ------
+    StructureError
+        See `GAPModel.predict`.
+    """
     assert model.posterior is not None
-    row = np.zeros(model.n_sparse)
-    for weight, atoms in parts:
-        frame = atoms if isinstance(atoms, Frame) else structure_arrays(atoms)
-        pairs = pairs_of([frame], model.cutoff)
-        own = [
-            term.descriptor.kernel_rows(
-                pairs.within(term.descriptor.cutoff), term.sparse, gradients=False
-            ).energies[0]
-            for term in model.terms
-        ]
-        row += weight * np.concatenate(own)
-    variance, _ = model.posterior.variance(row[None])
+    frames = [
+        own if isinstance(own, Frame) else structure_arrays(own) for own in structures
+    ]
+    pairs = pairs_of(frames, model.cutoff)
+    rows = [
+        term.descriptor.kernel_rows(
+            pairs.within(term.descriptor.cutoff), term.sparse, gradients=False
+        ).energies
+        for term in model.terms
+    ]
+    variance, _ = model.posterior.variance(weights @ np.concatenate(rows, axis=1))
     scale = model.calibration.scale("energy") if model.calibration else None
-    return float(np.sqrt(variance[0])) * (scale.factor if scale else 1.0)
+    return np.sqrt(variance) * (scale.factor if scale else 1.0)

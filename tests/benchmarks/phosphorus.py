@@ -8,10 +8,12 @@ nothing of the latter is used. Errors are by config_type, and by the size of the
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import time
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,7 +25,7 @@ from gapfit.dataset import read
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "examples"))
 
-from common import fit_and_evaluate  # noqa: E402
+fit_example = importlib.import_module("01_fit")
 
 #: Sizes of the force, eV/Å.
 EDGES = (0, 0.5, 2, 10, 50, np.inf)
@@ -58,10 +60,11 @@ def main() -> None:
     options = ["--train", args.train, "--test", args.test]
     with threadpool_limits(1):
         started = time.process_time()
-        folder = ROOT / "examples" / "phosphorus"
-        model, _ = fit_and_evaluate(
-            folder, [*options, "--n-sparse", str(args.n_sparse)]
-        )
+        with TemporaryDirectory() as folder:
+            options += ["--output", f"{folder}/phosphorus.npz"]
+            model, _ = fit_example.main(
+                ["phosphorus", *options, "--n-sparse", str(args.n_sparse)]
+            )
         print(f"\nCPU time {time.process_time() - started:.1f} s")
     for part in ("train", "test"):
         print_by_size(model, getattr(args, part), part)

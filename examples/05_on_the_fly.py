@@ -1,4 +1,9 @@
-"""Learn silicon while it is heated until it melts; print what it took, and the errors."""
+"""Learn on the fly: 64 silicon atoms are heated until they melt (26 s).
+
+Where a standard deviation passes its threshold, the reference (ASE's Tersoff potential) is
+asked, and the model learns. Prints a line for each call; at the end their number, and the
+errors in crystal and liquid. `gapfit learn onthefly_silicon/learn.toml` does the same.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +20,27 @@ from gapfit.config_file import load_config_as
 from gapfit.config_learn import LearnConfig
 from gapfit.learning_run import Status
 
-HERE = Path(__file__).parent
-sys.path.append(str(HERE))
+FOLDER = Path(__file__).parent / "onthefly_silicon"
+sys.path.append(str(FOLDER))
 
 from silicon_tersoff import tersoff  # noqa: E402
 
 
 def tell(status: Status) -> None:
-    """Print a line for each structure that is learned."""
     if error := status.event:
-        print(
-            f"{status.calls:>5}{status.step:>7}{status.temperature:>8.0f}"
-            f"{status.look.largest:>9.2f}{error['forces_largest_error']:>9.2f}"
-            f"{error['forces_rmse']:>9.2f}",
-            flush=True,
-        )
+        found = [status.look.largest]
+        found += [error["forces_largest_error"], error["forces_rmse"]]
+        where = f"{status.calls:>5}{status.step:>7}{status.temperature:>8.0f}"
+        print(where, *(f"{x:8.2f}" for x in found), flush=True)
 
 
-def displacement(atoms: ase.Atoms, start: ase.Atoms) -> float:
+def moved(atoms: ase.Atoms, start: ase.Atoms) -> float:
     """Return the root of the mean square displacement, Å."""
-    moved = atoms.positions - start.positions
-    return float(np.sqrt(np.mean(np.sum(moved**2, axis=1))))
+    return float(np.linalg.norm(atoms.positions - start.positions) / len(atoms) ** 0.5)
 
 
 def evaluate(model: gapfit.GAPModel, frames: Sequence[ase.Atoms]) -> dict[str, float]:
-    """Return RMSE on structures, some of which the reference labels now."""
+    """Return RMSE on some structures, which the reference labels now."""
     some = frames[:: max(len(frames) // 10, 1)]
     for atoms in some:
         atoms.calc = tersoff()
@@ -50,16 +51,16 @@ def evaluate(model: gapfit.GAPModel, frames: Sequence[ase.Atoms]) -> dict[str, f
 
 def main(arguments: Sequence[str] = ()) -> tuple[int, dict[str, dict[str, float]]]:
     """Return the number of reference calls, and the errors in crystal and liquid."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("onthefly_silicon"))
-    parser.add_argument("--steps", type=int, default=3000, help="of the heating")
+    parser = argparse.ArgumentParser(description="Learn silicon while it is heated.")
+    parser.add_argument("steps", type=int, nargs="?", default=3000)
+    parser.add_argument("--output", type=Path, default=Path("on_the_fly"))
     parser.add_argument("--resume", action="store_true", help="go on if it was killed")
     given = parser.parse_args(arguments)
-    config = load_config_as(LearnConfig, HERE / "learn.toml")
+    config = load_config_as(LearnConfig, FOLDER / "learn.toml")
     runs = [config.runs[0].model_copy(update={"steps": given.steps})]
     config = config.model_copy(update={"runs": runs})
     print(" call   step  T / K  std, eV/Å   largest error, RMSE before")
-    options = {"resume": given.resume, "base": HERE, "report": tell}
+    options = {"resume": given.resume, "base": FOLDER, "report": tell}
     model = gapfit.learn(config, given.output, **options)
     labelled = ase.io.read(given.output / "labelled.extxyz", ":")
     print(f"{len(labelled)} reference calculations for {given.steps} steps")
@@ -67,8 +68,7 @@ def main(arguments: Sequence[str] = ()) -> tuple[int, dict[str, dict[str, float]
     path = ase.io.read(given.output / "trajectory.extxyz", ":")
     phases: dict[str, list[ase.Atoms]] = {"crystal": [], "liquid": []}
     for atoms in (atoms for atoms in path[1:] if atoms.info["step"] not in learned):
-        phase = "liquid" if displacement(atoms, path[0]) > 1.0 else "crystal"
-        phases[phase].append(atoms)
+        phases["liquid" if moved(atoms, path[0]) > 1.0 else "crystal"].append(atoms)
     errors = {name: evaluate(model, own) for name, own in phases.items() if own}
     for name, own in errors.items():
         print(f"{name}: {own['energy']:.1f} meV/atom, {own['forces']:.2f} eV/Å")

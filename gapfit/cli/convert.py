@@ -1,0 +1,210 @@
+"""Convert models and commands of QUIP's gap_fit, and models to QUIP.
+
+SOURCE and TARGET are one of:
+  gap.xml      model.npz   read a GAP of QUIP (.xml or .xml.gz): the same predictions
+  model.npz    gap.xml     write one, with the files of sparse points beside it
+  gap_fit.cmd  fit.toml    translate a command of gap_fit: a shell script, its config_file
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from gapfit.cli._console import Console
+from gapfit.cli._models import check_output
+from gapfit.errors import GapfitError
+
+__all__ = ["add_arguments", "run"]
+
+#: A command is no longer than this, bytes.
+_LONGEST = 1_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="file to read")
+    parser.add_argument("target", type=Path, metavar="TARGET", help="file to write")
+    parser.add_argument(
+        "--species",
+        metavar="SI,O",
+        help="species of a model or a command that names none, by symbol",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace the file if it exists"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Convert by what the source is; report what was found, and what was lost."""
+    source, target = args.source, args.target
+    if not source.is_file():
+        raise GapfitError(f"{source}: there is no such file")
+    convert, suffix = _kind(source)
+    if target.suffix != suffix:
+        raise GapfitError(
+            f"{target}: {source} becomes a file *{suffix}; give a name with this suffix"
+        )
+    check_output(target, [source])
+    if target.exists() and not args.force:
+        raise GapfitError(
+            f"{target}: exists already; give another name, or --force to replace it"
+        )
+    convert(source, target, _species(args.species), console)
+    return 0
+
+
+_Conversion = Callable[[Path, Path, list[str], Console], None]
+
+
+def _kind(source: Path) -> tuple[_Conversion, str]:
+    """Return how a file is converted, and the suffix of what it becomes."""
+    suffixes = "".join(source.suffixes[-2:])
+    if source.suffix == ".xml" or suffixes == ".xml.gz":
+        return _from_quip, ".npz"
+    with source.open("rb") as file:
+        begin = file.read(64).lstrip()
+    if source.suffix == ".npz" or begin.startswith(b"PK"):
+        return _to_quip, ".xml"
+    if begin.startswith(b"<"):
+        return _from_quip, ".npz"
+    return _from_command, ".toml"
+
+
+def _species(text: str | None) -> list[str]:
+    from ase.data import atomic_numbers
+
+    symbols = (text or "").replace(",", " ").split()
+    unknown = [symbol for symbol in symbols if atomic_numbers.get(symbol, 0) == 0]
+    if unknown:
+        raise GapfitError(
+            f"--species {text}: {unknown[0]!r} is no chemical symbol; write Si,O"
+        )
+    return symbols
+
+
+def _from_quip(
+    source: Path, target: Path, species: list[str], console: Console
+) -> None:
+    from gapfit.quip import load
+
+    model = load(source, species=species or None)
+    model.save(target)
+    found = model.info["quip"]
+    console.title(f"GAP of QUIP, {source}")
+    console.rows(
+        [
+            ("label", found["label"]),
+            ("gap_version", str(found["gap_version"])),
+            ("model", repr(model).strip("<>")),
+            ("ignored", ", ".join(found["ignored"]) or "nothing"),
+        ]
+    )
+    if found["ignored"]:
+        console.say("  Ignored options have no effect in QUIP, either.")
+    console.title("Written")
+    console.say(f"  {target}")
+
+
+def _to_quip(source: Path, target: Path, species: list[str], console: Console) -> None:
+    from gapfit.quip import save
+    from gapfit.storage import load
+
+    if species:
+        raise GapfitError("--species: the model says which it is for; leave it out")
+    model = load(source)
+    document, *sides = save(model, target, overwrite=True)
+    console.title("Written")
+    console.say(f"  {document}")
+    size = sum(side.stat().st_size for side in sides)
+    console.say(f"  {sides[0].name} and so on: {len(sides)} files, {size / 1e6:.1f} MB")
+    warnings = ["keep all of these files together: the XML file names the others"]
+    if model.posterior is not None or model.calibration is not None:
+        warnings.append(
+            "without uncertainties: QUIP has another form of them, and gapfit's stay in "
+            f"{source}"
+        )
+    if any(term.shortcuts for term in model.terms):
+        warnings.append(
+            "QUIP sums over all sparse points, without the shortcuts of [prediction]: "
+            "predictions differ within their tolerances"
+        )
+    console.warnings(warnings)
+
+
+def _from_command(
+    source: Path, target: Path, species: list[str], console: Console
+) -> None:
+    from gapfit.archive import atomic_write
+    from gapfit.quip.command import translate
+    from gapfit.quip.command_text import command_options
+
+    text = _text(source)
+    try:
+        data = command_options(text).text("atoms_filename", "at_file")
+        train = source.parent / data if data else None
+        labels, found = None, species
+        if train is not None and train.is_file():
+            labels, present = _contents(train)
+            found = species or present
+        translation = translate(
+            text,
+            species=found,
+            labels=labels,
+            place=lambda file: _placed(file, source, target),
+        )
+    except GapfitError as error:
+        raise GapfitError(f"{source}: {error}") from error
+    with atomic_write(target) as temporary:
+        temporary.write_text(translation.toml(source.name), encoding="utf-8")
+    console.title(f"Command of gap_fit, {source}")
+    terms = " + ".join(term.type for term in translation.config.terms)
+    console.rows([("terms", terms), ("data", translation.config.data.train[0])])
+    if translation.remarks:
+        console.title("Without counterpart, or with another one")
+        for remark in translation.remarks:
+            console.say(f"  - {remark}")
+    if labels is None:
+        console.warnings([f"{train}: not there, so that its labels were not looked up"])
+    name = shlex.quote(str(target))
+    console.say(f"\nWrote {target}. Next:")
+    console.say(f"  gapfit check {name}")
+    console.say(f"  gapfit fit {name}")
+
+
+def _placed(file: str, source: Path, target: Path) -> str:
+    """Return a path as the configuration needs it: relative to its own folder."""
+    if Path(file).is_absolute():
+        return file
+    folder = target.parent.absolute()
+    return Path(os.path.relpath(source.parent.absolute() / file, folder)).as_posix()
+
+
+def _text(source: Path) -> str:
+    if source.stat().st_size > _LONGEST:
+        raise GapfitError(
+            f"{source}: neither a model (.xml, .npz) nor a command of gap_fit: too long"
+        )
+    try:
+        return source.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise GapfitError(
+            f"{source}: neither a model (.xml, .npz) nor a command of gap_fit: no text"
+        ) from None
+
+
+def _contents(train: Path) -> tuple[set[str], list[str]]:
+    """Return the labels and the species of training data."""
+    from ase.data import chemical_symbols
+
+    from gapfit._sources import load
+
+    labels: set[str] = set()
+    numbers: set[int] = set()
+    for raw in load(train, Path()):
+        labels.update(raw.labels)
+        numbers.update(raw.frame.numbers.tolist())
+    return labels, [chemical_symbols[z] for z in sorted(numbers)]

@@ -1,0 +1,122 @@
+"""Write a page about a fit: errors, figures, uncertainty, learning curve, settings.
+
+The page is one file that works offline in any browser and prints well; its figures are
+also written as PNG, to a folder named after the page. `gapfit fit` writes the same
+without the learning curve, which takes a pass over half of the training data and four
+over the test data.
+
+  gapfit report fit-model
+  gapfit report fit-model --properties diamond
+
+Results of `gapfit properties --output DIR` are part of the page where DIR is a folder in
+RUNDIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gapfit.cli._console import Console
+from gapfit.cli._models import check_output
+from gapfit.errors import GapfitError
+from gapfit.process_memory import in_words
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "rundir",
+        type=Path,
+        metavar="RUNDIR",
+        help="folder that `gapfit fit` wrote, or a model file",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE.html",
+        help="the page, replaced if it exists (default: RUNDIR/report.html)",
+    )
+    for name, what in (("train", "training"), ("test", "test")):
+        parser.add_argument(
+            f"--{name}",
+            nargs="+",
+            default=[],
+            metavar="FILE",
+            help=f"{what} data (default: those that the configuration names)",
+        )
+    parser.add_argument(
+        "--properties",
+        nargs="+",
+        default=[],
+        metavar="PROTOTYPE",
+        help="compute lattice, equation of state and elastic constants of crystals: "
+        "diamond, rocksalt:NaCl",
+    )
+    for name, what in (
+        ("learning-curve", "learning curve"),
+        ("dimers", "dimers"),
+        ("uncertainty", "comparison of standard deviations with errors"),
+    ):
+        parser.add_argument(
+            f"--no-{name}",
+            dest=name.replace("-", "_"),
+            action="store_false",
+            help=f"leave out the {what}",
+        )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON and nothing else"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Gather, draw and write."""
+    from gapfit.report import Wanted, figures_folder, gather, write
+
+    path = _output(args.rundir, args.output)
+    check_output(path, [*args.train, *args.test])
+    if figures_folder(path).is_file():
+        raise GapfitError(
+            f"{figures_folder(path)}: is a file where the folder of the figures should "
+            "be; give another --output"
+        )
+    wanted = Wanted(
+        train=args.train,
+        test=args.test,
+        learning_curve=args.learning_curve,
+        dimers=args.dimers,
+        uncertainty=args.uncertainty,
+        prototypes=args.properties,
+    )
+    with console.progress() as progress:
+        contents = gather(args.rundir, wanted, progress)
+        progress("figures", 0, 1)
+        written = write(contents, path)
+        progress("figures", 1, 1)
+    if args.json:
+        console.result(
+            {
+                "page": str(written[0]),
+                "figures": [str(file) for file in written[1:]],
+                "notes": list(contents.notes),
+            }
+        )
+    console.warnings(list(contents.notes))
+    console.title("Written")
+    for file in written:
+        console.say(f"  {file}  {in_words(file.stat().st_size)}")
+    return 0
+
+
+def _output(place: Path, given: Path | None) -> Path:
+    """Return the file of the page."""
+    if given is None:
+        if place.is_dir():
+            return place / "report.html"
+        name = "report" if place.name == "model.npz" else f"{place.stem}-report"
+        return place.with_name(f"{name}.html")
+    if given.suffix != ".html":
+        raise GapfitError(f"{given}: the page is HTML; give a name that ends in .html")
+    return given

@@ -1,0 +1,91 @@
+"""QUIP's Glue potential: the pair potentials that many GAPs were fitted on top of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from gapfit.errors import GapfitError
+from gapfit.pair_table import pair_key
+
+__all__ = ["embedded_species", "glue_pairs", "glue_species"]
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """Give what a damaged part of a file raises the form of a user's error."""
+    try:
+        yield
+    except GapfitError:
+        raise
+    except (KeyError, ValueError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise GapfitError(
+            f"Glue_params are damaged ({what}); get the file again"
+        ) from error
+
+
+@_damage_named()
+def glue_species(glue: Element) -> dict[int, int]:
+    """Return the atomic number of each type."""
+    return {
+        int(own.attrib["type"]): int(own.attrib["atomic_num"])
+        for own in glue.findall("per_type_data")
+    }
+
+
+@_damage_named()
+def embedded_species(glue: Element) -> set[int]:
+    """Return the atomic numbers whose energy depends on a density of their neighbours."""
+    return {
+        int(own.attrib["atomic_num"])
+        for own in glue.findall("per_type_data")
+        if any(float(point.get("E", 0.0)) for point in own.iter("point"))
+    }
+
+
+@_damage_named()
+def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
+    """Return the pair potentials as points with slopes.
+
+    Each is a cubic spline through its points with given slopes at both ends (zero unless
+    given); before the first point it is constant, beyond the last one zero.
+
+    Returns
+    -------
+    dict of int to (n, 3) float64
+        By `gapfit.pair_table.pair_key`: r (Å), φ (eV), φ' (eV/Å), of a pair of atoms.
+
+    Raises
+    ------
+    GapfitError
+        A potential has fewer than two points, or they do not ascend.
+    """
+    from scipy.interpolate import CubicSpline
+
+    species = glue_species(glue)
+    found = {}
+    for own in glue.findall("per_pair_data"):
+        potential = own.find("potential_pair")
+        if potential is None:
+            continue
+        key = pair_key(
+            species[int(own.attrib["type1"])], species[int(own.attrib["type2"])]
+        )
+        points = [
+            (float(point.attrib["r"]), float(point.attrib["E"]))
+            for point in potential.findall("point")
+        ]
+        r, energy = np.array(points).reshape(-1, 2).T
+        if len(r) < 2 or np.any(np.diff(r) <= 0):
+            raise GapfitError(
+                f"a pair potential of Glue needs two or more points with ascending r, not "
+                f"{r.tolist()}"
+            )
+        ends = [(1, float(potential.get(name, 0.0))) for name in ("y1", "yn")]
+        spline = CubicSpline(r, energy, bc_type=tuple(ends))
+        found[key] = np.column_stack([r, energy, spline(r, 1)])
+    return found

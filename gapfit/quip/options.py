@@ -1,0 +1,134 @@
+"""QUIP's strings of options: ``soap l_max=8 Z=14 species_Z={14 8}``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gapfit.errors import GapfitError
+
+__all__ = ["Options"]
+
+_FALSE = frozenset({"F", "FALSE", ".FALSE.", "NO", "0"})
+_TRUE = frozenset({"T", "TRUE", ".TRUE.", "YES", "1", ""})
+
+
+@dataclass
+class Options:
+    """Keys with values; remembers which were asked for.
+
+    Attributes
+    ----------
+    name : str
+        The first word.
+    values : dict of str to str
+        What follows; braces and quotes removed.
+    asked : set of str
+        Keys that were looked up.
+    """
+
+    name: str
+    values: dict[str, str]
+    asked: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, text: str) -> Options:
+        """Return the options of a string.
+
+        Raises
+        ------
+        GapfitError
+            A brace or a quote is not closed, or there is no word.
+        """
+        words = split_words(text)
+        if not words:
+            raise GapfitError("an empty string of options")
+        pairs = (word.partition("=") for word in words[1:])
+        # gap_fit leaves lone braces in the strings that it writes.
+        values = {key: strip(value) for key, _, value in pairs if key.strip("{} ")}
+        return cls(words[0], values)
+
+    def text(self, *keys: str, default: str | None = None) -> str | None:
+        """Return a value by its key or one of its other names."""
+        self.asked.update(keys)
+        return next((self.values[key] for key in keys if key in self.values), default)
+
+    def real(self, *keys: str, default: float) -> float:
+        """Return a number."""
+        return self._number(keys, float, default)
+
+    def integer(self, *keys: str, default: int) -> int:
+        """Return a whole number."""
+        return int(self._number(keys, int, default))
+
+    def _number(self, keys: tuple[str, ...], kind: type, default: float) -> float:
+        found = self.text(*keys)
+        if found is None:
+            return default
+        try:
+            return kind(found.replace("d", "e").replace("D", "e"))
+        except ValueError:
+            raise GapfitError(
+                f"{self.name}: {keys[0]} = {found}: not a number"
+            ) from None
+
+    def integers(self, *keys: str) -> list[int]:
+        """Return whole numbers; none without the key."""
+        found = self.text(*keys)
+        try:
+            return [int(word) for word in (found or "").split()]
+        except ValueError:
+            raise GapfitError(
+                f"{self.name}: {keys[0]} = {found}: not whole numbers"
+            ) from None
+
+    def logical(self, *keys: str, default: bool) -> bool:
+        """Return a truth value; a key alone is true."""
+        found = self.text(*keys)
+        if found is None:
+            return default
+        if found.upper() not in _TRUE | _FALSE:
+            raise GapfitError(f"{self.name}: {keys[0]} = {found}: neither T nor F")
+        return found.upper() in _TRUE
+
+    @property
+    def unknown(self) -> list[str]:
+        """Keys that nothing asked for."""
+        return sorted(set(self.values) - self.asked)
+
+
+def strip(value: str) -> str:
+    """Return a value without its braces or quotes."""
+    value = value.strip()
+    for begin, end in ("{}", '""', "''"):
+        if len(value) > 1 and value[0] == begin and value[-1] == end:
+            return value[1:-1].strip()
+    return value
+
+
+def split_words(text: str, separators: str = " \t\n\r") -> list[str]:
+    """Return the words between separators that are in no braces or quotes.
+
+    Raises
+    ------
+    GapfitError
+        A brace or a quote is not closed.
+    """
+    words, word, depth, quote = [], "", 0, ""
+    for letter in text:
+        if not quote and depth == 0 and letter in separators:
+            words.append(word)
+            word = ""
+            continue
+        word += letter
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        elif letter == "{":
+            depth += 1
+        elif letter == "}" and depth:
+            depth -= 1
+    if depth or quote:
+        what = "brace" if depth else "quote"
+        raise GapfitError(f"a {what} is not closed: {text.strip()[:80]}")
+    return [word for word in [*words, word] if word.strip()]

@@ -1,0 +1,20 @@
+"""Reports of a fit: one page with figures, which works without a network."""
+
+from gapfit.report.contents import Contents, DimerPanel, Part
+from gapfit.report.gathering import Wanted, collector, gather, of_fit
+from gapfit.report.learning import LearningCurve, learning_curve
+from gapfit.report.writing import figures_folder, write
+
+__all__ = [
+    "Contents",
+    "DimerPanel",
+    "LearningCurve",
+    "Part",
+    "Wanted",
+    "collector",
+    "figures_folder",
+    "gather",
+    "learning_curve",
+    "of_fit",
+    "write",
+]

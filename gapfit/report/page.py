@@ -1,0 +1,175 @@
+"""The page: sections, style and script inside one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+from gapfit.process_memory import in_words
+from gapfit.report.contents import TITLES, Contents
+from gapfit.report.drawing import Rendered
+from gapfit.report.sections import Sections, term_name
+from gapfit.report.tables import number
+from gapfit.scoring import UNITS
+
+__all__ = ["page"]
+
+
+def page(contents: Contents, figures: Mapping[str, Rendered]) -> str:
+    """Return the whole report as HTML that needs nothing else.
+
+    Parameters
+    ----------
+    contents : Contents
+        What it tells.
+    figures : mapping of str to Rendered
+        Its figures by name.
+    """
+    sections = list(Sections(contents, figures))
+    css, js = (_asset(name) for name in ("report.css", "report.js"))
+    # Only this script may run, whatever else found its way into the page.
+    digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+    title = escape(f"{_elements(contents)} ({contents.title}) - gapfit report")
+    toc = "\n".join(
+        f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in sections
+    )
+    body = "\n".join(
+        f'<section id="{name}" aria-labelledby="{name}-title">'
+        f'<h2 id="{name}-title">{escape(title)}</h2>\n{html}\n</section>'
+        for name, title, html in sections
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light">
+<title>{title}</title>
+<style>{css}</style>
+</head>
+<body>
+<nav aria-label="Contents"><p class="brand">gapfit report</p><ol>
+{toc}
+</ol></nav>
+<main>
+<header>
+<h1>Potential for {escape(_elements(contents))}</h1>
+<p class="subtitle">{escape(_subtitle(contents))}</p>
+{_cards(contents)}
+</header>
+{body}
+<footer>{escape(_written(contents))}</footer>
+</main>
+<div id="tip" role="status" aria-live="polite" hidden></div>
+<script type="application/json" id="marks">{_data(figures)}</script>
+<script>{js}</script>
+</body>
+</html>
+"""
+
+
+def _asset(name: str) -> str:
+    return (files("gapfit.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _data(figures: Mapping[str, Rendered]) -> str:
+    """Return what the page knows of marks, as JSON that cannot end its element."""
+    texts: dict[str, int] = {}
+
+    def packed(value: Any) -> Any:
+        """Return a column with numbers in place of texts, which come again and again."""
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            return {"texts": [texts.setdefault(text, len(texts)) for text in value]}
+        return value
+
+    found = {
+        name: [
+            {key: packed(value) for key, value in own.items()} for own in figure.marks
+        ]
+        for name, figure in figures.items()
+        if figure.marks
+    }
+    everything = {"figures": found, "texts": list(texts), "units": UNITS}
+    text = json.dumps(everything, ensure_ascii=True, separators=(",", ":"))
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _subtitle(contents: Contents) -> str:
+    terms = " + ".join(term_name(term.config.type) for term in contents.model.terms)
+    baseline = " + ".join(contents.model.config.baseline.parts)
+    return (
+        f"Gaussian approximation potential {contents.title}: {terms}"
+        f"{f', baseline {baseline}' if baseline else ''}"
+    )
+
+
+def _written(contents: Contents) -> str:
+    from importlib.metadata import version
+
+    now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    more = "" if contents.learning else " `gapfit report` adds a learning curve."
+    return f"Written by gapfit {version('gapfit')} on {now}.{more}"
+
+
+def _elements(contents: Contents) -> str:
+    from ase.data import chemical_symbols
+
+    return ", ".join(chemical_symbols[z] for z in contents.model.species)
+
+
+def _cards(contents: Contents) -> str:
+    """Return the numbers that a reader looks for first."""
+    info, model = contents.model.info, contents.model
+    cards = [
+        (
+            "Fitted structures",
+            str(info.get("n_frames", "?")),
+            f"{info.get('n_atoms', '?')} atoms",
+        ),
+        (
+            "Sparse points",
+            str(model.n_sparse),
+            f"{len(model.terms)} terms, cutoff {model.cutoff:g} Å",
+        ),
+    ]
+    if contents.parts:
+        first, *others = contents.parts
+        for kind in UNITS:
+            own = contents.parts[first].metrics["all"].get(kind)
+            if own is None:
+                continue
+            more = [f"{own['unit']} on {_word(first)} data"]
+            for name in others:
+                error = contents.parts[name].metrics["all"].get(kind)
+                if error:
+                    more.append(f"{number(error['rmse'])} on {_word(name)} data")
+            cards.append(
+                (f"{kind.capitalize()} RMSE", number(own["rmse"]), ", ".join(more))
+            )
+    if total := contents.timings.get("total"):
+        peak = contents.memory.get("peak_bytes")
+        memory = f"memory {in_words(peak)}" if peak else ""
+        cards.append(("Time of the fit", f"{number(total)} s", memory))
+    items = "".join(
+        f'<div class="card"><p class="name">{escape(name)}</p>'
+        f'<p class="value">{escape(value)}</p><p class="more">{escape(more)}</p></div>'
+        for name, value, more in cards
+    )
+    return f'<div class="cards">{items}</div>'
+
+
+def _word(name: str) -> str:
+    return TITLES[name].split()[0].lower()

@@ -1,0 +1,357 @@
+"""Figures of single errors: parity, histograms, and errors beside standard deviations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gapfit.evaluation import Metrics
+from gapfit.frame import Frame
+from gapfit.reliability import DIAGRAM_LEVELS
+from gapfit.report.contents import TITLES, Contents, Part
+from gapfit.report.drawing import Drawing, Marks, label_decades, new_figure
+from gapfit.report.palette import BLUE, GREY, ORANGE, Palette
+from gapfit.report.points import BIN_EDGES, Points, Scored, short_source, to_error
+from gapfit.report.tables import number
+from gapfit.scoring import UNITS
+
+__all__ = ["calibration_figure", "histogram_figure", "kinds_of", "parity_figure"]
+
+_AXES = {
+    "energy": "energy above isolated atoms, eV/atom",
+    "forces": "force component, eV/Å",
+    "stress": "stress component, GPa",
+}
+_VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
+_WIDTH = 11.0
+# Standard deviations that are drawn of each kind.
+_MOST_SCORED = 1500
+
+
+def kinds_of(parts: Iterable[Part]) -> list[str]:
+    """Return the kinds of observations that some data hold."""
+    present = {kind for part in parts for kind in part.metrics.get("all", {})}
+    return [kind for kind in UNITS if kind in present]
+
+
+def parity_figure(contents: Contents, palette: Palette) -> Drawing | None:
+    """Draw prediction against reference for each kind and each part of the data."""
+    parts = {name: p for name, p in contents.parts.items() if p.found is not None}
+    kinds = kinds_of(parts.values())
+    if not kinds:
+        return None
+    figure = new_figure(_WIDTH, 3.75 * len(parts) + palette.height)
+    figure.get_layout_engine().set(hspace=0.05)
+    grid = figure.subplots(len(parts), len(kinds), squeeze=False)
+    drawing = Drawing("parity", figure, _parity_text(parts, kinds))
+    for row, (name, part) in zip(grid, parts.items(), strict=True):
+        assert part.found is not None
+        points = part.found.points
+        for ax, kind in zip(row, kinds, strict=True):
+            ax.set(title=f"{TITLES[name]}: {kind}", box_aspect=1)
+            ax.set(xlabel=f"reference {_AXES[kind]}", ylabel="predicted")
+            if kind in points:
+                _parity_panel(ax, kind, part, points[kind], palette, drawing)
+            else:
+                _nothing(ax)
+    _legend(drawing, palette)
+    return drawing
+
+
+def _parity_text(parts: dict[str, Part], kinds: Sequence[str]) -> str:
+    errors = [
+        f"{TITLES[name]}, {kind}: RMSE {own['rmse']:.3g} {own['unit']}"
+        for name, part in parts.items()
+        for kind in kinds
+        if (own := part.metrics["all"].get(kind))
+    ]
+    return f"Predicted against reference values. {'; '.join(errors)}."
+
+
+def _parity_panel(
+    ax: Any,
+    kind: str,
+    part: Part,
+    points: Points,
+    palette: Palette,
+    drawing: Drawing,
+) -> None:
+    both = np.concatenate([points.reference, points.predicted])
+    low, high = both.min(), both.max()
+    margin = 0.04 * (high - low) or 0.5
+    limits = (low - margin, high + margin)
+    ax.plot(limits, limits, color=GREY, lw=1, zorder=1)
+    ax.set(xlim=limits, ylim=limits)
+    facts = _Facts(part, kind)
+    known = _known_std(part, kind)
+    for entry, which in _by_entry(part, points.frame, palette):
+        own = points.take(which)
+        error = to_error(kind) * (own.predicted - own.reference)
+        columns = facts.columns(own.frame, own.index, error)
+        columns |= {"r": _short(own.reference), "p": _short(own.predicted)}
+        if known:
+            places = zip(own.frame.tolist(), own.index.tolist(), strict=True)
+            columns["s"] = [known.get(place) for place in places]
+        _scatter(drawing, ax, own.reference, own.predicted, entry, palette, columns)
+    errors = part.metrics["all"][kind]
+    unit, n_all = errors["unit"], errors["n"]
+    shown = f", {len(points)} shown" if len(points) < n_all else ""
+    ax.text(
+        0.03,
+        0.97,
+        f"RMSE {number(errors['rmse'])} {unit}\nMAE {number(errors['mae'])} {unit}\n"
+        f"n = {n_all}{shown}",
+        transform=ax.transAxes,
+        va="top",
+        fontsize=9,
+        linespacing=1.35,
+    )
+
+
+def _scatter(
+    drawing: Drawing,
+    ax: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    entry: int,
+    palette: Palette,
+    columns: dict[str, Any],
+) -> None:
+    """Draw points as one group, and remember them for the page."""
+    (line,) = ax.plot(
+        x, y, ls="none", ms=4, mew=0, alpha=0.75, zorder=2, **palette.style(entry)
+    )
+    line.set_gid(f"marks.{entry}.{len(drawing.marks)}")
+    drawing.marks.append(Marks(ax, x, y, entry, columns))
+
+
+def _by_entry(
+    part: Part, frame: np.ndarray, palette: Palette
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the entries of the legend among some points, and which have it."""
+    assert part.frames is not None
+    numbers, inverse = np.unique(frame, return_inverse=True)
+    entries = np.array(
+        [palette.entry(part.frames[int(n)].config_type) for n in numbers], dtype=int
+    )[inverse]
+    for entry in np.unique(entries):
+        yield int(entry), np.flatnonzero(entries == entry)
+
+
+def _known_std(part: Part, kind: str) -> dict[tuple[int, int], float]:
+    """Return the standard deviations that are known, by frame and index."""
+    assert part.found is not None
+    own = part.found.standard_deviations.get(kind)
+    if own is None:
+        return {}
+    places = zip(own.frame.tolist(), own.index.tolist(), strict=True)
+    return dict(zip(places, _short(own.std, 3), strict=True))
+
+
+class _Facts:
+    """Says of errors what and where they are."""
+
+    def __init__(self, part: Part, kind: str) -> None:
+        assert part.frames is not None
+        self.frames = part.frames
+        self.kind = kind
+
+    def columns(
+        self, frame: np.ndarray, index: np.ndarray, error: np.ndarray
+    ) -> dict[str, Any]:
+        """Return the columns that all errors have."""
+        from ase.data import chemical_symbols
+
+        frames: dict[int, Frame] = {n: self.frames[n] for n in set(frame.tolist())}
+        places = list(zip(frame.tolist(), index.tolist(), strict=True))
+        out: dict[str, Any] = {
+            "k": self.kind,
+            "f": [short_source(frames[n].source) for n in frame.tolist()],
+            "c": [frames[n].config_type for n in frame.tolist()],
+            "e": _short(error, 4),
+        }
+        if self.kind == "forces":
+            out["i"] = [
+                f"atom {at // 3} ({chemical_symbols[frames[n].numbers[at // 3]]}), "
+                f"{'xyz'[at % 3]}"
+                for n, at in places
+            ]
+        elif self.kind == "stress":
+            out["i"] = [_VOIGT[at] for _, at in places]
+        return out
+
+
+def _short(values: np.ndarray, digits: int = 6) -> list[float]:
+    """Return numbers with the digits that a reader may want."""
+    return [float(f"{x:.{digits}g}") for x in values.tolist()]
+
+
+def _nothing(ax: Any) -> None:
+    ax.text(0.5, 0.5, "no reference values", ha="center", transform=ax.transAxes)
+    ax.set(xticks=[], yticks=[])
+
+
+def _legend(drawing: Drawing, palette: Palette) -> None:
+    """Put the legend of the config_types below a figure."""
+    from matplotlib.lines import Line2D
+
+    entries = sorted({own.entry for own in drawing.marks})
+    looks: list[dict[str, Any]] = [dict(palette.style(entry)) for entry in entries]
+    handles = [Line2D([], [], ls="none", ms=6, mew=0, **own) for own in looks]
+    # Texts come later: a label that begins with _ would be left out.
+    legend = drawing.figure.legend(
+        handles,
+        [f"{n}" for n in range(len(handles))],
+        loc="outside lower center",
+        ncols=min(palette.n_columns, len(handles)),
+        handletextpad=0.2,
+        columnspacing=1.4,
+    )
+    for entry, handle, text in zip(
+        entries, legend.legend_handles, legend.get_texts(), strict=True
+    ):
+        text.set_text(palette.labels[entry])
+        handle.set_gid(f"legend.{entry}.mark")
+        text.set_gid(f"legend.{entry}.text")
+
+
+def histogram_figure(contents: Contents) -> Drawing | None:
+    """Draw how large the errors of each kind are, all of them."""
+    parts = {name: p for name, p in contents.parts.items() if p.found is not None}
+    kinds = kinds_of(parts.values())
+    if not kinds:
+        return None
+    figure = new_figure(_WIDTH, 3.2)
+    row = figure.subplots(1, len(kinds), squeeze=False)[0]
+    for ax, kind in zip(row, kinds, strict=True):
+        _histogram(ax, kind, parts)
+    row[0].set_ylabel("errors in a decade, %")
+    handles, labels = row[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return Drawing(
+        "histograms",
+        figure,
+        "Histograms of the size of errors on a logarithmic axis; vertical lines: RMSE.",
+    )
+
+
+def _histogram(ax: Any, kind: str, parts: Mapping[str, Part]) -> None:
+    looks = {"test": (ORANGE, "-", 0.25), "train": (BLUE, "--", 0.12)}
+    ends = []
+    for name, part in parts.items():
+        assert part.found is not None
+        counts = part.found.histograms.get(kind)
+        if counts is None:
+            continue
+        colour, line, alpha = looks[name]
+        density, edges = _density(counts)
+        ax.stairs(density, 10**edges, color=colour, fill=True, alpha=alpha)
+        ax.stairs(density, 10**edges, color=colour, ls=line, lw=1.5, label=TITLES[name])
+        rmse = part.metrics["all"][kind]["rmse"]
+        ax.axvline(rmse, color=colour, ls=line, lw=1)
+        # Symmetry makes some zero but for rounding: they are no errors.
+        seen = np.flatnonzero((density > 0) & (edges[1:] > np.log10(rmse + 1e-7) - 5))
+        if len(seen):
+            ends += [edges[seen[0]], edges[seen[-1] + 1]]
+    low, high = (min(ends), max(ends)) if ends else (-3.0, 0.0)
+    ax.set(xscale="log", xlim=(10**low, 10**high), ylim=(0, None))
+    ax.set(xlabel=f"|error|, {UNITS[kind]}", title=kind.capitalize())
+    label_decades(ax.xaxis)
+
+
+def _density(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return shares per decade, %, in bins as wide as their number suggests, and edges."""
+    total = counts.sum()
+    width = 2 if total > 2000 else 5 if total > 100 else 10
+    edges = BIN_EDGES[::width]
+    share = counts.reshape(-1, width).sum(axis=1) / total
+    return 100 * share / np.diff(edges), edges
+
+
+def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
+    """Draw shares of errors inside intervals, and errors against standard deviations."""
+    part = contents.parts.get("test")
+    if part is None or part.found is None:
+        return None
+    found = part.found.standard_deviations
+    kinds = [kind for kind in kinds_of([part]) if kind in found]
+    if not kinds:
+        return None
+    rng = np.random.default_rng(contents.model.config.run.seed)
+    figure = new_figure(_WIDTH, 7.4 + palette.height)
+    figure.get_layout_engine().set(hspace=0.05)
+    above, below = figure.subplots(2, len(kinds), squeeze=False)
+    drawing = Drawing(
+        "calibration",
+        figure,
+        "Upper row: share of test errors inside central intervals against their "
+        "probability. Lower row: size of errors against their standard deviations.",
+    )
+    for ax, kind in zip(above, kinds, strict=True):
+        _reliability(ax, kind, part.metrics)
+    above[0].set_ylabel("share of errors inside")
+    above[0].legend(loc="best")
+    for ax, kind in zip(below, kinds, strict=True):
+        _against_std(ax, kind, part, found[kind], palette, drawing, rng)
+    below[0].set_ylabel("|error|")
+    # Where errors are few some lines are missing.
+    full = max(below, key=lambda ax: len(ax.get_legend_handles_labels()[0]))
+    full.legend(loc="lower right")
+    _legend(drawing, palette)
+    return drawing
+
+
+def _reliability(ax: Any, kind: str, metrics: Metrics) -> None:
+    own = metrics["all"][kind]["uncertainty"]
+    ax.plot([0, 1], [0, 1], color=GREY, lw=1)
+    ax.plot(DIAGRAM_LEVELS, own["diagram"], "o-", color=BLUE, ms=4, label="one scale")
+    ax.plot(
+        DIAGRAM_LEVELS,
+        own["by_type"]["diagram"],
+        "s--",
+        color=ORANGE,
+        ms=3.5,
+        label="scale of each config_type",
+    )
+    ax.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1, xlabel="probability of the interval")
+    ax.set_title(f"{kind.capitalize()}, {own['n']} errors")
+
+
+def _against_std(
+    ax: Any,
+    kind: str,
+    part: Part,
+    scored: Scored,
+    palette: Palette,
+    drawing: Drawing,
+    rng: np.random.Generator,
+) -> None:
+    size, std = np.abs(scored.error), scored.std
+    some = np.flatnonzero(size > 0)
+    if len(some) > _MOST_SCORED:
+        some = np.sort(rng.choice(some, _MOST_SCORED, replace=False))
+    ax.set(xscale="log", yscale="log", box_aspect=1, xlabel=f"std, {UNITS[kind]}")
+    ax.set_title(f"{kind.capitalize()}, error against std")
+    if not len(some):
+        _nothing(ax)
+        return
+    facts = _Facts(part, kind)
+    for entry, which in _by_entry(part, scored.frame[some], palette):
+        own = some[which]
+        columns = facts.columns(scored.frame[own], scored.index[own], scored.error[own])
+        columns["s"] = _short(std[own], 3)
+        _scatter(drawing, ax, std[own], size[own], entry, palette, columns)
+    ends = np.array([std[some].min() / 1.5, std[some].max() * 1.5])
+    ax.plot(ends, ends, color="#222222", lw=1, label="|error| = std", zorder=3)
+    ax.plot(ends, 2 * ends, color="#222222", lw=1, ls=":", label="2 std", zorder=3)
+    if len(size) >= 40:
+        groups = np.array_split(np.argsort(std), min(10, len(size) // 20))
+        mean = [[np.sqrt(np.mean(x[own] ** 2)) for own in groups] for x in (std, size)]
+        ax.plot(*mean, "k_-", ms=9, mew=1.6, lw=0.8, label="RMS error by std", zorder=4)
+    # Errors that happen to be tiny say nothing.
+    low = max(size[some].min(), 1e-3 * ends[0])
+    ax.set(xlim=ends, ylim=(low / 1.5, max(size[some].max() * 1.5, ends[1])))
+    label_decades(ax.xaxis)
+    label_decades(ax.yaxis)

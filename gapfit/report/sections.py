@@ -1,0 +1,310 @@
+"""The sections of a report: text, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from gapfit.citing import papers
+from gapfit.frame_file import config_types, frame_sizes, species_counts
+from gapfit.process_memory import in_words
+from gapfit.report.contents import TITLES, Contents, Part
+from gapfit.report.drawing import Rendered
+from gapfit.report.tables import (
+    Cell,
+    coverage_table,
+    error_table,
+    largest_table,
+    number,
+    property_table,
+    table,
+)
+from gapfit.scoring import UNITS
+
+__all__ = ["Sections", "term_name"]
+
+_TERMS = {"soap": "SOAP", "distance_2b": "2-body", "angle_3b": "3-body"}
+
+
+def term_name(kind: str) -> str:
+    """Return what readers call a type of term."""
+    return _TERMS.get(kind, kind)
+
+
+class Sections:
+    """The sections of a page: id, title and HTML; those with nothing to say are absent."""
+
+    def __init__(self, contents: Contents, figures: Mapping[str, Rendered]) -> None:
+        self.contents = contents
+        self.figures = figures
+
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        for name, title, make in (
+            ("warnings", "Warnings", self._warnings),
+            ("fitted", "What was fitted", self._fitted),
+            ("errors", "Errors", self._errors),
+            ("parity", "Parity", self._parity),
+            ("distribution", "Size of errors", self._distribution),
+            ("uncertainty", "Uncertainty", self._uncertainty),
+            ("learning", "Learning curve", self._learning),
+            ("dimers", "Dimers", self._dimers),
+            ("properties", "Properties", self._properties),
+            ("resources", "Time and memory", self._resources),
+            ("configuration", "Configuration", self._configuration),
+            ("citations", "Versions and citations", self._citations),
+        ):
+            html = "\n".join(make())
+            if html:
+                yield name, title, html
+
+    def _figure(self, name: str, caption: str, hint: str = "") -> Iterator[str]:
+        """Yield a figure with its caption; nothing if it was not drawn."""
+        figure = self.figures.get(name)
+        if figure is None:
+            return
+        interactive = ' tabindex="0"' if figure.marks else ""
+        told = f' <span class="hint">{escape(hint)}</span>' if hint else ""
+        yield (
+            f'<figure id="figure-{name}" data-figure="{name}"{interactive}>'
+            f'<div class="scroll">{figure.svg}</div>'
+            f"<figcaption>{escape(caption)}{told}</figcaption></figure>"
+        )
+
+    def _warnings(self) -> Iterator[str]:
+        for title, texts in (
+            ("Of the fit and its data", self.contents.warnings),
+            ("Of this report", self.contents.notes),
+        ):
+            if texts:
+                items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+                yield f'<div class="warning"><h3>{title}</h3><ul>{items}</ul></div>'
+
+    def _fitted(self) -> Iterator[str]:
+        model = self.contents.model
+        rows: list[list[str | Cell]] = []
+        for name, part in self.contents.parts.items():
+            rows.append([TITLES[name], *_data_cells(part)])
+        if rows:
+            head = ["data", "structures", "atoms", "elements", "config_types", "files"]
+            yield table(head, rows)
+        yield table(
+            ["term", "cutoff, Å", "sparse points", "features", "delta, eV", "settings"],
+            [_term_row(term) for term in model.terms],
+        )
+        sigma = model.config.sigma
+        rest = "all others" if sigma.config_types else "all"
+        sigmas: list[list[str | Cell]] = [[rest, *_sigmas(sigma)]]
+        for name, own in sorted(sigma.config_types.items()):
+            sigmas.append([name, *_sigmas(own)])
+        head = ["sigma", "energy, eV/atom", "forces, eV/Å", "virial, eV/atom"]
+        yield table(head, sigmas)
+
+    def _errors(self) -> Iterator[str]:
+        for name, part in self.contents.parts.items():
+            yield error_table(part.metrics, TITLES[name])
+        if self.contents.parts:
+            yield (
+                '<p class="note">Errors are prediction minus reference, stresses and '
+                "forces by component; bars compare the RMSE of config_types.</p>"
+            )
+
+    def _parity(self) -> Iterator[str]:
+        yield from self._figure(
+            "parity",
+            "Predicted against reference values. Energies are counted from the isolated "
+            "atoms. Where there are many points, the largest errors and others drawn at "
+            "random are shown; the numbers in the panels are those of all.",
+            "Point at a mark to see where it comes from; click on the legend to hide a "
+            "config_type; drag a rectangle to enlarge, double-click to go back; arrow "
+            "keys go through the errors by size.",
+        )
+
+    def _distribution(self) -> Iterator[str]:
+        yield from self._figure(
+            "histograms",
+            "How large errors are, all of them; vertical lines are the RMSE. Errors that "
+            "symmetry makes zero are not shown.",
+        )
+        for name, part in self.contents.parts.items():
+            if part.found is not None:
+                title = f"Largest errors, {TITLES[name].lower()}"
+                inner = largest_table(part, "")
+                opened = " open" if name == "test" else ""
+                yield f"<details{opened}><summary>{title}</summary>{inner}</details>"
+
+    def _uncertainty(self) -> Iterator[str]:
+        part = self.contents.parts.get("test")
+        if part is None:
+            return
+        metrics = part.metrics
+        if not any("uncertainty" in own for own in metrics["all"].values()):
+            return
+        yield coverage_table(metrics, "Test data", ["all"])
+        yield from self._figure(
+            "calibration",
+            "Above: share of errors inside central intervals of a normal distribution "
+            "against their probability; on the diagonal, standard deviations are as large "
+            "as errors. Below: errors against standard deviations of the observations.",
+            "Point at a mark to see where it comes from; click on the legend to hide a "
+            "config_type.",
+        )
+        groups = sorted(name for name in metrics if name != "all")
+        inner = coverage_table(metrics, "", groups)
+        yield f"<details><summary>By config_type</summary>{inner}</details>"
+        yield (
+            '<p class="note">In std: share of errors within 1 and 1.96 standard '
+            "deviations. In intervals: within conformal intervals of these probabilities. "
+            "By config_type: with a scale of each config_type. rms z: root mean square of "
+            "error over std. area: mean distance from the diagonal. rank: rank correlation "
+            "of |error| and std (forces: their lengths by atom). std: root mean square. "
+            "CRPS: mean continuous ranked probability score.</p>"
+        )
+
+    def _learning(self) -> Iterator[str]:
+        curve = self.contents.learning
+        if curve is None:
+            return
+        judged = (
+            f"{curve.n_judged} test structures"
+            if curve.judged == "test"
+            else f"{curve.n_judged} training structures that no subset holds; the last "
+            "point leaves each of them out of the fit to all data in turn"
+        )
+        yield from self._figure(
+            "learning",
+            f"Errors of fits to nested random subsets of the training data, on {judged}. "
+            "All fits have the sparse points, isolated atoms and sigmas of the full "
+            "model, which know all data: a fit to a subset alone may be worse.",
+        )
+        kinds = [kind for kind in UNITS if kind in curve.rmse[0]]
+        yield table(
+            [
+                "structures fitted",
+                *(f"{kind.capitalize()} RMSE, {UNITS[kind]}" for kind in kinds),
+            ],
+            [
+                [str(n), *(Cell(number(own[kind]), own[kind]) for kind in kinds)]
+                for n, own in zip(curve.n_frames, curve.rmse, strict=True)
+            ],
+        )
+
+    def _dimers(self) -> Iterator[str]:
+        yield from self._figure(
+            "dimers",
+            "Two atoms alone. Energies are counted from the isolated atoms; the band is "
+            "one standard deviation of the function either way. In the grey the model "
+            "extrapolates.",
+        )
+
+    def _properties(self) -> Iterator[str]:
+        for number_of, (name, found) in enumerate(self.contents.properties.items(), 1):
+            yield f"<h3>{escape(name)}</h3>"
+            yield property_table(found, "")
+            texts = found.get("warnings", [])
+            if texts:
+                items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+                yield f'<div class="warning"><ul>{items}</ul></div>'
+            yield from self._figure(
+                f"volumes-{number_of}", f"{name}: energy against volume."
+            )
+            yield from self._figure(
+                f"phonons-{number_of}",
+                f"{name}: phonon bands and density of states; imaginary frequencies are "
+                "negative.",
+            )
+
+    def _resources(self) -> Iterator[str]:
+        peak = self.contents.memory.get("peak_bytes")
+        planned = self.contents.memory.get("planned_bytes")
+        total = self.contents.timings.get("total")
+        parts = [
+            f"{number(total)} s in all" if total else "",
+            f"peak of the memory {in_words(peak)}" if peak else "",
+            f"planned {in_words(planned)}" if planned else "",
+        ]
+        yield from self._figure(
+            "resources",
+            f"Stages of the fit: {', '.join(filter(None, parts))}. Memory never falls: it "
+            "is the most that the process had held so far.",
+        )
+
+    def _configuration(self) -> Iterator[str]:
+        yield (
+            "<p>Every value as it was used, for <code>gapfit fit</code>.</p>"
+            "<details><summary>fit.toml</summary>"
+            f"<pre>{escape(self.contents.config_toml)}</pre></details>"
+        )
+
+    def _citations(self) -> Iterator[str]:
+        from ase.data import chemical_symbols
+
+        model, info = self.contents.model, self.contents.model.info
+        e0 = ", ".join(f"{chemical_symbols[z]} {e:.6f}" for z, e in model.e0.items())
+        versions = ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items())
+        likelihood = info.get("log_marginal_likelihood")
+        rows: list[list[str | Cell]] = [
+            ["isolated atoms, eV", e0],
+            ["fitted with", versions or "?"],
+            ["SHA-256 of the training data", str(info.get("data_digest", "?"))],
+            [
+                "log marginal likelihood",
+                "?" if likelihood is None else f"{likelihood:.8g}",
+            ],
+            ["jitter of K_mm", ", ".join(f"{x:g}" for x in info.get("jitter", []))],
+        ]
+        yield table(["", ""], rows)
+        yield "<h3>Please cite gapfit, and for</h3>"
+        items = []
+        for purpose, paper in papers(model):
+            text = escape(paper.text)
+            if paper.doi:
+                shown = escape(f"doi:{paper.doi}")
+                link = f'<a href="https://doi.org/{escape(paper.doi)}">{shown}</a>'
+                text = text.replace(shown, link)
+            items.append(f"<li><b>{escape(purpose)}</b>: {text}</li>")
+        yield f'<ul class="papers">{"".join(items)}</ul>'
+
+
+def _data_cells(part: Part) -> list[str | Cell]:
+    from ase.data import chemical_symbols
+
+    listed = ", ".join(part.files)
+    if part.frames is None:
+        none = Cell("\N{EN DASH}")
+        return [none, none, "not at hand", none, listed]
+    elements = ", ".join(
+        f"{chemical_symbols[z]} {n}" for z, n in species_counts(part.frames).items()
+    )
+    n_atoms = int(frame_sizes(part.frames).sum())
+    return [
+        Cell(str(len(part.frames)), len(part.frames)),
+        Cell(str(n_atoms), n_atoms),
+        elements,
+        Cell(str(len(set(config_types(part.frames))))),
+        listed,
+    ]
+
+
+def _term_row(term: Any) -> list[str | Cell]:
+    config = term.config
+    keys = ("n_max", "l_max", "zeta", "sigma", "compression", "sparse_method")
+    settings = [
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key in keys
+        if (value := getattr(config, key, None)) is not None
+    ]
+    n_features = term.descriptor.n_features
+    return [
+        term_name(config.type),
+        Cell(f"{term.descriptor.cutoff:g}"),
+        Cell(str(term.n_sparse), term.n_sparse),
+        Cell(str(n_features), n_features),
+        Cell(f"{config.delta:g}", config.delta),
+        ", ".join(settings),
+    ]
+
+
+def _sigmas(own: Any) -> list[Cell]:
+    values = [getattr(own, kind) for kind in ("energy", "forces", "virial")]
+    return [Cell("" if x is None else f"{x:g}", x) for x in values]

@@ -1,0 +1,155 @@
+"""Forces for a program that moves the atoms: a client of i-PI's socket protocol.
+
+i-PI (Litman et al., J. Chem. Phys. 161, 062504 (2024)) and ASE's `SocketIOCalculator` are
+such programs. How messages are written is ASE's.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase.calculators.socketio import IPIProtocol, SocketClosed, actualunixsocketname
+
+from gapfit.errors import GapfitError
+
+__all__ = ["DEFAULT_PORT", "address", "serve"]
+
+DEFAULT_PORT = 31415
+#: Seconds between two attempts to reach the server.
+_PAUSE = 0.1
+
+
+def address(unix: str | None, host: str, port: int) -> str:
+    """Return where a server is, in words."""
+    return f"{host}:{port}" if unix is None else actualunixsocketname(unix)
+
+
+def serve(
+    atoms: Any,
+    *,
+    unix: str | None = None,
+    host: str = "localhost",
+    port: int = DEFAULT_PORT,
+    patience: float = 0.0,
+) -> int:
+    """Compute for a server until it says that it is done.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a `gapfit.GAPCalculator`. Species and their order, and the periodic
+        directions, which the protocol does not know; positions and cell come from the
+        server. Changed in place. The standard deviations and the novelty that the
+        calculator was made to compute (``uncertainty=...``) are sent as the extra string,
+        a JSON object of names and values in eV, eV/Å and eV/Å³.
+    unix : str, optional
+        Name of a UNIX socket, the file /tmp/ipi_NAME; by default a TCP connection.
+    host, port : str, int
+        Of the TCP connection.
+    patience : float
+        Seconds to wait for a server that is not there yet.
+
+    Returns
+    -------
+    int
+        Number of evaluations.
+
+    Raises
+    ------
+    GapfitError
+        There is no server, it breaks the connection off, or has another number of atoms.
+    StructureError
+        As `gapfit.GAPModel.predict`; the connection is closed.
+    """
+    where, count = address(unix, host, port), 0
+    with closing(_connected(unix, host, port, patience)) as connection:
+        protocol, state = IPIProtocol(connection), "READY"
+        try:
+            while (message := _next(protocol)) != "EXIT":
+                if message == "STATUS":
+                    protocol.sendmsg(state)
+                elif message == "INIT":
+                    protocol.recvinit()
+                elif message == "POSDATA":
+                    _take(atoms, protocol)
+                    results = _results(atoms)
+                    count, state = count + 1, "HAVEDATA"
+                elif message == "GETFORCE" and state == "HAVEDATA":
+                    protocol.sendforce(*results)
+                    state = "READY"
+                else:
+                    raise GapfitError(
+                        f"{where}: the server sent {message!r} to a client that is "
+                        f"{state}; it speaks another protocol than i-PI's"
+                    )
+        except (ConnectionError, SocketClosed) as error:
+            raise GapfitError(
+                f"{where}: the server broke the connection off after {count} "
+                f"evaluations ({error.strerror or 'in a message'})"
+            ) from error
+    return count
+
+
+def _next(protocol: IPIProtocol) -> str:
+    """Return the next message; a closed connection is an end like any other."""
+    try:
+        return str(protocol.recvmsg())
+    except SocketClosed:
+        return "EXIT"
+
+
+def _take(atoms: Any, protocol: IPIProtocol) -> None:
+    """Give the atoms the positions and the cell that come."""
+    cell, _, positions = protocol.recvposdata()
+    if len(positions) != len(atoms):
+        raise GapfitError(
+            f"the server sent {len(positions)} atoms, the structure has {len(atoms)}: "
+            "give the structure that the server started from"
+        )
+    atoms.set_cell(cell)
+    atoms.set_positions(positions, apply_constraint=False)
+
+
+def _results(atoms: Any) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Return energy (eV), forces (eV/Å), virial (eV) and the bytes of the extra string."""
+    calculator = atoms.calc
+    energy, forces = atoms.get_potential_energy(), calculator.results["forces"]
+    virial = np.zeros((3, 3))
+    if atoms.pbc.any():
+        virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
+    kinds = [f"{kind}_std" for kind in calculator.uncertainty]
+    kinds += ["novelty"] if calculator.novelty else []
+    extras = {kind: np.asarray(calculator.results[kind]).tolist() for kind in kinds}
+    # An empty string could be taken for a closed connection.
+    text = json.dumps(extras) if extras else "\0"
+    return energy, forces, virial, np.frombuffer(text.encode(), dtype=np.byte)
+
+
+def _connected(
+    unix: str | None, host: str, port: int, patience: float
+) -> socket.socket:
+    where, deadline = address(unix, host, port), time.monotonic() + patience
+    while True:
+        connection = socket.socket(socket.AF_INET if unix is None else socket.AF_UNIX)
+        try:
+            connection.connect((host, port) if unix is None else where)
+            if unix is None:  # short messages must not wait to be joined
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection
+        except OSError as error:
+            connection.close()
+            if time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+                continue
+            left_over = unix is not None and Path(where).exists()
+            raise GapfitError(
+                f"{where}: no server answers ({error.strerror or error}); "
+                + ("the file is left over: remove it, then " if left_over else "")
+                + "start the server first, such as i-pi input.xml, with the same address"
+            ) from error

@@ -1,0 +1,95 @@
+"""A GAP of QUIP at the settings of the silicon model of 2018, here and in quippy.
+
+Usage: python tests/benchmarks/quip_models.py [--json FILE] [--repeats N] [--cells N]
+           [--max-sparse M]
+One thread, energy, forces and stress of silicon in turns; the model (n_max = 10, l_max =
+12, cutoff 5 Å, zeta 4) has environments of rattled silicon as sparse points and random
+coefficients: times do not depend on them. It is written with `gapfit.quip.save`, read by
+quippy and by `gapfit.quip.load`; differences of energies and forces are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import _quip
+import numpy as np
+from _common import MICRO, Column, Report, Row, medians, parser, threads
+from _models import Predict, random_model, silicon, silicon_frames
+from ase import Atoms
+
+from gapfit.quip import load, save
+
+#: Numbers of sparse points; that of the published model last.
+N_SPARSE = (1000, 9000)
+SETTINGS = {
+    "rbf": "equispaced_gaussians",
+    "n_max": 10,
+    "l_max": 12,
+    "sigma": 0.5,
+    "r_cut": 5.0,
+    "delta": 1.0,
+    "zeta": 4,
+}
+COLUMNS = (
+    Column("n_sparse", "M", "d"),
+    Column("gapfit", "gapfit"),
+    Column("quippy", "QUIP", ".0f"),
+    Column("ratio", "QUIP/gapfit", ".1f"),
+    Column("energy", "ΔE, eV/atom", ".1e"),
+    Column("forces", "ΔF, eV/Å", ".1e"),
+)
+
+
+def measure(atoms: Atoms, n_sparse: int, folder: Path, repeats: int) -> Row:
+    """Return times and differences for one model."""
+    from quippy.potential import Potential
+
+    path = folder / f"m{n_sparse}.xml"
+    save(random_model(silicon_frames(n_sparse), n_sparse, **SETTINGS), path)
+    model = load(path)
+    calls = {"gapfit": Predict(model, atoms), "quippy": _quip.prediction(path, atoms)}
+    seconds = medians(calls, repeats)
+    per_atom = {name: MICRO * s / len(atoms) for name, s in seconds.items()}
+    expected = atoms.copy()
+    expected.calc = Potential("IP GAP", param_filename=str(path))
+    found = model.predict(atoms)
+    energy = found.energy - expected.get_potential_energy()
+    return {
+        "n_sparse": n_sparse,
+        **per_atom,
+        "ratio": per_atom["quippy"] / per_atom["gapfit"],
+        "energy": abs(energy) / len(atoms),
+        "forces": float(np.abs(found.forces - expected.get_forces()).max()),
+    }
+
+
+def arguments() -> argparse.Namespace:
+    options = parser(__doc__, repeats=5)
+    options.add_argument("--cells", type=int, default=2, help="cells along an edge")
+    options.add_argument("--max-sparse", type=int, default=max(N_SPARSE))
+    return options.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    report = Report("quip_models", vars(args))
+    atoms = silicon(args.cells)
+    report.header(
+        f"µs/atom on one thread, Si {len(atoms)} atoms; medians of {args.repeats} "
+        "repeats, taken in turns"
+    )
+    with threads(1), tempfile.TemporaryDirectory() as folder:
+        rows = [
+            measure(atoms, n_sparse, Path(folder), args.repeats)
+            for n_sparse in N_SPARSE
+            if n_sparse <= args.max_sparse
+        ]
+    report.table("Prediction, µs/atom", COLUMNS, rows)
+    report.write(args.json)
+
+
+if __name__ == "__main__":
+    main()
