@@ -229,7 +229,7 @@ def readme_blocks(language: str) -> list[str]:
 
 def test_the_first_two_commands_of_the_readme(tmp_path):
     first, second = (block.strip() for block in readme_blocks("bash")[:2])
-    assert second == 'pip install ".[test]" && pytest'
+    assert second == 'pip install ".[test]" && pytest -n 2 --dist loadfile'
     assert second in (ROOT / ".ci" / "run").read_text()
     install, fit = first.split(" && ")
     assert install == "pip install ."
