@@ -14,6 +14,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.build import bulk
 from ase.data import covalent_radii
 from conftest import ROOT
 
@@ -22,6 +23,8 @@ from gapfit.cli import main as gapfit_main
 from gapfit.config import DataConfig
 from gapfit.config_file import load_config
 from gapfit.dataset import read
+from gapfit.properties import Settings, compute, read_reference
+from gapfit.properties.defects import vacancy
 from gapfit.proposal import propose
 
 #: RMSE on the test sets: meV/atom, eV/Å, GPa. README states the errors themselves.
@@ -84,6 +87,37 @@ def test_lattice_constants_and_bulk_moduli_equal_dft(fitted, system, capsys, cap
         assert abs(comparison.lattice_error) < 0.003, phase
         assert abs(comparison.bulk_modulus_error) < 0.05, phase
         assert abs(comparison.gap.energy - comparison.dft.energy) < 0.02, phase
+
+
+#: Prototype, and cells of vacancies that the data hold: cube or not, and repetitions.
+CRYSTALS = {
+    "silicon": ("Si", "diamond", {8: (True, 1)}),
+    "carbon": ("C", "diamond", {8: (True, 1)}),
+    "tungsten": ("W", "bcc", {8: (True, (2, 2, 1)), 16: (True, 2)}),
+}
+
+
+@pytest.mark.parametrize("system", CRYSTALS)
+def test_elastic_constants_and_vacancies_equal_dft(fitted, system, capsys, caplog):
+    model = gapfit.load(fitted(system)[0])
+    symbol, phase, cells = CRYSTALS[system]
+    dft = read_reference(ROOT / "data" / system / "properties.json")
+    crystal = bulk(symbol, phase, a=dft["structure.a"], cubic=True)
+    settings = Settings(samples=0)
+    report = compute(
+        model, crystal, only=("structure", "eos", "elastic"), settings=settings
+    )
+    found = {name: own.value for name, own in report.quantities.items()}
+    assert found["structure.a"] == pytest.approx(dft["structure.a"], rel=0.003)
+    assert found["eos.bulk_modulus"] == pytest.approx(dft["eos.bulk_modulus"], rel=0.05)
+    for name in ("C11", "C12", "C44"):
+        name = f"elastic.{name}"
+        assert found[name] == pytest.approx(dft[name], rel=0.1), name
+    calculator = gapfit.GAPCalculator(model, uncertainty=False)
+    for size, (cubic, repeats) in cells.items():
+        cell = bulk(symbol, phase, a=found["structure.a"], cubic=cubic).repeat(repeats)
+        energy = vacancy(cell, calculator, width=0.1).energy
+        assert energy == pytest.approx(dft[f"vacancy.energy_{size}"], abs=0.2), size
 
 
 def test_examples_take_other_data(tmp_path, capsys, caplog):

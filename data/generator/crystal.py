@@ -29,11 +29,12 @@ from .plan import Frame
 from .settings import SYSTEMS
 from .store import read_frames
 
-#: Crystal, spacing of its k-points (1/Å), and supercells of the vacancies.
+#: Crystal, spacing of its k-points (1/Å), and supercells of the vacancies: of the cube or
+#: the primitive cell, and repetitions.
 CRYSTALS: Final = {
-    "Si": ("diamond", 0.18, ("cubic1", "primitive2")),
-    "C": ("diamond", 0.25, ("cubic1", "primitive2")),
-    "W": ("bcc", 0.20, ("primitive2", "cubic2")),
+    "Si": ("diamond", 0.18, ((True, (1, 1, 1)), (False, (2, 2, 2)))),
+    "C": ("diamond", 0.25, ((True, (1, 1, 1)), (False, (2, 2, 2)))),
+    "W": ("bcc", 0.20, ((True, (2, 2, 1)), (True, (2, 2, 2)))),
 }
 #: Strain of the central differences; largest force that is left (eV/Å).
 STRAIN, FMAX = 0.01, 0.02
@@ -63,10 +64,9 @@ class Crystal:
     spacing: float
     log: str
 
-    def cell(self, *, cubic: bool = False, repeats: int = 1) -> Atoms:
-        """Return a supercell of the perfect crystal."""
-        cell = bulk(self.system, self.phase, a=self.a, cubic=cubic)
-        return cell.repeat(repeats)
+    def cell(self) -> Atoms:
+        """Return the primitive cell of the perfect crystal."""
+        return bulk(self.system, self.phase, a=self.a)
 
     def attach(self, atoms: Atoms, spacing: float, unstrained: Atoms) -> Atoms:
         """Give GPAW to a structure, on the grid of the unstrained one."""
@@ -104,12 +104,15 @@ class Crystal:
             "elastic.C44": shear[3],
         }
 
-    def vacancy(self, cell: str, folder: Path) -> dict[str, float]:
+    def vacancy(
+        self, cubic: bool, repeats: tuple[int, int, int], folder: Path
+    ) -> dict[str, float]:
         """Return the formation energy, eV, of a relaxed vacancy at constant volume.
 
         E(N - 1) - (N - 1)/N E(N), both on the same grid.
         """
-        perfect = self.cell(cubic=cell[:-1] == "cubic", repeats=int(cell[-1]))
+        cell = bulk(self.system, self.phase, a=self.a, cubic=cubic)
+        perfect = cell.repeat(repeats)
         spacing = SYSTEMS[self.system].k_fine
         defect = perfect.copy()
         del defect[0]
@@ -143,8 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     crystal = Crystal(args.system, phase, eos.a0, spacing, log)
     found = {"structure.a": eos.a0, "eos.bulk_modulus": eos.bulk_modulus}
     found |= crystal.elastic()
-    for cell in cells:
-        found |= crystal.vacancy(cell, args.out)
+    for cubic, repeats in cells:
+        found |= crystal.vacancy(cubic, repeats, args.out)
     values = {name: round(float(value), 4) for name, value in found.items()}
     path = args.out / f"{args.system}-properties.json"
     path.write_text(json.dumps(values, indent=2) + "\n")

@@ -55,7 +55,7 @@ ROWS = (
 CELLS = {
     "Si": {8: (True, 1), 16: (False, 2)},
     "C": {8: (True, 1), 16: (False, 2)},
-    "W": {8: (False, 2), 16: (True, 2)},
+    "W": {8: (True, (2, 2, 1)), 16: (True, 2)},
 }
 
 
