@@ -155,13 +155,25 @@ def pair_label(key: int) -> str:
 
 
 def points_problem(points: np.ndarray, width: float) -> str:
-    """Return why points (n, 2) give no potential; empty if they do."""
-    if len(points) < MIN_POINTS:
-        return f"{len(points)} points, at least {MIN_POINTS} are needed; add some"
+    """Return why points give no potential; empty if they do.
+
+    Parameters
+    ----------
+    points : (n, 2) or (n, 3) float64
+        See `table_of_points`.
+    width : float
+        Of the switch, which potentials with slopes do not have, Å.
+    """
+    if points.shape[1] not in (2, 3):
+        return f"{points.shape[1]} columns instead of r, φ and perhaps φ'"
+    with_slopes = points.shape[1] == 3
+    least = 2 if with_slopes else MIN_POINTS
+    if len(points) < least:
+        return f"{len(points)} points, at least {least} are needed; add some"
     r = points[:, 0]
     if not np.isfinite(points).all() or r[0] <= 0 or np.any(np.diff(r) <= 0):
         return "r must be positive and ascending, and all numbers finite"
-    if r[-1] - r[0] <= width:
+    if r[-1] - r[0] <= width and not with_slopes:
         return (
             f"reaches from {r[0]:g} to {r[-1]:g} Å, not more than the switch that ends "
             f"it; make [baseline] width = {width:g} Å smaller, or add points"
@@ -185,7 +197,7 @@ def table_of_points(
     ----------
     points : mapping of int to (n, 2) or (n, 3) float64
         From `read_pairs`; pairs that are absent have no potential. A third column of
-        slopes (eV/Å) makes it the cubic spline with these, not switched and constant
+        slopes (eV/Å) makes it the cubic spline with these, not switched and straight
         below its first point: potentials of QUIP.
     species : tuple of int
         Atomic numbers, ascending.
@@ -216,10 +228,11 @@ def _spline(points: np.ndarray, width: float) -> Potential:
 def _cubic(
     spline: CubicHermiteSpline, ends: tuple[float, float], r: np.ndarray
 ) -> np.ndarray:
-    """Return φ, φ' and φ'', constant before and zero beyond a cubic spline, (3, n)."""
-    value = np.where(r <= ends[1], spline(np.maximum(r, ends[0])), 0.0)
-    inside = (r >= ends[0]) & (r <= ends[1])
-    return np.stack([value, *(np.where(inside, spline(r, nu), 0.0) for nu in (1, 2))])
+    """Return φ, φ' and φ'', straight before and zero beyond a cubic spline, (3, n)."""
+    begin, below = np.maximum(r, ends[0]), np.minimum(r - ends[0], 0.0)
+    v, v1, v2 = (spline(begin, nu) for nu in range(3))
+    values = np.stack([v + v1 * below, v1, np.where(below < 0, 0.0, v2)])
+    return np.where(r <= ends[1], values, 0.0)
 
 
 def _nothing(r: np.ndarray) -> np.ndarray:

@@ -300,7 +300,7 @@ def _baseline(
     points = {}
     for key in pairs:
         name = f"baseline/{key}"
-        points[key] = _checked(arrays, name, (None, 2))
+        points[key] = _checked(arrays, name, (None, None))
         problem = points_problem(points[key], settings.width)
         _require(f"array {name} ({problem})", not problem)
     return build_baseline(config, species, points, trusted=False)

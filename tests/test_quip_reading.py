@@ -11,7 +11,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from conftest import ROOT
-from scipy.special import sph_harm_y
+from scipy.special import ive, sph_harm_y
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
@@ -315,13 +315,14 @@ def quip_soap(atoms: Atoms, options: str, version: int) -> dict[int, np.ndarray]
 
 
 def neighbour(R, nodes, T, eta, l_max, r_cut):
-    from scipy.special import spherical_in
-
     r = float(np.linalg.norm(R))
     theta, phi = math.acos(R[2] / r), math.atan2(R[1], R[0])
     out = np.zeros((len(nodes), (l_max + 1) ** 2), complex)
     for degree in range(l_max + 1):
-        g = np.exp(-eta * (r**2 + nodes**2)) * spherical_in(degree, 2 * eta * r * nodes)
+        x = np.maximum(2 * eta * r * nodes, 1e-300)
+        bessel = np.where(x > 1e-9, np.sqrt(np.pi / 2 / x) * ive(degree + 0.5, x), 0.0)
+        bessel[x <= 1e-9] = degree == 0
+        g = np.exp(-eta * (r - nodes) ** 2) * bessel
         for m in range(-degree, degree + 1):
             Y = sph_harm_y(degree, m, theta, phi)
             out[:, degree * (degree + 1) + m] = (
@@ -392,17 +393,89 @@ def test_glue_is_a_cubic_spline_with_given_slopes(tmp_path):
     spline = CubicSpline(
         [1.5, 2.5, 4.0], [2.0, 0.4, 0.0], bc_type=((1, -3.0), (1, 0.0))
     )
-    for r, expected in ((1.2, 2.0), (1.9, spline(1.9)), (3.3, spline(3.3)), (4.2, 0.0)):
+    for r, expected in ((1.2, 2.9), (1.9, spline(1.9)), (3.3, spline(3.3)), (4.2, 0.0)):
         dimer = Atoms("Si2", [[0, 0, 0], [0, 0, r]])
         energy = model.predict(dimer).energy + 14.0
         assert energy == pytest.approx(float(expected), abs=1e-8)
     silica = Atoms("SiO", [[0, 0, 0], [0, 0, 1.9]])
     assert model.predict(silica).energy == pytest.approx(-11.0, abs=1e-8)
+    model.save(tmp_path / "model.npz")
+    again = gapfit.load(tmp_path / "model.npz")
+    assert again.predict(dimer).energy == model.predict(dimer).energy
     # A density of neighbours is not supported; without the atoms that have one it is.
     path.write_text(xml(text, extra=GLUE.format(embedded="-0.3")))
     assert load(path).species == (14,)
     with pytest.raises(GapfitError, match="densities of Glue"):
         load(path, species=["Si", "O"])
+
+
+def test_capital_letters_are_small_ones(tmp_path):
+    """In options of QUIP; gap_fit writes them as they were given."""
+    points, alpha = np.array([[2.2], [2.9]]), np.array([0.4, -0.8])
+    found = []
+    for words in (
+        "distance_2b cutoff=3.7 cutoff_transition_width=1.5 Z1=14 Z2=14",
+        "Distance_2B CUTOFF=3.7 Cutoff_Transition_Width=1.5 z1=14 Z2={{14}}",
+    ):
+        path = tmp_path / "gap.xml"
+        path.write_text(xml(coordinates(words, 1, points, alpha)))
+        model = load(path)
+        assert model.info["quip"]["ignored"] == []
+        found.append(model.predict(bulk("Si", cubic=True)).energy)
+    assert found[0] == found[1]
+
+
+def test_what_would_be_left_out_is_refused(tmp_path):
+    path = tmp_path / "gap.xml"
+    own = coordinates(
+        "distance_2b cutoff=4.0 Z1=14 Z2=8", 1, np.ones((1, 1)), np.ones(1)
+    )
+    path.write_text(xml(own))
+    with pytest.raises(GapfitError, match="also names O: leave none"):
+        load(path, species=["Si"])
+    assert load(path, species=["Si", "O", "H"]).species == (1, 8, 14)
+    text = xml(own)
+    begin, end = text.index("<GAP_params"), text.index("</GAP_params>") + 13
+    path.write_text(text[:end] + text[begin:end] + text[end:])
+    with pytest.raises(GapfitError, match="holds 2 GAPs"):
+        load(path)
+    again = text.replace("</gpSparse>", "</gpSparse><gpSparse></gpSparse>")
+    path.write_text(again)
+    with pytest.raises(GapfitError, match="2 gpSparse"):
+        load(path)
+    path.write_text(
+        text.replace("<G>", "<quip_params>").replace("</G>", "</quip_params>")
+    )
+    assert load(path).species == (8, 14)
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.2, 0.5])
+def test_forces_are_exact_for_narrow_gaussians(tmp_path, sigma):
+    """Tables of radial functions are as fine as the Gaussians are narrow."""
+    atoms = mixture()
+    options = f"Z=11 n_species=1 species_Z={{17}} atom_sigma={sigma}"
+    width = 4 * 10 + 1
+    points = np.random.default_rng(0).normal(size=(2, width))
+    points /= np.linalg.norm(points, axis=1)[:, None]
+    descriptor = (
+        f"soap l_max=3 n_max=4 cutoff=4.2 covariance_type=dot_product {options}"
+    )
+    text = coordinates(descriptor, 2, points, np.array([1.0, -2.0]), zeta=2.0)
+    (tmp_path / "gap.xml").write_text(xml(text))
+    model = load(tmp_path / "gap.xml", species=["Na", "Cl", "Si", "O"])
+    atom = int(np.flatnonzero(atoms.numbers == 17)[0])
+
+    def energy(shift: float) -> float:
+        moved = atoms.copy()
+        moved.positions[atom, 0] += shift
+        spectra = quip_soap(moved, options, 1_700_000_000)
+        k = np.array([0.3**2 * (p @ points.T) ** 2 for p in spectra.values()])
+        return float(np.sum(k @ (np.array([1.0, -2.0]) * [0.5, 0.6])))
+
+    h = 2e-4
+    slope = (8 * (energy(h) - energy(-h)) - energy(2 * h) + energy(-2 * h)) / (12 * h)
+    found = model.predict(atoms).forces[atom, 0]
+    assert found == pytest.approx(-slope, abs=2e-9)
 
 
 @pytest.mark.parametrize("version", [1_420_000_000, 1_424_000_000, 1_430_000_000])

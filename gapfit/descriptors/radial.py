@@ -9,8 +9,8 @@ import numpy as np
 
 __all__ = ["GtoDensity", "RadialDensity", "Weighting", "reach", "table"]
 
-#: Distance between the knots of the radial table, Å.
-_SPACING = 0.025
+# Distance of the knots of the radial table, Å and in widths of a Gaussian.
+_SPACING, _SPACING_IN_WIDTHS = 0.025, 0.05
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class RadialDensity(Protocol):
 
     n_max: int
     l_max: int
+    spacing: float  # of knots between which quintic polynomials interpolate, Å
 
     def exact(self, r: np.ndarray) -> np.ndarray:
         """Return f, f' and f'' at distances r, (n, 3, l_max + 1, n_max)."""
@@ -79,6 +80,7 @@ class GtoDensity:
     def __init__(self, alphas: np.ndarray, betas: np.ndarray, sigma: float) -> None:
         self.n_max = alphas.shape[1]
         self.l_max = alphas.shape[0] - 1
+        self.spacing = min(_SPACING, _SPACING_IN_WIDTHS * sigma)
         eta = 0.5 / sigma**2
         self._degree = np.arange(self.l_max + 1)[:, None]
         scale = (np.pi / eta) ** 1.5 * (1 + alphas / eta) ** -(self._degree + 1.5)
@@ -137,5 +139,5 @@ def table(density: RadialDensity, cutoff: float) -> tuple[np.ndarray, float]:
     spacing : float
         Distance of the knots, Å.
     """
-    knots = np.linspace(0.0, cutoff, int(np.ceil(cutoff / _SPACING)) + 1)
+    knots = np.linspace(0.0, cutoff, int(np.ceil(cutoff / density.spacing)) + 1)
     return density.exact(knots), float(knots[1])

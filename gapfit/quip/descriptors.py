@@ -119,13 +119,13 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
     readers = {
         "soap": _soap,
         "distance_2b": _distance_2b,
-        "distance_Nb": _distance_nb,
+        "distance_nb": _distance_nb,
         "angle_3b": _angle_3b,
     }
     if options.name not in readers:
         raise GapfitError(
             f"{own.label}: the descriptor {options.name} is not supported; supported are "
-            f"{', '.join(readers)}"
+            "soap, distance_2b, distance_Nb and angle_3b"
         )
     if own.mean:
         raise GapfitError(f"{own.label}: f0 = {own.mean:g} eV is not supported")
@@ -136,9 +136,9 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
     except ValidationError as error:
         found = error.errors()[0]
         key = ".".join(map(str, found["loc"]))
-        raise GapfitError(
-            f"{own.label}: {key} = {found['input']} is not supported: {found['msg']}"
-        ) from error
+        what = f"{key} = {found['input']}" if key else "a setting"
+        reason = found["msg"].removeprefix("Value error, ")
+        raise GapfitError(f"{own.label}: {what} is not supported: {reason}") from error
     options.asked.update(_OF_THE_FIT)
     options.asked.update(k for k in options.values if k.endswith("_parameter_name"))
     coefficients = scale * own.alpha * own.cutoffs
@@ -162,8 +162,8 @@ def _refuse(options: Options, **only: object) -> None:
             found = options.text(key, default=str(value))
         if found != value:
             raise GapfitError(
-                f"{options.name}: {key} = {options.values[key]} is not supported (only "
-                f"{value})"
+                f"{options.name}: {key} = {options.values[key.lower()]} is not supported "
+                f"(only {value})"
             )
 
 
@@ -331,6 +331,8 @@ def _distance_nb(
     own: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> _Read:
     order = options.integer("order", default=0)
+    if order not in (2, 3):
+        raise GapfitError(f"distance_Nb: order = {order} is not supported")
     ends = options.integers("Z") or [0] * order
     options.text("n_Z")
     compact = options.logical("compact_clusters", default=version >= _COMPACT)
@@ -341,11 +343,10 @@ def _distance_nb(
         )
     if order == 2:
         return _pairs(own, options, species, ends)
-    if order != 3 or not compact:
-        what = (
-            f"order = {order}" if order != 3 else "order = 3 with compact_clusters = F"
+    if not compact:
+        raise GapfitError(
+            "distance_Nb: order = 3 with compact_clusters = F is not supported"
         )
-        raise GapfitError(f"distance_Nb: {what} is not supported")
     if len({z for each in _meant(ends, species) for z in each}) > 1:
         raise GapfitError(
             "distance_Nb: order = 3 of several species is not supported: in QUIP its "

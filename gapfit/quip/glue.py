@@ -52,7 +52,8 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     """Return the pair potentials as points with slopes.
 
     Each is a cubic spline through its points with given slopes at both ends (zero unless
-    given); before the first point it is constant, beyond the last one zero.
+    given); before the first point it goes on with the slope there, beyond the last one it
+    is zero.
 
     Returns
     -------

@@ -16,6 +16,8 @@ _TRUE = frozenset({"T", "TRUE", ".TRUE.", "YES", "1", ""})
 class Options:
     """Keys with values; remembers which were asked for.
 
+    QUIP does not tell capital letters from small ones: names and keys are small here.
+
     Attributes
     ----------
     name : str
@@ -44,13 +46,16 @@ class Options:
             raise GapfitError("an empty string of options")
         pairs = (word.partition("=") for word in words[1:])
         # gap_fit leaves lone braces in the strings that it writes.
-        values = {key: strip(value) for key, _, value in pairs if key.strip("{} ")}
-        return cls(words[0], values)
+        values = {
+            key.lower(): strip(value) for key, _, value in pairs if key.strip("{} ")
+        }
+        return cls(words[0].lower(), values)
 
     def text(self, *keys: str, default: str | None = None) -> str | None:
         """Return a value by its key or one of its other names."""
-        self.asked.update(keys)
-        return next((self.values[key] for key in keys if key in self.values), default)
+        small = [key.lower() for key in keys]
+        self.asked.update(small)
+        return next((self.values[key] for key in small if key in self.values), default)
 
     def real(self, *keys: str, default: float) -> float:
         """Return a number."""
@@ -97,11 +102,11 @@ class Options:
 
 
 def strip(value: str) -> str:
-    """Return a value without its braces or quotes."""
+    """Return a value without its braces or quotes, however many."""
     value = value.strip()
     for begin, end in ("{}", '""', "''"):
         if len(value) > 1 and value[0] == begin and value[-1] == end:
-            return value[1:-1].strip()
+            return strip(value[1:-1])
     return value
 
 

@@ -110,7 +110,15 @@ def _species(file: GapFile, symbols: Sequence[str] | None) -> tuple[int, ...]:
         unknown = [symbol for symbol in symbols if symbol not in atomic_numbers]
         if unknown:
             raise GapfitError(f"{', '.join(unknown)}: not a chemical symbol")
-        named = {atomic_numbers[symbol] for symbol in symbols}
+        given = {atomic_numbers[symbol] for symbol in symbols}
+        if missing := sorted(named - embedded - given):
+            from ase.data import chemical_symbols
+
+            names = ", ".join(chemical_symbols[z] for z in missing)
+            raise GapfitError(
+                f"the model also names {names}: leave none of its species out"
+            )
+        named = given
         if named & embedded:
             raise GapfitError("densities of Glue (embedded atoms) are not supported")
     named -= embedded

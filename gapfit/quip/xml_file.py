@@ -207,10 +207,16 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _gap_file(path: Path, root: Element, params: Element) -> GapFile:
+    if (n_gaps := sum(1 for _ in root.iter("GAP_params"))) > 1:
+        raise ModelFileError(
+            f"{path}: holds {n_gaps} GAPs, and only files with one are supported; write "
+            "each to a file of its own"
+        )
     data = params.find("GAP_data")
-    sparse = params.find("gpSparse")
-    if data is None or sparse is None:
-        raise ValueError("no GAP_data or gpSparse")
+    every = params.findall("gpSparse")
+    if data is None or len(every) != 1:
+        raise ValueError(f"{len(every)} gpSparse, or no GAP_data")
+    sparse = every[0]
     potential = root.find("Potential")
     found = sparse.findall("gpCoordinates")
     declared = int(sparse.get("n_coordinate", len(found)))
@@ -228,7 +234,7 @@ def _gap_file(path: Path, root: Element, params: Element) -> GapFile:
             child.tag
             for child in root.iter()
             if child.tag.endswith("_params")
-            and child.tag not in ("GAP_params", "Glue_params")
+            and child.tag not in ("GAP_params", "Glue_params", "quip_params")
         ),
     )
 
