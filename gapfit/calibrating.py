@@ -85,11 +85,7 @@ def calibrate(
     DataError
         See `gapfit.fit`.
     """
-    if model.posterior is None:
-        raise GapfitError(
-            "this model was saved without its posterior, so there is nothing to "
-            "calibrate; fit again with run.store_posterior = true"
-        )
+    model.require_posterior()
     if n_rows is None:
         n_rows = model.config.calibration.rows
     if n_rows < 1:

@@ -17,13 +17,11 @@ from scipy.linalg import eigh, solve_triangular
 
 from gapfit.assembly import batches, frame_sigmas, pairs_of, row_block
 from gapfit.descriptors.soap import Soap
-from gapfit.errors import GapfitError
 from gapfit.frame import Frame
 from gapfit.frame_file import frame_sizes
 from gapfit.groups import KINDS
 from gapfit.model import GAPModel
 from gapfit.neighbours import Pairs
-from gapfit.posterior import Posterior
 
 __all__ = [
     "Candidate",
@@ -170,7 +168,7 @@ def spaces_of(model: GAPModel) -> list[Space]:
     GapfitError
         The model was saved without its posterior.
     """
-    factors, first, spaces = _posterior(model).whitening.factors, 0, []
+    factors, first, spaces = model.require_posterior().whitening.factors, 0, []
     for term in model.terms:
         own = zip(term.sparse.items(), factors[first:], strict=False)
         first += len(term.sparse)
@@ -182,15 +180,6 @@ def spaces_of(model: GAPModel) -> list[Space]:
                 for (block, points), U in own
             ]
     return spaces
-
-
-def _posterior(model: GAPModel) -> Posterior:
-    if model.posterior is None:
-        raise GapfitError(
-            "this model was saved without its posterior, so it has no uncertainty; "
-            "fit again with run.store_posterior = true"
-        )
-    return model.posterior
 
 
 def candidates(
@@ -259,7 +248,7 @@ def energy_variances(
 
 def _rows(model: GAPModel, frames: Sequence[Frame]) -> list[Rows | None]:
     """Return the rows of structures as if they were labelled like the training data."""
-    posterior = _posterior(model)
+    posterior = model.require_posterior()
     fitted = {kind for kind, n in model.info["n_rows"].items() if n}
     labelled = [
         replace(

@@ -52,11 +52,7 @@ def leave_one_out(
     LeftOutError
         See `gapfit.residuals.left_out_residuals`.
     """
-    if model.posterior is None:
-        raise GapfitError(
-            "this model was saved without its posterior, so nothing can be left out; "
-            "fit again with run.store_posterior = true"
-        )
+    model.require_posterior()
     report = progress or silent
     dataset = as_dataset(frames, model.config, base)
     if not was_fitted(dataset.frames, model.info):

@@ -145,14 +145,21 @@ class GAPModel:
         """
         from gapfit.sampling import Samples
 
-        self._require_posterior()
+        self.require_posterior()
         if n < 1:
             raise GapfitError(f"n = {n}: give a positive number of samples")
         if scale is not None and not 0 <= scale < np.inf:
             raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
         return Samples(self, n, seed, scale)
 
-    def _require_posterior(self) -> None:
+    def require_posterior(self) -> Posterior:
+        """Return the posterior.
+
+        Raises
+        ------
+        GapfitError
+            The model was saved without it, or was read from QUIP, which keeps none.
+        """
         if self.posterior is None and "quip" in self.info:
             raise GapfitError(
                 "a model of QUIP holds no posterior; QUIP's own variance of local energies "
@@ -164,6 +171,7 @@ class GAPModel:
                 "this model was saved without its posterior, so it has no uncertainty; "
                 "fit again with run.store_posterior = true"
             )
+        return self.posterior
 
     @overload
     def predict(
@@ -272,7 +280,7 @@ class GAPModel:
             form,
         )
         if wanted.std or novelty:
-            self._require_posterior()
+            self.require_posterior()
         single = hasattr(atoms, "positions")
         if moving and not (single and moving.cutoff == self.cutoff):
             raise GapfitError(

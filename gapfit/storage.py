@@ -106,6 +106,10 @@ def load_with_factors(model: GAPModel | str | Path) -> GAPModel:
     if found.factors is not None:
         return found
     where = f"{model}: " if from_file else ""
+    if "quip" in found.info:
+        raise GapfitError(
+            f"{where}a model of QUIP holds no sums over its training data"
+        )
     if from_file or not found.config.run.store_factors:
         raise GapfitError(
             f"{where}the model holds no sums over its training data; fit it again with "

@@ -439,7 +439,7 @@ def test_a_model_without_posterior_is_not_calibrated():
         frames_of(2), settings(calibration={}, run={"store_posterior": False})
     )
     assert model.calibration is None
-    with pytest.raises(GapfitError, match="nothing to calibrate; fit again"):
+    with pytest.raises(GapfitError, match="without its posterior"):
         gapfit.calibrate(model, frames_of(2))
 
 

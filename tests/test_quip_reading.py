@@ -175,8 +175,14 @@ def test_a_calculator_gives_the_variance_of_quip():
     atoms.calc = gapfit.GAPCalculator(model)
     found = atoms.calc.get_property("local_gap_variance", atoms)
     assert np.array_equal(found, local_variances(model, atoms))
-    with pytest.raises(GapfitError, match="local_gap_variance"):
-        model.predict(atoms, std=True)
+    for impossible in (
+        lambda: model.predict(atoms, std=True),
+        lambda: model.sample(3),
+        lambda: gapfit.calibrate(model, [atoms]),
+        lambda: gapfit.append(model, [atoms]),
+    ):
+        with pytest.raises(GapfitError, match="model of QUIP"):
+            impossible()
 
 
 def test_unknown_species_are_an_error_and_not_silence():

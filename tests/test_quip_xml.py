@@ -314,7 +314,7 @@ def test_bombs_are_refused_within_little_memory(write, kind):
         )
         assert path.stat().st_size < 5_000_000
     done = subprocess.run(
-        [sys.executable, "-c", LIMIT, str(path)],
+        [sys.executable, "-P", "-c", LIMIT, str(path)],
         capture_output=True,
         text=True,
         timeout=120,

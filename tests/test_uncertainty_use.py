@@ -281,7 +281,7 @@ def test_calibrate_refuses_what_makes_no_sense(here, capsys):
     assert "would be replaced" in error_of(capsys, *argv, "new.xyz")
     gapfit.fit(frames_of(1), settings(run={"store_posterior": False})).save("bare.npz")
     argv[1] = "bare.npz"
-    assert "nothing to calibrate" in error_of(capsys, *argv, "new.npz")
+    assert "without its posterior" in error_of(capsys, *argv, "new.npz")
     assert not Path("new.npz").exists()
 
 

@@ -171,11 +171,7 @@ def _multipliers(model: GAPModel, level: float | None) -> dict[str, float]:
     """Return by kind what standard deviations of observations are multiplied with."""
     if level is None:
         return {}
-    if model.posterior is None:
-        raise GapfitError(
-            f"--interval {level:g}: this model was saved without its posterior, so it has "
-            "no uncertainty; fit again with run.store_posterior = true"
-        )
+    model.require_posterior()
     if model.calibration is None:
         raise GapfitError(
             f"--interval {level:g}: the model is not calibrated; use gapfit calibrate"

@@ -108,11 +108,8 @@ def _check_model(args: argparse.Namespace, atoms: Any) -> None:
         model.species,
         f"{args.structure}: {args.model} knows no {{species}}; give a model of them",
     )
-    if args.std_of and model.posterior is None:
-        raise GapfitError(
-            f"--std-of: {args.model} was saved without its posterior, so it has no "
-            "uncertainty; fit again with run.store_posterior = true"
-        )
+    if args.std_of:
+        model.require_posterior()
 
 
 def _periodic(args: argparse.Namespace, atoms: Any) -> list[bool]:
