@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig
 from gapfit.model import GAPModel
+from gapfit.provenance import is_from_quip
 
 __all__ = ["Paper", "papers"]
 
@@ -181,7 +182,7 @@ def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
         yield "compressed SOAP", COMPRESSION
     if any(isinstance(kind, Distance2bConfig | Angle3bConfig) for kind in kinds):
         yield "two- and three-body terms beside SOAP", SEVERAL_TERMS
-    if "quip" not in model.info:
+    if not is_from_quip(model):
         if any(kind.sparse_method == "cur" for kind in kinds):
             yield "sparse points by leverage scores", LEVERAGE
         yield "solution of the sparse Gaussian process", SOLVER

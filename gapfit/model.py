@@ -25,6 +25,7 @@ from gapfit.moving_pairs import MovingPairs
 from gapfit.neighbours import Pairs
 from gapfit.posterior import Posterior
 from gapfit.prediction import Prediction, Wanted, std_kinds
+from gapfit.provenance import why_no_posterior
 from gapfit.terms import FittedTerm
 from gapfit.threads import one_thread, use_threads
 from gapfit.uncertainty import Uncertainty
@@ -152,25 +153,8 @@ class GAPModel:
             raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
         return Samples(self, n, seed, scale)
 
-    def require_posterior(self) -> Posterior:
-        """Return the posterior.
-
-        Raises
-        ------
-        GapfitError
-            The model was saved without it, or was read from QUIP, which keeps none.
-        """
-        if self.posterior is None and "quip" in self.info:
-            raise GapfitError(
-                "a model of QUIP holds no posterior; QUIP's own variance of local energies "
-                "is gapfit.quip.local_variances, or `gapfit predict --std-of "
-                "local_gap_variance`"
-            )
         if self.posterior is None:
-            raise GapfitError(
-                "this model was saved without its posterior, so it has no uncertainty; "
-                "fit again with run.store_posterior = true"
-            )
+            raise GapfitError(why_no_posterior(self))
         return self.posterior
 
     @overload

@@ -752,11 +752,51 @@ def test_without_a_posterior_there_are_values_only(model, copper):
     found = compute(bare, copper, only=("eos", "elastic"), settings=SMALL)
     assert all(own.std is None for own in found.quantities.values())
     assert (
-        "no error bars: the model was saved without its posterior" in found.warnings[0]
+        "no error bars: this model was saved without its posterior" in found.warnings[0]
     )
     none = compute(model, copper, only=("eos",), settings=Settings(samples=0))
     assert none.quantities["eos.volume"].std is None
     assert not none.warnings
+
+
+def test_models_of_quip_say_why_there_are_no_error_bars(model, copper):
+    info = {key: own for key, own in model.info.items() if key != "n_rows"}
+    read = replace(model, posterior=None, info=info | {"quip": {}})
+    (text,) = compute(read, copper, only=()).warnings
+    assert text.startswith("no error bars: a model of QUIP holds no posterior")
+    assert "store_posterior" not in text
+
+
+def test_without_energies_in_the_fit_there_is_no_cohesive_energy(model, copper):
+    rows = model.info["n_rows"] | {"energy": 0}
+    blind = replace(model, info=model.info | {"n_rows": rows})
+    for own, known in ((blind, False), (model, True)):
+        found = compute(own, copper, only=(), settings=Settings(samples=0))
+        assert ("structure.cohesive_energy" in found.quantities) is known
+        told = any("no energies were fitted" in text for text in found.warnings)
+        assert told is not known
+        assert "structure.volume" in found.quantities
+
+
+def test_atoms_without_neighbours_are_no_crystal(model, copper):
+    apart = bulk("Cu", a=30.0, cubic=True)
+    found = compute(model, apart, only=(), settings=Settings(samples=0))
+    (text,) = found.warnings
+    assert "4 of 4 atoms have no neighbour within the cutoff of the model, 5 Å" in text
+    assert not compute(model, copper, only=(), settings=Settings(samples=0)).warnings
+
+
+@pytest.mark.parametrize(("modulus", "derivative"), [(90.0, -1.0), (-2.0, 4.0)])
+def test_equations_of_state_of_no_solid_are_told(
+    model, copper, monkeypatch, modulus, derivative
+):
+    from gapfit.properties import EquationOfState
+
+    odd = EquationOfState(11.0, -3.0, modulus, derivative)
+    monkeypatch.setattr("gapfit.properties.computing.birch_murnaghan", lambda *_: odd)
+    found = compute(model, copper, only=("eos",), settings=Settings(samples=0))
+    (text,) = found.warnings
+    assert f"eos: unphysical, B = {modulus:g} GPa and B' = {derivative:g}" in text
 
 
 def test_large_cells_have_no_error_bars_of_elasticity(model, copper, monkeypatch):
@@ -891,6 +931,11 @@ def test_the_command_reads_a_crystal_and_prints_json(saved, capsys):
         (["x.xyz", "--lattice", "3"], "--element and --lattice go with --prototype"),
         (["--prototype", "fccc"], "unknown prototype 'fccc'"),
         (["--prototype", "fcc", "--element", "Si"], "unknown species Si"),
+        (
+            ["--prototype", "fcc", "--element", "Xx"],
+            "'Xx' cannot be built as fcc, which",
+        ),
+        (["--prototype", "rocksalt", "--element", "C:x"], "a compound such as NaCl"),
         (["--prototype", "fcc", "--only", "eos,x"], "unknown property 'x'"),
         (["--prototype", "fcc", "--planes", "11"], "--planes 11: give three digits"),
         (["--prototype", "fcc", "--output", "model.npz"], "is a file; give a folder"),

@@ -38,12 +38,15 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
     """Return everything about a model as JSON types."""
     from ase.data import chemical_symbols
 
+    from gapfit.provenance import e0_origin, known_config
+
     return {
         "file": str(path),
         "size": path.stat().st_size,
         "species": [chemical_symbols[z] for z in model.species],
         "cutoff": model.cutoff,
         "e0": {chemical_symbols[z]: energy for z, energy in model.e0.items()},
+        "e0_origin": e0_origin(model),
         "baseline": baseline_text(model),
         "terms": [
             {
@@ -62,7 +65,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         ],
         "uncertainty": model.posterior is not None,
         "calibration": model.calibration.as_dict() if model.calibration else None,
-        "config": model.config.model_dump(mode="json"),
+        "config": known_config(model),
         **model.info,
     }
 
@@ -83,10 +86,41 @@ def baseline_text(model: GAPModel) -> str:
     return ", ".join(parts)
 
 
-def _origin(quip: dict[str, Any] | None) -> list[tuple[str, str]]:
+def _print(console: Console, facts: dict[str, Any]) -> None:
+    console.title(facts["file"])
+    e0 = ", ".join(f"{symbol} {energy:.6f}" for symbol, energy in facts["e0"].items())
+    quip = facts.get("quip")
+    console.rows(
+        [
+            *(_origin(quip) if quip else ()),
+            ("species", ", ".join(facts["species"])),
+            ("e0", f"{e0} eV: {facts['e0_origin']}"),
+            ("cutoff", f"{facts['cutoff']:.2f} Å"),
+            ("baseline", facts["baseline"]),
+            ("file size", f"{facts['size'] / 1e6:.2f} MB"),
+            *(_nothing_of_the_fit() if quip else _fitted(facts)),
+            ("versions", _listed(facts.get("versions", {}))),
+        ]
+    )
+    for number, term in enumerate(facts["terms"]):
+        console.title(f"Term {number + 1}: {term['type']}")
+        console.rows(
+            [
+                ("sparse points", _listed(term["n_sparse"])),
+                ("features", _features(term)),
+                *_shortcut(facts, number),
+                *_settings(facts["config"]["terms"][number], ("terms", number)),
+            ]
+        )
+    for table in ("sigma", "baseline", "solver", "prediction"):
+        if table in facts["config"]:
+            console.title(table.capitalize())
+            console.rows(_settings(facts["config"][table], (table,)))
+    console.warnings(facts.get("warnings", []))
+
+
+def _origin(quip: dict[str, Any]) -> list[tuple[str, str]]:
     """Return where a model of QUIP came from."""
-    if quip is None:
-        return []
     text = f"{quip['file']}, {quip['label']}, gap_version {quip['gap_version']}"
     return [
         ("read from QUIP", text),
@@ -94,47 +128,30 @@ def _origin(quip: dict[str, Any] | None) -> list[tuple[str, str]]:
     ]
 
 
-def _print(console: Console, facts: dict[str, Any]) -> None:
-    console.title(facts["file"])
-    rows = facts.get("n_rows", {})
-    e0 = ", ".join(f"{symbol} {energy:.6f}" for symbol, energy in facts["e0"].items())
+def _nothing_of_the_fit() -> list[tuple[str, str]]:
+    return [
+        ("uncertainty", "none: models of QUIP hold no posterior"),
+        ("its fit", "not known: files of QUIP name no data, sigmas or solver"),
+    ]
+
+
+def _fitted(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of a fit."""
     likelihood = facts.get("log_marginal_likelihood")
-    entries = [
-        *_origin(facts.get("quip")),
-        ("species", ", ".join(facts["species"])),
-        ("e0", f"{e0} eV"),
-        ("cutoff", f"{facts['cutoff']:.2f} Å"),
-        ("baseline", facts["baseline"]),
-        ("file size", f"{facts['size'] / 1e6:.2f} MB"),
+    return [
         ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
         ("calibration", _calibration(facts["calibration"])),
         ("frames fitted", f"{facts.get('n_frames', '?')}"),
         ("atoms fitted", f"{facts.get('n_atoms', '?')}"),
-        ("rows", ", ".join(f"{kind} {n}" for kind, n in rows.items())),
+        ("rows", _listed(facts.get("n_rows", {}))),
         ("data digest", str(facts.get("data_digest", "?"))),
         ("log likelihood", "?" if likelihood is None else f"{likelihood:.6g}"),
         ("jitter", ", ".join(f"{value:g}" for value in facts.get("jitter", []))),
-        (
-            "versions",
-            ", ".join(f"{k} {v}" for k, v in facts.get("versions", {}).items()),
-        ),
     ]
-    console.rows(entries)
-    for number, term in enumerate(facts["terms"]):
-        points = ", ".join(f"{symbol} {n}" for symbol, n in term["n_sparse"].items())
-        console.title(f"Term {number + 1}: {term['type']}")
-        console.rows(
-            [
-                ("sparse points", points),
-                ("features", _features(term)),
-                *_shortcut(facts, number),
-                *_settings(facts["config"]["terms"][number], ("terms", number)),
-            ]
-        )
-    for table in ("sigma", "baseline", "solver", "prediction"):
-        console.title(table.capitalize())
-        console.rows(_settings(facts["config"][table], (table,)))
-    console.warnings(facts.get("warnings", []))
+
+
+def _listed(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
 def _calibration(found: dict[str, Any] | None) -> str:

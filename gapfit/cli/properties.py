@@ -4,6 +4,8 @@ The crystal is a file, or a prototype: sc, fcc, bcc, diamond, hcp, rocksalt, zin
 cesiumchloride, fluorite, wurtzite. It is relaxed first. Error bars come from the
 posterior: the spread of potentials drawn from it (lattice, equation of state, elastic
 constants), or the standard deviation of an energy difference (vacancy, surfaces, dimers).
+vacancy.size_effect is what vacancy.energy, of the larger of two supercells, has more than
+that of the smaller: the vacancy's images still feel each other by about that much.
 
   gapfit properties MODEL --prototype diamond --element Si
   gapfit properties MODEL crystal.extxyz --only eos,elastic --reference dft.toml

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     count = serve(
         atoms, unix=args.unix, host=host, port=port, patience=max(args.wait, 0.0)
     )
-    console.say(f"\nThe server is done; {count} evaluations")
+    console.say(f"\nThe server is done; {count} evaluation{'' if count == 1 else 's'}")
     return 0
 
 

@@ -14,7 +14,7 @@ from gapfit.properties.equation_of_state import (
 )
 from gapfit.properties.evaluating import by_calculator, by_samples, energy_std
 from gapfit.properties.phonons import Phonons, phonons
-from gapfit.properties.prototypes import PROTOTYPES, prototype
+from gapfit.properties.prototypes import PROTOTYPES, check_prototype, prototype
 from gapfit.properties.quantities import Quantity, compared, read_reference
 from gapfit.properties.relaxing import relaxed, supercell
 from gapfit.properties.report import PROPERTIES, Report, Settings
@@ -38,6 +38,7 @@ __all__ = [
     "birch_murnaghan",
     "by_calculator",
     "by_samples",
+    "check_prototype",
     "compared",
     "compute",
     "dimer_curve",

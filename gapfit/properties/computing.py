@@ -14,6 +14,7 @@ from gapfit.errors import GapfitError
 from gapfit.model import GAPModel
 from gapfit.properties.defects import vacancy
 from gapfit.properties.dimer import dimer_curve
+from gapfit.properties.doubts import doubts_of_crystal, doubts_of_curve
 from gapfit.properties.elastic import (
     Response,
     cubic_constants,
@@ -32,6 +33,7 @@ from gapfit.properties.relaxing import relaxed
 from gapfit.properties.report import PROPERTIES, Report, Settings
 from gapfit.properties.stability import run_nve
 from gapfit.properties.surfaces import surface
+from gapfit.provenance import energies_were_fitted, why_no_posterior
 from gapfit.sampling import Samples
 
 __all__ = ["compute"]
@@ -45,7 +47,6 @@ _ZERO = 1e-3
 
 # Surfaces of cells that are no cubes.
 _FACES = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
-
 # Averages over orientations that are reported, and their units.
 _MODULI = {
     "bulk_hill": "GPa",
@@ -75,7 +76,8 @@ def compute(
     Parameters
     ----------
     model : GAPModel
-        The potential; without its posterior there are no error bars.
+        The potential; without its posterior there are no error bars, and no cohesive
+        energy where no energies were fitted.
     crystal : ase.Atoms
         Somewhere near the minimum, periodic in three directions. Planes count in the
         vectors of this cell: give the conventional one.
@@ -144,11 +146,9 @@ class _Work:
         progress("structure", 0, 1)
         self.crystal = relaxed(crystal, self.calculator, cell="free")
         self.report = Report(self.crystal.copy())
+        self.report.warnings += doubts_of_crystal(model, self.crystal)
         if model.posterior is None:
-            self.report.warnings.append(
-                "no error bars: the model was saved without its posterior "
-                "(run.store_posterior)"
-            )
+            self.report.warnings.append(f"no error bars: {why_no_posterior(model)}")
         elif settings.samples:
             self.samples = model.sample(settings.samples, settings.seed)
         self.structure()
@@ -185,9 +185,7 @@ class _Work:
         return None if self.samples is None else energy_std(self.model, parts)
 
     def structure(self) -> None:
-        """Lattice, volume, and the cohesive energy against the potential's atoms."""
-        from ase import Atoms
-
+        """Lattice, volume, and the cohesive energy."""
         crystal, n = self.crystal, len(self.crystal)
         cells = None
         if self.responses is not None:
@@ -206,6 +204,14 @@ class _Work:
                 self.put(f"structure.{name}", value, unit, drawn.get(name))
         volumes = None if cells is None else np.abs(np.linalg.det(cells)) / n
         self.put("structure.volume", crystal.get_volume() / n, "Å³/atom", volumes)
+        if energies_were_fitted(self.model):
+            self.cohesion()
+
+    def cohesion(self) -> None:
+        """Find the cohesive energy against the potential's single atoms."""
+        from ase import Atoms
+
+        crystal, n = self.crystal, len(self.crystal)
         parts = [(-1 / n, crystal)]
         for symbol, count in crystal.symbols.formula.count().items():
             parts.append((count / n, Atoms(symbol)))
@@ -225,6 +231,7 @@ class _Work:
         curves = self.report.curves
         curves.volumes, curves.energies = volumes, energies
         best = birch_murnaghan(volumes, energies)
+        self.report.warnings += doubts_of_curve(best)
         drawn = self._drawn_curves(cells)
         for name, unit in {
             "volume": "Å³/atom",

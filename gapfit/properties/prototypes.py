@@ -8,7 +8,7 @@ import numpy as np
 
 from gapfit.errors import GapfitError
 
-__all__ = ["PROTOTYPES", "prototype"]
+__all__ = ["PROTOTYPES", "check_prototype", "prototype"]
 
 #: Names of crystals, and whether their conventional cell is a cube.
 PROTOTYPES = {
@@ -22,6 +22,14 @@ PROTOTYPES = {
     "cesiumchloride": True,
     "fluorite": True,
     "wurtzite": False,
+}
+# What compounds look like; all others are elements.
+_COMPOUNDS = {
+    "rocksalt": "NaCl",
+    "zincblende": "GaAs",
+    "cesiumchloride": "CsCl",
+    "fluorite": "CaF2",
+    "wurtzite": "ZnS",
 }
 
 # Nearest neighbours in units of the covalent diameter: from compressed metals to crystals
@@ -74,18 +82,54 @@ def prototype(
     return _built(name, formula, float(tried[best]))
 
 
-def _built(name: str, formula: str, a: float) -> Any:
-    from ase.build import bulk
+def check_prototype(name: str, formula: str) -> None:
+    """Refuse a prototype that there is not, or a formula that does not suit it.
 
+    Parameters
+    ----------
+    name, formula : str
+        As `prototype` takes them.
+
+    Raises
+    ------
+    GapfitError
+        Says what is wrong, and what would do.
+    """
     if name not in PROTOTYPES:
         raise GapfitError(
             f"unknown prototype {name!r}; known are {', '.join(PROTOTYPES)}; give any "
             "other crystal as a file"
         )
+    counts = _counts(formula)
+    example = _COMPOUNDS.get(name)
+    wanted = _counts(example or "Si") or {}
+    # Their order is that of the places in the cell.
+    if counts is None or list(counts.values()) != list(wanted.values()):
+        meant = (
+            f"give a compound such as {example}" if example else "give one element: Si"
+        )
+        wrong = "" if counts else ", which is no chemical formula"
+        raise GapfitError(f"{formula!r} cannot be built as {name}{wrong}: {meant}")
+
+
+def _counts(formula: str) -> dict[str, int] | None:
+    """Return how many atoms of each element a formula has; None if it is none."""
+    from ase.data import atomic_numbers
+    from ase.formula import Formula
+
     try:
-        return bulk(formula, name, a, cubic=PROTOTYPES[name])
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise GapfitError(f"{formula!r} cannot be built as {name}: {error}") from error
+        counts: dict[str, int] = Formula(formula).count()
+    except ValueError:
+        return None
+    known = counts and all(atomic_numbers.get(symbol, 0) for symbol in counts)
+    return counts if known else None
+
+
+def _built(name: str, formula: str, a: float) -> Any:
+    from ase.build import bulk
+
+    check_prototype(name, formula)
+    return bulk(formula, name, a, cubic=PROTOTYPES[name])
 
 
 def _contact(unit: Any) -> float:

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gapfit.config import DataConfig
-from gapfit.config_file import load_config, resolved_toml
+from gapfit.config_file import resolved_toml
 from gapfit.dataset import Dataset, read
-from gapfit.errors import ConfigError, GapfitError
+from gapfit.errors import GapfitError
 from gapfit.evaluation import Metrics, evaluate
-from gapfit.frame_file import species_counts
 from gapfit.model import GAPModel
 from gapfit.preparing import Progress, silent, was_fitted
-from gapfit.properties.dimer import dimer_curve
-from gapfit.report.contents import TITLES, Contents, DimerPanel, Part
+from gapfit.provenance import is_from_quip, why_no_posterior
+from gapfit.report.contents import TITLES, Contents, Part
+from gapfit.report.crystals import Crystal, crystals_of, stored_properties
+from gapfit.report.dimers import dimer_panels
 from gapfit.report.learning import LearningCurve, learning_curve
-from gapfit.report.points import Collector, short_source
+from gapfit.report.locating import data_of
+from gapfit.report.points import Collector
 from gapfit.storage import load
 
 __all__ = ["Wanted", "collector", "gather", "of_fit"]
 
 #: Points of each kind that are drawn of the training and of the test data.
 MOST_POINTS = 1500
-# Pairs of species whose dimers are drawn.
-_MOST_PAIRS = 12
-# What is computed of a crystal that a report is asked for: what takes seconds.
-_PROPERTIES = ("structure", "eos", "elastic")
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def of_fit(
         parts=_ordered(parts),
         timings=metrics["timings"],
         memory=metrics["memory"],
-        dimers=_dimers(model, parts.get("train"), notes),
+        dimers=dimer_panels(model, parts.get("train"), notes),
         warnings=warnings,
         notes=notes,
     )
@@ -115,8 +112,8 @@ def gather(place: Path, wanted: Wanted, progress: Progress = silent) -> Contents
     Raises
     ------
     GapfitError
-        There is no model; a file that was asked for cannot be read; a property that was
-        asked for cannot be computed.
+        There is no model; a file that was asked for cannot be read; a crystal that was
+        asked for is none.
     """
     path = place / "model.npz" if place.is_dir() else place
     if not path.exists():
@@ -124,7 +121,9 @@ def gather(place: Path, wanted: Wanted, progress: Progress = silent) -> Contents
             f"{path}: there is no such model; give the folder that `gapfit fit` wrote, "
             "or a model file"
         )
-    return _Gatherer(load(path), path, wanted, progress).run()
+    model = load(path)
+    crystals = crystals_of(wanted.prototypes, model)
+    return _Gatherer(model, path, wanted, crystals, progress).run()
 
 
 @dataclass
@@ -134,14 +133,15 @@ class _Gatherer:
     model: GAPModel
     path: Path
     wanted: Wanted
+    crystals: Sequence[Crystal]
     progress: Progress
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> Contents:
         """Do all steps."""
-        model, folder = self.model, self.path.parent
-        stored = self._stored()
-        data, base = self._named_data()
+        model = self.model
+        stored = {} if is_from_quip(model) else self._stored()
+        data, base = data_of(model, self.path, self.notes)
         parts, sets = {}, {}
         for name in TITLES:
             part, dataset = self._part(name, data, base, stored.get(name))
@@ -152,6 +152,9 @@ class _Gatherer:
         warnings = list(model.info.get("warnings", []))
         if "test" in sets:
             warnings += [f"test data: {text}" for text in sets["test"].warnings]
+        if self.wanted.uncertainty and model.posterior is None:
+            self.notes.append(f"uncertainty is missing: {why_no_posterior(model)}")
+        train = parts.get("train")
         return Contents(
             title=self._title(),
             model=model,
@@ -162,10 +165,8 @@ class _Gatherer:
             timings=stored.get("timings", {}),
             memory=stored.get("memory", {}),
             learning=self._learning(sets),
-            dimers=_dimers(model, parts.get("train"), self.notes)
-            if self.wanted.dimers
-            else (),
-            properties=dict(self._properties(folder)),
+            dimers=dimer_panels(model, train, self.notes) if self.wanted.dimers else (),
+            properties=self._properties(),
             warnings=list(dict.fromkeys(warnings)),
             notes=self.notes,
         )
@@ -198,23 +199,6 @@ class _Gatherer:
             return {}
         return dict(found)
 
-    def _named_data(self) -> tuple[DataConfig, Path]:
-        """Return where the data are, and the folder that relative paths refer to."""
-        data, folder = self.model.config.data, self.path.absolute().parent
-        resolved = folder / "fit.toml"
-        if resolved.exists():
-            try:
-                return load_config(resolved).data, folder
-            except ConfigError as error:
-                self.notes.append(
-                    f"the configuration beside the model cannot be used: {error}"
-                )
-        # A fit makes its folder beside the configuration that names the files.
-        for base in (folder.parent, folder, Path.cwd()):
-            if all((base / Path(name).expanduser()).exists() for name in data.train):
-                return data, base
-        return data, folder.parent
-
     def _part(
         self, name: str, data: DataConfig, base: Path, stored: Metrics | None
     ) -> tuple[Part | None, Dataset | None]:
@@ -241,6 +225,12 @@ class _Gatherer:
                 f"{title}: errors are not those in metrics.json: the files have changed "
                 "since the fit"
             )
+        if name == "train" and is_from_quip(self.model):
+            self.notes.append(
+                "whether the model was fitted to the training data given is not known: "
+                "there is no learning curve"
+            )
+            return part, None
         if name == "train" and not was_fitted(dataset.frames, self.model.info):
             self.notes.append(
                 f"the training data ({', '.join(files)}) are not those that the model was "
@@ -283,52 +273,15 @@ class _Gatherer:
             self.notes.append("too few structures for a learning curve")
         return curve
 
-    def _properties(self, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield properties that were computed earlier, and those that are asked for."""
-        for path in [
-            folder / "properties.json",
-            *sorted(folder.glob("*/properties.json")),
-        ]:
-            if not path.exists():
-                continue
+    def _properties(self) -> dict[str, dict[str, Any]]:
+        """Return properties that were computed earlier, and those that are asked for."""
+        found = stored_properties(self.path, self.notes)
+        for crystal in self.crystals:
             try:
-                found = json.loads(path.read_text(encoding="utf-8"))
-                name = f"{_formula(found)} ({path.relative_to(folder)})"
-            except (ValueError, KeyError, TypeError) as error:
-                self.notes.append(f"{path} cannot be read: {error}")
-                continue
-            if path.stat().st_mtime < self.path.stat().st_mtime:
-                self.notes.append(
-                    f"{path} is older than the model: compute it again with `gapfit "
-                    "properties`"
-                )
-            yield name, found
-        for text in self.wanted.prototypes:
-            yield text, _computed(self.model, text, self.progress)
-
-
-def _formula(found: Mapping[str, Any]) -> str:
-    from ase.formula import Formula
-
-    return str(Formula.from_list(found["crystal"]["symbols"]).reduce()[0])
-
-
-def _computed(model: GAPModel, text: str, progress: Progress) -> dict[str, Any]:
-    """Return the properties of a prototype, named as on the command line."""
-    from ase.data import chemical_symbols
-
-    from gapfit.calculator import GAPCalculator
-    from gapfit.properties import compute, prototype
-
-    name, _, formula = text.partition(":")
-    if not formula and len(model.species) > 1:
-        raise GapfitError(
-            f"--properties {text}: of what? Give {name}:FORMULA, such as {name}:"
-            f"{''.join(chemical_symbols[z] for z in model.species[:2])}"
-        )
-    formula = formula or chemical_symbols[model.species[0]]
-    crystal = prototype(name, formula, GAPCalculator(model, uncertainty=False))
-    return compute(model, crystal, only=_PROPERTIES, progress=progress).as_dict()
+                found[crystal.text] = crystal.properties(self.model, self.progress)
+            except GapfitError as error:
+                self.notes.append(f"--properties {crystal.text}: {error}")
+        return found
 
 
 def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
@@ -349,42 +302,3 @@ def _differ(metrics: Metrics, stored: Metrics) -> bool:
         or abs(own["rmse"] - other["rmse"]) > 1e-6 * own["rmse"] + 1e-9
         for own, other in pairs
     )
-
-
-def _dimers(model: GAPModel, train: Part | None, notes: list[str]) -> list[DimerPanel]:
-    """Return the curves of all pairs of species, those of common species first."""
-    from ase.data import chemical_symbols
-
-    counts: Counter[int] = Counter(dict.fromkeys(model.species, 1))
-    points: dict[tuple[int, int], list[tuple[str, float, float]]] = {}
-    closest: dict[tuple[int, int], float] = {}
-    if train is not None and train.frames is not None and train.found is not None:
-        closest = train.found.closest
-        counts.update(species_counts(train.frames))
-        for own in train.found.dimers:
-            source = short_source(train.frames[own.frame].source)
-            points.setdefault(own.species, []).append(
-                (source, own.distance, own.energy)
-            )
-    pairs = [(a, b) for a in model.species for b in model.species if a <= b]
-    pairs.sort(key=lambda pair: -counts[pair[0]] * counts[pair[1]])
-    if len(pairs) > _MOST_PAIRS:
-        notes.append(
-            f"dimers: {_MOST_PAIRS} of {len(pairs)} pairs of species are shown, those of "
-            "the most common species"
-        )
-    known = model.without_terms() if model.baseline is not None else None
-    panels = []
-    try:
-        for a, b in sorted(pairs[:_MOST_PAIRS]):
-            panel = DimerPanel(
-                f"{chemical_symbols[a]}-{chemical_symbols[b]}",
-                dimer_curve(model, a, b),
-                dimer_curve(known, a, b, reach=model.cutoff) if known else None,
-                points.get((a, b), ()),
-                closest.get((a, b)),
-            )
-            panels.append(panel)
-    except GapfitError as error:
-        notes.append(f"dimers: {error}")
-    return panels

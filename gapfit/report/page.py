@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from gapfit.process_memory import in_words
+from gapfit.provenance import is_from_quip
 from gapfit.report.contents import TITLES, Contents
 from gapfit.report.drawing import Rendered
 from gapfit.report.sections import Sections, term_name
@@ -120,7 +121,9 @@ def _written(contents: Contents) -> str:
     from importlib.metadata import version
 
     now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    more = "" if contents.learning else " `gapfit report` adds a learning curve."
+    more = " `gapfit report` adds a learning curve."
+    if contents.learning or is_from_quip(contents.model):
+        more = ""
     return f"Written by gapfit {version('gapfit')} on {now}.{more}"
 
 
@@ -133,18 +136,13 @@ def _elements(contents: Contents) -> str:
 def _cards(contents: Contents) -> str:
     """Return the numbers that a reader looks for first."""
     info, model = contents.model.info, contents.model
-    cards = [
-        (
-            "Fitted structures",
-            str(info.get("n_frames", "?")),
-            f"{info.get('n_atoms', '?')} atoms",
-        ),
-        (
-            "Sparse points",
-            str(model.n_sparse),
-            f"{len(model.terms)} terms, cutoff {model.cutoff:g} Å",
-        ),
-    ]
+    cards = []
+    if not is_from_quip(model):
+        n_atoms = f"{info.get('n_atoms', '?')} atoms"
+        cards.append(("Fitted structures", str(info.get("n_frames", "?")), n_atoms))
+    terms = f"{len(model.terms)} term{'' if len(model.terms) == 1 else 's'}"
+    cutoff = f"{terms}, cutoff {model.cutoff:g} Å"
+    cards.append(("Sparse points", str(model.n_sparse), cutoff))
     if contents.parts:
         first, *others = contents.parts
         for kind in UNITS:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gapfit.evaluation import Metrics
 from gapfit.frame import Frame
+from gapfit.provenance import e0_origin
 from gapfit.reliability import DIAGRAM_LEVELS
 from gapfit.report.contents import TITLES, Contents, Part
 from gapfit.report.drawing import Drawing, Marks, label_decades, new_figure
@@ -20,7 +21,7 @@ from gapfit.scoring import UNITS
 __all__ = ["calibration_figure", "histogram_figure", "kinds_of", "parity_figure"]
 
 _AXES = {
-    "energy": "energy above isolated atoms, eV/atom",
+    "energy": "energy above {e0}, eV/atom",
     "forces": "force component, eV/Å",
     "stress": "stress component, GPa",
 }
@@ -46,12 +47,15 @@ def parity_figure(contents: Contents, palette: Palette) -> Drawing | None:
     figure.get_layout_engine().set(hspace=0.05)
     grid = figure.subplots(len(parts), len(kinds), squeeze=False)
     drawing = Drawing("parity", figure, _parity_text(parts, kinds))
+    # Where it is long, the caption says it.
+    origin = e0_origin(contents.model).partition(" (")[0]
     for row, (name, part) in zip(grid, parts.items(), strict=True):
         assert part.found is not None
         points = part.found.points
         for ax, kind in zip(row, kinds, strict=True):
             ax.set(title=f"{TITLES[name]}: {kind}", box_aspect=1)
-            ax.set(xlabel=f"reference {_AXES[kind]}", ylabel="predicted")
+            axis = _AXES[kind].format(e0=origin)
+            ax.set(xlabel=f"reference {axis}", ylabel="predicted")
             if kind in points:
                 _parity_panel(ax, kind, part, points[kind], palette, drawing)
             else:

@@ -8,7 +8,13 @@ from typing import Any
 
 from gapfit.citing import papers
 from gapfit.frame_file import config_types, frame_sizes, species_counts
+from gapfit.model import GAPModel
 from gapfit.process_memory import in_words
+from gapfit.provenance import (
+    e0_origin,
+    is_from_quip,
+    why_no_posterior,
+)
 from gapfit.report.contents import TITLES, Contents, Part
 from gapfit.report.drawing import Rendered
 from gapfit.report.tables import (
@@ -21,6 +27,7 @@ from gapfit.report.tables import (
     table,
 )
 from gapfit.scoring import UNITS
+from gapfit.terms import FittedTerm
 
 __all__ = ["Sections", "term_name"]
 
@@ -82,16 +89,20 @@ class Sections:
 
     def _fitted(self) -> Iterator[str]:
         model = self.contents.model
+        yield from _quip_origin(model)
         rows: list[list[str | Cell]] = []
-        for name, part in self.contents.parts.items():
+        # What a fit knows comes before what it is judged by.
+        for name, part in reversed(self.contents.parts.items()):
             rows.append([TITLES[name], *_data_cells(part)])
         if rows:
             head = ["data", "structures", "atoms", "elements", "config_types", "files"]
             yield table(head, rows)
         yield table(
             ["term", "cutoff, Å", "sparse points", "features", "delta, eV", "settings"],
-            [_term_row(term) for term in model.terms],
+            list(map(_term_row, model.terms, known_config(model)["terms"])),
         )
+        if is_from_quip(model):
+            return
         sigma = model.config.sigma
         rest = "all others" if sigma.config_types else "all"
         sigmas: list[list[str | Cell]] = [[rest, *_sigmas(sigma)]]
@@ -112,8 +123,8 @@ class Sections:
     def _parity(self) -> Iterator[str]:
         yield from self._figure(
             "parity",
-            "Predicted against reference values. Energies are counted from the isolated "
-            "atoms. Where there are many points, the largest errors and others drawn at "
+            f"Predicted against reference values. {_counted_from(self.contents.model)} "
+            "Where there are many points, the largest errors and others drawn at "
             "random are shown; the numbers in the panels are those of all.",
             "Point at a mark to see where it comes from; click on the legend to hide a "
             "config_type; drag a rectangle to enlarge, double-click to go back; arrow "
@@ -137,6 +148,9 @@ class Sections:
         part = self.contents.parts.get("test")
         if part is None:
             return
+        model = self.contents.model
+        if model.posterior is None:
+            yield f'<p class="note">There is none: {escape(why_no_posterior(model))}.</p>'
         metrics = part.metrics
         if not any("uncertainty" in own for own in metrics["all"].values()):
             return
@@ -174,7 +188,7 @@ class Sections:
         yield from self._figure(
             "learning",
             f"Errors of fits to nested random subsets of the training data, on {judged}. "
-            "All fits have the sparse points, isolated atoms and sigmas of the full "
+            "All fits have the sparse points, e0 and sigmas of the full "
             "model, which know all data: a fit to a subset alone may be worse.",
         )
         kinds = [kind for kind in UNITS if kind in curve.rmse[0]]
@@ -190,12 +204,20 @@ class Sections:
         )
 
     def _dimers(self) -> Iterator[str]:
-        yield from self._figure(
-            "dimers",
-            "Two atoms alone. Energies are counted from the isolated atoms; the band is "
-            "one standard deviation of the function either way. In the grey the model "
-            "extrapolates.",
-        )
+        panels = self.contents.dimers
+        texts = [
+            "Two atoms alone. Energies are counted from single atoms of the model."
+        ]
+        if any(panel.points for panel in panels):
+            origin = e0_origin(self.contents.model)
+            texts.append(f"Those of training data are counted from {origin}.")
+        if any(panel.curve.std is not None for panel in panels):
+            texts.append(
+                "The band is one standard deviation of the function either way."
+            )
+        if any(panel.closest is not None for panel in panels):
+            texts.append("In the grey the model extrapolates.")
+        yield from self._figure("dimers", " ".join(texts))
 
     def _properties(self) -> Iterator[str]:
         for number_of, (name, found) in enumerate(self.contents.properties.items(), 1):
@@ -230,6 +252,8 @@ class Sections:
         )
 
     def _configuration(self) -> Iterator[str]:
+        if is_from_quip(self.contents.model):
+            return
         yield (
             "<p>Every value as it was used, for <code>gapfit fit</code>.</p>"
             "<details><summary>fit.toml</summary>"
@@ -242,17 +266,11 @@ class Sections:
         model, info = self.contents.model, self.contents.model.info
         e0 = ", ".join(f"{chemical_symbols[z]} {e:.6f}" for z, e in model.e0.items())
         versions = ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items())
-        likelihood = info.get("log_marginal_likelihood")
-        rows: list[list[str | Cell]] = [
-            ["isolated atoms, eV", e0],
-            ["fitted with", versions or "?"],
-            ["SHA-256 of the training data", str(info.get("data_digest", "?"))],
-            [
-                "log marginal likelihood",
-                "?" if likelihood is None else f"{likelihood:.8g}",
-            ],
-            ["jitter of K_mm", ", ".join(f"{x:g}" for x in info.get("jitter", []))],
-        ]
+        rows: list[list[str | Cell]] = [["e0, eV", f"{e0} ({e0_origin(model)})"]]
+        if is_from_quip(model):
+            rows.append(["read with", versions])
+        else:
+            rows += [["fitted with", versions or "?"], *_fit_rows(info)]
         yield table(["", ""], rows)
         yield "<h3>Please cite gapfit, and for</h3>"
         items = []
@@ -264,6 +282,23 @@ class Sections:
                 text = text.replace(shown, link)
             items.append(f"<li><b>{escape(purpose)}</b>: {text}</li>")
         yield f'<ul class="papers">{"".join(items)}</ul>'
+
+
+def _counted_from(model: GAPModel) -> str:
+    """Return the sentence about the zero of energies."""
+    origin = e0_origin(model)
+    if origin == "isolated atoms":
+        return "Energies are counted from the isolated atoms."
+    return f"Energies are counted from {origin}."
+
+
+def _fit_rows(info: Mapping[str, Any]) -> list[list[str | Cell]]:
+    likelihood = info.get("log_marginal_likelihood")
+    return [
+        ["SHA-256 of the training data", str(info.get("data_digest", "?"))],
+        ["log marginal likelihood", "?" if likelihood is None else f"{likelihood:.8g}"],
+        ["jitter of K_mm", ", ".join(f"{x:g}" for x in info.get("jitter", []))],
+    ]
 
 
 def _data_cells(part: Part) -> list[str | Cell]:
@@ -286,13 +321,28 @@ def _data_cells(part: Part) -> list[str | Cell]:
     ]
 
 
-def _term_row(term: Any) -> list[str | Cell]:
+def _quip_origin(model: GAPModel) -> Iterator[str]:
+    """Yield what is known of a model of QUIP."""
+    if not is_from_quip(model):
+        return
+    own = model.info["quip"]
+    yield table(
+        ["read from QUIP", "label", "gap_version"],
+        [[own["file"], own["label"], str(own["gap_version"])]],
+    )
+    yield (
+        '<p class="note">Files of QUIP name neither the data nor the sigmas and the '
+        "solver of a fit: they are not known.</p>"
+    )
+
+
+def _term_row(term: FittedTerm, known: Mapping[str, Any]) -> list[str | Cell]:
     config = term.config
     keys = ("n_max", "l_max", "zeta", "sigma", "compression", "sparse_method")
     settings = [
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
         for key in keys
-        if (value := getattr(config, key, None)) is not None
+        if (value := known.get(key)) is not None
     ]
     n_features = term.descriptor.n_features
     return [
