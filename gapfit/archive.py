@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -22,7 +23,9 @@ __all__ = [
     "atomic_write",
     "read_arrays",
     "read_header",
+    "require_writable",
     "unpacked",
+    "unwritable",
     "write_archive",
 ]
 
@@ -78,9 +81,12 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         raise GapfitError(
             f"{target}: there is no folder {target.parent}; make it first"
         )
-    handle, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix or ".tmp"
-    )
+    try:
+        handle, name = tempfile.mkstemp(
+            dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix or ".tmp"
+        )
+    except OSError as error:
+        raise unwritable(target, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -93,12 +99,34 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        # A failing write names no file.
-        if isinstance(error, OSError) and not error.filename:
-            raise GapfitError(
-                f"{target}: cannot be written ({error.strerror or error}); make room there"
-            ) from error
+        # A failing write names no file, and nobody knows the temporary one.
+        if isinstance(error, OSError) and error.filename in (None, "", name):
+            raise unwritable(target, error) from error
         raise
+
+
+def require_writable(path: Path) -> None:
+    """Raise a GapfitError now if `atomic_write` will not be able to write a file.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> GapfitError:
+    """Return the error that says why a file cannot be written, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = "make room there" if full else "give another place"
+    return GapfitError(
+        f"{path}: cannot be written ({error.strerror or error}); {advice}"
+    )
 
 
 def write_archive(

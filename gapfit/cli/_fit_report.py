@@ -73,8 +73,10 @@ class FitReport:
         warnings : sequence of str
             Of the fit.
         """
+        from gapfit.report import remove
+
         try:
-            self.path.unlink(missing_ok=True)
+            remove(self.path)
             if self.wanted:
                 self._write(model, base, data, metrics, warnings)
         except Exception as error:  # whatever it is, the model is there

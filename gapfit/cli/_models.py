@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gapfit.archive import require_writable
 from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
@@ -51,6 +52,7 @@ def check_output(path: Path, data: Sequence[str | Path]) -> None:
         raise GapfitError(f"{path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():
         raise GapfitError(f"{path}: there is no folder {path.parent}; make it first")
+    require_writable(path)
     for file in map(Path, data):
         if path.exists() and file.exists() and path.samefile(file):
             raise GapfitError(

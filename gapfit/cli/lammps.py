@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="folder for gapfitplugin.so (default: this one)",
+        help="folder for gapfitplugin.so, made if missing (default: this one)",
     )
     build.add_argument(
         "--source",

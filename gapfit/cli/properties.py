@@ -146,7 +146,9 @@ def _plane(text: str) -> tuple[int, int, int]:
 
 
 def _prepare(output: Path | None) -> None:
-    """Make the folder, before the work."""
+    """Make the folder, and see that it can be written to, before the work."""
+    from gapfit.archive import require_writable, unwritable
+
     if output is None:
         return
     if output.exists() and not output.is_dir():
@@ -155,7 +157,11 @@ def _prepare(output: Path | None) -> None:
         raise GapfitError(
             f"{output}: there is no folder {output.parent} for it; make it first"
         )
-    output.mkdir(exist_ok=True)
+    try:
+        output.mkdir(exist_ok=True)
+    except OSError as error:
+        raise unwritable(output, error) from None
+    require_writable(output / "properties.json")
 
 
 def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:

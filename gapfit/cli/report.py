@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE.html",
-        help="the page, replaced if it exists (default: RUNDIR/report.html)",
+        help="the page, replaced if it exists (default: RUNDIR/report.html; of a model "
+        "file: beside it, report.html for model.npz and NAME-report.html for NAME.npz)",
     )
     for name, what in (("train", "training"), ("test", "test")):
         parser.add_argument(
@@ -73,15 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Gather, draw and write."""
-    from gapfit.report import Wanted, figures_folder, gather, write
+    from gapfit.report import Wanted, gather, require_folder, write
 
     path = _output(args.rundir, args.output)
     check_output(path, [*args.train, *args.test])
-    if figures_folder(path).is_file():
-        raise GapfitError(
-            f"{figures_folder(path)}: is a file where the folder of the figures should "
-            "be; give another --output"
-        )
+    require_folder(path)
     wanted = Wanted(
         train=args.train,
         test=args.test,

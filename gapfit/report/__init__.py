@@ -3,7 +3,7 @@
 from gapfit.report.contents import Contents, DimerPanel, Part
 from gapfit.report.gathering import Wanted, collector, gather, of_fit
 from gapfit.report.learning import LearningCurve, learning_curve
-from gapfit.report.writing import figures_folder, write
+from gapfit.report.writing import figures_folder, remove, require_folder, write
 
 __all__ = [
     "Contents",
@@ -16,5 +16,7 @@ __all__ = [
     "gather",
     "learning_curve",
     "of_fit",
+    "remove",
+    "require_folder",
     "write",
 ]

@@ -13,6 +13,7 @@ from gapfit.process_memory import in_words
 from gapfit.provenance import (
     e0_origin,
     is_from_quip,
+    known_config,
     why_no_posterior,
 )
 from gapfit.report.contents import TITLES, Contents, Part
@@ -86,6 +87,11 @@ class Sections:
             if texts:
                 items = "".join(f"<li>{escape(text)}</li>" for text in texts)
                 yield f'<div class="warning"><h3>{title}</h3><ul>{items}</ul></div>'
+        if self.contents.warnings:
+            yield (
+                '<p class="note">Of the fit and its data: files are named as in the '
+                "configuration, relative to its own folder.</p>"
+            )
 
     def _fitted(self) -> Iterator[str]:
         model = self.contents.model

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from gapfit.archive import atomic_write
+from gapfit.errors import GapfitError
 from gapfit.frame_file import config_types
 from gapfit.report.contents import Contents
 from gapfit.report.curves import (
@@ -20,12 +22,64 @@ from gapfit.report.page import page
 from gapfit.report.palette import Palette
 from gapfit.report.parity import calibration_figure, histogram_figure, parity_figure
 
-__all__ = ["draw", "figures_folder", "write"]
+__all__ = ["draw", "figures_folder", "remove", "require_folder", "write"]
+
+# Names of the files of figures.
+_FIGURES = re.compile(
+    r"(parity|histograms|calibration|learning|dimers|resources|(volumes|phonons)-\d+)\.png"
+)
 
 
 def figures_folder(path: Path) -> Path:
     """Return the folder of the figures of a report: named after its page."""
     return path.with_suffix("")
+
+
+def require_folder(path: Path) -> None:
+    """Refuse a page whose figures would go to a folder of something else.
+
+    Parameters
+    ----------
+    path : Path
+        Of the page.
+
+    Raises
+    ------
+    GapfitError
+        The folder of its figures is a file, or holds what no report wrote.
+    """
+    folder = figures_folder(path)
+    advice = "give the page another name by --output"
+    if folder.exists() and not folder.is_dir():
+        raise GapfitError(
+            f"{folder}: is a file where the folder of the figures should be; {advice}"
+        )
+    if not folder.exists():
+        return
+    # File managers leave hidden files of their own.
+    names = (own.name for own in folder.iterdir() if not own.name.startswith("."))
+    others = sorted(name for name in names if not _FIGURES.fullmatch(name))
+    if others:
+        raise GapfitError(
+            f"{folder}: figures go there, but it holds {others[0]}, which no report "
+            f"wrote; {advice}"
+        )
+
+
+def remove(path: Path) -> None:
+    """Remove a page and its figures, where there are any, and nothing else."""
+    path.unlink(missing_ok=True)
+    folder = figures_folder(path)
+    if folder.is_dir():
+        _remove_figures(folder, kept=())
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _remove_figures(folder: Path, kept: Collection[Path]) -> None:
+    for file in folder.iterdir():
+        if _FIGURES.fullmatch(file.name) and file not in kept:
+            file.unlink()
 
 
 def draw(contents: Contents) -> dict[str, Rendered]:
@@ -66,13 +120,20 @@ def write(contents: Contents, path: Path) -> list[Path]:
         What it tells.
     path : Path
         Of the page, which ends in .html; figures go to a folder of the same name
-        without that, as ``parity.png`` and so on.
+        without that, as ``parity.png`` and so on. Those of an earlier report that this
+        one does not show are removed.
 
     Returns
     -------
     list of Path
         The page and the figures.
+
+    Raises
+    ------
+    GapfitError
+        See `require_folder`.
     """
+    require_folder(path)
     figures = draw(contents)
     folder = figures_folder(path)
     folder.mkdir(exist_ok=True)
@@ -82,6 +143,7 @@ def write(contents: Contents, path: Path) -> list[Path]:
         with atomic_write(file) as temporary:
             temporary.write_bytes(figure.png)
         written.append(file)
+    _remove_figures(folder, kept=written)
     with atomic_write(path) as temporary:
         temporary.write_text(page(contents, figures), encoding="utf-8")
     return [path, *written]
