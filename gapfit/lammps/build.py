@@ -158,12 +158,8 @@ def build_plugin(
     """
     # LAMMPS looks for a name without a folder elsewhere.
     folder = Path(output).resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise GapfitError(
-            f"{folder}: is a file where the folder of the plugin should be"
-        ) from None
+    if folder.exists() and not folder.is_dir():
+        raise GapfitError(f"{folder}: is a file; give a folder for the plugin")
     lammps = lammps_source(source) if source else installed_lammps()
     command = [
         _compiler(compiler),
@@ -177,6 +173,7 @@ def build_plugin(
         f"-isystem{_mpi_folder(mpi_headers, lammps.mpi)}",
         *(str(_HERE / source) for source in _SOURCES),
     ]
+    folder.mkdir(parents=True, exist_ok=True)
     target = folder / PLUGIN
     temporary = folder / f".{PLUGIN}.{os.getpid()}"
     try:

@@ -154,6 +154,17 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
             {"t": [fact for fact, keep in zip(facts, seen, strict=True) if keep]},
         )
     )
+    above = [energy for energy in known if energy >= top]
+    if above:
+        ax.text(
+            0.97,
+            0.97,
+            f"{len(above)} of the training data above,\nup to {max(above):.3g} eV",
+            transform=ax.transAxes,
+            ha="right",
+            va="top",
+            fontsize=9,
+        )
     ax.set(title=panel.name, xlabel="distance, Å", ylim=(bottom, top))
     ax.set_xlim(curve.distances[0], curve.distances[-1])
 

@@ -10,8 +10,11 @@ __all__ = ["BLUE", "COLOURS", "GREEN", "GREY", "ORANGE", "Palette", "shown_text"
 # Okabe & Ito's colours without yellow, which is too light on white.
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 AMBER, SKY, BLACK, GREY = "#E69F00", "#56B4E9", "#222222", "#767676"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY, BLACK)
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+# Three more, between them in hue and in lightness.
+PURPLE, BROWN, OLIVE = "#6A3D9A", "#8C4A2F", "#7F9A00"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY, BLACK, PURPLE, BROWN, OLIVE)
+# Neighbours, which share a colour sooner or later, look least alike.
+_MARKERS = ("o", "X", "s", "^", "D", "v", "P", "<", "*")
 # Entries of a legend that can still be told apart.
 _MOST = 24
 _LONGEST = 26
@@ -70,9 +73,9 @@ class Palette:
         """Return colour and marker of an entry of the legend."""
         if entry == self.n_own:
             return {"color": GREY, "marker": "."}
-        # 7 colours and 8 markers: 56 pairs before one comes again.
-        colour, marker = COLOURS[entry % 7], _MARKERS[entry % 8]
-        return {"color": colour, "marker": marker}
+        # Their numbers have no common factor: 90 pairs before one comes again.
+        colour = COLOURS[entry % len(COLOURS)]
+        return {"color": colour, "marker": _MARKERS[entry % len(_MARKERS)]}
 
 
 def shown_text(name: str) -> str:

@@ -125,7 +125,7 @@ def _scatter(
 ) -> None:
     """Draw points as one group, and remember them for the page."""
     (line,) = ax.plot(
-        x, y, ls="none", ms=4, mew=0, alpha=0.75, zorder=2, **palette.style(entry)
+        x, y, ls="none", ms=5.5, mew=0, alpha=0.7, zorder=2, **palette.style(entry)
     )
     line.set_gid(f"marks.{entry}.{len(drawing.marks)}")
     drawing.marks.append(Marks(ax, x, y, entry, columns))
@@ -203,7 +203,7 @@ def _legend(drawing: Drawing, palette: Palette) -> None:
 
     entries = sorted({own.entry for own in drawing.marks})
     looks: list[dict[str, Any]] = [dict(palette.style(entry)) for entry in entries]
-    handles = [Line2D([], [], ls="none", ms=6, mew=0, **own) for own in looks]
+    handles = [Line2D([], [], ls="none", ms=7, mew=0, **own) for own in looks]
     # Texts come later: a label that begins with _ would be left out.
     legend = drawing.figure.legend(
         handles,
@@ -284,7 +284,7 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
     if not kinds:
         return None
     rng = np.random.default_rng(contents.model.config.run.seed)
-    figure = new_figure(_WIDTH, 7.4 + palette.height)
+    figure = new_figure(_WIDTH, 7.7 + palette.height)
     figure.get_layout_engine().set(hspace=0.05)
     above, below = figure.subplots(2, len(kinds), squeeze=False)
     drawing = Drawing(
@@ -301,8 +301,13 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
         _against_std(ax, kind, part, found[kind], palette, drawing, rng)
     below[0].set_ylabel("|error|")
     # Where errors are few some lines are missing.
-    full = max(below, key=lambda ax: len(ax.get_legend_handles_labels()[0]))
-    full.legend(loc="lower right")
+    lines = max(
+        (ax.get_legend_handles_labels() for ax in below), key=lambda own: len(own[0])
+    )
+    # Points are everywhere inside.
+    below[len(below) // 2].legend(
+        *lines, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(lines[0])
+    )
     _legend(drawing, palette)
     return drawing
 
