@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from browser import Browser, find_chromium
-from conftest import config, label, labelled_frames, silicon, three_species
+from conftest import ROOT, config, label, labelled_frames, silicon, three_species
 from PIL import Image
 
 import gapfit
@@ -26,6 +26,8 @@ from gapfit.errors import GapfitError
 from gapfit.evaluation import evaluate
 from gapfit.frame import GPA, Frame
 from gapfit.prediction import Prediction
+from gapfit.provenance import e0_origin
+from gapfit.quip import load
 from gapfit.report import Wanted, collector, gather, learning_curve, write
 from gapfit.report.drawing import Drawing, Marks, new_figure, render, style
 from gapfit.report.learning import subset_models
@@ -458,6 +460,10 @@ def test_marks_of_the_legend_differ():
     looks = {tuple(palette.style(n).values()) for n in range(24)}
     assert len(looks) == len(palette.labels) == 24
     assert {colour for colour, _ in looks} == set(COLOURS)
+    # Those that share a colour have other shapes.
+    for colour in COLOURS:
+        own = [marker for shade, marker in looks if shade == colour]
+        assert len(own) == len(set(own)) <= 3
     many = Palette.of({f"{n:02d}": n for n in range(40)})
     assert many.labels[-1] == "17 other config_types"
     # The most common ones keep their own.
@@ -667,6 +673,7 @@ def test_a_fit_without_a_report_removes_that_of_another(copied):
         (["{fit}", "--test", "absent.xyz"], "absent.xyz"),
         (["{fit}", "--properties", "diamond"], "diamond:FORMULA"),
         (["{fit}", "--properties", "cube:Ge"], "cube"),
+        (["{fit}", "--properties", "rocksalt:GeTe:x"], "is no chemical formula: give"),
     ],
 )
 def test_bad_arguments_are_refused(
@@ -680,6 +687,175 @@ def test_bad_arguments_are_refused(
     assert main(["report", *given, *quick]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+# what is not known ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def from_quip(tmp_path):
+    """Return a folder with a model of QUIP, and what could be taken for its data."""
+    load(ROOT / "tests" / "quip_models" / "P" / "gap.xml").save(tmp_path / "p.npz")
+    frames = ase.io.read(ROOT / "tests" / "quip_models" / "P" / "train.xyz", ":4")
+    for name in ("gap.xml", "train.xyz"):
+        ase.io.write(tmp_path / name, frames, format="extxyz")
+    return tmp_path
+
+
+def test_of_a_model_of_quip_only_what_its_file_holds_is_told(from_quip, capsys):
+    argv = ["report", str(from_quip / "p.npz"), "--json"]
+    assert main(argv) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("uncertainty is missing: a model of QUIP holds no posterior")
+    page = read_page(from_quip / "p-report.html")
+    assert "gap.xml" in page.text
+    assert "e0 of the file of QUIP" in page.text
+    for invented in (
+        *("Configuration", "fit.toml", "sparse_method", "all others", "Training data"),
+        *("Fitted structures", "learning curve", "log marginal", "The band is"),
+    ):
+        assert invented not in page.text
+    # Data that are given are looked at, and not taken for those of the fit.
+    data = str(from_quip / "train.xyz")
+    assert main([*argv, "--test", data, "--train", data]) == 0
+    assert "is not known" in "".join(json.loads(capsys.readouterr().out)["notes"])
+    page = read_page(from_quip / "p-report.html")
+    assert "There is none: a model of QUIP holds no posterior" in page.text
+    assert "Energies are counted from e0 of the file of QUIP." in page.text
+
+
+def test_info_of_a_model_of_quip_invents_no_settings(from_quip, capsys):
+    assert main(["info", str(from_quip / "p.npz")]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"read from QUIP +gap\.xml, .*, gap_version \d+", text)
+    assert "eV: e0 of the file of QUIP" in text
+    assert "none: models of QUIP hold no posterior" in text
+    for invented in ("Sigma", "Solver", "Prediction", "jitter", "frames fitted", "?"):
+        assert invented not in text
+    assert not re.search("sparse_method|n_sparse", text)
+    assert main(["info", str(from_quip / "p.npz"), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert set(facts["config"]) == {"terms"}
+    assert facts["config"]["terms"][0]["r_cut"] > 1
+
+
+def test_the_configuration_of_another_fit_is_not_used(fitted, tmp_path):
+    quick = Wanted(learning_curve=False, dimers=False, uncertainty=False)
+    resolved = (fitted / "fit.toml").read_text(encoding="utf-8")
+    data = str(fitted.parent)
+    for name in ("train.xyz", "test.xyz"):
+        shutil.copy(fitted.parent / name, tmp_path / name)
+    shutil.copy(fitted / "model.npz", tmp_path / "mine.npz")
+    other = resolved.replace("l_max = 3", "l_max = 2").replace("test.xyz", "x.xyz")
+    assert other != resolved
+    (tmp_path / "fit.toml").write_text(other, encoding="utf-8")
+    found = gather(tmp_path / "mine.npz", quick)
+    text = "\n".join(found.notes)
+    assert "fit.toml is not the configuration that mine.npz was fitted with" in text
+    assert "l_max = 3" in found.config_toml
+    assert data not in found.config_toml
+    assert found.parts["test"].files == ("test.xyz",)
+    # Where files are and who computes does not make it another.
+    moved = resolved.replace(data, "elsewhere").replace("workers = 1", "workers = 2")
+    (tmp_path / "fit.toml").write_text(moved, encoding="utf-8")
+    assert not any(
+        "is not the conf" in text for text in gather(tmp_path / "mine.npz", quick).notes
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"e0": {"method": "least_squares"}}, "e0 by least squares"),
+        ({"data": {"use_energies": False}}, "e0 (no energies were fitted)"),
+        ({}, "isolated atoms"),
+    ],
+)
+def test_the_zero_of_energies_is_named(changes, said, tmp_path):
+    frames = labelled_frames(silicon, 6)
+    lone = label(Atoms("Si", cell=[20] * 3, pbc=True))
+    ase.io.write(tmp_path / "data.xyz", [*frames, lone], format="extxyz")
+    given = config() | {"e0": changes.get("e0", {})}
+    own = changes.get("data", {})
+    given["data"] = {"train": "data.xyz", "check_stress": False, **own}
+    model = gapfit.fit(config=given, base=tmp_path)
+    assert e0_origin(model) == said
+    model.save(tmp_path / "model.npz")
+    found = gather(tmp_path / "model.npz", Wanted(learning_curve=False))
+    page, *_ = write(found, tmp_path / "page.html")
+    text = read_page(page).text
+    assert f"({said})" in text
+    assert ("isolated atoms" in text) == (said == "isolated atoms")
+    if "energies" not in said:
+        axis = f"energy above {said}, eV/atom"
+        assert axis in "".join(svg_of(page, "parity").itertext())
+        assert said in text[text.index("Predicted against") :]
+
+
+# files that are not of this report -----------------------------------------------------
+
+
+def test_a_fit_lists_its_report_and_the_figures(copied, capsys):
+    assert main(["fit", str(copied.parent / "fit.toml")]) == 0
+    written = capsys.readouterr().out.partition("Written in ")[2].splitlines()
+    n = len(list((copied / "report").iterdir()))
+    assert any(line.startswith(f"  {copied / 'report.html'}  ") for line in written)
+    (line,) = [one for one in written if one.startswith(f"  {copied / 'report'}/  ")]
+    assert f"  {n} figures, " in line
+
+
+def test_figures_of_an_earlier_report_go_and_nothing_else(copied):
+    folder = copied / "report"
+    names = {file.name for file in folder.iterdir()}
+    assert {"dimers.png", "calibration.png"} <= names
+    (folder / "phonons-3.png").write_bytes(b"of a report with three crystals")
+    quick = ["--no-learning-curve", "--no-dimers", "--no-uncertainty"]
+    assert main(["report", str(copied), *quick]) == 0
+    left = {file.name for file in folder.iterdir()}
+    assert left == names - {"dimers.png", "calibration.png"}
+    toml = str(copied.parent / "fit.toml")
+    assert main(["fit", toml, "--no-report"]) == 0
+    assert not folder.exists()
+
+
+def test_a_folder_of_something_else_takes_no_figures(copied, capsys):
+    page = copied.parent / "fit-model.html"
+    before = {file.name for file in copied.iterdir()}
+    assert main(["report", str(copied), "--output", str(page)]) == 1
+    message = capsys.readouterr().err
+    assert f"{copied}: figures go there, but it holds fit.log" in message
+    assert "--output" in message
+    assert {file.name for file in copied.iterdir()} == before
+    assert not page.exists()
+    found = gather(copied, Wanted(learning_curve=False, dimers=False))
+    with pytest.raises(GapfitError, match="which no report wrote"):
+        write(found, page)
+
+
+def test_a_crystal_that_fails_is_named_and_the_rest_is_there(copied, capsys):
+    quick = ["--no-learning-curve", "--no-dimers", "--no-uncertainty", "--json"]
+    crystals = ["--properties", "fcc:Si", "rocksalt:GeTe"]
+    assert main(["report", str(copied), *quick, *crystals]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("--properties fcc:Si: ")
+    assert "unknown species Si" in note
+    page = read_page(copied / "report.html")
+    assert note in page.text
+    assert "structure.a" in page.text
+    assert (copied / "report" / "volumes-1.png").exists()
+
+
+def test_outputs_are_tried_before_the_work(fitted, tmp_path, monkeypatch, capsys):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "tmp-x7"))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("gapfit.report.gather", lambda *_: pytest.fail("too late"))
+    page = tmp_path / "page.html"
+    assert main(["report", str(fitted), "--output", str(page)]) == 1
+    message = capsys.readouterr().err
+    assert f"{page}: cannot be written (Permission denied)" in message
+    assert "tmp-x7" not in message
 
 
 # files ---------------------------------------------------------------------------------

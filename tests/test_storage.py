@@ -266,3 +266,25 @@ def test_a_full_disk_is_named(tmp_path):
     with pytest.raises(GapfitError, match=full), atomic_write(target):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_written_is_named_without_a_temporary_file(
+    tmp_path, monkeypatch
+):
+    target = tmp_path / "model.npz"
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path / ".model.x7.npz"))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(GapfitError) as raised, atomic_write(target):
+        pass
+    told = f"{target}: cannot be written (Permission denied); give another place"
+    assert str(raised.value) == told
+    monkeypatch.undo()
+    target.mkdir()
+    (target / "file").touch()
+    with pytest.raises(GapfitError) as raised, atomic_write(target):
+        pass
+    assert str(raised.value).startswith(f"{target}: cannot be written (")
+    assert ".npz." not in str(raised.value)
