@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gapfit.archive import require_writable
 from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
@@ -48,6 +47,8 @@ def add_model_arguments(
 
 def check_output(path: Path, data: Sequence[str | Path]) -> None:
     """Refuse an output that cannot be written or is one of the data, before the work."""
+    from gapfit.archive import require_writable
+
     if path.is_dir():
         raise GapfitError(f"{path}: is a folder; give the name of a file in it")
     if not path.parent.is_dir():

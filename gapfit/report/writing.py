@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from gapfit.archive import atomic_write
+from gapfit.archive import atomic_write, require_writable
 from gapfit.errors import GapfitError
 from gapfit.frame_file import config_types
 from gapfit.report.contents import Contents
@@ -64,6 +64,7 @@ def require_folder(path: Path) -> None:
             f"{folder}: figures go there, but it holds {others[0]}, which no report "
             f"wrote; {advice}"
         )
+    require_writable(folder / "parity.png")
 
 
 def remove(path: Path) -> None:
