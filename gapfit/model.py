@@ -153,6 +153,14 @@ class GAPModel:
             raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
         return Samples(self, n, seed, scale)
 
+    def require_posterior(self) -> Posterior:
+        """Return the posterior.
+
+        Raises
+        ------
+        GapfitError
+            The model was saved without it, or was read from QUIP, which keeps none.
+        """
         if self.posterior is None:
             raise GapfitError(why_no_posterior(self))
         return self.posterior
