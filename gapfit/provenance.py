@@ -15,8 +15,12 @@ __all__ = [
     "why_no_posterior",
 ]
 
-# Settings of a term by which sparse points were chosen, not what was chosen.
-_CHOICES = (
+# Settings of a term by which sparse points were chosen, and those without effect on
+# descriptors of QUIP.
+_NOT_OF_QUIP = (
+    "weighting",
+    "species_weights",
+    "full_kernel",
     "n_sparse",
     "species_n_sparse",
     "config_type_n_sparse",
@@ -42,7 +46,7 @@ def known_config(model: GAPModel) -> dict[str, Any]:
     if not is_from_quip(model):
         return found
     terms = [
-        {key: value for key, value in term.items() if key not in _CHOICES}
+        {key: value for key, value in term.items() if key not in _NOT_OF_QUIP}
         for term in found["terms"]
     ]
     return {"terms": terms}

@@ -732,7 +732,7 @@ def test_info_of_a_model_of_quip_invents_no_settings(from_quip, capsys):
     assert "none: models of QUIP hold no posterior" in text
     for invented in ("Sigma", "Solver", "Prediction", "jitter", "frames fitted", "?"):
         assert invented not in text
-    assert not re.search("sparse_method|n_sparse", text)
+    assert not re.search("sparse_method|n_sparse|weighting", text)
     assert main(["info", str(from_quip / "p.npz"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert set(facts["config"]) == {"terms"}
