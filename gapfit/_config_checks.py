@@ -36,8 +36,8 @@ def _check_species_numbers(term: Any) -> None:
                 f"{'symbol' if size == 1 else 'symbols with hyphens between them'}"
             )
         check_symbols(parts)
-        if number < 1:
-            raise ValueError(f'species_n_sparse: "{name}" = {number} must be >= 1')
+        if number < 0:
+            raise ValueError(f'species_n_sparse: "{name}" = {number} must be >= 0')
         if turned(name) != name and turned(name) in given:
             raise ValueError(f'species_n_sparse: "{name}" and "{turned(name)}" are one')
 
@@ -85,13 +85,15 @@ def check_sparse(term: Any) -> None:
     """Raise a ValueError if the keys that choose sparse points contradict each other."""
     quotas = term.config_type_n_sparse
     total = sum(quotas.values())
-    fewest = min(term.n_sparse, *term.species_n_sparse.values(), term.n_sparse)
+    _check_species_numbers(term)
+    numbers = [term.n_sparse, *term.species_n_sparse.values()]
+    # Quotas do not concern what gets no points at all.
+    fewest = min(number for number in numbers if number)
     if any(quota < 0 for quota in quotas.values()) or total > fewest:
         raise ValueError(
             f"config_type_n_sparse adds up to {total}: its numbers must be >= 0 and "
             f"together at most n_sparse = {fewest}"
         )
-    _check_species_numbers(term)
     if term.sparse_method == "file" and term.sparse_file is None:
         raise ValueError(
             'sparse_method = "file" needs sparse_file, the list of sparse points'

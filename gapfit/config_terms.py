@@ -93,7 +93,7 @@ class SoapConfig(Section):
     delta: float = described(3.0, "prior standard deviation per atom", "eV", gt=0)
     n_sparse: int = described(1000, "sparse points of each central species", ge=1)
     species_n_sparse: dict[str, int] = described(
-        {}, "other numbers for some of them, by name: { Ge = 500 }"
+        {}, "other numbers for some of them, by name: { Ge = 500 }; 0: none"
     )
     config_type_n_sparse: dict[str, int] = described(
         {}, "how many of them from frames of a config_type; the rest from all others"
@@ -164,7 +164,7 @@ class Distance2bConfig(Section):
     f0: float = described(0.0, "prior mean per pair, within the switch", "eV")
     n_sparse: int = described(20, "sparse points of each pair of species", ge=1)
     species_n_sparse: dict[str, int] = described(
-        {}, 'other numbers for some of them, by name: { "Ge-Te" = 30 }'
+        {}, 'other numbers for some of them, by name: { "Ge-Te" = 30 }; 0: none'
     )
     config_type_n_sparse: dict[str, int] = described(
         {}, "how many of them from frames of a config_type; the rest from all others"
@@ -211,7 +211,7 @@ class Angle3bConfig(Section):
     delta: float = described(0.3, "prior standard deviation per triplet", "eV", gt=0)
     n_sparse: int = described(200, "sparse points of each triplet of species", ge=1)
     species_n_sparse: dict[str, int] = described(
-        {}, 'other numbers for some of them, by name: { "Te-Ge-Ge" = 99 }'
+        {}, 'other numbers for some of them, by name: { "Te-Ge-Ge" = 99 }; 0: none'
     )
     config_type_n_sparse: dict[str, int] = described(
         {}, "how many of them from frames of a config_type; the rest from all others"

@@ -166,6 +166,8 @@ class _Search:
             pairs = pairs_of(self.frames[part], self.descriptor.cutoff)
             batch = {}
             for block, some in self.descriptor.environments(pairs).items():
+                if not self.term.n_wanted(block):
+                    continue
                 _, left, prior = self._left(block, some.values)
                 outside = some.values[left > LEAST * prior]
                 batch[block] = outside, np.zeros(len(outside), dtype=np.int64)

@@ -118,7 +118,8 @@ def choose_sparse_points(
     if not any(term.n_sparse for term in chosen):
         raise DataError(
             "no term has a sparse point: no atoms have neighbours within r_cut, or "
-            "config_type_n_sparse leaves nothing to choose from; check both"
+            "species_n_sparse or config_type_n_sparse leave nothing to choose from; check "
+            "them"
         )
     return chosen
 
@@ -237,6 +238,7 @@ class _Choice:
         sizes = frame_sizes(self.frames)
         n_atoms = int(sizes.sum())
         total, done = self.n_terms * n_atoms, self.number * n_atoms
+        wanted = self._looked_at()
         self.progress(stage, done, total)
         for part in batches(sizes, _BATCH_ATOMS):
             frames = self.frames[part]
@@ -247,6 +249,7 @@ class _Choice:
             yield {
                 block: self._comparable(some.values, types[pairs.frame[some.atoms]])
                 for block, some in found.items()
+                if block in wanted
             }
             done += pairs.n_atoms
             self.progress(stage, done, total)
@@ -282,6 +285,13 @@ class _Choice:
             held[block] = np.concatenate(values), np.concatenate(kinds)
         return held
 
+    def _looked_at(self) -> set[int]:
+        """Return the blocks whose environments give points, or directions before."""
+        term = self.term
+        if getattr(term.config, "components", "all") != "all" and not term.projections:
+            return set(term.descriptor.blocks)
+        return {block for block in term.descriptor.blocks if term.n_wanted(block)}
+
     def _directions(
         self, held: Batch | None, components: float
     ) -> dict[int, np.ndarray]:
@@ -304,10 +314,14 @@ class _Choice:
 
     def _selected(self, held: Batch) -> Sparse:
         """Return the sparse points among environments that are held."""
-        method = self.term.config.sparse_method
+        method, descriptor = self.term.config.sparse_method, self.term.descriptor
         sparse: Sparse = {}
-        for block, (values, kinds) in held.items():
+        for block in descriptor.blocks:
             wanted = self.term.n_wanted(block)
+            if not wanted or block not in held:
+                sparse[block] = np.zeros((0, descriptor.width(block)))
+                continue
+            values, kinds = held[block]
             rng, quotas = self._rng(block), self._quotas
             if quotas:
                 index = select_with_quotas(values, kinds, quotas, wanted, method, rng)
@@ -334,6 +348,7 @@ class _Choice:
                 wanted[block], self._pool_size(width, len(widths) * (len(quotas) + 1))
             )
             for block, width in widths.items()
+            if wanted[block]
         }
         extremes = config.sparse_method == "uniform"
         held: Batch = {}
@@ -365,7 +380,7 @@ class _Choice:
         name, wanted = self.term.descriptor.label(block), self.term.n_wanted(block)
         if not n_found and config.sparse_file is not None:
             return f"{config.sparse_file} lists nothing for {name}: this part stays 0"
-        if not n_found:
+        if not n_found and wanted:
             return (
                 f"no environments of {name} in the data: this part of the term stays 0"
             )

@@ -366,6 +366,16 @@ def test_no_points_where_nothing_is_outside(frames):
     assert any("no environment of the new data" in t for t in found.info["warnings"])
 
 
+def test_a_species_that_shall_have_no_points_gets_none():
+    train = labelled_frames(three_species, 4)
+    full = settings(n_sparse=4, species_n_sparse={"Te": 0})
+    model = gapfit.fit(train, full)
+    found = gapfit.append(model, later(three_species), new_sparse=3)
+    sizes = {b: len(points) for b, points in found.terms[0].sparse.items()}
+    assert sizes[52] == 0
+    assert min(sizes[32], sizes[51]) > 4
+
+
 def test_what_new_sparse_cannot_be(frames, model):
     with pytest.raises(GapfitError, match="new_sparse = -1"):
         gapfit.append(model, later(silicon), new_sparse=-1)

@@ -129,6 +129,17 @@ def test_potentials_without_soap_equal_python(plugin, tmp_path):
     assert_equal(found, replace(model, posterior=None), atoms)
 
 
+def test_parts_without_sparse_points_equal_python(plugin, tmp_path):
+    terms = [
+        {**TWO_BODY, "species_n_sparse": {"Ge-Te": 0}},
+        {**THREE_BODY, "r_cut": 4.0, "species_n_sparse": {"Te-Sb-Ge": 0}},
+        {**SOAP, "species_n_sparse": {"Sb": 0}},
+    ]
+    model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
+    atoms = standard(three_species())
+    assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
+
+
 @pytest.mark.parametrize("name", ["P/gap.xml", "FeCrNi/gap.xml.gz"])
 def test_models_of_quip_equal_python(name, plugin, tmp_path):
     """Cosines, permuted triplets, neighbours that end where QUIP ends them."""

@@ -7,15 +7,17 @@ import json
 import ase.io
 import numpy as np
 import pytest
-from conftest import DATA, ROOT
+from conftest import DATA, ROOT, labelled_frames, three_species
 
 import gapfit
 from gapfit.cli import main
 from gapfit.config import SoapConfig
 from gapfit.config_file import load_config
 from gapfit.errors import GapfitError
+from gapfit.lammps.export import export_lammps
 from gapfit.quip import load
 from gapfit.quip.command import translate
+from gapfit.testing import forces_error
 
 SMALL = ROOT / "tests" / "quip_models"
 
@@ -44,7 +46,7 @@ at_file=gp_iter6_sparse9k.xml.xyz
 gap={soap l_max=12 n_max=10 atom_sigma=0.5 zeta=4 cutoff=5.0
      cutoff_transition_width=1.0 n_sparse=9000 delta=3 f0=0.0
      covariance_type=dot_product sparse_method=cur_points
-     config_type_n_sparse={dia:4000:liq:5000}}
+     config_type_n_sparse={{dia:4000:liq:5000}}}
 default_kernel_regularisation={0.001 0.1 0.05 0.0} e0=-158.54496821
 config_type_kernel_regularisation={isolated_atom:0.0001:0.04:0.01:0.0:funky:0.001:0.1:0.05:0.0
 :default:0.002:0.2:0.1:0.0}
@@ -61,7 +63,7 @@ SILICA = (
     + " : "
     + " : ".join(
         "soap cutoff=5.0 n_max=8 l_max=6 atom_sigma=0.6 zeta=4 delta=0.2 add_species=F "
-        f"n_species=2 species_Z={{8 14}} Z={z} n_sparse=500 sparse_method=kmeans"
+        f"n_species=2 species_Z={{{{8 14}}}} Z={z} n_sparse=500 sparse_method=kmeans"
         for z in (14, 8)
     )
     + "} e0_method=isolated"
@@ -144,6 +146,7 @@ def simple(gap: str, more: str = "", **options) -> object:
 
 SOAP = "soap cutoff=4 n_max=4 l_max=3 atom_sigma=0.5 zeta=2 delta=0.1 n_sparse=9"
 PAIRS = "distance_2b cutoff=4 delta=0.5 theta_uniform=1 n_sparse=7"
+TRIPLETS = "angle_3b cutoff=4 delta=0.5 theta_uniform=1 n_sparse=7"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,7 @@ PAIRS = "distance_2b cutoff=4 delta=0.5 theta_uniform=1 n_sparse=7"
         (f"{SOAP} add_species=F", {"compression": "mu2"}),
         (f"{SOAP} Z=14 add_species=F", {"compression": "mu2", "centres": ["Si"]}),
         (
-            f"{SOAP} Z=8 n_species=1 species_Z={{14}}",
+            f"{SOAP} Z=8 n_species=1 species_Z=14 add_species=F",
             {
                 "centres": ["O"],
                 "quip": {"neighbours": ["Si"], "central_in_all": True},
@@ -198,7 +201,37 @@ def test_channels_and_centres_of_soap(gap, changes):
             "ard",
         ),
         (f"{PAIRS} : soap_turbo l_max=8", "", "gap 2 (soap_turbo)", "left out"),
-        (f"{PAIRS} Z1=1 Z2=1: {PAIRS}5 Z1=1 Z2=8 delta=1", "", *("",) * 2),
+        (f"{PAIRS} zeta=3", "", "gap 1 (distance_2b) zeta", "refuses it"),
+        (f"{PAIRS} Cutoff=5", "", "gap 1 (distance_2b) cutoff", "last one counts"),
+        (PAIRS, "AT_FILE=b.xyz", "at_file", "last one counts"),
+        (f"{PAIRS} Z1=1", "", "gap 1 (distance_2b) Z1", "add_species=F"),
+        (f"{SOAP} Z=8", "", "gap 1 (soap) Z", "replaced by all species"),
+        (
+            f"{PAIRS} cutoff_transition_width=0",
+            "",
+            "gap 1 (distance_2b) cutoff_transition_width",
+            "0.06 is taken",
+        ),
+        (
+            f"{SOAP} cutoff_transition_width=4.5",
+            "",
+            "gap 1 (soap) cutoff_transition_width",
+            "3.99 is taken",
+        ),
+        (
+            f"{SOAP[:-1]}2 config_type_n_sparse={{{{a:1:a:2}}}}",
+            "",
+            "gap 1 (soap) config_type_n_sparse",
+            "last one counts",
+        ),
+        (
+            PAIRS,
+            "config_type_sigma={a:1:1:1:1:a:2:2:2:2}",
+            "config_type_sigma",
+            "last one counts",
+        ),
+        (PAIRS, "e0={Si:-1:Si:-2}", "e0", "last one counts"),
+        (f"{PAIRS} Z1=1 Z2=8 add_species=F", "", "gap", "others than H, O"),
         (
             PAIRS,
             "energy_paramter_name=e",
@@ -213,13 +246,8 @@ def test_channels_and_centres_of_soap(gap, changes):
 )
 def test_whatever_has_no_counterpart_is_named(gap, more, option, text):
     found = remarks(simple(gap, more))
-    if option:
-        assert text in found.pop(option)
-        assert not found
-    else:
-        (only,) = found
-        assert "settings of its own" in found[only]
-        assert "O" in only
+    assert text in found.pop(option)
+    assert not found
 
 
 def test_settings_of_pairs_follow_the_command():
@@ -230,6 +258,83 @@ def test_settings_of_pairs_follow_the_command():
     assert not quiet.config.data.use_forces
     prefixed = simple(PAIRS, "parameter_name_prefix=dft_").config.data
     assert (prefixed.energy_key, prefixed.forces_key) == ("dft_energy", "dft_force")
+
+
+def test_keys_are_the_same_in_any_case():
+    text = (
+        f"gap_fit AT_FILE=a.xyz Default_Sigma={{0.1 0.2 0.3 0}} E0_METHOD=average "
+        f"GAP={{{SOAP.upper()} : Distance_2b CUTOFF=4 Delta=0.5 Theta_Uniform=2}}"
+    )
+    config = translate(text).config
+    soap, pairs = config.terms
+    assert (soap.type, soap.n_max, soap.l_max) == ("soap", 4, 3)
+    assert (pairs.type, pairs.delta, pairs.theta) == ("distance_2b", 1.0, 2.0)
+    assert config.data.train == ["a.xyz"]
+    assert config.e0.method == "least_squares"
+    assert config.sigma.forces == 0.2
+
+
+@pytest.mark.parametrize("gap", [f"'{{{PAIRS}}}'", f'"{{{PAIRS} }}"', f"{{{PAIRS}}}"])
+def test_a_comment_ends_the_line(gap):
+    text = (
+        f"echo a#b # gap_fit isn't run yet\ngap_fit at_file=a#1.xyz gap={gap} \\\n"
+        "default_sigma={0.002 0.1 0.1 0} # it's {4 eV\necho done\n"
+    )
+    found = translate(text)
+    assert found.config.data.train == ["a#1.xyz"]
+    assert found.config.sigma.energy == 0.002
+    assert not found.remarks
+
+
+@pytest.mark.parametrize(
+    ("gap", "zeros"),
+    [
+        (f"{PAIRS} Z1=29 Z2=13 add_species=F", [{"Al-Al", "Cu-Cu"}]),
+        (f"{PAIRS} Z2=29 add_species=F", [{"Al-Al"}]),
+        (f"{PAIRS} Z1=29 Z2=13", [set()]),
+        (f"{PAIRS} add_species=F", [set()]),
+        (f"{PAIRS} Z1=29 Z2=29 add_species=F : {PAIRS}", [{"Al-Al", "Al-Cu"}, set()]),
+        (
+            f"{PAIRS} Z1=29 Z2=29 add_species=F : {PAIRS}0 Z1=13 Z2=13 add_species=F",
+            [{"Al-Cu"}],
+        ),
+        (
+            f"{PAIRS} Z1=29 Z2=29 add_species=F : "
+            f"{PAIRS.replace('=4', '=5')} Z1=13 Z2=13 add_species=F",
+            [{"Al-Al", "Al-Cu"}, {"Cu-Cu", "Al-Cu"}],
+        ),
+        (
+            f"{TRIPLETS} Z=29 Z1=29 Z2=13 add_species=F",
+            [{"Al-Al-Al", "Al-Al-Cu", "Al-Cu-Cu", "Cu-Al-Al", "Cu-Cu-Cu"}],
+        ),
+        (f"{TRIPLETS} Z=13 add_species=F", [{"Cu-Al-Al", "Cu-Al-Cu", "Cu-Cu-Cu"}]),
+        (
+            f"{TRIPLETS} Z1=29 Z2=29 add_species=F",
+            [{"Al-Al-Al", "Al-Al-Cu", "Cu-Al-Al", "Cu-Al-Cu"}],
+        ),
+        (
+            "distance_Nb order=2 cutoff=4 delta=1 theta_uniform=1 Z={{29 13}} "
+            "add_species=F",
+            [{"Al-Al", "Cu-Cu"}],
+        ),
+    ],
+)
+def test_descriptors_of_some_species_are_for_no_others(gap, zeros):
+    found = simple(gap, species=["Cu", "Al"])
+    none = [
+        {name for name, n in term.species_n_sparse.items() if n == 0}
+        for term in found.config.terms
+    ]
+    assert none == zeros
+
+
+def test_descriptors_of_one_species_have_settings_of_their_own():
+    gap = f"{PAIRS} Z1=1 Z2=1 add_species=F : {PAIRS}5 Z1=1 Z2=8 add_species=F"
+    (same,) = simple(gap, species=["O", "H"]).config.terms
+    assert (same.n_sparse, same.species_n_sparse) == (75, {"H-H": 7, "O-O": 0})
+    one, other = simple(f"{gap} cutoff=5", species=["O", "H"]).config.terms
+    assert (one.r_cut, one.n_sparse) == (4.0, 7)
+    assert (other.r_cut, other.n_sparse) == (5.0, 75)
 
 
 def test_labels_that_the_data_lack_are_left_out():
@@ -269,7 +374,28 @@ def test_labels_that_the_data_lack_are_left_out():
         ("gap_fit at_file=a\ngap_fit at_file=b\n", "2 commands"),
         ('["gap_fit", 3]', "JSON"),
         ('["gap_fit", ', "JSON"),
-        ("gap_fit config_file=x gap={soap}", "translate that file"),
+        ("gap_fit config_file=x.conf", "x.conf is given: translate that file"),
+        ("gap_fit at_file=a default_sigma={1 1 1 1} gap={", "not closed"),
+        (
+            "gap_fit at_file=a default_sigma={1 1 1 1} "
+            "gap={distance_Nb order=1000000000 cutoff=3 delta=1}",
+            "no descriptor",
+        ),
+        (
+            "gap_fit at_file=a default_sigma={1 1 1 1} "
+            f"gap={{{PAIRS.replace('delta=0.5', 'delta=0')}}} sparse_jitter=1e-8",
+            "distance_2b .*delta = 0: it must be a number > 0",
+        ),
+        (
+            "gap_fit at_file=a default_sigma={1 1 1 1} "
+            f"gap={{{SOAP.replace('l_max=3', 'l_max=3.7')}}}",
+            "soap .*l_max = 3.7: it must be a whole number",
+        ),
+        (
+            f"gap_fit at_file=a default_sigma={{1 1 1 1}} gap={{{SOAP} "
+            "config_type_n_sparse={{a:2.5}}}",
+            "config_type_n_sparse: a = 2.5: it must be a whole number",
+        ),
         (
             "gap_fit at_file=a default_sigma={1 1 1 1} gap={soap cutoff=3}",
             "n_max is missing",
@@ -297,6 +423,39 @@ def test_labels_that_the_data_lack_are_left_out():
 def test_broken_commands_are_one_clear_error(text, message):
     with pytest.raises(GapfitError, match=message):
         translate(text)
+
+
+def test_a_fit_has_the_pairs_and_triplets_of_the_command(tmp_path):
+    frames = labelled_frames(three_species, 8)
+    ase.io.write(tmp_path / "gst.xyz", frames, format="extxyz")
+    (tmp_path / "run.sh").write_text(
+        f"gap_fit at_file=gst.xyz default_sigma={{0.01 0.1 0 0}} e0=0 "
+        f"gap={{{PAIRS} Z1=52 Z2=32 add_species=F : "
+        f"{TRIPLETS} Z=32 Z1=51 Z2=52 add_species=F : {SOAP} Z=52 n_species=2 "
+        "species_Z={{32 52}} add_species=F}\n"
+    )
+    target = tmp_path / "fit.toml"
+    assert main(["convert", str(tmp_path / "run.sh"), str(target)]) == 0
+    assert main(["fit", str(target)]) == 0
+    path = tmp_path / "fit-model" / "model.npz"
+    model = gapfit.load(path)
+    present = [
+        {term.descriptor.label(b) for b, points in term.sparse.items() if len(points)}
+        for term in model.terms
+    ]
+    assert present == [{"Ge-Te"}, {"Ge-Sb-Te"}, {"Te"}]
+    exact = model.without_shortcuts()
+    assert forces_error(exact, frames[0]) < 1e-6
+    # A model of QUIP has these descriptors, and no others.
+    document = tmp_path / "gap.xml"
+    assert main(["convert", str(path), str(document)]) == 0
+    assert document.read_text().count("<gpCoordinates ") == 3
+    back = load(document, species=["Ge", "Sb", "Te"])
+    for frame in frames[:2]:
+        one, two = exact.predict(frame), back.predict(frame)
+        assert two.energy == pytest.approx(one.energy, abs=1e-9)
+        np.testing.assert_allclose(two.forces, one.forces, atol=1e-9)
+    export_lammps(model, tmp_path / "gap.gapfit")
 
 
 @pytest.mark.parametrize("name", ["P", "GST", "FeCrNi"])

@@ -341,6 +341,39 @@ def test_species_have_numbers_of_their_own(memory):
     assert sizes == {32: 4, 51: 6, 52: 9}
 
 
+@pytest.mark.parametrize("memory", ["4 GB", "0.2 MB"])
+@pytest.mark.parametrize(
+    ("settings", "none"),
+    [
+        *(
+            ({"sparse_method": method}, "Ge")
+            for method in ("cur", "fps", "kmeans", "random")
+        ),
+        ({"components": 12}, "Ge"),
+        ({"config_type_n_sparse": {"a": 2}}, "Ge"),
+        ({"type": "distance_2b"}, "Te-Ge"),
+        ({"type": "distance_2b", "sparse_method": "fps"}, "Te-Ge"),
+        ({"type": "angle_3b", "n_sparse": 2, "r_cut": 4.5}, "Ge-Te-Sb"),
+    ],
+)
+def test_a_number_of_0_leaves_a_part_out(settings, none, memory, caplog):
+    frames = labelled_frames(STRUCTURES["three_species"], 8)
+    small = {} if settings.get("type") else {"n_max": 3, "l_max": 2}
+    term = {"n_sparse": 5, "species_n_sparse": {none: 0}} | small | settings
+    model = gapfit.fit(frames, config() | {"terms": [term], "run": {"memory": memory}})
+    notes = list(caplog.messages)
+    # What is there is chosen as if nothing were left out.
+    full = {k: v for k, v in term.items() if k != "species_n_sparse"}
+    whole = gapfit.fit(frames, config() | {"terms": [full], "run": {"memory": memory}})
+    left, every = model.terms[0].sparse, whole.terms[0].sparse
+    (block,) = (b for b in every if len(every[b]) and not len(left[b]))
+    name = model.terms[0].descriptor.label(block)
+    assert sorted(name.split("-")) == sorted(none.split("-"))
+    for other in left.keys() - {block}:
+        np.testing.assert_array_equal(left[other], every[other])
+    assert not any("[[terms]]" in text and f" {name} " in text for text in notes)
+
+
 @pytest.mark.parametrize("method", ["cur", "fps", "random"])
 def test_quotas_never_give_more_than_wanted(method):
     X = np.random.default_rng(0).normal(size=(300, 20))
@@ -354,7 +387,7 @@ def test_quotas_never_give_more_than_wanted(method):
 @pytest.mark.parametrize(
     ("term", "words"),
     [
-        ({"species_n_sparse": {"Ge": 0}}, '"Ge" = 0 must be >= 1'),
+        ({"species_n_sparse": {"Ge": -1}}, '"Ge" = -1 must be >= 0'),
         ({"species_n_sparse": {"Si-Ge": 3}}, '"Si-Ge" must be 1 symbol'),
         ({"species_n_sparse": {"Gee": 3}}, "not a chemical symbol: Gee"),
         (

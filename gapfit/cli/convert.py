@@ -144,7 +144,7 @@ def _from_command(
 
     text = _text(source)
     try:
-        data = command_options(text).text("atoms_filename", "at_file")
+        data = command_options(text, []).text("atoms_filename", "at_file")
         train = source.parent / data if data else None
         labels, found = None, species
         if train is not None and train.is_file():

@@ -10,8 +10,10 @@ from typing import Any
 from gapfit.config import DataConfig, FitConfig
 from gapfit.config_file import config_from_dict
 from gapfit.errors import GapfitError
-from gapfit.quip.command_terms import named_numbers, translate_terms, type_values
+from gapfit.quip.command_blocks import symbols
+from gapfit.quip.command_terms import named_numbers, translate_terms
 from gapfit.quip.command_text import command_options
+from gapfit.quip.command_values import number, type_values
 from gapfit.quip.options import Options
 from gapfit.quip.remarks import Remark, unknown_option
 from gapfit.template import template_toml
@@ -111,7 +113,8 @@ def translate(
     text : str
         See `gapfit.quip.command_text.command_options`.
     species : sequence of str
-        Symbols of the elements in the data: where ``e0`` is one number for all.
+        Symbols of the elements in the data: where ``e0`` is one number for all, and for
+        descriptors of some pairs or triplets alone.
     labels : iterable of str, optional
         Labels that the training data have; names of others are left out.
     place : callable
@@ -131,37 +134,50 @@ def translate(
     >>> found.config.terms[0].delta
     1.0
     """
-    options = command_options(text)
-    work = _Work(options, None if labels is None else set(labels))
+    from ase.data import atomic_numbers
+
+    remarks: list[Remark] = []
+    options = command_options(text, remarks)
+    if (file := options.text("config_file")) is not None:
+        raise GapfitError(
+            f"gap_fit: config_file = {file} is given: translate that file instead"
+        )
+    work = _Work(options, None if labels is None else set(labels), remarks)
     gap = options.text("gap")
     if gap is None:
         raise GapfitError("gap_fit: gap={...}, the descriptors, is missing")
-    if options.text("config_file") is not None:
-        raise GapfitError("gap_fit: config_file is given: translate that file instead")
     tables = {
         "data": work.data(place),
         "sigma": work.sigma(),
         "e0": work.e0(species, gap),
-        "terms": translate_terms(gap, work.remarks),
+        "terms": translate_terms(
+            gap, [atomic_numbers[symbol] for symbol in species], remarks
+        ),
     }
     work.rest(tables)
     return Translation(
-        config_from_dict(tables, "the command as a configuration"), tuple(work.remarks)
+        config_from_dict(tables, "the command as a configuration"), tuple(remarks)
     )
 
 
 class _Work:
     """One translation: options, and remarks about them."""
 
-    def __init__(self, options: Options, labels: set[str] | None) -> None:
+    def __init__(
+        self, options: Options, labels: set[str] | None, remarks: list[Remark]
+    ) -> None:
         self.options = options
         self.labels = labels
-        self.remarks: list[Remark] = []
+        self.remarks = remarks
         self.unused: set[str] = set()
 
     def note(self, key: str, text: str) -> None:
         """Add a remark about an option."""
         self.remarks.append(Remark(key, self.options.values.get(key, ""), text))
+
+    def note_value(self, key: str, value: str, text: str) -> None:
+        """Add a remark about one value among those of an option."""
+        self.remarks.append(Remark(key, value, text))
 
     def data(self, place: Callable[[str], str]) -> dict[str, Any]:
         """Return the table of the data."""
@@ -259,7 +275,9 @@ class _Work:
             )
         found: dict[str, Any] = dict(self._sigmas("default_sigma", values))
         keys = ("config_type_kernel_regularisation", "config_type_sigma")
-        types = type_values(options.text(*keys) or "", 4, "config_type_sigma")
+        types = type_values(
+            options.text(*keys) or "", 4, "config_type_sigma", self.note_value
+        )
         own = {n: self._sigmas(f"config_type_sigma {n}", v) for n, v in types.items()}
         # Frames of no config_type, or of one without sigmas.
         found |= own.pop("default", {})
@@ -275,7 +293,7 @@ class _Work:
         return found
 
     def _sigmas(self, where: str, values: Sequence[str]) -> dict[str, float]:
-        numbers = [Options(where, {where: v}).real(where, default=0.0) for v in values]
+        numbers = [number(where, value) for value in values]
         named = zip(("energy", "forces", "virial"), numbers, strict=False)
         return {kind: value for kind, value in named if value}
 
@@ -295,18 +313,18 @@ class _Work:
                 return {"method": "least_squares"}
             return {"method": "isolated"}
         if ":" in given:
-            pairs = type_values(given, 1, "e0")
+            pairs = type_values(given, 1, "e0", self.note_value)
             return {s: self._energy(v[0], offset) for s, v in pairs.items()}
-        symbols = list(species) or _symbols(named_numbers(gap))
-        if not symbols:
+        every = list(species) or symbols(sorted(named_numbers(gap)))
+        if not every:
             raise GapfitError(
                 f"e0 = {given} for all species, and no species is named: say which, "
                 "species = [...] or --species"
             )
-        return dict.fromkeys(symbols, self._energy(given, offset))
+        return dict.fromkeys(every, self._energy(given, offset))
 
     def _energy(self, text: str, offset: float) -> float:
-        return Options("gap_fit", {"e0": text}).real("e0", default=0.0) + offset
+        return number("e0", text) + offset
 
     def rest(self, tables: dict[str, Any]) -> None:
         """Add what remains to the tables; remark upon all that has no place in them."""
@@ -334,9 +352,3 @@ class _Work:
         names = sorted(options.asked)
         for key in options.unknown:
             self.note(key, f"left out: {unknown_option(key, names)}")
-
-
-def _symbols(numbers: Iterable[int]) -> list[str]:
-    from ase.data import chemical_symbols
-
-    return [chemical_symbols[z] for z in sorted(numbers)]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from gapfit.errors import GapfitError
+from gapfit.quip.command_blocks import matching_blocks, symbols
+from gapfit.quip.command_text import repeated
+from gapfit.quip.command_values import (
+    Note,
+    required,
+    type_values,
+    whole,
+    whole_number,
+    width,
+)
 from gapfit.quip.merging import Piece, merged
 from gapfit.quip.options import Options, split_words, strip
 from gapfit.quip.remarks import Remark, unknown_option
 
-__all__ = ["named_numbers", "translate_terms", "type_values"]
+__all__ = ["named_numbers", "translate_terms"]
 
 #: Options without influence on the fit.
 _SILENT = (
@@ -61,8 +71,6 @@ _METHODS = {
 #: Those that do the same.
 _SAME_METHODS = ("random", "uniform", "cur_points", "kmeans")
 
-Note = Callable[[str, str, str], None]
-
 
 def named_numbers(gap: str) -> set[int]:
     """Return the atomic numbers that the descriptors of ``gap={...}`` name."""
@@ -71,13 +79,17 @@ def named_numbers(gap: str) -> set[int]:
     return {z for own in every for key in keys for z in own.integers(key)} - {0}
 
 
-def translate_terms(gap: str, remarks: list[Remark]) -> list[dict[str, Any]]:
+def translate_terms(
+    gap: str, species: Collection[int], remarks: list[Remark]
+) -> list[dict[str, Any]]:
     """Return the terms of ``gap={... : ...}``; expanded ones are one again.
 
     Parameters
     ----------
     gap : str
         What is in the braces.
+    species : collection of int
+        Atomic numbers of the data; without any, those that the descriptors name.
     remarks : list of Remark
         Takes what has no counterpart.
 
@@ -91,6 +103,9 @@ def translate_terms(gap: str, remarks: list[Remark]) -> list[dict[str, Any]]:
     GapfitError
         A descriptor is broken, or none is left.
     """
+    named = sorted(named_numbers(gap))
+    names = ", ".join(symbols(named))
+    known = species or named
     pieces: list[Piece] = []
     for number, text in enumerate(split_words(gap, ":"), 1):
         options = Options.of(strip(text))
@@ -103,29 +118,35 @@ def translate_terms(gap: str, remarks: list[Remark]) -> list[dict[str, Any]]:
         ) -> None:
             remarks.append(Remark(f"{name} {key}".rstrip(), value, text))
 
-        piece = _piece(options, note)
+        for key in repeated(split_words(strip(text))[1:]):
+            note(key, "", "given more than once: the last one counts, as in gap_fit")
+        piece = _piece(options, known, note)
         if piece is not None:
             pieces.append(piece)
     if not pieces:
         raise GapfitError("gap={...} has no descriptor that gapfit knows")
-    return merged(pieces, remarks)
+    if not species and any(p.blocks and p.settings["type"] != "soap" for p in pieces):
+        others = f"if the data have others than {names}, their pairs and triplets are"
+        remarks.append(Remark("gap", "", f"{others} fitted, too: see --species"))
+    return merged(pieces, known)
 
 
-def _piece(options: Options, note: Note) -> Piece | None:
+def _piece(options: Options, species: Collection[int], note: Note) -> Piece | None:
     kinds = {
         "soap": _soap,
         "distance_2b": _distance_2b,
         "angle_3b": _angle_3b,
-        "distance_Nb": _distance_nb,
+        "distance_nb": _distance_nb,
     }
-    if options.name not in kinds:
+    if options.name.lower() not in kinds:
         note(
             "",
             "",
-            f"left out: gapfit has {', '.join(kinds)}; fit without it, or add one",
+            "left out: gapfit has soap, distance_2b, angle_3b and distance_Nb; fit "
+            "without it, or add one",
         )
         return None
-    piece = kinds[options.name](options, note)
+    piece = kinds[options.name.lower()](options, species, note)
     if piece is None:
         return None
     for key, usual in _FIXED.items():
@@ -138,12 +159,6 @@ def _piece(options: Options, note: Note) -> Piece | None:
     for key in options.unknown:
         note(key, options.values[key], f"no effect: it is {unknown_option(key, names)}")
     return piece
-
-
-def _required(options: Options, *keys: str) -> float:
-    if options.text(*keys) is None:
-        raise GapfitError(f"gap={{{options.name} ...}}: {keys[0]} is missing")
-    return options.real(*keys, default=0.0)
 
 
 def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
@@ -167,12 +182,12 @@ def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
     elif named.lower() not in _SAME_METHODS:
         note("sparse_method", named, f'taken as "{method}", which is near')
     quotas = {
-        name: int(_number("config_type_n_sparse", values[0]))
+        name: whole_number(f"config_type_n_sparse: {name}", values[0])
         for name, values in type_values(
-            options.text("config_type_n_sparse") or "", 1, "config_type_n_sparse"
+            options.text("config_type_n_sparse") or "", 1, "config_type_n_sparse", note
         ).items()
     }
-    given = options.integer("n_sparse", "n_sparseX", default=0)
+    given = whole(options, "n_sparse", "n_sparseX", default=0)
     total = sum(quotas.values())
     if quotas and given and given != total:
         note("n_sparse", str(given), f"taken as {max(given, total)} with all quotas")
@@ -183,48 +198,28 @@ def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
     return found | ({"config_type_n_sparse": quotas} if quotas else {})
 
 
-def type_values(text: str, n: int, key: str) -> dict[str, list[str]]:
-    """Return what ``name:value:...:name:...`` gives each name, n values of each.
-
-    Raises
-    ------
-    GapfitError
-        The numbers of names and values do not fit.
-    """
-    words = [word.strip() for word in text.split(":")] if text.strip() else []
-    if len(words) % (n + 1):
-        raise GapfitError(
-            f"{key} = {text[:60]}: each name needs {n} values after it, with colons between"
-        )
-    return {words[k]: words[k + 1 : k + 1 + n] for k in range(0, len(words), n + 1)}
+def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
+    """Remark upon species that gap_fit replaces with all those of the data."""
+    for key in keys:
+        if (value := options.text(key)) is not None:
+            note(key, value, "no effect without add_species=F: replaced by all species")
 
 
-def _number(key: str, text: str) -> float:
-    return Options(key, {key: text}).real(key, default=0.0)
-
-
-def _symbols(numbers: Sequence[int]) -> list[str]:
-    from ase.data import chemical_symbols
-
-    beyond = [z for z in numbers if not 0 < z < len(chemical_symbols)]
-    if beyond:
-        raise GapfitError(f"gap={{...}}: Z = {beyond[0]} is no atomic number")
-    return [chemical_symbols[z] for z in numbers]
-
-
-def _soap(options: Options, note: Note) -> Piece:
+def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
     _require_kernel(options, note, ("dot_product",))
     for key in ("theta_uniform", "theta_fac", "theta_file"):
         if (value := options.text(key)) is not None:
             note(key, value, "not for dot products: left out")
     expand = options.logical("add_species", default=True)
-    centres = [z for z in options.integers("Z") if z]
-    named = [z for z in options.integers("species_Z") if z]
-    together = not named and not (expand and not centres)
+    centres = [z for z in options.integers("Z") if z and not expand]
+    named = [z for z in options.integers("species_Z") if z and not expand]
+    if expand:
+        _replaced(options, note, ("Z", "species_Z"))
+    together = not named and not expand
     quip: dict[str, Any] = {
-        "width": options.real("cutoff_transition_width", default=0.5),
+        "width": width(options, note),
         "central_weight": options.real("central_weight", default=1.0),
-        "neighbours": _symbols(sorted(named)),
+        "neighbours": symbols(sorted(named)),
     }
     everywhere = options.logical(
         "central_reference_all_species", default=len(named) == 1
@@ -234,12 +229,12 @@ def _soap(options: Options, note: Note) -> Piece:
     settings: dict[str, Any] = {
         "type": "soap",
         "rbf": "equispaced_gaussians",
-        "r_cut": _required(options, "cutoff"),
-        "n_max": int(_required(options, "n_max")),
-        "l_max": int(_required(options, "l_max")),
-        "sigma": _required(options, "atom_sigma", "atom_gaussian_width"),
-        "zeta": _required(options, "zeta", "soap_exponent"),
-        "delta": _required(options, "delta", "energy_scale"),
+        "r_cut": required(options, "cutoff"),
+        "n_max": whole(options, "n_max"),
+        "l_max": whole(options, "l_max"),
+        "sigma": required(options, "atom_sigma", "atom_gaussian_width"),
+        "zeta": required(options, "zeta", "soap_exponent"),
+        "delta": required(options, "delta", "energy_scale"),
         "compression": "mu2" if together else "off",
         "quip": quip,
         **_sparse(options, note, "soap"),
@@ -250,7 +245,7 @@ def _soap(options: Options, note: Note) -> Piece:
             "F",
             "one species of neighbours, as given; each central species has its own points",
         )
-    return Piece(settings, tuple(_symbols(sorted(centres))))
+    return Piece(settings, tuple(symbols(sorted(centres))))
 
 
 def _require_kernel(options: Options, note: Note, names: tuple[str, ...]) -> None:
@@ -262,14 +257,16 @@ def _require_kernel(options: Options, note: Note, names: tuple[str, ...]) -> Non
 def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
     """Return what pairs and triplets share."""
     _require_kernel(options, note, ("ard_se", "gaussian"))
-    options.asked.update(("zeta", "soap_exponent"))
+    for key in ("zeta", "soap_exponent"):
+        if (value := options.text(key)) is not None:
+            note(key, value, "left out: gap_fit refuses it for this kernel")
     return {
         "type": kind,
         "switch": "cosine",
-        "r_cut": _required(options, "cutoff"),
-        "width": options.real("cutoff_transition_width", default=0.5),
+        "r_cut": required(options, "cutoff"),
+        "width": width(options, note),
         # QUIP counts pairs, and triplets of angle_3b, twice.
-        "delta": 2 * _required(options, "delta", "energy_scale"),
+        "delta": 2 * required(options, "delta", "energy_scale"),
         **_sparse(options, note, kind),
     }
 
@@ -289,52 +286,74 @@ def _length(options: Options, note: Note) -> float | None:
     return options.real("theta_uniform", default=1.0)
 
 
-def _everywhere(options: Options, note: Note, ends: list[int]) -> None:
-    if not options.logical("add_species", default=True) and not any(ends):
-        note("add_species", "F", "gapfit has a potential of its own for all species")
+def _blocks(
+    options: Options,
+    note: Note,
+    keys: Collection[str],
+    ends: list[int],
+    species: Collection[int],
+) -> tuple[str, ...]:
+    """Return the pairs or triplets that a descriptor is for; none for all of them.
+
+    `ends` are the atomic numbers that `keys` give.
+    """
+    if options.logical("add_species", default=True):
+        _replaced(options, note, keys)
+        return ()
+    names = matching_blocks(ends, species)
+    if not all(ends) and len(names) != 1:
+        which = f" of {', '.join(names)}" if any(ends) else ""
+        note(
+            "add_species",
+            "F",
+            f"one potential{which} together: gapfit has one of its own for each",
+        )
+    return tuple(names) if any(ends) else ()
 
 
-def _label(*numbers: int) -> str:
-    *first, a, b = numbers
-    return "-".join(_symbols([*first, *sorted((a, b))]))
+def _distance_2b(options: Options, species: Collection[int], note: Note) -> Piece:
+    keys = ("Z1", "Z2")
+    ends = [options.integer(key, default=0) for key in keys]
+    return _pairs(options, note, keys, ends, species)
 
 
-def _distance_2b(options: Options, note: Note) -> Piece:
-    return _pairs(
-        options, note, [options.integer(key, default=0) for key in ("Z1", "Z2")]
-    )
-
-
-def _pairs(options: Options, note: Note, ends: list[int]) -> Piece:
+def _pairs(
+    options: Options,
+    note: Note,
+    keys: Collection[str],
+    ends: list[int],
+    species: Collection[int],
+) -> Piece:
     settings = _clusters(options, note, "distance_2b")
     if (theta := _length(options, note)) is not None:
         settings["theta"] = theta
-    _everywhere(options, note, ends)
-    return Piece(settings, (_label(*ends),) if all(ends) else ())
+    return Piece(settings, _blocks(options, note, keys, ends, species))
 
 
-def _angle_3b(options: Options, note: Note) -> Piece:
-    ends = [options.integer(key, default=0) for key in ("Z", "Z1", "Z2")]
+def _angle_3b(options: Options, species: Collection[int], note: Note) -> Piece:
+    keys = ("Z", "Z1", "Z2")
+    ends = [options.integer(key, default=0) for key in keys]
     settings = _clusters(options, note, "angle_3b")
     if (theta := _length(options, note)) is not None:
         settings["theta"] = [theta] * 3
-    _everywhere(options, note, ends)
-    return Piece(settings, (_label(*ends),) if all(ends) else ())
+    return Piece(settings, _blocks(options, note, keys, ends, species))
 
 
-def _distance_nb(options: Options, note: Note) -> Piece | None:
-    order = options.integer("order", default=2)
+def _distance_nb(
+    options: Options, species: Collection[int], note: Note
+) -> Piece | None:
+    order = whole(options, "order", default=2)
     options.text("compact_clusters")
-    ends = options.integers("Z") or [0] * order
     if order not in (2, 3):
         note("order", str(order), "left out: gapfit has terms of two and three atoms")
         return None
+    ends = options.integers("Z") or [0] * order
     if len(ends) != order:
         raise GapfitError(
             f"distance_Nb: order = {order} does not agree with Z = {ends}"
         )
     if order == 2:
-        return _pairs(options, note, ends)
+        return _pairs(options, note, ("Z",), ends, species)
     settings = _clusters(options, note, "angle_3b")
     settings["delta"] /= 2
     note(
@@ -346,5 +365,4 @@ def _distance_nb(options: Options, note: Note) -> Piece | None:
     if (theta := _length(options, note)) is not None:
         # Lengths of the sum and of the squared difference of two distances.
         settings["theta"] = [2**0.5 * theta, 2 * theta**2, theta]
-    _everywhere(options, note, ends)
-    return Piece(settings, (_label(*ends),) if all(ends) else ())
+    return Piece(settings, _blocks(options, note, ("Z",), ends, species))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from gapfit.errors import GapfitError
 from gapfit.quip.options import Options, split_words, strip
+from gapfit.quip.remarks import Remark
 
-__all__ = ["command_options"]
+__all__ = ["command_options", "repeated"]
 
 _PROGRAM = re.compile(r"(?:^|[\s/;&|])gap_fit(?:[._]\w+)?[\"']?(?=\s|$)", re.MULTILINE)
 #: What ends a command in a shell.
@@ -17,7 +19,7 @@ _END = re.compile(r"(?:[12&]?>|[<|;&])")
 _VARIABLE = re.compile(r"\$(?:\w+|\{\w+\}|\()|`")
 
 
-def command_options(text: str) -> Options:
+def command_options(text: str, remarks: list[Remark]) -> Options:
     """Return the options of gap_fit in a text.
 
     Parameters
@@ -25,6 +27,8 @@ def command_options(text: str) -> Options:
     text : str
         A shell script or a line with the command, its words as a list in JSON, or the
         contents of a ``config_file``: ``key=value`` and no ``gap_fit``.
+    remarks : list of Remark
+        Takes options that are given more than once.
 
     Raises
     ------
@@ -46,10 +50,20 @@ def command_options(text: str) -> Options:
                 f"{key} = {value[:60]}: {found[0]} is for a shell; write what it stands for"
             )
         # Quotes are the shell's, what they hold is gap_fit's.
-        values[key] = strip(strip(value)) if value[:1] in ("'", '"') else strip(value)
+        value = strip(value) if value[:1] in ("'", '"') else value
+        values[key.lower()] = strip(value)
     if not values:
         raise GapfitError("no command of gap_fit: there are no options key=value")
+    for key in repeated(map(strip, words)):
+        text = "given more than once: the last one counts, as in gap_fit"
+        remarks.append(Remark(key, "", text))
     return Options("gap_fit", values)
+
+
+def repeated(words: Iterable[str]) -> list[str]:
+    """Return the keys, in lower case, that words ``key=value`` have more than once."""
+    counts = Counter(word.partition("=")[0].strip().lower() for word in words)
+    return [key for key, count in counts.items() if count > 1 and key.strip("{} ")]
 
 
 def _listed(text: str) -> Sequence[str]:
@@ -66,7 +80,7 @@ def _listed(text: str) -> Sequence[str]:
 def _shell_words(text: str) -> Sequence[str]:
     """Return the words of the one command, or of all that is not a comment."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    text = "\n".join(lines) + "\n"
+    text = _without_comments("\n".join(lines) + "\n")
     text = re.sub(r"\\\s*\n", " ", text)
     text = re.sub(r"\\([{}\"':])", r"\1", text)
     found = list(_PROGRAM.finditer(text))
@@ -81,3 +95,19 @@ def _shell_words(text: str) -> Sequence[str]:
     words = split_words(command[0] if command else "")
     end = next((n for n, word in enumerate(words) if _END.match(word)), len(words))
     return [word.rstrip(";") for word in words[:end]]
+
+
+def _without_comments(text: str) -> str:
+    """Return a text of a shell without what follows a ``#`` that begins a word."""
+    kept, quote, before, skipping = [], "", "\n", False
+    for letter in text:
+        if skipping and letter != "\n":
+            continue
+        skipping = letter == "#" and not quote and before.isspace()
+        if skipping:
+            continue
+        if before != "\\" and letter in (quote or "\"'"):
+            quote = "" if quote else letter
+        kept.append(letter)
+        before = letter
+    return "".join(kept)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from gapfit.quip.remarks import Remark
+from gapfit.quip.command_blocks import every_block
 
 __all__ = ["Piece", "merged"]
+
+_SIZES = {"distance_2b": 2, "angle_3b": 3}
 
 
 @dataclass
@@ -29,15 +32,16 @@ class Piece:
     n_sparse: dict[str, int] = field(default_factory=dict)
 
 
-def merged(pieces: list[Piece], remarks: list[Remark]) -> list[dict[str, Any]]:
+def merged(pieces: list[Piece], species: Collection[int]) -> list[dict[str, Any]]:
     """Return terms, one for all pieces that differ in species and numbers only.
 
     Parameters
     ----------
     pieces : list of Piece
         Descriptors in their order.
-    remarks : list of Remark
-        Takes what one term for all species cannot have.
+    species : collection of int
+        Atomic numbers of the data: pairs and triplets of them that no piece of a term is
+        for get no sparse points.
 
     Returns
     -------
@@ -46,24 +50,13 @@ def merged(pieces: list[Piece], remarks: list[Remark]) -> list[dict[str, Any]]:
     """
     terms: list[Piece] = []
     for piece in pieces:
-        free = [term for term in terms if _belongs(piece, term)]
-        alike = (term for term in free if _bare(piece) == _bare(term))
-        own = next(alike, free[0] if free else None)
+        own = next((term for term in terms if _belongs(piece, term)), None)
         if own is None:
             own = Piece(dict(piece.settings))
             terms.append(own)
-        elif piece.settings["type"] != "soap" and _bare(piece) != _bare(own):
-            remarks.append(
-                Remark(
-                    f"gap ({piece.settings['type']}) {' '.join(piece.blocks)}",
-                    "",
-                    f"has settings of its own, but gapfit has one for all species: those "
-                    f"of {next(iter(own.n_sparse), 'the first')} are taken",
-                )
-            )
         own.blocks += piece.blocks
         own.n_sparse |= dict.fromkeys(piece.blocks, piece.settings["n_sparse"])
-    return [_term(own) for own in terms]
+    return [_term(own, species) for own in terms]
 
 
 def _bare(piece: Piece) -> dict[str, Any]:
@@ -72,21 +65,22 @@ def _bare(piece: Piece) -> dict[str, Any]:
 
 def _belongs(piece: Piece, term: Piece) -> bool:
     """Tell whether a descriptor is another block of a term."""
-    if piece.settings["type"] != term.settings["type"]:
+    if not piece.blocks or not term.blocks or set(piece.blocks) & set(term.blocks):
         return False
-    new = bool(piece.blocks) and not set(piece.blocks) & set(term.blocks)
-    if not new or not term.blocks:
-        return False
-    return piece.settings["type"] != "soap" or _bare(piece) == _bare(term)
+    return _bare(piece) == _bare(term)
 
 
-def _term(own: Piece) -> dict[str, Any]:
+def _term(own: Piece, species: Collection[int]) -> dict[str, Any]:
     settings = dict(own.settings)
-    if settings["type"] == "soap" and own.blocks:
+    if not own.blocks:
+        return settings
+    settings["n_sparse"] = max(own.n_sparse.values())
+    others = {k: n for k, n in own.n_sparse.items() if n != settings["n_sparse"]}
+    if settings["type"] == "soap":
         settings["centres"] = list(own.blocks)
-    if own.n_sparse:
-        settings["n_sparse"] = max(own.n_sparse.values())
-        fewer = {k: n for k, n in own.n_sparse.items() if n != settings["n_sparse"]}
-        if fewer:
-            settings["species_n_sparse"] = fewer
+    else:
+        every = every_block(_SIZES[settings["type"]], species)
+        others |= {name: 0 for name in every if name not in own.blocks}
+    if others:
+        settings["species_n_sparse"] = others
     return settings
