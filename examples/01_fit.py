@@ -8,11 +8,10 @@ FILE ..., fitted as the fit.toml of the system says.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from common import HERE, SYSTEMS
+from common import HERE, SYSTEMS, run
 
 import gapfit
 from gapfit.config import DataConfig, E0Config, FitConfig
@@ -75,4 +74,4 @@ def with_files(config: FitConfig, given: argparse.Namespace) -> FitConfig:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -6,10 +6,9 @@ standard deviations cover; then volumes and bulk moduli of the crystals in the d
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from common import HERE, SYSTEMS, options, potential
+from common import HERE, SYSTEMS, options, potential, run
 from phases import Comparison, compare
 
 import gapfit
@@ -39,4 +38,4 @@ def main(arguments: Sequence[str] = ()) -> tuple[Metrics, dict[str, Comparison]]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

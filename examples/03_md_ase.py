@@ -7,7 +7,6 @@ searched. Writes the trajectory to md.extxyz.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +15,7 @@ from ase.build import bulk
 from ase.io import write
 from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
-from common import options, potential
+from common import options, potential, run
 
 import gapfit
 
@@ -59,4 +58,4 @@ def main(arguments: Sequence[str] = ()) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -17,7 +17,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
-from common import options, potential
+from common import options, potential, run
 
 from gapfit.lammps.build import build_plugin
 from gapfit.lammps.export import export_lammps
@@ -76,4 +76,4 @@ def main(arguments: Sequence[str] = ()) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

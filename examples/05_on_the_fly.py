@@ -14,13 +14,14 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+from common import HERE, run
 
 import gapfit
 from gapfit.config_file import load_config_as
 from gapfit.config_learn import LearnConfig
 from gapfit.learning_run import Status
 
-FOLDER = Path(__file__).parent / "onthefly_silicon"
+FOLDER = HERE / "onthefly_silicon"
 sys.path.append(str(FOLDER))
 
 from silicon_tersoff import tersoff  # noqa: E402
@@ -41,8 +42,7 @@ def moved(atoms: ase.Atoms, start: ase.Atoms) -> float:
 
 def evaluate(model: gapfit.GAPModel, frames: Sequence[ase.Atoms]) -> dict[str, float]:
     """Return RMSE on some structures, which the reference labels now."""
-    some = frames[:: max(len(frames) // 10, 1)]
-    for atoms in some:
+    for atoms in (some := frames[:: max(len(frames) // 10, 1)]):
         atoms.calc = tersoff()
         atoms.get_stress()
     errors = gapfit.evaluate(model, some)["all"]
@@ -76,4 +76,4 @@ def main(arguments: Sequence[str] = ()) -> tuple[int, dict[str, dict[str, float]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -8,11 +8,10 @@ the settings of the data, or experiment (McSkimin & Andreatch, J. Appl. Phys. 35
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from ase.build import bulk
-from common import options, potential
+from common import options, potential, run
 
 from gapfit.properties import Settings, compute
 
@@ -49,4 +48,4 @@ def main(arguments: Sequence[str] = ()) -> dict[str, tuple[float, float, float]]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

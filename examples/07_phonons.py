@@ -7,13 +7,12 @@ open; draws bands and density of states to phonons.png.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from common import options, potential
+from common import options, potential, run
 from matplotlib.figure import Figure
 
 import gapfit
@@ -67,4 +66,4 @@ def main(arguments: Sequence[str] = ()) -> tuple[Phonons, np.ndarray]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

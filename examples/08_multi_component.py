@@ -7,14 +7,13 @@ DFT: what a potential of several species must get right across compositions.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from ase.io import iread
-from common import HERE, options, potential
+from common import HERE, options, potential, run
 
 import gapfit
 
@@ -76,4 +75,4 @@ def main(arguments: Sequence[str] = ()) -> tuple[dict, dict]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

@@ -18,7 +18,7 @@ from ase import units
 from ase.build import bulk
 from ase.io import write
 from ase.vibrations import Vibrations
-from common import HERE, options, potential
+from common import HERE, options, potential, run
 
 import gapfit
 
@@ -76,4 +76,4 @@ def main(arguments: Sequence[str] = ()) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run(main)

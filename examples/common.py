@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import gapfit
 
@@ -26,3 +29,11 @@ def potential(file: Path | None, system: str = "silicon") -> gapfit.GAPModel:
         return gapfit.load(file)
     print(f"Fitting examples/{system}/fit.toml; --model FILE skips this")
     return gapfit.fit(config=HERE / system / "fit.toml")
+
+
+def run(main: Callable[[Sequence[str]], Any]) -> None:
+    """Run an example with the arguments given to it; its errors are one line."""
+    try:
+        main(sys.argv[1:])
+    except gapfit.GapfitError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ase.calculators.calculator import (
     all_changes,
 )
 
+from gapfit.errors import GapfitError
 from gapfit.frame import to_voigt
 from gapfit.model import GAPModel
 from gapfit.moving_pairs import MovingPairs
@@ -19,6 +22,18 @@ from gapfit.prediction import STD_KINDS, std_kinds
 from gapfit.storage import load
 
 __all__ = ["GAPCalculator"]
+
+#: What the calculator takes, that of ASE's last.
+_KEYWORDS = (
+    "model",
+    "uncertainty",
+    "n_threads",
+    "skin",
+    "atoms",
+    "directory",
+    "label",
+    "restart",
+)
 
 
 class GAPCalculator(Calculator):
@@ -42,10 +57,18 @@ class GAPCalculator(Calculator):
         has moved by half of it; results are the same to the last bit. 0: search each
         time.
     **kwargs
-        For `ase.calculators.calculator.Calculator`.
+        ``atoms``, ``directory``, ``label`` and ``restart`` of
+        `ase.calculators.calculator.Calculator`.
+
+    Raises
+    ------
+    GapfitError
+        A keyword that does not exist.
 
     Notes
     -----
+    Pickles hold the model; deep copies share it. A copy keeps settings and results and
+    searches neighbours for itself.
     ``energy`` and ``free_energy`` are equal: the fit follows its reference data.
     ``stresses``, the share of each atom in the stress, is computed on demand; so is, for
     models read from QUIP, ``local_gap_variance`` (`gapfit.quip.local_variances`). An
@@ -85,6 +108,30 @@ class GAPCalculator(Calculator):
         else:
             self.novelty = "novelty" in names
             self.uncertainty = std_kinds([name for name in names if name != "novelty"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> GAPCalculator:
+        """Return a calculator of the same model, which no use changes."""
+        memo[id(self.model)] = self.model
+        out = type(self).__new__(type(self))
+        memo[id(self)] = out
+        vars(out).update(copy.deepcopy(vars(self), memo))
+        return out
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Refuse parameters of ASE's calculators: this one has none.
+
+        Raises
+        ------
+        GapfitError
+            Names what was given and the nearest keyword of `GAPCalculator`.
+        """
+        for name in kwargs:
+            near = get_close_matches(name, _KEYWORDS, n=1, cutoff=0.0)[0]
+            raise GapfitError(
+                f"GAPCalculator has no keyword {name!r}; the nearest is {near!r} among "
+                f"{', '.join(_KEYWORDS)}"
+            )
+        return {}
 
     def calculate(
         self,

@@ -13,6 +13,7 @@ import numpy as np
 from gapfit.assembly import batches, pairs_of
 from gapfit.calibration import Calibration
 from gapfit.config import FitConfig
+from gapfit.copying import WithoutCaches
 from gapfit.descriptors import LocalPrediction
 from gapfit.descriptors.engine import VarianceRequest, species_index
 from gapfit.deviations import Form
@@ -40,7 +41,7 @@ _BATCH_ATOMS = 1024
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GAPModel:
+class GAPModel(WithoutCaches):
     """A Gaussian Approximation Potential.
 
     Attributes

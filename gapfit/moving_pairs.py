@@ -54,6 +54,10 @@ class MovingPairs:
         self._list: _core.SkinList | None = None
         self._cell, self._pbc, self._n_atoms = np.zeros((3, 3)), np.zeros(3, bool), 0
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is for another structure, and searches for itself.
+        return MovingPairs, (self.cutoff, self.skin)
+
     def of(self, frame: Frame) -> Pairs:
         """Return all pairs within the cutoff.
 

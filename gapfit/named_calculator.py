@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.copying import WithoutCaches
 from gapfit.descriptors import LocalPrediction
 from gapfit.errors import GapfitError
 from gapfit.frame import Frame
@@ -26,7 +27,7 @@ _COMMANDS = frozenset({"command", "profile", "commands"})
 
 
 @dataclass(frozen=True, eq=False)
-class NamedCalculator:
+class NamedCalculator(WithoutCaches):
     """A calculator, imported and made at its first evaluation.
 
     Attributes

@@ -9,24 +9,54 @@ from __future__ import annotations
 import json
 import socket
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase.calculators.socketio import IPIProtocol, SocketClosed, actualunixsocketname
 
 from gapfit.errors import GapfitError
 
-__all__ = ["DEFAULT_PORT", "address", "serve"]
+__all__ = ["DEFAULT_PORT", "Served", "address", "serve"]
 
 DEFAULT_PORT = 31415
 #: Seconds between two attempts to reach the server.
 _PAUSE = 0.1
+#: Seconds in which a server that is left has to close the connection.
+_FAREWELL = 2.0
+_LARGEST_PORT = 65535
+#: What no server sends: it has closed the connection.
+_CLOSED = "closed"
+
+
+class Served(NamedTuple):
+    """What was done for a server.
+
+    Attributes
+    ----------
+    evaluations : int
+        How many.
+    told : bool
+        Whether the server said that it is done (``EXIT``), as i-PI does. Otherwise it
+        closed the connection when it had its forces, as ASE's server does at its end.
+    """
+
+    evaluations: int
+    told: bool
 
 
 def address(unix: str | None, host: str, port: int) -> str:
-    """Return where a server is, in words."""
+    """Return where a server is, in words.
+
+    Raises
+    ------
+    GapfitError
+        There is no such port.
+    """
+    if unix is None and not 1 <= port <= _LARGEST_PORT:
+        raise GapfitError(f"port {port}: give a number from 1 to {_LARGEST_PORT}")
     return f"{host}:{port}" if unix is None else actualunixsocketname(unix)
 
 
@@ -37,8 +67,8 @@ def serve(
     host: str = "localhost",
     port: int = DEFAULT_PORT,
     patience: float = 0.0,
-) -> int:
-    """Compute for a server until it says that it is done.
+) -> Served:
+    """Compute for a server until it is done.
 
     Parameters
     ----------
@@ -53,25 +83,29 @@ def serve(
     host, port : str, int
         Of the TCP connection.
     patience : float
-        Seconds to wait for a server that is not there yet.
+        Seconds to wait for a server that is not there yet, 0 or more.
 
     Returns
     -------
-    int
-        Number of evaluations.
+    Served
+        Number of evaluations, and how the server ended.
 
     Raises
     ------
     GapfitError
-        There is no server, it breaks the connection off, or has another number of atoms.
+        There is no server, or it closes the connection before it asked for forces or
+        while it waits for some, as it does if it crashes; it has another number of
+        atoms; `port` or `patience` cannot be.
     StructureError
         As `gapfit.GAPModel.predict`; the connection is closed.
     """
     where, count = address(unix, host, port), 0
-    with closing(_connected(unix, host, port, patience)) as connection:
-        protocol, state = IPIProtocol(connection), "READY"
+    if not patience >= 0:
+        raise GapfitError(f"patience = {patience} s: give 0 or more")
+    with _leaving(_connected(unix, host, port, patience)) as connection:
+        protocol, state, message = IPIProtocol(connection), "READY", ""
         try:
-            while (message := _next(protocol)) != "EXIT":
+            while (message := _next(protocol, message)) not in ("EXIT", _CLOSED):
                 if message == "STATUS":
                     protocol.sendmsg(state)
                 elif message == "INIT":
@@ -90,18 +124,42 @@ def serve(
                     )
         except (ConnectionError, SocketClosed) as error:
             raise GapfitError(
-                f"{where}: the server broke the connection off after {count} "
-                f"evaluations ({error.strerror or 'in a message'})"
+                f"{where}: the server closed the connection after {count} evaluations "
+                f"without saying that it is done ({error.strerror or 'no EXIT'}): it "
+                "crashed or was stopped; see its output"
             ) from error
-    return count
+    return Served(count, message == "EXIT")
 
 
-def _next(protocol: IPIProtocol) -> str:
-    """Return the next message; a closed connection is an end like any other."""
-    try:
-        return str(protocol.recvmsg())
-    except SocketClosed:
-        return "EXIT"
+def _next(protocol: IPIProtocol, last: str) -> str:
+    """Return the next message.
+
+    A server that closes the connection is at its end only where it has all that it asked
+    for: i-PI asks for the state at once when it has its forces, ASE's server does not.
+    """
+    if last == "GETFORCE" and not protocol.socket.recv(1, socket.MSG_PEEK):
+        return _CLOSED
+    return str(protocol.recvmsg())
+
+
+@contextmanager
+def _leaving(connection: socket.socket) -> Iterator[socket.socket]:
+    """Close a connection at the end in a way that the server survives.
+
+    To close it while a request of the server is unread would reset the connection: the
+    thread of i-PI that serves all clients dies of that. Here the server finds the end
+    of what is sent to it, as of any client that leaves, and closes its side.
+    """
+    with closing(connection):
+        try:
+            yield connection
+        finally:
+            with suppress(OSError):  # the server may have left first
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(_FAREWELL)
+                deadline = time.monotonic() + _FAREWELL
+                while connection.recv(65536) and time.monotonic() < deadline:
+                    pass
 
 
 def _take(atoms: Any, protocol: IPIProtocol) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from gapfit._config_checks import turned
 from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig, Term
+from gapfit.copying import WithoutCaches
 from gapfit.descriptors import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
@@ -34,7 +35,7 @@ _KERNELS_3B = {"angle": ProductExponential, "distances": PermutedExponential}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FittedTerm:
+class FittedTerm(WithoutCaches):
     """One term: what it computes, its sparse points and their coefficients.
 
     Attributes

@@ -10,7 +10,7 @@ from ase.md.verlet import VelocityVerlet
 from conftest import STRUCTURES, config, labelled_frames, silicon
 
 import gapfit
-from gapfit.errors import StructureError
+from gapfit.errors import GapfitError, StructureError
 
 
 @pytest.mark.parametrize("source", ["model", "path"])
@@ -112,3 +112,23 @@ def test_stresses_of_atoms_add_up_to_the_stress(si_model):
     stresses = atoms.get_stresses()
     assert stresses.shape == (8, 6)
     np.testing.assert_allclose(stresses.sum(axis=0), atoms.get_stress(), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [({"uncertanty": False}, "uncertainty"), ({"skinn": 1.0}, "skin")],
+)
+def test_unknown_keywords_are_refused(si_model, wrong, near):
+    with pytest.raises(
+        GapfitError, match=rf"no keyword '{next(iter(wrong))}'.*'{near}'"
+    ):
+        gapfit.GAPCalculator(si_model, **wrong)
+    with pytest.raises(GapfitError, match=f"nearest is '{near}'"):
+        gapfit.GAPCalculator(si_model).set(**wrong)
+
+
+def test_keywords_of_ase_are_taken(si_model, tmp_path):
+    atoms = silicon()
+    made = gapfit.GAPCalculator(si_model, atoms=atoms, directory=tmp_path, label="a")
+    assert atoms.calc is made
+    assert (str(made.directory), made.label) == (str(tmp_path), f"{tmp_path}/a")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -326,3 +328,26 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys):
         exec(compile(block, "README.md", "exec"), names)
     assert "'forces'" in capsys.readouterr().out
     assert names["found"].forces_std.shape == (2, 3)
+
+
+def refused(number: int, *words: str) -> str:
+    """Return what an example prints as it fails."""
+    (path,) = EXAMPLES.glob(f"{number:02}_*.py")
+    done = subprocess.run(
+        [sys.executable, path, *words], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 6, 7, 8, 9])
+def test_a_model_that_is_not_there_is_one_line(number):
+    said = refused(number, "--model", "missing.npz")
+    assert said == "error: missing.npz: there is no such model file\n"
+
+
+def test_a_model_of_other_elements_is_one_line(gst_model, tmp_path):
+    gst_model.save(tmp_path / "other.npz")
+    (said,) = refused(3, "--model", "other.npz").splitlines()
+    assert said.startswith("error: ")
+    assert "unknown species Si" in said

@@ -229,11 +229,47 @@ def refusal(
             "pair_style gapfit\npair_coeff * * {file} Xe\n",
             "knows no Xe: its elements are Si",
         ),
+        (
+            "pair_style gapfit\npair_coeff * * {file} NULL\n",
+            "no atom type has an element",
+        ),
     ],
 )
 def test_wrong_commands_are_refused(commands, message, exported, plugin, tmp_path):
     said = refusal(plugin, tmp_path, commands.format(file=exported))
     assert message in said
+
+
+@with_lammps
+def test_types_are_left_out_in_a_hybrid_only(exported, plugin, tmp_path):
+    two = silicon()
+    two.set_tags([0] + [1] * 7)
+    commands = f"pair_style gapfit\npair_coeff * * {exported} Si NULL\n"
+    said = refusal(plugin, tmp_path, commands, atoms=standard(two))
+    assert "atom type 2 is NULL" in said
+    assert "pair_style hybrid" in said
+
+
+@with_lammps
+@pytest.mark.parametrize(
+    ("mass", "warns"), [(72.6, True), (22.0, True), (29.97, False)]
+)
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_masses_of_other_elements_are_told(
+    mass, warns, ranks, exported, plugin, tmp_path
+):
+    atoms = standard(silicon())
+    write_data(tmp_path / "data.lmp", atoms)
+    script = f"{beginning(plugin, atoms)}mass 1 {mass}\npair_style gapfit\n"
+    script += f"pair_coeff * * {exported} Si\nrun 0\n"
+    done = launch(tmp_path, script, ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected = (
+        "WARNING: pair_style gapfit: atom type 1 is Si in pair_coeff, of mass 28.09, "
+        f"but its mass is {mass:.4g}:"
+    )
+    assert done.stdout.count("WARNING: pair_style gapfit") == warns
+    assert (expected in done.stdout) == warns
 
 
 @with_lammps

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 import ase.io
 import numpy as np
 import pytest
-from ase.calculators.socketio import SocketIOCalculator, actualunixsocketname
+from ase.calculators.socketio import (
+    IPIProtocol,
+    SocketIOCalculator,
+    actualunixsocketname,
+)
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 from conftest import cluster, silicon
@@ -21,6 +31,32 @@ from conftest import cluster, silicon
 import gapfit
 from gapfit.cli import main
 from gapfit.serving import serve
+
+IPI = """<simulation verbosity="low">
+  <output prefix="run"><properties filename="out">[ step, potential ]</properties></output>
+  <total_steps>3</total_steps>
+  <ffsocket name="forces" mode="unix"><address>{name}</address></ffsocket>
+  <system>
+    <initialize nbeads="1"><file mode="ase">start.extxyz</file></initialize>
+    <forces><force forcefield="forces"/></forces>
+    <ensemble><temperature units="kelvin">300</temperature></ensemble>
+    <motion mode="dynamics">
+      <dynamics mode="nve"><timestep units="femtosecond">1</timestep></dynamics>
+    </motion>
+  </system>
+</simulation>
+"""
+
+
+RUN_IPI = """
+from ipi.engine.simulation import Simulation
+from ipi.utils.softexit import softexit
+
+softexit.hard_exit = True
+simulation = Simulation.load_from_xml(open("input.xml"))
+simulation.run()
+softexit.trigger(status=simulation.exit_status, message=simulation.exit_message)
+"""
 
 
 @pytest.fixture
@@ -71,7 +107,7 @@ def test_results_are_those_of_the_calculator(si_model, name, build):
                 np.testing.assert_allclose(one, other, rtol=0, atol=1e-10)
         assert not future.done()
         atoms.calc.close()
-        assert future.result(30) == 3
+        assert future.result(30) == (3, False)
 
 
 def test_standard_deviations_are_extras(si_model, name):
@@ -110,7 +146,7 @@ def test_a_cell_relaxes_over_tcp(model_file, si_model, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "periodic   abc" in printed
     assert f"localhost:{port}" in printed
-    assert f"The server is done; {n_steps + 1} evaluations" in printed
+    assert f"The server closed the connection; {n_steps + 1} evaluations" in printed
 
 
 def test_a_server_with_other_atoms_is_refused(si_model, name):
@@ -131,9 +167,9 @@ def listening(name: str, talk):
         server.bind(actualunixsocketname(name))
         server.listen()
 
-        def accept() -> None:
+        def accept() -> Any:
             with server.accept()[0] as connection:
-                talk(connection)
+                return talk(connection)
 
         try:
             yield pool.submit(accept)
@@ -141,11 +177,23 @@ def listening(name: str, talk):
             Path(actualunixsocketname(name)).unlink()
 
 
-@pytest.mark.parametrize("message", [b"EXIT        ", b""])
-def test_a_server_that_leaves_is_done(si_model, name, message):
+def test_a_server_that_says_so_is_done(si_model, name):
     own = with_calculator(silicon(), si_model)
-    with listening(name, lambda connection: connection.sendall(message)):
-        assert serve(own, unix=name, patience=30) == 0
+    with listening(name, lambda connection: connection.sendall(b"EXIT        ")):
+        assert serve(own, unix=name, patience=30) == (0, True)
+
+
+def between(connection: socket.socket) -> None:
+    """Close between two messages."""
+    connection.sendall(b"STATUS      ")
+    assert connection.recv(12) == b"READY       "
+
+
+def after_the_next_request(connection: socket.socket) -> None:
+    """Ask the state, as i-PI does when it has forces, and close."""
+    protocol, atoms = IPIProtocol(connection), silicon()
+    protocol.calculate(atoms.positions, atoms.cell)
+    between(connection)
 
 
 def reset(connection: socket.socket) -> None:
@@ -160,14 +208,87 @@ def cut(connection: socket.socket) -> None:
     connection.sendall(b"POSDATA     " + bytes(100))
 
 
-@pytest.mark.parametrize("talk", [reset, cut])
+@pytest.mark.parametrize("talk", [between, after_the_next_request, reset, cut])
 def test_a_server_that_breaks_off_is_told(si_model, name, talk):
-    own = with_calculator(silicon(), si_model)
+    own, count = with_calculator(silicon(), si_model), talk is after_the_next_request
     with (
         listening(name, talk),
-        pytest.raises(gapfit.GapfitError, match="broke the connection off after 0"),
+        pytest.raises(
+            gapfit.GapfitError,
+            match=f"closed the connection after {count:d} evaluations",
+        ),
     ):
         serve(own, unix=name, patience=30)
+
+
+@pytest.mark.parametrize("talk", [between, after_the_next_request, reset, cut])
+def test_a_server_that_breaks_off_is_no_success(
+    model_file, tmp_path, name, talk, capsys
+):
+    ase.io.write(tmp_path / "start.extxyz", silicon())
+    command = ["serve", str(model_file), "--structure", str(tmp_path / "start.extxyz")]
+    with listening(name, talk):
+        assert main([*command, "--wait", "30", "--unix", name]) == 1
+    printed = capsys.readouterr()
+    assert "without saying that it is done" in printed.err
+    assert "The server is done" not in printed.out
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_server_survives_what_cannot_be_computed(si_model, name, overlap):
+    """A request that lies unread when the client leaves must not reset the connection."""
+    own, sent = with_calculator(silicon(), si_model), silicon()
+    if overlap:
+        sent.positions[1] = sent.positions[0]
+    else:
+        sent *= (2, 1, 1)
+
+    def talk(connection: socket.socket) -> list[bytes]:
+        IPIProtocol(connection).sendposdata(
+            sent.cell[:], np.linalg.inv(sent.cell), sent.positions
+        )
+        connection.sendall(b"GETFORCE    ")
+        connection.settimeout(30)
+        answers = [connection.recv(12)]
+        connection.sendall(b"EXIT        ")
+        return answers
+
+    reason = "are 0.000 Å apart" if overlap else "sent 16 atoms, the structure has 8"
+    with listening(name, talk) as server:
+        with pytest.raises(gapfit.GapfitError, match=reason):
+            serve(own, unix=name, patience=30)
+        assert server.result(30) == [b""]
+
+
+@pytest.mark.skipif(find_spec("ipi") is None, reason="needs i-PI")
+def test_ipi_goes_on_after_a_client_with_other_atoms(model_file, tmp_path, capsys):
+    name = f"gapfit_{os.getpid()}_{tmp_path.name[-20:]}"
+    ase.io.write(tmp_path / "start.extxyz", silicon())
+    ase.io.write(tmp_path / "other.extxyz", silicon() * (2, 1, 1))
+    (tmp_path / "input.xml").write_text(IPI.format(name=name))
+    found = []
+    with (
+        (tmp_path / "ipi.log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", RUN_IPI], cwd=tmp_path, stdout=log, stderr=log
+        ) as server,
+    ):
+        # A server that serves nobody any more must not keep its client for ever.
+        deadline = Timer(60, server.kill)
+        deadline.start()
+        try:
+            for structure in ("other", "start"):
+                words = ["--structure", str(tmp_path / f"{structure}.extxyz")]
+                words += ["--unix", name, "--wait", "60"]
+                found.append(main(["serve", str(model_file), *words]))
+            assert server.wait(60) == 0
+        finally:
+            deadline.cancel()
+            server.kill()
+    assert found == [1, 0]
+    printed = capsys.readouterr()
+    assert "sent 8 atoms, the structure has 16" in printed.err
+    assert "The server is done; 4 evaluations" in printed.out
 
 
 @pytest.mark.parametrize("message", [b"GET / HTTP/1", b"GETFORCE    "])
@@ -198,6 +319,14 @@ def test_a_server_that_is_not_there_is_told(model_file, tmp_path, name, capsys):
         Path(left_over).unlink()
 
 
+def test_addresses_and_patience_that_cannot_be_are_refused(si_model, name):
+    own = with_calculator(silicon(), si_model)
+    with pytest.raises(gapfit.GapfitError, match="port 65536: give a number from 1"):
+        serve(own, port=65536)
+    with pytest.raises(gapfit.GapfitError, match=r"patience = -1.0 s: give 0 or more"):
+        serve(own, unix=name, patience=-1.0)
+
+
 def test_what_cannot_be_served_is_told_before_the_server_waits(
     model_file, si_model, tmp_path, name, capsys
 ):
@@ -217,6 +346,11 @@ def test_what_cannot_be_served_is_told_before_the_server_waits(
     assert "--pbc xy: give letters" in error(molecule, "--pbc", "xy")
     assert "give one" in error(silicon(), "--unix", name, "--port", "3")
     assert "without a folder" in error(silicon(), "--unix", "/tmp/ipi_x")
+    for port in ("99999", "0", "-1"):
+        message = error(silicon(), "--port", port)
+        assert f"port {port}: give a number from 1 to 65535" in message
+    assert "--wait -3: give seconds, 0 or more" in error(silicon(), "--wait", "-3")
+    assert "--wait nan: give seconds" in error(silicon(), "--wait", "nan")
     bare = replace(si_model, posterior=None)
     bare.save(tmp_path / "bare.npz")
     without = error(silicon(), "--std-of", "energies", model=tmp_path / "bare.npz")

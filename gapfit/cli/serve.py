@@ -77,23 +77,27 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise GapfitError(
             f"--unix {args.unix}: give NAME of the file /tmp/ipi_NAME, without a folder"
         )
+    if not args.wait >= 0:
+        raise GapfitError(f"--wait {args.wait:g}: give seconds, 0 or more")
+    host = args.host or "localhost"
+    port = DEFAULT_PORT if args.port is None else args.port
+    where = address(args.unix, host, port)
     atoms = first_structure(args.structure)
     atoms.pbc = _periodic(args, atoms)
     atoms.calc = GAPCalculator(args.model, uncertainty=args.std_of)
     _check_model(args, atoms)
-    host, port = args.host or "localhost", args.port or DEFAULT_PORT
     letters = "".join(x for x, own in zip("abc", atoms.pbc, strict=True) if own)
     console.rows(
         [
             ("structure", f"{atoms.get_chemical_formula()}, order of {args.structure}"),
             ("periodic", letters or "nowhere"),
-            ("server", address(args.unix, host, port)),
+            ("server", where),
         ]
     )
-    count = serve(
-        atoms, unix=args.unix, host=host, port=port, patience=max(args.wait, 0.0)
-    )
-    console.say(f"\nThe server is done; {count} evaluation{'' if count == 1 else 's'}")
+    done = serve(atoms, unix=args.unix, host=host, port=port, patience=args.wait)
+    end = "is done" if done.told else "closed the connection"
+    plural = "" if done.evaluations == 1 else "s"
+    console.say(f"\nThe server {end}; {done.evaluations} evaluation{plural}")
     return 0
 
 

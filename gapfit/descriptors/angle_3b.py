@@ -83,6 +83,9 @@ class Angle3b:
         self.permuted = isinstance(kernel, PermutedExponential)
         self._kernel = _core.TripletKernel(kernel.delta, kernel.theta, self.permuted)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Angle3b, (self.species, self.squared_exponential, self.switch)
+
     def _range(self, blocks: tuple[int, ...]) -> Any:
         """Return the triplets that belong to some blocks, as the core takes it."""
         return _core.TripletRange(self.choice(blocks), *self.switch.for_core)

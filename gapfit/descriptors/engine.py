@@ -310,6 +310,13 @@ class NativeEngine:
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.
         self.last_seconds = (0.0, 0.0, 0.0)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_core"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._core = _core.Soap(*self.definition)
+
     def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return unit power spectra and their norms; see `SoapEngine`."""
         with native_threads() as n_threads:

@@ -114,7 +114,7 @@ def _named(kind: str, counts: dict[str, int], arrays: Arrays) -> dict[str, Value
 def _general(model: GAPModel) -> Arrays:
     from importlib.metadata import version
 
-    from ase.data import chemical_symbols
+    from ase.data import atomic_masses, chemical_symbols
 
     facts = {
         "gapfit": version("gapfit"),
@@ -123,6 +123,7 @@ def _general(model: GAPModel) -> Arrays:
     yield "info", json.dumps(facts, sort_keys=True)
     yield "symbols", " ".join(chemical_symbols[z] for z in model.species)
     yield "species", np.array(model.species)
+    yield "masses", np.array([atomic_masses[z] for z in model.species])
     yield "e0", np.array([model.e0[z] for z in model.species])
     yield "cutoff", float(model.cutoff)
     yield "shortest", MIN_DISTANCE

@@ -95,10 +95,28 @@ void PairGapfit::coeff(int narg, char **arg) {
         error->all(FLERR,
                    "pair_coeff of pair_style gapfit: write `pair_coeff * * FILE` and "
                    "the element of each atom type");
+    require_elements(narg - 3, arg + 3);
     if (!allocated) allocate();
     map_element2type(narg - 3, arg + 3);
     read(arg[2]);
     choose_species(arg[2]);
+}
+
+// Types may be left to other potentials, and there are others in a hybrid only.
+void PairGapfit::require_elements(int n, char **names) const {
+    const auto is_null = [](const char *name) { return std::strcmp(name, "NULL") == 0; };
+    if (std::all_of(names, names + n, is_null))
+        error->all(FLERR,
+                   "pair_coeff of pair_style gapfit: no atom type has an element; "
+                   "write that of each type instead of NULL");
+    if (utils::strmatch(force->pair_style, "^hybrid")) return;
+    const auto first = std::find_if(names, names + n, is_null);
+    if (first != names + n)
+        error->all(FLERR,
+                   "pair_coeff of pair_style gapfit: atom type {} is NULL, which leaves it "
+                   "to another potential of pair_style hybrid or hybrid/overlay; write its "
+                   "element",
+                   first - names + 1);
 }
 
 void PairGapfit::read(const std::string &path) {
@@ -142,6 +160,23 @@ void PairGapfit::choose_species(const std::string &path) {
     }
 }
 
+// Elements in the wrong order give a simulation that runs, of another material.
+void PairGapfit::compare_masses() const {
+    constexpr double most = 0.2;
+    if (comm->me != 0 || atom->mass == nullptr) return;
+    for (int type = 1; type <= atom->ntypes; ++type) {
+        if (species_[type] < 0 || !atom->mass_setflag[type]) continue;
+        const double own = potential_->masses()[static_cast<std::size_t>(species_[type])];
+        if (std::abs(atom->mass[type] - own) <= most * own) continue;
+        error->warning(
+            FLERR,
+            "pair_style gapfit: atom type {} is {} in pair_coeff, of mass {:.4g}, "
+            "but its mass is {:.4g}: compare the elements in pair_coeff with the "
+            "atom types",
+            type, elements[map[type]], own, atom->mass[type]);
+    }
+}
+
 void PairGapfit::init_style() {
     if (std::strcmp(update->unit_style, "metal") != 0)
         error->all(FLERR, "pair_style gapfit needs units metal (eV and Angstrom), not {}",
@@ -155,6 +190,7 @@ void PairGapfit::init_style() {
         error->all(FLERR,
                    "pair_style gapfit needs all neighbours, bonded ones, too: set "
                    "special_bonds lj/coul 1 1 1");
+    compare_masses();
     neighbor->add_request(this, NeighConst::REQ_FULL);
 }
 

@@ -37,6 +37,8 @@ class PairGapfit : public Pair {
     void allocate();
     void read(const std::string &path);
     void choose_species(const std::string &path);
+    void require_elements(int n, char **names) const;
+    void compare_masses() const;
     void collect();
     std::int64_t put(int atom);
     void add_forces();

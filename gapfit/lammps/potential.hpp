@@ -63,6 +63,8 @@ class Potential {
         const Source source{file_, static_cast<long>(numbers_.size())};
         const auto e0 = file_.reals("e0", {source.n_species});
         e0_.assign(e0.begin(), e0.end());
+        const auto masses = file_.reals("masses", {source.n_species});
+        masses_.assign(masses.begin(), masses.end());
         add(source, "soap", soaps_);
         add(source, "pair", pairs_);
         add(source, "triplet", triplets_);
@@ -75,6 +77,8 @@ class Potential {
     Potential &operator=(const Potential &) = delete;
 
     const std::vector<std::int64_t> &atomic_numbers() const { return numbers_; }
+    // Of the elements, u.
+    const std::vector<double> &masses() const { return masses_; }
     std::string symbols() const { return file_.text("symbols"); }
     double cutoff() const { return file_.real("cutoff"); }
     double shortest() const { return file_.real("shortest"); }
@@ -139,7 +143,7 @@ class Potential {
 
     ArrayFile file_;
     std::vector<std::int64_t> numbers_;
-    std::vector<double> e0_;
+    std::vector<double> e0_, masses_;
     std::vector<SoapTerm> soaps_;
     std::vector<PairTerm> pairs_;
     std::vector<TripletTerm> triplets_;
