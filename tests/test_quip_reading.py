@@ -175,6 +175,7 @@ def test_a_calculator_gives_the_variance_of_quip():
     atoms.calc = gapfit.GAPCalculator(model)
     found = atoms.calc.get_property("local_gap_variance", atoms)
     assert np.array_equal(found, local_variances(model, atoms))
+    assert np.array_equal(found, local_variances(model, [atoms * (2, 1, 1), atoms])[1])
     for impossible in (
         lambda: model.predict(atoms, std=True),
         lambda: model.sample(3),
@@ -408,6 +409,9 @@ def test_glue_is_a_cubic_spline_with_given_slopes(tmp_path):
     model.save(tmp_path / "model.npz")
     again = gapfit.load(tmp_path / "model.npz")
     assert again.predict(dimer).energy == model.predict(dimer).energy
+    path.write_text(path.read_text().replace("Glue_params", "Glue_lost"))
+    with pytest.raises(GapfitError, match="Glue_params are missing"):
+        load(path, species=["Si"])
     # A density of neighbours is not supported; without the atoms that have one it is.
     path.write_text(xml(text, extra=GLUE.format(embedded="-0.3")))
     assert load(path).species == (14,)

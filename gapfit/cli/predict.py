@@ -135,8 +135,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             n_negative += sum(own.n_negative for own in predictions)
             for (_, atoms), prediction in zip(some, predictions, strict=True):
                 _attach(atoms, prediction)
-                if _QUIP_VARIANCE in asked:
-                    atoms.arrays[_QUIP_VARIANCE] = local_variances(model, atoms)
+            if _QUIP_VARIANCE in asked:
+                variances = local_variances(model, [atoms for _, atoms in some])
+                for (_, atoms), own in zip(some, variances, strict=True):
+                    atoms.arrays[_QUIP_VARIANCE] = own
             if multipliers:
                 std = tuple(multipliers)
                 for (_, atoms), prediction in zip(

@@ -67,7 +67,11 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
     collected = _collected(parts)
     terms = tuple(_term(own, species) for own in collected)
     points = {}
-    if file.glue is not None and "Glue" in file.init_args:
+    if "Glue" in file.init_args:
+        if file.glue is None:
+            raise GapfitError(
+                "the model is on top of Glue, whose Glue_params are missing"
+            )
         pairs = glue_pairs(file.glue)
         points = {key: pairs[key] for key in species_pairs(species) if key in pairs}
     baseline = BaselineConfig(table=file.path.name if points else None)

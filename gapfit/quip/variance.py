@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
@@ -21,9 +22,21 @@ __all__ = ["local_variances"]
 _TOGETHER = 4096
 
 
+@overload
+def local_variances(
+    model: GAPModel, atoms: list[Any] | tuple[Any, ...], *, regularisation: float = ...
+) -> list[np.ndarray]: ...
+
+
+@overload
+def local_variances(
+    model: GAPModel, atoms: Any, *, regularisation: float = ...
+) -> np.ndarray: ...
+
+
 def local_variances(
     model: GAPModel, atoms: Any, *, regularisation: float = 1e-3
-) -> np.ndarray:
+) -> np.ndarray | list[np.ndarray]:
     """Return QUIP's ``local_gap_variance``: what the sparse points leave open.
 
     Each instance of a descriptor with the kernel k to the sparse points has the variance
@@ -36,14 +49,14 @@ def local_variances(
     ----------
     model : GAPModel
         From `gapfit.quip.load`.
-    atoms : ase.Atoms
-        Structure.
+    atoms : ase.Atoms or list of ase.Atoms
+        Structures; of several the kernel matrices are factorised once.
     regularisation : float
         ρ, eV: QUIP's ``gap_variance_regularisation``.
 
     Returns
     -------
-    (n_atoms,) float64
+    (n_atoms,) float64, or a list of them
         eV².
 
     Raises
@@ -61,21 +74,35 @@ def local_variances(
         raise GapfitError(
             f"regularisation = {regularisation:g} eV: give a positive number"
         )
+    known = [
+        {
+            block: _Sparse(term, block, cutoffs.get(str(block), 1.0), regularisation**2)
+            for block, points in term.sparse.items()
+            if len(points)
+        }
+        for term, cutoffs in zip(
+            model.terms, model.info["quip"]["sparse_cutoffs"], strict=True
+        )
+    ]
+    if isinstance(atoms, list | tuple):
+        return [_of_structure(model, own, known) for own in atoms]
+    return _of_structure(model, atoms, known)
+
+
+def _of_structure(
+    model: GAPModel, atoms: Any, known: Sequence[Mapping[int, _Sparse]]
+) -> np.ndarray:
     frame = structure_arrays(atoms)
     pairs = pair_list(frame, model.cutoff)
     found = np.zeros(frame.n_atoms)
-    for n, term in enumerate(model.terms):
+    for term, blocks in zip(model.terms, known, strict=True):
         near = pairs.within(term.descriptor.cutoff)
         for block, owners, weights, x in _instances(term, near):
-            if not len(term.sparse[block]):
+            if block not in blocks:
                 continue
-            cutoffs = np.array(
-                model.info["quip"]["sparse_cutoffs"][n].get(str(block), 1.0)
-            )
             for at in range(0, len(x), _TOGETHER):
                 part = slice(at, at + _TOGETHER)
-                v = _open(term, block, x[part], cutoffs, regularisation**2)
-                share = (weights[part] * v)[:, None]
+                share = (weights[part] * blocks[block].left_open(x[part]))[:, None]
                 np.add.at(found, owners[part], share / owners.shape[1])
     return found
 
@@ -102,19 +129,31 @@ def _instances(term: FittedTerm, pairs: Pairs) -> Iterator[_Instances]:
             yield block, found.atoms[:, None], np.ones(len(found.atoms)), found.values
 
 
-def _open(
-    term: FittedTerm, block: int, x: np.ndarray, cutoffs: np.ndarray, added: float
-) -> np.ndarray:
-    """Return the variances of instances, without their cutoff functions, eV²."""
-    kernel, points = term.descriptor.kernel, term.sparse[block]
-    # Pairs and triplets have twice QUIP's delta; see gapfit.quip.descriptors.
-    scale = _quip_scale(term)
-    ones = np.ones(len(points)) * cutoffs
-    K = scale * kernel(points, points) * np.outer(ones, ones)
-    K[np.diag_indices_from(K)] += added
-    k = scale * kernel(x, points) * ones
-    prior = scale * term.config.delta**2 * np.ones(len(x))
-    return prior + added - np.einsum("xm,mx->x", k, np.linalg.solve(K, k.T))
+class _Sparse:
+    """Sparse points of a block as QUIP has them, with the factor of their kernels."""
+
+    def __init__(
+        self,
+        term: FittedTerm,
+        block: int,
+        cutoffs: float | list[float],
+        added: float,
+    ) -> None:
+        # Pairs and triplets have twice QUIP's delta; see gapfit.quip.descriptors.
+        self._scale = _quip_scale(term)
+        self._kernel, self._points = term.descriptor.kernel, term.sparse[block]
+        self._cutoffs = np.broadcast_to(cutoffs, len(self._points))
+        self._prior = self._scale * term.config.delta**2 + added
+        K = self._scale * self._kernel(self._points, self._points)
+        K *= np.outer(self._cutoffs, self._cutoffs)
+        K[np.diag_indices_from(K)] += added
+        self._factor = cho_factor(K, overwrite_a=True)
+
+    def left_open(self, x: np.ndarray) -> np.ndarray:
+        """Return the variances of instances, without their cutoff functions, eV²."""
+        k = self._scale * self._kernel(x, self._points) * self._cutoffs
+        explained = np.einsum("xm,mx->x", k, cho_solve(self._factor, k.T))
+        return np.asarray(self._prior - explained)
 
 
 def _quip_scale(term: FittedTerm) -> float:
