@@ -14,11 +14,11 @@ from pathlib import Path
 from common import HERE, SYSTEMS, run
 
 import gapfit
-from gapfit.config import DataConfig, E0Config, FitConfig
-from gapfit.config_file import load_config
-from gapfit.dataset import read
-from gapfit.evaluation import Metrics, format_table
-from gapfit.proposal import without_isolated_atom
+from gapfit.config.sections import DataConfig, E0Config, FitConfig
+from gapfit.config.toml import load_config
+from gapfit.data.dataset import read
+from gapfit.evaluation.evaluate import Metrics, format_table
+from gapfit.fitting.proposal import without_isolated_atom
 
 
 def main(arguments: Sequence[str] = ()) -> tuple[gapfit.GAPModel, Metrics]:

@@ -12,7 +12,7 @@ from common import HERE, SYSTEMS, options, potential, run
 from phases import Comparison, compare
 
 import gapfit
-from gapfit.evaluation import Metrics, format_table
+from gapfit.evaluation.evaluate import Metrics, format_table
 
 PHASES = {
     "silicon": ("diamond", "betatin", "sc", "hcp", "bcc", "fcc"),

@@ -17,9 +17,9 @@ import numpy as np
 from common import HERE, run
 
 import gapfit
-from gapfit.config_file import load_config_as
-from gapfit.config_learn import LearnConfig
-from gapfit.learning_run import Status
+from gapfit.active.simulation import Status
+from gapfit.config.learn import LearnConfig
+from gapfit.config.toml import load_config_as
 
 FOLDER = HERE / "onthefly_silicon"
 sys.path.append(str(FOLDER))

@@ -6,20 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gapfit.appending import append
+    from gapfit.active.learn import learn
+    from gapfit.active.select import select
     from gapfit.calculator import GAPCalculator
-    from gapfit.calibrating import calibrate
-    from gapfit.config import FitConfig
+    from gapfit.config.sections import FitConfig
     from gapfit.errors import GapfitError
-    from gapfit.evaluation import evaluate
-    from gapfit.fitting import fit
-    from gapfit.left_out import leave_one_out
-    from gapfit.model import GAPModel
-    from gapfit.onthefly import learn
-    from gapfit.refitting import refit
-    from gapfit.selection import select
-    from gapfit.storage import load
-    from gapfit.tuning import tune
+    from gapfit.evaluation.calibrate import calibrate
+    from gapfit.evaluation.evaluate import evaluate
+    from gapfit.evaluation.leave_one_out import leave_one_out
+    from gapfit.fitting.append import append
+    from gapfit.fitting.fit import fit
+    from gapfit.fitting.refit import refit
+    from gapfit.fitting.tune import tune
+    from gapfit.model.gap_model import GAPModel
+    from gapfit.model.storage import load
 
 __all__ = [
     "FitConfig",
@@ -40,20 +40,20 @@ __all__ = [
 ]
 
 _HOME = {
-    "FitConfig": "gapfit.config",
+    "FitConfig": "gapfit.config.sections",
     "GAPCalculator": "gapfit.calculator",
-    "GAPModel": "gapfit.model",
+    "GAPModel": "gapfit.model.gap_model",
     "GapfitError": "gapfit.errors",
-    "append": "gapfit.appending",
-    "calibrate": "gapfit.calibrating",
-    "evaluate": "gapfit.evaluation",
-    "fit": "gapfit.fitting",
-    "learn": "gapfit.onthefly",
-    "leave_one_out": "gapfit.left_out",
-    "load": "gapfit.storage",
-    "refit": "gapfit.refitting",
-    "select": "gapfit.selection",
-    "tune": "gapfit.tuning",
+    "append": "gapfit.fitting.append",
+    "calibrate": "gapfit.evaluation.calibrate",
+    "evaluate": "gapfit.evaluation.evaluate",
+    "fit": "gapfit.fitting.fit",
+    "learn": "gapfit.active.learn",
+    "leave_one_out": "gapfit.evaluation.leave_one_out",
+    "load": "gapfit.model.storage",
+    "refit": "gapfit.fitting.refit",
+    "select": "gapfit.active.select",
+    "tune": "gapfit.fitting.tune",
 }
 
 

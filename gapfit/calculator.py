@@ -14,12 +14,12 @@ from ase.calculators.calculator import (
     all_changes,
 )
 
+from gapfit.data.frame import to_voigt
+from gapfit.data.skin_pairs import MovingPairs
 from gapfit.errors import GapfitError
-from gapfit.frame import to_voigt
-from gapfit.model import GAPModel
-from gapfit.moving_pairs import MovingPairs
-from gapfit.prediction import STD_KINDS, std_kinds
-from gapfit.storage import load
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.prediction import STD_KINDS, std_kinds
+from gapfit.model.storage import load
 
 __all__ = ["GAPCalculator"]
 

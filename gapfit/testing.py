@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gapfit.frame import VOIGT
-from gapfit.prediction import Prediction
+from gapfit.data.frame import VOIGT
+from gapfit.model.prediction import Prediction
 
 __all__ = [
     "Potential",

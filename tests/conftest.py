@@ -15,11 +15,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from threadpoolctl import threadpool_limits
 
 import gapfit
-from gapfit.assembly import pairs_of
-from gapfit.config import SoapConfig
-from gapfit.frame import structure_arrays
-from gapfit.sparsify import principal_directions
-from gapfit.terms import FittedTerm, build_term, new_basis
+from gapfit.config.sections import SoapConfig
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pairs_of
+from gapfit.model.terms import FittedTerm, build_term, new_basis
+from gapfit.sparse.methods import principal_directions
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "data"

@@ -14,8 +14,8 @@ from ase import Atoms, units
 from ase.data import atomic_masses, chemical_symbols
 
 import gapfit
-from gapfit.assembly import pairs_of
-from gapfit.frame import structure_arrays
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pairs_of
 from gapfit.lammps.export import export_lammps
 
 #: bar Å³ / eV, as LAMMPS defines units metal.

@@ -22,18 +22,19 @@ from conftest import (
 from test_refit import METHODS, SIGMA, assert_same, settings
 
 import gapfit
-from gapfit.assembly import pairs_of
+from gapfit._support.progress import silent
+from gapfit.baseline.baseline import targets
 from gapfit.cli import main
-from gapfit.config import DataConfig, FitConfig
-from gapfit.dataset import read
+from gapfit.config.sections import DataConfig, FitConfig
+from gapfit.data.dataset import read
+from gapfit.data.neighbours import pairs_of
 from gapfit.errors import DataError, GapfitError
-from gapfit.extension import extended
-from gapfit.fitting import solved
-from gapfit.groups import groups_of
-from gapfit.novelty import LEAST, novel_points
-from gapfit.preparing import silent, targets
-from gapfit.row_sums import Rows
-from gapfit.solver import whiten
+from gapfit.execution.accumulate import Rows
+from gapfit.fitting.extend_sparse import extended
+from gapfit.fitting.solve import solved
+from gapfit.gp.whitening import whiten
+from gapfit.model.observation_groups import groups_of
+from gapfit.sparse.novelty import LEAST, novel_points
 
 
 def later(build, n=3):

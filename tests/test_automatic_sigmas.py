@@ -10,10 +10,9 @@ from ase import Atoms
 from conftest import config, label, labelled_frames, silicon
 
 import gapfit
-from gapfit.assembly import frame_sigmas
-from gapfit.automatic_sigmas import heights, with_automatic_sigmas
-from gapfit.config import DataConfig, SigmaConfig, SigmaOverride
-from gapfit.dataset import read
+from gapfit.config.sections import DataConfig, SigmaConfig, SigmaOverride
+from gapfit.data.dataset import read
+from gapfit.data.sigmas import frame_sigmas, heights, with_automatic_sigmas
 
 LABELS = DataConfig(train=["in memory"], check_stress=False)
 

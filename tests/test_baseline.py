@@ -9,10 +9,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from gapfit.baseline import e0_warnings, is_isolated, resolve_e0
-from gapfit.config import E0Config
+from gapfit.config.sections import E0Config
+from gapfit.data.e0 import e0_warnings, is_isolated, resolve_e0
+from gapfit.data.frame import Frame, structure_arrays
 from gapfit.errors import DataError
-from gapfit.frame import Frame, structure_arrays
 
 
 def frame(atoms: Atoms, energy: float, source: str = "x.xyz, frame 0") -> Frame:

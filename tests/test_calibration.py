@@ -14,19 +14,23 @@ from scipy.stats import norm
 from test_posterior import PAIR, SOAP, frames_of, salt, settings
 
 import gapfit
-from gapfit.assembly import row_block
-from gapfit.calibrating import calibration_of, representative
-from gapfit.calibration import Calibration, KindCalibration, Scale, fitted_scale
-from gapfit.config import DataConfig
-from gapfit.conformal import conformal_quantiles, quantile
-from gapfit.dataset import read
+from gapfit.config.sections import DataConfig
+from gapfit.data.dataset import read
+from gapfit.data.observations import KINDS
 from gapfit.errors import GapfitError, LeftOutError
-from gapfit.factors import Factors
-from gapfit.groups import KINDS
-from gapfit.posterior import Posterior
-from gapfit.reliability import DIAGRAM_LEVELS, rank_correlation, reliability
-from gapfit.residuals import Residuals, left_out_residuals, predicted_residuals
-from gapfit.scoring import ScoreTally
+from gapfit.evaluation.calibrate import calibration_of, representative
+from gapfit.evaluation.residuals import (
+    Residuals,
+    left_out_residuals,
+    predicted_residuals,
+)
+from gapfit.evaluation.scores import ScoreTally
+from gapfit.gp.conformal import conformal_quantiles, quantile
+from gapfit.gp.posterior import Posterior
+from gapfit.gp.reliability import DIAGRAM_LEVELS, rank_correlation, reliability
+from gapfit.gp.training_sums import Factors
+from gapfit.model.calibration import Calibration, KindCalibration, Scale, fitted_scale
+from gapfit.model.rows import row_block
 
 METHODS = ("cholesky", "qr")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from gapfit.checks import check_frames, frame_problems, list_places, set_warnings
+from gapfit.data.checks import check_frames, frame_problems, list_places, set_warnings
+from gapfit.data.frame import Frame, structure_arrays
 from gapfit.errors import DataError
-from gapfit.frame import Frame, structure_arrays
 
 
 def frame(index: int, seed: int | None = None, **changes: object) -> Frame:

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT, labelled_frames, silicon
 
 import gapfit
-from gapfit.citing import papers
+from gapfit.citations import papers
 from gapfit.cli import main
 
 

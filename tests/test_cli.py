@@ -18,7 +18,7 @@ import pytest
 import gapfit
 from gapfit.cli import main
 from gapfit.cli._console import Console, Stages, duration
-from gapfit.config_file import load_config
+from gapfit.config.toml import load_config
 
 SILICON = Path(__file__).resolve().parent.parent / "data" / "silicon" / "train.extxyz"
 CONFIG = """\
@@ -336,9 +336,9 @@ def test_stress_warnings_are_printed(here, capsys, monkeypatch):
         seen.append((len(frames), e0))
         return ["stress of bulk_rattled has the opposite sign"]
 
-    fake = types.ModuleType("gapfit.stress_check")
+    fake = types.ModuleType("gapfit.fitting.stress_check")
     fake.stress_warnings = stress_warnings
-    monkeypatch.setitem(sys.modules, "gapfit.stress_check", fake)
+    monkeypatch.setitem(sys.modules, "gapfit.fitting.stress_check", fake)
     assert main(["check", "train.xyz"]) == 0
     assert "- stress of bulk_rattled has the opposite sign" in capsys.readouterr().out
     assert seen[0][0] == 9
@@ -487,7 +487,7 @@ def test_failed_fit_leaves_a_log_and_no_model(here, capsys, monkeypatch):
     def broken(*_args, **_options):
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr("gapfit.fitting.fit", broken)
+    monkeypatch.setattr("gapfit.fitting.fit.fit", broken)
     message = error_of(capsys, "fit", "fit.toml")
     assert message == (
         "unexpected ZeroDivisionError: of all things; this is a mistake in gapfit: "
@@ -511,7 +511,7 @@ def test_interrupt(capsys, monkeypatch):
     def interrupted(_path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gapfit.storage.load", interrupted)
+    monkeypatch.setattr("gapfit.model.storage.load", interrupted)
     assert main(["info", "x"]) == 130
     assert capsys.readouterr().err == "gapfit: interrupted\n"
 

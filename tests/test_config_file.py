@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapfit._toml_lines import line_of, scan
-from gapfit.config import FitConfig, SoapConfig
-from gapfit.config_file import config_from_dict, dump_toml, load_config
+from gapfit.config.sections import FitConfig, SoapConfig
+from gapfit.config.template import template_toml
+from gapfit.config.toml import config_from_dict, dump_toml, load_config
+from gapfit.config.toml_lines import line_of, scan
 from gapfit.errors import ConfigError
-from gapfit.template import template_toml
 
 GOOD = {"data": {"train": ["train.xyz"]}, "terms": [{"type": "soap"}]}
 

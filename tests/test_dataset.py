@@ -15,10 +15,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 import gapfit
-from gapfit.config import DataConfig
-from gapfit.dataset import Dataset, KindReport, read
+from gapfit.config.sections import DataConfig
+from gapfit.data.dataset import Dataset, KindReport, read
+from gapfit.data.frame import Frame
 from gapfit.errors import DataError
-from gapfit.frame import Frame
 
 CONFIG = DataConfig(train=["-"])
 STRESS = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])

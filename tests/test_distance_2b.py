@@ -12,14 +12,14 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import STRUCTURES, config, label, labelled_frames, silicon
 
 import gapfit
-from gapfit.assembly import pairs_of
-from gapfit.config import Distance2bConfig
+from gapfit.config.sections import Distance2bConfig
+from gapfit.data.frame import structure_arrays, to_voigt
+from gapfit.data.neighbours import pair_list, pairs_of
+from gapfit.descriptors.blocks import pair_key, species_pairs
+from gapfit.descriptors.switch import Switch
 from gapfit.errors import DataError
-from gapfit.frame import structure_arrays, to_voigt
-from gapfit.neighbours import pair_list
-from gapfit.pair_table import Switch, pair_key, species_pairs
-from gapfit.sparsify import select
-from gapfit.terms import FittedTerm, build_term
+from gapfit.model.terms import FittedTerm, build_term
+from gapfit.sparse.methods import select
 from gapfit.testing import forces_error, invariance_errors, stress_error
 
 SETTINGS = {
@@ -228,7 +228,7 @@ def test_rows_do_not_depend_on_how_pairs_are_split(monkeypatch):
     term = random_pair_term(atoms)
     pairs = pair_list(structure_arrays(atoms), 4.5)
     whole = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
-    monkeypatch.setattr("gapfit.descriptors.distance_2b.PAIRS_ROWS", 7)
+    monkeypatch.setattr("gapfit.descriptors.protocol.distance_2b.PAIRS_ROWS", 7)
     parts = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
     np.testing.assert_allclose(parts.forces, whole.forces, atol=1e-13)
     np.testing.assert_allclose(parts.virials, whole.virials, atol=1e-12)

@@ -22,12 +22,12 @@ from conftest import ROOT
 
 import gapfit
 from gapfit.cli import main as gapfit_main
-from gapfit.config import DataConfig
-from gapfit.config_file import load_config
-from gapfit.dataset import read
+from gapfit.config.sections import DataConfig
+from gapfit.config.toml import load_config
+from gapfit.data.dataset import read
+from gapfit.fitting.proposal import propose
 from gapfit.properties import Settings, compute, read_reference
 from gapfit.properties.defects import vacancy
-from gapfit.proposal import propose
 
 #: RMSE on the test sets: meV/atom, eV/Å, GPa. README states the errors themselves.
 BOUNDS = {

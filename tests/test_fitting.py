@@ -10,12 +10,13 @@ from ase.io import read, write
 from conftest import DATA, STRUCTURES, config, label, labelled_frames, silicon
 
 import gapfit
-from gapfit.assembly import frame_sigmas, pairs_of
-from gapfit.config import FitConfig, SigmaConfig
-from gapfit.dataset import read as read_dataset
+from gapfit.config.sections import FitConfig, SigmaConfig
+from gapfit.data.dataset import read as read_dataset
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pairs_of
+from gapfit.data.sigmas import frame_sigmas
 from gapfit.errors import ConfigError, DataError, GapfitError
-from gapfit.frame import structure_arrays
-from gapfit.planning import plan
+from gapfit.execution.plan import plan
 
 
 def test_the_same_from_atoms_files_and_configuration(tmp_path):

@@ -15,14 +15,11 @@ import pytest
 from conftest import config, labelled_frames, silicon
 
 import gapfit
-from gapfit._raw_spool import RawSpool
-from gapfit._sources import RawFrame
-from gapfit.automatic_sigmas import with_automatic_sigmas
-from gapfit.config import DataConfig, SigmaConfig
-from gapfit.dataset import Dataset, read
-from gapfit.errors import DataError, GapfitError
-from gapfit.frame import Frame
-from gapfit.frame_file import (
+from gapfit.config.sections import DataConfig, SigmaConfig
+from gapfit.data.dataset import Dataset, read
+from gapfit.data.files import RawFrame
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import (
     FrameFile,
     config_types,
     frame_sizes,
@@ -30,6 +27,9 @@ from gapfit.frame_file import (
     temporary_frames,
     write_frames,
 )
+from gapfit.data.sigmas import with_automatic_sigmas
+from gapfit.data.spool import RawSpool
+from gapfit.errors import DataError, GapfitError
 
 LABELS = DataConfig(train=["-"])
 
@@ -304,7 +304,7 @@ def test_compressed_files_give_the_same_frames(tmp_path: Path) -> None:
 
 
 def test_what_was_read_is_put_aside_and_comes_back(monkeypatch) -> None:
-    monkeypatch.setattr("gapfit._raw_spool._HELD", 120)
+    monkeypatch.setattr("gapfit.data.spool._HELD", 120)
     raws = [RawFrame(f, {"energy": f.energy, "n": n}) for n, f in enumerate(many())]
     raws[3].labels["strange"] = lambda: 0
     with RawSpool() as spool:
@@ -324,7 +324,7 @@ def test_reading_is_the_same_however_little_is_held(monkeypatch) -> None:
     atoms = [a for a in labelled_frames(silicon, 6) for _ in range(2)]
     atoms[4].info["remark"] = lambda: 0
     held = read(atoms, LABELS)
-    monkeypatch.setattr("gapfit._raw_spool._HELD", 0)
+    monkeypatch.setattr("gapfit.data.spool._HELD", 0)
     stored = read(atoms, LABELS)
     assert held.warnings == stored.warnings
     assert "are identical and count again" in held.warnings[0]

@@ -15,8 +15,8 @@ from sklearn.gaussian_process.kernels import (
 )
 
 import gapfit
-from gapfit.assembly import pairs_of
-from gapfit.frame import structure_arrays
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pairs_of
 
 SIGMA = 0.01
 
@@ -110,9 +110,9 @@ def test_kernel_rows_times_coefficients_are_the_predictions(model_for, build):
 @pytest.mark.parametrize("method", ["cholesky", "qr"])
 def test_the_fit_minimises_the_regularised_loss(method):
     """Perturbing the coefficients only makes the loss of the design notes worse."""
-    from gapfit.assembly import row_block
-    from gapfit.config_file import config_from_dict
-    from gapfit.dataset import read
+    from gapfit.config.toml import config_from_dict
+    from gapfit.data.dataset import read
+    from gapfit.model.rows import row_block
 
     settings = config(n_sparse=15) | {"solver": {"method": method}}
     parsed = config_from_dict(settings)

@@ -18,12 +18,14 @@ from conftest import ROOT, STRUCTURES, config, labelled_frames, silicon, three_s
 from test_storage import header_of, rewritten
 
 import gapfit
-from gapfit.config import BaselineConfig
+from gapfit._support.progress import silent
+from gapfit.baseline.ase_calculator import NamedCalculator
+from gapfit.baseline.baseline import build_baseline, without_baseline
+from gapfit.baseline.pair_file import read_pairs, table_of_points
+from gapfit.config.sections import BaselineConfig
+from gapfit.config.toml import as_config
+from gapfit.data.dataset import as_dataset
 from gapfit.errors import ConfigError, GapfitError, ModelFileError
-from gapfit.known_energy import build_baseline, without_baseline
-from gapfit.named_calculator import NamedCalculator
-from gapfit.pair_file import read_pairs, table_of_points
-from gapfit.preparing import as_config, as_dataset, silent
 from gapfit.testing import forces_error, invariance_errors, stress_error
 from gapfit.threads import use_threads
 
@@ -51,8 +53,8 @@ def write_table(path, pairs=("Si-Si",), r=None):
 
 
 def energy(table, r, symbols="Si2"):
-    from gapfit.frame import structure_arrays
-    from gapfit.neighbours import pair_list
+    from gapfit.data.frame import structure_arrays
+    from gapfit.data.neighbours import pair_list
 
     pair = structure_arrays(Atoms(symbols, [[0, 0, 0], [r, 0, 0]]))
     found = table.evaluate(pair_list(pair, 6.0), gradients=True)

@@ -17,16 +17,14 @@ from conftest import (
 )
 
 import gapfit
-from gapfit.assembly import pairs_of
-from gapfit.config import Distance2bConfig
-from gapfit.descriptors.engine import core_pairs
-from gapfit.frame import structure_arrays
-from gapfit.local_variance import explaining_factor, unexplained_part
-from gapfit.model import GAPModel
-from gapfit.neighbours import pair_list
-from gapfit.posterior import Posterior
-from gapfit.solver import whiten
-from gapfit.terms import FittedTerm, build_term
+from gapfit.config.sections import Distance2bConfig
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import core_pairs, pair_list, pairs_of
+from gapfit.gp.posterior import Posterior
+from gapfit.gp.whitening import whiten
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.local_variance import explaining_factor, unexplained_part
+from gapfit.model.terms import FittedTerm, build_term
 
 SOAP = {"type": "soap", "r_cut": 4.5, "n_max": 4, "l_max": 3, "n_sparse": 25}
 PAIR = {"type": "distance_2b", "r_cut": 4.5, "theta": 0.6, "delta": 1.0}

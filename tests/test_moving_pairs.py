@@ -13,10 +13,10 @@ from test_neighbours import STRESSED, explicit_images
 
 import gapfit
 from gapfit import _core
+from gapfit.data.frame import Frame, structure_arrays
+from gapfit.data.neighbours import Pairs, pair_list
+from gapfit.data.skin_pairs import MovingPairs
 from gapfit.errors import GapfitError, StructureError
-from gapfit.frame import Frame, structure_arrays
-from gapfit.moving_pairs import MovingPairs
-from gapfit.neighbours import Pairs, pair_list
 
 SKIN = 0.6
 

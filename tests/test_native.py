@@ -17,11 +17,11 @@ from conftest import STRUCTURES, random_term, silicon
 
 import gapfit
 from gapfit import _core
-from gapfit.descriptors.engine import NativeEngine, core_pairs
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import core_pairs, pair_list
+from gapfit.descriptors.soap_engine import NativeEngine
 from gapfit.errors import ConfigError
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import pair_list
-from gapfit.prediction import Prediction
+from gapfit.model.prediction import Prediction
 from gapfit.threads import VARIABLE, available, native_threads, use_threads
 
 

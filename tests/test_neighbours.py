@@ -13,9 +13,9 @@ from ase.neighborlist import neighbor_list
 from conftest import STRUCTURES, one_atom, silicon, slab, wire
 
 from gapfit import _core
+from gapfit.data.frame import Frame, structure_arrays
+from gapfit.data.neighbours import MIN_DISTANCE, concatenate, pair_list
 from gapfit.errors import StructureError
-from gapfit.frame import Frame, structure_arrays
-from gapfit.neighbours import MIN_DISTANCE, concatenate, pair_list
 
 CUTOFF = 4.7
 

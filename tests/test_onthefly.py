@@ -21,15 +21,16 @@ from ase.constraints import FixAtoms
 from conftest import ROOT
 
 import gapfit
-from gapfit import learned_model, learning_folder
+from gapfit.active import folder as learning_folder
+from gapfit.active import online_model as learned_model
+from gapfit.active.driver import Driver
+from gapfit.active.monitor import Watch
+from gapfit.active.reference import LabelFile, Reference, single_point
+from gapfit.active.setup import Setup, first_structures
 from gapfit.cli import main
-from gapfit.config_file import validated
-from gapfit.config_learn import LearnConfig, RunOfLearning
-from gapfit.driving import Driver
+from gapfit.config.learn import LearnConfig, RunOfLearning
+from gapfit.config.toml import validated
 from gapfit.errors import GapfitError
-from gapfit.learning_setup import Setup, first_structures
-from gapfit.reference import LabelFile, Reference, single_point
-from gapfit.watching import Watch
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
 

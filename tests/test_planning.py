@@ -17,13 +17,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import DATA, config, labelled_frames, silicon
 
 import gapfit
-from gapfit.config_file import config_from_dict
-from gapfit.dataset import read
+from gapfit._support.resources import in_words, peak_bytes, resident_bytes
+from gapfit.config.toml import config_from_dict
+from gapfit.data.dataset import read
 from gapfit.errors import GapfitError
-from gapfit.estimate import estimated_seconds
-from gapfit.memory import Matrices
-from gapfit.planning import plan
-from gapfit.process_memory import in_words, peak_bytes, resident_bytes
+from gapfit.execution.memory import Matrices
+from gapfit.execution.plan import plan
+from gapfit.execution.time_estimate import estimated_seconds
 
 # A process of its own: only then the peak is that of the fit.
 MEASURE = """

@@ -8,7 +8,7 @@ from ase import Atoms
 from dscribe.descriptors import SOAP
 from scipy.special import factorial2, sph_harm_y
 
-from gapfit.descriptors.polynomial import PolynomialDensity, polynomial_basis
+from gapfit.descriptors.radial_polynomial import PolynomialDensity, polynomial_basis
 from gapfit.errors import ConfigError
 
 SETTINGS = [(4.0, 5, 4, 0.4), (5.0, 8, 7, 0.5)]

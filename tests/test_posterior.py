@@ -19,13 +19,15 @@ from sklearn.gaussian_process.kernels import (
 from test_gaussian_process import descriptors, one_atom_cells
 
 import gapfit
-from gapfit.assembly import RowBlock, pairs_of, row_block
-from gapfit.dataset import read
-from gapfit.deviations import local_variances
+from gapfit.data.dataset import read
+from gapfit.data.frame import VOIGT, Frame, structure_arrays
+from gapfit.data.neighbours import pairs_of
 from gapfit.errors import GapfitError
-from gapfit.frame import VOIGT, Frame, structure_arrays
-from gapfit.posterior import Posterior
-from gapfit.solver import Whitening
+from gapfit.gp.observations import RowBlock
+from gapfit.gp.posterior import Posterior
+from gapfit.gp.whitening import Whitening
+from gapfit.model.row_variances import local_variances
+from gapfit.model.rows import row_block
 
 METHODS = ("cholesky", "qr")
 # Smooth where it ends, or finite differences would be as rough.
@@ -182,10 +184,10 @@ def test_parts_of_the_work_change_nothing(monkeypatch, one_model, form):
     """Rows of one structure, pairs of one atom, seven rows at a time."""
     some = [salt(5), molecule(4), salt(6)]
     whole = one_model.predict(some, std=True, novelty=True, form=form)
-    monkeypatch.setattr("gapfit.deviations._ROW_BYTES", 1.0)
-    monkeypatch.setattr("gapfit.deviations._CHUNK_PAIRS", 1)
-    monkeypatch.setattr("gapfit.deviations._CHUNK", 7)
-    monkeypatch.setattr("gapfit.model._BATCH_ATOMS", 20)
+    monkeypatch.setattr("gapfit.model.row_variances._ROW_BYTES", 1.0)
+    monkeypatch.setattr("gapfit.model.row_variances._CHUNK_PAIRS", 1)
+    monkeypatch.setattr("gapfit.model.row_variances._CHUNK", 7)
+    monkeypatch.setattr("gapfit.model.gap_model._BATCH_ATOMS", 20)
     pieces = one_model.predict(some, std=True, novelty=True, form=form)
     for a, b in zip(whole, pieces, strict=True):
         for name in ("energy_std", "energies_std", "forces_std", "novelty"):

@@ -10,15 +10,15 @@ from ase import Atoms
 from conftest import STRUCTURES, random_term, silicon, three_species
 from scipy.linalg import cho_factor, cho_solve
 
-from gapfit.assembly import pairs_of
-from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig
-from gapfit.descriptors import PriorVariances, soap_priors
+from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.data.frame import VOIGT, structure_arrays
+from gapfit.data.neighbours import concatenate, pair_list, pairs_of, separate
+from gapfit.descriptors import soap_priors
+from gapfit.descriptors.blocks import pair_key
+from gapfit.descriptors.kernels import DotProductKernel
+from gapfit.descriptors.protocol import PriorVariances
 from gapfit.errors import StructureError
-from gapfit.frame import VOIGT, structure_arrays
-from gapfit.kernels import DotProductKernel
-from gapfit.neighbours import concatenate, pair_list, separate
-from gapfit.pair_table import pair_key
-from gapfit.terms import FittedTerm, build_term, new_basis
+from gapfit.model.terms import FittedTerm, build_term, new_basis
 
 # Smooth where it ends, or finite differences would be as rough.
 SMOOTH = {"function": "poly", "r0": 4.5, "c": 1.0, "m": 3.0}
@@ -320,7 +320,7 @@ def test_parts_of_the_kernel_matrix_change_nothing(monkeypatch, kind):
     term = term_of(atoms, **TERMS[kind])
     expected = flat(priors(term, atoms))
     for side in (7, 40):
-        monkeypatch.setattr("gapfit.descriptors.cluster_priors._SIDE", side)
+        monkeypatch.setattr("gapfit.descriptors.protocol.cluster_priors._SIDE", side)
         np.testing.assert_allclose(flat(priors(term, atoms)), expected, rtol=1e-10)
 
 

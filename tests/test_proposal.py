@@ -5,10 +5,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from gapfit.config import DataConfig
-from gapfit.frame import Frame, structure_arrays
-from gapfit.proposal import nearest_distances, propose, without_isolated_atom
-from gapfit.summary import Range, element_counts, summarise
+from gapfit.config.sections import DataConfig
+from gapfit.data.frame import Frame, structure_arrays
+from gapfit.data.summary import Range, element_counts, summarise
+from gapfit.fitting.proposal import nearest_distances, propose, without_isolated_atom
 
 DATA = DataConfig(train=["a.xyz"])
 

@@ -11,12 +11,12 @@ from conftest import DATA, ROOT, labelled_frames, three_species
 
 import gapfit
 from gapfit.cli import main
-from gapfit.config import SoapConfig
-from gapfit.config_file import load_config
+from gapfit.config.sections import SoapConfig
+from gapfit.config.toml import load_config
 from gapfit.errors import GapfitError
 from gapfit.lammps.export import export_lammps
 from gapfit.quip import load
-from gapfit.quip.command import translate
+from gapfit.quip.gap_fit_command import translate
 from gapfit.testing import forces_error
 
 SMALL = ROOT / "tests" / "quip_models"

@@ -14,9 +14,9 @@ from conftest import ROOT
 from scipy.special import ive, sph_harm_y
 
 import gapfit
+from gapfit.data.frame import structure_arrays, voigt_to_matrix
+from gapfit.data.neighbours import pair_list
 from gapfit.errors import GapfitError, StructureError
-from gapfit.frame import structure_arrays, voigt_to_matrix
-from gapfit.neighbours import pair_list
 from gapfit.quip import load, local_variances
 
 SMALL = ROOT / "tests" / "quip_models"

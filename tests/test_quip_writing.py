@@ -14,13 +14,13 @@ from conftest import DATA, ROOT
 from scipy.linalg import block_diag
 
 import gapfit
-from gapfit import dataset
-from gapfit.assembly import row_block
-from gapfit.config import DataConfig, SigmaConfig
+from gapfit.config.sections import DataConfig, SigmaConfig
+from gapfit.data import dataset
+from gapfit.data.frame import voigt_to_matrix
 from gapfit.errors import GapfitError
-from gapfit.frame import voigt_to_matrix
+from gapfit.model.rows import row_block
 from gapfit.quip import load, local_variances, save
-from gapfit.quip import writing as quip_writing
+from gapfit.quip import write as quip_writing
 
 SMALL = ROOT / "tests" / "quip_models"
 SOAP = {

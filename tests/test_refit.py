@@ -11,7 +11,7 @@ from conftest import config, labelled_frames, silicon, three_species
 
 import gapfit
 from gapfit.cli import main
-from gapfit.dataset import read
+from gapfit.data.dataset import read
 from gapfit.errors import ConfigError, GapfitError
 
 SIGMA = {"energy": 0.01, "forces": 0.1, "virial": 0.1}

@@ -21,12 +21,12 @@ from PIL import Image
 
 import gapfit
 from gapfit.cli import main
-from gapfit.dataset import Dataset, read
+from gapfit.data.dataset import Dataset, read
+from gapfit.data.frame import GPA, Frame
 from gapfit.errors import GapfitError
-from gapfit.evaluation import evaluate
-from gapfit.frame import GPA, Frame
-from gapfit.prediction import Prediction
-from gapfit.provenance import e0_origin
+from gapfit.evaluation.evaluate import evaluate
+from gapfit.model.prediction import Prediction
+from gapfit.model.provenance import e0_origin
 from gapfit.quip import load
 from gapfit.report import Wanted, collector, gather, learning_curve, write
 from gapfit.report.drawing import Drawing, Marks, new_figure, render, style
@@ -427,7 +427,7 @@ def test_masked_forces_and_dimers_are_told_apart():
 
 def test_many_points_make_a_page_of_a_few_megabytes(si_model, tmp_path):
     from gapfit.report import Part, of_fit
-    from gapfit.report.gathering import MOST_POINTS
+    from gapfit.report.collect import MOST_POINTS
 
     frames, kept = [], collector(si_model)
     for n, frame, prediction in made_up(2000, 40):

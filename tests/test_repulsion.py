@@ -9,10 +9,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import STRUCTURES, config, labelled_frames, silicon
 
 import gapfit
-from gapfit.config import BaselineConfig
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import pair_list
-from gapfit.repulsion import pair_baseline, zbl
+from gapfit.baseline.zbl import pair_baseline, zbl
+from gapfit.config.sections import BaselineConfig
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pair_list
 from gapfit.testing import forces_error, invariance_errors, stress_error
 
 ZBL = {"baseline": {"repulsion": "zbl", "r_cut": 2.6, "width": 1.2}}

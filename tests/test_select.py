@@ -13,11 +13,13 @@ from conftest import cluster, config, label, labelled_frames, silicon, slab, wir
 from scipy.linalg import cho_factor, cho_solve
 
 import gapfit
-from gapfit import candidates, greedy, selection
-from gapfit.assembly import pairs_of, row_block
+from gapfit.active import candidates, greedy
+from gapfit.active import select as selection
 from gapfit.cli import main
-from gapfit.dataset import read
+from gapfit.data.dataset import read
+from gapfit.data.neighbours import pairs_of
 from gapfit.errors import DataError, GapfitError
+from gapfit.model.rows import row_block
 
 BY = ("std", "novelty", "d-optimal")
 PER = ("atom", "structure")

@@ -10,10 +10,10 @@ from ase import Atoms
 from conftest import STRUCTURES, config, labelled_frames, random_term, silicon
 
 import gapfit
-from gapfit.config import PredictionConfig
-from gapfit.dataset import read
-from gapfit.shortcuts import with_shortcut
-from gapfit.sparsify import principal_directions
+from gapfit.config.sections import PredictionConfig
+from gapfit.data.dataset import read
+from gapfit.model.projection import with_shortcut
+from gapfit.sparse.methods import principal_directions
 
 MANY = {"n_max": 8, "l_max": 6, "n_sparse": 384, "sigma": 0.6}
 

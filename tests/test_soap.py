@@ -12,14 +12,14 @@ from conftest import STRUCTURES, config, labelled_frames, random_term, silicon
 from dscribe.descriptors import SOAP
 
 import gapfit
-from gapfit.config import SoapConfig
-from gapfit.descriptors.dscribe_soap import gto_basis
-from gapfit.descriptors.features import Features
+from gapfit.config.sections import SoapConfig
+from gapfit.data.frame import structure_arrays, to_voigt
+from gapfit.data.neighbours import pair_list
 from gapfit.descriptors.radial import GtoDensity, Weighting, reach, table
+from gapfit.descriptors.soap_dscribe import gto_basis
+from gapfit.descriptors.soap_features import Features
 from gapfit.errors import ConfigError, StructureError
-from gapfit.frame import structure_arrays, to_voigt
-from gapfit.neighbours import pair_list
-from gapfit.terms import build_term, new_basis
+from gapfit.model.terms import build_term, new_basis
 from gapfit.testing import forces_error, stress_error
 
 WEIGHTINGS = {

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from gapfit.errors import GapfitError
-from gapfit.factors import Factors
-from gapfit.solver import Solution, whiten
+from gapfit.gp.training_sums import Factors
+from gapfit.gp.whitening import Solution, whiten
 
 SOLVERS = ("cholesky", "qr")
 GROUP = ("forces", "")

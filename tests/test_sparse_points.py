@@ -10,15 +10,15 @@ import pytest
 from conftest import STRUCTURES, config, labelled_frames, silicon, three_species
 
 import gapfit
-from gapfit import sparse_stream
-from gapfit.config import Distance2bConfig
-from gapfit.config_file import config_from_dict
+from gapfit.config.sections import Distance2bConfig
+from gapfit.config.toml import config_from_dict
+from gapfit.data.dataset import as_dataset
+from gapfit.data.frame import structure_arrays
 from gapfit.errors import ConfigError
-from gapfit.frame import structure_arrays
-from gapfit.preparing import as_dataset
-from gapfit.sparse_points import choice_memory, choose_sparse_points
-from gapfit.sparsify import select, select_with_quotas, unique_rows
-from gapfit.terms import build_term, new_basis
+from gapfit.model.terms import build_term, new_basis
+from gapfit.sparse import streaming as sparse_stream
+from gapfit.sparse.choose import choice_memory, choose_sparse_points
+from gapfit.sparse.methods import select, select_with_quotas, unique_rows
 
 SALT = {14: 12345}
 
@@ -139,7 +139,7 @@ def test_the_memory_of_passes_is_bounded():
 
 
 def chosen(frames, settings, memory, notes=None, base=None):
-    parsed = gapfit.config_file.config_from_dict(settings)
+    parsed = gapfit.config.toml.config_from_dict(settings)
     dataset = as_dataset(frames, parsed)
     terms = [build_term(t, dataset.species, new_basis(t)) for t in parsed.terms]
     note = notes.append if notes is not None else (lambda text: None)
@@ -183,7 +183,7 @@ def test_quotas_without_memory():
         notes: list[str] = []
         term = chosen(frames, settings, 0, notes)[0]
         odd = [structure_arrays(a) for a in frames if a.info["config_type"] == "odd"]
-        own = term.descriptor.environments(gapfit.assembly.pairs_of(odd, 4.5))[
+        own = term.descriptor.environments(gapfit.data.neighbours.pairs_of(odd, 4.5))[
             14
         ].values
         near = np.abs(term.sparse[14] @ own.T - 1).min(axis=1) < 1e-12
@@ -217,7 +217,7 @@ def test_listed_environments(tmp_path, caplog):
     term = model.terms[0]
     expected: dict[int, list[np.ndarray]] = {32: [], 51: [], 52: []}
     for frame, atom in ((0, 0), (1, 2), (2, 5)):
-        pairs = gapfit.assembly.pairs_of([structure_arrays(frames[frame])], 4.5)
+        pairs = gapfit.data.neighbours.pairs_of([structure_arrays(frames[frame])], 4.5)
         z = int(frames[frame].numbers[atom])
         found = term.descriptor.environments(pairs)[z]
         expected[z].append(found.values[found.atoms == atom][0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gapfit.sparsify import select, select_with_quotas, unique_rows
+from gapfit.sparse.methods import select, select_with_quotas, unique_rows
 
 METHODS = ["cur", "fps", "random"]
 

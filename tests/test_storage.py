@@ -13,9 +13,9 @@ import pytest
 from conftest import STRUCTURES, config, labelled_frames, silicon
 
 import gapfit
-from gapfit.archive import atomic_write
+from gapfit._support.archive import atomic_write
 from gapfit.errors import GapfitError, ModelFileError
-from gapfit.storage import SCHEMA
+from gapfit.model.storage import SCHEMA
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from conftest import DATA
 
-from gapfit._quick_fit import Comparison
-from gapfit.config import DataConfig, E0Config
-from gapfit.dataset import read
-from gapfit.frame import GPA, Frame
-from gapfit.stress_check import diagnose, stress_warnings
+from gapfit.config.sections import DataConfig, E0Config
+from gapfit.data.dataset import read
+from gapfit.data.frame import GPA, Frame
+from gapfit.fitting.quick_fit import Comparison
+from gapfit.fitting.stress_check import diagnose, stress_warnings
 
 N = 12
 
@@ -112,7 +112,7 @@ def relabelled(frames, change) -> list[Frame]:
 
 
 def warnings_for(frames) -> str:
-    from gapfit.baseline import resolve_e0
+    from gapfit.data.e0 import resolve_e0
 
     return "\n".join(stress_warnings(frames, resolve_e0(frames, E0Config())))
 

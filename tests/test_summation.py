@@ -17,13 +17,18 @@ import pytest
 from conftest import ROOT, config, labelled_frames, silicon, three_species
 
 import gapfit
-from gapfit import executors, fitting, row_sums, summation, tree
-from gapfit.archive import Packed, unpacked
-from gapfit.config import RunConfig
+from gapfit._support.archive import Packed, unpacked
+from gapfit._support.identity import differences
+from gapfit.config.sections import RunConfig
 from gapfit.errors import GapfitError
-from gapfit.row_sums import task_slices
-from gapfit.tree import Node, Span, outermost, root
-from gapfit.work_folder import WorkFolder, differences
+from gapfit.execution import accumulate as row_sums
+from gapfit.execution import executors
+from gapfit.execution import merge_tree as tree
+from gapfit.execution import tasks as summation
+from gapfit.execution.accumulate import task_slices
+from gapfit.execution.checkpoint import WorkFolder
+from gapfit.execution.merge_tree import Node, Span, outermost, root
+from gapfit.fitting import fit as fitting
 
 FRAMES = [*labelled_frames(silicon, 11), *labelled_frames(three_species, 2)]
 # Sums that are cut among threads differ in their last digits.
@@ -474,8 +479,8 @@ def test_a_killed_process_of_the_pool_changes_nothing(tmp_path, monkeypatch):
 def test_workers_end_with_a_killed_leader():
     script = (
         "import os, signal\n"
-        "from gapfit.config import RunConfig\n"
-        "from gapfit.executors import open_pool\n"
+        "from gapfit.config.sections import RunConfig\n"
+        "from gapfit.execution.executors import open_pool\n"
         "if __name__ == '__main__':\n"
         "    with open_pool(RunConfig(workers=2)) as pool:\n"
         "        pool.executor.submit(os.getpid).result()\n"
@@ -527,7 +532,7 @@ def test_unfinished_fits_are_resumed_or_kept(tmp_path, alone):
         "import os, signal, sys\n"
         "from gapfit import summation\n"
         "from gapfit.cli import main\n"
-        "from gapfit.work_folder import WorkFolder\n"
+        "from gapfit.execution.checkpoint import WorkFolder\n"
         "summation._LEAST_INTERVAL = summation._INTERVALS = 0.0\n"
         "write = WorkFolder.write\n"
         "def deadly(self, span, factors):\n"
@@ -592,7 +597,7 @@ def test_dask_workers_one_of_them_killed(tmp_path, alone):
         "import os, signal, sys\n"
         "from distributed import Client, LocalCluster\n"
         "from gapfit.cli import main\n"
-        "from gapfit.work_folder import WorkFolder\n"
+        "from gapfit.execution.checkpoint import WorkFolder\n"
         "if __name__ == '__main__':\n"
         "    with LocalCluster(n_workers=2, threads_per_worker=1,\n"
         "                      dashboard_address=None) as cluster:\n"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from gapfit._schema import all_tables, is_table, toml_value, unit
-from gapfit.config import FitConfig, SigmaOverride
-from gapfit.config_file import config_from_dict, load_config
-from gapfit.template import template_toml
+from gapfit.config.describe import all_tables, is_table, toml_value, unit
+from gapfit.config.sections import FitConfig, SigmaOverride
+from gapfit.config.template import template_toml
+from gapfit.config.toml import config_from_dict, load_config
 
 
 @pytest.fixture

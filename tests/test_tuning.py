@@ -15,19 +15,21 @@ from ase.io import write
 from conftest import config, label, labelled_frames, sheared, silicon
 
 import gapfit
-from gapfit.assembly import row_block
+from gapfit._support.progress import silent
 from gapfit.cli import main
-from gapfit.config import OptimizeConfig
-from gapfit.config_file import config_from_dict, load_config
+from gapfit.config.sections import OptimizeConfig
+from gapfit.config.toml import config_from_dict, load_config
+from gapfit.data.dataset import as_dataset
 from gapfit.errors import ConfigError, GapfitError
-from gapfit.evidence import Scales, held_out, log_evidence
-from gapfit.factors import Factors
-from gapfit.folds import assign_folds, fill, own_classes
-from gapfit.groups import class_of
-from gapfit.hyperparameters import Freedom, choose
-from gapfit.left_out import leave_one_out
-from gapfit.preparing import as_dataset, prepare, silent, sparse_terms, whitened
-from gapfit.tuning import format_trials, tune
+from gapfit.evaluation.leave_one_out import leave_one_out
+from gapfit.fitting.folds import assign_folds, fill, own_classes
+from gapfit.fitting.prepare import prepare, sparse_terms, whitened
+from gapfit.fitting.tune import format_trials, tune
+from gapfit.gp.evidence import Scales, held_out, log_evidence
+from gapfit.gp.hyperparameters import Freedom, choose
+from gapfit.gp.training_sums import Factors
+from gapfit.model.observation_groups import class_of
+from gapfit.model.rows import row_block
 
 PAIR = {"type": "distance_2b", "r_cut": 4.5, "n_sparse": 15, "delta": 2.0}
 SOAP = {"r_cut": 4.0, "n_max": 4, "l_max": 3, "n_sparse": 30, "zeta": 2.0}
@@ -298,7 +300,7 @@ def test_folds_spread_every_config_type():
 
 
 def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch):
-    from gapfit import hyperparameters
+    from gapfit.gp import hyperparameters
 
     def fragile(totals, columns, scales):
         if scales.delta.max() > 1.5:
@@ -314,7 +316,7 @@ def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch
 
 
 def test_sigmas_that_are_too_small_at_first_are_an_error(case, monkeypatch):
-    from gapfit import hyperparameters
+    from gapfit.gp import hyperparameters
 
     def fail(*_: object) -> None:
         raise np.linalg.LinAlgError("7-th leading minor not positive definite")

@@ -13,7 +13,7 @@
 
 namespace gapfit {
 
-// Full neighbour list of consecutive centres; see gapfit.neighbours.Pairs.
+// Full neighbour list of consecutive centres; see gapfit.data.neighbours.Pairs.
 struct PairList {
     std::int64_t start = 0, n_centres = 0, n_atoms = 0, n_frames = 0;
     const std::int64_t *first = nullptr;    // (n_centres + 1): where pairs begin

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from gapfit.process_memory import in_words, peak_bytes, resident_bytes
+from gapfit._support.resources import in_words, peak_bytes, resident_bytes
 
 __all__ = ["Console", "Stages", "duration", "roughly"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from gapfit.cli._console import Console
 
 if TYPE_CHECKING:
-    from gapfit.dataset import Dataset
-    from gapfit.summary import Range
+    from gapfit.data.dataset import Dataset
+    from gapfit.data.summary import Range
 
 __all__ = [
     "first_structure",
@@ -22,14 +22,14 @@ __all__ = [
 
 def first_structure(path: Path) -> Any:
     """Return the first structure of a file as ase.Atoms."""
-    from gapfit._sources import structures
+    from gapfit.data.files import structures
 
     return next(structures(path, str(path)))[1]
 
 
 def print_contents(console: Console, name: str, dataset: Dataset) -> None:
     """Print what the structures of a data set are, in a few lines."""
-    from gapfit.summary import element_counts
+    from gapfit.data.summary import element_counts
 
     elements = element_counts(dataset.frames)
     console.title(name)
@@ -67,7 +67,7 @@ def print_labels(console: Console, dataset: Dataset) -> None:
 
 def print_groups(console: Console, dataset: Dataset) -> None:
     """Print ranges of energy, force, volume and distance of every config_type."""
-    from gapfit.summary import summarise
+    from gapfit.data.summary import summarise
 
     console.title("Frames by config_type")
     head = ("", "frames", "atoms", "energy", "max force", "volume", "min distance")
@@ -89,7 +89,7 @@ def print_groups(console: Console, dataset: Dataset) -> None:
 
 def refuse_new_species(train: Dataset, test: Dataset) -> None:
     """Refuse test data with species that the training data lack."""
-    from gapfit.checks import refuse_species
+    from gapfit.data.checks import refuse_species
 
     refuse_species(
         test.frames,

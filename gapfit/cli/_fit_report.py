@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gapfit._support.resources import in_words
 from gapfit.cli._console import Console
-from gapfit.process_memory import in_words
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from gapfit.dataset import Dataset
-    from gapfit.frame import Frame
-    from gapfit.model import GAPModel
-    from gapfit.prediction import Prediction
+    from gapfit.data.dataset import Dataset
+    from gapfit.data.frame import Frame
+    from gapfit.evaluation.residuals import Residuals
+    from gapfit.model.gap_model import GAPModel
+    from gapfit.model.prediction import Prediction
     from gapfit.report.points import Collector
-    from gapfit.residuals import Residuals
 
 __all__ = ["FitReport"]
 
@@ -143,13 +143,13 @@ class _Cautious:
         return self._collector
 
     def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
-        """See `gapfit.scoring.Observer`."""
+        """See `gapfit.evaluation.scores.Observer`."""
         self._pass_on("predicted", number, frame, prediction)
 
     def scored(
         self, number: int, frame: Frame, residuals: Residuals, std: np.ndarray
     ) -> None:
-        """See `gapfit.scoring.Observer`."""
+        """See `gapfit.evaluation.scores.Observer`."""
         self._pass_on("scored", number, frame, residuals, std)
 
     def _pass_on(self, name: str, *seen: Any) -> None:

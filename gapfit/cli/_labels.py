@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from gapfit.errors import DataError
 
 if TYPE_CHECKING:
-    from gapfit.config import DataConfig
-    from gapfit.dataset import Dataset
+    from gapfit.config.sections import DataConfig
+    from gapfit.data.dataset import Dataset
 
 __all__ = ["add_label_arguments", "given_keys", "key_options", "read_files"]
 
@@ -52,7 +52,7 @@ def key_options(keys: dict[str, str]) -> list[str]:
 
 def read_files(files: list[str], config: DataConfig) -> Dataset:
     """Read files of the command line; messages name options where keys were meant."""
-    from gapfit.dataset import read
+    from gapfit.data.dataset import read
 
     try:
         dataset = read(files, config)

@@ -11,7 +11,7 @@ from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.model import GAPModel
+    from gapfit.model.gap_model import GAPModel
 
 __all__ = [
     "add_model_arguments",
@@ -47,7 +47,7 @@ def add_model_arguments(
 
 def check_output(path: Path, data: Sequence[str | Path]) -> None:
     """Refuse an output that cannot be written or is one of the data, before the work."""
-    from gapfit.archive import require_writable
+    from gapfit._support.archive import require_writable
 
     if path.is_dir():
         raise GapfitError(f"{path}: is a folder; give the name of a file in it")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from gapfit.properties.report import Report
+    from gapfit.properties.results import Report
 
 __all__ = ["draw"]
 
@@ -40,7 +40,7 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _save(figure: Any, path: Path) -> None:
-    from gapfit.archive import atomic_write
+    from gapfit._support.archive import atomic_write
 
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

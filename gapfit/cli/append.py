@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Add the data, print what changed and write the model."""
-    from gapfit.appending import append
-    from gapfit.storage import load_with_factors
+    from gapfit.fitting.append import append
+    from gapfit.model.storage import load_with_factors
 
     check_output(args.output, args.data)
     old = load_with_factors(args.model)

@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Calibrate, print the scales and write the model."""
-    from gapfit.calibrating import calibrate
-    from gapfit.calibration import format_calibration
-    from gapfit.storage import load
+    from gapfit.evaluation.calibrate import calibrate
+    from gapfit.model.calibration import format_calibration
+    from gapfit.model.storage import load
 
     # Warnings of the library are part of the model and printed at the end.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())

@@ -29,8 +29,8 @@ from gapfit.cli._labels import (
 from gapfit.errors import DataError, GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.config import FitConfig
-    from gapfit.dataset import Dataset
+    from gapfit.config.sections import FitConfig
+    from gapfit.data.dataset import Dataset
 
 __all__ = ["add_arguments", "run"]
 
@@ -76,9 +76,9 @@ def _check_files(
     files: list[str], keys: dict[str, str], stress: bool, console: Console
 ) -> None:
     """Check data as `gapfit init` would have them fitted."""
-    from gapfit.baseline import resolve_e0
-    from gapfit.config import DataConfig, E0Config
-    from gapfit.proposal import without_isolated_atom
+    from gapfit.config.sections import DataConfig, E0Config
+    from gapfit.data.e0 import resolve_e0
+    from gapfit.fitting.proposal import without_isolated_atom
 
     dataset = read_files(files, DataConfig.model_validate({"train": files, **keys}))
     warnings = list(dataset.warnings)
@@ -101,9 +101,9 @@ def _check_files(
 
 def _check_config(path: Path, stress: bool, console: Console) -> None:
     """Check all data of a configuration, and report the errors of all."""
-    from gapfit._sources import require_files
-    from gapfit.config_file import load_config
-    from gapfit.config_paths import named_files
+    from gapfit.config.paths import named_files
+    from gapfit.config.toml import load_config
+    from gapfit.data.files import require_files
 
     config = load_config(path)
     require_files(named_files(config), path.parent)
@@ -142,13 +142,9 @@ def _check_part(
     console: Console,
 ) -> tuple[Dataset, list[str]]:
     """Report on the training or test data; return them, and warnings."""
-    from gapfit.assembly import (
-        quota_warnings,
-        sigma_warnings,
-        species_warnings,
-    )
-    from gapfit.baseline import e0_warnings, resolve_e0
-    from gapfit.dataset import read
+    from gapfit.data.dataset import read
+    from gapfit.data.e0 import e0_warnings, resolve_e0
+    from gapfit.fitting.prepare import quota_warnings, sigma_warnings, species_warnings
 
     dataset = read(files, config.data, base=base)
     fitted = _without_baseline(dataset, config, base) if name == "train" else dataset
@@ -167,7 +163,11 @@ def _check_part(
 
 def _without_baseline(dataset: Dataset, config: FitConfig, base: Path) -> Dataset:
     """Return the data as they are fitted; with a baseline that fails, as they are."""
-    from gapfit.known_energy import baseline_points, build_baseline, without_baseline
+    from gapfit.baseline.baseline import (
+        baseline_points,
+        build_baseline,
+        without_baseline,
+    )
 
     try:
         points = baseline_points(config.baseline, dataset.species, base)
@@ -180,9 +180,9 @@ def _without_baseline(dataset: Dataset, config: FitConfig, base: Path) -> Datase
 
 def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
     """Return what is wrong with the baseline and with lists of sparse points."""
-    from gapfit.known_energy import baseline_points, build_baseline
-    from gapfit.sparse_file import listed_points
-    from gapfit.terms import build_term, new_basis
+    from gapfit.baseline.baseline import baseline_points, build_baseline
+    from gapfit.model.terms import build_term, new_basis
+    from gapfit.sparse.listed import listed_points
 
     errors = []
     try:
@@ -224,6 +224,6 @@ def e0_text(e0: dict[int, float]) -> str:
 
 def stress_check(dataset: Dataset, e0: dict[int, float] | None) -> list[str]:
     """Return warnings from a quick fit about stresses that contradict the energies."""
-    from gapfit.stress_check import stress_warnings
+    from gapfit.fitting.stress_check import stress_warnings
 
     return stress_warnings(dataset.frames, e0)

@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the references."""
-    from gapfit.citing import papers
-    from gapfit.storage import load
+    from gapfit.citations import papers
+    from gapfit.model.storage import load
 
     found = list(papers(load(args.model)))
     if args.bibtex:

@@ -110,8 +110,8 @@ def _from_quip(
 
 
 def _to_quip(source: Path, target: Path, species: list[str], console: Console) -> None:
+    from gapfit.model.storage import load
     from gapfit.quip import save
-    from gapfit.storage import load
 
     if species:
         raise GapfitError("--species: the model says which it is for; leave it out")
@@ -138,9 +138,9 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
 def _from_command(
     source: Path, target: Path, species: list[str], console: Console
 ) -> None:
-    from gapfit.archive import atomic_write
-    from gapfit.quip.command import translate
-    from gapfit.quip.command_text import command_options
+    from gapfit._support.archive import atomic_write
+    from gapfit.quip.gap_fit_command import translate
+    from gapfit.quip.gap_fit_tokens import command_options
 
     text = _text(source)
     try:
@@ -200,7 +200,7 @@ def _contents(train: Path) -> tuple[set[str], list[str]]:
     """Return the labels and the species of training data."""
     from ase.data import chemical_symbols
 
-    from gapfit._sources import load
+    from gapfit.data.files import load
 
     labels: set[str] = set()
     numbers: set[int] = set()

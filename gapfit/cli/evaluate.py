@@ -15,7 +15,7 @@ from gapfit.cli._labels import add_label_arguments, given_keys, read_files
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.evaluation import Metrics
+    from gapfit.evaluation.evaluate import Metrics
 
 __all__ = ["add_arguments", "run"]
 
@@ -49,10 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the errors."""
-    from gapfit.evaluation import evaluate, format_table
-    from gapfit.left_out import leave_one_out
-    from gapfit.preparing import was_fitted
-    from gapfit.storage import load
+    from gapfit.data.digest import was_fitted
+    from gapfit.evaluation.evaluate import evaluate, format_table
+    from gapfit.evaluation.leave_one_out import leave_one_out
+    from gapfit.model.storage import load
 
     if args.plot:
         _check_plot(args.plot)
@@ -106,8 +106,8 @@ def _plot(metrics: Metrics, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from gapfit.archive import atomic_write
-    from gapfit.reliability import DIAGRAM_LEVELS
+    from gapfit._support.archive import atomic_write
+    from gapfit.gp.reliability import DIAGRAM_LEVELS
 
     kinds = {
         kind: own["uncertainty"]

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ase.data import chemical_symbols
 
     from gapfit.lammps.export import export_lammps, has_deviations
-    from gapfit.storage import load
+    from gapfit.model.storage import load
 
     check_output(args.output, [args.model])
     model = load(args.model)

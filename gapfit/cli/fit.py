@@ -19,19 +19,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gapfit._support.resources import in_words, peak_bytes
 from gapfit.cli._console import Console, duration, roughly, to_json
 from gapfit.cli._data import print_contents, print_labels, refuse_new_species
 from gapfit.cli._fit_report import FitReport
 from gapfit.errors import GapfitError
-from gapfit.process_memory import in_words, peak_bytes
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from gapfit.config import FitConfig
-    from gapfit.dataset import Dataset
-    from gapfit.model import GAPModel
-    from gapfit.planning import Plan
+    from gapfit.config.sections import FitConfig
+    from gapfit.data.dataset import Dataset
+    from gapfit.execution.plan import Plan
+    from gapfit.model.gap_model import GAPModel
 
 __all__ = ["add_arguments", "run"]
 
@@ -104,10 +104,10 @@ def _number_of_workers(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Fit, with everything that is printed also in the log."""
-    from gapfit._sources import require_files
-    from gapfit.config_file import load_config
-    from gapfit.config_paths import named_files
-    from gapfit.executors import leading
+    from gapfit.config.paths import named_files
+    from gapfit.config.toml import load_config
+    from gapfit.data.files import require_files
+    from gapfit.execution.executors import leading
 
     path: Path = args.config
     config = load_config(path)
@@ -153,7 +153,7 @@ def _lead(
 
 def _refuse_unfinished(path: Path) -> None:
     """Keep the work of a fit that was killed from being lost by a slip."""
-    from gapfit.work_folder import WorkFolder
+    from gapfit.execution.checkpoint import WorkFolder
 
     if WorkFolder(path).spans():
         raise GapfitError(
@@ -218,7 +218,7 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         """Do all steps and return what goes to metrics.json."""
-        from gapfit.config_file import resolved_toml
+        from gapfit.config.toml import resolved_toml
 
         started = time.perf_counter()
         train, test, planned = self.print_plan()
@@ -258,14 +258,14 @@ class _Run:
         self, *, with_time: bool = False
     ) -> tuple[Dataset, Dataset | None, Plan]:
         """Read the data and say what the fit will take; return data and plan."""
-        from gapfit.planning import plan
+        from gapfit.execution.plan import plan
 
         train, test = self._read()
         workers = self.executor is not None or None
         planned = plan(train, self.config, self.path.parent, workers=workers)
         expected = ""
         if with_time:
-            from gapfit.estimate import estimated_seconds
+            from gapfit.execution.time_estimate import estimated_seconds
 
             expected = roughly(estimated_seconds(train, self.config, planned, test))
             if self.config.run.executor != "local":
@@ -275,8 +275,8 @@ class _Run:
         return train, test, planned
 
     def _read(self) -> tuple[Dataset, Dataset | None]:
-        from gapfit.baseline import resolve_e0
-        from gapfit.dataset import read
+        from gapfit.data.dataset import read
+        from gapfit.data.e0 import resolve_e0
 
         started = time.perf_counter()
         data, base = self.config.data, self.path.parent
@@ -315,7 +315,7 @@ class _Run:
         )
 
     def _fit(self, train: Dataset) -> GAPModel:
-        from gapfit.fitting import fit
+        from gapfit.fitting.fit import fit
 
         self.console.title("Fit")
         with self.console.progress() as progress:
@@ -331,11 +331,11 @@ class _Run:
         self.timings |= progress.seconds
         self.peaks |= progress.peak_bytes
         if model.calibration:
-            from gapfit.calibration import format_calibration
+            from gapfit.model.calibration import format_calibration
 
             self.console.say(f"\n{format_calibration(model.calibration)}")
         if tuning := model.info.get("tuning"):
-            from gapfit.tuning import format_trials
+            from gapfit.fitting.tune import format_trials
 
             self.console.title("Tuned: errors of held-out frames")
             self.console.say(format_trials(tuning))
@@ -344,7 +344,7 @@ class _Run:
     def _errors(
         self, model: GAPModel, train: Dataset, test: Dataset | None
     ) -> dict[str, Any]:
-        from gapfit.evaluation import evaluate, format_table
+        from gapfit.evaluation.evaluate import evaluate, format_table
 
         metrics = {}
         started = time.perf_counter()
@@ -366,7 +366,7 @@ class _Run:
         return metrics
 
     def _write(self, name: str, text: str) -> None:
-        from gapfit.archive import atomic_write
+        from gapfit._support.archive import atomic_write
 
         with atomic_write(self.folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")

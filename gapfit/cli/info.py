@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gapfit.cli._console import Console
 
 if TYPE_CHECKING:
-    from gapfit.model import GAPModel
+    from gapfit.model.gap_model import GAPModel
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the facts about a model."""
-    from gapfit.storage import load
+    from gapfit.model.storage import load
 
     facts = _facts(load(args.model), args.model)
     if args.json:
@@ -38,7 +38,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
     """Return everything about a model as JSON types."""
     from ase.data import chemical_symbols
 
-    from gapfit.provenance import e0_origin, known_config
+    from gapfit.model.provenance import e0_origin, known_config
 
     return {
         "file": str(path),
@@ -72,7 +72,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
 
 def baseline_text(model: GAPModel) -> str:
     """Return in words what the baseline is made of."""
-    from gapfit.pair_file import pair_label
+    from gapfit.baseline.pair_file import pair_label
 
     known = model.baseline
     if known is None:
@@ -196,7 +196,7 @@ def _settings(
     table: dict[str, Any], path: tuple[str | int, ...], prefix: str = ""
 ) -> list[tuple[str, str]]:
     """Return keys and values of a table, those of inner tables with dotted names."""
-    from gapfit._schema import field_at, unit
+    from gapfit.config.describe import field_at, unit
 
     rows: list[tuple[str, str]] = []
     for key, value in table.items():

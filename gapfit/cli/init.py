@@ -47,11 +47,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"{output}: there is no folder {output.parent}; make it first"
         )
 
-    from gapfit._sources import require_files
-    from gapfit.archive import atomic_write
-    from gapfit.config import DataConfig
-    from gapfit.proposal import propose
-    from gapfit.template import template_toml
+    from gapfit._support.archive import atomic_write
+    from gapfit.config.sections import DataConfig
+    from gapfit.config.template import template_toml
+    from gapfit.data.files import require_files
+    from gapfit.fitting.proposal import propose
 
     require_files([*args.data, *args.test], Path())
     files = {

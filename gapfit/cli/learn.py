@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING
 from gapfit.cli._console import Console, duration
 
 if TYPE_CHECKING:
-    from gapfit.learning_run import Status
+    from gapfit.active.simulation import Status
 
 __all__ = ["add_arguments", "run"]
 
@@ -78,10 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Learn, and print what becomes of it."""
-    from gapfit.config_file import load_config_as
-    from gapfit.config_learn import LABELLED, LearnConfig
-    from gapfit.evaluation import evaluate, format_table
-    from gapfit.onthefly import learn
+    from gapfit.active.learn import learn
+    from gapfit.config.learn import LABELLED, LearnConfig
+    from gapfit.config.toml import load_config_as
+    from gapfit.evaluation.evaluate import evaluate, format_table
 
     path: Path = args.config
     folder: Path = args.output or path.parent / f"{path.stem}-model"

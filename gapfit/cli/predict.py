@@ -19,8 +19,8 @@ from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.model import GAPModel
-    from gapfit.prediction import Prediction
+    from gapfit.model.gap_model import GAPModel
+    from gapfit.model.prediction import Prediction
 
 __all__ = ["add_arguments", "run"]
 
@@ -100,12 +100,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Predict and write."""
     from ase.io import write
 
-    from gapfit._sources import structures
-    from gapfit.archive import atomic_write
-    from gapfit.assembly import batches
-    from gapfit.frame import structure_arrays
+    from gapfit._support.archive import atomic_write
+    from gapfit.data.batching import batches
+    from gapfit.data.files import structures
+    from gapfit.data.frame import structure_arrays
+    from gapfit.model.storage import load
     from gapfit.quip import local_variances
-    from gapfit.storage import load
 
     output: Path = args.output
     _check_paths(args.data, output)

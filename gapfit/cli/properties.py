@@ -27,9 +27,9 @@ from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.model import GAPModel
+    from gapfit.model.gap_model import GAPModel
     from gapfit.properties.quantities import Comparison
-    from gapfit.properties.report import Report, Settings
+    from gapfit.properties.results import Report, Settings
 
 __all__ = ["add_arguments", "run"]
 
@@ -98,8 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Compute, compare, print and write."""
     from gapfit.cli._property_plots import draw
+    from gapfit.model.storage import load
     from gapfit.properties import PROPERTIES, compared, compute, read_reference
-    from gapfit.storage import load
 
     reference = read_reference(args.reference) if args.reference else {}
     settings = _settings(args)
@@ -147,7 +147,7 @@ def _plane(text: str) -> tuple[int, int, int]:
 
 def _prepare(output: Path | None) -> None:
     """Make the folder, and see that it can be written to, before the work."""
-    from gapfit.archive import require_writable, unwritable
+    from gapfit._support.archive import require_writable, unwritable
 
     if output is None:
         return
@@ -246,7 +246,7 @@ def _write(found: dict[str, Any], report: Report, folder: Path) -> list[Path]:
     """Write the numbers and the crystal."""
     from ase.io import write
 
-    from gapfit.archive import atomic_write
+    from gapfit._support.archive import atomic_write
     from gapfit.cli._console import to_json
 
     numbers, crystal = folder / "properties.json", folder / "crystal.extxyz"

@@ -56,8 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Refit, print what changed and write the model."""
-    from gapfit.refitting import refit
-    from gapfit.storage import load
+    from gapfit.fitting.refit import refit
+    from gapfit.model.storage import load
 
     sigma = _given(args)
     check_output(args.output, args.data or ())

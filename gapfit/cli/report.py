@@ -17,10 +17,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gapfit._support.resources import in_words
 from gapfit.cli._console import Console
 from gapfit.cli._models import check_output
 from gapfit.errors import GapfitError
-from gapfit.process_memory import in_words
 
 __all__ = ["add_arguments", "run"]
 

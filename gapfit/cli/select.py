@@ -19,7 +19,7 @@ from gapfit.cli._models import check_output
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.selection import Selection
+    from gapfit.active.select import Selection
 
 __all__ = ["add_arguments", "run"]
 
@@ -78,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Choose, print and write."""
-    from gapfit.selection import select
+    from gapfit.active.select import select
 
     _check_outputs(args)
     with console.progress() as progress:
@@ -184,7 +184,7 @@ def _as_json(chosen: Selection) -> dict[str, Any]:
 
 
 def _write_indices(path: Path, chosen: Selection) -> None:
-    from gapfit.archive import atomic_write
+    from gapfit._support.archive import atomic_write
 
     with atomic_write(path) as temporary:
         lines = (f"{n}\n" for n in chosen.indices.tolist())
@@ -195,7 +195,7 @@ def _write_structures(path: Path, pool: list[str], chosen: Selection) -> None:
     """Write the chosen structures with all that they carry in the pool."""
     from ase.io import write
 
-    from gapfit.archive import atomic_write
+    from gapfit._support.archive import atomic_write
 
     ranks = {n: rank for rank, n in enumerate(chosen.indices.tolist())}
     found: dict[int, Any] = {}
@@ -211,7 +211,7 @@ def _write_structures(path: Path, pool: list[str], chosen: Selection) -> None:
 
 
 def _all(pool: list[str]) -> Iterator[Any]:
-    from gapfit._sources import structures
+    from gapfit.data.files import structures
 
     found = chain.from_iterable(structures(Path(p).expanduser(), p) for p in pool)
     return (atoms for _, atoms in found)

@@ -103,8 +103,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _check_model(args: argparse.Namespace, atoms: Any) -> None:
     """Refuse what the model cannot give, before a server waits for it."""
-    from gapfit.checks import refuse_species
-    from gapfit.frame import structure_arrays
+    from gapfit.data.checks import refuse_species
+    from gapfit.data.frame import structure_arrays
 
     model = atoms.calc.model
     refuse_species(

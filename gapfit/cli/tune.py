@@ -43,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Tune, print the trials and write the best configuration."""
-    from gapfit._sources import require_files
-    from gapfit.archive import atomic_write
-    from gapfit.config_file import dump_toml, load_config, resolved_toml
-    from gapfit.tuning import format_trials, tune
+    from gapfit._support.archive import atomic_write
+    from gapfit.config.toml import dump_toml, load_config, resolved_toml
+    from gapfit.data.files import require_files
+    from gapfit.fitting.tune import format_trials, tune
 
     path: Path = args.config
     output: Path = args.output or path.with_name(f"{path.stem}-tuned.toml")
@@ -103,7 +103,7 @@ def _plot(summary: dict[str, Any], path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from gapfit.archive import atomic_write
+    from gapfit._support.archive import atomic_write
 
     trials = [summary["given"], *summary["trials"]]
     names = [

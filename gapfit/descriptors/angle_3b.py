@@ -9,21 +9,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gapfit import _core
-from gapfit.descriptors import (
+from gapfit.data.frame import to_voigt
+from gapfit.data.neighbours import Pairs, core_pairs, separate, species_index
+from gapfit.descriptors.blocks import pair_key, species_pairs
+from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
+from gapfit.descriptors.kernels import PermutedExponential, ProductExponential
+from gapfit.descriptors.protocol import (
     Environments,
     KernelRows,
     LocalPrediction,
     PriorVariances,
     Sparse,
 )
-from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
-from gapfit.descriptors.engine import core_pairs, species_index
+from gapfit.descriptors.switch import Switch
 from gapfit.descriptors.triplet_table import TripletGrid
 from gapfit.errors import GapfitError
-from gapfit.frame import to_voigt
-from gapfit.kernels import PermutedExponential, ProductExponential
-from gapfit.neighbours import Pairs, separate
-from gapfit.pair_table import Switch, pair_key, species_pairs
 from gapfit.threads import native_threads
 
 __all__ = ["Angle3b", "triplet_key"]
@@ -51,7 +51,7 @@ class Angle3b:
     q = (r_ij + r_ik, (r_ij - r_ik)², r_jk) is the same if they change places; r_jk may
     be longer than the cutoff. s is the `Switch` that ends the potential at the cutoff.
     Sparse points are values of g, without s. Blocks are named by the species of the
-    centre, then of its neighbours. See `gapfit.descriptors.Descriptor`.
+    centre, then of its neighbours. See `gapfit.descriptors.protocol.Descriptor`.
 
     Parameters
     ----------

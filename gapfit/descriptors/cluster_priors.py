@@ -15,9 +15,9 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from gapfit.descriptors import PriorVariances
-from gapfit.frame import to_voigt
-from gapfit.kernels import ProductExponential
+from gapfit.data.frame import to_voigt
+from gapfit.descriptors.kernels import ProductExponential
+from gapfit.descriptors.protocol import PriorVariances
 from gapfit.threads import blas_threads
 
 __all__ = ["Clusters", "cluster_priors"]

@@ -9,19 +9,20 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from gapfit import _core
-from gapfit.descriptors import (
+from gapfit.data.frame import VOIGT
+from gapfit.data.neighbours import Pairs, core_pairs, separate, species_index
+from gapfit.descriptors.blocks import pair_key, species_pairs
+from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
+from gapfit.descriptors.kernels import ProductExponential, SquaredExponential
+from gapfit.descriptors.pair_table import PairTable, tabulate
+from gapfit.descriptors.protocol import (
     Environments,
     KernelRows,
     LocalPrediction,
     PriorVariances,
     Sparse,
 )
-from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
-from gapfit.descriptors.engine import core_pairs, species_index
-from gapfit.frame import VOIGT
-from gapfit.kernels import ProductExponential, SquaredExponential
-from gapfit.neighbours import Pairs, separate
-from gapfit.pair_table import PairTable, Switch, pair_key, species_pairs, tabulate
+from gapfit.descriptors.switch import Switch
 from gapfit.threads import native_threads
 
 __all__ = ["PAIRS_ROWS", "Distance2b"]
@@ -39,7 +40,7 @@ class Distance2b:
 
     s is the `Switch` that ends the potential at the cutoff. Sparse points are values of
     g, so that those near the cutoff are no smaller than others. See
-    `gapfit.descriptors.Descriptor`.
+    `gapfit.descriptors.protocol.Descriptor`.
 
     Parameters
     ----------

@@ -7,14 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from gapfit.descriptors import (
+from gapfit.data.frame import to_voigt
+from gapfit.data.neighbours import Pairs, separate
+from gapfit.descriptors.kernels import DotProductKernel
+from gapfit.descriptors.protocol import (
     Environments,
     KernelRows,
     LocalPrediction,
     PriorVariances,
     Sparse,
 )
-from gapfit.descriptors.engine import (
+from gapfit.descriptors.soap_engine import (
     EnergySum,
     Points,
     SoapEngine,
@@ -22,15 +25,12 @@ from gapfit.descriptors.engine import (
     VarianceRequest,
 )
 from gapfit.descriptors.soap_priors import soap_priors
-from gapfit.frame import to_voigt
-from gapfit.kernels import DotProductKernel
-from gapfit.neighbours import Pairs, separate
 
 __all__ = ["Soap", "operations", "shortened"]
 
 
 class Soap:
-    """SOAP term of a potential; see `gapfit.descriptors.Descriptor`.
+    """SOAP term of a potential; see `gapfit.descriptors.protocol.Descriptor`.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class Soap:
             1/eV.
         projections : dict of int to (width, rank) float64, optional
             Directions that hold the sparse points to within a tolerance: the sum over
-            sparse points is then taken in them; see `gapfit.shortcuts`.
+            sparse points is then taken in them; see `gapfit.model.projection`.
         quadratic : bool
             For zeta = 2, replace sums over sparse points by p̂^T A p̂ with
             A = delta² Σ_s c_s p̂_s p̂_s^T (exact) where that is cheaper.
@@ -244,7 +244,7 @@ class Soap:
         sparse : dict of int to (n_sparse, width) float64
             Sparse points by block.
         W : (size, size) float64
-            See `gapfit.local_variance.explaining_factor`.
+            See `gapfit.model.local_variance.explaining_factor`.
         before : int
             Number of points of other terms before those of this one.
         """

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gapfit.descriptors import PriorVariances
-from gapfit.descriptors.engine import Points, SoapEngine
-from gapfit.kernels import DotProductKernel
-from gapfit.neighbours import Pairs
+from gapfit.data.neighbours import Pairs
+from gapfit.descriptors.kernels import DotProductKernel
+from gapfit.descriptors.protocol import PriorVariances
+from gapfit.descriptors.soap_engine import Points, SoapEngine
 from gapfit.threads import blas_threads
 
 __all__ = ["soap_priors"]

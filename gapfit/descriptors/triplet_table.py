@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gapfit import _core
-from gapfit.kernels import ProductExponential
-from gapfit.neighbours import MIN_DISTANCE
+from gapfit.data.neighbours import MIN_DISTANCE
+from gapfit.descriptors.kernels import ProductExponential
 
 __all__ = ["TripletGrid"]
 

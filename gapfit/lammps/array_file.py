@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from gapfit.archive import atomic_write
+from gapfit._support.archive import atomic_write
 
 __all__ = ["FORMAT_VERSION", "Value", "write_array_file"]
 

@@ -1,5 +1,5 @@
 // Standard deviations of local energies: covariances of the terms, and the factors W of the
-// file that turn them into variances. See gapfit.local_variance.
+// file that turn them into variances. See gapfit.model.local_variance.
 #pragma once
 
 #include <algorithm>

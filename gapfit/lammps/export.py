@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gapfit.data.neighbours import MIN_DISTANCE
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
-from gapfit.descriptors.engine import EnergySum, NativeEngine, Points
+from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap, shortened
+from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, Points
+from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
-from gapfit.neighbours import MIN_DISTANCE
-from gapfit.pair_table import PairTable, Switch
 
 if TYPE_CHECKING:
-    from gapfit.local_variance import LocalVariance
-    from gapfit.model import GAPModel
-    from gapfit.terms import FittedTerm
+    from gapfit.model.gap_model import GAPModel
+    from gapfit.model.local_variance import LocalVariance
+    from gapfit.model.terms import FittedTerm
 
 __all__ = ["export_lammps", "has_deviations"]
 

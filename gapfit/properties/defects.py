@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gapfit.errors import GapfitError
-from gapfit.properties.relaxing import relaxed, supercell
+from gapfit.properties.relax import relaxed, supercell
 
 __all__ = ["Vacancy", "vacancy"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapfit.frame import Frame
-from gapfit.model import GAPModel
-from gapfit.properties.evaluating import energy_stds
+from gapfit.data.frame import Frame
+from gapfit.model.gap_model import GAPModel
+from gapfit.properties.evaluators import energy_stds
 
 __all__ = ["DimerCurve", "dimer_curve"]
 

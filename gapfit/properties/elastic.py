@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.data.frame import GPA, voigt_to_matrix
 from gapfit.errors import GapfitError
-from gapfit.frame import GPA, voigt_to_matrix
-from gapfit.properties.evaluating import Evaluate
+from gapfit.properties.evaluators import Evaluate
 
 __all__ = ["Moduli", "Response", "cubic_constants", "elastic_response", "moduli"]
 

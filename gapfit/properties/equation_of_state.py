@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.data.frame import GPA
 from gapfit.errors import GapfitError
-from gapfit.frame import GPA
-from gapfit.properties.relaxing import relaxed
+from gapfit.properties.relax import relaxed
 
 __all__ = ["EquationOfState", "birch_murnaghan", "volume_scan"]
 

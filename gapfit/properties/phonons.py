@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.errors import GapfitError
-from gapfit.properties.relaxing import supercell
+from gapfit.properties.relax import supercell
 
 __all__ = ["Phonons", "phonons"]
 

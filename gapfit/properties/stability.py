@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.errors import GapfitError
-from gapfit.properties.relaxing import supercell
+from gapfit.properties.relax import supercell
 
 __all__ = ["Stability", "run_nve"]
 

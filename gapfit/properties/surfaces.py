@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.errors import GapfitError
-from gapfit.properties.relaxing import relaxed
+from gapfit.properties.relax import relaxed
 
 __all__ = ["J_PER_M2", "Surface", "slabs", "surface"]
 

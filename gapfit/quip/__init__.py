@@ -1,7 +1,7 @@
 """GAP models of QUIP: read, run and write them."""
 
-from gapfit.quip.reading import load
+from gapfit.quip.read import load
 from gapfit.quip.variance import local_variances
-from gapfit.quip.writing import save
+from gapfit.quip.write import save
 
 __all__ = ["load", "local_variances", "save"]

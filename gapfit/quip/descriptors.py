@@ -9,12 +9,12 @@ from itertools import product
 import numpy as np
 from pydantic import ValidationError
 
-from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig, Term
-from gapfit.config_terms import QuipConfig
+from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig, Term
+from gapfit.config.terms import QuipConfig
 from gapfit.descriptors.angle_3b import triplet_key
+from gapfit.descriptors.blocks import pair_key
 from gapfit.errors import GapfitError
-from gapfit.pair_table import pair_key
-from gapfit.quip.options import Options
+from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.xml_file import Coordinates
 
 __all__ = [
@@ -259,7 +259,7 @@ def soap_order(channels: list[int], n_max: int, l_max: int) -> np.ndarray:
     n_max, l_max : int
         Radial functions; highest angular momentum.
     """
-    from gapfit.descriptors.features import Features
+    from gapfit.descriptors.soap_features import Features
 
     place = np.argsort(channels)
     a, b, degree, n, k = Features(len(channels), n_max, l_max).labels.T

@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from gapfit.descriptors.blocks import pair_key
 from gapfit.errors import GapfitError
-from gapfit.pair_table import pair_key
 
 __all__ = ["embedded_species", "glue_pairs", "glue_species"]
 
@@ -58,7 +58,7 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     Returns
     -------
     dict of int to (n, 3) float64
-        By `gapfit.pair_table.pair_key`: r (Å), φ (eV), φ' (eV/Å), of a pair of atoms.
+        By `gapfit.descriptors.blocks.pair_key`: r (Å), φ (eV), φ' (eV/Å), of a pair.
 
     Raises
     ------

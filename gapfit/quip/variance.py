@@ -8,13 +8,13 @@ from typing import Any, overload
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import Pairs, pair_list
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.errors import GapfitError
-from gapfit.frame import structure_arrays
-from gapfit.model import GAPModel
-from gapfit.neighbours import Pairs, pair_list
-from gapfit.terms import FittedTerm
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.terms import FittedTerm
 
 __all__ = ["local_variances"]
 

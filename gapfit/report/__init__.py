@@ -1,9 +1,9 @@
 """Reports of a fit: one page with figures, which works without a network."""
 
+from gapfit.report.collect import Wanted, collector, gather, of_fit
 from gapfit.report.contents import Contents, DimerPanel, Part
-from gapfit.report.gathering import Wanted, collector, gather, of_fit
 from gapfit.report.learning import LearningCurve, learning_curve
-from gapfit.report.writing import figures_folder, remove, require_folder, write
+from gapfit.report.write import figures_folder, remove, require_folder, write
 
 __all__ = [
     "Contents",

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gapfit.evaluation import Metrics
-from gapfit.frame import Frame
-from gapfit.model import GAPModel
+from gapfit.data.frame import Frame
+from gapfit.evaluation.evaluate import Metrics
+from gapfit.model.gap_model import GAPModel
 from gapfit.properties.dimer import DimerCurve
 from gapfit.report.learning import LearningCurve
 from gapfit.report.points import Collector

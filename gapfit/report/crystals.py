@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapfit._support.progress import Progress
 from gapfit.errors import GapfitError
-from gapfit.model import GAPModel
-from gapfit.preparing import Progress
+from gapfit.model.gap_model import GAPModel
 
 __all__ = ["Crystal", "crystals_of", "stored_properties"]
 

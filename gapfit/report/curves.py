@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.evaluation.scores import UNITS
 from gapfit.report.contents import Contents, DimerPanel
 from gapfit.report.drawing import Drawing, Marks, label_decades, new_figure
 from gapfit.report.learning import LearningCurve
 from gapfit.report.palette import BLUE, GREEN, GREY, ORANGE
-from gapfit.scoring import UNITS
 
 __all__ = [
     "dimer_figure",

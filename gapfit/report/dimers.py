@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gapfit.data.frame_file import species_counts
 from gapfit.errors import GapfitError
-from gapfit.frame_file import species_counts
-from gapfit.model import GAPModel
+from gapfit.model.gap_model import GAPModel
 from gapfit.properties.dimer import dimer_curve
 from gapfit.report.contents import DimerPanel, Part
 from gapfit.report.points import short_source

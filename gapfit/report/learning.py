@@ -8,20 +8,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from gapfit.assembly import row_counts
-from gapfit.dataset import Dataset
+from gapfit._support.progress import Progress, silent
+from gapfit.baseline.baseline import targets
+from gapfit.data.dataset import Dataset
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import frame_sizes, temporary_frames
+from gapfit.data.observations import row_counts
 from gapfit.errors import LeftOutError
-from gapfit.evaluation import ErrorTally, Metrics, evaluate
-from gapfit.factors import Factors
-from gapfit.fitting import solved
-from gapfit.frame import Frame
-from gapfit.frame_file import frame_sizes, temporary_frames
-from gapfit.groups import ALL
-from gapfit.model import GAPModel
-from gapfit.planning import batch_atoms
-from gapfit.preparing import Progress, silent, targets, whitened
-from gapfit.residuals import left_out_residuals
-from gapfit.row_sums import Rows
+from gapfit.evaluation.evaluate import ErrorTally, Metrics, evaluate
+from gapfit.evaluation.residuals import left_out_residuals
+from gapfit.execution.accumulate import Rows
+from gapfit.execution.plan import batch_atoms
+from gapfit.fitting.prepare import whitened
+from gapfit.fitting.solve import solved
+from gapfit.gp.training_sums import Factors
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.observation_groups import ALL
 
 __all__ = ["LearningCurve", "learning_curve", "subset_models"]
 

@@ -11,13 +11,13 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from gapfit.process_memory import in_words
-from gapfit.provenance import is_from_quip
+from gapfit._support.resources import in_words
+from gapfit.evaluation.scores import UNITS
+from gapfit.model.provenance import is_from_quip
 from gapfit.report.contents import TITLES, Contents
 from gapfit.report.drawing import Rendered
 from gapfit.report.sections import Sections, term_name
 from gapfit.report.tables import number
-from gapfit.scoring import UNITS
 
 __all__ = ["page"]
 

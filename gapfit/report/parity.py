@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.evaluation import Metrics
-from gapfit.frame import Frame
-from gapfit.provenance import e0_origin
-from gapfit.reliability import DIAGRAM_LEVELS
+from gapfit.data.frame import Frame
+from gapfit.evaluation.evaluate import Metrics
+from gapfit.evaluation.scores import UNITS
+from gapfit.gp.reliability import DIAGRAM_LEVELS
+from gapfit.model.provenance import e0_origin
 from gapfit.report.contents import TITLES, Contents, Part
 from gapfit.report.drawing import Drawing, Marks, label_decades, new_figure
 from gapfit.report.palette import BLUE, GREY, ORANGE, Palette
 from gapfit.report.points import BIN_EDGES, Points, Scored, short_source, to_error
 from gapfit.report.tables import number
-from gapfit.scoring import UNITS
 
 __all__ = ["calibration_figure", "histogram_figure", "kinds_of", "parity_figure"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gapfit.frame import GPA, Frame
-from gapfit.neighbours import pair_list
-from gapfit.prediction import Prediction
-from gapfit.residuals import Residuals
-from gapfit.scoring import in_units
+from gapfit.data.frame import GPA, Frame
+from gapfit.data.neighbours import pair_list
+from gapfit.evaluation.residuals import Residuals
+from gapfit.evaluation.scores import in_units
+from gapfit.model.prediction import Prediction
 
 __all__ = [
     "BIN_EDGES",
@@ -153,7 +153,7 @@ class Collector:
         self._scored: dict[str, list[Scored]] = {}
 
     def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
-        """Take in a structure; see `gapfit.scoring.Observer`."""
+        """Take in a structure; see `gapfit.evaluation.scores.Observer`."""
         self._look_for_close_pairs(frame)
         if frame.energy is not None:
             apart = sum(self.e0[z] for z in frame.numbers.tolist())
@@ -232,7 +232,7 @@ class Collector:
     def scored(
         self, number: int, frame: Frame, residuals: Residuals, std: np.ndarray
     ) -> None:
-        """Take in standard deviations; see `gapfit.scoring.Observer`."""
+        """Take in standard deviations; see `gapfit.evaluation.scores.Observer`."""
         kind, factor = in_units(residuals)
         if not factor:
             return

@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from gapfit.citing import papers
-from gapfit.frame_file import config_types, frame_sizes, species_counts
-from gapfit.model import GAPModel
-from gapfit.process_memory import in_words
-from gapfit.provenance import (
+from gapfit._support.resources import in_words
+from gapfit.citations import papers
+from gapfit.data.frame_file import config_types, frame_sizes, species_counts
+from gapfit.evaluation.scores import UNITS
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.provenance import (
     e0_origin,
     is_from_quip,
     known_config,
     why_no_posterior,
 )
+from gapfit.model.terms import FittedTerm
 from gapfit.report.contents import TITLES, Contents, Part
 from gapfit.report.drawing import Rendered
 from gapfit.report.tables import (
@@ -27,8 +29,6 @@ from gapfit.report.tables import (
     property_table,
     table,
 )
-from gapfit.scoring import UNITS
-from gapfit.terms import FittedTerm
 
 __all__ = ["Sections", "term_name"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.evaluation import Metrics
+from gapfit.evaluation.evaluate import Metrics
+from gapfit.evaluation.scores import UNITS
 from gapfit.report.contents import Part
 from gapfit.report.points import short_source, to_error
-from gapfit.scoring import UNITS
 
 __all__ = [
     "Cell",

@@ -11,12 +11,11 @@ from ase import Atoms
 from ase.build import bulk
 
 from gapfit import GAPModel
-from gapfit.assembly import pairs_of
-from gapfit.config import DataConfig, FitConfig, SoapConfig
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import pair_list
-from gapfit.sparsify import principal_directions
-from gapfit.terms import FittedTerm, build_term, new_basis
+from gapfit.config.sections import DataConfig, FitConfig, SoapConfig
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pair_list, pairs_of
+from gapfit.model.terms import FittedTerm, build_term, new_basis
+from gapfit.sparse.methods import principal_directions
 
 _RATTLES = (0.05, 0.1, 0.15, 0.2)
 _STRAINS = (0.97, 0.985, 1.0, 1.015, 1.03)

@@ -22,12 +22,13 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import gapfit
-from gapfit.config import DataConfig
-from gapfit.config_file import load_config
-from gapfit.dataset import read
-from gapfit.preparing import silent, targets
-from gapfit.residuals import Residuals, predicted_residuals
-from gapfit.scoring import ScoreTally
+from gapfit._support.progress import silent
+from gapfit.baseline.baseline import targets
+from gapfit.config.sections import DataConfig
+from gapfit.config.toml import load_config
+from gapfit.data.dataset import read
+from gapfit.evaluation.residuals import Residuals, predicted_residuals
+from gapfit.evaluation.scores import ScoreTally
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 # Fewer observations say nothing about a config_type.

@@ -209,8 +209,8 @@ def checkpoints(folder: Path, args: argparse.Namespace) -> None:
 
 def tasks(folder: Path, args: argparse.Namespace) -> None:
     """Print the costs of which a fit on many workers is made."""
-    from gapfit.tree import Span
-    from gapfit.work_folder import WorkFolder
+    from gapfit.execution.checkpoint import WorkFolder
+    from gapfit.execution.merge_tree import Span
 
     n_atoms = sum(map(len, ase.io.iread(args.train)))
     for n_sparse in (500, 1000, 2000):

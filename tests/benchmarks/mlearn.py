@@ -19,12 +19,12 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 import gapfit
-from gapfit.baseline import resolve_e0
-from gapfit.config import DataConfig, E0Config
-from gapfit.dataset import Dataset, read
-from gapfit.evaluation import format_table
-from gapfit.stress_check import stress_warnings
-from gapfit.tuning import format_trials, tune
+from gapfit.config.sections import DataConfig, E0Config
+from gapfit.data.dataset import Dataset, read
+from gapfit.data.e0 import resolve_e0
+from gapfit.evaluation.evaluate import format_table
+from gapfit.fitting.stress_check import stress_warnings
+from gapfit.fitting.tune import format_trials, tune
 
 #: Best published MAE of GAP and MTP: meV/atom, eV/Å.
 PUBLISHED = {

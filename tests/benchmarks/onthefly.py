@@ -24,9 +24,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import gapfit
-from gapfit.config_file import load_config_as
-from gapfit.config_learn import LearnConfig
-from gapfit.driving import Driver
+from gapfit.active.driver import Driver
+from gapfit.config.learn import LearnConfig
+from gapfit.config.toml import load_config_as
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onthefly_silicon"
 sys.path.append(str(EXAMPLE))

@@ -19,8 +19,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import gapfit
-from gapfit.config import DataConfig
-from gapfit.dataset import read
+from gapfit.config.sections import DataConfig
+from gapfit.data.dataset import read
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "examples"))

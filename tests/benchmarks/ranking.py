@@ -25,7 +25,7 @@ from calibration import fitted
 from threadpoolctl import threadpool_limits
 
 import gapfit
-from gapfit.reliability import rank_correlation
+from gapfit.gp.reliability import rank_correlation
 
 _DATA = Path(__file__).parents[2] / "data"
 _BOND = 2.85

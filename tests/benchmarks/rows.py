@@ -19,8 +19,8 @@ from _models import frames_with, mixture, random_model, silicon
 from ase import Atoms
 
 from gapfit import GAPModel
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import Pairs, pair_list
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import Pairs, pair_list
 
 GST = (32, 51, 52)
 _PEAK = 1000

@@ -22,10 +22,10 @@ from _models import silicon
 from ase import Atoms
 
 import gapfit
-from gapfit.baseline import is_isolated
-from gapfit.config import DataConfig
-from gapfit.dataset import Dataset, read
-from gapfit.frame import Frame
+from gapfit.config.sections import DataConfig
+from gapfit.data.dataset import Dataset, read
+from gapfit.data.e0 import is_isolated
+from gapfit.data.frame import Frame
 
 LEARNING = (
     Column("seed", "seed", "d"),

@@ -19,8 +19,8 @@ from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
 
 import gapfit
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import pair_list
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pair_list
 
 #: Å
 SKINS = (0.0, 0.3, 0.5, 0.7, 1.0)

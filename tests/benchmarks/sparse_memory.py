@@ -22,11 +22,11 @@ from _common import Column, Report
 from ase.build import bulk
 from threadpoolctl import threadpool_limits
 
-from gapfit.config import RunConfig, SoapConfig
-from gapfit.frame import Frame, structure_arrays
-from gapfit.sparse_points import SHARE_OF_MEMORY, choose_sparse_points
-from gapfit.sparsify import unique_rows
-from gapfit.terms import build_term, new_basis
+from gapfit.config.sections import RunConfig, SoapConfig
+from gapfit.data.frame import Frame, structure_arrays
+from gapfit.model.terms import build_term, new_basis
+from gapfit.sparse.choose import SHARE_OF_MEMORY, choose_sparse_points
+from gapfit.sparse.methods import unique_rows
 
 COLUMNS = [
     Column("method", "method", "s"),

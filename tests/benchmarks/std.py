@@ -24,11 +24,11 @@ from _models import random_model, silicon, silicon_frames
 from terms import local_term
 
 from gapfit import GAPModel
-from gapfit.config import Angle3bConfig, Distance2bConfig
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import pair_list
-from gapfit.posterior import Posterior
-from gapfit.solver import whiten
+from gapfit.config.sections import Angle3bConfig, Distance2bConfig
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pair_list
+from gapfit.gp.posterior import Posterior
+from gapfit.gp.whitening import whiten
 
 COLUMNS = (
     Column("model", "terms"),

@@ -13,8 +13,8 @@ import argparse
 from threadpoolctl import threadpool_limits
 
 import gapfit
-from gapfit.config import DataConfig
-from gapfit.dataset import read
+from gapfit.config.sections import DataConfig
+from gapfit.data.dataset import read
 
 
 def arguments() -> argparse.Namespace:

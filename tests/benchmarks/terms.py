@@ -18,11 +18,10 @@ from _models import Predict, random_model, silicon, silicon_frames
 from ase import Atoms
 
 from gapfit import GAPModel
-from gapfit.assembly import pairs_of
-from gapfit.config import Angle3bConfig, Distance2bConfig, Term
-from gapfit.frame import structure_arrays
-from gapfit.neighbours import pair_list
-from gapfit.terms import FittedTerm, build_term
+from gapfit.config.sections import Angle3bConfig, Distance2bConfig, Term
+from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pair_list, pairs_of
+from gapfit.model.terms import FittedTerm, build_term
 
 N_SPARSE = 1000
 

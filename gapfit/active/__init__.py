@@ -1,0 +1,1 @@
+"""Active learning: choose what to label next, and learn during a simulation."""

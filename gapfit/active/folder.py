@@ -1,0 +1,172 @@
+"""Files of learning on the fly: labelled structures, state, model, log and trajectory.
+
+A killed process leaves them so that the next one goes on: the state is replaced as a
+whole, and what files that only grow have beyond the lengths it names is cut off. Labelled
+structures are never cut off but for an unfinished last one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gapfit._support.archive import atomic_write
+from gapfit._support.identity import differences
+from gapfit.active.reference import LabelFile
+from gapfit.config.learn import LABELLED
+from gapfit.errors import GapfitError
+from gapfit.execution.checkpoint import WorkFolder
+
+__all__ = ["LearningFolder"]
+
+_FORMAT = "gapfit-learning"
+_IDENTITY, _STATE = "learning.json", "state.json"
+_LOG, _TRAJECTORY, _FAILED = "log.jsonl", "trajectory.extxyz", "failed.extxyz"
+
+
+class LearningFolder:
+    """The folder of one learning.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; made by `begin`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def model(self) -> Path:
+        """The potential as it is now."""
+        return self.path / "model.npz"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes out of the folder.
+
+        Raises
+        ------
+        GapfitError
+            Another process is at work here.
+        """
+        with WorkFolder(self.path.absolute()).held():
+            yield
+
+    def begin(self, identity: Mapping[str, Any]) -> None:
+        """Make the folder for what `identity` names.
+
+        Raises
+        ------
+        GapfitError
+            There is something in it that must not be lost.
+        """
+        if (self.path / _IDENTITY).exists():
+            n = len(LabelFile(self.path / LABELLED))
+            raise GapfitError(
+                f"{self.path}: learning was begun here, with {n} reference calculations "
+                "so far; go on with it by --resume, or choose another folder"
+            )
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise GapfitError(
+                f"{self.path}: holds other files; choose a folder that is new or empty"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._write(_IDENTITY, {"format": _FORMAT, "identity": identity})
+
+    def require(self, identity: Mapping[str, Any]) -> None:
+        """Refuse to go on with anything but what was begun here.
+
+        Raises
+        ------
+        GapfitError
+            Lists what differs, or says that nothing was begun.
+        """
+        begun = self._read(_IDENTITY)
+        if begun is None:
+            raise GapfitError(
+                f"{self.path}: there is nothing to resume; start without --resume"
+            )
+        if found := differences(begun.get("identity"), identity):
+            raise GapfitError(
+                f"{self.path} is the folder of another learning:\n  "
+                + "\n  ".join(found)
+                + "\nbring these back to resume it, or choose another folder"
+            )
+
+    def labels(self) -> LabelFile:
+        """Return the labelled structures."""
+        return LabelFile(self.path / LABELLED)
+
+    def write_state(self, state: Mapping[str, Any]) -> None:
+        """Replace the state; it names the lengths of the files that only grow."""
+        self._write(_STATE, {**state, "lengths": self.lengths()})
+
+    def read_state(self) -> dict[str, Any] | None:
+        """Return the state, None if there is none yet, and cut off what came after it."""
+        state = self._read(_STATE)
+        for name, length in (state or {}).get("lengths", {}).items():
+            self._cut(name, length)
+        return state
+
+    def lengths(self) -> dict[str, int]:
+        """Return the lengths of the files that only grow, bytes."""
+        return {
+            name: path.stat().st_size if (path := self.path / name).exists() else 0
+            for name in (_LOG, _TRAJECTORY)
+        }
+
+    def trajectory_length(self) -> int:
+        """Return the length of the trajectory, bytes."""
+        return self.lengths()[_TRAJECTORY]
+
+    def cut_trajectory(self, length: int) -> None:
+        """Take off what was written after the trajectory had a length."""
+        self._cut(_TRAJECTORY, length)
+
+    def _cut(self, name: str, length: int) -> None:
+        path = self.path / name
+        if path.exists() and path.stat().st_size > length:
+            os.truncate(path, length)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Add a line to the log."""
+        with (self.path / _LOG).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def write_failure(self, atoms: Any, record: Mapping[str, Any]) -> None:
+        """Keep a structure whose reference calculation failed, and log it for good."""
+        from ase.io import write
+
+        self.log(record)
+        if (state := self._read(_STATE)) is not None:
+            self.write_state(state)
+        with atomic_write(self.path / _FAILED) as temporary:
+            write(temporary, atoms, format="extxyz")
+
+    def add_to_trajectory(self, atoms: Any) -> None:
+        """Add a structure to the trajectory."""
+        from ase.io import write
+
+        with (self.path / _TRAJECTORY).open("a", encoding="utf-8") as file:
+            write(file, atoms, format="extxyz")
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        with atomic_write(self.path / name) as temporary:
+            temporary.write_text(json.dumps(value), encoding="utf-8")
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = self.path / name
+        if not path.exists():
+            return None
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise GapfitError(
+                f"{path}: damaged ({type(error).__name__}: {error}); start anew in "
+                f"another folder with {LABELLED} of this one as data.train"
+            ) from error

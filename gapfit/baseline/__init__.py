@@ -1,0 +1,1 @@
+"""Baselines: energies subtracted before the fit and added to predictions."""

@@ -1,0 +1,176 @@
+"""An ASE calculator known by its name: made when first needed, never stored."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gapfit._support.caching import WithoutCaches
+from gapfit.data.frame import Frame
+from gapfit.descriptors.protocol import LocalPrediction
+from gapfit.errors import GapfitError
+
+__all__ = ["TRUST", "NamedCalculator"]
+
+#: Environment variable that allows calculators of model files to be imported.
+TRUST = "GAPFIT_TRUST_CALCULATORS"
+
+# Options of ASE's calculators that run programs.
+_COMMANDS = frozenset({"command", "profile", "commands"})
+
+
+@dataclass(frozen=True, eq=False)
+class NamedCalculator(WithoutCaches):
+    """A calculator, imported and made at its first evaluation.
+
+    Attributes
+    ----------
+    name : str
+        ``"package.module:Name"``, a class or function that returns a calculator.
+    options : mapping of str to Any
+        Its keyword arguments.
+    trusted : bool
+        Whether the user named it. One that a model file names must be a class of
+        calculators in ase and have no command among its options, unless the environment
+        allows any: to import and call what a stranger names is to run his program.
+    table : str
+        The table of the configuration that names it.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    trusted: bool = True
+    table: str = "baseline"
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"[{self.table}] calculator {self.name!r}"
+
+    @cached_property
+    def calculator(self) -> Any:
+        """The calculator.
+
+        Raises
+        ------
+        GapfitError
+            It cannot be imported or made, or is not to be trusted.
+        """
+        module, _, name = self.name.partition(":")
+        self._require_trust(module)
+        try:
+            found = importlib.import_module(module)
+        except Exception as error:  # a module may fail in any way as it is imported
+            raise GapfitError(
+                f"{self.title}: the module {module} cannot be imported "
+                f"({_reason(error)}); install the package that holds it"
+            ) from error
+        if not hasattr(found, name):
+            raise GapfitError(f"{self.title}: the module {module} has no {name}")
+        named = getattr(found, name)
+        if not self._is_trusted and not _is_calculator(named):
+            raise GapfitError(f"{self.title}: {name} is no class of ASE calculators")
+        try:
+            made = named(**self.options)
+        except Exception as error:
+            shown = ", ".join(f"{k} = {v!r}" for k, v in self.options.items())
+            raise GapfitError(
+                f"{self.title}: cannot be made with calculator_options "
+                f"{shown or '(none)'}: {_reason(error)}"
+            ) from error
+        if not hasattr(made, "get_potential_energy"):
+            raise GapfitError(
+                f"{self.title}: gives a {type(made).__name__}, no ASE calculator"
+            )
+        return made
+
+    @property
+    def _is_trusted(self) -> bool:
+        return self.trusted or os.environ.get(TRUST) == "1"
+
+    def _require_trust(self, module: str) -> None:
+        """Refuse to run what a model file names, unless it can do little harm."""
+        harmless = module.startswith("ase.") and not _COMMANDS & set(self.options)
+        if not self._is_trusted and not harmless:
+            raise GapfitError(
+                f"{self.title}: this model, read from a file, would import {module} and "
+                f"call what it names there; if you know where the model comes from, allow "
+                f"it with the environment variable {TRUST}=1"
+            )
+
+    def require(self) -> None:
+        """Raise the error of a calculator that cannot be imported or made."""
+        _ = self.calculator
+
+    def evaluate(self, frame: Frame, *, gradients: bool) -> LocalPrediction:
+        """Return what the calculator says about one structure.
+
+        Energies are the calculator's by atom, if it has any, and equal shares of the
+        total otherwise; they add up to its energy. The virial, (1, 6), is NaN where it
+        gives no stress. Without gradients there are neither forces nor virial.
+
+        Raises
+        ------
+        GapfitError
+            The calculator failed, or gave a number that is not finite.
+        """
+        from ase import Atoms
+
+        calculator = self.calculator
+        atoms = Atoms(
+            frame.numbers, positions=frame.positions, cell=frame.cell, pbc=frame.pbc
+        )
+        atoms.calc = calculator
+        try:
+            energies = self._energies(atoms)
+            forces = np.zeros((0, 3))
+            virials = np.zeros((0, 6))
+            if gradients:
+                forces = np.array(atoms.get_forces(), dtype=float)
+                virials = -_stress(atoms, frame.volume)[None] * frame.volume
+        except Exception as error:  # calculators fail in their own ways
+            raise GapfitError(
+                f"{self.title} failed for {frame.source}: {_reason(error)}"
+            ) from error
+        if not (np.isfinite(energies).all() and np.isfinite(forces).all()):
+            raise GapfitError(
+                f"{self.title} gave an energy or a force that is not finite for "
+                f"{frame.source}"
+            )
+        return LocalPrediction(energies, forces, virials, np.zeros((0, 3, 3)))
+
+    def _energies(self, atoms: Any) -> np.ndarray:
+        energy, n = float(atoms.get_potential_energy()), len(atoms)
+        parts = np.zeros(n)
+        if "energies" in getattr(self.calculator, "implemented_properties", ()):
+            parts = np.array(atoms.get_potential_energies(), dtype=float)
+        return parts + (energy - parts.sum()) / n
+
+
+def _stress(atoms: Any, volume: float) -> np.ndarray:
+    """Return the stress in Voigt order, eV/Å³; NaN where there is none."""
+    from ase.calculators.calculator import PropertyNotImplementedError
+
+    if volume <= 1e-8:
+        return np.full(6, np.nan)
+    try:
+        return np.array(atoms.get_stress(voigt=True), dtype=float)
+    except (PropertyNotImplementedError, NotImplementedError):
+        return np.full(6, np.nan)
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _is_calculator(named: Any) -> bool:
+    from ase.calculators.calculator import BaseCalculator
+
+    return inspect.isclass(named) and issubclass(named, BaseCalculator)

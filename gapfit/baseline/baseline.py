@@ -1,0 +1,281 @@
+"""The baseline: what is subtracted before the fit and added at prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from gapfit._support.progress import Progress
+from gapfit.baseline.ase_calculator import NamedCalculator
+from gapfit.baseline.pair_file import read_pairs, table_of_points
+from gapfit.baseline.zbl import pair_baseline
+from gapfit.config.sections import (
+    BaselineConfig,
+    Distance2bConfig,
+    FitConfig,
+    SigmaConfig,
+    Term,
+)
+from gapfit.data.batching import batches
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import frame_sizes, temporary_frames
+from gapfit.data.neighbours import Pairs, pairs_of
+from gapfit.data.sigmas import with_automatic_sigmas
+from gapfit.descriptors.blocks import species_pairs
+from gapfit.descriptors.pair_table import PairTable, tabulate
+from gapfit.descriptors.protocol import LocalPrediction
+from gapfit.descriptors.switch import Switch
+from gapfit.errors import ConfigError, GapfitError
+from gapfit.threads import use_threads
+
+__all__ = [
+    "Baseline",
+    "baseline_points",
+    "build_baseline",
+    "targets",
+    "without_baseline",
+]
+
+_BATCH_ATOMS = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A sum of pair potentials and a calculator.
+
+    Attributes
+    ----------
+    tables : tuple of PairTable
+        Pair potentials.
+    points : dict of int to (n, 2) float64
+        Those of them that came from a file, as they were read: r (Å) and φ (eV) by
+        `gapfit.descriptors.blocks.pair_key`. Stored with the model.
+    calculator : NamedCalculator or None
+        Imported at its first evaluation.
+    """
+
+    tables: tuple[PairTable, ...] = ()
+    points: dict[int, np.ndarray] = field(default_factory=dict)
+    calculator: NamedCalculator | None = None
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the pair potentials, Å; 0 without any."""
+        return max((table.cutoff for table in self.tables), default=0.0)
+
+    def contributions(
+        self,
+        frames: Sequence[Frame],
+        pairs: Pairs,
+        *,
+        gradients: bool,
+        atom_virials: bool = False,
+    ) -> Iterator[LocalPrediction]:
+        """Yield what each part gives for some frames and their pair list.
+
+        Virials are NaN where the calculator gives no stress.
+
+        Raises
+        ------
+        GapfitError
+            The calculator cannot be made or fails; `atom_virials` are asked of it.
+        """
+        if atom_virials and self.calculator is not None:
+            raise GapfitError(
+                f"{self.calculator.title} gives no virials of atoms, so a model with it "
+                "has none (atom_virials, stresses); leave them out"
+            )
+        for table in self.tables:
+            yield table.evaluate(
+                pairs.within(table.cutoff),
+                gradients=gradients,
+                atom_virials=atom_virials,
+            )
+        if self.calculator is not None:
+            own = [self.calculator.evaluate(f, gradients=gradients) for f in frames]
+            yield LocalPrediction(
+                np.concatenate([part.energies for part in own]),
+                np.concatenate([part.forces for part in own]),
+                np.concatenate([part.virials for part in own]),
+                np.zeros((0, 3, 3)),
+            )
+
+
+def baseline_points(
+    config: BaselineConfig, species: tuple[int, ...], base: Path
+) -> dict[int, np.ndarray]:
+    """Return the tabulated potentials of the pairs of some species, from the file.
+
+    Parameters
+    ----------
+    config : BaselineConfig
+        Names the file; without one there are no potentials.
+    species : tuple of int
+        Atomic numbers, ascending.
+    base : Path
+        Folder that a relative path refers to.
+
+    Raises
+    ------
+    ConfigError
+        A file that cannot be used.
+    """
+    if config.table is None:
+        return {}
+    path = base / Path(config.table).expanduser()
+    found = read_pairs(path, config.width)
+    known = {key: found[key] for key in species_pairs(species) if key in found}
+    if not known:
+        from ase.data import chemical_symbols
+
+        symbols = ", ".join(chemical_symbols[z] for z in species)
+        raise ConfigError(
+            f"{path}: holds no pair of the species in the data ({symbols}); add one, or "
+            "remove `table` from [baseline]"
+        )
+    return known
+
+
+def build_baseline(
+    config: FitConfig,
+    species: tuple[int, ...],
+    points: Mapping[int, np.ndarray],
+    *,
+    trusted: bool = True,
+) -> Baseline | None:
+    """Return the baseline; None without one.
+
+    Parameters
+    ----------
+    config : FitConfig
+        What it is made of: ``[baseline]`` and the means of pair terms.
+    species : tuple of int
+        Atomic numbers, ascending.
+    points : mapping of int to (n, 2) float64
+        Tabulated potentials, from `baseline_points` or a model file.
+    trusted : bool
+        Whether the calculator was named by the user; see `NamedCalculator`.
+    """
+    named = config.baseline
+    tables = [
+        pair_baseline(named, species),
+        table_of_points(points, species, named.width) if named.table else None,
+        *(_mean(term, species) for term in config.terms),
+    ]
+    calculator = None
+    if named.calculator is not None:
+        calculator = NamedCalculator(
+            named.calculator, named.calculator_options, trusted
+        )
+    present = tuple(table for table in tables if table is not None)
+    if not present and calculator is None:
+        return None
+    return Baseline(present, dict(points), calculator)
+
+
+def _mean(term: Term, species: tuple[int, ...]) -> PairTable | None:
+    """Return the prior mean f0 s(r) of a pair term; None without one."""
+    if not isinstance(term, Distance2bConfig) or not term.f0:
+        return None
+
+    f0, switch = term.f0, Switch(term.r_cut, term.width, term.switch)
+    smooth = term.switch == "smooth"
+
+    def potential(r: np.ndarray) -> np.ndarray:
+        if smooth:
+            return f0 * switch(r)
+        return f0 * np.eye(3, 1) * np.ones(len(r))
+
+    potentials = dict.fromkeys(species_pairs(species), potential)
+    return tabulate(species, potentials, term.r_cut, term.width, cosine=not smooth)
+
+
+def without_baseline(
+    frames: Sequence[Frame],
+    baseline: Baseline | None,
+    progress: Callable[[str, int, int], None],
+) -> Sequence[Frame]:
+    """Return the frames with the baseline taken off energies, forces and virials.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        With their labels.
+    baseline : Baseline or None
+        What to subtract.
+    progress : callable
+        Called as ``progress(stage, done, total)``.
+
+    Returns
+    -------
+    sequence of Frame
+        `frames` themselves without a baseline; otherwise in a temporary file.
+
+    Raises
+    ------
+    GapfitError
+        The calculator fails, or gives no stress where a frame has one.
+    """
+    if baseline is None:
+        return frames
+    return temporary_frames(_without(frames, baseline, progress))
+
+
+def _without(
+    frames: Sequence[Frame],
+    baseline: Baseline,
+    progress: Callable[[str, int, int], None],
+) -> Iterator[Frame]:
+    # Frame by frame where one may take long.
+    size = _BATCH_ATOMS if baseline.calculator is None else 1
+    progress("baseline", 0, len(frames))
+    for part in batches(frame_sizes(frames), size):
+        yield from _subtracted(frames[part], baseline)
+        progress("baseline", part.stop, len(frames))
+
+
+def _subtracted(frames: Sequence[Frame], baseline: Baseline) -> list[Frame]:
+    pairs = pairs_of(frames, max(baseline.cutoff, 1.0))
+    # Forces are added among threads: targets must not hang on how many the leader of
+    # workers has. A calculator may need them all.
+    with use_threads(1 if baseline.calculator is None else None):
+        found = list(baseline.contributions(frames, pairs, gradients=True))
+    energies = np.sum([part.energies for part in found], axis=0)
+    forces = np.sum([part.forces for part in found], axis=0)
+    virials = np.sum([part.virials for part in found], axis=0)
+    out, first = [], 0
+    for frame, virial in zip(frames, virials, strict=True):
+        own = slice(first, first + frame.n_atoms)
+        first = own.stop
+        if frame.virial is not None and not np.isfinite(virial).all():
+            title = baseline.calculator.title if baseline.calculator else "[baseline]"
+            raise GapfitError(
+                f"{title} gives no stress for {frame.source}, which has one to be "
+                "fitted; set use_stress = false under [data]"
+            )
+        out.append(
+            replace(
+                frame,
+                energy=None
+                if frame.energy is None
+                else frame.energy - float(energies[own].sum()),
+                forces=None if frame.forces is None else frame.forces - forces[own],
+                virial=None if frame.virial is None else frame.virial - virial,
+            )
+        )
+    return out
+
+
+def targets(
+    frames: Sequence[Frame],
+    baseline: Baseline | None,
+    sigma: SigmaConfig,
+    progress: Progress,
+) -> Sequence[Frame]:
+    """Return frames as they are fitted: without the baseline, with automatic sigmas."""
+    return with_automatic_sigmas(
+        without_baseline(frames, baseline, progress), frames, sigma
+    )

@@ -1,0 +1,251 @@
+"""Pair potentials in a text file: read, checked, and made smooth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import BSpline, CubicHermiteSpline, make_interp_spline
+
+from gapfit.descriptors.blocks import pair_key, species_pairs
+from gapfit.descriptors.pair_table import SPACING, PairTable, tabulate
+from gapfit.descriptors.switch import Switch
+from gapfit.errors import ConfigError
+
+__all__ = [
+    "MIN_POINTS",
+    "pair_label",
+    "points_problem",
+    "read_pairs",
+    "table_of_points",
+]
+
+#: Points of one pair of species: a spline of fifth degree has six coefficients.
+MIN_POINTS = 6
+#: Distance of the knots of tables of cubic splines, whose third derivative jumps, Å.
+_SLOPES_SPACING = 0.001
+
+Potential = Callable[[np.ndarray], np.ndarray]
+
+
+def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
+    """Return the points of each pair of species in a file.
+
+    The file holds one block for each pair: a line ``Si-Si``, then lines ``r phi`` (Å,
+    eV) with r ascending. ``#`` begins a comment.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    width : float
+        Width of the switch that is to end each potential, Å.
+
+    Returns
+    -------
+    dict of int to (n, 2) float64
+        r (Å) and φ (eV) by `gapfit.descriptors.blocks.pair_key`.
+
+    Raises
+    ------
+    ConfigError
+        The first mistake, with file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"[baseline] table: {path} cannot be read as text: {error}"
+        ) from None
+    found: dict[int, list[list[float]]] = {}
+    begun: dict[int, int] = {}
+    key = 0
+    for number, line in enumerate(lines, 1):
+        where = f"{path}, line {number}"
+        words = line.partition("#")[0].split()
+        if len(words) == 1 and not _is_number(words[0]):
+            _require_complete(path, key, found, begun, width)
+            key = _key(words[0], where)
+            if key in found:
+                raise ConfigError(
+                    f"{where}: {words[0]} comes twice, first in line {begun[key]}; "
+                    "keep one of them"
+                )
+            found[key], begun[key] = [], number
+        elif words and not key:
+            raise ConfigError(
+                f"{where}: expected a pair of species such as Si-Si before the first "
+                f"numbers, found {' '.join(words)!r}"
+            )
+        elif words:
+            found[key].append(_point(words, found[key], where))
+    _require_complete(path, key, found, begun, width)
+    if not found:
+        raise ConfigError(
+            f"{path}: holds no pair potential; write a line such as Si-Si, then r phi"
+        )
+    return {key: np.array(points) for key, points in found.items()}
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _key(word: str, where: str) -> int:
+    from ase.data import atomic_numbers
+
+    symbols = word.split("-")
+    unknown = [s for s in symbols if atomic_numbers.get(s, 0) == 0]
+    if len(symbols) != 2 or unknown:
+        what = f"{unknown[0]!r} is no chemical symbol" if unknown else "not a pair"
+        raise ConfigError(
+            f"{where}: {word!r}: {what}; expected a pair of species such as Si-Si"
+        )
+    return pair_key(*(int(atomic_numbers[s]) for s in symbols))
+
+
+def _point(words: list[str], before: list[list[float]], where: str) -> list[float]:
+    try:
+        point = [float(word) for word in words]
+    except ValueError:
+        point = []
+    if len(point) != 2 or not all(map(math.isfinite, point)):
+        raise ConfigError(
+            f"{where}: expected two finite numbers, r (Å) and phi (eV), found "
+            f"{' '.join(words)!r}"
+        )
+    if point[0] <= (before[-1][0] if before else 0.0):
+        least = f"the r before it, {before[-1][0]:g} Å" if before else "0"
+        raise ConfigError(
+            f"{where}: r = {point[0]:g} Å must be greater than {least}; sort the lines "
+            "by r, each r once"
+        )
+    return point
+
+
+def _require_complete(
+    path: Path,
+    key: int,
+    found: Mapping[int, list[list[float]]],
+    begun: Mapping[int, int],
+    width: float,
+) -> None:
+    """Refuse a block that ends here with too few points."""
+    if key and (problem := points_problem(np.array(found[key]), width)):
+        raise ConfigError(f"{path}, line {begun[key]}: {pair_label(key)}: {problem}")
+
+
+def pair_label(key: int) -> str:
+    """Return the symbols of a pair of species: ``Ge-Te``."""
+    from ase.data import chemical_symbols
+
+    return "-".join(chemical_symbols[z] for z in divmod(key, 1000))
+
+
+def points_problem(points: np.ndarray, width: float) -> str:
+    """Return why points give no potential; empty if they do.
+
+    Parameters
+    ----------
+    points : (n, 2) or (n, 3) float64
+        See `table_of_points`.
+    width : float
+        Of the switch, which potentials with slopes do not have, Å.
+    """
+    if points.shape[1] not in (2, 3):
+        return f"{points.shape[1]} columns instead of r, φ and perhaps φ'"
+    with_slopes = points.shape[1] == 3
+    least = 2 if with_slopes else MIN_POINTS
+    if len(points) < least:
+        return f"{len(points)} points, at least {least} are needed; add some"
+    r = points[:, 0]
+    if not np.isfinite(points).all() or r[0] <= 0 or np.any(np.diff(r) <= 0):
+        return "r must be positive and ascending, and all numbers finite"
+    if r[-1] - r[0] <= width and not with_slopes:
+        return (
+            f"reaches from {r[0]:g} to {r[-1]:g} Å, not more than the switch that ends "
+            f"it; make [baseline] width = {width:g} Å smaller, or add points"
+        )
+    return ""
+
+
+def table_of_points(
+    points: Mapping[int, np.ndarray], species: tuple[int, ...], width: float
+) -> PairTable | None:
+    """Return the potentials of all pairs of species; None if all of them are absent.
+
+    Between its points a potential is a spline of fifth degree. Over the last `width`
+    before the last point it is multiplied with a switch (`gapfit.descriptors.switch`),
+    and so ends there with two continuous derivatives: a potential that ends by itself should go on
+    with zeros for that long. Below the first point it goes on as a parabola with the
+    slope there and, if it is positive, the curvature: forces are continuous, and grow
+    where the potential is repulsive and convex.
+
+    Parameters
+    ----------
+    points : mapping of int to (n, 2) or (n, 3) float64
+        From `read_pairs`; pairs that are absent have no potential. A third column of
+        slopes (eV/Å) makes it the cubic spline with these, not switched and straight
+        below its first point: potentials of QUIP.
+    species : tuple of int
+        Atomic numbers, ascending.
+    width : float
+        Å.
+    """
+    keys = species_pairs(species)
+    ends = [points[key][-1, 0] for key in keys if key in points]
+    if not ends:
+        return None
+    with_slopes = any(own.shape[1] == 3 for own in points.values())
+    potentials = {
+        key: _spline(points[key], width) if key in points else _nothing for key in keys
+    }
+    spacing = _SLOPES_SPACING if with_slopes else SPACING
+    return tabulate(species, potentials, float(max(ends)), width, spacing=spacing)
+
+
+def _spline(points: np.ndarray, width: float) -> Potential:
+    """Return the potential through points, with their slopes if these are given."""
+    ends = (points[0, 0], points[-1, 0])
+    if points.shape[1] == 3:
+        return partial(_cubic, CubicHermiteSpline(*points.T), ends)
+    spline = make_interp_spline(points[:, 0], points[:, 1], k=5)
+    return partial(_potential, spline, ends, width)
+
+
+def _cubic(
+    spline: CubicHermiteSpline, ends: tuple[float, float], r: np.ndarray
+) -> np.ndarray:
+    """Return φ, φ' and φ'', straight before and zero beyond a cubic spline, (3, n)."""
+    begin, below = np.maximum(r, ends[0]), np.minimum(r - ends[0], 0.0)
+    v, v1, v2 = (spline(begin, nu) for nu in range(3))
+    values = np.stack([v + v1 * below, v1, np.where(below < 0, 0.0, v2)])
+    return np.where(r <= ends[1], values, 0.0)
+
+
+def _nothing(r: np.ndarray) -> np.ndarray:
+    return np.zeros((3, len(r)))
+
+
+def _potential(
+    spline: BSpline, ends: tuple[float, float], width: float, r: np.ndarray
+) -> np.ndarray:
+    """Return φ, φ' and φ'' of one pair of species, (3, n)."""
+    inside, below = np.clip(r, *ends), np.minimum(r - ends[0], 0.0)
+    v, v1, v2 = (spline(inside, nu) for nu in range(3))
+    curvature = np.where(below < 0, np.maximum(v2, 0.0), 0.0)
+    values = np.stack(
+        [
+            v + v1 * below + 0.5 * curvature * below**2,
+            v1 + curvature * below,
+            np.where(below < 0, curvature, v2),
+        ]
+    )
+    return Switch(ends[1], width).times(values, r)

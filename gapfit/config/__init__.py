@@ -1,0 +1,1 @@
+"""Configuration: the tables and keys of fit.toml."""

@@ -1,0 +1,25 @@
+"""What all tables of the configuration share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Section", "described"]
+
+
+def described(default: Any, text: str, unit: str = "", **constraints: Any) -> Any:
+    """Return a pydantic field that carries its unit for template and documentation."""
+    return Field(
+        default,
+        description=text,
+        json_schema_extra={"unit": unit} if unit else None,
+        **constraints,
+    )
+
+
+class Section(BaseModel):
+    """A table of the configuration: unknown keys and infinite numbers are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -1,0 +1,239 @@
+"""What the models of the configuration say about their tables and keys, in words.
+
+Error messages, the commented template and the resolved file all ask here, so that
+names, defaults, ranges and units have one source: `gapfit.config.sections`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from gapfit.config.sections import FitConfig
+
+__all__ = [
+    "all_tables",
+    "choices",
+    "expectation",
+    "field_at",
+    "is_table",
+    "kinds_with",
+    "model_at",
+    "nested_models",
+    "table_title",
+    "term_kinds",
+    "toml_key",
+    "toml_value",
+    "unit",
+]
+
+_BOUNDS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_TYPES = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a text in quotes",
+}
+
+
+def nested_models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation: ``X``, ``list[X | Y]``, ``dict[str, X]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in nested_models(part)]
+
+
+def is_table(field: FieldInfo) -> bool:
+    """Tell whether a field is written as a table of its own."""
+    return bool(nested_models(field.annotation))
+
+
+def all_tables(
+    model: type[BaseModel] = FitConfig, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
+    """Yield every table, ``()`` being the top level; ``*`` stands for a free name."""
+    yield path, model
+    for name, field in model.model_fields.items():
+        free = ("*",) if get_origin(field.annotation) is dict else ()
+        for inner in nested_models(field.annotation):
+            yield from all_tables(inner, (*path, name, *free))
+
+
+def model_at(
+    path: Sequence[str | int], data: Any = None, top: type[BaseModel] = FitConfig
+) -> type[BaseModel] | None:
+    """Return the model of the table at a path, or None when there is no such table.
+
+    Where several kinds of table are possible (terms), the ``type`` in `data`, the
+    configuration as nested dictionaries, chooses. `top` is the model of the whole.
+    """
+    model = top
+    free = False
+    for part in path:
+        data = _descend(data, part)
+        if isinstance(part, int) or free:
+            free = False
+            continue
+        field = model.model_fields.get(part)
+        models = nested_models(field.annotation) if field else []
+        if field is None or not models:
+            return None
+        free = get_origin(field.annotation) is dict
+        model = models[0]
+    kinds = _kinds(path)
+    kind = data.get("type") if isinstance(data, dict) else None
+    return kinds.get(kind, model) if isinstance(kind, str) else model
+
+
+def term_kinds() -> tuple[str, ...]:
+    """Return the values that ``type`` of a term may have."""
+    return tuple(_kinds(("terms", 0)))
+
+
+def kinds_with(key: str) -> list[str]:
+    """Return the types of term that have a key."""
+    models = _kinds(("terms", 0))
+    return [kind for kind, model in models.items() if key in model.model_fields]
+
+
+def _kinds(path: Sequence[str | int]) -> dict[str, type[BaseModel]]:
+    """Return the models of an array of tables by the value of their ``type``."""
+    if len(path) != 2 or not isinstance(path[1], int):
+        return {}
+    field = FitConfig.model_fields.get(str(path[0]))
+    return {
+        kind: model
+        for model in (nested_models(field.annotation) if field else [])
+        if "type" in model.model_fields
+        for kind in get_args(model.model_fields["type"].annotation)
+    }
+
+
+def _descend(data: Any, part: str | int) -> Any:
+    try:
+        return data[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def field_at(
+    path: Sequence[str | int], data: Any = None, top: type[BaseModel] = FitConfig
+) -> FieldInfo | None:
+    """Return the field that a key belongs to, or None when there is no such key.
+
+    The path of an element of a list gives the field of the list.
+    """
+    path = tuple(path)
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    model = model_at(path[:-1], data, top) if path else None
+    return model.model_fields.get(str(path[-1])) if model is not None else None
+
+
+def table_title(path: Sequence[str | int], top: type[BaseModel] = FitConfig) -> str:
+    """Return how a table is called in messages: ``[solver]``, ``[[terms]] 1``.
+
+    Elements of arrays are counted from 1, as a reader of the file would.
+    """
+    if not path:
+        return "top level"
+    if len(path) >= 2 and isinstance(path[1], int):
+        title = f"[[{path[0]}]] {path[1] + 1}"
+        if len(path) == 2:
+            return title
+        inner = ".".join(toml_key(str(part)) for part in (path[0], *path[2:]))
+        return f"{title}, [{inner}]"
+    name = ".".join(toml_key(str(part)) for part in path)
+    field = top.model_fields.get(str(path[0]))
+    array = field is not None and get_origin(field.annotation) is list
+    return f"[[{name}]]" if array and len(path) == 1 else f"[{name}]"
+
+
+def unit(field: FieldInfo) -> str:
+    """Return the unit of a field, empty when it has none."""
+    extra = field.json_schema_extra
+    return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """Return the allowed words of a field, empty when any value of its type will do."""
+    annotation = field.annotation
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
+
+
+def _plain_type(annotation: Any) -> Any:
+    """Strip ``Annotated`` and ``None`` from a type."""
+    if get_origin(annotation) is Annotated:
+        return _plain_type(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        rest = [part for part in get_args(annotation) if part is not NoneType]
+        return _plain_type(rest[0])
+    return annotation
+
+
+def expectation(field: FieldInfo) -> str:
+    """Return in words what a field accepts: type, range and unit.
+
+    Examples
+    --------
+    >>> from gapfit.config.sections import SoapConfig
+    >>> expectation(SoapConfig.model_fields["r_cut"])
+    'a number > 1 and <= 20 Å'
+    """
+    if choices(field):
+        return " or ".join(toml_value(choice) for choice in choices(field))
+    kind = _plain_type(field.annotation)
+    if get_origin(kind) is list and _plain_type(get_args(kind)[0]) is float:
+        length = next(m.min_length for m in field.metadata if hasattr(m, "min_length"))
+        limits = get_args(get_args(kind)[0])[1].metadata
+        return _described(f"a list of {length} numbers", limits, field)
+    if get_origin(kind) is list:
+        some = any(getattr(item, "min_length", None) for item in field.metadata)
+        return "a text or a list of texts" + (", at least one" if some else "")
+    if any(getattr(item, "pattern", None) for item in field.metadata):
+        return f"a text such as {toml_value(field.default)}"
+    return _described(_TYPES.get(kind, "a value"), field.metadata, field)
+
+
+def _described(what: str, metadata: Sequence[Any], field: FieldInfo) -> str:
+    bounds = [
+        f"{sign} {getattr(item, name):g}"
+        for item in metadata
+        for name, sign in _BOUNDS.items()
+        if hasattr(item, name)
+    ]
+    words = [what, " and ".join(bounds), unit(field)]
+    return " ".join(word for word in words if word)
+
+
+def toml_key(key: str) -> str:
+    """Return a key as TOML writes it, quoted only where it must be."""
+    bare = key.replace("-", "_").isascii() and key.replace("-", "_").isidentifier()
+    return key if bare or (key.isascii() and key.isdigit()) else _quoted(key)
+
+
+def toml_value(value: Any) -> str:
+    """Return a scalar or a list as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    if isinstance(value, (int, float)):
+        return re.sub(r"e([+-])0", r"e\1", repr(value))  # 1e-8 rather than 1e-08
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
+    if isinstance(value, dict):
+        pairs = (f"{toml_key(str(k))} = {toml_value(v)}" for k, v in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    return _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,205 @@
+"""What is wrong with a configuration, in the words of its reader."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from gapfit.config.describe import (
+    all_tables,
+    expectation,
+    field_at,
+    is_table,
+    kinds_with,
+    model_at,
+    table_title,
+    term_kinds,
+    toml_key,
+    toml_value,
+)
+from gapfit.config.sections import E0Config, FitConfig
+from gapfit.config.toml_lines import KeyPath
+
+__all__ = ["impossible_values", "unknown_names"]
+
+
+def unknown_names(
+    data: Any,
+    path: KeyPath = (),
+    root: Any = None,
+    *,
+    top: type[BaseModel] = FitConfig,
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield path and message of every table and key that `top` does not know."""
+    root = data if root is None else root
+    if isinstance(data, list):
+        for index, element in enumerate(data):
+            yield from unknown_names(element, (*path, index), root, top=top)
+        return
+    model = model_at(path, root, top)
+    if not isinstance(data, dict) or model is None:
+        return
+    free = bool(path) and _is_free(path, top)
+    for key, value in data.items():
+        inner = (*path, key)
+        if free or key in model.model_fields:
+            yield from unknown_names(value, inner, root, top=top)
+        elif model is E0Config:
+            if key not in _symbols():
+                yield inner, _unknown_symbol(key)
+        else:
+            yield inner, _unknown_key(path, key, value, model, top)
+
+
+def _is_free(path: KeyPath, top: type[BaseModel]) -> bool:
+    """Tell whether a table holds tables of any name (``sigma.config_types``)."""
+    field = field_at(path, top=top)
+    parent = model_at(path[:-1], top=top)
+    named = parent is not None and path[-1] in parent.model_fields
+    return named and field is not None and str(field.annotation).startswith("dict")
+
+
+def _symbols() -> tuple[str, ...]:
+    from ase.data import chemical_symbols
+
+    return tuple(chemical_symbols[1:])
+
+
+def _unknown_symbol(key: str) -> str:
+    near = _nearest(key, (*E0Config.model_fields, *_symbols()))
+    guess = f"; did you mean `{near}`?" if near else ""
+    return f"[e0]: `{key}` is neither a chemical symbol nor `method`{guess}"
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str | None:
+    by_look = {_look(candidate): candidate for candidate in candidates}
+    found = difflib.get_close_matches(_look(name), by_look, n=1, cutoff=0.6)
+    return by_look[found[0]] if found else None
+
+
+def _look(name: str) -> str:
+    """Return a name without what the eye confuses: case, o and 0, l and 1."""
+    return name.lower().translate(str.maketrans("ol", "01"))
+
+
+def _unknown_key(
+    path: KeyPath, key: str, value: Any, model: type[BaseModel], top: type[BaseModel]
+) -> str:
+    """Say what was meant by a name that does not exist in its table."""
+    table_like = isinstance(value, dict) or (
+        isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+    )
+    if table_like:
+        brackets = ("[", "]") if isinstance(value, dict) else ("[[", "]]")
+        name = ".".join(
+            toml_key(str(p)) for p in (*path, key) if not isinstance(p, int)
+        )
+        what = f"unknown table {brackets[0]}{name}{brackets[1]}"
+        here = [name for name, field in model.model_fields.items() if is_table(field)]
+    else:
+        where = f"{table_title(path, top)}: " if path else ""
+        what = f"{where}unknown key `{key}`"
+        here = [
+            name for name, field in model.model_fields.items() if not is_table(field)
+        ]
+    kinds = kinds_with(key) if path and path[0] == "terms" and len(path) == 2 else []
+    if kinds:
+        return f"{what}; `{key}` belongs to terms of type {_alternatives(kinds)}"
+    elsewhere = _homes(table_like, top)
+    homes = elsewhere.get(key, [])
+    if homes:
+        return f"{what}; `{key}` belongs to {' or '.join(homes)}"
+    near = _nearest(key, here) or _nearest(key, elsewhere)
+    if near is None:
+        known = ", ".join(here) or "tables only, see `gapfit init`"
+        return f"{what}; known here: {known}"
+    if table_like:
+        return f"{what}; did you mean {elsewhere[near][0]}?"
+    home = "" if near in here else f" of {' or '.join(elsewhere[near])}"
+    return f"{what}; did you mean `{near}`{home}?"
+
+
+def _homes(tables: bool, top: type[BaseModel]) -> dict[str, list[str]]:
+    """Return where each table, or each key, belongs: name -> titles of tables."""
+    homes: dict[str, list[str]] = {}
+    for path, model in all_tables(top):
+        for name, field in model.model_fields.items():
+            if is_table(field) == tables:
+                title = table_title((*path, name) if tables else path, top)
+                if title not in homes.setdefault(name, []):
+                    homes[name].append(title)
+    return homes
+
+
+def impossible_values(
+    error: ValidationError, data: dict[str, Any], top: type[BaseModel] = FitConfig
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield path and message of every value that the models refuse."""
+    for item in error.errors(include_url=False):
+        path = _present(item["loc"], data)
+        bad_symbol = path == ("e0",) and isinstance(data["e0"], dict)
+        if item["type"] == "extra_forbidden" or bad_symbol:
+            continue  # names are judged by unknown_names
+        yield path, _value_message(path, item, data, top)
+
+
+def _present(loc: tuple[str | int, ...], data: Any) -> KeyPath:
+    """Drop the parts of a pydantic location that are names of models, not of keys."""
+    path: KeyPath = ()
+    if loc[0] == "terms" and len(loc) > 2 and loc[2] in term_kinds():
+        loc = (*loc[:2], *loc[3:])
+    for position, part in enumerate(loc):
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            if position < len(loc) - 1:
+                continue
+        path = (*path, part)
+    return path
+
+
+def _value_message(
+    path: KeyPath, item: Any, data: dict[str, Any], top: type[BaseModel]
+) -> str:
+    table, key = path[:-1], path[-1]
+    if isinstance(key, int) and table and model_at(table, top=top) is None:
+        table, key = table[:-1], table[-1]  # an element of a list of values
+    field = field_at(path, data, top)
+    where = f"{table_title(table, top)}: " if table else ""
+    if item["type"] == "missing":
+        if model_at(path, top=top) is not None:
+            return f"the table {table_title(path, top)} is missing; {_mandatory(path, top)}"
+        return f"{where}`{key}` is missing: {field.description if field else ''}"
+    if item["type"] == "value_error" and model_at(path, top=top) is not None:
+        return f"{table_title(path, top)}: {item['ctx']['error']}"
+    if model_at(path, top=top) is not None:
+        title = table_title(path, top)
+        kind = "an array of tables" if title.startswith("[[") else "a table"
+        return f"{title} must be {kind}, written {title}"
+    shown = f"{where}`{key}` = {_short(toml_value(item['input']))}"
+    if item["type"] == "value_error":
+        return f"{shown}: {item['ctx']['error']}"
+    if field is None:  # a chemical symbol
+        return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
+    if path[0] == "terms" and key == "type":
+        return f"{shown} is unknown; use {_alternatives(term_kinds())}"
+    help_text = f" ({field.description})" if field.description else ""
+    return f"{shown} must be {expectation(field)}{help_text}"
+
+
+def _mandatory(path: KeyPath, top: type[BaseModel]) -> str:
+    model = model_at(path, top=top)
+    fields = model.model_fields if model is not None else {}
+    needed = [name for name, field in fields.items() if field.is_required()]
+    return f"it must give `{'`, `'.join(needed)}`" if needed else "one is needed"
+
+
+def _alternatives(words: Iterable[str]) -> str:
+    return " or ".join(toml_value(word) for word in words)
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

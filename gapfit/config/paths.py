@@ -1,0 +1,40 @@
+"""The files that a configuration names, besides those it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gapfit.config.sections import FitConfig
+
+__all__ = ["named_files", "relocated"]
+
+
+def named_files(config: FitConfig) -> list[str]:
+    """Return data files, the table of the baseline and lists of sparse points."""
+    table = [config.baseline.table] if config.baseline.table else []
+    points = [term.sparse_file for term in config.terms if term.sparse_file]
+    return [*config.data.train, *config.data.test, *table, *points]
+
+
+def relocated(config: FitConfig, place: Callable[[str], str]) -> FitConfig:
+    """Return a configuration with `place` applied to the name of every file."""
+    data = {
+        "train": [place(file) for file in config.data.train],
+        "test": [place(file) for file in config.data.test],
+    }
+    table = config.baseline.table
+    terms = [
+        term.model_copy(update={"sparse_file": place(term.sparse_file)})
+        if term.sparse_file
+        else term
+        for term in config.terms
+    ]
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update=data),
+            "baseline": config.baseline.model_copy(
+                update={"table": table and place(table)}
+            ),
+            "terms": terms,
+        }
+    )

@@ -1,0 +1,331 @@
+"""The configuration of a fit: every field with default, unit, range and one-line help.
+
+The models below are the only source of `fit.toml`: its validation, the commented
+template that ``gapfit init`` writes and the table of options all come from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from gapfit.config.base import Section, described
+from gapfit.config.checks import (
+    check_import_name,
+    check_plain,
+    check_scan_table,
+    check_symbols,
+    check_width,
+)
+from gapfit.config.terms import (
+    Angle3bConfig,
+    Distance2bConfig,
+    SoapConfig,
+    Term,
+    WeightingConfig,
+    kind_of_term,
+)
+
+__all__ = [
+    "Angle3bConfig",
+    "BaselineConfig",
+    "CalibrationConfig",
+    "DataConfig",
+    "Distance2bConfig",
+    "E0Config",
+    "FitConfig",
+    "NamesCalculator",
+    "OptimizeConfig",
+    "PredictionConfig",
+    "RunConfig",
+    "SigmaConfig",
+    "SigmaOverride",
+    "SoapConfig",
+    "SolverConfig",
+    "Term",
+    "WeightingConfig",
+]
+
+
+class DataConfig(Section):
+    """Where the reference data are and what their labels are called."""
+
+    train: list[str] = described(
+        ..., "training files; relative to this file", min_length=1
+    )
+    test: list[str] = described([], "test files, never used in the fit")
+    energy_key: str | None = described(None, "label of the energy; found when absent")
+    forces_key: str | None = described(None, "label of the forces; found when absent")
+    stress_key: str | None = described(None, "label of the stress; found when absent")
+    virial_key: str | None = described(None, "label of the virial; found when absent")
+    config_type_key: str = described("config_type", "label of the kind of frame")
+    energy_sigma_key: str = described("energy_sigma", "sigma of one frame's energy")
+    force_sigma_key: str = described(
+        "force_sigma", "sigma of forces, per frame (info) or per atom (array)"
+    )
+    virial_sigma_key: str = described("virial_sigma", "sigma of one frame's virial")
+    force_mask_key: str = described(
+        "force_mask", "array: true for atoms whose forces are left out of the fit"
+    )
+    use_energies: bool = described(True, "fit energies")
+    use_forces: bool = described(True, "fit forces")
+    use_stress: bool = described(True, "fit stress or virial where frames have it")
+    check_stress: bool = described(
+        True, "compare stress labels with a quick energies+forces fit and warn"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_file_is_a_list(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            values = {
+                key: [value]
+                if key in ("train", "test") and isinstance(value, str)
+                else value
+                for key, value in values.items()
+            }
+        return values
+
+
+class SigmaOverride(Section):
+    """Standard deviations for one config_type; absent ones keep the global value."""
+
+    energy: float | None = described(None, "of the energy", "eV/atom", gt=0)
+    forces: float | None = described(None, "of a force component", "eV/Å", gt=0)
+    virial: float | None = described(None, "of a virial component", "eV/atom", gt=0)
+
+
+class SigmaConfig(Section):
+    """Standard deviations of the targets: how closely they are to be fitted."""
+
+    energy: float = described(
+        0.002, "of the energy; times sqrt(n_atoms) on the total", "eV/atom", gt=0
+    )
+    forces: float = described(0.05, "of a force component", "eV/Å", gt=0)
+    virial: float = described(
+        0.05, "of a virial component; times sqrt(n_atoms)", "eV/atom", gt=0
+    )
+    forces_relative: float = described(
+        0.0,
+        "further sigma of a force: this fraction of the force on its atom",
+        ge=0,
+        le=1,
+    )
+    energy_relative: float = described(
+        0.0,
+        "further sigma: this fraction of the height above the lowest of the composition",
+        ge=0,
+        le=1,
+    )
+    config_types: dict[str, SigmaOverride] = described({}, "overrides by config_type")
+
+
+class E0Config(BaseModel):
+    """Energies of isolated atoms: ``[e0]`` with ``Si = -0.81`` and, or, a method."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+
+    method: Literal["isolated", "least_squares"] = described(
+        "isolated",
+        "for species not given here: from isolated atoms in the data, or least squares",
+    )
+
+    @property
+    def given(self) -> dict[str, float]:
+        """Energies by chemical symbol, eV."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="after")
+    def _known_symbols(self) -> E0Config:
+        check_symbols(self.given)
+        return self
+
+
+class NamesCalculator(Section):
+    """A table with ``calculator`` and ``calculator_options``."""
+
+    @field_validator("calculator", check_fields=False)
+    @classmethod
+    def _named(cls, name: str | None) -> str | None:
+        if name is not None:
+            check_import_name(name)
+        return name
+
+    @field_validator("calculator_options", check_fields=False)
+    @classmethod
+    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
+        check_plain(options)
+        return options
+
+
+class BaselineConfig(NamesCalculator):
+    """Known part of the energy: subtracted before the fit, added at prediction."""
+
+    repulsion: Literal["none", "zbl"] = described(
+        "none", "zbl: screened repulsion of the nuclei (Ziegler, Biersack, Littmark)"
+    )
+    r_cut: float = described(
+        2.0, "where the repulsion ends; below the shortest bonds", "Å", gt=0.5
+    )
+    width: float = described(
+        1.0, "of the switch that ends repulsion and table", "Å", gt=0.05
+    )
+    table: str | None = described(
+        None, "file of pair potentials: lines Si-Si, then r (Å) and phi (eV)"
+    )
+    calculator: str | None = described(
+        None,
+        '"package.module:Name", an ASE calculator; imported and called at prediction, too',
+    )
+    calculator_options: dict[str, Any] = described(
+        {}, "keyword arguments that make the calculator"
+    )
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is added up, in words; empty without a baseline."""
+        repulsion = () if self.repulsion == "none" else (self.repulsion,)
+        table = ("table",) if self.table else ()
+        return (*repulsion, *table, *((self.calculator,) if self.calculator else ()))
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> BaselineConfig:
+        if self.repulsion != "none" or self.table is None:
+            check_width(self.width, self.r_cut)
+        if self.calculator_options and self.calculator is None:
+            raise ValueError("calculator_options are given, but no calculator")
+        return self
+
+
+class SolverConfig(Section):
+    """How the linear system is solved."""
+
+    method: Literal["cholesky", "qr"] = described(
+        "cholesky", "qr is twice as slow, for ill-conditioned fits"
+    )
+    jitter: float = described(
+        1e-8, "added to K_mm, relative to its diagonal", ge=0, le=1e-2
+    )
+
+
+class PredictionConfig(Section):
+    """Shortcuts of the finished model, verified at the end of the fit."""
+
+    project: bool = described(
+        True, "sum over sparse points in the directions that they span"
+    )
+    energy_tolerance: float = described(
+        1e-6, "largest change of an energy by it, training set", "eV/atom", gt=0
+    )
+    forces_tolerance: float = described(
+        1e-5, "largest change of a force component, training set", "eV/Å", gt=0
+    )
+    quadratic: bool = described(
+        True, "for zeta = 2, replace the sum by its quadratic form where cheaper"
+    )
+
+
+class OptimizeConfig(Section):
+    """What to choose from the training data before the fit; see `gapfit tune`."""
+
+    delta: bool = described(True, "delta of each term, by the log marginal likelihood")
+    forces: bool = described(True, "sigma.forces, by the log marginal likelihood")
+    virial: bool = described(True, "sigma.virial, by the log marginal likelihood")
+    energy: bool = described(True, "sigma.energy, by errors of held-out frames")
+    by_config_type: bool = described(
+        False, "own sigmas of forces and virials for each config_type with 3 frames"
+    )
+    folds: int = described(
+        10, "parts of the data held out in turn, each from all config_types", ge=2
+    )
+    consecutive: bool = described(
+        False, "hold out consecutive frames together, as trajectories need"
+    )
+    score: Literal["both", "energy", "forces", "evidence"] = described(
+        "both", "held-out errors that choose; evidence: a scan goes by the likelihood"
+    )
+    scan: dict[str, list[bool | float | int | str]] = described(
+        {}, 'values to try, one key after the other: { "soap.r_cut" = [4.5, 5.0] }'
+    )
+
+    @field_validator("scan", mode="before")
+    @classmethod
+    def _lists_of_values(cls, scan: Any) -> Any:
+        check_scan_table(scan)
+        return scan
+
+
+class CalibrationConfig(Section):
+    """Standard deviations scaled to the errors made when structures are left out."""
+
+    method: Literal["leave_one_out", "none"] = described(
+        "leave_one_out", "of the scales that come with the model; or none"
+    )
+    rows: int = described(
+        10_000, "observations used at most, of structures of all config_types", ge=1
+    )
+
+
+class RunConfig(Section):
+    """Resources and reproducibility."""
+
+    memory: str = described(
+        "4 GB",
+        "of each process, besides 0.2 GB of Python; 1/4 of it to choose sparse points",
+        pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$",
+    )
+    executor: Literal["local", "mpi", "dask"] = described(
+        "local", "who computes blocks of rows: processes here, MPI ranks, Dask workers"
+    )
+    workers: int = described(
+        1, "processes of executor local, or of Dask without scheduler", ge=1, le=4096
+    )
+    scheduler: str = described(
+        "", "of Dask: its address or its scheduler file; empty: one on this machine"
+    )
+    threads: int = described(0, "of each process; 0: all cores", ge=0, le=1024)
+    seed: int = described(0, "of the random number generator", ge=0)
+    store_posterior: bool = described(
+        True, "keep the factors for uncertainties in the model file"
+    )
+    store_factors: bool = described(
+        True, "keep the sums over the data, for gapfit append and gapfit refit"
+    )
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory as a number of bytes."""
+        text = self.memory.strip().rstrip("B").removesuffix("i").strip()
+        return int(float(text[:-1]) * 1000 ** ("kMGT".index(text[-1]) + 1))
+
+
+class FitConfig(Section):
+    """The whole configuration; only ``data.train`` and one term are mandatory."""
+
+    data: DataConfig
+    sigma: SigmaConfig = SigmaConfig()
+    e0: E0Config = E0Config()
+    baseline: BaselineConfig = BaselineConfig()
+    terms: list[
+        Annotated[
+            Annotated[SoapConfig, Tag("soap")]
+            | Annotated[Distance2bConfig, Tag("distance_2b")]
+            | Annotated[Angle3bConfig, Tag("angle_3b")],
+            Discriminator(kind_of_term),
+        ]
+    ] = Field(..., min_length=1)
+    solver: SolverConfig = SolverConfig()
+    optimize: OptimizeConfig | None = None
+    prediction: PredictionConfig = PredictionConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+    run: RunConfig = RunConfig()

@@ -1,0 +1,240 @@
+"""The configuration of the terms of a potential."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from gapfit.config.base import Section, described
+from gapfit.config.checks import (
+    check_components,
+    check_sparse,
+    check_symbols,
+    check_width,
+)
+
+__all__ = [
+    "Angle3bConfig",
+    "Distance2bConfig",
+    "QuipConfig",
+    "SoapConfig",
+    "Term",
+    "WeightingConfig",
+    "kind_of_term",
+]
+
+
+class WeightingConfig(Section):
+    """Weight of neighbours with distance (dscribe's ``weighting``)."""
+
+    function: Literal["poly", "pow", "exp", "none"] = described(
+        "poly", "poly ends smoothly at r0; the others jump at the cutoff: not for MD"
+    )
+    r0: float | None = described(
+        None, "end (poly) or scale; r_cut when absent", "Å", gt=0
+    )
+    c: float = described(1.0, "prefactor", gt=0)
+    d: float = described(1.0, "constant of pow and exp", gt=0)
+    m: float = described(1.0, "exponent of poly and pow", ge=1)
+    w0: float | None = described(
+        None, "weight of the central atom; w(0) when absent", gt=0
+    )
+
+
+class QuipConfig(Section):
+    """Conventions of QUIP's SOAP, for ``rbf = "equispaced_gaussians"``."""
+
+    width: float = described(
+        0.5, "of the cosine that ends neighbours at r_cut", "Å", gt=0.05
+    )
+    central_weight: float = described(1.0, "weight of the central atom", ge=0)
+    central_in_all: bool = described(
+        False, "the central atom counts as a neighbour of every species"
+    )
+    neighbours: list[str] = described(
+        [], "species of neighbours that count, by symbol; all when empty"
+    )
+    plain: bool = described(
+        False, "features without 1/sqrt(2l + 1): models of QUIP before 2015"
+    )
+
+
+class SoapConfig(Section):
+    """Smooth overlap of atomic positions, one block per central species."""
+
+    type: Literal["soap"] = described("soap", "kind of term")
+    centres: list[str] = described(
+        [], "central species of this term, by symbol; all when empty"
+    )
+    r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
+    n_max: int = described(
+        8, "radial functions; above 12 they lose digits", ge=1, le=14
+    )
+    l_max: int = described(6, "highest angular momentum", ge=0, le=20)
+    sigma: float = described(0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0)
+    rbf: Literal["gto", "polynomial", "equispaced_gaussians"] = described(
+        "gto",
+        "radial basis; polynomial for n_max up to 8, l_max up to 9; equispaced_gaussians "
+        "is QUIP's, without weighting and with its full kernel",
+    )
+    quip: QuipConfig = described(QuipConfig(), "for equispaced_gaussians")
+    weighting: WeightingConfig = described(WeightingConfig(), "weight with distance")
+    compression: Literal["off", "mu2", "mu1nu1", "crossover"] = described(
+        "off", "which species pairs are kept, as in dscribe"
+    )
+    species_weights: dict[str, float] = described(
+        {}, "weight of each species' density, by symbol; 1 when absent"
+    )
+    full_kernel: bool = described(
+        False, "sqrt(2) on off-diagonal features, left out by dscribe: the full kernel"
+    )
+    zeta: float = described(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
+    delta: float = described(3.0, "prior standard deviation per atom", "eV", gt=0)
+    n_sparse: int = described(1000, "sparse points of each central species", ge=1)
+    species_n_sparse: dict[str, int] = described(
+        {}, "other numbers for some of them, by name: { Ge = 500 }; 0: none"
+    )
+    config_type_n_sparse: dict[str, int] = described(
+        {}, "how many of them from frames of a config_type; the rest from all others"
+    )
+    sparse_method: Literal["cur", "fps", "kmeans", "random", "file"] = described(
+        "cur",
+        "leverage scores, farthest points, centres of clusters, random, or a list",
+    )
+    sparse_file: str | None = described(
+        None, "for file: lines `frame atom`, from 0; n_sparse is then ignored"
+    )
+    components: Annotated[int | float | str, BeforeValidator(check_components)] = (
+        described(
+            "all",
+            "leading directions to keep: how many, or down to which relative size",
+        )
+    )
+    engine: Literal["native", "dscribe"] = described(
+        "native", "dscribe itself is slow: a reference"
+    )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> SoapConfig:
+        check_sparse(self)
+        if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
+            raise ValueError(
+                f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
+                'good to n_max = 8 and l_max = 9; use rbf = "gto"'
+            )
+        check_symbols([*self.centres, *self.species_weights, *self.quip.neighbours])
+        if self.rbf == "equispaced_gaussians":
+            _check_quip(self)
+        elif self.quip != QuipConfig():
+            raise ValueError('quip is for rbf = "equispaced_gaussians"')
+        if any(weight <= 0 for weight in self.species_weights.values()):
+            raise ValueError("species_weights must be positive")
+        return self
+
+
+def _check_quip(config: SoapConfig) -> None:
+    """Refuse what QUIP's SOAP does not have."""
+    check_width(config.quip.width, config.r_cut)
+    unknown = {
+        "weighting": config.weighting != WeightingConfig(),
+        "species_weights": bool(config.species_weights),
+        "compression": config.compression not in ("off", "mu2"),
+        "engine": config.engine != "native",
+    }
+    if names := [name for name, given in unknown.items() if given]:
+        raise ValueError(
+            f'{", ".join(names)}: not for rbf = "equispaced_gaussians"; leave out'
+        )
+
+
+class Distance2bConfig(Section):
+    """Pair potential, one block per pair of species: the stiff part of the energy."""
+
+    type: Literal["distance_2b"] = described("distance_2b", "kind of term")
+    r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
+    width: float = described(1.0, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    switch: Literal["smooth", "cosine"] = described(
+        "smooth", "form of the switch; cosine is QUIP's"
+    )
+    theta: float = described(
+        1.0, "length over which the potential varies", "Å", ge=0.05
+    )
+    delta: float = described(3.0, "prior standard deviation per pair", "eV", gt=0)
+    f0: float = described(0.0, "prior mean per pair, within the switch", "eV")
+    n_sparse: int = described(20, "sparse points of each pair of species", ge=1)
+    species_n_sparse: dict[str, int] = described(
+        {}, 'other numbers for some of them, by name: { "Ge-Te" = 30 }; 0: none'
+    )
+    config_type_n_sparse: dict[str, int] = described(
+        {}, "how many of them from frames of a config_type; the rest from all others"
+    )
+    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random", "file"] = (
+        described("uniform", "evenly over the distances, or as for soap")
+    )
+    sparse_file: str | None = described(
+        None, "for file: lines `Si-Si 2.35`, pair and Å; n_sparse is then ignored"
+    )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Distance2bConfig:
+        check_sparse(self)
+        check_width(self.width, self.r_cut)
+        return self
+
+
+_Length = Annotated[float, Field(ge=0.05)]
+
+
+class Angle3bConfig(Section):
+    """Three-body potential, one block per central species and pair of neighbours."""
+
+    type: Literal["angle_3b"] = described("angle_3b", "kind of term")
+    r_cut: float = described(
+        3.5, "cutoff of both sides at the centre", "Å", gt=1.0, le=20.0
+    )
+    width: float = described(0.8, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    switch: Literal["smooth", "cosine"] = described(
+        "smooth", "form of the switch; cosine is QUIP's"
+    )
+    coordinates: Literal["angle", "distances"] = described(
+        "angle",
+        "distances: the three sides in any order, of models read from QUIP; not for fits",
+    )
+    theta: list[_Length] = described(
+        [1.5, 1.5, 1.5],
+        "lengths for sum, squared difference of these sides, and opposite side",
+        "Å, Å², Å",
+        min_length=3,
+        max_length=3,
+    )
+    delta: float = described(0.3, "prior standard deviation per triplet", "eV", gt=0)
+    n_sparse: int = described(200, "sparse points of each triplet of species", ge=1)
+    species_n_sparse: dict[str, int] = described(
+        {}, 'other numbers for some of them, by name: { "Te-Ge-Ge" = 99 }; 0: none'
+    )
+    config_type_n_sparse: dict[str, int] = described(
+        {}, "how many of them from frames of a config_type; the rest from all others"
+    )
+    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random", "file"] = (
+        described("uniform", "one from each cell of a regular grid, or as for soap")
+    )
+    sparse_file: str | None = described(
+        None, "for file: lines `Si-Si-Si`, then the three values; n_sparse is ignored"
+    )
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Angle3bConfig:
+        check_sparse(self)
+        check_width(self.width, self.r_cut)
+        return self
+
+
+def kind_of_term(term: Any) -> str:
+    """Return the type of a term; one of no known type is judged as a SOAP."""
+    kind = term.get("type") if isinstance(term, dict) else getattr(term, "type", None)
+    return kind if kind in ("distance_2b", "angle_3b") else "soap"
+
+
+#: The kinds of terms.
+Term = SoapConfig | Distance2bConfig | Angle3bConfig

@@ -1,0 +1,1 @@
+"""Data: files, labels, frames, neighbours, isolated-atom energies and sigmas."""

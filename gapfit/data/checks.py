@@ -1,0 +1,358 @@
+"""Cheap checks of structures and labels: what cannot be fitted, what looks wrong."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence, Sized
+from typing import Any
+
+import numpy as np
+
+from gapfit.data.duplicates import Fingerprints
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import species_counts
+from gapfit.data.neighbours import pair_list
+from gapfit.errors import DataError, StructureError
+
+__all__ = [
+    "SetTally",
+    "check_frames",
+    "frame_problems",
+    "list_places",
+    "refuse",
+    "set_warnings",
+]
+
+#: Range of the search for overlapping atoms, Å; a shorter one needs more cells.
+_NEAR = 2.0
+#: Frames listed in an error, and places listed in a warning.
+MAX_LISTED, MAX_PLACES = 20, 5
+#: Forces above this are rarely meant to be fitted, eV/Å.
+LARGE_FORCE = 100.0
+#: Net force that no converged calculation has: this times sqrt(n_atoms), eV/Å.
+NET_FORCE = 0.05
+#: Energies this far from the median of their composition are suspicious, eV/atom.
+OUTLYING_ENERGY = 10.0
+#: Fewer energies than this say nothing about their dependence on size.
+MIN_FRAMES_FOR_TREND = 5
+
+
+def check_frames(frames: Sequence[Frame]) -> list[str]:
+    """Refuse frames that cannot be fitted and return warnings about the others.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Structures with labels.
+
+    Returns
+    -------
+    list of str
+        Warnings: identical frames, large forces, net forces, outlying energies.
+
+    Raises
+    ------
+    DataError
+        Lists every frame that cannot be fitted.
+    """
+    refuse([problem for frame in frames for problem in frame_problems(frame)])
+    return set_warnings(frames)
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Raise one error for all problems, if there are any."""
+    if not problems:
+        return
+    lines = list(problems[:MAX_LISTED])
+    if len(problems) > MAX_LISTED:
+        lines.append(f"... and {len(problems) - MAX_LISTED} more")
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    raise DataError(f"{count} in the data:\n  " + "\n  ".join(lines))
+
+
+def frame_problems(frame: Frame) -> list[str]:
+    """Return what prevents one frame from being fitted: where, what, what to do."""
+    problems = []
+    unknown = (frame.numbers < 1) | (frame.numbers > 118)
+    if unknown.any():
+        lowest = frame.numbers[unknown].min()
+        atom = int(np.flatnonzero(frame.numbers == lowest)[0])
+        symbol = " (symbol 'X')" if lowest == 0 else ""
+        problems.append(
+            f"{frame.source}: atom {atom} has atomic number {lowest}{symbol}, which is "
+            "no element; name its species or remove the frame"
+        )
+    try:
+        pair_list(frame, _NEAR)
+    except StructureError as error:
+        problems.append(str(error))
+    for name, values in (
+        ("energy", frame.energy),
+        ("forces", frame.forces),
+        ("stress", frame.virial),
+    ):
+        if values is not None and not np.isfinite(values).all():
+            bad = np.flatnonzero(~np.isfinite(np.ravel(values)))
+            at = f" of atom {bad[0] // 3}" if name == "forces" else ""
+            problems.append(
+                f"{frame.source}: {name}{at} is {np.ravel(values)[bad[0]]}; "
+                "compute it again or remove the frame"
+            )
+    return problems
+
+
+def set_warnings(frames: Sequence[Frame]) -> list[str]:
+    """Return what looks wrong in frames that can be fitted."""
+    tally = SetTally()
+    for frame in frames:
+        tally.add(frame)
+    return tally.warnings(frames)
+
+
+class SetTally:
+    """What looks wrong in a data set, from a few numbers kept of each frame."""
+
+    def __init__(self) -> None:
+        self._n_frames = 0
+        self._fingerprints = Fingerprints()
+        self._forces = _ForceTally()
+        self._energies = _EnergyTally()
+
+    def add(self, frame: Frame) -> None:
+        """Take in the next frame."""
+        self._fingerprints.add(frame)
+        self._forces.add(self._n_frames, frame)
+        self._energies.add(self._n_frames, frame)
+        self._n_frames += 1
+
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        """Return warnings; of `frames`, all that were added, a few are read again."""
+        return [
+            *_duplicates(frames, self._fingerprints.identical(frames)),
+            *self._forces.warnings(frames),
+            *self._energies.warnings(frames),
+        ]
+
+
+def refuse_species(frames: Sequence[Frame], known: Collection[int], text: str) -> None:
+    """Refuse frames with species that are not known.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Structures.
+    known : collection of int
+        Atomic numbers that may occur.
+    text : str
+        The message, with ``{species}`` and ``{places}`` to be filled in.
+
+    Raises
+    ------
+    DataError
+        Naming species and frames.
+    """
+    from ase.data import chemical_symbols
+
+    new = [z for z in species_counts(frames) if z not in known]
+    if new:
+        where = [n for n, f in enumerate(frames) if np.isin(f.numbers, new).any()]
+        species = ", ".join(chemical_symbols[z] for z in new)
+        raise DataError(text.format(species=species, places=list_places(frames, where)))
+
+
+def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -> str:
+    """Return where frames came from: "frames 3 and 17 of train.extxyz".
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All frames.
+    indices : sequence of int, optional
+        Those meant; all when absent.
+    """
+    if indices is None:
+        indices = range(len(frames))
+    shown: dict[str, list[str]] = defaultdict(list)
+    for n in indices[:MAX_PLACES]:
+        file, comma, index = frames[n].source.rpartition(", frame ")
+        shown[file if comma else ""].append(index.removeprefix("frame "))
+    texts = []
+    for file, found in shown.items():
+        last = [" and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))]
+        of = f" of {file}" if file else ""
+        texts.append(f"frame{'s' * (len(found) > 1)} {last[0]}{of}")
+    extra = len(indices) - MAX_PLACES
+    return ", ".join([*texts, f"{extra} more"] if extra > 0 else texts)
+
+
+def _duplicates(frames: Sequence[Frame], groups: Iterable[Sequence[int]]) -> list[str]:
+    equal, contradicting, evidence = [], [], ""
+    for group in groups:
+        difference = _label_difference(frames, group)
+        if difference:
+            contradicting.append(list_places(frames, group))
+            evidence = evidence or difference
+        else:
+            equal.append(list_places(frames, group))
+    warnings = []
+    if equal:
+        warnings.append(
+            f"{_join(equal)} are identical and count again each time in the fit; keep one "
+            "of them"
+        )
+    if contradicting:
+        warnings.append(
+            f"{_join(contradicting)} are identical but their labels differ "
+            f"({evidence}): not all can be right; keep those computed like the other "
+            "frames"
+        )
+    return warnings
+
+
+def _join(places: Sequence[str]) -> str:
+    more = f"; and {len(places) - MAX_PLACES} more groups" * (len(places) > MAX_PLACES)
+    return "; ".join(places[:MAX_PLACES]) + more
+
+
+def _label_difference(frames: Sequence[Frame], group: Sequence[int]) -> str:
+    """Return how the labels of identical frames differ; empty when they do not."""
+    limits: dict[str, tuple[Any, Any]] = {}
+    for n in group:
+        frame = frames[n]
+        for name in ("energy", "forces", "virial"):
+            if (value := getattr(frame, name)) is not None:
+                low, high = limits.get(name, (value, value))
+                limits[name] = np.minimum(low, value), np.maximum(high, value)
+    n_atoms = frames[group[0]].n_atoms
+    for name, unit, tolerance in (
+        ("energy", "eV", 1e-4 * n_atoms),
+        ("forces", "eV/Å", 1e-3),
+        ("virial", "eV", 1e-3 * n_atoms),
+    ):
+        low, high = limits.get(name, (0.0, 0.0))
+        spread = np.max(high - low)
+        if spread > tolerance:
+            return f"{name} by {spread:.4g} {unit}"
+    return ""
+
+
+class _ForceTally:
+    """Frames with large forces, and with forces that do not add up to zero."""
+
+    def __init__(self) -> None:
+        self.largest = self.largest_net = 0.0
+        self.large, self.pushed = array("q"), array("q")
+
+    def add(self, number: int, frame: Frame) -> None:
+        if frame.forces is None:
+            return
+        squares = np.einsum("ij,ij->i", frame.forces, frame.forces)
+        # Masked forces are NaN, which fmax passes over.
+        norm = math.sqrt(np.fmax.reduce(squares, initial=0.0))
+        self.largest = max(self.largest, norm)
+        if norm > LARGE_FORCE:
+            self.large.append(number)
+        # With masked forces the sum is NaN, and never above the limit.
+        net = math.hypot(*frame.forces.sum(axis=0).tolist())
+        if net > NET_FORCE * math.sqrt(frame.n_atoms):
+            self.largest_net = max(self.largest_net, net)
+            self.pushed.append(number)
+
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        warnings = []
+        if self.large:
+            warnings.append(
+                f"{_count(self.large)} with forces above {LARGE_FORCE:g} eV/Å, up to "
+                f"{self.largest:.1f} ({list_places(frames, self.large)}): they outweigh "
+                "the others in the fit; remove them, or give them a larger sigma (by "
+                "config_type, or force_sigma)"
+            )
+        if self.pushed:
+            warnings.append(
+                f"{_count(self.pushed)} with forces that do not add up to zero, by up to "
+                f"{self.largest_net:.3g} eV/Å ({list_places(frames, self.pushed)}): no "
+                "potential can reproduce them; look for fixed atoms whose forces were "
+                "set to zero, or for an unconverged calculation"
+            )
+        return warnings
+
+
+def _count(items: Sized) -> str:
+    return "1 frame" if len(items) == 1 else f"{len(items)} frames"
+
+
+class _EnergyTally:
+    """Energies, sizes and compositions of the frames that have an energy."""
+
+    def __init__(self) -> None:
+        self.energies, self.sizes, self.numbers = array("d"), array("q"), array("q")
+        self.compositions: dict[tuple[Any, ...], array[int]] = {}
+        self._last: tuple[bytes, tuple[Any, ...]] = (b"", ())
+
+    def add(self, number: int, frame: Frame) -> None:
+        if frame.energy is None:
+            return
+        # Frames that follow each other are often of the same atoms.
+        numbers = frame.numbers.tobytes()
+        if numbers != self._last[0]:
+            self._last = numbers, _composition(frame)
+        own = self.compositions.setdefault(self._last[1], array("q"))
+        own.append(len(self.numbers))
+        self.energies.append(frame.energy)
+        self.sizes.append(frame.n_atoms)
+        self.numbers.append(number)
+
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        energies, sizes = np.array(self.energies), np.array(self.sizes)
+        return [
+            *self._outlying(frames, energies / sizes),
+            *_energies_per_atom(energies, sizes),
+        ]
+
+    def _outlying(self, frames: Sequence[Frame], per_atom: np.ndarray) -> list[str]:
+        """Warn of energies per atom far from others of the same composition."""
+        numbers = np.array(self.numbers)
+        warnings = []
+        for group in self.compositions.values():
+            own = per_atom[group]
+            median = float(np.median(own))
+            deviation = np.abs(own - median)
+            spread = 1.4826 * float(np.median(deviation))
+            far = np.flatnonzero(deviation > max(OUTLYING_ENERGY, 20 * spread))
+            if len(far):
+                worst = own[far[np.argmax(deviation[far])]]
+                ratio = f"ratio {worst / median:.4g}; " if median else ""
+                where = list_places(frames, numbers[group][far].tolist())
+                warnings.append(
+                    f"{_count(far)} with energies far from others of the same "
+                    f"composition: {worst:.4g} eV/atom where the median of {len(group)} "
+                    f"is {median:.4g} ({ratio}a Hartree is 27.21 eV, 1 eV is 96.49 "
+                    f"kJ/mol): {where}; look for mixed units, atoms too close, or "
+                    "another zero of energy"
+                )
+        return warnings
+
+
+def _composition(frame: Frame) -> tuple[Any, ...]:
+    """Return the species of a frame and the share of each."""
+    species, counts = np.unique(frame.numbers, return_counts=True)
+    fractions = np.round(counts / frame.n_atoms, 6)
+    return (*species.tolist(), *fractions.tolist())
+
+
+def _energies_per_atom(energies: np.ndarray, sizes: np.ndarray) -> list[str]:
+    """Warn when energies do not grow with the number of atoms."""
+    if len(energies) < MIN_FRAMES_FOR_TREND:
+        return []
+    spread, mean = float(np.std(energies)), float(np.mean(energies))
+    size_spread = float(np.std(sizes) / np.mean(sizes))
+    # Total energies spread as the sizes do, or more.
+    if size_spread < 0.3 or spread >= abs(mean) * size_spread / 3:
+        return []
+    return [
+        f"energies do not grow with the number of atoms: {mean:.4g} ± {spread:.2g} eV "
+        f"in {len(energies)} frames of {sizes.min()} to {sizes.max()} atoms; they look "
+        "like energies per atom, where the total energy of each frame is expected"
+    ]

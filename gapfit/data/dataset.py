@@ -1,0 +1,204 @@
+"""Reading reference data: structures, their labels, and a report of what was found.
+
+Conventions: energy eV, forces eV/Å, stress eV/Å³ in ASE's sign (tension positive),
+virial = -stress × volume in eV, six components in the order xx yy zz yz xz xy.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit.config.sections import DataConfig, FitConfig
+from gapfit.data.checks import SetTally, frame_problems, refuse
+from gapfit.data.files import RawFrame, load
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import species_counts, temporary_frames
+from gapfit.data.label_report import KindReport, LabelTally
+from gapfit.data.labels import (
+    CANDIDATES,
+    BadLabelError,
+    LabelPlan,
+    kinds_of,
+    label_value,
+    make_plan,
+    mask_value,
+    sigma_value,
+)
+from gapfit.data.spool import RawSpool
+from gapfit.errors import DataError
+
+__all__ = [
+    "Dataset",
+    "KindReport",
+    "as_dataset",
+    "read",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Structures with labels, in the order in which they were read.
+
+    Attributes
+    ----------
+    frames : sequence of Frame
+        The structures; what was read is a `gapfit.data.frame_file.FrameFile`.
+    report : tuple of KindReport
+        What was found, used and ignored.
+    warnings : tuple of str
+        What the user should know; nothing here prevents a fit.
+    """
+
+    frames: Sequence[Frame]
+    report: tuple[KindReport, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def species(self) -> tuple[int, ...]:
+        """Atomic numbers present, sorted."""
+        return tuple(species_counts(self.frames))
+
+
+def read(
+    sources: Any, config: DataConfig, *, base: Path | str | None = None
+) -> Dataset:
+    """Read structures and their labels, and check them.
+
+    Parameters
+    ----------
+    sources : path, ase.Atoms, or a sequence of either
+        Files (extended XYZ, also compressed; ASE databases; whatever ase.io reads), or
+        structures with labels in ``calc.results``, ``info`` or ``arrays``.
+    config : DataConfig
+        Names of the labels, and which to use; ``train`` and ``test`` play no part.
+    base : path, optional
+        Folder that relative paths refer to; the current one when absent.
+
+    Returns
+    -------
+    Dataset
+        Frames, report and warnings.
+
+    Raises
+    ------
+    DataError
+        Data that cannot be fitted; all refused frames are listed in one error.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from gapfit.config.sections import DataConfig
+    >>> atoms = bulk("Si")
+    >>> atoms.info["dft_energy"] = -10.8
+    >>> read(atoms, DataConfig(train=["-"])).report[0].key
+    'dft_energy'
+    """
+    counts: Counter[str] = Counter()
+    with RawSpool() as raws:
+        for raw in load(sources, Path(base) if base is not None else Path()):
+            counts.update(raw.labels.keys())
+            raws.add(raw)
+        plan = make_plan(config, counts, len(raws))
+        _require_targets(plan, len(raws), counts)
+        labels, tally = LabelTally(plan, counts), SetTally()
+        frames = temporary_frames(_checked(raws, plan, labels, tally))
+    warnings = [*labels.warnings(frames), *tally.warnings(frames)]
+    return Dataset(frames, tuple(labels.report()), tuple(warnings))
+
+
+def _checked(
+    raws: Iterable[RawFrame], plan: LabelPlan, labels: LabelTally, tally: SetTally
+) -> Iterator[Frame]:
+    """Yield the frames with their labels; refuse them all if any cannot be fitted."""
+    problems: list[str] = []
+    for raw in raws:
+        frame, wrong = _build(raw, plan)
+        problems += wrong + frame_problems(frame)
+        frame, wrong = _masked(frame, raw, plan)
+        problems += wrong
+        # What follows expects good labels, and is of no use once there are others.
+        if not problems:
+            labels.add(raw, frame)
+            tally.add(frame)
+            yield frame
+    refuse(problems)
+
+
+def _require_targets(plan: LabelPlan, n_frames: int, counts: Counter[str]) -> None:
+    """Refuse data with neither energies nor forces to fit."""
+    if any(c.key for q in ("energy", "forces") for c in plan.choices[q]):
+        return
+    off = [q for q in ("energy", "forces") if not plan.choices[q]]
+    reason = f" ({' and '.join(off)} switched off)" if off else ""
+    raise DataError(
+        f"there are neither energies nor forces in {n_frames} frames{reason}; "
+        f"labels found: {', '.join(sorted(counts)) or 'none at all'}; "
+        "name them with energy_key and forces_key in [data]"
+    )
+
+
+def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
+    """Return a frame with its labels, and what is wrong with them."""
+    source = raw.frame.source
+    fields: dict[str, Any] = {}
+    problems: list[str] = []
+    for quantity, choices in plan.choices.items():
+        present = [(c.kind, c.key) for c in choices if c.key and c.key in raw.labels]
+        if not present or (quantity == "virial" and not raw.frame.pbc.all()):
+            continue
+        kind, key = present[0]
+        try:
+            fields[quantity] = label_value(kind, raw.labels[key], raw.frame)
+        except BadLabelError as error:
+            name = kind if kind == key else f"{kind} ({key!r})"
+            problems.append(f"{source}: {name} {error}; mend it or remove the frame")
+    if not fields and not problems and not _has_unused_label(raw, plan):
+        problems.append(
+            f"{source}: there is no energy, forces or stress to fit (labels: "
+            f"{', '.join(sorted(raw.labels)) or 'none'}); add them or remove the frame"
+        )
+    for kind, key in plan.sigma_keys.items():
+        if key in raw.labels:
+            try:
+                fields[kind] = sigma_value(kind, raw.labels[key], raw.frame.n_atoms)
+            except BadLabelError as error:
+                problems.append(f"{source}: {key} {error}; correct it or take it away")
+    if plan.config_type_key in raw.labels:
+        fields["config_type"] = str(raw.labels[plan.config_type_key])
+    return replace(raw.frame, **fields), problems
+
+
+def _masked(frame: Frame, raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
+    """Return a frame without the forces of masked atoms, and what is wrong with them."""
+    key = plan.force_mask_key
+    if frame.forces is None or key not in raw.labels:
+        return frame, []
+    try:
+        mask = mask_value(raw.labels[key], frame.n_atoms)
+    except BadLabelError as error:
+        return frame, [f"{frame.source}: {key} {error}; correct it or take it away"]
+    return replace(frame, forces=np.where(mask[:, None], np.nan, frame.forces)), []
+
+
+def _has_unused_label(raw: RawFrame, plan: LabelPlan) -> bool:
+    """Return whether the frame has a label of a quantity that is switched off."""
+    return any(
+        key in raw.labels
+        for quantity, choices in plan.choices.items()
+        if not choices
+        for kind in kinds_of(quantity)
+        for key in CANDIDATES[kind]
+    )
+
+
+def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:
+    """Return what the arguments of `fit` mean as a checked data set."""
+    if isinstance(frames, Dataset):
+        return frames
+    return read(config.data.train if frames is None else frames, config.data, base=base)

@@ -1,0 +1,108 @@
+"""Which frames are the same structure, from a few numbers kept of each."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from gapfit.data.frame import Frame
+
+__all__ = ["Fingerprints"]
+
+#: Structures whose positions and cells agree to this are the same, Å.
+SAME_POSITION = 1e-6
+#: Random projections kept of each frame: only frames near in all are read again.
+_N_PROJECTIONS = 3
+
+
+class Fingerprints:
+    """A hash of the species and projections of the positions of frames."""
+
+    def __init__(self) -> None:
+        self._hashes = array("Q")
+        self._projections = array("d")
+        self._sizes = array("q")
+        self._weights = np.zeros((_N_PROJECTIONS, 0))
+
+    def add(self, frame: Frame) -> None:
+        """Take in the next frame."""
+        kept = frame.numbers.tobytes() + frame.pbc.tobytes()
+        digest = hashlib.blake2b(kept, digest_size=8).digest()
+        row = _row(frame)
+        if len(row) > self._weights.shape[1]:
+            self._weights = _weights(2 * len(row))
+        self._hashes.append(int.from_bytes(digest, "little"))
+        self._projections.extend((self._weights[:, : len(row)] @ row).tolist())
+        self._sizes.append(len(row))
+
+    def identical(self, frames: Sequence[Frame]) -> Iterator[list[int]]:
+        """Yield the indices of frames that are the same to `SAME_POSITION`, ascending.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            All that were added; those that may be the same are read again.
+        """
+        hashes = np.array(self._hashes)
+        projections = np.array(self._projections).reshape(-1, _N_PROJECTIONS)
+        _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+        # Groups in the order in which they were met, frames as they were added.
+        by_group = np.argsort(first[group], kind="stable")
+        ends = np.flatnonzero(np.diff(first[group][by_group])) + 1
+        for own in np.split(by_group, ends):
+            if len(own) > 1:
+                reach = SAME_POSITION * np.abs(
+                    self._weights[:, : self._sizes[own[0]]]
+                ).sum(axis=1)
+                yield from _equal(frames, own, projections[own], reach)
+
+
+def _weights(size: int) -> np.ndarray:
+    """Return the weights of the projections; more of them begin with the same ones."""
+    seeds = range(_N_PROJECTIONS)
+    return np.array([np.random.default_rng(k).uniform(-1.0, 1.0, size) for k in seeds])
+
+
+def _row(frame: Frame) -> np.ndarray:
+    return np.concatenate([frame.positions.ravel(), frame.cell.ravel()])
+
+
+def _equal(
+    frames: Sequence[Frame],
+    own: np.ndarray,
+    projections: np.ndarray,
+    reach: np.ndarray,
+) -> Iterator[list[int]]:
+    """Yield which frames of one group, at indices `own`, are the same.
+
+    Sorted by the first projection, equal ones are near neighbours: only those are
+    compared.
+    """
+    order = np.argsort(projections[:, 0], kind="stable")
+    along = projections[order, 0]
+    stops = np.searchsorted(along, along + reach[0], "right")
+    found: set[int] = set()
+    for rank in np.flatnonzero(stops > np.arange(len(order)) + 1):
+        one, others = order[rank], order[rank + 1 : stops[rank]]
+        if one in found:
+            continue
+        apart = np.abs(projections[others] - projections[one])
+        near = [i for i in others[(apart <= reach).all(axis=1)] if i not in found]
+        if not near:
+            continue
+        frame = frames[int(own[one])]
+        same = [i for i in near if _same(frame, frames[int(own[i])])]
+        if same:
+            found.update(same)
+            yield sorted(int(own[i]) for i in (one, *same))
+
+
+def _same(one: Frame, other: Frame) -> bool:
+    return (
+        np.array_equal(one.numbers, other.numbers)
+        and np.array_equal(one.pbc, other.pbc)
+        and bool(np.abs(_row(one) - _row(other)).max() <= SAME_POSITION)
+    )

@@ -1,0 +1,273 @@
+"""What to tell the user about the labels: used, ignored, contradicting, missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapfit.data.checks import list_places
+from gapfit.data.files import RawFrame
+from gapfit.data.frame import Frame
+from gapfit.data.labels import (
+    CANDIDATES,
+    BadLabelError,
+    Choice,
+    LabelPlan,
+    kinds_of,
+    label_value,
+)
+
+__all__ = ["KindReport", "LabelTally"]
+
+_OPTIONS = {"energy": "use_energies", "forces": "use_forces", "virial": "use_stress"}
+
+#: Labels of one quantity that differ by more than this contradict each other.
+_TOLERANCE = {"energy": 1e-4, "forces": 1e-3, "virial": 1e-3}
+_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "virial": "eV/atom of virial"}
+
+
+@dataclass(frozen=True)
+class KindReport:
+    """What was found of one kind of label.
+
+    Attributes
+    ----------
+    kind : {"energy", "forces", "stress", "virial", "config_type", "sigma"}
+        The kind.
+    key : str or None
+        The label used; None when there is none.
+    n_frames : int
+        Number of frames that have it.
+    n_values : int
+        Numbers it gives to the fit; of config_type, the number of different ones.
+    ignored : tuple of str
+        Labels of the same kind that were found and not used.
+    note : str
+        What else there is to say.
+    """
+
+    kind: str
+    key: str | None
+    n_frames: int
+    n_values: int
+    ignored: tuple[str, ...] = ()
+    note: str = ""
+
+
+class LabelTally:
+    """What the labels of all frames add up to, taken in one frame at a time.
+
+    Parameters
+    ----------
+    plan : LabelPlan
+        Which label gives what.
+    counts : Counter
+        Number of frames that have each label.
+    """
+
+    def __init__(self, plan: LabelPlan, counts: Counter[str]) -> None:
+        self._plan, self._counts = plan, counts
+        self._n_frames = 0
+        self._config_types: set[str] = set()
+        self._without_volume: list[int] = []
+        self._virials = {choice.key for choice in plan.choices["virial"]}
+        # Frames and numbers, by quantity and label and by kind of sigma.
+        self._used: dict[tuple[str, str | None], list[int]] = {}
+        self._sigmas = {kind: [0, 0] for kind in plan.sigma_keys}
+        self._clashes = {q: _comparisons(q, c) for q, c in plan.choices.items()}
+        found = {q: bool(c and c[0].key) for q, c in plan.choices.items()}
+        self._missing = [q for q in ("forces", "energy") if not found[q]]
+        self._missing = [q for q in self._missing if plan.choices[q]]
+        self._names: dict[str, set[str]] = {q: set() for q in self._missing}
+
+    def add(self, raw: RawFrame, frame: Frame) -> None:
+        """Take in the next frame: as it was read, and with the labels chosen."""
+        if not frame.pbc.all() and self._virials & raw.labels.keys():
+            self._without_volume.append(self._n_frames)
+        self._n_frames += 1
+        self._config_types.add(frame.config_type)
+        for quantity, choices in self._plan.choices.items():
+            value = getattr(frame, quantity)
+            first = next((c.key for c in choices if c.key in raw.labels), None)
+            if value is not None:
+                _count(self._used.setdefault((quantity, first), [0, 0]), value)
+        for kind, tally in self._sigmas.items():
+            if (value := getattr(frame, kind)) is not None:
+                _count(tally, value)
+        for comparisons in self._clashes.values():
+            for comparison in comparisons:
+                comparison.add(raw)
+        for quantity, names in self._names.items():
+            names |= _per_atom_names(raw) if quantity == "forces" else _numbers(raw)
+
+    def report(self) -> list[KindReport]:
+        """Return one line for each kind of label."""
+        plan, counts, n_frames = self._plan, self._counts, self._n_frames
+        lines = []
+        for quantity, choices in plan.choices.items():
+            if not choices:
+                kinds = kinds_of(quantity)
+                found = tuple(
+                    k for kind in kinds for k in CANDIDATES[kind] if counts[k]
+                )
+                note = f"not used: {_OPTIONS[quantity]} = false"
+                lines.append(KindReport(kinds[0], None, 0, 0, found, note))
+            lines += [self._choice_line(quantity, choice) for choice in choices]
+        typed = counts[plan.config_type_key]
+        lines.append(
+            KindReport(
+                "config_type",
+                plan.config_type_key if typed else None,
+                typed,
+                len(self._config_types),
+                note=f"{n_frames - typed} frames are 'default'"
+                if typed < n_frames
+                else "",
+            )
+        )
+        for kind, key in plan.sigma_keys.items():
+            n_having, size = self._sigmas[kind]
+            if n_having:
+                note = f"gives {kind}"
+                lines.append(KindReport("sigma", key, n_having, size, note=note))
+        return lines
+
+    def _choice_line(self, quantity: str, choice: Choice) -> KindReport:
+        if choice.key is None:
+            return KindReport(choice.kind, None, 0, 0, note="none found")
+        n_having, size = self._used.get((quantity, choice.key), (0, 0))
+        n_without = self._n_frames - n_having
+        notes = [f"{n_without} frames without"] * bool(n_without)
+        notes += [
+            f"{comparison.other!r} {text}"
+            for comparison in self._clashes[quantity]
+            for text in comparison.texts()
+        ]
+        return KindReport(
+            choice.kind, choice.key, n_having, size, choice.ignored, "; ".join(notes)
+        )
+
+    def warnings(self, frames: Sequence[Frame]) -> list[str]:
+        """Return warnings about labels: contradicting, not found, or of no use.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            All that were added.
+        """
+        warnings = [
+            f"{comparison.used.kind}: {comparison.used.key!r} is used, and "
+            f"{comparison.other!r} {text}; choose with {comparison.used.kind}_key in [data]"
+            + _about_free_energy(str(comparison.used.key), comparison.other)
+            for comparisons in self._clashes.values()
+            for comparison in comparisons
+            for text in comparison.texts()
+        ]
+        for quantity in self._missing:
+            per_atom = quantity == "forces"
+            warnings.append(
+                f"no {quantity} found in {self._n_frames} frames: only "
+                f"{'energies' if per_atom else 'forces'} will be "
+                f"fitted; {'arrays' if per_atom else 'numbers'} that the frames have: "
+                f"{', '.join(sorted(self._names[quantity])) or 'none'}; if one of them "
+                f"is the {quantity}, set {quantity}_key in [data]"
+            )
+        if self._without_volume:
+            warnings.append(
+                f"stress ignored of {list_places(frames, self._without_volume)}: not "
+                "periodic in three directions; set pbc and cell if they should be"
+            )
+        return warnings
+
+
+def _count(tally: list[int], value: float | np.ndarray) -> None:
+    tally[0] += 1
+    tally[1] += int(np.size(value))
+
+
+def _about_free_energy(used: str, other: str) -> str:
+    if "free_energy" in other and "free_energy" not in used:
+        return (
+            f" (forces are derivatives of the free energy: {other!r} fits them better)"
+        )
+    return ""
+
+
+class _Comparison:
+    """A label that is not used against the one that is, over all frames."""
+
+    def __init__(self, quantity: str, choices: Sequence[Choice], other: str) -> None:
+        self.used, self.other = choices[0], other
+        self._quantity = quantity
+        self._kind = next(k for k in kinds_of(quantity) if other in CANDIDATES[k])
+        self._keys = {choice.key for choice in choices}
+        self._n_alone = 0
+        self._worst, self._opposite, self._where = 0.0, 0.0, ""
+
+    def add(self, raw: RawFrame) -> None:
+        """Take in the labels of the next frame."""
+        if self.other not in raw.labels:
+            return
+        self._n_alone += not self._keys & raw.labels.keys()
+        ours = _per_atom_value(self.used.kind, str(self.used.key), raw)
+        theirs = _per_atom_value(self._kind, self.other, raw)
+        if ours is None or theirs is None or np.shape(ours) != np.shape(theirs):
+            return
+        difference = float(np.max(np.abs(ours - theirs)))
+        self._opposite = max(self._opposite, float(np.max(np.abs(ours + theirs))))
+        if difference > self._worst:
+            self._worst, self._where = difference, raw.frame.source
+
+    def texts(self) -> Iterator[str]:
+        """Yield what the other label says that the one used does not."""
+        if self._n_alone:
+            yield (
+                f"is the only one in {self._n_alone} frames, which it would be lost from"
+            )
+        limit = _TOLERANCE[self._quantity]
+        if self._worst > limit:
+            sign = ", by the opposite sign" if self._opposite < limit else ""
+            yield (
+                f"differs by up to {self._worst:.4g} {_UNITS[self._quantity]}{sign} "
+                f"({self._where})"
+            )
+
+
+def _comparisons(quantity: str, choices: Sequence[Choice]) -> list[_Comparison]:
+    if not choices or choices[0].key is None:
+        return []
+    return [_Comparison(quantity, choices, other) for other in choices[0].ignored]
+
+
+def _per_atom_value(kind: str, key: str, raw: RawFrame) -> np.ndarray | None:
+    """Return a label for comparison; None where it is missing, bad or not finite."""
+    if key not in raw.labels:
+        return None
+    try:
+        value = np.asarray(label_value(kind, raw.labels[key], raw.frame))
+    except BadLabelError:
+        return None
+    if not np.isfinite(value).all() or (kind == "stress" and not raw.frame.pbc.all()):
+        return None
+    return value if kind == "forces" else value / raw.frame.n_atoms
+
+
+def _per_atom_names(raw: RawFrame) -> set[str]:
+    """Return names of the labels with one row for each atom."""
+    return {
+        key
+        for key, value in raw.labels.items()
+        if isinstance(value, np.ndarray) and value.shape[:1] == (raw.frame.n_atoms,)
+    }
+
+
+def _numbers(raw: RawFrame) -> set[str]:
+    """Return names of the labels that are a single number."""
+    return {
+        key
+        for key, value in raw.labels.items()
+        if np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+    }

@@ -1,0 +1,126 @@
+"""Sigmas that grow with forces and with energies above the lowest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gapfit.config.sections import SigmaConfig
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import temporary_frames
+
+__all__ = [
+    "frame_sigmas",
+    "heights",
+    "with_automatic_sigmas",
+]
+
+
+def heights(frames: Sequence[Frame]) -> list[float]:
+    """Return the energy above the lowest frame of the same composition, eV per atom.
+
+    Frames without an energy have height 0.
+    """
+    compositions: dict[tuple[tuple[int, float], ...], list[int]] = {}
+    found = np.zeros(len(frames))
+    for n, frame in enumerate(frames):
+        if frame.energy is not None:
+            compositions.setdefault(_composition(frame), []).append(n)
+            found[n] = frame.energy / frame.n_atoms
+    for own in compositions.values():
+        found[own] -= found[own].min()
+    return found.tolist()
+
+
+def _composition(frame: Frame) -> tuple[tuple[int, float], ...]:
+    """Return atomic numbers with their shares; a lone atom is a composition of its own."""
+    numbers, counts = np.unique(frame.numbers, return_counts=True)
+    shares = np.round(counts / frame.n_atoms, 6)
+    lone = 0.0 if frame.n_atoms == 1 and not frame.pbc.any() else 1.0
+    return tuple(zip(numbers.tolist(), (lone * shares).tolist(), strict=True))
+
+
+def with_automatic_sigmas(
+    frames: Sequence[Frame], reference: Sequence[Frame], config: SigmaConfig
+) -> Sequence[Frame]:
+    """Return frames whose own sigmas hold the parts that grow with the labels.
+
+    sigma_E² = sigma² + (energy_relative × height)², per atom;
+    sigma_F² = sigma² + (forces_relative × |F|)² for the components of each atom.
+    Sigmas that a frame brings along stay as they are.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        What is fitted.
+    reference : sequence of Frame
+        The same frames with their labels as given: forces and energies are judged before
+        any baseline is subtracted.
+    config : SigmaConfig
+        Sigmas and the two fractions.
+
+    Returns
+    -------
+    sequence of Frame
+        `frames` themselves if nothing changes; otherwise in a temporary file.
+    """
+    if not config.forces_relative and not config.energy_relative:
+        return frames
+    return temporary_frames(_grown(frames, reference, config))
+
+
+def _grown(
+    frames: Sequence[Frame], reference: Sequence[Frame], config: SigmaConfig
+) -> Iterator[Frame]:
+    for frame, given, height in zip(frames, reference, heights(reference), strict=True):
+        energy, forces, _ = frame_sigmas(frame, config)
+        per_atom = energy / np.sqrt(frame.n_atoms)
+        if frame.energy_sigma is None and config.energy_relative:
+            grown = float(np.hypot(per_atom, config.energy_relative * height))
+            frame = replace(frame, energy_sigma=grown)
+        if (
+            frame.force_sigma is None
+            and given.forces is not None
+            and config.forces_relative
+        ):
+            size = np.linalg.norm(np.nan_to_num(given.forces), axis=1)
+            own = np.hypot(forces[:, 0], config.forces_relative * size)
+            frame = replace(frame, force_sigma=own)
+        yield frame
+
+
+def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, float]:
+    """Return the sigmas of a frame's targets.
+
+    The frame's own values win over those of its config_type, these over the global
+    ones. Energies and virials scale with sqrt(n_atoms): errors of independent atoms.
+
+    Returns
+    -------
+    energy : float
+        Of the total energy, eV.
+    forces : (n_atoms, 3) float64
+        eV/Å.
+    virial : float
+        Of a component of the total virial, eV.
+    """
+    override = config.config_types.get(frame.config_type)
+
+    def choose(own: float | None, kind: str) -> float:
+        if own is not None:
+            return own
+        special = getattr(override, kind, None)
+        return float(getattr(config, kind) if special is None else special)
+
+    root = float(np.sqrt(frame.n_atoms))
+    if frame.force_sigma is None:
+        forces = np.full((frame.n_atoms, 3), choose(None, "forces"))
+    else:
+        forces = np.repeat(frame.force_sigma[:, None], 3, axis=1)
+    return (
+        choose(frame.energy_sigma, "energy") * root,
+        forces,
+        choose(frame.virial_sigma, "virial") * root,
+    )

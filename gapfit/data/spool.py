@@ -1,0 +1,83 @@
+"""Structures as they were read, put aside until it is known which labels are used."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import IO, Any
+
+from gapfit.data.files import RawFrame
+from gapfit.data.frame_file import writing_to
+
+__all__ = ["RawSpool"]
+
+#: Atoms held at a time, about 10 MB; what else a frame takes counts as some more.
+_HELD, _EACH = 40_000, 50
+
+
+class RawSpool:
+    """Any number of structures, of which few are in memory; a context manager.
+
+    All others are pickled to a file without a name, which nobody else can write.
+    """
+
+    def __init__(self) -> None:
+        with writing_to(tempfile.gettempdir()):
+            self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._n_stored = self._n_parts = self._size = 0
+        self._held: list[RawFrame] = []
+
+    def __enter__(self) -> RawSpool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._n_stored + len(self._held)
+
+    def __iter__(self) -> Iterator[RawFrame]:
+        self._file.seek(0)
+        for _ in range(self._n_parts):
+            yield from pickle.load(self._file)
+        yield from self._held
+
+    def add(self, raw: RawFrame) -> None:
+        """Put a structure behind all others."""
+        self._held.append(raw)
+        self._size += raw.frame.n_atoms + _EACH
+        if self._size > _HELD:
+            self._store()
+
+    def _store(self) -> None:
+        try:
+            part = pickle.dumps(self._held, pickle.HIGHEST_PROTOCOL)
+        except Exception:  # whatever objects a user may hang on a structure
+            held = [replace(raw, labels=_plain(raw.labels)) for raw in self._held]
+            part = pickle.dumps(held, pickle.HIGHEST_PROTOCOL)
+        with writing_to(tempfile.gettempdir()):
+            self._file.write(part)
+            self._file.flush()
+        self._n_parts += 1
+        self._n_stored += len(self._held)
+        self._held, self._size = [], 0
+
+
+def _plain(labels: dict[str, Any]) -> dict[str, Any]:
+    """Return labels with text for what cannot be pickled: no such label has numbers."""
+    plain = {}
+    for key, value in labels.items():
+        try:
+            pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+        except Exception:
+            value = str(value)
+        plain[key] = value
+    return plain

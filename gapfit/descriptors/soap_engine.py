@@ -1,0 +1,358 @@
+"""What evaluates a SOAP term: an interface, and the native core behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from gapfit import _core
+from gapfit.data.neighbours import Pairs, core_pairs
+from gapfit.descriptors.kernels import DotProductKernel
+from gapfit.descriptors.radial import RadialDensity, Weighting, table
+from gapfit.descriptors.soap_features import Features
+from gapfit.threads import native_threads
+
+__all__ = [
+    "EnergySum",
+    "NativeEngine",
+    "Points",
+    "SoapDefinition",
+    "SoapEngine",
+    "VarianceForm",
+    "VarianceRequest",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Sparse points of one central species.
+
+    Attributes
+    ----------
+    values : (n_sparse, n_features) float64
+        Unit power spectra, or their projections (n_sparse, width).
+    projection : (n_features, width) float64 or None
+        U: dot products are taken of U^T p̂.
+    """
+
+    values: np.ndarray
+    projection: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EnergySum:
+    """What turns environments of one central species into energies.
+
+    Attributes
+    ----------
+    points : Points
+        Sparse points; or the matrix A of ε = p̂^T A p̂ when `quadratic`.
+    coefficients : (n_sparse,) float64
+        delta² c, eV; empty when `quadratic`.
+    quadratic : bool
+        Whether the sum over sparse points (zeta = 2) is replaced by p̂^T A p̂.
+    """
+
+    points: Points
+    coefficients: np.ndarray
+    quadratic: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceForm:
+    """What turns the covariances k of one central species into variances.
+
+    Attributes
+    ----------
+    points : Points
+        Sparse points of the SOAP term: k is taken with them and with those of others.
+    kernel : DotProductKernel
+        Of the term; delta = 0 if the species has no part in it.
+    W : (size, size) float64
+        Upper triangular, in Fortran order, 1/eV: |W^T k|² is the variance that the data
+        explain.
+    before : int
+        Number of points of other terms that k begins with; its end has the rest of them.
+    """
+
+    points: Points
+    kernel: DotProductKernel
+    W: np.ndarray
+    before: int
+
+
+@dataclass(frozen=True, eq=False)
+class VarianceRequest:
+    """Variances that are asked for along with the energies of one pair list.
+
+    Attributes
+    ----------
+    forms : sequence of VarianceForm
+        By central species.
+    other : (n_centres, n_columns) float64
+        Covariances with sparse points of other terms, eV²; each row begins with those
+        that k of its species has.
+    prior : (n_centres,) float64
+        Prior variances of the other terms, eV².
+    shortcuts : bool
+        Whether kernels may be those that energies are made of
+        (`gapfit.model.projection`).
+    """
+
+    forms: Sequence[VarianceForm]
+    other: np.ndarray
+    prior: np.ndarray
+    shortcuts: bool
+
+
+class SoapEngine(Protocol):
+    """Evaluates power spectra and everything made of them."""
+
+    cutoff: float
+    n_features: int
+
+    def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """Return unit power spectra (n_centres, n_features) and their norms."""
+
+    def add_rows(
+        self,
+        pairs: Pairs,
+        points: Sequence[Points],
+        kernel: DotProductKernel,
+        energies: np.ndarray,
+        forces: np.ndarray | None,
+        virials: np.ndarray | None,
+    ) -> None:
+        """Add kernel rows of all observations; see `KernelRows`.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            Neighbours of all atoms.
+        points : sequence of Points
+            By central species; their columns follow each other.
+        kernel : DotProductKernel
+            Kernel between unit power spectra.
+        energies : (n_frames, n_columns) float64
+            Added to.
+        forces : (n_atoms, 3, n_columns) float64 or None
+            Added to, unless None.
+        virials : (n_frames, 6, n_columns) float64 or None
+            Added to, unless None.
+        """
+
+    def predict(
+        self,
+        pairs: Pairs,
+        sums: Sequence[EnergySum],
+        zeta: float,
+        *,
+        gradients: bool,
+        atom_virials: bool,
+        variance: VarianceRequest | None = None,
+    ) -> tuple[np.ndarray, ...]:
+        """Return energies and, unless left out (then empty), derivatives and variances.
+
+        Returns
+        -------
+        energies : (n_centres,) float64
+            eV.
+        forces : (n_atoms, 3) float64
+            eV/Å.
+        virials : (n_frames, 3, 3) float64
+            -Σ R ⊗ dE/dR, eV.
+        atom_virials : (n_atoms, 3, 3) float64
+            The same by the atom that is the neighbour of each pair.
+        variances : (n_centres,) float64
+            Prior variance of all terms less |W^T k|², eV²; rounding may leave it a
+            little below zero.
+        """
+
+
+class SoapDefinition(NamedTuple):
+    """What defines a descriptor, in the order in which the core takes it.
+
+    Attributes
+    ----------
+    table : (n_knots, 3, l_max + 1, n_max) float64
+        Radial functions and their first two derivatives at equidistant knots from 0.
+    spacing : float
+        Distance of the knots, Å.
+    centre : (n_max,) float64
+        The central atom's share of the densities.
+    weighting : tuple
+        Name of the function and its r0, c, d and m; see `Weighting`.
+    channel : list of int
+        Density channel of each species.
+    species_weight : list of float
+        Weight of each species.
+    total : bool
+        Whether one more channel holds the sum of all.
+    central_in_all : bool
+        Whether the central atom adds to every channel, not only to that of its species.
+    blocks : list of (int, int)
+        Pairs of channels, in the order of the features.
+    scale : (n_features,) float64
+        What multiplies each feature.
+    """
+
+    table: np.ndarray
+    spacing: float
+    centre: np.ndarray
+    weighting: tuple[str, float, float, float, float]
+    channel: list[int]
+    species_weight: list[float]
+    total: bool
+    central_in_all: bool
+    blocks: list[tuple[int, int]]
+    scale: np.ndarray
+
+
+class NativeEngine:
+    """gapfit's own evaluation of dscribe's SOAP, in C++.
+
+    Parameters
+    ----------
+    species : tuple of int
+        Atomic numbers, ascending.
+    density : RadialDensity
+        Radial functions.
+    cutoff : float
+        Range of the neighbours, Å.
+    weighting : Weighting
+        Weight of a neighbour with its distance.
+    features : Features
+        Which products of densities are kept.
+    channels : list of int
+        Density channel of each species.
+    scale : (n_features,) float64
+        What multiplies each feature; see `Features.prefactor`.
+    central_in_all : bool
+        Whether the central atom adds to every channel, not only to that of its species.
+    species_weights : sequence of float
+        Weight of each species.
+    """
+
+    def __init__(
+        self,
+        species: tuple[int, ...],
+        density: RadialDensity,
+        *,
+        cutoff: float,
+        weighting: Weighting,
+        features: Features,
+        channels: list[int],
+        scale: np.ndarray,
+        central_in_all: bool = False,
+        species_weights: Sequence[float] | None = None,
+    ) -> None:
+        self.species = species
+        self.cutoff = cutoff
+        self.n_features = len(features)
+        values, spacing = table(density, cutoff)
+        w = weighting
+        self.definition = SoapDefinition(
+            values,
+            spacing,
+            density.centre * w.at_centre,
+            (w.function, w.r0, w.c, w.d, w.m),
+            channels,
+            list(species_weights or [1.0] * len(species)),
+            features.has_total,
+            central_in_all,
+            features.blocks,
+            scale,
+        )
+        self._core = _core.Soap(*self.definition)
+        #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.
+        self.last_seconds = (0.0, 0.0, 0.0)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_core"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._core = _core.Soap(*self.definition)
+
+    def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """Return unit power spectra and their norms; see `SoapEngine`."""
+        with native_threads() as n_threads:
+            q, norms = self._core.environments(
+                core_pairs(pairs, self.species), n_threads
+            )
+        return q, norms
+
+    def add_rows(
+        self,
+        pairs: Pairs,
+        points: Sequence[Points],
+        kernel: DotProductKernel,
+        energies: np.ndarray,
+        forces: np.ndarray | None,
+        virials: np.ndarray | None,
+    ) -> None:
+        """Add kernel rows; see `SoapEngine`."""
+        n_columns = energies.shape[1]
+        with native_threads() as n_threads:
+            self._core.add_rows(
+                core_pairs(pairs, self.species),
+                [_core.Points(own.values, own.projection) for own in points],
+                kernel.delta,
+                kernel.zeta,
+                energies,
+                None
+                if forces is None
+                else forces.reshape(3 * pairs.n_atoms, n_columns),
+                None
+                if virials is None
+                else virials.reshape(6 * pairs.n_frames, n_columns),
+                n_threads,
+            )
+
+    def predict(
+        self,
+        pairs: Pairs,
+        sums: Sequence[EnergySum],
+        zeta: float,
+        *,
+        gradients: bool,
+        atom_virials: bool,
+        variance: VarianceRequest | None = None,
+    ) -> tuple[np.ndarray, ...]:
+        """Return energies, derivatives and variances; see `SoapEngine`."""
+        blocks = [
+            _core.SparseBlock(
+                _core.Points(own.points.values, own.points.projection),
+                own.coefficients,
+                zeta,
+                own.quadratic,
+            )
+            for own in sums
+        ]
+        with native_threads() as n_threads:
+            *out, self.last_seconds = self._core.predict(
+                core_pairs(pairs, self.species),
+                blocks,
+                gradients,
+                atom_virials,
+                n_threads,
+                None if variance is None else _core_variances(variance),
+            )
+        return tuple(out)
+
+
+def _core_variances(request: VarianceRequest) -> Any:
+    blocks = [
+        _core.VarianceBlock(
+            _core.Points(form.points.values, form.points.projection),
+            form.W.T,
+            form.before,
+            form.kernel.delta,
+            form.kernel.zeta,
+        )
+        for form in request.forms
+    ]
+    return _core.Variances(blocks, request.other, request.prior)

@@ -1,0 +1,1 @@
+"""Errors and error bars against reference data."""

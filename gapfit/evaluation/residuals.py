@@ -1,0 +1,175 @@
+"""Errors of a model beside the standard deviations it gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+
+from gapfit.data.frame import Frame
+from gapfit.data.observations import KINDS
+from gapfit.errors import LeftOutError
+from gapfit.gp.observations import RowBlock
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.rows import row_block
+
+__all__ = ["Residuals", "left_out_residuals", "predicted_residuals"]
+
+# A standard deviation that is a smaller share of the noise is rounding.
+_ZERO = 1e-6
+# Largest variance over sigma² of a structure left out: of what its rows add to the
+# factors, more is not told apart from rounding.
+_MOST = 1e10
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Errors of one kind of observation of one structure.
+
+    Attributes
+    ----------
+    kind : str
+        One of `gapfit.data.observations.KINDS`.
+    config_type : str
+        Kind of structure.
+    n_atoms : int
+        Of the structure.
+    volume : float
+        Of its cell, Å³; 0 without one.
+    error : (n,) float64
+        Prediction minus reference: total energy (eV), force components (eV/Å), or
+        components of the virial (eV).
+    std : (n,) float64
+        Standard deviation of the function (subset of regressors), not calibrated.
+    sigma : (n,) float64
+        Noise of the observations in the fit.
+    """
+
+    kind: str
+    config_type: str
+    n_atoms: int
+    volume: float
+    error: np.ndarray
+    std: np.ndarray
+    sigma: np.ndarray
+
+    @property
+    def informative(self) -> np.ndarray:
+        """Which are not zero by symmetry, whatever the potential, (n,) bool."""
+        return self.std > _ZERO * self.sigma
+
+    @property
+    def root(self) -> float:
+        """sqrt(n_atoms) for energies and virials, 1 for forces: see `Scale`."""
+        return 1.0 if self.kind == "forces" else float(np.sqrt(self.n_atoms))
+
+
+def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
+    """Yield the residuals of a training structure for the fit without it.
+
+    With the rows φ of a structure, whitened and over sigma, and the factor R of
+    B = I + Φ^T Φ, H = φ B^-1 φ^T: the residuals of the fit without them are (I - H)^-1 r,
+    their variances the diagonal of (I - H)^-1 H, both in units of sigma. They are those
+    of a real refit with the same sparse points.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    frame : Frame
+        As it was fitted: without the baseline, with automatic sigmas.
+
+    Raises
+    ------
+    LeftOutError
+        The sigmas are so small against what is unknown without the structure that
+        rounding decides.
+    """
+    assert model.posterior is not None
+    block = row_block([frame], model.terms, model.e0, model.config.sigma)
+    if not len(block.y):
+        return
+    phi = model.posterior.whitening.apply(block.K / block.sigma[:, None])
+    of = _from_rows if len(block.y) <= phi.shape[1] else _from_factor
+    try:
+        residual, variance = of(model, phi, block)
+    except LinAlgError:
+        residual, variance = np.zeros(0), np.array([np.inf])
+    if variance.max() > _MOST:
+        raise LeftOutError(
+            f"{frame.source}: its sigmas are so small that the fit without it is lost in "
+            "rounding, or it was not fitted; raise [sigma], or calibrate on structures "
+            "that were not fitted"
+        )
+    error, std = -residual * block.sigma, np.sqrt(variance) * block.sigma
+    yield from _by_kind(frame, block, error, std)
+
+
+def _from_rows(
+    model: GAPModel, phi: np.ndarray, block: RowBlock
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return residuals and variances over sigma from matrices of the size of the rows."""
+    assert model.posterior is not None
+    residual = (block.y - block.K @ _coefficients(model)) / block.sigma
+    V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
+    H = V.T @ V
+    left = cholesky(np.eye(len(H)) - H, overwrite_a=True, check_finite=False)
+    both = cho_solve((left, False), np.column_stack([H, residual]))
+    return both[:, -1], np.maximum(np.diag(both), 0.0)
+
+
+def _from_factor(
+    model: GAPModel, phi: np.ndarray, block: RowBlock
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same from matrices of the size of the sparse points, for many rows."""
+    assert model.posterior is not None
+    R, target = model.posterior.R, block.y / block.sigma
+    z = model.posterior.whitening.redo(_coefficients(model))
+    without = cholesky(R.T @ R - phi.T @ phi, overwrite_a=True, check_finite=False)
+    z = cho_solve((without, False), R.T @ (R @ z) - phi.T @ target)
+    V = solve_triangular(without, phi.T, trans="T", check_finite=False)
+    return target - phi @ z, np.einsum("mn,mn->n", V, V)
+
+
+def _coefficients(model: GAPModel) -> np.ndarray:
+    return np.concatenate(
+        [own for term in model.terms for own in term.coefficients.values()]
+    )
+
+
+def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
+    """Yield the residuals of a structure that was not fitted.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    frame : Frame
+        Without the baseline.
+    """
+    assert model.posterior is not None
+    block = row_block([frame], model.terms, model.e0, model.config.sigma)
+    if not len(block.y):
+        return
+    variance, _ = model.posterior.variance(block.K)
+    error = block.K @ _coefficients(model) - block.y
+    yield from _by_kind(frame, block, error, np.sqrt(variance))
+
+
+def _by_kind(
+    frame: Frame, block: RowBlock, error: np.ndarray, std: np.ndarray
+) -> Iterator[Residuals]:
+    for n, kind in enumerate(KINDS):
+        own = block.kind == n
+        if own.any():
+            yield Residuals(
+                kind,
+                frame.config_type,
+                frame.n_atoms,
+                frame.volume,
+                error[own],
+                std[own],
+                block.sigma[own],
+            )

@@ -1,0 +1,1 @@
+"""Execution: who computes what, in which order, with how much memory."""

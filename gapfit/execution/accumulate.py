@@ -1,0 +1,102 @@
+"""From frames to sums: kernel rows block by block, each forgotten once it is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapfit.config.sections import SigmaConfig
+from gapfit.data.batching import batches
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import frame_sizes
+from gapfit.gp.observations import Group
+from gapfit.gp.training_sums import Factors
+from gapfit.gp.whitening import Whitening
+from gapfit.model.rows import row_block
+from gapfit.model.terms import FittedTerm
+
+__all__ = ["Rows", "task_slices"]
+
+# Sums are worth their handling when they hold a few times more rows than sparse points;
+# small data sets are cut finer, so that many workers share them evenly, but into no more
+# parts than one node of the tree adds.
+_TASKS, _LEAST_ATOMS = 30, 250
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What makes the rows of any frames of a fit.
+
+    Attributes
+    ----------
+    terms : sequence of FittedTerm
+        With sparse points.
+    e0 : dict of int to float
+        Energies of isolated atoms by atomic number, eV.
+    sigma : SigmaConfig
+        Standard deviations.
+    whitening : Whitening
+        Factors of K_mm.
+    method : {"cholesky", "qr"}
+        See `Factors`.
+    """
+
+    terms: Sequence[FittedTerm]
+    e0: dict[int, float]
+    sigma: SigmaConfig
+    whitening: Whitening
+    method: str
+
+    def sum_up(
+        self,
+        frames: Sequence[Frame],
+        groups: Sequence[tuple[Group, ...]],
+        batch_atoms: int,
+        report: Callable[[int], None] = lambda n_rows: None,
+    ) -> Factors:
+        """Return the sums over the rows of some frames.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            Without the baseline, with automatic sigmas.
+        groups : sequence
+            The groups of each frame's kinds of observations.
+        batch_atoms : int
+            Atoms whose rows are held at a time.
+        report : callable
+            Called with the number of rows done since the last call.
+        """
+        factors = Factors(self.whitening, self.method)
+        for part in batches(frame_sizes(frames), batch_atoms):
+            report(self._add(factors, frames[part], groups[part]))
+        factors.close()
+        return factors
+
+    def _add(
+        self,
+        factors: Factors,
+        frames: Sequence[Frame],
+        groups: Sequence[tuple[Group, ...]],
+    ) -> int:
+        """Add a batch and return its number of rows, which are gone before the next."""
+        block = row_block(frames, self.terms, self.e0, self.sigma)
+        factors.add_block(block, groups)
+        return len(block.y)
+
+
+def task_slices(sizes: np.ndarray, n_sparse: int) -> list[slice]:
+    """Return the frames of each task: a matter of the data alone, not of who works.
+
+    Parameters
+    ----------
+    sizes : (n_frames,) int64
+        Atoms of each frame.
+    n_sparse : int
+        Sparse points of all terms.
+    """
+    enough = max(2 * n_sparse, 1000)
+    even = max(int(np.sum(sizes)) // _TASKS, n_sparse // 4, _LEAST_ATOMS)
+    return list(batches(sizes, min(enough, even)))

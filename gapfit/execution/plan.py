@@ -1,0 +1,313 @@
+"""Size of a fit before it starts: rows, sparse points, tasks and memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from gapfit._support.resources import in_words, resident_bytes
+from gapfit.config.sections import FitConfig
+from gapfit.data.batching import sample_frames
+from gapfit.data.dataset import Dataset
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import frame_sizes, species_counts
+from gapfit.data.neighbours import pairs_of
+from gapfit.data.observations import KINDS, row_counts
+from gapfit.errors import GapfitError
+from gapfit.execution.accumulate import task_slices
+from gapfit.execution.memory import (
+    LIBRARY_BYTES,
+    PAIR_BYTES,
+    WORKER_BYTES,
+    Batch,
+    Matrices,
+    TermRows,
+)
+from gapfit.gp.observations import Group
+from gapfit.model.observation_groups import groups_of
+from gapfit.model.projection import VERIFY_ATOMS
+from gapfit.model.terms import FittedTerm, build_term, new_basis
+from gapfit.sparse.choose import choice_memory
+from gapfit.sparse.listed import count_listed
+from gapfit.threads import available
+
+__all__ = ["Plan", "Sizes", "plan", "planned_terms", "sizes_of"]
+
+_MAX_BATCH_ATOMS = 256
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What decides the memory of a fit.
+
+    Attributes
+    ----------
+    matrices : Matrices
+        What is held whatever the number of rows.
+    batch : Batch
+        Rows computed together.
+    largest : int
+        Atoms of the largest frame, whose rows are never parted.
+    granted : int
+        ``run.memory``, bytes.
+    """
+
+    matrices: Matrices
+    batch: Batch
+    largest: int
+    granted: int
+
+    @property
+    def batch_atoms(self) -> int:
+        """Atoms whose rows are held at a time."""
+        return self.batch.atoms_within(
+            self.granted - self.matrices.rows, _MAX_BATCH_ATOMS
+        )
+
+    @property
+    def batch_bytes(self) -> int:
+        """Memory for the rows of a batch."""
+        return self.batch.of_atoms(max(self.largest, self.batch_atoms))
+
+    def require(self) -> None:
+        """Refuse a fit whose matrices take more than what is granted.
+
+        Raises
+        ------
+        GapfitError
+            Says how much they need.
+        """
+        own = self.matrices
+        needed = max(own.needed, own.rows + self.batch.rows_of(self.largest))
+        if needed > self.granted:
+            raise GapfitError(
+                f"run.memory = {in_words(self.granted)} is too little: {own.n_sparse} "
+                f"sparse points ({own.method}, {len(own.group_rows)} groups of rows) "
+                f"need {in_words(needed)} for their matrices in each process, besides "
+                f'Python and its libraries; set run.memory = "{_rounded_up(needed)}" if '
+                "the machine has it, or lower n_sparse"
+            )
+
+
+def _rounded_up(n: float) -> str:
+    """Return a number of bytes as the configuration takes it, with some room."""
+    unit, name = next(u for u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if n >= u[0])
+    return f"{ceil(11 * n / unit) / 10:g} {name}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Size of a fit before it starts.
+
+    Attributes
+    ----------
+    n_frames, n_atoms : int
+        Training data.
+    n_rows : dict of str to int
+        Observations: energy, forces, virial.
+    n_sparse : int
+        Sparse points, at most.
+    n_tasks : int
+        Parts of the data, summed up one by one or by workers.
+    n_features : tuple of int
+        Length of the descriptor of each term.
+    memory_bytes : int
+        Estimated peak of this process, with Python and its libraries.
+    worker_bytes : int
+        Of each worker; 0 where this process does all the work.
+    sizes : Sizes
+        What these follow from.
+    """
+
+    n_frames: int
+    n_atoms: int
+    n_rows: dict[str, int]
+    n_sparse: int
+    n_tasks: int
+    n_features: tuple[int, ...]
+    memory_bytes: int
+    worker_bytes: int
+    sizes: Sizes
+
+
+def plan(
+    dataset: Dataset,
+    config: FitConfig,
+    base: Path | None = None,
+    *,
+    workers: bool | None = None,
+) -> Plan:
+    """Return the size of a fit without starting it.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Training data.
+    config : FitConfig
+        What to fit and how.
+    base : Path, optional
+        As for `gapfit.fit`.
+    workers : bool, optional
+        Whether other processes sum up the rows; ``config.run`` says so when absent.
+    """
+    frames = dataset.frames
+    terms = planned_terms(dataset, config)
+    sizes = sizes_of(
+        frames, terms, _points_planned(frames, terms, base or Path()), config
+    )
+    if workers is None:
+        workers = config.run.executor != "local" or config.run.workers > 1
+    counts = row_counts(frames).sum(axis=0).tolist()
+    own = sizes.matrices
+    stages = [
+        own.whitening,
+        own.led if workers else own.rows + sizes.batch_bytes,
+        own.solved,
+        _end_bytes(frames, terms, sizes, config),
+        *(choice_memory(term, frames, config.run.memory_bytes) for term in terms),
+    ]
+    return Plan(
+        len(frames),
+        int(frame_sizes(frames).sum()),
+        dict(zip(KINDS, counts, strict=True)),
+        own.n_sparse,
+        own.n_tasks,
+        tuple(term.descriptor.n_features for term in terms),
+        resident_bytes() + LIBRARY_BYTES + max(stages),
+        WORKER_BYTES + LIBRARY_BYTES + own.worker + sizes.batch_bytes if workers else 0,
+        sizes,
+    )
+
+
+def planned_terms(dataset: Dataset, config: FitConfig) -> list[FittedTerm]:
+    """Return the terms of a fit before their sparse points are chosen."""
+    return [build_term(term, dataset.species, new_basis(term)) for term in config.terms]
+
+
+def sizes_of(
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    points: Sequence[Mapping[int, int]],
+    config: FitConfig,
+) -> Sizes:
+    """Return what decides the memory of a fit.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        With labels and sigmas as they were read.
+    terms : sequence of FittedTerm
+        With or without sparse points.
+    points : sequence of mapping of int to int
+        Of each term, the number of sparse points by block.
+    config : FitConfig
+        What to fit and how.
+    """
+    counts, sizes = row_counts(frames), frame_sizes(frames)
+    n_sparse = sum(sum(own.values()) for own in points)
+    blocks = [m for own in points for m in own.values()]
+    matrices = Matrices(
+        tuple(blocks),
+        tuple(
+            _width(term) for term, own in zip(terms, points, strict=True) for _ in own
+        ),
+        _group_rows(frames, counts, config),
+        len(task_slices(sizes, n_sparse)),
+        config.solver.method,
+    )
+    batch = Batch(
+        [_rows_of(term, own) for term, own in zip(terms, points, strict=True)],
+        float(counts.sum() / sizes.sum()),
+        _pairs_per_atom(frames, max(term.descriptor.cutoff for term in terms)),
+        bool(counts[:, 1:].any()),
+        config.solver.method,
+        config.run.threads or available(),
+    )
+    return Sizes(matrices, batch, int(sizes.max()), config.run.memory_bytes)
+
+
+def batch_atoms(
+    frames: Sequence[Frame], terms: Sequence[FittedTerm], config: FitConfig
+) -> int:
+    """Return how many atoms' rows are computed together; `terms` with sparse points."""
+    points = [{b: len(own) for b, own in term.sparse.items()} for term in terms]
+    return sizes_of(frames, terms, points, config).batch_atoms
+
+
+def _rows_of(term: FittedTerm, points: Mapping[int, int]) -> TermRows:
+    projected = getattr(term.config, "components", "all") != "all"
+    return TermRows(
+        term.config.type,
+        sum(points.values()),
+        sum(m > 0 for m in points.values()),
+        term.descriptor.n_features + (_width(term) if projected else 0),
+    )
+
+
+def _width(term: FittedTerm) -> int:
+    """Return the length of the sparse points of a term, at most."""
+    n_features = term.descriptor.n_features
+    components = getattr(term.config, "components", "all")
+    return min(components, n_features) if isinstance(components, int) else n_features
+
+
+def _group_rows(
+    frames: Sequence[Frame], counts: np.ndarray, config: FitConfig
+) -> tuple[int, ...]:
+    """Return how many rows the groups of observations have, those that have any."""
+    found: Counter[Group] = Counter()
+    groups = groups_of(frames, config)
+    for own, n in zip(groups, counts.tolist(), strict=True):
+        for group, n_rows in zip(own, n, strict=True):
+            found[group] += n_rows
+    return tuple(n for n in found.values() if n)
+
+
+def _pairs_per_atom(frames: Sequence[Frame], cutoff: float) -> float:
+    pairs = pairs_of(sample_frames(frames), cutoff)
+    return pairs.n_pairs / pairs.n_atoms
+
+
+def _points_planned(
+    frames: Sequence[Frame], terms: Sequence[FittedTerm], base: Path
+) -> list[dict[int, int]]:
+    """Return the number of sparse points of each block of each term, at most."""
+    present = species_counts(frames)
+    out = []
+    for term in terms:
+        if term.config.sparse_file is not None:
+            listed = count_listed(base / Path(term.config.sparse_file).expanduser())
+            # A list says which atoms, not yet of which blocks: one block is the most.
+            out.append({term.descriptor.blocks[0]: listed})
+            continue
+        wanted = {block: term.n_wanted(block) for block in term.descriptor.blocks}
+        out.append(
+            {block: min(n, present.get(block, n)) for block, n in wanted.items()}
+        )
+    return out
+
+
+def _end_bytes(
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    sizes: Sizes,
+    config: FitConfig,
+) -> int:
+    """Return the memory at the end of a fit, where shortcuts are looked for."""
+    own = sizes.matrices
+    held = own.factors + own.sums + own.square
+    if not config.prediction.project:
+        return held
+    n_atoms = min(int(frame_sizes(frames).sum()), VERIFY_ATOMS)
+    pairs = int(PAIR_BYTES * sizes.batch.pairs_per_atom * n_atoms)
+    decomposed = 0
+    for m, width in zip(own.blocks, own.widths, strict=True):
+        # What LAPACK's SVD takes and gives, and its work.
+        k = min(m, width)
+        decomposed = max(decomposed, 8 * (2 * m * width + 2 * m * k + 4 * k**2))
+    return held + pairs + decomposed

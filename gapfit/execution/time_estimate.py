@@ -1,0 +1,221 @@
+"""How long a fit will take: some of its work is done and timed, the rest scaled.
+
+Descriptors and rows of a few of the frames are computed with as many sparse points as are
+planned, and the algebra is timed at a size that takes little time. Good to a factor of 1.5
+on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+from scipy.linalg.blas import dsyrk
+
+from gapfit.config.sections import FitConfig, SoapConfig
+from gapfit.data.batching import sample_frames
+from gapfit.data.dataset import Dataset
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import frame_sizes
+from gapfit.data.neighbours import pairs_of
+from gapfit.data.observations import row_counts
+from gapfit.execution.plan import Plan, planned_terms
+from gapfit.gp.streaming_qr import triangular
+from gapfit.gp.whitening import Whitening
+from gapfit.model.projection import VERIFY_ATOMS
+from gapfit.model.rows import row_block
+from gapfit.model.terms import FittedTerm, build_term
+from gapfit.threads import available, use_threads
+
+__all__ = ["estimated_seconds"]
+
+# Each timing is repeated for so long, seconds.
+_ENOUGH = 0.3
+# Sparse points and rows of the algebra that is timed.
+_TIMED_POINTS, _TIMED_ROWS = 800, 768
+# A worker starts within, seconds.
+_START = 3.0
+# Atoms on which predictions of trial projections are compared, besides the last.
+_TRIAL_ATOMS = 8_000
+
+
+def estimated_seconds(
+    dataset: Dataset, config: FitConfig, planned: Plan, test: Dataset | None = None
+) -> float:
+    """Return about how long `gapfit fit` will take once the data are read, seconds.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Training data.
+    config : FitConfig
+        What to fit and how; ``optimize`` is left out of account.
+    planned : Plan
+        Of the same.
+    test : Dataset, optional
+        Data whose errors are computed in the end.
+    """
+    from threadpoolctl import threadpool_limits
+
+    run = config.run
+    local = run.workers if run.executor == "local" else 1
+    threads = run.threads or max(available() // local, 1)
+    with threadpool_limits(limits=threads), use_threads(threads):
+        work = _Work(dataset, config, planned)
+        rows = work.rows() / min(local, planned.n_tasks)
+        with threadpool_limits(limits=1), use_threads(1):
+            alone = work.choice() + work.solution()
+        with threadpool_limits(limits=1), use_threads(1):
+            n_rows = int(row_counts(test.frames).sum()) if test else 0
+            alone += work.error_bars(n_rows)
+        n_test = int(frame_sizes(test.frames).sum()) if test else 0
+        rest = work.predictions(n_test)
+    return rows + alone + rest + (_START if planned.worker_bytes else 0.0)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    """Return the time of some work: the least of what was measured."""
+    best, begun = np.inf, perf_counter()
+    while not np.isfinite(best) or perf_counter() - begun < _ENOUGH:
+        started = perf_counter()
+        work()
+        best = min(best, perf_counter() - started)
+    return float(best)
+
+
+class _Work:
+    """A fit of which some pieces are timed."""
+
+    def __init__(self, dataset: Dataset, config: FitConfig, planned: Plan) -> None:
+        self.config, self.planned = config, planned
+        self.rng = np.random.default_rng(0)
+        self.frames: Sequence[Frame] = sample_frames(dataset.frames)
+        self.e0 = dict.fromkeys(dataset.species, 0.0)
+        self.n_timed = sum(frame.n_atoms for frame in self.frames)
+        self.bare = planned_terms(dataset, config)
+        self.terms = self._with_points()
+
+    def _with_points(self) -> list[FittedTerm]:
+        """Return the terms with environments of some frames, often the same ones."""
+        blocks = iter(self.planned.sizes.matrices.blocks)
+        out = []
+        for term in self.bare:
+            term = self._projected(term)
+            pairs = pairs_of(self.frames, term.descriptor.cutoff)
+            sparse = {}
+            found = term.descriptor.environments(pairs)
+            for block, m in zip(term.descriptor.blocks, blocks, strict=False):
+                values = found[block].values
+                some = self.rng.integers(max(len(values), 1), size=m)
+                sparse[block] = values[some] if len(values) else values
+            zeros = {block: np.zeros(len(points)) for block, points in sparse.items()}
+            out.append(replace(term, sparse=sparse, coefficients=zeros))
+        return out
+
+    def _projected(self, term: FittedTerm) -> FittedTerm:
+        """Return a term with directions of the size wanted, whatever they are."""
+        components = getattr(term.config, "components", "all")
+        if components == "all":
+            return term
+        n_features = term.descriptor.n_features
+        # A share of the variance is mostly held by few of the directions.
+        k = components if isinstance(components, int) else n_features // 4
+        U = self.rng.normal(size=(n_features, min(k, n_features))) / n_features**0.5
+        directions = dict.fromkeys(term.descriptor.blocks, U)
+        return build_term(term.config, term.species, term.basis, directions)
+
+    @property
+    def _share(self) -> float:
+        """All atoms over those timed."""
+        return self.planned.n_atoms / self.n_timed
+
+    def rows(self) -> float:
+        """Return the time of the rows and of their sums."""
+        sigma = self.config.sigma
+        one = _seconds(lambda: row_block(self.frames, self.terms, self.e0, sigma))
+        n_rows = sum(self.planned.n_rows.values())
+        return one * self._share + n_rows * self._per_row()
+
+    def _per_row(self) -> float:
+        """Return the time in which a row is added to the sums."""
+        blocks, n_sparse = self.planned.sizes.matrices.blocks, self.planned.n_sparse
+        m = min(n_sparse, _TIMED_POINTS)
+        rows = self.rng.normal(size=(_TIMED_ROWS, m))
+        if self.config.solver.method == "qr":
+            R, wide = np.triu(rows[:m]), self.rng.normal(size=(m, m))
+            # As many rows as sparse points are absorbed at once.
+            return _seconds(lambda: triangular([R, wide])) / m * (n_sparse / m) ** 2
+        whitening = Whitening((np.asfortranarray(np.eye(m)),), (0.0,))
+        G = np.zeros((m, m), order="F")
+        solve = _seconds(lambda: whitening.apply(rows))
+        add = _seconds(lambda: dsyrk(1.0, rows.T, beta=1.0, c=G, overwrite_c=True))
+        squares = sum(n**2 for n in blocks)
+        return (solve * squares + add * n_sparse**2) / m**2 / _TIMED_ROWS
+
+    def _flops(self) -> float:
+        """Return the rate of products of matrices, 1/s."""
+        A = self.rng.normal(size=(_TIMED_POINTS // 2,) * 2)
+        return 2 * len(A) ** 3 / _seconds(lambda: A @ A)
+
+    def choice(self) -> float:
+        """Return the time of the choice of the sparse points."""
+        flops, total = self._flops(), 0.0
+        for term, bare in zip(self.terms, self.bare, strict=True):
+            method, width = term.config.sparse_method, bare.descriptor.n_features
+            if method == "file":
+                continue
+            cutoff = max(other.descriptor.cutoff for other in self.bare)
+            total += self._share * _seconds(partial(self._environments, bare, cutoff))
+            # By environment: a Gram matrix, or distances to all points.
+            each = {"cur": 4 * width**2, "fps": 4 * width * term.n_sparse}
+            if isinstance(term.config, SoapConfig):
+                total += self.planned.n_atoms * each.get(method, 0) / flops
+        return total
+
+    def _environments(self, term: FittedTerm, cutoff: float) -> None:
+        own = term.descriptor
+        own.environments(pairs_of(self.frames, cutoff).within(own.cutoff))
+
+    def solution(self) -> float:
+        """Return the time of what does not depend on the number of rows."""
+        matrices, n = self.planned.sizes.matrices, self.planned.n_sparse
+        work = n**3 / 3
+        if self.config.solver.method == "qr":
+            # LAPACK's QR goes at a fraction of the rate of products.
+            work = 16 * (len(matrices.group_rows) + matrices.n_tasks) * n**3
+        for m, width in zip(matrices.blocks, matrices.widths, strict=True):
+            work += m**3 / 3 + 2 * m**2 * width
+        return work / self._flops()
+
+    def error_bars(self, n_test_rows: int) -> float:
+        """Return the time of the calibration, and of scores of test data."""
+        calibration, n_rows = self.config.calibration, sum(self.planned.n_rows.values())
+        if not self.config.run.store_posterior:
+            return 0.0
+        n = min(n_test_rows, calibration.rows)
+        if calibration.method != "none":
+            n += min(n_rows, calibration.rows)
+        one = _seconds(
+            lambda: row_block(self.frames, self.terms, self.e0, self.config.sigma)
+        )
+        # Two triangles are solved for each row.
+        algebra = 2 * self.planned.n_sparse**2 / self._flops()
+        return n * (one * self._share / n_rows + 2 * algebra)
+
+    def predictions(self, n_test: int) -> float:
+        """Return the time of shortcuts and errors."""
+        n_atoms = self.planned.n_atoms + n_test
+        if self.config.prediction.project:
+            verified = min(self.planned.n_atoms, VERIFY_ATOMS)
+            n_atoms += 2 * verified + min(16 * self.planned.n_atoms, _TRIAL_ATOMS)
+
+        def predict() -> None:
+            for term in self.terms:
+                cutoff = term.descriptor.cutoff
+                term.predict(pairs_of(self.frames, cutoff), gradients=True)
+
+        predict()  # tables of pairs and triplets are made once
+        return n_atoms * _seconds(predict) / self.n_timed

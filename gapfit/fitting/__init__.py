@@ -1,0 +1,1 @@
+"""Fitting: from data and configuration to a model."""

@@ -1,0 +1,273 @@
+"""New data for a fitted model, without the data that it was fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from gapfit._support.progress import Progress, silent
+from gapfit.baseline.baseline import targets
+from gapfit.config.sections import DataConfig
+from gapfit.data.checks import refuse_species
+from gapfit.data.dataset import Dataset, as_dataset
+from gapfit.data.digest import chained_digest, data_digest
+from gapfit.data.e0 import baseline_energy, is_isolated
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import frame_sizes
+from gapfit.data.observations import count_rows, row_counts
+from gapfit.errors import GapfitError
+from gapfit.execution.accumulate import Rows
+from gapfit.execution.plan import batch_atoms
+from gapfit.fitting.extend_sparse import extended
+from gapfit.fitting.solve import solved
+from gapfit.fitting.stress_check import check_stress
+from gapfit.gp.training_sums import Factors
+from gapfit.model.calibration import OUTDATED
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.observation_groups import groups_of
+from gapfit.model.projection import Ranks
+from gapfit.model.storage import load_with_factors
+from gapfit.sparse.novelty import LEAST, NewPoints, novel_points
+from gapfit.threads import one_thread, use_threads
+
+__all__ = ["append"]
+
+# Isolated atoms that differ by more were computed in another way, eV.
+_SAME_E0 = 1e-3
+
+
+def append(
+    model: GAPModel | str | Path,
+    frames: Any,
+    *,
+    data: DataConfig | None = None,
+    new_sparse: int = 0,
+    progress: Progress | None = None,
+    base: Path | None = None,
+) -> GAPModel:
+    """Add data to a model, without the data that it was fitted to.
+
+    With the same sparse points, e0, baseline and sigmas it is the fit of all data. e0
+    stays that of the model, also where it came from the data by least squares.
+    ``sigma.energy_relative`` looks for the lowest energies among the new data alone.
+
+    With `new_sparse` the model gets sparse points, too, where environments of the new
+    data lie outside those it has (`gapfit.sparse.novelty`). How the earlier data feel
+    these is not known any more and is neglected; see `gapfit.fitting.extend_sparse`.
+
+    Projections (`gapfit.model.projection`) are verified on the new data, and keep as many
+    directions as the earlier data have needed. The calibration of standard deviations
+    stays as it was, and is too small where the new data differ from the earlier ones;
+    `gapfit.calibrate` takes a new one.
+
+    Parameters
+    ----------
+    model : GAPModel, str or Path
+        A model, or its file; it must hold `GAPModel.factors`. It is not changed.
+    frames : list of ase.Atoms, Dataset, path, or list of paths
+        The new data, of species that the model knows. The same set twice is refused;
+        single frames that were fitted before count again.
+    data : DataConfig, optional
+        Names of the labels; by default as the model was fitted.
+    new_sparse : int
+        How many sparse points to add at most, for each central species of each SOAP term.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+    base : Path, optional
+        Folder that relative paths refer to.
+
+    Returns
+    -------
+    GAPModel
+        Its ``info["appended"]`` has an entry for each addition.
+
+    Raises
+    ------
+    GapfitError
+        The model holds no sums, or has these data already.
+    DataError
+        Data that cannot be fitted, or species that are new.
+
+    Examples
+    --------
+    >>> import gapfit
+    >>> model = gapfit.append("model.npz", "new.extxyz")  # doctest: +SKIP
+    """
+    from threadpoolctl import threadpool_limits
+
+    if new_sparse < 0:
+        raise GapfitError(f"new_sparse = {new_sparse}: give 0 or a positive number")
+    known = load_with_factors(model)
+    config = known.config.model_copy(update={"data": data or known.config.data})
+    dataset = as_dataset(frames, config, base)
+    refuse_species(
+        dataset.frames,
+        known.species,
+        "the new data contain {species}, which the model does not know ({places}): its "
+        "descriptors have no place for other species; remove these frames, or fit all "
+        "data again",
+    )
+    _refuse_known_data(known, dataset)
+    n_threads = config.run.threads or None
+    with threadpool_limits(limits=n_threads), use_threads(n_threads):
+        addition = _Addition(known, dataset, progress or silent)
+        if config.data.check_stress:
+            check_stress(addition.frames, known.e0, addition.notes, addition.progress)
+        return addition.run(new_sparse)
+
+
+def _refuse_known_data(model: GAPModel, dataset: Dataset) -> None:
+    info, digest = model.info, data_digest(dataset.frames)
+    known = {info["data_digest"]}
+    for entry in info.get("appended", []):
+        known |= {entry["data_digest"], entry["onto"]}
+    if digest in known:
+        raise GapfitError(
+            f"the model has been fitted to these {len(dataset.frames)} frames already "
+            f"(SHA-256 {digest[:12]}...): they would count twice; give other data"
+        )
+
+
+class _Addition:
+    """One addition: what its steps share."""
+
+    def __init__(self, model: GAPModel, dataset: Dataset, progress: Progress) -> None:
+        self.model = model
+        self.dataset = dataset
+        self.progress = progress
+        self.notes: list[str] = list(dataset.warnings)
+        sigma = model.config.sigma
+        self.frames = targets(dataset.frames, model.baseline, sigma, progress)
+        self.notes += _isolated_warnings(self.frames, model.e0)
+        if sigma.energy_relative:
+            self.notes.append(
+                f"sigma.energy_relative = {sigma.energy_relative:g}: heights of new "
+                "energies are those above the lowest of the new data; a fit of all data "
+                "would measure them from the lowest of all"
+            )
+
+    def run(self, new_sparse: int) -> GAPModel:
+        """Return the model with the data."""
+        larger, found = self.model, list[NewPoints]()
+        if new_sparse:
+            # The choice between points all but equal must not hang on the number of cores.
+            with one_thread():
+                points, found = novel_points(
+                    self.model, self.frames, new_sparse, self.progress
+                )
+            larger = extended(self.model, points)
+            self._note_points(new_sparse, found)
+        if self.model.calibration is not None:
+            self.notes.append(
+                f"{OUTDATED}their calibration is still that of the earlier data, and too "
+                "small where the new data differ from these; calibrate again on all that "
+                "was fitted, or on structures that were not: gapfit calibrate"
+            )
+        factors = self._summed(larger)
+        assert larger.factors is not None
+        factors.merge(larger.factors)
+        whole = replace(larger, factors=factors, info=self._info(found))
+        model = solved(whole, self.frames, self.progress, self._ranks(larger))
+        return replace(model, calibration=self.model.calibration)
+
+    def _summed(self, model: GAPModel) -> Factors:
+        """Return the sums over the rows of the new data."""
+        config, factors = model.config, model.factors
+        assert factors is not None
+        rows = Rows(
+            model.terms, model.e0, config.sigma, factors.whitening, factors.method
+        )
+        groups = groups_of(self.dataset.frames, config)
+        done, total = 0, int(row_counts(self.frames).sum())
+
+        def report(n_rows: int) -> None:
+            nonlocal done
+            done += n_rows
+            self.progress("rows", done, total)
+
+        report(0)
+        batch = batch_atoms(self.dataset.frames, model.terms, config)
+        return rows.sum_up(self.frames, groups, batch, report)
+
+    def _note_points(self, wanted: int, found: Sequence[NewPoints]) -> None:
+        if not found:
+            self.notes.append(
+                f"new_sparse = {wanted}: no environment of the new data is outside: the "
+                f"sparse points leave less than {LEAST:g} of the prior variance of each; "
+                "none is added"
+            )
+        for own in found:
+            self.notes.append(
+                f"[[terms]] {own.term}: {own.n_points} sparse points for {own.block} "
+                f"added: of {own.n_outside} new environments up to {own.largest:.2g} of "
+                f"the prior variance was left, now at most {own.left:.2g}. What the "
+                "earlier data say about these points is not known and neglected: check "
+                "the errors on them"
+            )
+        for n in sorted({own.term for own in found}):
+            components = getattr(self.model.config.terms[n - 1], "components", "all")
+            if components != "all":
+                self.notes.append(
+                    f"[[terms]] {n}: components = {components:g}: the directions are "
+                    "those of the earlier data; what new environments have beyond them "
+                    "stays unseen"
+                )
+
+    def _ranks(self, larger: GAPModel) -> list[Ranks]:
+        """Return the directions of projections that the earlier data have needed.
+
+        New points may need one each. Where all directions were needed, all are.
+        """
+        return [
+            {
+                block: len(points)
+                - len(old.sparse[block])
+                + (
+                    old.shortcuts[block].shape[1]
+                    if block in old.shortcuts
+                    else points.shape[1]
+                )
+                for block, points in new.sparse.items()
+            }
+            for old, new in zip(self.model.terms, larger.terms, strict=True)
+        ]
+
+    def _info(self, found: Sequence[NewPoints]) -> dict[str, Any]:
+        """Return the facts about all data."""
+        old, digest = self.model.info, data_digest(self.dataset.frames)
+        rows = count_rows(self.frames)
+        entry = {
+            "n_frames": len(self.frames),
+            "n_atoms": int(frame_sizes(self.frames).sum()),
+            "n_rows": rows,
+            "data_digest": digest,
+            "onto": old["data_digest"],
+            "sparse_points": [asdict(own) for own in found],
+        }
+        return {
+            **old,
+            "n_frames": old["n_frames"] + entry["n_frames"],
+            "n_atoms": old["n_atoms"] + entry["n_atoms"],
+            "n_rows": {kind: n + rows[kind] for kind, n in old["n_rows"].items()},
+            "data_digest": chained_digest(old["data_digest"], digest),
+            "appended": [*old.get("appended", []), entry],
+            "warnings": list(dict.fromkeys([*old["warnings"], *self.notes])),
+        }
+
+
+def _isolated_warnings(frames: Sequence[Frame], e0: dict[int, float]) -> list[str]:
+    """Return which isolated atoms have another energy than the model's."""
+    warnings = []
+    for frame in frames:
+        if frame.energy is None or not is_isolated(frame):
+            continue
+        expected = baseline_energy(frame.numbers, e0)
+        if abs(frame.energy - expected) > _SAME_E0:
+            warnings.append(
+                f"{frame.source}: an isolated atom of {frame.energy:.6f} eV, where e0 of "
+                f"the model is {expected:.6f} eV: e0 stays; see that the new data were "
+                "computed as the earlier ones"
+            )
+    return warnings

@@ -1,0 +1,95 @@
+"""More sparse points for a model whose data are known by their sums alone.
+
+With W = U^-T K_mn, the factor of K_mm and of the new points n is [[U, W], [0, C]],
+C^T C = K_nn - W^T W: whitened rows keep their columns and get new ones,
+(k_n - φ_m W) C^-1. Those of the data summed up before are unknown and taken as zero,
+k_n = k_m K_mm^-1 K_mn: exact for environments that the old points describe entirely;
+where they leave the variance s, new columns of a local energy would have a norm of at
+most √s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import block_diag, cholesky, solve_triangular
+
+from gapfit.descriptors.protocol import Sparse
+from gapfit.gp.training_sums import Factors
+from gapfit.gp.whitening import Whitening
+from gapfit.model.gap_model import GAPModel
+
+__all__ = ["extended"]
+
+
+def extended(model: GAPModel, points: Mapping[int, Sparse]) -> GAPModel:
+    """Return a model with more sparse points, its sums as if no row felt them.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With `GAPModel.factors`; the coefficients are not those of the result.
+    points : mapping of int to dict of int to (n, width) float64
+        New sparse points by number of the term and block; each must differ from all
+        others, or the factor does not exist.
+    """
+    assert model.factors is not None
+    whitening = model.factors.whitening
+    terms, blocks = [], []
+    known = iter(zip(whitening.factors, whitening.jitter, strict=True))
+    for n, term in enumerate(model.terms):
+        sparse = {}
+        for block, old in term.sparse.items():
+            new = points.get(n, {}).get(block, old[:0])
+            U, jitter = next(known)
+            if len(new):
+                kernel = term.descriptor.kernel
+                blocks.append(_extended(U, kernel(old, new), kernel(new, new), jitter))
+            else:
+                blocks.append(_Block(U, np.eye(len(U))))
+            sparse[block] = np.concatenate([old, new])
+        terms.append(replace(term, sparse=sparse))
+    larger = Whitening(tuple(block.U for block in blocks), whitening.jitter)
+    factors = _widened(model.factors, larger, blocks)
+    return replace(model, terms=tuple(terms), factors=factors)
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """One block of K_mm: its factor, and all columns of k from the old ones."""
+
+    U: np.ndarray
+    weights: np.ndarray
+
+
+def _extended(
+    U: np.ndarray, K_mn: np.ndarray, K_nn: np.ndarray, jitter: float
+) -> _Block:
+    W = solve_triangular(U, K_mn, trans="T", check_finite=False)
+    rest = K_nn - W.T @ W
+    rest[np.diag_indices_from(rest)] += jitter * float(np.mean(np.diag(K_nn)))
+    C = cholesky(rest, check_finite=False)
+    weights = solve_triangular(U, W, check_finite=False)
+    return _Block(
+        np.block([[U, W], [np.zeros_like(W.T), C]]),
+        np.hstack([np.eye(len(U)), weights]),
+    )
+
+
+def _widened(factors: Factors, whitening: Whitening, blocks: list[_Block]) -> Factors:
+    """Return sums with columns for new points."""
+    factors.close()
+    out = Factors(whitening, factors.method)
+    if factors.method == "qr":
+        weights = block_diag(*(block.weights for block in blocks))
+        out.groups = {g: sums.widened(weights) for g, sums in factors.groups.items()}
+        return out
+    old = [np.arange(b.weights.shape[1]) < len(b.weights) for b in blocks]
+    columns = np.flatnonzero(np.concatenate(old))
+    n_sparse = whitening.n_sparse
+    out.groups = {
+        group: sums.widened(columns, n_sparse) for group, sums in factors.groups.items()
+    }
+    return out

@@ -1,0 +1,223 @@
+"""A first configuration for a data set, with reasons."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapfit.config.sections import (
+    BaselineConfig,
+    DataConfig,
+    Distance2bConfig,
+    E0Config,
+    FitConfig,
+    SigmaOverride,
+    SoapConfig,
+)
+from gapfit.data.e0 import is_isolated
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import config_types, species_counts
+from gapfit.data.neighbours import pair_list
+
+__all__ = ["Proposal", "nearest_distances", "propose", "without_isolated_atom"]
+
+#: Cutoff in nearest-neighbour distances; 2.0 to 2.5 fit best.
+_SHELLS = 2.2
+#: Å; short bonds (carbon) need their second and third shells, too.
+_R_CUT = (4.5, 6.5)
+#: Sparse points beyond this cost more than they bring.
+_MAX_SPARSE = 1000
+#: Environments up to which a small set keeps all of them.
+_SMALL_SET = 500
+#: Frames looked at for distances.
+_MAX_FRAMES = 300
+_REACH = 5.0
+
+# Range of the repulsive baseline in distances of nearest neighbours.
+_CORE = 0.75
+# Below this there is no room for it, Å.
+_SHORTEST = 0.6
+
+_LOOSE = re.compile(r"liq|amorph|melt|rand|rss|dimer|trimer|cluster|spheres", re.I)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration, and what to say about it in its file.
+
+    Attributes
+    ----------
+    config : FitConfig
+        The values.
+    comments : dict of str to list of str
+        Reasons, by table.
+    suggestions : dict of str to SigmaOverride
+        Sigmas worth considering, by config_type.
+    """
+
+    config: FitConfig
+    comments: dict[str, list[str]]
+    suggestions: dict[str, SigmaOverride]
+
+
+def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
+    """Return a configuration that suits a data set.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The training data.
+    data : DataConfig
+        What to write under ``[data]``.
+    """
+    from ase.data import chemical_symbols
+
+    counts = species_counts(frames)
+    distances = nearest_distances(frames)
+    r_cut = _r_cut(distances)
+    n_sparse = _n_sparse(max(counts.values()))
+    missing = without_isolated_atom(frames)
+    method = "least_squares" if missing else "isolated"
+    config = FitConfig(
+        data=data,
+        e0=E0Config.model_validate({"method": method}),
+        baseline=_baseline(distances),
+        terms=[
+            SoapConfig(r_cut=r_cut, n_sparse=n_sparse),
+            Distance2bConfig(r_cut=r_cut),
+        ],
+    )
+    near = ", ".join(
+        f"{chemical_symbols[z]} {d:.2f}" for z, d in sorted(distances.items())
+    )
+    suggestions = _suggestions(frames, config)
+    most = max(counts, key=lambda z: counts[z])
+    comments = {
+        "terms": [
+            f"Distance of nearest neighbours, Å: {near or 'none found'}.",
+            f"r_cut is {_SHELLS} times the longest, within {_R_CUT[0]} .. {_R_CUT[1]} Å.",
+            f"n_sparse is a third of the {counts[most]} environments of "
+            f"{chemical_symbols[most]}, but at least {_SMALL_SET}",
+            f"(or all of them, if fewer) and at most {_MAX_SPARSE}; rounded down.",
+        ],
+        "baseline": [
+            f"Ends at {_CORE} of the shortest distance of nearest neighbours; keeps atoms",
+            "apart where there are no data.",
+        ],
+        "sigma": _sigma_comment(frames, suggestions),
+        "e0": _e0_comment(frames, missing),
+    }
+    return Proposal(config, comments, suggestions)
+
+
+def without_isolated_atom(frames: Sequence[Frame]) -> list[str]:
+    """Return the species that have no energy of an isolated atom in the data.
+
+    There are none if no frame has an energy: then nothing depends on such energies.
+    """
+    from ase.data import chemical_symbols
+
+    any_energy, lone = False, set()
+    for frame in frames:
+        if frame.energy is not None:
+            any_energy = True
+            if is_isolated(frame):
+                lone.add(int(frame.numbers[0]))
+    if not any_energy:
+        return []
+    return [str(chemical_symbols[z]) for z in species_counts(frames) if z not in lone]
+
+
+def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
+    """Return the usual distance to the nearest neighbour, Å, by atomic number.
+
+    This is the upper quartile: in liquids the nearest of several neighbours is closer
+    than a bond is long.
+
+    Atoms with fewer than two neighbours within 5 Å (alone, or in dimers) do not count.
+    """
+    found: dict[int, list[float]] = {}
+    for n in range(0, len(frames), -(-len(frames) // _MAX_FRAMES)):
+        frame = frames[n]
+        pairs = pair_list(frame, _REACH)
+        distances = np.linalg.norm(pairs.R, axis=1)
+        nearest = np.full(frame.n_atoms, np.inf)
+        np.minimum.at(nearest, pairs.i, distances)
+        crowded = np.bincount(pairs.i, minlength=frame.n_atoms) >= 2
+        for z, distance in zip(frame.numbers[crowded], nearest[crowded], strict=True):
+            found.setdefault(int(z), []).append(float(distance))
+    return {z: float(np.percentile(values, 75)) for z, values in found.items()}
+
+
+def _r_cut(distances: dict[int, float]) -> float:
+    """Return a cutoff for the species with the longest bonds, Å."""
+    if not distances:
+        return float(SoapConfig.model_fields["r_cut"].default)
+    return round(float(np.clip(_SHELLS * max(distances.values()), *_R_CUT)), 1)
+
+
+def _baseline(distances: dict[int, float]) -> BaselineConfig:
+    """Return a repulsion that ends before the shortest bonds."""
+    r_cut = round(_CORE * min(distances.values(), default=0.0), 2)
+    if r_cut < _SHORTEST:
+        return BaselineConfig()
+    return BaselineConfig(repulsion="zbl", r_cut=r_cut, width=round(0.5 * r_cut, 2))
+
+
+def _n_sparse(n_environments: int) -> int:
+    """Return all environments of a small set, a third of a large one, in two digits."""
+    wanted = max(n_environments // 3, min(n_environments, _SMALL_SET), 1)
+    step = 10 ** max(len(str(wanted)) - 2, 0)
+    return min(wanted // step * step, _MAX_SPARSE)
+
+
+def _sigma_comment(
+    frames: Sequence[Frame], suggestions: dict[str, SigmaOverride]
+) -> list[str]:
+    counts = Counter(config_types(frames))
+    words = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
+    own = "Each may have sigmas of its own under [sigma.config_types.NAME]"
+    advice = [f"{own}."]
+    if suggestions:
+        advice = [f"{own};", "those proposed below are worth trying."]
+    return [*textwrap.wrap(f"config_types (frames): {words}.", 84), *advice]
+
+
+def _e0_comment(frames: Sequence[Frame], missing: Sequence[str]) -> list[str]:
+    if all(frame.energy is None for frame in frames):
+        return ["The data hold no energies; those of isolated atoms are taken as 0."]
+    if not missing:
+        return ["The data hold an isolated atom of every species."]
+    names = ", ".join(missing)
+    return [
+        f"WARNING: the data hold no energy of an isolated atom of {names}. Least squares",
+        "over the compositions suits the energies of the data, but not those of separated",
+        f"atoms: better compute the atom and give its energy in [e0]: {missing[0]} = ...",
+    ]
+
+
+def _suggestions(
+    frames: Sequence[Frame], config: FitConfig
+) -> dict[str, SigmaOverride]:
+    """Return looser sigmas for disorder and clusters, tighter ones for lone atoms."""
+    sigma = config.sigma
+    found: dict[str, SigmaOverride] = {}
+    lone: dict[str, bool] = {}
+    for frame in frames:
+        name = frame.config_type
+        lone[name] = lone.get(name, True) and is_isolated(frame)
+    for name in sorted(lone.keys() - {"default"}):
+        if lone[name]:
+            found[name] = SigmaOverride(energy=sigma.energy / 20)
+        elif _LOOSE.search(name):
+            found[name] = SigmaOverride(
+                energy=5 * sigma.energy,
+                forces=4 * sigma.forces,
+                virial=4 * sigma.virial,
+            )
+    return found

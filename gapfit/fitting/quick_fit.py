@@ -1,0 +1,251 @@
+"""Virials as a quick fit of energies and forces predicts them, with their uncertainty.
+
+Each half of a sample of the data is predicted by a fit to the other half, so that the
+errors are honest; virials are never fitted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gapfit.config.sections import (
+    DataConfig,
+    E0Config,
+    FitConfig,
+    SigmaConfig,
+    SoapConfig,
+)
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import config_types, frame_sizes
+from gapfit.data.neighbours import pair_list
+
+if TYPE_CHECKING:
+    from gapfit.model.gap_model import GAPModel
+from gapfit.model.prediction import Prediction
+
+__all__ = ["MIN_FRAMES", "Comparison", "compare", "sample"]
+
+#: Size of the quick fits.
+MAX_FRAMES, MAX_ATOMS, N_SPARSE = 150, 2000, 400
+#: Their cutoff, in units of the median distance to the nearest neighbour.
+CUTOFF = 2.2
+#: Fewer frames than this prove nothing; such config_types are taken together.
+MIN_FRAMES = 6
+
+#: Atoms without a neighbour this near are not asked for their distance, Å.
+_FAR = 4.0
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Virials as labelled and as a fit without them predicts them.
+
+    Attributes
+    ----------
+    labels, predicted : (n_frames, 6) float64
+        Virial, xx yy zz yz xz xy, eV/atom.
+    volumes : (n_frames,) float64
+        Å³/atom.
+    config_types : tuple of str
+        Of each frame.
+    offset_errors : dict of str to float
+        Standard error of the predicted mean diagonal of each config_type, eV/atom.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    volumes: np.ndarray
+    config_types: tuple[str, ...]
+    offset_errors: Mapping[str, float]
+
+
+def compare(
+    frames: Sequence[Frame], e0: Mapping[int, float] | None = None
+) -> Comparison:
+    """Predict the virials of each half of the frames by a fit to the other half.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All with forces and virial; few, as they are all fitted.
+    e0 : dict of int to float, optional
+        Energies of isolated atoms, eV; by least squares when absent.
+    """
+    config = _quick_config(frames, e0)
+    groups: dict[str, list[Frame]] = defaultdict(list)
+    for name, frame in zip(_group_names(frames), frames, strict=True):
+        groups[name].append(frame)
+    kept: list[tuple[str, Frame, Prediction]] = []
+    errors: dict[str, list[float]] = defaultdict(list)
+    for half in (0, 1):
+        model = _fit([f for group in groups.values() for f in group[half::2]], config)
+        for name, group in groups.items():
+            known = [
+                f for f in group[1 - half :: 2] if set(f.numbers) <= {*model.species}
+            ]
+            predictions = model.predict(known)
+            kept += zip([name] * len(known), known, predictions, strict=True)
+            if known:
+                misfit = _misfit(known, predictions, config.sigma)
+                errors[name].append(misfit * _diagonal_error(model, known))
+    sizes = np.array([frame.n_atoms for _, frame, _ in kept])
+    volumes = np.array([frame.volume for _, frame, _ in kept]) / sizes
+    stresses = np.array([prediction.stress for _, _, prediction in kept]).reshape(-1, 6)
+    labels = np.array([frame.virial for _, frame, _ in kept]).reshape(-1, 6)
+    return Comparison(
+        labels=labels / sizes[:, None],
+        predicted=-stresses * volumes[:, None],
+        volumes=volumes,
+        config_types=tuple(name for name, _, _ in kept),
+        offset_errors={name: float(np.mean(found)) for name, found in errors.items()},
+    )
+
+
+def sample(frames: Sequence[Frame], usable: Sequence[int]) -> list[Frame]:
+    """Return frames of all config_types in turn, within `MAX_FRAMES` and `MAX_ATOMS`.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All frames.
+    usable : sequence of int
+        Indices of those to choose from.
+    """
+    types, sizes = config_types(frames), frame_sizes(frames)
+    queues: dict[str, list[int]] = defaultdict(list)
+    for n in usable:
+        queues[types[n]].append(n)
+    # Multiples of the golden ratio, modulo one, spread evenly however many are taken.
+    waiting = [
+        deque(np.array(queue)[np.argsort(np.arange(len(queue)) * 0.618033989 % 1.0)])
+        for queue in queues.values()
+    ]
+    taken: list[Frame] = []
+    n_atoms = 0
+    while any(waiting) and len(taken) < MAX_FRAMES:
+        for queue in waiting:
+            if queue and len(taken) < MAX_FRAMES:
+                n = queue.popleft()
+                if n_atoms + sizes[n] <= MAX_ATOMS or len(taken) < MIN_FRAMES:
+                    taken.append(frames[n])
+                    n_atoms += sizes[n]
+    return taken
+
+
+def _group_names(frames: Sequence[Frame]) -> list[str]:
+    """Return the config_type of each frame, rare ones taken together."""
+    types = config_types(frames)
+    counts = Counter(types)
+    rare = [name for name, count in counts.items() if count < MIN_FRAMES]
+    together = ", ".join(rare)
+    return [together if name in rare else name for name in types]
+
+
+def _fit(frames: Sequence[Frame], config: FitConfig) -> GAPModel:
+    from gapfit.data.dataset import Dataset
+    from gapfit.fitting.fit import fit
+
+    bare = tuple(replace(frame, virial=None) for frame in frames)
+    with _silence("gapfit"):
+        return fit(Dataset(bare), config)
+
+
+def _quick_config(frames: Sequence[Frame], e0: Mapping[int, float] | None) -> FitConfig:
+    from ase.data import chemical_symbols
+
+    n_species = len({int(z) for frame in frames for z in frame.numbers})
+    given: dict[str, Any] = {chemical_symbols[z]: e for z, e in (e0 or {}).items()}
+    soap = SoapConfig(
+        r_cut=float(np.clip(CUTOFF * _neighbour_distance(frames), 3.0, 6.5)),
+        # Features grow with the square of the species: fewer functions for alloys.
+        n_max=6 if n_species == 1 else 4,
+        l_max=4 if n_species == 1 else 3,
+        n_sparse=max(N_SPARSE // n_species, 50),
+    )
+    return FitConfig(
+        data=DataConfig(train=["in memory"]),
+        sigma=SigmaConfig(energy=0.005, forces=0.1),
+        e0=E0Config(method="least_squares", **given),
+        terms=[soap],
+    )
+
+
+def _neighbour_distance(frames: Sequence[Frame]) -> float:
+    """Return the median distance of an atom to its nearest neighbour, Å."""
+    distances = []
+    for frame in frames:
+        pairs = pair_list(frame, _FAR)
+        nearest = np.full(frame.n_atoms, _FAR)
+        np.minimum.at(nearest, pairs.i, np.linalg.norm(pairs.R, axis=1))
+        distances.append(nearest)
+    return float(np.median(np.concatenate(distances)))
+
+
+@contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Keep the notes of the quick fit out of the log."""
+
+    def nothing(record: logging.LogRecord) -> bool:
+        return False
+
+    logger = logging.getLogger(name)
+    logger.addFilter(nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(nothing)
+
+
+def _misfit(
+    frames: Sequence[Frame], predictions: Sequence[Prediction], sigma: SigmaConfig
+) -> float:
+    """Return how many times larger than sigma the errors of the fit are, at least 1."""
+    energies, forces = [], []
+    for frame, prediction in zip(frames, predictions, strict=True):
+        assert frame.forces is not None
+        assert prediction.forces is not None
+        if frame.energy is not None:
+            error = (prediction.energy - frame.energy) / np.sqrt(frame.n_atoms)
+            energies.append(error / sigma.energy)
+        known = np.isfinite(frame.forces)
+        forces.append((prediction.forces - frame.forces)[known] / sigma.forces)
+    sizes = [
+        np.sqrt(np.mean(np.square(e)))
+        for e in (energies, np.concatenate(forces))
+        if len(e)
+    ]
+    return float(max(1.0, *sizes))
+
+
+def _diagonal_error(model: GAPModel, frames: Sequence[Frame]) -> float:
+    """Return the standard deviation of the predicted mean diagonal, eV/atom.
+
+    That of the posterior of the coefficients; a few frames stand for all.
+    """
+    from scipy.linalg import solve_triangular
+
+    from gapfit.model.rows import row_block
+
+    assert model.posterior is not None
+    rows = [
+        row_block(
+            [replace(frame, energy=None, forces=None)],
+            model.terms,
+            model.e0,
+            model.config.sigma,
+        )
+        .K[:3]
+        .mean(axis=0)
+        / frame.n_atoms
+        for frame in frames[:MIN_FRAMES]
+    ]
+    whitened = model.posterior.whitening.apply(np.mean(rows, axis=0)[None, :])
+    R = model.posterior.R
+    return float(np.linalg.norm(solve_triangular(R, whitened.T, trans="T")))

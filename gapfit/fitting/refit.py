@@ -1,0 +1,224 @@
+"""Other sigmas for a fitted model, without its data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gapfit._support.progress import Progress, silent
+from gapfit.config.sections import FitConfig, SigmaConfig, SigmaOverride
+from gapfit.config.toml import config_from_dict
+from gapfit.data.dataset import as_dataset, read
+from gapfit.data.digest import data_digest
+from gapfit.data.frame import Frame
+from gapfit.data.observations import KINDS
+from gapfit.errors import ConfigError, GapfitError
+from gapfit.fitting.solve import solved
+from gapfit.gp.observations import Group
+from gapfit.model.calibration import OUTDATED
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.observation_groups import OWN
+from gapfit.model.storage import load_with_factors
+from gapfit.threads import use_threads
+
+__all__ = ["refit"]
+
+_RELATIVE = ("energy", "forces")
+
+
+def refit(
+    model: GAPModel | str | Path,
+    *,
+    sigma: Mapping[str, Any] | None = None,
+    frames: Any = None,
+    progress: Progress | None = None,
+) -> GAPModel:
+    """Change the sigmas of a model, without a pass over its data.
+
+    The result is what `gapfit.fit` of the same data gives with the configuration of the
+    result. Where a sigma grows with forces or energies (``forces_relative``,
+    ``energy_relative``), that fraction changes by the same factor, and so do the sigmas
+    of all config_types. Sigmas that frames brought along stay.
+
+    Projections (`gapfit.model.projection`) are verified on `frames`, or on the training
+    files of the model where they are still there and the same; else they are left out. Standard
+    deviations are not calibrated any more, see `gapfit.calibrate`.
+
+    Parameters
+    ----------
+    model : GAPModel, str or Path
+        A model, or its file; it must hold `GAPModel.factors`. It is not changed.
+    sigma : mapping, optional
+        As the table ``[sigma]``: ``energy`` (eV/atom), ``forces`` (eV/Å), ``virial``
+        (eV/atom), and ``config_types`` with the same keys for each. What is not given
+        stays.
+    frames : list of ase.Atoms, Dataset, path, or list of paths, optional
+        Structures to verify projections on; best the training data.
+    progress : callable, optional
+        Called as ``progress(stage, done, total)``.
+
+    Raises
+    ------
+    ConfigError
+        Sigmas that are none, or that the sums do not know apart.
+    GapfitError
+        The model holds no sums.
+
+    Examples
+    --------
+    >>> import gapfit
+    >>> model = gapfit.refit("model.npz", sigma={"forces": 0.1})  # doctest: +SKIP
+    """
+    from threadpoolctl import threadpool_limits
+
+    known = load_with_factors(model)
+    assert known.factors is not None
+    config = _changed(known.config, sigma or {})
+    factors = dict(_factors(known.factors.groups, known.config.sigma, config.sigma))
+    notes = list(_notes(known, factors))
+    n_threads = config.run.threads or None
+    with threadpool_limits(limits=n_threads), use_threads(n_threads):
+        some = _structures(known, model, frames)
+        if some is None and any(term.shortcuts for term in known.terms):
+            notes.append(
+                f"the training data ({', '.join(config.data.train)}) are not at hand to "
+                "verify the projections that make predictions faster: they are left out; "
+                "give the data as frames"
+            )
+        if known.calibration is not None:
+            notes.append(
+                f"{OUTDATED}they are not calibrated any more, for they change with the "
+                "sigmas; calibrate them again: gapfit calibrate"
+            )
+        warnings = list(dict.fromkeys([*known.info["warnings"], *notes]))
+        changed = replace(
+            known,
+            config=config,
+            factors=known.factors.scaled(factors),
+            info={**known.info, "warnings": warnings},
+        )
+        return solved(changed, some, progress or silent)
+
+
+def _changed(config: FitConfig, given: Mapping[str, Any]) -> FitConfig:
+    """Return the configuration with other sigmas, and all that changes along."""
+    old = config.sigma
+    _refuse(old, given)
+    types: dict[str, Any] = {
+        name: own.model_dump(exclude_none=True)
+        for name, own in old.config_types.items()
+    }
+    for name, own in given.get("config_types", {}).items():
+        types[name] = {**types[name], **own} if isinstance(own, Mapping) else own
+    values = {**old.model_dump(), **given, "config_types": types}
+    whole = config.model_dump(mode="json", exclude_none=True)
+    new = config_from_dict({**whole, "sigma": values}, "the new sigmas").sigma
+    for kind in _RELATIVE:
+        new = _grown_along(kind, old, new)
+    return config.model_copy(update={"sigma": new})
+
+
+def _refuse(old: SigmaConfig, given: Mapping[str, Any]) -> None:
+    """Refuse what cannot be told from the sums."""
+    for kind in _RELATIVE:
+        name = f"{kind}_relative"
+        if name in given:
+            raise ConfigError(
+                f"the new sigmas: {name} cannot be changed by itself, for the sums hold "
+                f"both parts together; give {kind}, which changes both by one factor, or "
+                "fit again"
+            )
+    unknown = sorted(set(given.get("config_types", {})) - set(old.config_types))
+    if unknown:
+        apart = ", ".join(sorted(old.config_types)) or "none"
+        raise ConfigError(
+            f"the new sigmas: config_types {', '.join(unknown)} had no sigma of their "
+            f"own at the fit, so they cannot be changed alone (there are: {apart}); fit "
+            "again with [sigma.config_types]"
+        )
+
+
+def _grown_along(kind: str, old: SigmaConfig, new: SigmaConfig) -> SigmaConfig:
+    """Return sigmas whose relative part has changed as the constant one has."""
+    name = f"{kind}_relative"
+    fraction = getattr(old, name)
+    if not fraction:
+        return new
+    factor = getattr(new, kind) / getattr(old, kind)
+    types = {}
+    for key, own in new.config_types.items():
+        was, now = getattr(old.config_types[key], kind), getattr(own, kind)
+        if now != was:
+            raise ConfigError(
+                f"the new sigmas: {kind} of config_type {key} cannot be changed alone, for "
+                f"{name} = {fraction:g} is that of all frames; give {kind} without a "
+                "config_type, which changes all by one factor, or fit again"
+            )
+        types[key] = own if was is None else own.model_copy(update={kind: factor * was})
+    if factor * fraction > 1:
+        raise ConfigError(
+            f"the new sigmas: {kind} = {getattr(new, kind):g} takes {name} along, from "
+            f"{fraction:g} to {factor * fraction:.3g}, which is above 1; give at most "
+            f"{kind} = {getattr(old, kind) / fraction:.3g}"
+        )
+    return new.model_copy(update={name: factor * fraction, "config_types": types})
+
+
+def _factors(
+    groups: Mapping[Group, Any], old: SigmaConfig, new: SigmaConfig
+) -> Iterator[tuple[Group, float]]:
+    """Yield what the sigmas of each group are multiplied with."""
+    for group in groups:
+        if group[1] != OWN:
+            factor = _sigma_of(group, new) / _sigma_of(group, old)
+            if factor != 1.0:
+                yield group, factor
+
+
+def _sigma_of(group: Group, sigma: SigmaConfig) -> float:
+    kind, name = group
+    own = getattr(sigma.config_types.get(name, SigmaOverride()), kind)
+    return float(getattr(sigma, kind) if own is None else own)
+
+
+def _notes(model: GAPModel, factors: Mapping[Group, float]) -> Iterator[str]:
+    assert model.factors is not None
+    for kind in KINDS:
+        own = model.factors.groups.get((kind, OWN))
+        if own is not None and any(changed == kind for changed, _ in factors):
+            yield (
+                f"{own.n_rows} observations of the {kind} come from frames with their own "
+                "sigma: those are left as they are"
+            )
+
+
+def _structures(model: GAPModel, given: Any, frames: Any) -> Sequence[Frame] | None:
+    """Return structures to verify projections on; None if there are none."""
+    wanted = [getattr(term.config, "engine", None) == "native" for term in model.terms]
+    if not model.config.prediction.project or not any(wanted):
+        return ()
+    if frames is not None:
+        return as_dataset(frames, model.config).frames
+    folders = [Path()]
+    if isinstance(given, str | Path):
+        # `gapfit fit` makes its folder beside the configuration that names the files.
+        own = Path(given).absolute().parent
+        folders = [own.parent, own, *folders]
+    for folder in folders:
+        if (found := _training_frames(model, folder)) is not None:
+            return found
+    return None
+
+
+def _training_frames(model: GAPModel, folder: Path) -> Sequence[Frame] | None:
+    """Return the training data if a folder still holds the same."""
+    config = model.config.data
+    if not all((folder / Path(name).expanduser()).exists() for name in config.train):
+        return None
+    try:
+        frames = read(config.train, config, base=folder).frames
+    except GapfitError:
+        return None
+    return frames if data_digest(frames) == model.info["data_digest"] else None

@@ -1,0 +1,123 @@
+"""From sums to a model: coefficients, posterior, projections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from gapfit._support.progress import Progress
+from gapfit.config.sections import FitConfig, PredictionConfig
+from gapfit.data.frame import Frame
+from gapfit.gp.posterior import Posterior
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.projection import Ranks, Shortcut, with_shortcut
+from gapfit.model.terms import FittedTerm
+from gapfit.threads import one_thread
+
+__all__ = [
+    "solved",
+]
+
+
+def solved(
+    model: GAPModel,
+    frames: Sequence[Frame] | None,
+    progress: Progress,
+    least: Sequence[Ranks] | None = None,
+) -> GAPModel:
+    """Return a model with the coefficients that its sums give.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With `GAPModel.factors`; its coefficients and posterior are replaced, its
+        calibration is left out.
+    frames : sequence of Frame or None
+        Structures on which projections (`gapfit.model.projection`) are measured; without
+        any there are none.
+    progress : callable
+        Called as ``progress(stage, done, total)``.
+    least : sequence of dict of int to int, optional
+        For each term, by block, fewest directions of a shortcut.
+    """
+    config, factors = model.config, model.factors
+    assert factors is not None
+    progress("solve", 0, 1)
+    with one_thread():
+        solution = factors.solve()
+    progress("solve", 1, 1)
+    terms = _with_coefficients(model.terms, solution.coefficients)
+    terms, shortcuts = _with_shortcuts(
+        terms, frames, config, progress, least or [{}] * len(terms)
+    )
+    whitening = factors.whitening
+    info = {
+        "n_sparse": whitening.n_sparse,
+        "jitter": list(whitening.jitter),
+        "log_marginal_likelihood": solution.log_marginal_likelihood,
+        "shortcuts": shortcuts,
+        "versions": _versions(),
+    }
+    return replace(
+        model,
+        terms=tuple(terms),
+        posterior=Posterior(whitening, solution.R)
+        if config.run.store_posterior
+        else None,
+        factors=factors if config.run.store_factors else None,
+        calibration=None,
+        info=model.info | info,
+    )
+
+
+def _with_coefficients(
+    terms: Sequence[FittedTerm], coefficients: np.ndarray
+) -> list[FittedTerm]:
+    out, first = [], 0
+    for term in terms:
+        own = {}
+        for block, points in term.sparse.items():
+            own[block] = coefficients[first : first + len(points)].copy()
+            first += len(points)
+        out.append(replace(term, coefficients=own))
+    return out
+
+
+def _with_shortcuts(
+    terms: Sequence[FittedTerm],
+    frames: Sequence[Frame] | None,
+    config: FitConfig,
+    progress: Progress,
+    least: Sequence[Ranks],
+) -> tuple[list[FittedTerm], list[dict[str, Any]]]:
+    """Return the terms with lossless projections, and what was measured of each."""
+    quadratic = config.prediction.quadratic
+    terms = [replace(term, quadratic=quadratic, shortcuts={}) for term in terms]
+    if not config.prediction.project or frames is None:
+        return terms, []
+    # Changes by several terms add up.
+    shared = PredictionConfig(
+        energy_tolerance=config.prediction.energy_tolerance / len(terms),
+        forces_tolerance=config.prediction.forces_tolerance / len(terms),
+    )
+    out, found = [], []
+    for n, term in enumerate(terms):
+        progress("shortcuts", n, len(terms))
+        shortcut = Shortcut({}, 0.0, 0.0, 0)
+        if getattr(term.config, "engine", None) == "native":
+            term, shortcut = with_shortcut(term, frames, shared, least[n])
+        found.append(asdict(shortcut))
+        out.append(term)
+    progress("shortcuts", len(terms), len(terms))
+    return out, found
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {
+        name: version(name) for name in ("gapfit", "numpy", "scipy", "dscribe", "ase")
+    }

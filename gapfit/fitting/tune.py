@@ -1,0 +1,390 @@
+"""Hyperparameters from the training data: evidence, held-out errors and scans."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit._support.progress import Progress, silent
+from gapfit.config.sections import FitConfig, OptimizeConfig, SigmaOverride
+from gapfit.config.toml import as_config
+from gapfit.data.dataset import Dataset, as_dataset
+from gapfit.data.observations import KINDS
+from gapfit.errors import GapfitError
+from gapfit.fitting.folds import affordable_folds, fill
+from gapfit.fitting.prepare import prepare, sparse_terms, whitened
+from gapfit.fitting.scan import check_scan, with_settings
+from gapfit.gp.evidence import HeldOut, Scales
+from gapfit.gp.fold_grams import GramSet
+from gapfit.gp.hyperparameters import (
+    MOST,
+    N_STEPS,
+    Choice,
+    Freedom,
+    choose,
+    judge,
+    score,
+)
+from gapfit.gp.normal_equations import Gram
+from gapfit.gp.observations import Group
+from gapfit.model.observation_groups import OWN, POOL, class_of
+
+__all__ = ["Trial", "Tuning", "format_trials", "tune"]
+
+# Classes with fewer observations share their sigma with all others.
+_MIN_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate with the hyperparameters chosen for it.
+
+    Attributes
+    ----------
+    settings : dict of str to value
+        Scanned keys and the values tried.
+    config : FitConfig
+        The configuration with all that was chosen, without ``[optimize]``.
+    log_marginal_likelihood : float
+        At the chosen values.
+    held_out : HeldOut
+        Errors of frames left out of the fit that predicts them.
+    """
+
+    settings: dict[str, Any]
+    config: FitConfig
+    log_marginal_likelihood: float
+    held_out: HeldOut
+
+    def score(self, kind: str) -> float:
+        """Return what a scan minimises; see `gapfit.config.sections.OptimizeConfig`."""
+        if kind == "evidence":
+            return -self.log_marginal_likelihood
+        return score(kind, self.held_out)
+
+    def plain(self) -> dict[str, Any]:
+        """Return all of it as plain data, None where there are no targets."""
+        errors = asdict(self.held_out)
+        return {
+            "settings": self.settings,
+            "delta": [term.delta for term in self.config.terms],
+            "sigma": self.config.sigma.model_dump(mode="json"),
+            "log_marginal_likelihood": self.log_marginal_likelihood,
+            **{name: None if np.isnan(x) else x for name, x in errors.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Result of `tune`.
+
+    Attributes
+    ----------
+    config : FitConfig
+        The best configuration, without ``[optimize]``: ready to fit.
+    given : Trial
+        The configuration as it was given, its sigmas and deltas untouched.
+    best : Trial
+        Where `config` comes from.
+    trials : tuple of Trial
+        All, in the order in which they were tried.
+    warnings : tuple of str
+        What the user should know.
+    """
+
+    config: FitConfig
+    given: Trial
+    best: Trial
+    trials: tuple[Trial, ...]
+    warnings: tuple[str, ...]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the trials as plain data."""
+        return {
+            "given": self.given.plain(),
+            "best": self.trials.index(self.best),
+            "trials": [trial.plain() for trial in self.trials],
+        }
+
+
+def tune(
+    frames: Any = None,
+    config: FitConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    progress: Progress | None = None,
+    base: Path | None = None,
+) -> Tuning:
+    """Choose deltas, sigmas and scanned values from the training data alone.
+
+    Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
+    sigma.energy minimises the errors of held-out frames. Both need one pass over the
+    data for each candidate of ``optimize.scan``, none for a sigma or delta.
+
+    Parameters
+    ----------
+    frames, config, progress, base
+        As for `gapfit.fit`. What is chosen stands in ``[optimize]``; without that table
+        all sigmas and deltas are.
+
+    Returns
+    -------
+    Tuning
+        The best configuration and all trials. The same input gives the same result.
+
+    Raises
+    ------
+    ConfigError, DataError
+        What is wrong, where, and what to do.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from gapfit.threads import use_threads
+
+    settings = as_config(config, frames)
+    if base is None and isinstance(config, str | Path):
+        base = Path(config).parent
+    check_scan(settings)
+    dataset = as_dataset(frames, settings, base)
+    if len(dataset.frames) < 2:
+        raise GapfitError("tuning needs at least two frames: one is held out")
+    n_threads = settings.run.threads or None
+    with threadpool_limits(limits=n_threads), use_threads(n_threads):
+        return _Tuner(dataset, settings, progress or silent, base or Path()).run()
+
+
+class _Tuner:
+    """What the trials of one call share."""
+
+    def __init__(
+        self, dataset: Dataset, config: FitConfig, progress: Progress, base: Path
+    ) -> None:
+        self.dataset = dataset
+        self.options = config.optimize or OptimizeConfig()
+        self.config = config.model_copy(update={"optimize": None})
+        self.progress = progress
+        self.notes: list[str] = []
+        self.prepared = prepare(dataset, self.config, self.notes, progress, base)
+        self.trials: dict[str, Trial] = {}
+        self.given: Trial | None = None
+
+    def run(self) -> Tuning:
+        """Try all candidates, one key after the other, and keep the best so far."""
+        kind = self.options.score
+        best = self._trial({})
+        for key, values in self.options.scan.items():
+            settings = [{**best.settings, key: value} for value in values]
+            trials = [best, *filter(None, map(self._candidate, settings))]
+            best = min(trials, key=lambda trial: trial.score(kind))
+        given = self.given
+        assert given is not None
+        if best.score(kind) > given.score(kind):
+            self.note(
+                "held-out errors are larger than with the given sigmas and deltas: the "
+                "likelihood and they disagree; look at both before you use the result"
+            )
+        warnings = tuple(dict.fromkeys([*self.dataset.warnings, *self.notes]))
+        return Tuning(best.config, given, best, tuple(self.trials.values()), warnings)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def _candidate(self, settings: dict[str, Any]) -> Trial | None:
+        """Return the trial of some settings; None, and a note, if it cannot be made."""
+        try:
+            return self._trial(settings)
+        except GapfitError as error:
+            words = ", ".join(f"{key} = {value}" for key, value in settings.items())
+            self.note(f"{words} could not be tried: {error}")
+            return None
+
+    def _trial(self, settings: dict[str, Any]) -> Trial:
+        config = with_settings(self.config, settings)
+        key = config.model_dump_json()
+        if key not in self.trials:
+            self.trials[key] = self._tried(settings, config)
+        return self.trials[key]
+
+    def _tried(self, settings: dict[str, Any], config: FitConfig) -> Trial:
+        terms = sparse_terms(self.prepared, config, self.notes, self.progress)
+        whitening = whitened(terms, config, self.notes)
+        options = self._options(config, whitening.n_sparse)
+        grams = fill(self.prepared, terms, whitening, config, options, self.progress)
+        totals = grams.totals()
+        if self.given is None:
+            ones = Scales(np.ones(len(terms)), np.ones(len(totals)))
+            self.given = _as_trial({}, self.config, judge(grams, totals, ones))
+            self._check_targets(self.given.held_out)
+        freedom = _freedom(grams, totals, self.options)
+        steps = iter(range(1, N_STEPS + 1))
+        self.progress("hyperparameters", 0, N_STEPS)
+        chosen = choose(
+            grams,
+            totals,
+            freedom,
+            lambda: self.progress("hyperparameters", next(steps), N_STEPS),
+        )
+        self.progress("hyperparameters", N_STEPS, N_STEPS)
+        for text in _at_limits(chosen.scales, grams):
+            self.note(text)
+        tuned = _tuned(config, grams, chosen.scales)
+        return _as_trial(settings, tuned, chosen)
+
+    def _check_targets(self, errors: HeldOut) -> None:
+        """Refuse to be judged by what is not there; say what is not tuned."""
+        kind = self.options.score
+        if kind != "evidence" and np.isnan(score(kind, errors)):
+            raise GapfitError(
+                f'[optimize] score = "{kind}": the data have no such targets to hold out; '
+                "choose another score"
+            )
+        own = Counter(
+            kind
+            for frame in self.prepared.given
+            for kind in KINDS
+            if class_of(frame, kind, set()) == OWN
+        )
+        for name in KINDS:
+            if own[name]:
+                self.note(
+                    f"{own[name]} of {len(self.prepared.given)} frames bring their own "
+                    f"sigma of the {name}: those are left as they are"
+                )
+
+    def _options(self, config: FitConfig, n_sparse: int) -> OptimizeConfig:
+        """Return the options with as many folds as the memory holds."""
+        options = self.options
+        folds = affordable_folds(self.prepared, config, options, n_sparse)
+        if folds < min(options.folds, len(self.prepared.frames)):
+            self.note(
+                f"{n_sparse} sparse points: {folds} folds instead of {options.folds}, "
+                f"for the Gram matrices must fit into run.memory = {config.run.memory}"
+            )
+        return options.model_copy(update={"folds": folds})
+
+
+def _as_trial(settings: dict[str, Any], config: FitConfig, choice: Choice) -> Trial:
+    value, errors = choice.log_marginal_likelihood, choice.held_out
+    return Trial(settings, config, value, errors)
+
+
+def _alone(grams: GramSet, totals: Sequence[Gram]) -> set[Group]:
+    """Return the groups with enough observations for a sigma of their own."""
+    rows = zip(grams.groups, totals, strict=True)
+    return {own for own, gram in rows if own[1] != OWN and gram.n_rows >= _MIN_ROWS}
+
+
+def _freedom(
+    grams: GramSet, totals: Sequence[Gram], options: OptimizeConfig
+) -> Freedom:
+    """Return what may be chosen: one factor for each kind, or for each class."""
+    parameters: dict[Group, int] = {}
+    sigma: list[int | None] = []
+    alone = _alone(grams, totals)
+    for kind, name in grams.groups:
+        if name == OWN or kind == "energy" or not getattr(options, kind):
+            sigma.append(None)
+            continue
+        shared = (kind, name if (kind, name) in alone else POOL)
+        sigma.append(parameters.setdefault(shared, len(parameters)))
+    energy = [
+        kind == "energy" and name != OWN and options.energy
+        for kind, name in grams.groups
+    ]
+    return Freedom(
+        (options.delta,) * len(grams.columns),
+        tuple(sigma),
+        tuple(energy),
+        options.score,
+    )
+
+
+def _at_limits(scales: Scales, grams: GramSet) -> Iterator[str]:
+    """Yield what to say about values at the end of the range that is searched."""
+    far = 0.99 * np.log(MOST)
+    for n, factor in enumerate(scales.delta):
+        if abs(np.log(factor)) > far:
+            yield (
+                f"[[terms]] {n + 1}: delta went to the end of the search, {factor:.3g} "
+                "times the given one: the data do not determine it; remove the term, or "
+                "set [optimize] delta = false"
+            )
+    for (kind, name), factor in zip(grams.groups, scales.sigma, strict=True):
+        if abs(np.log(factor)) > far:
+            yield (
+                f"sigma.{kind}{f' of {name}' if name else ''} went to the end of the "
+                f"search, {factor:.3g} times the given one: begin nearer to the truth"
+            )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _tuned(config: FitConfig, grams: GramSet, scales: Scales) -> FitConfig:
+    """Return the configuration with deltas and sigmas multiplied by their factors.
+
+    The fractions of forces and energies that sigmas grow by are parts of these.
+    """
+    terms = [
+        term.model_copy(update={"delta": _rounded(term.delta * factor)})
+        for term, factor in zip(config.terms, scales.delta, strict=True)
+    ]
+    sigma = config.sigma
+    factors = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
+    moved = {kind: factors.get((kind, POOL), 1.0) for kind in KINDS}
+    names = set(sigma.config_types) | {name for _, name in factors} - {OWN, POOL}
+    overrides = {}
+    for name in sorted(names):
+        given = sigma.config_types.get(name, SigmaOverride())
+        values = {}
+        for kind in KINDS:
+            own = getattr(given, kind)
+            factor = factors.get((kind, name), moved[kind])
+            if own is not None or factor != moved[kind]:
+                values[kind] = _rounded((own or getattr(sigma, kind)) * factor)
+        if values:
+            overrides[name] = SigmaOverride(**values)
+    update: dict[str, Any] = {k: _rounded(getattr(sigma, k) * moved[k]) for k in KINDS}
+    for kind in ("energy", "forces"):
+        name = f"{kind}_relative"
+        update[name] = min(_rounded(getattr(sigma, name) * moved[kind]), 1.0)
+    update["config_types"] = overrides
+    return config.model_copy(
+        update={"terms": terms, "sigma": sigma.model_copy(update=update)}
+    )
+
+
+def format_trials(summary: Mapping[str, Any]) -> str:
+    """Return the trials of `Tuning.summary` as a table; the best is marked."""
+    header = ("", "settings", "log evidence", "E, meV/atom", "F, eV/Å", "V, eV/atom")
+    rows = [(*header, "sigmas E / F / V", "deltas")]
+    given = {**summary["given"], "settings": {"": "as given"}}
+    for n, trial in enumerate([given, *summary["trials"]], start=-1):
+        sigma = trial["sigma"]
+        words = [f"{k} = {v}" if k else v for k, v in trial["settings"].items()]
+        rows.append(
+            (
+                "*" if n == summary["best"] else "",
+                ", ".join(words) or "tuned",
+                f"{trial['log_marginal_likelihood']:.1f}",
+                _number(trial["energy_mae"], 1000, ".3g"),
+                _number(trial["forces_rmse"], 1, ".4g"),
+                _number(trial["virial_rmse"], 1, ".3g"),
+                " / ".join(f"{sigma[kind]:g}" for kind in KINDS),
+                " / ".join(f"{delta:g}" for delta in trial["delta"]),
+            )
+        )
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _number(value: float | None, factor: float, form: str) -> str:
+    return "-" if value is None else format(factor * value, form)

@@ -1,0 +1,1 @@
+"""Gaussian-process algebra on plain arrays; knows no atoms."""

@@ -1,0 +1,197 @@
+"""Log marginal likelihood of deltas and sigmas, and errors of held-out folds.
+
+Both come from Gram matrices (`gapfit.gp.fold_grams`) at O(n_sparse³) for each trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cholesky, lapack, solve_triangular
+from scipy.linalg.blas import dsymv
+
+from gapfit.gp.fold_grams import GramSet
+from gapfit.gp.normal_equations import Gram
+
+__all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Factors on deltas and sigmas, relative to those of the Gram matrices.
+
+    Attributes
+    ----------
+    delta : (n_terms,) float64
+        By term.
+    sigma : (n_groups,) float64
+        By group, in the order of `GramSet.groups`.
+    """
+
+    delta: np.ndarray
+    sigma: np.ndarray
+
+    def column_scale(self, columns: Sequence[slice]) -> np.ndarray:
+        """Return the factor of each sparse point, (n_sparse,)."""
+        sizes = [own.stop - own.start for own in columns]
+        return np.repeat(self.delta, sizes)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Log marginal likelihood and its gradient.
+
+    Attributes
+    ----------
+    value : float
+        log p(y).
+    delta : (n_terms,) float64
+        d/d log delta of each term.
+    sigma : (n_groups,) float64
+        d/d log sigma of each group.
+    """
+
+    value: float
+    delta: np.ndarray
+    sigma: np.ndarray
+
+
+def _system(
+    grams: Sequence[Gram | None], scales: Scales, d: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return D Σ_g G_g/s_g² D (upper triangle) and D Σ_g b_g/s_g²."""
+    n = len(d)
+    S, b = np.zeros((n, n), order="F"), np.zeros(n)
+    for gram, factor in zip(grams, scales.sigma, strict=True):
+        if gram is not None:
+            S += gram.G / factor**2
+            b += gram.b / factor**2
+    S *= d[:, None]
+    S *= d
+    return S, b * d
+
+
+def log_evidence(
+    grams: Sequence[Gram], columns: Sequence[slice], scales: Scales
+) -> Evidence:
+    """Return the log marginal likelihood under the subset-of-regressors prior.
+
+    log p(y) = -½ (|ỹ|² - b^T B^-1 b + log|B| + n log 2π) - Σ log sigma with
+    B = I + Φ^T Φ and b = Φ^T ỹ (Quiñonero-Candela & Rasmussen, JMLR 6, 1939 (2005)).
+
+    Parameters
+    ----------
+    grams : sequence of Gram
+        One for each group.
+    columns : sequence of slice
+        Columns of each term.
+    scales : Scales
+        Factors on deltas and sigmas.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        B is not positive definite to working precision.
+    """
+    d = scales.column_scale(columns)
+    B, b = _system(grams, scales, d)
+    B[np.diag_indices_from(B)] += 1.0
+    R = cholesky(B, overwrite_a=True, check_finite=False)
+    half = solve_triangular(R, b, trans="T", check_finite=False)
+    z = solve_triangular(R, half, check_finite=False)
+    log_det = 2 * float(np.log(np.diag(R)).sum())
+    inverse, info = lapack.dpotri(R, lower=0, overwrite_c=1)
+    if info:
+        raise np.linalg.LinAlgError("the factor is singular")
+    inverse = np.triu(inverse)
+    unexplained = 1.0 - np.diag(inverse)  # diagonal of B^-1 Φ^T Φ
+    slopes = [z[own] @ z[own] - unexplained[own].sum() for own in columns]
+    weights = 1.0 / scales.sigma**2
+    misfit, n_rows, log_sigma = -float(half @ half), 0, 0.0
+    changes = []
+    scaled_inverse = inverse * d[:, None] * d
+    diagonal = np.diag(scaled_inverse).copy()
+    for gram, weight, factor in zip(grams, weights, scales.sigma, strict=True):
+        misfit += weight * gram.square
+        n_rows += gram.n_rows
+        log_sigma += gram.log_sigma + gram.n_rows * float(np.log(factor))
+        dz = d * z
+        residual = gram.square - 2 * dz @ gram.b + dz @ dsymv(1.0, gram.G, dz)
+        trace = 2 * np.vdot(scaled_inverse, gram.G) - diagonal @ np.diag(gram.G)
+        changes.append(weight * (residual + trace) - gram.n_rows)
+    value = -0.5 * (misfit + log_det + n_rows * np.log(2 * np.pi)) - log_sigma
+    return Evidence(float(value), np.array(slopes), np.array(changes))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Errors of frames that were left out of the fit that predicts them.
+
+    Frames with sigmas of their own count by the ratio of the global sigma to theirs. NaN
+    where there are no targets.
+
+    Attributes
+    ----------
+    energy_mae, energy_rmse : float
+        Of energies, eV per atom.
+    forces_rmse : float
+        Of force components, eV/Å.
+    virial_rmse : float
+        Of components of the virial, eV per atom (over sqrt(n_atoms), as their sigma).
+    """
+
+    energy_mae: float
+    energy_rmse: float
+    forces_rmse: float
+    virial_rmse: float
+
+
+def held_out(grams: GramSet, totals: Sequence[Gram], scales: Scales) -> HeldOut:
+    """Fit without each fold in turn and return the errors of its frames.
+
+    Parameters
+    ----------
+    grams : GramSet
+        All groups, by fold.
+    totals : sequence of Gram
+        `GramSet.totals` of them.
+    scales : Scales
+        Factors on deltas and sigmas.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        The systems are not positive definite to working precision.
+    """
+    d = scales.column_scale(grams.columns)
+    S, b = _system(totals, scales, d)
+    S[np.diag_indices_from(S)] += 1.0
+    energies = [np.zeros(0)]
+    squares, counts = {"forces": 0.0, "virial": 0.0}, {"forces": 0, "virial": 0}
+    for fold in grams.folds:
+        own = grams.of_fold(fold)
+        S_own, b_own = _system(own, scales, d)
+        R = cholesky(S - S_own, overwrite_a=True, check_finite=False)
+        half = solve_triangular(R, b - b_own, trans="T", check_finite=False)
+        z = d * solve_triangular(R, half, check_finite=False)
+        for rows in grams.energies.get(fold, []):
+            energies.append((rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms))
+        for (kind, _), gram in zip(grams.groups, own, strict=True):
+            if gram is not None and kind in squares:
+                residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)
+                squares[kind] += max(float(residual), 0.0)
+                counts[kind] += gram.n_rows
+    errors = grams.sigmas["energy"] * np.concatenate(energies)
+    rmse = {
+        kind: grams.sigmas[kind] * float(np.sqrt(square / counts[kind]))
+        for kind, square in squares.items()
+        if counts[kind]
+    }
+    return HeldOut(
+        float(np.abs(errors).mean()) if len(errors) else np.nan,
+        float(np.sqrt((errors**2).mean())) if len(errors) else np.nan,
+        rmse.get("forces", np.nan),
+        rmse.get("virial", np.nan),
+    )

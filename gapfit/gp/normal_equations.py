@@ -1,0 +1,148 @@
+"""What a least-squares problem keeps of its rows: O(n_sparse²), however many they are.
+
+`Gram` holds the normal equations of whitened rows, `Triangle` the factor of a QR
+decomposition. Both take rows block by block and can be added to each other, so parts of
+the data may be summed anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from scipy.linalg.blas import dsyrk
+
+from gapfit._support.archive import Packed, Writable, unpacked
+from gapfit.gp.accumulator import Sums
+
+__all__ = [
+    "Gram",
+    "kept_rows",
+]
+
+
+class Gram(Sums):
+    """Normal equations of whitened rows Φ = Λ^-1/2 K_nm U^-1.
+
+    Few rows are kept as they are: their products would take more memory.
+
+    Attributes
+    ----------
+    b : (n_sparse,) float64
+        Φ^T ỹ.
+    """
+
+    def __init__(self, n_sparse: int) -> None:
+        super().__init__()
+        self.b = np.zeros(n_sparse)
+        self._G: np.ndarray | None = None
+        self._rows: list[np.ndarray] = []
+
+    @property
+    def G(self) -> np.ndarray:  # noqa: N802
+        """Φ^T Φ, upper triangle, zero below, (n_sparse, n_sparse) float64."""
+        if self._G is None:
+            n_sparse = len(self.b)
+            self._G = np.zeros((n_sparse, n_sparse), order="F")
+            rows, self._rows = self._rows, []
+            if rows:
+                self._G = add_products(self._G, np.concatenate(rows))
+        return self._G
+
+    def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
+        """Add observations; see `Sums.add`."""
+        super().add(rows, y, sigma)
+        self.b += rows.T @ y
+        self._add_rows(rows)
+
+    def merge(self, other: Self) -> None:
+        """Add the sums over other observations of the group."""
+        super().merge(other)
+        self.b += other.b
+        if other._G is None:
+            if other._rows:
+                self._add_rows(np.concatenate(other._rows))
+        else:
+            self._G = self.G + other._G if self._rows else self._plus(other._G)
+
+    def _plus(self, G: np.ndarray) -> np.ndarray:
+        """Return the sum of this matrix, changed in place, and another."""
+        if self._G is None:
+            return G.copy(order="F")
+        self._G += G
+        return self._G
+
+    def _add_rows(self, rows: np.ndarray) -> None:
+        n_rows = len(rows) + sum(map(len, self._rows))
+        if self._G is None and n_rows <= kept_rows(len(self.b)):
+            # Products of rows in another order of memory would round in another way.
+            self._rows.append(np.ascontiguousarray(rows))
+        else:
+            self._G = add_products(self.G, rows)
+
+    def added_to(self, B: np.ndarray) -> np.ndarray:
+        """Return B + Φ^T Φ; upper triangles in Fortran's order, B is overwritten."""
+        if self._G is not None:
+            B += self._G
+            return B
+        return add_products(B, np.concatenate(self._rows)) if self._rows else B
+
+    def scaled(self, factor: float) -> Self:
+        """Return the sums of the same observations with `factor` times their sigmas."""
+        out = super().scaled(factor)
+        out.b = self.b / factor**2
+        out._G = None if self._G is None else self._G / factor**2
+        out._rows = [rows / factor for rows in self._rows]
+        return out
+
+    def widened(self, columns: np.ndarray, n_sparse: int) -> Gram:
+        """Return the sums over rows with more columns, which are zero.
+
+        Parameters
+        ----------
+        columns : (n,) int64
+            Where the columns of this are among the `n_sparse`, ascending.
+        n_sparse : int
+            How many there are in all.
+        """
+        out = Gram(n_sparse)
+        Sums.merge(out, self)
+        out.b[columns] = self.b
+        for rows in self._rows:
+            wide = np.zeros((len(rows), n_sparse))
+            wide[:, columns] = rows
+            out._rows.append(wide)
+        if self._G is not None:
+            out.G[np.ix_(columns, columns)] = self._G
+        return out
+
+    def arrays(self) -> dict[str, Writable]:
+        """Return all of it as arrays for a file."""
+        own: dict[str, Writable] = {**super().arrays(), "b": self.b}
+        if self._G is not None:
+            return {**own, "G": Packed(self._G)}
+        empty = np.zeros((0, len(self.b)))
+        return {**own, "rows": np.concatenate([empty, *self._rows]).ravel()}
+
+    @classmethod
+    def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Gram:
+        """Return what `arrays` gave."""
+        out = cls.__new__(cls)
+        out._restore(arrays)
+        out.b, out._G, out._rows = arrays["b"], None, []
+        if "G" in arrays:
+            out._G = unpacked(arrays["G"], n_sparse)
+        else:
+            out._rows = [arrays["rows"].reshape(-1, n_sparse)]
+        return out
+
+
+def kept_rows(n_sparse: int) -> int:
+    """Return how many rows of a group are kept before their products take their place."""
+    return n_sparse // 4
+
+
+def add_products(G: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return G + rows^T rows; upper triangles in Fortran's order, G is overwritten."""
+    return dsyrk(1.0, rows.T, beta=1.0, c=G, overwrite_c=True)

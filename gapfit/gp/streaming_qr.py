@@ -1,0 +1,98 @@
+"""Sums kept as a triangle, updated by QR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+import numpy as np
+from scipy.linalg import lapack
+
+from gapfit._support.archive import Packed, Writable, unpacked
+from gapfit.gp.accumulator import Sums
+
+__all__ = [
+    "Triangle",
+    "triangular",
+]
+
+
+class Triangle(Sums):
+    """Factor R of the QR decomposition of the rows [K_nm | y] over sigma.
+
+    Attributes
+    ----------
+    R : (n_sparse + 1, n_sparse + 1) float64
+        Upper triangle; R^T R is what the rows' normal equations would be.
+    """
+
+    def __init__(self, n_sparse: int) -> None:
+        super().__init__()
+        self.R = np.zeros((n_sparse + 1, n_sparse + 1))
+        self._waiting: list[np.ndarray] = []
+
+    def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
+        """Add observations; see `Sums.add`."""
+        super().add(rows, y, sigma)
+        self._waiting.append(np.column_stack([rows, y]))
+        # Rows are gathered so that the triangle is not swept for every small block.
+        if sum(map(len, self._waiting)) >= len(self.R):
+            self.close()
+
+    def close(self) -> None:
+        """Absorb the rows that wait for more."""
+        if self._waiting:
+            self.R, self._waiting = triangular([self.R, *self._waiting]), []
+
+    def merge(self, other: Self) -> None:
+        """Add the sums over other observations of the group."""
+        super().merge(other)
+        self.close()
+        other.close()
+        self.R = triangular([self.R, other.R])
+
+    def scaled(self, factor: float) -> Self:
+        """Return the sums of the same observations with `factor` times their sigmas."""
+        self.close()
+        out = super().scaled(factor)
+        out.R = self.R / factor
+        return out
+
+    def widened(self, weights: np.ndarray) -> Triangle:
+        """Return the sums over rows whose columns are others, K_nm `weights`.
+
+        Parameters
+        ----------
+        weights : (n_sparse, n) float64
+            How the `n` columns, at least as many as before, come from those of this.
+        """
+        self.close()
+        out = Triangle(weights.shape[1])
+        Sums.merge(out, self)
+        rows = out.R[: len(self.R)]
+        rows[:, :-1], rows[:, -1] = self.R[:, :-1] @ weights, self.R[:, -1]
+        out.R = triangular([out.R])
+        return out
+
+    def arrays(self) -> dict[str, Writable]:
+        """Return all of it as arrays for a file."""
+        self.close()
+        return {**super().arrays(), "R": Packed(self.R)}
+
+    @classmethod
+    def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Triangle:
+        """Return what `arrays` gave."""
+        out = cls.__new__(cls)
+        out._restore(arrays)
+        out.R, out._waiting = unpacked(arrays["R"], n_sparse + 1), []
+        return out
+
+
+def triangular(parts: list[np.ndarray]) -> np.ndarray:
+    """Return the factor R of the QR decomposition of matrices on top of each other."""
+    stacked = np.empty((sum(map(len, parts)), parts[0].shape[1]), order="F")
+    np.concatenate(parts, out=stacked)
+    # Less workspace than this would keep LAPACK from working in blocks.
+    workspace = 64 * stacked.shape[1]
+    factored, _, _, _ = lapack.dgeqrf(stacked, lwork=workspace, overwrite_a=True)
+    return np.triu(factored[: stacked.shape[1]])

@@ -1,0 +1,1 @@
+"""The model: terms with coefficients, predictions, uncertainty, and its file."""

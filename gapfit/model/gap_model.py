@@ -1,0 +1,405 @@
+"""The fitted potential: predictions from structures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from gapfit._support.caching import WithoutCaches
+from gapfit.baseline.baseline import Baseline
+from gapfit.config.sections import FitConfig
+from gapfit.data.batching import batches
+from gapfit.data.frame import Frame, as_frame
+from gapfit.data.neighbours import Pairs, pairs_of, species_index
+from gapfit.data.skin_pairs import MovingPairs
+from gapfit.descriptors.protocol import LocalPrediction
+from gapfit.descriptors.soap_engine import VarianceRequest
+from gapfit.errors import GapfitError, StructureError
+from gapfit.gp.posterior import Posterior
+from gapfit.gp.training_sums import Factors
+from gapfit.model.calibration import Calibration
+from gapfit.model.local_variance import LocalVariance
+from gapfit.model.prediction import Form, Prediction, Wanted, std_kinds
+from gapfit.model.provenance import why_no_posterior
+from gapfit.model.terms import FittedTerm
+from gapfit.model.uncertainty import Uncertainty
+from gapfit.threads import one_thread, use_threads
+
+if TYPE_CHECKING:
+    from gapfit.model.samples import Samples
+
+__all__ = ["GAPModel"]
+
+# Atoms predicted together: amortises Python's overhead, bounds the memory.
+_BATCH_ATOMS = 1024
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GAPModel(WithoutCaches):
+    """A Gaussian Approximation Potential.
+
+    Attributes
+    ----------
+    config : FitConfig
+        The configuration it was fitted with.
+    species : tuple of int
+        Atomic numbers it knows, ascending.
+    e0 : dict of int to float
+        Energies of the isolated atoms, eV.
+    terms : tuple of FittedTerm
+        Descriptors with sparse points and coefficients.
+    baseline : Baseline or None
+        Pair potentials and a calculator, added to what the terms give.
+    posterior : Posterior or None
+        Factors for uncertainties; None if they were not kept.
+    factors : Factors or None
+        Sums over the training data, for `gapfit.append` and `gapfit.refit`; None if they
+        were not kept, or not read.
+    calibration : Calibration or None
+        Scales of standard deviations; None if they were not found, see
+        `gapfit.calibrate`.
+    info : dict
+        Facts about the fit: rows, jitter, log marginal likelihood, data digest, versions.
+    """
+
+    config: FitConfig
+    species: tuple[int, ...]
+    e0: dict[int, float]
+    terms: tuple[FittedTerm, ...]
+    baseline: Baseline | None = None
+    posterior: Posterior | None = None
+    factors: Factors | None = None
+    calibration: Calibration | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        from ase.data import chemical_symbols
+
+        symbols = " ".join(chemical_symbols[z] for z in self.species)
+        kinds = " + ".join(term.config.type for term in self.terms)
+        known = " + ".join(self.config.baseline.parts)
+        return (
+            f"<GAPModel {symbols}: {kinds}, {self.n_sparse} sparse points, "
+            f"cutoff {self.cutoff:g} Å{known and f', baseline {known}'}>"
+        )
+
+    @property
+    def cutoff(self) -> float:
+        """Range of the potential, Å; that of a baseline's calculator is not known."""
+        cutoffs = [term.descriptor.cutoff for term in self.terms]
+        if self.baseline is not None:
+            cutoffs.append(self.baseline.cutoff)
+        return max(cutoffs, default=0.0)
+
+    @property
+    def n_sparse(self) -> int:
+        """Number of sparse points of all terms."""
+        return sum(term.n_sparse for term in self.terms)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, atomically; see `gapfit.load`."""
+        from gapfit.model.storage import save
+
+        save(self, path)
+
+    def without_shortcuts(self) -> GAPModel:
+        """Return the same model, summing over all sparse points in all features.
+
+        Slower; what `gapfit.model.projection` approximates within its tolerances.
+        """
+        terms = [replace(term, shortcuts={}, quadratic=False) for term in self.terms]
+        return replace(self, terms=tuple(terms))
+
+    def without_terms(self) -> GAPModel:
+        """Return what is not fitted: isolated atoms and the baseline."""
+        return replace(self, terms=(), posterior=None, factors=None)
+
+    def sample(self, n: int, seed: int = 0, *, scale: float | None = None) -> Samples:
+        """Draw potentials from the posterior of the fit.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        seed : int
+            Of the random numbers: the same seed gives the same potentials.
+        scale : float, optional
+            What multiplies the standard deviation of the coefficients; by default the
+            factor of the model's calibration for forces (for energies where no forces
+            were fitted), or 1.
+
+        Returns
+        -------
+        Samples
+            A sequence of models; its ``predict`` treats all of them together.
+
+        Raises
+        ------
+        GapfitError
+            The model was saved without its posterior, `n` is not positive, or `scale`
+            is negative or not finite.
+        """
+        from gapfit.model.samples import Samples
+
+        self.require_posterior()
+        if n < 1:
+            raise GapfitError(f"n = {n}: give a positive number of samples")
+        if scale is not None and not 0 <= scale < np.inf:
+            raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
+        return Samples(self, n, seed, scale)
+
+    def require_posterior(self) -> Posterior:
+        """Return the posterior.
+
+        Raises
+        ------
+        GapfitError
+            The model was saved without it, or was read from QUIP, which keeps none.
+        """
+        if self.posterior is None:
+            raise GapfitError(why_no_posterior(self))
+        return self.posterior
+
+    @overload
+    def predict(
+        self,
+        atoms: list[Any] | tuple[Any, ...],
+        *,
+        forces: bool = ...,
+        stress: bool = ...,
+        std: bool | str | Sequence[str] = ...,
+        novelty: bool = ...,
+        observation: bool = ...,
+        calibrated: bool = ...,
+        form: Form = ...,
+        atom_virials: bool = ...,
+        n_threads: int | None = ...,
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self,
+        atoms: Any,
+        *,
+        forces: bool = ...,
+        stress: bool = ...,
+        std: bool | str | Sequence[str] = ...,
+        novelty: bool = ...,
+        observation: bool = ...,
+        calibrated: bool = ...,
+        form: Form = ...,
+        atom_virials: bool = ...,
+        n_threads: int | None = ...,
+        moving: MovingPairs | None = ...,
+    ) -> Prediction: ...
+
+    def predict(
+        self,
+        atoms: Any,
+        *,
+        forces: bool = True,
+        stress: bool = True,
+        std: bool | str | Sequence[str] = False,
+        novelty: bool = False,
+        observation: bool = False,
+        calibrated: bool = True,
+        form: Form = "sor",
+        atom_virials: bool = False,
+        n_threads: int | None = None,
+        moving: MovingPairs | None = None,
+    ) -> Any:
+        """Predict energies, forces, stress and their uncertainty.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms, Frame, or a list of them
+            What to predict.
+        forces, stress : bool
+            Whether to compute derivatives.
+        std : bool, str or sequence of str
+            Standard deviations wanted, among ``"energy"``, ``"energies"`` (of each atom,
+            nearly free), ``"forces"`` and ``"stress"`` (these and ``"energy"`` take the
+            time of kernel rows, some 50 times that of the forces); True: all.
+        novelty : bool
+            Whether to compute how unlike the sparse points each environment is.
+        observation : bool
+            Standard deviations of a new reference calculation instead of those of the
+            function: with the floor of the calibration, or the noise of the fit.
+        calibrated : bool
+            Whether standard deviations are scaled to the errors that were found when
+            structures were left out, where the model holds such a calibration.
+        form : {"sor", "dtc"}
+            For energy, forces and stress: the subset of regressors, which ranks errors
+            best; or the deterministic training conditional, with what the sparse points
+            cannot describe. Energies of atoms always have the latter.
+        atom_virials : bool
+            Whether to compute the virial of each atom.
+        n_threads : int, optional
+            Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
+            The same number gives the same bits.
+        moving : MovingPairs, optional
+            Of this model's cutoff, for a single structure: keeps its neighbours between
+            calls, for as long as atoms stay near.
+
+        Returns
+        -------
+        Prediction or list of Prediction
+            One for each structure; a list if a list was given.
+
+        Raises
+        ------
+        StructureError
+            An unknown species, or atoms on top of each other.
+        GapfitError
+            `std` was asked of a model saved without its posterior, or names no
+            standard deviation; there is no such `form`; `moving` does not fit; the
+            calculator of the baseline cannot be imported, fails, or was asked for
+            `atom_virials`.
+        """
+        wanted = Wanted(
+            forces,
+            stress,
+            atom_virials,
+            std_kinds(std),
+            novelty,
+            observation,
+            calibrated,
+            form,
+        )
+        if wanted.std or novelty:
+            self.require_posterior()
+        single = hasattr(atoms, "positions")
+        if moving and not (single and moving.cutoff == self.cutoff):
+            raise GapfitError(
+                f"moving: holds the neighbours of one structure within {moving.cutoff:g} "
+                f"Å; give one structure, and MovingPairs for {self.cutoff:g} Å"
+            )
+        given = [atoms] if single else atoms
+        frames = [as_frame(item, f"structure {n}") for n, item in enumerate(given)]
+        predictions: list[Prediction] = []
+        with use_threads(n_threads):
+            for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
+                some = frames[part]
+                near = moving.of(some[0]) if moving else pairs_of(some, self.cutoff)
+                predictions += self._predict_batch(some, near, wanted)
+        return predictions[0] if single else predictions
+
+    def _predict_batch(
+        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
+    ) -> list[Prediction]:
+        energies = self._isolated(frames, pairs)
+        forces = np.zeros((pairs.n_atoms, 3))
+        virials = np.zeros((pairs.n_frames, 6))
+        local = np.zeros((pairs.n_atoms, 3, 3)) if wanted.atom_virials else None
+        variances, prior = np.zeros(0), np.zeros(0)
+        form = self._local_form(wanted)
+        requests = [form.of(term, pairs) if form else None for term in self.terms]
+        for request in requests:
+            if form and request:
+                prior = form.prior(request, pairs)
+        for part in self._contributions(frames, pairs, wanted, requests):
+            energies += part.energies
+            if len(part.variances):
+                variances = part.variances
+            if wanted.gradients:
+                forces += part.forces
+                virials += part.virials
+            if local is not None:
+                local += part.atom_virials
+        out, first = [], 0
+        deviations = self._deviations(frames, pairs, wanted, (variances, prior))
+        for frame, virial, own_std in zip(frames, virials, deviations, strict=True):
+            own = slice(first, first + frame.n_atoms)
+            first += frame.n_atoms
+            volume = frame.volume if wanted.stress else 0.0
+            out.append(
+                Prediction(
+                    energy=float(energies[own].sum()),
+                    energies=energies[own],
+                    forces=forces[own] if wanted.forces else None,
+                    stress=-virial / volume
+                    if volume > 1e-8 and np.isfinite(virial).all()
+                    else None,
+                    atom_virials=None if local is None else local[own],
+                    **own_std,
+                )
+            )
+        return out
+
+    def _contributions(
+        self,
+        frames: Sequence[Frame],
+        pairs: Pairs,
+        wanted: Wanted,
+        requests: Sequence[VarianceRequest | None],
+    ) -> Iterator[LocalPrediction]:
+        gradients, atom_virials = wanted.gradients, wanted.atom_virials
+        for term, request in zip(self.terms, requests, strict=True):
+            yield term.predict(
+                pairs,
+                gradients=gradients,
+                atom_virials=atom_virials,
+                variance=request,
+            )
+        if self.baseline is not None:
+            yield from self.baseline.contributions(
+                frames, pairs, gradients=gradients, atom_virials=atom_virials
+            )
+
+    def _isolated(self, frames: Sequence[Frame], pairs: Pairs) -> np.ndarray:
+        """Return e0 of each atom, (n_atoms,); unknown species raise."""
+        try:
+            index = species_index(self.species, pairs.numbers)
+        except StructureError:
+            for frame in frames:
+                try:
+                    species_index(self.species, frame.numbers)
+                except StructureError as error:
+                    raise StructureError(f"{frame.source}: {error}") from None
+            raise
+        return np.array([self.e0[z] for z in self.species])[index]
+
+    def _local_form(self, wanted: Wanted) -> LocalVariance | None:
+        """Return what is computed along with energies: a variance, or the novelty."""
+        if "energies" in wanted.std:
+            return self.local_variance
+        return self._local_novelty if wanted.novelty else None
+
+    @cached_property
+    def local_variance(self) -> LocalVariance:
+        """What variances of local energies are made of; needs the posterior."""
+        return self._new_local_form(prior_only=False)
+
+    @cached_property
+    def _local_novelty(self) -> LocalVariance:
+        return self._new_local_form(prior_only=True)
+
+    def _new_local_form(self, *, prior_only: bool) -> LocalVariance:
+        assert self.posterior is not None
+        # The bits must not depend on which prediction comes first.
+        with one_thread():
+            tolerance = self.config.prediction.energy_tolerance
+            return LocalVariance(
+                self.terms, self.posterior, tolerance, prior_only=prior_only
+            )
+
+    def _deviations(
+        self,
+        frames: Sequence[Frame],
+        pairs: Pairs,
+        wanted: Wanted,
+        found: tuple[np.ndarray, np.ndarray],
+    ) -> list[dict[str, Any]]:
+        """Return the standard deviations of each frame, named as in `Prediction`."""
+        if not (wanted.std or wanted.novelty):
+            return [{} for _ in frames]
+        assert self.posterior is not None
+        uncertainty = Uncertainty(
+            self.terms, self.posterior, self.config.sigma, self.calibration
+        )
+        return uncertainty.of(frames, pairs, wanted, *found)

@@ -1,0 +1,252 @@
+"""Variances of local energies within a prediction, from factors made once for a model.
+
+The variance (DTC, see `gapfit.gp.posterior`) is prior - k^T Q k with
+Q = U^-1 (I - B^-1) U^-T, U^T U = K_mm + jitter and B = R^T R. The local energy of an
+atom covaries with few blocks of sparse points; for each species, Q restricted to those
+is W W^T with W = U^-1 C upper triangular, C C^T = I - B^-1. So |W^T k|² is one
+triangular product for a batch of atoms, with kernels that their energies need anyway.
+All sparse points count, in the features that energies are made of: projections
+that change no energy by more than 1e-6 eV were measured to change standard deviations by
+less than 1e-3 of them; less accurate ones are not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from scipy.linalg import LinAlgError, cholesky, eigh, lapack, qr, solve_triangular
+
+from gapfit.data.neighbours import Pairs
+from gapfit.descriptors.soap import Soap
+from gapfit.descriptors.soap_engine import VarianceForm, VarianceRequest
+from gapfit.errors import GapfitError
+from gapfit.gp.posterior import Posterior
+from gapfit.gp.whitening import Whitening
+from gapfit.model.terms import FittedTerm
+
+__all__ = ["LocalVariance", "explaining_factor", "unexplained_part"]
+
+# Where data say nothing, I - B^-1 is zero to within rounding, and no Cholesky factor is
+# sure to exist. B^-1 less this share of it changes variances by no more than the share.
+_SHARES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
+# By so much rounding may take an eigenvalue of B^-1 beyond 1.
+_CONTRADICTION = 1e-2
+# Columns of W that are solved for together.
+_TOGETHER = 1024
+# Shortcuts that keep energies within this tolerance keep variances, too, eV/atom.
+_ACCURATE = 1e-6
+
+
+def unexplained_part(R: np.ndarray) -> np.ndarray:
+    """Return the upper triangle of B^-1 = R^-1 R^-T.
+
+    Parameters
+    ----------
+    R : (n_sparse, n_sparse) float64
+        Upper factor of B = I + Φ^T Φ.
+    """
+    upper, info = lapack.dpotri(R, lower=0)
+    if info:
+        raise GapfitError("the posterior of this model is singular; fit it again")
+    return upper
+
+
+def explaining_factor(
+    whitening: Whitening, B_inverse: np.ndarray, blocks: Sequence[int]
+) -> np.ndarray:
+    """Return W of the columns of some blocks: |W^T k|² is the variance explained.
+
+    Parameters
+    ----------
+    whitening : Whitening
+        Factors U of K_mm + jitter.
+    B_inverse : (n_sparse, n_sparse) float64
+        From `unexplained_part`.
+    blocks : sequence of int
+        Places of the blocks that k is taken with, ascending.
+
+    Returns
+    -------
+    (size, size) float64
+        Upper triangular, in Fortran order, 1/eV.
+
+    Raises
+    ------
+    GapfitError
+        The factors contradict each other.
+    """
+    columns, first = _columns(whitening, blocks), 0
+    if len(columns) < len(B_inverse):
+        B_inverse = B_inverse[np.ix_(columns, columns)]
+    W = _upper_factor(B_inverse)
+    for n in blocks:
+        U = whitening.factors[n]
+        for start in range(first, len(W), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            n_rows = min(part.stop - first, len(U))  # below there are zeros
+            own = slice(first, first + n_rows)
+            W[own, part] = solve_triangular(
+                U[:n_rows, :n_rows], W[own, part], check_finite=False
+            )
+        first += len(U)
+    return W
+
+
+def _columns(whitening: Whitening, blocks: Iterable[int]) -> np.ndarray:
+    spans = [np.r_[whitening.blocks[n]] for n in blocks]
+    return np.concatenate([np.zeros(0, dtype=np.int64), *spans])
+
+
+def _upper_factor(B_inverse: np.ndarray) -> np.ndarray:
+    """Return C, upper triangular, with C C^T = I - B^-1, of which one triangle is read."""
+    for share in _SHARES:
+        explained = (share - 1.0) * B_inverse
+        explained[np.diag_indices(len(explained))] += 1.0
+        # Rows and columns in reverse: what was above the diagonal is below.
+        turned = np.array(explained[::-1, ::-1], order="F")
+        try:
+            lower = cholesky(turned, lower=True, overwrite_a=True, check_finite=False)
+        except LinAlgError:
+            continue
+        return np.array(lower[::-1, ::-1], order="F")
+    return _factor_of_what_is_positive(B_inverse)
+
+
+def _factor_of_what_is_positive(B_inverse: np.ndarray) -> np.ndarray:
+    """Return C as `_upper_factor`, for fewer data than sparse points.
+
+    What no data have touched has B^-1 = 1, but for the rounding of a B with very large
+    elements: eigenvalues of I - B^-1 that come out negative are zero.
+    """
+    values, vectors = eigh(B_inverse, lower=False, check_finite=False)
+    if values[-1] > 1.0 + _CONTRADICTION:
+        raise GapfitError(
+            "the posterior of this model contradicts itself (I - B^-1 has the eigenvalue "
+            f"{1 - values[-1]:.1e}); fit it again"
+        )
+    half = np.sqrt(np.maximum(1.0 - values, 0.0))[:, None] * vectors.T
+    (triangle,) = qr(half[:, ::-1], mode="r", check_finite=False)
+    return np.array(triangle.T[::-1, ::-1], order="F")
+
+
+class LocalVariance:
+    """What a model needs to predict variances along with energies.
+
+    The SOAP term with most sparse points does so in its batches; covariances with the
+    points of other terms are computed before.
+
+    Parameters
+    ----------
+    terms : sequence of FittedTerm
+        Terms of the model.
+    posterior : Posterior
+        Its factors.
+    energy_tolerance : float
+        Of the shortcuts of the terms, eV/atom.
+    prior_only : bool
+        As if nothing had been observed: what is left are the parts of the prior
+        variances that the sparse points cannot describe.
+
+    Attributes
+    ----------
+    chosen : FittedTerm or None
+        The SOAP term whose batches give the variances; None without a SOAP term.
+    others : list of FittedTerm
+        All other terms.
+    shortcuts : bool
+        Whether kernels may be those that energies are made of.
+    forms : list of VarianceForm
+        By species.
+    columns : list of (n,) int64
+        By species, the columns of covariances with other terms that k begins and ends
+        with.
+    """
+
+    def __init__(
+        self,
+        terms: Sequence[FittedTerm],
+        posterior: Posterior,
+        energy_tolerance: float,
+        *,
+        prior_only: bool = False,
+    ) -> None:
+        soaps = [term for term in terms if isinstance(term.descriptor, Soap)]
+        self.chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
+        self.others = [term for term in terms if term is not self.chosen]
+        # What is left of a prior variance is far smaller than a posterior variance.
+        self.shortcuts = energy_tolerance <= _ACCURATE and not prior_only
+        self.forms: list[VarianceForm] = []
+        self.columns: list[np.ndarray] = []
+        if self.chosen is not None:
+            n = posterior.whitening.n_sparse
+            B_inverse = (
+                np.zeros((n, n)) if prior_only else unexplained_part(posterior.R)
+            )
+            self._prepare(self.chosen, terms, posterior.whitening, B_inverse)
+
+    def _prepare(
+        self,
+        chosen: FittedTerm,
+        terms: Sequence[FittedTerm],
+        whitening: Whitening,
+        B_inverse: np.ndarray,
+    ) -> None:
+        soap = chosen.descriptor
+        assert isinstance(soap, Soap)
+        blocks = [(term, block) for term in terms for block in term.sparse]
+        other = [n for n, (term, _) in enumerate(blocks) if term is not chosen]
+        own_first = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
+        all_columns = _columns(whitening, other)
+        for z in soap.species:
+            felt = [
+                n
+                for n, (term, block) in enumerate(blocks)
+                if z in term.descriptor.carriers(block)
+            ]
+            columns = _columns(whitening, [n for n in felt if n in other])
+            before = int((columns < whitening.blocks[own_first].start).sum())
+            W = explaining_factor(whitening, B_inverse, felt)
+            self.forms.append(soap.variance_form(z, chosen.sparse, W, before))
+            self.columns.append(np.searchsorted(all_columns, columns))
+
+    def of(self, term: FittedTerm, pairs: Pairs) -> VarianceRequest | None:
+        """Return what a term is asked along with energies; None if it is not the one.
+
+        Parameters
+        ----------
+        term : FittedTerm
+            One of the model's.
+        pairs : Pairs
+            Neighbours of all atoms, within the longest cutoff of the terms.
+        """
+        if term is not self.chosen:
+            return None
+        n_columns = max(len(columns) for columns in self.columns)
+        other = np.zeros((pairs.n_centres, n_columns))
+        prior = np.zeros(pairs.n_centres)
+        numbers = pairs.numbers[pairs.start : pairs.stop]
+        if self.others:
+            k, prior = self._other_covariances(pairs)
+            for z, columns in zip(term.species, self.columns, strict=True):
+                rows = np.flatnonzero(numbers == z)
+                other[rows, : len(columns)] = k[rows[:, None], columns]
+        return VarianceRequest(self.forms, other, prior, self.shortcuts)
+
+    def prior(self, request: VarianceRequest, pairs: Pairs) -> np.ndarray:
+        """Return the prior variance of each atom, eV²."""
+        assert self.chosen is not None
+        numbers = pairs.numbers[pairs.start : pairs.stop]
+        described = np.isin(numbers, list(self.chosen.sparse))
+        return request.prior + described * float(self.chosen.config.delta**2)
+
+    def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """Return covariances with the points of the other terms, and their priors."""
+        parts = [
+            term.descriptor.covariances(
+                pairs.within(term.descriptor.cutoff), term.sparse
+            )
+            for term in self.others
+        ]
+        k = np.concatenate([part for part, _ in parts], axis=1)
+        return k, np.sum([prior for _, prior in parts], axis=0)

@@ -1,0 +1,78 @@
+"""Groups of observations that share a sigma: their kind and the class of their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from gapfit.config.sections import FitConfig
+from gapfit.data.frame import Frame
+from gapfit.gp.observations import Group
+
+__all__ = [
+    "ALL",
+    "OWN",
+    "POOL",
+    "class_of",
+    "groups_of",
+]
+
+
+#: Class of frames that bring their own sigma.
+OWN = "(own)"
+#: Class of all frames without a class of their own.
+POOL = ""
+
+
+#: The group of all observations.
+ALL: Group = ("all", POOL)
+
+
+def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
+    """Return the class of the observations of one kind of a frame, as it was read.
+
+    Parameters
+    ----------
+    frame : Frame
+        Before automatic sigmas.
+    kind : str
+        One of `KINDS`.
+    apart : collection of str
+        The config_types that are classes.
+    """
+    own = {
+        "energy": frame.energy_sigma,
+        "forces": frame.force_sigma,
+        "virial": frame.virial_sigma,
+    }[kind]
+    if own is not None:
+        return OWN
+    return frame.config_type if frame.config_type in apart else POOL
+
+
+def groups_of(
+    frames: Sequence[Frame], config: FitConfig
+) -> list[tuple[Group, Group, Group]]:
+    """Return the group of each frame's energy, forces and virial in a fit.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Before automatic sigmas.
+    config : FitConfig
+        The config_types with sigmas of their own are classes; all rows are one group
+        where nobody will ask for other sigmas (``run.store_factors = false``).
+    """
+    if not config.run.store_factors:
+        return [(ALL, ALL, ALL)] * len(frames)
+    apart = config.sigma.config_types
+    # Frames with the same groups share them: there may be millions.
+    shared: dict[tuple[Group, Group, Group], tuple[Group, Group, Group]] = {}
+    out = []
+    for frame in frames:
+        own = (
+            ("energy", class_of(frame, "energy", apart)),
+            ("forces", class_of(frame, "forces", apart)),
+            ("virial", class_of(frame, "virial", apart)),
+        )
+        out.append(shared.setdefault(own, own))
+    return out

@@ -1,0 +1,141 @@
+"""What a potential says about one structure, and what may be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from gapfit.errors import GapfitError
+
+__all__ = ["STD_KINDS", "Form", "Prediction", "Wanted", "std_kinds"]
+
+#: Subset of regressors, or deterministic training conditional; see `Posterior`.
+Form = Literal["sor", "dtc"]
+
+_FORMS = get_args(Form)
+
+#: Quantities that have standard deviations.
+STD_KINDS = ("energy", "energies", "forces", "stress")
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the potential says about one structure.
+
+    Attributes
+    ----------
+    energy : float
+        Total energy, eV.
+    energies : (n_atoms,) float64
+        Energy of each atom including e0, eV; they add up to `energy`.
+    forces : (n_atoms, 3) float64 or None
+        eV/Å.
+    stress : (6,) float64 or None
+        ASE sign and Voigt order xx yy zz yz xz xy, eV/Å³; None without a volume, or
+        where the calculator of the baseline gives none.
+    energy_std : float or None
+        Standard deviation of the total energy, eV: the atoms' covariances are in it.
+    energies_std : (n_atoms,) float64 or None
+        Of each atom's energy, eV. It has no reference, so it is never calibrated.
+    forces_std : (n_atoms, 3) float64 or None
+        Of each force component, eV/Å.
+    stress_std : (6,) float64 or None
+        Of each component of the stress, eV/Å³; None without a volume.
+    novelty : (n_atoms,) float64 or None
+        Distance of each environment from the span of the sparse points in the kernel
+        metric, 0 (described) to 1 (unlike all of them).
+    n_negative : int
+        Variances that came out negative by more than rounding, and were set to 0.
+    atom_virials : (n_atoms, 3, 3) float64 or None
+        Virial by atom, -Σ_i R_ij ⊗ dE_i/dR_ij over the atoms i whose energy E_i feels
+        atom j, eV; they add up to -stress × volume. W_j v_j, summed, is the potential
+        part of the heat flux (Fan et al., PRB 92, 094301 (2015)).
+    """
+
+    energy: float
+    energies: np.ndarray
+    forces: np.ndarray | None = None
+    stress: np.ndarray | None = None
+    energy_std: float | None = None
+    energies_std: np.ndarray | None = None
+    forces_std: np.ndarray | None = None
+    stress_std: np.ndarray | None = None
+    novelty: np.ndarray | None = None
+    n_negative: int = 0
+    atom_virials: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a prediction is to hold.
+
+    Attributes
+    ----------
+    forces, stress, atom_virials, novelty : bool
+        As in `GAPModel.predict`.
+    std : tuple of str
+        Some of `STD_KINDS`.
+    observation, calibrated : bool
+        As in `GAPModel.predict`.
+    form : {"sor", "dtc"}
+        Of the standard deviations of energy, forces and stress.
+
+    Raises
+    ------
+    GapfitError
+        There is no such form.
+    """
+
+    forces: bool
+    stress: bool
+    atom_virials: bool
+    std: tuple[str, ...]
+    novelty: bool
+    observation: bool
+    calibrated: bool
+    form: Form
+
+    def __post_init__(self) -> None:
+        if self.form not in _FORMS:
+            raise GapfitError(
+                f"form = {self.form!r}: there is no such form of the variance; choose "
+                f"among {', '.join(_FORMS)}"
+            )
+
+    @property
+    def gradients(self) -> bool:
+        """Whether derivatives of the energy are needed."""
+        return self.forces or self.stress or self.atom_virials
+
+    @property
+    def local(self) -> bool:
+        """Whether something is asked about the variance of local energies."""
+        return "energies" in self.std or self.novelty
+
+    @property
+    def rows(self) -> bool:
+        """Whether standard deviations are asked that need kernel rows."""
+        return any(kind != "energies" for kind in self.std)
+
+
+def std_kinds(std: bool | str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names that the argument `std` of `GAPModel.predict` means.
+
+    Raises
+    ------
+    GapfitError
+        An unknown name.
+    """
+    if isinstance(std, bool):
+        return STD_KINDS if std else ()
+    names = (std,) if isinstance(std, str) else tuple(std)
+    for name in names:
+        if name not in STD_KINDS:
+            raise GapfitError(
+                f"std = {name!r}: there is no such standard deviation; choose among "
+                f"{', '.join(STD_KINDS)}"
+            )
+    return names

@@ -1,0 +1,121 @@
+"""Blocks of rows for the solver: kernel rows, targets and sigmas of some frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapfit.config.sections import SigmaConfig
+from gapfit.data.e0 import baseline_energy
+from gapfit.data.frame import Frame
+from gapfit.data.neighbours import pairs_of
+from gapfit.data.observations import KINDS, row_counts
+from gapfit.data.sigmas import frame_sigmas
+from gapfit.descriptors.protocol import KernelRows
+from gapfit.gp.observations import RowBlock
+from gapfit.model.terms import FittedTerm
+
+__all__ = [
+    "row_block",
+]
+
+
+def row_block(
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    e0: dict[int, float],
+    sigma: SigmaConfig,
+) -> RowBlock:
+    """Return all observations of some frames.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Handled together; memory grows with their atoms.
+    terms : sequence of FittedTerm
+        With sparse points.
+    e0 : dict of int to float
+        Baseline by atomic number, eV.
+    sigma : SigmaConfig
+        Standard deviations.
+    """
+    pairs = pairs_of(frames, max(term.descriptor.cutoff for term in terms))
+    gradients = any(f.forces is not None or f.virial is not None for f in frames)
+    counts = row_counts(frames)
+    places = _places(counts)
+    K = np.empty((int(counts.sum()), sum(term.n_sparse for term in terms)))
+    first = 0
+    for term in terms:
+        _fill(
+            K[:, first : first + term.n_sparse],
+            frames,
+            places,
+            term.descriptor.kernel_rows(
+                pairs.within(term.descriptor.cutoff), term.sparse, gradients=gradients
+            ),
+        )
+        first += term.n_sparse
+    y, sigmas = _targets(frames, places, len(K), e0, sigma)
+    numbers = np.arange(len(frames))
+    return RowBlock(
+        K,
+        y,
+        sigmas,
+        np.repeat(np.arange(len(KINDS)), counts.sum(axis=0)),
+        np.concatenate([np.repeat(numbers, of_kind) for of_kind in counts.T]),
+    )
+
+
+def _places(counts: np.ndarray) -> list[list[slice]]:
+    """Return the rows of each kind of each frame, from their numbers (n_frames, 3)."""
+    ends = np.cumsum(counts.T).reshape(counts.T.shape)
+    return [
+        [slice(int(end - n), int(end)) for n, end in zip(*own, strict=True)]
+        for own in zip(counts.T, ends, strict=True)
+    ]
+
+
+def _fill(
+    K: np.ndarray,
+    frames: Sequence[Frame],
+    places: list[list[slice]],
+    found: KernelRows,
+) -> None:
+    """Copy the rows of what is labelled; frame by frame, for the copies' sake."""
+    energies, forces, virials = places
+    first = 0
+    for n, frame in enumerate(frames):
+        atoms = slice(first, first + frame.n_atoms)
+        first += frame.n_atoms
+        if frame.energy is not None:
+            K[energies[n]] = found.energies[n]
+        if frame.forces is not None:
+            K[forces[n]] = found.forces[atoms][np.isfinite(frame.forces)]
+        if frame.virial is not None:
+            K[virials[n]] = found.virials[n]
+
+
+def _targets(
+    frames: Sequence[Frame],
+    places: list[list[slice]],
+    n_rows: int,
+    e0: dict[int, float],
+    config: SigmaConfig,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets and their standard deviations, each (n_rows,)."""
+    energies, forces, virials = places
+    y, sigmas = np.empty(n_rows), np.empty(n_rows)
+    for n, frame in enumerate(frames):
+        of_energy, of_forces, of_virial = frame_sigmas(frame, config)
+        if frame.energy is not None:
+            y[energies[n]] = frame.energy - baseline_energy(frame.numbers, e0)
+            sigmas[energies[n]] = of_energy
+        if frame.forces is not None:
+            known = np.isfinite(frame.forces)
+            y[forces[n]] = frame.forces[known]
+            sigmas[forces[n]] = of_forces[known]
+        if frame.virial is not None:
+            y[virials[n]] = frame.virial
+            sigmas[virials[n]] = of_virial
+    return y, sigmas

@@ -1,0 +1,154 @@
+"""Potentials drawn from the posterior: how uncertain a computed property is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from gapfit.data.frame import Frame, structure_arrays
+from gapfit.data.neighbours import pairs_of
+from gapfit.model.calibration import Calibration
+from gapfit.model.gap_model import GAPModel
+
+__all__ = ["SamplePrediction", "Samples"]
+
+
+@dataclass(frozen=True, eq=False)
+class SamplePrediction:
+    """What all samples say about one structure.
+
+    Attributes
+    ----------
+    energies : (n_samples,) float64
+        Total energies, eV.
+    forces : (n_samples, n_atoms, 3) float64
+        eV/Å.
+    stress : (n_samples, 6) float64 or None
+        ASE sign and Voigt order, eV/Å³; None without a volume.
+    """
+
+    energies: np.ndarray
+    forces: np.ndarray
+    stress: np.ndarray | None
+
+
+class Samples(Sequence[GAPModel]):
+    """Potentials drawn from the posterior of a fit; see `GAPModel.sample`.
+
+    Each is a `GAPModel` and gives consistent energies, forces and stresses: a property
+    computed with all of them has their spread. `predict` treats all together.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With its posterior.
+    n : int
+        How many.
+    seed : int
+        Of the random numbers.
+    scale : float or None
+        What multiplies the standard deviation of the coefficients; None takes that of
+        the model's calibration.
+
+    Attributes
+    ----------
+    coefficients : (n, n_sparse) float64
+        c + scale U^-1 R^-1 ξ, 1/eV, ξ being standard normal.
+    scale : float
+        As it was used.
+    """
+
+    def __init__(
+        self, model: GAPModel, n: int, seed: int, scale: float | None = None
+    ) -> None:
+        assert model.posterior is not None
+        self.model = model
+        self.scale = _scale(model.calibration) if scale is None else scale
+        whitening = model.posterior.whitening
+        xi = np.random.default_rng(seed).standard_normal((whitening.n_sparse, n))
+        z = solve_triangular(model.posterior.R, xi, check_finite=False)
+        mean = np.concatenate(
+            [own for term in model.terms for own in term.coefficients.values()]
+        )
+        spread = np.stack([whitening.undo(column) for column in z.T])
+        self.coefficients = mean + self.scale * spread
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    @overload
+    def __getitem__(self, index: int) -> GAPModel: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[GAPModel]: ...
+
+    def __getitem__(self, index: int | slice) -> GAPModel | list[GAPModel]:
+        if isinstance(index, slice):
+            return [self[n] for n in range(*index.indices(len(self)))]
+        terms, first, c = [], 0, self.coefficients[index]
+        for term in self.model.terms:
+            own = {}
+            for block, points in term.sparse.items():
+                own[block] = c[first : first + len(points)]
+                first += len(points)
+            # Projections were verified for the coefficients of the fit only.
+            terms.append(replace(term, coefficients=own, shortcuts={}))
+        return replace(
+            self.model,
+            terms=tuple(terms),
+            posterior=None,
+            factors=None,
+            calibration=None,
+        )
+
+    def predict(self, atoms: Any) -> SamplePrediction:
+        """Return what all samples say about a structure.
+
+        The kernel rows of the structure are computed once; each sample then costs a
+        product with its coefficients.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms or Frame
+            The structure.
+
+        Raises
+        ------
+        StructureError
+            See `GAPModel.predict`.
+        """
+        frame = atoms if isinstance(atoms, Frame) else structure_arrays(atoms)
+        pairs = pairs_of([frame], self.model.cutoff)
+        n = len(self)
+        energies = np.zeros(n)
+        forces = np.zeros((n, frame.n_atoms, 3))
+        virials = np.zeros((n, 6))
+        first = 0
+        for term in self.model.terms:
+            c = self.coefficients[:, first : first + term.n_sparse].T
+            first += term.n_sparse
+            rows = term.descriptor.kernel_rows(
+                pairs.within(term.descriptor.cutoff), term.sparse, gradients=True
+            )
+            energies += rows.energies[0] @ c
+            forces += np.moveaxis(rows.forces @ c, -1, 0)
+            virials += (rows.virials[0] @ c).T
+        # What all samples have in common: e0 and the baseline.
+        common = self.model.without_terms().predict(frame)
+        assert common.forces is not None
+        stress = None
+        if common.stress is not None:
+            stress = common.stress - virials / frame.volume
+        return SamplePrediction(
+            energies + common.energy, forces + common.forces, stress
+        )
+
+
+def _scale(calibration: Calibration | None) -> float:
+    """Return the scale of coefficients: that of forces, which are the most."""
+    scale = calibration.scale("forces") if calibration else None
+    return scale.factor if scale else 1.0

@@ -1,0 +1,362 @@
+"""The model file: one .npz with a JSON header, never pickled, written atomically."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit._support.archive import (
+    Packed,
+    Writable,
+    read_arrays,
+    read_header,
+    unpacked,
+    write_archive,
+)
+from gapfit.baseline.baseline import Baseline, build_baseline
+from gapfit.baseline.pair_file import points_problem
+from gapfit.config.sections import FitConfig
+from gapfit.data.observations import KINDS
+from gapfit.descriptors.blocks import species_pairs
+from gapfit.errors import GapfitError, ModelFileError
+from gapfit.gp.posterior import Posterior
+from gapfit.gp.training_sums import Factors
+from gapfit.gp.whitening import Whitening
+from gapfit.model.calibration import Calibration, KindCalibration
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.terms import FittedTerm, basis_shapes, build_term
+
+__all__ = ["SCHEMA", "load", "load_with_factors", "save"]
+
+#: Raised whenever older versions of gapfit could not read the file rightly.
+SCHEMA = 1
+_FORMAT = "gapfit-model"
+_UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
+
+
+def save(model: GAPModel, path: str | Path) -> None:
+    """Write a model; the same model gives the same bytes.
+
+    Parameters
+    ----------
+    model : GAPModel
+        What to write.
+    path : str or Path
+        Where; replaced only once the new file is complete.
+    """
+    write_archive(path, _header(model), _arrays(model))
+
+
+def load(path: str | Path, *, factors: bool = False) -> GAPModel:
+    """Read a model written by `save`; predictions are the same to the last bit.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model file.
+    factors : bool
+        Read the sums over the training data, too: what `gapfit.append` and
+        `gapfit.refit` start from, and no prediction needs.
+
+    Raises
+    ------
+    ModelFileError
+        The file is missing, damaged, not a gapfit model, or of a newer schema.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: there is no such model file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = _checked_header(path, read_header(archive))
+            if not factors:
+                header |= {
+                    "factors": None,
+                    "arrays": _without_factors(header["arrays"]),
+                }
+            arrays = read_arrays(archive, header["arrays"])
+        return _build(header, arrays)
+    except ModelFileError:
+        raise
+    except Exception as error:  # damage shows in as many ways as there are bytes
+        raise ModelFileError(_damaged(path, error)) from error
+
+
+def load_with_factors(model: GAPModel | str | Path) -> GAPModel:
+    """Return a model with the sums over its data.
+
+    Parameters
+    ----------
+    model : GAPModel, str or Path
+        A model, or its file.
+
+    Raises
+    ------
+    GapfitError
+        The sums were not kept, or not read.
+    ModelFileError
+        See `load`.
+    """
+    from_file = not isinstance(model, GAPModel)
+    found = load(model, factors=True) if isinstance(model, str | Path) else model
+    if found.factors is not None:
+        return found
+    where = f"{model}: " if from_file else ""
+    if "quip" in found.info:
+        raise GapfitError(
+            f"{where}a model of QUIP holds no sums over its training data"
+        )
+    if from_file or not found.config.run.store_factors:
+        raise GapfitError(
+            f"{where}the model holds no sums over its training data; fit it again with "
+            "run.store_factors = true"
+        )
+    raise GapfitError(
+        "the model was read without the sums over its training data; give the path of "
+        "its file instead, or gapfit.load(path, factors=True)"
+    )
+
+
+def _without_factors(specs: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in specs.items() if not k.startswith("factors/")}
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    with path.open("rb") as file:
+        is_archive = file.read(2) == b"PK"
+    if not is_archive:
+        return f"{path}: not a gapfit model (gapfit writes .npz archives)"
+    return (
+        f"{path}: the model file is damaged or truncated "
+        f"({type(error).__name__}: {error}); copy it again or fit it again"
+    )
+
+
+def _checked_header(path: Path, header: Any) -> dict[str, Any]:
+    if header is None:
+        raise ModelFileError(
+            f"{path}: not a gapfit model (an archive without header.json)"
+        )
+    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+        raise ModelFileError(
+            f"{path}: not a gapfit model (header names another format)"
+        )
+    schema = header.get("schema")
+    if type(schema) is not int or schema < 1:
+        raise ValueError(f"schema {schema!r} is no version number")
+    if schema > SCHEMA:
+        writer = header.get("info", {}).get("versions", {}).get("gapfit", "a newer one")
+        raise ModelFileError(
+            f"{path}: written with schema {schema} by gapfit {writer}; this "
+            f"gapfit reads up to schema {SCHEMA}; upgrade gapfit"
+        )
+    return header
+
+
+def _header(model: GAPModel) -> dict[str, Any]:
+    whitening = _whitening(model)
+    return {
+        "format": _FORMAT,
+        "schema": SCHEMA,
+        "units": _UNITS,
+        "config": model.config.model_dump(mode="json"),
+        "species": list(model.species),
+        "e0": {str(z): energy for z, energy in model.e0.items()},
+        "blocks": [list(term.sparse) for term in model.terms],
+        "baseline_pairs": list(model.baseline.points) if model.baseline else [],
+        "jitter": list(whitening.jitter) if whitening else None,
+        "posterior": model.posterior is not None,
+        "factors": model.factors.header() if model.factors else None,
+        "calibration": model.calibration.as_dict() if model.calibration else None,
+        "info": model.info,
+    }
+
+
+def _whitening(model: GAPModel) -> Whitening | None:
+    known = model.posterior or model.factors
+    return known.whitening if known else None
+
+
+def _arrays(model: GAPModel) -> dict[str, Writable]:
+    arrays: dict[str, Writable] = {}
+    for n, term in enumerate(model.terms):
+        arrays |= {f"term{n}/{name}": table for name, table in term.basis.items()}
+        for block, points in term.sparse.items():
+            arrays[f"term{n}/{block}/sparse"] = points
+            arrays[f"term{n}/{block}/coefficients"] = term.coefficients[block]
+            if block in term.projections:
+                arrays[f"term{n}/{block}/projection"] = term.projections[block]
+            if block in term.shortcuts:
+                arrays[f"term{n}/{block}/shortcut"] = term.shortcuts[block]
+    for key, points in (model.baseline.points if model.baseline else {}).items():
+        arrays[f"baseline/{key}"] = points
+    whitening = _whitening(model)
+    for n, U in enumerate(whitening.factors if whitening else ()):
+        arrays[f"whitening/{n}"] = Packed(U)
+    if model.posterior:
+        arrays["posterior/R"] = Packed(model.posterior.R)
+    if model.factors:
+        own = model.factors.arrays()
+        arrays |= {f"factors/{name}": array for name, array in own.items()}
+    return arrays
+
+
+def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
+    config = FitConfig.model_validate(header["config"])
+    species = tuple(int(z) for z in header["species"])
+    e0 = {int(z): float(energy) for z, energy in header["e0"].items()}
+    _require(
+        "species and e0",
+        len(species) > 0
+        and list(species) == sorted(set(species))
+        and 1 <= species[0] <= species[-1] <= 118
+        and set(species) <= set(e0)
+        and bool(np.isfinite(list(e0.values())).all()),
+    )
+    terms = tuple(
+        _build_term(n, config, species, arrays) for n in range(len(config.terms))
+    )
+    _require(
+        "blocks", header["blocks"] == [list(term.descriptor.blocks) for term in terms]
+    )
+    posterior, factors = None, None
+    if header["jitter"] is not None:
+        whitening = _build_whitening(header["jitter"], terms, arrays)
+        if header["posterior"]:
+            R = _triangle(arrays, "posterior/R", whitening.n_sparse)
+            posterior = Posterior(whitening, R)
+        if header["factors"] is not None:
+            own = {
+                name.removeprefix("factors/"): _checked(arrays, name, (None,))
+                for name in arrays
+                if name.startswith("factors/")
+            }
+            factors = Factors.from_arrays(whitening, header["factors"], own)
+    return GAPModel(
+        config,
+        species,
+        e0,
+        terms,
+        _baseline(header.get("baseline_pairs", []), config, species, arrays),
+        posterior,
+        factors,
+        _calibration(header.get("calibration")),
+        dict(header["info"]),
+    )
+
+
+def _calibration(found: dict[str, Any] | None) -> Calibration | None:
+    if found is None:
+        return None
+    calibration = Calibration.from_dict(found)
+    _require("calibration", set(calibration.kinds) <= set(KINDS))
+    for kind, own in calibration.kinds.items():
+        _require(f"calibration of {kind}", _sound(own))
+    return calibration
+
+
+def _sound(own: KindCalibration) -> bool:
+    """Return whether scales and intervals are what a calibration can be."""
+    every = [own.scale, *own.by_type.values()]
+    scales = np.array([(scale.factor, scale.floor) for scale in every], dtype=float)
+    levels = np.array([0.0, *own.levels, 1.0])
+    quantiles = np.array([0.0, *own.quantiles])
+    finite = np.isfinite(scales).all() and np.isfinite(quantiles).all()
+    ascending = (np.diff(levels) > 0).all() and (np.diff(quantiles) >= 0).all()
+    one_each = len(own.levels) == len(own.quantiles)
+    return bool(finite and ascending and one_each and scales.min() >= 0)
+
+
+def _require(what: str, holds: bool) -> None:
+    if not holds:
+        raise ValueError(f"inconsistent {what}")
+
+
+def _checked(
+    arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...]
+) -> np.ndarray:
+    """Return an array of finite float64 of the right shape (None: any length)."""
+    array = arrays[name]
+    fits = len(shape) == array.ndim and all(
+        want in (None, got) for want, got in zip(shape, array.shape, strict=True)
+    )
+    _require(f"array {name}", fits and array.dtype == np.dtype("<f8"))
+    _require(f"array {name} (not finite)", bool(np.isfinite(array).all()))
+    return array
+
+
+def _baseline(
+    pairs: list[int],
+    config: FitConfig,
+    species: tuple[int, ...],
+    arrays: dict[str, np.ndarray],
+) -> Baseline | None:
+    settings = config.baseline
+    _require(
+        "baseline",
+        bool(pairs) == (settings.table is not None)
+        and pairs == [key for key in species_pairs(species) if key in pairs],
+    )
+    points = {}
+    for key in pairs:
+        name = f"baseline/{key}"
+        points[key] = _checked(arrays, name, (None, None))
+        problem = points_problem(points[key], settings.width)
+        _require(f"array {name} ({problem})", not problem)
+    return build_baseline(config, species, points, trusted=False)
+
+
+def _build_term(
+    n: int,
+    config: FitConfig,
+    species: tuple[int, ...],
+    arrays: dict[str, np.ndarray],
+) -> FittedTerm:
+    prefix, settings = f"term{n}/", config.terms[n]
+    basis = {
+        name: _checked(arrays, f"{prefix}{name}", shape)
+        for name, shape in basis_shapes(settings).items()
+    }
+    projections = {}
+    if getattr(settings, "components", "all") != "all":
+        descriptor = build_term(settings, species, basis).descriptor
+        n_features = descriptor.n_features
+        for block in descriptor.blocks:
+            name = f"{prefix}{block}/projection"
+            projections[block] = _checked(arrays, name, (n_features, None))
+    bare = build_term(settings, species, basis, projections)
+    sparse, coefficients, shortcuts = {}, {}, {}
+    for block in bare.descriptor.blocks:
+        name = f"{prefix}{block}/"
+        width = bare.descriptor.width(block)
+        sparse[block] = _checked(arrays, f"{name}sparse", (None, width))
+        size = len(sparse[block])
+        coefficients[block] = _checked(arrays, f"{name}coefficients", (size,))
+        if f"{name}shortcut" in arrays:
+            shortcuts[block] = _checked(arrays, f"{name}shortcut", (width, None))
+    return replace(
+        bare,
+        sparse=sparse,
+        coefficients=coefficients,
+        shortcuts=shortcuts,
+        quadratic=config.prediction.quadratic,
+    )
+
+
+def _build_whitening(
+    jitter: list[float], terms: tuple[FittedTerm, ...], arrays: dict[str, np.ndarray]
+) -> Whitening:
+    sizes = [len(points) for term in terms for points in term.sparse.values()]
+    _require("jitter", len(jitter) == len(sizes))
+    factors = [_triangle(arrays, f"whitening/{n}", m) for n, m in enumerate(sizes)]
+    return Whitening(tuple(factors), tuple(float(value) for value in jitter))
+
+
+def _triangle(arrays: dict[str, np.ndarray], name: str, size: int) -> np.ndarray:
+    upper = unpacked(_checked(arrays, name, (size * (size + 1) // 2,)), size)
+    _require(f"array {name} (singular)", bool(np.all(np.diag(upper) != 0)))
+    return upper

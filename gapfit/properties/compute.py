@@ -1,0 +1,400 @@
+"""All properties of one crystal, in one report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+
+from gapfit.calculator import GAPCalculator
+from gapfit.errors import GapfitError
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.provenance import energies_were_fitted, why_no_posterior
+from gapfit.model.samples import Samples
+from gapfit.properties.defects import vacancy
+from gapfit.properties.dimer import dimer_curve
+from gapfit.properties.elastic import (
+    Response,
+    cubic_constants,
+    elastic_response,
+    moduli,
+)
+from gapfit.properties.equation_of_state import (
+    EquationOfState,
+    birch_murnaghan,
+    volume_scan,
+)
+from gapfit.properties.evaluators import by_calculator, by_samples, energy_std
+from gapfit.properties.phonons import phonons
+from gapfit.properties.plausibility import doubts_of_crystal, doubts_of_curve
+from gapfit.properties.quantities import Quantity
+from gapfit.properties.relax import relaxed
+from gapfit.properties.results import PROPERTIES, Report, Settings
+from gapfit.properties.stability import run_nve
+from gapfit.properties.surfaces import surface
+
+__all__ = ["compute"]
+
+# Vacuum between slabs beyond the cutoff, Å; thickness of slabs, Å.
+_BEYOND_CUTOFF, _THICKNESS = 2.0, 12.0
+# Atoms up to which all samples' force constants are computed: they are (3 n_atoms)².
+_LARGEST = 100
+# Constants below this share of the largest are zero by symmetry.
+_ZERO = 1e-3
+
+# Surfaces of cells that are no cubes.
+_FACES = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+# Averages over orientations that are reported, and their units.
+_MODULI = {
+    "bulk_hill": "GPa",
+    "shear_voigt": "GPa",
+    "shear_reuss": "GPa",
+    "shear_hill": "GPa",
+    "young": "GPa",
+    "poisson": "",
+}
+
+
+def compute(
+    model: GAPModel,
+    crystal: Any,
+    *,
+    only: Sequence[str] = PROPERTIES,
+    settings: Settings | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Return the properties of a crystal by a potential.
+
+    Error bars come from the posterior. Those of lattice, equation of state and elastic
+    constants are the spread of potentials drawn from it (`GAPModel.sample`); those of
+    vacancies, surfaces and dimers the standard deviation of energy differences at the
+    relaxed structures (`energy_std`). Phonons and dynamics have none.
+
+    Parameters
+    ----------
+    model : GAPModel
+        The potential; without its posterior there are no error bars, and no cohesive
+        energy where no energies were fitted.
+    crystal : ase.Atoms
+        Somewhere near the minimum, periodic in three directions. Planes count in the
+        vectors of this cell: give the conventional one.
+    only : sequence of str
+        Some of `PROPERTIES`.
+    settings : Settings, optional
+        How.
+    progress : callable, optional
+        Told the property, and how much of it is done, of how much.
+
+    Returns
+    -------
+    Report
+        A property that cannot be computed is a warning in it.
+
+    Raises
+    ------
+    GapfitError
+        An unknown property, a structure that is not periodic, or one that does not
+        relax.
+    StructureError
+        The model does not know a species.
+    """
+    unknown = [name for name in only if name not in PROPERTIES]
+    if unknown:
+        raise GapfitError(
+            f"unknown property {unknown[0]!r}; known are {', '.join(PROPERTIES)}"
+        )
+    if not crystal.pbc.all():
+        raise GapfitError(
+            f"{crystal.get_chemical_formula()}: properties are those of a crystal; give "
+            "a structure with three periodic directions"
+        )
+    work = _Work(model, crystal, settings or Settings(), progress or _silent)
+    wanted = [name for name in PROPERTIES[1:] if name in only]
+    for name in wanted:
+        work.progress(name, 0, 1)
+        try:
+            getattr(work, name)()
+        except GapfitError as error:
+            work.report.warnings.append(f"{name}: {error}")
+        work.progress(name, 1, 1)
+    return work.report
+
+
+class _Work:
+    """One report in the making; each property is a method of its name."""
+
+    def __init__(
+        self,
+        model: GAPModel,
+        crystal: Any,
+        settings: Settings,
+        progress: Callable[[str, int, int], None],
+    ) -> None:
+        self.model, self.settings, self.progress = model, settings, progress
+        self.calculator = GAPCalculator(model, uncertainty=False)
+        # Species are checked before any time is spent.
+        if model.predict(crystal).stress is None:
+            raise GapfitError(
+                f"{crystal.get_chemical_formula()}: no stress, by which crystals are "
+                "relaxed; the calculator of the baseline gives none, or the structure "
+                "has no volume"
+            )
+        self.samples: Samples | None = None
+        progress("structure", 0, 1)
+        self.crystal = relaxed(crystal, self.calculator, cell="free")
+        self.report = Report(self.crystal.copy())
+        self.report.warnings += doubts_of_crystal(model, self.crystal)
+        if model.posterior is None:
+            self.report.warnings.append(f"no error bars: {why_no_posterior(model)}")
+        elif settings.samples:
+            self.samples = model.sample(settings.samples, settings.seed)
+        self.structure()
+        progress("structure", 1, 1)
+
+    @cached_property
+    def responses(self) -> Response | None:
+        """Elastic response of all samples."""
+        if self.samples is None:
+            return None
+        if len(self.crystal) > _LARGEST:
+            self.report.warnings.append(
+                f"no error bars of lattice and elasticity: they are computed of cells of "
+                f"up to {_LARGEST} atoms, this has {len(self.crystal)}"
+            )
+            return None
+        try:
+            return elastic_response(self.crystal, by_samples(self.samples))
+        except GapfitError as error:
+            self.report.warnings.append(
+                f"no error bars of lattice and elasticity: {error}"
+            )
+            return None
+
+    def put(self, name: str, value: float, unit: str, std: Any = None) -> None:
+        """Add a quantity; `std` may be the values of all samples."""
+        if isinstance(std, np.ndarray):
+            std = std.std(ddof=1)
+        own = None if std is None else float(std)
+        self.report.quantities[name] = Quantity(float(value), unit, own)
+
+    def difference_std(self, parts: Sequence[tuple[float, Any]]) -> float | None:
+        """Return the standard deviation of a sum of energies, where there is one."""
+        return None if self.samples is None else energy_std(self.model, parts)
+
+    def structure(self) -> None:
+        """Lattice, volume, and the cohesive energy."""
+        crystal, n = self.crystal, len(self.crystal)
+        cells = None
+        if self.responses is not None:
+            cells = self.responses.cells(crystal.cell[:])
+        own = _lattice(crystal.cell[:])
+        drawn: dict[str, np.ndarray] = {}
+        if cells is not None:
+            all_cells = [_lattice(cell) for cell in cells]
+            drawn = {name: np.array([one[name] for one in all_cells]) for name in own}
+        cubic = np.allclose(list(own.values())[1:3], own["a"], rtol=1e-4) and (
+            np.allclose(list(own.values())[3:], 90, atol=0.01)
+        )
+        for k, (name, value) in enumerate(own.items()):
+            if k == 0 or not cubic:
+                unit = "Å" if k < 3 else "°"
+                self.put(f"structure.{name}", value, unit, drawn.get(name))
+        volumes = None if cells is None else np.abs(np.linalg.det(cells)) / n
+        self.put("structure.volume", crystal.get_volume() / n, "Å³/atom", volumes)
+        if energies_were_fitted(self.model):
+            self.cohesion()
+
+    def cohesion(self) -> None:
+        """Find the cohesive energy against the potential's single atoms."""
+        from ase import Atoms
+
+        crystal, n = self.crystal, len(self.crystal)
+        parts = [(-1 / n, crystal)]
+        for symbol, count in crystal.symbols.formula.count().items():
+            parts.append((count / n, Atoms(symbol)))
+        bound = sum(
+            weight * self.model.predict(atoms, forces=False, stress=False).energy
+            for weight, atoms in parts
+        )
+        std = self.difference_std(parts)
+        self.put("structure.cohesive_energy", bound, "eV/atom", std)
+
+    def eos(self) -> None:
+        """Fit the equation of state, with the geometries of the mean potential."""
+        cells = volume_scan(self.crystal, self.calculator)
+        n = len(self.crystal)
+        volumes = np.array([cell.get_volume() for cell in cells]) / n
+        energies = np.array([cell.get_potential_energy() for cell in cells]) / n
+        curves = self.report.curves
+        curves.volumes, curves.energies = volumes, energies
+        best = birch_murnaghan(volumes, energies)
+        self.report.warnings += doubts_of_curve(best)
+        drawn = self._drawn_curves(cells)
+        for name, unit in {
+            "volume": "Å³/atom",
+            "bulk_modulus": "GPa",
+            "derivative": "",
+        }.items():
+            std = np.array([getattr(own, name) for own in drawn]) if drawn else None
+            self.put(f"eos.{name}", getattr(best, name), unit, std)
+
+    def _drawn_curves(self, cells: Sequence[Any]) -> list[EquationOfState]:
+        """Return the equations of state of all samples; none where one has no minimum."""
+        if self.samples is None:
+            return []
+        n = len(self.crystal)
+        volumes = [cell.get_volume() / n for cell in cells]
+        energies = np.array([self.samples.predict(cell).energies for cell in cells]) / n
+        try:
+            return [birch_murnaghan(volumes, own) for own in energies.T]
+        except GapfitError as error:
+            self.report.warnings.append(
+                f"eos: no error bars, a potential drawn from the posterior has {error}"
+            )
+            return []
+
+    def elastic(self) -> None:
+        """Find elastic constants, averages, and Born's criterion."""
+        mean = elastic_response(self.crystal, by_calculator(self.calculator))
+        C, drawn = mean.constants[0], None
+        if self.responses is not None:
+            drawn = self.responses.constants
+        cubic = cubic_constants(C)
+        if cubic is not None:
+            names = {"C11": ([0, 1, 2], [0, 1, 2])}
+            names["C12"] = ([0, 0, 1], [1, 2, 2])
+            names["C44"] = ([3, 4, 5], [3, 4, 5])
+        else:
+            least = _ZERO * np.abs(C).max()
+            names = {
+                f"C{i + 1}{j + 1}": ([i], [j])
+                for i, j in combinations_with_replacement(range(6), 2)
+                if abs(C[i, j]) > least
+            }
+        for name, (i, j) in names.items():
+            spread = None if drawn is None else drawn[:, i, j].mean(axis=1)
+            self.put(f"elastic.{name}", C[i, j].mean(), "GPa", spread)
+        self.report.facts["elastic.stable"] = bool(mean.is_stable[0])
+        if not mean.is_stable[0]:
+            self.report.warnings.append(
+                "elastic: this crystal is not stable (Born's criterion, or atoms that "
+                "leave their places); its moduli are not given"
+            )
+            return
+        averages = [moduli(own) for own in (drawn if drawn is not None else ())]
+        for name, unit in _MODULI.items():
+            std = (
+                np.array([getattr(own, name) for own in averages]) if averages else None
+            )
+            self.put(f"elastic.{name}", getattr(moduli(C), name), unit, std)
+
+    def vacancy(self) -> None:
+        """Find the formation energy, in two sizes."""
+        small, large = (
+            vacancy(
+                self.crystal, self.calculator, width=self.settings.width, extra=extra
+            )
+            for extra in (0, 1)
+        )
+        std = self.difference_std(large.parts())
+        self.put("vacancy.energy", large.energy, "eV", std)
+        std = self.difference_std(large.parts(relaxed=False))
+        self.put("vacancy.unrelaxed", large.unrelaxed, "eV", std)
+        self.put("vacancy.size_effect", large.energy - small.energy, "eV")
+        self.report.facts["vacancy.n_atoms"] = len(large.bulk)
+
+    def surface(self) -> None:
+        """Find energies of low-index planes."""
+        planes = self.settings.planes
+        if planes is None:
+            cubic = "structure.b" not in self.report.quantities
+            planes = ((1, 0, 0), (1, 1, 0), (1, 1, 1)) if cubic else _FACES
+        for k, plane in enumerate(planes):
+            name = f"surface.{''.join(map(str, plane))}"
+            try:
+                found = surface(
+                    self.crystal,
+                    plane,
+                    self.calculator,
+                    thickness=_THICKNESS,
+                    vacuum=self.model.cutoff + _BEYOND_CUTOFF,
+                )
+            except GapfitError as error:
+                self.report.warnings.append(f"{name}: {error}")
+                continue
+            std = self.difference_std(found.parts())
+            self.put(f"{name}.energy", found.energy, "J/m²", std)
+            std = self.difference_std(found.parts(relaxed=False))
+            self.put(f"{name}.unrelaxed", found.unrelaxed, "J/m²", std)
+            self.progress("surface", k + 1, len(planes) + 1)
+
+    def dimer(self) -> None:
+        """Find the curves of all pairs of species."""
+        from ase.data import chemical_symbols
+
+        for pair in combinations_with_replacement(self.model.species, 2):
+            name = "-".join(chemical_symbols[z] for z in pair)
+            curve = dimer_curve(self.model, *pair)
+            self.report.curves.dimers[name] = curve
+            best = curve.lowest
+            std = None
+            if self.samples is not None and curve.std is not None:
+                std = curve.std[best]
+            self.put(f"dimer.{name}.distance", curve.distances[best], "Å")
+            self.put(f"dimer.{name}.energy", curve.energies[best], "eV", std)
+            self.report.facts[f"dimer.{name}.repulsive"] = curve.is_repulsive
+            if not curve.is_repulsive:
+                self.report.warnings.append(
+                    f"dimer: {name} attracts at some distance below its lowest energy, at "
+                    f"{curve.distances[best]:.2f} Å; hot atoms may fall together"
+                )
+
+    def phonon(self) -> None:
+        """Find bands and density of states."""
+        found = phonons(self.crystal, self.calculator, width=self.settings.width)
+        self.report.curves.phonons = found
+        self.put("phonon.highest", found.highest, "THz")
+        self.put("phonon.lowest", found.lowest, "THz")
+        acoustic, optical = np.split(found.gamma[np.argsort(np.abs(found.gamma))], [3])
+        self.put("phonon.gamma_acoustic", np.abs(acoustic).max(), "THz")
+        if len(optical):
+            self.put("phonon.gamma_highest", optical.max(), "THz")
+        self.report.facts["phonon.stable"] = found.is_stable
+        if not found.is_stable:
+            self.report.warnings.append(
+                f"phonon: imaginary modes down to {found.lowest:.2f} THz (shown "
+                "negative): by this potential the crystal is unstable, or the supercell "
+                "is too small"
+            )
+
+    def nve(self) -> None:
+        """Run dynamics at constant energy."""
+        settings = self.settings
+        found = run_nve(
+            self.crystal,
+            self.calculator,
+            temperature=settings.temperature,
+            timestep=settings.timestep,
+            steps=settings.steps,
+            width=settings.width,
+            seed=settings.seed,
+            progress=lambda done, total: self.progress("nve", done, total + 1),
+        )
+        self.put("nve.drift", found.drift, "meV/atom/ps")
+        self.put("nve.fluctuation", found.fluctuation, "meV/atom")
+        self.put("nve.temperature", found.temperature, "K")
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    pass
+
+
+def _lattice(cell: np.ndarray) -> dict[str, float]:
+    """Return lengths (Å) and angles (degrees) of a cell."""
+    from ase.cell import Cell
+
+    names = ("a", "b", "c", "alpha", "beta", "gamma")
+    return dict(zip(names, map(float, Cell(cell).cellpar()), strict=True))

@@ -1,0 +1,368 @@
+"""Descriptors of a command of gap_fit as terms of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from gapfit.errors import GapfitError
+from gapfit.quip.gap_fit_blocks import matching_blocks, symbols
+from gapfit.quip.gap_fit_options import Options, split_words, strip
+from gapfit.quip.gap_fit_tokens import repeated
+from gapfit.quip.gap_fit_values import (
+    Note,
+    required,
+    type_values,
+    whole,
+    whole_number,
+    width,
+)
+from gapfit.quip.merge_terms import Piece, merged
+from gapfit.quip.remarks import Remark, unknown_option
+
+__all__ = ["named_numbers", "translate_terms"]
+
+#: Options without influence on the fit.
+_SILENT = (
+    "mark_sparse_atoms",
+    "print_sparse_index",
+    "unique_descriptor_tolerance",
+    "unique_hash_tolerance",
+    "energy_parameter_name",
+    "n_Z",
+    "n_species",
+)
+#: Options for which gapfit has but one value.
+_FIXED: dict[str, tuple[str, ...]] = {
+    "average": ("F",),
+    "basis_error_exponent": ("10", "10.0"),
+    "coupling": ("T",),
+    "covariance_sigma0": ("0", "0.0"),
+    "cutoff_dexp": ("0",),
+    "diagonal_radial": ("F",),
+    "exponents": ("1", "1.0"),
+    "f0": ("0", "0.0"),
+    "has_tail": ("F",),
+    "K": ("0",),
+    "mix_shift": ("0", "0.0"),
+    "n_exponents": ("1",),
+    "normalise": ("T",),
+    "nu_R": ("2",),
+    "nu_S": ("2",),
+    "only_inter": ("F",),
+    "only_intra": ("F",),
+    "radial_basis": ("EQUISPACED_GAUSS",),
+    "R_mix": ("F",),
+    "sym_mix": ("F",),
+    "Z_map": (),
+    "Z_mix": ("F",),
+}
+_METHODS = {
+    "random": "random",
+    "uniform": "uniform",
+    "cur_points": "cur",
+    "cur_covariance": "cur",
+    "kmeans": "kmeans",
+    "cluster": "kmeans",
+    "fuzzy": "kmeans",
+    "covariance": "fps",
+    "pivot": "fps",
+}
+#: Those that do the same.
+_SAME_METHODS = ("random", "uniform", "cur_points", "kmeans")
+
+
+def named_numbers(gap: str) -> set[int]:
+    """Return the atomic numbers that the descriptors of ``gap={...}`` name."""
+    keys = ("Z", "Z1", "Z2", "species_Z")
+    every = [Options.of(strip(text)) for text in split_words(gap, ":")]
+    return {z for own in every for key in keys for z in own.integers(key)} - {0}
+
+
+def translate_terms(
+    gap: str, species: Collection[int], remarks: list[Remark]
+) -> list[dict[str, Any]]:
+    """Return the terms of ``gap={... : ...}``; expanded ones are one again.
+
+    Parameters
+    ----------
+    gap : str
+        What is in the braces.
+    species : collection of int
+        Atomic numbers of the data; without any, those that the descriptors name.
+    remarks : list of Remark
+        Takes what has no counterpart.
+
+    Returns
+    -------
+    list of dict
+        Tables ``[[terms]]``.
+
+    Raises
+    ------
+    GapfitError
+        A descriptor is broken, or none is left.
+    """
+    named = sorted(named_numbers(gap))
+    names = ", ".join(symbols(named))
+    known = species or named
+    pieces: list[Piece] = []
+    for number, text in enumerate(split_words(gap, ":"), 1):
+        options = Options.of(strip(text))
+
+        def note(
+            key: str,
+            value: str,
+            text: str,
+            name: str = f"gap {number} ({options.name})",
+        ) -> None:
+            remarks.append(Remark(f"{name} {key}".rstrip(), value, text))
+
+        for key in repeated(split_words(strip(text))[1:]):
+            note(key, "", "given more than once: the last one counts, as in gap_fit")
+        piece = _piece(options, known, note)
+        if piece is not None:
+            pieces.append(piece)
+    if not pieces:
+        raise GapfitError("gap={...} has no descriptor that gapfit knows")
+    if not species and any(p.blocks and p.settings["type"] != "soap" for p in pieces):
+        others = f"if the data have others than {names}, their pairs and triplets are"
+        remarks.append(Remark("gap", "", f"{others} fitted, too: see --species"))
+    return merged(pieces, known)
+
+
+def _piece(options: Options, species: Collection[int], note: Note) -> Piece | None:
+    kinds = {
+        "soap": _soap,
+        "distance_2b": _distance_2b,
+        "angle_3b": _angle_3b,
+        "distance_nb": _distance_nb,
+    }
+    if options.name.lower() not in kinds:
+        note(
+            "",
+            "",
+            "left out: gapfit has soap, distance_2b, angle_3b and distance_Nb; fit "
+            "without it, or add one",
+        )
+        return None
+    piece = kinds[options.name.lower()](options, species, note)
+    if piece is None:
+        return None
+    for key, usual in _FIXED.items():
+        value = options.text(key)
+        if value is not None and value.upper() not in usual:
+            note(key, value, "has no counterpart: left out")
+    for key in _SILENT:
+        options.text(key)
+    names = sorted(options.asked)
+    for key in options.unknown:
+        note(key, options.values[key], f"no effect: it is {unknown_option(key, names)}")
+    return piece
+
+
+def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
+    """Return how sparse points are chosen."""
+    named = options.text("sparse_method", default="random") or "random"
+    method = _METHODS.get(named.lower())
+    usual = "cur" if kind == "soap" else "uniform"
+    options.text("sparse_file")
+    if named.lower() in ("file", "index_file"):
+        note(
+            "sparse_method",
+            named,
+            f'taken as "{usual}": lists of points have another form here, see sparse_file '
+            'of the term for sparse_method = "file"',
+        )
+    elif method is None:
+        note("sparse_method", named, f'has no counterpart: taken as "{usual}"')
+    elif method == "uniform" and kind == "soap":
+        note("sparse_method", named, 'not for soap here: taken as "cur"')
+        method = "cur"
+    elif named.lower() not in _SAME_METHODS:
+        note("sparse_method", named, f'taken as "{method}", which is near')
+    quotas = {
+        name: whole_number(f"config_type_n_sparse: {name}", values[0])
+        for name, values in type_values(
+            options.text("config_type_n_sparse") or "", 1, "config_type_n_sparse", note
+        ).items()
+    }
+    given = whole(options, "n_sparse", "n_sparseX", default=0)
+    total = sum(quotas.values())
+    if quotas and given and given != total:
+        note("n_sparse", str(given), f"taken as {max(given, total)} with all quotas")
+    found: dict[str, Any] = {
+        "n_sparse": max(given, total, 1),
+        "sparse_method": method or usual,
+    }
+    return found | ({"config_type_n_sparse": quotas} if quotas else {})
+
+
+def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
+    """Remark upon species that gap_fit replaces with all those of the data."""
+    for key in keys:
+        if (value := options.text(key)) is not None:
+            note(key, value, "no effect without add_species=F: replaced by all species")
+
+
+def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
+    _require_kernel(options, note, ("dot_product",))
+    for key in ("theta_uniform", "theta_fac", "theta_file"):
+        if (value := options.text(key)) is not None:
+            note(key, value, "not for dot products: left out")
+    expand = options.logical("add_species", default=True)
+    centres = [z for z in options.integers("Z") if z and not expand]
+    named = [z for z in options.integers("species_Z") if z and not expand]
+    if expand:
+        _replaced(options, note, ("Z", "species_Z"))
+    together = not named and not expand
+    quip: dict[str, Any] = {
+        "width": width(options, note),
+        "central_weight": options.real("central_weight", default=1.0),
+        "neighbours": symbols(sorted(named)),
+    }
+    everywhere = options.logical(
+        "central_reference_all_species", default=len(named) == 1
+    )
+    if everywhere and not together:
+        quip["central_in_all"] = True
+    settings: dict[str, Any] = {
+        "type": "soap",
+        "rbf": "equispaced_gaussians",
+        "r_cut": required(options, "cutoff"),
+        "n_max": whole(options, "n_max"),
+        "l_max": whole(options, "l_max"),
+        "sigma": required(options, "atom_sigma", "atom_gaussian_width"),
+        "zeta": required(options, "zeta", "soap_exponent"),
+        "delta": required(options, "delta", "energy_scale"),
+        "compression": "mu2" if together else "off",
+        "quip": quip,
+        **_sparse(options, note, "soap"),
+    }
+    if together and not centres:
+        note(
+            "add_species",
+            "F",
+            "one species of neighbours, as given; each central species has its own points",
+        )
+    return Piece(settings, tuple(symbols(sorted(centres))))
+
+
+def _require_kernel(options: Options, note: Note, names: tuple[str, ...]) -> None:
+    given = options.text("covariance_type", default=names[0]) or names[0]
+    if given.lower() not in names:
+        note("covariance_type", given, f"has no counterpart: taken as {names[0]}")
+
+
+def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
+    """Return what pairs and triplets share."""
+    _require_kernel(options, note, ("ard_se", "gaussian"))
+    for key in ("zeta", "soap_exponent"):
+        if (value := options.text(key)) is not None:
+            note(key, value, "left out: gap_fit refuses it for this kernel")
+    return {
+        "type": kind,
+        "switch": "cosine",
+        "r_cut": required(options, "cutoff"),
+        "width": width(options, note),
+        # QUIP counts pairs, and triplets of angle_3b, twice.
+        "delta": 2 * required(options, "delta", "energy_scale"),
+        **_sparse(options, note, kind),
+    }
+
+
+def _length(options: Options, note: Note) -> float | None:
+    """Return the length of the kernel, Å; None where it hangs on the data."""
+    for key in ("theta_fac", "theta_file"):
+        if (value := options.text(key)) is not None:
+            note(
+                key,
+                value,
+                "depends on the data: gapfit's default is taken; theta of a model that "
+                "gap_fit made stands in its XML file",
+            )
+    if options.text("theta_uniform") is None:
+        return None
+    return options.real("theta_uniform", default=1.0)
+
+
+def _blocks(
+    options: Options,
+    note: Note,
+    keys: Collection[str],
+    ends: list[int],
+    species: Collection[int],
+) -> tuple[str, ...]:
+    """Return the pairs or triplets that a descriptor is for; none for all of them.
+
+    `ends` are the atomic numbers that `keys` give.
+    """
+    if options.logical("add_species", default=True):
+        _replaced(options, note, keys)
+        return ()
+    names = matching_blocks(ends, species)
+    if not all(ends) and len(names) != 1:
+        which = f" of {', '.join(names)}" if any(ends) else ""
+        note(
+            "add_species",
+            "F",
+            f"one potential{which} together: gapfit has one of its own for each",
+        )
+    return tuple(names) if any(ends) else ()
+
+
+def _distance_2b(options: Options, species: Collection[int], note: Note) -> Piece:
+    keys = ("Z1", "Z2")
+    ends = [options.integer(key, default=0) for key in keys]
+    return _pairs(options, note, keys, ends, species)
+
+
+def _pairs(
+    options: Options,
+    note: Note,
+    keys: Collection[str],
+    ends: list[int],
+    species: Collection[int],
+) -> Piece:
+    settings = _clusters(options, note, "distance_2b")
+    if (theta := _length(options, note)) is not None:
+        settings["theta"] = theta
+    return Piece(settings, _blocks(options, note, keys, ends, species))
+
+
+def _angle_3b(options: Options, species: Collection[int], note: Note) -> Piece:
+    keys = ("Z", "Z1", "Z2")
+    ends = [options.integer(key, default=0) for key in keys]
+    settings = _clusters(options, note, "angle_3b")
+    if (theta := _length(options, note)) is not None:
+        settings["theta"] = [theta] * 3
+    return Piece(settings, _blocks(options, note, keys, ends, species))
+
+
+def _distance_nb(
+    options: Options, species: Collection[int], note: Note
+) -> Piece | None:
+    order = whole(options, "order", default=2)
+    options.text("compact_clusters")
+    if order not in (2, 3):
+        note("order", str(order), "left out: gapfit has terms of two and three atoms")
+        return None
+    ends = options.integers("Z") or [0] * order
+    if len(ends) != order:
+        raise GapfitError(
+            f"distance_Nb: order = {order} does not agree with Z = {ends}"
+        )
+    if order == 2:
+        return _pairs(options, note, ("Z",), ends, species)
+    settings = _clusters(options, note, "angle_3b")
+    settings["delta"] /= 2
+    note(
+        "order",
+        "3",
+        "taken as angle_3b, of which distance and angle enter otherwise: the prior is "
+        "alike, not equal",
+    )
+    if (theta := _length(options, note)) is not None:
+        # Lengths of the sum and of the squared difference of two distances.
+        settings["theta"] = [2**0.5 * theta, 2 * theta**2, theta]
+    return Piece(settings, _blocks(options, note, ("Z",), ends, species))

@@ -1,0 +1,127 @@
+"""Values of options of a command of gap_fit, as gap_fit reads them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+from gapfit.errors import GapfitError
+from gapfit.quip.gap_fit_options import Options
+
+__all__ = [
+    "Note",
+    "number",
+    "required",
+    "type_values",
+    "whole",
+    "whole_number",
+    "width",
+]
+
+#: Takes remarks: option, value and text.
+Note = Callable[[str, str, str], None]
+#: Below it no cutoff function of gapfit goes, Å.
+_LEAST_WIDTH = 0.06
+
+
+def required(options: Options, *keys: str) -> float:
+    """Return a number by its key or one of its other names.
+
+    Raises
+    ------
+    GapfitError
+        It is missing, no number, or not above 0.
+    """
+    if options.text(*keys) is None:
+        raise GapfitError(f"gap={{{options.name} ...}}: {keys[0]} is missing")
+    value = options.real(*keys, default=0.0)
+    if not 0 < value < math.inf:
+        raise GapfitError(
+            f"gap={{{options.name} ...}}: {keys[0]} = {options.text(*keys)}: it must be a "
+            "number > 0; correct it, or leave the descriptor out"
+        )
+    return value
+
+
+def whole(options: Options, *keys: str, default: int | None = None) -> int:
+    """Return a whole number by its key or one of its other names.
+
+    Raises
+    ------
+    GapfitError
+        It is missing without a default, or not written as gap_fit reads them.
+    """
+    given = options.text(*keys)
+    if given is None and default is not None:
+        return default
+    if given is None:
+        raise GapfitError(f"gap={{{options.name} ...}}: {keys[0]} is missing")
+    return whole_number(f"gap={{{options.name} ...}}: {keys[0]}", given)
+
+
+def number(where: str, text: str) -> float:
+    """Return a number; `where` says of what.
+
+    Raises
+    ------
+    GapfitError
+        It is none.
+    """
+    try:
+        return float(text.lower().replace("d", "e"))
+    except ValueError:
+        raise GapfitError(f"{where} = {text}: not a number") from None
+
+
+def whole_number(where: str, text: str) -> int:
+    """Return a whole number; `where` says of what.
+
+    Raises
+    ------
+    GapfitError
+        It has more than digits, such as ``3.7`` or ``1e3``, which gap_fit refuses, too.
+    """
+    if not re.fullmatch(r"[+-]?\d+", text):
+        raise GapfitError(f"{where} = {text}: it must be a whole number, digits alone")
+    return int(text)
+
+
+def width(options: Options, note: Note) -> float:
+    """Return the width of the cutoff function, Å, as near as gapfit has it.
+
+    Raises
+    ------
+    GapfitError
+        It is no number, or the cutoff is missing or not above 0.
+    """
+    key, r_cut = "cutoff_transition_width", required(options, "cutoff")
+    given = options.real(key, default=0.5)
+    if math.isnan(given):
+        raise GapfitError(f"gap={{{options.name} ...}}: {key} = nan: not a number")
+    taken = min(max(given, _LEAST_WIDTH), r_cut - 0.01)
+    if taken != given:
+        bounds = f"it must be above 0.05 and below cutoff = {r_cut:g}"
+        note(key, f"{given:g}", f"{taken:g} is taken: {bounds}")
+    return taken
+
+
+def type_values(text: str, n: int, key: str, note: Note) -> dict[str, list[str]]:
+    """Return what ``name:value:...:name:...`` gives each name, n values of each.
+
+    `note` takes the option `key`, a name and a text where the name is repeated.
+
+    Raises
+    ------
+    GapfitError
+        The numbers of names and values do not fit.
+    """
+    words = [word.strip() for word in text.split(":")] if text.strip() else []
+    if len(words) % (n + 1):
+        raise GapfitError(
+            f"{key} = {text[:60]}: each name needs {n} values after it, with colons between"
+        )
+    names = words[:: n + 1]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        note(key, name, "given more than once: the last one counts, as in gap_fit")
+    return {words[k]: words[k + 1 : k + 1 + n] for k in range(0, len(words), n + 1)}

@@ -1,0 +1,256 @@
+"""Terms of gapfit as descriptors of QUIP, and what QUIP cannot express."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import permutations
+
+import numpy as np
+
+from gapfit.baseline.baseline import Baseline
+from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.terms import FittedTerm
+from gapfit.quip.descriptors import soap_order
+
+__all__ = ["Expressed", "expressed", "is_plain", "obstacles"]
+
+#: Largest difference of a slope of a pair potential from its spline's, eV/Å.
+_SAME_SLOPE = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Expressed:
+    """One descriptor as QUIP has it.
+
+    Attributes
+    ----------
+    options : str
+        Its string of options.
+    kernel : {1, 2}
+        1: squared exponential, 2: dot product.
+    delta : float
+        Scale of the kernel, eV.
+    zeta : float or None
+        Power of the dot product.
+    theta : tuple of float
+        Lengths of the squared exponential.
+    orders : tuple of tuples of int
+        Permutations of the coordinates, from 0.
+    alpha : (n_sparse,) float64
+        Coefficients, 1/eV.
+    cutoffs : (n_sparse,) float64
+        Cutoff functions of the sparse points, which multiply the coefficients.
+    points : (n_sparse, n_dimensions) float64
+        Sparse points.
+    """
+
+    options: str
+    kernel: int
+    delta: float
+    zeta: float | None
+    theta: tuple[float, ...]
+    orders: tuple[tuple[int, ...], ...]
+    alpha: np.ndarray
+    cutoffs: np.ndarray
+    points: np.ndarray
+
+
+def is_plain(model: GAPModel) -> bool:
+    """Return whether features are without 1/sqrt(2l + 1), as before 2015."""
+    return any(
+        term.config.quip.plain
+        for term in model.terms
+        if isinstance(term.config, SoapConfig)
+    )
+
+
+def obstacles(model: GAPModel) -> list[str]:
+    """Return why QUIP cannot express a model, and what to do; empty if it can.
+
+    Parameters
+    ----------
+    model : GAPModel
+        Any model.
+    """
+    plain = is_plain(model)
+    found = []
+    for number, term in enumerate(model.terms, 1):
+        name = f"[[terms]] {number} ({term.config.type})"
+        found += [f"{name}: {reason}" for reason in _against(term, plain)]
+    if model.baseline is not None:
+        found += _against_baseline(model, model.baseline)
+    if not model.n_sparse:
+        found.append("no term has sparse points; fit one")
+    return found
+
+
+def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
+    config = term.config
+    if isinstance(config, SoapConfig):
+        yield from _against_soap(term, config, plain)
+        return
+    if config.switch != "cosine":
+        yield f'switch = "{config.switch}": fit with switch = "cosine"'
+    if isinstance(config, Distance2bConfig):
+        if config.f0:
+            yield f"f0 = {config.f0:g} eV: fit with f0 = 0"
+    elif config.coordinates == "distances":
+        mixed = [
+            term.descriptor.label(block)
+            for block, points in term.sparse.items()
+            if len(points) and len(set(_triplet(block))) > 1
+        ]
+        if mixed:
+            yield (
+                f"three distances of several species ({', '.join(mixed)}), whose energies "
+                'depend on the numbering of atoms in QUIP: fit with coordinates = "angle"'
+            )
+
+
+def _against_soap(term: FittedTerm, config: SoapConfig, plain: bool) -> Iterator[str]:
+    if config.rbf != "equispaced_gaussians":
+        yield (
+            f'rbf = "{config.rbf}" is a basis of dscribe: fit with rbf = '
+            '"equispaced_gaussians"'
+        )
+        return
+    if term.projections:
+        yield f'components = {config.components!r}: fit with components = "all"'
+    quip = config.quip
+    together = config.compression == "mu2"
+    if together and quip.neighbours:
+        yield 'compression = "mu2" with quip.neighbours: leave out one of them'
+    if plain and not quip.plain:
+        yield "quip.plain = false beside a term where it is true: give all the same"
+    channels = len(quip.neighbours) or len(term.species)
+    if plain and not (together or quip.central_in_all or channels == 1):
+        yield "quip.plain without quip.central_in_all: QUIP never had this; set both"
+
+
+def _against_baseline(model: GAPModel, baseline: Baseline) -> Iterator[str]:
+    named = model.config.baseline
+    what = "fit without it, with a 2-body term and dimers in the data instead"
+    if named.repulsion != "none":
+        yield f'[baseline] repulsion = "{named.repulsion}": {what}'
+    if baseline.calculator is not None:
+        yield f"[baseline] calculator = {baseline.calculator.name!r}: {what}"
+    if any(not _is_glue(points) for points in baseline.points.values()):
+        yield f"[baseline] table = {named.table!r}: {what}"
+
+
+def _is_glue(points: np.ndarray) -> bool:
+    """Return whether QUIP's Glue, a spline with slopes at both ends, is this potential."""
+    from scipy.interpolate import CubicSpline
+
+    if points.shape[1] != 3:
+        return False
+    r, energy, slope = points.T
+    spline = CubicSpline(r, energy, bc_type=((1, slope[0]), (1, slope[-1])))
+    return bool(np.allclose(spline(r, 1), slope, rtol=1e-10, atol=_SAME_SLOPE))
+
+
+def expressed(model: GAPModel) -> list[Expressed]:
+    """Return the descriptors of a model without `obstacles`, one for each block.
+
+    Cutoff functions of sparse points are 1, but those of models that were read from QUIP,
+    whose variances they are a part of.
+    """
+    known = model.info.get("quip", {}).get("sparse_cutoffs", [{}] * len(model.terms))
+    return [
+        _expressed(term, block, np.array(own.get(str(block), np.ones(len(points)))))
+        for term, own in zip(model.terms, known, strict=True)
+        for block, points in term.sparse.items()
+        if len(points)
+    ]
+
+
+def _expressed(term: FittedTerm, block: int, cutoffs: np.ndarray) -> Expressed:
+    config = term.config
+    if isinstance(config, SoapConfig):
+        form = _soap(config, term.species, block)
+    else:
+        form = _of_sides(config, block)
+    points, coefficients = term.sparse[block], term.coefficients[block]
+    whole = np.zeros((len(points), form.width))
+    whole[:, form.order] = points
+    alpha = np.zeros(len(points))
+    np.divide(form.counts * coefficients, cutoffs, out=alpha, where=cutoffs > 0)
+    delta = config.delta / form.counts
+    return Expressed(
+        options=f"{form.options} delta={delta!r} n_sparse={len(points)}",
+        kernel=2 if isinstance(config, SoapConfig) else 1,
+        delta=delta,
+        zeta=config.zeta if isinstance(config, SoapConfig) else None,
+        theta=form.theta,
+        orders=form.orders,
+        alpha=alpha,
+        cutoffs=cutoffs,
+        points=whole,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Form:
+    """What the kinds of descriptors differ in.
+
+    QUIP counts pairs and triplets of angle_3b twice. With g = counts · g_QUIP, delta and
+    the coefficients, of which the energy is delta² c k, are delta_QUIP = delta / counts
+    and alpha = counts · c.
+    """
+
+    options: str
+    counts: int
+    theta: tuple[float, ...]
+    orders: tuple[tuple[int, ...], ...]
+    order: np.ndarray
+    width: int
+
+
+def _of_sides(config: Distance2bConfig | Angle3bConfig, block: int) -> _Form:
+    ends = (
+        f"cutoff={config.r_cut!r} cutoff_transition_width={config.width!r} "
+        "covariance_type=ard_se"
+    )
+    theta = config.theta
+    lengths = (theta,) if isinstance(theta, float) else tuple(theta)
+    n = len(lengths)
+    orders: tuple[tuple[int, ...], ...] = (tuple(range(n)),)
+    counts = 2
+    if isinstance(config, Distance2bConfig):
+        a, b = divmod(block, 1000)
+        options = f"distance_2b {ends} Z1={a} Z2={b}"
+    else:
+        z, a, b = _triplet(block)
+        options = f"angle_3b {ends} Z={z} Z1={a} Z2={b}"
+        if config.coordinates == "distances":
+            options = f"distance_Nb order=3 compact_clusters=T {ends} Z={{{z} {a} {b}}}"
+            orders, counts = tuple(permutations(range(n))), 1
+    return _Form(options, counts, lengths, orders, np.arange(n), n)
+
+
+def _triplet(block: int) -> tuple[int, int, int]:
+    return block // 1_000_000, block // 1000 % 1000, block % 1000
+
+
+def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:
+    from ase.data import atomic_numbers
+
+    quip = config.quip
+    channels = sorted(atomic_numbers[s] for s in quip.neighbours) or list(species)
+    if config.compression == "mu2":
+        channels = [0]
+    everywhere = "T" if quip.central_in_all or channels == [0] else "F"
+    options = (
+        f"soap cutoff={config.r_cut!r} cutoff_transition_width={quip.width!r} "
+        f"n_max={config.n_max} l_max={config.l_max} atom_sigma={config.sigma!r} "
+        f"central_weight={quip.central_weight!r} "
+        f"central_reference_all_species={everywhere} covariance_type=dot_product "
+        f"zeta={config.zeta!r} n_species={len(channels)} Z={centre} "
+        f"species_Z={{{' '.join(map(str, channels))}}}"
+    )
+    order = soap_order(channels, config.n_max, config.l_max)
+    # The last element is the square root of what is added to all dot products: nothing.
+    width = len(order) + 1
+    return _Form(options, 1, (), (tuple(range(width)),), order, width)

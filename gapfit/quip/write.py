@@ -1,0 +1,199 @@
+"""Models of gapfit as the XML files of QUIP."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from gapfit._support.archive import atomic_write
+from gapfit.errors import GapfitError
+from gapfit.model.gap_model import GAPModel
+from gapfit.quip.descriptors import WITH_DEGREES
+from gapfit.quip.to_quip import Expressed, expressed, is_plain, obstacles
+
+__all__ = ["save"]
+
+#: ``gap_version`` of what is written: QUIP refuses files that are newer than itself.
+_VERSION = 1_686_220_958
+#: Rows of sparse points that are turned into text together.
+_ROWS = 64
+_SUFFIX = ".xml"
+
+
+def save(
+    model: GAPModel, path: str | Path, *, overwrite: bool = False
+) -> tuple[Path, ...]:
+    """Write a model as a GAP of QUIP, for quip, quippy and LAMMPS's ``pair_style quip``.
+
+    Sparse points go to text files beside the XML file, which it names with their MD5 sums;
+    all must be kept together. Predictions are those of `GAPModel.without_shortcuts`. What
+    the fit knew of its uncertainty is left out: QUIP has another form of it.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With terms that QUIP has: SOAP with ``rbf = "equispaced_gaussians"``, pairs and
+        triplets with ``switch = "cosine"``, and no baseline but one that was read from a
+        model of QUIP.
+    path : str or Path
+        The file, ``.xml``. All files are replaced once the new ones are complete, the XML
+        file last.
+    overwrite : bool
+        Whether `path` may exist already.
+
+    Returns
+    -------
+    tuple of Path
+        The files: the XML file first. The same model gives the same bytes.
+
+    Raises
+    ------
+    GapfitError
+        QUIP cannot express the model: all reasons, with what to do; or the file exists,
+        has another suffix, or cannot be written.
+    """
+    path = Path(path)
+    _check_path(path, overwrite)
+    if found := obstacles(model):
+        raise GapfitError(
+            "\n".join(["QUIP cannot express this model:", *(f"  - {x}" for x in found)])
+        )
+    parts = expressed(model)
+    label = _label(model, parts)
+    sides = [
+        path.with_name(f"{path.name}.sparseX.{label}{n}")
+        for n in range(1, len(parts) + 1)
+    ]
+    with ExitStack() as stack:
+        # What is entered first is replaced last.
+        document = stack.enter_context(atomic_write(path))
+        sums = []
+        for side, part in zip(sides, parts, strict=True):
+            temporary = stack.enter_context(atomic_write(side))
+            sums.append(_write_points(temporary, part.points))
+        names = [side.name for side in sides]
+        lines = _document(model, label, list(zip(parts, names, sums, strict=True)))
+        document.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    return (path, *sides)
+
+
+def _check_path(path: Path, overwrite: bool) -> None:
+    if path.suffix != _SUFFIX:
+        raise GapfitError(f"{path}: QUIP reads {_SUFFIX}; give a name with this suffix")
+    if path.is_dir():
+        raise GapfitError(f"{path}: is a folder; give the name of a file in it")
+    if path.exists() and not overwrite:
+        raise GapfitError(
+            f"{path}: exists already; give another name, or say that it is to be replaced "
+            "(overwrite=True, --force)"
+        )
+
+
+def _label(model: GAPModel, parts: Iterable[Expressed]) -> str:
+    """Return a name that is the same for the same model, and for no other."""
+    digest = hashlib.sha256(repr(sorted(model.e0.items())).encode())
+    for part in parts:
+        digest.update(f"{part.options} {part.theta} {part.orders}".encode())
+        for array in (part.alpha, part.cutoffs, part.points):
+            digest.update(np.ascontiguousarray(array).tobytes())
+    for key, points in _glue(model).items():
+        digest.update(f"{key}".encode() + np.ascontiguousarray(points).tobytes())
+    return f"GAP_{digest.hexdigest()[:16]}"
+
+
+def _glue(model: GAPModel) -> dict[int, np.ndarray]:
+    return {} if model.baseline is None else model.baseline.points
+
+
+def _write_points(path: Path, points: np.ndarray) -> str:
+    """Write numbers, one a line, and return the MD5 sum of the file."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("wb") as file:
+        for start in range(0, len(points), _ROWS):
+            values = points[start : start + _ROWS].ravel()
+            text = "".join(f"{value:.16e}\n" for value in values).encode("ascii")
+            digest.update(text)
+            file.write(text)
+    return digest.hexdigest()
+
+
+def _document(
+    model: GAPModel, label: str, parts: list[tuple[Expressed, str, str]]
+) -> Iterator[str]:
+    """Yield the lines of the XML file."""
+    glue = _glue(model)
+    init = f"IP GAP label={label}"
+    if glue:
+        init = f"Sum init_args_pot1={{IP Glue}} init_args_pot2={{{init}}}"
+    yield f"<{label}>"
+    yield f'<Potential label="{label}" init_args="{init}"/>'
+    if glue:
+        yield from _glue_lines(glue, model.species)
+    version = WITH_DEGREES - 1 if is_plain(model) else _VERSION
+    yield f'<GAP_params label="{label}" gap_version="{version}">'
+    yield f'  <GAP_data do_core="{"T" if glue else "F"}">'
+    for z in model.species:
+        yield f'    <e0 Z="{z}" value="{float(model.e0[z])!r}"/>'
+    yield "  </GAP_data>"
+    yield f'  <gpSparse label="{label}" n_coordinate="{len(parts)}" fitted="T">'
+    for number, (part, name, md5) in enumerate(parts, 1):
+        yield from _coordinates(part, f"{label}{number}", name, md5)
+    yield "  </gpSparse>"
+    yield "</GAP_params>"
+    yield f"</{label}>"
+
+
+def _coordinates(own: Expressed, label: str, name: str, md5: str) -> Iterator[str]:
+    n_sparse, width = own.points.shape
+    zeta = "" if own.zeta is None else f' zeta="{own.zeta!r}"'
+    yield (
+        f'    <gpCoordinates label="{label}" dimensions="{width}" '
+        f'signal_variance="{own.delta!r}" signal_mean="0.0" sparsified="T" '
+        f'n_permutations="{len(own.orders)}" covariance_type="{own.kernel}"{zeta} '
+        f'n_sparseX="{n_sparse}" sparseX_filename={quoteattr(name)} '
+        f'sparseX_md5sum="{md5}">'
+    )
+    if own.theta:
+        yield f"      <theta> {' '.join(map(repr, own.theta))} </theta>"
+    yield f"      <descriptor>{own.options}</descriptor>"
+    for n, order in enumerate(own.orders, 1):
+        places = " ".join(str(place + 1) for place in order)
+        yield f'      <permutation i="{n}">{places} </permutation>'
+    weights = zip(own.alpha.tolist(), own.cutoffs.tolist(), strict=True)
+    for n, (alpha, cutoff) in enumerate(weights, 1):
+        yield f'      <sparseX i="{n}" alpha="{alpha!r}" sparseCutoff="{cutoff!r}"/>'
+    yield "    </gpCoordinates>"
+
+
+def _glue_lines(glue: dict[int, np.ndarray], species: tuple[int, ...]) -> Iterator[str]:
+    """Yield pair potentials as QUIP's Glue, whose densities are to give no energy."""
+    yield f'<Glue_params n_types="{len(species)}">'
+    for n, z in enumerate(species, 1):
+        yield f'  <per_type_data atomic_num="{z}" type="{n}">'
+        yield '    <density num_points="2" density_y1="0.0" density_yn="0.0">'
+        yield '      <point a="0.5" rho="0.0"/>'
+        yield '      <point a="1.0" rho="0.0"/>'
+        yield "    </density>"
+        yield '    <potential_density num_points="2">'
+        yield '      <point rho="0.0" E="0.0"/>'
+        yield '      <point rho="1.0" E="0.0"/>'
+        yield "    </potential_density>"
+        yield "  </per_type_data>"
+    for key, points in glue.items():
+        a, b = (species.index(z) + 1 for z in divmod(key, 1000))
+        first, last = points[0, 2].item(), points[-1, 2].item()
+        yield f'  <per_pair_data type1="{a}" type2="{b}">'
+        yield (
+            f'    <potential_pair num_points="{len(points)}" y1="{first!r}" '
+            f'yn="{last!r}">'
+        )
+        for r, energy, _ in points.tolist():
+            yield f'      <point r="{r!r}" E="{energy!r}"/>'
+        yield "    </potential_pair>"
+        yield "  </per_pair_data>"
+    yield "</Glue_params>"

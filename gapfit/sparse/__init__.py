@@ -1,0 +1,1 @@
+"""Sparse points: how they are chosen."""

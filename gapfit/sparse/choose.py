@@ -1,0 +1,382 @@
+"""Sparse points of all terms, and the directions that descriptors are projected on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gapfit.config.sections import SoapConfig, Term
+from gapfit.data.batching import batches, sample_frames
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import config_types, frame_sizes
+from gapfit.data.neighbours import pairs_of
+from gapfit.descriptors.protocol import Sparse
+from gapfit.errors import DataError
+from gapfit.model.terms import FittedTerm, build_term
+from gapfit.sparse import streaming as sparse_stream
+from gapfit.sparse.listed import listed_points
+from gapfit.sparse.methods import (
+    directions_of,
+    principal_directions,
+    select,
+    select_with_quotas,
+    unique_rows,
+)
+from gapfit.sparse.streaming import Batch
+
+__all__ = [
+    "SHARE_OF_MEMORY",
+    "choice_memory",
+    "choose_sparse_points",
+]
+
+#: Part of the memory granted (``run.memory``) that the choice may use.
+SHARE_OF_MEMORY = 0.25
+
+# Methods that give as many points as there are distinct environments, or as asked for.
+_EXACT = ("cur", "fps", "random")
+# Values in units of the kernel's lengths are rounded to so many digits: points that are
+# closer would make the kernel matrix singular, and triplets by the million are alike.
+_DIGITS_OF_LENGTHS = 3
+# Bytes of descriptors that are worth a pass over the data.
+_LITTLE = 128e6
+# Environments computed together: bounds the memory of their pair lists.
+_BATCH_ATOMS = 1024
+# How often descriptors exist at once where all are held: in pieces, joined, distinct
+# ones, and what the methods need.
+_COPIES = 4
+# Shorter descriptors are not worth a hash of each, which is as long.
+_NARROW = 8
+# What is held besides a descriptor: key, hash and kind, bytes.
+_BESIDES = 24
+# Arrays of a pair list, some of them twice, bytes per pair.
+_PAIR_BYTES = 80
+
+
+def choose_sparse_points(
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    seed: int,
+    progress: Callable[[str, int, int], None],
+    note: Callable[[str], None],
+    *,
+    memory: float = np.inf,
+    base: Path = Path(),
+) -> list[FittedTerm]:
+    """Return the terms with sparse points chosen among all environments.
+
+    Where `components` asks for it, descriptors are projected first, on directions from
+    the same environments.
+
+    The descriptors of one term are held all together if that takes no more than `memory`,
+    or 128 MB where nothing is lost by not holding them (leverage scores, equal chances);
+    otherwise they are computed again for each of a few passes, and only statistics and
+    the best rows are held (`gapfit.sparse.streaming`). Farthest points, clusters and even
+    spacing are then found among environments drawn at random, as many as may be held.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Training data.
+    terms : sequence of FittedTerm
+        Terms without sparse points.
+    seed : int
+        Of the random choices.
+    progress : callable
+        Called as ``progress(stage, done, total)``.
+    note : callable
+        Takes warnings.
+    memory : float
+        Bytes to be used for it, about; never less than the sparse points themselves.
+    base : Path
+        Folder that relative paths of lists refer to.
+    """
+    types = sorted(set(config_types(frames)))
+    chosen = []
+    for n, term in enumerate(terms):
+        work = _Choice(
+            frames,
+            replace(term, sparse={}),
+            types,
+            max(other.descriptor.cutoff for other in terms),
+            _held_at_most(term, memory),
+            seed,
+            n,
+            len(terms),
+            progress,
+            note,
+        )
+        chosen.append(work.run(base))
+        progress("sparse points", n + 1, len(terms))
+    if not any(term.n_sparse for term in chosen):
+        raise DataError(
+            "no term has a sparse point: no atoms have neighbours within r_cut, or "
+            "species_n_sparse or config_type_n_sparse leave nothing to choose from; check "
+            "them"
+        )
+    return chosen
+
+
+def choice_memory(
+    term: FittedTerm, frames: Sequence[Frame], granted: float = np.inf
+) -> int:
+    """Return about how many bytes the choice of the sparse points of a term takes.
+
+    Parameters
+    ----------
+    term : FittedTerm
+        Without sparse points.
+    frames : sequence of Frame
+        Training data; what is counted per pair of atoms is estimated from some of them.
+    granted : float
+        All of ``run.memory``, bytes.
+    """
+    config, n_features = term.config, term.descriptor.n_features
+    if config.sparse_file is not None and getattr(config, "components", "all") == "all":
+        return 0
+    n_atoms, pairs, environments = _densities(term, frames)
+    batch = min(max(_BATCH_ATOMS, int(frame_sizes(frames).max())), n_atoms)
+    each = environments * _held_bytes(config, n_features)
+    held = min(each * n_atoms, _held_at_most(term, SHARE_OF_MEMORY * granted))
+    return int(batch * (_PAIR_BYTES * pairs + each) + held)
+
+
+def _held_at_most(term: FittedTerm, memory: float) -> float:
+    """Return the bytes that descriptors may take which could be computed again."""
+    method = term.config.sparse_method
+    lossless = method == "random" or (method == "cur" and _is_wide(term))
+    return min(memory, _LITTLE) if lossless else memory
+
+
+def _is_wide(term: FittedTerm) -> bool:
+    descriptor = term.descriptor
+    return min(map(descriptor.width, descriptor.blocks), default=0) > _NARROW
+
+
+def _held_bytes(config: Term, width: int) -> int:
+    """Return the bytes for each environment of a choice among those that are held."""
+    row = 8 * width + _BESIDES
+    # SciPy's k-means holds the product of all rows with all centres.
+    clusters = 8 * config.n_sparse if config.sparse_method == "kmeans" else 0
+    return _COPIES * row + clusters
+
+
+def _densities(term: FittedTerm, frames: Sequence[Frame]) -> tuple[int, float, float]:
+    """Return the number of atoms, and pairs and environments per atom of some frames."""
+    some = sample_frames(frames)
+    pairs = pairs_of(some, term.descriptor.cutoff)
+    if isinstance(term.config, SoapConfig):
+        count = pairs.n_atoms
+    else:
+        found = term.descriptor.environments(pairs)
+        count = sum(len(part.atoms) for part in found.values())
+    total = int(frame_sizes(frames).sum())
+    return total, pairs.n_pairs / pairs.n_atoms, count / pairs.n_atoms
+
+
+@dataclass
+class _Choice:
+    """The choice of the sparse points of one term; see `choose_sparse_points`."""
+
+    frames: Sequence[Frame]
+    term: FittedTerm
+    types: list[str]
+    cutoff: float
+    memory: float
+    seed: int
+    number: int  # of the term
+    n_terms: int
+    progress: Callable[[str, int, int], None]
+    note: Callable[[str], None]
+    _passes: int = 0
+
+    def run(self, base: Path) -> FittedTerm:
+        """Return the term with sparse points, projected where that was asked for."""
+        config = self.term.config
+        components: Any = getattr(config, "components", "all")
+        held = None
+        if config.sparse_method != "file" or components != "all":
+            held = self._all()
+        if components != "all":
+            U = self._directions(held, components)
+            if held is not None:
+                held = {
+                    b: (values @ U[b], kinds) for b, (values, kinds) in held.items()
+                }
+            self.term = build_term(config, self.term.species, self.term.basis, U)
+        self.progress("sparse points", self.number, self.n_terms)
+        if config.sparse_file is not None:
+            sparse = self._listed(base / Path(config.sparse_file).expanduser())
+        else:
+            sparse = self._streamed() if held is None else self._selected(held)
+            lengths = self.term.descriptor.lengths
+            if lengths is not None:
+                sparse = {block: points * lengths for block, points in sparse.items()}
+        for block, points in sparse.items():
+            if text := self._shortfall(block, len(points)):
+                self._note(text)
+        return replace(self.term, sparse=sparse)
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield all environments with the index of their config_type."""
+        self._passes += 1
+        stage = "environments" + (f" {self._passes}" if self._passes > 1 else "")
+        sizes = frame_sizes(self.frames)
+        n_atoms = int(sizes.sum())
+        total, done = self.n_terms * n_atoms, self.number * n_atoms
+        wanted = self._looked_at()
+        self.progress(stage, done, total)
+        for part in batches(sizes, _BATCH_ATOMS):
+            frames = self.frames[part]
+            pairs = pairs_of(frames, self.cutoff)
+            types = np.array([self.types.index(f.config_type) for f in frames])
+            near = pairs.within(self.term.descriptor.cutoff)
+            found = self.term.descriptor.environments(near)
+            yield {
+                block: self._comparable(some.values, types[pairs.frame[some.atoms]])
+                for block, some in found.items()
+                if block in wanted
+            }
+            done += pairs.n_atoms
+            self.progress(stage, done, total)
+
+    def _comparable(
+        self, values: np.ndarray, kinds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return environments in units of the kernel's lengths, and their kinds.
+
+        Of those of one kind that are alike one is kept.
+        """
+        lengths = self.term.descriptor.lengths
+        if lengths is None or not len(values):
+            return values, kinds
+        rounded = np.round(values / lengths, _DIGITS_OF_LENGTHS)
+        kept = unique_rows(np.column_stack([rounded, kinds]))
+        return rounded[kept], kinds[kept]
+
+    def _all(self) -> Batch | None:
+        """Return all environments, or None if they take too much memory."""
+        parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+        size = 0
+        for batch in self._batches():
+            for block, part in batch.items():
+                n, width = part[0].shape
+                size += n * _held_bytes(self.term.config, width)
+                parts.setdefault(block, []).append(part)
+            if size > self.memory:
+                return None
+        held = {}
+        for block in list(parts):
+            values, kinds = zip(*parts.pop(block), strict=True)
+            held[block] = np.concatenate(values), np.concatenate(kinds)
+        return held
+
+    def _looked_at(self) -> set[int]:
+        """Return the blocks whose environments give points, or directions before."""
+        term = self.term
+        if getattr(term.config, "components", "all") != "all" and not term.projections:
+            return set(term.descriptor.blocks)
+        return {block for block in term.descriptor.blocks if term.n_wanted(block)}
+
+    def _directions(
+        self, held: Batch | None, components: float
+    ) -> dict[int, np.ndarray]:
+        if held is None:
+            grams = sparse_stream.gram(self._batches)
+            return {b: directions_of(gram, components) for b, gram in grams.items()}
+        return {b: principal_directions(v, components) for b, (v, _) in held.items()}
+
+    def _note(self, text: str) -> None:
+        self.note(f"[[terms]] {self.number + 1}: {text}")
+
+    def _rng(self, block: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.number, block])
+
+    @property
+    def _quotas(self) -> dict[int, int]:
+        """Numbers of sparse points by index of the config_type."""
+        given = self.term.config.config_type_n_sparse
+        return {self.types.index(n): q for n, q in given.items() if n in self.types}
+
+    def _selected(self, held: Batch) -> Sparse:
+        """Return the sparse points among environments that are held."""
+        method, descriptor = self.term.config.sparse_method, self.term.descriptor
+        sparse: Sparse = {}
+        for block in descriptor.blocks:
+            wanted = self.term.n_wanted(block)
+            if not wanted or block not in held:
+                sparse[block] = np.zeros((0, descriptor.width(block)))
+                continue
+            values, kinds = held[block]
+            rng, quotas = self._rng(block), self._quotas
+            if quotas:
+                index = select_with_quotas(values, kinds, quotas, wanted, method, rng)
+            else:
+                index = select(values, wanted, method, rng)
+            sparse[block] = np.ascontiguousarray(values[index])
+        return sparse
+
+    def _streamed(self) -> Sparse:
+        """Return the sparse points among environments that are never held together."""
+        descriptor, config = self.term.descriptor, self.term.config
+        widths = {block: descriptor.width(block) for block in descriptor.blocks}
+        salts = {b: int(self._rng(b).integers(2**64, dtype="u8")) for b in widths}
+        wanted = {block: self.term.n_wanted(block) for block in widths}
+        quotas = self._quotas
+        if config.sparse_method == "cur" and _is_wide(self.term):
+            found = sparse_stream.cur(self._batches, wanted, quotas, salts)
+            empty = {b: np.zeros((0, width)) for b, width in widths.items()}
+            return empty | found
+        sizes = {
+            block: wanted[block]
+            if config.sparse_method == "random"
+            else max(
+                wanted[block], self._pool_size(width, len(widths) * (len(quotas) + 1))
+            )
+            for block, width in widths.items()
+            if wanted[block]
+        }
+        extremes = config.sparse_method == "uniform"
+        held: Batch = {}
+        for block, some in sparse_stream.subset(
+            self._batches, sizes, quotas, salts, extremes=extremes
+        ).items():
+            held[block] = some.values.reshape(-1, widths[block]), some.kinds
+            if not some.complete and config.sparse_method != "random":
+                self._note(
+                    f"{config.sparse_method} of {descriptor.label(block)}: only "
+                    f"{len(some.values)} of {some.n_found} environments, drawn at "
+                    f"random, are considered: all of them need more than "
+                    f"{SHARE_OF_MEMORY:.0%} of run.memory"
+                )
+        return self._selected(held)
+
+    def _pool_size(self, width: int, n_pools: int) -> int:
+        return int(self.memory / (_held_bytes(self.term.config, width) * n_pools))
+
+    def _listed(self, path: Path) -> Sparse:
+        sparse, n_repeated = listed_points(path, self.term, self.frames)
+        if n_repeated:
+            self._note(f"{path}: {n_repeated} points equal to others are left out")
+        return sparse
+
+    def _shortfall(self, block: int, n_found: int) -> str:
+        """Return what to say about too few sparse points; empty if nothing."""
+        config = self.term.config
+        name, wanted = self.term.descriptor.label(block), self.term.n_wanted(block)
+        if not n_found and config.sparse_file is not None:
+            return f"{config.sparse_file} lists nothing for {name}: this part stays 0"
+        if not n_found and wanted:
+            return (
+                f"no environments of {name} in the data: this part of the term stays 0"
+            )
+        if config.sparse_method in _EXACT and not self._quotas and n_found < wanted:
+            return (
+                f"{wanted} sparse points wanted for {name}, only {n_found} distinct "
+                "environments in the data: all are used"
+            )
+        return ""
