@@ -63,8 +63,8 @@ def fit_of_all(model, frames):
     rows = Rows(model.terms, model.e0, sigma, whitening, method)
     prepared = targets(given, model.baseline, sigma, silent)
     groups = groups_of(given, model.config)
-    factors = rows.sum_up(prepared, groups, 1000)
-    return solved(replace(model, factors=factors), prepared, silent)
+    sums = rows.sum_up(prepared, groups, 1000)
+    return solved(replace(model, training_sums=sums), prepared, silent)
 
 
 def forces_rmse(model, frames) -> float:
@@ -84,7 +84,9 @@ def model(request, frames):
 @pytest.fixture(scope="module", params=METHODS)
 def narrow(request):
     """A model that knows diamond and nothing else."""
-    return gapfit.fit(calm(), settings(request.param, n_sparse=12, sigma=0.4, zeta=4))
+    return gapfit.fit(
+        calm(), settings(request.param, n_sparse=12, atom_sigma=0.4, zeta=4)
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -123,12 +125,12 @@ def test_it_is_what_gapfit_fit_gives(method, frames, tmp_path):
 
 
 def test_the_model_itself_is_not_changed(frames, model):
-    before = model.factors.solve().log_marginal_likelihood
+    before = model.training_sums.solve().log_marginal_likelihood
     first = gapfit.append(model, later(silicon))
     gapfit.append(first, labelled_frames(wire), new_sparse=3)
-    assert model.factors.solve().log_marginal_likelihood == before
+    assert model.training_sums.solve().log_marginal_likelihood == before
     assert (
-        first.factors.solve().log_marginal_likelihood
+        first.training_sums.solve().log_marginal_likelihood
         == (first.info["log_marginal_likelihood"])
     )
     assert model.info["n_frames"] == len(frames)
@@ -161,11 +163,11 @@ def test_sums_go_through_the_file(frames, narrow, tmp_path):
     path, new = tmp_path / "model.npz", calm(6)[4:]
     narrow.save(path)
     gapfit.append(path, new).save(path)
-    stored = gapfit.load(path, factors=True)
+    stored = gapfit.load(path, training_sums=True)
     assert_same(stored, gapfit.append(narrow, new), frames)
     found = gapfit.append(stored, labelled_frames(wire), new_sparse=4)
     found.save(path)
-    again = gapfit.load(path, factors=True)
+    again = gapfit.load(path, training_sums=True)
     assert again.n_sparse == found.n_sparse > stored.n_sparse
     assert_same(again, found, frames, atol=1e-12)
 
@@ -284,7 +286,7 @@ def test_the_factor_of_more_points_is_that_of_all(narrow):
     assert len(term.sparse[14]) > 12
     K = term.descriptor.kernel(term.sparse[14], term.sparse[14])
     jitter = narrow.config.solver.jitter * np.mean(np.diag(K))
-    (U,) = larger.factors.whitening.factors
+    (U,) = larger.training_sums.whitening.cholesky
     np.testing.assert_allclose(
         U.T @ U, K + jitter * np.eye(len(K)), rtol=0, atol=1e-12 * K.max()
     )
@@ -295,7 +297,7 @@ def test_it_is_the_fit_of_all_where_the_old_points_describe_the_old_data(method)
     # Energies alone, and every environment of theirs is a sparse point: K_nm of the old
     # data and any new point follows from the old points.
     old, new = calm(), labelled_frames(wire)
-    given = settings(method, n_sparse=32, sigma=0.4, zeta=4)
+    given = settings(method, n_sparse=32, atom_sigma=0.4, zeta=4)
     given["data"] |= {"use_forces": False, "use_stress": False}
     given["solver"]["jitter"] = 1e-11
     model = gapfit.fit(old, given)
@@ -314,14 +316,14 @@ def test_it_is_the_fit_of_all_where_the_old_points_describe_the_old_data(method)
 def test_several_blocks_and_terms_keep_their_columns():
     old, new = labelled_frames(three_species, 4), later(three_species, 2)
     for method in METHODS:
-        given = settings(method, n_sparse=2, sigma=0.4)
+        given = settings(method, n_sparse=2, atom_sigma=0.4)
         given["terms"] = [
             {**given["terms"][0], "r_cut": 3.5},
             {"type": "distance_2b", "r_cut": 4.0, "n_sparse": 8},
             {**given["terms"][0]},
         ]
         model = gapfit.fit(old, given)
-        sums = extended(model, {0: {}, 2: {}}).factors.solve()
+        sums = extended(model, {0: {}, 2: {}}).training_sums.solve()
         assert sums.log_marginal_likelihood == pytest.approx(
             model.info["log_marginal_likelihood"], rel=1e-9
         )
@@ -331,7 +333,7 @@ def test_several_blocks_and_terms_keep_their_columns():
         assert min(added) > 0
         assert larger.n_sparse == model.n_sparse + sum(added)
         # What the sums say is as before: new columns are combinations of old ones.
-        before, after = model.factors.solve(), larger.factors.solve()
+        before, after = model.training_sums.solve(), larger.training_sums.solve()
         assert after.log_marginal_likelihood == pytest.approx(
             before.log_marginal_likelihood, rel=1e-6
         )
@@ -390,7 +392,7 @@ def test_what_new_sparse_cannot_be(frames, model):
 
 
 def test_projections_keep_what_the_old_data_needed():
-    many = {"n_max": 8, "l_max": 6, "n_sparse": 96, "sigma": 1.0}
+    many = {"n_max": 8, "l_max": 6, "n_sparse": 96, "atom_sigma": 1.0}
     old = labelled_frames(lambda: silicon() * (2, 1, 1), 6)
     model = gapfit.fit(old, config(**many))
     rank = model.terms[0].shortcuts[14].shape[1]
@@ -418,7 +420,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("new.extxyz", later(silicon), format="extxyz")
     write("far.extxyz", labelled_frames(wire, 4), format="extxyz")
-    gapfit.fit(calm(6), settings(n_sparse=12, sigma=0.4, zeta=4)).save("model.npz")
+    gapfit.fit(calm(6), settings(n_sparse=12, atom_sigma=0.4, zeta=4)).save("model.npz")
     return tmp_path
 
 
@@ -467,7 +469,7 @@ def test_messages_of_the_command(here, capsys, argv, message):
 
 
 def test_a_model_without_sums_is_refused_before_the_data_are_read(here, frames, capsys):
-    lost = FitConfig.model_validate(settings() | {"run": {"store_factors": False}})
+    lost = FitConfig.model_validate(settings() | {"run": {"store_sums": False}})
     gapfit.fit(frames, lost).save("lost.npz")
     argv = ["append", "lost.npz", "none.extxyz", "--output", "out.npz"]
     assert main(argv) == 1

@@ -28,7 +28,7 @@ from gapfit.evaluation.scores import ScoreTally
 from gapfit.gp.conformal import conformal_quantiles, quantile
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.reliability import DIAGRAM_LEVELS, rank_correlation, reliability
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.calibration import Calibration, KindCalibration, Scale, fitted_scale
 from gapfit.model.rows import row_block
 
@@ -59,9 +59,9 @@ def test_left_out_residuals_are_those_of_refits(method, n_sparse):
         rest = row_block(
             every[:n] + every[n + 1 :], model.terms, model.e0, model.config.sigma
         )
-        factors = Factors(model.posterior.whitening, method)
-        factors.add(("all", ""), rest.K, rest.y, rest.sigma)
-        solution = factors.solve()
+        sums = TrainingSums(model.posterior.whitening, method)
+        sums.add(("all", ""), rest.K, rest.y, rest.sigma)
+        solution = sums.solve()
         refit = replace(
             with_coefficients(model, solution.coefficients),
             posterior=Posterior(model.posterior.whitening, solution.R),

@@ -85,8 +85,8 @@ def test_what_a_fit_may_keep_is_copied(settings):
     model = gapfit.fit(frames[:2], config() | {"run": settings})
     for way in WAYS:
         assert_same(way(model), model, frames[3])
-        assert (way(model).factors is None) == (model.factors is None)
-    if model.factors is not None:
+        assert (way(model).training_sums is None) == (model.training_sums is None)
+    if model.training_sums is not None:
         one, other = (gapfit.append(x, frames[2:]) for x in (way(model), model))
         assert_same(one, other, frames[3])
 

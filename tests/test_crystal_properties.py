@@ -108,7 +108,7 @@ def labelled(atoms):
 
 @pytest.fixture(scope="module")
 def model() -> gapfit.GAPModel:
-    soap = {"r_cut": 5.0, "n_max": 6, "l_max": 4, "n_sparse": 150, "sigma": 0.6}
+    soap = {"r_cut": 5.0, "n_max": 6, "l_max": 4, "n_sparse": 150, "atom_sigma": 0.6}
     return gapfit.fit(
         copper_frames(),
         {

@@ -179,7 +179,7 @@ def test_threads_give_the_same(gst_full, plugin, tmp_path):
         {"components": 12, "n_max": 4},
         {"zeta": 2.0, "repeat": 12, "n_max": 2, "l_max": 1},
         {"zeta": 2.5, "weighting": {"function": "pow", "m": 3.0}},
-        {"rbf": "polynomial", "compression": "mu2", "sigma": 0.4},
+        {"rbf": "polynomial", "compression": "mu2", "atom_sigma": 0.4},
         {"compression": "crossover", "full_kernel": True, "n_max": 9},
     ],
     ids=lambda settings: "-".join(settings),

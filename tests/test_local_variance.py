@@ -100,7 +100,7 @@ def test_shortcuts_leave_variances_alone(tolerance):
         for seed in range(20)
         for frame in labelled_frames(lambda seed=seed: silicon(seed) * (2, 1, 1), 2)
     ]
-    settings = config(n_max=8, l_max=6, n_sparse=400, sigma=0.6) | {
+    settings = config(n_max=8, l_max=6, n_sparse=400, atom_sigma=0.6) | {
         "prediction": {
             "energy_tolerance": tolerance,
             "forces_tolerance": 10 * tolerance,
@@ -141,7 +141,7 @@ def test_factor_against_dense_algebra():
     phi[:, [1, 6, 14]] = 0.0
     B = np.eye(15) + phi.T @ phi
     U = np.zeros((15, 15))
-    for factor, block in zip(whitening.factors, whitening.blocks, strict=True):
+    for factor, block in zip(whitening.cholesky, whitening.blocks, strict=True):
         U[block, block] = factor
     Q = np.linalg.inv(U) @ (np.eye(15) - np.linalg.inv(B)) @ np.linalg.inv(U).T
     B_inverse = unexplained_part(np.linalg.cholesky(B).T)

@@ -24,11 +24,11 @@ import gapfit
 from gapfit.active import folder as learning_folder
 from gapfit.active import online_model as learned_model
 from gapfit.active.driver import Driver
-from gapfit.active.monitor import Watch
+from gapfit.active.monitor import UncertaintyMonitor
 from gapfit.active.reference import LabelFile, Reference, single_point
 from gapfit.active.setup import Setup, first_structures
 from gapfit.cli import main
-from gapfit.config.learn import LearnConfig, RunOfLearning
+from gapfit.config.learn import LearnConfig, SimulationConfig
 from gapfit.config.toml import validated
 from gapfit.errors import GapfitError
 
@@ -311,11 +311,11 @@ def test_thresholds_of_energies(whole):
     std = model.predict(hot, std="energies").energies_std
     tables = {"energies_relative": 2.0}
     config = validated(LearnConfig, settings(folder.parent, threshold=tables), "config")
-    look = Watch(config.threshold, model, frames).look(hot)
+    look = UncertaintyMonitor(config.threshold, model, frames).look(hot)
     assert (look.kind, look.unit, look.atom) == ("energies", "eV", std.argmax())
     assert look.ratio == pytest.approx(std.max() / (2 * largest))
     both = config.threshold.model_copy(update={"forces": 1e-3})
-    assert Watch(both, model, frames).look(hot).kind == "forces"
+    assert UncertaintyMonitor(both, model, frames).look(hot).kind == "forces"
 
 
 def test_a_relaxation_ends_where_the_reference_has_no_forces(tmp_path):
@@ -341,7 +341,7 @@ def test_a_relaxation_ends_where_the_reference_has_no_forces(tmp_path):
 
 
 def _relaxed(atoms, calculator):
-    run = RunOfLearning(
+    run = SimulationConfig(
         start="-", method="bfgs", relax_cell=True, steps=100, fmax=0.005
     )
     driver = Driver(run, atoms, [0])
@@ -367,7 +367,7 @@ def test_between_fits_structures_are_added_to_the_sums(whole, tmp_path):
 
 @pytest.mark.parametrize("method", ["langevin", "nve", "npt"])
 def test_dynamics_go_on_to_the_last_bit(method, si_model):
-    run = RunOfLearning(start="-", method=method, steps=20, final_temperature=900.0)
+    run = SimulationConfig(start="-", method=method, steps=20, final_temperature=900.0)
 
     def driver() -> Driver:
         made = Driver(run, bulk("Si", cubic=True), [1, 2])
@@ -386,11 +386,11 @@ def test_dynamics_go_on_to_the_last_bit(method, si_model):
 
 
 def test_the_ramp_and_the_thermostat_give_the_temperature():
-    run = RunOfLearning(
+    run = SimulationConfig(
         start="-", steps=400, temperature=100.0, final_temperature=500.0
     )
     assert [run.temperature_at(n) for n in (0, 200, 400)] == [100.0, 300.0, 500.0]
-    warm = RunOfLearning(
+    warm = SimulationConfig(
         start="-", steps=600, temperature=600.0, timestep=4.0, friction=0.05
     )
     crystal = bulk("Cu", cubic=True) * (3, 3, 2)
@@ -475,7 +475,7 @@ def test_a_far_too_large_deviation_leads_back_to_look_at_every_step(
     tmp_path, monkeypatch
 ):
     """As far out as it was found, a structure would be of little use."""
-    look, seen = Watch.look, []
+    look, seen = UncertaintyMonitor.look, []
 
     def far_at_twenty(self, atoms):
         found = look(self, atoms)
@@ -487,7 +487,7 @@ def test_a_far_too_large_deviation_leads_back_to_look_at_every_step(
     def reference_look(found, largest):
         return type(found)(found.kind, largest, found.atom, found.threshold)
 
-    monkeypatch.setattr(Watch, "look", far_at_twenty)
+    monkeypatch.setattr(UncertaintyMonitor, "look", far_at_twenty)
     told = []
     config = settings(tmp_path, {"steps": 25})
     learn(config, tmp_path / "out", report=told.append)
@@ -597,8 +597,8 @@ def test_all_mistakes_of_a_configuration_are_listed(tmp_path, capsys):
     ):
         with pytest.raises(GapfitError, match=text):
             validated(LearnConfig, settings(tmp_path, threshold=table), "config")
-    without = settings(tmp_path, run={"store_factors": False})
-    with pytest.raises(GapfitError, match="needs store_posterior and store_factors"):
+    without = settings(tmp_path, run={"store_sums": False})
+    with pytest.raises(GapfitError, match="needs store_posterior and store_sums"):
         validated(LearnConfig, without, "config")
 
 

@@ -165,7 +165,7 @@ def test_too_little_memory_is_refused_with_what_is_needed(tmp_path):
 def test_sums_that_exist_at_once(n_tasks, sums):
     # Two rows are kept as they are: 160 bytes; the ten by ten matrix takes 800.
     matrices = Matrices((10,), (5,), (2, 500), n_tasks, "cholesky")
-    assert matrices.rows == matrices.factors + sums * 960
+    assert matrices.rows == matrices.points + sums * 960
 
 
 def test_memory_of_this_process():

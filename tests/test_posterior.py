@@ -494,7 +494,7 @@ def test_a_contradictory_posterior_is_counted(one_model):
         explained.append(np.einsum("nm,mn->n", K, of))
     # So much more is explained by a smaller U that half of the variances are negative.
     more = np.median(left[0] / explained[0])
-    smaller = tuple(U / np.sqrt(1 + more) for U in known.whitening.factors)
+    smaller = tuple(U / np.sqrt(1 + more) for U in known.whitening.cholesky)
     wrong = Posterior(Whitening(smaller, known.whitening.jitter), known.R)
     broken, kinds = replace(one_model, posterior=wrong), ("energy", "forces", "stress")
     found = broken.predict(some, std=kinds, form="dtc")
@@ -514,7 +514,7 @@ def test_a_contradictory_posterior_is_counted(one_model):
 
 def test_no_share_of_an_atom_is_negative(one_model):
     known = one_model.posterior
-    halves = tuple(0.5 * U for U in known.whitening.factors)
+    halves = tuple(0.5 * U for U in known.whitening.cholesky)
     wrong = Posterior(Whitening(halves, known.whitening.jitter), known.R)
     found = replace(one_model, posterior=wrong).predict(salt(1), novelty=True)
     assert found.n_negative == 8

@@ -85,7 +85,7 @@ def test_a_command_for_carbon_in_a_script():
     assert (pairs.theta, pairs.n_sparse) == (1.0, 15)
     assert triplets.theta == [1.2, 1.2, 1.2]
     assert (soap.rbf, soap.n_max, soap.l_max) == ("equispaced_gaussians", 12, 4)
-    assert (soap.sigma, soap.quip.width, soap.zeta) == (0.5, 1.0, 4.0)
+    assert (soap.atom_sigma, soap.quip.width, soap.zeta) == (0.5, 1.0, 4.0)
     assert (soap.sparse_method, soap.n_sparse, soap.centres) == ("cur", 9000, [])
     assert config.data.train == ["carbon.xyz"]
     assert (config.data.energy_key, config.data.forces_key) == ("energy", "force")
@@ -175,7 +175,7 @@ def test_channels_and_centres_of_soap(gap, changes):
         "r_cut": 4.0,
         "n_max": 4,
         "l_max": 3,
-        "sigma": 0.5,
+        "atom_sigma": 0.5,
         "zeta": 2.0,
         "delta": 0.1,
         "n_sparse": 9,

@@ -105,7 +105,7 @@ def test_a_fit_with_the_same_settings_and_sparse_points_is_the_one_of_gap_fit(ca
         "r_cut": 4.5,
         "n_max": 6,
         "l_max": 4,
-        "sigma": 0.5,
+        "atom_sigma": 0.5,
         "zeta": 4,
         "delta": 0.2,
         "sparse_method": "file",

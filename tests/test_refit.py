@@ -102,7 +102,7 @@ def test_twice_is_the_same_as_once_and_the_model_is_not_changed(frames, model):
     back = gapfit.refit(first, sigma={"forces": 0.1}, frames=frames)
     assert_same(back, model, frames)
     assert model.config.sigma.forces == 0.1
-    assert model.factors.solve().log_marginal_likelihood == pytest.approx(
+    assert model.training_sums.solve().log_marginal_likelihood == pytest.approx(
         before, rel=1e-12
     )
 
@@ -150,12 +150,12 @@ def test_one_factor_where_sigmas_are_relative(frames):
 def test_sums_that_are_not_there(frames, tmp_path):
     kept = gapfit.fit(frames[:3], settings())
     kept.save(tmp_path / "kept.npz")
-    with pytest.raises(GapfitError, match=r"gapfit.load\(path, factors=True\)"):
+    with pytest.raises(GapfitError, match=r"gapfit.load\(path, training_sums=True\)"):
         gapfit.refit(gapfit.load(tmp_path / "kept.npz"), sigma={"energy": 0.1})
-    lost = gapfit.fit(frames[:3], settings() | {"run": {"store_factors": False}})
+    lost = gapfit.fit(frames[:3], settings() | {"run": {"store_sums": False}})
     lost.save(tmp_path / "lost.npz")
     for model in (lost, tmp_path / "lost.npz"):
-        with pytest.raises(GapfitError, match=r"with run.store_factors = true"):
+        with pytest.raises(GapfitError, match=r"with run.store_sums = true"):
             gapfit.refit(model, sigma={"energy": 0.1})
 
 
@@ -166,7 +166,7 @@ def here(tmp_path, monkeypatch):
     frames = labelled_frames(lambda: silicon() * (2, 1, 1), 6)
     write("train.extxyz", frames, format="extxyz")
     given = {**SIGMA, "config_types": {"odd": {"energy": 0.02}}}
-    soap = {"n_max": 8, "l_max": 6, "n_sparse": 96, "sigma": 1.0}
+    soap = {"n_max": 8, "l_max": 6, "n_sparse": 96, "atom_sigma": 1.0}
     whole = config(**soap) | {"sigma": given}
     whole["data"] = {"train": ["train.extxyz"], "check_stress": False}
     gapfit.fit(config=whole).save("model.npz")
@@ -174,7 +174,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_projections_need_the_training_data(here, monkeypatch):
-    model = gapfit.load("model.npz", factors=True)
+    model = gapfit.load("model.npz", training_sums=True)
     assert model.terms[0].shortcuts
     verified = gapfit.refit("model.npz", sigma={"forces": 0.2})
     assert verified.info["shortcuts"][0]["n_atoms"] == 96

@@ -485,7 +485,7 @@ def test_a_subset_is_solved_as_a_fit_of_it(method, stored, tmp_path):
     two = {"type": "distance_2b", "r_cut": 4.0, "sparse_method": "file"}
     given["terms"].append({**two, "sparse_file": str(pairs)})
     given |= {"e0": {"Si": -1.0}, "solver": {"method": method}}
-    given["run"] = {"store_posterior": stored, "store_factors": stored}
+    given["run"] = {"store_posterior": stored, "store_sums": stored}
     given["sigma"] = {"config_types": {"odd": {"forces": 0.2}}, "forces_relative": 0.1}
     whole = gapfit.fit(frames, given)
     train = read(frames, whole.config.data).frames
@@ -945,7 +945,7 @@ def hostile(tmp_path_factory):
 
 
 def assert_nothing_is_loaded(path):
-    """Look for anything that a browser would fetch."""
+    """Reading for anything that a browser would fetch."""
     page = read_page(path)
     assert not {"link", "img", "iframe", "object", "embed", "base"} & set(page.tags)
     for tag, key, value in page.attributes:

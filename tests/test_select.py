@@ -45,7 +45,7 @@ def bare(frames) -> list[Atoms]:
 @pytest.fixture(scope="module")
 def model():
     """A model that knows diamond and nothing else."""
-    return gapfit.fit(calm(4), config(n_sparse=12, zeta=4, sigma=0.4))
+    return gapfit.fit(calm(4), config(n_sparse=12, zeta=4, atom_sigma=0.4))
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_the_unknown_comes_first(model, by):
 @pytest.mark.parametrize("by", BY)
 def test_near_duplicates_are_left(by, per):
     """With labels so exact that what they tell is known."""
-    settings = config(n_sparse=12, zeta=4, sigma=0.4)
+    settings = config(n_sparse=12, zeta=4, atom_sigma=0.4)
     settings["sigma"] = {"energy": 1e-4, "forces": 1e-3, "virial": 1e-3}
     model = gapfit.fit(calm(4), settings)
     kinds = bare([*calm(4, rattle=0.2, seed=80), label(wire()), label(slab())])

@@ -12,10 +12,10 @@ from conftest import STRUCTURES, config, labelled_frames, random_term, silicon
 import gapfit
 from gapfit.config.sections import PredictionConfig
 from gapfit.data.dataset import read
-from gapfit.model.projection import with_shortcut
+from gapfit.model.projection import with_lossless_projection
 from gapfit.sparse.methods import principal_directions
 
-MANY = {"n_max": 8, "l_max": 6, "n_sparse": 384, "sigma": 0.6}
+MANY = {"n_max": 8, "l_max": 6, "n_sparse": 384, "atom_sigma": 0.6}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_looser_tolerances_give_smaller_ranks(frames, model):
         tolerance = PredictionConfig(
             energy_tolerance=1e-6 * factor, forces_tolerance=1e-5 * factor
         )
-        term, found = with_shortcut(model.terms[0], data.frames, tolerance)
+        term, found = with_lossless_projection(model.terms[0], data.frames, tolerance)
         assert found.energy_error <= tolerance.energy_tolerance
         assert found.forces_error <= tolerance.forces_tolerance
         assert term.shortcuts[14].shape[1] == found.rank["14"]

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from gapfit.errors import GapfitError
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Solution, whiten
 
 SOLVERS = ("cholesky", "qr")
@@ -29,10 +29,10 @@ def problem(seed: int = 0, n: int = 120, sizes: tuple[int, ...] = (9, 14)):
 
 
 def solve(name: str, K_mm, K, y, sigma, splits=(40, 41)) -> Solution:
-    factors = Factors(whiten(K_mm, JITTER), name)
+    sums = TrainingSums(whiten(K_mm, JITTER), name)
     for rows in np.split(np.arange(len(y)), splits):
-        factors.add(GROUP, K[rows], y[rows], sigma[rows])
-    return factors.solve()
+        sums.add(GROUP, K[rows], y[rows], sigma[rows])
+    return sums.solve()
 
 
 def dense_blocks(K_mm) -> np.ndarray:
@@ -98,7 +98,7 @@ def test_sums_over_parts_of_the_data_add_up(name):
     whitening = whiten(K_mm, JITTER)
     parts = []
     for rows in np.split(np.arange(len(y)), (50, 70)):
-        part = Factors(whitening, name)
+        part = TrainingSums(whitening, name)
         part.add(GROUP, K[rows], y[rows], sigma[rows])
         parts.append(part)
     first, *others = parts
@@ -119,12 +119,12 @@ def test_another_sigma_of_a_group_needs_no_rows(name):
     K_mm, K, y, sigma = problem(6)
     scales = {("energy", ""): 3.0, ("forces", "a"): 0.4}
     names = [("energy", ""), ("forces", "a"), ("forces", "b")]
-    factors, scaled = (Factors(whiten(K_mm, JITTER), name) for _ in range(2))
+    sums, scaled = (TrainingSums(whiten(K_mm, JITTER), name) for _ in range(2))
     for group, rows in zip(names, np.split(np.arange(len(y)), (30, 80)), strict=True):
-        factors.add(group, K[rows], y[rows], sigma[rows])
+        sums.add(group, K[rows], y[rows], sigma[rows])
         new = sigma[rows] * scales.get(group, 1.0)
         scaled.add(group, K[rows], y[rows], new)
-    found, expected = factors.scaled(scales).solve(), scaled.solve()
+    found, expected = sums.scaled(scales).solve(), scaled.solve()
     np.testing.assert_allclose(
         found.coefficients, expected.coefficients, rtol=1e-8, atol=1e-10
     )
@@ -160,11 +160,11 @@ def test_memory_does_not_grow_with_the_rows(name):
     K_mm, K, y, sigma = problem(7, n=400, sizes=(60, 60))
 
     def peak(n_blocks: int) -> int:
-        factors = Factors(whiten(K_mm, JITTER), name)
+        sums = TrainingSums(whiten(K_mm, JITTER), name)
         tracemalloc.start()
         for _ in range(n_blocks):
-            factors.add(GROUP, K, y, sigma)
-        factors.solve()
+            sums.add(GROUP, K, y, sigma)
+        sums.solve()
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found

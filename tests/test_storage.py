@@ -68,7 +68,7 @@ def test_three_species_round_trip(tmp_path, gst_model):
 def test_equal_models_give_equal_bytes(tmp_path, saved, si_model):
     si_model.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == saved.read_bytes()
-    gapfit.load(saved, factors=True).save(tmp_path / "loaded.npz")
+    gapfit.load(saved, training_sums=True).save(tmp_path / "loaded.npz")
     assert (tmp_path / "loaded.npz").read_bytes() == saved.read_bytes()
 
 

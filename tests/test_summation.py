@@ -26,7 +26,7 @@ from gapfit.execution import executors
 from gapfit.execution import merge_tree as tree
 from gapfit.execution import tasks as summation
 from gapfit.execution.accumulate import task_slices
-from gapfit.execution.checkpoint import WorkFolder
+from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.merge_tree import Node, Span, outermost, root
 from gapfit.fitting import fit as fitting
 
@@ -200,7 +200,7 @@ def test_checkpoints_keep_what_workers_have_done_ahead(
     whole, folder, computed = fit(), tmp_path / "checkpoint", []
     with pytest.raises(Stop):
         fit(checkpoint=folder, executor=Inline(), progress=stopping_after(300))
-    ahead = WorkFolder(folder).spans()
+    ahead = CheckpointFolder(folder).spans()
     assert len(ahead) > 2
     original = row_sums.Rows.sum_up
 
@@ -221,7 +221,7 @@ def test_checkpoints_take_a_small_share_of_the_time(tmp_path, small_tasks, monke
     monkeypatch.setattr(summation, "_INTERVALS", 40.0)
     monkeypatch.setattr(summation.time, "monotonic", lambda: clock[0])
 
-    def slow_write(self, span, factors):
+    def slow_write(self, span, sums):
         written.append(clock[0])
         clock[0] += 10.0
 
@@ -230,7 +230,7 @@ def test_checkpoints_take_a_small_share_of_the_time(tmp_path, small_tasks, monke
         return original(self, *args, **options)
 
     original = row_sums.Rows.sum_up
-    monkeypatch.setattr(WorkFolder, "write", slow_write)
+    monkeypatch.setattr(CheckpointFolder, "write", slow_write)
     monkeypatch.setattr(row_sums.Rows, "sum_up", slow_rows)
     fit(checkpoint=tmp_path / "checkpoint")
     assert len(set(np.diff(written).round()) - {10.0}) > 0
@@ -532,14 +532,14 @@ def test_unfinished_fits_are_resumed_or_kept(tmp_path, alone):
         "import os, signal, sys\n"
         "from gapfit import summation\n"
         "from gapfit.cli import main\n"
-        "from gapfit.execution.checkpoint import WorkFolder\n"
+        "from gapfit.execution.checkpoint import CheckpointFolder\n"
         "summation._LEAST_INTERVAL = summation._INTERVALS = 0.0\n"
-        "write = WorkFolder.write\n"
-        "def deadly(self, span, factors):\n"
-        "    write(self, span, factors)\n"
+        "write = CheckpointFolder.write\n"
+        "def deadly(self, span, sums):\n"
+        "    write(self, span, sums)\n"
         "    if span.stop >= 2:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "WorkFolder.write = deadly\n"
+        "CheckpointFolder.write = deadly\n"
         "main(sys.argv[1:])\n"
     )
     killed = run([sys.executable, "-P", "-c", script, *command[4:]])
@@ -597,7 +597,7 @@ def test_dask_workers_one_of_them_killed(tmp_path, alone):
         "import os, signal, sys\n"
         "from distributed import Client, LocalCluster\n"
         "from gapfit.cli import main\n"
-        "from gapfit.execution.checkpoint import WorkFolder\n"
+        "from gapfit.execution.checkpoint import CheckpointFolder\n"
         "if __name__ == '__main__':\n"
         "    with LocalCluster(n_workers=2, threads_per_worker=1,\n"
         "                      dashboard_address=None) as cluster:\n"

@@ -17,7 +17,7 @@ from conftest import config, label, labelled_frames, sheared, silicon
 import gapfit
 from gapfit._support.progress import silent
 from gapfit.cli import main
-from gapfit.config.sections import OptimizeConfig
+from gapfit.config.sections import TuneConfig
 from gapfit.config.toml import config_from_dict, load_config
 from gapfit.data.dataset import as_dataset
 from gapfit.errors import ConfigError, GapfitError
@@ -27,13 +27,13 @@ from gapfit.fitting.prepare import prepare, sparse_terms, whitened
 from gapfit.fitting.tune import format_trials, tune
 from gapfit.gp.evidence import Scales, held_out, log_evidence
 from gapfit.gp.hyperparameters import Freedom, choose
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.observation_groups import class_of
 from gapfit.model.rows import row_block
 
 PAIR = {"type": "distance_2b", "r_cut": 4.5, "n_sparse": 15, "delta": 2.0}
 SOAP = {"r_cut": 4.0, "n_max": 4, "l_max": 3, "n_sparse": 30, "zeta": 2.0}
-FOLDS = OptimizeConfig(folds=3)
+FOLDS = TuneConfig(folds=3)
 
 
 def frames_of(n: int = 9) -> list[Atoms]:
@@ -64,9 +64,9 @@ class Case:
 
     def refit(self, frames: list) -> np.ndarray:
         """Return the coefficients of a fit to some of the frames."""
-        factors, block = Factors(self.whitening, "cholesky"), self.rows(frames)
-        factors.add(("all", ""), block.K, block.y, block.sigma)
-        return factors.solve().coefficients
+        sums, block = TrainingSums(self.whitening, "cholesky"), self.rows(frames)
+        sums.add(("all", ""), block.K, block.y, block.sigma)
+        return sums.solve().coefficients
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_tune_recovers_sigma_and_delta_of_the_prior():
         start = truth | {
             "terms": [truth["terms"][0] | {"delta": 0.5}],
             "sigma": {"energy": 0.001, "forces": 0.5},
-            "optimize": {"energy": False},
+            "tune": {"energy": False},
         }
         found = tune(frames, start).config
         ratios.append([found.terms[0].delta / 2.0, found.sigma.forces / 0.08])
@@ -219,9 +219,9 @@ def test_sigma_energy_is_recovered_roughly_by_held_out_energies():
 
 
 def test_the_tuned_configuration_is_the_best_nearby(case):
-    wanted = settings(optimize={"folds": 3, "energy": False})
+    wanted = settings(tune={"folds": 3, "energy": False})
     result = tune(case.dataset, wanted)
-    assert result.config.optimize is None
+    assert result.config.tune is None
     best = result.best.log_marginal_likelihood
     model = gapfit.fit(case.dataset, result.config)
     assert model.info["log_marginal_likelihood"] == pytest.approx(best, abs=0.05)
@@ -264,7 +264,7 @@ def test_sigmas_of_classes_follow_their_noise():
         results = dict(atoms.calc.results)
         results["forces"] = results["forces"] + noise * rng.normal(size=(len(atoms), 3))
         atoms.calc = SinglePointCalculator(atoms, **results)
-    wanted = settings(optimize={"by_config_type": True, "virial": False})
+    wanted = settings(tune={"by_config_type": True, "virial": False})
     found = tune(frames, wanted).config.sigma
     assert found.config_types["odd"].forces == pytest.approx(0.8, rel=0.2)
     assert found.config_types["even"].forces < 0.3
@@ -282,20 +282,20 @@ def test_sigmas_that_frames_bring_are_left_alone():
         for frame in dataset.frames[:2]
     ]
     assert classes == [["(own)", "", ""], ["odd", "(own)", "odd"]]
-    result = tune(dataset, settings(optimize={"folds": 2}))
+    result = tune(dataset, settings(tune={"folds": 2}))
     assert np.isfinite(result.best.held_out.forces_rmse)
 
 
 def test_folds_spread_every_config_type():
     wanted = config_from_dict(settings())
     frames = as_dataset(frames_of(8), wanted).frames
-    folds = assign_folds(frames, OptimizeConfig(folds=4), 0)
+    folds = assign_folds(frames, TuneConfig(folds=4), 0)
     kinds = np.array([frame.config_type for frame in frames])
     for kind in ("even", "odd"):
         assert np.bincount(folds[kinds == kind], minlength=4).tolist() == [2] * 4
-    runs = assign_folds(frames, OptimizeConfig(folds=4, consecutive=True), 0)
+    runs = assign_folds(frames, TuneConfig(folds=4, consecutive=True), 0)
     assert np.all(np.diff(runs[kinds == "even"]) >= 0)
-    few = own_classes(frames[:3], OptimizeConfig(by_config_type=True))
+    few = own_classes(frames[:3], TuneConfig(by_config_type=True))
     assert few == set()  # two frames of one kind, one of the other
 
 
@@ -307,10 +307,10 @@ def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch
             raise np.linalg.LinAlgError("not positive definite")
         return log_evidence(totals, columns, scales)
 
-    free = tune(case.dataset, settings(optimize={"folds": 3})).config.terms
+    free = tune(case.dataset, settings(tune={"folds": 3})).config.terms
     assert max(term.delta / given for term, given in zip(free, (2, 3), strict=True)) > 2
     monkeypatch.setattr(hyperparameters, "log_evidence", fragile)
-    found = tune(case.dataset, settings(optimize={"folds": 3})).config.terms
+    found = tune(case.dataset, settings(tune={"folds": 3})).config.terms
     assert found[0].delta <= 1.5 * 2.0
     assert found[1].delta <= 1.5 * 3.0
 
@@ -327,7 +327,7 @@ def test_sigmas_that_are_too_small_at_first_are_an_error(case, monkeypatch):
 
 
 def test_folds_are_fewer_where_memory_is_short(case):
-    wanted = settings(optimize={"folds": 9}, run={"memory": "1.5 MB"})
+    wanted = settings(tune={"folds": 9}, run={"memory": "1.5 MB"})
     result = tune(case.dataset, wanted)
     assert any("folds instead of 9" in text for text in result.warnings)
     with pytest.raises(GapfitError, match=r"even with 2 folds, run\.memory"):
@@ -336,7 +336,7 @@ def test_folds_are_fewer_where_memory_is_short(case):
 
 def test_a_scan_finds_the_range_of_the_potential():
     scan = {"distance_2b.r_cut": [3.0, 5.0], "soap.zeta": [2, 4]}
-    result = tune(frames_of(), settings(optimize={"folds": 3, "scan": scan}))
+    result = tune(frames_of(), settings(tune={"folds": 3, "scan": scan}))
     assert [trial.settings for trial in result.trials] == [
         {},
         {"distance_2b.r_cut": 3.0},
@@ -353,7 +353,7 @@ def test_a_scan_finds_the_range_of_the_potential():
 
 def test_a_scan_never_ends_worse_than_what_was_tried(case):
     scan = {"soap.n_max": [3], "distance_2b.r_cut": [2.4]}
-    result = tune(case.dataset, settings(optimize={"folds": 3, "scan": scan}))
+    result = tune(case.dataset, settings(tune={"folds": 3, "scan": scan}))
     assert len(result.trials) == 3
     assert "distance_2b.r_cut" not in result.best.settings
     assert result.best.score("both") == min(t.score("both") for t in result.trials)
@@ -362,7 +362,7 @@ def test_a_scan_never_ends_worse_than_what_was_tried(case):
 def test_rows_that_symmetry_makes_zero_do_not_count():
     """Forces in perfect crystals would make sigma seem small."""
     perfect = [label(bulk("Si", a=a)) for a in np.linspace(5.2, 5.7, 30)]
-    wanted = settings(optimize={"folds": 3})
+    wanted = settings(tune={"folds": 3})
     with_them = tune(frames_of() + perfect, wanted)
     without = tune(frames_of(), wanted)
     ratio = with_them.config.sigma.forces / without.config.sigma.forces
@@ -373,7 +373,7 @@ def test_isolated_atoms_are_not_judged():
     atom = label(Atoms("Si", cell=[12, 12, 12], pbc=True), config_type="isolated_atom")
     outlier = dict(atom.calc.results) | {"energy": 3.0}
     wanted = settings(
-        e0={"Si": 0.0}, optimize={"energy": False, "delta": False, "forces": False}
+        e0={"Si": 0.0}, tune={"energy": False, "delta": False, "forces": False}
     )
     errors = []
     for results in (atom.calc.results, outlier):
@@ -403,7 +403,7 @@ def test_missing_targets_are_refused_as_judges_and_left_out_of_json(here, capsys
 
 def test_automatic_sigmas_are_tuned_with_their_fractions():
     sigma = {"forces": 0.5, "forces_relative": 0.2}
-    wanted = settings(sigma=sigma, optimize={"energy": False})
+    wanted = settings(sigma=sigma, tune={"energy": False})
     found = tune(frames_of(), wanted).config.sigma
     assert found.forces != 0.5
     assert found.forces_relative / 0.2 == pytest.approx(found.forces / 0.5, rel=0.02)
@@ -413,7 +413,7 @@ def test_deltas_that_run_away_are_noted(case):
     """A term that can explain nothing is switched off by the evidence, and named."""
     useless = {"type": "distance_2b", "r_cut": 2.0, "width": 0.5, "n_sparse": 5}
     close = label(Atoms("Si2", [[0, 0, 0], [1.9, 0, 0]], cell=[20, 20, 20], pbc=True))
-    wanted = settings(terms=[useless, SOAP], optimize={"folds": 2})
+    wanted = settings(terms=[useless, SOAP], tune={"folds": 2})
     wanted["sigma"] = {"config_types": {"lone": {"energy": 1e3, "forces": 1e3}}}
     close.info["config_type"] = "lone"
     result = tune([*frames_of(4), close], wanted)
@@ -425,7 +425,7 @@ def test_deltas_that_run_away_are_noted(case):
 def test_mistakes_in_a_scan_are_all_listed():
     scan = {"soap.rcut": [4.0], "soap.zeta": [0.1], "2.n_max": [], "9.r_cut": [4.0]}
     with pytest.raises(ConfigError) as caught:
-        tune(frames_of(2), settings(optimize={"scan": scan}))
+        tune(frames_of(2), settings(tune={"scan": scan}))
     text = str(caught.value)
     assert 'no key "soap.rcut"; did you mean "soap.r_cut"?' in text
     assert "`zeta` = 0.1 must be a number >= 1" in text
@@ -435,7 +435,7 @@ def test_mistakes_in_a_scan_are_all_listed():
 
 def test_candidates_that_cannot_be_made_do_not_end_a_scan(case):
     scan = {"soap.rbf": ["polynomial"], "soap.n_max": [3, 9]}
-    result = tune(case.dataset, settings(optimize={"folds": 3, "scan": scan}))
+    result = tune(case.dataset, settings(tune={"folds": 3, "scan": scan}))
     polynomial = result.best.settings.get("soap.rbf") == "polynomial"
     skipped = [text for text in result.warnings if "could not be tried" in text]
     assert len(skipped) == int(polynomial)
@@ -445,7 +445,7 @@ def test_candidates_that_cannot_be_made_do_not_end_a_scan(case):
 @pytest.mark.parametrize("values", [4.0, [float("nan")], {"r_cut": [4.0]}])
 def test_scans_need_lists_of_values(values):
     with pytest.raises(ConfigError, match='"soap" needs a list of numbers'):
-        config_from_dict(settings(optimize={"scan": {"soap": values}}))
+        config_from_dict(settings(tune={"scan": {"soap": values}}))
 
 
 def test_a_single_frame_cannot_be_tuned():
@@ -454,8 +454,8 @@ def test_a_single_frame_cannot_be_tuned():
 
 
 def test_fit_with_optimize_fits_what_was_chosen(case):
-    model = gapfit.fit(case.dataset, settings(optimize={"folds": 3}))
-    expected = tune(case.dataset, settings(optimize={"folds": 3}))
+    model = gapfit.fit(case.dataset, settings(tune={"folds": 3}))
+    expected = tune(case.dataset, settings(tune={"folds": 3}))
     assert model.config == expected.config
     assert model.info["tuning"] == expected.summary()
 
@@ -467,7 +467,7 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "fit.toml").write_text(
         '[data]\ntrain = "train.extxyz"\ntest = "nowhere.extxyz"\ncheck_stress = false\n'
         '[e0]\nmethod = "least_squares"\n'
-        '[optimize]\nfolds = 2\nscan = { "soap.r_cut" = [3.5, 4.0] }\n'
+        '[tune]\nfolds = 2\nscan = { "soap.r_cut" = [3.5, 4.0] }\n'
         "[[terms]]\nn_max = 4\nl_max = 3\nn_sparse = 20\n",
         encoding="utf-8",
     )
@@ -480,7 +480,7 @@ def test_command_writes_configuration_and_plot_and_needs_no_test_set(here, capsy
     assert "log evidence" in out
     assert "gapfit fit fit-tuned.toml" in out
     tuned = load_config(here / "fit-tuned.toml")
-    assert tuned.optimize is None
+    assert tuned.tune is None
     assert tuned.data.train == ["train.extxyz"]
     assert tuned.sigma.forces != 0.05
     assert (here / "fit-tuned.png").read_bytes().startswith(b"\x89PNG")

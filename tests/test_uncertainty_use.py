@@ -210,13 +210,13 @@ def test_predict_refuses_flags_without_standard_deviations(here, capsys, flag):
 
 
 def test_calibrate_from_end_to_end(here, capsys):
-    old = gapfit.load("model.npz", factors=True)
+    old = gapfit.load("model.npz", training_sums=True)
     argv = ["calibrate", "model.npz", "new.xyz", "--output"]
     assert main([*argv, "new.npz"]) == 0
     out = capsys.readouterr().out
     assert "Calibration (validation, 12 structures)" in out
     assert out.rstrip().endswith("Written to new.npz")
-    model = gapfit.load("new.npz", factors=True)
+    model = gapfit.load("new.npz", training_sums=True)
     expected = gapfit.calibrate(old, ase.io.read("new.xyz", ":")).calibration
     assert model.calibration == expected
     for kind, own in expected.kinds.items():
@@ -226,7 +226,7 @@ def test_calibrate_from_end_to_end(here, capsys):
     # All else is as it was: coefficients, and the sums for gapfit append.
     a, b = (own.predict(salt(1)) for own in (old, model))
     assert a.energy == b.energy
-    assert model.factors.n_rows == old.factors.n_rows
+    assert model.training_sums.n_rows == old.training_sums.n_rows
 
 
 def test_calibrate_on_the_training_data_restores_that_of_the_fit(here, capsys):

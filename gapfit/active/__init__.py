@@ -1,1 +1,5 @@
 """Active learning: choose what to label next, and learn during a simulation."""
+
+from gapfit.active.simulation import Status
+
+__all__ = ["Status"]

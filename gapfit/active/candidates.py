@@ -170,12 +170,12 @@ def spaces_of(model: GAPModel) -> list[Space]:
     GapfitError
         The model was saved without its posterior.
     """
-    factors, first, spaces = model.require_posterior().whitening.factors, 0, []
+    cholesky, first, spaces = model.require_posterior().whitening.cholesky, 0, []
     for term in model.terms:
-        own = zip(term.sparse.items(), factors[first:], strict=False)
+        own = zip(term.sparse.items(), cholesky[first:], strict=False)
         first += len(term.sparse)
         if isinstance(term.descriptor, Soap):
-            length = float(getattr(term.config, "sigma"))  # noqa: B009
+            length = float(getattr(term.config, "atom_sigma"))  # noqa: B009
             noise = (length * model.config.sigma.forces) ** 2
             spaces += [
                 Space(term.descriptor, block, points, U, length, noise)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.config.learn import RunOfLearning
+from gapfit.config.learn import SimulationConfig
 from gapfit.data.frame import GPA
 
 __all__ = ["Driver"]
@@ -21,7 +21,7 @@ class Driver:
 
     Parameters
     ----------
-    run : RunOfLearning
+    run : SimulationConfig
         What moves it.
     start : ase.Atoms
         Where it starts; not changed. Dynamics start with its momenta, where it has any.
@@ -36,7 +36,7 @@ class Driver:
         Steps done.
     """
 
-    def __init__(self, run: RunOfLearning, start: Any, seed: list[int]) -> None:
+    def __init__(self, run: SimulationConfig, start: Any, seed: list[int]) -> None:
         self.run = run
         self.atoms = start.copy()
         self.step = 0

@@ -19,7 +19,7 @@ from gapfit._support.identity import differences
 from gapfit.active.reference import LabelFile
 from gapfit.config.learn import LABELLED
 from gapfit.errors import GapfitError
-from gapfit.execution.checkpoint import WorkFolder
+from gapfit.execution.checkpoint import CheckpointFolder
 
 __all__ = ["LearningFolder"]
 
@@ -54,7 +54,7 @@ class LearningFolder:
         GapfitError
             Another process is at work here.
         """
-        with WorkFolder(self.path.absolute()).held():
+        with CheckpointFolder(self.path.absolute()).held():
             yield
 
     def begin(self, identity: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from gapfit.active.folder import LearningFolder
 from gapfit.active.online_model import LearnedModel
 from gapfit.active.setup import Setup, first_structures
-from gapfit.active.simulation import Asker, LearningRun, Status
+from gapfit.active.simulation import Labeller, LearningRun, Status
 from gapfit.config.learn import LearnConfig
 from gapfit.config.toml import load_config_as, validated
 from gapfit.model.gap_model import GAPModel
@@ -102,7 +102,7 @@ class _Learner:
         self.folder = folder
         self.report = report
         self.labels = folder.labels()
-        self.asker = Asker(setup, folder, self.labels)
+        self.asker = Labeller(setup, folder, self.labels)
 
     def run(self) -> GAPModel:
         """Do all simulations, or what is left of them."""

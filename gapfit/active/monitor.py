@@ -11,11 +11,11 @@ import numpy as np
 from gapfit.config.learn import ThresholdConfig
 from gapfit.model.gap_model import GAPModel
 
-__all__ = ["Look", "Watch"]
+__all__ = ["Reading", "UncertaintyMonitor"]
 
 
 @dataclass(frozen=True)
-class Look:
+class Reading:
     """What was seen of one structure.
 
     Attributes
@@ -46,7 +46,7 @@ class Look:
         return "eV/Å" if self.kind == "forces" else "eV"
 
 
-class Watch:
+class UncertaintyMonitor:
     """Compares standard deviations with their thresholds.
 
     Parameters
@@ -85,7 +85,7 @@ class Watch:
         known = self._deviations(list(frames), (kind,))
         return multiple * max(float(p.energies_std.max()) for p in known)
 
-    def look(self, atoms: Any) -> Look:
+    def look(self, atoms: Any) -> Reading:
         """Return what is seen of a structure."""
         seen = self._deviations(atoms, self._kinds)
         looks = []
@@ -93,7 +93,7 @@ class Watch:
             std = getattr(seen, f"{kind}_std")
             by_atom = std.max(axis=1) if kind == "forces" else std
             atom = int(np.argmax(by_atom))
-            looks.append(Look(kind, float(by_atom[atom]), atom, self.limits[kind]))
+            looks.append(Reading(kind, float(by_atom[atom]), atom, self.limits[kind]))
         return max(looks, key=lambda look: look.ratio)
 
     def _deviations(self, structures: Any, kinds: tuple[str, ...]) -> Any:

@@ -54,7 +54,7 @@ class LearnedModel:
         self.n_merged, self.fitted = n_merged, fitted
         self._frames = [*self._given, *map(self._frame, labels.frames[:n_merged])]
         if folder.model.exists():
-            self.current = load(folder.model, factors=True)
+            self.current = load(folder.model, training_sums=True)
             self._require_known()
         else:
             self._fit()

@@ -15,7 +15,7 @@ import numpy as np
 
 from gapfit.active.reference import Reference
 from gapfit.baseline.ase_calculator import NamedCalculator
-from gapfit.config.learn import LearnConfig, RunOfLearning
+from gapfit.config.learn import LearnConfig, SimulationConfig
 from gapfit.config.paths import named_files
 from gapfit.data.dataset import Dataset, read
 from gapfit.data.digest import data_digest
@@ -37,14 +37,14 @@ class Job:
     ----------
     name : str
         What messages and the log call it.
-    run : RunOfLearning
+    run : SimulationConfig
         How.
     start : ase.Atoms
         From where.
     """
 
     name: str
-    run: RunOfLearning
+    run: SimulationConfig
     start: Any
 
 

@@ -10,14 +10,14 @@ import numpy as np
 
 from gapfit.active.driver import Driver
 from gapfit.active.folder import LearningFolder
-from gapfit.active.monitor import Look, Watch
+from gapfit.active.monitor import Reading, UncertaintyMonitor
 from gapfit.active.online_model import LearnedModel
 from gapfit.active.reference import LabelFile, single_point
 from gapfit.active.setup import Setup
 from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError, StructureError
 
-__all__ = ["Asker", "LearningRun", "Status"]
+__all__ = ["Labeller", "LearningRun", "Status"]
 
 # Temperatures that a few atoms have by chance, K.
 _BY_CHANCE = 300.0
@@ -35,7 +35,7 @@ class Status:
         Steps done and to do.
     temperature : float
         Kinetic, K; 0 in a relaxation.
-    look : Look
+    look : Reading
         The latest look at the standard deviations.
     calls : int
         Reference calculations so far.
@@ -47,13 +47,13 @@ class Status:
     step: int
     steps: int
     temperature: float
-    look: Look
+    look: Reading
     calls: int
     event: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Asker:
+class Labeller:
     """Asks the reference, unless the answer is there already.
 
     Attributes
@@ -121,7 +121,7 @@ class LearningRun:
         What is simulated.
     folder : LearningFolder
         Where everything is written.
-    asker : Asker
+    asker : Labeller
         Who labels structures.
     model : LearnedModel
         The potential.
@@ -135,7 +135,7 @@ class LearningRun:
         self,
         setup: Setup,
         folder: LearningFolder,
-        asker: Asker,
+        asker: Labeller,
         model: LearnedModel,
         report: Callable[[Status], None],
         number: int,
@@ -164,7 +164,7 @@ class LearningRun:
         self._use_model()
         self._set_good()
         if begun is not None and begun["asked"]:
-            self._ask(Look(**begun["asked"]))
+            self._ask(Reading(**begun["asked"]))
         elif begun is None:
             self._save()
         while not self._is_over():
@@ -176,7 +176,7 @@ class LearningRun:
         self._folder.write_state({**self._counts(self._number + 1), "run": None})
 
     def _is_over(self) -> bool:
-        """Look if it is time, learn if need be; tell whether the simulation is done."""
+        """Check the uncertainty if due, learn if needed; return whether the run is over."""
         while True:
             if reason := self._absurd():
                 self._go_back(reason)
@@ -192,7 +192,9 @@ class LearningRun:
         self._driver.use(
             GAPCalculator(model.current, uncertainty=False, n_threads=threads)
         )
-        self._watch = Watch(self._threshold, model.current, model.frames, threads)
+        self._watch = UncertaintyMonitor(
+            self._threshold, model.current, model.frames, threads
+        )
 
     def _absurd(self) -> str:
         """Return what nature would never do, if the structure does it."""
@@ -204,7 +206,7 @@ class LearningRun:
         return ""
 
     def _look(self) -> bool:
-        """Look at the structure; tell whether it is still there and the model the same."""
+        """Read the uncertainty; return whether structure and model are still the same."""
         look = self._watch.look(self._driver.atoms)
         step = self._driver.step
         if look.ratio <= 1 or step == self._labelled:
@@ -256,7 +258,7 @@ class LearningRun:
             info = {"job": self._job.name, "step": driver.step}
             self._folder.add_to_trajectory(single_point(driver.atoms, {}, info))
 
-    def _ask(self, look: Look) -> None:
+    def _ask(self, look: Reading) -> None:
         """Have the structure labelled, and learn it."""
         self._save(look)
         atoms, step = self._driver.atoms, self._driver.step
@@ -302,7 +304,7 @@ class LearningRun:
             "fitted": self._model.fitted,
         }
 
-    def _save(self, asked: Look | None = None) -> None:
+    def _save(self, asked: Reading | None = None) -> None:
         """Write the state; with what was seen where the reference is to be asked."""
         self._saved = self._driver.step
         run = {
@@ -313,7 +315,7 @@ class LearningRun:
         }
         self._folder.write_state({**self._counts(self._number), "run": run})
 
-    def _tell(self, look: Look, event: Mapping[str, Any] | None = None) -> None:
+    def _tell(self, look: Reading, event: Mapping[str, Any] | None = None) -> None:
         driver, steps = self._driver, self._job.run.steps
         self._report(
             Status(

@@ -183,10 +183,10 @@ def table_of_points(
 
     Between its points a potential is a spline of fifth degree. Over the last `width`
     before the last point it is multiplied with a switch (`gapfit.descriptors.switch`),
-    and so ends there with two continuous derivatives: a potential that ends by itself should go on
-    with zeros for that long. Below the first point it goes on as a parabola with the
-    slope there and, if it is positive, the curvature: forces are continuous, and grow
-    where the potential is repulsive and convex.
+    and so ends there with two continuous derivatives: a potential that ends by itself
+    should go on with zeros for that long. Below the first point it goes on as a parabola
+    with the slope there and, if it is positive, the curvature: forces are continuous,
+    and grow where the potential is repulsive and convex.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def add_model_arguments(
-    parser: argparse.ArgumentParser, needs: str = "run.store_factors"
+    parser: argparse.ArgumentParser, needs: str = "run.store_sums"
 ) -> None:
     """Declare ``MODEL``, ``--output`` and ``--json``; `needs`: a key that is true."""
     parser.add_argument(

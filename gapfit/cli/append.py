@@ -48,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Add the data, print what changed and write the model."""
     from gapfit.fitting.append import append
-    from gapfit.model.storage import load_with_factors
+    from gapfit.model.storage import load_with_sums
 
     check_output(args.output, args.data)
-    old = load_with_factors(args.model)
+    old = load_with_sums(args.model)
     data = old.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)
     print_contents(console, f"New data: {', '.join(args.data)}", dataset)

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
     check_output(args.output, args.data)
     # The sums over the data, if there are any, go along.
-    model = load(args.model, factors=True)
+    model = load(args.model, training_sums=True)
     data = model.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)
     with console.progress() as progress:

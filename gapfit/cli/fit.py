@@ -153,9 +153,9 @@ def _lead(
 
 def _refuse_unfinished(path: Path) -> None:
     """Keep the work of a fit that was killed from being lost by a slip."""
-    from gapfit.execution.checkpoint import WorkFolder
+    from gapfit.execution.checkpoint import CheckpointFolder
 
-    if WorkFolder(path).spans():
+    if CheckpointFolder(path).spans():
         raise GapfitError(
             f"{path} holds an unfinished fit: go on with it by --resume, or remove the "
             "folder to start again"

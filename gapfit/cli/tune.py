@@ -2,10 +2,10 @@
 
 Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
 sigma.energy minimises the errors of held-out frames; values to scan stand in
-[optimize] of the configuration:
+[tune] of the configuration:
 
-  [optimize]
-  scan = { "soap.r_cut" = [4.5, 5.0, 5.5], "soap.sigma" = [0.4, 0.5] }
+  [tune]
+  scan = { "soap.r_cut" = [4.5, 5.0, 5.5], "soap.atom_sigma" = [0.4, 0.5] }
 
 Test data are never read. Writes NAME-tuned.toml and a plot of the trials beside it.
 """

@@ -1,1 +1,36 @@
-"""Configuration: the tables and keys of fit.toml."""
+"""Configuration: the tables and keys of fit.toml, read, checked and written."""
+
+from gapfit.config.learn import LearnConfig
+from gapfit.config.sections import (
+    BaselineConfig,
+    DataConfig,
+    E0Config,
+    FitConfig,
+    PredictionConfig,
+    RunConfig,
+    SigmaConfig,
+    SolverConfig,
+    TuneConfig,
+)
+from gapfit.config.terms import Angle3bConfig, Distance2bConfig, SoapConfig, Term
+from gapfit.config.toml import config_from_dict, load_config, load_config_as
+
+__all__ = [
+    "Angle3bConfig",
+    "BaselineConfig",
+    "DataConfig",
+    "Distance2bConfig",
+    "E0Config",
+    "FitConfig",
+    "LearnConfig",
+    "PredictionConfig",
+    "RunConfig",
+    "SigmaConfig",
+    "SoapConfig",
+    "SolverConfig",
+    "Term",
+    "TuneConfig",
+    "config_from_dict",
+    "load_config",
+    "load_config_as",
+]

@@ -14,7 +14,7 @@ __all__ = [
     "LearnConfig",
     "LearningConfig",
     "ReferenceConfig",
-    "RunOfLearning",
+    "SimulationConfig",
     "ThresholdConfig",
 ]
 
@@ -111,7 +111,7 @@ class LearningConfig(Section):
     )
 
 
-class RunOfLearning(Section):
+class SimulationConfig(Section):
     """One simulation, or one for each structure in its file."""
 
     start: str = described(..., "file of the structures to start from")
@@ -156,7 +156,7 @@ class LearnConfig(FitConfig):
     reference: ReferenceConfig = ReferenceConfig()
     threshold: ThresholdConfig
     learning: LearningConfig = LearningConfig()
-    runs: list[RunOfLearning] = Field(..., min_length=1)
+    runs: list[SimulationConfig] = Field(..., min_length=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -171,9 +171,9 @@ class LearnConfig(FitConfig):
     @field_validator("run")
     @classmethod
     def _keeps_what_it_needs(cls, run: RunConfig) -> RunConfig:
-        if not (run.store_posterior and run.store_factors):
+        if not (run.store_posterior and run.store_sums):
             raise ValueError(
-                "learning needs store_posterior and store_factors; leave them out"
+                "learning needs store_posterior and store_sums; leave them out"
             )
         return run
 

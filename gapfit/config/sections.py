@@ -44,7 +44,6 @@ __all__ = [
     "E0Config",
     "FitConfig",
     "NamesCalculator",
-    "OptimizeConfig",
     "PredictionConfig",
     "RunConfig",
     "SigmaConfig",
@@ -52,6 +51,7 @@ __all__ = [
     "SoapConfig",
     "SolverConfig",
     "Term",
+    "TuneConfig",
     "WeightingConfig",
 ]
 
@@ -235,7 +235,7 @@ class PredictionConfig(Section):
     )
 
 
-class OptimizeConfig(Section):
+class TuneConfig(Section):
     """What to choose from the training data before the fit; see `gapfit tune`."""
 
     delta: bool = described(True, "delta of each term, by the log marginal likelihood")
@@ -298,7 +298,7 @@ class RunConfig(Section):
     store_posterior: bool = described(
         True, "keep the factors for uncertainties in the model file"
     )
-    store_factors: bool = described(
+    store_sums: bool = described(
         True, "keep the sums over the data, for gapfit append and gapfit refit"
     )
 
@@ -325,7 +325,7 @@ class FitConfig(Section):
         ]
     ] = Field(..., min_length=1)
     solver: SolverConfig = SolverConfig()
-    optimize: OptimizeConfig | None = None
+    tune: TuneConfig | None = None
     prediction: PredictionConfig = PredictionConfig()
     calibration: CalibrationConfig = CalibrationConfig()
     run: RunConfig = RunConfig()

@@ -72,7 +72,9 @@ class SoapConfig(Section):
         8, "radial functions; above 12 they lose digits", ge=1, le=14
     )
     l_max: int = described(6, "highest angular momentum", ge=0, le=20)
-    sigma: float = described(0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0)
+    atom_sigma: float = described(
+        0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0
+    )
     rbf: Literal["gto", "polynomial", "equispaced_gaussians"] = described(
         "gto",
         "radial basis; polynomial for n_max up to 8, l_max up to 9; equispaced_gaussians "

@@ -12,7 +12,7 @@ from gapfit.data.frame_file import species_counts
 from gapfit.data.neighbours import pair_list
 from gapfit.errors import DataError
 
-__all__ = ["baseline_energy", "e0_warnings", "is_isolated", "resolve_e0"]
+__all__ = ["e0_warnings", "is_isolated", "isolated_energy", "resolve_e0"]
 
 #: A lone atom counts as isolated when its images are at least this far away, Å.
 ISOLATION = 6.0
@@ -101,7 +101,7 @@ def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
     return warnings
 
 
-def baseline_energy(numbers: np.ndarray, e0: dict[int, float]) -> float:
+def isolated_energy(numbers: np.ndarray, e0: dict[int, float]) -> float:
     """Return the sum of the isolated atoms' energies, eV."""
     return float(sum(e0[int(z)] for z in numbers))
 

@@ -43,7 +43,8 @@ class MovingPairs:
     Notes
     -----
     Pairs, their vectors and their order are those of
-    `gapfit.data.neighbours.pair_list`: what is made of them has the same bits, whatever came before.
+    `gapfit.data.neighbours.pair_list`: what is made of them has the same bits, whatever
+    came before.
     """
 
     def __init__(self, cutoff: float, skin: float) -> None:

@@ -75,7 +75,7 @@ def dscribe_options(
         "r_cut": config.r_cut,
         "n_max": config.n_max,
         "l_max": config.l_max,
-        "sigma": config.sigma,
+        "sigma": config.atom_sigma,
         "rbf": config.rbf,
         "weighting": weight,
         "compression": {

@@ -40,7 +40,7 @@ _logger = logging.getLogger("gapfit")
 
 # Fewest structures for which a config_type gets a scale of its own.
 _LEAST_STRUCTURES = 3
-# Of fewer structures factors have come out a thousand times too small.
+# Of fewer structures scales have come out a thousand times too small.
 _FEW_STRUCTURES = 10
 # So many structures are looked at of a config_type that has them.
 _FEW = 10

@@ -20,7 +20,7 @@ __all__ = ["Residuals", "left_out_residuals", "predicted_residuals"]
 # A standard deviation that is a smaller share of the noise is rounding.
 _ZERO = 1e-6
 # Largest variance over sigma² of a structure left out: of what its rows add to the
-# factors, more is not told apart from rounding.
+# sums, more is not told apart from rounding.
 _MOST = 1e10
 
 

@@ -12,7 +12,7 @@ from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.gp.observations import Group
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 from gapfit.model.rows import row_block
 from gapfit.model.terms import FittedTerm
@@ -38,9 +38,9 @@ class Rows:
     sigma : SigmaConfig
         Standard deviations.
     whitening : Whitening
-        Factors of K_mm.
+        TrainingSums of K_mm.
     method : {"cholesky", "qr"}
-        See `Factors`.
+        See `TrainingSums`.
     """
 
     terms: Sequence[FittedTerm]
@@ -55,7 +55,7 @@ class Rows:
         groups: Sequence[tuple[Group, ...]],
         batch_atoms: int,
         report: Callable[[int], None] = lambda n_rows: None,
-    ) -> Factors:
+    ) -> TrainingSums:
         """Return the sums over the rows of some frames.
 
         Parameters
@@ -69,21 +69,21 @@ class Rows:
         report : callable
             Called with the number of rows done since the last call.
         """
-        factors = Factors(self.whitening, self.method)
+        sums = TrainingSums(self.whitening, self.method)
         for part in batches(frame_sizes(frames), batch_atoms):
-            report(self._add(factors, frames[part], groups[part]))
-        factors.close()
-        return factors
+            report(self._add(sums, frames[part], groups[part]))
+        sums.close()
+        return sums
 
     def _add(
         self,
-        factors: Factors,
+        sums: TrainingSums,
         frames: Sequence[Frame],
         groups: Sequence[tuple[Group, ...]],
     ) -> int:
         """Add a batch and return its number of rows, which are gone before the next."""
         block = row_block(frames, self.terms, self.e0, self.sigma)
-        factors.add_block(block, groups)
+        sums.add_block(block, groups)
         return len(block.y)
 
 

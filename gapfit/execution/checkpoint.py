@@ -24,18 +24,18 @@ from gapfit._support.archive import (
 from gapfit._support.identity import differences
 from gapfit.errors import GapfitError
 from gapfit.execution.merge_tree import Span
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 
 __all__ = [
-    "WorkFolder",
+    "CheckpointFolder",
 ]
 
 _FORMAT = "gapfit-checkpoint"
 _STATE, _START, _FRAMES = "state.json", "start.npz", "frames.bin"
 
 
-class WorkFolder:
+class CheckpointFolder:
     """Files of one fit.
 
     Parameters
@@ -142,19 +142,19 @@ class WorkFolder:
             found.add(Span(int(first), int(stop)))
         return found
 
-    def write(self, span: Span, factors: Factors) -> None:
+    def write(self, span: Span, sums: TrainingSums) -> None:
         """Write the sums over some tasks."""
-        header = {"format": _FORMAT, "factors": factors.header()}
-        write_archive(self._file(span), header, factors.arrays())
+        header = {"format": _FORMAT, "sums": sums.header()}
+        write_archive(self._file(span), header, sums.arrays())
 
-    def read(self, span: Span, whitening: Whitening) -> Factors:
+    def read(self, span: Span, whitening: Whitening) -> TrainingSums:
         """Return the sums over some tasks."""
         path = self._file(span)
         try:
             with zipfile.ZipFile(path) as archive:
                 header = read_header(archive)
                 arrays = read_arrays(archive, header["arrays"])
-            return Factors.from_arrays(whitening, header["factors"], arrays)
+            return TrainingSums.from_arrays(whitening, header["sums"], arrays)
         except Exception as error:  # damage shows in as many ways as there are bytes
             raise GapfitError(
                 f"{path}: damaged ({type(error).__name__}: {error}); remove this file, "

@@ -52,7 +52,7 @@ class Matrices:
     n_tasks : int
         Parts of the data that are summed up one by one.
     method : {"cholesky", "qr"}
-        See `gapfit.gp.training_sums.Factors`.
+        See `gapfit.gp.training_sums.TrainingSums`.
     """
 
     blocks: tuple[int, ...]
@@ -81,23 +81,21 @@ class Matrices:
         )
 
     @property
-    def factors(self) -> int:
-        """Sparse points and the factors of K_mm."""
+    def points(self) -> int:
+        """Sparse points and the Cholesky factors of K_mm."""
         points = sum(m * w for m, w in zip(self.blocks, self.widths, strict=True))
         return _DOUBLE * (points + sum(m**2 for m in self.blocks))
 
     @property
     def whitening(self) -> int:
         """While K_mm is factorised, block by block."""
-        return (
-            self.factors + _KERNEL_COPIES * _DOUBLE * max(self.blocks, default=0) ** 2
-        )
+        return self.points + _KERNEL_COPIES * _DOUBLE * max(self.blocks, default=0) ** 2
 
     @property
     def rows(self) -> int:
         """While one process sums up all rows, besides the rows."""
         merged = self._stacked if self.method == "qr" and self.n_tasks > 1 else 0
-        return self.factors + _open_sums(root(self.n_tasks)) * self.sums + merged
+        return self.points + _open_sums(root(self.n_tasks)) * self.sums + merged
 
     @property
     def led(self) -> int:
@@ -105,22 +103,22 @@ class Matrices:
         # Read are the packed triangles, half as large.
         n_read = 0 if root(self.n_tasks).level == 0 else 1.5
         merged = self._stacked if self.method == "qr" and n_read else 0
-        return self.factors + int((1 + n_read) * self.sums) + merged
+        return self.points + int((1 + n_read) * self.sums) + merged
 
     @property
     def worker(self) -> int:
         """In a worker, besides the rows."""
         parts = 2.5 if root(self.n_tasks).level > 1 else 1.0
         merged = self._stacked if self.method == "qr" and parts > 1 else 0
-        return self.factors + int(parts * self.sums) + merged
+        return self.points + int(parts * self.sums) + merged
 
     @property
     def solved(self) -> int:
         """While the fit is solved, and written: a packed triangle at a time."""
         if self.method == "cholesky":
-            return self.factors + self.sums + int(1.5 * self.square)
+            return self.points + self.sums + int(1.5 * self.square)
         stacked = (len(self.group_rows) + 3) * self.square
-        return self.factors + self.sums + stacked
+        return self.points + self.sums + stacked
 
     @property
     def _stacked(self) -> int:
@@ -182,7 +180,7 @@ class Batch:
     gradients : bool
         Whether there are forces or virials.
     method : {"cholesky", "qr"}
-        See `gapfit.gp.training_sums.Factors`.
+        See `gapfit.gp.training_sums.TrainingSums`.
     threads : int
         Of the native core.
     """

@@ -300,7 +300,7 @@ def _end_bytes(
 ) -> int:
     """Return the memory at the end of a fit, where shortcuts are looked for."""
     own = sizes.matrices
-    held = own.factors + own.sums + own.square
+    held = own.points + own.sums + own.square
     if not config.prediction.project:
         return held
     n_atoms = min(int(frame_sizes(frames).sum()), VERIFY_ATOMS)

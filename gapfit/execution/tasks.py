@@ -17,11 +17,11 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import FrameFile, write_frames
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import Rows
-from gapfit.execution.checkpoint import WorkFolder
+from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool
 from gapfit.execution.merge_tree import Node, Span, outermost, root
 from gapfit.gp.observations import Group
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 
 __all__ = ["Work", "sum_by_workers", "sum_here"]
 
@@ -80,14 +80,16 @@ class Work:
         return first if first == last else f"{first} to {last}"
 
 
-def sum_here(work: Work, folder: WorkFolder | None, report: Report) -> Factors:
+def sum_here(
+    work: Work, folder: CheckpointFolder | None, report: Report
+) -> TrainingSums:
     """Return the sums over all rows, computed by this process.
 
     Parameters
     ----------
     work : Work
         What to sum up.
-    folder : WorkFolder or None
+    folder : CheckpointFolder or None
         Where checkpoints go, and those of an earlier call are.
     report : callable
         Called with the rows done so far.
@@ -100,20 +102,22 @@ class _Open:
 
     def __init__(self, first: int) -> None:
         self.span = Span(first, first)
-        self.factors: Factors | None = None
+        self.sums: TrainingSums | None = None
 
-    def add(self, part: Factors, stop: int) -> None:
-        if self.factors is None:
-            self.factors = part
+    def add(self, part: TrainingSums, stop: int) -> None:
+        if self.sums is None:
+            self.sums = part
         else:
-            self.factors.merge(part)
+            self.sums.merge(part)
         self.span = Span(self.span.first, stop)
 
 
 class _Here:
-    """Sums up the tree from the left and writes what is open now and then."""
+    """Accumulator up the tree from the left and writes what is open now and then."""
 
-    def __init__(self, work: Work, folder: WorkFolder | None, report: Report) -> None:
+    def __init__(
+        self, work: Work, folder: CheckpointFolder | None, report: Report
+    ) -> None:
         self.work, self.folder, self.report = work, folder, report
         self.known = outermost(folder.spans()) if folder else set()
         self.open: list[_Open] = []
@@ -121,7 +125,7 @@ class _Here:
         self.interval = _LEAST_INTERVAL
         self.written = time.monotonic()
 
-    def fold(self, node: Node) -> Factors:
+    def fold(self, node: Node) -> TrainingSums:
         """Return the sum over a node."""
         own = _Open(node.span.first)
         self.open.append(own)
@@ -135,10 +139,10 @@ class _Here:
                 own.add(self.fold(child), child.span.stop)
                 self._checkpoint()
         self.open.pop()
-        assert own.factors is not None
-        return own.factors
+        assert own.sums is not None
+        return own.sums
 
-    def _computed(self, node: Node) -> Factors:
+    def _computed(self, node: Node) -> TrainingSums:
         work = self.work
         part = work.tasks[node.span.first]
         return work.rows.sum_up(
@@ -154,10 +158,10 @@ class _Here:
             return
         started = time.monotonic()
         # What is open holds all that is done, each task once.
-        now = {own.span: own.factors for own in self.open if own.factors is not None}
-        for span, factors in now.items():
+        now = {own.span: own.sums for own in self.open if own.sums is not None}
+        for span, sums in now.items():
             if span not in self.known:
-                self.folder.write(span, factors)
+                self.folder.write(span, sums)
         # Workers of an earlier run may have summed up tasks that are still to come.
         kept = outermost(self.known | now.keys())
         for span in self.known - kept:
@@ -168,11 +172,11 @@ class _Here:
 
 
 def sum_by_workers(
-    work: Work, folder: WorkFolder, pool: Pool, report: Report
-) -> Factors:
+    work: Work, folder: CheckpointFolder, pool: Pool, report: Report
+) -> TrainingSums:
     """Return the sums over all rows, computed by the workers of a pool.
 
-    Workers read the frames and the unfitted model (`WorkFolder.start`, which must be
+    Workers read the frames and the unfitted model (`CheckpointFolder.start`, which must be
     there) from the folder and write sums into it; sums of full nodes replace those of
     their parts. Only names of files pass between the processes.
 
@@ -198,7 +202,7 @@ class _ByWorkers:
     """Gives out tasks, in order; adds the parts of the root itself."""
 
     def __init__(
-        self, work: Work, folder: WorkFolder, pool: Pool, report: Report
+        self, work: Work, folder: CheckpointFolder, pool: Pool, report: Report
     ) -> None:
         self.work, self.folder, self.pool, self.report = work, folder, pool, report
         self.known = outermost(folder.spans())
@@ -207,7 +211,7 @@ class _ByWorkers:
         self.waiting: deque[Node] = deque()
         self.stamp = folder.start.stat().st_mtime_ns
 
-    def run(self) -> Factors:
+    def run(self) -> TrainingSums:
         """Return the sum over all tasks."""
         whole = self.work.root
         own = _Open(0)
@@ -221,10 +225,10 @@ class _ByWorkers:
                     self._merge_what_is_ready(child)
                     self._step()
                 own.add(self._read(child.span), child.span.stop)
-        assert own.factors is not None
-        return own.factors
+        assert own.sums is not None
+        return own.sums
 
-    def _read(self, span: Span) -> Factors:
+    def _read(self, span: Span) -> TrainingSums:
         return self.folder.read(span, self.work.rows.whitening)
 
     def _leaves(self, first: int) -> list[Node]:
@@ -334,13 +338,11 @@ def _opened(folder: Path, stamp: int) -> tuple[Rows, FrameFile]:
     """
     from gapfit.model.storage import load
 
-    files = WorkFolder(folder)
-    model = load(files.start, factors=True)
-    factors = model.factors
-    assert factors is not None
-    rows = Rows(
-        model.terms, model.e0, model.config.sigma, factors.whitening, factors.method
-    )
+    files = CheckpointFolder(folder)
+    model = load(files.start, training_sums=True)
+    sums = model.training_sums
+    assert sums is not None
+    rows = Rows(model.terms, model.e0, model.config.sigma, sums.whitening, sums.method)
     return rows, FrameFile.open(files.frames)
 
 
@@ -360,15 +362,15 @@ def _compute(
 
     rows, frames = _opened(folder, stamp)
     with threadpool_limits(limits=threads), use_threads(threads):
-        factors = rows.sum_up(frames[part], groups, batch_atoms)
-    WorkFolder(folder).write(span, factors)
+        sums = rows.sum_up(frames[part], groups, batch_atoms)
+    CheckpointFolder(folder).write(span, sums)
     return span
 
 
 def _merge(folder: Path, stamp: int, span: Span, parts: Sequence[Span]) -> Span:
     """Replace sums by their sum; run by a worker."""
     rows, _ = _opened(folder, stamp)
-    files = WorkFolder(folder)
+    files = CheckpointFolder(folder)
     if span in files.spans():
         # Done before by a worker that died, or whose answer was lost: parts may be gone.
         return span

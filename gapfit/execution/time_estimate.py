@@ -52,7 +52,7 @@ def estimated_seconds(
     dataset : Dataset
         Training data.
     config : FitConfig
-        What to fit and how; ``optimize`` is left out of account.
+        What to fit and how; ``tune`` is left out of account.
     planned : Plan
         Of the same.
     test : Dataset, optional

@@ -13,7 +13,7 @@ from gapfit.config.sections import DataConfig
 from gapfit.data.checks import refuse_species
 from gapfit.data.dataset import Dataset, as_dataset
 from gapfit.data.digest import chained_digest, data_digest
-from gapfit.data.e0 import baseline_energy, is_isolated
+from gapfit.data.e0 import is_isolated, isolated_energy
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import count_rows, row_counts
@@ -23,12 +23,12 @@ from gapfit.execution.plan import batch_atoms
 from gapfit.fitting.extend_sparse import extended
 from gapfit.fitting.solve import solved
 from gapfit.fitting.stress_check import check_stress
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.observation_groups import groups_of
 from gapfit.model.projection import Ranks
-from gapfit.model.storage import load_with_factors
+from gapfit.model.storage import load_with_sums
 from gapfit.sparse.novelty import LEAST, NewPoints, novel_points
 from gapfit.threads import one_thread, use_threads
 
@@ -65,7 +65,7 @@ def append(
     Parameters
     ----------
     model : GAPModel, str or Path
-        A model, or its file; it must hold `GAPModel.factors`. It is not changed.
+        A model, or its file; it must hold `GAPModel.training_sums`. It is not changed.
     frames : list of ase.Atoms, Dataset, path, or list of paths
         The new data, of species that the model knows. The same set twice is refused;
         single frames that were fitted before count again.
@@ -99,7 +99,7 @@ def append(
 
     if new_sparse < 0:
         raise GapfitError(f"new_sparse = {new_sparse}: give 0 or a positive number")
-    known = load_with_factors(model)
+    known = load_with_sums(model)
     config = known.config.model_copy(update={"data": data or known.config.data})
     dataset = as_dataset(frames, config, base)
     refuse_species(
@@ -165,20 +165,18 @@ class _Addition:
                 "small where the new data differ from these; calibrate again on all that "
                 "was fitted, or on structures that were not: gapfit calibrate"
             )
-        factors = self._summed(larger)
-        assert larger.factors is not None
-        factors.merge(larger.factors)
-        whole = replace(larger, factors=factors, info=self._info(found))
+        sums = self._summed(larger)
+        assert larger.training_sums is not None
+        sums.merge(larger.training_sums)
+        whole = replace(larger, training_sums=sums, info=self._info(found))
         model = solved(whole, self.frames, self.progress, self._ranks(larger))
         return replace(model, calibration=self.model.calibration)
 
-    def _summed(self, model: GAPModel) -> Factors:
+    def _summed(self, model: GAPModel) -> TrainingSums:
         """Return the sums over the rows of the new data."""
-        config, factors = model.config, model.factors
-        assert factors is not None
-        rows = Rows(
-            model.terms, model.e0, config.sigma, factors.whitening, factors.method
-        )
+        config, sums = model.config, model.training_sums
+        assert sums is not None
+        rows = Rows(model.terms, model.e0, config.sigma, sums.whitening, sums.method)
         groups = groups_of(self.dataset.frames, config)
         done, total = 0, int(row_counts(self.frames).sum())
 
@@ -263,7 +261,7 @@ def _isolated_warnings(frames: Sequence[Frame], e0: dict[int, float]) -> list[st
     for frame in frames:
         if frame.energy is None or not is_isolated(frame):
             continue
-        expected = baseline_energy(frame.numbers, e0)
+        expected = isolated_energy(frame.numbers, e0)
         if abs(frame.energy - expected) > _SAME_E0:
             warnings.append(
                 f"{frame.source}: an isolated atom of {frame.energy:.6f} eV, where e0 of "

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import block_diag, cholesky, solve_triangular
 
 from gapfit.descriptors.protocol import Sparse
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 from gapfit.model.gap_model import GAPModel
 
@@ -30,15 +30,15 @@ def extended(model: GAPModel, points: Mapping[int, Sparse]) -> GAPModel:
     Parameters
     ----------
     model : GAPModel
-        With `GAPModel.factors`; the coefficients are not those of the result.
+        With `GAPModel.training_sums`; the coefficients are not those of the result.
     points : mapping of int to dict of int to (n, width) float64
         New sparse points by number of the term and block; each must differ from all
         others, or the factor does not exist.
     """
-    assert model.factors is not None
-    whitening = model.factors.whitening
+    assert model.training_sums is not None
+    whitening = model.training_sums.whitening
     terms, blocks = [], []
-    known = iter(zip(whitening.factors, whitening.jitter, strict=True))
+    known = iter(zip(whitening.cholesky, whitening.jitter, strict=True))
     for n, term in enumerate(model.terms):
         sparse = {}
         for block, old in term.sparse.items():
@@ -52,8 +52,8 @@ def extended(model: GAPModel, points: Mapping[int, Sparse]) -> GAPModel:
             sparse[block] = np.concatenate([old, new])
         terms.append(replace(term, sparse=sparse))
     larger = Whitening(tuple(block.U for block in blocks), whitening.jitter)
-    factors = _widened(model.factors, larger, blocks)
-    return replace(model, terms=tuple(terms), factors=factors)
+    sums = _widened(model.training_sums, larger, blocks)
+    return replace(model, terms=tuple(terms), training_sums=sums)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,18 +78,20 @@ def _extended(
     )
 
 
-def _widened(factors: Factors, whitening: Whitening, blocks: list[_Block]) -> Factors:
+def _widened(
+    sums: TrainingSums, whitening: Whitening, blocks: list[_Block]
+) -> TrainingSums:
     """Return sums with columns for new points."""
-    factors.close()
-    out = Factors(whitening, factors.method)
-    if factors.method == "qr":
+    sums.close()
+    out = TrainingSums(whitening, sums.method)
+    if sums.method == "qr":
         weights = block_diag(*(block.weights for block in blocks))
-        out.groups = {g: sums.widened(weights) for g, sums in factors.groups.items()}
+        out.groups = {g: part.widened(weights) for g, part in sums.groups.items()}
         return out
     old = [np.arange(b.weights.shape[1]) < len(b.weights) for b in blocks]
     columns = np.flatnonzero(np.concatenate(old))
     n_sparse = whitening.n_sparse
     out.groups = {
-        group: sums.widened(columns, n_sparse) for group, sums in factors.groups.items()
+        group: part.widened(columns, n_sparse) for group, part in sums.groups.items()
     }
     return out

@@ -22,13 +22,13 @@ from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import count_rows, row_counts
 from gapfit.evaluation.calibrate import with_calibration
 from gapfit.execution.accumulate import Rows, task_slices
-from gapfit.execution.checkpoint import WorkFolder
+from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool, open_pool
 from gapfit.execution.plan import batch_atoms, plan
 from gapfit.execution.tasks import Work, sum_by_workers, sum_here
 from gapfit.fitting.prepare import Prepared, prepare, sparse_terms, whitened
 from gapfit.fitting.solve import _with_coefficients, solved
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.observation_groups import groups_of
 from gapfit.threads import use_threads
@@ -135,13 +135,13 @@ def _file_digest(base: Path, name: str) -> str | None:
 @contextmanager
 def _work_folder(
     path: Path | str | None, resume: bool, identity: dict[str, Any], pool: Pool | None
-) -> Iterator[WorkFolder | None]:
+) -> Iterator[CheckpointFolder | None]:
     """Give the folder of a fit; it is kept only where the fit does not end."""
     if path is None and pool is None:
         yield None
         return
     with TemporaryDirectory(prefix="gapfit-") as temporary:
-        folder = WorkFolder(Path(path or Path(temporary) / "work").absolute())
+        folder = CheckpointFolder(Path(path or Path(temporary) / "work").absolute())
         with folder.held():
             if resume:
                 folder.require(identity)
@@ -159,7 +159,7 @@ class _Fitter:
         dataset: Dataset,
         progress: Progress,
         base: Path,
-        folder: WorkFolder | None,
+        folder: CheckpointFolder | None,
         pool: Pool | None,
     ) -> None:
         self.dataset = dataset
@@ -176,7 +176,7 @@ class _Fitter:
             prepared, begun = self._begun_before(settings)
         else:
             prepared, begun = self._begin(settings)
-        begun = replace(begun, factors=self._summed(prepared, begun))
+        begun = replace(begun, training_sums=self._summed(prepared, begun))
         config = begun.config.model_copy(update={"baseline": settings.baseline})
         facts = {
             "n_frames": len(prepared.frames),
@@ -193,7 +193,7 @@ class _Fitter:
     def _begin(self, config: FitConfig) -> tuple[Prepared, GAPModel]:
         """Return the data, and the model before its fit; write the latter."""
         info: dict[str, Any] = {}
-        if config.optimize is not None:
+        if config.tune is not None:
             from gapfit.fitting.tune import tune
 
             result = tune(self.dataset, config, progress=self.progress, base=self.base)
@@ -208,7 +208,7 @@ class _Fitter:
             species=self.dataset.species,
             e0=prepared.e0,
             terms=tuple(_with_coefficients(terms, np.zeros(whitening.n_sparse))),
-            factors=Factors(whitening, config.solver.method),
+            training_sums=TrainingSums(whitening, config.solver.method),
             info=info | {"warnings": self.notes},
         )
         if self.folder:
@@ -220,15 +220,15 @@ class _Fitter:
         from gapfit.model.storage import load
 
         assert self.folder is not None
-        begun = load(self.folder.start, factors=True)
+        begun = load(self.folder.start, training_sums=True)
         config = begun.config.model_copy(update={"baseline": settings.baseline})
         prepared = prepare(self.dataset, config, self.notes, self.progress, self.base)
         self.notes += begun.info["warnings"]
         return prepared, begun
 
-    def _summed(self, prepared: Prepared, begun: GAPModel) -> Factors:
+    def _summed(self, prepared: Prepared, begun: GAPModel) -> TrainingSums:
         """Return the sums over all rows."""
-        config, empty = begun.config, begun.factors
+        config, empty = begun.config, begun.training_sums
         assert empty is not None
         rows = Rows(begun.terms, begun.e0, config.sigma, empty.whitening, empty.method)
         work = Work(

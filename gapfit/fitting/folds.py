@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from gapfit._support.progress import Progress
-from gapfit.config.sections import FitConfig, OptimizeConfig
+from gapfit.config.sections import FitConfig, TuneConfig
 from gapfit.data.batching import batches
 from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
@@ -17,7 +17,7 @@ from gapfit.data.frame_file import config_types, frame_sizes
 from gapfit.data.observations import KINDS
 from gapfit.errors import GapfitError
 from gapfit.fitting.prepare import Prepared
-from gapfit.gp.fold_grams import GramSet
+from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.observations import Group, RowBlock
 from gapfit.gp.whitening import Whitening
 from gapfit.model.observation_groups import class_of
@@ -39,7 +39,7 @@ _NOTHING = 1e-8
 MIN_FRAMES = 3
 
 
-def own_classes(frames: Sequence[Frame], options: OptimizeConfig) -> set[str]:
+def own_classes(frames: Sequence[Frame], options: TuneConfig) -> set[str]:
     """Return the config_types with sigmas of their own, those that are not too few."""
     if not options.by_config_type:
         return set()
@@ -47,9 +47,7 @@ def own_classes(frames: Sequence[Frame], options: OptimizeConfig) -> set[str]:
     return {kind for kind, n in counts.items() if n >= MIN_FRAMES}
 
 
-def assign_folds(
-    frames: Sequence[Frame], options: OptimizeConfig, seed: int
-) -> np.ndarray:
+def assign_folds(frames: Sequence[Frame], options: TuneConfig, seed: int) -> np.ndarray:
     """Return the fold of each frame, (n_frames,) int64; every config_type is spread.
 
     Drawn at random (seeded); or, with ``consecutive``, runs of frames that follow each
@@ -72,7 +70,7 @@ def assign_folds(
 
 
 def affordable_folds(
-    prepared: Prepared, config: FitConfig, options: OptimizeConfig, n_sparse: int
+    prepared: Prepared, config: FitConfig, options: TuneConfig, n_sparse: int
 ) -> int:
     """Return how many folds of Gram matrices fit into ``run.memory``, at most those wanted.
 
@@ -103,9 +101,9 @@ def fill(
     terms: Sequence[FittedTerm],
     whitening: Whitening,
     config: FitConfig,
-    options: OptimizeConfig,
+    options: TuneConfig,
     progress: Progress,
-) -> GramSet:
+) -> FoldGrams:
     """Return the Gram matrices of all groups and folds: one pass over the data.
 
     Parameters
@@ -115,10 +113,10 @@ def fill(
     terms : sequence of FittedTerm
         With sparse points.
     whitening : Whitening
-        Factors of K_mm.
+        TrainingSums of K_mm.
     config : FitConfig
         Sigmas at which rows are scaled.
-    options : OptimizeConfig
+    options : TuneConfig
         Classes and folds.
     progress : callable
         Called as ``progress("rows", done, total)``.
@@ -126,7 +124,7 @@ def fill(
     ends = np.cumsum([0] + [term.n_sparse for term in terms])
     columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
     sigmas = {kind: float(getattr(config.sigma, kind)) for kind in KINDS}
-    grams = GramSet(whitening, columns, sigmas)
+    grams = FoldGrams(whitening, columns, sigmas)
     frames, given = prepared.frames, prepared.given
     apart = own_classes(given, options)
     folds = assign_folds(frames, options, config.run.seed)
@@ -151,7 +149,7 @@ def fill(
 
 
 def _add(
-    grams: GramSet,
+    grams: FoldGrams,
     block: RowBlock,
     places: Sequence[Sequence[tuple[Group, int]]],
     judged: np.ndarray,

@@ -20,7 +20,7 @@ from gapfit.gp.observations import Group
 from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.observation_groups import OWN
-from gapfit.model.storage import load_with_factors
+from gapfit.model.storage import load_with_sums
 from gapfit.threads import use_threads
 
 __all__ = ["refit"]
@@ -43,13 +43,13 @@ def refit(
     of all config_types. Sigmas that frames brought along stay.
 
     Projections (`gapfit.model.projection`) are verified on `frames`, or on the training
-    files of the model where they are still there and the same; else they are left out. Standard
-    deviations are not calibrated any more, see `gapfit.calibrate`.
+    files of the model where they are still there and the same; else they are left out.
+    Standard deviations are not calibrated any more, see `gapfit.calibrate`.
 
     Parameters
     ----------
     model : GAPModel, str or Path
-        A model, or its file; it must hold `GAPModel.factors`. It is not changed.
+        A model, or its file; it must hold `GAPModel.training_sums`. It is not changed.
     sigma : mapping, optional
         As the table ``[sigma]``: ``energy`` (eV/atom), ``forces`` (eV/Å), ``virial``
         (eV/atom), and ``config_types`` with the same keys for each. What is not given
@@ -73,11 +73,11 @@ def refit(
     """
     from threadpoolctl import threadpool_limits
 
-    known = load_with_factors(model)
-    assert known.factors is not None
+    known = load_with_sums(model)
+    assert known.training_sums is not None
     config = _changed(known.config, sigma or {})
-    factors = dict(_factors(known.factors.groups, known.config.sigma, config.sigma))
-    notes = list(_notes(known, factors))
+    ratios = dict(_ratios(known.training_sums.groups, known.config.sigma, config.sigma))
+    notes = list(_notes(known, ratios))
     n_threads = config.run.threads or None
     with threadpool_limits(limits=n_threads), use_threads(n_threads):
         some = _structures(known, model, frames)
@@ -96,7 +96,7 @@ def refit(
         changed = replace(
             known,
             config=config,
-            factors=known.factors.scaled(factors),
+            training_sums=known.training_sums.scaled(ratios),
             info={**known.info, "warnings": warnings},
         )
         return solved(changed, some, progress or silent)
@@ -166,7 +166,7 @@ def _grown_along(kind: str, old: SigmaConfig, new: SigmaConfig) -> SigmaConfig:
     return new.model_copy(update={name: factor * fraction, "config_types": types})
 
 
-def _factors(
+def _ratios(
     groups: Mapping[Group, Any], old: SigmaConfig, new: SigmaConfig
 ) -> Iterator[tuple[Group, float]]:
     """Yield what the sigmas of each group are multiplied with."""
@@ -183,11 +183,11 @@ def _sigma_of(group: Group, sigma: SigmaConfig) -> float:
     return float(getattr(sigma, kind) if own is None else own)
 
 
-def _notes(model: GAPModel, factors: Mapping[Group, float]) -> Iterator[str]:
-    assert model.factors is not None
+def _notes(model: GAPModel, ratios: Mapping[Group, float]) -> Iterator[str]:
+    assert model.training_sums is not None
     for kind in KINDS:
-        own = model.factors.groups.get((kind, OWN))
-        if own is not None and any(changed == kind for changed, _ in factors):
+        own = model.training_sums.groups.get((kind, OWN))
+        if own is not None and any(changed == kind for changed, _ in ratios):
             yield (
                 f"{own.n_rows} observations of the {kind} come from frames with their own "
                 "sigma: those are left as they are"

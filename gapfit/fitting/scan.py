@@ -37,19 +37,19 @@ def with_settings(config: FitConfig, settings: Mapping[str, Any]) -> FitConfig:
             for inner in tables:
                 table = table[inner]
             table[name] = value
-    return config_from_dict(values, "[optimize] scan")
+    return config_from_dict(values, "[tune] scan")
 
 
 def check_scan(config: FitConfig) -> None:
-    """Raise a `ConfigError` that lists all that is wrong with ``optimize.scan``."""
+    """Raise a `ConfigError` that lists all that is wrong with ``tune.scan``."""
     problems = []
-    scan = config.optimize.scan if config.optimize else {}
+    scan = config.tune.scan if config.tune else {}
     for key, values in scan.items():
         if problem := _unknown(config, key):
             problems.append(problem)
             continue
         if not values:
-            problems.append(f'[optimize] scan: "{key}" has no values to try')
+            problems.append(f'[tune] scan: "{key}" has no values to try')
         for value in values:
             try:
                 with_settings(config, {key: value})
@@ -79,7 +79,7 @@ def _unknown(config: FitConfig, key: str) -> str:
     near = difflib.get_close_matches(key, names, n=1)
     guess = f'; did you mean "{near[0]}"?' if near else ""
     return (
-        f'[optimize] scan: there is no key "{key}"{guess} (name them by type or number '
+        f'[tune] scan: there is no key "{key}"{guess} (name them by type or number '
         'of the term: "soap.r_cut", "1.r_cut", "soap.weighting.m")'
     )
 

@@ -13,7 +13,7 @@ from gapfit.config.sections import FitConfig, PredictionConfig
 from gapfit.data.frame import Frame
 from gapfit.gp.posterior import Posterior
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.projection import Ranks, Shortcut, with_shortcut
+from gapfit.model.projection import LosslessProjection, Ranks, with_lossless_projection
 from gapfit.model.terms import FittedTerm
 from gapfit.threads import one_thread
 
@@ -33,7 +33,7 @@ def solved(
     Parameters
     ----------
     model : GAPModel
-        With `GAPModel.factors`; its coefficients and posterior are replaced, its
+        With `GAPModel.training_sums`; its coefficients and posterior are replaced, its
         calibration is left out.
     frames : sequence of Frame or None
         Structures on which projections (`gapfit.model.projection`) are measured; without
@@ -43,17 +43,17 @@ def solved(
     least : sequence of dict of int to int, optional
         For each term, by block, fewest directions of a shortcut.
     """
-    config, factors = model.config, model.factors
-    assert factors is not None
+    config, sums = model.config, model.training_sums
+    assert sums is not None
     progress("solve", 0, 1)
     with one_thread():
-        solution = factors.solve()
+        solution = sums.solve()
     progress("solve", 1, 1)
     terms = _with_coefficients(model.terms, solution.coefficients)
     terms, shortcuts = _with_shortcuts(
         terms, frames, config, progress, least or [{}] * len(terms)
     )
-    whitening = factors.whitening
+    whitening = sums.whitening
     info = {
         "n_sparse": whitening.n_sparse,
         "jitter": list(whitening.jitter),
@@ -67,7 +67,7 @@ def solved(
         posterior=Posterior(whitening, solution.R)
         if config.run.store_posterior
         else None,
-        factors=factors if config.run.store_factors else None,
+        training_sums=sums if config.run.store_sums else None,
         calibration=None,
         info=model.info | info,
     )
@@ -106,9 +106,9 @@ def _with_shortcuts(
     out, found = [], []
     for n, term in enumerate(terms):
         progress("shortcuts", n, len(terms))
-        shortcut = Shortcut({}, 0.0, 0.0, 0)
+        shortcut = LosslessProjection({}, 0.0, 0.0, 0)
         if getattr(term.config, "engine", None) == "native":
-            term, shortcut = with_shortcut(term, frames, shared, least[n])
+            term, shortcut = with_lossless_projection(term, frames, shared, least[n])
         found.append(asdict(shortcut))
         out.append(term)
     progress("shortcuts", len(terms), len(terms))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gapfit._support.progress import Progress, silent
-from gapfit.config.sections import FitConfig, OptimizeConfig, SigmaOverride
+from gapfit.config.sections import FitConfig, SigmaOverride, TuneConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import Dataset, as_dataset
 from gapfit.data.observations import KINDS
@@ -20,7 +20,7 @@ from gapfit.fitting.folds import affordable_folds, fill
 from gapfit.fitting.prepare import prepare, sparse_terms, whitened
 from gapfit.fitting.scan import check_scan, with_settings
 from gapfit.gp.evidence import HeldOut, Scales
-from gapfit.gp.fold_grams import GramSet
+from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.hyperparameters import (
     MOST,
     N_STEPS,
@@ -30,7 +30,7 @@ from gapfit.gp.hyperparameters import (
     judge,
     score,
 )
-from gapfit.gp.normal_equations import Gram
+from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group
 from gapfit.model.observation_groups import OWN, POOL, class_of
 
@@ -49,7 +49,7 @@ class Trial:
     settings : dict of str to value
         Scanned keys and the values tried.
     config : FitConfig
-        The configuration with all that was chosen, without ``[optimize]``.
+        The configuration with all that was chosen, without ``[tune]``.
     log_marginal_likelihood : float
         At the chosen values.
     held_out : HeldOut
@@ -62,7 +62,7 @@ class Trial:
     held_out: HeldOut
 
     def score(self, kind: str) -> float:
-        """Return what a scan minimises; see `gapfit.config.sections.OptimizeConfig`."""
+        """Return what a scan minimises; see `gapfit.config.sections.TuneConfig`."""
         if kind == "evidence":
             return -self.log_marginal_likelihood
         return score(kind, self.held_out)
@@ -86,7 +86,7 @@ class Tuning:
     Attributes
     ----------
     config : FitConfig
-        The best configuration, without ``[optimize]``: ready to fit.
+        The best configuration, without ``[tune]``: ready to fit.
     given : Trial
         The configuration as it was given, its sigmas and deltas untouched.
     best : Trial
@@ -123,12 +123,12 @@ def tune(
 
     Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
     sigma.energy minimises the errors of held-out frames. Both need one pass over the
-    data for each candidate of ``optimize.scan``, none for a sigma or delta.
+    data for each candidate of ``tune.scan``, none for a sigma or delta.
 
     Parameters
     ----------
     frames, config, progress, base
-        As for `gapfit.fit`. What is chosen stands in ``[optimize]``; without that table
+        As for `gapfit.fit`. What is chosen stands in ``[tune]``; without that table
         all sigmas and deltas are.
 
     Returns
@@ -164,8 +164,8 @@ class _Tuner:
         self, dataset: Dataset, config: FitConfig, progress: Progress, base: Path
     ) -> None:
         self.dataset = dataset
-        self.options = config.optimize or OptimizeConfig()
-        self.config = config.model_copy(update={"optimize": None})
+        self.options = config.tune or TuneConfig()
+        self.config = config.model_copy(update={"tune": None})
         self.progress = progress
         self.notes: list[str] = []
         self.prepared = prepare(dataset, self.config, self.notes, progress, base)
@@ -239,7 +239,7 @@ class _Tuner:
         kind = self.options.score
         if kind != "evidence" and np.isnan(score(kind, errors)):
             raise GapfitError(
-                f'[optimize] score = "{kind}": the data have no such targets to hold out; '
+                f'[tune] score = "{kind}": the data have no such targets to hold out; '
                 "choose another score"
             )
         own = Counter(
@@ -255,7 +255,7 @@ class _Tuner:
                     f"sigma of the {name}: those are left as they are"
                 )
 
-    def _options(self, config: FitConfig, n_sparse: int) -> OptimizeConfig:
+    def _options(self, config: FitConfig, n_sparse: int) -> TuneConfig:
         """Return the options with as many folds as the memory holds."""
         options = self.options
         folds = affordable_folds(self.prepared, config, options, n_sparse)
@@ -272,14 +272,14 @@ def _as_trial(settings: dict[str, Any], config: FitConfig, choice: Choice) -> Tr
     return Trial(settings, config, value, errors)
 
 
-def _alone(grams: GramSet, totals: Sequence[Gram]) -> set[Group]:
+def _alone(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]:
     """Return the groups with enough observations for a sigma of their own."""
     rows = zip(grams.groups, totals, strict=True)
     return {own for own, gram in rows if own[1] != OWN and gram.n_rows >= _MIN_ROWS}
 
 
 def _freedom(
-    grams: GramSet, totals: Sequence[Gram], options: OptimizeConfig
+    grams: FoldGrams, totals: Sequence[NormalEquations], options: TuneConfig
 ) -> Freedom:
     """Return what may be chosen: one factor for each kind, or for each class."""
     parameters: dict[Group, int] = {}
@@ -303,7 +303,7 @@ def _freedom(
     )
 
 
-def _at_limits(scales: Scales, grams: GramSet) -> Iterator[str]:
+def _at_limits(scales: Scales, grams: FoldGrams) -> Iterator[str]:
     """Yield what to say about values at the end of the range that is searched."""
     far = 0.99 * np.log(MOST)
     for n, factor in enumerate(scales.delta):
@@ -311,7 +311,7 @@ def _at_limits(scales: Scales, grams: GramSet) -> Iterator[str]:
             yield (
                 f"[[terms]] {n + 1}: delta went to the end of the search, {factor:.3g} "
                 "times the given one: the data do not determine it; remove the term, or "
-                "set [optimize] delta = false"
+                "set [tune] delta = false"
             )
     for (kind, name), factor in zip(grams.groups, scales.sigma, strict=True):
         if abs(np.log(factor)) > far:
@@ -325,8 +325,8 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _tuned(config: FitConfig, grams: GramSet, scales: Scales) -> FitConfig:
-    """Return the configuration with deltas and sigmas multiplied by their factors.
+def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
+    """Return the configuration with deltas and sigmas multiplied by their ratios.
 
     The fractions of forces and energies that sigmas grow by are parts of these.
     """
@@ -335,16 +335,16 @@ def _tuned(config: FitConfig, grams: GramSet, scales: Scales) -> FitConfig:
         for term, factor in zip(config.terms, scales.delta, strict=True)
     ]
     sigma = config.sigma
-    factors = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
-    moved = {kind: factors.get((kind, POOL), 1.0) for kind in KINDS}
-    names = set(sigma.config_types) | {name for _, name in factors} - {OWN, POOL}
+    ratios = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
+    moved = {kind: ratios.get((kind, POOL), 1.0) for kind in KINDS}
+    names = set(sigma.config_types) | {name for _, name in ratios} - {OWN, POOL}
     overrides = {}
     for name in sorted(names):
         given = sigma.config_types.get(name, SigmaOverride())
         values = {}
         for kind in KINDS:
             own = getattr(given, kind)
-            factor = factors.get((kind, name), moved[kind])
+            factor = ratios.get((kind, name), moved[kind])
             if own is not None or factor != moved[kind]:
                 values[kind] = _rounded((own or getattr(sigma, kind)) * factor)
         if values:

@@ -11,11 +11,11 @@ import numpy as np
 from gapfit._support.archive import Writable
 
 __all__ = [
-    "Sums",
+    "Accumulator",
 ]
 
 
-class Sums:
+class Accumulator:
     """Rows of one group of observations, summed up.
 
     Attributes
@@ -39,7 +39,7 @@ class Sums:
         Parameters
         ----------
         rows : (n, n_sparse) float64
-            Kernel rows over sigma; whitened for a `Gram`.
+            Kernel rows over sigma; whitened for a `NormalEquations`.
         y : (n,) float64
             Targets over sigma.
         sigma : (n,) float64

@@ -12,22 +12,22 @@ import numpy as np
 from scipy.linalg import cholesky, lapack, solve_triangular
 from scipy.linalg.blas import dsymv
 
-from gapfit.gp.fold_grams import GramSet
-from gapfit.gp.normal_equations import Gram
+from gapfit.gp.fold_grams import FoldGrams
+from gapfit.gp.normal_equations import NormalEquations
 
 __all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence"]
 
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """Factors on deltas and sigmas, relative to those of the Gram matrices.
+    """TrainingSums on deltas and sigmas, relative to those of the Gram matrices.
 
     Attributes
     ----------
     delta : (n_terms,) float64
         By term.
     sigma : (n_groups,) float64
-        By group, in the order of `GramSet.groups`.
+        By group, in the order of `FoldGrams.groups`.
     """
 
     delta: np.ndarray
@@ -59,7 +59,7 @@ class Evidence:
 
 
 def _system(
-    grams: Sequence[Gram | None], scales: Scales, d: np.ndarray
+    grams: Sequence[NormalEquations | None], scales: Scales, d: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return D Σ_g G_g/s_g² D (upper triangle) and D Σ_g b_g/s_g²."""
     n = len(d)
@@ -74,7 +74,7 @@ def _system(
 
 
 def log_evidence(
-    grams: Sequence[Gram], columns: Sequence[slice], scales: Scales
+    grams: Sequence[NormalEquations], columns: Sequence[slice], scales: Scales
 ) -> Evidence:
     """Return the log marginal likelihood under the subset-of-regressors prior.
 
@@ -83,12 +83,12 @@ def log_evidence(
 
     Parameters
     ----------
-    grams : sequence of Gram
+    grams : sequence of NormalEquations
         One for each group.
     columns : sequence of slice
         Columns of each term.
     scales : Scales
-        Factors on deltas and sigmas.
+        TrainingSums on deltas and sigmas.
 
     Raises
     ------
@@ -148,17 +148,19 @@ class HeldOut:
     virial_rmse: float
 
 
-def held_out(grams: GramSet, totals: Sequence[Gram], scales: Scales) -> HeldOut:
+def held_out(
+    grams: FoldGrams, totals: Sequence[NormalEquations], scales: Scales
+) -> HeldOut:
     """Fit without each fold in turn and return the errors of its frames.
 
     Parameters
     ----------
-    grams : GramSet
+    grams : FoldGrams
         All groups, by fold.
-    totals : sequence of Gram
-        `GramSet.totals` of them.
+    totals : sequence of NormalEquations
+        `FoldGrams.totals` of them.
     scales : Scales
-        Factors on deltas and sigmas.
+        TrainingSums on deltas and sigmas.
 
     Raises
     ------

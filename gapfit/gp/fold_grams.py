@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gapfit.gp.normal_equations import Gram
+from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group
 from gapfit.gp.whitening import Whitening
 
-__all__ = ["EnergyRows", "GramSet", "total"]
+__all__ = ["EnergyRows", "FoldGrams", "total"]
 
 
-def total(grams: Sequence[Gram]) -> Gram:
+def total(grams: Sequence[NormalEquations]) -> NormalEquations:
     """Return the sum of some groups."""
-    out = Gram(len(grams[0].b))
+    out = NormalEquations(len(grams[0].b))
     for gram in grams:
         out.merge(gram)
     return out
@@ -48,20 +48,20 @@ class EnergyRows:
 
 
 @dataclass(eq=False)
-class GramSet:
+class FoldGrams:
     """All groups of a data set, in folds.
 
     Attributes
     ----------
     whitening : Whitening
-        Factors U of K_mm.
+        TrainingSums U of K_mm.
     columns : list of slice
         Columns of each term.
     sigmas : dict of str to float
         Global sigma of each kind, eV per atom, eV/Å and eV per atom: residuals over
         their own sigmas times these are errors, those of frames that are to be fitted
         less closely counting less.
-    grams : dict of (Group, fold) to Gram
+    grams : dict of (Group, fold) to NormalEquations
         What was accumulated.
     energies : dict of fold to list of EnergyRows
         Rows of energies that are judged when they are held out.
@@ -70,7 +70,7 @@ class GramSet:
     whitening: Whitening
     columns: list[slice]
     sigmas: dict[str, float]
-    grams: dict[tuple[Group, int], Gram] = field(default_factory=dict)
+    grams: dict[tuple[Group, int], NormalEquations] = field(default_factory=dict)
     energies: dict[int, list[EnergyRows]] = field(default_factory=dict)
 
     @property
@@ -83,11 +83,11 @@ class GramSet:
         """Folds, ascending."""
         return sorted({fold for _, fold in self.grams})
 
-    def of_fold(self, fold: int) -> list[Gram | None]:
+    def of_fold(self, fold: int) -> list[NormalEquations | None]:
         """Return the sums of one fold, None where a group has no rows in it."""
         return [self.grams.get((group, fold)) for group in self.groups]
 
-    def totals(self) -> list[Gram]:
+    def totals(self) -> list[NormalEquations]:
         """Return the sums over all folds, by group."""
         return [
             total([gram for (own, _), gram in self.grams.items() if own == group])
@@ -121,7 +121,7 @@ class GramSet:
         phi = self.whitening.apply(K / sigma[:, None], overwrite=True)
         key = (group, fold)
         if key not in self.grams:
-            self.grams[key] = Gram(self.whitening.n_sparse)
+            self.grams[key] = NormalEquations(self.whitening.n_sparse)
         self.grams[key].add(phi, y / sigma, sigma)
         if group[0] == "energy" and judged.any():
             some = judged > 0

@@ -10,14 +10,14 @@ from scipy.optimize import minimize
 
 from gapfit.errors import GapfitError
 from gapfit.gp.evidence import HeldOut, Scales, held_out, log_evidence
-from gapfit.gp.fold_grams import GramSet
-from gapfit.gp.normal_equations import Gram
+from gapfit.gp.fold_grams import FoldGrams
+from gapfit.gp.normal_equations import NormalEquations
 
 __all__ = ["MOST", "N_STEPS", "Choice", "Freedom", "choose", "judge", "score"]
 
 #: Largest change of a delta or of a sigma.
 MOST = 1000.0
-#: Factors on sigma_energy: those that are tried in turn, upwards and downwards, each
+#: TrainingSums on sigma_energy: those that are tried in turn, upwards and downwards, each
 #: from the deltas and sigmas that suit the one before; then those around the best.
 _TRIED = ((1.0, 3.0, 10.0, 30.0), (0.33, 0.1, 0.033))
 _AROUND = (0.55, 1.8)
@@ -55,7 +55,7 @@ class Choice:
     Attributes
     ----------
     scales : Scales
-        Factors on deltas and sigmas.
+        TrainingSums on deltas and sigmas.
     log_marginal_likelihood : float
         There.
     held_out : HeldOut
@@ -67,7 +67,9 @@ class Choice:
     held_out: HeldOut
 
 
-def judge(grams: GramSet, totals: Sequence[Gram], scales: Scales) -> Choice:
+def judge(
+    grams: FoldGrams, totals: Sequence[NormalEquations], scales: Scales
+) -> Choice:
     """Return how good some deltas and sigmas are.
 
     Raises
@@ -86,8 +88,8 @@ def judge(grams: GramSet, totals: Sequence[Gram], scales: Scales) -> Choice:
 
 
 def choose(
-    grams: GramSet,
-    totals: Sequence[Gram],
+    grams: FoldGrams,
+    totals: Sequence[NormalEquations],
     freedom: Freedom,
     tick: Callable[[], None] = lambda: None,
 ) -> Choice:
@@ -99,10 +101,10 @@ def choose(
 
     Parameters
     ----------
-    grams : GramSet
+    grams : FoldGrams
         All groups, by fold.
-    totals : sequence of Gram
-        `GramSet.totals` of them.
+    totals : sequence of NormalEquations
+        `FoldGrams.totals` of them.
     freedom : Freedom
         What may be chosen.
     tick : callable
@@ -120,11 +122,11 @@ def choose(
     if not free.any() or not np.isfinite(score(freedom.score, first.held_out)):
         return first
 
-    def trials(factors: Sequence[float], origin: Choice) -> Iterator[Choice]:
-        """Yield what suits each factor on sigma_energy, beginning with the last one."""
+    def trials(ratios: Sequence[float], origin: Choice) -> Iterator[Choice]:
+        """Yield what suits each ratio of sigma_energy, beginning with the last one."""
         scales = origin.scales
-        for factor in factors:
-            scales = replace(scales, sigma=np.where(free, factor, scales.sigma))
+        for ratio in ratios:
+            scales = replace(scales, sigma=np.where(free, ratio, scales.sigma))
             try:
                 scales = _by_evidence(totals, grams.columns, scales, freedom)
                 yield judge(grams, totals, scales)
@@ -157,7 +159,10 @@ def score(kind: str, errors: HeldOut) -> float:
 
 
 def _by_evidence(
-    totals: Sequence[Gram], columns: Sequence[slice], start: Scales, freedom: Freedom
+    totals: Sequence[NormalEquations],
+    columns: Sequence[slice],
+    start: Scales,
+    freedom: Freedom,
 ) -> Scales:
     """Maximise the log marginal likelihood over the logarithms of what is free."""
     terms = np.flatnonzero(freedom.delta)

@@ -1,8 +1,7 @@
 """What a least-squares problem keeps of its rows: O(n_sparse²), however many they are.
 
-`Gram` holds the normal equations of whitened rows, `Triangle` the factor of a QR
-decomposition. Both take rows block by block and can be added to each other, so parts of
-the data may be summed anywhere.
+Rows are taken block by block, and sums can be added to each other, so parts of the data
+may be summed anywhere.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ import numpy as np
 from scipy.linalg.blas import dsyrk
 
 from gapfit._support.archive import Packed, Writable, unpacked
-from gapfit.gp.accumulator import Sums
+from gapfit.gp.accumulator import Accumulator
 
 __all__ = [
-    "Gram",
+    "NormalEquations",
     "kept_rows",
 ]
 
 
-class Gram(Sums):
+class NormalEquations(Accumulator):
     """Normal equations of whitened rows Φ = Λ^-1/2 K_nm U^-1.
 
     Few rows are kept as they are: their products would take more memory.
@@ -51,7 +50,7 @@ class Gram(Sums):
         return self._G
 
     def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
-        """Add observations; see `Sums.add`."""
+        """Add observations; see `Accumulator.add`."""
         super().add(rows, y, sigma)
         self.b += rows.T @ y
         self._add_rows(rows)
@@ -96,7 +95,7 @@ class Gram(Sums):
         out._rows = [rows / factor for rows in self._rows]
         return out
 
-    def widened(self, columns: np.ndarray, n_sparse: int) -> Gram:
+    def widened(self, columns: np.ndarray, n_sparse: int) -> NormalEquations:
         """Return the sums over rows with more columns, which are zero.
 
         Parameters
@@ -106,8 +105,8 @@ class Gram(Sums):
         n_sparse : int
             How many there are in all.
         """
-        out = Gram(n_sparse)
-        Sums.merge(out, self)
+        out = NormalEquations(n_sparse)
+        Accumulator.merge(out, self)
         out.b[columns] = self.b
         for rows in self._rows:
             wide = np.zeros((len(rows), n_sparse))
@@ -126,7 +125,9 @@ class Gram(Sums):
         return {**own, "rows": np.concatenate([empty, *self._rows]).ravel()}
 
     @classmethod
-    def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Gram:
+    def from_arrays(
+        cls, n_sparse: int, arrays: Mapping[str, np.ndarray]
+    ) -> NormalEquations:
         """Return what `arrays` gave."""
         out = cls.__new__(cls)
         out._restore(arrays)

@@ -1,4 +1,4 @@
-"""Sums kept as a triangle, updated by QR."""
+"""Accumulator kept as a triangle, updated by QR."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from scipy.linalg import lapack
 
 from gapfit._support.archive import Packed, Writable, unpacked
-from gapfit.gp.accumulator import Sums
+from gapfit.gp.accumulator import Accumulator
 
 __all__ = [
-    "Triangle",
+    "StreamingQR",
     "triangular",
 ]
 
 
-class Triangle(Sums):
+class StreamingQR(Accumulator):
     """Factor R of the QR decomposition of the rows [K_nm | y] over sigma.
 
     Attributes
@@ -32,7 +32,7 @@ class Triangle(Sums):
         self._waiting: list[np.ndarray] = []
 
     def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
-        """Add observations; see `Sums.add`."""
+        """Add observations; see `Accumulator.add`."""
         super().add(rows, y, sigma)
         self._waiting.append(np.column_stack([rows, y]))
         # Rows are gathered so that the triangle is not swept for every small block.
@@ -58,7 +58,7 @@ class Triangle(Sums):
         out.R = self.R / factor
         return out
 
-    def widened(self, weights: np.ndarray) -> Triangle:
+    def widened(self, weights: np.ndarray) -> StreamingQR:
         """Return the sums over rows whose columns are others, K_nm `weights`.
 
         Parameters
@@ -67,8 +67,8 @@ class Triangle(Sums):
             How the `n` columns, at least as many as before, come from those of this.
         """
         self.close()
-        out = Triangle(weights.shape[1])
-        Sums.merge(out, self)
+        out = StreamingQR(weights.shape[1])
+        Accumulator.merge(out, self)
         rows = out.R[: len(self.R)]
         rows[:, :-1], rows[:, -1] = self.R[:, :-1] @ weights, self.R[:, -1]
         out.R = triangular([out.R])
@@ -80,7 +80,9 @@ class Triangle(Sums):
         return {**super().arrays(), "R": Packed(self.R)}
 
     @classmethod
-    def from_arrays(cls, n_sparse: int, arrays: Mapping[str, np.ndarray]) -> Triangle:
+    def from_arrays(
+        cls, n_sparse: int, arrays: Mapping[str, np.ndarray]
+    ) -> StreamingQR:
         """Return what `arrays` gave."""
         out = cls.__new__(cls)
         out._restore(arrays)

@@ -16,34 +16,37 @@ from scipy.linalg import cholesky, solve_triangular
 
 from gapfit._support.archive import Writable
 from gapfit.errors import GapfitError
-from gapfit.gp.accumulator import Sums
-from gapfit.gp.normal_equations import Gram
+from gapfit.gp.accumulator import Accumulator
+from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group, RowBlock
-from gapfit.gp.streaming_qr import Triangle, triangular
+from gapfit.gp.streaming_qr import StreamingQR, triangular
 from gapfit.gp.whitening import Solution, Whitening
 
-__all__ = ["Factors"]
+__all__ = ["TrainingSums"]
 
 # Rows of a group that wait until they are worth a pass over its matrix.
 _WAITING_ROWS = 128
 
-_KINDS: dict[str, type[Gram] | type[Triangle]] = {"cholesky": Gram, "qr": Triangle}
+_KINDS: dict[str, type[NormalEquations] | type[StreamingQR]] = {
+    "cholesky": NormalEquations,
+    "qr": StreamingQR,
+}
 _Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-class Factors:
+class TrainingSums:
     """Sums over the rows of a data set, by group of observations.
 
     Parameters
     ----------
     whitening : Whitening
-        Factors U of K_mm + jitter.
+        TrainingSums U of K_mm + jitter.
     method : {"cholesky", "qr"}
         Whitened normal equations, or a QR decomposition.
 
     Attributes
     ----------
-    groups : dict of Group to Gram or Triangle
+    groups : dict of Group to NormalEquations or StreamingQR
         What was summed up.
     """
 
@@ -105,7 +108,7 @@ class Factors:
         self.close()
         return sum(sums.n_rows for sums in self.groups.values())
 
-    def merge(self, other: Factors) -> None:
+    def merge(self, other: TrainingSums) -> None:
         """Add the sums over other data, which are used up."""
         self.close()
         other.close()
@@ -115,18 +118,18 @@ class Factors:
             else:
                 self.groups[group] = sums
 
-    def scaled(self, factors: Mapping[Group, float]) -> Factors:
+    def scaled(self, ratios: Mapping[Group, float]) -> TrainingSums:
         """Return the sums that the same data give with other sigmas.
 
         Parameters
         ----------
-        factors : mapping of Group to float
+        ratios : mapping of Group to float
             What to multiply the sigmas of groups with; those of others stay.
         """
         self.close()
-        out = Factors(self.whitening, self.method)
+        out = TrainingSums(self.whitening, self.method)
         out.groups = {
-            group: sums.scaled(factors[group]) if group in factors else sums
+            group: sums.scaled(ratios[group]) if group in ratios else sums
             for group, sums in self.groups.items()
         }
         return out
@@ -150,7 +153,7 @@ class Factors:
         whitening: Whitening,
         header: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
-    ) -> Factors:
+    ) -> TrainingSums:
         """Return what `header` and `arrays` gave."""
         out = cls(whitening, header["method"])
         kind = _KINDS[out.method]
@@ -185,7 +188,7 @@ def _index(where: np.ndarray) -> Any:
     return where
 
 
-def _solve_normal(whitening: Whitening, parts: Sequence[Gram]) -> Solution:
+def _solve_normal(whitening: Whitening, parts: Sequence[NormalEquations]) -> Solution:
     m = whitening.n_sparse
     B, b, square = np.zeros((m, m), order="F"), np.zeros(m), 0.0
     for gram in parts:
@@ -206,10 +209,10 @@ def _solve_normal(whitening: Whitening, parts: Sequence[Gram]) -> Solution:
     return _solution(whitening.undo(z), R, misfit, parts)
 
 
-def _solve_triangle(whitening: Whitening, parts: Sequence[Triangle]) -> Solution:
+def _solve_triangle(whitening: Whitening, parts: Sequence[StreamingQR]) -> Solution:
     m = whitening.n_sparse
     prior = np.zeros((m + 1, m + 1))
-    for U, block in zip(whitening.factors, whitening.blocks, strict=True):
+    for U, block in zip(whitening.cholesky, whitening.blocks, strict=True):
         prior[block, block] = U
     for part in parts:
         part.close()
@@ -224,7 +227,7 @@ def _solution(
     coefficients: np.ndarray,
     R: np.ndarray,
     misfit: float,
-    parts: Sequence[Sums],
+    parts: Sequence[Accumulator],
 ) -> Solution:
     """Return the solution with log p(y) from |ỹ|² - |R^-T Φ^T ỹ|² and log|I + Φ^T Φ|."""
     n_rows = sum(sums.n_rows for sums in parts)

@@ -1,4 +1,4 @@
-"""Factors of K_mm, and what solving a fit gives."""
+"""TrainingSums of K_mm, and what solving a fit gives."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ class Whitening:
 
     Attributes
     ----------
-    factors : tuple of (m, m) float64
+    cholesky : tuple of (m, m) float64
         Upper factors U, U^T U = K_mm + jitter, one per block.
     jitter : tuple of float
         What was added to each block, relative to its mean diagonal.
     """
 
-    factors: tuple[np.ndarray, ...]
+    cholesky: tuple[np.ndarray, ...]
     jitter: tuple[float, ...]
 
     @property
     def n_sparse(self) -> int:
         """Number of sparse points."""
-        return sum(len(U) for U in self.factors)
+        return sum(len(U) for U in self.cholesky)
 
     @property
     def blocks(self) -> list[slice]:
         """Columns of each block."""
-        ends = np.cumsum([0] + [len(U) for U in self.factors])
+        ends = np.cumsum([0] + [len(U) for U in self.cholesky])
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
 
     def apply(self, K: np.ndarray, *, overwrite: bool = False) -> np.ndarray:
         """Return K U^-1, (n, n_sparse); in the place of `K` if it may be overwritten."""
         out = K if overwrite else K.copy()
-        for U, block in zip(self.factors, self.blocks, strict=True):
+        for U, block in zip(self.cholesky, self.blocks, strict=True):
             out[:, block] = solve_triangular(
                 U, out[:, block].T, trans="T", check_finite=False, overwrite_b=True
             ).T
@@ -54,7 +54,7 @@ class Whitening:
     def redo(self, c: np.ndarray) -> np.ndarray:
         """Return U c, (n_sparse,)."""
         return np.concatenate(
-            [U @ c[block] for U, block in zip(self.factors, self.blocks, strict=True)]
+            [U @ c[block] for U, block in zip(self.cholesky, self.blocks, strict=True)]
         )
 
     def undo(self, z: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ class Whitening:
         return np.concatenate(
             [
                 solve_triangular(U, z[block], check_finite=False)
-                for U, block in zip(self.factors, self.blocks, strict=True)
+                for U, block in zip(self.cholesky, self.blocks, strict=True)
             ]
         )
 
@@ -83,12 +83,12 @@ def whiten(K_mm: Iterable[np.ndarray], jitter: float) -> Whitening:
     GapfitError
         Even a jitter of 1e-2 is not enough.
     """
-    factors, used = [], []
+    cholesky, used = [], []
     for K in K_mm:
         U, needed = _jittered_cholesky(K, jitter)
-        factors.append(U)
+        cholesky.append(U)
         used.append(needed)
-    return Whitening(tuple(factors), tuple(used))
+    return Whitening(tuple(cholesky), tuple(used))
 
 
 def _jittered_cholesky(K: np.ndarray, jitter: float) -> tuple[np.ndarray, float]:

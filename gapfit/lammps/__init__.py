@@ -19,3 +19,8 @@ implementation, and that of SciPy would tie runs to a Python environment, so the
 products are gapfit's own; they are as fast as OpenBLAS on one thread for what is needed
 here (matrix_products.hpp). LAMMPS is under the GPL, which a compiled plugin inherits.
 """
+
+from gapfit.lammps.build import build_plugin
+from gapfit.lammps.export import export_lammps
+
+__all__ = ["build_plugin", "export_lammps"]

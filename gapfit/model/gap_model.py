@@ -21,7 +21,7 @@ from gapfit.descriptors.protocol import LocalPrediction
 from gapfit.descriptors.soap_engine import VarianceRequest
 from gapfit.errors import GapfitError, StructureError
 from gapfit.gp.posterior import Posterior
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.calibration import Calibration
 from gapfit.model.local_variance import LocalVariance
 from gapfit.model.prediction import Form, Prediction, Wanted, std_kinds
@@ -56,8 +56,8 @@ class GAPModel(WithoutCaches):
     baseline : Baseline or None
         Pair potentials and a calculator, added to what the terms give.
     posterior : Posterior or None
-        Factors for uncertainties; None if they were not kept.
-    factors : Factors or None
+        TrainingSums for uncertainties; None if they were not kept.
+    training_sums : TrainingSums or None
         Sums over the training data, for `gapfit.append` and `gapfit.refit`; None if they
         were not kept, or not read.
     calibration : Calibration or None
@@ -73,7 +73,7 @@ class GAPModel(WithoutCaches):
     terms: tuple[FittedTerm, ...]
     baseline: Baseline | None = None
     posterior: Posterior | None = None
-    factors: Factors | None = None
+    training_sums: TrainingSums | None = None
     calibration: Calibration | None = None
     info: dict[str, Any] = field(default_factory=dict)
 
@@ -117,7 +117,7 @@ class GAPModel(WithoutCaches):
 
     def without_terms(self) -> GAPModel:
         """Return what is not fitted: isolated atoms and the baseline."""
-        return replace(self, terms=(), posterior=None, factors=None)
+        return replace(self, terms=(), posterior=None, training_sums=None)
 
     def sample(self, n: int, seed: int = 0, *, scale: float | None = None) -> Samples:
         """Draw potentials from the posterior of the fit.

@@ -60,7 +60,7 @@ def explaining_factor(
     Parameters
     ----------
     whitening : Whitening
-        Factors U of K_mm + jitter.
+        TrainingSums U of K_mm + jitter.
     B_inverse : (n_sparse, n_sparse) float64
         From `unexplained_part`.
     blocks : sequence of int
@@ -81,7 +81,7 @@ def explaining_factor(
         B_inverse = B_inverse[np.ix_(columns, columns)]
     W = _upper_factor(B_inverse)
     for n in blocks:
-        U = whitening.factors[n]
+        U = whitening.cholesky[n]
         for start in range(first, len(W), _TOGETHER):
             part = slice(start, start + _TOGETHER)
             n_rows = min(part.stop - first, len(U))  # below there are zeros

@@ -60,9 +60,9 @@ def groups_of(
         Before automatic sigmas.
     config : FitConfig
         The config_types with sigmas of their own are classes; all rows are one group
-        where nobody will ask for other sigmas (``run.store_factors = false``).
+        where nobody will ask for other sigmas (``run.store_sums = false``).
     """
-    if not config.run.store_factors:
+    if not config.run.store_sums:
         return [(ALL, ALL, ALL)] * len(frames)
     apart = config.sigma.config_types
     # Frames with the same groups share them: there may be millions.

@@ -24,7 +24,7 @@ from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.descriptors.soap import operations
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["VERIFY_ATOMS", "Ranks", "Shortcut", "with_shortcut"]
+__all__ = ["VERIFY_ATOMS", "LosslessProjection", "Ranks", "with_lossless_projection"]
 
 #: Numbers of directions by block.
 Ranks = Mapping[int, int]
@@ -40,7 +40,7 @@ _WORTH_WHILE = 0.15
 
 
 @dataclass(frozen=True)
-class Shortcut:
+class LosslessProjection:
     """What was found for one term; goes into the model's ``info``.
 
     Attributes
@@ -61,12 +61,12 @@ class Shortcut:
     n_atoms: int
 
 
-def with_shortcut(
+def with_lossless_projection(
     term: FittedTerm,
     frames: Sequence[Frame],
     config: PredictionConfig,
     least: Ranks | None = None,
-) -> tuple[FittedTerm, Shortcut]:
+) -> tuple[FittedTerm, LosslessProjection]:
     """Return the term with a verified projection, and what was measured.
 
     Parameters
@@ -105,8 +105,8 @@ def with_shortcut(
         if thorough.within(trial, config):
             energy, forces = thorough.errors(trial)
             rank = {str(z): V.shape[1] for z, V in trial.shortcuts.items()}
-            return trial, Shortcut(rank, energy, forces, many.n_atoms)
-    return term, Shortcut({}, 0.0, 0.0, 0)
+            return trial, LosslessProjection(rank, energy, forces, many.n_atoms)
+    return term, LosslessProjection({}, 0.0, 0.0, 0)
 
 
 class _Reference:

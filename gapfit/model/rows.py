@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gapfit.config.sections import SigmaConfig
-from gapfit.data.e0 import baseline_energy
+from gapfit.data.e0 import isolated_energy
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import pairs_of
 from gapfit.data.observations import KINDS, row_counts
@@ -109,7 +109,7 @@ def _targets(
     for n, frame in enumerate(frames):
         of_energy, of_forces, of_virial = frame_sigmas(frame, config)
         if frame.energy is not None:
-            y[energies[n]] = frame.energy - baseline_energy(frame.numbers, e0)
+            y[energies[n]] = frame.energy - isolated_energy(frame.numbers, e0)
             sigmas[energies[n]] = of_energy
         if frame.forces is not None:
             known = np.isfinite(frame.forces)

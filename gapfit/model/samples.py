@@ -101,7 +101,7 @@ class Samples(Sequence[GAPModel]):
             self.model,
             terms=tuple(terms),
             posterior=None,
-            factors=None,
+            training_sums=None,
             calibration=None,
         )
 

@@ -24,13 +24,13 @@ from gapfit.data.observations import KINDS
 from gapfit.descriptors.blocks import species_pairs
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.gp.posterior import Posterior
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm, basis_shapes, build_term
 
-__all__ = ["SCHEMA", "load", "load_with_factors", "save"]
+__all__ = ["SCHEMA", "load", "load_with_sums", "save"]
 
 #: Raised whenever older versions of gapfit could not read the file rightly.
 SCHEMA = 1
@@ -51,14 +51,14 @@ def save(model: GAPModel, path: str | Path) -> None:
     write_archive(path, _header(model), _arrays(model))
 
 
-def load(path: str | Path, *, factors: bool = False) -> GAPModel:
+def load(path: str | Path, *, training_sums: bool = False) -> GAPModel:
     """Read a model written by `save`; predictions are the same to the last bit.
 
     Parameters
     ----------
     path : str or Path
         The model file.
-    factors : bool
+    training_sums : bool
         Read the sums over the training data, too: what `gapfit.append` and
         `gapfit.refit` start from, and no prediction needs.
 
@@ -73,10 +73,10 @@ def load(path: str | Path, *, factors: bool = False) -> GAPModel:
     try:
         with zipfile.ZipFile(path) as archive:
             header = _checked_header(path, read_header(archive))
-            if not factors:
+            if not training_sums:
                 header |= {
-                    "factors": None,
-                    "arrays": _without_factors(header["arrays"]),
+                    "training_sums": None,
+                    "arrays": _without_sums(header["arrays"]),
                 }
             arrays = read_arrays(archive, header["arrays"])
         return _build(header, arrays)
@@ -86,7 +86,7 @@ def load(path: str | Path, *, factors: bool = False) -> GAPModel:
         raise ModelFileError(_damaged(path, error)) from error
 
 
-def load_with_factors(model: GAPModel | str | Path) -> GAPModel:
+def load_with_sums(model: GAPModel | str | Path) -> GAPModel:
     """Return a model with the sums over its data.
 
     Parameters
@@ -102,27 +102,27 @@ def load_with_factors(model: GAPModel | str | Path) -> GAPModel:
         See `load`.
     """
     from_file = not isinstance(model, GAPModel)
-    found = load(model, factors=True) if isinstance(model, str | Path) else model
-    if found.factors is not None:
+    found = load(model, training_sums=True) if isinstance(model, str | Path) else model
+    if found.training_sums is not None:
         return found
     where = f"{model}: " if from_file else ""
     if "quip" in found.info:
         raise GapfitError(
             f"{where}a model of QUIP holds no sums over its training data"
         )
-    if from_file or not found.config.run.store_factors:
+    if from_file or not found.config.run.store_sums:
         raise GapfitError(
             f"{where}the model holds no sums over its training data; fit it again with "
-            "run.store_factors = true"
+            "run.store_sums = true"
         )
     raise GapfitError(
         "the model was read without the sums over its training data; give the path of "
-        "its file instead, or gapfit.load(path, factors=True)"
+        "its file instead, or gapfit.load(path, training_sums=True)"
     )
 
 
-def _without_factors(specs: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in specs.items() if not k.startswith("factors/")}
+def _without_sums(specs: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in specs.items() if not k.startswith("training_sums/")}
 
 
 def _damaged(path: Path, error: Exception) -> str:
@@ -170,14 +170,14 @@ def _header(model: GAPModel) -> dict[str, Any]:
         "baseline_pairs": list(model.baseline.points) if model.baseline else [],
         "jitter": list(whitening.jitter) if whitening else None,
         "posterior": model.posterior is not None,
-        "factors": model.factors.header() if model.factors else None,
+        "training_sums": model.training_sums.header() if model.training_sums else None,
         "calibration": model.calibration.as_dict() if model.calibration else None,
         "info": model.info,
     }
 
 
 def _whitening(model: GAPModel) -> Whitening | None:
-    known = model.posterior or model.factors
+    known = model.posterior or model.training_sums
     return known.whitening if known else None
 
 
@@ -195,13 +195,13 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
     for key, points in (model.baseline.points if model.baseline else {}).items():
         arrays[f"baseline/{key}"] = points
     whitening = _whitening(model)
-    for n, U in enumerate(whitening.factors if whitening else ()):
+    for n, U in enumerate(whitening.cholesky if whitening else ()):
         arrays[f"whitening/{n}"] = Packed(U)
     if model.posterior:
         arrays["posterior/R"] = Packed(model.posterior.R)
-    if model.factors:
-        own = model.factors.arrays()
-        arrays |= {f"factors/{name}": array for name, array in own.items()}
+    if model.training_sums:
+        own = model.training_sums.arrays()
+        arrays |= {f"training_sums/{name}": array for name, array in own.items()}
     return arrays
 
 
@@ -223,19 +223,19 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
     _require(
         "blocks", header["blocks"] == [list(term.descriptor.blocks) for term in terms]
     )
-    posterior, factors = None, None
+    posterior, sums = None, None
     if header["jitter"] is not None:
         whitening = _build_whitening(header["jitter"], terms, arrays)
         if header["posterior"]:
             R = _triangle(arrays, "posterior/R", whitening.n_sparse)
             posterior = Posterior(whitening, R)
-        if header["factors"] is not None:
+        if header["training_sums"] is not None:
             own = {
-                name.removeprefix("factors/"): _checked(arrays, name, (None,))
+                name.removeprefix("training_sums/"): _checked(arrays, name, (None,))
                 for name in arrays
-                if name.startswith("factors/")
+                if name.startswith("training_sums/")
             }
-            factors = Factors.from_arrays(whitening, header["factors"], own)
+            sums = TrainingSums.from_arrays(whitening, header["training_sums"], own)
     return GAPModel(
         config,
         species,
@@ -243,7 +243,7 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         terms,
         _baseline(header.get("baseline_pairs", []), config, species, arrays),
         posterior,
-        factors,
+        sums,
         _calibration(header.get("calibration")),
         dict(header["info"]),
     )
@@ -352,8 +352,8 @@ def _build_whitening(
 ) -> Whitening:
     sizes = [len(points) for term in terms for points in term.sparse.values()]
     _require("jitter", len(jitter) == len(sizes))
-    factors = [_triangle(arrays, f"whitening/{n}", m) for n, m in enumerate(sizes)]
-    return Whitening(tuple(factors), tuple(float(value) for value in jitter))
+    cholesky = [_triangle(arrays, f"whitening/{n}", m) for n, m in enumerate(sizes)]
+    return Whitening(tuple(cholesky), tuple(float(value) for value in jitter))
 
 
 def _triangle(arrays: dict[str, np.ndarray], name: str, size: int) -> np.ndarray:

@@ -127,7 +127,7 @@ def new_basis(config: Term) -> dict[str, np.ndarray]:
     if config.rbf == "equispaced_gaussians":
         from gapfit.descriptors.radial_equispaced import equispaced_basis
 
-        return equispaced_basis(config.r_cut, config.n_max, config.sigma)
+        return equispaced_basis(config.r_cut, config.n_max, config.atom_sigma)
     from gapfit.descriptors.soap_dscribe import gto_basis
 
     return gto_basis(config.r_cut, config.n_max, config.l_max)
@@ -190,7 +190,7 @@ def _soap_engine(
     config: SoapConfig, species: tuple[int, ...], basis: dict[str, np.ndarray]
 ) -> SoapEngine:
     weighting = _weighting(config)
-    cutoff = reach(config.r_cut, config.sigma, weighting)
+    cutoff = reach(config.r_cut, config.atom_sigma, weighting)
     n_channels = len(config.quip.neighbours) or len(species)
     features = Features(n_channels, config.n_max, config.l_max, config.compression)
     weights = _species_weights(config, species)
@@ -242,12 +242,12 @@ def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
     if config.rbf == "polynomial":
         from gapfit.descriptors.radial_polynomial import PolynomialDensity
 
-        return PolynomialDensity(basis, config.l_max, config.sigma)
+        return PolynomialDensity(basis, config.l_max, config.atom_sigma)
     if config.rbf == "equispaced_gaussians":
         from gapfit.descriptors.radial_equispaced import EquispacedDensity
 
-        return EquispacedDensity(basis, config.l_max, config.sigma)
-    return GtoDensity(basis["alphas"], basis["betas"], config.sigma)
+        return EquispacedDensity(basis, config.l_max, config.atom_sigma)
+    return GtoDensity(basis["alphas"], basis["betas"], config.atom_sigma)
 
 
 def _centres(config: SoapConfig, species: tuple[int, ...]) -> tuple[int, ...]:

@@ -223,7 +223,7 @@ def _soap(
         r_cut=options.real("cutoff", default=0.0),
         n_max=options.integer("n_max", default=4),
         l_max=options.integer("l_max", default=4),
-        sigma=options.real("atom_sigma", "atom_gaussian_width", default=0.5),
+        atom_sigma=options.real("atom_sigma", "atom_gaussian_width", default=0.5),
         compression="mu2" if wildcard else "off",
         quip=QuipConfig(
             width=options.real("cutoff_transition_width", default=0.5),

@@ -232,7 +232,7 @@ def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
         "r_cut": required(options, "cutoff"),
         "n_max": whole(options, "n_max"),
         "l_max": whole(options, "l_max"),
-        "sigma": required(options, "atom_sigma", "atom_gaussian_width"),
+        "atom_sigma": required(options, "atom_sigma", "atom_gaussian_width"),
         "zeta": required(options, "zeta", "soap_exponent"),
         "delta": required(options, "delta", "energy_scale"),
         "compression": "mu2" if together else "off",

@@ -244,7 +244,7 @@ def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:
     everywhere = "T" if quip.central_in_all or channels == [0] else "F"
     options = (
         f"soap cutoff={config.r_cut!r} cutoff_transition_width={quip.width!r} "
-        f"n_max={config.n_max} l_max={config.l_max} atom_sigma={config.sigma!r} "
+        f"n_max={config.n_max} l_max={config.l_max} atom_sigma={config.atom_sigma!r} "
         f"central_weight={quip.central_weight!r} "
         f"central_reference_all_species={everywhere} covariance_type=dot_product "
         f"zeta={config.zeta!r} n_species={len(channels)} Z={centre} "

@@ -21,7 +21,7 @@ from gapfit.execution.accumulate import Rows
 from gapfit.execution.plan import batch_atoms
 from gapfit.fitting.prepare import whitened
 from gapfit.fitting.solve import solved
-from gapfit.gp.training_sums import Factors
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.observation_groups import ALL
 
@@ -155,7 +155,7 @@ def subset_models(
         else model.posterior.whitening
     )
     rows = Rows(model.terms, model.e0, config.sigma, whitening, config.solver.method)
-    factors = Factors(whitening, config.solver.method)
+    sums = TrainingSums(whitening, config.solver.method)
     # Files, so that half of the data need not fit into the memory.
     sets = [temporary_frames(everything[int(n)] for n in np.sort(own)) for own in parts]
     sizes = [row_counts(frames).sum() for frames in sets]
@@ -164,11 +164,11 @@ def subset_models(
     for frames, n_rows in zip(sets, sizes, strict=True):
         groups = [(ALL, ALL, ALL)] * len(frames)
         at_once = batch_atoms(frames, model.terms, config)
-        factors.merge(rows.sum_up(frames, groups, at_once))
+        sums.merge(rows.sum_up(frames, groups, at_once))
         done += int(n_rows)
         progress("rows", done, total)
-        part = solved(replace(model, factors=factors), None, silent)
-        out.append(replace(part, factors=None, posterior=None))
+        part = solved(replace(model, training_sums=sums), None, silent)
+        out.append(replace(part, training_sums=None, posterior=None))
     return out
 
 

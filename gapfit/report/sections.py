@@ -344,7 +344,7 @@ def _quip_origin(model: GAPModel) -> Iterator[str]:
 
 def _term_row(term: FittedTerm, known: Mapping[str, Any]) -> list[str | Cell]:
     config = term.config
-    keys = ("n_max", "l_max", "zeta", "sigma", "compression", "sparse_method")
+    keys = ("n_max", "l_max", "zeta", "atom_sigma", "compression", "sparse_method")
     settings = [
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
         for key in keys

@@ -74,7 +74,7 @@ def novel_points(
     Parameters
     ----------
     model : GAPModel
-        With `GAPModel.factors`.
+        With `GAPModel.training_sums`.
     frames : sequence of Frame
         Where to look.
     n_points : int
@@ -99,12 +99,12 @@ def novel_points(
             f"new_sparse = {n_points}: the model has no SOAP term, and the grids of pair "
             "and three-body terms are complete; leave new_sparse out"
         )
-    assert model.factors is not None
-    factors, first = model.factors.whitening.factors, 0
+    assert model.training_sums is not None
+    cholesky, first = model.training_sums.whitening.cholesky, 0
     points: dict[int, Sparse] = {}
     found: list[NewPoints] = []
     for n, term in enumerate(model.terms):
-        own = dict(zip(term.sparse, factors[first:], strict=False))
+        own = dict(zip(term.sparse, cholesky[first:], strict=False))
         first += len(own)
         if isinstance(term.descriptor, Soap):
             search = _Search(model, n, term.descriptor, own, frames, n_points, progress)
@@ -120,7 +120,7 @@ class _Search:
     model: GAPModel
     number: int  # of the term
     descriptor: Soap
-    factors: dict[int, np.ndarray]
+    cholesky: dict[int, np.ndarray]
     frames: Sequence[Frame]
     n_points: int
     progress: Progress
@@ -135,7 +135,7 @@ class _Search:
         memory = SHARE_OF_MEMORY * run.memory_bytes / len(blocks)
         sizes, salts = {}, {}
         for block in blocks:
-            row = _COPIES * self.descriptor.width(block) + len(self.factors[block])
+            row = _COPIES * self.descriptor.width(block) + len(self.cholesky[block])
             sizes[block] = max(int(memory / (8 * (row + self.n_points))), self.n_points)
             rng = np.random.default_rng([run.seed, self.number, block])
             salts[block] = int(rng.integers(2**64, dtype="u8"))
@@ -181,7 +181,7 @@ class _Search:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return W (m, n), what is left of the prior variances, and these, eV²."""
         k_m = self.descriptor.kernel(self.term.sparse[block], values)
-        W = solve_triangular(self.factors[block], k_m, trans="T", check_finite=False)
+        W = solve_triangular(self.cholesky[block], k_m, trans="T", check_finite=False)
         squares = np.einsum("nf,nf->n", values, values)
         prior = self.descriptor.dot_product.value(squares)
         return W, prior - np.einsum("mn,mn->n", W, W), prior

@@ -209,20 +209,20 @@ def checkpoints(folder: Path, args: argparse.Namespace) -> None:
 
 def tasks(folder: Path, args: argparse.Namespace) -> None:
     """Print the costs of which a fit on many workers is made."""
-    from gapfit.execution.checkpoint import WorkFolder
+    from gapfit.execution.checkpoint import CheckpointFolder
     from gapfit.execution.merge_tree import Span
 
     n_atoms = sum(map(len, ase.io.iread(args.train)))
     for n_sparse in (500, 1000, 2000):
         figures = fitted(folder, case(folder, args.train, n_sparse))
-        model = gapfit.load(folder / "model.npz", factors=True)
-        assert model.factors is not None
-        files = WorkFolder(folder)
+        model = gapfit.load(folder / "model.npz", training_sums=True)
+        assert model.training_sums is not None
+        files = CheckpointFolder(folder)
         started = time.perf_counter()
-        files.write(Span(0, 1), model.factors)
+        files.write(Span(0, 1), model.training_sums)
         written = time.perf_counter()
-        part = files.read(Span(0, 1), model.factors.whitening)
-        part.merge(files.read(Span(0, 1), model.factors.whitening))
+        part = files.read(Span(0, 1), model.training_sums.whitening)
+        part.merge(files.read(Span(0, 1), model.training_sums.whitening))
         merged = time.perf_counter()
         print(
             f"M = {n_sparse}: rows {1e3 * figures['stages']['rows'] / n_atoms:.3f} ms per "

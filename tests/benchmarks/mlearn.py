@@ -37,7 +37,7 @@ PUBLISHED = {
 }
 SCAN = {
     "soap.r_cut": [4.5, 5.0, 6.0],
-    "soap.sigma": [0.4, 0.6],
+    "soap.atom_sigma": [0.4, 0.6],
     "soap.zeta": [3.0, 6.0],
 }
 LEAST_SQUARES = E0Config(method="least_squares")
@@ -53,7 +53,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--l-max", type=int, default=8)
     parser.add_argument("--scan-n-sparse", type=int, default=500, help="0: no scan")
     parser.add_argument("--scan", type=json.loads, default=SCAN)
-    parser.add_argument("--optimize", type=json.loads, default={}, help="[optimize]")
+    parser.add_argument("--tune-options", type=json.loads, default={}, help="[tune]")
     parser.add_argument("--terms", type=json.loads, help="other terms altogether")
     parser.add_argument("--no-stress", action="store_true")
     return parser.parse_args()
@@ -87,7 +87,7 @@ def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
         "e0": {"method": "least_squares"},
         "terms": args.terms or [pair, soap],
         "run": {"threads": 1},
-        "optimize": args.optimize,
+        "tune": args.tune_options,
     }
 
 
@@ -95,8 +95,8 @@ def scanned(args: argparse.Namespace, train: Dataset, start: dict[str, Any]) -> 
     """Put the best values of a scan with few sparse points into the configuration."""
     *others, soap = start["terms"]
     few = {**soap, "n_sparse": args.scan_n_sparse}
-    options = {**args.optimize, "scan": args.scan}
-    result = tune(train, {**start, "terms": [*others, few], "optimize": options})
+    options = {**args.tune_options, "scan": args.scan}
+    result = tune(train, {**start, "terms": [*others, few], "tune": options})
     print(format_trials(result.summary()))
     soap |= {key.partition(".")[2]: v for key, v in result.best.settings.items()}
 

@@ -28,7 +28,7 @@ SETTINGS = {
     "rbf": "equispaced_gaussians",
     "n_max": 10,
     "l_max": 12,
-    "sigma": 0.5,
+    "atom_sigma": 0.5,
     "r_cut": 5.0,
     "delta": 1.0,
     "zeta": 4,
