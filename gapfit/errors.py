@@ -7,6 +7,7 @@ __all__ = [
     "DataError",
     "GapfitError",
     "LeftOutError",
+    "LostDigitsError",
     "ModelFileError",
     "StructureError",
 ]
@@ -33,6 +34,10 @@ class StructureError(GapfitError):
 
 class ModelFileError(GapfitError):
     """A model file that is damaged, foreign or newer than this gapfit."""
+
+
+class LostDigitsError(GapfitError):
+    """Normal equations that are not positive definite to working precision."""
 
 
 class LeftOutError(GapfitError):

@@ -18,7 +18,7 @@ from gapfit.data.observations import KINDS
 from gapfit.errors import GapfitError
 from gapfit.fitting.prepare import Prepared
 from gapfit.gp.fold_grams import FoldGrams
-from gapfit.gp.observations import Group, RowBlock
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 from gapfit.model.observation_groups import class_of
 from gapfit.model.rows import row_block
@@ -113,7 +113,7 @@ def fill(
     terms : sequence of FittedTerm
         With sparse points.
     whitening : Whitening
-        TrainingSums of K_mm.
+        Cholesky factors of K_mm.
     config : FitConfig
         Sigmas at which rows are scaled.
     options : TuneConfig
@@ -124,7 +124,7 @@ def fill(
     ends = np.cumsum([0] + [term.n_sparse for term in terms])
     columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
     sigmas = {kind: float(getattr(config.sigma, kind)) for kind in KINDS}
-    grams = FoldGrams(whitening, columns, sigmas)
+    grams = FoldGrams(TrainingSums(whitening, "cholesky"), columns, sigmas)
     frames, given = prepared.frames, prepared.given
     apart = own_classes(given, options)
     folds = assign_folds(frames, options, config.run.seed)
@@ -135,42 +135,18 @@ def fill(
     done, total = 0, int(sizes.sum())
     progress("rows", 0, total)
     for part in batches(sizes[order], _BATCH_ATOMS):
-        some = [frames[n] for n in order[part]]
-        block = row_block(some, terms, prepared.e0, config.sigma)
-        places = [
-            [((kind, class_of(frame, kind, apart)), int(folds[n])) for kind in KINDS]
-            for n, frame in ((n, given[n]) for n in order[part])
+        batch = [frames[n] for n in order[part]]
+        block = row_block(batch, terms, prepared.e0, config.sigma)
+        groups = [
+            [((kind, class_of(given[n], kind, apart)), int(folds[n])) for kind in KINDS]
+            for n in order[part]
         ]
-        judged = np.array([0 if is_isolated(f) else f.n_atoms for f in some])
-        _add(grams, block, places, judged, least)
-        done += sum(frame.n_atoms for frame in some)
+        # Rows that are zero by symmetry, as forces in perfect crystals are, say nothing
+        # about the potential, but would make sigmas seem small: they are left out.
+        grams.sums.add_block(block, groups, np.abs(block.K).max(axis=1) >= least)
+        judged = np.array([0 if is_isolated(f) else f.n_atoms for f in batch])
+        grams.keep_energies(block, folds[order[part]], judged)
+        done += int(sizes[order[part]].sum())
         progress("rows", done, total)
+    grams.sums.close()
     return grams
-
-
-def _add(
-    grams: FoldGrams,
-    block: RowBlock,
-    places: Sequence[Sequence[tuple[Group, int]]],
-    judged: np.ndarray,
-    least: float,
-) -> None:
-    """Add rows where they belong: `places` by frame and kind.
-
-    Rows that are zero (below `least`) by symmetry, as forces in perfect crystals are, say
-    nothing about the potential, but would make sigmas seem small: they are left out.
-    """
-    names = sorted({place for own in places for place in own})
-    where = np.array([[names.index(place) for place in own] for own in places])
-    group = where[block.frame, block.kind]
-    group[np.abs(block.K).max(axis=1) < least] = -1
-    for n, (name, fold) in enumerate(names):
-        own = group == n
-        grams.add(
-            name,
-            fold,
-            block.K[own],
-            block.y[own],
-            block.sigma[own],
-            judged[block.frame[own]],
-        )

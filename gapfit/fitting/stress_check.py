@@ -33,7 +33,7 @@ MIN_OFFSET, SIGNIFICANT = 0.05, 3.0
 #: Labels this many times too large or too small are in another unit.
 MAX_SCALE = 6.0
 
-#: TrainingSums to eV/Å³ of the units that stress comes in, and how near a factor must be.
+#: Factors to eV/Å³ of the units that stress comes in, and how near a factor must be.
 _UNITS = {"GPa": GPA, "kbar": 10 * GPA, "bar": 1e4 * GPA, "Hartree/Bohr³": 1 / 183.63}
 _NEAR_UNIT = 1.4
 _SHEAR = ("yz", "xz", "xy")

@@ -10,9 +10,9 @@ import numpy as np
 
 from gapfit._support.archive import Writable
 
-__all__ = [
-    "Accumulator",
-]
+__all__ = ["Accumulator"]
+
+_ROWS_AT_ONCE = 128
 
 
 class Accumulator:
@@ -48,6 +48,11 @@ class Accumulator:
         self.square += float(y @ y)
         self.n_rows += len(y)
         self.log_sigma += float(np.log(sigma).sum())
+
+    @staticmethod
+    def rows_at_once(n_sparse: int) -> int:
+        """Return how many rows are worth a pass over the matrix."""
+        return _ROWS_AT_ONCE
 
     def merge(self, other: Self) -> None:
         """Add the sums over other observations of the group."""

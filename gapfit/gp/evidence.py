@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import cholesky, lapack, solve_triangular
+from scipy.linalg import lapack
 from scipy.linalg.blas import dsymv
 
 from gapfit.gp.fold_grams import FoldGrams
-from gapfit.gp.normal_equations import NormalEquations
+from gapfit.gp.normal_equations import NormalEquations, solve_normal
 
 __all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence"]
 
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """TrainingSums on deltas and sigmas, relative to those of the Gram matrices.
+    """Ratios of deltas and sigmas, relative to those of the Gram matrices.
 
     Attributes
     ----------
@@ -88,28 +88,25 @@ def log_evidence(
     columns : sequence of slice
         Columns of each term.
     scales : Scales
-        TrainingSums on deltas and sigmas.
+        Ratios of deltas and sigmas.
 
     Raises
     ------
-    numpy.linalg.LinAlgError
+    LostDigitsError
         B is not positive definite to working precision.
     """
     d = scales.column_scale(columns)
     B, b = _system(grams, scales, d)
     B[np.diag_indices_from(B)] += 1.0
-    R = cholesky(B, overwrite_a=True, check_finite=False)
-    half = solve_triangular(R, b, trans="T", check_finite=False)
-    z = solve_triangular(R, half, check_finite=False)
-    log_det = 2 * float(np.log(np.diag(R)).sum())
-    inverse, info = lapack.dpotri(R, lower=0, overwrite_c=1)
-    if info:
-        raise np.linalg.LinAlgError("the factor is singular")
+    solved = solve_normal(B, b)
+    z, log_det = solved.z, solved.log_det
+    # The factor has a positive diagonal: the inverse exists.
+    inverse, _ = lapack.dpotri(solved.R, lower=0, overwrite_c=1)
     inverse = np.triu(inverse)
     unexplained = 1.0 - np.diag(inverse)  # diagonal of B^-1 Φ^T Φ
     slopes = [z[own] @ z[own] - unexplained[own].sum() for own in columns]
     weights = 1.0 / scales.sigma**2
-    misfit, n_rows, log_sigma = -float(half @ half), 0, 0.0
+    misfit, n_rows, log_sigma = -float(solved.half @ solved.half), 0, 0.0
     changes = []
     scaled_inverse = inverse * d[:, None] * d
     diagonal = np.diag(scaled_inverse).copy()
@@ -160,11 +157,11 @@ def held_out(
     totals : sequence of NormalEquations
         `FoldGrams.totals` of them.
     scales : Scales
-        TrainingSums on deltas and sigmas.
+        Ratios of deltas and sigmas.
 
     Raises
     ------
-    numpy.linalg.LinAlgError
+    LostDigitsError
         The systems are not positive definite to working precision.
     """
     d = scales.column_scale(grams.columns)
@@ -175,9 +172,7 @@ def held_out(
     for fold in grams.folds:
         own = grams.of_fold(fold)
         S_own, b_own = _system(own, scales, d)
-        R = cholesky(S - S_own, overwrite_a=True, check_finite=False)
-        half = solve_triangular(R, b - b_own, trans="T", check_finite=False)
-        z = d * solve_triangular(R, half, check_finite=False)
+        z = d * solve_normal(S - S_own, b - b_own).z
         for rows in grams.energies.get(fold, []):
             energies.append((rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms))
         for (kind, _), gram in zip(grams.groups, own, strict=True):

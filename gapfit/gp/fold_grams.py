@@ -1,4 +1,4 @@
-"""Normal equations kept apart by kind of observation, class and fold.
+"""Sums kept apart by kind of observation, class and fold.
 
 With whitened rows Φ_g = K_g U^-1 / sigma_g of each group g, the Gram matrices
 G_g = Φ_g^T Φ_g, the vectors Φ_g^T y and |y|² hold all that a fit needs. K_mm is block
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gapfit.gp.normal_equations import NormalEquations
-from gapfit.gp.observations import Group
-from gapfit.gp.whitening import Whitening
+from gapfit.gp.observations import Group, RowBlock
+from gapfit.gp.training_sums import TrainingSums
 
 __all__ = ["EnergyRows", "FoldGrams", "total"]
 
@@ -47,83 +47,69 @@ class EnergyRows:
     n_atoms: np.ndarray
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class FoldGrams:
-    """All groups of a data set, in folds.
+    """Sums over a data set whose groups are kept apart by fold.
 
     Attributes
     ----------
-    whitening : Whitening
-        TrainingSums U of K_mm.
+    sums : TrainingSums
+        Normal equations; the key of each is (group, fold).
     columns : list of slice
         Columns of each term.
     sigmas : dict of str to float
         Global sigma of each kind, eV per atom, eV/Å and eV per atom: residuals over
         their own sigmas times these are errors, those of frames that are to be fitted
         less closely counting less.
-    grams : dict of (Group, fold) to NormalEquations
-        What was accumulated.
     energies : dict of fold to list of EnergyRows
         Rows of energies that are judged when they are held out.
     """
 
-    whitening: Whitening
+    sums: TrainingSums
     columns: list[slice]
     sigmas: dict[str, float]
-    grams: dict[tuple[Group, int], NormalEquations] = field(default_factory=dict)
     energies: dict[int, list[EnergyRows]] = field(default_factory=dict)
 
     @property
     def groups(self) -> list[Group]:
         """Groups, in a fixed order."""
-        return sorted({group for group, _ in self.grams})
+        return sorted({group for group, _ in self.sums.groups})
 
     @property
     def folds(self) -> list[int]:
         """Folds, ascending."""
-        return sorted({fold for _, fold in self.grams})
+        return sorted({fold for _, fold in self.sums.groups})
 
     def of_fold(self, fold: int) -> list[NormalEquations | None]:
         """Return the sums of one fold, None where a group has no rows in it."""
-        return [self.grams.get((group, fold)) for group in self.groups]
+        return [self.sums.groups.get((group, fold)) for group in self.groups]
 
     def totals(self) -> list[NormalEquations]:
         """Return the sums over all folds, by group."""
         return [
-            total([gram for (own, _), gram in self.grams.items() if own == group])
+            total([part for key, part in self.sums.groups.items() if key[0] == group])
             for group in self.groups
         ]
 
-    def add(
-        self,
-        group: Group,
-        fold: int,
-        K: np.ndarray,
-        y: np.ndarray,
-        sigma: np.ndarray,
-        judged: np.ndarray,
+    def keep_energies(
+        self, block: RowBlock, folds: np.ndarray, n_atoms: np.ndarray
     ) -> None:
-        """Add observations of one group.
+        """Keep the rows of energies that are judged when their fold is held out.
 
         Parameters
         ----------
-        group, fold : (str, str), int
-            Where they belong.
-        K : (n, n_sparse) float64
-            Kernel rows.
-        y, sigma : (n,) float64
-            Targets and their standard deviations.
-        judged : (n,) int64
-            For energies: atoms of their frames, 0 for those whose errors do not count.
+        block : RowBlock
+            Rows of some frames.
+        folds : (n_frames,) int64
+            Their folds.
+        n_atoms : (n_frames,) int64
+            Their atoms; 0 for frames whose energy is not judged.
         """
-        if not len(y):
-            return
-        phi = self.whitening.apply(K / sigma[:, None], overwrite=True)
-        key = (group, fold)
-        if key not in self.grams:
-            self.grams[key] = NormalEquations(self.whitening.n_sparse)
-        self.grams[key].add(phi, y / sigma, sigma)
-        if group[0] == "energy" and judged.any():
-            some = judged > 0
-            kept = EnergyRows(phi[some], (y / sigma)[some], judged[some])
+        energies = np.flatnonzero(block.kind == 0)
+        energies = energies[n_atoms[block.frame[energies]] > 0]
+        for fold in np.unique(folds[block.frame[energies]]).tolist():
+            rows = energies[folds[block.frame[energies]] == fold]
+            sigma = block.sigma[rows]
+            phi = self.sums.whitening.apply(block.K[rows] / sigma[:, None])
+            kept = EnergyRows(phi, block.y[rows] / sigma, n_atoms[block.frame[rows]])
             self.energies.setdefault(fold, []).append(kept)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-from gapfit.errors import GapfitError
+from gapfit.errors import LostDigitsError
 from gapfit.gp.evidence import HeldOut, Scales, held_out, log_evidence
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.normal_equations import NormalEquations
@@ -17,7 +17,7 @@ __all__ = ["MOST", "N_STEPS", "Choice", "Freedom", "choose", "judge", "score"]
 
 #: Largest change of a delta or of a sigma.
 MOST = 1000.0
-#: TrainingSums on sigma_energy: those that are tried in turn, upwards and downwards, each
+#: Ratios of sigma_energy: those that are tried in turn, upwards and downwards, each
 #: from the deltas and sigmas that suit the one before; then those around the best.
 _TRIED = ((1.0, 3.0, 10.0, 30.0), (0.33, 0.1, 0.033))
 _AROUND = (0.55, 1.8)
@@ -55,7 +55,7 @@ class Choice:
     Attributes
     ----------
     scales : Scales
-        TrainingSums on deltas and sigmas.
+        Ratios of deltas and sigmas.
     log_marginal_likelihood : float
         There.
     held_out : HeldOut
@@ -74,17 +74,11 @@ def judge(
 
     Raises
     ------
-    GapfitError
+    LostDigitsError
         The sigmas are too small for the arithmetic.
     """
-    try:
-        value = log_evidence(totals, grams.columns, scales).value
-        return Choice(scales, value, held_out(grams, totals, scales))
-    except np.linalg.LinAlgError as error:
-        raise GapfitError(
-            "the sigmas are so small that the normal equations lose all digits "
-            f"({error}); begin with larger sigmas or a larger solver.jitter"
-        ) from error
+    value = log_evidence(totals, grams.columns, scales).value
+    return Choice(scales, value, held_out(grams, totals, scales))
 
 
 def choose(
@@ -112,7 +106,7 @@ def choose(
 
     Raises
     ------
-    GapfitError
+    LostDigitsError
         The given sigmas are too small for the arithmetic.
     """
     start = Scales(np.ones(len(grams.columns)), np.ones(len(totals)))
@@ -130,7 +124,7 @@ def choose(
             try:
                 scales = _by_evidence(totals, grams.columns, scales, freedom)
                 yield judge(grams, totals, scales)
-            except GapfitError:
+            except LostDigitsError:
                 return
             finally:
                 tick()
@@ -186,7 +180,7 @@ def _by_evidence(
         nonlocal worst
         try:
             found = log_evidence(totals, columns, moved(x))
-        except np.linalg.LinAlgError:  # out of reach of the arithmetic: turn back
+        except LostDigitsError:  # out of reach of the arithmetic: turn back
             return worst, np.zeros(len(x))
         if worst == 1e300:
             worst = -found.value + abs(found.value) + 1e6

@@ -7,18 +7,18 @@ may be summed anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
 from scipy.linalg.blas import dsyrk
 
 from gapfit._support.archive import Packed, Writable, unpacked
+from gapfit.errors import LostDigitsError
 from gapfit.gp.accumulator import Accumulator
 
-__all__ = [
-    "NormalEquations",
-    "kept_rows",
-]
+__all__ = ["NormalEquations", "NormalSolution", "kept_rows", "solve_normal"]
 
 
 class NormalEquations(Accumulator):
@@ -147,3 +147,46 @@ def kept_rows(n_sparse: int) -> int:
 def add_products(G: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return G + rows^T rows; upper triangles in Fortran's order, G is overwritten."""
     return dsyrk(1.0, rows.T, beta=1.0, c=G, overwrite_c=True)
+
+
+@dataclass(frozen=True, eq=False)
+class NormalSolution:
+    """Solution of B z = b, with B = R^T R.
+
+    Attributes
+    ----------
+    R : (n_sparse, n_sparse) float64
+        Upper Cholesky factor.
+    half : (n_sparse,) float64
+        R^-T b.
+    z : (n_sparse,) float64
+        B^-1 b.
+    """
+
+    R: np.ndarray
+    half: np.ndarray
+    z: np.ndarray
+
+    @property
+    def log_det(self) -> float:
+        """log|B|."""
+        return 2 * float(np.log(np.diag(self.R)).sum())
+
+
+def solve_normal(B: np.ndarray, b: np.ndarray) -> NormalSolution:
+    """Solve B z = b; the upper triangle of B is overwritten.
+
+    Raises
+    ------
+    LostDigitsError
+        B is not positive definite to working precision.
+    """
+    try:
+        R = cholesky(B, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError as error:
+        raise LostDigitsError(
+            "the sigmas are so small that the normal equations lose all digits "
+            f'({error}); raise [sigma] or solver.jitter, or set solver.method = "qr"'
+        ) from error
+    half = solve_triangular(R, b, trans="T", check_finite=False)
+    return NormalSolution(R, half, solve_triangular(R, half, check_finite=False))

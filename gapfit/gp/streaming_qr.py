@@ -11,10 +11,7 @@ from scipy.linalg import lapack
 from gapfit._support.archive import Packed, Writable, unpacked
 from gapfit.gp.accumulator import Accumulator
 
-__all__ = [
-    "StreamingQR",
-    "triangular",
-]
+__all__ = ["StreamingQR", "triangular"]
 
 
 class StreamingQR(Accumulator):
@@ -29,31 +26,24 @@ class StreamingQR(Accumulator):
     def __init__(self, n_sparse: int) -> None:
         super().__init__()
         self.R = np.zeros((n_sparse + 1, n_sparse + 1))
-        self._waiting: list[np.ndarray] = []
+
+    @staticmethod
+    def rows_at_once(n_sparse: int) -> int:
+        """Return how many rows are worth a sweep over the triangle."""
+        return n_sparse + 1
 
     def add(self, rows: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> None:
         """Add observations; see `Accumulator.add`."""
         super().add(rows, y, sigma)
-        self._waiting.append(np.column_stack([rows, y]))
-        # Rows are gathered so that the triangle is not swept for every small block.
-        if sum(map(len, self._waiting)) >= len(self.R):
-            self.close()
-
-    def close(self) -> None:
-        """Absorb the rows that wait for more."""
-        if self._waiting:
-            self.R, self._waiting = triangular([self.R, *self._waiting]), []
+        self.R = triangular([self.R, np.column_stack([rows, y])])
 
     def merge(self, other: Self) -> None:
         """Add the sums over other observations of the group."""
         super().merge(other)
-        self.close()
-        other.close()
         self.R = triangular([self.R, other.R])
 
     def scaled(self, factor: float) -> Self:
         """Return the sums of the same observations with `factor` times their sigmas."""
-        self.close()
         out = super().scaled(factor)
         out.R = self.R / factor
         return out
@@ -66,7 +56,6 @@ class StreamingQR(Accumulator):
         weights : (n_sparse, n) float64
             How the `n` columns, at least as many as before, come from those of this.
         """
-        self.close()
         out = StreamingQR(weights.shape[1])
         Accumulator.merge(out, self)
         rows = out.R[: len(self.R)]
@@ -76,7 +65,6 @@ class StreamingQR(Accumulator):
 
     def arrays(self) -> dict[str, Writable]:
         """Return all of it as arrays for a file."""
-        self.close()
         return {**super().arrays(), "R": Packed(self.R)}
 
     @classmethod
@@ -86,7 +74,7 @@ class StreamingQR(Accumulator):
         """Return what `arrays` gave."""
         out = cls.__new__(cls)
         out._restore(arrays)
-        out.R, out._waiting = unpacked(arrays["R"], n_sparse + 1), []
+        out.R = unpacked(arrays["R"], n_sparse + 1)
         return out
 
 

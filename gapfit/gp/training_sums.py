@@ -8,24 +8,21 @@ sigma of a group costs no pass over the data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import solve_triangular
 
 from gapfit._support.archive import Writable
-from gapfit.errors import GapfitError
 from gapfit.gp.accumulator import Accumulator
-from gapfit.gp.normal_equations import NormalEquations
+from gapfit.gp.normal_equations import NormalEquations, solve_normal
 from gapfit.gp.observations import Group, RowBlock
 from gapfit.gp.streaming_qr import StreamingQR, triangular
 from gapfit.gp.whitening import Solution, Whitening
 
 __all__ = ["TrainingSums"]
 
-# Rows of a group that wait until they are worth a pass over its matrix.
-_WAITING_ROWS = 128
 
 _KINDS: dict[str, type[NormalEquations] | type[StreamingQR]] = {
     "cholesky": NormalEquations,
@@ -37,6 +34,8 @@ _Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 class TrainingSums:
     """Sums over the rows of a data set, by group of observations.
 
+    Rows wait here, and only here, until a group has enough for a pass over its matrix.
+
     Parameters
     ----------
     whitening : Whitening
@@ -47,33 +46,51 @@ class TrainingSums:
     Attributes
     ----------
     groups : dict of Group to NormalEquations or StreamingQR
-        What was summed up.
+        The sums. Any sortable key names a group; files take those of `Group`.
     """
 
     def __init__(self, whitening: Whitening, method: str) -> None:
         self.whitening = whitening
         self.method = method
-        self.groups: dict[Group, Any] = {}
-        self._waiting: dict[Group, list[_Rows]] = {}
+        self.groups: dict[Any, Any] = {}
+        self._waiting: dict[Hashable, list[_Rows]] = {}
 
-    def add_block(self, block: RowBlock, groups: Sequence[tuple[Group, ...]]) -> None:
-        """Add the rows of some frames; `groups`: of each frame's kinds."""
-        names = sorted({group for own in groups for group in own})
-        where = np.array([[names.index(group) for group in own] for own in groups])
+    def add_block(
+        self,
+        block: RowBlock,
+        groups: Sequence[Sequence[Any]],
+        keep: np.ndarray | None = None,
+    ) -> None:
+        """Add the rows of some frames.
+
+        Parameters
+        ----------
+        block : RowBlock
+            Kernel rows, targets and sigmas.
+        groups : sequence of sequence of Group
+            Of each frame, the group of each kind of observation.
+        keep : (n_rows,) bool, optional
+            Rows that are added; all when absent.
+        """
+        names = sorted({group for frame in groups for group in frame})
+        where = np.array([[names.index(group) for group in frame] for frame in groups])
         of_row = where[block.frame, block.kind]
+        if keep is not None:
+            of_row[~keep] = -1
         for n, name in enumerate(names):
-            own = _index(np.flatnonzero(of_row == n))
-            self.add(name, block.K[own], block.y[own], block.sigma[own])
+            rows = _index(np.flatnonzero(of_row == n))
+            self.add(name, block.K[rows], block.y[rows], block.sigma[rows])
 
     def add(
-        self, group: Group, K: np.ndarray, y: np.ndarray, sigma: np.ndarray
+        self, group: Hashable, K: np.ndarray, y: np.ndarray, sigma: np.ndarray
     ) -> None:
         """Add observations: kernel rows (n, n_sparse), targets and sigmas (n,)."""
         if not len(y):
             return
         waiting = self._waiting.setdefault(group, [])
         waiting.append((K, y, sigma))
-        if sum(len(y) for _, y, _ in waiting) >= _WAITING_ROWS:
+        enough = _KINDS[self.method].rows_at_once(self.whitening.n_sparse)
+        if sum(len(y) for _, y, _ in waiting) >= enough:
             self._absorb(group)
         else:
             # What waits must not keep a whole block alive.
@@ -84,7 +101,7 @@ class TrainingSums:
         for group in list(self._waiting):
             self._absorb(group)
 
-    def _absorb(self, group: Group) -> None:
+    def _absorb(self, group: Hashable) -> None:
         waiting = self._waiting.pop(group)
         K, y, sigma = (
             waiting[0]
@@ -96,7 +113,7 @@ class TrainingSums:
             rows = self.whitening.apply(rows, overwrite=True)
         self._of(group).add(rows, y / sigma, sigma)
 
-    def _of(self, group: Group) -> Any:
+    def _of(self, group: Hashable) -> Any:
         if group not in self.groups:
             kind = _KINDS[self.method]
             self.groups[group] = kind(self.whitening.n_sparse)
@@ -172,7 +189,7 @@ class TrainingSums:
 
         Raises
         ------
-        GapfitError
+        LostDigitsError
             Normal equations that are not positive definite to working precision.
         """
         self.close()
@@ -196,17 +213,9 @@ def _solve_normal(whitening: Whitening, parts: Sequence[NormalEquations]) -> Sol
         b += gram.b
         square += gram.square
     B[np.diag_indices(m)] += 1.0
-    try:
-        R = cholesky(B, overwrite_a=True, check_finite=False)
-    except np.linalg.LinAlgError as error:
-        raise GapfitError(
-            "the sigmas are so small that the normal equations lose all digits "
-            f'({error}); raise [sigma], or set solver.method = "qr"'
-        ) from error
-    half = solve_triangular(R, b, trans="T", check_finite=False)
-    z = solve_triangular(R, half, check_finite=False)
-    misfit = square - float(half @ half)
-    return _solution(whitening.undo(z), R, misfit, parts)
+    solved = solve_normal(B, b)
+    misfit = square - float(solved.half @ solved.half)
+    return _solution(whitening.undo(solved.z), solved.R, misfit, parts)
 
 
 def _solve_triangle(whitening: Whitening, parts: Sequence[StreamingQR]) -> Solution:
@@ -214,8 +223,6 @@ def _solve_triangle(whitening: Whitening, parts: Sequence[StreamingQR]) -> Solut
     prior = np.zeros((m + 1, m + 1))
     for U, block in zip(whitening.cholesky, whitening.blocks, strict=True):
         prior[block, block] = U
-    for part in parts:
-        part.close()
     whole = triangular([prior, *(part.R for part in parts)])
     R, d = whole[:-1, :-1], whole[:-1, -1]
     coefficients = solve_triangular(R, d, check_finite=False)

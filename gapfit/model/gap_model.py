@@ -56,7 +56,7 @@ class GAPModel(WithoutCaches):
     baseline : Baseline or None
         Pair potentials and a calculator, added to what the terms give.
     posterior : Posterior or None
-        TrainingSums for uncertainties; None if they were not kept.
+        Factor of the fit for uncertainties; None if they were not kept.
     training_sums : TrainingSums or None
         Sums over the training data, for `gapfit.append` and `gapfit.refit`; None if they
         were not kept, or not read.
