@@ -190,7 +190,7 @@ def test_predict_refuses_intervals_that_it_cannot_tell(here, capsys, model):
     assert "give a probability between 0 and 1" in error_of(capsys, *argv, "95")
     gapfit.refit("model.npz", sigma={"forces": 2.0}).save("model.npz")
     assert error_of(capsys, *argv, "0.5") == (
-        "--interval 0.5: the model is not calibrated; use gapfit calibrate"
+        "interval 0.5: the model is not calibrated; use gapfit calibrate"
     )
     bare = settings(run={"store_posterior": False})
     gapfit.fit(frames_of(1), bare).save("model.npz")

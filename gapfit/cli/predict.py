@@ -19,7 +19,6 @@ from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.model.gap_model import GAPModel
     from gapfit.model.prediction import Prediction
 
 __all__ = ["add_arguments", "run"]
@@ -112,7 +111,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     _check_flags(args)
     model = load(args.model)
     asked, n_negative = _asked(args), 0
-    multipliers = _multipliers(model, args.interval)
     # Read once to see all mistakes before the work, and how much there is of it.
     sizes = [len(atoms) for _, atoms in structures(args.data, str(args.data))]
     found, done = structures(args.data, str(args.data)), 0
@@ -131,6 +129,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 novelty="novelty" in asked,
                 observation=args.observation,
                 calibrated=not args.uncalibrated,
+                interval=args.interval,
             )
             n_negative += sum(own.n_negative for own in predictions)
             for (_, atoms), prediction in zip(some, predictions, strict=True):
@@ -139,12 +138,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 variances = local_variances(model, [atoms for _, atoms in some])
                 for (_, atoms), own in zip(some, variances, strict=True):
                     atoms.arrays[_QUIP_VARIANCE] = own
-            if multipliers:
-                std = tuple(multipliers)
-                for (_, atoms), prediction in zip(
-                    some, model.predict(frames, std=std, observation=True), strict=True
-                ):
-                    _attach_intervals(atoms, prediction, multipliers)
             write(stream, [atoms for _, atoms in some], format="extxyz")
             done += sum(sizes[part])
             progress("predict", done, sum(sizes))
@@ -167,23 +160,6 @@ def _check_flags(args: argparse.Namespace) -> None:
 def _asked(args: argparse.Namespace) -> tuple[str, ...]:
     """Return the kinds of standard deviations that are asked for."""
     return tuple(args.std_of or (_KINDS if args.std else ()))
-
-
-def _multipliers(model: GAPModel, level: float | None) -> dict[str, float]:
-    """Return by kind what standard deviations of observations are multiplied with."""
-    if level is None:
-        return {}
-    model.require_posterior()
-    if model.calibration is None:
-        raise GapfitError(
-            f"--interval {level:g}: the model is not calibrated; use gapfit calibrate"
-        )
-    return {
-        "stress" if kind == "virial" else kind: model.calibration.multiplier(
-            kind, level
-        )
-        for kind in model.calibration.kinds
-    }
 
 
 def _check_paths(data: Path, output: Path) -> None:
@@ -216,20 +192,9 @@ def _attach(atoms: Any, prediction: Prediction) -> None:
         results["stress"] = prediction.stress
     atoms.calc = SinglePointCalculator(atoms, **results)
     atoms.arrays["energies"] = prediction.energies
-    for name in ("energies_std", "forces_std", "novelty"):
+    for name in ("energies_std", "forces_std", "forces_interval", "novelty"):
         if (values := getattr(prediction, name)) is not None:
             atoms.arrays[name] = values
-    for name in ("energy_std", "stress_std"):
+    for name in ("energy_std", "stress_std", "energy_interval", "stress_interval"):
         if (values := getattr(prediction, name)) is not None:
             atoms.info[name] = values
-
-
-def _attach_intervals(
-    atoms: Any, prediction: Prediction, multipliers: dict[str, float]
-) -> None:
-    """Put half widths of intervals beside a prediction."""
-    for kind, multiplier in multipliers.items():
-        std = getattr(prediction, f"{kind}_std")
-        if std is not None:
-            place = atoms.arrays if kind == "forces" else atoms.info
-            place[f"{kind}_interval"] = multiplier * std

@@ -10,12 +10,12 @@ from typing import Any
 from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import FitConfig, SigmaConfig, SigmaOverride
 from gapfit.config.toml import config_from_dict
-from gapfit.data.dataset import as_dataset, read
-from gapfit.data.digest import data_digest
+from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import Frame
 from gapfit.data.observations import KINDS
-from gapfit.errors import ConfigError, GapfitError
+from gapfit.errors import ConfigError
 from gapfit.fitting.solve import solved
+from gapfit.fitting.training_data import same_training_frames
 from gapfit.gp.observations import Group
 from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
@@ -201,24 +201,6 @@ def _structures(model: GAPModel, given: Any, frames: Any) -> Sequence[Frame] | N
         return ()
     if frames is not None:
         return as_dataset(frames, model.config).frames
-    folders = [Path()]
     if isinstance(given, str | Path):
-        # `gapfit fit` makes its folder beside the configuration that names the files.
-        own = Path(given).absolute().parent
-        folders = [own.parent, own, *folders]
-    for folder in folders:
-        if (found := _training_frames(model, folder)) is not None:
-            return found
+        return same_training_frames(model, Path(given))
     return None
-
-
-def _training_frames(model: GAPModel, folder: Path) -> Sequence[Frame] | None:
-    """Return the training data if a folder still holds the same."""
-    config = model.config.data
-    if not all((folder / Path(name).expanduser()).exists() for name in config.train):
-        return None
-    try:
-        frames = read(config.train, config, base=folder).frames
-    except GapfitError:
-        return None
-    return frames if data_digest(frames) == model.info["data_digest"] else None

@@ -18,6 +18,7 @@ __all__ = [
     "Scale",
     "fitted_scale",
     "format_calibration",
+    "interval_multipliers",
 ]
 
 #: How warnings begin that a new calibration makes untrue.
@@ -274,3 +275,29 @@ def format_calibration(calibration: Calibration) -> str:
             f"{_UNITS[kind]}"
         )
     return "\n".join(lines)
+
+
+def interval_multipliers(
+    calibration: Calibration | None, level: float | None
+) -> dict[str, float]:
+    """Return half widths of intervals over standard deviations, by kind of observation.
+
+    Parameters
+    ----------
+    calibration : Calibration or None
+        That of a model.
+    level : float or None
+        Probability of the intervals; None gives an empty result.
+
+    Raises
+    ------
+    GapfitError
+        There is no calibration, or its structures are too few for this level.
+    """
+    if level is None:
+        return {}
+    if calibration is None:
+        raise GapfitError(
+            f"interval {level:g}: the model is not calibrated; use gapfit calibrate"
+        )
+    return {kind: calibration.multiplier(kind, level) for kind in calibration.kinds}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 
@@ -22,9 +22,15 @@ from gapfit.descriptors.soap_engine import VarianceRequest
 from gapfit.errors import GapfitError, StructureError
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.training_sums import TrainingSums
-from gapfit.model.calibration import Calibration
+from gapfit.model.calibration import Calibration, interval_multipliers
 from gapfit.model.local_variance import LocalVariance
-from gapfit.model.prediction import Form, Prediction, Wanted, std_kinds
+from gapfit.model.prediction import (
+    Form,
+    Prediction,
+    PredictOptions,
+    Wanted,
+    std_kinds,
+)
 from gapfit.model.provenance import why_no_posterior
 from gapfit.model.terms import FittedTerm
 from gapfit.model.uncertainty import Uncertainty
@@ -167,18 +173,7 @@ class GAPModel(WithoutCaches):
 
     @overload
     def predict(
-        self,
-        atoms: list[Any] | tuple[Any, ...],
-        *,
-        forces: bool = ...,
-        stress: bool = ...,
-        std: bool | str | Sequence[str] = ...,
-        novelty: bool = ...,
-        observation: bool = ...,
-        calibrated: bool = ...,
-        form: Form = ...,
-        atom_virials: bool = ...,
-        n_threads: int | None = ...,
+        self, atoms: list[Any] | tuple[Any, ...], **options: Unpack[PredictOptions]
     ) -> list[Prediction]: ...
 
     @overload
@@ -186,16 +181,8 @@ class GAPModel(WithoutCaches):
         self,
         atoms: Any,
         *,
-        forces: bool = ...,
-        stress: bool = ...,
-        std: bool | str | Sequence[str] = ...,
-        novelty: bool = ...,
-        observation: bool = ...,
-        calibrated: bool = ...,
-        form: Form = ...,
-        atom_virials: bool = ...,
-        n_threads: int | None = ...,
         moving: MovingPairs | None = ...,
+        **options: Unpack[PredictOptions],
     ) -> Prediction: ...
 
     def predict(
@@ -208,6 +195,7 @@ class GAPModel(WithoutCaches):
         novelty: bool = False,
         observation: bool = False,
         calibrated: bool = True,
+        interval: float | None = None,
         form: Form = "sor",
         atom_virials: bool = False,
         n_threads: int | None = None,
@@ -233,6 +221,9 @@ class GAPModel(WithoutCaches):
         calibrated : bool
             Whether standard deviations are scaled to the errors that were found when
             structures were left out, where the model holds such a calibration.
+        interval : float, optional
+            Probability, between 0 and 1: give half widths of intervals that hold a new
+            reference calculation this often (`Calibration.multiplier`).
         form : {"sor", "dtc"}
             For energy, forces and stress: the subset of regressors, which ranks errors
             best; or the deterministic training conditional, with what the sparse points
@@ -257,22 +248,25 @@ class GAPModel(WithoutCaches):
             An unknown species, or atoms on top of each other.
         GapfitError
             `std` was asked of a model saved without its posterior, or names no
-            standard deviation; there is no such `form`; `moving` does not fit; the
+            standard deviation; an `interval` of a model without calibration, or that its
+            structures are too few for; there is no such `form`; `moving` does not fit; the
             calculator of the baseline cannot be imported, fails, or was asked for
             `atom_virials`.
         """
+        kinds = std_kinds(std)
+        if kinds or novelty or interval is not None:
+            self.require_posterior()
         wanted = Wanted(
             forces,
             stress,
             atom_virials,
-            std_kinds(std),
+            kinds,
             novelty,
             observation,
             calibrated,
             form,
+            interval_multipliers(self.calibration, interval),
         )
-        if wanted.std or novelty:
-            self.require_posterior()
         single = hasattr(atoms, "positions")
         if moving and not (single and moving.cutoff == self.cutoff):
             raise GapfitError(
@@ -396,7 +390,7 @@ class GAPModel(WithoutCaches):
         found: tuple[np.ndarray, np.ndarray],
     ) -> list[dict[str, Any]]:
         """Return the standard deviations of each frame, named as in `Prediction`."""
-        if not (wanted.std or wanted.novelty):
+        if not (wanted.rows or wanted.local):
             return [{} for _ in frames]
         assert self.posterior is not None
         uncertainty = Uncertainty(

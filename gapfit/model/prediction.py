@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
 from gapfit.errors import GapfitError
 
-__all__ = ["STD_KINDS", "Form", "Prediction", "Wanted", "std_kinds"]
+__all__ = [
+    "STD_KINDS",
+    "Form",
+    "PredictOptions",
+    "Prediction",
+    "Wanted",
+    "std_kinds",
+]
 
 #: Subset of regressors, or deterministic training conditional; see `Posterior`.
 Form = Literal["sor", "dtc"]
@@ -47,6 +54,13 @@ class Prediction:
     novelty : (n_atoms,) float64 or None
         Distance of each environment from the span of the sparse points in the kernel
         metric, 0 (described) to 1 (unlike all of them).
+    energy_interval : float or None
+        Half width of the interval that holds a new reference energy with the probability
+        asked for, eV.
+    forces_interval : (n_atoms, 3) float64 or None
+        The same of each force component, eV/Å.
+    stress_interval : (6,) float64 or None
+        The same of each component of the stress, eV/Å³.
     n_negative : int
         Variances that came out negative by more than rounding, and were set to 0.
     atom_virials : (n_atoms, 3, 3) float64 or None
@@ -64,8 +78,26 @@ class Prediction:
     forces_std: np.ndarray | None = None
     stress_std: np.ndarray | None = None
     novelty: np.ndarray | None = None
+    energy_interval: float | None = None
+    forces_interval: np.ndarray | None = None
+    stress_interval: np.ndarray | None = None
     n_negative: int = 0
     atom_virials: np.ndarray | None = None
+
+
+class PredictOptions(TypedDict, total=False):
+    """Options of `GAPModel.predict`, for its type."""
+
+    forces: bool
+    stress: bool
+    std: bool | str | Sequence[str]
+    novelty: bool
+    observation: bool
+    calibrated: bool
+    interval: float | None
+    form: Form
+    atom_virials: bool
+    n_threads: int | None
 
 
 @dataclass(frozen=True)
@@ -82,6 +114,9 @@ class Wanted:
         As in `GAPModel.predict`.
     form : {"sor", "dtc"}
         Of the standard deviations of energy, forces and stress.
+    multipliers : mapping of str to float
+        By kind of observation, half width of an interval over the standard deviation of
+        an observation; empty where no intervals are asked for.
 
     Raises
     ------
@@ -97,6 +132,7 @@ class Wanted:
     observation: bool
     calibrated: bool
     form: Form
+    multipliers: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.form not in _FORMS:
@@ -118,7 +154,15 @@ class Wanted:
     @property
     def rows(self) -> bool:
         """Whether standard deviations are asked that need kernel rows."""
-        return any(kind != "energies" for kind in self.std)
+        return bool(self.row_kinds)
+
+    @property
+    def row_kinds(self) -> frozenset[str]:
+        """Kinds of standard deviations that need kernel rows."""
+        intervals = (
+            "stress" if kind == "virial" else kind for kind in self.multipliers
+        )
+        return frozenset(self.std).union(intervals) - {"energies"}
 
 
 def std_kinds(std: bool | str | Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,9 +27,18 @@ from gapfit.model.terms import FittedTerm
 __all__ = ["Uncertainty"]
 
 
+class _Part(NamedTuple):
+    """One kind of observation of a frame: posterior std, sqrt(n_atoms) or 1, noise."""
+
+    kind: str
+    std: np.ndarray
+    root: float
+    sigma: np.ndarray | float
+
+
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """What knows how uncertain a potential is.
+    """Standard deviations of a potential from its posterior, calibration and noise.
 
     Attributes
     ----------
@@ -110,7 +119,7 @@ class Uncertainty:
         # Rows take far more memory than predictions: fewer structures at a time.
         cutoff = max(term.descriptor.cutoff for term in self.terms)
         n_sparse = self.posterior.whitening.n_sparse
-        gradients = any(kind in wanted.std for kind in ("forces", "stress"))
+        gradients = not wanted.row_kinds.isdisjoint(("forces", "stress"))
         for part in batches([f.n_atoms for f in frames], rows_at_once(n_sparse)):
             some = frames[part]
             variances = row_variances(
@@ -136,37 +145,42 @@ class Uncertainty:
         """Return the standard deviations of one frame."""
         root = float(np.sqrt(frame.n_atoms))
         of_energy, of_forces, of_virial = frame_sigmas(frame, self.sigma)
-        named: dict[str, Any] = {}
-        if "energy" in wanted.std:
+        parts: dict[str, _Part] = {}
+        if "energy" in wanted.row_kinds:
             std = np.sqrt(variances.energies[number])
-            named["energy_std"] = float(
-                self._total("energy", std, root, of_energy, wanted)
-            )
-        if "forces" in wanted.std:
+            parts["energy"] = _Part("energy", std, root, of_energy)
+        if "forces" in wanted.row_kinds:
             std = np.sqrt(variances.forces[atoms])
-            named["forces_std"] = self._total("forces", std, 1.0, of_forces, wanted)
-        if "stress" in wanted.std and frame.volume > 1e-8:
+            parts["forces"] = _Part("forces", std, 1.0, of_forces)
+        if "stress" in wanted.row_kinds and frame.volume > 1e-8:
             std = np.sqrt(variances.virials[number])
-            std = self._total("virial", std, root, of_virial, wanted)
-            named["stress_std"] = std / frame.volume
-        return named
+            parts["stress"] = _Part("virial", std, root, of_virial)
+        named: dict[str, Any] = {}
+        for name, part in parts.items():
+            unit = frame.volume if name == "stress" else 1.0
+            if name in wanted.std:
+                named[f"{name}_std"] = self._total(part, wanted) / unit
+            if part.kind in wanted.multipliers:
+                half = wanted.multipliers[part.kind] * self._observed(part, True)
+                named[f"{name}_interval"] = half / unit
+        return {
+            name: float(value) if name.startswith("energy") else value
+            for name, value in named.items()
+        }
 
-    def _total(
-        self,
-        kind: str,
-        std: np.ndarray,
-        root: float,
-        sigma: np.ndarray | float,
-        wanted: Wanted,
-    ) -> np.ndarray:
+    def _total(self, part: _Part, wanted: Wanted) -> np.ndarray:
         """Return the standard deviation of the function, or of an observation of it."""
-        known = self.calibration if wanted.calibrated else None
         if wanted.observation:
-            if known is None:
-                return np.hypot(std, sigma)
-            return known.observed(kind, std, sigma, root)
-        scale = known.scale(kind) if known else None
-        return std if scale is None else scale.factor * std
+            return self._observed(part, wanted.calibrated)
+        known = self.calibration if wanted.calibrated else None
+        scale = known.scale(part.kind) if known else None
+        return part.std if scale is None else scale.factor * part.std
+
+    def _observed(self, part: _Part, calibrated: bool) -> np.ndarray:
+        """Return the standard deviation of an observation."""
+        if self.calibration is None or not calibrated:
+            return np.hypot(part.std, part.sigma)
+        return self.calibration.observed(part.kind, part.std, part.sigma, part.root)
 
 
 def _atoms(frames: Sequence[Frame]) -> Iterator[slice]:

@@ -15,13 +15,13 @@ from gapfit.data.dataset import Dataset, read
 from gapfit.data.digest import was_fitted
 from gapfit.errors import GapfitError
 from gapfit.evaluation.evaluate import Metrics, evaluate
+from gapfit.fitting.training_data import find_training_data
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import is_from_quip, why_no_posterior
 from gapfit.model.storage import load
 from gapfit.report.contents import TITLES, Contents, Part
 from gapfit.report.crystals import Crystal, crystals_of, stored_properties
 from gapfit.report.dimers import dimer_panels
-from gapfit.report.find_data import data_of
 from gapfit.report.learning import LearningCurve, learning_curve
 from gapfit.report.points import Collector
 
@@ -142,7 +142,7 @@ class _Gatherer:
         """Do all steps."""
         model = self.model
         stored = {} if is_from_quip(model) else self._stored()
-        data, base = data_of(model, self.path, self.notes)
+        data, base = find_training_data(model, self.path, self.notes)
         parts, sets = {}, {}
         for name in TITLES:
             part, dataset = self._part(name, data, base, stored.get(name))

@@ -1,20 +1,26 @@
-"""Where the data of a model are, as far as its folder tells."""
+"""Training data of a model, found from where its file is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gapfit.config.paths import relocated
 from gapfit.config.sections import DataConfig, FitConfig, RunConfig
 from gapfit.config.toml import dump_toml, load_config
-from gapfit.errors import ConfigError
+from gapfit.data.dataset import read
+from gapfit.data.digest import data_digest
+from gapfit.data.frame import Frame
+from gapfit.errors import ConfigError, GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import is_from_quip
 
-__all__ = ["data_of"]
+__all__ = ["find_training_data", "same_training_frames"]
 
 
-def data_of(model: GAPModel, path: Path, notes: list[str]) -> tuple[DataConfig, Path]:
+def find_training_data(
+    model: GAPModel, path: Path, notes: list[str]
+) -> tuple[DataConfig, Path]:
     """Return the data that a model was fitted to, and the folder of relative paths.
 
     Parameters
@@ -45,10 +51,30 @@ def data_of(model: GAPModel, path: Path, notes: list[str]) -> tuple[DataConfig, 
                 "it is left out; data are those that the model itself names"
             )
     # A fit makes its folder beside the configuration that names the files.
-    for base in (folder.parent, folder, Path.cwd()):
+    for base in (folder.parent, folder):
         if all((base / Path(name).expanduser()).exists() for name in data.train):
             return data, base
     return data, folder.parent
+
+
+def same_training_frames(model: GAPModel, path: Path) -> Sequence[Frame] | None:
+    """Return the training frames of a model; None where they are not there or changed.
+
+    Parameters
+    ----------
+    model : GAPModel
+        The potential.
+    path : Path
+        Its file.
+    """
+    data, base = find_training_data(model, path, [])
+    if not all((base / Path(name).expanduser()).exists() for name in data.train):
+        return None
+    try:
+        frames = read(data.train, data, base=base).frames
+    except GapfitError:
+        return None
+    return frames if data_digest(frames) == model.info["data_digest"] else None
 
 
 def _settings(config: FitConfig) -> str:
