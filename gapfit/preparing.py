@@ -159,7 +159,7 @@ def prepare(
 ) -> Prepared:
     """Subtract baselines, complete sigmas and look for what the user should know."""
     points = baseline_points(config.baseline, dataset.species, base)
-    baseline = build_baseline(config, dataset.species, points)
+    baseline = build_baseline(config, dataset.species, points, trusted=True)
     frames = targets(dataset.frames, baseline, config.sigma, progress)
     e0 = resolve_e0(frames, config.e0)
     for text in (
