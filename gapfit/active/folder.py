@@ -26,6 +26,7 @@ __all__ = ["LearningFolder"]
 _FORMAT = "gapfit-learning"
 _IDENTITY, _STATE = "learning.json", "state.json"
 _LOG, _TRAJECTORY, _FAILED = "log.jsonl", "trajectory.extxyz", "failed.extxyz"
+_GROWING = (_LOG, _TRAJECTORY)
 
 
 class LearningFolder:
@@ -52,8 +53,14 @@ class LearningFolder:
         Raises
         ------
         GapfitError
-            Another process is at work here.
+            Another process is at work here; what is written to is a link to elsewhere.
         """
+        for name in (*_GROWING, LABELLED):
+            if (self.path / name).is_symlink():
+                raise GapfitError(
+                    f"{self.path / name}: is a link to {os.readlink(self.path / name)}, "
+                    "which would be written to and cut off; put the file itself here"
+                )
         with CheckpointFolder(self.path.absolute()).held():
             yield
 
@@ -109,15 +116,17 @@ class LearningFolder:
     def read_state(self) -> dict[str, Any] | None:
         """Return the state, None if there is none yet, and cut off what came after it."""
         state = self._read(_STATE)
-        for name, length in (state or {}).get("lengths", {}).items():
-            self._cut(name, length)
+        lengths = (state or {}).get("lengths", {})
+        for name in _GROWING:
+            if name in lengths:
+                self._cut(name, lengths[name])
         return state
 
     def lengths(self) -> dict[str, int]:
         """Return the lengths of the files that only grow, bytes."""
         return {
             name: path.stat().st_size if (path := self.path / name).exists() else 0
-            for name in (_LOG, _TRAJECTORY)
+            for name in _GROWING
         }
 
     def trajectory_length(self) -> int:

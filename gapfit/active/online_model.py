@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from gapfit.active.folder import LearningFolder
 from gapfit.active.reference import LabelFile
 from gapfit.active.setup import Setup
+from gapfit.baseline.baseline import build_baseline
 from gapfit.config.sections import DataConfig
 from gapfit.data.dataset import Dataset, read
 from gapfit.data.frame import Frame
 from gapfit.errors import GapfitError
 from gapfit.fitting.append import append
 from gapfit.fitting.fit import fit
+from gapfit.model.gap_model import GAPModel
 from gapfit.model.storage import load
 
 __all__ = ["LearnedModel"]
@@ -54,7 +57,7 @@ class LearnedModel:
         self.n_merged, self.fitted = n_merged, fitted
         self._frames = [*self._given, *map(self._frame, labels.frames[:n_merged])]
         if folder.model.exists():
-            self.current = load(folder.model, training_sums=True)
+            self.current = self._as_configured(load(folder.model, training_sums=True))
             self._require_known()
         else:
             self._fit()
@@ -63,6 +66,17 @@ class LearnedModel:
     def frames(self) -> Sequence[Frame]:
         """All structures that it has learned."""
         return self._frames
+
+    def _as_configured(self, model: GAPModel) -> GAPModel:
+        """Return the model of the folder with the calculator that the user names now."""
+        if model.config.baseline != self._config.baseline:
+            raise GapfitError(
+                f"{self._folder.model}: was fitted with another [baseline]; remove this "
+                "file, and --resume fits it again"
+            )
+        points = model.baseline.points if model.baseline else {}
+        baseline = build_baseline(model.config, model.species, points, trusted=True)
+        return replace(model, baseline=baseline)
 
     def _require_known(self) -> None:
         n, known = self.current.info["n_frames"], len(self._frames)

@@ -160,7 +160,7 @@ def _reference(config: LearnConfig, base: Path, calculator: Any) -> Reference:
             'such as "ase.calculators.emt:EMT"'
         )
     named = NamedCalculator(
-        name, config.reference.calculator_options, table="reference"
+        name, config.reference.calculator_options, trusted=True, table="reference"
     )
     return Reference(partial(_made, named, base), named.title)
 

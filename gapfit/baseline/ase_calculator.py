@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +12,13 @@ from typing import Any
 import numpy as np
 
 from gapfit._support.caching import WithoutCaches
+from gapfit.baseline.harmless_calculators import origin_problem, refusal, shortened
 from gapfit.data.frame import Frame
 from gapfit.descriptors.protocol import LocalPrediction
 from gapfit.errors import GapfitError
 
-__all__ = ["TRUST", "NamedCalculator"]
-
 #: Environment variable that allows calculators of model files to be imported.
 TRUST = "GAPFIT_TRUST_CALCULATORS"
-
-# Options of ASE's calculators that run programs.
-_COMMANDS = frozenset({"command", "profile", "commands"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +32,23 @@ class NamedCalculator(WithoutCaches):
     options : mapping of str to Any
         Its keyword arguments.
     trusted : bool
-        Whether the user named it. One that a model file names must be a class of
-        calculators in ase and have no command among its options, unless the environment
-        allows any: to import and call what a stranger names is to run his program.
+        Whether the user named it. One that a model file names must be among
+        `gapfit.harmless_calculators.HARMLESS`, unless the environment allows any: to
+        import and call what a stranger names is to run his program. There is no default,
+        which something made without it would fall back to.
     table : str
         The table of the configuration that names it.
     """
 
     name: str
     options: Mapping[str, Any]
-    trusted: bool = True
+    trusted: bool
     table: str = "baseline"
 
     @property
     def title(self) -> str:
         """What messages call it."""
-        return f"[{self.table}] calculator {self.name!r}"
+        return f"[{self.table}] calculator {shortened(repr(self.name))}"
 
     @cached_property
     def calculator(self) -> Any:
@@ -63,8 +59,8 @@ class NamedCalculator(WithoutCaches):
         GapfitError
             It cannot be imported or made, or is not to be trusted.
         """
+        self._require_trust()
         module, _, name = self.name.partition(":")
-        self._require_trust(module)
         try:
             found = importlib.import_module(module)
         except Exception as error:  # a module may fail in any way as it is imported
@@ -75,12 +71,12 @@ class NamedCalculator(WithoutCaches):
         if not hasattr(found, name):
             raise GapfitError(f"{self.title}: the module {module} has no {name}")
         named = getattr(found, name)
-        if not self._is_trusted and not _is_calculator(named):
-            raise GapfitError(f"{self.title}: {name} is no class of ASE calculators")
         try:
             made = named(**self.options)
         except Exception as error:
-            shown = ", ".join(f"{k} = {v!r}" for k, v in self.options.items())
+            shown = shortened(
+                ", ".join(f"{k} = {v!r}" for k, v in self.options.items())
+            )
             raise GapfitError(
                 f"{self.title}: cannot be made with calculator_options "
                 f"{shown or '(none)'}: {_reason(error)}"
@@ -91,18 +87,16 @@ class NamedCalculator(WithoutCaches):
             )
         return made
 
-    @property
-    def _is_trusted(self) -> bool:
-        return self.trusted or os.environ.get(TRUST) == "1"
-
-    def _require_trust(self, module: str) -> None:
-        """Refuse to run what a model file names, unless it can do little harm."""
-        harmless = module.startswith("ase.") and not _COMMANDS & set(self.options)
-        if not self._is_trusted and not harmless:
+    def _require_trust(self) -> None:
+        """Refuse what a model file names, before anything of it is imported."""
+        if self.trusted or os.environ.get(TRUST) == "1":
+            return
+        reason = refusal(self.name, self.options) or origin_problem()
+        if reason:
             raise GapfitError(
-                f"{self.title}: this model, read from a file, would import {module} and "
-                f"call what it names there; if you know where the model comes from, allow "
-                f"it with the environment variable {TRUST}=1"
+                f"{self.title}: named by a model file and not run: {reason}; if you know "
+                "where the model comes from and what this does, allow it with the "
+                f"environment variable {TRUST}=1"
             )
 
     def require(self) -> None:
@@ -168,9 +162,3 @@ def _stress(atoms: Any, volume: float) -> np.ndarray:
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _is_calculator(named: Any) -> bool:
-    from ase.calculators.calculator import BaseCalculator
-
-    return inspect.isclass(named) and issubclass(named, BaseCalculator)

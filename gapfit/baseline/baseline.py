@@ -144,7 +144,7 @@ def build_baseline(
     species: tuple[int, ...],
     points: Mapping[int, np.ndarray],
     *,
-    trusted: bool = True,
+    trusted: bool,
 ) -> Baseline | None:
     """Return the baseline; None without one.
 
@@ -157,7 +157,7 @@ def build_baseline(
     points : mapping of int to (n, 2) float64
         Tabulated potentials, from `baseline_points` or a model file.
     trusted : bool
-        Whether the calculator was named by the user; see `NamedCalculator`.
+        Whether the user named the calculator, not a file; see `NamedCalculator`.
     """
     named = config.baseline
     tables = [

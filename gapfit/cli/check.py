@@ -107,6 +107,11 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
 
     config = load_config(path)
     require_files(named_files(config), path.parent)
+    if config.baseline.calculator is not None:
+        console.say(
+            f"{path}: [baseline] names the calculator {config.baseline.calculator}: it is "
+            "imported and called now, and by every fit with this file"
+        )
     errors = []
     warnings: list[str] = []
     found: dict[str, Dataset] = {}
@@ -171,7 +176,7 @@ def _without_baseline(dataset: Dataset, config: FitConfig, base: Path) -> Datase
 
     try:
         points = baseline_points(config.baseline, dataset.species, base)
-        baseline = build_baseline(config, dataset.species, points)
+        baseline = build_baseline(config, dataset.species, points, trusted=True)
         frames = without_baseline(dataset.frames, baseline, lambda *_: None)
     except GapfitError:  # said by `_file_errors`
         return dataset
@@ -187,7 +192,7 @@ def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
     errors = []
     try:
         points = baseline_points(config.baseline, train.species, base)
-        baseline = build_baseline(config, train.species, points)
+        baseline = build_baseline(config, train.species, points, trusted=True)
         if baseline is not None and baseline.calculator is not None:
             baseline.calculator.require()
     except GapfitError as error:

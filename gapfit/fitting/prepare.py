@@ -78,7 +78,7 @@ def prepare(
 ) -> Prepared:
     """Subtract baselines, complete sigmas and look for what the user should know."""
     points = baseline_points(config.baseline, dataset.species, base)
-    baseline = build_baseline(config, dataset.species, points)
+    baseline = build_baseline(config, dataset.species, points, trusted=True)
     frames = targets(dataset.frames, baseline, config.sigma, progress)
     e0 = resolve_e0(frames, config.e0)
     for text in (
@@ -97,8 +97,8 @@ def sparse_terms(
     prepared: Prepared, config: FitConfig, notes: list[str], progress: Progress
 ) -> list[FittedTerm]:
     """Return the terms with their sparse points, not yet fitted."""
-    # Sums are cut among threads: the last digits of a basis or a descriptor, and with them
-    # the choice between points all but equal, must not hang on the number of cores.
+    # Sums are split among threads: the last digits of a basis or a descriptor, and with
+    # them the choice between nearly equal points, must not depend on the number of cores.
     with one_thread():
         terms = [
             build_term(term, prepared.species, new_basis(term)) for term in config.terms

@@ -87,7 +87,7 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
         species,
         {z: file.e0.get(z, 0.0) for z in species},
         terms,
-        build_baseline(config, species, points),
+        build_baseline(config, species, points, trusted=False),
         info={
             "versions": {"gapfit": version("gapfit")},
             "quip": {

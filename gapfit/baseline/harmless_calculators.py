@@ -1,0 +1,97 @@
+"""Calculators that a model file may name: formulas of ASE that only compute.
+
+Whoever names a class and its arguments decides what runs. So a file may name these alone,
+with arguments that are numbers: none of them opens a file, imports or starts anything.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib.machinery import PathFinder
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+__all__ = ["HARMLESS", "origin_problem", "refusal", "shortened"]
+
+_NUMBER, _SWITCH = "a number", "true or false"
+_WATER = {"rc": _NUMBER, "width": _NUMBER}
+
+#: By name, the options that may be given and the kind of their values.
+HARMLESS: dict[str, dict[str, str]] = {
+    "ase.calculators.emt:EMT": {"asap_cutoff": _SWITCH},
+    "ase.calculators.lj:LennardJones": {
+        "epsilon": _NUMBER,
+        "sigma": _NUMBER,
+        "rc": _NUMBER,
+        "ro": _NUMBER,
+        "smooth": _SWITCH,
+    },
+    "ase.calculators.morse:MorsePotential": {
+        "epsilon": _NUMBER,
+        "rho0": _NUMBER,
+        "r0": _NUMBER,
+        "rcut1": _NUMBER,
+        "rcut2": _NUMBER,
+    },
+    "ase.calculators.tip3p:TIP3P": _WATER,
+    "ase.calculators.tip4p:TIP4P": _WATER,
+}
+
+
+def refusal(name: str, options: Mapping[str, Any]) -> str:
+    """Return why a model file may not name a calculator; empty if it may.
+
+    Nothing is imported for it.
+
+    Parameters
+    ----------
+    name : str
+        ``"package.module:Name"``; one of `HARMLESS` to the letter.
+    options : mapping of str to Any
+        Its keyword arguments.
+    """
+    allowed = HARMLESS.get(name)
+    if allowed is None:
+        given = ", ".join(f"{key} = {value!r}" for key, value in options.items())
+        return (
+            f"it would be imported and called with {shortened(given) or 'no options'}, "
+            f"and only these are known to do no harm: {', '.join(HARMLESS)}"
+        )
+    for key, value in options.items():
+        if key not in allowed:
+            return (
+                f"the option {shortened(repr(key))} is none of those known to do no harm: "
+                f"{', '.join(allowed)}"
+            )
+        if not _is(allowed[key], value):
+            return f"the option {key} = {shortened(repr(value))} is not {allowed[key]}"
+    return ""
+
+
+def _is(kind: str, value: Any) -> bool:
+    return type(value) is bool if kind == _SWITCH else type(value) in (int, float)
+
+
+def origin_problem() -> str:
+    """Return why the package ase is not the installed one; empty if it is.
+
+    A folder ``ase`` in the current folder comes first where Python searches that, too.
+    """
+    loaded = sys.modules.get("ase")
+    spec = loaded.__spec__ if loaded else PathFinder.find_spec("ase")
+    place = Path(spec.origin).resolve().parent if spec and spec.origin else None
+    here = Path.cwd()
+    elsewhere = [path for path in sys.path if Path(path).resolve() != here]
+    # The first counts: further ones are hidden by it.
+    found = next(iter(distributions(name="ase", path=elsewhere)), None)
+    installed = Path(str(found.locate_file("ase"))).resolve() if found else None
+    if place is not None and place == installed:
+        return ""
+    return f"ase comes from {place}, where the installed one is {installed}"
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """Return a text in no more than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
