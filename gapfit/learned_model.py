@@ -11,9 +11,9 @@ from gapfit.dataset import Dataset, read
 from gapfit.errors import GapfitError
 from gapfit.fitting import fit
 from gapfit.frame import Frame
+from gapfit.label_file import LabelFile
 from gapfit.learning_folder import LearningFolder
 from gapfit.learning_setup import Setup
-from gapfit.reference import LabelFile
 from gapfit.storage import load
 
 __all__ = ["LearnedModel"]

@@ -11,10 +11,11 @@ import numpy as np
 from gapfit.calculator import GAPCalculator
 from gapfit.driving import Driver
 from gapfit.errors import GapfitError, StructureError
+from gapfit.label_file import LabelFile
 from gapfit.learned_model import LearnedModel
 from gapfit.learning_folder import LearningFolder
 from gapfit.learning_setup import Setup
-from gapfit.reference import LabelFile, single_point
+from gapfit.reference import single_point
 from gapfit.watching import Look, Watch
 
 __all__ = ["Asker", "LearningRun", "Status"]
