@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
 from conftest import file_size_limit
+from matplotlib.figure import Figure
 
 from gapfit import frame_file
 from gapfit._raw_spool import RawSpool
@@ -59,12 +62,25 @@ def test_frames_survive_short_writes(tmp_path, monkeypatch):
 
 
 def _spool(path: Path) -> None:
-    from ase.build import bulk
-
     with RawSpool() as spool:
         for _ in range(3):
             for raw in load([bulk("Si") * (28, 28, 28)], Path()):
                 spool.add(raw)
+
+
+def _figure(path: Path) -> None:
+    with atomic_write(path) as temporary:
+        Figure().savefig(temporary, format="png")
+
+
+def _structures(path: Path) -> None:
+    with atomic_write(path) as temporary:
+        ase.io.write(temporary, bulk("Si") * (5, 5, 5), format="extxyz")
+
+
+def _text(path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text("x" * 5000)
 
 
 #: What writes files, each of more than 1000 bytes.
@@ -74,6 +90,9 @@ WRITERS = {
     "LAMMPS": lambda path: write_array_file(path, {"a": np.arange(1000.0)}),
     "appended": lambda path: append_all(path, bytes(5000)),
     "spool": _spool,
+    "figure": _figure,
+    "structures": _structures,
+    "text": _text,
 }
 
 
