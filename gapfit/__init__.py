@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gapfit.selection import select
     from gapfit.storage import load
     from gapfit.tuning import tune
+    from gapfit.work_folder import remove_checkpoint
 
 __all__ = [
     "FitConfig",
@@ -35,6 +36,7 @@ __all__ = [
     "leave_one_out",
     "load",
     "refit",
+    "remove_checkpoint",
     "select",
     "tune",
 ]
@@ -52,6 +54,7 @@ _HOME = {
     "leave_one_out": "gapfit.left_out",
     "load": "gapfit.storage",
     "refit": "gapfit.refitting",
+    "remove_checkpoint": "gapfit.work_folder",
     "select": "gapfit.selection",
     "tune": "gapfit.tuning",
 }
