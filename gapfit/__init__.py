@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gapfit.evaluation.calibrate import calibrate
     from gapfit.evaluation.evaluate import evaluate
     from gapfit.evaluation.leave_one_out import leave_one_out
+    from gapfit.execution.checkpoint import remove_checkpoint
     from gapfit.fitting.append import append
     from gapfit.fitting.fit import fit
     from gapfit.fitting.refit import refit
@@ -35,6 +36,7 @@ __all__ = [
     "leave_one_out",
     "load",
     "refit",
+    "remove_checkpoint",
     "select",
     "tune",
 ]
@@ -52,6 +54,7 @@ _HOME = {
     "leave_one_out": "gapfit.evaluation.leave_one_out",
     "load": "gapfit.model.storage",
     "refit": "gapfit.fitting.refit",
+    "remove_checkpoint": "gapfit.execution.checkpoint",
     "select": "gapfit.active.select",
     "tune": "gapfit.fitting.tune",
 }

@@ -26,8 +26,8 @@ from test_storage import header_of, rewritten
 import gapfit
 from gapfit.active.folder import LearningFolder
 from gapfit.active.online_model import LearnedModel
-from gapfit.data.e0.ase_calculator import NamedCalculator
-from gapfit.data.e0.harmless_calculators import HARMLESS, origin_problem
+from gapfit.baseline.ase_calculator import NamedCalculator
+from gapfit.baseline.harmless_calculators import HARMLESS, origin_problem
 from gapfit.cli import main
 from gapfit.config.learn import LearnConfig
 from gapfit.data.frame import structure_arrays

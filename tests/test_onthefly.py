@@ -24,8 +24,9 @@ import gapfit
 from gapfit.active import folder as learning_folder
 from gapfit.active import online_model as learned_model
 from gapfit.active.driver import Driver
+from gapfit.active.label_file import LabelFile
 from gapfit.active.monitor import UncertaintyMonitor
-from gapfit.active.reference import LabelFile, Reference, single_point
+from gapfit.active.reference import Reference, single_point
 from gapfit.active.setup import Setup, first_structures
 from gapfit.cli import main
 from gapfit.config.learn import LearnConfig, SimulationConfig
@@ -273,22 +274,6 @@ def _toml(config: dict, calculator: str) -> str:
             lines.append(f"[[{name}]]")
             lines += [f"{key} = {json.dumps(v)}" for key, v in table.items()]
     return "\n".join(lines)
-
-
-def test_an_unfinished_last_label_is_cut_off(tmp_path):
-    file = LabelFile(tmp_path / "labelled.extxyz")
-    atoms = bulk("Cu", cubic=True)
-    results = {"energy": -1.25, "forces": np.full((4, 3), 1 / 3)}
-    written = [file.append(single_point(atoms, results, {"step": n})) for n in range(3)]
-    assert [a.info["step"] for a in written] == [0, 1, 2]
-    text = file.path.read_bytes()
-    for cut in (1, 40, len(text) // 3 - 1):
-        file.path.write_bytes(text[:-cut])
-        again = LabelFile(file.path)
-        assert [a.info["step"] for a in again.frames] == [0, 1]
-        assert file.path.read_bytes() == text[: 2 * len(text) // 3]
-        again.append(single_point(atoms, results, {"step": 2}))
-        assert file.path.read_bytes() == text
 
 
 def test_a_relative_threshold_is_a_multiple_of_the_noise(whole, tmp_path):

@@ -28,7 +28,7 @@ from gapfit.execution import tasks as summation
 from gapfit.execution.accumulate import task_slices
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.merge_tree import Node, Span, outermost, root
-from gapfit.fitting import fit as fitting
+from gapfit.fitting.fit import fit as fitting
 
 FRAMES = [*labelled_frames(silicon, 11), *labelled_frames(three_species, 2)]
 # Sums that are cut among threads differ in their last digits.
@@ -158,7 +158,6 @@ def test_fits_stopped_at_any_moment_resume_to_the_same_bits(
         assert (folder / "start.npz").exists()
         resumed = fit(method, checkpoint=folder, resume=True)
         same(resumed, whole)
-        assert not folder.exists()
 
 
 def test_a_fit_may_be_stopped_again_and_again(tmp_path, small_tasks):
@@ -295,7 +294,7 @@ def test_a_second_fit_in_the_same_folder_is_refused(tmp_path, small_tasks):
 
     same(fit(checkpoint=folder, progress=progress), fit())
     assert len(texts) == 2
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
@@ -303,7 +302,7 @@ def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
         fit(checkpoint=tmp_path / "checkpoint", resume=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(GapfitError, match=r"mine is in the way .* move it"):
+    with pytest.raises(GapfitError, match=r"mine: .* holds thesis\.tex, .* move it"):
         fit(checkpoint=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").exists()
 
@@ -320,7 +319,6 @@ def test_damaged_checkpoints_are_refused_by_name(tmp_path, small_tasks):
         fit(checkpoint=folder, resume=True)
     file.unlink()
     same(fit(checkpoint=folder, resume=True), fit())
-    folder.mkdir()
     (folder / "state.json").write_text("{")
     with pytest.raises(GapfitError, match=r"state\.json: damaged"):
         fit(checkpoint=folder, resume=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +25,8 @@ __all__ = [
     "read_arrays",
     "read_header",
     "require_writable",
+    "sync",
+    "target_of",
     "unpacked",
     "unwritable",
     "write_archive",
@@ -91,18 +94,40 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
+        # Some file systems cannot do this of a folder; the file is there all the same.
+        with suppress(OSError):
+            sync(target.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         # A failing write names no file, and nobody knows the temporary one.
         if isinstance(error, OSError) and error.filename in (None, "", name):
             raise unwritable(target, error) from error
         raise
+
+
+def target_of(name: str) -> str | None:
+    """Return what a temporary file of `atomic_write` was to become, by its name.
+
+    None of a name that is none of these. A killed process leaves such files.
+    """
+    found = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}(\.\w+)", name)
+    if found and found[2] == (Path(found[1]).suffix or ".tmp"):
+        return found[1]
+    return None
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of the files in a folder, is on the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def require_writable(path: Path) -> None:

@@ -1,8 +1,8 @@
 """Files of learning on the fly: labelled structures, state, model, log and trajectory.
 
 A killed process leaves them so that the next one goes on: the state is replaced as a
-whole, and what files that only grow have beyond the lengths it names is cut off. Labelled
-structures are never cut off but for an unfinished last one.
+whole, and what log and trajectory have beyond the lengths it names is cut off. Labelled
+structures are never cut off; see `gapfit.label_file`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from gapfit._support.archive import atomic_write
+from gapfit._support.archive import atomic_write, sync, target_of
 from gapfit._support.identity import differences
-from gapfit.active.reference import LabelFile
+from gapfit._support.whole_writes import append_all
+from gapfit.active.label_file import LabelFile
 from gapfit.config.learn import LABELLED
 from gapfit.errors import GapfitError
 from gapfit.execution.checkpoint import CheckpointFolder
@@ -78,10 +80,16 @@ class LearningFolder:
                 f"{self.path}: learning was begun here, with {n} reference calculations "
                 "so far; go on with it by --resume, or choose another folder"
             )
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        entries = list(self.path.iterdir()) if self.path.is_dir() else []
+        # A process that was killed in `_write` may have left a part of that file.
+        if any(target_of(path.name) != _IDENTITY for path in entries) or (
+            self.path.exists() and not self.path.is_dir()
+        ):
             raise GapfitError(
                 f"{self.path}: holds other files; choose a folder that is new or empty"
             )
+        for path in entries:
+            path.unlink()
         self.path.mkdir(parents=True, exist_ok=True)
         self._write(_IDENTITY, {"format": _FORMAT, "identity": identity})
 
@@ -110,7 +118,10 @@ class LearningFolder:
         return LabelFile(self.path / LABELLED)
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Replace the state; it names the lengths of the files that only grow."""
+        """Replace the state; it names the lengths of log and trajectory."""
+        for name in (_LOG, _TRAJECTORY):
+            if (path := self.path / name).exists():
+                sync(path)
         self._write(_STATE, {**state, "lengths": self.lengths()})
 
     def read_state(self) -> dict[str, Any] | None:
@@ -123,7 +134,7 @@ class LearningFolder:
         return state
 
     def lengths(self) -> dict[str, int]:
-        """Return the lengths of the files that only grow, bytes."""
+        """Return the lengths of log and trajectory, bytes."""
         return {
             name: path.stat().st_size if (path := self.path / name).exists() else 0
             for name in _GROWING
@@ -144,8 +155,8 @@ class LearningFolder:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Add a line to the log."""
-        with (self.path / _LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        line = json.dumps(record, ensure_ascii=False) + "\n"
+        append_all(self.path / _LOG, line.encode(), wait=False)
 
     def write_failure(self, atoms: Any, record: Mapping[str, Any]) -> None:
         """Keep a structure whose reference calculation failed, and log it for good."""
@@ -161,8 +172,9 @@ class LearningFolder:
         """Add a structure to the trajectory."""
         from ase.io import write
 
-        with (self.path / _TRAJECTORY).open("a", encoding="utf-8") as file:
-            write(file, atoms, format="extxyz")
+        stream = StringIO()
+        write(stream, atoms, format="extxyz")
+        append_all(self.path / _TRAJECTORY, stream.getvalue().encode(), wait=False)
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         with atomic_write(self.path / name) as temporary:

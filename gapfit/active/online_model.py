@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gapfit.active.folder import LearningFolder
-from gapfit.active.reference import LabelFile
+from gapfit.active.label_file import LabelFile
 from gapfit.active.setup import Setup
 from gapfit.baseline.baseline import build_baseline
 from gapfit.config.sections import DataConfig

@@ -1,23 +1,19 @@
-"""Reference calculations: a calculator that is asked, and the file of its answers."""
+"""Reference calculations: a calculator that is asked, and its answer as a structure."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gapfit.errors import GapfitError
 
-__all__ = ["LabelFile", "Reference", "read_back", "single_point"]
+__all__ = ["Reference", "single_point"]
 
 #: How often a calculation is tried.
 _TRIES = 2
-#: Positions that differ by more are another structure, Å; files keep eight decimals.
-_SAME = 1e-6
 
 
 class Reference:
@@ -119,93 +115,3 @@ def single_point(
     for name, array in (arrays or {}).items():
         out.new_array(name, array)
     return out
-
-
-def read_back(text: str) -> Any:
-    """Return the structure in the text of one frame of extended XYZ."""
-    from io import StringIO
-
-    from ase.io.extxyz import read_xyz
-
-    return next(read_xyz(StringIO(text), slice(0, 1)))
-
-
-class LabelFile:
-    """Labelled structures in extended XYZ: each is on the disk before it is used.
-
-    What a killed process left of its last one is cut off.
-
-    Parameters
-    ----------
-    path : Path
-        The file; made if missing.
-
-    Attributes
-    ----------
-    frames : list of ase.Atoms
-        Those in the file, as they are read from it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.frames: list[Any] = []
-        path.touch()
-        self._read()
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def _read(self) -> None:
-        with self.path.open("rb+") as file:
-            end = 0
-            while text := _whole_frame(file):
-                self.frames.append(read_back(text))
-                end = file.tell()
-            file.truncate(end)
-
-    def append(self, atoms: Any) -> Any:
-        """Write a structure, wait until it is on the disk, and return it as written."""
-        from io import StringIO
-
-        from ase.io import write
-
-        stream = StringIO()
-        write(stream, atoms, format="extxyz")
-        with self.path.open("ab") as file:
-            file.write(stream.getvalue().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        self.frames.append(read_back(stream.getvalue()))
-        return self.frames[-1]
-
-    def require_same(self, number: int, atoms: Any) -> None:
-        """Refuse a labelled structure that is not the one expected in its place.
-
-        Raises
-        ------
-        GapfitError
-            The file is that of another simulation.
-        """
-        found = self.frames[number]
-        same = np.array_equal(found.numbers, atoms.numbers) and all(
-            np.abs(a - b).max() < _SAME
-            for a, b in (
-                (found.positions, atoms.positions),
-                (found.cell.array, atoms.cell.array),
-            )
-        )
-        if not same:
-            raise GapfitError(
-                f"{self.path}, frame {number}: is not the structure that this simulation "
-                "asks for in its place; the file or the state beside it was changed: "
-                "give the labelled frames as data.train of a new one"
-            )
-
-
-def _whole_frame(file: Any) -> str | None:
-    """Return the text of the next frame; None where it is not there to its end."""
-    header = file.readline()
-    if not header.strip().isdigit():
-        return None
-    lines = [header, *(file.readline() for _ in range(int(header) + 1))]
-    return b"".join(lines).decode() if lines[-1].endswith(b"\n") else None

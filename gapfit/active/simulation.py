@@ -10,9 +10,10 @@ import numpy as np
 
 from gapfit.active.driver import Driver
 from gapfit.active.folder import LearningFolder
+from gapfit.active.label_file import LabelFile
 from gapfit.active.monitor import Reading, UncertaintyMonitor
 from gapfit.active.online_model import LearnedModel
-from gapfit.active.reference import LabelFile, single_point
+from gapfit.active.reference import single_point
 from gapfit.active.setup import Setup
 from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError, StructureError

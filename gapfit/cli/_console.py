@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from gapfit._support.resources import in_words, peak_bytes, resident_bytes
 
@@ -70,7 +70,7 @@ class Console:
 
     def __init__(self, *, json_only: bool = False) -> None:
         self._stream = sys.stderr if json_only else sys.stdout
-        self._log: TextIO | None = None
+        self._log: BinaryIO | None = None
 
     @property
     def is_terminal(self) -> bool:
@@ -79,10 +79,12 @@ class Console:
 
     @contextmanager
     def logging_to(self, path: Path, *, append: bool = False) -> Iterator[None]:
-        """Copy everything that is printed to a file, line by line as it comes."""
-        with path.open(
-            "a" if append else "w", encoding="utf-8", buffering=1
-        ) as self._log:
+        """Copy everything that is printed to a file, line by line as it comes.
+
+        The work is worth more than its log: where that cannot be written any more, it
+        ends, and this is printed.
+        """
+        with path.open("ab" if append else "wb", buffering=0) as self._log:
             try:
                 yield
             finally:
@@ -90,8 +92,15 @@ class Console:
 
     def log(self, text: str) -> None:
         """Write a line to the log file only."""
-        if self._log is not None:
-            self._log.write(f"{text}\n")
+        from gapfit._support.whole_writes import write_all
+
+        if self._log is None:
+            return
+        try:
+            write_all(self._log, f"{text}\n".encode(errors="replace"))
+        except OSError as error:
+            name, self._log = self._log.name, None
+            _write(self._stream, f"{name} ends here: {error.strerror}; make room there")
 
     def say(self, text: str = "") -> None:
         """Print a line, or several."""

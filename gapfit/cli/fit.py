@@ -22,8 +22,15 @@ from typing import TYPE_CHECKING, Any
 from gapfit._support.resources import in_words, peak_bytes
 from gapfit.cli._console import Console, duration, roughly, to_json
 from gapfit.cli._data import print_contents, print_labels, refuse_new_species
+from gapfit.cli._fit_folder import (
+    CHECKPOINT,
+    MARK,
+    RESULTS,
+    holds,
+    prepare,
+    without_checkpoint,
+)
 from gapfit.cli._fit_report import FitReport
-from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -35,12 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-#: The files that a fit writes.
-_RESULTS = ("model.npz", "metrics.json", "fit.log", "fit.toml")
 _REPORT = "report.html"
-#: Folder of an unfinished fit.
-_CHECKPOINT = "checkpoint"
-_MARK = "# Written by gapfit fit: every value as it was used.\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -135,9 +137,7 @@ def _lead(
     if args.plan:
         fit.print_plan(with_time=True)
         return
-    _prepare(folder, path)
-    if not args.resume:
-        _refuse_unfinished(folder / _CHECKPOINT)
+    prepare(folder, path, resume=args.resume)
     # Warnings of the library are part of the model and printed at the end.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
     with console.logging_to(folder / "fit.log", append=args.resume):
@@ -149,45 +149,6 @@ def _lead(
             raise
     if args.json:
         console.result(metrics)
-
-
-def _refuse_unfinished(path: Path) -> None:
-    """Keep the work of a fit that was killed from being lost by a slip."""
-    from gapfit.execution.checkpoint import CheckpointFolder
-
-    if CheckpointFolder(path).spans():
-        raise GapfitError(
-            f"{path} holds an unfinished fit: go on with it by --resume, or remove the "
-            "folder to start again"
-        )
-
-
-def _prepare(folder: Path, config: Path) -> None:
-    """Make the output folder; refuse one where the results cannot be written.
-
-    Nor must a file of the user be lost in it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise GapfitError(
-            f"{folder}: is a file where the output folder should be; choose another "
-            "with --output"
-        ) from None
-    for name in _RESULTS:
-        if (folder / name).is_dir():
-            raise GapfitError(
-                f"{folder / name}: is a folder where a file is to be written; remove it, "
-                "or choose another folder with --output"
-            )
-    resolved = folder / "fit.toml"
-    if resolved.exists() and not resolved.samefile(config):
-        with resolved.open(encoding="utf-8", errors="replace") as file:
-            if file.readline() != _MARK:
-                raise GapfitError(
-                    f"{resolved}: was not written by `gapfit fit` and would be "
-                    "replaced; choose another folder with --output"
-                )
 
 
 def _log_header(console: Console, config: Path) -> None:
@@ -235,9 +196,9 @@ class _Run:
         }
         metrics["fit"] = {k: v for k, v in model.info.items() if k != "warnings"}
         self._write("metrics.json", to_json(metrics) + "\n")
-        if not _same(self.folder / "fit.toml", self.path):
+        if not holds(self.folder, self.path):
             self._write(
-                "fit.toml", _MARK + resolved_toml(model.config, self.path.parent)
+                "fit.toml", MARK + resolved_toml(model.config, self.path.parent)
             )
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
         warnings = list(
@@ -250,6 +211,7 @@ class _Run:
         begun = time.perf_counter()
         warnings += self.report.write(model, base, sets, metrics, warnings)
         self.timings["report"] = time.perf_counter() - begun
+        warnings += without_checkpoint(self.folder)
         self.console.warnings(warnings)
         self._print_end(model_path, planned)
         return metrics
@@ -324,7 +286,7 @@ class _Run:
                 self.config,
                 progress=progress,
                 base=self.path.parent,
-                checkpoint=self.folder / _CHECKPOINT,
+                checkpoint=self.folder / CHECKPOINT,
                 resume=self.resume,
                 executor=self.executor,
             )
@@ -374,7 +336,7 @@ class _Run:
     def _print_end(self, model_path: Path, planned: Plan) -> None:
         seconds = self.timings["total"] + self.timings["report"]
         self.console.title(f"Written in {duration(seconds)}")
-        for path in (self.folder / name for name in _RESULTS):
+        for path in (self.folder / name for name in RESULTS):
             if path.exists():
                 self.console.say(f"  {path}  {in_words(path.stat().st_size)}")
         for line in self.report.written():
@@ -389,7 +351,3 @@ class _Run:
             f"peak of the memory: {in_words(peak_bytes())}, planned "
             f"{in_words(planned.memory_bytes)}; by the end of each stage: {peaks}"
         )
-
-
-def _same(one: Path, other: Path) -> bool:
-    return one.exists() and one.samefile(other)

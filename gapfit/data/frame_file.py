@@ -28,6 +28,7 @@ from typing import Any, BinaryIO, NoReturn, overload
 
 import numpy as np
 
+from gapfit._support.whole_writes import write_all
 from gapfit.data.frame import Frame
 from gapfit.errors import DataError, GapfitError
 
@@ -267,7 +268,7 @@ def _write(frames: Iterable[Frame], stream: BinaryIO, path: Path | str) -> None:
         waiting += record
         if len(waiting) > _BUFFER:
             with writing_to(path):
-                stream.write(waiting)
+                write_all(stream, waiting)
             waiting = bytearray()
         starts.append(starts[-1] + len(record))
         sizes.append(frame.n_atoms)
@@ -278,7 +279,7 @@ def _write(frames: Iterable[Frame], stream: BinaryIO, path: Path | str) -> None:
     index = np.concatenate([starts, sizes, kinds]).astype("<i8")
     end = _END.pack(len(sizes), starts[-1], len(text), MAGIC)
     with writing_to(path):
-        stream.write(waiting + index.tobytes() + text + end)
+        write_all(stream, waiting + index.tobytes() + text + end)
 
 
 def _packed(frame: Frame, kind: int) -> bytes:

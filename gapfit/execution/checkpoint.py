@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
+import os
+import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from gapfit._support.archive import (
     atomic_write,
     read_arrays,
     read_header,
+    target_of,
     write_archive,
 )
 from gapfit._support.identity import differences
@@ -27,12 +29,13 @@ from gapfit.execution.merge_tree import Span
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 
-__all__ = [
-    "CheckpointFolder",
-]
+__all__ = ["CheckpointFolder", "remove_checkpoint"]
 
 _FORMAT = "gapfit-checkpoint"
 _STATE, _START, _FRAMES = "state.json", "start.npz", "frames.bin"
+_SUM = re.compile(r"sum-(\d{6,})-(\d{6,})\.npz")
+# Names of files of the user that an error lists.
+_SHOWN = 3
 
 
 class CheckpointFolder:
@@ -93,6 +96,7 @@ class CheckpointFolder:
         """Make an empty folder for the fit that `identity` names."""
         self.remove()
         self.path.mkdir(parents=True)
+        # The first of all files: without it the folder is empty.
         with atomic_write(self.path / _STATE) as temporary:
             state = {"format": _FORMAT, "identity": identity}
             temporary.write_text(json.dumps(state, indent=1), encoding="utf-8")
@@ -111,12 +115,12 @@ class CheckpointFolder:
                 "--resume"
             )
         try:
-            state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
-            begun = state["identity"]
+            begun = self._state()["identity"]
         except (ValueError, KeyError, TypeError) as error:
             raise GapfitError(
-                f"{self.path / _STATE}: damaged ({type(error).__name__}: {error}); "
-                "start again without --resume"
+                f"{self.path / _STATE}: damaged or not written by gapfit "
+                f"({type(error).__name__}: {error}); move {self.path} elsewhere and start "
+                "again without --resume"
             ) from error
         if found := differences(begun, identity):
             raise GapfitError(
@@ -125,23 +129,51 @@ class CheckpointFolder:
                 + "\nbring these back to resume it, or start again without --resume"
             )
 
+    def _state(self) -> dict[str, Any]:
+        state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
+        if state["format"] != _FORMAT:
+            raise ValueError(f"format {state['format']!r}")
+        return dict(state)
+
     def remove(self) -> None:
-        """Delete the folder and all in it; nothing that gapfit did not write."""
-        if not self.path.exists():
+        """Delete the folder with the files of a fit, if there is one.
+
+        It gets a hidden name first. A process that is killed meanwhile leaves nothing that
+        looks like a fit; the next one deletes the rest.
+
+        Raises
+        ------
+        GapfitError
+            It holds what no fit wrote. Then nothing is deleted.
+        """
+        hidden = self.path.with_name(f".{self.path.name}.removed")
+        left = os.path.lexists(hidden)
+        if left:
+            _require_files_of_fit(hidden)
+        if os.path.lexists(self.path):
+            _require_files_of_fit(self.path)
+            self._require_begun()
+            if left:
+                _delete(hidden)
+            self.path.rename(hidden)
+            left = True
+        if left:
+            _delete(hidden)
+
+    def _require_begun(self) -> None:
+        """Refuse a folder whose state is not that of a fit; there may be no file yet."""
+        if all(target_of(name) == _STATE for name in os.listdir(self.path)):
             return
-        if not self.exists and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise GapfitError(
-                f"{self.path} is in the way of the checkpoint and is not one; move it"
-            )
-        shutil.rmtree(self.path)
+        try:
+            self._state()
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _not_ours(self.path, f"has no {_STATE} of a fit") from error
 
     def spans(self) -> set[Span]:
         """Return which sums there are."""
-        found = set()
-        for path in self.path.glob("sum-*-*.npz"):
-            _, first, stop = path.stem.split("-")
-            found.add(Span(int(first), int(stop)))
-        return found
+        names = _files(self.path) if self.path.is_dir() else {}
+        matches = [_SUM.fullmatch(name) for name, is_plain in names.items() if is_plain]
+        return {Span(int(match[1]), int(match[2])) for match in matches if match}
 
     def write(self, span: Span, sums: TrainingSums) -> None:
         """Write the sums over some tasks."""
@@ -168,3 +200,71 @@ class CheckpointFolder:
 
     def _file(self, span: Span) -> Path:
         return self.path / f"sum-{span.first:06d}-{span.stop:06d}.npz"
+
+
+def remove_checkpoint(path: Path | str) -> None:
+    """Delete the checkpoint of a fit whose model is safe, if there is one.
+
+    Parameters
+    ----------
+    path : path
+        The folder that `gapfit.fit` was given as `checkpoint`.
+
+    Raises
+    ------
+    GapfitError
+        Another fit is at work there, or the folder holds what no fit wrote. Then nothing
+        is deleted.
+
+    Examples
+    --------
+    >>> import gapfit
+    >>> model = gapfit.fit("train.extxyz", settings, checkpoint="work")  # doctest: +SKIP
+    >>> model.save("model.npz")  # doctest: +SKIP
+    >>> gapfit.remove_checkpoint("work")  # doctest: +SKIP
+    """
+    folder = CheckpointFolder(Path(path).absolute())
+    if folder.path.parent.is_dir():
+        with folder.held():
+            folder.remove()
+
+
+def _require_files_of_fit(folder: Path) -> None:
+    """Refuse a folder in which there is anything but files that a fit writes."""
+    if folder.is_symlink():
+        raise _not_ours(folder, "is a symbolic link")
+    if not folder.is_dir():
+        raise _not_ours(folder, "is no folder")
+    others = sorted(
+        name
+        for name, is_plain in _files(folder).items()
+        if not (is_plain and _is_of_fit(name))
+    )
+    if others:
+        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+        shown = ", ".join(others[:_SHOWN])
+        raise _not_ours(folder, f"holds {shown}{more}, which no fit wrote")
+
+
+def _files(folder: Path) -> dict[str, bool]:
+    """Return the names in a folder, and which are plain files: no links, no folders."""
+    with os.scandir(folder) as entries:
+        return {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+
+
+def _is_of_fit(name: str) -> bool:
+    name = target_of(name) or name
+    return name in (_STATE, _START, _FRAMES) or _SUM.fullmatch(name) is not None
+
+
+def _not_ours(folder: Path, reason: str) -> GapfitError:
+    return GapfitError(
+        f"{folder}: is not removed as the checkpoint of a fit: it {reason}; move it "
+        "elsewhere"
+    )
+
+
+def _delete(folder: Path) -> None:
+    for name in os.listdir(folder):
+        (folder / name).unlink()
+    folder.rmdir()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,11 +90,14 @@ def sum_here(
     work : Work
         What to sum up.
     folder : CheckpointFolder or None
-        Where checkpoints go, and those of an earlier call are.
+        Where checkpoints go, and those of an earlier call are; the sum itself at last.
     report : callable
         Called with the rows done so far.
     """
-    return _Here(work, folder, report).fold(work.root)
+    here = _Here(work, folder, report)
+    sums = here.fold(work.root)
+    here.keep({work.root.span: sums})
+    return sums
 
 
 class _Open:
@@ -154,21 +157,26 @@ class _Here:
         self.report(self.done)
 
     def _checkpoint(self) -> None:
-        if self.folder is None or time.monotonic() - self.written < self.interval:
-            return
         started = time.monotonic()
+        if started - self.written < self.interval:
+            return
         # What is open holds all that is done, each task once.
-        now = {own.span: own.sums for own in self.open if own.sums is not None}
-        for span, sums in now.items():
+        self.keep({own.span: own.sums for own in self.open if own.sums})
+        self.written = time.monotonic()
+        self.interval = max(_LEAST_INTERVAL, _INTERVALS * (self.written - started))
+
+    def keep(self, sums: Mapping[Span, TrainingSums]) -> None:
+        """Write sums, and drop those that they hold."""
+        if self.folder is None:
+            return
+        for span, part in sums.items():
             if span not in self.known:
-                self.folder.write(span, sums)
+                self.folder.write(span, part)
         # Workers of an earlier run may have summed up tasks that are still to come.
-        kept = outermost(self.known | now.keys())
+        kept = outermost(self.known | sums.keys())
         for span in self.known - kept:
             self.folder.drop(span)
         self.known = kept
-        self.written = time.monotonic()
-        self.interval = max(_LEAST_INTERVAL, _INTERVALS * (self.written - started))
 
 
 def sum_by_workers(

@@ -61,10 +61,12 @@ def fit(
     base : Path, optional
         Folder that relative paths refer to; that of the TOML file by itself.
     checkpoint : path, optional
-        Folder for what has been summed up so far; removed when the fit is done. An
-        unfinished fit in it is replaced unless `resume` is true.
+        Folder for what has been summed up so far. It stays, so that no model is lost that
+        could not be saved: `gapfit.remove_checkpoint` deletes it. An earlier fit in it is
+        replaced unless `resume` is true.
     resume : bool
-        Go on with the unfinished fit in `checkpoint`: same data and configuration.
+        Go on with the fit in `checkpoint`: same data and configuration. One that was done
+        gives the same model again without new sums.
     executor : concurrent.futures.Executor, optional
         Takes the place of the one that ``run.executor`` names. Its workers must see
         `checkpoint`, or the folder for temporary files when there is none.
@@ -136,19 +138,21 @@ def _file_digest(base: Path, name: str) -> str | None:
 def _work_folder(
     path: Path | str | None, resume: bool, identity: dict[str, Any], pool: Pool | None
 ) -> Iterator[CheckpointFolder | None]:
-    """Give the folder of a fit; it is kept only where the fit does not end."""
+    """Give the folder of a fit; without a path, one that lives as long as the fit."""
     if path is None and pool is None:
         yield None
         return
-    with TemporaryDirectory(prefix="gapfit-") as temporary:
-        folder = CheckpointFolder(Path(path or Path(temporary) / "work").absolute())
+    with ExitStack() as stack:
+        if path is None:
+            temporary = stack.enter_context(TemporaryDirectory(prefix="gapfit-"))
+            path = Path(temporary) / "work"
+        folder = CheckpointFolder(Path(path).absolute())
         with folder.held():
             if resume:
                 folder.require(identity)
             else:
                 folder.begin(identity)
             yield folder
-            folder.remove()
 
 
 class _Fitter:

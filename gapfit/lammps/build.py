@@ -14,6 +14,7 @@ from datetime import datetime
 from importlib import metadata, util
 from pathlib import Path
 
+from gapfit._support.archive import atomic_write
 from gapfit.errors import GapfitError
 
 __all__ = ["PLUGIN", "Lammps", "build_plugin", "installed_lammps", "lammps_source"]
@@ -175,8 +176,7 @@ def build_plugin(
     ]
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / PLUGIN
-    temporary = folder / f".{PLUGIN}.{os.getpid()}"
-    try:
+    with atomic_write(target) as temporary:
         done = subprocess.run(
             [*command, "-o", str(temporary)], capture_output=True, text=True
         )
@@ -184,9 +184,6 @@ def build_plugin(
             raise GapfitError(
                 f"the compiler failed:\n  {' '.join(command)}\n{_head(done.stderr)}"
             )
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target
 
 

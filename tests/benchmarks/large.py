@@ -188,7 +188,7 @@ def kills(folder: Path, args: argparse.Namespace) -> None:
         process.wait()
         left = sorted(p.name for p in (folder / "checkpoint").glob("*"))
         if not (folder / "checkpoint/state.json").exists():
-            print(f"killed after {delay:5.1f} s: not begun, or done: {left}")
+            print(f"killed after {delay:5.1f} s: not begun: {left}")
             continue
         fitted(folder, {**under_way, "resume": True})
         relative = difference(folder / "model.npz", folder / "alone.npz")

@@ -1,0 +1,192 @@
+"""The file of the answers of a reference, which never loses one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+
+from gapfit._support.archive import sync, unwritable
+from gapfit._support.whole_writes import append_all
+from gapfit.errors import GapfitError
+
+__all__ = ["LabelFile"]
+
+#: Positions that differ by more are another structure, Å; files keep eight decimals.
+_SAME = 1e-6
+
+
+class LabelFile:
+    """Labelled structures in extended XYZ: each is on the disk before it is used.
+
+    Reading changes nothing. A process that was killed as it wrote may have left an
+    unfinished last structure, which does not count; `append` moves it to a file beside
+    this one, `unfinished`, before it writes the next.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made by `append` if it is missing.
+
+    Attributes
+    ----------
+    frames : list of ase.Atoms
+        Those in the file, as they are read from it.
+
+    Raises
+    ------
+    GapfitError
+        The file is damaged: names frame and line.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.frames: list[Any] = []
+        self._end, self._unfinished = 0, b""
+        if path.exists():
+            with path.open("rb") as file:
+                reader = _Reader(path, file)
+                self.frames.extend(reader.frames())
+                self._end = file.seek(reader.end)
+                self._unfinished = file.read()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def unfinished(self) -> Path:
+        """The file for what killed processes have left of structures."""
+        return self.path.with_name(f"{self.path.name}.unfinished")
+
+    def append(self, atoms: Any) -> Any:
+        """Write a structure, wait until it is on the disk, and return it as written.
+
+        Raises
+        ------
+        GapfitError
+            It cannot be written; the file holds what it held.
+        """
+        from ase.io import write
+
+        stream = StringIO()
+        write(stream, atoms, format="extxyz")
+        data = stream.getvalue().encode()
+        self._move_unfinished()
+        append_all(self.path, data)
+        self.frames.append(_parsed(stream.getvalue()))
+        return self.frames[-1]
+
+    def _move_unfinished(self) -> None:
+        """Move what follows the last whole structure to another file."""
+        if not self._unfinished:
+            return
+        append_all(self.unfinished, self._unfinished)
+        try:
+            os.truncate(self.path, self._end)
+            sync(self.path)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        self._unfinished = b""
+
+    def require_same(self, number: int, atoms: Any) -> None:
+        """Refuse a labelled structure that is not the one expected in its place.
+
+        Raises
+        ------
+        GapfitError
+            The file is that of another simulation.
+        """
+        found = self.frames[number]
+        same = np.array_equal(found.numbers, atoms.numbers) and all(
+            np.abs(a - b).max() < _SAME
+            for a, b in (
+                (found.positions, atoms.positions),
+                (found.cell.array, atoms.cell.array),
+            )
+        )
+        if not same:
+            raise GapfitError(
+                f"{self.path}, frame {number}: is not the structure that this simulation "
+                "asks for in its place; the file or the state beside it was changed: "
+                "give the labelled frames as data.train of a new one"
+            )
+
+
+class _Reader:
+    """Reads whole frames, and tells an unfinished last one from damage.
+
+    Attributes
+    ----------
+    end : int
+        Where the last whole frame ends, bytes.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        self._path, self._file = path, file
+        self._frame = self.end = 0
+        self._line = 1
+
+    def frames(self) -> Iterator[Any]:
+        """Yield all whole frames."""
+        while lines := self._lines():
+            self._require_alike(lines[2:])
+            try:
+                atoms = _parsed(b"".join(lines).decode())
+            except (
+                Exception
+            ) as error:  # damage shows in as many ways as there are bytes
+                self._refuse(f"cannot be read ({type(error).__name__}: {error})")
+            if atoms.calc is None or not {"energy", "forces"} <= {*atoms.calc.results}:
+                self._refuse("has no energy or no forces")
+            yield atoms
+            self._frame += 1
+            self._line += len(lines)
+            self.end = self._file.tell()
+
+    def _lines(self) -> list[bytes]:
+        """Return the lines of the next frame; none if it is not there to its end."""
+        header = self._file.readline()
+        if not header.endswith(b"\n") and not header.strip(b"0123456789\0"):
+            return []  # the end, or cut short
+        if not header.strip().isdigit():
+            shown = header.strip()[:60].decode(errors="replace")
+            self._refuse(
+                f"expected the number of atoms, found {shown!r}; the frame before it may "
+                "have more or fewer lines than it says"
+            )
+        lines = [header]
+        while len(lines) < int(header) + 2:
+            line = self._file.readline()
+            if not line.endswith(b"\n"):
+                self._require_alike(lines[2:])
+                return []
+            lines.append(line)
+        return lines
+
+    def _require_alike(self, atoms: list[bytes]) -> None:
+        """Refuse lines that do not all have the columns of the first.
+
+        A frame with a wrong number of atoms takes lines of the next for its own.
+        """
+        for n, line in enumerate(atoms, 2):
+            if len(line.split()) != len(atoms[0].split()):
+                self._line += n
+                self._refuse("is no atom like those before it")
+
+    def _refuse(self, problem: str) -> NoReturn:
+        raise GapfitError(
+            f"{self._path}, frame {self._frame} (line {self._line}): {problem}; the file "
+            "is damaged and was left as it is: mend it, or give its sound frames as "
+            "data.train of a new learning"
+        )
+
+
+def _parsed(text: str) -> Any:
+    """Return the structure in the text of one frame of extended XYZ."""
+    from ase.io.extxyz import read_xyz
+
+    return next(read_xyz(StringIO(text), slice(0, 1)))

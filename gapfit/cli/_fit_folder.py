@@ -1,0 +1,91 @@
+"""The output folder of `gapfit fit`: its files, and what must not be lost in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gapfit.errors import GapfitError
+
+__all__ = ["CHECKPOINT", "MARK", "RESULTS", "holds", "prepare", "without_checkpoint"]
+
+#: The files that a fit writes.
+RESULTS = ("model.npz", "metrics.json", "fit.log", "fit.toml")
+#: Folder of an unfinished fit.
+CHECKPOINT = "checkpoint"
+#: First line of the configuration that a fit writes.
+MARK = "# Written by gapfit fit: every value as it was used.\n"
+
+
+def prepare(folder: Path, config: Path, *, resume: bool) -> None:
+    """Make the folder; refuse one where the results cannot be written.
+
+    Nor must a file of the user be lost in it, or the work of a fit that was killed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the results.
+    config : Path
+        Configuration of the fit, which may lie in the folder.
+    resume : bool
+        Whether the fit goes on with what is there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise GapfitError(
+            f"{folder}: is a file where the output folder should be; choose another "
+            "with --output"
+        ) from None
+    for name in RESULTS:
+        if (folder / name).is_dir():
+            raise GapfitError(
+                f"{folder / name}: is a folder where a file is to be written; remove it, "
+                "or choose another folder with --output"
+            )
+    resolved = folder / "fit.toml"
+    if resolved.exists() and not holds(folder, config):
+        with resolved.open(encoding="utf-8", errors="replace") as file:
+            if file.readline() != MARK:
+                raise GapfitError(
+                    f"{resolved}: was not written by `gapfit fit` and would be "
+                    "replaced; choose another folder with --output"
+                )
+    if not resume:
+        _refuse_unfinished(folder / CHECKPOINT)
+
+
+def holds(folder: Path, config: Path) -> bool:
+    """Tell whether the configuration of a fit lies where the fit would write its own."""
+    resolved = folder / "fit.toml"
+    return resolved.exists() and resolved.samefile(config)
+
+
+def without_checkpoint(folder: Path) -> list[str]:
+    """Remove the checkpoint of a fit whose results are written.
+
+    Returns
+    -------
+    list of str
+        What is to be said if it must stay, which does not make the fit fail.
+    """
+    from gapfit.execution.checkpoint import remove_checkpoint
+
+    try:
+        remove_checkpoint(folder / CHECKPOINT)
+    except (GapfitError, OSError) as error:
+        return [
+            f"the checkpoint, which is not needed any more, is still there: {error}"
+        ]
+    return []
+
+
+def _refuse_unfinished(path: Path) -> None:
+    """Keep the work of a fit that was killed from being lost by a slip."""
+    from gapfit.execution.checkpoint import CheckpointFolder
+
+    if CheckpointFolder(path).spans():
+        raise GapfitError(
+            f"{path} holds an unfinished fit: go on with it by --resume, or remove the "
+            "folder to start again"
+        )
