@@ -21,8 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console, duration, roughly, to_json
 from gapfit.cli._data import print_contents, print_labels, refuse_new_species
+from gapfit.cli._fit_folder import (
+    CHECKPOINT,
+    MARK,
+    RESULTS,
+    prepare,
+    refuse_unfinished,
+)
 from gapfit.cli._fit_report import FitReport
-from gapfit.errors import GapfitError
 from gapfit.process_memory import in_words, peak_bytes
 
 if TYPE_CHECKING:
@@ -35,12 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-#: The files that a fit writes.
-_RESULTS = ("model.npz", "metrics.json", "fit.log", "fit.toml")
 _REPORT = "report.html"
-#: Folder of an unfinished fit.
-_CHECKPOINT = "checkpoint"
-_MARK = "# Written by gapfit fit: every value as it was used.\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,21 +105,33 @@ def _number_of_workers(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Fit, with everything that is printed also in the log."""
+    from gapfit.ranks import agreed
+
+    config = agreed(lambda: _configured(args), mpi=args.executor == "mpi")
+
+    from gapfit.executors import leading
+
+    with leading(config.run) as (leads, executor):
+        if leads:
+            _lead(args, config, console, executor)
+    return 0
+
+
+def _configured(args: argparse.Namespace) -> FitConfig:
+    """Return the configuration with what the arguments change; its files are there."""
     from gapfit._sources import require_files
     from gapfit.config_file import load_config
     from gapfit.config_paths import named_files
-    from gapfit.executors import leading
+    from gapfit.executors import refuse_separate
 
     path: Path = args.config
     config = load_config(path)
     given = {name: getattr(args, name) for name in ("workers", "executor", "scheduler")}
     changes = {name: value for name, value in given.items() if value is not None}
     config = config.model_copy(update={"run": config.run.model_copy(update=changes)})
+    refuse_separate(config.run)
     require_files(named_files(config), path.parent)
-    with leading(config.run) as (leads, executor):
-        if leads:
-            _lead(args, config, console, executor)
-    return 0
+    return config
 
 
 def _lead(
@@ -135,9 +148,9 @@ def _lead(
     if args.plan:
         fit.print_plan(with_time=True)
         return
-    _prepare(folder, path)
+    prepare(folder, path)
     if not args.resume:
-        _refuse_unfinished(folder / _CHECKPOINT)
+        refuse_unfinished(folder / CHECKPOINT)
     # Warnings of the library are part of the model and printed at the end.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
     with console.logging_to(folder / "fit.log", append=args.resume):
@@ -149,45 +162,6 @@ def _lead(
             raise
     if args.json:
         console.result(metrics)
-
-
-def _refuse_unfinished(path: Path) -> None:
-    """Keep the work of a fit that was killed from being lost by a slip."""
-    from gapfit.work_folder import WorkFolder
-
-    if WorkFolder(path).spans():
-        raise GapfitError(
-            f"{path} holds an unfinished fit: go on with it by --resume, or remove the "
-            "folder to start again"
-        )
-
-
-def _prepare(folder: Path, config: Path) -> None:
-    """Make the output folder; refuse one where the results cannot be written.
-
-    Nor must a file of the user be lost in it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise GapfitError(
-            f"{folder}: is a file where the output folder should be; choose another "
-            "with --output"
-        ) from None
-    for name in _RESULTS:
-        if (folder / name).is_dir():
-            raise GapfitError(
-                f"{folder / name}: is a folder where a file is to be written; remove it, "
-                "or choose another folder with --output"
-            )
-    resolved = folder / "fit.toml"
-    if resolved.exists() and not resolved.samefile(config):
-        with resolved.open(encoding="utf-8", errors="replace") as file:
-            if file.readline() != _MARK:
-                raise GapfitError(
-                    f"{resolved}: was not written by `gapfit fit` and would be "
-                    "replaced; choose another folder with --output"
-                )
 
 
 def _log_header(console: Console, config: Path) -> None:
@@ -237,7 +211,7 @@ class _Run:
         self._write("metrics.json", to_json(metrics) + "\n")
         if not _same(self.folder / "fit.toml", self.path):
             self._write(
-                "fit.toml", _MARK + resolved_toml(model.config, self.path.parent)
+                "fit.toml", MARK + resolved_toml(model.config, self.path.parent)
             )
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
         warnings = list(
@@ -324,7 +298,7 @@ class _Run:
                 self.config,
                 progress=progress,
                 base=self.path.parent,
-                checkpoint=self.folder / _CHECKPOINT,
+                checkpoint=self.folder / CHECKPOINT,
                 resume=self.resume,
                 executor=self.executor,
             )
@@ -374,7 +348,7 @@ class _Run:
     def _print_end(self, model_path: Path, planned: Plan) -> None:
         seconds = self.timings["total"] + self.timings["report"]
         self.console.title(f"Written in {duration(seconds)}")
-        for path in (self.folder / name for name in _RESULTS):
+        for path in (self.folder / name for name in RESULTS):
             if path.exists():
                 self.console.say(f"  {path}  {in_words(path.stat().st_size)}")
         for line in self.report.written():
