@@ -26,6 +26,7 @@ from ase.calculators.socketio import (
 )
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
+from ase.units import Bohr
 from conftest import cluster, silicon
 
 import gapfit
@@ -291,7 +292,16 @@ def test_ipi_goes_on_after_a_client_with_other_atoms(model_file, tmp_path, capsy
     assert "The server is done; 4 evaluations" in printed.out
 
 
-@pytest.mark.parametrize("message", [b"GET / HTTP/1", b"GETFORCE    "])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"GET / HTTP/1",
+        b"GETFORCE    ",
+        b"\xff\xfe" * 6,
+        b"STATUS\0\0\0\0\0\0",
+        b"status".ljust(12),
+    ],
+)
 def test_another_protocol_is_told(si_model, name, message):
     own = with_calculator(silicon(), si_model)
     with (
@@ -299,6 +309,124 @@ def test_another_protocol_is_told(si_model, name, message):
         pytest.raises(gapfit.GapfitError, match="to a client that is READY"),
     ):
         serve(own, unix=name, patience=30)
+
+
+def posdata(atoms: ase.Atoms, n_atoms: int | None = None) -> bytes:
+    """Return the message with the structure, and perhaps another number of atoms."""
+    parts = (atoms.cell.T / Bohr, np.eye(3), atoms.positions / Bohr)
+    cell, inverse, positions = (np.ascontiguousarray(x).tobytes() for x in parts)
+    count = np.int32(len(atoms) if n_atoms is None else n_atoms).tobytes()
+    return b"POSDATA     " + cell + inverse + count + positions
+
+
+def init(n_bytes: int, text: bytes = b"") -> bytes:
+    return b"INIT        " + np.array([0, n_bytes], np.int32).tobytes() + text
+
+
+def said(connection: socket.socket, data: bytes) -> None:
+    """Send all, and wait until the client closes the connection in order."""
+    connection.settimeout(10)
+    connection.sendall(data)
+    connection.shutdown(socket.SHUT_WR)
+    while connection.recv(4096):
+        pass
+
+
+def error_of(si_model, name, sent: bytes, pbc=True) -> str:
+    """Return the error of the client, one line that begins with the address."""
+    own = with_calculator(silicon(), si_model)
+    own.pbc = pbc
+    with listening(name, lambda connection: said(connection, sent)) as server:
+        with pytest.raises(gapfit.GapfitError) as caught:
+            serve(own, unix=name, patience=30)
+        server.result(30)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"/tmp/ipi_{name}: ")
+    return message
+
+
+@pytest.mark.parametrize("n_atoms", [-1, 0, 7, 2**31 - 1])
+def test_an_announced_number_of_atoms_is_not_believed(si_model, name, n_atoms):
+    message = error_of(si_model, name, posdata(silicon(), n_atoms))
+    assert f"sent {n_atoms} atoms, the structure has 8" in message
+
+
+@pytest.mark.parametrize("n_bytes", [-1, -(2**31), 2**20 + 1, 2**31 - 1])
+def test_an_announced_length_is_not_believed(si_model, name, n_bytes):
+    message = error_of(si_model, name, init(n_bytes))
+    assert f"an initialisation string of {n_bytes} bytes; 0 to 1048576" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("part", ["cell", "positions"])
+def test_lengths_that_cannot_be_are_refused(si_model, name, part, value):
+    atoms = silicon()
+    getattr(atoms, part)[2, 1] = value
+    message = error_of(si_model, name, posdata(atoms))
+    assert ("sent atom 2 at (" if part == "positions" else "sent the cell (") in message
+
+
+@pytest.mark.parametrize("cell", [np.zeros((3, 3)), np.ones((3, 3)), 0.1 * np.eye(3)])
+def test_a_periodic_structure_needs_a_volume(si_model, name, cell):
+    atoms = silicon()
+    atoms.cell[:] = cell
+    message = error_of(si_model, name, posdata(atoms), pbc=[True, True, False])
+    assert "Å³ for 8 atoms" in message
+
+
+@pytest.mark.parametrize(
+    ("sent", "where"),
+    [
+        (b"STAT", "in the middle of a header"),
+        (b"INIT        " + bytes(5), "in the middle of INIT"),
+        (init(9, b"8 bytes."), "in the middle of INIT"),
+        (posdata(silicon())[:-1], "in the middle of POSDATA"),
+    ],
+)
+def test_a_message_cut_short_is_told(si_model, name, sent, where):
+    assert where in error_of(si_model, name, sent)
+
+
+def malformed(rng: np.random.Generator) -> bytes:
+    """Return what a server may send that has gone mad."""
+    words = [b"STATUS      ", init(4, b"four"), posdata(silicon()), b"GETFORCE    "]
+    talk = [words[0], *(words[n] for n in rng.integers(0, 4, rng.integers(1, 9)))]
+    data = bytearray(b"".join([*talk, b"EXIT        "]))
+    for _ in range(rng.integers(1, 5)):
+        place = int(rng.integers(0, len(data) + 1))
+        kind = rng.integers(0, 5)
+        if kind == 0:
+            data[place : place + 1] = rng.bytes(1)
+        elif kind == 1:
+            data[place : place + 4] = rng.integers(
+                -(2**31), 2**31, 1, np.int32
+            ).tobytes()
+        elif kind == 2:
+            wild = rng.choice([np.nan, np.inf, -1e308, 1e-308, 0.0, 1e6, -1e12])
+            data[place : place + 8] = np.float64(wild).tobytes()
+        elif kind == 3:
+            del data[place : place + int(rng.integers(1, 40))]
+        else:
+            data[place:place] = rng.bytes(int(rng.integers(1, 40)))
+    return bytes(data[: rng.integers(0, len(data) + 1)] if rng.random() < 0.3 else data)
+
+
+def test_malformed_conversations_end_in_order(si_model, name):
+    rng, errors = np.random.default_rng(7), []
+    own = with_calculator(silicon(), si_model)
+    for _ in range(300):
+        sent = malformed(rng)
+        with listening(
+            name, lambda connection, sent=sent: said(connection, sent)
+        ) as end:
+            try:
+                serve(own, unix=name, patience=30)
+            except gapfit.GapfitError as error:
+                errors.append(str(error))
+            end.result(10)
+    assert 100 < len(errors) < 300
+    assert all(error.startswith(f"/tmp/ipi_{name}: ") for error in errors)
 
 
 def test_a_server_that_is_not_there_is_told(model_file, tmp_path, name, capsys):

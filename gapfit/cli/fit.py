@@ -106,21 +106,33 @@ def _number_of_workers(text: str) -> int:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Fit, with everything that is printed also in the log."""
+    from gapfit.execution.ranks import agreed
+
+    config = agreed(lambda: _configured(args), mpi=args.executor == "mpi")
+
+    from gapfit.execution.executors import leading
+
+    with leading(config.run) as (leads, executor):
+        if leads:
+            _lead(args, config, console, executor)
+    return 0
+
+
+def _configured(args: argparse.Namespace) -> FitConfig:
+    """Return the configuration with what the arguments change; its files are there."""
     from gapfit.config.paths import named_files
     from gapfit.config.toml import load_config
     from gapfit.data.files import require_files
-    from gapfit.execution.executors import leading
+    from gapfit.execution.executors import refuse_separate
 
     path: Path = args.config
     config = load_config(path)
     given = {name: getattr(args, name) for name in ("workers", "executor", "scheduler")}
     changes = {name: value for name, value in given.items() if value is not None}
     config = config.model_copy(update={"run": config.run.model_copy(update=changes)})
+    refuse_separate(config.run)
     require_files(named_files(config), path.parent)
-    with leading(config.run) as (leads, executor):
-        if leads:
-            _lead(args, config, console, executor)
-    return 0
+    return config
 
 
 def _lead(

@@ -6,20 +6,19 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from gapfit._support.extras import needed
 from gapfit.config.sections import RunConfig
 from gapfit.errors import GapfitError
+from gapfit.execution.ranks import joined, started
 from gapfit.threads import available
 
-__all__ = ["Pool", "leading", "open_pool"]
-
-# Where MPICH and Open MPI say how many processes mpiexec started.
-_MPI_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+__all__ = ["Pool", "leading", "open_pool", "refuse_separate"]
 
 
 @dataclass
@@ -108,24 +107,39 @@ def leading(run: RunConfig) -> Iterator[tuple[bool, Executor | None]]:
     """Give whether this process leads, and the executor of the processes that do not.
 
     Started by mpiexec, all processes but the first serve that one until the block ends.
+    If it fails on any of them, the whole job ends within seconds.
+    """
+    if run.executor != "mpi":
+        yield True, None
+        return
+    futures, _ = _world()
+    ranks, executor = joined(), None
+    with ExitStack() as stack:
+        try:
+            executor = stack.enter_context(futures.MPICommExecutor())
+            yield executor is not None, executor
+        except BaseException:
+            stack.pop_all()  # its end would wait for all tasks
+            if executor is not None:
+                executor.shutdown(wait=False, cancel_futures=True)
+                ranks.part_soon()
+            raise
+    ranks.part()
+
+
+def refuse_separate(run: RunConfig) -> None:
+    """Refuse processes of mpiexec that would each fit alone.
 
     Raises
     ------
     GapfitError
         Several processes were started by mpiexec, but ``run.executor`` is another one.
     """
-    if run.executor == "mpi":
-        futures, _ = _world()
-        with futures.MPICommExecutor() as executor:
-            yield executor is not None, executor
-        return
-    started = max(int(os.environ.get(name, 1)) for name in _MPI_SIZES)
-    if started > 1:
+    if run.executor != "mpi" and started() > 1:
         raise GapfitError(
-            f'mpiexec started {started} processes, but run.executor = "{run.executor}": '
-            'each would fit alone; give --executor mpi, or set run.executor = "mpi"'
+            f'mpiexec started {started()} processes, but run.executor = "{run.executor}"'
+            ': each would fit alone; give --executor mpi, or set run.executor = "mpi"'
         )
-    yield True, None
 
 
 @contextmanager
@@ -153,14 +167,17 @@ def _local(run: RunConfig) -> Iterator[Pool | None]:
 @contextmanager
 def _mpi(run: RunConfig) -> Iterator[Pool | None]:
     futures, n_ranks = _world()
-    with futures.MPIPoolExecutor() as executor:
+    executor = futures.MPIPoolExecutor()
+    try:
         yield Pool(executor, n_ranks - 1, run.threads or 1)
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _world() -> tuple[Any, int]:
     """Return ``mpi4py.futures`` and the number of ranks, two at least."""
-    futures = _needed("mpi4py.futures", "mpi")
-    n_ranks = _needed("mpi4py.MPI", "mpi").COMM_WORLD.Get_size()
+    futures = needed("mpi4py.futures", "mpi")
+    n_ranks = needed("mpi4py.MPI", "mpi").COMM_WORLD.Get_size()
     if n_ranks == 1:
         raise GapfitError(
             'run.executor = "mpi", but this is one process alone: start it as '
@@ -172,7 +189,7 @@ def _world() -> tuple[Any, int]:
 
 @contextmanager
 def _dask(run: RunConfig) -> Iterator[Pool | None]:
-    distributed = _needed("distributed", "dask")
+    distributed = needed("distributed", "dask")
     with _dask_client(run, distributed) as client:
         n_workers = max(
             len(client.scheduler_info(n_workers=-1)["workers"]), run.workers
@@ -197,16 +214,4 @@ def _dask_client(run: RunConfig, distributed: Any) -> Any:
             f"run.scheduler = {run.scheduler!r}: no Dask scheduler answers there "
             f"({type(error).__name__}: {error}); start one with `dask scheduler`, and give "
             "its address or its scheduler file"
-        ) from error
-
-
-def _needed(module: str, extra: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except (ImportError, RuntimeError) as error:  # mpi4py's own without an MPI
-        raise GapfitError(
-            f'run.executor = "{extra}" needs a package that is missing or does not work '
-            f"({error}): pip install 'gapfit[{extra}]'"
         ) from error

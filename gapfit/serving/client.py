@@ -1,7 +1,7 @@
 """Forces for a program that moves the atoms: a client of i-PI's socket protocol.
 
 i-PI (Litman et al., J. Chem. Phys. 161, 062504 (2024)) and ASE's `SocketIOCalculator` are
-such programs. How messages are written is ASE's.
+such programs.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ase.calculators.socketio import IPIProtocol, SocketClosed, actualunixsocketname
 
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, StructureError
+from gapfit.serving.ipi_protocol import BrokenOffError, Protocol
 
 __all__ = ["DEFAULT_PORT", "Served", "address", "serve"]
 
@@ -27,8 +27,6 @@ _PAUSE = 0.1
 #: Seconds in which a server that is left has to close the connection.
 _FAREWELL = 2.0
 _LARGEST_PORT = 65535
-#: What no server sends: it has closed the connection.
-_CLOSED = "closed"
 
 
 class Served(NamedTuple):
@@ -57,7 +55,7 @@ def address(unix: str | None, host: str, port: int) -> str:
     """
     if unix is None and not 1 <= port <= _LARGEST_PORT:
         raise GapfitError(f"port {port}: give a number from 1 to {_LARGEST_PORT}")
-    return f"{host}:{port}" if unix is None else actualunixsocketname(unix)
+    return f"{host}:{port}" if unix is None else f"/tmp/ipi_{unix}"
 
 
 def serve(
@@ -95,51 +93,73 @@ def serve(
     GapfitError
         There is no server, or it closes the connection before it asked for forces or
         while it waits for some, as it does if it crashes; it has another number of
-        atoms; `port` or `patience` cannot be.
+        atoms, sends a cell or positions that cannot be or what is not i-PI's protocol;
+        `port` or `patience` cannot be.
     StructureError
         As `gapfit.GAPModel.predict`; the connection is closed.
     """
-    where, count = address(unix, host, port), 0
+    where = address(unix, host, port)
     if not patience >= 0:
         raise GapfitError(f"patience = {patience} s: give 0 or more")
     with _leaving(_connected(unix, host, port, patience)) as connection:
-        protocol, state, message = IPIProtocol(connection), "READY", ""
+        return _Client(atoms, Protocol(connection, where)).run()
+
+
+class _Client:
+    """Answers a server."""
+
+    def __init__(self, atoms: Any, protocol: Protocol) -> None:
+        self.atoms, self.protocol = atoms, protocol
+        self.count = 0
+        self.results: tuple[float, np.ndarray, np.ndarray, bytes] | None = None
+
+    def run(self) -> Served:
+        """Answer until the server is done."""
+        word: str | None = None
         try:
-            while (message := _next(protocol, message)) not in ("EXIT", _CLOSED):
-                if message == "STATUS":
-                    protocol.sendmsg(state)
-                elif message == "INIT":
-                    protocol.recvinit()
-                elif message == "POSDATA":
-                    _take(atoms, protocol)
-                    results = _results(atoms)
-                    count, state = count + 1, "HAVEDATA"
-                elif message == "GETFORCE" and state == "HAVEDATA":
-                    protocol.sendforce(*results)
-                    state = "READY"
-                else:
-                    raise GapfitError(
-                        f"{where}: the server sent {message!r} to a client that is "
-                        f"{state}; it speaks another protocol than i-PI's"
-                    )
-        except (ConnectionError, SocketClosed) as error:
+            # A server that closes the connection is at its end only where it has all that
+            # it asked for: i-PI asks for the state at once when it has its forces, ASE's
+            # server does not.
+            while word := self.protocol.word(self._state, may_end=word == "GETFORCE"):
+                if word == "EXIT":
+                    break
+                self._answer(word)
+        except BrokenOffError as error:
             raise GapfitError(
-                f"{where}: the server closed the connection after {count} evaluations "
-                f"without saying that it is done ({error.strerror or 'no EXIT'}): it "
+                f"{self.protocol.where}: the server closed the connection after "
+                f"{self.count} evaluations without saying that it is done ({error}): it "
                 "crashed or was stopped; see its output"
             ) from error
-    return Served(count, message == "EXIT")
+        return Served(self.count, word == "EXIT")
 
+    @property
+    def _state(self) -> str:
+        return "HAVEDATA" if self.results else "READY"
 
-def _next(protocol: IPIProtocol, last: str) -> str:
-    """Return the next message.
+    def _answer(self, word: str) -> None:
+        if word == "STATUS":
+            self.protocol.send_word(self._state)
+        elif word == "INIT":
+            self.protocol.skip_init()
+        elif word == "POSDATA":
+            self._compute()
+        elif self.results:
+            self.protocol.send_forces(*self.results)
+            self.results = None
+        else:
+            raise self.protocol.foreign(repr(word), self._state)
 
-    A server that closes the connection is at its end only where it has all that it asked
-    for: i-PI asks for the state at once when it has its forces, ASE's server does not.
-    """
-    if last == "GETFORCE" and not protocol.socket.recv(1, socket.MSG_PEEK):
-        return _CLOSED
-    return str(protocol.recvmsg())
+    def _compute(self) -> None:
+        """Give the atoms the positions and the cell that come, and compute."""
+        atoms = self.atoms
+        cell, positions = self.protocol.structure(len(atoms), atoms.pbc)
+        atoms.set_cell(cell)
+        atoms.set_positions(positions, apply_constraint=False)
+        try:
+            self.results = _results(atoms)
+        except StructureError as error:
+            raise StructureError(f"{self.protocol.where}: {error}") from error
+        self.count += 1
 
 
 @contextmanager
@@ -162,20 +182,8 @@ def _leaving(connection: socket.socket) -> Iterator[socket.socket]:
                     pass
 
 
-def _take(atoms: Any, protocol: IPIProtocol) -> None:
-    """Give the atoms the positions and the cell that come."""
-    cell, _, positions = protocol.recvposdata()
-    if len(positions) != len(atoms):
-        raise GapfitError(
-            f"the server sent {len(positions)} atoms, the structure has {len(atoms)}: "
-            "give the structure that the server started from"
-        )
-    atoms.set_cell(cell)
-    atoms.set_positions(positions, apply_constraint=False)
-
-
-def _results(atoms: Any) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """Return energy (eV), forces (eV/Å), virial (eV) and the bytes of the extra string."""
+def _results(atoms: Any) -> tuple[float, np.ndarray, np.ndarray, bytes]:
+    """Return energy (eV), forces (eV/Å), virial (eV) and the extra string."""
     calculator = atoms.calc
     energy, forces = atoms.get_potential_energy(), calculator.results["forces"]
     virial = np.zeros((3, 3))
@@ -186,7 +194,7 @@ def _results(atoms: Any) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     extras = {kind: np.asarray(calculator.results[kind]).tolist() for kind in kinds}
     # An empty string could be taken for a closed connection.
     text = json.dumps(extras) if extras else "\0"
-    return energy, forces, virial, np.frombuffer(text.encode(), dtype=np.byte)
+    return energy, forces, virial, text.encode()
 
 
 def _connected(
@@ -200,14 +208,14 @@ def _connected(
             if unix is None:  # short messages must not wait to be joined
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for names that cannot be
             connection.close()
             if time.monotonic() < deadline:
                 time.sleep(_PAUSE)
                 continue
             left_over = unix is not None and Path(where).exists()
             raise GapfitError(
-                f"{where}: no server answers ({error.strerror or error}); "
+                f"{where}: no server answers ({getattr(error, 'strerror', '') or error}); "
                 + ("the file is left over: remove it, then " if left_over else "")
                 + "start the server first, such as i-pi input.xml, with the same address"
             ) from error

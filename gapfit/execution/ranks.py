@@ -1,0 +1,185 @@
+"""Ranks that mpiexec started: when one of them fails, all end.
+
+MPI lets a rank that is done wait for the others. One that ends alone, by an error or a
+signal, would leave them and mpiexec waiting for ever.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.util import find_spec
+from threading import Thread, Timer
+from typing import TypeVar
+
+from gapfit._support.extras import needed
+from gapfit.errors import GapfitError
+
+__all__ = ["Ranks", "agreed", "joined", "started"]
+
+# Where MPICH and Open MPI say how many processes mpiexec started.
+_SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+#: Seconds in which the leader may end the job in order after an error or a signal.
+_GRACE = 3.0
+#: Seconds in which mpiexec passes on what was printed: an abort drops the rest.
+_PAUSE = 0.3
+#: Exit status after a signal.
+_INTERRUPTED = 130
+
+_T = TypeVar("_T")
+
+
+def started() -> int:
+    """Return how many processes mpiexec started, 1 without it."""
+    return max(int(os.environ.get(name, 1)) for name in _SIZES)
+
+
+@lru_cache(maxsize=1)
+def joined() -> Ranks:
+    """Return the ranks of this job; the first call starts MPI, on all of them."""
+    return Ranks()
+
+
+def agreed(work: Callable[[], _T], *, mpi: bool) -> _T:
+    """Return what `work` gives here, once no rank of the job failed at it.
+
+    Parameters
+    ----------
+    work : callable
+        Without arguments.
+    mpi : bool
+        Whether MPI was asked for. It is used, too, where mpiexec started several
+        processes.
+
+    Raises
+    ------
+    GapfitError
+        As `work` does here or, on rank 0, on any rank.
+    SystemExit
+        On all other ranks then: rank 0 says what is wrong.
+    """
+    if mpi or (started() > 1 and find_spec("mpi4py")):
+        return joined().agree(work)
+    return work()
+
+
+class Ranks:
+    """The ranks of this MPI job, which ends as a whole from now on.
+
+    It is aborted if this process ends before `part` was called, whatever the reason, and
+    soon after SIGINT or SIGTERM, which are a `KeyboardInterrupt` on rank 0.
+
+    Attributes
+    ----------
+    rank, size : int
+        Number of this rank, and of all ranks.
+    """
+
+    def __init__(self) -> None:
+        with _fatal_signals():  # MPI's start waits for all ranks and hears none
+            self._world = needed("mpi4py.MPI", "mpi").COMM_WORLD
+        self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
+        self._parted = self._told = False
+        self._status = 1
+        if self.size > 1:
+            atexit.register(self._leave)
+            self._watch()
+
+    def agree(self, work: Callable[[], _T]) -> _T:
+        """Return what `work` gives, once no rank failed at it; see `agreed`."""
+        try:
+            result = work()
+        except GapfitError as error:
+            self._compare(str(error))
+            raise
+        self._compare("")
+        return result
+
+    def part(self) -> None:
+        """Let this rank end without the others, which are about to do the same."""
+        self._parted = True
+
+    def part_soon(self) -> None:
+        """Let this rank end as soon as the workers are free; abort if that takes long."""
+        self.part()
+        _ignore_signals()
+        timer = Timer(_GRACE, self._abort)
+        timer.daemon = True
+        timer.start()
+
+    def _compare(self, problem: str) -> None:
+        """Raise if some rank has a problem."""
+        problems = self._world.allgather(problem)
+        failed = [rank for rank, text in enumerate(problems) if text]
+        if not failed:
+            return
+        self.part()
+        if self.rank:
+            raise SystemExit(1)
+        first = problems[failed[0]]
+        if problems.count(first) == self.size:
+            raise GapfitError(first)
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise GapfitError(f"rank {failed[0]}{more} of {self.size}: {first}")
+
+    def _watch(self) -> None:
+        """Hear signals in a thread, too: the main one may be busy in compiled code."""
+        hearing, telling = socket.socketpair()
+        telling.setblocking(False)
+        signal.set_wakeup_fd(telling.detach(), warn_on_full_buffer=False)
+        for number in _SIGNALS:
+            signal.signal(number, self._interrupt)
+        Thread(target=self._follow, args=(hearing,), daemon=True).start()
+
+    def _interrupt(self, *_: object) -> None:
+        # A terminal's Ctrl-C may come twice: from it, and from mpiexec.
+        _ignore_signals()
+        self._status = _INTERRUPTED
+        # All ranks get the signal as a rule; one of them is enough to tell.
+        if self.rank == 0:
+            self._told = True
+            raise KeyboardInterrupt
+
+    def _follow(self, hearing: socket.socket) -> None:
+        while hearing.recv(1)[0] not in _SIGNALS:
+            pass
+        self._status = _INTERRUPTED
+        time.sleep(2 * _GRACE if self.rank else _GRACE)
+        if not self._told:
+            where = f"rank {self.rank} of {self.size} was " if self.rank else ""
+            print(f"gapfit: {where}interrupted", file=sys.stderr)
+        self._abort()
+
+    def _leave(self) -> None:
+        if not self._parted:
+            self._abort()
+
+    def _abort(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        time.sleep(_PAUSE)
+        self._world.Abort(self._status)
+
+
+@contextmanager
+def _fatal_signals() -> Iterator[None]:
+    """Let signals kill this process, which mpiexec notices."""
+    handlers = [signal.signal(number, signal.SIG_DFL) for number in _SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in zip(_SIGNALS, handlers, strict=True):
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
