@@ -18,6 +18,7 @@ from gapfit.archive import Writable
 from gapfit.assembly import RowBlock
 from gapfit.errors import GapfitError
 from gapfit.groups import Group
+from gapfit.rounding import Rounding, rounding_of
 from gapfit.solver import Solution, Whitening
 from gapfit.sums import Gram, Sums, Triangle, triangular
 
@@ -169,12 +170,25 @@ class Factors:
         Raises
         ------
         GapfitError
-            Normal equations that are not positive definite to working precision.
+            Normal equations that are not positive definite to working precision, or a
+            solution beyond the largest number there is.
         """
         self.close()
         parts = [self.groups[group] for group in sorted(self.groups)]
         solve = _solve_normal if self.method == "cholesky" else _solve_triangle
-        return solve(self.whitening, parts)
+        solution = solve(self.whitening, parts)
+        if not np.isfinite(solution.coefficients).all():
+            raise GapfitError(
+                "the coefficients are not finite: nothing is left but rounding; raise "
+                "[sigma] or lower delta of the terms"
+            )
+        return solution
+
+    def rounding(self, solution: Solution) -> Rounding:
+        """Return what rounding changes in the values that a solution gives."""
+        return rounding_of(
+            self.whitening, solution.R, solution.coefficients, self.groups
+        )
 
 
 def _index(where: np.ndarray) -> Any:

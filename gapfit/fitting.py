@@ -36,6 +36,7 @@ from gapfit.preparing import (
     sparse_terms,
     whitened,
 )
+from gapfit.rounding import ROUNDED, rounding_warning
 from gapfit.row_sums import Rows, task_slices
 from gapfit.shortcuts import Ranks, Shortcut, with_shortcut
 from gapfit.summation import Work, sum_by_workers, sum_here
@@ -284,6 +285,7 @@ def solved(
     progress("solve", 0, 1)
     with one_thread():
         solution = factors.solve()
+        spoilt = rounding_warning(factors.rounding(solution), config)
     progress("solve", 1, 1)
     terms = _with_coefficients(model.terms, solution.coefficients)
     terms, shortcuts = _with_shortcuts(
@@ -296,6 +298,7 @@ def solved(
         "log_marginal_likelihood": solution.log_marginal_likelihood,
         "shortcuts": shortcuts,
         "versions": _versions(),
+        "warnings": _with_rounding(model.info.get("warnings", []), spoilt),
     }
     return replace(
         model,
@@ -307,6 +310,12 @@ def solved(
         calibration=None,
         info=model.info | info,
     )
+
+
+def _with_rounding(warnings: Sequence[str], spoilt: str | None) -> list[str]:
+    """Return warnings with what rounding does now, without what it did before."""
+    kept = [text for text in warnings if not text.startswith(ROUNDED)]
+    return [*kept, spoilt] if spoilt else kept
 
 
 def _with_coefficients(
