@@ -66,7 +66,7 @@ def test_overlapping_atoms_are_an_error(si_model):
 
 def test_an_atom_on_its_own_image_is_an_error(si_model):
     atoms = Atoms("Si", cell=[0.2, 5, 5], pbc=True)
-    with pytest.raises(StructureError, match=r"atoms 0 and 0 are 0\.200 Å"):
+    with pytest.raises(StructureError, match=r"the cell repeats every 0\.2 Å"):
         si_model.predict(atoms)
 
 

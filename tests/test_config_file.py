@@ -110,9 +110,9 @@ store_posterior = 1
         "fit.toml, line 1: unknown key `n_sparse`; `n_sparse` belongs to [[terms]]",
         "fit.toml, line 4: [data]: unknown key `zeta`; `zeta` belongs to [[terms]]",
         "fit.toml, line 5: [data]: unknown key `energykey`; did you mean `energy_key`?",
-        "fit.toml, line 7: [sigma]: `energy` = -1 must be a number > 0 eV/atom "
+        "fit.toml, line 7: [sigma]: `energy` = -1 must be a number >= 1e-10 eV/atom "
         "(of the energy; times sqrt(n_atoms) on the total)",
-        'fit.toml, line 8: [sigma]: `forces` = "0.1" must be a number > 0 eV/Å '
+        'fit.toml, line 8: [sigma]: `forces` = "0.1" must be a number >= 1e-10 eV/Å '
         "(of a force component)",
         'fit.toml, line 10: [sigma.config_types."hot liquid"]: unknown key `enrgy`; '
         "did you mean `energy`?",

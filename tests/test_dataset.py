@@ -538,12 +538,12 @@ def test_a_renamed_label_is_named_in_the_message() -> None:
 @pytest.mark.parametrize(
     ("where", "value", "message"),
     [
-        ("energy_sigma", 0.0, "frame 1: energy_sigma is 0; a sigma must be positive"),
+        ("energy_sigma", 0.0, "frame 1: energy_sigma is 0; a sigma must be finite"),
         ("virial_sigma", -0.1, "frame 1: virial_sigma is -0.1; a sigma must be"),
         (
             "force_sigma",
             np.nan,
-            "frame 1: force_sigma is nan; a sigma must be positive",
+            "frame 1: force_sigma is nan; a sigma must be finite",
         ),
         ("force_sigma", np.ones(5), r"force_sigma has shape \(5,\) where one number"),
         ("energy_sigma", np.ones(2), r"energy_sigma has shape \(2,\) where one number"),

@@ -6,7 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Section", "described"]
+__all__ = ["LARGEST_DELTA", "LEAST_DELTA", "LEAST_SIGMA", "Section", "described"]
+
+#: Sigmas below this are no errors of anything that is computed, eV or eV/Å.
+LEAST_SIGMA = 1e-10
+#: Deltas beyond these leave no digits, or no potential, eV.
+LEAST_DELTA, LARGEST_DELTA = 1e-10, 1e8
 
 
 def described(default: Any, text: str, unit: str = "", **constraints: Any) -> Any:

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from gapfit.config.base import Section, described
+from gapfit.config.base import LEAST_SIGMA, Section, described
 from gapfit.config.checks import (
     check_import_name,
     check_plain,
@@ -99,20 +99,30 @@ class DataConfig(Section):
 class SigmaOverride(Section):
     """Standard deviations for one config_type; absent ones keep the global value."""
 
-    energy: float | None = described(None, "of the energy", "eV/atom", gt=0)
-    forces: float | None = described(None, "of a force component", "eV/Å", gt=0)
-    virial: float | None = described(None, "of a virial component", "eV/atom", gt=0)
+    energy: float | None = described(None, "of the energy", "eV/atom", ge=LEAST_SIGMA)
+    forces: float | None = described(
+        None, "of a force component", "eV/Å", ge=LEAST_SIGMA
+    )
+    virial: float | None = described(
+        None, "of a virial component", "eV/atom", ge=LEAST_SIGMA
+    )
 
 
 class SigmaConfig(Section):
     """Standard deviations of the targets: how closely they are to be fitted."""
 
     energy: float = described(
-        0.002, "of the energy; times sqrt(n_atoms) on the total", "eV/atom", gt=0
+        0.002,
+        "of the energy; times sqrt(n_atoms) on the total",
+        "eV/atom",
+        ge=LEAST_SIGMA,
     )
-    forces: float = described(0.05, "of a force component", "eV/Å", gt=0)
+    forces: float = described(0.05, "of a force component", "eV/Å", ge=LEAST_SIGMA)
     virial: float = described(
-        0.05, "of a virial component; times sqrt(n_atoms)", "eV/atom", gt=0
+        0.05,
+        "of a virial component; times sqrt(n_atoms)",
+        "eV/atom",
+        ge=LEAST_SIGMA,
     )
     forces_relative: float = described(
         0.0,

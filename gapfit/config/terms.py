@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gapfit.config.base import Section, described
+from gapfit.config.base import LARGEST_DELTA, LEAST_DELTA, Section, described
 from gapfit.config.checks import (
     check_components,
     check_sparse,
@@ -92,7 +92,13 @@ class SoapConfig(Section):
         False, "sqrt(2) on off-diagonal features, left out by dscribe: the full kernel"
     )
     zeta: float = described(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
-    delta: float = described(3.0, "prior standard deviation per atom", "eV", gt=0)
+    delta: float = described(
+        3.0,
+        "prior standard deviation per atom",
+        "eV",
+        ge=LEAST_DELTA,
+        le=LARGEST_DELTA,
+    )
     n_sparse: int = described(1000, "sparse points of each central species", ge=1)
     species_n_sparse: dict[str, int] = described(
         {}, "other numbers for some of them, by name: { Ge = 500 }; 0: none"
@@ -162,7 +168,13 @@ class Distance2bConfig(Section):
     theta: float = described(
         1.0, "length over which the potential varies", "Å", ge=0.05
     )
-    delta: float = described(3.0, "prior standard deviation per pair", "eV", gt=0)
+    delta: float = described(
+        3.0,
+        "prior standard deviation per pair",
+        "eV",
+        ge=LEAST_DELTA,
+        le=LARGEST_DELTA,
+    )
     f0: float = described(0.0, "prior mean per pair, within the switch", "eV")
     n_sparse: int = described(20, "sparse points of each pair of species", ge=1)
     species_n_sparse: dict[str, int] = described(
@@ -210,7 +222,13 @@ class Angle3bConfig(Section):
         min_length=3,
         max_length=3,
     )
-    delta: float = described(0.3, "prior standard deviation per triplet", "eV", gt=0)
+    delta: float = described(
+        0.3,
+        "prior standard deviation per triplet",
+        "eV",
+        ge=LEAST_DELTA,
+        le=LARGEST_DELTA,
+    )
     n_sparse: int = described(200, "sparse points of each triplet of species", ge=1)
     species_n_sparse: dict[str, int] = described(
         {}, 'other numbers for some of them, by name: { "Te-Ge-Ge" = 99 }; 0: none'

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.config.base import LEAST_SIGMA
 from gapfit.config.sections import DataConfig
 from gapfit.data.frame import Frame, to_voigt
 from gapfit.errors import DataError
@@ -238,9 +239,11 @@ def label_value(kind: str, value: Any, frame: Frame) -> Any:
 def sigma_value(kind: str, value: Any, n_atoms: int) -> Any:
     """Return a standard deviation: one number, or for forces one for each atom."""
     array = _numbers(value)
-    bad = array[~(np.isfinite(array) & (array > 0))]
+    bad = array[~(np.isfinite(array) & (array >= LEAST_SIGMA))]
     if bad.size:
-        raise BadLabelError(f"is {bad.flat[0]:g}; a sigma must be positive and finite")
+        raise BadLabelError(
+            f"is {bad.flat[0]:g}; a sigma must be finite and at least {LEAST_SIGMA:g}"
+        )
     if kind != "force_sigma":
         return _one_number(array)
     if array.size == 1:

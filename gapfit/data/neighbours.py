@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -30,6 +31,12 @@ _HEAVIEST = 118
 
 #: Atoms closer than this are on top of each other, Å.
 MIN_DISTANCE = 0.3
+#: More atoms than this in a volume are no matter, 1/Å³; diamond has 0.18.
+MAX_DENSITY = 10.0
+#: Neighbours of one atom that a search takes at most; each takes about 150 bytes.
+MAX_NEIGHBOURS = 50_000
+# Length, area and volume within a distance of 1.
+_BALLS = (1.0, 2.0, math.pi, 4 / 3 * math.pi)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,13 +120,16 @@ def _spanning_cell(frame: Frame) -> np.ndarray:
     The filled vectors span the extent of the atoms, so that a cell list can bin them.
     """
     cell = frame.cell.copy()
-    present = np.linalg.norm(cell, axis=1) > 1e-12
+    lengths = np.linalg.norm(cell, axis=1)
+    present = lengths > 1e-12
     if np.any(frame.pbc & ~present):
         direction = "abc"[int(np.flatnonzero(frame.pbc & ~present)[0])]
         raise StructureError(
             f"{frame.source}: periodic along {direction} but that cell vector is zero; "
             "set the cell, or pbc = False for a molecule"
         )
+    if (shortest := lengths[frame.pbc].min()) < MIN_DISTANCE:
+        raise _repeats_too_soon(frame, shortest)
     if not present.all():
         # The null space of the given vectors is what the new ones must span.
         _, _, rows = np.linalg.svd(cell[present].reshape(-1, 3), full_matrices=True)
@@ -149,7 +159,7 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
     StructureError
         Atoms closer than `MIN_DISTANCE`, non-finite positions, or an impossible cell.
     """
-    cell = sound_cell(frame)
+    cell = sound_cell(frame, cutoff)
     try:
         found = _core.neighbour_list(frame.positions, cell, frame.pbc, cutoff)
     except ValueError as error:
@@ -157,13 +167,21 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
     return frame_pairs(frame, found)
 
 
-def sound_cell(frame: Frame) -> np.ndarray:
+def sound_cell(frame: Frame, reach: float) -> np.ndarray:
     """Return the cell that a search of neighbours takes, (3, 3) in Å.
+
+    Parameters
+    ----------
+    frame : Frame
+        The structure; its labels are not used.
+    reach : float
+        Distance to search, Å.
 
     Raises
     ------
     StructureError
-        No atoms, non-finite positions, or an impossible cell.
+        No atoms, non-finite positions, an impossible cell, or so many neighbours within
+        reach that a search would take all memory.
     """
     if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()):
         raise StructureError(
@@ -172,7 +190,74 @@ def sound_cell(frame: Frame) -> np.ndarray:
     if frame.n_atoms == 0:
         raise StructureError(f"{frame.source}: there are no atoms")
     # A molecule may have any cell.
-    return _spanning_cell(frame) if frame.pbc.any() else frame.cell
+    cell = _spanning_cell(frame) if frame.pbc.any() else frame.cell
+    span, across = _span(frame)
+    _require_images_apart(frame, span)
+    _require_few_neighbours(frame, reach, span, across)
+    return cell
+
+
+def _span(frame: Frame) -> tuple[float, np.ndarray]:
+    """Return what the periodic vectors span, Å to their number, and unit vectors across.
+
+    1 and three unit vectors for a molecule; the volume and none for a crystal.
+    """
+    vectors = frame.cell[frame.pbc]
+    if len(vectors) == 3:
+        return frame.volume, np.zeros((0, 3))
+    if not len(vectors):
+        return 1.0, np.eye(3)
+    _, sizes, axes = np.linalg.svd(vectors)
+    return float(np.prod(sizes)), axes[len(vectors) :]
+
+
+def _require_images_apart(frame: Frame, span: float) -> None:
+    """Refuse a cell in which atoms would overlap with their own images."""
+    if not frame.pbc.any():
+        return
+    lengths = np.linalg.norm(frame.cell[frame.pbc], axis=1)
+    # At most the least distance of opposite faces, which no lattice vector is shorter than.
+    if lengths.min() * span / lengths.prod() >= MIN_DISTANCE:
+        return
+    from ase.geometry import minkowski_reduce
+
+    short, _ = minkowski_reduce(frame.cell, frame.pbc)
+    shortest = np.linalg.norm(short[frame.pbc], axis=1).min()
+    if shortest < MIN_DISTANCE:
+        raise _repeats_too_soon(frame, shortest)
+
+
+def _repeats_too_soon(frame: Frame, distance: float) -> StructureError:
+    return StructureError(
+        f"{frame.source}: the cell repeats every {distance:.3g} Å, and atoms would be as "
+        f"close to their own images (limit {MIN_DISTANCE} Å): {frame.cell.tolist()}; give "
+        "the cell in Å, or pbc = False along directions that do not repeat"
+    )
+
+
+def _require_few_neighbours(
+    frame: Frame, reach: float, span: float, across: np.ndarray
+) -> None:
+    """Refuse atoms so dense, or a reach so long, that neighbours would fill the memory."""
+    density = frame.n_atoms / span
+    if len(across):
+        extents = np.ptp(frame.positions @ across.T, axis=0) + 1.0
+        density /= float(extents.prod())
+    if density > MAX_DENSITY:
+        raise StructureError(
+            f"{frame.source}: {density:.3g} atoms per Å³ (limit {MAX_DENSITY:g}); give "
+            "positions and cell in Å, or mend atoms that lie on each other"
+        )
+    # Both are too many: the one for thin layers and chains, the other for thick ones.
+    n_periodic = 3 - len(across)
+    within = _BALLS[n_periodic] * reach**n_periodic / span * frame.n_atoms
+    most = min(within, _BALLS[3] * reach**3 * density)
+    if most > MAX_NEIGHBOURS:
+        raise StructureError(
+            f"{frame.source}: each atom has about {most:.2g} neighbours within {reach:g} Å "
+            f"(limit {MAX_NEIGHBOURS}); shorten the cutoff (with its skin), or give "
+            "positions and cell in Å"
+        )
 
 
 def frame_pairs(frame: Frame, found: tuple[Any, ...]) -> Pairs:

@@ -72,7 +72,7 @@ class MovingPairs:
         self.n_searches += 1
         if self.skin == 0.0:
             return pair_list(frame, self.cutoff)
-        cell = sound_cell(frame)
+        cell = sound_cell(frame, self.cutoff + self.skin)
         try:
             self._list = _core.skin_list(
                 frame.positions, cell, frame.pbc, self.cutoff, self.skin

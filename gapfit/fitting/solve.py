@@ -11,6 +11,7 @@ import numpy as np
 from gapfit._support.progress import Progress
 from gapfit.config.sections import FitConfig, PredictionConfig
 from gapfit.data.frame import Frame
+from gapfit.fitting.rounding_warning import ROUNDED, rounding_warning
 from gapfit.gp.posterior import Posterior
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.projection import LosslessProjection, Ranks, with_lossless_projection
@@ -48,6 +49,7 @@ def solved(
     progress("solve", 0, 1)
     with one_thread():
         solution = sums.solve()
+        spoilt = rounding_warning(sums.rounding(solution), config)
     progress("solve", 1, 1)
     terms = _with_coefficients(model.terms, solution.coefficients)
     terms, shortcuts = _with_shortcuts(
@@ -60,6 +62,7 @@ def solved(
         "log_marginal_likelihood": solution.log_marginal_likelihood,
         "shortcuts": shortcuts,
         "versions": _versions(),
+        "warnings": _with_rounding(model.info.get("warnings", []), spoilt),
     }
     return replace(
         model,
@@ -71,6 +74,12 @@ def solved(
         calibration=None,
         info=model.info | info,
     )
+
+
+def _with_rounding(warnings: Sequence[str], spoilt: str | None) -> list[str]:
+    """Return warnings with the effect of rounding now, without that of earlier fits."""
+    kept = [text for text in warnings if not text.startswith(ROUNDED)]
+    return [*kept, spoilt] if spoilt else kept
 
 
 def _with_coefficients(

@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dsymv, dsyrk
 
 from gapfit._support.archive import Packed, Writable, unpacked
 from gapfit.errors import LostDigitsError
@@ -86,6 +86,16 @@ class NormalEquations(Accumulator):
             B += self._G
             return B
         return add_products(B, np.concatenate(self._rows)) if self._rows else B
+
+    def times(self, z: np.ndarray) -> np.ndarray:
+        """Return Φ^T Φ z of whitened coefficients, (n_sparse,) float64."""
+        if self._G is not None:
+            return np.asarray(dsymv(1.0, self._G, z))
+        return sum((rows.T @ (rows @ z) for rows in self._rows), np.zeros(len(z)))
+
+    def length(self, z: np.ndarray) -> float:
+        """Return |Φ z| of whitened coefficients, (n_sparse,)."""
+        return float(np.sqrt(max(z @ self.times(z), 0.0)))
 
     def scaled(self, factor: float) -> Self:
         """Return the sums of the same observations with `factor` times their sigmas."""

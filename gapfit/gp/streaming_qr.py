@@ -42,6 +42,10 @@ class StreamingQR(Accumulator):
         super().merge(other)
         self.R = triangular([self.R, other.R])
 
+    def length(self, c: np.ndarray) -> float:
+        """Return the length of what coefficients (n_sparse,) give for all rows."""
+        return float(np.linalg.norm(self.R @ np.append(c, 0.0)))
+
     def scaled(self, factor: float) -> Self:
         """Return the sums of the same observations with `factor` times their sigmas."""
         out = super().scaled(factor)

@@ -15,9 +15,11 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from gapfit._support.archive import Writable
+from gapfit.errors import GapfitError
 from gapfit.gp.accumulator import Accumulator
 from gapfit.gp.normal_equations import NormalEquations, solve_normal
 from gapfit.gp.observations import Group, RowBlock
+from gapfit.gp.rounding import Rounding, rounding_of
 from gapfit.gp.streaming_qr import StreamingQR, triangular
 from gapfit.gp.whitening import Solution, Whitening
 
@@ -191,11 +193,25 @@ class TrainingSums:
         ------
         LostDigitsError
             Normal equations that are not positive definite to working precision.
+        GapfitError
+            A solution beyond the largest number there is.
         """
         self.close()
         parts = [self.groups[group] for group in sorted(self.groups)]
         solve = _solve_normal if self.method == "cholesky" else _solve_triangle
-        return solve(self.whitening, parts)
+        solution = solve(self.whitening, parts)
+        if not np.isfinite(solution.coefficients).all():
+            raise GapfitError(
+                "the coefficients are not finite: nothing is left but rounding; raise "
+                "[sigma] or lower delta of the terms"
+            )
+        return solution
+
+    def rounding(self, solution: Solution) -> Rounding:
+        """Return what rounding changes in the values that a solution gives."""
+        return rounding_of(
+            self.whitening, solution.R, solution.coefficients, self.groups
+        )
 
 
 def _index(where: np.ndarray) -> Any:

@@ -57,6 +57,15 @@ class Whitening:
             [U @ c[block] for U, block in zip(self.cholesky, self.blocks, strict=True)]
         )
 
+    def at_points(self, z: np.ndarray) -> np.ndarray:
+        """Return U^T z, the local energies that U c = z gives at the sparse points, eV."""
+        return np.concatenate(
+            [
+                U.T @ z[block]
+                for U, block in zip(self.cholesky, self.blocks, strict=True)
+            ]
+        )
+
     def undo(self, z: np.ndarray) -> np.ndarray:
         """Return U^-1 z, (n_sparse,)."""
         return np.concatenate(
