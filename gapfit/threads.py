@@ -18,6 +18,7 @@ __all__ = [
     "VARIABLE",
     "available",
     "blas_threads",
+    "limited",
     "native_threads",
     "one_thread",
     "use_threads",
@@ -67,6 +68,16 @@ def use_threads(n_threads: int | None) -> Iterator[None]:
     finally:
         if token is not None:
             _chosen.reset(token)
+
+
+@contextmanager
+def limited(n_threads: int | None) -> Iterator[None]:
+    """Limit the core, BLAS and OpenMP to `n_threads`; None leaves them as they are."""
+    # Not at the top: predictions need no threadpoolctl.
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=n_threads), use_threads(n_threads):
+        yield
 
 
 @cache

@@ -14,6 +14,7 @@ from gapfit.config.sections import Distance2bConfig
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pairs_of
 from gapfit.errors import ConfigError
 from gapfit.model.terms import build_term, new_basis
 from gapfit.sparse import streaming as sparse_stream
@@ -316,7 +317,7 @@ def test_the_planned_memory_is_that_of_the_choice(method):
     settings = Distance2bConfig(r_cut=9.0, n_sparse=5, sparse_method=method)
     term = build_term(settings, (14,), {})
     for granted in (4e9, 8e6):
-        planned = choice_memory(term, frames, granted)
+        planned = choice_memory(term, frames, pairs_of(frames[:20], 9.0), granted)
         tracemalloc.start()
         choose_sparse_points(
             frames,

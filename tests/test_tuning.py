@@ -50,7 +50,7 @@ class Case:
     def __init__(self, frames: list[Atoms], wanted: dict, options=FOLDS) -> None:
         self.config = config_from_dict(wanted)
         self.dataset = as_dataset(frames, self.config)
-        self.prepared = prepare(self.dataset, self.config, [], silent, Path())
+        self.prepared = prepare(self.dataset, self.config, Path(), silent)
         self.frames = self.prepared.frames
         self.terms = sparse_terms(self.prepared, self.config, [], silent)
         self.whitening = whitened(self.terms, self.config, [])

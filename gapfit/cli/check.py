@@ -8,8 +8,8 @@ warnings.
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,23 +112,15 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
             f"{path}: [baseline] names the calculator {config.baseline.calculator}: it is "
             "imported and called now, and by every fit with this file"
         )
-    errors = []
+    # Warnings of the library are printed at the end.
+    logging.getLogger("gapfit").addHandler(logging.NullHandler())
     warnings: list[str] = []
-    found: dict[str, Dataset] = {}
-    for name, files in (("train", config.data.train), ("test", config.data.test)):
-        if files:
-            try:
-                found[name], more = _check_part(
-                    name, files, config, path.parent, stress, console
-                )
-                warnings += more
-            except DataError as error:
-                errors.append(str(error))
-    if "train" in found:
-        errors += _file_errors(config, found["train"], path.parent)
-    if len(found) == 2:
+    errors: list[str] = []
+    train = _check_train(config, path.parent, stress, console, warnings, errors)
+    test = _check_test(config, path.parent, console, warnings, errors)
+    if train is not None and test is not None:
         try:
-            refuse_new_species(found["train"], found["test"])
+            refuse_new_species(train, test)
         except DataError as error:
             errors.append(str(error))
     console.warnings(warnings)
@@ -138,65 +130,65 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
     console.say(f"  gapfit fit {shlex.quote(str(path))}")
 
 
-def _check_part(
-    name: str,
-    files: list[str],
+def _check_train(
     config: FitConfig,
     base: Path,
     stress: bool,
     console: Console,
-) -> tuple[Dataset, list[str]]:
-    """Report on the training or test data; return them, and warnings."""
+    warnings: list[str],
+    errors: list[str],
+) -> Dataset | None:
+    """Report on the training data, as a fit would begin with them; return them."""
+    from gapfit._support.progress import silent
     from gapfit.data.dataset import read
-    from gapfit.data.e0 import e0_warnings, resolve_e0
-    from gapfit.fitting.prepare import quota_warnings, sigma_warnings, species_warnings
+    from gapfit.fitting.review import review
 
-    dataset = read(files, config.data, base=base)
-    fitted = _without_baseline(dataset, config, base) if name == "train" else dataset
-    e0 = resolve_e0(fitted.frames, config.e0) if name == "train" else None
-    _report(console, f"{name}: {', '.join(files)}", dataset, e0)
-    warnings = list(dataset.warnings)
-    if name == "train":
-        warnings += e0_warnings(fitted.frames, config.e0)
-        warnings += sigma_warnings(dataset.frames, config.sigma)
-        warnings += quota_warnings(dataset.frames, config.terms)
-        warnings += species_warnings(dataset.species, config.terms)
-    if stress and config.data.check_stress and name == "train":
-        warnings += stress_check(fitted, e0)
-    return dataset, warnings
-
-
-def _without_baseline(dataset: Dataset, config: FitConfig, base: Path) -> Dataset:
-    """Return the data as they are fitted; with a baseline that fails, as they are."""
-    from gapfit.baseline.baseline import (
-        baseline_points,
-        build_baseline,
-        without_baseline,
-    )
-
+    files, e0 = config.data.train, None
     try:
-        points = baseline_points(config.baseline, dataset.species, base)
-        baseline = build_baseline(config, dataset.species, points, trusted=True)
-        frames = without_baseline(dataset.frames, baseline, lambda *_: None)
-    except GapfitError:  # said by `_file_errors`
-        return dataset
-    return replace(dataset, frames=frames)
+        dataset = read(files, config.data, base=base)
+    except DataError as error:
+        errors.append(str(error))
+        return None
+    warnings += dataset.warnings
+    try:
+        e0 = review(
+            dataset, config, warnings, base=base, progress=silent, stress=stress
+        ).e0
+    except GapfitError as error:
+        errors.append(str(error))
+    _report(console, f"train: {', '.join(files)}", dataset, e0)
+    errors += _list_errors(config, dataset, base)
+    return dataset
 
 
-def _file_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
-    """Return what is wrong with the baseline and with lists of sparse points."""
-    from gapfit.baseline.baseline import baseline_points, build_baseline
+def _check_test(
+    config: FitConfig,
+    base: Path,
+    console: Console,
+    warnings: list[str],
+    errors: list[str],
+) -> Dataset | None:
+    """Report on the test data, if there are any; return them."""
+    from gapfit.data.dataset import read
+
+    if not config.data.test:
+        return None
+    try:
+        dataset = read(config.data.test, config.data, base=base)
+    except DataError as error:
+        errors.append(str(error))
+        return None
+    _report(console, f"test: {', '.join(config.data.test)}", dataset, None)
+    warnings += dataset.warnings
+    return dataset
+
+
+def _list_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
+    """Return what is wrong with lists of sparse points."""
     from gapfit.model.terms import build_term, new_basis
     from gapfit.sparse.listed import listed_points
 
     errors = []
-    try:
-        points = baseline_points(config.baseline, train.species, base)
-        baseline = build_baseline(config, train.species, points, trusted=True)
-        if baseline is not None and baseline.calculator is not None:
-            baseline.calculator.require()
-    except GapfitError as error:
-        errors.append(str(error))
     for settings in config.terms:
         if settings.sparse_file is None:
             continue

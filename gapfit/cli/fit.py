@@ -195,7 +195,7 @@ class _Run:
 
         started = time.perf_counter()
         train, test, planned = self.print_plan()
-        model = self._fit(train)
+        model = self._fit(train, planned)
         model_path = self.folder / "model.npz"
         model.save(model_path)
         metrics: dict[str, Any] = self._errors(model, train, test)
@@ -250,12 +250,10 @@ class _Run:
 
     def _read(self) -> tuple[Dataset, Dataset | None]:
         from gapfit.data.dataset import read
-        from gapfit.data.e0 import resolve_e0
 
         started = time.perf_counter()
         data, base = self.config.data, self.path.parent
         train = read(data.train, data, base=base)
-        resolve_e0(train.frames, self.config.e0)  # fail now rather than later
         test = read(data.test, data, base=base) if data.test else None
         if test is not None:
             refuse_new_species(train, test)
@@ -288,7 +286,7 @@ class _Run:
             ]
         )
 
-    def _fit(self, train: Dataset) -> GAPModel:
+    def _fit(self, train: Dataset, planned: Plan) -> GAPModel:
         from gapfit.fitting.fit import fit
 
         self.console.title("Fit")
@@ -301,6 +299,7 @@ class _Run:
                 checkpoint=self.folder / CHECKPOINT,
                 resume=self.resume,
                 executor=self.executor,
+                plan=planned,
             )
         self.timings |= progress.seconds
         self.peaks |= progress.peak_bytes

@@ -14,6 +14,7 @@ from gapfit.errors import LeftOutError
 from gapfit.gp.observations import RowBlock
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.rows import row_block
+from gapfit.model.terms import coefficient_vector
 
 __all__ = ["Residuals", "left_out_residuals", "predicted_residuals"]
 
@@ -112,7 +113,7 @@ def _from_rows(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return residuals and variances over sigma from matrices of the size of the rows."""
     assert model.posterior is not None
-    residual = (block.y - block.K @ _coefficients(model)) / block.sigma
+    residual = (block.y - block.K @ coefficient_vector(model.terms)) / block.sigma
     V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
     H = V.T @ V
     left = cholesky(np.eye(len(H)) - H, overwrite_a=True, check_finite=False)
@@ -126,17 +127,11 @@ def _from_factor(
     """Return the same from matrices of the size of the sparse points, for many rows."""
     assert model.posterior is not None
     R, target = model.posterior.R, block.y / block.sigma
-    z = model.posterior.whitening.redo(_coefficients(model))
+    z = model.posterior.whitening.redo(coefficient_vector(model.terms))
     without = cholesky(R.T @ R - phi.T @ phi, overwrite_a=True, check_finite=False)
     z = cho_solve((without, False), R.T @ (R @ z) - phi.T @ target)
     V = solve_triangular(without, phi.T, trans="T", check_finite=False)
     return target - phi @ z, np.einsum("mn,mn->n", V, V)
-
-
-def _coefficients(model: GAPModel) -> np.ndarray:
-    return np.concatenate(
-        [own for term in model.terms for own in term.coefficients.values()]
-    )
 
 
 def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
@@ -154,7 +149,7 @@ def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
     if not len(block.y):
         return
     variance, _ = model.posterior.variance(block.K)
-    error = block.K @ _coefficients(model) - block.y
+    error = block.K @ coefficient_vector(model.terms) - block.y
     yield from _by_kind(frame, block, error, np.sqrt(variance))
 
 

@@ -16,7 +16,7 @@ from gapfit.data.batching import sample_frames
 from gapfit.data.dataset import Dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes, species_counts
-from gapfit.data.neighbours import pairs_of
+from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.data.observations import KINDS, row_counts
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import task_slices
@@ -157,8 +157,13 @@ def plan(
     """
     frames = dataset.frames
     terms = planned_terms(dataset, config)
+    sample = _sampled_pairs(frames, terms)
     sizes = sizes_of(
-        frames, terms, _points_planned(frames, terms, base or Path()), config
+        frames,
+        terms,
+        _points_planned(frames, terms, base or Path()),
+        config,
+        sample.n_pairs / sample.n_atoms,
     )
     if workers is None:
         workers = config.run.executor != "local" or config.run.workers > 1
@@ -169,7 +174,10 @@ def plan(
         own.led if workers else own.rows + sizes.batch_bytes,
         own.solved,
         _end_bytes(frames, terms, sizes, config),
-        *(choice_memory(term, frames, config.run.memory_bytes) for term in terms),
+        *(
+            choice_memory(term, frames, sample, config.run.memory_bytes)
+            for term in terms
+        ),
     ]
     return Plan(
         len(frames),
@@ -194,6 +202,7 @@ def sizes_of(
     terms: Sequence[FittedTerm],
     points: Sequence[Mapping[int, int]],
     config: FitConfig,
+    pairs_per_atom: float | None = None,
 ) -> Sizes:
     """Return what decides the memory of a fit.
 
@@ -207,7 +216,12 @@ def sizes_of(
         Of each term, the number of sparse points by block.
     config : FitConfig
         What to fit and how.
+    pairs_per_atom : float, optional
+        Neighbours within the longest cutoff; counted on a sample when absent.
     """
+    if pairs_per_atom is None:
+        sample = _sampled_pairs(frames, terms)
+        pairs_per_atom = sample.n_pairs / sample.n_atoms
     counts, sizes = row_counts(frames), frame_sizes(frames)
     n_sparse = sum(sum(own.values()) for own in points)
     blocks = [m for own in points for m in own.values()]
@@ -223,7 +237,7 @@ def sizes_of(
     batch = Batch(
         [_rows_of(term, own) for term, own in zip(terms, points, strict=True)],
         float(counts.sum() / sizes.sum()),
-        _pairs_per_atom(frames, max(term.descriptor.cutoff for term in terms)),
+        pairs_per_atom,
         bool(counts[:, 1:].any()),
         config.solver.method,
         config.run.threads or available(),
@@ -232,11 +246,14 @@ def sizes_of(
 
 
 def batch_atoms(
-    frames: Sequence[Frame], terms: Sequence[FittedTerm], config: FitConfig
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    config: FitConfig,
+    pairs_per_atom: float | None = None,
 ) -> int:
     """Return how many atoms' rows are computed together; `terms` with sparse points."""
-    points = [{b: len(own) for b, own in term.sparse.items()} for term in terms]
-    return sizes_of(frames, terms, points, config).batch_atoms
+    points = [{b: len(values) for b, values in term.sparse.items()} for term in terms]
+    return sizes_of(frames, terms, points, config, pairs_per_atom).batch_atoms
 
 
 def _rows_of(term: FittedTerm, points: Mapping[int, int]) -> TermRows:
@@ -268,9 +285,10 @@ def _group_rows(
     return tuple(n for n in found.values() if n)
 
 
-def _pairs_per_atom(frames: Sequence[Frame], cutoff: float) -> float:
-    pairs = pairs_of(sample_frames(frames), cutoff)
-    return pairs.n_pairs / pairs.n_atoms
+def _sampled_pairs(frames: Sequence[Frame], terms: Sequence[FittedTerm]) -> Pairs:
+    """Return the neighbours in some frames within the longest cutoff."""
+    cutoff = max(term.descriptor.cutoff for term in terms)
+    return pairs_of(sample_frames(frames), cutoff)
 
 
 def _points_planned(

@@ -22,6 +22,8 @@ from gapfit.execution.executors import Pool
 from gapfit.execution.merge_tree import Node, Span, outermost, root
 from gapfit.gp.observations import Group
 from gapfit.gp.training_sums import TrainingSums
+from gapfit.model.storage import load
+from gapfit.threads import limited
 
 __all__ = ["Work", "sum_by_workers", "sum_here"]
 
@@ -116,7 +118,7 @@ class _Open:
 
 
 class _Here:
-    """Accumulator up the tree from the left and writes what is open now and then."""
+    """Sums up the tree from the left and writes what is open now and then."""
 
     def __init__(
         self, work: Work, folder: CheckpointFolder | None, report: Report
@@ -344,8 +346,6 @@ def _opened(folder: Path, stamp: int) -> tuple[Rows, FrameFile]:
 
     `stamp` tells fits apart that used the same folder one after the other.
     """
-    from gapfit.model.storage import load
-
     files = CheckpointFolder(folder)
     model = load(files.start, training_sums=True)
     sums = model.training_sums
@@ -364,12 +364,8 @@ def _compute(
     threads: int,
 ) -> Span:
     """Write the sums over the rows of a task; run by a worker."""
-    from threadpoolctl import threadpool_limits
-
-    from gapfit.threads import use_threads
-
     rows, frames = _opened(folder, stamp)
-    with threadpool_limits(limits=threads), use_threads(threads):
+    with limited(threads):
         sums = rows.sum_up(frames[part], groups, batch_atoms)
     CheckpointFolder(folder).write(span, sums)
     return span

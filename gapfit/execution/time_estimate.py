@@ -28,7 +28,7 @@ from gapfit.gp.whitening import Whitening
 from gapfit.model.projection import VERIFY_ATOMS
 from gapfit.model.rows import row_block
 from gapfit.model.terms import FittedTerm, build_term
-from gapfit.threads import available, use_threads
+from gapfit.threads import available, limited
 
 __all__ = ["estimated_seconds"]
 
@@ -58,17 +58,15 @@ def estimated_seconds(
     test : Dataset, optional
         Data whose errors are computed in the end.
     """
-    from threadpoolctl import threadpool_limits
-
     run = config.run
     local = run.workers if run.executor == "local" else 1
     threads = run.threads or max(available() // local, 1)
-    with threadpool_limits(limits=threads), use_threads(threads):
+    with limited(threads):
         work = _Work(dataset, config, planned)
         rows = work.rows() / min(local, planned.n_tasks)
-        with threadpool_limits(limits=1), use_threads(1):
+        with limited(1):
             alone = work.choice() + work.solution()
-        with threadpool_limits(limits=1), use_threads(1):
+        with limited(1):
             n_rows = int(row_counts(test.frames).sum()) if test else 0
             alone += work.error_bars(n_rows)
         n_test = int(frame_sizes(test.frames).sum()) if test else 0

@@ -30,7 +30,7 @@ from gapfit.model.observation_groups import groups_of
 from gapfit.model.projection import Ranks
 from gapfit.model.storage import load_with_sums
 from gapfit.sparse.novelty import LEAST, NewPoints, novel_points
-from gapfit.threads import one_thread, use_threads
+from gapfit.threads import limited, one_thread
 
 __all__ = ["append"]
 
@@ -95,8 +95,6 @@ def append(
     >>> import gapfit
     >>> model = gapfit.append("model.npz", "new.extxyz")  # doctest: +SKIP
     """
-    from threadpoolctl import threadpool_limits
-
     if new_sparse < 0:
         raise GapfitError(f"new_sparse = {new_sparse}: give 0 or a positive number")
     known = load_with_sums(model)
@@ -111,7 +109,7 @@ def append(
     )
     _refuse_known_data(known, dataset)
     n_threads = config.run.threads or None
-    with threadpool_limits(limits=n_threads), use_threads(n_threads):
+    with limited(n_threads):
         addition = _Addition(known, dataset, progress or silent)
         if config.data.check_stress:
             check_stress(addition.frames, known.e0, addition.notes, addition.progress)

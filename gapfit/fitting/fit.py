@@ -11,27 +11,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from gapfit._support.progress import Progress, silent
-from gapfit.config.sections import BaselineConfig, FitConfig
+from gapfit.config.sections import FitConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import Dataset, as_dataset
 from gapfit.data.digest import data_digest
-from gapfit.data.frame_file import frame_sizes
-from gapfit.data.observations import count_rows, row_counts
 from gapfit.evaluation.calibrate import with_calibration
-from gapfit.execution.accumulate import Rows, task_slices
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool, open_pool
-from gapfit.execution.plan import batch_atoms, plan
-from gapfit.execution.tasks import Work, sum_by_workers, sum_here
-from gapfit.fitting.prepare import Prepared, prepare, sparse_terms, whitened
-from gapfit.fitting.solve import _with_coefficients, solved
-from gapfit.gp.training_sums import TrainingSums
+from gapfit.execution.plan import Plan
+from gapfit.execution.plan import plan as planned
+from gapfit.fitting.fit_prepared import fitted, unfitted
+from gapfit.fitting.prepare import Prepared
+from gapfit.fitting.review import review
+from gapfit.fitting.tune import tune_prepared
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.observation_groups import groups_of
-from gapfit.threads import use_threads
+from gapfit.model.storage import load
+from gapfit.threads import limited
 
 __all__ = [
     "fit",
@@ -47,6 +43,7 @@ def fit(
     checkpoint: Path | str | None = None,
     resume: bool = False,
     executor: Executor | None = None,
+    plan: Plan | None = None,
 ) -> GAPModel:
     """Fit a potential.
 
@@ -70,6 +67,8 @@ def fit(
     executor : concurrent.futures.Executor, optional
         Takes the place of the one that ``run.executor`` names. Its workers must see
         `checkpoint`, or the folder for temporary files when there is none.
+    plan : Plan, optional
+        The size of this fit, where it is known already; see `gapfit.execution.plan`.
 
     Returns
     -------
@@ -89,20 +88,29 @@ def fit(
     >>> import gapfit
     >>> model = gapfit.fit("train.extxyz", {"terms": [{"n_sparse": 500}]})  # doctest: +SKIP
     """
-    from threadpoolctl import threadpool_limits
-
     settings = as_config(config, frames)
-    if base is None and isinstance(config, str | Path):
-        base = Path(config).parent
+    if base is None:
+        base = Path(config).parent if isinstance(config, str | Path) else Path()
     with open_pool(settings.run, executor) as pool, ExitStack() as stack:
         dataset = as_dataset(frames, settings, base)
         digest = data_digest(dataset.frames)
-        identity = _identity(dataset, digest, settings, base or Path())
+        identity = _identity(dataset, digest, settings, base)
         folder = stack.enter_context(_work_folder(checkpoint, resume, identity, pool))
         n_threads = settings.run.threads * (settings.run.workers if pool else 1) or None
-        with threadpool_limits(limits=n_threads), use_threads(n_threads):
-            fitter = _Fitter(dataset, progress or silent, base or Path(), folder, pool)
-            model = fitter.run(settings, resume=resume)
+        stack.enter_context(limited(n_threads))
+        plan = plan or planned(dataset, settings, base)
+        plan.sizes.require()
+        fitter = _Fitter(dataset, settings, progress or silent, folder, base)
+        prepared, begun = fitter.begun(resume=resume)
+        model = fitted(
+            begun,
+            prepared,
+            fitter.progress,
+            folder=folder,
+            pool=pool,
+            pairs_per_atom=plan.sizes.batch.pairs_per_atom,
+        )
+        model = with_calibration(model, prepared.frames, fitter.progress)
     return replace(model, info=model.info | {"data_digest": digest})
 
 
@@ -156,100 +164,52 @@ def _work_folder(
 
 
 class _Fitter:
-    """One fit: what its steps share."""
+    """The start of a fit: data, tuned settings, sparse points."""
 
     def __init__(
         self,
         dataset: Dataset,
+        settings: FitConfig,
         progress: Progress,
-        base: Path,
         folder: CheckpointFolder | None,
-        pool: Pool | None,
+        base: Path,
     ) -> None:
         self.dataset = dataset
+        self.settings = settings
         self.progress = progress
-        self.base = base
         self.folder = folder
-        self.pool = pool
+        self.base = base
         self.notes: list[str] = []
 
-    def run(self, settings: FitConfig, *, resume: bool) -> GAPModel:
-        """Do all steps."""
-        plan(self.dataset, settings, self.base).sizes.require()
+    def begun(self, *, resume: bool) -> tuple[Prepared, GAPModel]:
+        """Return the data and the model before its fit, with all warnings so far."""
+        prepared = review(
+            self.dataset,
+            self.settings,
+            self.notes,
+            base=self.base,
+            progress=self.progress,
+        )
         if resume and self.folder and self.folder.start.exists():
-            prepared, begun = self._begun_before(settings)
+            model = load(self.folder.start, training_sums=True)
+            prepared = prepared.with_sigmas(model.config.sigma)
+            self.notes += model.info["warnings"]
         else:
-            prepared, begun = self._begin(settings)
-        begun = replace(begun, training_sums=self._summed(prepared, begun))
-        config = begun.config.model_copy(update={"baseline": settings.baseline})
-        facts = {
-            "n_frames": len(prepared.frames),
-            "n_atoms": int(frame_sizes(prepared.frames).sum()),
-            "n_rows": count_rows(prepared.frames),
-            "warnings": list(dict.fromkeys([*self.dataset.warnings, *self.notes])),
-        }
-        whole = replace(begun, config=config, baseline=prepared.baseline)
-        model = solved(
-            replace(whole, info=whole.info | facts), prepared.frames, self.progress
-        )
-        return with_calibration(model, prepared.frames, self.progress)
+            prepared, model = self._begin(prepared)
+        warnings = list(dict.fromkeys([*self.dataset.warnings, *self.notes]))
+        return prepared, replace(model, info=model.info | {"warnings": warnings})
 
-    def _begin(self, config: FitConfig) -> tuple[Prepared, GAPModel]:
-        """Return the data, and the model before its fit; write the latter."""
-        info: dict[str, Any] = {}
+    def _begin(self, prepared: Prepared) -> tuple[Prepared, GAPModel]:
+        """Return the data and the model before its fit; write the latter."""
+        config, info = self.settings, {}
         if config.tune is not None:
-            from gapfit.fitting.tune import tune
-
-            result = tune(self.dataset, config, progress=self.progress, base=self.base)
+            with limited(config.run.threads or None):
+                result = tune_prepared(prepared, config, self.progress)
             config, info["tuning"] = result.config, result.summary()
-            self.notes += [t for t in result.warnings if t not in self.dataset.warnings]
-        prepared = prepare(self.dataset, config, self.notes, self.progress, self.base)
-        terms = sparse_terms(prepared, config, self.notes, self.progress)
-        whitening = whitened(terms, config, self.notes)
-        begun = GAPModel(
-            # Workers need no baseline: it has been subtracted.
-            config=config.model_copy(update={"baseline": BaselineConfig()}),
-            species=self.dataset.species,
-            e0=prepared.e0,
-            terms=tuple(_with_coefficients(terms, np.zeros(whitening.n_sparse))),
-            training_sums=TrainingSums(whitening, config.solver.method),
-            info=info | {"warnings": self.notes},
-        )
+            self.notes += result.warnings
+            prepared = prepared.with_sigmas(config.sigma)
+        model = unfitted(prepared, config, self.notes, self.progress)
+        model = replace(model, info=info | model.info)
         if self.folder:
-            begun.save(self.folder.start)
-        return prepared, begun
-
-    def _begun_before(self, settings: FitConfig) -> tuple[Prepared, GAPModel]:
-        """Return the same as `_begin`, from the checkpoint."""
-        from gapfit.model.storage import load
-
-        assert self.folder is not None
-        begun = load(self.folder.start, training_sums=True)
-        config = begun.config.model_copy(update={"baseline": settings.baseline})
-        prepared = prepare(self.dataset, config, self.notes, self.progress, self.base)
-        self.notes += begun.info["warnings"]
-        return prepared, begun
-
-    def _summed(self, prepared: Prepared, begun: GAPModel) -> TrainingSums:
-        """Return the sums over all rows."""
-        config, empty = begun.config, begun.training_sums
-        assert empty is not None
-        rows = Rows(begun.terms, begun.e0, config.sigma, empty.whitening, empty.method)
-        work = Work(
-            rows,
-            prepared.frames,
-            groups_of(prepared.given, config),
-            row_counts(prepared.frames).sum(axis=1),
-            task_slices(frame_sizes(prepared.frames), begun.n_sparse),
-            batch_atoms(prepared.given, begun.terms, config),
-        )
-        total = int(work.n_rows.sum())
-
-        def report(n_rows: int) -> None:
-            self.progress("rows", n_rows, total)
-
-        report(0)
-        if self.pool is None:
-            return sum_here(work, self.folder, report)
-        assert self.folder is not None
-        return sum_by_workers(work, self.folder, self.pool, report)
+            model.save(self.folder.start)
+        return prepared, model

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,31 +12,24 @@ from gapfit.baseline.baseline import (
     Baseline,
     baseline_points,
     build_baseline,
-    targets,
+    without_baseline,
 )
-from gapfit.config.sections import FitConfig, SigmaConfig, SoapConfig, Term
+from gapfit.config.sections import (
+    BaselineConfig,
+    FitConfig,
+    SigmaConfig,
+    SoapConfig,
+)
 from gapfit.data.dataset import Dataset
-from gapfit.data.e0 import e0_warnings, resolve_e0
+from gapfit.data.e0 import resolve_e0
 from gapfit.data.frame import Frame
-from gapfit.data.frame_file import config_types
-from gapfit.fitting.stress_check import check_stress
+from gapfit.data.sigmas import with_automatic_sigmas
 from gapfit.gp.whitening import Whitening, whiten
 from gapfit.model.terms import FittedTerm, build_term, new_basis
 from gapfit.sparse.choose import SHARE_OF_MEMORY, choose_sparse_points
 from gapfit.threads import one_thread
 
-__all__ = [
-    "Prepared",
-    "prepare",
-    "quota_warnings",
-    "sigma_warnings",
-    "sparse_terms",
-    "species_warnings",
-    "whitened",
-]
-
-
-_logger = logging.getLogger("gapfit")
+__all__ = ["Prepared", "prepare", "sparse_terms", "whitened"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,48 +40,61 @@ class Prepared:
     ----------
     frames : sequence of Frame
         Without the baseline, with automatic sigmas.
+    bare : sequence of Frame
+        Without the baseline, with sigmas as they were read.
     given : sequence of Frame
-        The same with labels and sigmas as they were read.
+        With labels and sigmas as they were read.
     species : tuple of int
         Atomic numbers, ascending.
     e0 : dict of int to float
         Energies of isolated atoms by atomic number, eV.
     baseline : Baseline or None
-        What was subtracted.
+        Subtracted from the labels.
+    baseline_config : BaselineConfig
+        Its configuration.
     base : Path
         Folder that relative paths refer to.
     """
 
     frames: Sequence[Frame]
+    bare: Sequence[Frame]
     given: Sequence[Frame]
     species: tuple[int, ...]
     e0: dict[int, float]
     baseline: Baseline | None
+    baseline_config: BaselineConfig
     base: Path
+
+    def with_sigmas(self, sigma: SigmaConfig) -> Prepared:
+        """Return the same data with automatic sigmas of another table ``[sigma]``."""
+        return replace(self, frames=with_automatic_sigmas(self.bare, self.given, sigma))
 
 
 def prepare(
-    dataset: Dataset,
-    config: FitConfig,
-    notes: list[str],
-    progress: Progress,
-    base: Path,
+    dataset: Dataset, config: FitConfig, base: Path, progress: Progress
 ) -> Prepared:
-    """Subtract baselines, complete sigmas and look for what the user should know."""
+    """Subtract the baseline, resolve e0 and complete the sigmas.
+
+    Raises
+    ------
+    GapfitError
+        The baseline cannot be made, or energies of isolated atoms are missing.
+    """
     points = baseline_points(config.baseline, dataset.species, base)
     baseline = build_baseline(config, dataset.species, points, trusted=True)
-    frames = targets(dataset.frames, baseline, config.sigma, progress)
-    e0 = resolve_e0(frames, config.e0)
-    for text in (
-        *e0_warnings(frames, config.e0),
-        *sigma_warnings(frames, config.sigma),
-        *quota_warnings(frames, config.terms),
-        *species_warnings(dataset.species, config.terms),
-    ):
-        note(notes, text)
-    if config.data.check_stress:
-        check_stress(frames, e0, notes, progress)
-    return Prepared(frames, dataset.frames, dataset.species, e0, baseline, base)
+    bare = without_baseline(dataset.frames, baseline, progress)
+    frames = with_automatic_sigmas(bare, dataset.frames, config.sigma)
+    e0 = resolve_e0(bare, config.e0)
+    return Prepared(
+        frames,
+        bare,
+        dataset.frames,
+        dataset.species,
+        e0,
+        baseline,
+        config.baseline,
+        base,
+    )
 
 
 def sparse_terms(
@@ -155,57 +159,3 @@ def whitened(
             f"{max(whitening.jitter):g}: the sparse points are nearly linearly dependent",
         )
     return whitening
-
-
-def sigma_warnings(frames: Sequence[Frame], config: SigmaConfig) -> list[str]:
-    """Return the config_types that have sigmas but no frames, with the nearest name."""
-    return _absent_types("[sigma.config_types]", config.config_types, frames)
-
-
-def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
-    """Return the config_types that are to give sparse points but have no frames."""
-    return [
-        text
-        for n, term in enumerate(terms)
-        for text in _absent_types(
-            f"[[terms]] {n + 1}: config_type_n_sparse:",
-            term.config_type_n_sparse,
-            frames,
-        )
-    ]
-
-
-def species_warnings(species: tuple[int, ...], terms: Sequence[Term]) -> list[str]:
-    """Return the keys of terms that name species which the data do not hold."""
-    from ase.data import chemical_symbols
-
-    present = [chemical_symbols[z] for z in species]
-    warnings = []
-    for n, term in enumerate(terms):
-        for key in ("centres", "species_weights", "species_n_sparse"):
-            names = getattr(term, key, ())
-            absent = [x for x in names if not set(x.split("-")) <= set(present)]
-            if absent:
-                warnings.append(
-                    f"[[terms]] {n + 1}: {key} of {', '.join(absent)} have no effect: "
-                    f"the data hold {', '.join(present)}"
-                )
-    return warnings
-
-
-def _absent_types(
-    where: str, names: Iterable[str], frames: Sequence[Frame]
-) -> list[str]:
-    present = sorted(set(config_types(frames)))
-    warnings = []
-    for name in names:
-        if name in present:
-            continue
-        folded = {other.casefold(): other for other in present}
-        near = get_close_matches(name.casefold(), folded, n=1)
-        hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
-        warnings.append(
-            f"{where} {name}: no frame has this config_type{hint} "
-            f"(there are {', '.join(present)})"
-        )
-    return warnings

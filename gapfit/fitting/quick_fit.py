@@ -11,24 +11,30 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
+from gapfit._support.progress import silent
 from gapfit.config.sections import (
     DataConfig,
     E0Config,
     FitConfig,
+    PredictionConfig,
     SigmaConfig,
     SoapConfig,
 )
+from gapfit.data.dataset import Dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
 from gapfit.data.neighbours import pair_list
-
-if TYPE_CHECKING:
-    from gapfit.model.gap_model import GAPModel
+from gapfit.fitting.fit_prepared import fit_prepared
+from gapfit.fitting.prepare import prepare
+from gapfit.model.gap_model import GAPModel
 from gapfit.model.prediction import Prediction
+from gapfit.model.rows import row_block
 
 __all__ = ["MIN_FRAMES", "Comparison", "compare", "sample"]
 
@@ -149,12 +155,9 @@ def _group_names(frames: Sequence[Frame]) -> list[str]:
 
 
 def _fit(frames: Sequence[Frame], config: FitConfig) -> GAPModel:
-    from gapfit.data.dataset import Dataset
-    from gapfit.fitting.fit import fit
-
-    bare = tuple(replace(frame, virial=None) for frame in frames)
+    bare = Dataset(tuple(replace(frame, virial=None) for frame in frames))
     with _silence("gapfit"):
-        return fit(Dataset(bare), config)
+        return fit_prepared(prepare(bare, config, Path(), silent), config, [])
 
 
 def _quick_config(frames: Sequence[Frame], e0: Mapping[int, float] | None) -> FitConfig:
@@ -174,6 +177,8 @@ def _quick_config(frames: Sequence[Frame], e0: Mapping[int, float] | None) -> Fi
         sigma=SigmaConfig(energy=0.005, forces=0.1),
         e0=E0Config(method="least_squares", **given),
         terms=[soap],
+        # Projections take longer to verify than they save.
+        prediction=PredictionConfig(project=False),
     )
 
 
@@ -229,10 +234,6 @@ def _diagonal_error(model: GAPModel, frames: Sequence[Frame]) -> float:
 
     That of the posterior of the coefficients; a few frames stand for all.
     """
-    from scipy.linalg import solve_triangular
-
-    from gapfit.model.rows import row_block
-
     assert model.posterior is not None
     rows = [
         row_block(

@@ -21,7 +21,7 @@ from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.observation_groups import OWN
 from gapfit.model.storage import load_with_sums
-from gapfit.threads import use_threads
+from gapfit.threads import limited
 
 __all__ = ["refit"]
 
@@ -71,15 +71,13 @@ def refit(
     >>> import gapfit
     >>> model = gapfit.refit("model.npz", sigma={"forces": 0.1})  # doctest: +SKIP
     """
-    from threadpoolctl import threadpool_limits
-
     known = load_with_sums(model)
     assert known.training_sums is not None
     config = _changed(known.config, sigma or {})
     ratios = dict(_ratios(known.training_sums.groups, known.config.sigma, config.sigma))
     notes = list(_notes(known, ratios))
     n_threads = config.run.threads or None
-    with threadpool_limits(limits=n_threads), use_threads(n_threads):
+    with limited(n_threads):
         some = _structures(known, model, frames)
         if some is None and any(term.shortcuts for term in known.terms):
             notes.append(

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from gapfit._support.progress import Progress
 from gapfit.config.sections import FitConfig, PredictionConfig
 from gapfit.data.frame import Frame
@@ -15,7 +13,7 @@ from gapfit.fitting.rounding_warning import ROUNDED, rounding_warning
 from gapfit.gp.posterior import Posterior
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.projection import LosslessProjection, Ranks, with_lossless_projection
-from gapfit.model.terms import FittedTerm
+from gapfit.model.terms import FittedTerm, with_coefficients
 from gapfit.threads import one_thread
 
 __all__ = [
@@ -51,7 +49,7 @@ def solved(
         solution = sums.solve()
         spoilt = rounding_warning(sums.rounding(solution), config)
     progress("solve", 1, 1)
-    terms = _with_coefficients(model.terms, solution.coefficients)
+    terms = with_coefficients(model.terms, solution.coefficients)
     terms, shortcuts = _with_shortcuts(
         terms, frames, config, progress, least or [{}] * len(terms)
     )
@@ -80,19 +78,6 @@ def _with_rounding(warnings: Sequence[str], spoilt: str | None) -> list[str]:
     """Return warnings with the effect of rounding now, without that of earlier fits."""
     kept = [text for text in warnings if not text.startswith(ROUNDED)]
     return [*kept, spoilt] if spoilt else kept
-
-
-def _with_coefficients(
-    terms: Sequence[FittedTerm], coefficients: np.ndarray
-) -> list[FittedTerm]:
-    out, first = [], 0
-    for term in terms:
-        own = {}
-        for block, points in term.sparse.items():
-            own[block] = coefficients[first : first + len(points)].copy()
-            first += len(points)
-        out.append(replace(term, coefficients=own))
-    return out
 
 
 def _with_shortcuts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy as np
 from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import FitConfig, SigmaOverride, TuneConfig
 from gapfit.config.toml import as_config
-from gapfit.data.dataset import Dataset, as_dataset
+from gapfit.data.dataset import as_dataset
 from gapfit.data.observations import KINDS
 from gapfit.errors import GapfitError
 from gapfit.fitting.folds import affordable_folds, fill
-from gapfit.fitting.prepare import prepare, sparse_terms, whitened
+from gapfit.fitting.prepare import Prepared, sparse_terms, whitened
+from gapfit.fitting.review import review
 from gapfit.fitting.scan import check_scan, with_settings
 from gapfit.gp.evidence import HeldOut, Scales
 from gapfit.gp.fold_grams import FoldGrams
@@ -33,6 +34,7 @@ from gapfit.gp.hyperparameters import (
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group
 from gapfit.model.observation_groups import OWN, POOL, class_of
+from gapfit.threads import limited
 
 __all__ = ["Trial", "Tuning", "format_trials", "tune"]
 
@@ -141,34 +143,49 @@ def tune(
     ConfigError, DataError
         What is wrong, where, and what to do.
     """
-    from threadpoolctl import threadpool_limits
-
-    from gapfit.threads import use_threads
-
     settings = as_config(config, frames)
-    if base is None and isinstance(config, str | Path):
-        base = Path(config).parent
+    if base is None:
+        base = Path(config).parent if isinstance(config, str | Path) else Path()
     check_scan(settings)
     dataset = as_dataset(frames, settings, base)
-    if len(dataset.frames) < 2:
+    notes = list(dataset.warnings)
+    with limited(settings.run.threads or None):
+        report = progress or silent
+        prepared = review(dataset, settings, notes, base=base, progress=report)
+        result = tune_prepared(prepared, settings, report)
+    warnings = tuple(dict.fromkeys([*notes, *result.warnings]))
+    return replace(result, warnings=warnings)
+
+
+def tune_prepared(prepared: Prepared, config: FitConfig, progress: Progress) -> Tuning:
+    """Choose deltas, sigmas and scanned values from prepared data; see `tune`.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        From `gapfit.fitting.review`.
+    config : FitConfig
+        With ``[tune]``, or without: then all sigmas and deltas are chosen.
+    progress : callable
+        Called as ``progress(stage, done, total)``.
+    """
+    check_scan(config)
+    if len(prepared.frames) < 2:
         raise GapfitError("tuning needs at least two frames: one is held out")
-    n_threads = settings.run.threads or None
-    with threadpool_limits(limits=n_threads), use_threads(n_threads):
-        return _Tuner(dataset, settings, progress or silent, base or Path()).run()
+    return _Tuner(prepared, config, progress).run()
 
 
 class _Tuner:
     """What the trials of one call share."""
 
     def __init__(
-        self, dataset: Dataset, config: FitConfig, progress: Progress, base: Path
+        self, prepared: Prepared, config: FitConfig, progress: Progress
     ) -> None:
-        self.dataset = dataset
+        self.prepared = prepared
         self.options = config.tune or TuneConfig()
         self.config = config.model_copy(update={"tune": None})
         self.progress = progress
         self.notes: list[str] = []
-        self.prepared = prepare(dataset, self.config, self.notes, progress, base)
         self.trials: dict[str, Trial] = {}
         self.given: Trial | None = None
 
@@ -187,7 +204,7 @@ class _Tuner:
                 "held-out errors are larger than with the given sigmas and deltas: the "
                 "likelihood and they disagree; look at both before you use the result"
             )
-        warnings = tuple(dict.fromkeys([*self.dataset.warnings, *self.notes]))
+        warnings = tuple(dict.fromkeys(self.notes))
         return Tuning(best.config, given, best, tuple(self.trials.values()), warnings)
 
     def note(self, text: str) -> None:

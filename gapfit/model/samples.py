@@ -13,6 +13,7 @@ from gapfit.data.frame import Frame, structure_arrays
 from gapfit.data.neighbours import pairs_of
 from gapfit.model.calibration import Calibration
 from gapfit.model.gap_model import GAPModel
+from gapfit.model.terms import coefficient_vector, with_coefficients
 
 __all__ = ["SamplePrediction", "Samples"]
 
@@ -71,9 +72,7 @@ class Samples(Sequence[GAPModel]):
         whitening = model.posterior.whitening
         xi = np.random.default_rng(seed).standard_normal((whitening.n_sparse, n))
         z = solve_triangular(model.posterior.R, xi, check_finite=False)
-        mean = np.concatenate(
-            [own for term in model.terms for own in term.coefficients.values()]
-        )
+        mean = coefficient_vector(model.terms)
         spread = np.stack([whitening.undo(column) for column in z.T])
         self.coefficients = mean + self.scale * spread
 
@@ -89,14 +88,11 @@ class Samples(Sequence[GAPModel]):
     def __getitem__(self, index: int | slice) -> GAPModel | list[GAPModel]:
         if isinstance(index, slice):
             return [self[n] for n in range(*index.indices(len(self)))]
-        terms, first, c = [], 0, self.coefficients[index]
-        for term in self.model.terms:
-            own = {}
-            for block, points in term.sparse.items():
-                own[block] = c[first : first + len(points)]
-                first += len(points)
-            # Projections were verified for the coefficients of the fit only.
-            terms.append(replace(term, coefficients=own, shortcuts={}))
+        # Projections were verified for the coefficients of the fit only.
+        terms = [
+            replace(term, shortcuts={})
+            for term in with_coefficients(self.model.terms, self.coefficients[index])
+        ]
         return replace(
             self.model,
             terms=tuple(terms),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,14 @@ from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine, VarianceReq
 from gapfit.descriptors.soap_features import Features
 from gapfit.descriptors.switch import Switch
 
-__all__ = ["FittedTerm", "basis_shapes", "build_term", "new_basis"]
+__all__ = [
+    "FittedTerm",
+    "basis_shapes",
+    "build_term",
+    "coefficient_vector",
+    "new_basis",
+    "with_coefficients",
+]
 
 
 _KERNELS_3B = {"angle": ProductExponential, "distances": PermutedExponential}
@@ -114,6 +121,27 @@ class FittedTerm(WithoutCaches):
             atom_virials=atom_virials,
             **asked,
         )
+
+
+def with_coefficients(
+    terms: Sequence[FittedTerm], vector: np.ndarray
+) -> list[FittedTerm]:
+    """Return terms with the coefficients (n_sparse,) of all of them, 1/eV."""
+    out, first = [], 0
+    for term in terms:
+        coefficients = {}
+        for block, points in term.sparse.items():
+            coefficients[block] = vector[first : first + len(points)].copy()
+            first += len(points)
+        out.append(replace(term, coefficients=coefficients))
+    return out
+
+
+def coefficient_vector(terms: Sequence[FittedTerm]) -> np.ndarray:
+    """Return the coefficients of all terms and blocks, (n_sparse,) float64, 1/eV."""
+    return np.concatenate(
+        [term.coefficients[block] for term in terms for block in term.sparse]
+    )
 
 
 def new_basis(config: Term) -> dict[str, np.ndarray]:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from gapfit.config.sections import SoapConfig, Term
-from gapfit.data.batching import batches, sample_frames
+from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
-from gapfit.data.neighbours import pairs_of
+from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.descriptors.protocol import Sparse
 from gapfit.errors import DataError
 from gapfit.model.terms import FittedTerm, build_term
@@ -122,7 +122,10 @@ def choose_sparse_points(
 
 
 def choice_memory(
-    term: FittedTerm, frames: Sequence[Frame], granted: float = np.inf
+    term: FittedTerm,
+    frames: Sequence[Frame],
+    sample: Pairs,
+    granted: float = np.inf,
 ) -> int:
     """Return about how many bytes the choice of the sparse points of a term takes.
 
@@ -131,14 +134,18 @@ def choice_memory(
     term : FittedTerm
         Without sparse points.
     frames : sequence of Frame
-        Training data; what is counted per pair of atoms is estimated from some of them.
+        Training data.
+    sample : Pairs
+        Neighbours in some of them, within this cutoff or a longer one: what is counted by
+        pair of atoms is estimated from these.
     granted : float
         All of ``run.memory``, bytes.
     """
     config, n_features = term.config, term.descriptor.n_features
     if config.sparse_file is not None and getattr(config, "components", "all") == "all":
         return 0
-    n_atoms, pairs, environments = _densities(term, frames)
+    n_atoms = int(frame_sizes(frames).sum())
+    pairs, environments = _densities(term, sample)
     batch = min(max(_BATCH_ATOMS, int(frame_sizes(frames).max())), n_atoms)
     each = environments * _held_bytes(config, n_features)
     held = min(each * n_atoms, _held_at_most(term, SHARE_OF_MEMORY * granted))
@@ -165,17 +172,15 @@ def _held_bytes(config: Term, width: int) -> int:
     return _COPIES * row + clusters
 
 
-def _densities(term: FittedTerm, frames: Sequence[Frame]) -> tuple[int, float, float]:
-    """Return the number of atoms, and pairs and environments per atom of some frames."""
-    some = sample_frames(frames)
-    pairs = pairs_of(some, term.descriptor.cutoff)
+def _densities(term: FittedTerm, sample: Pairs) -> tuple[float, float]:
+    """Return pairs and environments per atom."""
+    pairs = sample.within(term.descriptor.cutoff)
     if isinstance(term.config, SoapConfig):
         count = pairs.n_atoms
     else:
         found = term.descriptor.environments(pairs)
         count = sum(len(part.atoms) for part in found.values())
-    total = int(frame_sizes(frames).sum())
-    return total, pairs.n_pairs / pairs.n_atoms, count / pairs.n_atoms
+    return pairs.n_pairs / pairs.n_atoms, count / pairs.n_atoms
 
 
 @dataclass

@@ -1,0 +1,117 @@
+"""One look at data and configuration before a fit: errors, and what to warn of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from gapfit._support.progress import Progress, note
+from gapfit.config.sections import FitConfig, SigmaConfig, Term
+from gapfit.data.dataset import Dataset
+from gapfit.data.e0 import e0_warnings
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import config_types
+from gapfit.fitting.prepare import Prepared, prepare
+from gapfit.fitting.stress_check import check_stress
+
+__all__ = ["review"]
+
+
+def review(
+    dataset: Dataset,
+    config: FitConfig,
+    notes: list[str],
+    *,
+    base: Path,
+    progress: Progress,
+    stress: bool = True,
+) -> Prepared:
+    """Prepare the data of a fit and note what the user should know.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Training data.
+    config : FitConfig
+        What to fit and how.
+    notes : list of str
+        Warnings are added to it.
+    base : Path
+        Folder that relative paths refer to.
+    progress : callable
+        Called as ``progress(stage, done, total)``.
+    stress : bool
+        Whether stress is compared with a quick fit of energies and forces, where
+        ``data.check_stress`` allows it.
+
+    Raises
+    ------
+    GapfitError
+        See `prepare`.
+    """
+    prepared = prepare(dataset, config, base, progress)
+    for text in (
+        *e0_warnings(prepared.bare, config.e0),
+        *sigma_warnings(prepared.given, config.sigma),
+        *quota_warnings(prepared.given, config.terms),
+        *species_warnings(prepared.species, config.terms),
+    ):
+        note(notes, text)
+    if stress and config.data.check_stress:
+        check_stress(prepared.bare, prepared.e0, notes, progress)
+    return prepared
+
+
+def sigma_warnings(frames: Sequence[Frame], config: SigmaConfig) -> list[str]:
+    """Return the config_types that have sigmas but no frames, with the nearest name."""
+    return _absent_types("[sigma.config_types]", config.config_types, frames)
+
+
+def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
+    """Return the config_types that are to give sparse points but have no frames."""
+    return [
+        text
+        for n, term in enumerate(terms)
+        for text in _absent_types(
+            f"[[terms]] {n + 1}: config_type_n_sparse:",
+            term.config_type_n_sparse,
+            frames,
+        )
+    ]
+
+
+def species_warnings(species: tuple[int, ...], terms: Sequence[Term]) -> list[str]:
+    """Return the keys of terms that name species which the data do not hold."""
+    from ase.data import chemical_symbols
+
+    present = [chemical_symbols[z] for z in species]
+    warnings = []
+    for n, term in enumerate(terms):
+        for key in ("centres", "species_weights", "species_n_sparse"):
+            names = getattr(term, key, ())
+            absent = [x for x in names if not set(x.split("-")) <= set(present)]
+            if absent:
+                warnings.append(
+                    f"[[terms]] {n + 1}: {key} of {', '.join(absent)} have no effect: "
+                    f"the data hold {', '.join(present)}"
+                )
+    return warnings
+
+
+def _absent_types(
+    where: str, names: Iterable[str], frames: Sequence[Frame]
+) -> list[str]:
+    present = sorted(set(config_types(frames)))
+    warnings = []
+    for name in names:
+        if name in present:
+            continue
+        folded = {other.casefold(): other for other in present}
+        near = get_close_matches(name.casefold(), folded, n=1)
+        hint = f"; did you mean {folded[near[0]]!r}?" if near else ""
+        warnings.append(
+            f"{where} {name}: no frame has this config_type{hint} "
+            f"(there are {', '.join(present)})"
+        )
+    return warnings
