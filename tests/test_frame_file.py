@@ -235,7 +235,7 @@ def test_a_forked_process_reads_and_leaves_the_file_to_its_maker(
 ) -> None:
     code = """
 import os, sys
-from gapfit.frame_file import FrameFile, temporary_frames
+from gapfit.data.frame_file import FrameFile, temporary_frames
 frames = temporary_frames(FrameFile.open(sys.argv[1]), sys.argv[2])
 child = os.fork()
 order = range(11) if child else range(10, -1, -1)
@@ -277,8 +277,8 @@ def write_cells(path: Path, count: int) -> None:
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
     code = """
 import resource, sys
-from gapfit.config import DataConfig
-from gapfit.dataset import read
+from gapfit.config.sections import DataConfig
+from gapfit.data.dataset import read
 data = read(sys.argv[1], DataConfig(train=["-"]))
 assert not data.warnings
 print(len(data.frames), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -201,7 +201,7 @@ _SCRIPT = """
 import sys
 import numpy as np
 import gapfit
-from gapfit.prediction import Prediction
+from gapfit.model.prediction import Prediction
 from ase.build import bulk
 atoms = bulk("Si", cubic=True)
 atoms.rattle(0.1, seed=3)

@@ -29,9 +29,10 @@ from gapfit.execution.time_estimate import estimated_seconds
 MEASURE = """
 import json, sys, tempfile
 import gapfit
-from gapfit.preparing import as_config, as_dataset
-from gapfit.planning import plan
-from gapfit.process_memory import peak_bytes
+from gapfit.config.toml import as_config
+from gapfit.data.dataset import as_dataset
+from gapfit.execution.plan import plan
+from gapfit._support.resources import peak_bytes
 
 if __name__ == "__main__":
     config = as_config(json.loads(sys.argv[1]), None)

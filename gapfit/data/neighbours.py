@@ -16,6 +16,7 @@ from gapfit.errors import StructureError
 
 __all__ = [
     "MIN_DISTANCE",
+    "PAIR_BYTES",
     "Pairs",
     "concatenate",
     "core_pairs",
@@ -29,6 +30,8 @@ __all__ = [
 
 _HEAVIEST = 118
 
+#: Memory of a pair, bytes: arrays of `Pairs`, some of them twice.
+PAIR_BYTES = 100
 #: Atoms closer than this are on top of each other, Å.
 MIN_DISTANCE = 0.3
 #: More atoms than this in a volume are no matter, 1/Å³; diamond has 0.18.

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gapfit.descriptors.distance_2b import PAIRS_ROWS
-from gapfit.execution.merge_tree import Node, root
-from gapfit.gp.normal_equations import kept_rows
+from gapfit.execution.merge_tree import root, sums_held
+from gapfit.gp.training_sums import TrainingSums
+from gapfit.gp.whitening import Whitening, whiten_nbytes
+from gapfit.model.rows import rows_nbytes
 
 __all__ = [
     "LIBRARY_BYTES",
-    "PAIR_BYTES",
     "WORKER_BYTES",
     "Batch",
     "Matrices",
@@ -31,10 +32,6 @@ WORKER_BYTES = 90_000_000
 _CORE_ROWS, _CORE_POINTS, _CORE_ENVIRONMENTS = 1000, 1024, 128
 # Arrays by pair and sparse point of a term of pairs: three derivatives, three times.
 _PAIR_COPIES = 9
-#: Arrays of a pair list, some of them twice, bytes per pair.
-PAIR_BYTES = 100
-# Kernel matrices of a block that exist at once while one is made and factorised.
-_KERNEL_COPIES = 3
 
 
 @dataclass(frozen=True)
@@ -67,81 +64,62 @@ class Matrices:
         return sum(self.blocks)
 
     @property
-    def square(self) -> int:
-        """A matrix of all sparse points."""
-        return _DOUBLE * self.n_sparse**2
-
-    @property
     def sums(self) -> int:
-        """The sums over all rows; few rows of a group are kept as they are."""
-        kept = kept_rows(self.n_sparse) if self.method == "cholesky" else 0
-        return sum(
-            _DOUBLE * self.n_sparse * n if n <= kept else self.square
-            for n in self.group_rows
-        )
+        """The sums over all rows."""
+        return TrainingSums.nbytes(self.method, self.n_sparse, self.group_rows)
 
     @property
     def points(self) -> int:
         """Sparse points and the Cholesky factors of K_mm."""
-        points = sum(m * w for m, w in zip(self.blocks, self.widths, strict=True))
-        return _DOUBLE * (points + sum(m**2 for m in self.blocks))
+        values = sum(m * w for m, w in zip(self.blocks, self.widths, strict=True))
+        return _DOUBLE * values + Whitening.nbytes(self.blocks)
 
     @property
     def whitening(self) -> int:
         """While K_mm is factorised, block by block."""
-        return self.points + _KERNEL_COPIES * _DOUBLE * max(self.blocks, default=0) ** 2
+        return self.points + whiten_nbytes(self.blocks)
 
     @property
     def rows(self) -> int:
         """While one process sums up all rows, besides the rows."""
-        merged = self._stacked if self.method == "qr" and self.n_tasks > 1 else 0
-        return self.points + _open_sums(root(self.n_tasks)) * self.sums + merged
+        held = sums_held(root(self.n_tasks)) * self.sums
+        return self.points + held + (self._merge if self.n_tasks > 1 else 0)
 
     @property
     def led(self) -> int:
         """The same in a process whose workers sum up: it adds what they wrote."""
+        alone = root(self.n_tasks).level == 0
         # Read are the packed triangles, half as large.
-        n_read = 0 if root(self.n_tasks).level == 0 else 1.5
-        merged = self._stacked if self.method == "qr" and n_read else 0
-        return self.points + int((1 + n_read) * self.sums) + merged
+        held = int((1 if alone else 2.5) * self.sums)
+        return self.points + held + (0 if alone else self._merge)
 
     @property
     def worker(self) -> int:
         """In a worker, besides the rows."""
-        parts = 2.5 if root(self.n_tasks).level > 1 else 1.0
-        merged = self._stacked if self.method == "qr" and parts > 1 else 0
-        return self.points + int(parts * self.sums) + merged
+        merges = root(self.n_tasks).level > 1
+        held = int((2.5 if merges else 1) * self.sums)
+        return self.points + held + (self._merge if merges else 0)
 
     @property
     def solved(self) -> int:
-        """While the fit is solved, and written: a packed triangle at a time."""
-        if self.method == "cholesky":
-            return self.points + self.sums + int(1.5 * self.square)
-        stacked = (len(self.group_rows) + 3) * self.square
-        return self.points + self.sums + stacked
+        """While the fit is solved, and written."""
+        n_groups = len(self.group_rows)
+        solve = TrainingSums.solve_nbytes(self.method, self.n_sparse, n_groups)
+        return self.points + self.sums + solve
 
     @property
-    def _stacked(self) -> int:
-        """Two triangles on top of each other, and the one they give."""
-        return 3 * self.square
+    def posterior(self) -> int:
+        """The factor R of the fit."""
+        return _DOUBLE * self.n_sparse**2
+
+    @property
+    def _merge(self) -> int:
+        return TrainingSums.merge_nbytes(self.method, self.n_sparse)
 
     @property
     def needed(self) -> int:
         """The most of it at any time, without rows."""
         return max(self.whitening, self.rows, self.solved)
-
-
-def _open_sums(node: Node) -> int:
-    """Return how many sums over tasks exist at once while a node is added from the left.
-
-    From its second part on the node holds what has been added.
-    """
-    children = node.children[:2]
-    return (
-        max((n > 0) + _open_sums(child) for n, child in enumerate(children))
-        if (children)
-        else 1
-    )
 
 
 class TermRows(NamedTuple):
@@ -198,16 +176,12 @@ class Batch:
 
     def rows_of(self, n_atoms: int) -> int:
         """Return the memory for the rows of some atoms alone."""
-        n_sparse = sum(term.n_sparse for term in self.terms)
-        K = self.rows_per_atom * n_atoms * n_sparse
-        largest = max(term.n_sparse for term in self.terms)
-        made = (3 if self.gradients else 1) * n_atoms * largest
-        # Scaled; whitening copies a block of columns unless there is but one.
-        added = K if sum(term.n_blocks for term in self.terms) == 1 else 2 * K
-        if self.method == "qr":
-            # Rows with their targets wait until they are as many as sparse points.
-            added += K + 4 * n_sparse**2
-        return int(_DOUBLE * (K + max(made, added)))
+        sizes = [term.n_sparse for term in self.terms]
+        n_rows = self.rows_per_atom * n_atoms
+        held, made = rows_nbytes(n_rows, n_atoms, sizes, gradients=self.gradients)
+        n_blocks = sum(term.n_blocks for term in self.terms)
+        added = TrainingSums.add_nbytes(self.method, sum(sizes), n_rows, n_blocks)
+        return int(held + max(made, added))
 
     def atoms_within(self, granted: float, most: int) -> int:
         """Return how many atoms' rows fit into some memory: 1 at least, `most` at most."""

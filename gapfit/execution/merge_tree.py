@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["FAN", "Node", "Span", "outermost", "root"]
+__all__ = ["FAN", "Node", "Span", "outermost", "root", "sums_held"]
 
 #: Parts added by one node: few levels keep few sums in memory.
 FAN = 32
@@ -38,11 +38,6 @@ class Node:
         width = FAN**self.level
         first = self.index * width
         return Span(first, min(first + width, self.n_tasks))
-
-    @property
-    def parent(self) -> Node:
-        """The node that it is a part of."""
-        return Node(self.level + 1, self.index // FAN, self.n_tasks)
 
     @property
     def children(self) -> list[Node]:
@@ -88,3 +83,13 @@ def root(n_tasks: int) -> Node:
     while FAN**level < n_tasks:
         level += 1
     return Node(level, 0, n_tasks)
+
+
+def sums_held(node: Node) -> int:
+    """Return how many sums exist at once while one process adds a node from the left.
+
+    From its second part on the node holds what has been added.
+    """
+    if node.level == 0:
+        return 1
+    return max((n > 0) + sums_held(child) for n, child in enumerate(node.children[:2]))

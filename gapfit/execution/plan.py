@@ -16,13 +16,12 @@ from gapfit.data.batching import sample_frames
 from gapfit.data.dataset import Dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes, species_counts
-from gapfit.data.neighbours import Pairs, pairs_of
+from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
 from gapfit.data.observations import KINDS, row_counts
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import task_slices
 from gapfit.execution.memory import (
     LIBRARY_BYTES,
-    PAIR_BYTES,
     WORKER_BYTES,
     Batch,
     Matrices,
@@ -318,7 +317,7 @@ def _end_bytes(
 ) -> int:
     """Return the memory at the end of a fit, where shortcuts are looked for."""
     own = sizes.matrices
-    held = own.points + own.sums + own.square
+    held = own.points + own.sums + own.posterior
     if not config.prediction.project:
         return held
     n_atoms = min(int(frame_sizes(frames).sum()), VERIFY_ATOMS)

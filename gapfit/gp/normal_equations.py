@@ -55,6 +55,21 @@ class NormalEquations(Accumulator):
         self.b += rows.T @ y
         self._add_rows(rows)
 
+    @staticmethod
+    def nbytes(n_sparse: int, n_rows: int) -> int:
+        """Return the memory of the sums over some rows, bytes."""
+        return 8 * n_sparse * (n_rows if n_rows <= kept_rows(n_sparse) else n_sparse)
+
+    @staticmethod
+    def merge_nbytes(n_sparse: int) -> int:
+        """Return the further memory of a merge, bytes: it adds in place."""
+        return 0
+
+    @staticmethod
+    def solve_nbytes(n_sparse: int, n_groups: int) -> int:
+        """Return the further memory of a solution, and of a packed triangle, bytes."""
+        return int(1.5 * 8 * n_sparse**2)
+
     def merge(self, other: Self) -> None:
         """Add the sums over other observations of the group."""
         super().merge(other)

@@ -37,6 +37,21 @@ class StreamingQR(Accumulator):
         super().add(rows, y, sigma)
         self.R = triangular([self.R, np.column_stack([rows, y])])
 
+    @staticmethod
+    def nbytes(n_sparse: int, n_rows: int) -> int:
+        """Return the memory of the triangle of some rows, bytes."""
+        return 8 * n_sparse**2
+
+    @staticmethod
+    def merge_nbytes(n_sparse: int) -> int:
+        """Return the further memory of a merge, bytes: two triangles, and the result."""
+        return 3 * 8 * n_sparse**2
+
+    @staticmethod
+    def solve_nbytes(n_sparse: int, n_groups: int) -> int:
+        """Return the further memory of a solution, bytes: all triangles and the prior."""
+        return (n_groups + 3) * 8 * n_sparse**2
+
     def merge(self, other: Self) -> None:
         """Add the sums over other observations of the group."""
         super().merge(other)

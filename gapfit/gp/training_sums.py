@@ -127,6 +127,33 @@ class TrainingSums:
         self.close()
         return sum(sums.n_rows for sums in self.groups.values())
 
+    @staticmethod
+    def nbytes(method: str, n_sparse: int, group_rows: Sequence[int]) -> int:
+        """Return the memory of the sums over groups of so many rows, bytes."""
+        return sum(_KINDS[method].nbytes(n_sparse, n_rows) for n_rows in group_rows)
+
+    @staticmethod
+    def add_nbytes(method: str, n_sparse: int, n_rows: float, n_blocks: int) -> float:
+        """Return the further memory while a block of rows is added, bytes.
+
+        Scaled rows; whitening copies a block of columns unless there is but one. For QR,
+        rows wait until they are as many as sparse points.
+        """
+        K = 8 * n_rows * n_sparse
+        if method == "cholesky":
+            return K if n_blocks == 1 else 2 * K
+        return (2 if n_blocks == 1 else 3) * K + 4 * 8 * n_sparse**2
+
+    @staticmethod
+    def merge_nbytes(method: str, n_sparse: int) -> int:
+        """Return the further memory of a merge, bytes."""
+        return _KINDS[method].merge_nbytes(n_sparse)
+
+    @staticmethod
+    def solve_nbytes(method: str, n_sparse: int, n_groups: int) -> int:
+        """Return the further memory of `solve`, bytes."""
+        return _KINDS[method].solve_nbytes(n_sparse, n_groups)
+
     def merge(self, other: TrainingSums) -> None:
         """Add the sums over other data, which are used up."""
         self.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from gapfit.errors import GapfitError
 
-__all__ = ["Solution", "Whitening", "whiten"]
+__all__ = ["Solution", "Whitening", "whiten", "whiten_nbytes"]
 
 _MAX_JITTER = 1e-2
 
@@ -41,6 +41,11 @@ class Whitening:
         """Columns of each block."""
         ends = np.cumsum([0] + [len(U) for U in self.cholesky])
         return [slice(int(a), int(b)) for a, b in pairwise(ends)]
+
+    @staticmethod
+    def nbytes(blocks: Sequence[int]) -> int:
+        """Return the memory of the factors of blocks of so many points, bytes."""
+        return sum(8 * m**2 for m in blocks)
 
     def apply(self, K: np.ndarray, *, overwrite: bool = False) -> np.ndarray:
         """Return K U^-1, (n, n_sparse); in the place of `K` if it may be overwritten."""
@@ -98,6 +103,11 @@ def whiten(K_mm: Iterable[np.ndarray], jitter: float) -> Whitening:
         cholesky.append(U)
         used.append(needed)
     return Whitening(tuple(cholesky), tuple(used))
+
+
+def whiten_nbytes(blocks: Sequence[int]) -> int:
+    """Return the further memory of `whiten`, bytes: kernel, shifted copy and factor."""
+    return 3 * 8 * max(blocks, default=0) ** 2
 
 
 def _jittered_cholesky(K: np.ndarray, jitter: float) -> tuple[np.ndarray, float]:

@@ -16,9 +16,7 @@ from gapfit.descriptors.protocol import KernelRows
 from gapfit.gp.observations import RowBlock
 from gapfit.model.terms import FittedTerm
 
-__all__ = [
-    "row_block",
-]
+__all__ = ["row_block", "rows_nbytes"]
 
 
 def row_block(
@@ -65,6 +63,26 @@ def row_block(
         np.repeat(np.arange(len(KINDS)), counts.sum(axis=0)),
         np.concatenate([np.repeat(numbers, of_kind) for of_kind in counts.T]),
     )
+
+
+def rows_nbytes(
+    n_rows: float, n_atoms: int, sizes: Sequence[int], *, gradients: bool
+) -> tuple[float, float]:
+    """Return the memory of a block of rows, and what making it takes besides, bytes.
+
+    Parameters
+    ----------
+    n_rows : float
+        Observations.
+    n_atoms : int
+        Atoms of the frames.
+    sizes : sequence of int
+        Sparse points of each term: the rows of one are made at a time.
+    gradients : bool
+        Whether there are forces or virials.
+    """
+    made = (3 if gradients else 1) * n_atoms * max(sizes)
+    return 8 * n_rows * sum(sizes), 8 * made
 
 
 def _places(counts: np.ndarray) -> list[list[slice]]:

@@ -13,7 +13,7 @@ from gapfit.config.sections import SoapConfig, Term
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
-from gapfit.data.neighbours import Pairs, pairs_of
+from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
 from gapfit.descriptors.protocol import Sparse
 from gapfit.errors import DataError
 from gapfit.model.terms import FittedTerm, build_term
@@ -53,8 +53,6 @@ _COPIES = 4
 _NARROW = 8
 # What is held besides a descriptor: key, hash and kind, bytes.
 _BESIDES = 24
-# Arrays of a pair list, some of them twice, bytes per pair.
-_PAIR_BYTES = 80
 
 
 def choose_sparse_points(
@@ -149,7 +147,7 @@ def choice_memory(
     batch = min(max(_BATCH_ATOMS, int(frame_sizes(frames).max())), n_atoms)
     each = environments * _held_bytes(config, n_features)
     held = min(each * n_atoms, _held_at_most(term, SHARE_OF_MEMORY * granted))
-    return int(batch * (_PAIR_BYTES * pairs + each) + held)
+    return int(batch * (PAIR_BYTES * pairs + each) + held)
 
 
 def _held_at_most(term: FittedTerm, memory: float) -> float:
