@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gapfit.data.neighbours import PAIR_BYTES
 from gapfit.descriptors.distance_2b import PAIRS_ROWS
 from gapfit.execution.merge_tree import root, sums_held
 from gapfit.gp.training_sums import TrainingSums
