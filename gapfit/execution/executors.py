@@ -119,7 +119,7 @@ def leading(run: RunConfig) -> Iterator[tuple[bool, Executor | None]]:
         with futures.MPICommExecutor() as executor:
             yield executor is not None, executor
         return
-    started = max(int(os.environ.get(name, 1)) for name in _MPI_SIZES)
+    started = max(int(os.environ.get(name, "1")) for name in _MPI_SIZES)
     if started > 1:
         raise GapfitError(
             f'mpiexec started {started} processes, but run.executor = "{run.executor}": '

@@ -178,8 +178,10 @@ def held_out(
         R = cholesky(S - S_own, overwrite_a=True, check_finite=False)
         half = solve_triangular(R, b - b_own, trans="T", check_finite=False)
         z = d * solve_triangular(R, half, check_finite=False)
-        for rows in grams.energies.get(fold, []):
-            energies.append((rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms))
+        energies.extend(
+            (rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms)
+            for rows in grams.energies.get(fold, [])
+        )
         for (kind, _), gram in zip(grams.groups, own, strict=True):
             if gram is not None and kind in squares:
                 residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)

@@ -163,7 +163,8 @@ class Uncertainty:
         known = self.calibration if wanted.calibrated else None
         if wanted.observation:
             if known is None:
-                return np.hypot(std, sigma)
+                observed: np.ndarray = np.hypot(std, sigma)
+                return observed
             return known.observed(kind, std, sigma, root)
         scale = known.scale(kind) if known else None
         return std if scale is None else scale.factor * std
