@@ -38,7 +38,7 @@ class Rows:
     sigma : SigmaConfig
         Standard deviations.
     whitening : Whitening
-        TrainingSums of K_mm.
+        Cholesky factors of K_mm.
     method : {"cholesky", "qr"}
         See `TrainingSums`.
     """

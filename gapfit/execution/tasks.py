@@ -113,7 +113,7 @@ class _Open:
 
 
 class _Here:
-    """Accumulator up the tree from the left and writes what is open now and then."""
+    """Sums up the tree from the left and writes what is open now and then."""
 
     def __init__(
         self, work: Work, folder: CheckpointFolder | None, report: Report

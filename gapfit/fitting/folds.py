@@ -113,7 +113,7 @@ def fill(
     terms : sequence of FittedTerm
         With sparse points.
     whitening : Whitening
-        TrainingSums of K_mm.
+        Cholesky factors of K_mm.
     config : FitConfig
         Sigmas at which rows are scaled.
     options : TuneConfig

@@ -20,7 +20,7 @@ __all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence"]
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """TrainingSums on deltas and sigmas, relative to those of the Gram matrices.
+    """Deltas and sigmas as ratios to those of the Gram matrices.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def log_evidence(
     columns : sequence of slice
         Columns of each term.
     scales : Scales
-        TrainingSums on deltas and sigmas.
+        Ratios of deltas and sigmas.
 
     Raises
     ------
@@ -160,7 +160,7 @@ def held_out(
     totals : sequence of NormalEquations
         `FoldGrams.totals` of them.
     scales : Scales
-        TrainingSums on deltas and sigmas.
+        Ratios of deltas and sigmas.
 
     Raises
     ------

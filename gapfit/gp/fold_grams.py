@@ -54,7 +54,7 @@ class FoldGrams:
     Attributes
     ----------
     whitening : Whitening
-        TrainingSums U of K_mm.
+        Cholesky factors U of K_mm.
     columns : list of slice
         Columns of each term.
     sigmas : dict of str to float

@@ -17,7 +17,7 @@ __all__ = ["MOST", "N_STEPS", "Choice", "Freedom", "choose", "judge", "score"]
 
 #: Largest change of a delta or of a sigma.
 MOST = 1000.0
-#: TrainingSums on sigma_energy: those that are tried in turn, upwards and downwards, each
+#: Ratios of sigma.energy: those that are tried in turn, upwards and downwards, each
 #: from the deltas and sigmas that suit the one before; then those around the best.
 _TRIED = ((1.0, 3.0, 10.0, 30.0), (0.33, 0.1, 0.033))
 _AROUND = (0.55, 1.8)
@@ -55,7 +55,7 @@ class Choice:
     Attributes
     ----------
     scales : Scales
-        TrainingSums on deltas and sigmas.
+        Ratios of deltas and sigmas.
     log_marginal_likelihood : float
         There.
     held_out : HeldOut

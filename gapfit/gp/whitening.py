@@ -1,4 +1,4 @@
-"""TrainingSums of K_mm, and what solving a fit gives."""
+"""Cholesky factors of K_mm, and what solving a fit gives."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def explaining_factor(
     Parameters
     ----------
     whitening : Whitening
-        TrainingSums U of K_mm + jitter.
+        Cholesky factors U of K_mm + jitter.
     B_inverse : (n_sparse, n_sparse) float64
         From `unexplained_part`.
     blocks : sequence of int
