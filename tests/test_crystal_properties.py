@@ -793,14 +793,14 @@ def test_equations_of_state_of_no_solid_are_told(
     from gapfit.properties import EquationOfState
 
     odd = EquationOfState(11.0, -3.0, modulus, derivative)
-    monkeypatch.setattr("gapfit.properties.compute.birch_murnaghan", lambda *_: odd)
+    monkeypatch.setattr("gapfit.properties.computation.birch_murnaghan", lambda *_: odd)
     found = compute(model, copper, only=("eos",), settings=Settings(samples=0))
     (text,) = found.warnings
     assert f"eos: unphysical, B = {modulus:g} GPa and B' = {derivative:g}" in text
 
 
 def test_large_cells_have_no_error_bars_of_elasticity(model, copper, monkeypatch):
-    monkeypatch.setattr("gapfit.properties.compute._LARGEST", 3)
+    monkeypatch.setattr("gapfit.properties.computation._LARGEST", 3)
     found = compute(model, copper, only=("eos", "elastic"), settings=SMALL)
     assert found.quantities["elastic.C11"].std is None
     assert found.quantities["eos.volume"].std > 0

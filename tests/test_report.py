@@ -645,7 +645,7 @@ def test_a_report_that_fails_does_not_fail_the_fit(
         raise RuntimeError("no ink")
 
     target = {
-        "write": "gapfit.report.write",
+        "write": "gapfit.report.writer",
         "collect": "gapfit.report.points.Collector.predicted",
     }
     monkeypatch.setattr(target[where], fail)

@@ -24,7 +24,8 @@ from gapfit.errors import ConfigError, GapfitError, LostDigitsError
 from gapfit.evaluation.leave_one_out import leave_one_out
 from gapfit.fitting.folds import assign_folds, fill, own_classes
 from gapfit.fitting.prepare import prepare, sparse_terms, whitened
-from gapfit.fitting.tune import format_trials, tune
+from gapfit.fitting.trials import format_trials
+from gapfit.fitting.tune import tune
 from gapfit.gp.evidence import Scales, held_out, log_evidence
 from gapfit.gp.hyperparameters import Freedom, choose
 from gapfit.gp.training_sums import TrainingSums

@@ -60,7 +60,7 @@ class LearningFolder:
         for name in (*_GROWING, LABELLED):
             if (self.path / name).is_symlink():
                 raise GapfitError(
-                    f"{self.path / name}: is a link to {os.readlink(self.path / name)}, "
+                    f"{self.path / name}: is a link to {(self.path / name).readlink()}, "
                     "which would be written to and cut off; put the file itself here"
                 )
         with CheckpointFolder(self.path.absolute()).held():

@@ -308,7 +308,7 @@ class _Run:
 
             self.console.say(f"\n{format_calibration(model.calibration)}")
         if tuning := model.info.get("tuning"):
-            from gapfit.fitting.tune import format_trials
+            from gapfit.fitting.trials import format_trials
 
             self.console.title("Tuned: errors of held-out frames")
             self.console.say(format_trials(tuning))

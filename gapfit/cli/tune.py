@@ -46,7 +46,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit._support.archive import atomic_write
     from gapfit.config.toml import dump_toml, load_config, resolved_toml
     from gapfit.data.files import require_files
-    from gapfit.fitting.tune import format_trials, tune
+    from gapfit.fitting.trials import format_trials
+    from gapfit.fitting.tune import tune
 
     path: Path = args.config
     output: Path = args.output or path.with_name(f"{path.stem}-tuned.toml")

@@ -87,7 +87,8 @@ class Distance2b:
         """Return the block of each pair, (n_pairs,) int64."""
         species_index(self.species, pairs.numbers)
         a, b = pairs.numbers[pairs.i], pairs.numbers[pairs.j]
-        return 1000 * np.minimum(a, b) + np.maximum(a, b)
+        keys: np.ndarray = 1000 * np.minimum(a, b) + np.maximum(a, b)
+        return keys
 
     def by_block(self, pairs: Pairs) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield each block with its pairs, (n,) int64, and their distances, (n,), Å."""
@@ -107,7 +108,9 @@ class Distance2b:
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between distances of one block, eV²."""
-        return self.squared_exponential.derivatives(left[:, 0], right[:, 0])[0]
+        x, y = left[:, 0], right[:, 0]
+        kernel: np.ndarray = self.squared_exponential.derivatives(x, y)[0]
+        return kernel
 
     def _switched(self, r: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return s k and its first two derivatives with r, (3, n, n_sparse)."""

@@ -18,7 +18,8 @@ __all__ = [
 def _power(base: np.ndarray, exponent: float) -> np.ndarray:
     """Return base**exponent; whole exponents by multiplication, others clip at 0."""
     if exponent != int(exponent):
-        return np.maximum(base, 0.0) ** exponent
+        power: np.ndarray = np.maximum(base, 0.0) ** exponent
+        return power
     result, square, bits = np.ones_like(base), base, int(exponent)
     while bits:
         if bits & 1:
@@ -140,7 +141,9 @@ class PermutedExponential(ProductExponential):
 
     def _norms(self, points: np.ndarray, orders: list[list[int]]) -> np.ndarray:
         theta = np.array(self.theta)
-        return sum(
-            np.exp(-0.5 * np.sum(((points[:, p] - points) / theta) ** 2, axis=1))
-            for p in orders
-        )
+        norms = np.zeros(len(points))
+        for p in orders:
+            norms += np.exp(
+                -0.5 * np.sum(((points[:, p] - points) / theta) ** 2, axis=1)
+            )
+        return norms

@@ -52,7 +52,7 @@ class PairTable:
     @property
     def cutoff(self) -> float:
         """Where all potentials have ended, Å."""
-        return self.start + self.spacing * (self.values.shape[1] - 1)
+        return float(self.start + self.spacing * (self.values.shape[1] - 1))
 
     def evaluate(
         self, pairs: Pairs, *, gradients: bool, atom_virials: bool = False

@@ -92,7 +92,10 @@ class GtoDensity:
         decay = np.exp(-(r**2)[:, None, None] * self._exponents)
 
         def summed(weights: np.ndarray) -> np.ndarray:
-            return np.einsum("plk,lnk->pln", decay * weights, self._coefficients)
+            sums: np.ndarray = np.einsum(
+                "plk,lnk->pln", decay * weights, self._coefficients
+            )
+            return sums
 
         a, degree, r = self._exponents, self._degree, r[:, None, None]
         F, F1, F2 = summed(np.ones_like(a)), summed(-2 * a), summed(4 * a**2)
@@ -110,7 +113,10 @@ class GtoDensity:
     @property
     def centre(self) -> np.ndarray:
         """Contribution of the central atom to c_n00 for unit weight, (n_max,)."""
-        return self._coefficients[0].sum(axis=1) / np.sqrt(4 * np.pi)
+        contribution: np.ndarray = self._coefficients[0].sum(axis=1) / np.sqrt(
+            4 * np.pi
+        )
+        return contribution
 
 
 def reach(r_cut: float, sigma: float, weighting: Weighting) -> float:

@@ -68,7 +68,8 @@ def _overlap(nodes: np.ndarray, eta: float) -> np.ndarray:
     apart = np.exp(-0.5 * eta * (nodes[:, None] - nodes) ** 2)
     half = np.sqrt(np.pi / k) * 0.5 * (1 + erf(np.sqrt(k) * middle))
     edge = np.exp(-k * middle**2) * middle / (2 * k)
-    return apart * ((middle**2 + 0.5 / k) * half + edge)
+    overlaps: np.ndarray = apart * ((middle**2 + 0.5 / k) * half + edge)
+    return overlaps
 
 
 class EquispacedDensity(ShellDensity):

@@ -22,11 +22,12 @@ def _scaled_bessel(x: np.ndarray, orders: int) -> np.ndarray:
     small = x < 1e-8
     safe = np.where(small, 1.0, x)
     double_factorial = np.cumprod(2.0 * degree + 1, axis=0)
-    return np.where(
+    scaled: np.ndarray = np.where(
         small,
         np.exp(-x) * x**degree / double_factorial,
         np.sqrt(0.5 * np.pi / safe) * ive(degree + 0.5, safe),
     )
+    return scaled
 
 
 def _bessel_slope(A: np.ndarray) -> np.ndarray:
@@ -37,7 +38,9 @@ def _bessel_slope(A: np.ndarray) -> np.ndarray:
     """
     degree = np.arange(A.shape[-2] - 1)[:, None]
     below = np.concatenate([np.zeros_like(A[..., :1, :]), A[..., :-2, :]], axis=-2)
-    return (degree * below + (degree + 1) * A[..., 1:, :]) / (2 * degree + 1)
+    above = A[..., 1:, :]
+    slope: np.ndarray = (degree * below + (degree + 1) * above) / (2 * degree + 1)
+    return slope
 
 
 class ShellDensity:
@@ -105,4 +108,5 @@ class ShellDensity:
     @property
     def centre(self) -> np.ndarray:
         """Contribution of the central atom to c_n00 for unit weight, shape (n_max,)."""
-        return self.exact(np.zeros(1))[0, 0, 0] / np.sqrt(4 * np.pi)
+        contribution: np.ndarray = self.exact(np.zeros(1))[0, 0, 0] / np.sqrt(4 * np.pi)
+        return contribution

@@ -133,18 +133,20 @@ class DscribeEngine:
             yield centre, own, Atoms(numbers=numbers, positions=positions)
 
     def _power_spectrum(self, cluster: Any) -> np.ndarray:
-        return self.soap.create(cluster, centers=[0])[0] * self.scale
+        spectrum: np.ndarray = self.soap.create(cluster, centers=[0])[0] * self.scale
+        return spectrum
 
     def _derivatives(self, cluster: Any) -> np.ndarray:
         """Return dp/dR of all neighbours, (n_neighbours, 3, n_features)."""
-        out = self.soap.derivatives(
+        derivatives = self.soap.derivatives(
             cluster,
             centers=[0],
             attach=True,
             method="numerical",
             return_descriptor=False,
         )
-        return np.asarray(out)[0, 1:] * self.scale
+        of_neighbours: np.ndarray = np.asarray(derivatives)[0, 1:] * self.scale
+        return of_neighbours
 
     def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return unit power spectra and their norms; see `SoapEngine`."""

@@ -107,6 +107,5 @@ class TripletGrid:
         x = self.start[d] + self.spacing[d] * steps
         gaussians = np.exp(-0.5 * ((x - centres[:, None]) / theta) ** 2)
         first = _MARGIN - _BEFORE
-        return spline_filter1d(gaussians, order=5, axis=1)[
-            :, first : first + self.shape[d]
-        ]
+        splines: np.ndarray = spline_filter1d(gaussians, order=5, axis=1)
+        return splines[:, first : first + self.shape[d]]

@@ -162,7 +162,7 @@ class CheckpointFolder:
 
     def _require_begun(self) -> None:
         """Refuse a folder whose state is not that of a fit; there may be no file yet."""
-        if all(target_of(name) == _STATE for name in os.listdir(self.path)):
+        if all(target_of(entry.name) == _STATE for entry in self.path.iterdir()):
             return
         try:
             self._state()
@@ -265,6 +265,6 @@ def _not_ours(folder: Path, reason: str) -> GapfitError:
 
 
 def _delete(folder: Path) -> None:
-    for name in os.listdir(folder):
-        (folder / name).unlink()
+    for path in list(folder.iterdir()):
+        path.unlink()
     folder.rmdir()

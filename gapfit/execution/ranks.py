@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 
 def started() -> int:
     """Return how many processes mpiexec started, 1 without it."""
-    return max(int(os.environ.get(name, 1)) for name in _SIZES)
+    return max(int(os.environ.get(name, "1")) for name in _SIZES)
 
 
 @lru_cache(maxsize=1)

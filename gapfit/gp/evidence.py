@@ -173,8 +173,10 @@ def held_out(
         own = grams.of_fold(fold)
         S_own, b_own = _system(own, scales, d)
         z = d * solve_normal(S - S_own, b - b_own).z
-        for rows in grams.energies.get(fold, []):
-            energies.append((rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms))
+        energies.extend(
+            (rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms)
+            for rows in grams.energies.get(fold, [])
+        )
         for (kind, _), gram in zip(grams.groups, own, strict=True):
             if gram is not None and kind in squares:
                 residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)

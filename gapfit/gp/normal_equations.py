@@ -171,7 +171,8 @@ def kept_rows(n_sparse: int) -> int:
 
 def add_products(G: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return G + rows^T rows; upper triangles in Fortran's order, G is overwritten."""
-    return dsyrk(1.0, rows.T, beta=1.0, c=G, overwrite_c=True)
+    products: np.ndarray = dsyrk(1.0, rows.T, beta=1.0, c=G, overwrite_c=True)
+    return products
 
 
 @dataclass(frozen=True, eq=False)

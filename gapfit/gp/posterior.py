@@ -48,7 +48,7 @@ class Posterior:
     Attributes
     ----------
     whitening : Whitening
-        TrainingSums U of K_mm + jitter.
+        Cholesky factors U of K_mm + jitter.
     R : (n_sparse, n_sparse) float64
         Upper factor of I + Φ^T Φ: the covariance of c is U^-1 R^-1 R^-T U^-T.
     """

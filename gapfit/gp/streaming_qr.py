@@ -1,4 +1,4 @@
-"""Accumulator kept as a triangle, updated by QR."""
+"""Sums over rows kept as a triangle, updated by QR."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class TrainingSums:
     Parameters
     ----------
     whitening : Whitening
-        TrainingSums U of K_mm + jitter.
+        Cholesky factors U of K_mm + jitter.
     method : {"cholesky", "qr"}
         Whitened normal equations, or a QR decomposition.
 

@@ -178,7 +178,10 @@ def build_plugin(
     target = folder / PLUGIN
     with atomic_write(target) as temporary:
         done = subprocess.run(
-            [*command, "-o", str(temporary)], capture_output=True, text=True
+            [*command, "-o", str(temporary)],
+            check=False,
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             raise GapfitError(
@@ -240,7 +243,9 @@ def _wrapper_folders() -> list[Path]:
     """Return the folders of headers that mpicxx would hand to the compiler."""
     for name in ("mpicxx", "mpic++"):
         if wrapper := shutil.which(name):
-            shown = subprocess.run([wrapper, "-show"], capture_output=True, text=True)
+            shown = subprocess.run(
+                [wrapper, "-show"], check=False, capture_output=True, text=True
+            )
             words = shlex.split(shown.stdout) if shown.returncode == 0 else []
             return [Path(word[2:]) for word in words if word.startswith("-I")]
     return []

@@ -149,7 +149,8 @@ class Calibration:
         """
         scale = self.scale(kind, config_type)
         if scale is None:
-            return np.hypot(std, sigma)
+            observed: np.ndarray = np.hypot(std, sigma)
+            return observed
         if kind not in self.kinds:
             return np.hypot(scale.factor * std, sigma)
         return scale.std(std, root)

@@ -356,7 +356,7 @@ class GAPModel(WithoutCaches):
                 except StructureError as error:
                     raise StructureError(f"{frame.source}: {error}") from None
             raise
-        return np.array([self.e0[z] for z in self.species])[index]
+        return np.take([self.e0[z] for z in self.species], index)
 
     def _local_form(self, wanted: Wanted) -> LocalVariance | None:
         """Return what is computed along with energies: a variance, or the novelty."""

@@ -46,6 +46,7 @@ def unexplained_part(R: np.ndarray) -> np.ndarray:
     R : (n_sparse, n_sparse) float64
         Upper factor of B = I + Φ^T Φ.
     """
+    upper: np.ndarray
     upper, info = lapack.dpotri(R, lower=0)
     if info:
         raise GapfitError("the posterior of this model is singular; fit it again")
@@ -60,7 +61,7 @@ def explaining_factor(
     Parameters
     ----------
     whitening : Whitening
-        TrainingSums U of K_mm + jitter.
+        Cholesky factors U of K_mm + jitter.
     B_inverse : (n_sparse, n_sparse) float64
         From `unexplained_part`.
     blocks : sequence of int
@@ -238,7 +239,8 @@ class LocalVariance:
         assert self.chosen is not None
         numbers = pairs.numbers[pairs.start : pairs.stop]
         described = np.isin(numbers, list(self.chosen.sparse))
-        return request.prior + described * float(self.chosen.config.delta**2)
+        prior: np.ndarray = request.prior + described * self.chosen.config.delta**2
+        return prior
 
     def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances with the points of the other terms, and their priors."""

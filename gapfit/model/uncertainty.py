@@ -179,7 +179,8 @@ class Uncertainty:
     def _observed(self, part: _Part, calibrated: bool) -> np.ndarray:
         """Return the standard deviation of an observation."""
         if self.calibration is None or not calibrated:
-            return np.hypot(part.std, part.sigma)
+            std: np.ndarray = np.hypot(part.std, part.sigma)
+            return std
         return self.calibration.observed(part.kind, part.std, part.sigma, part.root)
 
 

@@ -3,7 +3,7 @@
 `compute` gives them all; the functions behind it take any ASE calculator.
 """
 
-from gapfit.properties.compute import compute
+from gapfit.properties.computation import compute
 from gapfit.properties.defects import Vacancy, vacancy
 from gapfit.properties.dimer import DimerCurve, dimer_curve
 from gapfit.properties.elastic import Moduli, Response, elastic_response, moduli
@@ -13,7 +13,7 @@ from gapfit.properties.equation_of_state import (
     volume_scan,
 )
 from gapfit.properties.evaluators import by_calculator, by_samples, energy_std
-from gapfit.properties.phonons import Phonons, phonons
+from gapfit.properties.phonon_bands import Phonons, phonons
 from gapfit.properties.prototypes import PROTOTYPES, check_prototype, prototype
 from gapfit.properties.quantities import Quantity, compared, read_reference
 from gapfit.properties.relax import relaxed, supercell

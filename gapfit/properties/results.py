@@ -10,7 +10,7 @@ import numpy as np
 
 from gapfit.errors import GapfitError
 from gapfit.properties.dimer import DimerCurve
-from gapfit.properties.phonons import Phonons
+from gapfit.properties.phonon_bands import Phonons
 from gapfit.properties.quantities import Quantity
 
 __all__ = ["PROPERTIES", "Curves", "Report", "Settings"]

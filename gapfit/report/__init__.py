@@ -3,7 +3,7 @@
 from gapfit.report.collect import Wanted, collector, gather, of_fit
 from gapfit.report.contents import Contents, DimerPanel, Part
 from gapfit.report.learning import LearningCurve, learning_curve
-from gapfit.report.write import figures_folder, remove, require_folder, write
+from gapfit.report.writer import figures_folder, remove, require_folder, write
 
 __all__ = [
     "Contents",

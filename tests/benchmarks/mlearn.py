@@ -24,7 +24,8 @@ from gapfit.data.dataset import Dataset, read
 from gapfit.data.e0 import resolve_e0
 from gapfit.evaluation.evaluate import format_table
 from gapfit.fitting.stress_check import stress_warnings
-from gapfit.fitting.tune import format_trials, tune
+from gapfit.fitting.trials import format_trials
+from gapfit.fitting.tune import tune
 
 #: Best published MAE of GAP and MTP: meV/atom, eV/Å.
 PUBLISHED = {

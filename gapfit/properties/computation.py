@@ -28,7 +28,7 @@ from gapfit.properties.equation_of_state import (
     volume_scan,
 )
 from gapfit.properties.evaluators import by_calculator, by_samples, energy_std
-from gapfit.properties.phonons import phonons
+from gapfit.properties.phonon_bands import phonons
 from gapfit.properties.plausibility import doubts_of_crystal, doubts_of_curve
 from gapfit.properties.quantities import Quantity
 from gapfit.properties.relax import relaxed
