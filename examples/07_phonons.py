@@ -1,33 +1,42 @@
-"""Phonons of silicon, with error bars from potentials drawn from the posterior.
+"""Phonons of silicon with error bars from the posterior, beside experiment.
 
-Needs phonopy (pip install ".[phonons]"). Prints whether the crystal is stable, and the
-frequencies at Γ, X and L beside neutron scattering, with what the data of the fit leave
-open; draws bands and density of states to phonons.png.
+Usage: python 07_phonons.py [--model MODEL.npz] [--samples N]
+Needs phonopy (pip install phonopy). Prints whether the crystal is stable, and the highest
+frequencies at Γ, X and L; draws bands and density of states to phonons.png.
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
-from common import options, potential, run
 from matplotlib.figure import Figure
 
 import gapfit
 from gapfit.properties import Phonons, phonons, relaxed
 
+SILICON = Path(__file__).parent / "silicon" / "fit.toml"
 #: Highest branch, THz: Dolling, Inelastic Scattering of Neutrons in Solids and Liquids
 #: II, 37 (1963); Nilsson & Nelin, Phys. Rev. B 6, 3777 (1972).
 MEASURED = {"G": 15.5, "X": 13.9, "L": 14.7}
 
 
-def highest(found: Phonons) -> np.ndarray:
+def of_crystal(model: gapfit.GAPModel, start: Atoms) -> tuple[Phonons, Atoms]:
+    """Return the phonons of the relaxed crystal, and the crystal."""
+    calculator = gapfit.GAPCalculator(model, uncertainty=False)
+    crystal = relaxed(start, calculator, cell="free")
+    return phonons(crystal, calculator), crystal
+
+
+def highest(bands: Phonons) -> np.ndarray:
     """Return the highest frequency at Γ, X and L, THz."""
-    place = {name: x for x, label in found.labels for name in label.split("|")}
-    nearest = [np.abs(found.distances - place[name]).argmin() for name in MEASURED]
-    return found.bands[nearest].max(axis=1)
+    place = {name: x for x, label in bands.labels for name in label.split("|")}
+    nearest = [np.abs(bands.distances - place[name]).argmin() for name in MEASURED]
+    return bands.bands[nearest].max(axis=1)
 
 
 def draw(found: Phonons) -> None:
@@ -41,29 +50,25 @@ def draw(found: Phonons) -> None:
     figure.savefig("phonons.png", dpi=150)
 
 
-def main(arguments: Sequence[str] = ()) -> tuple[Phonons, np.ndarray]:
-    """Return the phonons, and the standard deviations of the frequencies, THz."""
-    parser = options(__doc__)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", type=Path, help="default: --config is fitted first")
+    parser.add_argument("--config", type=Path, default=SILICON)
     parser.add_argument("--samples", type=int, default=10, help="of the posterior")
-    given = parser.parse_args(arguments)
-    model = potential(given.model)
-
-    def of(one: gapfit.GAPModel, start: Atoms) -> tuple[Phonons, Atoms]:
-        calculator = gapfit.GAPCalculator(one, uncertainty=False)
-        crystal = relaxed(start, calculator, cell="free")
-        return phonons(crystal, calculator), crystal
-
-    found, crystal = of(model, bulk("Si", a=5.43))
-    drawn = [highest(of(one, crystal)[0]) for one in model.sample(given.samples)]
-    std = np.std(drawn, axis=0, ddof=1)
+    given = parser.parse_args(words)
+    model = gapfit.load(given.model) if given.model else gapfit.fit(config=given.config)
+    found, crystal = of_crystal(model, bulk("Si", a=5.43))
+    samples = model.sample(given.samples)
+    drawn = [highest(of_crystal(sample, crystal)[0]) for sample in samples]
+    stds = np.std(drawn, axis=0, ddof=1)
     draw(found)
     print(f"stable: {found.is_stable} (lowest frequency {found.lowest:.3f} THz)")
+    print("at Γ, THz:", *(f"{x:.2f}" for x in found.gamma))
     print("highest branch, THz: GAP          measured")
-    for name, value, own in zip(MEASURED, highest(found), std, strict=True):
-        print(f"{name:>19}{value:7.2f} ± {own:.2f}{MEASURED[name]:9.1f}")
+    for name, value, std in zip(MEASURED, highest(found), stds, strict=True):
+        print(f"{name:>19}{value:7.2f} ± {std:.2f}{MEASURED[name]:9.1f}")
     print("Wrote phonons.png")
-    return found, std
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

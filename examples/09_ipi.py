@@ -1,12 +1,14 @@
 """Quantum nuclei: path integrals of silicon with i-PI, forces from `gapfit serve`.
 
-Needs i-PI (pip install ".[ipi]"). Runs ipi_silicon/input.xml (8 atoms, 8 beads, 300 K) in
-the folder ipi/. Prints the kinetic energy of the nuclei: classical, by i-PI, of quantum
-oscillators with the crystal's frequencies; and the drift of i-PI's conserved energy.
+Usage: python 09_ipi.py [STEPS] [--model MODEL.npz] [--input INPUT.xml]
+Needs i-PI (pip install ipi). Runs 8 atoms with 8 beads at 300 K in the folder ipi/. Prints
+the kinetic energy of the nuclei: classical, by i-PI, and of quantum oscillators with the
+crystal's frequencies; and the drift of i-PI's conserved energy.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -14,49 +16,53 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from ase import units
+from ase import Atoms, units
 from ase.build import bulk
 from ase.io import write
 from ase.vibrations import Vibrations
-from common import HERE, options, potential, run
 
 import gapfit
 
+HERE, BIN = Path(__file__).parent, Path(sys.executable).parent
+INPUT = HERE / "ipi_silicon" / "input.xml"
 T, BEADS = 300.0, 8
-BIN = Path(sys.executable).parent
 
 
 def start(folder: Path, name: str, *words: str) -> subprocess.Popen:
-    command = [BIN / name, *words]
     with (folder / f"{name}.log").open("w") as log:
-        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [BIN / name, *words], cwd=folder, stdout=log, stderr=log
+        )
 
 
-def oscillators(crystal, folder: Path) -> float:
+def oscillators(crystal: Atoms, folder: Path) -> float:
     """Return the kinetic energy of the crystal's modes as oscillators, eV."""
     vibrations = Vibrations(crystal, name=str(folder / "modes"))
-    vibrations.clean()  # of an earlier potential
+    vibrations.clean()
     vibrations.run()
     modes = vibrations.get_energies().real[3:]
-    own = modes / 4 / np.tanh(modes / (2 * units.kB * T))
-    return 1.5 * units.kB * T + float(own.sum())
+    kinetic = modes / 4 / np.tanh(modes / (2 * units.kB * T))
+    return 1.5 * units.kB * T + float(kinetic.sum())
 
 
-def main(arguments: Sequence[str] = ()) -> dict[str, float]:
-    """Return the kinetic energies, eV, and the drift of what is conserved, eV/atom."""
-    given = options(__doc__, steps=1000).parse_args(arguments)
-    model, folder = potential(given.model), Path("ipi")
-    folder.mkdir(exist_ok=True)
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("steps", type=int, nargs="?", default=1000)
+    parser.add_argument("--model", type=Path, help="default: --config is fitted first")
+    parser.add_argument("--config", type=Path, default=HERE / "silicon" / "fit.toml")
+    parser.add_argument("--input", type=Path, default=INPUT)
+    given = parser.parse_args(words)
+    model = gapfit.load(given.model) if given.model else gapfit.fit(config=given.config)
+    (folder := Path("ipi")).mkdir(exist_ok=True)
     model.save(folder / "silicon.npz")
     crystal = bulk("Si", a=5.475, cubic=True)
     write(folder / "crystal.extxyz", crystal)
     address = f"gapfit{os.getpid()}"
-    text = (HERE / "ipi_silicon" / "input.xml").read_text()
-    text = text.replace(">gapfit<", f">{address}<")
+    text = given.input.read_text().replace(">gapfit<", f">{address}<")
     (folder / "input.xml").write_text(text.replace(">1000<", f">{given.steps}<"))
     server = start(folder, "i-pi", "input.xml")
-    words = ("serve", "silicon.npz", "--structure", "crystal.extxyz", "--wait", "20")
-    client = start(folder, "gapfit", *words, "--unix", address, "--std-of", "energies")
+    options = f"--structure crystal.extxyz --unix {address} --std-of energies --wait 20"
+    client = start(folder, "gapfit", "serve", "silicon.npz", *options.split())
     if failed := client.wait():
         server.terminate()
     if server.wait() or failed:
@@ -64,16 +70,11 @@ def main(arguments: Sequence[str] = ()) -> dict[str, float]:
 
     crystal.calc = gapfit.GAPCalculator(model, uncertainty=False)
     out = np.loadtxt(folder / "silicon.out")
-    found = {
-        "classical": 1.5 * len(crystal) * units.kB * T,
-        "i-PI": out[len(out) // 2 :, 4].mean(),
-        "oscillators": oscillators(crystal, folder),
-        "drift": float(np.ptp(out[:, 2])) / len(crystal) / BEADS,
-    }
-    for name, value in found.items():
-        print(f"{name:12}{value:8.4f} eV")
-    return found
+    print(f"classical   {1.5 * len(crystal) * units.kB * T:9.5f} eV")
+    print(f"i-PI        {out[len(out) // 2 :, 4].mean():9.5f} eV")
+    print(f"oscillators {oscillators(crystal, folder):9.5f} eV")
+    print(f"drift       {np.ptp(out[:, 2]) / len(crystal) / BEADS:9.5f} eV per bead")
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -18,7 +17,6 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.harmonic import SpringCalculator
 from ase.constraints import FixAtoms
-from conftest import ROOT
 
 import gapfit
 from gapfit.active import folder as learning_folder
@@ -585,25 +583,3 @@ def test_all_mistakes_of_a_configuration_are_listed(tmp_path, capsys):
     without = settings(tmp_path, run={"store_sums": False})
     with pytest.raises(GapfitError, match="needs store_posterior and store_sums"):
         validated(LearnConfig, without, "config")
-
-
-def test_the_example_learns_silicon_and_goes_on_after_a_kill(tmp_path, monkeypatch):
-    """Reduced: 120 steps. The whole is a benchmark."""
-    monkeypatch.syspath_prepend(str(ROOT / "examples"))
-    module = importlib.import_module("05_on_the_fly")
-    options = ["120", "--output", str(tmp_path / "out")]
-    real = learned_model.LearnedModel.merge
-
-    def killed(*args) -> None:
-        raise Killed
-
-    monkeypatch.setattr(learned_model.LearnedModel, "merge", killed)
-    with pytest.raises(Killed):
-        module.main(options)
-    n_labelled = len(ase.io.read(tmp_path / "out" / "labelled.extxyz", ":"))
-    assert n_labelled == 6
-    monkeypatch.setattr(learned_model.LearnedModel, "merge", real)
-    n_calls, errors = module.main([*options, "--resume"])
-    assert n_labelled <= n_calls <= 11
-    assert errors["crystal"]["energy"] < 5
-    assert errors["crystal"]["forces"] < 0.25

@@ -8,24 +8,20 @@ nothing of the latter is used. Errors are by config_type, and by the size of the
 from __future__ import annotations
 
 import argparse
-import importlib
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 import gapfit
-from gapfit.config.sections import DataConfig
-from gapfit.data.dataset import read
+from gapfit.config import DataConfig, E0Config, load_config
+from gapfit.data import read
+from gapfit.evaluation import format_table
+from gapfit.fitting.proposal import without_isolated_atom
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "examples"))
-
-fit_example = importlib.import_module("01_fit")
+CONFIG = Path(__file__).resolve().parents[2] / "examples" / "phosphorus" / "fit.toml"
 
 #: Sizes of the force, eV/Å.
 EDGES = (0, 0.5, 2, 10, 50, np.inf)
@@ -55,16 +51,27 @@ def print_by_size(model: gapfit.GAPModel, file: str, part: str) -> None:
             print(f"{span:<20}{n:>8}{mae:>9.3f}{mae / max(mean, 1e-9):>17.3f}")
 
 
+def fit(train: str, n_sparse: int) -> gapfit.GAPModel:
+    """Return the fit with the settings of the example."""
+    config = load_config(CONFIG)
+    data = read(train, DataConfig(train=[train]))
+    terms = [
+        term.model_copy(update={"n_sparse": n_sparse}) if term.type == "soap" else term
+        for term in config.terms
+    ]
+    changes: dict[str, object] = {"terms": terms}
+    if without_isolated_atom(data.frames):
+        changes["e0"] = E0Config(method="least_squares")
+    return gapfit.fit(data, config.model_copy(update=changes))
+
+
 def main() -> None:
     args = arguments()
-    options = ["--train", args.train, "--test", args.test]
     with threadpool_limits(1):
         started = time.process_time()
-        with TemporaryDirectory() as folder:
-            options += ["--output", f"{folder}/phosphorus.npz"]
-            model, _ = fit_example.main(
-                ["phosphorus", *options, "--n-sparse", str(args.n_sparse)]
-            )
+        model = fit(args.train, args.n_sparse)
+        for part in ("train", "test"):
+            print(format_table(gapfit.evaluate(model, getattr(args, part)), part))
         print(f"\nCPU time {time.process_time() - started:.1f} s")
     for part in ("train", "test"):
         print_by_size(model, getattr(args, part), part)

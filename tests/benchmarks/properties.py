@@ -2,10 +2,10 @@
 
 Usage: python tests/benchmarks/properties.py [--model Si=FILE ...] [--only LIST]
            [--json FILE]
-Without --model, the fits of examples/ are made first. Prints the table of the README:
-the potential with its error bar, and DFT with the settings of the training data
-(data/*/properties.json, made by data/generator/crystal.py). Vacancies are those of the
-cells that DFT could afford, and of a cell that is 10 Å wide.
+Without --model, the fits of examples/ are made first. Prints the table of
+docs/benchmarks.md: the potential with its error bar, and DFT with the settings of the
+training data (data/*/properties.json, made by data/generator/crystal.py). Vacancies are
+those of the cells that DFT could afford, and of a cell that is 10 Å wide.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def reference(formula: str) -> dict[str, float]:
 
 
 def markdown(found: dict[str, dict[str, tuple[float, float | None]]]) -> str:
-    """Return the table of the README."""
+    """Return the table of docs/benchmarks.md."""
     head = [f"{formula} | DFT" for formula in found]
     known = {formula: reference(formula) for formula in found}
     lines = [f"| | {' | '.join(head)} |", "| --- |" + " --: | --: |" * len(found)]
