@@ -111,7 +111,7 @@ def test_energy_is_the_sum_over_all_triplets(name):
 
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_rows_times_coefficients_are_the_prediction(name, monkeypatch):
-    monkeypatch.setattr("gapfit.descriptors.protocol.angle_3b._MOST_BYTES", 0)
+    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", 0)
     atoms = STRUCTURES[name]()
     term = random_term(atoms)
     pairs = pairs_of([structure_arrays(atoms)] * 2, R_CUT)
@@ -142,7 +142,7 @@ def test_the_table_equals_the_kernel_sum(name, theta, monkeypatch):
     term = random_term(atoms, theta=theta, r_cut=3.6)
     pairs = pair_list(structure_arrays(atoms), 3.6)
     table = term.predict(pairs, gradients=True, atom_virials=True)
-    monkeypatch.setattr("gapfit.descriptors.protocol.angle_3b._MOST_BYTES", 0)
+    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", 0)
     exact = replace(term).predict(pairs, gradients=True, atom_virials=True)
     assert not np.array_equal(table.energies, exact.energies)
     assert abs((table.energies - exact.energies).sum()) < 1e-8
@@ -166,7 +166,7 @@ def test_the_table_holds_the_widest_and_the_narrowest_triplets(monkeypatch):
     c = {14014014: np.random.default_rng(1).normal(size=50)}
     term = replace(term, sparse=some, coefficients=c)
     table = term.predict(pairs, gradients=True)
-    monkeypatch.setattr("gapfit.descriptors.protocol.angle_3b._MOST_BYTES", 0)
+    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", 0)
     exact = replace(term).predict(pairs, gradients=True)
     assert np.abs(table.energies - exact.energies).max() < 1e-8
     assert np.abs(table.forces - exact.forces).max() < 2e-7
@@ -327,7 +327,7 @@ def test_threads_change_nothing_but_rounding():
 
 @pytest.mark.parametrize("most_bytes", [0, 1e9], ids=["sums", "tables"])
 def test_everything_survives_the_model_file(tmp_path, monkeypatch, most_bytes):
-    monkeypatch.setattr("gapfit.descriptors.protocol.angle_3b._MOST_BYTES", most_bytes)
+    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", most_bytes)
     frames = labelled_frames(STRUCTURES["three_species"], 3)
     model = gapfit.fit(frames, three_body(PAIR, SOAP, r_cut=3.6, theta=[2, 3, 2]))
     model.save(tmp_path / "m.npz")

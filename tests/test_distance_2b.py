@@ -228,7 +228,7 @@ def test_rows_do_not_depend_on_how_pairs_are_split(monkeypatch):
     term = random_pair_term(atoms)
     pairs = pair_list(structure_arrays(atoms), 4.5)
     whole = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
-    monkeypatch.setattr("gapfit.descriptors.protocol.distance_2b.PAIRS_ROWS", 7)
+    monkeypatch.setattr("gapfit.descriptors.distance_2b.PAIRS_ROWS", 7)
     parts = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
     np.testing.assert_allclose(parts.forces, whole.forces, atol=1e-13)
     np.testing.assert_allclose(parts.virials, whole.virials, atol=1e-12)

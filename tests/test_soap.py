@@ -73,7 +73,7 @@ def dscribe_spectrum(atoms: Atoms, **settings) -> np.ndarray:
     compression = {"mode": settings.pop("compression", "off")}
     if weights:
         compression["species_weighting"] = {s: weights.get(s, 1.0) for s in symbols}
-    options = {"r_cut": 4.5, "n_max": 6, "l_max": 5, "atom_sigma": 0.5, **settings}
+    options = {"r_cut": 4.5, "n_max": 6, "l_max": 5, "sigma": 0.5, **settings}
     soap = SOAP(
         species=symbols,
         periodic=bool(atoms.pbc.all()),

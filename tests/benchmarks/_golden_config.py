@@ -86,7 +86,7 @@ VARIANTS: dict[str, tuple[str, Table]] = {
     ),
 }
 #: For `gapfit tune`: what is searched, in few trials.
-TUNING = {"optimize": {"folds": 3, "scan": {"soap.sigma": [0.4, 0.6]}}}
+TUNING = {"tune": {"folds": 3, "scan": {"soap.atom_sigma": [0.4, 0.6]}}}
 #: For a fit that must be refused: a misspelt key, and a value out of range.
 MISTAKES = {"sigma": {"enregy": 0.003, "forces": -1.0}}
 #: Options of `gapfit refit`.
