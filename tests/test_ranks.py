@@ -41,10 +41,11 @@ threads = 1
 SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
-from gapfit import fitting, row_sums, summation
 from gapfit.cli import main
-fitting.task_slices = lambda sizes, n: [slice(i, i + 1) for i in range(len(sizes))]
-original, count = row_sums.Rows.sum_up, summation._ByWorkers._count
+from gapfit.execution import accumulate, tasks
+from gapfit.fitting import fit_prepared
+fit_prepared.task_slices = lambda sizes, n: [slice(i, i + 1) for i in range(len(sizes))]
+original, count = accumulate.Rows.sum_up, tasks._ByWorkers._count
 def sum_up(self, frames, *args, **options):
     if frames[0].source.endswith("frame 9"):
         {deed}
@@ -54,7 +55,7 @@ def counted(self):
     if self.known:
         Path(sys.argv[2]).with_name("begun").touch()
         {leader}
-row_sums.Rows.sum_up, summation._ByWorkers._count = sum_up, counted
+accumulate.Rows.sum_up, tasks._ByWorkers._count = sum_up, counted
 sys.exit(main(sys.argv[1:]))
 """
 BUSY = "time.sleep(100)"
