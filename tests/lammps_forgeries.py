@@ -130,7 +130,7 @@ FORGERIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
     "many_terms": (_put("n_pair", 9), "lacks the array pair2/values"),
     "huge_number_of_terms": (_put("n_triplet", _HUGE), "in the array n_triplet"),
     "no_such_soap": (_put("variance/soap", 1), "has 1 in the array variance/soap"),
-    "zeta": (_put("soap0/zeta", 1e300), "in the array soap0/zeta"),
+    "zeta": (_put("soap0/zeta", 1e300), "has 1e+300 in the array soap0/zeta"),
     "channel": (_put("soap0/channel", 2**31 - 1), "in the array soap0/channel"),
     "wrapped_channel": (_put("soap0/channel", 2**32), "in the array soap0/channel"),
     "block": (_put("soap0/blocks", 99), "in the array soap0/blocks"),

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <stdexcept>
@@ -115,7 +116,7 @@ class ArrayFile {
     ArrayView<double> reals(const std::string &name, const std::vector<long> &shape) const {
         const auto found = view<double>(name, 0, shape);
         for (const double x : found)
-            if (!std::isfinite(x)) refuse(name, std::to_string(x), "a finite number");
+            if (!std::isfinite(x)) refuse(name, short_text(x), "a finite number");
         return found;
     }
     ArrayView<std::int64_t> integers(const std::string &name,
@@ -139,8 +140,7 @@ class ArrayFile {
     double real(const std::string &name, double least, double most) const {
         const double found = real(name);
         if (found < least || found > most)
-            refuse(name, std::to_string(found),
-                   std::to_string(least) + " to " + std::to_string(most));
+            refuse(name, short_text(found), short_text(least) + " to " + short_text(most));
         return found;
     }
     std::int32_t integer(const std::string &name, std::int32_t least,
@@ -194,6 +194,12 @@ class ArrayFile {
         entry.data = bytes + data;
         entries_[std::string(bytes + name, name_length)] = entry;
         return data + whole_lines(size);
+    }
+
+    static std::string short_text(double x) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%g", x);
+        return text;
     }
 
     [[noreturn]] static void refuse(const std::string &name, const std::string &found,
