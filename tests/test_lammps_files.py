@@ -197,7 +197,7 @@ def test_spoilt_files_are_refused(spoil, message, ranks, exported, plugin, tmp_p
 def test_files_that_lack_something_are_refused(plugin, tmp_path):
     write_array_file(tmp_path / "p.gapfit", {"species": np.array([14])})
     said = refusal(plugin, tmp_path, "pair_style gapfit\npair_coeff * * p.gapfit Si\n")
-    assert "p.gapfit lacks the array e0" in said
+    assert "p.gapfit lacks the array symbols" in said
     write_array_file(tmp_path / "p.gapfit", {"species": np.array([14.0])})
     said = refusal(plugin, tmp_path, "pair_style gapfit\npair_coeff * * p.gapfit Si\n")
     assert "p.gapfit has an array species of another type or shape" in said

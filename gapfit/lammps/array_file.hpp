@@ -7,8 +7,10 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <map>
 #include <stdexcept>
@@ -109,17 +111,50 @@ class ArrayFile {
 
     bool has(const std::string &name) const { return entries_.count(name) > 0; }
 
-    // Arrays by name; a negative dimension stands for any length.
+    // Arrays by name; a negative dimension stands for any length. All numbers are finite,
+    // and integers within a range.
     ArrayView<double> reals(const std::string &name, const std::vector<long> &shape) const {
-        return view<double>(name, 0, shape);
+        const auto found = view<double>(name, 0, shape);
+        for (const double x : found)
+            if (!std::isfinite(x)) refuse(name, short_text(x), "a finite number");
+        return found;
     }
     ArrayView<std::int64_t> integers(const std::string &name,
-                                     const std::vector<long> &shape) const {
-        return view<std::int64_t>(name, 1, shape);
+                                     const std::vector<long> &shape, std::int64_t least,
+                                     std::int64_t most) const {
+        const auto found = view<std::int64_t>(name, 1, shape);
+        for (const std::int64_t k : found)
+            if (k < least || k > most)
+                refuse(name, std::to_string(k),
+                       std::to_string(least) + " to " + std::to_string(most));
+        return found;
+    }
+    std::vector<std::int32_t> small_integers(const std::string &name,
+                                             const std::vector<long> &shape,
+                                             std::int32_t least, std::int32_t most) const {
+        const auto found = integers(name, shape, least, most);
+        return {found.begin(), found.end()};
     }
     double real(const std::string &name) const { return reals(name, {1}).data[0]; }
-    std::int64_t integer(const std::string &name) const {
-        return integers(name, {1}).data[0];
+    // A number within a range, its ends included.
+    double real(const std::string &name, double least, double most) const {
+        const double found = real(name);
+        if (found < least || found > most)
+            refuse(name, short_text(found), short_text(least) + " to " + short_text(most));
+        return found;
+    }
+    std::int32_t integer(const std::string &name, std::int32_t least,
+                         std::int32_t most) const {
+        return static_cast<std::int32_t>(integers(name, {1}, least, most).data[0]);
+    }
+    bool flag(const std::string &name) const { return integer(name, 0, 1) != 0; }
+    // Of a dimension of an array, which numbers of 32 bits are to count.
+    static std::int32_t length(const std::string &name, std::size_t n) {
+        constexpr std::size_t most = std::size_t{1} << 28;
+        if (n > most)
+            refuse(name, "a length of " + std::to_string(n),
+                   "at most " + std::to_string(most));
+        return static_cast<std::int32_t>(n);
     }
     std::string text(const std::string &name) const {
         const ArrayView<char> found = view<char>(name, 2, {-1});
@@ -159,6 +194,18 @@ class ArrayFile {
         entry.data = bytes + data;
         entries_[std::string(bytes + name, name_length)] = entry;
         return data + whole_lines(size);
+    }
+
+    static std::string short_text(double x) {
+        char text[32];
+        std::snprintf(text, sizeof text, "%g", x);
+        return text;
+    }
+
+    [[noreturn]] static void refuse(const std::string &name, const std::string &found,
+                                    const std::string &wanted) {
+        throw FileError("has " + found + " in the array " + name +
+                        ", where there must be " + wanted + "; export the model again");
     }
 
     static void require(bool holds) {

@@ -30,16 +30,16 @@ class OtherPairs final : public OtherTerm {
     OtherPairs(const Source &source, const std::string &prefix) {
         const ArrayFile &file = source.file;
         const long n = source.n_species;
-        const std::int64_t n_blocks = file.integer(prefix + "n_blocks");
-        block_ = choice(file.integers(prefix + "block", {n, n}), n_blocks);
-        if (*std::min_element(block_.begin(), block_.end()) < 0)
-            throw FileError("has a pair of species without points");
+        const int n_blocks =
+            file.integer(prefix + "n_blocks", 1, static_cast<std::int32_t>(n * n));
+        block_ = file.small_integers(prefix + "block", {n, n}, 0, n_blocks - 1);
         const double delta = file.real(prefix + "delta");
-        kernel_ = {delta * delta, 1.0 / file.real(prefix + "theta"),
+        kernel_ = {delta * delta,
+                   1.0 / file.real(prefix + "theta", shortest_length, longest_length),
                    switch_shape(file, prefix), nullptr, static_cast<std::int32_t>(n)};
-        for (std::int64_t b = 0; b < n_blocks; ++b) {
+        for (int b = 0; b < n_blocks; ++b) {
             const auto points = file.reals(prefix + "points" + std::to_string(b), {-1});
-            const std::int64_t size = static_cast<std::int64_t>(points.size());
+            const std::int64_t size = ArrayFile::length(prefix + "points", points.shape[0]);
             columns_.push_back({points.data, size, n_columns_});
             n_columns_ += size;
         }
@@ -66,14 +66,15 @@ class OtherTriplets final : public OtherTerm {
     OtherTriplets(const Source &source, const std::string &prefix) {
         const ArrayFile &file = source.file;
         const long n = source.n_species;
-        const std::int64_t n_blocks = file.integer(prefix + "n_blocks");
-        block_ = choice(file.integers(prefix + "block", {n, n, n}), n_blocks);
+        const int n_blocks =
+            file.integer(prefix + "n_blocks", 0, static_cast<std::int32_t>(n * n * n));
+        block_ = file.small_integers(prefix + "block", {n, n, n}, -1, n_blocks - 1);
         range_.shape = switch_shape(file, prefix);
         range_.n_species = static_cast<std::int32_t>(n);
         kernel_ = TripletTerm::kernel(file, prefix);
-        for (std::int64_t b = 0; b < n_blocks; ++b) {
+        for (int b = 0; b < n_blocks; ++b) {
             const auto points = file.reals(prefix + "points" + std::to_string(b), {-1, 3});
-            const std::int64_t size = static_cast<std::int64_t>(points.shape[0]);
+            const std::int64_t size = ArrayFile::length(prefix + "points", points.shape[0]);
             columns_.push_back({points.data, size, n_columns_});
             n_columns_ += size;
         }
@@ -169,7 +170,8 @@ class Deviations {
     // chosen: the SOAP term that the file names.
     Deviations(const Source &source, std::vector<SoapTerm> &soaps, std::size_t chosen) {
         const ArrayFile &file = source.file;
-        for (std::int64_t k = 0; k < file.integer("variance/n_others"); ++k) {
+        const int n_others = file.integer("variance/n_others", 0, most_terms);
+        for (int k = 0; k < n_others; ++k) {
             others_.push_back(
                 other(source, "variance/other" + std::to_string(k) + "/", soaps));
             n_other_ += others_.back()->n_columns();
@@ -214,29 +216,27 @@ class Deviations {
         const std::string type = source.file.text(prefix + "type");
         if (type == "distance_2b") return std::make_unique<OtherPairs>(source, prefix);
         if (type == "angle_3b") return std::make_unique<OtherTriplets>(source, prefix);
-        const auto soap = static_cast<std::size_t>(source.file.integer(prefix + "soap"));
-        if (type != "soap" || soap >= soaps.size())
-            throw FileError("names a term that it does not hold");
-        return std::make_unique<OtherSoap>(source, prefix, soaps[soap]);
+        if (type != "soap") throw FileError("names a type of terms that there is not");
+        const int last = static_cast<int>(soaps.size()) - 1;
+        return std::make_unique<OtherSoap>(
+            source, prefix,
+            soaps[static_cast<std::size_t>(source.file.integer(prefix + "soap", 0, last))]);
     }
 
     void add_block(const ArrayFile &file, const SoapTerm &soap, std::size_t species) {
         const std::string prefix = "variance/" + std::to_string(species) + "/";
         VarianceBlock block;
         // With the points of the sum, their kernels are computed once.
-        block.points = file.integer(prefix + "shared") != 0 ? soap.blocks()[species]
-                                                            : soap.points(file, prefix);
+        block.points = file.flag(prefix + "shared") ? soap.blocks()[species]
+                                                    : soap.points(file, prefix);
         const double delta = file.real(prefix + "delta");
         block.delta2 = delta * delta;
-        block.before = static_cast<int>(file.integer(prefix + "before"));
-        const auto columns = file.integers(prefix + "columns", {-1});
-        block.other = static_cast<int>(columns.size());
-        block.L = file.reals(prefix + "L", {block.size(), block.size()}).data;
-        if (block.before < 0 || block.before > block.other || block.points.quadratic)
+        if (block.points.quadratic)
             throw FileError("has inconsistent factors of the variance");
-        for (const std::int64_t column : columns)
-            if (column < 0 || column >= n_other_)
-                throw FileError("names a covariance that it does not hold");
+        const auto columns = file.integers(prefix + "columns", {-1}, 0, n_other_ - 1);
+        block.other = ArrayFile::length(prefix + "columns", columns.size());
+        block.before = file.integer(prefix + "before", 0, block.other);
+        block.L = file.reals(prefix + "L", {block.size(), block.size()}).data;
         columns_.emplace_back(columns.begin(), columns.end());
         width_ = std::max<std::ptrdiff_t>(width_, block.other);
         blocks_.push_back(block);

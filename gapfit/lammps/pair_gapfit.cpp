@@ -5,7 +5,6 @@
 #include <cstring>
 #include <exception>
 #include <fstream>
-#include <sstream>
 
 #include "atom.h"
 #include "comm.h"
@@ -145,17 +144,17 @@ void PairGapfit::read(const std::string &path) {
 }
 
 void PairGapfit::choose_species(const std::string &path) {
-    std::vector<std::string> known;
-    std::istringstream symbols(potential_->symbols());
-    for (std::string symbol; symbols >> symbol;) known.push_back(symbol);
+    const std::vector<std::string> &known = potential_->symbols();
     species_.assign(static_cast<std::size_t>(atom->ntypes) + 1, -1);
     for (int type = 1; type <= atom->ntypes; ++type) {
         if (map[type] < 0) continue;
         const std::string element = elements[map[type]];
         const auto found = std::find(known.begin(), known.end(), element);
-        if (found == known.end())
-            error->all(FLERR, "{} knows no {}: its elements are {}", path, element,
-                       potential_->symbols());
+        if (found == known.end()) {
+            std::string all;
+            for (const std::string &symbol : known) all += " " + symbol;
+            error->all(FLERR, "{} knows no {}: its elements are{}", path, element, all);
+        }
         species_[type] = static_cast<int>(found - known.begin());
     }
 }

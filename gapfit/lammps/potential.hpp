@@ -2,8 +2,11 @@
 // energies for a list of neighbours. Knows nothing of LAMMPS.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <set>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,19 +61,20 @@ struct Results {
 class Potential {
   public:
     explicit Potential(ArrayFile file) : file_(std::move(file)) {
-        const auto species = file_.integers("species", {-1});
+        const auto species = file_.integers("species", {-1}, 1, 118);
         numbers_.assign(species.begin(), species.end());
         const Source source{file_, static_cast<long>(numbers_.size())};
-        const auto e0 = file_.reals("e0", {source.n_species});
-        e0_.assign(e0.begin(), e0.end());
-        const auto masses = file_.reals("masses", {source.n_species});
-        masses_.assign(masses.begin(), masses.end());
+        read_elements(source);
+        cutoff_ = file_.real("cutoff", shortest_length, 100.0);
+        shortest_ = file_.real("shortest", shortest_length, cutoff_);
         add(source, "soap", soaps_);
         add(source, "pair", pairs_);
         add(source, "triplet", triplets_);
-        chosen_ = static_cast<std::size_t>(file_.integer("variance/soap"));
-        if (chosen_ < soaps_.size())
-            deviations_ = std::make_unique<Deviations>(source, soaps_, chosen_);
+        const int last = static_cast<int>(soaps_.size()) - 1;
+        const int chosen = file_.integer("variance/soap", -1, last);
+        if (chosen < 0) return;
+        chosen_ = static_cast<std::size_t>(chosen);
+        deviations_ = std::make_unique<Deviations>(source, soaps_, chosen_);
     }
 
     Potential(const Potential &) = delete;
@@ -79,9 +83,9 @@ class Potential {
     const std::vector<std::int64_t> &atomic_numbers() const { return numbers_; }
     // Of the elements, u.
     const std::vector<double> &masses() const { return masses_; }
-    std::string symbols() const { return file_.text("symbols"); }
-    double cutoff() const { return file_.real("cutoff"); }
-    double shortest() const { return file_.real("shortest"); }
+    const std::vector<std::string> &symbols() const { return symbols_; }
+    double cutoff() const { return cutoff_; }
+    double shortest() const { return shortest_; }
     bool has_deviations() const { return deviations_ != nullptr; }
 
     void evaluate(Neighbours &neighbours, const Wanted &wanted, ThreadTeam &team,
@@ -112,9 +116,29 @@ class Potential {
     }
 
   private:
+    // As many symbols, masses and energies as there are species.
+    void read_elements(const Source &source) {
+        std::istringstream symbols(file_.text("symbols"));
+        for (std::string symbol; symbols >> symbol;) symbols_.push_back(symbol);
+        const std::set<std::int64_t> distinct(numbers_.begin(), numbers_.end());
+        const std::set<std::string> names(symbols_.begin(), symbols_.end());
+        if (numbers_.empty() || distinct.size() != numbers_.size() ||
+            symbols_.size() != numbers_.size() || names.size() != numbers_.size())
+            throw FileError("has " + std::to_string(symbols_.size()) + " symbols for " +
+                            std::to_string(numbers_.size()) +
+                            " species, or one of them twice; export the model again");
+        const auto e0 = file_.reals("e0", {source.n_species});
+        e0_.assign(e0.begin(), e0.end());
+        const auto masses = file_.reals("masses", {source.n_species});
+        masses_.assign(masses.begin(), masses.end());
+        if (*std::min_element(masses_.begin(), masses_.end()) <= 0.0)
+            throw FileError("has a mass that is not positive; export the model again");
+    }
+
     template <class Term>
     void add(const Source &source, const std::string &kind, std::vector<Term> &terms) {
-        for (std::int64_t k = 0; k < file_.integer("n_" + kind); ++k)
+        const int n_terms = file_.integer("n_" + kind, 0, most_terms);
+        for (int k = 0; k < n_terms; ++k)
             terms.emplace_back(source, kind + std::to_string(k) + "/");
     }
 
@@ -143,7 +167,9 @@ class Potential {
 
     ArrayFile file_;
     std::vector<std::int64_t> numbers_;
+    std::vector<std::string> symbols_;
     std::vector<double> e0_, masses_;
+    double cutoff_ = 0.0, shortest_ = 0.0;
     std::vector<SoapTerm> soaps_;
     std::vector<PairTerm> pairs_;
     std::vector<TripletTerm> triplets_;

@@ -1,8 +1,10 @@
 // The terms of an exported potential, from the arrays of its file.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,33 +22,28 @@ struct Source {
     long n_species;
 };
 
-inline std::vector<std::int32_t> small_integers(const ArrayView<std::int64_t> &view) {
-    return std::vector<std::int32_t>(view.begin(), view.end());
-}
-
-// Names of tables or points, -1 for none, by species: rejects what is out of range.
-inline std::vector<std::int32_t> choice(const ArrayView<std::int64_t> &view,
-                                        std::int64_t n) {
-    for (const std::int64_t k : view)
-        if (k < -1 || k >= n) throw FileError("names a table that it does not hold");
-    return small_integers(view);
-}
+// Lengths in Å that an exported potential may have.
+constexpr double shortest_length = 1e-6, longest_length = 1e6;
+// Terms of one kind.
+constexpr std::int32_t most_terms = 10000;
 
 class PairTerm {
   public:
     PairTerm(const Source &source, const std::string &prefix) {
-        const auto values = source.file.reals(prefix + "values", {-1, -1, 3});
-        potential_ = choice(source.file.integers(prefix + "potential",
-                                                 {source.n_species, source.n_species}),
-                            static_cast<std::int64_t>(values.shape[0]));
+        const ArrayFile &file = source.file;
+        const auto values = file.reals(prefix + "values", {-1, -1, 3});
+        const int n_potentials = ArrayFile::length(prefix + "values", values.shape[0]);
+        // Numbers of potentials, -1 for none.
+        potential_ =
+            file.small_integers(prefix + "potential", {source.n_species, source.n_species},
+                                -1, n_potentials - 1);
         table_.values = values.data;
-        table_.n_knots = static_cast<std::int64_t>(values.shape[1]);
-        table_.start = source.file.real(prefix + "start");
-        table_.spacing = source.file.real(prefix + "spacing");
-        table_.cosine = source.file.real(prefix + "cosine");
+        table_.n_knots = ArrayFile::length(prefix + "values", values.shape[1]);
+        table_.start = file.real(prefix + "start", -longest_length, longest_length);
+        table_.spacing = file.real(prefix + "spacing", shortest_length, longest_length);
+        table_.cosine = file.real(prefix + "cosine", 0.0, longest_length);
         table_.n_species = static_cast<std::int32_t>(source.n_species);
-        if (table_.n_knots < 2 || !(table_.spacing > 0.0))
-            throw FileError("has a pair potential without knots");
+        if (table_.n_knots < 2) throw FileError("has a pair potential without knots");
     }
 
     void predict(const PairList &pairs, ThreadTeam &team, PredictionArrays &out) const {
@@ -61,8 +58,9 @@ class PairTerm {
 };
 
 inline SwitchShape switch_shape(const ArrayFile &file, const std::string &prefix) {
-    return {file.real(prefix + "r_cut"), file.real(prefix + "width"),
-            file.integer(prefix + "cosine") != 0};
+    return {file.real(prefix + "r_cut", shortest_length, longest_length),
+            file.real(prefix + "width", shortest_length, longest_length),
+            file.flag(prefix + "cosine")};
 }
 
 class TripletTerm {
@@ -70,11 +68,12 @@ class TripletTerm {
     TripletTerm(const Source &source, const std::string &prefix) {
         const ArrayFile &file = source.file;
         const long n = source.n_species;
-        const std::int64_t n_potentials = file.integer(prefix + "n_potentials");
-        block_ = choice(file.integers(prefix + "block", {n, n, n}), n_potentials);
+        const int n_potentials =
+            file.integer(prefix + "n_potentials", 0, static_cast<std::int32_t>(n * n * n));
+        block_ = file.small_integers(prefix + "block", {n, n, n}, -1, n_potentials - 1);
         range_.shape = switch_shape(file, prefix);
         range_.n_species = static_cast<std::int32_t>(n);
-        for (std::int64_t k = 0; k < n_potentials; ++k)
+        for (int k = 0; k < n_potentials; ++k)
             potentials_.push_back(
                 potential(file, prefix, prefix + "potential" + std::to_string(k) + "/"));
     }
@@ -88,18 +87,27 @@ class TripletTerm {
 
     static TripletKernel kernel(const ArrayFile &file, const std::string &prefix) {
         const double delta = file.real(prefix + "delta");
-        const auto theta = file.reals(prefix + "theta", {3});
+        const auto theta = lengths(file, prefix + "theta");
         return {delta * delta,
                 {1.0 / theta.data[0], 1.0 / theta.data[1], 1.0 / theta.data[2]},
-                file.integer(prefix + "permuted") != 0};
+                file.flag(prefix + "permuted")};
     }
 
   private:
+    // Three positive numbers.
+    static ArrayView<double> lengths(const ArrayFile &file, const std::string &name) {
+        const auto found = file.reals(name, {3});
+        for (const double x : found)
+            if (x < shortest_length || x > longest_length)
+                throw FileError("has an impossible length in the array " + name);
+        return found;
+    }
+
     static TripletPotential potential(const ArrayFile &file, const std::string &prefix,
                                       const std::string &own) {
         if (file.has(own + "table")) return TripletPotential(table(file, prefix, own));
         const auto points = file.reals(own + "points", {-1, 3});
-        const long n = static_cast<long>(points.shape[0]);
+        const long n = ArrayFile::length(own + "points", points.shape[0]);
         if (n < 1) throw FileError("has a triplet potential without points");
         return TripletPotential(kernel(file, prefix), points.data,
                                 file.reals(own + "coefficients", {n}).data, n);
@@ -109,11 +117,13 @@ class TripletTerm {
                              const std::string &own) {
         const auto grid = file.reals(own + "table", {-1, -1, -1});
         const auto start = file.reals(prefix + "start", {3});
-        const auto spacing = file.reals(prefix + "spacing", {3});
+        const auto spacing = lengths(file, prefix + "spacing");
         SplineTable out;
         out.coefficients = grid.data;
         for (std::size_t d = 0; d < 3; ++d) {
-            out.n[d] = static_cast<std::int64_t>(grid.shape[d]);
+            if (std::abs(start.data[d]) > longest_length)
+                throw FileError("has an impossible start of triplet potentials");
+            out.n[d] = ArrayFile::length(own + "table", grid.shape[d]);
             out.start[d] = start.data[d];
             out.inverse_spacing[d] = 1.0 / spacing.data[d];
         }
@@ -160,10 +170,10 @@ class ShortPairs {
 class SoapTerm {
   public:
     SoapTerm(const Source &source, const std::string &prefix)
-        : cutoff_(source.file.real(prefix + "cutoff")),
-          longest_(source.file.real("cutoff")), zeta_(source.file.real(prefix + "zeta")),
+        : cutoff_(source.file.real(prefix + "cutoff", shortest_length, longest_length)),
+          longest_(source.file.real("cutoff")),
+          zeta_(source.file.real(prefix + "zeta", 1.0, 1000.0)),
           engine_(make_engine(basis(source, prefix))) {
-        if (!(zeta_ >= 1.0)) throw FileError("has an exponent zeta below 1");
         for (long s = 0; s < source.n_species; ++s)
             blocks_.push_back(block(source.file, prefix + "sum" + std::to_string(s) + "/"));
     }
@@ -190,8 +200,8 @@ class SoapTerm {
         BlockKernel out;
         out.n_features = n_features();
         out.zeta = zeta_;
-        out.n_sparse = static_cast<int>(points.shape[0]);
-        out.width = static_cast<int>(points.shape[1]);
+        out.n_sparse = ArrayFile::length(prefix + "points", points.shape[0]);
+        out.width = ArrayFile::length(prefix + "points", points.shape[1]);
         out.points = points.data;
         if (file.has(prefix + "projection"))
             out.projection =
@@ -208,7 +218,7 @@ class SoapTerm {
 
     BlockKernel block(const ArrayFile &file, const std::string &prefix) const {
         BlockKernel out = points(file, prefix);
-        if (file.integer(prefix + "quadratic") == 0) {
+        if (!file.flag(prefix + "quadratic")) {
             out.coefficients = file.reals(prefix + "coefficients", {out.n_sparse}).data;
             return out;
         }
@@ -222,26 +232,24 @@ class SoapTerm {
     static Basis basis(const Source &source, const std::string &prefix) {
         const ArrayFile &file = source.file;
         const auto table = file.reals(prefix + "table", {-1, 3, -1, -1});
-        const int n_knots = static_cast<int>(table.shape[0]);
-        const int n_l = static_cast<int>(table.shape[2]);
-        const int n_max = static_cast<int>(table.shape[3]);
-        const auto blocks = file.integers(prefix + "blocks", {-1, 2});
-        std::vector<std::pair<int, int>> channels;
-        for (std::size_t b = 0; b < blocks.shape[0]; ++b)
-            channels.emplace_back(blocks.data[2 * b], blocks.data[2 * b + 1]);
+        const int n_knots = ArrayFile::length(prefix + "table", table.shape[0]);
+        const int n_l = ArrayFile::length(prefix + "table", table.shape[2]);
+        const int n_max = ArrayFile::length(prefix + "table", table.shape[3]);
         const auto weight = file.reals(prefix + "species_weight", {source.n_species});
         const auto scale = file.reals(prefix + "scale", {-1});
         const auto centre = file.reals(prefix + "centre", {n_max});
         const auto weighting = file.reals(prefix + "weighting", {4});
-        const double spacing = file.real(prefix + "spacing");
-        if (n_knots < 2 || !(spacing > 0.0))
-            throw FileError("has radial functions without knots");
-        Layout layout = make_layout(
-            n_max, n_l - 1,
-            small_integers(file.integers(prefix + "channel", {source.n_species})),
-            {weight.begin(), weight.end()}, file.integer(prefix + "total") != 0,
-            file.integer(prefix + "central_in_all") != 0, channels,
-            {scale.begin(), scale.end()});
+        const double spacing =
+            file.real(prefix + "spacing", shortest_length, longest_length);
+        if (n_knots < 2 || n_knots > 1000000)
+            throw FileError("has radial functions without knots, or with too many");
+        Layout layout =
+            make_layout(n_max, n_l - 1,
+                        file.small_integers(prefix + "channel", {source.n_species}, 0,
+                                            static_cast<std::int32_t>(source.n_species)),
+                        {weight.begin(), weight.end()}, file.flag(prefix + "total"),
+                        file.flag(prefix + "central_in_all"), channels(source, prefix),
+                        {scale.begin(), scale.end()});
         return Basis{std::move(layout),
                      SolidHarmonics(n_l - 1),
                      RadialTable(table.data, n_knots, n_l, n_max, spacing),
@@ -249,6 +257,19 @@ class SoapTerm {
                                weighting.data[0], weighting.data[1], weighting.data[2],
                                weighting.data[3]),
                      {centre.begin(), centre.end()}};
+    }
+
+    // Pairs of channels, each at most once.
+    static std::vector<std::pair<int, int>> channels(const Source &source,
+                                                     const std::string &prefix) {
+        const auto most = static_cast<std::int32_t>(source.n_species) + 1;
+        const auto blocks = source.file.small_integers(prefix + "blocks", {-1, 2}, 0, most);
+        std::vector<std::pair<int, int>> out;
+        for (std::size_t b = 0; b < blocks.size(); b += 2)
+            out.emplace_back(blocks[b], blocks[b + 1]);
+        if (std::set<std::pair<int, int>>(out.begin(), out.end()).size() < out.size())
+            throw FileError("has features of two channels twice");
+        return out;
     }
 
     double cutoff_, longest_, zeta_;
