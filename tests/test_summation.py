@@ -28,7 +28,7 @@ from gapfit.execution import tasks as summation
 from gapfit.execution.accumulate import task_slices
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.merge_tree import Node, Span, outermost, root
-from gapfit.fitting.fit import fit as fitting
+from gapfit.fitting import fit_prepared as fitting
 
 FRAMES = [*labelled_frames(silicon, 11), *labelled_frames(three_species, 2)]
 # Sums that are cut among threads differ in their last digits.

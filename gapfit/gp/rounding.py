@@ -103,10 +103,10 @@ def rounding_of(
         ]
         sigma = float(np.exp(sums.log_sigma / sums.n_rows))
         scale = sigma / np.sqrt(sums.n_rows)
-        size = scale * float(np.sqrt(sums.square))
-        found[group] = Loss(scale * max(lengths), size, sigma)
+        size = float(scale * np.sqrt(sums.square))
+        found[group] = Loss(float(scale * max(lengths)), size, sigma)
     local = max(float(np.linalg.norm(whitening.at_points(dz))) for dz in changes)
-    return Rounding(found, local / np.sqrt(max(len(coefficients), 1)))
+    return Rounding(found, float(local / np.sqrt(max(len(coefficients), 1))))
 
 
 def _of_sums(whitening: Whitening, R: np.ndarray, c: np.ndarray) -> np.ndarray:
