@@ -945,7 +945,7 @@ def hostile(tmp_path_factory):
 
 
 def assert_nothing_is_loaded(path):
-    """Reading for anything that a browser would fetch."""
+    """Look for anything that a browser would fetch."""
     page = read_page(path)
     assert not {"link", "img", "iframe", "object", "embed", "base"} & set(page.tags)
     for tag, key, value in page.attributes:

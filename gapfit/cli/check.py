@@ -1,4 +1,4 @@
-"""Reading for mistakes in reference data; fails if they cannot be fitted.
+"""Look for mistakes in reference data; fails if they cannot be fitted.
 
 Prints what was read: frames, atoms, species, which label was used for what and what
 was ignored; ranges of energy, force, volume and distance for every config_type; and

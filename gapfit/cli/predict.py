@@ -192,7 +192,7 @@ def _attach(atoms: Any, prediction: Prediction) -> None:
         results["stress"] = prediction.stress
     atoms.calc = SinglePointCalculator(atoms, **results)
     atoms.arrays["energies"] = prediction.energies
-    for name in ("energies_std", "forces_std", "forces_interval", "novelty"):
+    for name in ("energies_std", "forces_std", "novelty", "forces_interval"):
         if (values := getattr(prediction, name)) is not None:
             atoms.arrays[name] = values
     for name in ("energy_std", "stress_std", "energy_interval", "stress_interval"):
