@@ -53,7 +53,7 @@ def products(request, tmp_path_factory) -> ctypes.CDLL:
         "-fPIC",
         "-shared",
     ]
-    command += [f"-I{home}", f"-I{home.parent / '_core'}", "p.cpp", "-o", "p.so"]
+    command += [f"-I{home / 'plugin'}", f"-I{home.parent / '_core'}", "p.cpp", "-o", "p.so"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     except FileNotFoundError:

@@ -22,8 +22,8 @@ __all__ = ["PLUGIN", "Lammps", "build_plugin", "installed_lammps", "lammps_sourc
 #: Name of the plugin: LAMMPS loads files that end in plugin.so from LAMMPS_PLUGIN_PATH.
 PLUGIN = "gapfitplugin.so"
 
-_HERE = Path(__file__).parent
-_CORE = _HERE.parent / "_core"
+_PLUGIN = Path(__file__).parent / "plugin"
+_CORE = Path(__file__).parents[1] / "_core"
 _SOURCES = ("pair_gapfit.cpp", "plugin.cpp")
 # As the core itself is compiled.
 _FLAGS = (
@@ -172,7 +172,7 @@ def build_plugin(
         f"-I{_CORE}",
         f"-isystem{lammps.headers}",
         f"-isystem{_mpi_folder(mpi_headers, lammps.mpi)}",
-        *(str(_HERE / source) for source in _SOURCES),
+        *(str(_PLUGIN / source) for source in _SOURCES),
     ]
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / PLUGIN
