@@ -59,11 +59,10 @@ def test_what_lies_outside_is_conditioned_on_what_was_picked(
         picked = np.concatenate([picked, values[pick]])
 
 
-def test_large_structures_are_compressed(model, monkeypatch):
+def test_large_structures_are_compressed(model):
     frames = [*calm(3, rattle=0.08, repeat=3, seed=7), *calm(2, rattle=0.15, repeat=2)]
     few = candidates_of(model, frames, spaces=[])
-    monkeypatch.setattr(candidates, "MAX_ROWS", 1000)
-    every = candidates_of(model, frames, spaces=[])
+    every = candidates_of(model, frames, spaces=[], max_rows=1000)
     assert {len(own.rows.basis) for own in few} == {min(32, model.n_sparse)}
     assert [len(own.rows.basis) for own in every] == [79, 79, 79, 55, 55]
     judges = [greedy.criterion("std", "atom", model.n_sparse, []) for _ in range(2)]

@@ -303,11 +303,10 @@ def test_compressed_files_give_the_same_frames(tmp_path: Path) -> None:
         assert_same(replace(one, source=one.source.replace(".xyz", ".xyz.gz")), other)
 
 
-def test_what_was_read_is_put_aside_and_comes_back(monkeypatch) -> None:
-    monkeypatch.setattr("gapfit.data.spool._HELD", 120)
+def test_what_was_read_is_put_aside_and_comes_back() -> None:
     raws = [RawFrame(f, {"energy": f.energy, "n": n}) for n, f in enumerate(many())]
     raws[3].labels["strange"] = lambda: 0
-    with RawSpool() as spool:
+    with RawSpool(most_atoms=120) as spool:
         for raw in raws:
             spool.add(raw)
         for _ in range(2):

@@ -32,11 +32,13 @@ def bare(frames) -> list[Atoms]:
     return out
 
 
-def candidates_of(model, atoms, *, rows=True, spaces=None):
+def candidates_of(model, atoms, *, rows=True, spaces=None, **options):
     frames = read(atoms, model.config.data).frames
     spaces = candidates.spaces_of(model) if spaces is None else spaces
     numbers = range(len(frames))
-    return list(candidates.candidates(model, frames, numbers, spaces, rows=rows))
+    return list(
+        candidates.candidates(model, frames, numbers, spaces, rows=rows, **options)
+    )
 
 
 class Posterior:
