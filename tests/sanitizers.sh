@@ -23,7 +23,6 @@ libraries="libasan.so libubsan.so libstdc++.so"
 LD_PRELOAD="$(for name in $libraries; do printf '%s ' "$(g++ -print-file-name="$name")"; done)"
 export LD_PRELOAD
 
-tests=(tests/test_{angle_3b,core,distance_2b,local_variance,moving_pairs,native,neighbours,repulsion,soap}.py)
 for bits in 128 256 512; do
-  GAPFIT_INSTRUCTION_SET=$bits pytest -q -p no:cacheprovider "${tests[@]}" "$@"
+  GAPFIT_INSTRUCTION_SET=$bits pytest -q -p no:cacheprovider -m "core and not slow" "$@"
 done

@@ -7,7 +7,8 @@ import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.md.verlet import VelocityVerlet
-from conftest import STRUCTURES, config, labelled_frames, silicon
+from builders import STRUCTURES, config, labelled_frames, silicon
+from helpers.error_bars import frames_of, molecule, salt, settings
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
@@ -132,3 +133,76 @@ def test_keywords_of_ase_are_taken(si_model, tmp_path):
     made = gapfit.GAPCalculator(si_model, atoms=atoms, directory=tmp_path, label="a")
     assert atoms.calc is made
     assert (str(made.directory), made.label) == (str(tmp_path), f"{tmp_path}/a")
+
+
+STD = ("energy_std", "energies_std", "forces_std", "stress_std")
+
+
+@pytest.fixture(scope="module")
+def model() -> gapfit.GAPModel:
+    return gapfit.fit(frames_of(12), settings(calibration={}))
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "names"),
+    [
+        (None, {"energies_std"}),
+        (False, set()),
+        ((), set()),
+        (True, {*STD, "novelty"}),
+        (("novelty", "forces"), {"novelty", "forces_std"}),
+        ("forces", {"forces_std"}),
+        (("energy", "stress"), {"energy_std", "stress_std"}),
+    ],
+)
+def test_results_hold_the_standard_deviations_asked_for(model, uncertainty, names):
+    atoms = salt(30)
+    atoms.calc = gapfit.GAPCalculator(model, uncertainty=uncertainty)
+    atoms.get_forces()
+    bare = {"energy", "free_energy", "energies", "forces", "stress"}
+    assert set(atoms.calc.results) == bare | names
+    expected = model.predict(atoms, std=True, novelty=True)
+    for name in names:
+        found = atoms.calc.results[name]
+        # Beside energies the novelty is computed another way.
+        rtol = 1e-6 if name == "novelty" else 1e-12
+        np.testing.assert_allclose(found, getattr(expected, name), rtol=rtol)
+
+
+@pytest.mark.parametrize("name", STD)
+def test_standard_deviations_on_demand(model, name):
+    atoms = salt(31)
+    atoms.calc = gapfit.GAPCalculator(model, uncertainty=False)
+    energy = atoms.get_potential_energy()
+    found = atoms.calc.get_property(name, atoms)
+    expected = model.predict(atoms, std=True)
+    np.testing.assert_allclose(found, getattr(expected, name), rtol=1e-12)
+    assert atoms.get_potential_energy() == energy
+    # They belong to these positions: others have their own.
+    atoms.positions[0] += [0.3, 0.2, 0.0]
+    assert atoms.calc.get_property(name, atoms, allow_calculation=False) is None
+    moved = atoms.calc.get_property(name, atoms)
+    expected = model.predict(atoms, std=True)
+    np.testing.assert_allclose(moved, getattr(expected, name), rtol=1e-12)
+    assert not np.allclose(moved, found, rtol=1e-5)
+
+
+def test_a_molecule_has_no_std_of_its_stress(model):
+    atoms = molecule(9)
+    atoms.calc = gapfit.GAPCalculator(model, uncertainty=True)
+    atoms.get_forces()
+    assert "stress_std" not in atoms.calc.results
+    with pytest.raises(PropertyNotImplementedError, match="volume"):
+        atoms.calc.get_property("stress_std", atoms)
+
+
+def test_a_calculator_refuses_what_its_model_does_not_know(model):
+    with pytest.raises(GapfitError, match="std = 'force': there is no such"):
+        gapfit.GAPCalculator(model, uncertainty="force")
+    bare = gapfit.fit(frames_of(1), settings(run={"store_posterior": False}))
+    atoms = salt(1)
+    atoms.calc = gapfit.GAPCalculator(bare)
+    atoms.get_forces()
+    assert not set(STD) & set(atoms.calc.results)
+    with pytest.raises(GapfitError, match="store_posterior = true"):
+        atoms.calc.get_property("forces_std", atoms)

@@ -191,6 +191,7 @@ def candidates(
     spaces: Sequence[Space],
     *,
     rows: bool,
+    max_rows: int = MAX_ROWS,
 ) -> Iterator[Candidate]:
     """Yield what is kept of some structures.
 
@@ -206,11 +207,13 @@ def candidates(
         From `spaces_of`.
     rows : bool
         Whether rows are computed, which takes most of the time.
+    max_rows : int
+        Combinations of rows kept of a structure.
     """
     sizes = frame_sizes(frames)[np.asarray(indices, dtype=np.int64)]
     for part in batches(sizes, _BATCH_ATOMS):
         some = [frames[n] for n in indices[part]]
-        found = _rows(model, some) if rows else [None] * len(some)
+        found = _rows(model, some, max_rows) if rows else [None] * len(some)
         outside = _outside(some, spaces)
         sigmas = _sigmas(model, some)
         yield from map(Candidate, indices[part], sigmas, found, outside)
@@ -248,7 +251,7 @@ def energy_variances(
             yield found.energies_std**2
 
 
-def _rows(model: GAPModel, frames: Sequence[Frame]) -> list[Rows | None]:
+def _rows(model: GAPModel, frames: Sequence[Frame], max_rows: int) -> list[Rows | None]:
     """Return the rows of structures as if they were labelled like the training data."""
     posterior = model.require_posterior()
     fitted = {kind for kind, n in model.info["n_rows"].items() if n}
@@ -272,12 +275,16 @@ def _rows(model: GAPModel, frames: Sequence[Frame]) -> list[Rows | None]:
         own = np.flatnonzero(block.frame == n)
         is_force = block.kind[own] == _FORCES
         known = np.full(len(own), True) if "forces" in fitted else ~is_force
-        out.append(compressed(psi[own], block.sigma[own], is_force, known))
+        out.append(compressed(psi[own], block.sigma[own], is_force, known, max_rows))
     return out
 
 
 def compressed(
-    psi: np.ndarray, sigma: np.ndarray, is_force: np.ndarray, known: np.ndarray
+    psi: np.ndarray,
+    sigma: np.ndarray,
+    is_force: np.ndarray,
+    known: np.ndarray,
+    max_rows: int = MAX_ROWS,
 ) -> Rows:
     """Return rows as few combinations of them.
 
@@ -294,11 +301,13 @@ def compressed(
         Rows of forces, atom by atom.
     known : (n,) bool
         Rows of what the labels would hold.
+    max_rows : int
+        Combinations to keep.
     """
     n = len(psi)
     E, basis = np.eye(n), psi.copy()
-    if n > MAX_ROWS:
-        E = _leading(psi)
+    if n > max_rows:
+        E = _leading(psi, max_rows)
         basis = E.T @ psi
     forces = E[is_force] * sigma[is_force, None]
     before = _squares(psi[is_force]) * sigma[is_force] ** 2
@@ -313,13 +322,13 @@ def compressed(
     return Rows(basis, labels, forces)
 
 
-def _leading(psi: np.ndarray) -> np.ndarray:
-    """Return the left singular vectors of the `MAX_ROWS` largest singular values."""
+def _leading(psi: np.ndarray, k: int) -> np.ndarray:
+    """Return the left singular vectors of the k largest singular values."""
     n, m = psi.shape
     if n <= m:
-        return eigh(psi @ psi.T, subset_by_index=(n - MAX_ROWS, n - 1))[1]
+        return eigh(psi @ psi.T, subset_by_index=(n - k, n - 1))[1]
     # Of large structures ψ^T ψ is far smaller than ψ ψ^T.
-    values, V = eigh(psi.T @ psi, subset_by_index=(max(m - MAX_ROWS, 0), m - 1))
+    values, V = eigh(psi.T @ psi, subset_by_index=(max(m - k, 0), m - 1))
     known = values > m * np.finfo(float).eps * values[-1]
     return (psi @ V[:, known]) / np.sqrt(values[known])
 

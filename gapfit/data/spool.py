@@ -22,9 +22,15 @@ class RawSpool:
     """Any number of structures, of which few are in memory; a context manager.
 
     All others are pickled to a file without a name, which nobody else can write.
+
+    Parameters
+    ----------
+    most_atoms : int
+        Atoms held at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_atoms: int = _HELD) -> None:
+        self._most_atoms = most_atoms
         with writing_to(tempfile.gettempdir()):
             self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         self._n_stored = self._n_parts = self._size = 0
@@ -54,7 +60,7 @@ class RawSpool:
         """Put a structure behind all others."""
         self._held.append(raw)
         self._size += raw.frame.n_atoms + _EACH
-        if self._size > _HELD:
+        if self._size > self._most_atoms:
             self._store()
 
     def _store(self) -> None:

@@ -35,8 +35,8 @@ from gapfit.lammps.export import export_lammps
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from lammps_runs import STYLE, beginning, launch, standard, write_data  # noqa: E402
-from lammps_trajectories import Trajectory, by_ase, by_lammps, start  # noqa: E402
+from helpers.lammps_runs import STYLE, beginning, launch, standard, write_data  # noqa: E402
+from helpers.lammps_trajectories import Trajectory, by_ase, by_lammps, start  # noqa: E402
 
 GST = (32, 51, 52)
 SPEED = (

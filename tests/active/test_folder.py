@@ -1,0 +1,161 @@
+"""Learning that was killed goes on from its folder; folders of others are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import ase.io
+import pytest
+from helpers.learning import Counting, config_of, learn, same_outcome
+
+from gapfit.active import folder as learning_folder
+from gapfit.active import online_model as learned_model
+from gapfit.active.label_file import LabelFile
+from gapfit.active.reference import single_point
+from gapfit.errors import GapfitError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
+
+
+class Killed(BaseException):
+    """What no handler of errors catches."""
+
+
+MERGE = (learned_model.LearnedModel, "merge")
+STATE = (learning_folder.LearningFolder, "write_state")
+RECORD = (learning_folder.LearningFolder, "add_to_trajectory")
+#: What is called, when it is killed, at which calls, and how many labels are lost by it.
+PLACES = {
+    "in the reference": (Counting, "calculate", "before", (2, 5), 2),
+    "before a label is written": (LabelFile, "append", "before", (2, 5), 2),
+    "after a label is written": (LabelFile, "append", "after", (2, 5), 0),
+    "before it is learned": (*MERGE, "before", (2, 4), 0),
+    "in the fit": (learned_model, "fit", "after", (1, 4), 0),
+    "after the model is written": (*MERGE, "after", (2, 4), 0),
+    "before a state": (*STATE, "before", (4, 8), 0),
+    "after a state": (*STATE, "after", (4, 8), 0),
+    "in a trajectory": (*RECORD, "after", (2, 6), 0),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_killed_anywhere_it_goes_on_with_the_same_numbers(
+    place, whole, tmp_path, monkeypatch
+):
+    """Killed twice in each place; what was labelled is never computed again."""
+    holder, name, when, deadly, n_lost = PLACES[place]
+    config, real, count = config_of(whole, tmp_path), getattr(holder, name), 0
+
+    def killed(*args, **kwargs):
+        nonlocal count
+        count += 1
+        if count in deadly and when == "before":
+            raise Killed
+        found = real(*args, **kwargs)
+        if count in deadly:
+            raise Killed
+        return found
+
+    monkeypatch.setattr(holder, name, killed)
+    calculators = [Counting() for _ in range(3)]
+    for n in range(2):
+        with pytest.raises(Killed):
+            learn(config, tmp_path / "out", calculators[n], resume=n > 0)
+    learn(config, tmp_path / "out", calculators[2], resume=True)
+    same_outcome(tmp_path / "out", whole[0])
+    if holder is not Counting:
+        n_calls = sum(calculator.n_calls for calculator in calculators)
+        assert n_calls == whole[3] + n_lost
+    else:
+        assert count == whole[3] + n_lost
+
+
+SCRIPT = """
+import os, signal
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+class Emt(Calculator):
+    implemented_properties = EMT.implemented_properties
+
+    def calculate(self, atoms=None, properties=(), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        with open("calls", "a") as file:
+            file.write("x")
+        emt = EMT()
+        emt.calculate(self.atoms, ["energy", "forces", "stress"], all_changes)
+        self.results = dict(emt.results)
+        if os.path.getsize("calls") == int(os.environ.get("DEADLY", 0)):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_can_be_resumed_on_the_command_line(whole, tmp_path):
+    """A module beside the configuration makes the reference."""
+    config = config_of(whole, tmp_path)
+    (tmp_path / "own.py").write_text(SCRIPT)
+    (tmp_path / "learn.toml").write_text(_toml(config, "own:Emt"))
+    command = [sys.executable, "-P", "-m", "gapfit", "learn", "learn.toml"]
+
+    def run(*words: str, deadly: int = 0) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "DEADLY": str(deadly)}
+        return subprocess.run(
+            [*command, *words], cwd=tmp_path, env=env, capture_output=True, text=True
+        )
+
+    assert run(deadly=4).returncode == -signal.SIGKILL
+    labelled = tmp_path / "learn-model" / "labelled.extxyz"
+    assert len(ase.io.read(labelled, ":")) == 3
+    assert run("--resume", deadly=4).returncode == 0
+    same_outcome(tmp_path / "learn-model", whole[0])
+    # The one in which it was killed is the only one made twice.
+    assert (tmp_path / "calls").stat().st_size == whole[3] + 1
+    again = run()
+    assert again.returncode == 1
+    assert f"{whole[3]} reference calculations so far" in again.stderr
+
+
+def _toml(config: dict, calculator: str) -> str:
+    lines = [f'reference.calculator = "{calculator}"']
+    for name in ("e0", "run", "threshold", "learning"):
+        lines += [f"{name}.{key} = {json.dumps(v)}" for key, v in config[name].items()]
+    for name in ("terms", "runs"):
+        for table in config[name]:
+            lines.append(f"[[{name}]]")
+            lines += [f"{key} = {json.dumps(v)}" for key, v in table.items()]
+    return "\n".join(lines)
+
+
+def test_folders_of_something_else_are_refused(whole, tmp_path):
+    config = config_of(whole, tmp_path)
+    with pytest.raises(GapfitError, match="learning was begun here, with"):
+        learn(config, whole[0])
+    with pytest.raises(GapfitError, match="there is nothing to resume"):
+        learn(config, tmp_path / "new", resume=True)
+    with pytest.raises(GapfitError, match="holds other files"):
+        learn(config, tmp_path, base=tmp_path)
+    config["threshold"]["forces"] = 0.5
+    with pytest.raises(GapfitError, match=r"threshold.forces: 0.025 then, 0.5 now"):
+        learn(config, whole[0], resume=True)
+    config = config_of(whole, tmp_path)
+    with (
+        learning_folder.LearningFolder(whole[0]).held(),
+        pytest.raises(GapfitError, match="at work here"),
+    ):
+        learn(config, whole[0], resume=True)
+
+
+def test_changed_files_are_refused(whole, tmp_path):
+    config = config_of(whole, tmp_path)
+    config["learning"]["max_calls"] = 3
+    with pytest.raises(GapfitError, match="there were 3 calls"):
+        learn(config, tmp_path / "out")
+    labels = LabelFile(tmp_path / "out" / "labelled.extxyz")
+    other = labels.frames[0]
+    labels.append(single_point(other, other.calc.results))
+    with pytest.raises(GapfitError, match="frame 3: is not the structure"):
+        learn(config, tmp_path / "out", resume=True)

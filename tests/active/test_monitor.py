@@ -1,0 +1,40 @@
+"""Thresholds of the uncertainty."""
+
+from __future__ import annotations
+
+import ase.io
+import pytest
+from helpers.learning import THRESHOLD, config_of, learn, log, settings
+
+from gapfit.active.monitor import UncertaintyMonitor
+from gapfit.config.learn import LearnConfig
+from gapfit.config.toml import validated
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
+
+
+def test_a_relative_threshold_is_a_multiple_of_the_noise(whole, tmp_path):
+    config = config_of(whole, tmp_path)
+    config["threshold"] = {"forces_relative": THRESHOLD / 0.05, "every": 5}
+    learn(config, tmp_path / "out")
+    found, expected = (
+        [(r["job"], r["step"], r["largest"]) for r in log(folder)]
+        for folder in (tmp_path / "out", whole[0])
+    )
+    assert found == expected
+
+
+def test_thresholds_of_energies(whole):
+    folder, model, _, _ = whole
+    frames = ase.io.read(folder / "labelled.extxyz", ":")
+    largest = max(model.predict(a, std="energies").energies_std.max() for a in frames)
+    hot = frames[-1].copy()
+    hot.rattle(0.3, seed=1)
+    std = model.predict(hot, std="energies").energies_std
+    tables = {"energies_relative": 2.0}
+    config = validated(LearnConfig, settings(folder.parent, threshold=tables), "config")
+    look = UncertaintyMonitor(config.threshold, model, frames).look(hot)
+    assert (look.kind, look.unit, look.atom) == ("energies", "eV", std.argmax())
+    assert look.ratio == pytest.approx(std.max() / (2 * largest))
+    both = config.threshold.model_copy(update={"forces": 1e-3})
+    assert UncertaintyMonitor(both, model, frames).look(hot).kind == "forces"

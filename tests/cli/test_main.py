@@ -1,0 +1,94 @@
+"""The command line as a process: help, usage, exit codes, pipes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+import gapfit
+from gapfit.cli import main
+
+
+def gapfit_process(*argv, **options):
+    code = "import sys; from gapfit.cli import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", code, *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from gapfit.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "finally:\n    print(sorted({'numpy', 'scipy', 'ase', 'dscribe', 'pydantic',"
+        " 'rich'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+    for command in ("init", "check", "fit", "select", "evaluate", "predict", "info"):
+        assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"gapfit {gapfit.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["fitt"], "invalid choice: 'fitt'"),
+        (["fit"], "the following arguments are required: CONFIG"),
+        (["predict", "model.npz", "a.xyz"], "required: --output"),
+        (["info", "model.npz", "--frob"], "unrecognized arguments: --frob"),
+    ],
+)
+def test_wrong_usage(capsys, argv, message):
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_process_exit_codes(here):
+    missing = gapfit_process("fit", "none.toml")
+    assert missing.returncode == 1
+    assert missing.stderr == (
+        "gapfit: error: none.toml: no such file; `gapfit init DATA` writes a "
+        "configuration\n"
+    )
+    assert gapfit_process("frobnicate").returncode == 2
+
+
+def test_closed_pipe_is_no_error(here):
+    code = "import sys; from gapfit.cli import main; sys.exit(main())"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "check", "train.xyz", "--no-stress"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+def test_ascii_terminal(here, monkeypatch):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = gapfit_process("check", "train.xyz", "--no-stress", env=environment)
+    assert done.returncode == 0
+    assert "eV/?" in done.stdout

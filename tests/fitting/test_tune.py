@@ -1,0 +1,224 @@
+"""Evidence, held-out folds, leave-one-out and scans against refits and differences."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from builders import config, label, silicon
+from helpers.tuning import SOAP, Case, frames_of, settings
+
+import gapfit
+from gapfit.config.toml import config_from_dict
+from gapfit.data.dataset import as_dataset
+from gapfit.errors import GapfitError, LostDigitsError
+from gapfit.fitting.tune import tune
+from gapfit.gp.evidence import Scales, held_out, log_evidence
+from gapfit.gp.hyperparameters import Freedom, choose
+from gapfit.model.observation_groups import class_of
+
+
+def drawn_from_the_prior(sigma: float, seed: int) -> tuple[list[Atoms], dict]:
+    """Label frames by a potential drawn from the prior, with noise on the forces."""
+    frames = []
+    for k in range(40):
+        atoms = silicon(k)
+        atoms.rattle(0.1 + 0.005 * k, seed=200 + k)
+        frames.append(label(atoms))
+    truth = config() | {
+        "e0": {"Si": 0.0},
+        "terms": [SOAP | {"delta": 2.0, "n_sparse": 200, "zeta": 4.0}],
+        "data": {"train": ["in memory"], "use_stress": False},
+        "sigma": {"energy": 0.001, "forces": sigma},
+    }
+    case = Case(frames, truth)
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=case.whitening.n_sparse)
+    c = {14: case.whitening.undo(z)}
+    term = replace(case.terms[0], coefficients=c)
+    model = replace(gapfit.fit(frames, truth), terms=(term,))
+    for atoms in frames:
+        found = model.predict(atoms)
+        noise = sigma * rng.normal(size=(8, 3))
+        noisy = found.energy + 0.001 * np.sqrt(8) * rng.normal()
+        results = {"energy": noisy, "forces": found.forces + noise}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    return frames, truth
+
+
+def test_tune_recovers_sigma_and_delta_of_the_prior():
+    ratios = []
+    for seed in range(3):
+        frames, truth = drawn_from_the_prior(0.08, seed)
+        start = truth | {
+            "terms": [truth["terms"][0] | {"delta": 0.5}],
+            "sigma": {"energy": 0.001, "forces": 0.5},
+            "tune": {"energy": False},
+        }
+        found = tune(frames, start).config
+        ratios.append([found.terms[0].delta / 2.0, found.sigma.forces / 0.08])
+    assert np.abs(np.array(ratios) - 1).max() < 0.15
+
+
+def test_sigma_energy_is_recovered_roughly_by_held_out_energies():
+    frames, truth = drawn_from_the_prior(0.08, 1)
+    start = truth | {"sigma": {"energy": 0.05, "forces": 0.08}}
+    found = tune(frames, start).config.sigma.energy
+    assert found < 0.02
+
+
+def test_the_tuned_configuration_is_the_best_nearby(case):
+    wanted = settings(tune={"folds": 3, "energy": False})
+    result = tune(case.dataset, wanted)
+    assert result.config.tune is None
+    best = result.best.log_marginal_likelihood
+    model = gapfit.fit(case.dataset, result.config)
+    assert model.info["log_marginal_likelihood"] == pytest.approx(best, abs=0.05)
+    for change in (0.7, 1.4):
+        sigma = result.config.sigma
+        moved = result.config.model_copy(
+            update={"sigma": sigma.model_copy(update={"forces": change * sigma.forces})}
+        )
+        worse = gapfit.fit(case.dataset, moved).info["log_marginal_likelihood"]
+        assert worse < best - 0.5
+
+
+def test_the_same_input_gives_the_same_result(case):
+    one, other = (tune(case.dataset, settings()) for _ in range(2))
+    assert one.config == other.config
+    assert one.summary() == other.summary()
+
+
+def test_sigma_energy_minimises_the_product_of_held_out_errors(case):
+    totals, groups = case.grams.totals(), case.grams.groups
+    free = tuple(kind == "energy" for kind, _ in groups)
+    freedom = Freedom((False, False), (None,) * len(groups), free, "both")
+    chosen = choose(case.grams, totals, freedom)
+
+    def product(factor: float) -> float:
+        scales = Scales(np.ones(2), np.where(free, factor, 1.0))
+        found = held_out(case.grams, totals, scales)
+        return found.energy_mae * found.forces_rmse
+
+    best = chosen.held_out.energy_mae * chosen.held_out.forces_rmse
+    assert best <= min(map(product, (0.033, 0.1, 0.33, 1, 3, 10, 30))) * (1 + 1e-9)
+    assert product(1.0) > best
+
+
+def test_sigmas_of_classes_follow_their_noise():
+    rng = np.random.default_rng(5)
+    frames = frames_of(8)
+    for atoms in frames:
+        noise = 0.8 if atoms.info["config_type"] == "odd" else 0.05
+        results = dict(atoms.calc.results)
+        results["forces"] = results["forces"] + noise * rng.normal(size=(len(atoms), 3))
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    wanted = settings(tune={"by_config_type": True, "virial": False})
+    found = tune(frames, wanted).config.sigma
+    assert found.config_types["odd"].forces == pytest.approx(0.8, rel=0.2)
+    assert found.config_types["even"].forces < 0.3
+    assert found.virial == 0.05
+    assert found.config_types["even"].virial is None
+
+
+def test_sigmas_that_frames_bring_are_left_alone():
+    frames = frames_of(3)
+    frames[0].info |= {"energy_sigma": 0.5}
+    frames[1].arrays["force_sigma"] = np.full(len(frames[1]), 0.4)
+    dataset = as_dataset(frames, config_from_dict(settings()))
+    classes = [
+        [class_of(frame, kind, {"odd"}) for kind in ("energy", "forces", "virial")]
+        for frame in dataset.frames[:2]
+    ]
+    assert classes == [["(own)", "", ""], ["odd", "(own)", "odd"]]
+    result = tune(dataset, settings(tune={"folds": 2}))
+    assert np.isfinite(result.best.held_out.forces_rmse)
+
+
+def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch):
+    from gapfit.gp import hyperparameters
+
+    def fragile(totals, columns, scales):
+        if scales.delta.max() > 1.5:
+            raise LostDigitsError("not positive definite")
+        return log_evidence(totals, columns, scales)
+
+    free = tune(case.dataset, settings(tune={"folds": 3})).config.terms
+    assert max(term.delta / given for term, given in zip(free, (2, 3), strict=True)) > 2
+    monkeypatch.setattr(hyperparameters, "log_evidence", fragile)
+    found = tune(case.dataset, settings(tune={"folds": 3})).config.terms
+    assert found[0].delta <= 1.5 * 2.0
+    assert found[1].delta <= 1.5 * 3.0
+
+
+def test_sigmas_that_are_too_small_at_first_are_an_error(case, monkeypatch):
+    from gapfit.gp import hyperparameters
+
+    def fail(*_: object) -> None:
+        raise LostDigitsError("the normal equations lose all digits")
+
+    monkeypatch.setattr(hyperparameters, "log_evidence", fail)
+    with pytest.raises(GapfitError, match="lose all digits"):
+        tune(case.dataset, settings())
+
+
+def test_rows_that_symmetry_makes_zero_do_not_count():
+    """Forces in perfect crystals would make sigma seem small."""
+    perfect = [label(bulk("Si", a=a)) for a in np.linspace(5.2, 5.7, 30)]
+    wanted = settings(tune={"folds": 3})
+    with_them = tune(frames_of() + perfect, wanted)
+    without = tune(frames_of(), wanted)
+    ratio = with_them.config.sigma.forces / without.config.sigma.forces
+    assert 0.7 < ratio < 1.5
+
+
+def test_isolated_atoms_are_not_judged():
+    atom = label(Atoms("Si", cell=[12, 12, 12], pbc=True), config_type="isolated_atom")
+    outlier = dict(atom.calc.results) | {"energy": 3.0}
+    wanted = settings(
+        e0={"Si": 0.0}, tune={"energy": False, "delta": False, "forces": False}
+    )
+    errors = []
+    for results in (atom.calc.results, outlier):
+        lone = atom.copy()
+        lone.calc = SinglePointCalculator(lone, **results)
+        found = tune([*frames_of(), lone], wanted)
+        errors.append(found.given.held_out.energy_mae)
+    assert errors[1] < errors[0] + 0.05  # an error of 3 eV among 19 would be 0.16
+
+
+def test_automatic_sigmas_are_tuned_with_their_fractions():
+    sigma = {"forces": 0.5, "forces_relative": 0.2}
+    wanted = settings(sigma=sigma, tune={"energy": False})
+    found = tune(frames_of(), wanted).config.sigma
+    assert found.forces != 0.5
+    assert found.forces_relative / 0.2 == pytest.approx(found.forces / 0.5, rel=0.02)
+
+
+def test_deltas_that_run_away_are_noted(case):
+    """A term that can explain nothing is switched off by the evidence, and named."""
+    useless = {"type": "distance_2b", "r_cut": 2.0, "width": 0.5, "n_sparse": 5}
+    close = label(Atoms("Si2", [[0, 0, 0], [1.9, 0, 0]], cell=[20, 20, 20], pbc=True))
+    wanted = settings(terms=[useless, SOAP], tune={"folds": 2})
+    wanted["sigma"] = {"config_types": {"lone": {"energy": 1e3, "forces": 1e3}}}
+    close.info["config_type"] = "lone"
+    result = tune([*frames_of(4), close], wanted)
+    ratio = result.config.terms[0].delta / 3.0
+    limits = [text for text in result.warnings if "end of the search" in text]
+    assert (ratio < 1.1e-3 or ratio > 900) == any("[[terms]] 1" in t for t in limits)
+
+
+def test_a_single_frame_cannot_be_tuned():
+    with pytest.raises(GapfitError, match="at least two frames"):
+        tune(frames_of(1)[:1], settings())
+
+
+def test_fit_with_optimize_fits_what_was_chosen(case):
+    model = gapfit.fit(case.dataset, settings(tune={"folds": 3}))
+    expected = tune(case.dataset, settings(tune={"folds": 3}))
+    assert model.config == expected.config
+    assert model.info["tuning"] == expected.summary()

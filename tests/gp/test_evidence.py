@@ -1,0 +1,84 @@
+"""The evidence and held-out errors, against fits and differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.tuning import PAIR, SOAP, Case, frames_of, settings
+
+import gapfit
+from gapfit.gp.evidence import Scales, held_out, log_evidence
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    overrides = {"odd": {"energy": 0.01, "forces": 0.1}}
+    return Case(frames_of(), settings(sigma={"config_types": overrides}))
+
+
+def ones(case: Case) -> Scales:
+    return Scales(np.ones(2), np.ones(len(case.grams.groups)))
+
+
+def test_evidence_equals_that_of_the_fit(case):
+    model = gapfit.fit(case.dataset, case.config)
+    found = log_evidence(case.grams.totals(), case.grams.columns, ones(case))
+    assert found.value == pytest.approx(model.info["log_marginal_likelihood"], rel=1e-9)
+
+
+def test_evidence_of_scaled_deltas_and_sigmas_equals_that_of_a_new_fit(case):
+    groups = case.grams.groups
+    factor = {"energy": 3.0, "forces": 0.5, "virial": 2.0}
+    scales = Scales(
+        np.array([0.4, 2.5]), np.array([factor[kind] for kind, _ in groups])
+    )
+    changed = settings(
+        sigma={
+            "energy": 0.006,
+            "forces": 0.025,
+            "virial": 0.1,
+            "config_types": {"odd": {"energy": 0.03, "forces": 0.05}},
+        },
+        terms=[PAIR | {"delta": 0.8}, SOAP | {"delta": 7.5}],
+    )
+    model = gapfit.fit(case.dataset, changed)
+    found = log_evidence(case.grams.totals(), case.grams.columns, scales)
+    assert found.value == pytest.approx(model.info["log_marginal_likelihood"], rel=1e-8)
+
+
+def test_slopes_of_the_evidence_are_its_finite_differences(case):
+    totals, columns = case.grams.totals(), case.grams.columns
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-0.5, 0.5, 2 + len(totals))
+
+    def at(x: np.ndarray):
+        return log_evidence(totals, columns, Scales(np.exp(x[:2]), np.exp(x[2:])))
+
+    slopes = np.concatenate([at(x).delta, at(x).sigma])
+    for k, step in enumerate(1e-4 * np.eye(len(x))):
+        numeric = (at(x + step).value - at(x - step).value) / 2e-4
+        assert slopes[k] == pytest.approx(numeric, rel=5e-5, abs=1e-3)
+
+
+def test_held_out_errors_are_those_of_refits(case):
+    found = held_out(case.grams, case.grams.totals(), ones(case))
+    energies, square, n = [], 0.0, 0
+    for fold in range(3):
+        rest = [
+            f for f, own in zip(case.frames, case.folds, strict=True) if own != fold
+        ]
+        left = [
+            f for f, own in zip(case.frames, case.folds, strict=True) if own == fold
+        ]
+        c, block = case.refit(rest), case.rows(left)
+        # Errors count by their sigmas: those of "odd" frames less.
+        is_odd = np.array([frame.config_type == "odd" for frame in left])[block.frame]
+        weight = np.select([block.kind == 0, block.kind == 1], [0.2, 0.5])
+        errors = (block.K @ c - block.y) * np.where(is_odd, weight, 1.0)
+        per_atom = [len(left[k].numbers) for k in block.frame[block.kind == 0]]
+        energies += list(errors[block.kind == 0] / per_atom)
+        square += (errors[block.kind == 1] ** 2).sum()
+        n += (block.kind == 1).sum()
+    assert found.energy_mae == pytest.approx(np.abs(energies).mean(), rel=1e-6)
+    assert found.energy_rmse == pytest.approx(np.sqrt(np.mean(np.square(energies))))
+    assert found.forces_rmse == pytest.approx(np.sqrt(square / n), rel=1e-6)

@@ -1,0 +1,227 @@
+"""Scales of standard deviations: recovered from statistics, applied, stored."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from builders import config, label
+from helpers.error_bars import frames_of, residuals, salt, settings
+
+import gapfit
+from gapfit.errors import GapfitError
+from gapfit.evaluation.calibrate import calibration_of
+from gapfit.model.calibration import Calibration, KindCalibration, Scale, fitted_scale
+
+
+@pytest.fixture(scope="module")
+def model() -> gapfit.GAPModel:
+    """A model with the calibration that a fit gives it."""
+    return gapfit.fit(frames_of(5), settings(calibration={}))
+
+
+def test_scales_are_recovered():
+    """a and b of e ~ N(0, a² s² + b²), within four standard errors of each."""
+    rng = np.random.default_rng(0)
+    n, a, b = 20_000, 2.5, 0.03
+    std = np.exp(rng.normal(-4, 1.5, n))
+    variance = (a * std) ** 2 + b**2
+    found = fitted_scale(np.sqrt(variance) * rng.normal(size=n), std)
+    # Fisher information of log a and log b: half the mean product of d log variance.
+    slopes = np.stack([2 * (a * std) ** 2 / variance, np.full(n, 2 * b**2) / variance])
+    errors = np.sqrt(np.diag(np.linalg.inv(0.5 * slopes @ slopes.T)))
+    assert errors.max() < 0.02
+    assert abs(np.log(found.factor / a)) < 4 * errors[0]
+    assert abs(np.log(found.floor / b)) < 4 * errors[1]
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_scales_follow_the_units(unit):
+    rng = np.random.default_rng(1)
+    std = np.exp(rng.normal(0, 1, 300))
+    error = std * rng.normal(size=300) + 0.3 * rng.normal(size=300)
+    found, base = fitted_scale(unit * error, std), fitted_scale(error, std)
+    assert found.factor == pytest.approx(unit * base.factor, rel=1e-4)
+    assert found.floor == pytest.approx(unit * base.floor, rel=1e-4)
+
+
+def test_scales_are_the_most_likely():
+    rng = np.random.default_rng(2)
+    std = np.exp(rng.normal(0, 1, 60))
+    error = np.hypot(1.7 * std, 0.4) * rng.standard_t(4, 60)
+
+    def loss(p: np.ndarray, around: Scale | None = None) -> float:
+        variance = np.exp(2 * p[0]) * std**2 + np.exp(2 * p[1])
+        value = 0.5 * np.sum(error**2 / variance + np.log(variance))
+        if around is not None:
+            pull = p - np.log([around.factor, around.floor])
+            value += 60 / 10 * 0.5 * pull @ pull / 2.0**2
+        return value
+
+    around = Scale(0.5, 3.0)
+    for args, given in (((), ()), ((around,), (around, 10))):
+        found = fitted_scale(error, std, *given)
+        best = np.log([found.factor, found.floor])
+        for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
+            step = 0.02 * np.array([np.cos(angle), np.sin(angle)])
+            assert loss(best + step, *args) > loss(best, *args)
+
+
+def test_perfect_predictions_and_constant_ones_have_scales():
+    assert fitted_scale(np.zeros(5), np.ones(5)) == Scale(1.0, 0.0)
+    found = fitted_scale(np.array([1.0, -1.0]), np.zeros(2))
+    assert found == Scale(1.0, 1.0)
+
+
+def test_scales_of_config_types_are_pulled_to_that_of_all():
+    """The fewer structures, the more; below three there is no own scale at all."""
+    rng = np.random.default_rng(3)
+    common = [residuals(rng, "common", 1.0) for _ in range(60)]
+    many = [residuals(rng, "many", 8.0) for _ in range(60)]
+    few = [replace(own, config_type="few") for own in many[:3]]
+    found = calibration_of([*common, *many, *few, residuals(rng, "rare", 50.0)], "x", 4)
+    own = found.kinds["forces"]
+    assert set(own.by_type) == {"common", "many", "few"}
+    assert own.by_type["common"].factor == pytest.approx(1.0, rel=0.1)
+    assert own.by_type["many"].factor == pytest.approx(8.0, rel=0.1)
+    error, std = (
+        np.concatenate([getattr(r, name) for r in few]) for name in ("error", "std")
+    )
+    alone = fitted_scale(error, std)
+
+    def distance(scale: Scale) -> float:
+        factor, floor = scale.factor / own.scale.factor, scale.floor / own.scale.floor
+        return float(np.hypot(np.log(factor), np.log(floor)))
+
+    assert distance(own.by_type["few"]) < 0.95 * distance(alone)
+    assert own.by_type["few"] == fitted_scale(error, std, own.scale, 45)
+    # One residual only: the prior all but decides.
+    weak = fitted_scale(error[:1], std[:1], own.scale, 1e-6)
+    assert weak.factor == pytest.approx(own.scale.factor, rel=1e-3)
+    assert weak.floor == pytest.approx(own.scale.floor, rel=1e-3)
+
+
+def test_an_unknown_config_type_has_the_scale_of_all():
+    scales = {"a": Scale(3.0, 0.2)}
+    known = Calibration({"forces": KindCalibration(Scale(2.0, 0.1), scales)}, "x", 3)
+    assert known.scale("forces", "a") == Scale(3.0, 0.2)
+    for name in (None, "b", ""):
+        assert known.scale("forces", name) == Scale(2.0, 0.1)
+
+
+def test_components_that_symmetry_makes_zero_do_not_count():
+    rng = np.random.default_rng(4)
+    some = [residuals(rng, "a", 1.5) for _ in range(20)]
+    padded = [
+        replace(
+            own,
+            error=np.append(own.error, [0.0, 1e-12]),
+            std=np.append(own.std, [0.0, 1e-12]),
+            sigma=np.append(own.sigma, [0.05, 0.05]),
+        )
+        for own in some
+    ]
+    a, b = (calibration_of(own, "x", 20).kinds["forces"] for own in (some, padded))
+    assert a == b
+    assert a.n == 480
+    perfect = [replace(own, std=0 * own.std) for own in some]
+    assert calibration_of(perfect, "x", 20).kinds == {}
+
+
+def test_forces_of_perfect_crystals_are_not_calibrated():
+    frames = [label(bulk("Si", a=a, cubic=True)) for a in (5.2, 5.3, 5.4, 5.5, 5.6)]
+    model = gapfit.fit(frames, config(n_max=3, l_max=2, n_sparse=5))
+    assert set(model.calibration.kinds) == {"energy", "virial"}
+    # Shears are zero by symmetry, too.
+    assert model.calibration.kinds["virial"].n == 15
+
+
+def test_kinds_without_residuals_share_the_factor_of_others():
+    forces, energy = KindCalibration(Scale(2.0, 0.1)), KindCalibration(Scale(3.0, 0.2))
+    both = Calibration({"energy": energy, "forces": forces}, "x", 3)
+    assert both.scale("virial") == Scale(2.0, 0.0)
+    assert Calibration({"energy": energy}, "x", 3).scale("forces") == Scale(3.0, 0.0)
+    virial = Calibration({"virial": forces}, "x", 3)
+    assert virial.scale("energy") is None
+    std = np.array([1.0, 2.0])
+    expected = np.hypot(2.0 * std, 0.5)
+    np.testing.assert_array_equal(both.observed("virial", std, 0.5, 3.0), expected)
+    np.testing.assert_array_equal(
+        virial.observed("energy", std, 0.5, 3.0), np.hypot(std, 0.5)
+    )
+    np.testing.assert_array_equal(
+        both.observed("energy", std, 0.5, 3.0), np.hypot(3.0 * std, 0.6)
+    )
+
+
+def test_observations_of_a_kind_without_residuals_have_the_noise_of_the_fit(model):
+    kinds = {"forces": model.calibration.kinds["forces"]}
+    some = replace(model, calibration=replace(model.calibration, kinds=kinds))
+    factor = kinds["forces"].scale.factor
+    bare = model.predict(salt(40), std=True, calibrated=False)
+    found = some.predict(salt(40), std=True, observation=True)
+    sigma = model.config.sigma
+    assert found.energy_std == pytest.approx(
+        np.hypot(factor * bare.energy_std, sigma.energy * np.sqrt(8)), rel=1e-12
+    )
+
+
+def test_predictions_are_scaled(model):
+    atoms = salt(41)
+    bare = model.predict(atoms, std=True, calibrated=False)
+    scaled = model.predict(atoms, std=True)
+    noisy = model.predict(atoms, std=True, observation=True)
+    volume = atoms.get_volume()
+    for kind, name, root in (
+        ("energy", "energy_std", np.sqrt(8)),
+        ("forces", "forces_std", 1.0),
+        ("virial", "stress_std", np.sqrt(8) / volume),
+    ):
+        scale = model.calibration.kinds[kind].scale
+        std = np.asarray(getattr(bare, name))
+        np.testing.assert_allclose(
+            getattr(scaled, name), scale.factor * std, rtol=1e-12
+        )
+        expected = np.sqrt((scale.factor * std) ** 2 + (scale.floor * root) ** 2)
+        np.testing.assert_allclose(getattr(noisy, name), expected, rtol=1e-12)
+    np.testing.assert_array_equal(scaled.energies_std, bare.energies_std)
+
+
+def test_the_calibration_is_stored_bit_by_bit(tmp_path, model):
+    model.save(tmp_path / "m.npz")
+    loaded = gapfit.load(tmp_path / "m.npz")
+    assert loaded.calibration == model.calibration
+    a, b = (own.predict(salt(3), std=True, observation=True) for own in (model, loaded))
+    np.testing.assert_array_equal(a.forces_std, b.forces_std)
+    assert a.energy_std == b.energy_std
+    replace(model, calibration=None).save(tmp_path / "bare.npz")
+    assert gapfit.load(tmp_path / "bare.npz").calibration is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kinds": {"force": None}},
+        {"kinds": {"forces": {"scale": {"factor": None, "floor": 0.1}}}},
+        {"kinds": {"forces": {"scale": {"factor": -1.0, "floor": 0.1}}}},
+        {"kinds": {"forces": {"scale": {"factor": 1.0, "floor": "x"}}}},
+        {"kinds": {"forces": {"quantiles": [1.0]}}},
+        {"kinds": {"forces": {"levels": [0.5, 0.4], "quantiles": [1.0, 2.0]}}},
+    ],
+)
+def test_damaged_calibrations_are_refused(tmp_path, model, change):
+    from helpers.model_files import header_of, rewritten
+
+    model.save(tmp_path / "m.npz")
+    header = header_of(tmp_path / "m.npz")
+    kinds = header["calibration"]["kinds"]
+    for kind, own in change["kinds"].items():
+        kinds[kind] = kinds.get(kind, kinds["energy"]) | (own or {})
+    path = rewritten(
+        tmp_path / "m.npz", tmp_path / "bad.npz", header=json.dumps(header).encode()
+    )
+    with pytest.raises(GapfitError, match="damaged"):
+        gapfit.load(path)

@@ -1,0 +1,125 @@
+"""Standard deviations of predictions: what is returned, refused, and added as noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from builders import slab
+from helpers.error_bars import SIGMA, molecule, salt
+
+from gapfit.data.frame import structure_arrays
+from gapfit.errors import GapfitError
+
+
+def test_forms_of_several_structures_are_those_of_each(one_model):
+    """Batches of structures of different size keep their order."""
+    some = [salt(5), molecule(4), slab_of_two(), salt(6)]
+    together = one_model.predict(some, std=True, novelty=True, form="dtc")
+    for atoms, found in zip(some, together, strict=True):
+        alone = one_model.predict(atoms, std=True, novelty=True, form="dtc")
+        for name in ("energy_std", "energies_std", "forces_std", "novelty"):
+            np.testing.assert_allclose(
+                getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12
+            )
+        if atoms.cell.rank == 3:
+            np.testing.assert_allclose(found.stress_std, alone.stress_std, rtol=1e-9)
+        else:
+            assert found.stress_std is None
+
+
+@pytest.mark.parametrize("form", ["sor", "dtc"])
+def test_parts_of_the_work_change_nothing(monkeypatch, one_model, form):
+    """Rows of one structure, pairs of one atom, seven rows at a time."""
+    some = [salt(5), molecule(4), salt(6)]
+    whole = one_model.predict(some, std=True, novelty=True, form=form)
+    monkeypatch.setattr("gapfit.model.row_variances._ROW_BYTES", 1.0)
+    monkeypatch.setattr("gapfit.model.row_variances._CHUNK_PAIRS", 1)
+    monkeypatch.setattr("gapfit.model.row_variances._CHUNK", 7)
+    monkeypatch.setattr("gapfit.model.gap_model._BATCH_ATOMS", 20)
+    pieces = one_model.predict(some, std=True, novelty=True, form=form)
+    for a, b in zip(whole, pieces, strict=True):
+        for name in ("energy_std", "energies_std", "forces_std", "novelty"):
+            np.testing.assert_allclose(
+                getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-12
+            )
+
+
+def slab_of_two() -> Atoms:
+    atoms = slab()
+    atoms.numbers[::2] = 32
+    return atoms
+
+
+@pytest.mark.parametrize("config_type", ["even", "odd"])
+def test_observations_have_the_noise_of_the_fit(one_model, config_type):
+    atoms = salt(31)
+    own = SIGMA | SIGMA["config_types"].get(config_type, {})
+    frame = replace(structure_arrays(atoms), config_type=config_type)
+    bare = one_model.predict(frame, std=True)
+    noisy = one_model.predict(frame, std=True, observation=True)
+    root, volume = np.sqrt(len(atoms)), atoms.get_volume()
+    for name, sigma in (
+        ("energy_std", own["energy"] * root),
+        ("forces_std", own["forces"]),
+        ("stress_std", own["virial"] * root / volume),
+    ):
+        expected = np.sqrt(np.square(getattr(bare, name)) + sigma**2)
+        np.testing.assert_allclose(getattr(noisy, name), expected, rtol=1e-12)
+    # No reference calculation gives energies of atoms.
+    np.testing.assert_array_equal(noisy.energies_std, bare.energies_std)
+
+
+def test_sigmas_of_a_frame_are_those_of_its_observations(one_model):
+    atoms = salt(31)
+    frame = replace(
+        structure_arrays(atoms),
+        energy_sigma=0.5,
+        force_sigma=np.linspace(0.1, 0.8, 8),
+        virial_sigma=2.0,
+    )
+    bare = one_model.predict(atoms, std=True)
+    noisy = one_model.predict(frame, std=True, observation=True)
+    added = np.sqrt(noisy.forces_std**2 - bare.forces_std**2)
+    np.testing.assert_allclose(added, np.tile(frame.force_sigma, (3, 1)).T, rtol=1e-9)
+    of_energy = np.sqrt(noisy.energy_std**2 - bare.energy_std**2)
+    assert of_energy == pytest.approx(0.5 * np.sqrt(8), rel=1e-9)
+
+
+def test_only_what_is_asked_is_returned(one_model):
+    atoms = salt(1)
+    every = one_model.predict(atoms, std=True)
+    names = {f"{kind}_std": kind for kind in ("energy", "energies", "forces", "stress")}
+    for name, kind in names.items():
+        for asked in (kind, (kind,)):
+            found = one_model.predict(atoms, std=asked, forces=False, stress=False)
+            np.testing.assert_allclose(
+                getattr(found, name), getattr(every, name), rtol=1e-12
+            )
+            assert all(getattr(found, other) is None for other in {*names} - {name})
+            assert found.forces is None
+            assert found.stress is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"std": "force"}, "std = 'force': there is no such standard deviation"),
+        ({"std": ("energy", "novelty")}, "std = 'novelty'"),
+        ({"std": True, "form": "DTC"}, "form = 'DTC'.*sor, dtc"),
+    ],
+)
+def test_unknown_standard_deviations_are_refused(one_model, given, message):
+    with pytest.raises(GapfitError, match=message):
+        one_model.predict(salt(1), **given)
+
+
+@pytest.mark.parametrize("asked", [{"std": "forces"}, {"novelty": True}])
+def test_a_model_without_posterior_says_so(one_model, asked):
+    bare = replace(one_model, posterior=None)
+    with pytest.raises(GapfitError, match="store_posterior = true"):
+        bare.predict(salt(1), **asked)
+    with pytest.raises(GapfitError, match="store_posterior = true"):
+        bare.sample(2)
