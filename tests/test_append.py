@@ -29,7 +29,7 @@ from gapfit.config.sections import DataConfig, FitConfig
 from gapfit.data.dataset import read
 from gapfit.data.neighbours import pairs_of
 from gapfit.errors import DataError, GapfitError
-from gapfit.execution.accumulate import Rows
+from gapfit.execution.accumulate import RowBuilder
 from gapfit.fitting.extend_sparse import extended
 from gapfit.fitting.solve import solved
 from gapfit.gp.whitening import whiten
@@ -60,7 +60,7 @@ def fit_of_all(model, frames):
         model.config.solver.jitter,
     )
     sigma, method = model.config.sigma, model.config.solver.method
-    rows = Rows(model.terms, model.e0, sigma, whitening, method)
+    rows = RowBuilder(model.terms, model.e0, sigma, whitening, method)
     prepared = targets(given, model.baseline, sigma, silent)
     groups = groups_of(given, model.config)
     sums = rows.sum_up(prepared, groups, 1000)
@@ -395,11 +395,11 @@ def test_projections_keep_what_the_old_data_needed():
     many = {"n_max": 8, "l_max": 6, "n_sparse": 96, "atom_sigma": 1.0}
     old = labelled_frames(lambda: silicon() * (2, 1, 1), 6)
     model = gapfit.fit(old, config(**many))
-    rank = model.terms[0].shortcuts[14].shape[1]
+    rank = model.terms[0].lossless[14].shape[1]
     # Hardly anything is needed for one perfect crystal.
     crystal = label(bulk("Si") * (2, 1, 1))
     found = gapfit.append(model, [crystal])
-    assert found.terms[0].shortcuts[14].shape[1] >= rank
+    assert found.terms[0].lossless[14].shape[1] >= rank
     assert found.info["shortcuts"][0]["n_atoms"] == len(crystal)
     changes = [
         np.abs(a.energies - b.energies).max()
@@ -408,8 +408,8 @@ def test_projections_keep_what_the_old_data_needed():
         )
     ]
     assert max(changes) < 1e-5
-    none = replace(model, terms=tuple(replace(t, shortcuts={}) for t in model.terms))
-    assert not gapfit.append(none, [crystal]).terms[0].shortcuts
+    none = replace(model, terms=tuple(replace(t, lossless={}) for t in model.terms))
+    assert not gapfit.append(none, [crystal]).terms[0].lossless
 
 
 # The command.

@@ -26,7 +26,7 @@ from gapfit.errors import GapfitError
 from gapfit.gp.observations import RowBlock
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.whitening import Whitening
-from gapfit.model.row_variances import local_variances
+from gapfit.model.row_variances import atom_variances
 from gapfit.model.rows import row_block
 
 METHODS = ("cholesky", "qr")
@@ -552,7 +552,7 @@ def test_novelty_of_species_that_the_largest_term_does_not_describe():
     frames = [salt(1), molecule(3), Atoms("Ge", positions=[[0, 0, 0]])]
     for atoms in frames:
         pairs = pairs_of([structure_arrays(atoms)], model.cutoff)
-        expected = local_variances(model.terms, model.posterior, pairs).unexplained
+        expected = atom_variances(model.terms, model.posterior, pairs).unexplained
         found = model.predict(atoms, novelty=True).novelty
         np.testing.assert_allclose(found, np.sqrt(expected), rtol=1e-5)
 

@@ -45,7 +45,7 @@ from gapfit.cli import main
 from gapfit.execution import accumulate, tasks
 from gapfit.fitting import fit_prepared
 fit_prepared.task_slices = lambda sizes, n: [slice(i, i + 1) for i in range(len(sizes))]
-original, count = accumulate.Rows.sum_up, tasks._ByWorkers._count
+original, count = accumulate.RowBuilder.sum_up, tasks._ByWorkers._count
 def sum_up(self, frames, *args, **options):
     if frames[0].source.endswith("frame 9"):
         {deed}
@@ -55,7 +55,7 @@ def counted(self):
     if self.known:
         Path(sys.argv[2]).with_name("begun").touch()
         {leader}
-accumulate.Rows.sum_up, tasks._ByWorkers._count = sum_up, counted
+accumulate.RowBuilder.sum_up, tasks._ByWorkers._count = sum_up, counted
 sys.exit(main(sys.argv[1:]))
 """
 BUSY = "time.sleep(100)"

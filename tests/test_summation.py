@@ -177,13 +177,13 @@ def test_resuming_does_not_compute_again_what_is_summed_up(
     tmp_path, small_tasks, monkeypatch
 ):
     folder, computed = tmp_path / "checkpoint", []
-    original = row_sums.Rows.sum_up
+    original = row_sums.RowBuilder.sum_up
 
     def counting(self, frames, *args, **options):
         computed.append(len(frames))
         return original(self, frames, *args, **options)
 
-    monkeypatch.setattr(row_sums.Rows, "sum_up", counting)
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", counting)
     with pytest.raises(Stop):
         fit(checkpoint=folder, progress=stopping_after(300))
     before = len(computed)
@@ -201,13 +201,13 @@ def test_checkpoints_keep_what_workers_have_done_ahead(
         fit(checkpoint=folder, executor=Inline(), progress=stopping_after(300))
     ahead = CheckpointFolder(folder).spans()
     assert len(ahead) > 2
-    original = row_sums.Rows.sum_up
+    original = row_sums.RowBuilder.sum_up
 
     def counting(self, frames, *args, **options):
         computed.append(frames[0].source)
         return original(self, frames, *args, **options)
 
-    monkeypatch.setattr(row_sums.Rows, "sum_up", counting)
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", counting)
     same(fit(checkpoint=folder, resume=True), whole)
     done = sum(stop - first for first, stop in outermost(ahead))
     assert len(computed) == len(FRAMES) - done
@@ -228,9 +228,9 @@ def test_checkpoints_take_a_small_share_of_the_time(tmp_path, small_tasks, monke
         clock[0] += 100.0
         return original(self, *args, **options)
 
-    original = row_sums.Rows.sum_up
+    original = row_sums.RowBuilder.sum_up
     monkeypatch.setattr(CheckpointFolder, "write", slow_write)
-    monkeypatch.setattr(row_sums.Rows, "sum_up", slow_rows)
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", slow_rows)
     fit(checkpoint=tmp_path / "checkpoint")
     assert len(set(np.diff(written).round()) - {10.0}) > 0
     assert 10.0 * len(written) < 0.1 * clock[0]
@@ -441,8 +441,8 @@ def test_errors_in_workers_name_the_frames(small_tasks, monkeypatch):
             raise MemoryError("no room")
         return original(self, frames, *_, **__)
 
-    original = row_sums.Rows.sum_up
-    monkeypatch.setattr(row_sums.Rows, "sum_up", failing)
+    original = row_sums.RowBuilder.sum_up
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", failing)
     with pytest.raises(GapfitError, match=r"frame 7 .*MemoryError: no room"):
         fit(executor=Inline())
 
@@ -456,8 +456,8 @@ def _die_once(flag: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, *args, **options)
 
-    original = row_sums.Rows.sum_up
-    row_sums.Rows.sum_up = deadly
+    original = row_sums.RowBuilder.sum_up
+    row_sums.RowBuilder.sum_up = deadly
 
 
 def test_a_killed_process_of_the_pool_changes_nothing(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from gapfit.gp.whitening import Whitening
 from gapfit.model.rows import row_block
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["Rows", "task_slices"]
+__all__ = ["RowBuilder", "task_slices"]
 
 # Sums are worth their handling when they hold a few times more rows than sparse points;
 # small data sets are cut finer, so that many workers share them evenly, but into no more
@@ -26,7 +26,7 @@ _TASKS, _LEAST_ATOMS = 30, 250
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class RowBuilder:
     """What makes the rows of any frames of a fit.
 
     Attributes

@@ -315,7 +315,7 @@ def _end_bytes(
     sizes: Sizes,
     config: FitConfig,
 ) -> int:
-    """Return the memory at the end of a fit, where shortcuts are looked for."""
+    """Return the memory at the end of a fit, where lossless projections are chosen."""
     own = sizes.matrices
     held = own.points + own.sums + own.posterior
     if not config.prediction.project:

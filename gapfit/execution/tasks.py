@@ -16,7 +16,7 @@ from gapfit._support.archive import atomic_write
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import FrameFile, write_frames
 from gapfit.errors import GapfitError
-from gapfit.execution.accumulate import Rows
+from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool
 from gapfit.execution.merge_tree import Node, Span, outermost, root
@@ -44,7 +44,7 @@ class Work:
 
     Attributes
     ----------
-    rows : Rows
+    rows : RowBuilder
         Makes rows of frames.
     frames : sequence of Frame
         Without the baseline, with automatic sigmas.
@@ -58,7 +58,7 @@ class Work:
         Atoms whose rows are held at a time.
     """
 
-    rows: Rows
+    rows: RowBuilder
     frames: Sequence[Frame]
     groups: Sequence[tuple[Group, ...]]
     n_rows: np.ndarray
@@ -341,7 +341,7 @@ class _ByWorkers:
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path, stamp: int) -> tuple[Rows, FrameFile]:
+def _opened(folder: Path, stamp: int) -> tuple[RowBuilder, FrameFile]:
     """Return what the tasks of a folder share; read once by each worker.
 
     `stamp` tells fits apart that used the same folder one after the other.
@@ -350,7 +350,9 @@ def _opened(folder: Path, stamp: int) -> tuple[Rows, FrameFile]:
     model = load(files.start, training_sums=True)
     sums = model.training_sums
     assert sums is not None
-    rows = Rows(model.terms, model.e0, model.config.sigma, sums.whitening, sums.method)
+    rows = RowBuilder(
+        model.terms, model.e0, model.config.sigma, sums.whitening, sums.method
+    )
     return rows, FrameFile.open(files.frames)
 
 

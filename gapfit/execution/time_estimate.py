@@ -204,7 +204,7 @@ class _Work:
         return n * (one * self._share / n_rows + 2 * algebra)
 
     def predictions(self, n_test: int) -> float:
-        """Return the time of shortcuts and errors."""
+        """Return the time of lossless projections and errors."""
         n_atoms = self.planned.n_atoms + n_test
         if self.config.prediction.project:
             verified = min(self.planned.n_atoms, VERIFY_ATOMS)

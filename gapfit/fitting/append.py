@@ -18,7 +18,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import count_rows, row_counts
 from gapfit.errors import GapfitError
-from gapfit.execution.accumulate import Rows
+from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.plan import batch_atoms
 from gapfit.fitting.extend_sparse import extended
 from gapfit.fitting.solve import solved
@@ -174,7 +174,9 @@ class _Addition:
         """Return the sums over the rows of the new data."""
         config, sums = model.config, model.training_sums
         assert sums is not None
-        rows = Rows(model.terms, model.e0, config.sigma, sums.whitening, sums.method)
+        rows = RowBuilder(
+            model.terms, model.e0, config.sigma, sums.whitening, sums.method
+        )
         groups = groups_of(self.dataset.frames, config)
         done, total = 0, int(row_counts(self.frames).sum())
 
@@ -221,8 +223,8 @@ class _Addition:
                 block: len(points)
                 - len(old.sparse[block])
                 + (
-                    old.shortcuts[block].shape[1]
-                    if block in old.shortcuts
+                    old.lossless[block].shape[1]
+                    if block in old.lossless
                     else points.shape[1]
                 )
                 for block, points in new.sparse.items()

@@ -10,7 +10,7 @@ from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import BaselineConfig, FitConfig
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import count_rows, row_counts
-from gapfit.execution.accumulate import Rows, task_slices
+from gapfit.execution.accumulate import RowBuilder, task_slices
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool
 from gapfit.execution.plan import batch_atoms
@@ -117,7 +117,9 @@ def _sums(
     """Return the sums over all rows."""
     config, empty = model.config, model.training_sums
     assert empty is not None
-    rows = Rows(model.terms, model.e0, config.sigma, empty.whitening, empty.method)
+    rows = RowBuilder(
+        model.terms, model.e0, config.sigma, empty.whitening, empty.method
+    )
     work = Work(
         rows,
         prepared.frames,

@@ -19,7 +19,7 @@ from gapfit.fitting.training_data import same_training_frames
 from gapfit.gp.observations import Group
 from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.observation_groups import OWN
+from gapfit.model.observation_groups import FRAME_SIGMA
 from gapfit.model.storage import load_with_sums
 from gapfit.threads import limited
 
@@ -79,7 +79,7 @@ def refit(
     n_threads = config.run.threads or None
     with limited(n_threads):
         some = _structures(known, model, frames)
-        if some is None and any(term.shortcuts for term in known.terms):
+        if some is None and any(term.lossless for term in known.terms):
             notes.append(
                 f"the training data ({', '.join(config.data.train)}) are not at hand to "
                 "verify the projections that make predictions faster: they are left out; "
@@ -169,7 +169,7 @@ def _ratios(
 ) -> Iterator[tuple[Group, float]]:
     """Yield what the sigmas of each group are multiplied with."""
     for group in groups:
-        if group[1] != OWN:
+        if group[1] != FRAME_SIGMA:
             factor = _sigma_of(group, new) / _sigma_of(group, old)
             if factor != 1.0:
                 yield group, factor
@@ -184,7 +184,7 @@ def _sigma_of(group: Group, sigma: SigmaConfig) -> float:
 def _notes(model: GAPModel, ratios: Mapping[Group, float]) -> Iterator[str]:
     assert model.training_sums is not None
     for kind in KINDS:
-        own = model.training_sums.groups.get((kind, OWN))
+        own = model.training_sums.groups.get((kind, FRAME_SIGMA))
         if own is not None and any(changed == kind for changed, _ in ratios):
             yield (
                 f"{own.n_rows} observations of the {kind} come from frames with their own "

@@ -10,7 +10,7 @@ from gapfit.config.sections import FitConfig, SigmaOverride
 from gapfit.errors import GapfitError
 from gapfit.gp.observations import Group
 from gapfit.gp.rounding import Loss, Rounding
-from gapfit.model.observation_groups import OWN, POOL
+from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA
 
 __all__ = ["ROUNDED", "rounding_warning"]
 
@@ -94,10 +94,10 @@ def _sigma(group: Group, groups: Mapping[Group, Loss], config: FitConfig) -> str
     kind, name = group
     if kind not in _UNITS:
         return "a sigma"
-    if name == OWN:
+    if name == FRAME_SIGMA:
         return f"{_OWN_LABELS[kind]} of frames, {groups[group].sigma:.2g} on average,"
     override = config.sigma.config_types.get(name, SigmaOverride())
-    own = getattr(override, kind) if name != POOL else None
+    own = getattr(override, kind) if name != DEFAULT else None
     value = getattr(config.sigma, kind) if own is None else own
     place = "sigma" if own is None else f"sigma.config_types.{name}"
     return f"{place}.{kind} = {value:g} {_SIGMA_UNITS[kind]}"

@@ -34,7 +34,7 @@ from gapfit.gp.hyperparameters import (
 )
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group
-from gapfit.model.observation_groups import OWN, POOL, class_of
+from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, class_of
 from gapfit.threads import limited
 
 __all__ = ["tune", "tune_prepared"]
@@ -192,7 +192,7 @@ class _Tuner:
             kind
             for frame in self.prepared.given
             for kind in KINDS
-            if class_of(frame, kind, set()) == OWN
+            if class_of(frame, kind, set()) == FRAME_SIGMA
         )
         for name in KINDS:
             if own[name]:
@@ -221,7 +221,9 @@ def _as_trial(settings: dict[str, Any], config: FitConfig, choice: Choice) -> Tr
 def _alone(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]:
     """Return the groups with enough observations for a sigma of their own."""
     rows = zip(grams.groups, totals, strict=True)
-    return {own for own, gram in rows if own[1] != OWN and gram.n_rows >= _MIN_ROWS}
+    return {
+        own for own, gram in rows if own[1] != FRAME_SIGMA and gram.n_rows >= _MIN_ROWS
+    }
 
 
 def _freedom(
@@ -232,13 +234,13 @@ def _freedom(
     sigma: list[int | None] = []
     alone = _alone(grams, totals)
     for kind, name in grams.groups:
-        if name == OWN or kind == "energy" or not getattr(options, kind):
+        if name == FRAME_SIGMA or kind == "energy" or not getattr(options, kind):
             sigma.append(None)
             continue
-        shared = (kind, name if (kind, name) in alone else POOL)
+        shared = (kind, name if (kind, name) in alone else DEFAULT)
         sigma.append(parameters.setdefault(shared, len(parameters)))
     energy = [
-        kind == "energy" and name != OWN and options.energy
+        kind == "energy" and name != FRAME_SIGMA and options.energy
         for kind, name in grams.groups
     ]
     return Freedom(
@@ -282,8 +284,11 @@ def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
     ]
     sigma = config.sigma
     ratios = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
-    moved = {kind: ratios.get((kind, POOL), 1.0) for kind in KINDS}
-    names = set(sigma.config_types) | {name for _, name in ratios} - {OWN, POOL}
+    moved = {kind: ratios.get((kind, DEFAULT), 1.0) for kind in KINDS}
+    names = set(sigma.config_types) | {name for _, name in ratios} - {
+        FRAME_SIGMA,
+        DEFAULT,
+    }
     overrides = {}
     for name in sorted(names):
         given = sigma.config_types.get(name, SigmaOverride())

@@ -35,7 +35,7 @@ class Scales:
 
     def column_scale(self, columns: Sequence[slice]) -> np.ndarray:
         """Return the factor of each sparse point, (n_sparse,)."""
-        sizes = [own.stop - own.start for own in columns]
+        sizes = [part.stop - part.start for part in columns]
         return np.repeat(self.delta, sizes)
 
 
@@ -103,8 +103,8 @@ def log_evidence(
     # The factor has a positive diagonal: the inverse exists.
     inverse, _ = lapack.dpotri(solved.R, lower=0, overwrite_c=1)
     inverse = np.triu(inverse)
-    unexplained = 1.0 - np.diag(inverse)  # diagonal of B^-1 Φ^T Φ
-    slopes = [z[own] @ z[own] - unexplained[own].sum() for own in columns]
+    determined = 1.0 - np.diag(inverse)  # diagonal of B^-1 Φ^T Φ
+    slopes = [z[part] @ z[part] - determined[part].sum() for part in columns]
     weights = 1.0 / scales.sigma**2
     misfit, n_rows, log_sigma = -float(solved.half @ solved.half), 0, 0.0
     changes = []
@@ -170,14 +170,14 @@ def held_out(
     energies = [np.zeros(0)]
     squares, counts = {"forces": 0.0, "virial": 0.0}, {"forces": 0, "virial": 0}
     for fold in grams.folds:
-        own = grams.of_fold(fold)
-        S_own, b_own = _system(own, scales, d)
-        z = d * solve_normal(S - S_own, b - b_own).z
+        fold_sums = grams.of_fold(fold)
+        S_fold, b_fold = _system(fold_sums, scales, d)
+        z = d * solve_normal(S - S_fold, b - b_fold).z
         energies.extend(
             (rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms)
             for rows in grams.energies.get(fold, [])
         )
-        for (kind, _), gram in zip(grams.groups, own, strict=True):
+        for (kind, _), gram in zip(grams.groups, fold_sums, strict=True):
             if gram is not None and kind in squares:
                 residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)
                 squares[kind] += max(float(residual), 0.0)

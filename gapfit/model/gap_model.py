@@ -23,7 +23,7 @@ from gapfit.errors import GapfitError, StructureError
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.calibration import Calibration, interval_multipliers
-from gapfit.model.local_variance import LocalVariance
+from gapfit.model.local_variance import LocalVarianceForm
 from gapfit.model.prediction import (
     Form,
     Prediction,
@@ -118,7 +118,7 @@ class GAPModel(WithoutCaches):
 
         Slower; what `gapfit.model.projection` approximates within its tolerances.
         """
-        terms = [replace(term, shortcuts={}, quadratic=False) for term in self.terms]
+        terms = [replace(term, lossless={}, quadratic=False) for term in self.terms]
         return replace(self, terms=tuple(terms))
 
     def without_terms(self) -> GAPModel:
@@ -358,27 +358,27 @@ class GAPModel(WithoutCaches):
             raise
         return np.take([self.e0[z] for z in self.species], index)
 
-    def _local_form(self, wanted: Wanted) -> LocalVariance | None:
+    def _local_form(self, wanted: Wanted) -> LocalVarianceForm | None:
         """Return what is computed along with energies: a variance, or the novelty."""
         if "energies" in wanted.std:
             return self.local_variance
         return self._local_novelty if wanted.novelty else None
 
     @cached_property
-    def local_variance(self) -> LocalVariance:
+    def local_variance(self) -> LocalVarianceForm:
         """What variances of local energies are made of; needs the posterior."""
         return self._new_local_form(prior_only=False)
 
     @cached_property
-    def _local_novelty(self) -> LocalVariance:
+    def _local_novelty(self) -> LocalVarianceForm:
         return self._new_local_form(prior_only=True)
 
-    def _new_local_form(self, *, prior_only: bool) -> LocalVariance:
+    def _new_local_form(self, *, prior_only: bool) -> LocalVarianceForm:
         assert self.posterior is not None
         # The bits must not depend on which prediction comes first.
         with one_thread():
             tolerance = self.config.prediction.energy_tolerance
-            return LocalVariance(
+            return LocalVarianceForm(
                 self.terms, self.posterior, tolerance, prior_only=prior_only
             )
 

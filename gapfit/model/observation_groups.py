@@ -10,21 +10,21 @@ from gapfit.gp.observations import Group
 
 __all__ = [
     "ALL",
-    "OWN",
-    "POOL",
+    "DEFAULT",
+    "FRAME_SIGMA",
     "class_of",
     "groups_of",
 ]
 
 
 #: Class of frames that bring their own sigma.
-OWN = "(own)"
+FRAME_SIGMA = "(own)"
 #: Class of all frames without a class of their own.
-POOL = ""
+DEFAULT = ""
 
 
 #: The group of all observations.
-ALL: Group = ("all", POOL)
+ALL: Group = ("all", DEFAULT)
 
 
 def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
@@ -45,8 +45,8 @@ def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
         "virial": frame.virial_sigma,
     }[kind]
     if own is not None:
-        return OWN
-    return frame.config_type if frame.config_type in apart else POOL
+        return FRAME_SIGMA
+    return frame.config_type if frame.config_type in apart else DEFAULT
 
 
 def groups_of(

@@ -82,7 +82,7 @@ def with_lossless_projection(
         hand have needed.
     """
     least = least or {}
-    term = replace(term, shortcuts={})
+    term = replace(term, lossless={})
     some, many = (_sample(frames, n, term) for n in (_CHOOSE_ATOMS, VERIFY_ATOMS))
     spectra = {
         block: np.linalg.svd(points, full_matrices=False)[1:]
@@ -99,12 +99,12 @@ def with_lossless_projection(
     )
     for finer in _LEVELS[level:]:
         trial = _truncated(term, spectra, finer, least)
-        if not trial.shortcuts:
+        if not trial.lossless:
             break
         thorough = thorough or _Reference(term, many)
         if thorough.within(trial, config):
             energy, forces = thorough.errors(trial)
-            rank = {str(z): V.shape[1] for z, V in trial.shortcuts.items()}
+            rank = {str(z): V.shape[1] for z, V in trial.lossless.items()}
             return trial, LosslessProjection(rank, energy, forces, many.n_atoms)
     return term, LosslessProjection({}, 0.0, 0.0, 0)
 
@@ -140,7 +140,7 @@ def _truncated(
 
     Blocks for which that saves nothing are left out.
     """
-    shortcuts = {}
+    lossless = {}
     for block, (singular, directions) in spectra.items():
         rank = int((singular > level * singular[0]).sum())
         rank = min(max(rank, least.get(block, 0)), len(singular))
@@ -149,8 +149,8 @@ def _truncated(
             _operations(term, block, rank),
         )
         if projected < (1 - _WORTH_WHILE) * plain:
-            shortcuts[block] = np.ascontiguousarray(directions[:rank].T)
-    return replace(term, shortcuts=shortcuts)
+            lossless[block] = np.ascontiguousarray(directions[:rank].T)
+    return replace(term, lossless=lossless)
 
 
 def _operations(term: FittedTerm, block: int, rank: int | None) -> float:

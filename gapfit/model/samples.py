@@ -90,7 +90,7 @@ class Samples(Sequence[GAPModel]):
             return [self[n] for n in range(*index.indices(len(self)))]
         # Projections were verified for the coefficients of the fit only.
         terms = [
-            replace(term, shortcuts={})
+            replace(term, lossless={})
             for term in with_coefficients(self.model.terms, self.coefficients[index])
         ]
         return replace(

@@ -190,8 +190,8 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
             arrays[f"term{n}/{block}/coefficients"] = term.coefficients[block]
             if block in term.projections:
                 arrays[f"term{n}/{block}/projection"] = term.projections[block]
-            if block in term.shortcuts:
-                arrays[f"term{n}/{block}/shortcut"] = term.shortcuts[block]
+            if block in term.lossless:
+                arrays[f"term{n}/{block}/shortcut"] = term.lossless[block]
     for key, points in (model.baseline.points if model.baseline else {}).items():
         arrays[f"baseline/{key}"] = points
     whitening = _whitening(model)
@@ -329,7 +329,7 @@ def _build_term(
             name = f"{prefix}{block}/projection"
             projections[block] = _checked(arrays, name, (n_features, None))
     bare = build_term(settings, species, basis, projections)
-    sparse, coefficients, shortcuts = {}, {}, {}
+    sparse, coefficients, lossless = {}, {}, {}
     for block in bare.descriptor.blocks:
         name = f"{prefix}{block}/"
         width = bare.descriptor.width(block)
@@ -337,12 +337,12 @@ def _build_term(
         size = len(sparse[block])
         coefficients[block] = _checked(arrays, f"{name}coefficients", (size,))
         if f"{name}shortcut" in arrays:
-            shortcuts[block] = _checked(arrays, f"{name}shortcut", (width, None))
+            lossless[block] = _checked(arrays, f"{name}shortcut", (width, None))
     return replace(
         bare,
         sparse=sparse,
         coefficients=coefficients,
-        shortcuts=shortcuts,
+        lossless=lossless,
         quadratic=config.prediction.quadratic,
     )
 

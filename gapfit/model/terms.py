@@ -59,7 +59,7 @@ class FittedTerm(WithoutCaches):
         Sparse points by block.
     coefficients : dict of int to (n_sparse,) float64
         Coefficients c by block, 1/eV; empty before the fit.
-    shortcuts : dict of int to (width, rank) float64
+    lossless : dict of int to (width, rank) float64
         By block, directions that hold the sparse points within a stated tolerance; see
         `gapfit.model.projection`.
     quadratic : bool
@@ -72,7 +72,7 @@ class FittedTerm(WithoutCaches):
     descriptor: Descriptor
     sparse: Sparse = field(default_factory=dict)
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
-    shortcuts: dict[int, np.ndarray] = field(default_factory=dict)
+    lossless: dict[int, np.ndarray] = field(default_factory=dict)
     quadratic: bool = True
 
     @property
@@ -96,7 +96,7 @@ class FittedTerm(WithoutCaches):
         return self.descriptor.prepare(
             self.sparse,
             self.coefficients,
-            projections=self.shortcuts,
+            projections=self.lossless,
             quadratic=self.quadratic,
         )
 

@@ -18,7 +18,7 @@ from gapfit.model.calibration import Calibration
 from gapfit.model.prediction import Wanted
 from gapfit.model.row_variances import (
     RowVariances,
-    local_variances,
+    atom_variances,
     row_variances,
     rows_at_once,
 )
@@ -101,7 +101,7 @@ class Uncertainty:
         negative = np.zeros(pairs.n_atoms, dtype=bool)
         share = np.maximum(variances, 0.0) / prior if len(variances) else np.zeros(0)
         if not len(variances) or (wanted.novelty and "energies" in wanted.std):
-            local = local_variances(self.terms, self.posterior, pairs)
+            local = atom_variances(self.terms, self.posterior, pairs)
             share, negative = local.unexplained, local.negative
             variances = variances if len(variances) else local.energies
         scale = sum(term.config.delta**2 for term in self.terms)

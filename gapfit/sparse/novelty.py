@@ -1,9 +1,9 @@
 """Environments that the sparse points of a model do not describe, and points for them.
 
-With W = U^-T k_m, the points leave s = k(x, x) - |W|² of the prior variance of the local
-energy of x. The environment with the largest s / k(x, x) becomes a point, s of all
-others is brought up to date, and so on: pivoted Cholesky decomposition of what is left of
-the kernel matrix.
+With W = U^-T k_m, s = k(x, x) - |W|² of the prior variance of the local energy of x is
+unexplained by the points. The environment with the largest s / k(x, x) becomes a point,
+s of all others is brought up to date, and so on: pivoted Cholesky decomposition of the
+unexplained kernel matrix.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gapfit.sparse.streaming import Batch, subset
 
 __all__ = ["LEAST", "NewPoints", "novel_points"]
 
-#: Share of its prior variance that is left of an environment outside.
+#: Share of the prior variance above which an environment counts as unexplained.
 LEAST = 1e-3
 
 _BATCH_ATOMS = 1024
@@ -50,9 +50,9 @@ class NewPoints:
     n_points : int
         Sparse points added.
     n_outside : int
-        Environments of which more than `LEAST` of the prior variance was left.
+        Environments of which more than `LEAST` of the prior variance was unexplained.
     largest, left : float
-        The largest share before and after.
+        The largest unexplained share before and after the points were added.
     """
 
     term: int
@@ -87,7 +87,7 @@ def novel_points(
     dict of int to dict of int to (n, width) float64
         By number of the term, from 0, and block.
     list of NewPoints
-        What was found, of blocks with environments outside.
+        The facts about blocks with unexplained environments.
 
     Raises
     ------
@@ -143,7 +143,7 @@ class _Search:
         found = []
         for block, some in subset(self._outside, sizes, {}, salts).items():
             if some.n_found:
-                chosen, largest, left = self._chosen(block, some.values)
+                chosen, largest, unexplained = self._chosen(block, some.values)
                 points[block] = some.values[chosen]
                 found.append(
                     NewPoints(
@@ -152,13 +152,13 @@ class _Search:
                         len(chosen),
                         some.n_found,
                         largest,
-                        left,
+                        unexplained,
                     )
                 )
         return points, found
 
     def _outside(self) -> Iterator[Batch]:
-        """Yield the environments of which more than `LEAST` is left."""
+        """Yield the environments of which more than `LEAST` is unexplained."""
         sizes, n_terms = frame_sizes(self.frames), len(self.model.terms)
         n_atoms = int(sizes.sum())
         total, done = n_terms * n_atoms, self.number * n_atoms
@@ -169,17 +169,17 @@ class _Search:
             for block, some in self.descriptor.environments(pairs).items():
                 if not self.term.n_wanted(block):
                     continue
-                _, left, prior = self._left(block, some.values)
-                outside = some.values[left > LEAST * prior]
+                _, unexplained, prior = self._unexplained(block, some.values)
+                outside = some.values[unexplained > LEAST * prior]
                 batch[block] = outside, np.zeros(len(outside), dtype=np.int64)
             yield batch
             done += pairs.n_atoms
             self.progress("new points", done, total)
 
-    def _left(
+    def _unexplained(
         self, block: int, values: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return W (m, n), what is left of the prior variances, and these, eV²."""
+        """Return W (m, n), the unexplained parts of the prior variances, and these, eV²."""
         k_m = self.descriptor.kernel(self.term.sparse[block], values)
         W = solve_triangular(self.cholesky[block], k_m, trans="T", check_finite=False)
         squares = np.einsum("nf,nf->n", values, values)
@@ -187,18 +187,18 @@ class _Search:
         return W, prior - np.einsum("mn,mn->n", W, W), prior
 
     def _chosen(self, block: int, values: np.ndarray) -> tuple[list[int], float, float]:
-        """Return indices of new points, and the largest share left before and after."""
-        W, left, prior = self._left(block, values)
-        largest = float(np.max(left / prior))
+        """Return indices of new points; the largest unexplained share before and after."""
+        W, unexplained, prior = self._unexplained(block, values)
+        largest = float(np.max(unexplained / prior))
         rows = np.zeros((min(self.n_points, len(values)), len(values)))
         chosen: list[int] = []
         for n in range(len(rows)):
-            pivot = int(np.argmax(left / prior))
-            if left[pivot] <= LEAST * prior[pivot]:
+            pivot = int(np.argmax(unexplained / prior))
+            if unexplained[pivot] <= LEAST * prior[pivot]:
                 break
             covariance = self.descriptor.kernel(values[pivot : pivot + 1], values)[0]
             covariance -= W[:, pivot] @ W + rows[:n, pivot] @ rows[:n]
-            rows[n] = covariance / np.sqrt(left[pivot])
-            left -= rows[n] ** 2
+            rows[n] = covariance / np.sqrt(unexplained[pivot])
+            unexplained -= rows[n] ** 2
             chosen.append(pivot)
-        return chosen, largest, max(float(np.max(left / prior)), 0.0)
+        return chosen, largest, max(float(np.max(unexplained / prior)), 0.0)
