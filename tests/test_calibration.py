@@ -462,7 +462,9 @@ def test_changed_training_files_are_refused(tmp_path, monkeypatch):
     again = gapfit.calibrate(replace(model, calibration=None))
     assert again.calibration == model.calibration
     write("train.xyz", frames_of(3), format="extxyz")
-    with pytest.raises(GapfitError, match="not exactly what was fitted: they have changed"):
+    with pytest.raises(
+        GapfitError, match="not exactly what was fitted: they have changed"
+    ):
         gapfit.calibrate(model)
 
 

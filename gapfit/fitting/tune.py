@@ -26,8 +26,8 @@ from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.hyperparameters import (
     MOST,
     N_STEPS,
-    Choice,
     Freedom,
+    ScoredScales,
     choose,
     judge,
     score,
@@ -213,7 +213,9 @@ class _Tuner:
         return options.model_copy(update={"folds": folds})
 
 
-def _as_trial(settings: dict[str, Any], config: FitConfig, choice: Choice) -> Trial:
+def _as_trial(
+    settings: dict[str, Any], config: FitConfig, choice: ScoredScales
+) -> Trial:
     value, errors = choice.log_marginal_likelihood, choice.held_out
     return Trial(settings, config, value, errors)
 

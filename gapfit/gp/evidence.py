@@ -126,17 +126,18 @@ def log_evidence(
 class HeldOut:
     """Errors of frames that were left out of the fit that predicts them.
 
-    Frames with sigmas of their own count by the ratio of the global sigma to theirs. NaN
-    where there are no targets.
+    Frames that bring their own sigmas are weighted by the ratio of the global sigma to
+    theirs. NaN where there are no targets.
 
     Attributes
     ----------
     energy_mae, energy_rmse : float
-        Of energies, eV per atom.
+        Errors of energies, eV per atom.
     forces_rmse : float
-        Of force components, eV/Å.
+        Error of force components, eV/Å.
     virial_rmse : float
-        Of components of the virial, eV per atom (over sqrt(n_atoms), as their sigma).
+        Error of components of the virial, eV per atom (over sqrt(n_atoms), as their
+        sigma).
     """
 
     energy_mae: float
@@ -155,7 +156,7 @@ def held_out(
     grams : FoldGrams
         All groups, by fold.
     totals : sequence of NormalEquations
-        `FoldGrams.totals` of them.
+        Their `FoldGrams.totals`.
     scales : Scales
         Ratios of deltas and sigmas.
 
