@@ -237,7 +237,7 @@ def test_links_are_not_followed(folder, tmp_path):
         link.path.unlink()
     assert folder.start.exists()
     (tmp_path / "file").touch()
-    with pytest.raises(GapfitError, match=r"file: .* is no folder; move it"):
+    with pytest.raises(GapfitError, match=r"file: .* is not a folder; move it"):
         CheckpointFolder(tmp_path / "file").begin(IDENTITY)
 
 

@@ -52,7 +52,7 @@ def sum_up(self, frames, *args, **options):
     return original(self, frames, *args, **options)
 def counted(self):
     count(self)
-    if self.known:
+    if self.spans:
         Path(sys.argv[2]).with_name("begun").touch()
         {leader}
 accumulate.RowBuilder.sum_up, tasks._ByWorkers._count = sum_up, counted

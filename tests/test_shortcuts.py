@@ -146,7 +146,7 @@ def test_projection_does_not_hide_what_is_unknown(frames, components):
 
 def test_weights_of_absent_species_are_noted(frames, caplog):
     model = gapfit.fit(frames[:2], config(species_weights={"Ge": 2.0, "Si": 1.0}))
-    expected = "[[terms]] 1: species_weights of Ge have no effect: the data hold Si"
+    expected = "[[terms]] 1: species_weights of Ge have no effect: the data contain Si"
     assert expected in model.info["warnings"]
     assert expected in caplog.text
 

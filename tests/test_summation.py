@@ -287,7 +287,7 @@ def test_a_second_fit_in_the_same_folder_is_refused(tmp_path, small_tasks):
         if stage == "rows" and done and not texts:
             for resume in (False, True):
                 with pytest.raises(
-                    GapfitError, match="another fit is at work"
+                    GapfitError, match="another fit is running"
                 ) as caught:
                     fit(checkpoint=folder, resume=resume)
                 texts.append(str(caught.value))
@@ -302,7 +302,7 @@ def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
         fit(checkpoint=tmp_path / "checkpoint", resume=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(GapfitError, match=r"mine: .* holds thesis\.tex, .* move it"):
+    with pytest.raises(GapfitError, match=r"mine: .* contains thesis\.tex, .* move it"):
         fit(checkpoint=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").exists()
 
@@ -604,7 +604,7 @@ def test_dask_workers_one_of_them_killed(tmp_path, alone):
         "        count = summation._ByWorkers._count\n"
         "        def killing(self):\n"
         "            count(self)\n"
-        "            if self.known and first:\n"
+        "            if self.spans and first:\n"
         "                first.clear()\n"
         "                worker = list(cluster.workers.values())[0]\n"
         "                os.kill(worker.pid, signal.SIGKILL)\n"

@@ -22,7 +22,7 @@ from gapfit.config.toml import config_from_dict, load_config
 from gapfit.data.dataset import as_dataset
 from gapfit.errors import ConfigError, GapfitError, LostDigitsError
 from gapfit.evaluation.leave_one_out import leave_one_out
-from gapfit.fitting.folds import assign_folds, fill, own_classes
+from gapfit.fitting.folds import assign_folds, fill, separate_types
 from gapfit.fitting.prepare import prepare, sparse_terms, whitened
 from gapfit.fitting.trials import format_trials
 from gapfit.fitting.tune import tune
@@ -296,7 +296,7 @@ def test_folds_spread_every_config_type():
         assert np.bincount(folds[kinds == kind], minlength=4).tolist() == [2] * 4
     runs = assign_folds(frames, TuneConfig(folds=4, consecutive=True), 0)
     assert np.all(np.diff(runs[kinds == "even"]) >= 0)
-    few = own_classes(frames[:3], TuneConfig(by_config_type=True))
+    few = separate_types(frames[:3], TuneConfig(by_config_type=True))
     assert few == set()  # two frames of one kind, one of the other
 
 
