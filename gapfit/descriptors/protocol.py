@@ -188,7 +188,7 @@ class Descriptor(Protocol):
         projections: Mapping[int, np.ndarray] | None = None,
         quadratic: bool = False,
     ) -> Any:
-        """Return what `predict` needs; `projections` are lossless ones."""
+        """Return what `predict` needs; shortcuts as in `gapfit.model.projection`."""
 
     def predict(
         self,

@@ -208,7 +208,7 @@ def representative(
     frames : sequence of Frame
         With labels.
     n_rows : int
-        How many observations.
+        Number of observations.
     seed : int
         Seed of the random numbers.
 

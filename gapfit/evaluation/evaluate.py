@@ -70,7 +70,7 @@ def evaluate(
     dict
         ``{"all": {"energy": {"n", "mae", "rmse", "max", "unit"}, ...}, config_type:
         ...}`` in meV/atom, eV/Å and GPa (per component); kinds without data are absent.
-        ``"uncertainty"`` of each kind holds the scores of
+        ``"uncertainty"`` of each kind are the scores of
         `gapfit.evaluation.scores.ScoreTally`.
     """
     if not isinstance(model, GAPModel):

@@ -1,4 +1,4 @@
-"""Where tasks run: processes of this machine, MPI ranks or Dask workers."""
+"""Workers that run tasks: processes of this machine, MPI ranks or Dask workers."""
 
 from __future__ import annotations
 

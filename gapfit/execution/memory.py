@@ -46,7 +46,7 @@ class Matrices:
     widths : tuple of int
         Length of the descriptors of each block.
     group_rows : tuple of int
-        Rows of each group of observations; each has a sum of its own.
+        Rows of each group of observations; each has a separate sum.
     n_tasks : int
         Parts of the data that are summed up one by one.
     method : {"cholesky", "qr"}
@@ -83,23 +83,23 @@ class Matrices:
     @property
     def rows(self) -> int:
         """Memory while one process sums up all rows, without the rows."""
-        held = sums_held(root(self.n_tasks)) * self.sums
-        return self.points + held + (self._merge if self.n_tasks > 1 else 0)
+        sums = sums_held(root(self.n_tasks)) * self.sums
+        return self.points + sums + (self._merge if self.n_tasks > 1 else 0)
 
     @property
     def led(self) -> int:
         """The same in a process whose workers sum up: it adds their sums."""
         alone = root(self.n_tasks).level == 0
         # Packed triangles are read, which are half as large.
-        held = int((1 if alone else 2.5) * self.sums)
-        return self.points + held + (0 if alone else self._merge)
+        sums = int((1 if alone else 2.5) * self.sums)
+        return self.points + sums + (0 if alone else self._merge)
 
     @property
     def worker(self) -> int:
         """Memory in a worker, without the rows."""
         merges = root(self.n_tasks).level > 1
-        held = int((2.5 if merges else 1) * self.sums)
-        return self.points + held + (self._merge if merges else 0)
+        sums = int((2.5 if merges else 1) * self.sums)
+        return self.points + sums + (self._merge if merges else 0)
 
     @property
     def solved(self) -> int:
@@ -179,10 +179,10 @@ class Batch:
         """Return the memory for the rows of atoms alone, bytes."""
         sizes = [term.n_sparse for term in self.terms]
         n_rows = self.rows_per_atom * n_atoms
-        held, made = rows_nbytes(n_rows, n_atoms, sizes, gradients=self.gradients)
+        rows, temporary = rows_nbytes(n_rows, n_atoms, sizes, gradients=self.gradients)
         n_blocks = sum(term.n_blocks for term in self.terms)
         added = TrainingSums.add_nbytes(self.method, sum(sizes), n_rows, n_blocks)
-        return int(held + max(made, added))
+        return int(rows + max(temporary, added))
 
     def atoms_within(self, granted: float, most: int) -> int:
         """Return how many atoms' rows fit into `granted` bytes, from 1 to `most`."""

@@ -326,9 +326,9 @@ def _end_bytes(
 ) -> int:
     """Return the memory at the end of a fit, where lossless projections are chosen."""
     matrices = sizes.matrices
-    held = matrices.points + matrices.sums + matrices.posterior
+    kept = matrices.points + matrices.sums + matrices.posterior
     if not config.prediction.project:
-        return held
+        return kept
     n_atoms = min(int(frame_sizes(frames).sum()), VERIFY_ATOMS)
     pairs = int(PAIR_BYTES * sizes.batch.pairs_per_atom * n_atoms)
     decomposed = 0
@@ -336,4 +336,4 @@ def _end_bytes(
         # Input and output of LAPACK's SVD, and its workspace.
         k = min(m, width)
         decomposed = max(decomposed, 8 * (2 * m * width + 2 * m * k + 4 * k**2))
-    return held + pairs + decomposed
+    return kept + pairs + decomposed

@@ -317,7 +317,7 @@ class _ByWorkers:
         self.report(sum(self.work.rows_of(span) for span in self.spans))
 
     def _start_again(self, lost: list[Node], cause: BrokenExecutor) -> None:
-        """Give the tasks of a broken executor to a new one, unless one keeps killing it."""
+        """Give the tasks of a broken executor to a new one; refuse tasks that kill it."""
         nodes = sorted([*lost, *self.running.values()], key=lambda node: node.span)
         self.running = {}
         for node in nodes:

@@ -84,7 +84,7 @@ def fitted(
     progress : callable
         Called as ``progress(stage, done, total)``.
     folder : CheckpointFolder, optional
-        Where sums are saved; workers need one.
+        Folder for the sums; workers need one.
     pool : Pool, optional
         Workers that sum up the rows.
     pairs_per_atom : float, optional

@@ -147,8 +147,8 @@ def fill(
         # Rows that are zero by symmetry, such as forces in perfect crystals, do not depend
         # on the potential, but would make sigmas seem small: they are skipped.
         grams.sums.add_block(block, groups, np.abs(block.K).max(axis=1) >= least)
-        judged = np.array([0 if is_isolated(f) else f.n_atoms for f in batch])
-        grams.keep_energies(block, folds[order[part]], judged)
+        scored_atoms = np.array([0 if is_isolated(f) else f.n_atoms for f in batch])
+        grams.keep_energies(block, folds[order[part]], scored_atoms)
         done += int(sizes[order[part]].sum())
         progress("rows", done, total)
     grams.sums.close()

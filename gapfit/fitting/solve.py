@@ -33,7 +33,7 @@ def solved(
     ----------
     model : GAPModel
         With `GAPModel.training_sums`; its coefficients and posterior are replaced, its
-        calibration is left out.
+        calibration is dropped.
     frames : sequence of Frame or None
         Structures on which projections (`gapfit.model.projection`) are measured; without
         any there are none.

@@ -31,7 +31,7 @@ class Trial:
     log_marginal_likelihood : float
         Value at the chosen hyperparameters.
     held_out : HeldOut
-        Errors of frames left out of the fit that predicts them.
+        Errors of held-out frames, predicted by the fit without them.
     """
 
     settings: dict[str, Any]

@@ -1,4 +1,4 @@
-"""Intervals that hold new observations with a guaranteed probability."""
+"""Intervals that contain new observations with a guaranteed probability."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def conformal_quantiles(
     """
     _, counts = np.unique(structure, return_counts=True)
     reached = np.arange(1, len(scores) + 1) / (len(scores) + counts.max(initial=0))
-    # Shares miss the level they stand for by rounding.
+    # Shares differ from their level by rounding.
     at = np.searchsorted(reached, _LEVELS - 1e-9)
     reachable = at < len(scores)
     levels, quantiles = _LEVELS[reachable], np.sort(scores)[at[reachable]]

@@ -124,7 +124,7 @@ def log_evidence(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Errors of frames that were left out of the fit that predicts them.
+    """Errors of held-out frames, predicted by the fit without them.
 
     Frames that bring their own sigmas are weighted by the ratio of the global sigma to
     theirs. NaN where there are no targets.

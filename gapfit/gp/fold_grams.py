@@ -62,7 +62,7 @@ class FoldGrams:
         over the sigma of their row, times these: frames that are to be fitted less
         closely count less.
     energies : dict of fold to list of EnergyRows
-        Rows of energies that are judged when they are held out.
+        Rows of the energies that are scored while their fold is held out.
     """
 
     sums: TrainingSums
@@ -94,7 +94,7 @@ class FoldGrams:
     def keep_energies(
         self, block: RowBlock, folds: np.ndarray, n_atoms: np.ndarray
     ) -> None:
-        """Keep the rows of energies that are judged when their fold is held out.
+        """Keep the rows of the energies that are scored while their fold is held out.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class FoldGrams:
         folds : (n_frames,) int64
             Their folds.
         n_atoms : (n_frames,) int64
-            Their atoms; 0 for frames whose energy is not judged.
+            Their atoms; 0 for frames whose energy is not scored.
         """
         energies = np.flatnonzero(block.kind == 0)
         energies = energies[n_atoms[block.frame[energies]] > 0]

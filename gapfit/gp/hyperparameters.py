@@ -39,7 +39,7 @@ class Freedom:
     energy : tuple of bool
         By group, whether errors of held-out frames choose its sigma.
     score : {"both", "energy", "forces", "evidence"}
-        Which errors choose them; "evidence" counts as "both".
+        Errors that choose them; "evidence" counts as "both".
     """
 
     delta: tuple[bool, ...]

@@ -36,7 +36,7 @@ _Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 class TrainingSums:
     """Sums over the rows of a data set, by group of observations.
 
-    Rows wait here, and only here, until a group has enough for a pass over its matrix.
+    Rows wait here, and nowhere else, until a group has enough for a pass over its matrix.
 
     Parameters
     ----------

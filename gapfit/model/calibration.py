@@ -295,7 +295,7 @@ def interval_multipliers(
     Raises
     ------
     GapfitError
-        There is no calibration, or its structures are too few for this level.
+        There is no calibration, or it has too few structures for this level.
     """
     if level is None:
         return {}

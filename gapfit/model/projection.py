@@ -176,7 +176,7 @@ def _operations(term: FittedTerm, block: int, rank: int | None) -> float:
 
 
 def _sample(frames: Sequence[Frame], n_atoms: int, term: FittedTerm) -> Pairs:
-    """Return the pairs of evenly spread frames with about so many atoms in all."""
+    """Return the pairs of evenly spread frames with about `n_atoms` atoms in all."""
     sizes = frame_sizes(frames).tolist()
     step = max(sum(sizes) / n_atoms, 1.0)
     # A frame is taken once `step` atoms have passed for each atom taken so far.
