@@ -366,7 +366,7 @@ def test_no_points_where_nothing_is_outside(frames):
     copies = [label(atoms.copy(), config_type="copy") for atoms in frames]
     found = gapfit.append(model, copies, new_sparse=10)
     assert found.n_sparse == model.n_sparse
-    assert any("no environment of the new data" in t for t in found.info["warnings"])
+    assert any("no sparse point is added" in t for t in found.info["warnings"])
 
 
 def test_a_species_that_shall_have_no_points_gets_none():
