@@ -23,7 +23,7 @@ from gapfit.model.storage import load
 
 __all__ = ["GAPCalculator"]
 
-#: What the calculator takes, that of ASE's last.
+#: Keyword arguments of the calculator, those of ASE last.
 _KEYWORDS = (
     "model",
     "uncertainty",
@@ -47,15 +47,14 @@ class GAPCalculator(Calculator):
         Standard deviations computed with every call, as `std` of `GAPModel.predict`:
         ``"energy"``, ``"energies"``, ``"forces"``, ``"stress"`` give
         ``results["energy_std"]`` and so on; ``"novelty"``, of each atom, is nearly free,
-        too, unless ``"energies"`` are asked for beside it. By default that of each atom's
-        energy, which is nearly free, whenever the model holds its posterior; others are
-        computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
+        unless ``"energies"`` are asked for, too. By default that of each atom's energy,
+        which is nearly free, whenever the model has its posterior; others are computed
+        when they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
     skin : float, optional
-        Neighbours are searched within the cutoff and this, Å, and serve until an atom
-        has moved by half of it; results are the same to the last bit. 0: search each
-        time.
+        Added to the cutoff of the neighbour search, Å: the list serves until an atom has
+        moved by half of it; results are the same to the last bit. 0: search each time.
     **kwargs
         ``atoms``, ``directory``, ``label`` and ``restart`` of
         `ase.calculators.calculator.Calculator`.
@@ -63,12 +62,12 @@ class GAPCalculator(Calculator):
     Raises
     ------
     GapfitError
-        A keyword that does not exist.
+        There is no such keyword.
 
     Notes
     -----
-    Pickles hold the model; deep copies share it. A copy keeps settings and results and
-    searches neighbours for itself.
+    Pickles contain the model; deep copies share it. A copy keeps settings and results and
+    searches neighbours separately.
     ``energy`` and ``free_energy`` are equal: the fit follows its reference data.
     ``stresses``, the share of each atom in the stress, is computed on demand; so is, for
     models read from QUIP, ``local_gap_variance`` (`gapfit.quip.local_variances`). An
@@ -110,7 +109,7 @@ class GAPCalculator(Calculator):
             self.uncertainty = std_kinds([name for name in names if name != "novelty"])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GAPCalculator:
-        """Return a calculator of the same model, which no use changes."""
+        """Return a calculator that shares the model, which is never changed."""
         memo[id(self.model)] = self.model
         out = type(self).__new__(type(self))
         memo[id(self)] = out
@@ -123,7 +122,7 @@ class GAPCalculator(Calculator):
         Raises
         ------
         GapfitError
-            Names what was given and the nearest keyword of `GAPCalculator`.
+            Names the keyword given and the nearest one of `GAPCalculator`.
         """
         for name in kwargs:
             near = get_close_matches(name, _KEYWORDS, n=1, cutoff=0.0)[0]
@@ -142,10 +141,10 @@ class GAPCalculator(Calculator):
         """Fill ``results``; all properties come from one evaluation."""
         super().calculate(atoms, properties, system_changes)
         structure: Any = self.atoms
-        known = self.model.baseline
-        if "stresses" in properties and known is not None and known.calculator:
+        baseline = self.model.baseline
+        if "stresses" in properties and baseline is not None and baseline.calculator:
             raise PropertyNotImplementedError(
-                f"{known.calculator.title} gives no stress of single atoms"
+                f"{baseline.calculator.title} gives no stress of single atoms"
             )
         asked = (kind for kind in STD_KINDS if f"{kind}_std" in properties)
         prediction = self.model.predict(
@@ -178,10 +177,9 @@ class GAPCalculator(Calculator):
                 virials = to_voigt(prediction.atom_virials)
                 self.results["stresses"] = -virials / structure.get_volume()
         elif {"stress", "stresses", "stress_std"} & set(properties):
-            known = self.model.baseline
-            if known is not None and known.calculator is not None:
+            if baseline is not None and baseline.calculator is not None:
                 raise PropertyNotImplementedError(
-                    f"no stress: {known.calculator.title} gives none here, or the "
+                    f"no stress: {baseline.calculator.title} gives none here, or the "
                     "structure has no volume"
                 )
             raise PropertyNotImplementedError(

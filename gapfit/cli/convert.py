@@ -127,9 +127,9 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
             "without uncertainties: QUIP has another form of them, and gapfit's stay in "
             f"{source}"
         )
-    if any(term.shortcuts for term in model.terms):
+    if any(term.lossless for term in model.terms):
         warnings.append(
-            "QUIP sums over all sparse points, without the shortcuts of [prediction]: "
+            "QUIP sums over all sparse points, without the projections of [prediction]: "
             "predictions differ within their tolerances"
         )
     console.warnings(warnings)

@@ -38,7 +38,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
     """Return everything about a model as JSON types."""
     from ase.data import chemical_symbols
 
-    from gapfit.model.provenance import e0_origin, known_config
+    from gapfit.model.provenance import e0_origin, fit_config
 
     return {
         "file": str(path),
@@ -65,7 +65,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         ],
         "uncertainty": model.posterior is not None,
         "calibration": model.calibration.as_dict() if model.calibration else None,
-        "config": known_config(model),
+        "config": fit_config(model),
         **model.info,
     }
 

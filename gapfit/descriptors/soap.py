@@ -220,7 +220,7 @@ class Soap:
         adjoint gives dE/dR of every pair. Variances of local energies, of all terms, come
         with them if they are asked for.
         """
-        if variance is not None and variance.shortcuts:
+        if variance is not None and variance.lossless:
             variance = replace(variance, forms=shortened(variance.forms, prepared))
         energies, forces, virials, local, variances = self.engine.predict(
             pairs,

@@ -97,15 +97,15 @@ class VarianceRequest:
         that k of its species has.
     prior : (n_centres,) float64
         Prior variances of the other terms, eV².
-    shortcuts : bool
-        Whether kernels may be those that energies are made of
+    lossless : bool
+        Whether kernels may be taken within the lossless projections
         (`gapfit.model.projection`).
     """
 
     forms: Sequence[VarianceForm]
     other: np.ndarray
     prior: np.ndarray
-    shortcuts: bool
+    lossless: bool
 
 
 class SoapEngine(Protocol):

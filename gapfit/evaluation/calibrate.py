@@ -1,4 +1,4 @@
-"""Find the calibration of a model from residuals, left out or of other data."""
+"""Calibration of a model from residuals of left-out structures or of other data."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ __all__ = ["calibrate", "calibration_of", "representative", "with_calibration"]
 
 _logger = logging.getLogger("gapfit")
 
-# Fewest structures for which a config_type gets a scale of its own.
+# A config_type gets its own scale from this many structures on.
 _LEAST_STRUCTURES = 3
-# Of fewer structures scales have come out a thousand times too small.
+# Below this number, scales have come out a thousand times too small.
 _FEW_STRUCTURES = 10
-# So many structures are looked at of a config_type that has them.
-_FEW = 10
-# Force components of a structure are not independent: they count as so many.
+# Structures of each config_type that are looked at, where it has as many.
+_PER_TYPE = 10
+# Force components of a structure are not independent: they count as this many.
 _INDEPENDENT = 15
 
 
@@ -57,11 +57,11 @@ def calibrate(
     progress: Progress | None = None,
     base: Path | None = None,
 ) -> GAPModel:
-    """Return a model whose standard deviations are scaled to errors it makes.
+    """Return a model whose standard deviations are scaled to its errors.
 
     For each kind of observation, errors e are taken to be normal with the variance
-    a² s² + b², s² being that of the subset of regressors; a and b are those that are
-    most likely, of all structures and of each config_type.
+    a² s² + b², where s² is the variance of the subset of regressors; a and b maximise
+    the likelihood, for all structures together and for each config_type.
 
     Parameters
     ----------
@@ -71,11 +71,11 @@ def calibrate(
         Labelled structures that were not fitted; or those that were (None reads
         ``config.data.train``): each is then predicted by the fit without it.
     fitted : bool, optional
-        Whether `frames` were fitted; by default if they are exactly what `gapfit.fit`
-        was given, and `gapfit.append` after it, in this order. Of only some of the
-        training data it must be said.
+        Whether `frames` were fitted; by default, whether they are exactly what
+        `gapfit.fit` and then `gapfit.append` were given, in this order. Set it if you
+        give only part of the training data.
     n_rows : int, optional
-        So many observations at most, from structures drawn at random from all
+        Largest number of observations, from structures drawn at random from all
         config_types; ``config.calibration.rows`` by default.
     progress : callable, optional
         Called as ``progress("calibrate", done, total)`` in structures.
@@ -86,7 +86,7 @@ def calibrate(
     -------
     GAPModel
         With `GAPModel.calibration`, and a warning in its ``info`` if there were few
-        structures, or some that could not be left out; all else unchanged.
+        structures, or if some could not be left out; all else unchanged.
 
     Raises
     ------
@@ -112,13 +112,14 @@ def calibrate(
         fitted = was_fitted(dataset.frames, model.info)
     if frames is None and not fitted:
         raise GapfitError(
-            "the training files are not all that was fitted: they have changed, or other "
-            "data were appended; give all of what was fitted, or structures that were not"
+            "the training files are not exactly what was fitted: they have changed, or "
+            "other data were appended; give all fitted data, or structures that were not "
+            "fitted"
         )
-    some = representative(dataset.frames, n_rows, model.config.run.seed)
+    chosen = representative(dataset.frames, n_rows, model.config.run.seed)
     report = progress or silent
-    everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
-    new = _calibrated(model, everything, some, report, fitted=fitted)
+    target_frames = targets(dataset.frames, model.baseline, model.config.sigma, report)
+    new = _calibrated(model, target_frames, chosen, report, fitted=fitted)
     if new.calibration is None:
         raise GapfitError(
             "no structure has an energy, forces or stress to compare with, or its sigmas "
@@ -148,44 +149,46 @@ def with_calibration(
     config = model.config
     if config.calibration.method == "none" or model.posterior is None:
         return model
-    some = representative(frames, config.calibration.rows, config.run.seed)
-    return _calibrated(model, frames, some, progress, fitted=True)
+    chosen = representative(frames, config.calibration.rows, config.run.seed)
+    return _calibrated(model, frames, chosen, progress, fitted=True)
 
 
 def _calibrated(
     model: GAPModel,
     frames: Sequence[Frame],
-    some: tuple[np.ndarray, np.ndarray],
+    chosen: tuple[np.ndarray, np.ndarray],
     progress: Progress,
     *,
     fitted: bool,
 ) -> GAPModel:
     """Return the calibrated model; without a calibration if there are no residuals."""
-    of = left_out_residuals if fitted else predicted_residuals
-    drawn: list[Residuals] = []
-    further: list[Residuals] = []
-    lost: list[LeftOutError] = []
-    n_drawn, total = 0, len(some[0]) + len(some[1])
+    residuals_of = left_out_residuals if fitted else predicted_residuals
+    common: list[Residuals] = []
+    extra: list[Residuals] = []
+    errors: list[LeftOutError] = []
+    n_common, total = 0, len(chosen[0]) + len(chosen[1])
     progress("calibrate", 0, total)
     # On one thread the residuals are the same on any machine.
     with one_thread():
-        for done, n in enumerate(np.concatenate(some)):
+        for done, n in enumerate(np.concatenate(chosen)):
+            is_common = done < len(chosen[0])
             try:
-                found = list(of(model, frames[int(n)]))
+                residuals = list(residuals_of(model, frames[int(n)]))
             except LeftOutError as error:
-                lost.append(error)
+                errors.append(error)
             else:
-                (drawn if done < len(some[0]) else further).extend(found)
-                n_drawn += done < len(some[0])
+                (common if is_common else extra).extend(residuals)
+                n_common += is_common
             progress("calibrate", done + 1, total)
     kept = [w for w in model.info.get("warnings", []) if not w.startswith(OUTDATED)]
     model = replace(model, info=model.info | {"warnings": kept})
-    if lost:
-        model = _warned(model, f"calibration without {len(lost)} structures: {lost[0]}")
-    if not drawn:
+    if errors:
+        text = f"calibration without {len(errors)} structures: {errors[0]}"
+        model = _warned(model, text)
+    if not common:
         return replace(model, calibration=None)
     method = "leave one out" if fitted else "validation"
-    calibration = calibration_of(drawn, method, n_drawn, further)
+    calibration = calibration_of(common, method, n_common, extra)
     return replace(model, calibration=calibration)
 
 
@@ -198,89 +201,95 @@ def _warned(model: GAPModel, text: str) -> GAPModel:
 def representative(
     frames: Sequence[Frame], n_rows: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return structures that hold about so many observations, and more of rare kinds.
+    """Return structures with about so many observations, and extra ones of rare types.
 
     Parameters
     ----------
     frames : sequence of Frame
         With labels.
     n_rows : int
-        How many observations.
+        Number of observations.
     seed : int
-        Of the random numbers.
+        Seed of the random numbers.
 
     Returns
     -------
-    drawn : (n,) int64
-        Ascending indices: all structures with labels where they hold no more; otherwise
-        drawn at random, so that they are like new ones.
-    further : (k,) int64
-        Ascending indices of others, of config_types with few structures among those:
-        up to 10 of each, with at most `n_rows` observations in all.
+    common : (n,) int64
+        Ascending indices: all structures with labels where they have no more
+        observations; otherwise drawn at random, so that they are like new ones.
+    extra : (k,) int64
+        Ascending indices of more structures, of config_types with few among those: up to
+        10 of each, with at most `n_rows` observations in all.
     """
     rows = row_counts(frames).sum(axis=1)
     order = np.random.default_rng([seed, 6]).permutation(np.flatnonzero(rows))
     n_taken = int(np.searchsorted(np.cumsum(rows[order]), n_rows)) + 1
-    drawn, rest = order[:n_taken], order[n_taken:]
+    common, unused = order[:n_taken], order[n_taken:]
     names, types = np.unique(config_types(frames), return_inverse=True)
-    missing = _FEW - np.bincount(types[drawn], minlength=len(names))
-    further = [
-        rest[types[rest] == n][:more] for n, more in enumerate(missing) if more > 0
+    missing = _PER_TYPE - np.bincount(types[common], minlength=len(names))
+    by_type = [
+        unused[types[unused] == n][:count]
+        for n, count in enumerate(missing)
+        if count > 0
     ]
-    extra = np.concatenate([np.zeros(0, dtype=np.int64), *further])
+    extra = np.concatenate([np.zeros(0, dtype=np.int64), *by_type])
     extra = extra[np.cumsum(rows[extra]) <= n_rows]
-    return np.sort(drawn), np.sort(extra)
+    return np.sort(common), np.sort(extra)
 
 
 def calibration_of(
     residuals: Sequence[Residuals],
     method: str,
     n_structures: int,
-    further: Sequence[Residuals] = (),
+    extra: Sequence[Residuals] = (),
 ) -> Calibration:
-    """Return the calibration that residuals of some structures give.
+    """Return the calibration that the residuals of structures give.
 
     Parameters
     ----------
     residuals : sequence of Residuals
-        Of structures like those to come.
+        Those of structures like those that will be predicted.
     method : str
         See `Calibration`.
     n_structures : int
         Structures behind `residuals`.
-    further : sequence of Residuals
-        Of more structures of rare config_types: only these have use of them.
+    extra : sequence of Residuals
+        Those of more structures of rare config_types, used for their scales alone.
     """
     kinds = {}
     for kind in KINDS:
-        of_kind = [own for own in residuals if own.kind == kind]
-        more = [own for own in further if own.kind == kind]
-        if found := _kind_calibration(of_kind, more):
-            kinds[kind] = found
+        calibration = _kind_calibration(
+            [part for part in residuals if part.kind == kind],
+            [part for part in extra if part.kind == kind],
+        )
+        if calibration:
+            kinds[kind] = calibration
     return Calibration(kinds, method, n_structures)
 
 
 def _kind_calibration(
-    drawn: Sequence[Residuals], further: Sequence[Residuals]
+    common: Sequence[Residuals], extra: Sequence[Residuals]
 ) -> KindCalibration | None:
-    if not any(own.informative.any() for own in drawn):
+    if not any(part.informative.any() for part in common):
         return None
-    residuals = [*drawn, *further]
-    some = np.concatenate([own.informative for own in residuals])
-    error = np.concatenate([own.error / own.root for own in residuals])
-    std = np.concatenate([own.std / own.root for own in residuals])
-    sizes = [len(own.error) for own in residuals]
+    residuals = [*common, *extra]
+    informative = np.concatenate([part.informative for part in residuals])
+    error = np.concatenate([part.error / part.root for part in residuals])
+    std = np.concatenate([part.std / part.root for part in residuals])
+    sizes = [len(part.error) for part in residuals]
     structure = np.repeat(np.arange(len(sizes)), sizes)
-    common = some & (structure < len(drawn))
-    scale = fitted_scale(error[common], std[common])
-    types = np.repeat([own.config_type for own in residuals], sizes)
+    is_common = informative & (structure < len(common))
+    scale = fitted_scale(error[is_common], std[is_common])
+    types = np.repeat([part.config_type for part in residuals], sizes)
     by_type = {}
-    for name in sorted(set(types[some].tolist())):
-        own = some & (types == name)
-        n_structures = len(np.unique(structure[own]))
+    for name in sorted(set(types[informative].tolist())):
+        of_type = informative & (types == name)
+        n_structures = len(np.unique(structure[of_type]))
         if n_structures >= _LEAST_STRUCTURES:
-            independent = min(float(own.sum()), _INDEPENDENT * n_structures)
-            by_type[name] = fitted_scale(error[own], std[own], scale, independent)
-    scores = np.abs(error[common]) / scale.std(std[common])
-    levels, quantiles = conformal_quantiles(scores, structure[common])
-    return KindCalibration(scale, by_type, int(common.sum()), levels, quantiles)
+            independent = min(float(of_type.sum()), _INDEPENDENT * n_structures)
+            by_type[name] = fitted_scale(
+                error[of_type], std[of_type], scale, independent
+            )
+    scores = np.abs(error[is_common]) / scale.std(std[is_common])
+    levels, quantiles = conformal_quantiles(scores, structure[is_common])
+    return KindCalibration(scale, by_type, int(is_common.sum()), levels, quantiles)

@@ -54,39 +54,39 @@ def evaluate(
     frames : list of ase.Atoms, Dataset, path or list of paths
         Structures with reference labels.
     data : DataConfig, optional
-        What the labels are called; found by themselves otherwise.
+        Names of the labels; detected otherwise.
     uncertainty : bool
-        Compare standard deviations with the errors, too, where the model has any: on
+        Also compare standard deviations with the errors, where the model has any: on
         structures with at most ``config.calibration.rows`` observations.
     progress : callable, optional
         Called as ``progress("evaluate", done, total)`` in atoms.
     base : Path, optional
         Folder that relative paths refer to.
     observer : Observer, optional
-        Sees every prediction, and the standard deviations that are compared.
+        Takes note of every prediction, and of the standard deviations compared.
 
     Returns
     -------
     dict
         ``{"all": {"energy": {"n", "mae", "rmse", "max", "unit"}, ...}, config_type:
         ...}`` in meV/atom, eV/Å and GPa (per component); kinds without data are absent.
-        ``"uncertainty"`` of each kind holds the scores of
+        ``"uncertainty"`` of each kind are the scores of
         `gapfit.evaluation.scores.ScoreTally`.
     """
     if not isinstance(model, GAPModel):
         model = load(model)
     if not isinstance(frames, Dataset):
         frames = read(frames, data or DataConfig(train=["in memory"]), base=base)
-    everything = frames.frames
-    sizes = frame_sizes(everything)
+    labelled = frames.frames
+    sizes = frame_sizes(labelled)
     done, total = 0, int(sizes.sum())
     errors = ErrorTally()
     if progress:
         progress("evaluate", 0, total)
     for part in batches(sizes, _BATCH_ATOMS):
-        some = everything[part]
-        predictions = model.predict(some)
-        for n, (frame, prediction) in enumerate(zip(some, predictions, strict=True)):
+        batch = labelled[part]
+        predictions = model.predict(batch)
+        for n, (frame, prediction) in enumerate(zip(batch, predictions, strict=True)):
             for kind, error in _errors(frame, prediction):
                 errors.add(frame.config_type, kind, error)
             if observer:
@@ -100,7 +100,7 @@ def evaluate(
     n_rows = model.config.calibration.rows
     scores = score(
         model,
-        everything,
+        labelled,
         n_rows=n_rows,
         progress=progress or silent,
         observer=observer,
@@ -112,35 +112,35 @@ def with_scores(metrics: Metrics, scores: Scores) -> Metrics:
     """Return errors with the scores of their standard deviations as ``uncertainty``."""
     return {
         group: {
-            kind: own | {"uncertainty": scores[group][kind]}
+            kind: errors | {"uncertainty": scores[group][kind]}
             if kind in scores.get(group, {})
-            else own
-            for kind, own in kinds.items()
+            else errors
+            for kind, errors in kinds.items()
         }
         for group, kinds in metrics.items()
     }
 
 
 class ErrorTally:
-    """Statistics of errors by group and kind, for which no error is kept."""
+    """Statistics of errors by group and kind; single errors are not kept."""
 
     def __init__(self) -> None:
-        self._found: dict[str, dict[str, list[float]]] = {"all": {}}
+        self._groups: dict[str, dict[str, list[float]]] = {"all": {}}
 
     def add(self, config_type: str, kind: str, error: np.ndarray) -> None:
-        """Take in errors of one kind of a frame, in the units of `Metrics`."""
+        """Add errors of one kind of a frame, in the units of `Metrics`."""
         size = np.abs(error)
-        own = len(size), float(size.sum()), float(np.sum(size**2)), float(size.max())
+        added = len(size), float(size.sum()), float(np.sum(size**2))
         for group in {"all", config_type}:
-            kinds = self._found.setdefault(group, {})
+            kinds = self._groups.setdefault(group, {})
             *sums, largest = kinds.get(kind, [0, 0.0, 0.0, 0.0])
-            summed = [a + b for a, b in zip(sums, own[:3], strict=True)]
-            kinds[kind] = [*summed, max(largest, own[3])]
+            summed = [a + b for a, b in zip(sums, added, strict=True)]
+            kinds[kind] = [*summed, max(largest, float(size.max()))]
 
-    def add_residuals(self, own: Residuals) -> None:
-        """Take in the errors of one kind of a frame as `Residuals`."""
-        kind, factor = in_units(own)
-        self.add(own.config_type, kind, factor * own.error)
+    def add_residuals(self, residuals: Residuals) -> None:
+        """Add the errors of one kind of a frame as `Residuals`."""
+        kind, factor = in_units(residuals)
+        self.add(residuals.config_type, kind, factor * residuals.error)
 
     def metrics(self) -> Metrics:
         """Return the statistics of all errors so far."""
@@ -157,7 +157,7 @@ class ErrorTally:
                 if kind in kinds
                 for n, total, squares, largest in [kinds[kind]]
             }
-            for group, kinds in self._found.items()
+            for group, kinds in self._groups.items()
         }
 
 
@@ -166,9 +166,9 @@ def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndar
         error = (prediction.energy - frame.energy) / frame.n_atoms
         yield "energy", np.array([1000 * error])
     if frame.forces is not None and prediction.forces is not None:
-        known = np.isfinite(frame.forces)
-        if known.any():
-            yield "forces", (prediction.forces - frame.forces)[known]
+        labelled = np.isfinite(frame.forces)
+        if labelled.any():
+            yield "forces", (prediction.forces - frame.forces)[labelled]
     if frame.stress is not None and prediction.stress is not None:
         yield "stress", GPA * (prediction.stress - frame.stress)
 
@@ -194,9 +194,9 @@ def format_table(metrics: Metrics, title: str) -> str:
         lines.append(line.rstrip())
     scores: Scores = {
         group: {
-            kind: own["uncertainty"]
-            for kind, own in metrics[group].items()
-            if "uncertainty" in own
+            kind: row["uncertainty"]
+            for kind, row in metrics[group].items()
+            if "uncertainty" in row
         }
         for group in order
     }

@@ -36,7 +36,7 @@ def leave_one_out(
     model : GAPModel
         Saved with its posterior.
     frames : list of ase.Atoms, Dataset, path, list of paths, or None
-        What it was fitted to; None reads ``config.data.train``.
+        All data it was fitted to; None reads ``config.data.train``.
     progress : callable, optional
         Called as ``progress("leave one out", done, total)`` in atoms.
     base : Path, optional
@@ -63,19 +63,19 @@ def leave_one_out(
             "the structures are not those that the model was fitted to: leave-one-out "
             "errors need exactly its training data, appended ones after those of the fit"
         )
-    if any(own["sparse_points"] for own in model.info.get("appended", [])):
+    if any(entry["sparse_points"] for entry in model.info.get("appended", [])):
         raise GapfitError(
-            "sparse points were appended, of which the earlier data know nothing: nothing "
-            "can be left out; fit all data together"
+            "sparse points were appended, and the sums over the earlier data do not have "
+            "them: no structure can be left out; fit all data together"
         )
-    everything = targets(dataset.frames, model.baseline, model.config.sigma, report)
+    target_frames = targets(dataset.frames, model.baseline, model.config.sigma, report)
     errors, scores = ErrorTally(), ScoreTally(model.calibration)
-    done, total = 0, int(frame_sizes(everything).sum())
+    done, total = 0, int(frame_sizes(target_frames).sum())
     report("leave one out", 0, total)
-    for frame in everything:
-        for own in left_out_residuals(model, frame):
-            errors.add_residuals(own)
-            scores.add(own)
+    for frame in target_frames:
+        for residuals in left_out_residuals(model, frame):
+            errors.add_residuals(residuals)
+            scores.add(residuals)
         done += frame.n_atoms
         report("leave one out", done, total)
     return with_scores(errors.metrics(), scores.scores())

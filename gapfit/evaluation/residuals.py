@@ -1,4 +1,4 @@
-"""Errors of a model beside the standard deviations it gave them."""
+"""Errors of a model and the standard deviations predicted for them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from gapfit.model.terms import coefficient_vector
 
 __all__ = ["Residuals", "left_out_residuals", "predicted_residuals"]
 
-# A standard deviation that is a smaller share of the noise is rounding.
+# Standard deviations below this share of the noise are rounding.
 _ZERO = 1e-6
-# Largest variance over sigma² of a structure left out: of what its rows add to the
-# sums, more is not told apart from rounding.
+# Largest variance over sigma² of a structure left out: beyond this the leave-one-out
+# variance is rounding error.
 _MOST = 1e10
 
 
@@ -36,9 +36,9 @@ class Residuals:
     config_type : str
         Kind of structure.
     n_atoms : int
-        Of the structure.
+        Atoms of the structure.
     volume : float
-        Of its cell, Å³; 0 without one.
+        Volume of its cell, Å³; 0 without one.
     error : (n,) float64
         Prediction minus reference: total energy (eV), force components (eV/Å), or
         components of the virial (eV).
@@ -58,7 +58,7 @@ class Residuals:
 
     @property
     def informative(self) -> np.ndarray:
-        """Which are not zero by symmetry, whatever the potential, (n,) bool."""
+        """Whether each is not zero by symmetry, whatever the potential, (n,) bool."""
         return self.std > _ZERO * self.sigma
 
     @property
@@ -85,17 +85,17 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
     Raises
     ------
     LeftOutError
-        The sigmas are so small against what is unknown without the structure that
-        rounding decides.
+        The sigmas are so small, compared with the uncertainty without the structure,
+        that rounding decides.
     """
     assert model.posterior is not None
     block = row_block([frame], model.terms, model.e0, model.config.sigma)
     if not len(block.y):
         return
     phi = model.posterior.whitening.apply(block.K / block.sigma[:, None])
-    of = _from_rows if len(block.y) <= phi.shape[1] else _from_factor
+    solve = _from_rows if len(block.y) <= phi.shape[1] else _from_factor
     try:
-        residual, variance = of(model, phi, block)
+        residual, variance = solve(model, phi, block)
     except LinAlgError:
         residual, variance = np.zeros(0), np.array([np.inf])
     if variance.max() > _MOST:
@@ -116,8 +116,8 @@ def _from_rows(
     residual = (block.y - block.K @ coefficient_vector(model.terms)) / block.sigma
     V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
     H = V.T @ V
-    left = cholesky(np.eye(len(H)) - H, overwrite_a=True, check_finite=False)
-    both = cho_solve((left, False), np.column_stack([H, residual]))
+    factor = cholesky(np.eye(len(H)) - H, overwrite_a=True, check_finite=False)
+    both = cho_solve((factor, False), np.column_stack([H, residual]))
     return both[:, -1], np.maximum(np.diag(both), 0.0)
 
 
@@ -157,14 +157,14 @@ def _by_kind(
     frame: Frame, block: RowBlock, error: np.ndarray, std: np.ndarray
 ) -> Iterator[Residuals]:
     for n, kind in enumerate(KINDS):
-        own = block.kind == n
-        if own.any():
+        rows = block.kind == n
+        if rows.any():
             yield Residuals(
                 kind,
                 frame.config_type,
                 frame.n_atoms,
                 frame.volume,
-                error[own],
-                std[own],
-                block.sigma[own],
+                error[rows],
+                std[rows],
+                block.sigma[rows],
             )

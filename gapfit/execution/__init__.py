@@ -1,1 +1,1 @@
-"""Execution: who computes what, in which order, with how much memory."""
+"""Execution of a fit: tasks, their order, workers and memory."""

@@ -1,4 +1,4 @@
-"""From frames to sums: kernel rows block by block, each forgotten once it is added."""
+"""From frames to sums: kernel rows block by block, each dropped once it is added."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from gapfit.gp.whitening import Whitening
 from gapfit.model.rows import row_block
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["Rows", "task_slices"]
+__all__ = ["RowBuilder", "task_slices"]
 
-# Sums are worth their handling when they hold a few times more rows than sparse points;
-# small data sets are cut finer, so that many workers share them evenly, but into no more
-# parts than one node of the tree adds.
+# A task should have a few times more rows than sparse points, or handling its sums costs
+# more than the rows. Small data sets are cut finer, so that many workers share them
+# evenly, but into no more parts than one node of the tree adds.
 _TASKS, _LEAST_ATOMS = 30, 250
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """What makes the rows of any frames of a fit.
+class RowBuilder:
+    """Computes rows of frames of a fit and sums over them.
 
     Attributes
     ----------
@@ -56,16 +56,16 @@ class Rows:
         batch_atoms: int,
         report: Callable[[int], None] = lambda n_rows: None,
     ) -> TrainingSums:
-        """Return the sums over the rows of some frames.
+        """Return the sums over the rows of frames.
 
         Parameters
         ----------
         frames : sequence of Frame
             Without the baseline, with automatic sigmas.
         groups : sequence
-            The groups of each frame's kinds of observations.
+            Groups of each frame's energy, forces and virial.
         batch_atoms : int
-            Atoms whose rows are held at a time.
+            Atoms whose rows are in memory at a time.
         report : callable
             Called with the number of rows done since the last call.
         """
@@ -81,14 +81,14 @@ class Rows:
         frames: Sequence[Frame],
         groups: Sequence[tuple[Group, ...]],
     ) -> int:
-        """Add a batch and return its number of rows, which are gone before the next."""
+        """Add a batch and return its number of rows; they are freed before the next."""
         block = row_block(frames, self.terms, self.e0, self.sigma)
         sums.add_block(block, groups)
         return len(block.y)
 
 
 def task_slices(sizes: np.ndarray, n_sparse: int) -> list[slice]:
-    """Return the frames of each task: a matter of the data alone, not of who works.
+    """Return the frames of each task; they depend on the data alone, not on the workers.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""A fit under way as files: what it started from, and sums over parts of its data.
+"""Files of an unfinished fit: its initial model, and sums over parts of its data.
 
 Workers on any machine that sees the folder read and write them, and a fit that was killed
-goes on from them. Every file appears complete or not at all.
+continues from them. Every file appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["CheckpointFolder", "remove_checkpoint"]
 _FORMAT = "gapfit-checkpoint"
 _STATE, _START, _FRAMES = "state.json", "start.npz", "frames.bin"
 _SUM = re.compile(r"sum-(\d{6,})-(\d{6,})\.npz")
-# Names of files of the user that an error lists.
+# Number of unexpected files that an error names.
 _SHOWN = 3
 
 
@@ -57,34 +57,34 @@ class CheckpointFolder:
 
     @property
     def frames(self) -> Path:
-        """The frames as the rows see them."""
+        """The frames: without the baseline, with automatic sigmas."""
         return self.path / _FRAMES
 
     @property
     def exists(self) -> bool:
-        """Whether a fit was begun here."""
+        """Whether a fit was started here."""
         return (self.path / _STATE).is_file()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other fits out of the folder; the lock of a killed process vanishes.
+        """Lock the folder against other fits; the lock of a killed process vanishes.
 
-        Where the file system knows no locks, nothing is kept out.
+        Where the file system has no locks, other fits are not kept out.
 
         Raises
         ------
         GapfitError
-            Another fit is at work here.
+            Another fit is running here.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        # A link in its place must not cost what it points to.
+        # If it is a link, the file that it points to must not be emptied.
         with lock.open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise GapfitError(
-                    f"{self.path}: another fit is at work here; wait for it, or choose "
+                    f"{self.path}: another fit is running here; wait for it, or choose "
                     "another folder"
                 ) from None
             except OSError:
@@ -93,21 +93,21 @@ class CheckpointFolder:
             lock.unlink(missing_ok=True)
 
     def begin(self, identity: Mapping[str, Any]) -> None:
-        """Make an empty folder for the fit that `identity` names."""
+        """Make an empty folder for the fit that `identity` describes."""
         self.remove()
         self.path.mkdir(parents=True)
-        # The first of all files: without it the folder is empty.
+        # The state comes first: a folder without it is empty.
         with atomic_write(self.path / _STATE) as temporary:
             state = {"format": _FORMAT, "identity": identity}
             temporary.write_text(json.dumps(state, indent=1), encoding="utf-8")
 
     def require(self, identity: Mapping[str, Any]) -> None:
-        """Refuse to go on with another fit than the one begun.
+        """Refuse to continue another fit than the one started here.
 
         Raises
         ------
         GapfitError
-            Lists what differs, or says that nothing was begun.
+            Lists the differences, or says that no fit was started.
         """
         if not self.exists:
             raise GapfitError(
@@ -122,11 +122,11 @@ class CheckpointFolder:
                 f"({type(error).__name__}: {error}); move {self.path} elsewhere and start "
                 "again without --resume"
             ) from error
-        if found := differences(begun, identity):
+        if lines := differences(begun, identity):
             raise GapfitError(
                 f"{self.path} is the checkpoint of another fit:\n  "
-                + "\n  ".join(found)
-                + "\nbring these back to resume it, or start again without --resume"
+                + "\n  ".join(lines)
+                + "\nrestore these values to resume it, or start again without --resume"
             )
 
     def _state(self) -> dict[str, Any]:
@@ -138,26 +138,26 @@ class CheckpointFolder:
     def remove(self) -> None:
         """Delete the folder with the files of a fit, if there is one.
 
-        It gets a hidden name first. A process that is killed meanwhile leaves nothing that
-        looks like a fit; the next one deletes the rest.
+        It gets a hidden name first. If the process is killed meanwhile, nothing remains
+        that looks like a fit; the next call deletes the remainder.
 
         Raises
         ------
         GapfitError
-            It holds what no fit wrote. Then nothing is deleted.
+            It contains files that no fit wrote. Then nothing is deleted.
         """
         hidden = self.path.with_name(f".{self.path.name}.removed")
-        left = os.path.lexists(hidden)
-        if left:
+        has_remainder = os.path.lexists(hidden)
+        if has_remainder:
             _require_files_of_fit(hidden)
         if os.path.lexists(self.path):
             _require_files_of_fit(self.path)
             self._require_begun()
-            if left:
+            if has_remainder:
                 _delete(hidden)
             self.path.rename(hidden)
-            left = True
-        if left:
+            has_remainder = True
+        if has_remainder:
             _delete(hidden)
 
     def _require_begun(self) -> None:
@@ -170,18 +170,18 @@ class CheckpointFolder:
             raise _not_ours(self.path, f"has no {_STATE} of a fit") from error
 
     def spans(self) -> set[Span]:
-        """Return which sums there are."""
+        """Return the spans of tasks that have sums."""
         names = _files(self.path) if self.path.is_dir() else {}
         matches = [_SUM.fullmatch(name) for name, is_plain in names.items() if is_plain]
         return {Span(int(match[1]), int(match[2])) for match in matches if match}
 
     def write(self, span: Span, sums: TrainingSums) -> None:
-        """Write the sums over some tasks."""
+        """Write the sums over a span of tasks."""
         header = {"format": _FORMAT, "sums": sums.header()}
         write_archive(self._file(span), header, sums.arrays())
 
     def read(self, span: Span, whitening: Whitening) -> TrainingSums:
-        """Return the sums over some tasks."""
+        """Return the sums over a span of tasks."""
         path = self._file(span)
         try:
             with zipfile.ZipFile(path) as archive:
@@ -195,7 +195,7 @@ class CheckpointFolder:
             ) from error
 
     def drop(self, span: Span) -> None:
-        """Delete the sums over some tasks."""
+        """Delete the sums over a span of tasks."""
         self._file(span).unlink(missing_ok=True)
 
     def _file(self, span: Span) -> Path:
@@ -203,7 +203,7 @@ class CheckpointFolder:
 
 
 def remove_checkpoint(path: Path | str) -> None:
-    """Delete the checkpoint of a fit whose model is safe, if there is one.
+    """Delete the checkpoint of a fit whose model is saved, if there is one.
 
     Parameters
     ----------
@@ -213,8 +213,8 @@ def remove_checkpoint(path: Path | str) -> None:
     Raises
     ------
     GapfitError
-        Another fit is at work there, or the folder holds what no fit wrote. Then nothing
-        is deleted.
+        Another fit is running there, or the folder contains files that no fit wrote. Then
+        nothing is deleted.
 
     Examples
     --------
@@ -230,11 +230,11 @@ def remove_checkpoint(path: Path | str) -> None:
 
 
 def _require_files_of_fit(folder: Path) -> None:
-    """Refuse a folder in which there is anything but files that a fit writes."""
+    """Refuse a folder with any other files than those a fit writes."""
     if folder.is_symlink():
         raise _not_ours(folder, "is a symbolic link")
     if not folder.is_dir():
-        raise _not_ours(folder, "is no folder")
+        raise _not_ours(folder, "is not a folder")
     others = sorted(
         name
         for name, is_plain in _files(folder).items()
@@ -243,7 +243,7 @@ def _require_files_of_fit(folder: Path) -> None:
     if others:
         more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
         shown = ", ".join(others[:_SHOWN])
-        raise _not_ours(folder, f"holds {shown}{more}, which no fit wrote")
+        raise _not_ours(folder, f"contains {shown}{more}, which no fit wrote")
 
 
 def _files(folder: Path) -> dict[str, bool]:
@@ -259,7 +259,7 @@ def _is_of_fit(name: str) -> bool:
 
 def _not_ours(folder: Path, reason: str) -> GapfitError:
     return GapfitError(
-        f"{folder}: is not removed as the checkpoint of a fit: it {reason}; move it "
+        f"{folder}: not deleted as the checkpoint of a fit: it {reason}; move it "
         "elsewhere"
     )
 

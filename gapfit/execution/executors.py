@@ -1,4 +1,4 @@
-"""Where tasks run: processes of this machine, MPI ranks or Dask workers."""
+"""Workers that run tasks: processes of this machine, MPI ranks or Dask workers."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["Pool", "leading", "open_pool", "refuse_separate"]
 
 @dataclass
 class Pool:
-    """An executor and what is known about it.
+    """An executor, the number of its workers and their threads.
 
     Attributes
     ----------
     executor : concurrent.futures.Executor
-        Takes tasks.
+        Runs tasks.
     n_workers : int
-        Processes that work on them.
+        Processes that run them.
     threads : int
-        Of each of them.
+        Threads of each process.
     reopen : callable or None
-        Gives another executor after a worker died; None where that cannot be done.
+        Returns another executor after a worker died; None where that cannot be done.
     """
 
     executor: Executor
@@ -43,7 +43,7 @@ class Pool:
     reopen: Callable[[], Executor] | None = None
 
     def wake(self) -> None:
-        """Have the workers start and import what they need, in the background."""
+        """Start the workers and their imports, in the background."""
         for _ in range(self.n_workers):
             self.executor.submit(_import)
 
@@ -58,7 +58,7 @@ class Pool:
 def _end_with_leader() -> None:
     """End this worker as soon as the process that started it is gone.
 
-    Workers of a killed leader would wait for tasks for ever, and hold their memory.
+    Workers of a killed leader would wait for tasks forever and keep their memory.
     """
     leader = multiprocessing.parent_process()
     assert leader is not None
@@ -71,7 +71,7 @@ def _end_with_leader() -> None:
 
 
 def _import() -> None:
-    """Import what summing up rows needs; run by a worker."""
+    """Import the modules for summing up rows; run by a worker."""
     import gapfit.model.storage  # noqa: F401
 
 
@@ -79,14 +79,14 @@ def _import() -> None:
 def open_pool(
     run: RunConfig, executor: Executor | None = None
 ) -> Iterator[Pool | None]:
-    """Give a pool of workers; None where this process does all the work.
+    """Yield a pool of workers; None where this process does all the work.
 
     Parameters
     ----------
     run : RunConfig
         Kind of executor and number of workers.
     executor : concurrent.futures.Executor, optional
-        One that is open already; it stays open.
+        An open executor to use; it stays open.
     """
     if executor is not None:
         n_workers = getattr(executor, "num_workers", run.workers)
@@ -104,7 +104,7 @@ def open_pool(
 
 @contextmanager
 def leading(run: RunConfig) -> Iterator[tuple[bool, Executor | None]]:
-    """Give whether this process leads, and the executor of the processes that do not.
+    """Yield whether this process leads, and the executor of the processes that do not.
 
     Started by mpiexec, all processes but the first serve that one until the block ends.
     If it fails on any of them, the whole job ends within seconds.
@@ -147,7 +147,7 @@ def _local(run: RunConfig) -> Iterator[Pool | None]:
     if run.workers == 1:
         yield None
         return
-    # Forked children would hold copies of threads' locks.
+    # Forked children would inherit the locks of threads that do not exist there.
     context = multiprocessing.get_context("spawn")
 
     def start() -> Executor:
@@ -175,13 +175,13 @@ def _mpi(run: RunConfig) -> Iterator[Pool | None]:
 
 
 def _world() -> tuple[Any, int]:
-    """Return ``mpi4py.futures`` and the number of ranks, two at least."""
+    """Return ``mpi4py.futures`` and the number of ranks, at least two."""
     futures = needed("mpi4py.futures", "mpi")
     n_ranks = needed("mpi4py.MPI", "mpi").COMM_WORLD.Get_size()
     if n_ranks == 1:
         raise GapfitError(
-            'run.executor = "mpi", but this is one process alone: start it as '
-            "`mpiexec -n 4 gapfit fit ...` (or a script of yours as `mpiexec -n 4 python "
+            'run.executor = "mpi", but this is a single process: start it as '
+            "`mpiexec -n 4 gapfit fit ...` (or your script as `mpiexec -n 4 python "
             "-m mpi4py.futures script.py`)"
         )
     return futures, n_ranks

@@ -1,4 +1,4 @@
-"""Memory that the steps of a fit take: matrices, and rows computed together."""
+"""Memory of the steps of a fit: matrices, and rows computed together."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = [
 ]
 
 _DOUBLE = 8
-#: OpenBLAS keeps buffers, those of NumPy and those of SciPy; the pages that are touched.
+#: Touched pages of the buffers that OpenBLAS keeps, for NumPy and for SciPy.
 LIBRARY_BYTES = 30_000_000
 #: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB);
-#: dscribe, which takes 100 MB more, it never needs.
+#: a worker never needs dscribe, which takes 100 MB more.
 WORKER_BYTES = 90_000_000
-# The native core multiplies about so many rows of derivatives at once, with so many
-# sparse points, and all values of so many environments.
+# About how many rows of derivatives, sparse points and environments the native core
+# multiplies at once.
 _CORE_ROWS, _CORE_POINTS, _CORE_ENVIRONMENTS = 1000, 1024, 128
 # Arrays by pair and sparse point of a term of pairs: three derivatives, three times.
 _PAIR_COPIES = 9
@@ -37,7 +37,7 @@ _PAIR_COPIES = 9
 
 @dataclass(frozen=True)
 class Matrices:
-    """What a fit holds whatever the number of its rows, bytes.
+    """Memory of a fit that does not depend on the number of its rows, bytes.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Matrices:
     widths : tuple of int
         Length of the descriptors of each block.
     group_rows : tuple of int
-        Rows of each group of observations; each has a sum of its own.
+        Rows of each group of observations; each has a separate sum.
     n_tasks : int
         Parts of the data that are summed up one by one.
     method : {"cholesky", "qr"}
@@ -77,33 +77,33 @@ class Matrices:
 
     @property
     def whitening(self) -> int:
-        """While K_mm is factorised, block by block."""
+        """Memory while K_mm is factorised, block by block."""
         return self.points + whiten_nbytes(self.blocks)
 
     @property
     def rows(self) -> int:
-        """While one process sums up all rows, besides the rows."""
-        held = sums_held(root(self.n_tasks)) * self.sums
-        return self.points + held + (self._merge if self.n_tasks > 1 else 0)
+        """Memory while one process sums up all rows, without the rows."""
+        sums = sums_held(root(self.n_tasks)) * self.sums
+        return self.points + sums + (self._merge if self.n_tasks > 1 else 0)
 
     @property
     def led(self) -> int:
-        """The same in a process whose workers sum up: it adds what they wrote."""
+        """The same in a process whose workers sum up: it adds their sums."""
         alone = root(self.n_tasks).level == 0
-        # Read are the packed triangles, half as large.
-        held = int((1 if alone else 2.5) * self.sums)
-        return self.points + held + (0 if alone else self._merge)
+        # Packed triangles are read, which are half as large.
+        sums = int((1 if alone else 2.5) * self.sums)
+        return self.points + sums + (0 if alone else self._merge)
 
     @property
     def worker(self) -> int:
-        """In a worker, besides the rows."""
+        """Memory in a worker, without the rows."""
         merges = root(self.n_tasks).level > 1
-        held = int((2.5 if merges else 1) * self.sums)
-        return self.points + held + (self._merge if merges else 0)
+        sums = int((2.5 if merges else 1) * self.sums)
+        return self.points + sums + (self._merge if merges else 0)
 
     @property
     def solved(self) -> int:
-        """While the fit is solved, and written."""
+        """Memory while the fit is solved and written."""
         n_groups = len(self.group_rows)
         solve = TrainingSums.solve_nbytes(self.method, self.n_sparse, n_groups)
         return self.points + self.sums + solve
@@ -119,12 +119,12 @@ class Matrices:
 
     @property
     def needed(self) -> int:
-        """The most of it at any time, without rows."""
+        """Peak memory, without rows."""
         return max(self.whitening, self.rows, self.solved)
 
 
 class TermRows(NamedTuple):
-    """A term, as far as its rows take memory.
+    """Sizes of a term that decide the memory of its rows.
 
     Attributes
     ----------
@@ -135,7 +135,7 @@ class TermRows(NamedTuple):
     n_blocks : int
         Blocks.
     width : int
-        Values of an environment: descriptor and projection.
+        Numbers per environment: descriptor and projection.
     """
 
     type: str
@@ -146,22 +146,22 @@ class TermRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows computed together, bytes by the number of their atoms.
+    """Memory of rows computed together, by the number of their atoms.
 
     Attributes
     ----------
     terms : sequence of TermRows
-        What makes them.
+        Terms of the model.
     rows_per_atom : float
-        Observations.
+        Observations per atom.
     pairs_per_atom : float
-        Neighbours within the longest cutoff.
+        Neighbours per atom within the longest cutoff.
     gradients : bool
         Whether there are forces or virials.
     method : {"cholesky", "qr"}
         See `gapfit.gp.training_sums.TrainingSums`.
     threads : int
-        Of the native core.
+        Threads of the native core.
     """
 
     terms: Sequence[TermRows]
@@ -172,24 +172,24 @@ class Batch:
     threads: int
 
     def of_atoms(self, n_atoms: int) -> int:
-        """Return the memory for the rows of some atoms, with all that makes them."""
+        """Return the memory for the rows of atoms and their computation, bytes."""
         return self.rows_of(n_atoms) + self._buffers(n_atoms)
 
     def rows_of(self, n_atoms: int) -> int:
-        """Return the memory for the rows of some atoms alone."""
+        """Return the memory for the rows of atoms alone, bytes."""
         sizes = [term.n_sparse for term in self.terms]
         n_rows = self.rows_per_atom * n_atoms
-        held, made = rows_nbytes(n_rows, n_atoms, sizes, gradients=self.gradients)
+        rows, temporary = rows_nbytes(n_rows, n_atoms, sizes, gradients=self.gradients)
         n_blocks = sum(term.n_blocks for term in self.terms)
         added = TrainingSums.add_nbytes(self.method, sum(sizes), n_rows, n_blocks)
-        return int(held + max(made, added))
+        return int(rows + max(temporary, added))
 
     def atoms_within(self, granted: float, most: int) -> int:
-        """Return how many atoms' rows fit into some memory: 1 at least, `most` at most."""
+        """Return how many atoms' rows fit into `granted` bytes, from 1 to `most`."""
         return max(bisect_right(range(1, most + 1), granted, key=self.rows_of), 1)
 
     def _buffers(self, n_atoms: int) -> int:
-        """Return what the pair list and the terms use meanwhile."""
+        """Return the memory of the pair list and of the terms' buffers, bytes."""
         n_pairs = self.pairs_per_atom * n_atoms
         most = 0.0
         for term in self.terms:

@@ -1,8 +1,8 @@
-"""In which order the parts of a sum are added: a tree that the data alone decide.
+"""Order in which the parts of a sum are added: a tree that depends on the data alone.
 
 Tasks 0 .. n - 1 are the leaves; `FAN` neighbours make a node of the next level, added from
-the left. Whoever computes the parts, and however often the work is interrupted, the same
-numbers are added in the same order.
+the left. The same numbers are added in the same order, whichever process computes the
+parts and however often the work is interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 __all__ = ["FAN", "Node", "Span", "outermost", "root", "sums_held"]
 
-#: Parts added by one node: few levels keep few sums in memory.
+#: Parts added by one node: with few levels, few sums are in memory.
 FAN = 32
 
 
@@ -26,7 +26,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """Sum over ``FAN**level`` tasks, the last of a level over those that are left."""
+    """Sum over ``FAN**level`` tasks, the last of a level over the remaining ones."""
 
     level: int
     index: int
@@ -41,7 +41,7 @@ class Node:
 
     @property
     def children(self) -> list[Node]:
-        """Its parts, from the left; none of a leaf."""
+        """Its parts, from the left; a leaf has none."""
         if self.level == 0:
             return []
         first = self.index * FAN
@@ -49,32 +49,32 @@ class Node:
         stop = -(-self.span.stop // width)
         return [Node(self.level - 1, n, self.n_tasks) for n in range(first, stop)]
 
-    def prefix(self, known: Collection[Span]) -> Span | None:
-        """Return the longest of some sums that holds the first children, or all of it."""
+    def prefix(self, spans: Collection[Span]) -> Span | None:
+        """Return the longest sum over the first children, or over all; None without any."""
         ends = {child.span.stop for child in self.children} | {self.span.stop}
         first = self.span.first
-        fitting = [s for s in known if s.first == first and s.stop in ends]
+        fitting = [s for s in spans if s.first == first and s.stop in ends]
         return max(fitting, default=None)
 
-    def parts(self, known: Collection[Span]) -> list[Span] | None:
-        """Return the known sums that make it, in order; None where some are missing."""
-        start = self.prefix(known)
+    def parts(self, spans: Collection[Span]) -> list[Span] | None:
+        """Return the sums that make up the node, in order; None where one is missing."""
+        start = self.prefix(spans)
         out, done = ([start], start.stop) if start else ([], self.span.first)
-        rest = [c.span for c in self.children if c.span.first >= done]
-        if (not out and not rest) or any(span not in known for span in rest):
+        later = [c.span for c in self.children if c.span.first >= done]
+        if (not out and not later) or any(span not in spans for span in later):
             return None
-        return [*out, *rest]
+        return [*out, *later]
 
 
-def outermost(known: Collection[Span]) -> set[Span]:
-    """Return the sums that are no part of another one."""
-    found: set[Span] = set()
+def outermost(spans: Collection[Span]) -> set[Span]:
+    """Return the sums that are not part of another one."""
+    out: set[Span] = set()
     stop = 0
-    for span in sorted(known, key=lambda s: (s.first, -s.stop)):
+    for span in sorted(spans, key=lambda s: (s.first, -s.stop)):
         if span.stop > stop:
-            found.add(span)
+            out.add(span)
             stop = span.stop
-    return found
+    return out
 
 
 def root(n_tasks: int) -> Node:
@@ -88,7 +88,7 @@ def root(n_tasks: int) -> Node:
 def sums_held(node: Node) -> int:
     """Return how many sums exist at once while one process adds a node from the left.
 
-    From its second part on the node holds what has been added.
+    From its second part on, the node has a sum, too.
     """
     if node.level == 0:
         return 1

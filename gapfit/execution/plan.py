@@ -42,16 +42,16 @@ _MAX_BATCH_ATOMS = 256
 
 @dataclass(frozen=True)
 class Sizes:
-    """What decides the memory of a fit.
+    """Sizes that decide the memory of a fit.
 
     Attributes
     ----------
     matrices : Matrices
-        What is held whatever the number of rows.
+        Memory that does not depend on the number of rows.
     batch : Batch
         Rows computed together.
     largest : int
-        Atoms of the largest frame, whose rows are never parted.
+        Atoms of the largest frame, whose rows are never split.
     granted : int
         ``run.memory``, bytes.
     """
@@ -63,7 +63,7 @@ class Sizes:
 
     @property
     def batch_atoms(self) -> int:
-        """Atoms whose rows are held at a time."""
+        """Atoms whose rows are in memory at a time."""
         return self.batch.atoms_within(
             self.granted - self.matrices.rows, _MAX_BATCH_ATOMS
         )
@@ -74,27 +74,28 @@ class Sizes:
         return self.batch.of_atoms(max(self.largest, self.batch_atoms))
 
     def require(self) -> None:
-        """Refuse a fit whose matrices take more than what is granted.
+        """Refuse a fit whose matrices take more memory than is granted.
 
         Raises
         ------
         GapfitError
-            Says how much they need.
+            States how much they need.
         """
-        own = self.matrices
-        needed = max(own.needed, own.rows + self.batch.rows_of(self.largest))
+        matrices = self.matrices
+        needed = max(matrices.needed, matrices.rows + self.batch.rows_of(self.largest))
         if needed > self.granted:
             raise GapfitError(
-                f"run.memory = {in_words(self.granted)} is too little: {own.n_sparse} "
-                f"sparse points ({own.method}, {len(own.group_rows)} groups of rows) "
-                f"need {in_words(needed)} for their matrices in each process, besides "
-                f'Python and its libraries; set run.memory = "{_rounded_up(needed)}" if '
+                f"run.memory = {in_words(self.granted)} is too little: "
+                f"{matrices.n_sparse} sparse points ({matrices.method}, "
+                f"{len(matrices.group_rows)} groups of rows) need "
+                f"{in_words(needed)} for their matrices in each process, without Python "
+                f'and its libraries; set run.memory = "{_rounded_up(needed)}" if '
                 "the machine has it, or lower n_sparse"
             )
 
 
 def _rounded_up(n: float) -> str:
-    """Return a number of bytes as the configuration takes it, with some room."""
+    """Return a number of bytes as a value of the configuration, with a margin of 10 %."""
     unit, name = next(u for u in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if n >= u[0])
     return f"{ceil(11 * n / unit) / 10:g} {name}"
 
@@ -106,7 +107,7 @@ class Plan:
     Attributes
     ----------
     n_frames, n_atoms : int
-        Training data.
+        Size of the training data.
     n_rows : dict of str to int
         Observations: energy, forces, virial.
     n_sparse : int
@@ -118,9 +119,9 @@ class Plan:
     memory_bytes : int
         Estimated peak of this process, with Python and its libraries.
     worker_bytes : int
-        Of each worker; 0 where this process does all the work.
+        The same of each worker; 0 where this process does all the work.
     sizes : Sizes
-        What these follow from.
+        Sizes that these follow from.
     """
 
     n_frames: int
@@ -148,11 +149,11 @@ def plan(
     dataset : Dataset
         Training data.
     config : FitConfig
-        What to fit and how.
+        Configuration of the fit.
     base : Path, optional
         As for `gapfit.fit`.
     workers : bool, optional
-        Whether other processes sum up the rows; ``config.run`` says so when absent.
+        Whether other processes sum up the rows; by default as ``config.run`` says.
     """
     frames = dataset.frames
     terms = planned_terms(dataset, config)
@@ -167,11 +168,11 @@ def plan(
     if workers is None:
         workers = config.run.executor != "local" or config.run.workers > 1
     counts = row_counts(frames).sum(axis=0).tolist()
-    own = sizes.matrices
+    matrices = sizes.matrices
     stages = [
-        own.whitening,
-        own.led if workers else own.rows + sizes.batch_bytes,
-        own.solved,
+        matrices.whitening,
+        matrices.led if workers else matrices.rows + sizes.batch_bytes,
+        matrices.solved,
         _end_bytes(frames, terms, sizes, config),
         *(
             choice_memory(term, frames, sample, config.run.memory_bytes)
@@ -182,11 +183,13 @@ def plan(
         len(frames),
         int(frame_sizes(frames).sum()),
         dict(zip(KINDS, counts, strict=True)),
-        own.n_sparse,
-        own.n_tasks,
+        matrices.n_sparse,
+        matrices.n_tasks,
         tuple(term.descriptor.n_features for term in terms),
         resident_bytes() + LIBRARY_BYTES + max(stages),
-        WORKER_BYTES + LIBRARY_BYTES + own.worker + sizes.batch_bytes if workers else 0,
+        WORKER_BYTES + LIBRARY_BYTES + matrices.worker + sizes.batch_bytes
+        if workers
+        else 0,
         sizes,
     )
 
@@ -203,7 +206,7 @@ def sizes_of(
     config: FitConfig,
     pairs_per_atom: float | None = None,
 ) -> Sizes:
-    """Return what decides the memory of a fit.
+    """Return the sizes that decide the memory of a fit.
 
     Parameters
     ----------
@@ -212,9 +215,9 @@ def sizes_of(
     terms : sequence of FittedTerm
         With or without sparse points.
     points : sequence of mapping of int to int
-        Of each term, the number of sparse points by block.
+        For each term, the number of sparse points by block.
     config : FitConfig
-        What to fit and how.
+        Configuration of the fit.
     pairs_per_atom : float, optional
         Neighbours within the longest cutoff; counted on a sample when absent.
     """
@@ -222,19 +225,24 @@ def sizes_of(
         sample = _sampled_pairs(frames, terms)
         pairs_per_atom = sample.n_pairs / sample.n_atoms
     counts, sizes = row_counts(frames), frame_sizes(frames)
-    n_sparse = sum(sum(own.values()) for own in points)
-    blocks = [m for own in points for m in own.values()]
+    n_sparse = sum(sum(by_block.values()) for by_block in points)
+    blocks = [m for by_block in points for m in by_block.values()]
     matrices = Matrices(
         tuple(blocks),
         tuple(
-            _width(term) for term, own in zip(terms, points, strict=True) for _ in own
+            _width(term)
+            for term, by_block in zip(terms, points, strict=True)
+            for _ in by_block
         ),
         _group_rows(frames, counts, config),
         len(task_slices(sizes, n_sparse)),
         config.solver.method,
     )
     batch = Batch(
-        [_rows_of(term, own) for term, own in zip(terms, points, strict=True)],
+        [
+            _rows_of(term, by_block)
+            for term, by_block in zip(terms, points, strict=True)
+        ],
         float(counts.sum() / sizes.sum()),
         pairs_per_atom,
         bool(counts[:, 1:].any()),
@@ -266,7 +274,7 @@ def _rows_of(term: FittedTerm, points: Mapping[int, int]) -> TermRows:
 
 
 def _width(term: FittedTerm) -> int:
-    """Return the length of the sparse points of a term, at most."""
+    """Return the largest length of the sparse points of a term."""
     n_features = term.descriptor.n_features
     components = getattr(term.config, "components", "all")
     return min(components, n_features) if isinstance(components, int) else n_features
@@ -275,17 +283,17 @@ def _width(term: FittedTerm) -> int:
 def _group_rows(
     frames: Sequence[Frame], counts: np.ndarray, config: FitConfig
 ) -> tuple[int, ...]:
-    """Return how many rows the groups of observations have, those that have any."""
-    found: Counter[Group] = Counter()
+    """Return the number of rows of each group of observations that has any."""
+    totals: Counter[Group] = Counter()
     groups = groups_of(frames, config)
-    for own, n in zip(groups, counts.tolist(), strict=True):
-        for group, n_rows in zip(own, n, strict=True):
-            found[group] += n_rows
-    return tuple(n for n in found.values() if n)
+    for frame_groups, n in zip(groups, counts.tolist(), strict=True):
+        for group, n_rows in zip(frame_groups, n, strict=True):
+            totals[group] += n_rows
+    return tuple(n for n in totals.values() if n)
 
 
 def _sampled_pairs(frames: Sequence[Frame], terms: Sequence[FittedTerm]) -> Pairs:
-    """Return the neighbours in some frames within the longest cutoff."""
+    """Return the neighbours in a sample of frames within the longest cutoff."""
     cutoff = max(term.descriptor.cutoff for term in terms)
     return pairs_of(sample_frames(frames), cutoff)
 
@@ -299,7 +307,8 @@ def _points_planned(
     for term in terms:
         if term.config.sparse_file is not None:
             listed = count_listed(base / Path(term.config.sparse_file).expanduser())
-            # A list says which atoms, not yet of which blocks: one block is the most.
+            # A list names atoms, whose blocks are unknown here: all in one block takes
+            # the most memory.
             out.append({term.descriptor.blocks[0]: listed})
             continue
         wanted = {block: term.n_wanted(block) for block in term.descriptor.blocks}
@@ -315,16 +324,16 @@ def _end_bytes(
     sizes: Sizes,
     config: FitConfig,
 ) -> int:
-    """Return the memory at the end of a fit, where shortcuts are looked for."""
-    own = sizes.matrices
-    held = own.points + own.sums + own.posterior
+    """Return the memory at the end of a fit, where lossless projections are chosen."""
+    matrices = sizes.matrices
+    kept = matrices.points + matrices.sums + matrices.posterior
     if not config.prediction.project:
-        return held
+        return kept
     n_atoms = min(int(frame_sizes(frames).sum()), VERIFY_ATOMS)
     pairs = int(PAIR_BYTES * sizes.batch.pairs_per_atom * n_atoms)
     decomposed = 0
-    for m, width in zip(own.blocks, own.widths, strict=True):
-        # What LAPACK's SVD takes and gives, and its work.
+    for m, width in zip(matrices.blocks, matrices.widths, strict=True):
+        # Input and output of LAPACK's SVD, and its workspace.
         k = min(m, width)
         decomposed = max(decomposed, 8 * (2 * m * width + 2 * m * k + 4 * k**2))
-    return held + pairs + decomposed
+    return kept + pairs + decomposed

@@ -1,7 +1,7 @@
 """Ranks that mpiexec started: when one of them fails, all end.
 
-MPI lets a rank that is done wait for the others. One that ends alone, by an error or a
-signal, would leave them and mpiexec waiting for ever.
+MPI makes a rank that has finished wait for the others. A rank that ends alone, by an error
+or a signal, would leave them and mpiexec waiting forever.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from gapfit.errors import GapfitError
 
 __all__ = ["Ranks", "agreed", "joined", "started"]
 
-# Where MPICH and Open MPI say how many processes mpiexec started.
+# Variables in which MPICH and Open MPI give the number of processes of mpiexec.
 _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-#: Seconds in which the leader may end the job in order after an error or a signal.
+#: Seconds that the leader has to end the job in order after an error or a signal.
 _GRACE = 3.0
-#: Seconds in which mpiexec passes on what was printed: an abort drops the rest.
+#: Seconds that mpiexec gets to pass on output: an abort drops what is not yet printed.
 _PAUSE = 0.3
 #: Exit status after a signal.
 _INTERRUPTED = 130
@@ -49,14 +49,14 @@ def joined() -> Ranks:
 
 
 def agreed(work: Callable[[], _T], *, mpi: bool) -> _T:
-    """Return what `work` gives here, once no rank of the job failed at it.
+    """Return the result of `work` on this rank, if no rank of the job failed at it.
 
     Parameters
     ----------
     work : callable
-        Without arguments.
+        Function without arguments.
     mpi : bool
-        Whether MPI was asked for. It is used, too, where mpiexec started several
+        Whether MPI was asked for. It is also used where mpiexec started several
         processes.
 
     Raises
@@ -64,7 +64,7 @@ def agreed(work: Callable[[], _T], *, mpi: bool) -> _T:
     GapfitError
         As `work` does here or, on rank 0, on any rank.
     SystemExit
-        On all other ranks then: rank 0 says what is wrong.
+        On all other ranks in this case: rank 0 reports the error.
     """
     if mpi or (started() > 1 and find_spec("mpi4py")):
         return joined().agree(work)
@@ -84,17 +84,17 @@ class Ranks:
     """
 
     def __init__(self) -> None:
-        with _fatal_signals():  # MPI's start waits for all ranks and hears none
+        with _fatal_signals():  # MPI's start waits for all ranks and handles none
             self._world = needed("mpi4py.MPI", "mpi").COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
-        self._parted = self._told = False
+        self._parted = self._reported = False
         self._status = 1
         if self.size > 1:
             atexit.register(self._leave)
             self._watch()
 
     def agree(self, work: Callable[[], _T]) -> _T:
-        """Return what `work` gives, once no rank failed at it; see `agreed`."""
+        """Return the result of `work`, if no rank failed at it; see `agreed`."""
         try:
             result = work()
         except GapfitError as error:
@@ -116,7 +116,7 @@ class Ranks:
         timer.start()
 
     def _compare(self, problem: str) -> None:
-        """Raise if some rank has a problem."""
+        """Raise if any rank has a problem."""
         problems = self._world.allgather(problem)
         failed = [rank for rank, text in enumerate(problems) if text]
         if not failed:
@@ -131,29 +131,29 @@ class Ranks:
         raise GapfitError(f"rank {failed[0]}{more} of {self.size}: {first}")
 
     def _watch(self) -> None:
-        """Hear signals in a thread, too: the main one may be busy in compiled code."""
-        hearing, telling = socket.socketpair()
-        telling.setblocking(False)
-        signal.set_wakeup_fd(telling.detach(), warn_on_full_buffer=False)
+        """Receive signals in a thread, too: the main one may be busy in compiled code."""
+        receiver, sender = socket.socketpair()
+        sender.setblocking(False)
+        signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
         for number in _SIGNALS:
             signal.signal(number, self._interrupt)
-        Thread(target=self._follow, args=(hearing,), daemon=True).start()
+        Thread(target=self._follow, args=(receiver,), daemon=True).start()
 
     def _interrupt(self, *_: object) -> None:
         # A terminal's Ctrl-C may come twice: from it, and from mpiexec.
         _ignore_signals()
         self._status = _INTERRUPTED
-        # All ranks get the signal as a rule; one of them is enough to tell.
+        # Usually all ranks get the signal; one message is enough.
         if self.rank == 0:
-            self._told = True
+            self._reported = True
             raise KeyboardInterrupt
 
-    def _follow(self, hearing: socket.socket) -> None:
-        while hearing.recv(1)[0] not in _SIGNALS:
+    def _follow(self, receiver: socket.socket) -> None:
+        while receiver.recv(1)[0] not in _SIGNALS:
             pass
         self._status = _INTERRUPTED
         time.sleep(2 * _GRACE if self.rank else _GRACE)
-        if not self._told:
+        if not self._reported:
             where = f"rank {self.rank} of {self.size} was " if self.rank else ""
             print(f"gapfit: {where}interrupted", file=sys.stderr)
         self._abort()

@@ -1,4 +1,4 @@
-"""The rows of all frames, summed up here or by workers, with checkpoints on the way."""
+"""Sums over the rows of all frames, by this process or by workers, with checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gapfit._support.archive import atomic_write
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import FrameFile, write_frames
 from gapfit.errors import GapfitError
-from gapfit.execution.accumulate import Rows
+from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool
 from gapfit.execution.merge_tree import Node, Span, outermost, root
@@ -25,40 +25,40 @@ from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.storage import load
 from gapfit.threads import limited
 
-__all__ = ["Work", "sum_by_workers", "sum_here"]
+__all__ = ["Summation", "sum_by_workers", "sum_here"]
 
 #: Called with the rows done so far.
 Report = Callable[[int], None]
 
-# Seconds between checkpoints at least, and as a multiple of what the last one took.
+# Shortest time between checkpoints: in seconds, and relative to the time of the last.
 _LEAST_INTERVAL, _INTERVALS = 5.0, 40.0
-# A task during which so many workers died is given up.
+# Number of workers that may die during a task before it is given up.
 _MOST_DEATHS = 3
 # Tasks waiting for each worker: enough to keep it busy, few enough to go in order.
 _WAITING = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
-    """What is to be summed up.
+class Summation:
+    """A sum over the rows of all frames: rows, tasks and groups.
 
     Attributes
     ----------
-    rows : Rows
+    rows : RowBuilder
         Makes rows of frames.
     frames : sequence of Frame
         Without the baseline, with automatic sigmas.
     groups : sequence
-        The groups of each frame's kinds of observations.
+        Groups of each frame's energy, forces and virial.
     n_rows : (n_frames,) int64
         Observations of each frame.
     tasks : sequence of slice
         Frames of each task.
     batch_atoms : int
-        Atoms whose rows are held at a time.
+        Atoms whose rows are in memory at a time.
     """
 
-    rows: Rows
+    rows: RowBuilder
     frames: Sequence[Frame]
     groups: Sequence[tuple[Group, ...]]
     n_rows: np.ndarray
@@ -71,28 +71,29 @@ class Work:
         return root(len(self.tasks))
 
     def rows_of(self, span: Span) -> int:
-        """Return the number of observations of some tasks."""
+        """Return the number of observations of a span of tasks."""
         first, stop = self.tasks[span.first].start, self.tasks[span.stop - 1].stop
         return int(self.n_rows[first:stop].sum())
 
     def described(self, span: Span) -> str:
-        """Return which frames some tasks hold, for messages."""
+        """Return the first and last frame of a span of tasks, for messages."""
         first = self.frames[self.tasks[span.first].start].source
         last = self.frames[self.tasks[span.stop - 1].stop - 1].source
         return first if first == last else f"{first} to {last}"
 
 
 def sum_here(
-    work: Work, folder: CheckpointFolder | None, report: Report
+    work: Summation, folder: CheckpointFolder | None, report: Report
 ) -> TrainingSums:
     """Return the sums over all rows, computed by this process.
 
     Parameters
     ----------
     work : Work
-        What to sum up.
+        The sum to compute.
     folder : CheckpointFolder or None
-        Where checkpoints go, and those of an earlier call are; the sum itself at last.
+        Folder of the checkpoints, with those of an earlier call; in the end the sum is
+        written there, too.
     report : callable
         Called with the rows done so far.
     """
@@ -118,13 +119,13 @@ class _Open:
 
 
 class _Here:
-    """Sums up the tree from the left and writes what is open now and then."""
+    """Sums up the tree from the left; writes the open nodes from time to time."""
 
     def __init__(
-        self, work: Work, folder: CheckpointFolder | None, report: Report
+        self, work: Summation, folder: CheckpointFolder | None, report: Report
     ) -> None:
         self.work, self.folder, self.report = work, folder, report
-        self.known = outermost(folder.spans()) if folder else set()
+        self.spans = outermost(folder.spans()) if folder else set()
         self.open: list[_Open] = []
         self.done = 0
         self.interval = _LEAST_INTERVAL
@@ -132,20 +133,20 @@ class _Here:
 
     def fold(self, node: Node) -> TrainingSums:
         """Return the sum over a node."""
-        own = _Open(node.span.first)
-        self.open.append(own)
-        if (start := node.prefix(self.known)) and self.folder:
-            own.add(self.folder.read(start, self.work.rows.whitening), start.stop)
+        total = _Open(node.span.first)
+        self.open.append(total)
+        if (start := node.prefix(self.spans)) and self.folder:
+            total.add(self.folder.read(start, self.work.rows.whitening), start.stop)
             self._count(self.work.rows_of(start))
         elif node.level == 0:
-            own.add(self._computed(node), node.span.stop)
+            total.add(self._computed(node), node.span.stop)
         for child in node.children:
-            if child.span.first >= own.span.stop:
-                own.add(self.fold(child), child.span.stop)
+            if child.span.first >= total.span.stop:
+                total.add(self.fold(child), child.span.stop)
                 self._checkpoint()
         self.open.pop()
-        assert own.sums is not None
-        return own.sums
+        assert total.sums is not None
+        return total.sums
 
     def _computed(self, node: Node) -> TrainingSums:
         work = self.work
@@ -162,33 +163,33 @@ class _Here:
         started = time.monotonic()
         if started - self.written < self.interval:
             return
-        # What is open holds all that is done, each task once.
-        self.keep({own.span: own.sums for own in self.open if own.sums})
+        # The open nodes contain each finished task once.
+        self.keep({node.span: node.sums for node in self.open if node.sums})
         self.written = time.monotonic()
         self.interval = max(_LEAST_INTERVAL, _INTERVALS * (self.written - started))
 
     def keep(self, sums: Mapping[Span, TrainingSums]) -> None:
-        """Write sums, and drop those that they hold."""
+        """Write sums, and delete those that they contain."""
         if self.folder is None:
             return
         for span, part in sums.items():
-            if span not in self.known:
+            if span not in self.spans:
                 self.folder.write(span, part)
-        # Workers of an earlier run may have summed up tasks that are still to come.
-        kept = outermost(self.known | sums.keys())
-        for span in self.known - kept:
+        # Workers of an earlier run may have summed up tasks that come later here.
+        kept = outermost(self.spans | sums.keys())
+        for span in self.spans - kept:
             self.folder.drop(span)
-        self.known = kept
+        self.spans = kept
 
 
 def sum_by_workers(
-    work: Work, folder: CheckpointFolder, pool: Pool, report: Report
+    work: Summation, folder: CheckpointFolder, pool: Pool, report: Report
 ) -> TrainingSums:
     """Return the sums over all rows, computed by the workers of a pool.
 
     Workers read the frames and the unfitted model (`CheckpointFolder.start`, which must be
-    there) from the folder and write sums into it; sums of full nodes replace those of
-    their parts. Only names of files pass between the processes.
+    there) from the folder and write sums into it; sums of complete nodes replace those of
+    their parts. The processes exchange nothing but names of files.
 
     Parameters
     ----------
@@ -200,7 +201,7 @@ def sum_by_workers(
     Raises
     ------
     GapfitError
-        A task failed, or too many workers died of it: names the frames.
+        A task failed, or too many workers died during it: names the frames.
     """
     if not folder.frames.exists():
         with atomic_write(folder.frames) as temporary:
@@ -209,13 +210,13 @@ def sum_by_workers(
 
 
 class _ByWorkers:
-    """Gives out tasks, in order; adds the parts of the root itself."""
+    """Distributes tasks, in order; adds the parts of the root itself."""
 
     def __init__(
-        self, work: Work, folder: CheckpointFolder, pool: Pool, report: Report
+        self, work: Summation, folder: CheckpointFolder, pool: Pool, report: Report
     ) -> None:
         self.work, self.folder, self.pool, self.report = work, folder, pool, report
-        self.known = outermost(folder.spans())
+        self.spans = outermost(folder.spans())
         self.running: dict[Future[Span], Node] = {}
         self.deaths: dict[Span, int] = {}
         self.waiting: deque[Node] = deque()
@@ -223,20 +224,20 @@ class _ByWorkers:
 
     def run(self) -> TrainingSums:
         """Return the sum over all tasks."""
-        whole = self.work.root
-        own = _Open(0)
-        if start := whole.prefix(self.known):
-            own.add(self._read(start), start.stop)
-        self.waiting.extend(self._leaves(own.span.stop))
+        node = self.work.root
+        total = _Open(0)
+        if start := node.prefix(self.spans):
+            total.add(self._read(start), start.stop)
+        self.waiting.extend(self._leaves(total.span.stop))
         self._count()
-        for child in whole.children or [whole]:
-            if child.span.first >= own.span.stop:
-                while child.span not in self.known:
-                    self._merge_what_is_ready(child)
+        for child in node.children or [node]:
+            if child.span.first >= total.span.stop:
+                while child.span not in self.spans:
+                    self._queue_merges(child)
                     self._step()
-                own.add(self._read(child.span), child.span.stop)
-        assert own.sums is not None
-        return own.sums
+                total.add(self._read(child.span), child.span.stop)
+        assert total.sums is not None
+        return total.sums
 
     def _read(self, span: Span) -> TrainingSums:
         return self.folder.read(span, self.work.rows.whitening)
@@ -244,20 +245,20 @@ class _ByWorkers:
     def _leaves(self, first: int) -> list[Node]:
         """Return the tasks whose rows are in no sum yet."""
         n_tasks = len(self.work.tasks)
-        done = {n for span in self.known for n in range(*span)}
+        done = {n for span in self.spans for n in range(*span)}
         return [Node(0, n, n_tasks) for n in range(first, n_tasks) if n not in done]
 
-    def _merge_what_is_ready(self, node: Node) -> None:
-        """Queue the innermost nodes whose parts are all there."""
-        if node.level == 0 or node.span in self.known:
+    def _queue_merges(self, node: Node) -> None:
+        """Queue the innermost nodes whose parts are all summed up."""
+        if node.level == 0 or node.span in self.spans:
             return
         if node in [*self.running.values(), *self.waiting]:
             return
-        if node.parts(self.known):
+        if node.parts(self.spans):
             self.waiting.appendleft(node)
             return
         for child in node.children:
-            self._merge_what_is_ready(child)
+            self._queue_merges(child)
 
     def _step(self) -> None:
         """Keep the workers busy and wait until something is done."""
@@ -286,7 +287,7 @@ class _ByWorkers:
         work = self.work
         try:
             if node.level:
-                parts = node.parts(self.known)
+                parts = node.parts(self.spans)
                 assert parts is not None
                 future = self.pool.executor.submit(
                     _merge, self.folder.path, self.stamp, node.span, parts
@@ -309,48 +310,50 @@ class _ByWorkers:
         self.running[future] = node
 
     def _finished(self, span: Span) -> None:
-        self.known = outermost({*self.known, span})
+        self.spans = outermost({*self.spans, span})
         self._count()
 
     def _count(self) -> None:
-        self.report(sum(self.work.rows_of(span) for span in self.known))
+        self.report(sum(self.work.rows_of(span) for span in self.spans))
 
     def _start_again(self, lost: list[Node], cause: BrokenExecutor) -> None:
-        """Give the tasks of a broken executor to a new one, unless one keeps killing it."""
-        again = sorted([*lost, *self.running.values()], key=lambda node: node.span)
+        """Give the tasks of a broken executor to a new one; refuse tasks that kill it."""
+        nodes = sorted([*lost, *self.running.values()], key=lambda node: node.span)
         self.running = {}
-        for node in again:
+        for node in nodes:
             self.deaths[node.span] = self.deaths.get(node.span, 0) + 1
-        often = [n.span for n in again if self.deaths[n.span] >= _MOST_DEATHS]
+        deadly = [n.span for n in nodes if self.deaths[n.span] >= _MOST_DEATHS]
         try:
-            if often:
+            if deadly:
                 raise cause
             self.pool.renew(cause)
         except BrokenExecutor as error:
-            spans = often or [again[0].span]
+            spans = deadly or [nodes[0].span]
             where = "; ".join(self.work.described(span) for span in spans)
             raise GapfitError(
                 f"workers died while they summed up the rows of {where} ({error}): out of "
-                "memory? Lower run.workers or run.memory, and go on with --resume"
+                "memory? Lower run.workers or run.memory, and continue with --resume"
             ) from error
-        # What finished unseen is on disk.
-        self.known = outermost(self.known | self.folder.spans())
+        # Tasks that finished without an answer have their sums on disk.
+        self.spans = outermost(self.spans | self.folder.spans())
         self.waiting.extendleft(
-            node for node in reversed(again) if node.span not in self.known
+            node for node in reversed(nodes) if node.span not in self.spans
         )
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path, stamp: int) -> tuple[Rows, FrameFile]:
-    """Return what the tasks of a folder share; read once by each worker.
+def _opened(folder: Path, stamp: int) -> tuple[RowBuilder, FrameFile]:
+    """Return the row builder and frames of a folder; each worker reads them once.
 
-    `stamp` tells fits apart that used the same folder one after the other.
+    `stamp` distinguishes fits that used the same folder one after the other.
     """
     files = CheckpointFolder(folder)
     model = load(files.start, training_sums=True)
     sums = model.training_sums
     assert sums is not None
-    rows = Rows(model.terms, model.e0, model.config.sigma, sums.whitening, sums.method)
+    rows = RowBuilder(
+        model.terms, model.e0, model.config.sigma, sums.whitening, sums.method
+    )
     return rows, FrameFile.open(files.frames)
 
 
@@ -376,12 +379,13 @@ def _merge(folder: Path, stamp: int, span: Span, parts: Sequence[Span]) -> Span:
     rows, _ = _opened(folder, stamp)
     files = CheckpointFolder(folder)
     if span in files.spans():
-        # Done before by a worker that died, or whose answer was lost: parts may be gone.
+        # Merged before by a worker that died or whose answer was lost: the parts may be
+        # deleted already.
         return span
-    own = files.read(parts[0], rows.whitening)
+    total = files.read(parts[0], rows.whitening)
     for part in parts[1:]:
-        own.merge(files.read(part, rows.whitening))
-    files.write(span, own)
+        total.merge(files.read(part, rows.whitening))
+    files.write(span, total)
     for part in parts:
         if part != span:
             files.drop(part)

@@ -1,8 +1,7 @@
-"""How long a fit will take: some of its work is done and timed, the rest scaled.
+"""Estimate of the time of a fit: parts of its work are timed and scaled up.
 
-Descriptors and rows of a few of the frames are computed with as many sparse points as are
-planned, and the algebra is timed at a size that takes little time. Good to a factor of 1.5
-on a machine that does nothing else.
+Descriptors and rows of a few frames are computed with as many sparse points as planned, and
+the algebra is timed at a small size. Good to a factor of 1.5 on an otherwise idle machine.
 """
 
 from __future__ import annotations
@@ -32,37 +31,37 @@ from gapfit.threads import available, limited
 
 __all__ = ["estimated_seconds"]
 
-# Each timing is repeated for so long, seconds.
+# Each timing is repeated for this time, seconds.
 _ENOUGH = 0.3
 # Sparse points and rows of the algebra that is timed.
 _TIMED_POINTS, _TIMED_ROWS = 800, 768
 # A worker starts within, seconds.
 _START = 3.0
-# Atoms on which predictions of trial projections are compared, besides the last.
+# Atoms on which trial projections are compared, without the last.
 _TRIAL_ATOMS = 8_000
 
 
 def estimated_seconds(
     dataset: Dataset, config: FitConfig, planned: Plan, test: Dataset | None = None
 ) -> float:
-    """Return about how long `gapfit fit` will take once the data are read, seconds.
+    """Return an estimate of the time of `gapfit fit` after reading the data, seconds.
 
     Parameters
     ----------
     dataset : Dataset
         Training data.
     config : FitConfig
-        What to fit and how; ``tune`` is left out of account.
+        Configuration of the fit; ``[tune]`` is not counted.
     planned : Plan
-        Of the same.
+        Plan of the same fit.
     test : Dataset, optional
-        Data whose errors are computed in the end.
+        Data whose errors are computed at the end.
     """
     run = config.run
     local = run.workers if run.executor == "local" else 1
     threads = run.threads or max(available() // local, 1)
     with limited(threads):
-        work = _Work(dataset, config, planned)
+        work = _TimedFit(dataset, config, planned)
         rows = work.rows() / min(local, planned.n_tasks)
         with limited(1):
             alone = work.choice() + work.solution()
@@ -70,12 +69,12 @@ def estimated_seconds(
             n_rows = int(row_counts(test.frames).sum()) if test else 0
             alone += work.error_bars(n_rows)
         n_test = int(frame_sizes(test.frames).sum()) if test else 0
-        rest = work.predictions(n_test)
-    return rows + alone + rest + (_START if planned.worker_bytes else 0.0)
+        predictions = work.predictions(n_test)
+    return rows + alone + predictions + (_START if planned.worker_bytes else 0.0)
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Return the time of some work: the least of what was measured."""
+    """Return the shortest of several measured times of `work`, seconds."""
     best, begun = np.inf, perf_counter()
     while not np.isfinite(best) or perf_counter() - begun < _ENOUGH:
         started = perf_counter()
@@ -84,8 +83,8 @@ def _seconds(work: Callable[[], object]) -> float:
     return float(best)
 
 
-class _Work:
-    """A fit of which some pieces are timed."""
+class _TimedFit:
+    """A fit, parts of which are timed."""
 
     def __init__(self, dataset: Dataset, config: FitConfig, planned: Plan) -> None:
         self.config, self.planned = config, planned
@@ -97,29 +96,29 @@ class _Work:
         self.terms = self._with_points()
 
     def _with_points(self) -> list[FittedTerm]:
-        """Return the terms with environments of some frames, often the same ones."""
+        """Return the terms with random environments of the frames as sparse points."""
         blocks = iter(self.planned.sizes.matrices.blocks)
         out = []
         for term in self.bare:
             term = self._projected(term)
             pairs = pairs_of(self.frames, term.descriptor.cutoff)
             sparse = {}
-            found = term.descriptor.environments(pairs)
+            environments = term.descriptor.environments(pairs)
             for block, m in zip(term.descriptor.blocks, blocks, strict=False):
-                values = found[block].values
-                some = self.rng.integers(max(len(values), 1), size=m)
-                sparse[block] = values[some] if len(values) else values
+                values = environments[block].values
+                index = self.rng.integers(max(len(values), 1), size=m)
+                sparse[block] = values[index] if len(values) else values
             zeros = {block: np.zeros(len(points)) for block, points in sparse.items()}
             out.append(replace(term, sparse=sparse, coefficients=zeros))
         return out
 
     def _projected(self, term: FittedTerm) -> FittedTerm:
-        """Return a term with directions of the size wanted, whatever they are."""
+        """Return a term with random directions, as many as the configuration asks for."""
         components = getattr(term.config, "components", "all")
         if components == "all":
             return term
         n_features = term.descriptor.n_features
-        # A share of the variance is mostly held by few of the directions.
+        # A given share of the variance mostly takes few of the directions.
         k = components if isinstance(components, int) else n_features // 4
         U = self.rng.normal(size=(n_features, min(k, n_features))) / n_features**0.5
         directions = dict.fromkeys(term.descriptor.blocks, U)
@@ -127,7 +126,7 @@ class _Work:
 
     @property
     def _share(self) -> float:
-        """All atoms over those timed."""
+        """Number of all atoms over that of timed ones."""
         return self.planned.n_atoms / self.n_timed
 
     def rows(self) -> float:
@@ -174,15 +173,16 @@ class _Work:
         return total
 
     def _environments(self, term: FittedTerm, cutoff: float) -> None:
-        own = term.descriptor
-        own.environments(pairs_of(self.frames, cutoff).within(own.cutoff))
+        descriptor = term.descriptor
+        pairs = pairs_of(self.frames, cutoff).within(descriptor.cutoff)
+        descriptor.environments(pairs)
 
     def solution(self) -> float:
-        """Return the time of what does not depend on the number of rows."""
+        """Return the time of the steps that do not depend on the number of rows."""
         matrices, n = self.planned.sizes.matrices, self.planned.n_sparse
         work = n**3 / 3
         if self.config.solver.method == "qr":
-            # LAPACK's QR goes at a fraction of the rate of products.
+            # LAPACK's QR runs at a fraction of the rate of products.
             work = 16 * (len(matrices.group_rows) + matrices.n_tasks) * n**3
         for m, width in zip(matrices.blocks, matrices.widths, strict=True):
             work += m**3 / 3 + 2 * m**2 * width
@@ -204,7 +204,7 @@ class _Work:
         return n * (one * self._share / n_rows + 2 * algebra)
 
     def predictions(self, n_test: int) -> float:
-        """Return the time of shortcuts and errors."""
+        """Return the time of lossless projections and errors."""
         n_atoms = self.planned.n_atoms + n_test
         if self.config.prediction.project:
             verified = min(self.planned.n_atoms, VERIFY_ATOMS)

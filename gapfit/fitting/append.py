@@ -18,7 +18,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import count_rows, row_counts
 from gapfit.errors import GapfitError
-from gapfit.execution.accumulate import Rows
+from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.plan import batch_atoms
 from gapfit.fitting.extend_sparse import extended
 from gapfit.fitting.solve import solved
@@ -51,28 +51,28 @@ def append(
 
     With the same sparse points, e0, baseline and sigmas it is the fit of all data. e0
     stays that of the model, also where it came from the data by least squares.
-    ``sigma.energy_relative`` looks for the lowest energies among the new data alone.
+    ``sigma.energy_relative`` measures from the lowest energies of the new data alone.
 
-    With `new_sparse` the model gets sparse points, too, where environments of the new
-    data lie outside those it has (`gapfit.sparse.novelty`). How the earlier data feel
-    these is not known any more and is neglected; see `gapfit.fitting.extend_sparse`.
+    With `new_sparse` the model also gets sparse points for environments of the new data
+    that its present ones do not describe (`gapfit.sparse.novelty`). The kernels of the
+    earlier data with these are lost and neglected; see `gapfit.fitting.extend_sparse`.
 
     Projections (`gapfit.model.projection`) are verified on the new data, and keep as many
-    directions as the earlier data have needed. The calibration of standard deviations
+    directions as the earlier data needed. The calibration of standard deviations
     stays as it was, and is too small where the new data differ from the earlier ones;
     `gapfit.calibrate` takes a new one.
 
     Parameters
     ----------
     model : GAPModel, str or Path
-        A model, or its file; it must hold `GAPModel.training_sums`. It is not changed.
+        A model, or its file, with `GAPModel.training_sums`. It is not changed.
     frames : list of ase.Atoms, Dataset, path, or list of paths
         The new data, of species that the model knows. The same set twice is refused;
         single frames that were fitted before count again.
     data : DataConfig, optional
         Names of the labels; by default as the model was fitted.
     new_sparse : int
-        How many sparse points to add at most, for each central species of each SOAP term.
+        Largest number of sparse points to add for each central species of each SOAP term.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     base : Path, optional
@@ -86,9 +86,9 @@ def append(
     Raises
     ------
     GapfitError
-        The model holds no sums, or has these data already.
+        The model contains no sums, or has been fitted to these data.
     DataError
-        Data that cannot be fitted, or species that are new.
+        Data that cannot be fitted, or new species.
 
     Examples
     --------
@@ -97,31 +97,31 @@ def append(
     """
     if new_sparse < 0:
         raise GapfitError(f"new_sparse = {new_sparse}: give 0 or a positive number")
-    known = load_with_sums(model)
-    config = known.config.model_copy(update={"data": data or known.config.data})
+    loaded = load_with_sums(model)
+    config = loaded.config.model_copy(update={"data": data or loaded.config.data})
     dataset = as_dataset(frames, config, base)
     refuse_species(
         dataset.frames,
-        known.species,
+        loaded.species,
         "the new data contain {species}, which the model does not know ({places}): its "
-        "descriptors have no place for other species; remove these frames, or fit all "
-        "data again",
+        "descriptors are those of its species; remove these frames, or fit all data "
+        "again",
     )
-    _refuse_known_data(known, dataset)
+    _refuse_fitted_data(loaded, dataset)
     n_threads = config.run.threads or None
     with limited(n_threads):
-        addition = _Addition(known, dataset, progress or silent)
+        addition = _Addition(loaded, dataset, progress or silent)
         if config.data.check_stress:
-            check_stress(addition.frames, known.e0, addition.notes, addition.progress)
+            check_stress(addition.frames, loaded.e0, addition.notes, addition.progress)
         return addition.run(new_sparse)
 
 
-def _refuse_known_data(model: GAPModel, dataset: Dataset) -> None:
+def _refuse_fitted_data(model: GAPModel, dataset: Dataset) -> None:
     info, digest = model.info, data_digest(dataset.frames)
-    known = {info["data_digest"]}
+    fitted = {info["data_digest"]}
     for entry in info.get("appended", []):
-        known |= {entry["data_digest"], entry["onto"]}
-    if digest in known:
+        fitted |= {entry["data_digest"], entry["onto"]}
+    if digest in fitted:
         raise GapfitError(
             f"the model has been fitted to these {len(dataset.frames)} frames already "
             f"(SHA-256 {digest[:12]}...): they would count twice; give other data"
@@ -129,7 +129,7 @@ def _refuse_known_data(model: GAPModel, dataset: Dataset) -> None:
 
 
 class _Addition:
-    """One addition: what its steps share."""
+    """One addition of data: its model, frames and warnings."""
 
     def __init__(self, model: GAPModel, dataset: Dataset, progress: Progress) -> None:
         self.model = model
@@ -143,38 +143,40 @@ class _Addition:
             self.notes.append(
                 f"sigma.energy_relative = {sigma.energy_relative:g}: heights of new "
                 "energies are those above the lowest of the new data; a fit of all data "
-                "would measure them from the lowest of all"
+                "would measure them from the lowest of all data"
             )
 
     def run(self, new_sparse: int) -> GAPModel:
         """Return the model with the data."""
-        larger, found = self.model, list[NewPoints]()
+        larger, added = self.model, list[NewPoints]()
         if new_sparse:
-            # The choice between points all but equal must not hang on the number of cores.
+            # The choice between nearly equal points must not depend on the number of cores.
             with one_thread():
-                points, found = novel_points(
+                points, added = novel_points(
                     self.model, self.frames, new_sparse, self.progress
                 )
             larger = extended(self.model, points)
-            self._note_points(new_sparse, found)
+            self._note_points(new_sparse, added)
         if self.model.calibration is not None:
             self.notes.append(
                 f"{OUTDATED}their calibration is still that of the earlier data, and too "
-                "small where the new data differ from these; calibrate again on all that "
-                "was fitted, or on structures that were not: gapfit calibrate"
+                "small where the new data differ from these; calibrate again on all "
+                "fitted data, or on structures that were not fitted: gapfit calibrate"
             )
         sums = self._summed(larger)
         assert larger.training_sums is not None
         sums.merge(larger.training_sums)
-        whole = replace(larger, training_sums=sums, info=self._info(found))
-        model = solved(whole, self.frames, self.progress, self._ranks(larger))
+        summed = replace(larger, training_sums=sums, info=self._info(added))
+        model = solved(summed, self.frames, self.progress, self._ranks(larger))
         return replace(model, calibration=self.model.calibration)
 
     def _summed(self, model: GAPModel) -> TrainingSums:
         """Return the sums over the rows of the new data."""
         config, sums = model.config, model.training_sums
         assert sums is not None
-        rows = Rows(model.terms, model.e0, config.sigma, sums.whitening, sums.method)
+        rows = RowBuilder(
+            model.terms, model.e0, config.sigma, sums.whitening, sums.method
+        )
         groups = groups_of(self.dataset.frames, config)
         done, total = 0, int(row_counts(self.frames).sum())
 
@@ -187,42 +189,41 @@ class _Addition:
         batch = batch_atoms(self.dataset.frames, model.terms, config)
         return rows.sum_up(self.frames, groups, batch, report)
 
-    def _note_points(self, wanted: int, found: Sequence[NewPoints]) -> None:
-        if not found:
+    def _note_points(self, wanted: int, added: Sequence[NewPoints]) -> None:
+        if not added:
             self.notes.append(
-                f"new_sparse = {wanted}: no environment of the new data is outside: the "
-                f"sparse points leave less than {LEAST:g} of the prior variance of each; "
-                "none is added"
+                f"new_sparse = {wanted}: no sparse point is added: of each environment of "
+                f"the new data, less than {LEAST:g} of the prior variance is unexplained"
             )
-        for own in found:
+        for new in added:
             self.notes.append(
-                f"[[terms]] {own.term}: {own.n_points} sparse points for {own.block} "
-                f"added: of {own.n_outside} new environments up to {own.largest:.2g} of "
-                f"the prior variance was left, now at most {own.left:.2g}. What the "
-                "earlier data say about these points is not known and neglected: check "
-                "the errors on them"
+                f"[[terms]] {new.term}: {new.n_points} sparse points for {new.block} "
+                f"added: of {new.n_outside} new environments, up to {new.largest:.2g} of "
+                f"the prior variance was unexplained, now at most {new.left:.2g}. The "
+                "kernels of the earlier data with these points are neglected: check the "
+                "errors on those data"
             )
-        for n in sorted({own.term for own in found}):
+        for n in sorted({new.term for new in added}):
             components = getattr(self.model.config.terms[n - 1], "components", "all")
             if components != "all":
                 self.notes.append(
                     f"[[terms]] {n}: components = {components:g}: the directions are "
-                    "those of the earlier data; what new environments have beyond them "
-                    "stays unseen"
+                    "those of the earlier data; the parts of new environments outside "
+                    "them are not seen"
                 )
 
     def _ranks(self, larger: GAPModel) -> list[Ranks]:
-        """Return the directions of projections that the earlier data have needed.
+        """Return the number of directions of projections that the earlier data needed.
 
-        New points may need one each. Where all directions were needed, all are.
+        New points may need one each. Where all directions were needed, all are kept.
         """
         return [
             {
                 block: len(points)
                 - len(old.sparse[block])
                 + (
-                    old.shortcuts[block].shape[1]
-                    if block in old.shortcuts
+                    old.lossless[block].shape[1]
+                    if block in old.lossless
                     else points.shape[1]
                 )
                 for block, points in new.sparse.items()
@@ -230,7 +231,7 @@ class _Addition:
             for old, new in zip(self.model.terms, larger.terms, strict=True)
         ]
 
-    def _info(self, found: Sequence[NewPoints]) -> dict[str, Any]:
+    def _info(self, added: Sequence[NewPoints]) -> dict[str, Any]:
         """Return the facts about all data."""
         old, digest = self.model.info, data_digest(self.dataset.frames)
         rows = count_rows(self.frames)
@@ -240,7 +241,7 @@ class _Addition:
             "n_rows": rows,
             "data_digest": digest,
             "onto": old["data_digest"],
-            "sparse_points": [asdict(own) for own in found],
+            "sparse_points": [asdict(new) for new in added],
         }
         return {
             **old,
@@ -254,7 +255,7 @@ class _Addition:
 
 
 def _isolated_warnings(frames: Sequence[Frame], e0: dict[int, float]) -> list[str]:
-    """Return which isolated atoms have another energy than the model's."""
+    """Return warnings of isolated atoms whose energy differs from e0 of the model."""
     warnings = []
     for frame in frames:
         if frame.energy is None or not is_isolated(frame):
@@ -263,7 +264,7 @@ def _isolated_warnings(frames: Sequence[Frame], e0: dict[int, float]) -> list[st
         if abs(frame.energy - expected) > _SAME_E0:
             warnings.append(
                 f"{frame.source}: an isolated atom of {frame.energy:.6f} eV, where e0 of "
-                f"the model is {expected:.6f} eV: e0 stays; see that the new data were "
-                "computed as the earlier ones"
+                f"the model is {expected:.6f} eV: e0 stays; make sure that the new data "
+                "were computed like the earlier ones"
             )
     return warnings

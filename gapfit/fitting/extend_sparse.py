@@ -1,10 +1,10 @@
-"""More sparse points for a model whose data are known by their sums alone.
+"""More sparse points for a model of whose data only the sums are left.
 
 With W = U^-T K_mn, the factor of K_mm and of the new points n is [[U, W], [0, C]],
 C^T C = K_nn - W^T W: whitened rows keep their columns and get new ones,
-(k_n - φ_m W) C^-1. Those of the data summed up before are unknown and taken as zero,
+(k_n - φ_m W) C^-1. For the earlier data these are unknown and set to zero,
 k_n = k_m K_mm^-1 K_mn: exact for environments that the old points describe entirely;
-where they leave the variance s, new columns of a local energy would have a norm of at
+where the variance s is unexplained, new columns of a local energy would have a norm of at
 most √s.
 """
 
@@ -25,7 +25,7 @@ __all__ = ["extended"]
 
 
 def extended(model: GAPModel, points: Mapping[int, Sparse]) -> GAPModel:
-    """Return a model with more sparse points, its sums as if no row felt them.
+    """Return a model with more sparse points that no row of its sums depends on.
 
     Parameters
     ----------
@@ -38,12 +38,12 @@ def extended(model: GAPModel, points: Mapping[int, Sparse]) -> GAPModel:
     assert model.training_sums is not None
     whitening = model.training_sums.whitening
     terms, blocks = [], []
-    known = iter(zip(whitening.cholesky, whitening.jitter, strict=True))
+    factors = iter(zip(whitening.cholesky, whitening.jitter, strict=True))
     for n, term in enumerate(model.terms):
         sparse = {}
         for block, old in term.sparse.items():
             new = points.get(n, {}).get(block, old[:0])
-            U, jitter = next(known)
+            U, jitter = next(factors)
             if len(new):
                 kernel = term.descriptor.kernel
                 blocks.append(_extended(U, kernel(old, new), kernel(new, new), jitter))
@@ -58,7 +58,7 @@ def extended(model: GAPModel, points: Mapping[int, Sparse]) -> GAPModel:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """One block of K_mm: its factor, and all columns of k from the old ones."""
+    """One block of K_mm: its factor, and weights that give all columns from old ones."""
 
     U: np.ndarray
     weights: np.ndarray
@@ -68,9 +68,11 @@ def _extended(
     U: np.ndarray, K_mn: np.ndarray, K_nn: np.ndarray, jitter: float
 ) -> _Block:
     W = solve_triangular(U, K_mn, trans="T", check_finite=False)
-    rest = K_nn - W.T @ W
-    rest[np.diag_indices_from(rest)] += jitter * float(np.mean(np.diag(K_nn)))
-    C = cholesky(rest, check_finite=False)
+    unexplained = K_nn - W.T @ W
+    unexplained[np.diag_indices_from(unexplained)] += jitter * float(
+        np.mean(np.diag(K_nn))
+    )
+    C = cholesky(unexplained, check_finite=False)
     weights = solve_triangular(U, W, check_finite=False)
     return _Block(
         np.block([[U, W], [np.zeros_like(W.T), C]]),

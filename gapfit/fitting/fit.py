@@ -52,36 +52,37 @@ def fit(
     frames : list of ase.Atoms, Dataset, path, list of paths, or None
         Training data; None reads ``config.data.train``.
     config : FitConfig, dict, or path of a TOML file
-        What to fit and how. ``data.train`` may be left out if `frames` are given.
+        Configuration of the fit. ``data.train`` may be missing if `frames` are given.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     base : Path, optional
-        Folder that relative paths refer to; that of the TOML file by itself.
+        Folder that relative paths refer to; by default that of the TOML file.
     checkpoint : path, optional
-        Folder for what has been summed up so far. It stays, so that no model is lost that
-        could not be saved: `gapfit.remove_checkpoint` deletes it. An earlier fit in it is
-        replaced unless `resume` is true.
+        Folder for the sums so far. It stays after the fit, in case the model cannot be
+        saved: `gapfit.remove_checkpoint` deletes it. An earlier fit in it is replaced
+        unless `resume` is true.
     resume : bool
-        Go on with the fit in `checkpoint`: same data and configuration. One that was done
-        gives the same model again without new sums.
+        Continue the fit in `checkpoint`: same data and configuration. A finished one gives
+        the same model again without new sums.
     executor : concurrent.futures.Executor, optional
-        Takes the place of the one that ``run.executor`` names. Its workers must see
-        `checkpoint`, or the folder for temporary files when there is none.
+        Used instead of the one that ``run.executor`` names. Its workers must see
+        `checkpoint`, or the folder for temporary files if there is none.
     plan : Plan, optional
-        The size of this fit, where it is known already; see `gapfit.execution.plan`.
+        The size of this fit, if it has been computed; see `gapfit.execution.plan`.
 
     Returns
     -------
     GAPModel
-        The fitted potential; it does not depend on who computed the rows.
+        The fitted potential; it does not depend on where the rows were computed.
 
     Raises
     ------
     ConfigError, DataError
-        What is wrong, where, and what to do.
+        Mistakes in the configuration or the data, with their places.
     GapfitError
         run.memory is too little for the sparse points; the checkpoint belongs to another
-        fit; workers died: says how much it takes, or lists differences or frames.
+        fit; workers died. The message states the memory needed, the differences or the
+        frames.
 
     Examples
     --------
@@ -117,7 +118,7 @@ def fit(
 def _identity(
     dataset: Dataset, digest: str, config: FitConfig, base: Path
 ) -> dict[str, Any]:
-    """Return what a checkpoint and the fit that goes on from it must share."""
+    """Return the facts that a checkpoint and the fit that resumes it must share."""
     from importlib.metadata import version
 
     files = [config.baseline.table, *(term.sparse_file for term in config.terms)]
@@ -134,7 +135,7 @@ def _identity(
 
 
 def _file_digest(base: Path, name: str) -> str | None:
-    """Return a SHA-256 of a file; None of one that is not there, as is said later."""
+    """Return a SHA-256 of a file; None for a missing file (reported later)."""
     try:
         content = (base / Path(name).expanduser()).read_bytes()
     except OSError:
@@ -146,7 +147,7 @@ def _file_digest(base: Path, name: str) -> str | None:
 def _work_folder(
     path: Path | str | None, resume: bool, identity: dict[str, Any], pool: Pool | None
 ) -> Iterator[CheckpointFolder | None]:
-    """Give the folder of a fit; without a path, one that lives as long as the fit."""
+    """Yield the folder of a fit; without a path, one that is deleted after the fit."""
     if path is None and pool is None:
         yield None
         return

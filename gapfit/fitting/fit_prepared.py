@@ -10,11 +10,11 @@ from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import BaselineConfig, FitConfig
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import count_rows, row_counts
-from gapfit.execution.accumulate import Rows, task_slices
+from gapfit.execution.accumulate import RowBuilder, task_slices
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool
 from gapfit.execution.plan import batch_atoms
-from gapfit.execution.tasks import Work, sum_by_workers, sum_here
+from gapfit.execution.tasks import Summation, sum_by_workers, sum_here
 from gapfit.fitting.prepare import Prepared, sparse_terms, whitened
 from gapfit.fitting.solve import solved
 from gapfit.gp.training_sums import TrainingSums
@@ -38,7 +38,7 @@ def fit_prepared(
     prepared : Prepared
         From `gapfit.fitting.prepare`.
     config : FitConfig
-        What to fit and how.
+        Configuration of the fit.
     notes : list of str
         Warnings are added to it.
     progress : callable
@@ -84,7 +84,7 @@ def fitted(
     progress : callable
         Called as ``progress(stage, done, total)``.
     folder : CheckpointFolder, optional
-        Where sums are saved; workers need one.
+        Folder for the sums; workers need one.
     pool : Pool, optional
         Workers that sum up the rows.
     pairs_per_atom : float, optional
@@ -117,8 +117,10 @@ def _sums(
     """Return the sums over all rows."""
     config, empty = model.config, model.training_sums
     assert empty is not None
-    rows = Rows(model.terms, model.e0, config.sigma, empty.whitening, empty.method)
-    work = Work(
+    rows = RowBuilder(
+        model.terms, model.e0, config.sigma, empty.whitening, empty.method
+    )
+    summation = Summation(
         rows,
         prepared.frames,
         groups_of(prepared.given, config),
@@ -126,13 +128,13 @@ def _sums(
         task_slices(frame_sizes(prepared.frames), model.n_sparse),
         batch_atoms(prepared.given, model.terms, config, pairs_per_atom),
     )
-    total = int(work.n_rows.sum())
+    total = int(summation.n_rows.sum())
 
     def report(n_rows: int) -> None:
         progress("rows", n_rows, total)
 
     report(0)
     if pool is None:
-        return sum_here(work, folder, report)
+        return sum_here(summation, folder, report)
     assert folder is not None
-    return sum_by_workers(work, folder, pool, report)
+    return sum_by_workers(summation, folder, pool, report)

@@ -1,4 +1,4 @@
-"""Which frames share a sigma, and which are held out together."""
+"""Classes of frames that share a sigma, and folds of frames held out together."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ __all__ = [
     "affordable_folds",
     "assign_folds",
     "fill",
-    "own_classes",
+    "separate_types",
 ]
 
 _BATCH_ATOMS = 256
-# Kernel rows smaller than this, relative to delta², are zero but for rounding.
-_NOTHING = 1e-8
+# Kernel rows smaller than this, relative to delta², are zero up to rounding.
+_ZERO_ROW = 1e-8
 #: Config_types with fewer frames share their sigmas with all others.
 MIN_FRAMES = 3
 
 
-def own_classes(frames: Sequence[Frame], options: TuneConfig) -> set[str]:
-    """Return the config_types with sigmas of their own, those that are not too few."""
+def separate_types(frames: Sequence[Frame], options: TuneConfig) -> set[str]:
+    """Return the config_types that get separate sigmas: those with enough frames."""
     if not options.by_config_type:
         return set()
     counts = Counter(config_types(frames))
-    return {kind for kind, n in counts.items() if n >= MIN_FRAMES}
+    return {name for name, n in counts.items() if n >= MIN_FRAMES}
 
 
 def assign_folds(frames: Sequence[Frame], options: TuneConfig, seed: int) -> np.ndarray:
@@ -59,20 +59,20 @@ def assign_folds(frames: Sequence[Frame], options: TuneConfig, seed: int) -> np.
     kinds = np.array(config_types(frames))
     dealt = 0
     for kind in sorted(set(kinds.tolist())):
-        own = np.flatnonzero(kinds == kind)
+        members = np.flatnonzero(kinds == kind)
         if options.consecutive:
-            share = np.arange(len(own)) * n_folds // max(len(own), n_folds)
+            share = np.arange(len(members)) * n_folds // max(len(members), n_folds)
         else:
-            share = rng.permutation(len(own))
-        folds[own] = (share + dealt) % n_folds
-        dealt += len(own)
+            share = rng.permutation(len(members))
+        folds[members] = (share + dealt) % n_folds
+        dealt += len(members)
     return folds
 
 
 def affordable_folds(
     prepared: Prepared, config: FitConfig, options: TuneConfig, n_sparse: int
 ) -> int:
-    """Return how many folds of Gram matrices fit into ``run.memory``, at most those wanted.
+    """Return how many folds of Gram matrices fit into ``run.memory``, up to ``tune.folds``.
 
     Raises
     ------
@@ -80,12 +80,12 @@ def affordable_folds(
         Not even two folds fit.
     """
     frames = prepared.given
-    apart = own_classes(frames, options)
-    n_groups = len({(k, class_of(f, k, apart)) for f in frames for k in KINDS})
+    classes = separate_types(frames, options)
+    n_groups = len({(k, class_of(f, k, classes)) for f in frames for k in KINDS})
     size = 8 * n_groups * n_sparse**2
     rows = 8 * len(frames) * n_sparse + 24 * _BATCH_ATOMS * n_sparse * 4
     folds = min(options.folds, len(frames))
-    # One more copy holds the totals, two serve the algebra.
+    # One more copy is for the totals, two for the algebra.
     affordable = int((config.run.memory_bytes - rows) // size) - 3
     if affordable < min(2, folds):
         raise GapfitError(
@@ -126,10 +126,10 @@ def fill(
     sigmas = {kind: float(getattr(config.sigma, kind)) for kind in KINDS}
     grams = FoldGrams(TrainingSums(whitening, "cholesky"), columns, sigmas)
     frames, given = prepared.frames, prepared.given
-    apart = own_classes(given, options)
+    classes = separate_types(given, options)
     folds = assign_folds(frames, options, config.run.seed)
-    least = _NOTHING * max(term.config.delta for term in terms) ** 2
-    # Frames of one fold and type follow each other, so that their rows add in blocks.
+    least = _ZERO_ROW * max(term.config.delta for term in terms) ** 2
+    # Frames of one fold and type are consecutive, so that their rows add in blocks.
     types, sizes = config_types(frames), frame_sizes(frames)
     order = sorted(range(len(frames)), key=lambda n: (folds[n], types[n]))
     done, total = 0, int(sizes.sum())
@@ -138,14 +138,17 @@ def fill(
         batch = [frames[n] for n in order[part]]
         block = row_block(batch, terms, prepared.e0, config.sigma)
         groups = [
-            [((kind, class_of(given[n], kind, apart)), int(folds[n])) for kind in KINDS]
+            [
+                ((kind, class_of(given[n], kind, classes)), int(folds[n]))
+                for kind in KINDS
+            ]
             for n in order[part]
         ]
-        # Rows that are zero by symmetry, as forces in perfect crystals are, say nothing
-        # about the potential, but would make sigmas seem small: they are left out.
+        # Rows that are zero by symmetry, such as forces in perfect crystals, do not depend
+        # on the potential, but would make sigmas seem small: they are skipped.
         grams.sums.add_block(block, groups, np.abs(block.K).max(axis=1) >= least)
-        judged = np.array([0 if is_isolated(f) else f.n_atoms for f in batch])
-        grams.keep_energies(block, folds[order[part]], judged)
+        scored_atoms = np.array([0 if is_isolated(f) else f.n_atoms for f in batch])
+        grams.keep_energies(block, folds[order[part]], scored_atoms)
         done += int(sizes[order[part]].sum())
         progress("rows", done, total)
     grams.sums.close()

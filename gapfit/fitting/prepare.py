@@ -1,4 +1,4 @@
-"""From data and configuration to what a fit starts from."""
+"""Data and configuration prepared for a fit: baseline, e0, sigmas, sparse points."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["Prepared", "prepare", "sparse_terms", "whitened"]
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Data as the rows see them.
+    """Data of a fit without baseline, with e0 and all sigmas.
 
     Attributes
     ----------

@@ -28,19 +28,19 @@ __all__ = ["Proposal", "nearest_distances", "propose", "without_isolated_atom"]
 
 #: Cutoff in nearest-neighbour distances; 2.0 to 2.5 fit best.
 _SHELLS = 2.2
-#: Å; short bonds (carbon) need their second and third shells, too.
+#: Range of cutoffs, Å; short bonds (carbon) need their second and third shells, too.
 _R_CUT = (4.5, 6.5)
-#: Sparse points beyond this cost more than they bring.
+#: More sparse points than this cost more than they gain.
 _MAX_SPARSE = 1000
-#: Environments up to which a small set keeps all of them.
+#: A set with at most this many environments keeps all of them.
 _SMALL_SET = 500
-#: Frames looked at for distances.
+#: Number of frames whose distances are measured.
 _MAX_FRAMES = 300
 _REACH = 5.0
 
 # Range of the repulsive baseline in distances of nearest neighbours.
 _CORE = 0.75
-# Below this there is no room for it, Å.
+# Below this range there is no baseline, Å.
 _SHORTEST = 0.6
 
 _LOOSE = re.compile(r"liq|amorph|melt|rand|rss|dimer|trimer|cluster|spheres", re.I)
@@ -48,7 +48,7 @@ _LOOSE = re.compile(r"liq|amorph|melt|rand|rss|dimer|trimer|cluster|spheres", re
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration, and what to say about it in its file.
+    """A configuration, with the reasons that its file states.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
     frames : sequence of Frame
         The training data.
     data : DataConfig
-        What to write under ``[data]``.
+        The table ``[data]``.
     """
     from ase.data import chemical_symbols
 
@@ -118,7 +118,7 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
 def without_isolated_atom(frames: Sequence[Frame]) -> list[str]:
     """Return the species that have no energy of an isolated atom in the data.
 
-    There are none if no frame has an energy: then nothing depends on such energies.
+    Empty if no frame has an energy: then these energies do not matter.
     """
     from ase.data import chemical_symbols
 
@@ -141,7 +141,7 @@ def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
 
     Atoms with fewer than two neighbours within 5 Å (alone, or in dimers) do not count.
     """
-    found: dict[int, list[float]] = {}
+    by_species: dict[int, list[float]] = {}
     for n in range(0, len(frames), -(-len(frames) // _MAX_FRAMES)):
         frame = frames[n]
         pairs = pair_list(frame, _REACH)
@@ -150,8 +150,8 @@ def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
         np.minimum.at(nearest, pairs.i, distances)
         crowded = np.bincount(pairs.i, minlength=frame.n_atoms) >= 2
         for z, distance in zip(frame.numbers[crowded], nearest[crowded], strict=True):
-            found.setdefault(int(z), []).append(float(distance))
-    return {z: float(np.percentile(values, 75)) for z, values in found.items()}
+            by_species.setdefault(int(z), []).append(float(distance))
+    return {z: float(np.percentile(values, 75)) for z, values in by_species.items()}
 
 
 def _r_cut(distances: dict[int, float]) -> float:
@@ -181,21 +181,21 @@ def _sigma_comment(
 ) -> list[str]:
     counts = Counter(config_types(frames))
     words = ", ".join(f"{name} ({n})" for name, n in sorted(counts.items()))
-    own = "Each may have sigmas of its own under [sigma.config_types.NAME]"
-    advice = [f"{own}."]
+    options = "Each may have separate sigmas under [sigma.config_types.NAME]"
+    advice = [f"{options}."]
     if suggestions:
-        advice = [f"{own};", "those proposed below are worth trying."]
+        advice = [f"{options};", "those proposed below are worth trying."]
     return [*textwrap.wrap(f"config_types (frames): {words}.", 84), *advice]
 
 
 def _e0_comment(frames: Sequence[Frame], missing: Sequence[str]) -> list[str]:
     if all(frame.energy is None for frame in frames):
-        return ["The data hold no energies; those of isolated atoms are taken as 0."]
+        return ["The data have no energies; those of isolated atoms are set to 0."]
     if not missing:
-        return ["The data hold an isolated atom of every species."]
+        return ["The data have an isolated atom of every species."]
     names = ", ".join(missing)
     return [
-        f"WARNING: the data hold no energy of an isolated atom of {names}. Least squares",
+        f"WARNING: the data have no energy of an isolated atom of {names}. Least squares",
         "over the compositions suits the energies of the data, but not those of separated",
         f"atoms: better compute the atom and give its energy in [e0]: {missing[0]} = ...",
     ]
@@ -206,18 +206,18 @@ def _suggestions(
 ) -> dict[str, SigmaOverride]:
     """Return looser sigmas for disorder and clusters, tighter ones for lone atoms."""
     sigma = config.sigma
-    found: dict[str, SigmaOverride] = {}
+    suggestions: dict[str, SigmaOverride] = {}
     lone: dict[str, bool] = {}
     for frame in frames:
         name = frame.config_type
         lone[name] = lone.get(name, True) and is_isolated(frame)
     for name in sorted(lone.keys() - {"default"}):
         if lone[name]:
-            found[name] = SigmaOverride(energy=sigma.energy / 20)
+            suggestions[name] = SigmaOverride(energy=sigma.energy / 20)
         elif _LOOSE.search(name):
-            found[name] = SigmaOverride(
+            suggestions[name] = SigmaOverride(
                 energy=5 * sigma.energy,
                 forces=4 * sigma.forces,
                 virial=4 * sigma.virial,
             )
-    return found
+    return suggestions

@@ -1,4 +1,4 @@
-"""Virials as a quick fit of energies and forces predicts them, with their uncertainty.
+"""Virials predicted by a quick fit of energies and forces, with their uncertainty.
 
 Each half of a sample of the data is predicted by a fit to the other half, so that the
 errors are honest; virials are never fitted.
@@ -36,31 +36,31 @@ from gapfit.model.gap_model import GAPModel
 from gapfit.model.prediction import Prediction
 from gapfit.model.rows import row_block
 
-__all__ = ["MIN_FRAMES", "Comparison", "compare", "sample"]
+__all__ = ["MIN_FRAMES", "VirialComparison", "compare", "sample"]
 
 #: Size of the quick fits.
 MAX_FRAMES, MAX_ATOMS, N_SPARSE = 150, 2000, 400
 #: Their cutoff, in units of the median distance to the nearest neighbour.
 CUTOFF = 2.2
-#: Fewer frames than this prove nothing; such config_types are taken together.
+#: Config_types with fewer frames prove nothing alone; they are pooled.
 MIN_FRAMES = 6
 
-#: Atoms without a neighbour this near are not asked for their distance, Å.
+#: Range of the search for nearest neighbours, Å.
 _FAR = 4.0
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
-    """Virials as labelled and as a fit without them predicts them.
+class VirialComparison:
+    """Labels of virials, and predictions of a fit without them.
 
     Attributes
     ----------
     labels, predicted : (n_frames, 6) float64
-        Virial, xx yy zz yz xz xy, eV/atom.
+        Virials, xx yy zz yz xz xy, eV/atom.
     volumes : (n_frames,) float64
-        Å³/atom.
+        Volumes, Å³/atom.
     config_types : tuple of str
-        Of each frame.
+        The config_type of each frame.
     offset_errors : dict of str to float
         Standard error of the predicted mean diagonal of each config_type, eV/atom.
     """
@@ -74,13 +74,13 @@ class Comparison:
 
 def compare(
     frames: Sequence[Frame], e0: Mapping[int, float] | None = None
-) -> Comparison:
+) -> VirialComparison:
     """Predict the virials of each half of the frames by a fit to the other half.
 
     Parameters
     ----------
     frames : sequence of Frame
-        All with forces and virial; few, as they are all fitted.
+        All with forces and virial; a small number, as all are fitted.
     e0 : dict of int to float, optional
         Energies of isolated atoms, eV; by least squares when absent.
     """
@@ -93,24 +93,24 @@ def compare(
     for half in (0, 1):
         model = _fit([f for group in groups.values() for f in group[half::2]], config)
         for name, group in groups.items():
-            known = [
+            tested = [
                 f for f in group[1 - half :: 2] if set(f.numbers) <= {*model.species}
             ]
-            predictions = model.predict(known)
-            kept += zip([name] * len(known), known, predictions, strict=True)
-            if known:
-                misfit = _misfit(known, predictions, config.sigma)
-                errors[name].append(misfit * _diagonal_error(model, known))
+            predictions = model.predict(tested)
+            kept += zip([name] * len(tested), tested, predictions, strict=True)
+            if tested:
+                misfit = _misfit(tested, predictions, config.sigma)
+                errors[name].append(misfit * _diagonal_error(model, tested))
     sizes = np.array([frame.n_atoms for _, frame, _ in kept])
     volumes = np.array([frame.volume for _, frame, _ in kept]) / sizes
     stresses = np.array([prediction.stress for _, _, prediction in kept]).reshape(-1, 6)
     labels = np.array([frame.virial for _, frame, _ in kept]).reshape(-1, 6)
-    return Comparison(
+    return VirialComparison(
         labels=labels / sizes[:, None],
         predicted=-stresses * volumes[:, None],
         volumes=volumes,
         config_types=tuple(name for name, _, _ in kept),
-        offset_errors={name: float(np.mean(found)) for name, found in errors.items()},
+        offset_errors={name: float(np.mean(both)) for name, both in errors.items()},
     )
 
 
@@ -146,7 +146,7 @@ def sample(frames: Sequence[Frame], usable: Sequence[int]) -> list[Frame]:
 
 
 def _group_names(frames: Sequence[Frame]) -> list[str]:
-    """Return the config_type of each frame, rare ones taken together."""
+    """Return the config_type of each frame, rare ones pooled."""
     types = config_types(frames)
     counts = Counter(types)
     rare = [name for name, count in counts.items() if count < MIN_FRAMES]
@@ -197,21 +197,21 @@ def _neighbour_distance(frames: Sequence[Frame]) -> float:
 def _silence(name: str) -> Iterator[None]:
     """Keep the notes of the quick fit out of the log."""
 
-    def nothing(record: logging.LogRecord) -> bool:
+    def reject(record: logging.LogRecord) -> bool:
         return False
 
     logger = logging.getLogger(name)
-    logger.addFilter(nothing)
+    logger.addFilter(reject)
     try:
         yield
     finally:
-        logger.removeFilter(nothing)
+        logger.removeFilter(reject)
 
 
 def _misfit(
     frames: Sequence[Frame], predictions: Sequence[Prediction], sigma: SigmaConfig
 ) -> float:
-    """Return how many times larger than sigma the errors of the fit are, at least 1."""
+    """Return the ratio of the errors of the fit to sigma, at least 1."""
     energies, forces = [], []
     for frame, prediction in zip(frames, predictions, strict=True):
         assert frame.forces is not None
@@ -219,8 +219,8 @@ def _misfit(
         if frame.energy is not None:
             error = (prediction.energy - frame.energy) / np.sqrt(frame.n_atoms)
             energies.append(error / sigma.energy)
-        known = np.isfinite(frame.forces)
-        forces.append((prediction.forces - frame.forces)[known] / sigma.forces)
+        labelled = np.isfinite(frame.forces)
+        forces.append((prediction.forces - frame.forces)[labelled] / sigma.forces)
     sizes = [
         np.sqrt(np.mean(np.square(e)))
         for e in (energies, np.concatenate(forces))
@@ -232,7 +232,7 @@ def _misfit(
 def _diagonal_error(model: GAPModel, frames: Sequence[Frame]) -> float:
     """Return the standard deviation of the predicted mean diagonal, eV/atom.
 
-    That of the posterior of the coefficients; a few frames stand for all.
+    It comes from the posterior of the coefficients, for the first few frames.
     """
     assert model.posterior is not None
     rows = [

@@ -19,7 +19,7 @@ from gapfit.fitting.training_data import same_training_frames
 from gapfit.gp.observations import Group
 from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.observation_groups import OWN
+from gapfit.model.observation_groups import FRAME_SIGMA
 from gapfit.model.storage import load_with_sums
 from gapfit.threads import limited
 
@@ -40,124 +40,129 @@ def refit(
     The result is what `gapfit.fit` of the same data gives with the configuration of the
     result. Where a sigma grows with forces or energies (``forces_relative``,
     ``energy_relative``), that fraction changes by the same factor, and so do the sigmas
-    of all config_types. Sigmas that frames brought along stay.
+    of all config_types. Sigmas that frames bring stay.
 
     Projections (`gapfit.model.projection`) are verified on `frames`, or on the training
-    files of the model where they are still there and the same; else they are left out.
-    Standard deviations are not calibrated any more, see `gapfit.calibrate`.
+    files of the model if these exist unchanged; otherwise there are none. Standard
+    deviations are no longer calibrated, see `gapfit.calibrate`.
 
     Parameters
     ----------
     model : GAPModel, str or Path
-        A model, or its file; it must hold `GAPModel.training_sums`. It is not changed.
+        A model, or its file, with `GAPModel.training_sums`. It is not changed.
     sigma : mapping, optional
         As the table ``[sigma]``: ``energy`` (eV/atom), ``forces`` (eV/Å), ``virial``
-        (eV/atom), and ``config_types`` with the same keys for each. What is not given
-        stays.
+        (eV/atom), and ``config_types`` with the same keys for each. Sigmas that are not
+        given stay.
     frames : list of ase.Atoms, Dataset, path, or list of paths, optional
-        Structures to verify projections on; best the training data.
+        Structures to verify projections on, preferably the training data.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
 
     Raises
     ------
     ConfigError
-        Sigmas that are none, or that the sums do not know apart.
+        Invalid sigmas, or sigmas of observations that share a sum.
     GapfitError
-        The model holds no sums.
+        The model contains no sums.
 
     Examples
     --------
     >>> import gapfit
     >>> model = gapfit.refit("model.npz", sigma={"forces": 0.1})  # doctest: +SKIP
     """
-    known = load_with_sums(model)
-    assert known.training_sums is not None
-    config = _changed(known.config, sigma or {})
-    ratios = dict(_ratios(known.training_sums.groups, known.config.sigma, config.sigma))
-    notes = list(_notes(known, ratios))
+    loaded = load_with_sums(model)
+    assert loaded.training_sums is not None
+    config = _changed(loaded.config, sigma or {})
+    ratios = dict(
+        _ratios(loaded.training_sums.groups, loaded.config.sigma, config.sigma)
+    )
+    notes = list(_notes(loaded, ratios))
     n_threads = config.run.threads or None
     with limited(n_threads):
-        some = _structures(known, model, frames)
-        if some is None and any(term.shortcuts for term in known.terms):
+        verifying = _structures(loaded, model, frames)
+        if verifying is None and any(term.lossless for term in loaded.terms):
             notes.append(
-                f"the training data ({', '.join(config.data.train)}) are not at hand to "
-                "verify the projections that make predictions faster: they are left out; "
-                "give the data as frames"
+                f"the training data ({', '.join(config.data.train)}) are missing or "
+                "changed, so the projections that make predictions faster cannot be "
+                "verified: the model has none; give the data as frames"
             )
-        if known.calibration is not None:
+        if loaded.calibration is not None:
             notes.append(
-                f"{OUTDATED}they are not calibrated any more, for they change with the "
-                "sigmas; calibrate them again: gapfit calibrate"
+                f"{OUTDATED}they are no longer calibrated, because they change with the "
+                "sigmas; calibrate again: gapfit calibrate"
             )
-        warnings = list(dict.fromkeys([*known.info["warnings"], *notes]))
+        warnings = list(dict.fromkeys([*loaded.info["warnings"], *notes]))
         changed = replace(
-            known,
+            loaded,
             config=config,
-            training_sums=known.training_sums.scaled(ratios),
-            info={**known.info, "warnings": warnings},
+            training_sums=loaded.training_sums.scaled(ratios),
+            info={**loaded.info, "warnings": warnings},
         )
-        return solved(changed, some, progress or silent)
+        return solved(changed, verifying, progress or silent)
 
 
 def _changed(config: FitConfig, given: Mapping[str, Any]) -> FitConfig:
-    """Return the configuration with other sigmas, and all that changes along."""
+    """Return the configuration with other sigmas, and the relative parts scaled."""
     old = config.sigma
     _refuse(old, given)
     types: dict[str, Any] = {
-        name: own.model_dump(exclude_none=True)
-        for name, own in old.config_types.items()
+        name: override.model_dump(exclude_none=True)
+        for name, override in old.config_types.items()
     }
-    for name, own in given.get("config_types", {}).items():
-        types[name] = {**types[name], **own} if isinstance(own, Mapping) else own
+    for name, override in given.get("config_types", {}).items():
+        is_table = isinstance(override, Mapping)
+        types[name] = {**types[name], **override} if is_table else override
     values = {**old.model_dump(), **given, "config_types": types}
-    whole = config.model_dump(mode="json", exclude_none=True)
-    new = config_from_dict({**whole, "sigma": values}, "the new sigmas").sigma
+    tables = config.model_dump(mode="json", exclude_none=True)
+    new = config_from_dict({**tables, "sigma": values}, "the new sigmas").sigma
     for kind in _RELATIVE:
         new = _grown_along(kind, old, new)
     return config.model_copy(update={"sigma": new})
 
 
 def _refuse(old: SigmaConfig, given: Mapping[str, Any]) -> None:
-    """Refuse what cannot be told from the sums."""
+    """Refuse sigmas of observations whose sums are not separate."""
     for kind in _RELATIVE:
         name = f"{kind}_relative"
         if name in given:
             raise ConfigError(
-                f"the new sigmas: {name} cannot be changed by itself, for the sums hold "
-                f"both parts together; give {kind}, which changes both by one factor, or "
-                "fit again"
+                f"the new sigmas: {name} cannot be changed by itself, because the sums "
+                f"contain both parts together; give {kind}, which changes both by one "
+                "factor, or fit again"
             )
     unknown = sorted(set(given.get("config_types", {})) - set(old.config_types))
     if unknown:
         apart = ", ".join(sorted(old.config_types)) or "none"
         raise ConfigError(
-            f"the new sigmas: config_types {', '.join(unknown)} had no sigma of their "
-            f"own at the fit, so they cannot be changed alone (there are: {apart}); fit "
-            "again with [sigma.config_types]"
+            f"the new sigmas: config_types {', '.join(unknown)} had no sigma in the fit, "
+            f"so they cannot be changed alone (these had one: {apart}); fit again with "
+            "[sigma.config_types]"
         )
 
 
 def _grown_along(kind: str, old: SigmaConfig, new: SigmaConfig) -> SigmaConfig:
-    """Return sigmas whose relative part has changed as the constant one has."""
+    """Return sigmas whose relative part changes by the factor of the constant part."""
     name = f"{kind}_relative"
     fraction = getattr(old, name)
     if not fraction:
         return new
     factor = getattr(new, kind) / getattr(old, kind)
     types = {}
-    for key, own in new.config_types.items():
-        was, now = getattr(old.config_types[key], kind), getattr(own, kind)
+    for key, override in new.config_types.items():
+        was, now = getattr(old.config_types[key], kind), getattr(override, kind)
         if now != was:
             raise ConfigError(
-                f"the new sigmas: {kind} of config_type {key} cannot be changed alone, for "
-                f"{name} = {fraction:g} is that of all frames; give {kind} without a "
-                "config_type, which changes all by one factor, or fit again"
+                f"the new sigmas: {kind} of config_type {key} cannot be changed alone, "
+                f"because {name} = {fraction:g} is that of all frames; give {kind} without "
+                "a config_type, which changes all by one factor, or fit again"
             )
-        types[key] = own if was is None else own.model_copy(update={kind: factor * was})
+        types[key] = override
+        if was is not None:
+            types[key] = override.model_copy(update={kind: factor * was})
     if factor * fraction > 1:
         raise ConfigError(
-            f"the new sigmas: {kind} = {getattr(new, kind):g} takes {name} along, from "
+            f"the new sigmas: {kind} = {getattr(new, kind):g} would raise {name} from "
             f"{fraction:g} to {factor * fraction:.3g}, which is above 1; give at most "
             f"{kind} = {getattr(old, kind) / fraction:.3g}"
         )
@@ -167,9 +172,9 @@ def _grown_along(kind: str, old: SigmaConfig, new: SigmaConfig) -> SigmaConfig:
 def _ratios(
     groups: Mapping[Group, Any], old: SigmaConfig, new: SigmaConfig
 ) -> Iterator[tuple[Group, float]]:
-    """Yield what the sigmas of each group are multiplied with."""
+    """Yield the factor of the sigmas of each group that changes."""
     for group in groups:
-        if group[1] != OWN:
+        if group[1] != FRAME_SIGMA:
             factor = _sigma_of(group, new) / _sigma_of(group, old)
             if factor != 1.0:
                 yield group, factor
@@ -177,18 +182,18 @@ def _ratios(
 
 def _sigma_of(group: Group, sigma: SigmaConfig) -> float:
     kind, name = group
-    own = getattr(sigma.config_types.get(name, SigmaOverride()), kind)
-    return float(getattr(sigma, kind) if own is None else own)
+    override = getattr(sigma.config_types.get(name, SigmaOverride()), kind)
+    return float(getattr(sigma, kind) if override is None else override)
 
 
 def _notes(model: GAPModel, ratios: Mapping[Group, float]) -> Iterator[str]:
     assert model.training_sums is not None
     for kind in KINDS:
-        own = model.training_sums.groups.get((kind, OWN))
-        if own is not None and any(changed == kind for changed, _ in ratios):
+        sums = model.training_sums.groups.get((kind, FRAME_SIGMA))
+        if sums is not None and any(changed == kind for changed, _ in ratios):
             yield (
-                f"{own.n_rows} observations of the {kind} come from frames with their own "
-                "sigma: those are left as they are"
+                f"{sums.n_rows} observations of the {kind} come from frames that bring a "
+                "sigma: these sigmas stay"
             )
 
 

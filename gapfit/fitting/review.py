@@ -1,4 +1,4 @@
-"""One look at data and configuration before a fit: errors, and what to warn of."""
+"""Check of data and configuration before a fit: errors and warnings."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def review(
     progress: Progress,
     stress: bool = True,
 ) -> Prepared:
-    """Prepare the data of a fit and note what the user should know.
+    """Prepare the data of a fit and collect warnings for the user.
 
     Parameters
     ----------
     dataset : Dataset
         Training data.
     config : FitConfig
-        What to fit and how.
+        Configuration of the fit.
     notes : list of str
         Warnings are added to it.
     base : Path
@@ -64,12 +64,12 @@ def review(
 
 
 def sigma_warnings(frames: Sequence[Frame], config: SigmaConfig) -> list[str]:
-    """Return the config_types that have sigmas but no frames, with the nearest name."""
+    """Return warnings of config_types with sigmas but no frames, and the nearest name."""
     return _absent_types("[sigma.config_types]", config.config_types, frames)
 
 
 def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
-    """Return the config_types that are to give sparse points but have no frames."""
+    """Return warnings of config_types that shall give sparse points but have no frames."""
     return [
         text
         for n, term in enumerate(terms)
@@ -82,7 +82,7 @@ def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
 
 
 def species_warnings(species: tuple[int, ...], terms: Sequence[Term]) -> list[str]:
-    """Return the keys of terms that name species which the data do not hold."""
+    """Return warnings of keys of terms that name species absent from the data."""
     from ase.data import chemical_symbols
 
     present = [chemical_symbols[z] for z in species]
@@ -94,7 +94,7 @@ def species_warnings(species: tuple[int, ...], terms: Sequence[Term]) -> list[st
             if absent:
                 warnings.append(
                     f"[[terms]] {n + 1}: {key} of {', '.join(absent)} have no effect: "
-                    f"the data hold {', '.join(present)}"
+                    f"the data contain {', '.join(present)}"
                 )
     return warnings
 

@@ -1,4 +1,4 @@
-"""The warning that rounding spoils a fit, and which delta or sigma to change."""
+"""Warning of rounding that spoils a fit, with the delta or sigma to change."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from gapfit.config.sections import FitConfig, SigmaOverride
 from gapfit.errors import GapfitError
 from gapfit.gp.observations import Group
 from gapfit.gp.rounding import Loss, Rounding
-from gapfit.model.observation_groups import OWN, POOL
+from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA
 
 __all__ = ["ROUNDED", "rounding_warning"]
 
-#: How the warning begins.
+#: Start of the warning.
 ROUNDED = "rounding changes "
 #: Share of the fitted values that may be rounding; ordinary fits have 1e-9.
 TOLERANCE = 1e-4
-#: The same of energies of atoms, eV.
+#: Rounding allowed in energies of atoms, eV.
 LOCAL_TOLERANCE = 1e-3
 
 _UNITS = {"energy": "eV", "forces": "eV/Å", "virial": "eV"}
@@ -33,13 +33,13 @@ _OWN_LABELS = {
 _ORDINARY_DELTA, _ORDINARY_RATIO = 10.0, 1e4
 
 
-def rounding_warning(found: Rounding, config: FitConfig) -> str | None:
-    """Return what to say of a fit that rounding spoils, and what to change; else None.
+def rounding_warning(rounding: Rounding, config: FitConfig) -> str | None:
+    """Return a warning with advice if rounding spoils a fit; else None.
 
     Parameters
     ----------
-    found : Rounding
-        Of the fit.
+    rounding : Rounding
+        Rounding of the fit.
     config : FitConfig
         Its sigmas and deltas.
 
@@ -48,27 +48,27 @@ def rounding_warning(found: Rounding, config: FitConfig) -> str | None:
     GapfitError
         Rounding is as large as the fitted values.
     """
-    worst = found.worst
+    worst = rounding.worst
     if worst is None:
         return None
-    kind, own = worst[0], found.groups[worst]
-    if own.share > TOLERANCE:
+    kind, loss = worst[0], rounding.groups[worst]
+    if loss.share > TOLERANCE:
         values = (
-            f"the fitted {_NAMES.get(kind, 'values')} by about {own.change:.1g} "
-            f"{_UNITS.get(kind, 'of their units')}, {own.share:.1g} of their size"
+            f"the fitted {_NAMES.get(kind, 'values')} by about {loss.change:.1g} "
+            f"{_UNITS.get(kind, 'of their units')}, {loss.share:.1g} of their size"
         )
-    elif found.local > LOCAL_TOLERANCE:
-        values = f"the energies of atoms by about {found.local:.1g} eV"
+    elif rounding.local > LOCAL_TOLERANCE:
+        values = f"the energies of atoms by about {rounding.local:.1g} eV"
     else:
         return None
-    text = f"{ROUNDED}{values}: {_remedy(found.groups, config)}"
-    if own.share >= 1.0:
-        raise GapfitError(f"nothing is left of this fit, for {text}")
+    text = f"{ROUNDED}{values}: {_remedy(rounding.groups, config)}"
+    if loss.share >= 1.0:
+        raise GapfitError(f"the fit is lost: {text}")
     return text
 
 
 def _remedy(groups: Mapping[Group, Loss], config: FitConfig) -> str:
-    """Return which delta or sigma is the most unusual, and what to do about it."""
+    """Return the most unusual delta or sigma, and advice, as text."""
     deltas = [term.delta for term in config.terms]
     number = int(np.argmax(deltas))
     narrow = max(groups, key=lambda group: groups[group].size / groups[group].sigma)
@@ -94,10 +94,11 @@ def _sigma(group: Group, groups: Mapping[Group, Loss], config: FitConfig) -> str
     kind, name = group
     if kind not in _UNITS:
         return "a sigma"
-    if name == OWN:
+    if name == FRAME_SIGMA:
         return f"{_OWN_LABELS[kind]} of frames, {groups[group].sigma:.2g} on average,"
     override = config.sigma.config_types.get(name, SigmaOverride())
-    own = getattr(override, kind) if name != POOL else None
-    value = getattr(config.sigma, kind) if own is None else own
-    place = "sigma" if own is None else f"sigma.config_types.{name}"
+    value = getattr(override, kind) if name != DEFAULT else None
+    place = "sigma" if value is None else f"sigma.config_types.{name}"
+    if value is None:
+        value = getattr(config.sigma, kind)
     return f"{place}.{kind} = {value:g} {_SIGMA_UNITS[kind]}"

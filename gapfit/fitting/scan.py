@@ -19,7 +19,7 @@ def with_settings(config: FitConfig, settings: Mapping[str, Any]) -> FitConfig:
     Parameters
     ----------
     config : FitConfig
-        Where to begin.
+        The configuration to change.
     settings : mapping of str to value
         By ``"soap.r_cut"`` (all terms of a type), ``"2.n_sparse"`` (the second term) or
         ``"soap.weighting.m"``.
@@ -41,7 +41,7 @@ def with_settings(config: FitConfig, settings: Mapping[str, Any]) -> FitConfig:
 
 
 def check_scan(config: FitConfig) -> None:
-    """Raise a `ConfigError` that lists all that is wrong with ``tune.scan``."""
+    """Raise a `ConfigError` that lists all mistakes in ``tune.scan``."""
     problems = []
     scan = config.tune.scan if config.tune else {}
     for key, values in scan.items():
@@ -60,7 +60,7 @@ def check_scan(config: FitConfig) -> None:
 
 
 def _terms(config: FitConfig, key: str) -> list[int]:
-    """Return the indices of the terms that a key means."""
+    """Return the indices of the terms that a key refers to."""
     which = key.partition(".")[0]
     if which.isdecimal():
         return [int(which) - 1] if 1 <= int(which) <= len(config.terms) else []
@@ -68,13 +68,13 @@ def _terms(config: FitConfig, key: str) -> list[int]:
 
 
 def _unknown(config: FitConfig, key: str) -> str:
-    """Return what is wrong with a key; empty if nothing."""
+    """Return the mistake in a key as text; empty if there is none."""
     names = {
         f"{term.type}.{name}": None for term in config.terms for name in _keys(term)
     }
     chosen = _terms(config, key)
-    rest = key.partition(".")[2]
-    if chosen and all(rest in _keys(config.terms[n]) for n in chosen):
+    path = key.partition(".")[2]
+    if chosen and all(path in _keys(config.terms[n]) for n in chosen):
         return ""
     near = difflib.get_close_matches(key, names, n=1)
     guess = f'; did you mean "{near[0]}"?' if near else ""

@@ -33,24 +33,24 @@ def solved(
     ----------
     model : GAPModel
         With `GAPModel.training_sums`; its coefficients and posterior are replaced, its
-        calibration is left out.
+        calibration is dropped.
     frames : sequence of Frame or None
         Structures on which projections (`gapfit.model.projection`) are measured; without
         any there are none.
     progress : callable
         Called as ``progress(stage, done, total)``.
     least : sequence of dict of int to int, optional
-        For each term, by block, fewest directions of a shortcut.
+        For each term, by block, fewest directions of its lossless projection.
     """
     config, sums = model.config, model.training_sums
     assert sums is not None
     progress("solve", 0, 1)
     with one_thread():
         solution = sums.solve()
-        spoilt = rounding_warning(sums.rounding(solution), config)
+        warning = rounding_warning(sums.rounding(solution), config)
     progress("solve", 1, 1)
     terms = with_coefficients(model.terms, solution.coefficients)
-    terms, shortcuts = _with_shortcuts(
+    terms, projections = _with_lossless(
         terms, frames, config, progress, least or [{}] * len(terms)
     )
     whitening = sums.whitening
@@ -58,9 +58,9 @@ def solved(
         "n_sparse": whitening.n_sparse,
         "jitter": list(whitening.jitter),
         "log_marginal_likelihood": solution.log_marginal_likelihood,
-        "shortcuts": shortcuts,
+        "shortcuts": projections,
         "versions": _versions(),
-        "warnings": _with_rounding(model.info.get("warnings", []), spoilt),
+        "warnings": _with_rounding(model.info.get("warnings", []), warning),
     }
     return replace(
         model,
@@ -74,13 +74,13 @@ def solved(
     )
 
 
-def _with_rounding(warnings: Sequence[str], spoilt: str | None) -> list[str]:
+def _with_rounding(warnings: Sequence[str], warning: str | None) -> list[str]:
     """Return warnings with the effect of rounding now, without that of earlier fits."""
     kept = [text for text in warnings if not text.startswith(ROUNDED)]
-    return [*kept, spoilt] if spoilt else kept
+    return [*kept, warning] if warning else kept
 
 
-def _with_shortcuts(
+def _with_lossless(
     terms: Sequence[FittedTerm],
     frames: Sequence[Frame] | None,
     config: FitConfig,
@@ -89,7 +89,7 @@ def _with_shortcuts(
 ) -> tuple[list[FittedTerm], list[dict[str, Any]]]:
     """Return the terms with lossless projections, and what was measured of each."""
     quadratic = config.prediction.quadratic
-    terms = [replace(term, quadratic=quadratic, shortcuts={}) for term in terms]
+    terms = [replace(term, quadratic=quadratic, lossless={}) for term in terms]
     if not config.prediction.project or frames is None:
         return terms, []
     # Changes by several terms add up.
@@ -97,16 +97,16 @@ def _with_shortcuts(
         energy_tolerance=config.prediction.energy_tolerance / len(terms),
         forces_tolerance=config.prediction.forces_tolerance / len(terms),
     )
-    out, found = [], []
+    out, projections = [], []
     for n, term in enumerate(terms):
         progress("shortcuts", n, len(terms))
-        shortcut = LosslessProjection({}, 0.0, 0.0, 0)
+        projection = LosslessProjection({}, 0.0, 0.0, 0)
         if getattr(term.config, "engine", None) == "native":
-            term, shortcut = with_lossless_projection(term, frames, shared, least[n])
-        found.append(asdict(shortcut))
+            term, projection = with_lossless_projection(term, frames, shared, least[n])
+        projections.append(asdict(projection))
         out.append(term)
     progress("shortcuts", len(terms), len(terms))
-    return out, found
+    return out, projections
 
 
 def _versions() -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""Stress labels against what energies and forces imply.
+"""Stress labels compared with the stress that energies and forces imply.
 
 A quick fit of energies and forces alone predicts virials. Labels of the opposite sign,
 with shear components in another order, or with a diagonal that is offset by a constant
-(Pulay stress) show up against them.
+(Pulay stress) differ from them visibly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from gapfit._support.progress import Progress, note
 from gapfit.data.frame import GPA, Frame
-from gapfit.fitting.quick_fit import MIN_FRAMES, Comparison, compare, sample
+from gapfit.fitting.quick_fit import MIN_FRAMES, VirialComparison, compare, sample
 
 __all__ = [
     "check_stress",
@@ -30,10 +30,10 @@ SMALL = 0.003
 #: Offsets that matter, eV/atom; and in units of their standard error.
 MIN_OFFSET, SIGNIFICANT = 0.05, 3.0
 
-#: Labels this many times too large or too small are in another unit.
+#: Labels that are too large or small by this factor are in another unit.
 MAX_SCALE = 6.0
 
-#: Factors to eV/Å³ of the units that stress comes in, and how near a factor must be.
+#: Factors of usual units of stress to eV/Å³, and the ratio within which one fits.
 _UNITS = {"GPa": GPA, "kbar": 10 * GPA, "bar": 1e4 * GPA, "Hartree/Bohr³": 1 / 183.63}
 _NEAR_UNIT = 1.4
 _SHEAR = ("yz", "xz", "xy")
@@ -49,7 +49,7 @@ def stress_warnings(
     frames : sequence of Frame
         Training frames; a sample of them is used.
     e0 : dict of int to float, optional
-        Energies of isolated atoms, eV; found by least squares when absent.
+        Energies of isolated atoms, eV; by least squares when absent.
 
     Returns
     -------
@@ -67,12 +67,12 @@ def stress_warnings(
             return []
         return [
             f"the stress of {n_labelled} frames was not checked: only {len(usable)} of "
-            f"them have forces, and {MIN_FRAMES} are needed to compare it with"
+            f"them have forces, and the comparison needs {MIN_FRAMES}"
         ]
     return diagnose(compare(sample(frames, usable), e0))
 
 
-def diagnose(comparison: Comparison) -> list[str]:
+def diagnose(comparison: VirialComparison) -> list[str]:
     """Return warnings about virials that contradict their prediction.
 
     Parameters
@@ -88,11 +88,12 @@ def diagnose(comparison: Comparison) -> list[str]:
     names = np.array(comparison.config_types)
     signs, units, orders, offsets = [], [], [], []
     for name in dict.fromkeys(comparison.config_types):
-        own = names == name
-        if own.sum() < MIN_FRAMES:
+        of_type = names == name
+        if of_type.sum() < MIN_FRAMES:
             continue
-        labels, predicted = comparison.labels[own], comparison.predicted[own]
-        about = f"'{name}' ({own.sum()} frames"
+        labels = comparison.labels[of_type]
+        predicted = comparison.predicted[of_type]
+        about = f"'{name}' ({of_type.sum()} frames"
         sign = _wrong_sign(labels[:, :3], predicted[:, :3])
         if sign:
             signs.append(f"{about}, {sign})")
@@ -105,7 +106,7 @@ def diagnose(comparison: Comparison) -> list[str]:
             orders.append(f"{about}, {order})")
         if not sign and not unit:
             error = comparison.offset_errors.get(name, 0.0)
-            offset = _offset(labels, predicted, comparison.volumes[own], error)
+            offset = _offset(labels, predicted, comparison.volumes[of_type], error)
             if offset:
                 offsets.append(f"{about}, {offset})")
     return [
@@ -116,50 +117,50 @@ def diagnose(comparison: Comparison) -> list[str]:
     ]
 
 
-def _sign_warning(found: Sequence[str]) -> list[str]:
-    if not found:
+def _sign_warning(evidence: Sequence[str]) -> list[str]:
+    if not evidence:
         return []
     return [
-        "stress has the opposite sign to what energies and forces imply for config_type "
-        f"{', '.join(found)}; stress is positive under tension, virial = -stress × volume: "
-        "change the sign of the labels, or set use_stress = false"
+        "stress has the opposite sign of what energies and forces imply for config_type "
+        f"{', '.join(evidence)}; stress is positive under tension, virial = -stress × "
+        "volume: change the sign of the labels, or set use_stress = false"
     ]
 
 
-def _unit_warning(found: Sequence[str]) -> list[str]:
-    if not found:
+def _unit_warning(evidence: Sequence[str]) -> list[str]:
+    if not evidence:
         return []
     return [
         "stress is not of the size that energies and forces imply for config_type "
-        f"{', '.join(found)}; it must be in eV/Å³ (virials in eV): convert the labels, or "
-        "set use_stress = false"
+        f"{', '.join(evidence)}; it must be in eV/Å³ (virials in eV): convert the labels, "
+        "or set use_stress = false"
     ]
 
 
-def _order_warning(found: Sequence[str]) -> list[str]:
-    if not found:
+def _order_warning(evidence: Sequence[str]) -> list[str]:
+    if not evidence:
         return []
     return [
         "shear components of the stress seem to be in another order than yz xz xy for "
-        f"config_type {', '.join(found)}; reorder the labels, exclude them (a large virial "
-        "sigma for the config_type), or set use_stress = false"
+        f"config_type {', '.join(evidence)}; reorder the labels, exclude them (a large "
+        "virial sigma for the config_type), or set use_stress = false"
     ]
 
 
-def _offset_warning(found: Sequence[str]) -> list[str]:
-    if not found:
+def _offset_warning(evidence: Sequence[str]) -> list[str]:
+    if not evidence:
         return []
     return [
-        "the diagonal of the stress is offset by a constant against energies and forces "
-        f"for config_type {', '.join(found)}: Pulay stress of too small a basis, or a "
-        "missing term; fitted, it would spoil the energies: compute it again with a larger "
+        "the diagonal of the stress differs by a constant from energies and forces "
+        f"for config_type {', '.join(evidence)}: Pulay stress of too small a basis, or a "
+        "missing term; fitting it would spoil the energies: compute it again with a larger "
         "basis, exclude it (a large virial sigma for the config_type), or set "
         "use_stress = false"
     ]
 
 
 def _correlation(labels: np.ndarray, predicted: np.ndarray) -> float:
-    """Return the cosine between two sets of components; 0 where there is nothing."""
+    """Return the cosine between two sets of components; 0 if one is all noise."""
     norms = np.linalg.norm(labels), np.linalg.norm(predicted)
     if min(norms) <= SMALL * np.sqrt(labels.size):
         return 0.0
@@ -167,9 +168,9 @@ def _correlation(labels: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def _wrong_sign(labels: np.ndarray, predicted: np.ndarray) -> str:
-    """Return evidence that a diagonal has the wrong sign, or nothing.
+    """Return evidence that a diagonal has the wrong sign; empty if there is none.
 
-    A constant offset must not be taken for it, so the variation is asked, too.
+    A constant offset is not a wrong sign, so the variation must agree.
     """
     correlation = _correlation(labels, predicted)
     variation = _correlation(labels - labels.mean(), predicted - predicted.mean())
@@ -179,7 +180,7 @@ def _wrong_sign(labels: np.ndarray, predicted: np.ndarray) -> str:
 
 
 def _wrong_unit(labels: np.ndarray, predicted: np.ndarray) -> str:
-    """Return evidence that a diagonal is in another unit, or nothing."""
+    """Return evidence that a diagonal is in another unit; empty if there is none."""
     largest = np.abs(labels).max()
     # Scaled, as labels in a large unit are small numbers.
     if largest == 0 or _correlation(labels / largest, predicted) <= AGREES:
@@ -196,7 +197,7 @@ def _wrong_unit(labels: np.ndarray, predicted: np.ndarray) -> str:
 
 
 def _shear_order(labels: np.ndarray, predicted: np.ndarray) -> str:
-    """Return evidence that the columns of `labels` are permuted, or nothing."""
+    """Return evidence that the columns of `labels` are permuted; empty if none."""
     best = max(
         permutations(range(3)),
         key=lambda order: _correlation(labels[:, order], predicted),
@@ -214,7 +215,7 @@ def _shear_order(labels: np.ndarray, predicted: np.ndarray) -> str:
 def _offset(
     labels: np.ndarray, predicted: np.ndarray, volumes: np.ndarray, error: float
 ) -> str:
-    """Return evidence of a constant offset of the diagonal, or nothing."""
+    """Return evidence of a constant offset of the diagonal; empty if there is none."""
     differences = (labels - predicted)[:, :3].mean(axis=1)
     offset, scatter = differences.mean(), differences.std()
     total_error = np.hypot(error, scatter / np.sqrt(len(differences)))
@@ -229,7 +230,7 @@ def _offset(
 def check_stress(
     frames: Sequence[Frame], e0: dict[int, float], notes: list[str], progress: Progress
 ) -> None:
-    """Note what looks wrong with the stress of frames without the baseline."""
+    """Add warnings about the stress of frames without the baseline to `notes`."""
     if any(frame.virial is not None for frame in frames):
         progress("stress check", 0, 1)
         for text in stress_warnings(frames, e0):

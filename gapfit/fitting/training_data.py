@@ -1,4 +1,4 @@
-"""Training data of a model, found from where its file is."""
+"""Training data of a model, located relative to its file."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ def find_training_data(
     model : GAPModel
         The potential.
     path : Path
-        Its file, beside the fit.toml of its fit or not.
+        Its file, next to the fit.toml of its fit or not.
     notes : list of str
-        Why that file is not used is added to it.
+        The reason why that file is not used is added to it.
     """
     folder = path.absolute().parent
     data = model.config.data
     if is_from_quip(model):
-        # Its file does not name them: the configuration only has to have some.
+        # Its file does not name data; the configuration must have these keys.
         return data.model_copy(update={"train": [], "test": []}), folder
     resolved = folder / "fit.toml"
     if resolved.exists():
         try:
             config = load_config(resolved)
         except ConfigError as error:
-            notes.append(f"the configuration beside the model cannot be used: {error}")
+            notes.append(f"the configuration next to the model is not used: {error}")
         else:
             if _settings(config) == _settings(model.config):
                 return config.data, folder
             notes.append(
                 f"{resolved} is not the configuration that {path.name} was fitted with: "
-                "it is left out; data are those that the model itself names"
+                "it is not used; data are those that the model itself names"
             )
-    # A fit makes its folder beside the configuration that names the files.
+    # A fit makes its folder next to the configuration that names the files.
     for base in (folder.parent, folder):
         if all((base / Path(name).expanduser()).exists() for name in data.train):
             return data, base
@@ -58,7 +58,7 @@ def find_training_data(
 
 
 def same_training_frames(model: GAPModel, path: Path) -> Sequence[Frame] | None:
-    """Return the training frames of a model; None where they are not there or changed.
+    """Return the training frames of a model; None if they are missing or changed.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def same_training_frames(model: GAPModel, path: Path) -> Sequence[Frame] | None:
 
 
 def _settings(config: FitConfig) -> str:
-    """Return what decides a fit, without where files are and who computes."""
+    """Return the settings that decide a fit, without paths and executors, as text."""
     config = relocated(config, lambda _: "")
     data = config.data.model_copy(update={"train": [], "test": []})
     run = RunConfig(seed=config.run.seed)

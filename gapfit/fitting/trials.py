@@ -1,4 +1,4 @@
-"""Trials of tuning: what was tried, how good it was, and the table of them."""
+"""Trials of tuning, their errors, and their table."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Trial:
     settings : dict of str to value
         Scanned keys and the values tried.
     config : FitConfig
-        The configuration with all that was chosen, without ``[tune]``.
+        The configuration with all chosen values, without ``[tune]``.
     log_marginal_likelihood : float
-        At the chosen values.
+        Value at the chosen hyperparameters.
     held_out : HeldOut
-        Errors of frames left out of the fit that predicts them.
+        Errors of held-out frames, predicted by the fit without them.
     """
 
     settings: dict[str, Any]
@@ -40,13 +40,13 @@ class Trial:
     held_out: HeldOut
 
     def score(self, kind: str) -> float:
-        """Return what a scan minimises; see `gapfit.config.sections.TuneConfig`."""
+        """Return the number to minimise; see `gapfit.config.sections.TuneConfig`."""
         if kind == "evidence":
             return -self.log_marginal_likelihood
         return score(kind, self.held_out)
 
     def plain(self) -> dict[str, Any]:
-        """Return all of it as plain data, None where there are no targets."""
+        """Return the trial as plain data, None where there are no targets."""
         errors = asdict(self.held_out)
         return {
             "settings": self.settings,
@@ -68,11 +68,11 @@ class Tuning:
     given : Trial
         The configuration as it was given, its sigmas and deltas untouched.
     best : Trial
-        Where `config` comes from.
+        The trial that `config` comes from.
     trials : tuple of Trial
-        All, in the order in which they were tried.
+        All trials, in order.
     warnings : tuple of str
-        What the user should know.
+        Warnings for the user.
     """
 
     config: FitConfig

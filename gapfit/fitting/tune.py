@@ -26,15 +26,15 @@ from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.hyperparameters import (
     MOST,
     N_STEPS,
-    Choice,
     Freedom,
+    ScoredScales,
     choose,
     judge,
     score,
 )
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group
-from gapfit.model.observation_groups import OWN, POOL, class_of
+from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, class_of
 from gapfit.threads import limited
 
 __all__ = ["tune", "tune_prepared"]
@@ -59,8 +59,8 @@ def tune(
     Parameters
     ----------
     frames, config, progress, base
-        As for `gapfit.fit`. What is chosen stands in ``[tune]``; without that table
-        all sigmas and deltas are.
+        As for `gapfit.fit`. ``[tune]`` says what is chosen; without that table, all
+        sigmas and deltas are.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def tune(
     Raises
     ------
     ConfigError, DataError
-        What is wrong, where, and what to do.
+        Mistakes in the configuration or the data, with their places.
     """
     settings = as_config(config, frames)
     if base is None:
@@ -105,7 +105,7 @@ def tune_prepared(prepared: Prepared, config: FitConfig, progress: Progress) -> 
 
 
 class _Tuner:
-    """What the trials of one call share."""
+    """The trials of one call, and the data and options they share."""
 
     def __init__(
         self, prepared: Prepared, config: FitConfig, progress: Progress
@@ -131,7 +131,7 @@ class _Tuner:
         if best.score(kind) > given.score(kind):
             self.note(
                 "held-out errors are larger than with the given sigmas and deltas: the "
-                "likelihood and they disagree; look at both before you use the result"
+                "likelihood disagrees with them; look at both before you use the result"
             )
         warnings = tuple(dict.fromkeys(self.notes))
         return Tuning(best.config, given, best, tuple(self.trials.values()), warnings)
@@ -181,64 +181,70 @@ class _Tuner:
         return _as_trial(settings, tuned, chosen)
 
     def _check_targets(self, errors: HeldOut) -> None:
-        """Refuse to be judged by what is not there; say what is not tuned."""
+        """Refuse a score without targets; note the sigmas that are not tuned."""
         kind = self.options.score
         if kind != "evidence" and np.isnan(score(kind, errors)):
             raise GapfitError(
                 f'[tune] score = "{kind}": the data have no such targets to hold out; '
                 "choose another score"
             )
-        own = Counter(
+        fixed = Counter(
             kind
             for frame in self.prepared.given
             for kind in KINDS
-            if class_of(frame, kind, set()) == OWN
+            if class_of(frame, kind, set()) == FRAME_SIGMA
         )
         for name in KINDS:
-            if own[name]:
+            if fixed[name]:
                 self.note(
-                    f"{own[name]} of {len(self.prepared.given)} frames bring their own "
-                    f"sigma of the {name}: those are left as they are"
+                    f"{fixed[name]} of {len(self.prepared.given)} frames bring a sigma "
+                    f"of the {name}: these sigmas stay"
                 )
 
     def _options(self, config: FitConfig, n_sparse: int) -> TuneConfig:
-        """Return the options with as many folds as the memory holds."""
+        """Return the options with as many folds as fit into memory."""
         options = self.options
         folds = affordable_folds(self.prepared, config, options, n_sparse)
         if folds < min(options.folds, len(self.prepared.frames)):
             self.note(
                 f"{n_sparse} sparse points: {folds} folds instead of {options.folds}, "
-                f"for the Gram matrices must fit into run.memory = {config.run.memory}"
+                f"because the Gram matrices must fit into run.memory = {config.run.memory}"
             )
         return options.model_copy(update={"folds": folds})
 
 
-def _as_trial(settings: dict[str, Any], config: FitConfig, choice: Choice) -> Trial:
+def _as_trial(
+    settings: dict[str, Any], config: FitConfig, choice: ScoredScales
+) -> Trial:
     value, errors = choice.log_marginal_likelihood, choice.held_out
     return Trial(settings, config, value, errors)
 
 
-def _alone(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]:
-    """Return the groups with enough observations for a sigma of their own."""
+def _separate(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]:
+    """Return the groups with enough observations for a separate sigma."""
     rows = zip(grams.groups, totals, strict=True)
-    return {own for own, gram in rows if own[1] != OWN and gram.n_rows >= _MIN_ROWS}
+    return {
+        group
+        for group, gram in rows
+        if group[1] != FRAME_SIGMA and gram.n_rows >= _MIN_ROWS
+    }
 
 
 def _freedom(
     grams: FoldGrams, totals: Sequence[NormalEquations], options: TuneConfig
 ) -> Freedom:
-    """Return what may be chosen: one factor for each kind, or for each class."""
+    """Return the freedom of the choice: a factor for each kind, or for each class."""
     parameters: dict[Group, int] = {}
     sigma: list[int | None] = []
-    alone = _alone(grams, totals)
+    separate = _separate(grams, totals)
     for kind, name in grams.groups:
-        if name == OWN or kind == "energy" or not getattr(options, kind):
+        if name == FRAME_SIGMA or kind == "energy" or not getattr(options, kind):
             sigma.append(None)
             continue
-        shared = (kind, name if (kind, name) in alone else POOL)
+        shared = (kind, name if (kind, name) in separate else DEFAULT)
         sigma.append(parameters.setdefault(shared, len(parameters)))
     energy = [
-        kind == "energy" and name != OWN and options.energy
+        kind == "energy" and name != FRAME_SIGMA and options.energy
         for kind, name in grams.groups
     ]
     return Freedom(
@@ -250,20 +256,20 @@ def _freedom(
 
 
 def _at_limits(scales: Scales, grams: FoldGrams) -> Iterator[str]:
-    """Yield what to say about values at the end of the range that is searched."""
+    """Yield warnings about values at the end of the range that is searched."""
     far = 0.99 * np.log(MOST)
     for n, factor in enumerate(scales.delta):
         if abs(np.log(factor)) > far:
             yield (
-                f"[[terms]] {n + 1}: delta went to the end of the search, {factor:.3g} "
+                f"[[terms]] {n + 1}: delta reached the end of the search, {factor:.3g} "
                 "times the given one: the data do not determine it; remove the term, or "
                 "set [tune] delta = false"
             )
     for (kind, name), factor in zip(grams.groups, scales.sigma, strict=True):
         if abs(np.log(factor)) > far:
             yield (
-                f"sigma.{kind}{f' of {name}' if name else ''} went to the end of the "
-                f"search, {factor:.3g} times the given one: begin nearer to the truth"
+                f"sigma.{kind}{f' of {name}' if name else ''} reached the end of the "
+                f"search, {factor:.3g} times the given one: give a better first value"
             )
 
 
@@ -282,17 +288,20 @@ def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
     ]
     sigma = config.sigma
     ratios = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
-    moved = {kind: ratios.get((kind, POOL), 1.0) for kind in KINDS}
-    names = set(sigma.config_types) | {name for _, name in ratios} - {OWN, POOL}
+    moved = {kind: ratios.get((kind, DEFAULT), 1.0) for kind in KINDS}
+    names = set(sigma.config_types) | {name for _, name in ratios} - {
+        FRAME_SIGMA,
+        DEFAULT,
+    }
     overrides = {}
     for name in sorted(names):
         given = sigma.config_types.get(name, SigmaOverride())
         values = {}
         for kind in KINDS:
-            own = getattr(given, kind)
+            override = getattr(given, kind)
             factor = ratios.get((kind, name), moved[kind])
-            if own is not None or factor != moved[kind]:
-                values[kind] = _rounded((own or getattr(sigma, kind)) * factor)
+            if override is not None or factor != moved[kind]:
+                values[kind] = _rounded((override or getattr(sigma, kind)) * factor)
         if values:
             overrides[name] = SigmaOverride(**values)
     update: dict[str, Any] = {k: _rounded(getattr(sigma, k) * moved[k]) for k in KINDS}

@@ -1,4 +1,4 @@
-"""What all sums over rows share."""
+"""Base of the sums over rows: norms and counts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Accumulator:
         return out
 
     def arrays(self) -> dict[str, Writable]:
-        """Return all of it as arrays for a file."""
+        """Return the sums as arrays for a file."""
         return {"sums": np.array([self.square, self.n_rows, self.log_sigma])}
 
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:

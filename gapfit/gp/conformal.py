@@ -1,4 +1,4 @@
-"""Intervals that hold new observations with a guaranteed probability."""
+"""Intervals that contain new observations with a guaranteed probability."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["HIGHEST", "conformal_quantiles", "quantile"]
 
 _LEVELS = np.arange(1, 100) / 100
-#: The highest level that any number of structures is asked for.
+#: The highest level that is computed, however many structures there are.
 HIGHEST = float(_LEVELS[-1])
 
 
@@ -28,25 +28,25 @@ def conformal_quantiles(
     scores : (n,) float64
         Not negative.
     structure : (n,) int64
-        Structure each belongs to.
+        Structure that each belongs to.
 
     Returns
     -------
     levels, quantiles : tuple of float
-        0.01, 0.02 ... as far as these structures can tell, and the quantile of each.
+        0.01, 0.02 ... as far as these structures suffice, and the quantile of each.
     """
     _, counts = np.unique(structure, return_counts=True)
     reached = np.arange(1, len(scores) + 1) / (len(scores) + counts.max(initial=0))
-    # Shares miss the level they stand for by rounding.
+    # Shares differ from their level by rounding.
     at = np.searchsorted(reached, _LEVELS - 1e-9)
-    known = at < len(scores)
-    levels, found = _LEVELS[known], np.sort(scores)[at[known]]
-    return tuple(levels.tolist()), tuple(found.tolist())
+    reachable = at < len(scores)
+    levels, quantiles = _LEVELS[reachable], np.sort(scores)[at[reachable]]
+    return tuple(levels.tolist()), tuple(quantiles.tolist())
 
 
 def quantile(
     levels: tuple[float, ...], quantiles: tuple[float, ...], level: float
 ) -> float | None:
-    """Return the quantile of the least known level not below `level`, None if none is."""
+    """Return the quantile of the lowest level not below `level`, None if there is none."""
     at = int(np.searchsorted(levels, level - 1e-9))
     return quantiles[at] if at < len(quantiles) else None

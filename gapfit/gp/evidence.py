@@ -35,7 +35,7 @@ class Scales:
 
     def column_scale(self, columns: Sequence[slice]) -> np.ndarray:
         """Return the factor of each sparse point, (n_sparse,)."""
-        sizes = [own.stop - own.start for own in columns]
+        sizes = [part.stop - part.start for part in columns]
         return np.repeat(self.delta, sizes)
 
 
@@ -103,8 +103,8 @@ def log_evidence(
     # The factor has a positive diagonal: the inverse exists.
     inverse, _ = lapack.dpotri(solved.R, lower=0, overwrite_c=1)
     inverse = np.triu(inverse)
-    unexplained = 1.0 - np.diag(inverse)  # diagonal of B^-1 Φ^T Φ
-    slopes = [z[own] @ z[own] - unexplained[own].sum() for own in columns]
+    determined = 1.0 - np.diag(inverse)  # diagonal of B^-1 Φ^T Φ
+    slopes = [z[part] @ z[part] - determined[part].sum() for part in columns]
     weights = 1.0 / scales.sigma**2
     misfit, n_rows, log_sigma = -float(solved.half @ solved.half), 0, 0.0
     changes = []
@@ -124,19 +124,20 @@ def log_evidence(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Errors of frames that were left out of the fit that predicts them.
+    """Errors of held-out frames, predicted by the fit without them.
 
-    Frames with sigmas of their own count by the ratio of the global sigma to theirs. NaN
-    where there are no targets.
+    Frames that bring their own sigmas are weighted by the ratio of the global sigma to
+    theirs. NaN where there are no targets.
 
     Attributes
     ----------
     energy_mae, energy_rmse : float
-        Of energies, eV per atom.
+        Errors of energies, eV per atom.
     forces_rmse : float
-        Of force components, eV/Å.
+        Error of force components, eV/Å.
     virial_rmse : float
-        Of components of the virial, eV per atom (over sqrt(n_atoms), as their sigma).
+        Error of components of the virial, eV per atom (over sqrt(n_atoms), as their
+        sigma).
     """
 
     energy_mae: float
@@ -155,7 +156,7 @@ def held_out(
     grams : FoldGrams
         All groups, by fold.
     totals : sequence of NormalEquations
-        `FoldGrams.totals` of them.
+        Their `FoldGrams.totals`.
     scales : Scales
         Ratios of deltas and sigmas.
 
@@ -170,14 +171,14 @@ def held_out(
     energies = [np.zeros(0)]
     squares, counts = {"forces": 0.0, "virial": 0.0}, {"forces": 0, "virial": 0}
     for fold in grams.folds:
-        own = grams.of_fold(fold)
-        S_own, b_own = _system(own, scales, d)
-        z = d * solve_normal(S - S_own, b - b_own).z
+        fold_sums = grams.of_fold(fold)
+        S_fold, b_fold = _system(fold_sums, scales, d)
+        z = d * solve_normal(S - S_fold, b - b_fold).z
         energies.extend(
             (rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms)
             for rows in grams.energies.get(fold, [])
         )
-        for (kind, _), gram in zip(grams.groups, own, strict=True):
+        for (kind, _), gram in zip(grams.groups, fold_sums, strict=True):
             if gram is not None and kind in squares:
                 residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)
                 squares[kind] += max(float(residual), 0.0)

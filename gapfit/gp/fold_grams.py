@@ -1,7 +1,7 @@
-"""Sums kept apart by kind of observation, class and fold.
+"""Sums by kind of observation, class and fold.
 
 With whitened rows Φ_g = K_g U^-1 / sigma_g of each group g, the Gram matrices
-G_g = Φ_g^T Φ_g, the vectors Φ_g^T y and |y|² hold all that a fit needs. K_mm is block
+G_g = Φ_g^T Φ_g, the vectors Φ_g^T y and |y|² are all that a fit needs. K_mm is block
 diagonal over terms, so the columns of a term scale with its delta, and a group with
 1/sigma: changing any of them costs no pass over the data.
 """
@@ -21,7 +21,7 @@ __all__ = ["EnergyRows", "FoldGrams", "total"]
 
 
 def total(grams: Sequence[NormalEquations]) -> NormalEquations:
-    """Return the sum of some groups."""
+    """Return the sum over groups."""
     out = NormalEquations(len(grams[0].b))
     for gram in grams:
         out.merge(gram)
@@ -30,7 +30,7 @@ def total(grams: Sequence[NormalEquations]) -> NormalEquations:
 
 @dataclass(frozen=True, eq=False)
 class EnergyRows:
-    """Whitened rows of total energies: one a frame, so they are kept.
+    """Whitened rows of total energies: one per frame, so they are kept.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class EnergyRows:
 
 @dataclass(frozen=True, eq=False)
 class FoldGrams:
-    """Sums over a data set whose groups are kept apart by fold.
+    """Sums over a data set, by group and fold.
 
     Attributes
     ----------
@@ -58,11 +58,11 @@ class FoldGrams:
     columns : list of slice
         Columns of each term.
     sigmas : dict of str to float
-        Global sigma of each kind, eV per atom, eV/Å and eV per atom: residuals over
-        their own sigmas times these are errors, those of frames that are to be fitted
-        less closely counting less.
+        Global sigma of each kind, eV per atom, eV/Å and eV per atom. Errors are residuals
+        over the sigma of their row, times these: frames that are to be fitted less
+        closely count less.
     energies : dict of fold to list of EnergyRows
-        Rows of energies that are judged when they are held out.
+        Rows of the energies that are scored while their fold is held out.
     """
 
     sums: TrainingSums
@@ -94,16 +94,16 @@ class FoldGrams:
     def keep_energies(
         self, block: RowBlock, folds: np.ndarray, n_atoms: np.ndarray
     ) -> None:
-        """Keep the rows of energies that are judged when their fold is held out.
+        """Keep the rows of the energies that are scored while their fold is held out.
 
         Parameters
         ----------
         block : RowBlock
-            Rows of some frames.
+            Rows of a batch of frames.
         folds : (n_frames,) int64
             Their folds.
         n_atoms : (n_frames,) int64
-            Their atoms; 0 for frames whose energy is not judged.
+            Their atoms; 0 for frames whose energy is not scored.
         """
         energies = np.flatnonzero(block.kind == 0)
         energies = energies[n_atoms[block.frame[energies]] > 0]

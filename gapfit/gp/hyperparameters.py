@@ -13,12 +13,12 @@ from gapfit.gp.evidence import HeldOut, Scales, held_out, log_evidence
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.normal_equations import NormalEquations
 
-__all__ = ["MOST", "N_STEPS", "Choice", "Freedom", "choose", "judge", "score"]
+__all__ = ["MOST", "N_STEPS", "Freedom", "ScoredScales", "choose", "judge", "score"]
 
 #: Largest change of a delta or of a sigma.
 MOST = 1000.0
-#: Ratios of sigma_energy: those that are tried in turn, upwards and downwards, each
-#: from the deltas and sigmas that suit the one before; then those around the best.
+#: Ratios of sigma_energy: tried in turn, upwards and downwards, each starting from the
+#: deltas and sigmas that suit the one before; then ratios around the best.
 _TRIED = ((1.0, 3.0, 10.0, 30.0), (0.33, 0.1, 0.033))
 _AROUND = (0.55, 1.8)
 #: How often `choose` reports at most.
@@ -27,7 +27,7 @@ N_STEPS = 10
 
 @dataclass(frozen=True)
 class Freedom:
-    """What may be chosen.
+    """Deltas and sigmas that may be chosen.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Freedom:
     energy : tuple of bool
         By group, whether errors of held-out frames choose its sigma.
     score : {"both", "energy", "forces", "evidence"}
-        Which errors choose them; "evidence" counts as "both".
+        Errors that choose them; "evidence" counts as "both".
     """
 
     delta: tuple[bool, ...]
@@ -49,17 +49,17 @@ class Freedom:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
-    """Deltas and sigmas, and how good they are.
+class ScoredScales:
+    """Deltas and sigmas, with their evidence and held-out errors.
 
     Attributes
     ----------
     scales : Scales
         Ratios of deltas and sigmas.
     log_marginal_likelihood : float
-        There.
+        That of the targets with these deltas and sigmas.
     held_out : HeldOut
-        Errors of held-out frames there.
+        Errors of held-out frames with these.
     """
 
     scales: Scales
@@ -69,8 +69,8 @@ class Choice:
 
 def judge(
     grams: FoldGrams, totals: Sequence[NormalEquations], scales: Scales
-) -> Choice:
-    """Return how good some deltas and sigmas are.
+) -> ScoredScales:
+    """Return the evidence and the held-out errors of deltas and sigmas.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def judge(
         The sigmas are too small for the arithmetic.
     """
     value = log_evidence(totals, grams.columns, scales).value
-    return Choice(scales, value, held_out(grams, totals, scales))
+    return ScoredScales(scales, value, held_out(grams, totals, scales))
 
 
 def choose(
@@ -86,12 +86,12 @@ def choose(
     totals: Sequence[NormalEquations],
     freedom: Freedom,
     tick: Callable[[], None] = lambda: None,
-) -> Choice:
+) -> ScoredScales:
     """Return the best deltas and sigmas.
 
-    For each of some sigmas of energies, deltas and the sigmas of forces and virials
-    maximise the log marginal likelihood; it misjudges sigma_energy where forces are many
-    more, so errors of held-out frames choose that one, see `score`.
+    For each of several sigmas of energies, deltas and the sigmas of forces and virials
+    maximise the log marginal likelihood. It misjudges sigma_energy where forces are far
+    more numerous, so errors of held-out frames choose that one, see `score`.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def choose(
     totals : sequence of NormalEquations
         `FoldGrams.totals` of them.
     freedom : Freedom
-        What may be chosen.
+        Deltas and sigmas that may be chosen.
     tick : callable
         Called up to `N_STEPS` times.
 
@@ -116,8 +116,8 @@ def choose(
     if not free.any() or not np.isfinite(score(freedom.score, first.held_out)):
         return first
 
-    def trials(ratios: Sequence[float], origin: Choice) -> Iterator[Choice]:
-        """Yield what suits each ratio of sigma_energy, beginning with the last one."""
+    def trials(ratios: Sequence[float], origin: ScoredScales) -> Iterator[ScoredScales]:
+        """Yield the best scales for each ratio, each search starting from the last."""
         scales = origin.scales
         for ratio in ratios:
             scales = replace(scales, sigma=np.where(free, ratio, scales.sigma))
@@ -139,17 +139,17 @@ def choose(
 
 
 def score(kind: str, errors: HeldOut) -> float:
-    """Return what choices minimise: an error, or the geometric mean of two.
+    """Return the number that choices minimise: an error, or the geometric mean of two.
 
     Energies may gain a lot from a sigma that costs forces little, in units that cannot
-    be compared: their product counts relative gains and losses alike. NaN without any.
+    be compared: their product counts relative gains and losses alike. NaN without errors.
     """
-    known = {"energy": errors.energy_mae, "forces": errors.forces_rmse}
-    wanted = [known[kind]] if kind in known else list(known.values())
-    there = np.array([error for error in wanted if not np.isnan(error)])
-    return (
-        float(np.exp(np.log(np.maximum(there, 1e-12)).mean())) if len(there) else np.nan
-    )
+    by_kind = {"energy": errors.energy_mae, "forces": errors.forces_rmse}
+    counted = [by_kind[kind]] if kind in by_kind else list(by_kind.values())
+    values = np.array([error for error in counted if not np.isnan(error)])
+    if not len(values):
+        return np.nan
+    return float(np.exp(np.log(np.maximum(values, 1e-12)).mean()))
 
 
 def _by_evidence(
@@ -158,20 +158,20 @@ def _by_evidence(
     start: Scales,
     freedom: Freedom,
 ) -> Scales:
-    """Maximise the log marginal likelihood over the logarithms of what is free."""
+    """Maximise the log marginal likelihood over the logarithms of free parameters."""
     terms = np.flatnonzero(freedom.delta)
     groups = [
         [g for g, p in enumerate(freedom.sigma) if p == n] for n in _shared(freedom)
     ]
     if not len(terms) and not groups:
         return start
-    x0 = np.log([*start.delta[terms], *(start.sigma[own[0]] for own in groups)])
+    x0 = np.log([*start.delta[terms], *(start.sigma[members[0]] for members in groups)])
 
     def moved(x: np.ndarray) -> Scales:
         delta, sigma = start.delta.copy(), start.sigma.copy()
         delta[terms] = np.exp(x[: len(terms)])
-        for own, value in zip(groups, x[len(terms) :], strict=True):
-            sigma[own] = np.exp(value)
+        for members, value in zip(groups, x[len(terms) :], strict=True):
+            sigma[members] = np.exp(value)
         return Scales(delta, sigma)
 
     worst = 1e300
@@ -179,13 +179,13 @@ def _by_evidence(
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal worst
         try:
-            found = log_evidence(totals, columns, moved(x))
+            evidence = log_evidence(totals, columns, moved(x))
         except LostDigitsError:  # out of reach of the arithmetic: turn back
             return worst, np.zeros(len(x))
         if worst == 1e300:
-            worst = -found.value + abs(found.value) + 1e6
-        sigmas = np.array([found.sigma[own].sum() for own in groups])
-        return -found.value, -np.concatenate([found.delta[terms], sigmas])
+            worst = -evidence.value + abs(evidence.value) + 1e6
+        sigmas = np.array([evidence.sigma[members].sum() for members in groups])
+        return -evidence.value, -np.concatenate([evidence.delta[terms], sigmas])
 
     limit = np.log(MOST)
     best = minimize(

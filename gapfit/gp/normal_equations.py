@@ -1,4 +1,4 @@
-"""What a least-squares problem keeps of its rows: O(n_sparse²), however many they are.
+"""Sums over the rows of a least-squares problem: O(n_sparse²) numbers for any of them.
 
 Rows are taken block by block, and sums can be added to each other, so parts of the data
 may be summed anywhere.
@@ -57,17 +57,17 @@ class NormalEquations(Accumulator):
 
     @staticmethod
     def nbytes(n_sparse: int, n_rows: int) -> int:
-        """Return the memory of the sums over some rows, bytes."""
+        """Return the memory of the sums over `n_rows` rows, bytes."""
         return 8 * n_sparse * (n_rows if n_rows <= kept_rows(n_sparse) else n_sparse)
 
     @staticmethod
     def merge_nbytes(n_sparse: int) -> int:
-        """Return the further memory of a merge, bytes: it adds in place."""
+        """Return the temporary memory of a merge, bytes: it adds in place."""
         return 0
 
     @staticmethod
     def solve_nbytes(n_sparse: int, n_groups: int) -> int:
-        """Return the further memory of a solution, and of a packed triangle, bytes."""
+        """Return the temporary memory of a solution, and of a packed triangle, bytes."""
         return int(1.5 * 8 * n_sparse**2)
 
     def merge(self, other: Self) -> None:
@@ -90,7 +90,7 @@ class NormalEquations(Accumulator):
     def _add_rows(self, rows: np.ndarray) -> None:
         n_rows = len(rows) + sum(map(len, self._rows))
         if self._G is None and n_rows <= kept_rows(len(self.b)):
-            # Products of rows in another order of memory would round in another way.
+            # Products of rows in another memory order would round differently.
             self._rows.append(np.ascontiguousarray(rows))
         else:
             self._G = add_products(self.G, rows)
@@ -126,9 +126,9 @@ class NormalEquations(Accumulator):
         Parameters
         ----------
         columns : (n,) int64
-            Where the columns of this are among the `n_sparse`, ascending.
+            Positions of the present columns among the `n_sparse`, ascending.
         n_sparse : int
-            How many there are in all.
+            Number of columns of the result.
         """
         out = NormalEquations(n_sparse)
         Accumulator.merge(out, self)
@@ -142,18 +142,18 @@ class NormalEquations(Accumulator):
         return out
 
     def arrays(self) -> dict[str, Writable]:
-        """Return all of it as arrays for a file."""
-        own: dict[str, Writable] = {**super().arrays(), "b": self.b}
+        """Return the sums as arrays for a file."""
+        shared: dict[str, Writable] = {**super().arrays(), "b": self.b}
         if self._G is not None:
-            return {**own, "G": Packed(self._G)}
+            return {**shared, "G": Packed(self._G)}
         empty = np.zeros((0, len(self.b)))
-        return {**own, "rows": np.concatenate([empty, *self._rows]).ravel()}
+        return {**shared, "rows": np.concatenate([empty, *self._rows]).ravel()}
 
     @classmethod
     def from_arrays(
         cls, n_sparse: int, arrays: Mapping[str, np.ndarray]
     ) -> NormalEquations:
-        """Return what `arrays` gave."""
+        """Return the sums that `arrays` describes."""
         out = cls.__new__(cls)
         out._restore(arrays)
         out.b, out._G, out._rows = arrays["b"], None, []
@@ -165,7 +165,7 @@ class NormalEquations(Accumulator):
 
 
 def kept_rows(n_sparse: int) -> int:
-    """Return how many rows of a group are kept before their products take their place."""
+    """Return how many rows of a group are kept before their products replace them."""
     return n_sparse // 4
 
 

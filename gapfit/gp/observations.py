@@ -1,4 +1,4 @@
-"""Blocks of rows as the algebra takes them, and groups that share a sigma."""
+"""Blocks of rows for the algebra, and groups that share a sigma."""
 
 from __future__ import annotations
 

@@ -23,17 +23,17 @@ def unexplained(
     Parameters
     ----------
     prior, explained : (n,) float64
-        Prior variances and what observations or sparse points explain of them.
+        Prior variances, and the parts of them that observations or sparse points explain.
 
     Returns
     -------
     (n,) float64
         The difference; 0 where it was negative.
     (n,) bool
-        Where it was negative by more than 1e-9 of the prior, which rounding does not do.
+        Where it was negative by more than 1e-9 of the prior: more than rounding.
     """
-    left = prior - explained
-    return np.maximum(left, 0.0), left < -ROUNDING * prior
+    difference = prior - explained
+    return np.maximum(difference, 0.0), difference < -ROUNDING * prior
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Posterior:
     With U^T U = K_mm + jitter, v = U^-T k_m and w = R^-T v, the variance of a quantity L
     that is linear in the energy is |w|² for the subset of regressors (SoR), the function
     being k_m·c with c as uncertain as the data leave it; the deterministic training
-    conditional (DTC) adds what the sparse points cannot describe, k(L, L) - |v|².
+    conditional (DTC) adds the unexplained part, k(L, L) - |v|².
 
     Attributes
     ----------
@@ -69,7 +69,8 @@ class Posterior:
         explained : (n,) float64
             Prior variance that the sparse points describe, in the quantity's unit squared.
         uncertain : (n,) float64
-            What the data leave of it: the variance of the subset of regressors.
+            The part of it that the data leave open: the variance of the subset of
+            regressors.
         """
         v = self.whitening.apply(k_m).T
         explained = np.einsum("mn,mn->n", v, v)
@@ -98,5 +99,5 @@ class Posterior:
         explained, uncertain = self.shares(k_m)
         if prior is None:
             return uncertain, np.zeros(len(k_m), dtype=bool)
-        left, negative = unexplained(prior, explained)
-        return left + uncertain, negative
+        variance, negative = unexplained(prior, explained)
+        return variance + uncertain, negative

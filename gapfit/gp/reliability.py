@@ -1,4 +1,4 @@
-"""Whether errors are as large as standard deviations say: the usual scores.
+"""Scores of standard deviations: the usual ones.
 
 Kuleshov, Fenner & Ermon, ICML (2018); Gneiting & Raftery, J. Am. Stat. Assoc. 102, 359
 (2007); Tran et al., Mach. Learn.: Sci. Technol. 1, 025006 (2020).
@@ -61,7 +61,7 @@ def reliability(error: np.ndarray, std: np.ndarray) -> dict[str, Any]:
 
 
 def rank_correlation(error: np.ndarray, std: np.ndarray) -> float | None:
-    """Return Spearman's correlation of |error| and std; None of fewer than 3, or equals."""
+    """Return Spearman's correlation of |error| and std; None without a rank."""
     from scipy.stats import spearmanr
 
     size = np.abs(error)

@@ -1,4 +1,4 @@
-"""How much the rounding of 16 digits changes what a model gives for its own data.
+"""Changes that rounding to 16 digits makes in the values a model gives for its data.
 
 Two estimates, the larger counts. Rounding of all numbers that are summed up,
 eps Σ_j |column j of R| (|U| |c|)_j, is carried through R (column-wise backward errors, see
@@ -32,11 +32,11 @@ class Loss:
     Attributes
     ----------
     change : float
-        Root of the mean square, eV or eV/Å.
+        Root mean square of the rounding, eV or eV/Å.
     size : float
-        The same of the targets.
+        Root mean square of the targets.
     sigma : float
-        Their standard deviation, the geometric mean.
+        Geometric mean of their standard deviations.
     """
 
     change: float
@@ -51,15 +51,15 @@ class Loss:
 
 @dataclass(frozen=True)
 class Rounding:
-    """Rounding in what a model gives.
+    """Rounding in the values of a model.
 
     Attributes
     ----------
     groups : mapping of Group to Loss
-        In what was fitted.
+        Rounding in the fitted values.
     local : float
-        In the energies of atoms at the sparse points, root of the mean square, eV: what
-        few data settle is not in them, but in these.
+        Rounding in the energies of atoms at the sparse points, root mean square, eV:
+        shows directions that few data determine.
     """
 
     groups: Mapping[Group, Loss]
@@ -68,7 +68,9 @@ class Rounding:
     @property
     def worst(self) -> Group | None:
         """The group with the largest share of rounding; None without observations."""
-        return max(self.groups, key=lambda own: self.groups[own].share, default=None)
+        return max(
+            self.groups, key=lambda group: self.groups[group].share, default=None
+        )
 
 
 def rounding_of(
@@ -77,7 +79,7 @@ def rounding_of(
     coefficients: np.ndarray,
     groups: Mapping[Group, NormalEquations | StreamingQR],
 ) -> Rounding:
-    """Return what rounding changes in the values that a model gives.
+    """Return the changes that rounding makes in the values of a model.
 
     Parameters
     ----------
@@ -94,7 +96,7 @@ def rounding_of(
     grams = [sums for sums in groups.values() if isinstance(sums, NormalEquations)]
     if grams:
         changes.append(_of_refinement(whitening.redo(coefficients), R, grams))
-    found = {}
+    losses = {}
     for group, sums in groups.items():
         # The triangle of a StreamingQR has rows that are not whitened.
         lengths = [
@@ -104,9 +106,9 @@ def rounding_of(
         sigma = float(np.exp(sums.log_sigma / sums.n_rows))
         scale = sigma / np.sqrt(sums.n_rows)
         size = float(scale * np.sqrt(sums.square))
-        found[group] = Loss(float(scale * max(lengths)), size, sigma)
+        losses[group] = Loss(float(scale * max(lengths)), size, sigma)
     local = max(float(np.linalg.norm(whitening.at_points(dz))) for dz in changes)
-    return Rounding(found, float(local / np.sqrt(max(len(coefficients), 1))))
+    return Rounding(losses, float(local / np.sqrt(max(len(coefficients), 1))))
 
 
 def _of_sums(whitening: Whitening, R: np.ndarray, c: np.ndarray) -> np.ndarray:
@@ -126,8 +128,8 @@ def _of_refinement(
     z: np.ndarray, R: np.ndarray, grams: Sequence[NormalEquations]
 ) -> np.ndarray:
     """Return the step of iterative refinement of the normal equations, (n_sparse,)."""
-    left = -z
+    remainder = -z
     for gram in grams:
-        left += gram.b - gram.times(z)
-    half = solve_triangular(R, left, trans="T", check_finite=False)
+        remainder += gram.b - gram.times(z)
+    half = solve_triangular(R, remainder, trans="T", check_finite=False)
     return np.asarray(solve_triangular(R, half, check_finite=False))

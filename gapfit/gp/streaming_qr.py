@@ -20,7 +20,7 @@ class StreamingQR(Accumulator):
     Attributes
     ----------
     R : (n_sparse + 1, n_sparse + 1) float64
-        Upper triangle; R^T R is what the rows' normal equations would be.
+        Upper triangle; R^T R is the matrix of the rows' normal equations.
     """
 
     def __init__(self, n_sparse: int) -> None:
@@ -39,17 +39,17 @@ class StreamingQR(Accumulator):
 
     @staticmethod
     def nbytes(n_sparse: int, n_rows: int) -> int:
-        """Return the memory of the triangle of some rows, bytes."""
+        """Return the memory of the triangle, bytes, for any number of rows."""
         return 8 * n_sparse**2
 
     @staticmethod
     def merge_nbytes(n_sparse: int) -> int:
-        """Return the further memory of a merge, bytes: two triangles, and the result."""
+        """Return the temporary memory of a merge, bytes: two triangles, and the result."""
         return 3 * 8 * n_sparse**2
 
     @staticmethod
     def solve_nbytes(n_sparse: int, n_groups: int) -> int:
-        """Return the further memory of a solution, bytes: all triangles and the prior."""
+        """Return the temporary memory of a solution, bytes: all triangles and the prior."""
         return (n_groups + 3) * 8 * n_sparse**2
 
     def merge(self, other: Self) -> None:
@@ -58,7 +58,7 @@ class StreamingQR(Accumulator):
         self.R = triangular([self.R, other.R])
 
     def length(self, c: np.ndarray) -> float:
-        """Return the length of what coefficients (n_sparse,) give for all rows."""
+        """Return the norm of all rows times coefficients (n_sparse,)."""
         return float(np.linalg.norm(self.R @ np.append(c, 0.0)))
 
     def scaled(self, factor: float) -> Self:
@@ -68,12 +68,12 @@ class StreamingQR(Accumulator):
         return out
 
     def widened(self, weights: np.ndarray) -> StreamingQR:
-        """Return the sums over rows whose columns are others, K_nm `weights`.
+        """Return the sums over rows with other columns, K_nm `weights`.
 
         Parameters
         ----------
         weights : (n_sparse, n) float64
-            How the `n` columns, at least as many as before, come from those of this.
+            The `n` new columns, at least as many as before, by the present ones.
         """
         out = StreamingQR(weights.shape[1])
         Accumulator.merge(out, self)
@@ -83,14 +83,14 @@ class StreamingQR(Accumulator):
         return out
 
     def arrays(self) -> dict[str, Writable]:
-        """Return all of it as arrays for a file."""
+        """Return the sums as arrays for a file."""
         return {**super().arrays(), "R": Packed(self.R)}
 
     @classmethod
     def from_arrays(
         cls, n_sparse: int, arrays: Mapping[str, np.ndarray]
     ) -> StreamingQR:
-        """Return what `arrays` gave."""
+        """Return the sums that `arrays` describes."""
         out = cls.__new__(cls)
         out._restore(arrays)
         out.R = unpacked(arrays["R"], n_sparse + 1)

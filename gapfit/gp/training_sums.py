@@ -36,7 +36,7 @@ _Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 class TrainingSums:
     """Sums over the rows of a data set, by group of observations.
 
-    Rows wait here, and only here, until a group has enough for a pass over its matrix.
+    Rows wait here, and nowhere else, until a group has enough for a pass over its matrix.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class TrainingSums:
         block : RowBlock
             Kernel rows, targets and sigmas.
         groups : sequence of sequence of Group
-            Of each frame, the group of each kind of observation.
+            For each frame, the group of each kind of observation.
         keep : (n_rows,) bool, optional
             Rows that are added; all when absent.
         """
@@ -95,7 +95,7 @@ class TrainingSums:
         if sum(len(y) for _, y, _ in waiting) >= enough:
             self._absorb(group)
         else:
-            # What waits must not keep a whole block alive.
+            # Waiting rows must not keep their block in memory.
             waiting[-1] = (K.copy(), y.copy(), sigma.copy())
 
     def close(self) -> None:
@@ -129,12 +129,12 @@ class TrainingSums:
 
     @staticmethod
     def nbytes(method: str, n_sparse: int, group_rows: Sequence[int]) -> int:
-        """Return the memory of the sums over groups of so many rows, bytes."""
+        """Return the memory of the sums over groups with these numbers of rows, bytes."""
         return sum(_KINDS[method].nbytes(n_sparse, n_rows) for n_rows in group_rows)
 
     @staticmethod
     def add_nbytes(method: str, n_sparse: int, n_rows: float, n_blocks: int) -> float:
-        """Return the further memory while a block of rows is added, bytes.
+        """Return the temporary memory while a block of rows is added, bytes.
 
         Scaled rows; whitening copies a block of columns unless there is but one. For QR,
         rows wait until they are as many as sparse points.
@@ -146,12 +146,12 @@ class TrainingSums:
 
     @staticmethod
     def merge_nbytes(method: str, n_sparse: int) -> int:
-        """Return the further memory of a merge, bytes."""
+        """Return the temporary memory of a merge, bytes."""
         return _KINDS[method].merge_nbytes(n_sparse)
 
     @staticmethod
     def solve_nbytes(method: str, n_sparse: int, n_groups: int) -> int:
-        """Return the further memory of `solve`, bytes."""
+        """Return the temporary memory of `solve`, bytes."""
         return _KINDS[method].solve_nbytes(n_sparse, n_groups)
 
     def merge(self, other: TrainingSums) -> None:
@@ -170,7 +170,7 @@ class TrainingSums:
         Parameters
         ----------
         ratios : mapping of Group to float
-            What to multiply the sigmas of groups with; those of others stay.
+            Factors of the sigmas of groups; the sigmas of other groups stay.
         """
         self.close()
         out = TrainingSums(self.whitening, self.method)
@@ -181,7 +181,7 @@ class TrainingSums:
         return out
 
     def header(self) -> dict[str, Any]:
-        """Return what a file says about `arrays`, as plain data."""
+        """Return the description of `arrays` in a file, as plain data."""
         return {"method": self.method, "groups": [list(g) for g in sorted(self.groups)]}
 
     def arrays(self) -> dict[str, Writable]:
@@ -200,17 +200,19 @@ class TrainingSums:
         header: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
     ) -> TrainingSums:
-        """Return what `header` and `arrays` gave."""
+        """Return the sums that `header` and `arrays` describe."""
         out = cls(whitening, header["method"])
         kind = _KINDS[out.method]
-        for n, (name, of) in enumerate(header["groups"]):
-            first = f"{n}/"
-            own = {
-                key.removeprefix(first): array
+        for n, (quantity, class_name) in enumerate(header["groups"]):
+            prefix = f"{n}/"
+            group_arrays = {
+                key.removeprefix(prefix): array
                 for key, array in arrays.items()
-                if key.startswith(first)
+                if key.startswith(prefix)
             }
-            out.groups[(name, of)] = kind.from_arrays(whitening.n_sparse, own)
+            out.groups[(quantity, class_name)] = kind.from_arrays(
+                whitening.n_sparse, group_arrays
+            )
         return out
 
     def solve(self) -> Solution:
@@ -221,7 +223,7 @@ class TrainingSums:
         LostDigitsError
             Normal equations that are not positive definite to working precision.
         GapfitError
-            A solution beyond the largest number there is.
+            The solution overflows.
         """
         self.close()
         parts = [self.groups[group] for group in sorted(self.groups)]
@@ -229,13 +231,13 @@ class TrainingSums:
         solution = solve(self.whitening, parts)
         if not np.isfinite(solution.coefficients).all():
             raise GapfitError(
-                "the coefficients are not finite: nothing is left but rounding; raise "
+                "the coefficients are not finite: only rounding decides them; raise "
                 "[sigma] or lower delta of the terms"
             )
         return solution
 
     def rounding(self, solution: Solution) -> Rounding:
-        """Return what rounding changes in the values that a solution gives."""
+        """Return the changes that rounding makes in the values of a solution."""
         return rounding_of(
             self.whitening, solution.R, solution.coefficients, self.groups
         )
@@ -266,11 +268,13 @@ def _solve_triangle(whitening: Whitening, parts: Sequence[StreamingQR]) -> Solut
     prior = np.zeros((m + 1, m + 1))
     for U, block in zip(whitening.cholesky, whitening.blocks, strict=True):
         prior[block, block] = U
-    whole = triangular([prior, *(part.R for part in parts)])
-    R, d = whole[:-1, :-1], whole[:-1, -1]
+    triangle = triangular([prior, *(part.R for part in parts)])
+    R, d = triangle[:-1, :-1], triangle[:-1, -1]
     coefficients = solve_triangular(R, d, check_finite=False)
-    # The last entry holds the norm of the whole least-squares residual.
-    return _solution(coefficients, whitening.apply(R), float(whole[-1, -1] ** 2), parts)
+    # The last entry is the norm of the least-squares residual.
+    return _solution(
+        coefficients, whitening.apply(R), float(triangle[-1, -1] ** 2), parts
+    )
 
 
 def _solution(

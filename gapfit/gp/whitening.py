@@ -1,4 +1,4 @@
-"""Cholesky factors of K_mm, and what solving a fit gives."""
+"""Cholesky factors of K_mm, and the solution of a fit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Whitening:
     cholesky : tuple of (m, m) float64
         Upper factors U, U^T U = K_mm + jitter, one per block.
     jitter : tuple of float
-        What was added to each block, relative to its mean diagonal.
+        Number added to the diagonal of each block, relative to its mean.
     """
 
     cholesky: tuple[np.ndarray, ...]
@@ -44,7 +44,7 @@ class Whitening:
 
     @staticmethod
     def nbytes(blocks: Sequence[int]) -> int:
-        """Return the memory of the factors of blocks of so many points, bytes."""
+        """Return the memory of the factors of blocks of these sizes, bytes."""
         return sum(8 * m**2 for m in blocks)
 
     def apply(self, K: np.ndarray, *, overwrite: bool = False) -> np.ndarray:
@@ -89,8 +89,8 @@ def whiten(K_mm: Iterable[np.ndarray], jitter: float) -> Whitening:
     K_mm : iterable of (m, m) float64
         Kernel matrices of the blocks, eV²; taken one at a time.
     jitter : float
-        Added to the diagonal, relative to its mean; raised tenfold as often as the
-        factorisation needs it.
+        Number added to the diagonal, relative to its mean; raised tenfold until the
+        factorisation succeeds.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def whiten(K_mm: Iterable[np.ndarray], jitter: float) -> Whitening:
 
 
 def whiten_nbytes(blocks: Sequence[int]) -> int:
-    """Return the further memory of `whiten`, bytes: kernel, shifted copy and factor."""
+    """Return the temporary memory of `whiten`, bytes: kernel, shifted copy and factor."""
     return 3 * 8 * max(blocks, default=0) ** 2
 
 
@@ -139,7 +139,7 @@ class Solution:
     R : (n_sparse, n_sparse) float64
         Upper factor of I + Φ^T Φ: the covariance of c is U^-1 R^-1 R^-T U^-T.
     log_marginal_likelihood : float
-        Of the targets under the subset-of-regressors prior.
+        That of the targets under the subset-of-regressors prior.
     n_rows : int
         Number of observations.
     """

@@ -21,7 +21,7 @@ from gapfit.lammps.array_file import Value, write_array_file
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
-    from gapfit.model.local_variance import LocalVariance
+    from gapfit.model.local_variance import LocalVarianceForm
     from gapfit.model.terms import FittedTerm
 
 __all__ = ["export_lammps", "has_deviations"]
@@ -33,8 +33,8 @@ Arrays = Iterator[tuple[str, Value]]
 def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> None:
     """Write a model as a file for ``pair_style gapfit``.
 
-    The file holds the sums that `GAPModel.predict` evaluates, shortcuts included, so that
-    LAMMPS gives the same numbers.
+    The file holds the sums that `GAPModel.predict` evaluates, lossless projections
+    included, so that LAMMPS gives the same numbers.
 
     Parameters
     ----------
@@ -199,11 +199,11 @@ def _switch(switch: Switch) -> Arrays:
     yield "cosine", int(switch.form == "cosine")
 
 
-def _variance(variance: LocalVariance, soaps: dict[int, int]) -> Arrays:
+def _variance(variance: LocalVarianceForm, soaps: dict[int, int]) -> Arrays:
     """Yield what turns covariances into variances, by species and by other term."""
     assert variance.chosen is not None
     sums: list[EnergySum] = variance.chosen.prepared
-    forms = shortened(variance.forms, sums) if variance.shortcuts else variance.forms
+    forms = shortened(variance.forms, sums) if variance.lossless else variance.forms
     for species, (form, own) in enumerate(zip(forms, sums, strict=True)):
         prefix = f"{species}/"
         shared = not own.quadratic and _same(form.points, own.points)

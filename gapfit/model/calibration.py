@@ -21,7 +21,7 @@ __all__ = [
     "interval_multipliers",
 ]
 
-#: How warnings begin that a new calibration makes untrue.
+#: Start of the warnings that a new calibration replaces.
 OUTDATED = "standard deviations: "
 # Width in log(scale) and log(floor) of the prior around the scale of all structures.
 _PRIOR_WIDTH = 2.0
@@ -34,10 +34,10 @@ class Scale:
     Attributes
     ----------
     factor : float
-        What multiplies the standard deviation of the function.
+        Factor of the standard deviation of the function.
     floor : float
-        Error that the posterior knows nothing of: eV per sqrt(atom) for energies and
-        virials, eV/Å for forces.
+        Error that is not in the posterior: eV per sqrt(atom) for energies and virials,
+        eV/Å for forces.
     """
 
     factor: float
@@ -49,7 +49,7 @@ class Scale:
         Parameters
         ----------
         std : float64
-            Of the function.
+            Standard deviation of the function.
         root : float64
             sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
         """
@@ -63,14 +63,15 @@ class KindCalibration:
     Attributes
     ----------
     scale : Scale
-        Of all structures.
+        Scale of all structures.
     by_type : dict of str to Scale
-        Of single config_types, pulled towards `scale` where they have few structures.
+        Scales of single config_types, pulled towards `scale` where they have few
+        structures.
     n : int
-        Number of residuals behind it.
+        Number of residuals used.
     levels, quantiles : tuple of float
-        Conformal quantiles: an interval of ± quantile × std holds a new observation with
-        at least the probability level; see `gapfit.gp.conformal`.
+        Conformal quantiles: an interval of ± quantile × std contains a new observation
+        with at least the probability level; see `gapfit.gp.conformal`.
     """
 
     scale: Scale
@@ -80,7 +81,7 @@ class KindCalibration:
     quantiles: tuple[float, ...] = ()
 
     def quantile(self, level: float) -> float | None:
-        """Return the conformal quantile of a level; None if it is not known."""
+        """Return the conformal quantile of a level; None beyond the highest level."""
         return quantile(self.levels, self.quantiles, level)
 
 
@@ -91,11 +92,11 @@ class Calibration:
     Attributes
     ----------
     kinds : dict of str to KindCalibration
-        By kind of observation: some of ``energy``, ``forces``, ``virial``.
+        By kind of observation, among ``energy``, ``forces`` and ``virial``.
     method : str
         ``"leave one out"`` or ``"validation"``.
     n_structures : int
-        Structures it was taken from.
+        Number of structures used.
     """
 
     kinds: dict[str, KindCalibration]
@@ -105,8 +106,8 @@ class Calibration:
     def scale(self, kind: str, config_type: str | None = None) -> Scale | None:
         """Return the scale of a kind of observation; None where there is none.
 
-        A kind without residuals shares the factor of forces, or else of energies: the
-        same coefficients are uncertain.
+        A kind without residuals shares the factor of forces, or else of energies: all
+        depend on the same uncertain coefficients.
 
         Parameters
         ----------
@@ -115,12 +116,12 @@ class Calibration:
         config_type : str, optional
             Kind of structure, where it is known.
         """
-        own = self.kinds.get(kind)
-        if own is not None:
-            return own.by_type.get(config_type or "", own.scale)
-        for other in ("forces", "energy"):
-            if other in self.kinds:
-                return Scale(self.kinds[other].scale.factor, 0.0)
+        calibration = self.kinds.get(kind)
+        if calibration is not None:
+            return calibration.by_type.get(config_type or "", calibration.scale)
+        for related in ("forces", "energy"):
+            if related in self.kinds:
+                return Scale(self.kinds[related].scale.factor, 0.0)
         return None
 
     def observed(
@@ -138,10 +139,10 @@ class Calibration:
         kind : str
             ``"energy"``, ``"forces"`` or ``"virial"``.
         std : float64
-            Of the function, not calibrated.
+            Standard deviation of the function, not calibrated.
         sigma : float64
-            Noise of the observation in the fit: what counts where no residuals of this
-            kind tell the floor.
+            Noise of the observation in the fit: used where there are no residuals of this
+            kind to give the floor.
         root : float
             sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
         config_type : str, optional
@@ -156,14 +157,14 @@ class Calibration:
         return scale.std(std, root)
 
     def multiplier(self, kind: str, level: float) -> float:
-        """Return what an observation's standard deviation is multiplied with.
+        """Return the half width of an interval over an observation's standard deviation.
 
-        The interval of ± that size around a prediction holds a new observation with at
-        least the probability `level`, whatever the errors' distribution, if the new
-        structures are like those of the validation set; see `gapfit.gp.conformal`. It holds
-        but for the two numbers of the scale, which come from the same structures: with
-        30 of them, and one observation each, within about 1 %. From structures left out
-        in turn it holds very nearly.
+        The interval around a prediction contains a new observation with at least the
+        probability `level`, whatever the errors' distribution, if the new structures are
+        like those of the validation set; see `gapfit.gp.conformal`. The two numbers of
+        the scale come from the same structures: with 30 of them, and one observation
+        each, this changes the probability by about 1 %. For structures left out in turn
+        the probability is very nearly `level`.
 
         Parameters
         ----------
@@ -177,35 +178,36 @@ class Calibration:
         GapfitError
             There are no residuals of this kind, or too few structures for the level.
         """
-        own = self.kinds.get(kind)
-        found = own.quantile(level) if own else None
-        if not 0 < level < 1 or own is None or found is None:
-            highest = own.levels[-1] if own and own.levels else 0.0
-            known = f"up to {highest}" if highest else "at no level"
+        calibration = self.kinds.get(kind)
+        factor = calibration.quantile(level) if calibration else None
+        if not 0 < level < 1 or calibration is None or factor is None:
+            levels = calibration.levels if calibration else ()
+            highest = levels[-1] if levels else 0.0
+            reach = f"up to {highest}" if highest else "at no level"
             more = "; calibrate on more structures (gapfit calibrate)"
             raise GapfitError(
                 f"interval {level:g} of the {kind}: give a probability between 0 and 1; "
-                f"the {self.n_structures} structures of the calibration tell intervals "
-                f"{known}{more if highest < HIGHEST else ', the highest there is'}"
+                f"the {self.n_structures} structures of the calibration give intervals "
+                f"{reach}{more if highest < HIGHEST else ', the highest there is'}"
             )
-        return found
+        return factor
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain data."""
+        """Return the calibration as plain data."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
-        """Return what `as_dict` gave."""
+        """Return the calibration that `as_dict` describes."""
         kinds = {
             kind: KindCalibration(
-                Scale(**own["scale"]),
-                {name: Scale(**scale) for name, scale in own["by_type"].items()},
-                own["n"],
-                tuple(own["levels"]),
-                tuple(own["quantiles"]),
+                Scale(**plain["scale"]),
+                {name: Scale(**scale) for name, scale in plain["by_type"].items()},
+                plain["n"],
+                tuple(plain["levels"]),
+                tuple(plain["quantiles"]),
             )
-            for kind, own in values["kinds"].items()
+            for kind, plain in values["kinds"].items()
         }
         return cls(kinds, values["method"], values["n_structures"])
 
@@ -226,7 +228,7 @@ def fitted_scale(
     around : Scale, optional
         Centre of a broad prior (a factor e² either way).
     n_independent : float
-        How many independent residuals these are worth against the prior.
+        Number of independent residuals that these count as against the prior.
     """
     from scipy.optimize import minimize
 
@@ -252,11 +254,11 @@ def fitted_scale(
 
     starts = [np.log([factor * a, size * b]) for a in (1, 0.3) for b in (0.5, 0.02)]
     bounds = list(zip(least, most, strict=True))
-    found = [
+    results = [
         minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
         for start in starts
     ]
-    a, b = np.exp(min(found, key=lambda result: result.fun).x)
+    a, b = np.exp(min(results, key=lambda result: result.fun).x)
     return Scale(float(a), float(b))
 
 
@@ -269,10 +271,10 @@ def format_calibration(calibration: Calibration) -> str:
         f"Calibration ({calibration.method}, {calibration.n_structures} structures)",
         f"{'':<10}{'residuals':>10}{'std times':>11}{'floor':>11}",
     ]
-    for kind, own in calibration.kinds.items():
-        scale = own.scale
+    for kind, calibrated in calibration.kinds.items():
+        scale = calibrated.scale
         lines.append(
-            f"{kind:<10}{own.n:>10}{scale.factor:>11.3g}{scale.floor:>11.2e} "
+            f"{kind:<10}{calibrated.n:>10}{scale.factor:>11.3g}{scale.floor:>11.2e} "
             f"{_UNITS[kind]}"
         )
     return "\n".join(lines)
@@ -286,14 +288,14 @@ def interval_multipliers(
     Parameters
     ----------
     calibration : Calibration or None
-        That of a model.
+        Calibration of a model.
     level : float or None
         Probability of the intervals; None gives an empty result.
 
     Raises
     ------
     GapfitError
-        There is no calibration, or its structures are too few for this level.
+        There is no calibration, or it has too few structures for this level.
     """
     if level is None:
         return {}

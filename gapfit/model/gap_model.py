@@ -23,17 +23,17 @@ from gapfit.errors import GapfitError, StructureError
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.calibration import Calibration, interval_multipliers
-from gapfit.model.local_variance import LocalVariance
+from gapfit.model.local_variance import LocalVarianceForm
 from gapfit.model.prediction import (
     Form,
     Prediction,
+    PredictionRequest,
     PredictOptions,
-    Wanted,
     std_kinds,
 )
 from gapfit.model.provenance import why_no_posterior
 from gapfit.model.terms import FittedTerm
-from gapfit.model.uncertainty import Uncertainty
+from gapfit.model.uncertainty import StandardDeviations
 from gapfit.threads import one_thread, use_threads
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class GAPModel(WithoutCaches):
         Sums over the training data, for `gapfit.append` and `gapfit.refit`; None if they
         were not kept, or not read.
     calibration : Calibration or None
-        Scales of standard deviations; None if they were not found, see
+        Scales of standard deviations; None if they were not computed, see
         `gapfit.calibrate`.
     info : dict
         Facts about the fit: rows, jitter, log marginal likelihood, data digest, versions.
@@ -88,10 +88,10 @@ class GAPModel(WithoutCaches):
 
         symbols = " ".join(chemical_symbols[z] for z in self.species)
         kinds = " + ".join(term.config.type for term in self.terms)
-        known = " + ".join(self.config.baseline.parts)
+        baseline = " + ".join(self.config.baseline.parts)
         return (
             f"<GAPModel {symbols}: {kinds}, {self.n_sparse} sparse points, "
-            f"cutoff {self.cutoff:g} Å{known and f', baseline {known}'}>"
+            f"cutoff {self.cutoff:g} Å{baseline and f', baseline {baseline}'}>"
         )
 
     @property
@@ -116,13 +116,13 @@ class GAPModel(WithoutCaches):
     def without_shortcuts(self) -> GAPModel:
         """Return the same model, summing over all sparse points in all features.
 
-        Slower; what `gapfit.model.projection` approximates within its tolerances.
+        Slower; `gapfit.model.projection` approximates these sums within its tolerances.
         """
-        terms = [replace(term, shortcuts={}, quadratic=False) for term in self.terms]
+        terms = [replace(term, lossless={}, quadratic=False) for term in self.terms]
         return replace(self, terms=tuple(terms))
 
     def without_terms(self) -> GAPModel:
-        """Return what is not fitted: isolated atoms and the baseline."""
+        """Return the part that is not fitted: isolated atoms and the baseline."""
         return replace(self, terms=(), posterior=None, training_sums=None)
 
     def sample(self, n: int, seed: int = 0, *, scale: float | None = None) -> Samples:
@@ -131,11 +131,11 @@ class GAPModel(WithoutCaches):
         Parameters
         ----------
         n : int
-            How many.
+            Number of potentials.
         seed : int
-            Of the random numbers: the same seed gives the same potentials.
+            Seed of the random numbers: the same seed gives the same potentials.
         scale : float, optional
-            What multiplies the standard deviation of the coefficients; by default the
+            Factor of the standard deviation of the coefficients; by default the
             factor of the model's calibration for forces (for energies where no forces
             were fitted), or 1.
 
@@ -206,36 +206,36 @@ class GAPModel(WithoutCaches):
         Parameters
         ----------
         atoms : ase.Atoms, Frame, or a list of them
-            What to predict.
+            The structures.
         forces, stress : bool
             Whether to compute derivatives.
         std : bool, str or sequence of str
-            Standard deviations wanted, among ``"energy"``, ``"energies"`` (of each atom,
-            nearly free), ``"forces"`` and ``"stress"`` (these and ``"energy"`` take the
-            time of kernel rows, some 50 times that of the forces); True: all.
+            Standard deviations to compute, among ``"energy"``, ``"energies"`` (of each
+            atom, nearly free), ``"forces"`` and ``"stress"`` (these and ``"energy"`` take
+            the time of kernel rows, about 50 times that of the forces); True: all.
         novelty : bool
             Whether to compute how unlike the sparse points each environment is.
         observation : bool
             Standard deviations of a new reference calculation instead of those of the
             function: with the floor of the calibration, or the noise of the fit.
         calibrated : bool
-            Whether standard deviations are scaled to the errors that were found when
-            structures were left out, where the model holds such a calibration.
+            Whether standard deviations are scaled to the errors of left-out structures,
+            where the model has such a calibration.
         interval : float, optional
-            Probability, between 0 and 1: give half widths of intervals that hold a new
-            reference calculation this often (`Calibration.multiplier`).
+            Probability, between 0 and 1, that an interval contains a new reference
+            calculation (`Calibration.multiplier`): half widths are computed.
         form : {"sor", "dtc"}
             For energy, forces and stress: the subset of regressors, which ranks errors
-            best; or the deterministic training conditional, with what the sparse points
-            cannot describe. Energies of atoms always have the latter.
+            best; or the deterministic training conditional, with the unexplained variance
+            added. Energies of atoms always have the latter.
         atom_virials : bool
             Whether to compute the virial of each atom.
         n_threads : int, optional
             Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
             The same number gives the same bits.
         moving : MovingPairs, optional
-            Of this model's cutoff, for a single structure: keeps its neighbours between
-            calls, for as long as atoms stay near.
+            Neighbours of a single structure within this model's cutoff, kept between
+            calls as long as atoms move little.
 
         Returns
         -------
@@ -247,16 +247,15 @@ class GAPModel(WithoutCaches):
         StructureError
             An unknown species, or atoms on top of each other.
         GapfitError
-            `std` was asked of a model saved without its posterior, or names no
-            standard deviation; an `interval` of a model without calibration, or that its
-            structures are too few for; there is no such `form`; `moving` does not fit; the
-            calculator of the baseline cannot be imported, fails, or was asked for
-            `atom_virials`.
+            `std` for a model saved without its posterior, or an unknown name; an
+            `interval` for a model without calibration, or with too few structures in it;
+            an unknown `form`; `moving` of another cutoff; the calculator of the baseline
+            cannot be imported, fails, or was asked for `atom_virials`.
         """
         kinds = std_kinds(std)
         if kinds or novelty or interval is not None:
             self.require_posterior()
-        wanted = Wanted(
+        wanted = PredictionRequest(
             forces,
             stress,
             atom_virials,
@@ -270,21 +269,21 @@ class GAPModel(WithoutCaches):
         single = hasattr(atoms, "positions")
         if moving and not (single and moving.cutoff == self.cutoff):
             raise GapfitError(
-                f"moving: holds the neighbours of one structure within {moving.cutoff:g} "
-                f"Å; give one structure, and MovingPairs for {self.cutoff:g} Å"
+                f"moving: the neighbours of one structure within {moving.cutoff:g} Å; "
+                f"give one structure, and MovingPairs for {self.cutoff:g} Å"
             )
         given = [atoms] if single else atoms
         frames = [as_frame(item, f"structure {n}") for n, item in enumerate(given)]
         predictions: list[Prediction] = []
         with use_threads(n_threads):
             for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
-                some = frames[part]
-                near = moving.of(some[0]) if moving else pairs_of(some, self.cutoff)
-                predictions += self._predict_batch(some, near, wanted)
+                batch = frames[part]
+                pairs = moving.of(batch[0]) if moving else pairs_of(batch, self.cutoff)
+                predictions += self._predict_batch(batch, pairs, wanted)
         return predictions[0] if single else predictions
 
     def _predict_batch(
-        self, frames: Sequence[Frame], pairs: Pairs, wanted: Wanted
+        self, frames: Sequence[Frame], pairs: Pairs, wanted: PredictionRequest
     ) -> list[Prediction]:
         energies = self._isolated(frames, pairs)
         forces = np.zeros((pairs.n_atoms, 3))
@@ -307,20 +306,20 @@ class GAPModel(WithoutCaches):
                 local += part.atom_virials
         out, first = [], 0
         deviations = self._deviations(frames, pairs, wanted, (variances, prior))
-        for frame, virial, own_std in zip(frames, virials, deviations, strict=True):
-            own = slice(first, first + frame.n_atoms)
+        for frame, virial, std in zip(frames, virials, deviations, strict=True):
+            atoms = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
             volume = frame.volume if wanted.stress else 0.0
             out.append(
                 Prediction(
-                    energy=float(energies[own].sum()),
-                    energies=energies[own],
-                    forces=forces[own] if wanted.forces else None,
+                    energy=float(energies[atoms].sum()),
+                    energies=energies[atoms],
+                    forces=forces[atoms] if wanted.forces else None,
                     stress=-virial / volume
                     if volume > 1e-8 and np.isfinite(virial).all()
                     else None,
-                    atom_virials=None if local is None else local[own],
-                    **own_std,
+                    atom_virials=None if local is None else local[atoms],
+                    **std,
                 )
             )
         return out
@@ -329,7 +328,7 @@ class GAPModel(WithoutCaches):
         self,
         frames: Sequence[Frame],
         pairs: Pairs,
-        wanted: Wanted,
+        wanted: PredictionRequest,
         requests: Sequence[VarianceRequest | None],
     ) -> Iterator[LocalPrediction]:
         gradients, atom_virials = wanted.gradients, wanted.atom_virials
@@ -358,27 +357,27 @@ class GAPModel(WithoutCaches):
             raise
         return np.take([self.e0[z] for z in self.species], index)
 
-    def _local_form(self, wanted: Wanted) -> LocalVariance | None:
-        """Return what is computed along with energies: a variance, or the novelty."""
+    def _local_form(self, wanted: PredictionRequest) -> LocalVarianceForm | None:
+        """Return the form computed along with energies: variances, or the novelty."""
         if "energies" in wanted.std:
             return self.local_variance
-        return self._local_novelty if wanted.novelty else None
+        return self._local_unexplained if wanted.novelty else None
 
     @cached_property
-    def local_variance(self) -> LocalVariance:
-        """What variances of local energies are made of; needs the posterior."""
+    def local_variance(self) -> LocalVarianceForm:
+        """Factors for the variances of local energies; needs the posterior."""
         return self._new_local_form(prior_only=False)
 
     @cached_property
-    def _local_novelty(self) -> LocalVariance:
+    def _local_unexplained(self) -> LocalVarianceForm:
         return self._new_local_form(prior_only=True)
 
-    def _new_local_form(self, *, prior_only: bool) -> LocalVariance:
+    def _new_local_form(self, *, prior_only: bool) -> LocalVarianceForm:
         assert self.posterior is not None
         # The bits must not depend on which prediction comes first.
         with one_thread():
             tolerance = self.config.prediction.energy_tolerance
-            return LocalVariance(
+            return LocalVarianceForm(
                 self.terms, self.posterior, tolerance, prior_only=prior_only
             )
 
@@ -386,14 +385,14 @@ class GAPModel(WithoutCaches):
         self,
         frames: Sequence[Frame],
         pairs: Pairs,
-        wanted: Wanted,
-        found: tuple[np.ndarray, np.ndarray],
+        wanted: PredictionRequest,
+        local: tuple[np.ndarray, np.ndarray],
     ) -> list[dict[str, Any]]:
         """Return the standard deviations of each frame, named as in `Prediction`."""
         if not (wanted.rows or wanted.local):
             return [{} for _ in frames]
         assert self.posterior is not None
-        uncertainty = Uncertainty(
+        deviations = StandardDeviations(
             self.terms, self.posterior, self.config.sigma, self.calibration
         )
-        return uncertainty.of(frames, pairs, wanted, *found)
+        return deviations.of(frames, pairs, wanted, *local)

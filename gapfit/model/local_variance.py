@@ -25,16 +25,16 @@ from gapfit.gp.posterior import Posterior
 from gapfit.gp.whitening import Whitening
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["LocalVariance", "explaining_factor", "unexplained_part"]
+__all__ = ["LocalVarianceForm", "explaining_factor", "unexplained_part"]
 
 # Where data say nothing, I - B^-1 is zero to within rounding, and no Cholesky factor is
 # sure to exist. B^-1 less this share of it changes variances by no more than the share.
 _SHARES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
-# By so much rounding may take an eigenvalue of B^-1 beyond 1.
+# Rounding may take an eigenvalue of B^-1 beyond 1 by this much.
 _CONTRADICTION = 1e-2
 # Columns of W that are solved for together.
 _TOGETHER = 1024
-# Shortcuts that keep energies within this tolerance keep variances, too, eV/atom.
+# Lossless projections within this tolerance keep variances, too, eV/atom.
 _ACCURATE = 1e-6
 
 
@@ -86,9 +86,9 @@ def explaining_factor(
         for start in range(first, len(W), _TOGETHER):
             part = slice(start, start + _TOGETHER)
             n_rows = min(part.stop - first, len(U))  # below there are zeros
-            own = slice(first, first + n_rows)
-            W[own, part] = solve_triangular(
-                U[:n_rows, :n_rows], W[own, part], check_finite=False
+            rows = slice(first, first + n_rows)
+            W[rows, part] = solve_triangular(
+                U[:n_rows, :n_rows], W[rows, part], check_finite=False
             )
         first += len(U)
     return W
@@ -111,14 +111,14 @@ def _upper_factor(B_inverse: np.ndarray) -> np.ndarray:
         except LinAlgError:
             continue
         return np.array(lower[::-1, ::-1], order="F")
-    return _factor_of_what_is_positive(B_inverse)
+    return _factor_of_positive_part(B_inverse)
 
 
-def _factor_of_what_is_positive(B_inverse: np.ndarray) -> np.ndarray:
+def _factor_of_positive_part(B_inverse: np.ndarray) -> np.ndarray:
     """Return C as `_upper_factor`, for fewer data than sparse points.
 
-    What no data have touched has B^-1 = 1, but for the rounding of a B with very large
-    elements: eigenvalues of I - B^-1 that come out negative are zero.
+    Directions without data have B^-1 = 1, up to the rounding of a B with very large
+    elements: negative eigenvalues of I - B^-1 are set to zero.
     """
     values, vectors = eigh(B_inverse, lower=False, check_finite=False)
     if values[-1] > 1.0 + _CONTRADICTION:
@@ -131,8 +131,8 @@ def _factor_of_what_is_positive(B_inverse: np.ndarray) -> np.ndarray:
     return np.array(triangle.T[::-1, ::-1], order="F")
 
 
-class LocalVariance:
-    """What a model needs to predict variances along with energies.
+class LocalVarianceForm:
+    """Factors by which a model predicts variances along with energies.
 
     The SOAP term with most sparse points does so in its batches; covariances with the
     points of other terms are computed before.
@@ -144,10 +144,10 @@ class LocalVariance:
     posterior : Posterior
         Its factors.
     energy_tolerance : float
-        Of the shortcuts of the terms, eV/atom.
+        That of the lossless projections of the terms, eV/atom.
     prior_only : bool
-        As if nothing had been observed: what is left are the parts of the prior
-        variances that the sparse points cannot describe.
+        As if nothing had been observed: the variances are then the unexplained parts of
+        the prior ones.
 
     Attributes
     ----------
@@ -155,8 +155,8 @@ class LocalVariance:
         The SOAP term whose batches give the variances; None without a SOAP term.
     others : list of FittedTerm
         All other terms.
-    shortcuts : bool
-        Whether kernels may be those that energies are made of.
+    lossless : bool
+        Whether kernels may be taken within the lossless projections.
     forms : list of VarianceForm
         By species.
     columns : list of (n,) int64
@@ -175,8 +175,8 @@ class LocalVariance:
         soaps = [term for term in terms if isinstance(term.descriptor, Soap)]
         self.chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
         self.others = [term for term in terms if term is not self.chosen]
-        # What is left of a prior variance is far smaller than a posterior variance.
-        self.shortcuts = energy_tolerance <= _ACCURATE and not prior_only
+        # The unexplained part of a variance is far smaller than a posterior variance.
+        self.lossless = energy_tolerance <= _ACCURATE and not prior_only
         self.forms: list[VarianceForm] = []
         self.columns: list[np.ndarray] = []
         if self.chosen is not None:
@@ -197,7 +197,7 @@ class LocalVariance:
         assert isinstance(soap, Soap)
         blocks = [(term, block) for term in terms for block in term.sparse]
         other = [n for n, (term, _) in enumerate(blocks) if term is not chosen]
-        own_first = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
+        first_chosen = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
         all_columns = _columns(whitening, other)
         for z in soap.species:
             felt = [
@@ -206,18 +206,18 @@ class LocalVariance:
                 if z in term.descriptor.carriers(block)
             ]
             columns = _columns(whitening, [n for n in felt if n in other])
-            before = int((columns < whitening.blocks[own_first].start).sum())
+            before = int((columns < whitening.blocks[first_chosen].start).sum())
             W = explaining_factor(whitening, B_inverse, felt)
             self.forms.append(soap.variance_form(z, chosen.sparse, W, before))
             self.columns.append(np.searchsorted(all_columns, columns))
 
     def of(self, term: FittedTerm, pairs: Pairs) -> VarianceRequest | None:
-        """Return what a term is asked along with energies; None if it is not the one.
+        """Return the request to a term for variances; None if it is not the one chosen.
 
         Parameters
         ----------
         term : FittedTerm
-            One of the model's.
+            A term of the model.
         pairs : Pairs
             Neighbours of all atoms, within the longest cutoff of the terms.
         """
@@ -232,7 +232,7 @@ class LocalVariance:
             for z, columns in zip(term.species, self.columns, strict=True):
                 rows = np.flatnonzero(numbers == z)
                 other[rows, : len(columns)] = k[rows[:, None], columns]
-        return VarianceRequest(self.forms, other, prior, self.shortcuts)
+        return VarianceRequest(self.forms, other, prior, self.lossless)
 
     def prior(self, request: VarianceRequest, pairs: Pairs) -> np.ndarray:
         """Return the prior variance of each atom, eV²."""

@@ -10,24 +10,24 @@ from gapfit.gp.observations import Group
 
 __all__ = [
     "ALL",
-    "OWN",
-    "POOL",
+    "DEFAULT",
+    "FRAME_SIGMA",
     "class_of",
     "groups_of",
 ]
 
 
 #: Class of frames that bring their own sigma.
-OWN = "(own)"
-#: Class of all frames without a class of their own.
-POOL = ""
+FRAME_SIGMA = "(own)"
+#: Class of all other frames.
+DEFAULT = ""
 
 
 #: The group of all observations.
-ALL: Group = ("all", POOL)
+ALL: Group = ("all", DEFAULT)
 
 
-def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
+def class_of(frame: Frame, kind: str, classes: Collection[str]) -> str:
     """Return the class of the observations of one kind of a frame, as it was read.
 
     Parameters
@@ -39,14 +39,14 @@ def class_of(frame: Frame, kind: str, apart: Collection[str]) -> str:
     apart : collection of str
         The config_types that are classes.
     """
-    own = {
+    sigma = {
         "energy": frame.energy_sigma,
         "forces": frame.force_sigma,
         "virial": frame.virial_sigma,
     }[kind]
-    if own is not None:
-        return OWN
-    return frame.config_type if frame.config_type in apart else POOL
+    if sigma is not None:
+        return FRAME_SIGMA
+    return frame.config_type if frame.config_type in classes else DEFAULT
 
 
 def groups_of(
@@ -59,20 +59,20 @@ def groups_of(
     frames : sequence of Frame
         Before automatic sigmas.
     config : FitConfig
-        The config_types with sigmas of their own are classes; all rows are one group
-        where nobody will ask for other sigmas (``run.store_sums = false``).
+        The config_types with sigmas are classes; all rows are one group where the sums
+        are not kept for other sigmas (``run.store_sums = false``).
     """
     if not config.run.store_sums:
         return [(ALL, ALL, ALL)] * len(frames)
-    apart = config.sigma.config_types
+    classes = config.sigma.config_types
     # Frames with the same groups share them: there may be millions.
     shared: dict[tuple[Group, Group, Group], tuple[Group, Group, Group]] = {}
     out = []
     for frame in frames:
-        own = (
-            ("energy", class_of(frame, "energy", apart)),
-            ("forces", class_of(frame, "forces", apart)),
-            ("virial", class_of(frame, "virial", apart)),
+        groups = (
+            ("energy", class_of(frame, "energy", classes)),
+            ("forces", class_of(frame, "forces", classes)),
+            ("virial", class_of(frame, "virial", classes)),
         )
-        out.append(shared.setdefault(own, own))
+        out.append(shared.setdefault(groups, groups))
     return out

@@ -1,4 +1,4 @@
-"""What a potential says about one structure, and what may be asked of it."""
+"""Predictions of one structure, and requests for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "Form",
     "PredictOptions",
     "Prediction",
-    "Wanted",
+    "PredictionRequest",
     "std_kinds",
 ]
 
@@ -30,7 +30,7 @@ STD_KINDS = ("energy", "energies", "forces", "stress")
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the potential says about one structure.
+    """Energy, forces, stress and their uncertainty of one structure.
 
     Attributes
     ----------
@@ -44,23 +44,24 @@ class Prediction:
         ASE sign and Voigt order xx yy zz yz xz xy, eV/Å³; None without a volume, or
         where the calculator of the baseline gives none.
     energy_std : float or None
-        Standard deviation of the total energy, eV: the atoms' covariances are in it.
+        Standard deviation of the total energy, eV; includes the atoms' covariances.
     energies_std : (n_atoms,) float64 or None
-        Of each atom's energy, eV. It has no reference, so it is never calibrated.
+        Standard deviation of each atom's energy, eV. It has no reference, so it is never
+        calibrated.
     forces_std : (n_atoms, 3) float64 or None
-        Of each force component, eV/Å.
+        Standard deviation of each force component, eV/Å.
     stress_std : (6,) float64 or None
-        Of each component of the stress, eV/Å³; None without a volume.
+        Standard deviation of each component of the stress, eV/Å³; None without a volume.
     novelty : (n_atoms,) float64 or None
         Distance of each environment from the span of the sparse points in the kernel
         metric, 0 (described) to 1 (unlike all of them).
     energy_interval : float or None
-        Half width of the interval that holds a new reference energy with the probability
-        asked for, eV.
+        Half width of the interval that contains a new reference energy with the
+        probability asked for, eV.
     forces_interval : (n_atoms, 3) float64 or None
-        The same of each force component, eV/Å.
+        The same for each force component, eV/Å.
     stress_interval : (6,) float64 or None
-        The same of each component of the stress, eV/Å³.
+        The same for each component of the stress, eV/Å³.
     n_negative : int
         Variances that came out negative by more than rounding, and were set to 0.
     atom_virials : (n_atoms, 3, 3) float64 or None
@@ -101,19 +102,19 @@ class PredictOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a prediction is to hold.
+class PredictionRequest:
+    """Quantities that a prediction shall contain.
 
     Attributes
     ----------
     forces, stress, atom_virials, novelty : bool
         As in `GAPModel.predict`.
     std : tuple of str
-        Some of `STD_KINDS`.
+        Names among `STD_KINDS`.
     observation, calibrated : bool
         As in `GAPModel.predict`.
     form : {"sor", "dtc"}
-        Of the standard deviations of energy, forces and stress.
+        Form of the standard deviations of energy, forces and stress.
     multipliers : mapping of str to float
         By kind of observation, half width of an interval over the standard deviation of
         an observation; empty where no intervals are asked for.
@@ -148,12 +149,12 @@ class Wanted:
 
     @property
     def local(self) -> bool:
-        """Whether something is asked about the variance of local energies."""
+        """Whether variances of local energies are needed."""
         return "energies" in self.std or self.novelty
 
     @property
     def rows(self) -> bool:
-        """Whether standard deviations are asked that need kernel rows."""
+        """Whether there are standard deviations that need kernel rows."""
         return bool(self.row_kinds)
 
     @property

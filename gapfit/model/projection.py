@@ -3,10 +3,10 @@
 Sparse points lie close to a subspace much smaller than their descriptors. Dot products
 q·q_s taken within it, V^T q · V^T q_s with the leading right singular vectors V of the
 sparse points, differ by q·(q_s - V V^T q_s), which vanishes with the singular values
-left out whatever the environment q. The rank is the smallest that keeps energies and
+dropped whatever the environment q. The rank is the smallest that keeps energies and
 forces of training structures within the stated tolerances. For structures unlike them
 the changes can be larger by orders of magnitude (1e-4 eV/atom has been seen), though
-small beside the error of the potential there.
+small compared with the error of the potential there.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WORTH_WHILE = 0.15
 
 @dataclass(frozen=True)
 class LosslessProjection:
-    """What was found for one term; goes into the model's ``info``.
+    """Facts about the projection of one term; part of the model's ``info``.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class LosslessProjection:
     forces_error : float
         Largest change of a force component seen, eV/Å.
     n_atoms : int
-        Environments it was verified on.
+        Number of environments that it was verified on.
     """
 
     rank: dict[str, int]
@@ -67,7 +67,7 @@ def with_lossless_projection(
     config: PredictionConfig,
     least: Ranks | None = None,
 ) -> tuple[FittedTerm, LosslessProjection]:
-    """Return the term with a verified projection, and what was measured.
+    """Return the term with a verified projection, and the facts about it.
 
     Parameters
     ----------
@@ -78,18 +78,18 @@ def with_lossless_projection(
     config : PredictionConfig
         Tolerances.
     least : dict of int to int, optional
-        By block, directions that are kept in any case: what structures that are not at
-        hand have needed.
+        By block, directions that are kept in any case: earlier structures have needed
+        them.
     """
     least = least or {}
-    term = replace(term, shortcuts={})
-    some, many = (_sample(frames, n, term) for n in (_CHOOSE_ATOMS, VERIFY_ATOMS))
+    term = replace(term, lossless={})
+    small, large = (_sample(frames, n, term) for n in (_CHOOSE_ATOMS, VERIFY_ATOMS))
     spectra = {
         block: np.linalg.svd(points, full_matrices=False)[1:]
         for block, points in term.sparse.items()
         if len(points)
     }
-    quick, thorough = _Reference(term, some), None
+    quick, thorough = _ExactPrediction(term, small), None
     level = bisect_left(
         range(len(_LEVELS)),
         True,
@@ -99,18 +99,18 @@ def with_lossless_projection(
     )
     for finer in _LEVELS[level:]:
         trial = _truncated(term, spectra, finer, least)
-        if not trial.shortcuts:
+        if not trial.lossless:
             break
-        thorough = thorough or _Reference(term, many)
+        thorough = thorough or _ExactPrediction(term, large)
         if thorough.within(trial, config):
             energy, forces = thorough.errors(trial)
-            rank = {str(z): V.shape[1] for z, V in trial.shortcuts.items()}
-            return trial, LosslessProjection(rank, energy, forces, many.n_atoms)
+            rank = {str(z): V.shape[1] for z, V in trial.lossless.items()}
+            return trial, LosslessProjection(rank, energy, forces, large.n_atoms)
     return term, LosslessProjection({}, 0.0, 0.0, 0)
 
 
-class _Reference:
-    """Predictions over all sparse points, to compare with."""
+class _ExactPrediction:
+    """Predictions over all sparse points, as the reference."""
 
     def __init__(self, term: FittedTerm, pairs: Pairs) -> None:
         self._pairs = pairs
@@ -118,14 +118,14 @@ class _Reference:
 
     def errors(self, trial: FittedTerm) -> tuple[float, float]:
         """Return the largest changes of a local energy (eV) and a force (eV/Å)."""
-        found = replace(trial, quadratic=False).predict(self._pairs, gradients=True)
+        changed = replace(trial, quadratic=False).predict(self._pairs, gradients=True)
         return (
-            float(np.abs(found.energies - self._exact.energies).max(initial=0.0)),
-            float(np.abs(found.forces - self._exact.forces).max(initial=0.0)),
+            float(np.abs(changed.energies - self._exact.energies).max(initial=0.0)),
+            float(np.abs(changed.forces - self._exact.forces).max(initial=0.0)),
         )
 
     def within(self, trial: FittedTerm, config: PredictionConfig) -> bool:
-        """Tell whether both errors are within the tolerances."""
+        """Return whether both errors are within the tolerances."""
         energy, forces = self.errors(trial)
         return energy <= config.energy_tolerance and forces <= config.forces_tolerance
 
@@ -138,9 +138,9 @@ def _truncated(
 ) -> FittedTerm:
     """Return the term with the directions of each block above a relative size.
 
-    Blocks for which that saves nothing are left out.
+    Blocks for which that saves nothing are skipped.
     """
-    shortcuts = {}
+    lossless = {}
     for block, (singular, directions) in spectra.items():
         rank = int((singular > level * singular[0]).sum())
         rank = min(max(rank, least.get(block, 0)), len(singular))
@@ -149,8 +149,8 @@ def _truncated(
             _operations(term, block, rank),
         )
         if projected < (1 - _WORTH_WHILE) * plain:
-            shortcuts[block] = np.ascontiguousarray(directions[:rank].T)
-    return replace(term, shortcuts=shortcuts)
+            lossless[block] = np.ascontiguousarray(directions[:rank].T)
+    return replace(term, lossless=lossless)
 
 
 def _operations(term: FittedTerm, block: int, rank: int | None) -> float:
@@ -176,10 +176,10 @@ def _operations(term: FittedTerm, block: int, rank: int | None) -> float:
 
 
 def _sample(frames: Sequence[Frame], n_atoms: int, term: FittedTerm) -> Pairs:
-    """Return the pairs of evenly spread frames with about so many atoms in all."""
+    """Return the pairs of evenly spread frames with about `n_atoms` atoms in all."""
     sizes = frame_sizes(frames).tolist()
     step = max(sum(sizes) / n_atoms, 1.0)
-    # A frame is taken when the atoms passed by make up for those taken, `step` for one.
+    # A frame is taken once `step` atoms have passed for each atom taken so far.
     picked, due, seen = [], 0.0, 0
     for n, size in enumerate(sizes):
         seen += size

@@ -1,4 +1,4 @@
-"""What is known of how a model came about: fitted to what, or read from where."""
+"""Origin of a model: fitted by gapfit or read from QUIP, and to which kinds of data."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ if TYPE_CHECKING:
 __all__ = [
     "e0_origin",
     "energies_were_fitted",
+    "fit_config",
     "is_from_quip",
-    "known_config",
     "why_no_posterior",
 ]
 
-# Settings of a term by which sparse points were chosen, and those without effect on
-# descriptors of QUIP.
+# Settings for choosing sparse points, and those without effect on QUIP's descriptors.
 _NOT_OF_QUIP = (
     "weighting",
     "species_weights",
@@ -32,43 +31,43 @@ _NOT_OF_QUIP = (
 
 
 def is_from_quip(model: GAPModel) -> bool:
-    """Return whether a model was read from QUIP: how it was fitted is not known then."""
+    """Return whether a model was read from QUIP, which does not say how it was fitted."""
     return "quip" in model.info
 
 
-def known_config(model: GAPModel) -> dict[str, Any]:
-    """Return the configuration of a model as JSON types, without what is not known.
+def fit_config(model: GAPModel) -> dict[str, Any]:
+    """Return the part of a model's configuration that describes its fit, as JSON types.
 
-    Of a model of QUIP these are its terms alone: the rest, such as sigmas and data, are
-    defaults that have nothing to do with its fit.
+    For a model of QUIP these are its terms alone: all else, such as sigmas and data, are
+    defaults unrelated to its fit.
     """
-    found = model.config.model_dump(mode="json")
+    config = model.config.model_dump(mode="json")
     if not is_from_quip(model):
-        return found
+        return config
     terms = [
         {key: value for key, value in term.items() if key not in _NOT_OF_QUIP}
-        for term in found["terms"]
+        for term in config["terms"]
     ]
     return {"terms": terms}
 
 
 def energies_were_fitted(model: GAPModel) -> bool:
-    """Return whether energies decided a fit; forces and virials alone leave them open.
+    """Return whether energies were fitted; forces and virials alone leave them open.
 
-    Of models whose rows were not counted, as those of QUIP, it is taken for granted.
+    True for models whose rows were not counted, as those of QUIP.
     """
     rows = model.info.get("n_rows")
     return rows is None or rows.get("energy", 0) > 0
 
 
 def e0_origin(model: GAPModel) -> str:
-    """Return in words what the energies e0 of a model are.
+    """Return a description of the energies e0 of a model.
 
     Returns
     -------
     str
-        ``"isolated atoms"`` where they are known to be those (found in the data, or set
-        in the configuration).
+        ``"isolated atoms"`` where they were taken from isolated atoms in the data, or set
+        in the configuration.
     """
     from ase.data import chemical_symbols
 
@@ -77,19 +76,19 @@ def e0_origin(model: GAPModel) -> str:
     if not energies_were_fitted(model):
         return "e0 (no energies were fitted)"
     config = model.config.e0
-    found = any(chemical_symbols[z] not in config.given for z in model.species)
+    from_data = any(chemical_symbols[z] not in config.given for z in model.species)
     return (
         "e0 by least squares"
-        if found and config.method == "least_squares"
+        if from_data and config.method == "least_squares"
         else "isolated atoms"
     )
 
 
 def why_no_posterior(model: GAPModel) -> str:
-    """Return in words why a model without a posterior has none, and what helps."""
+    """Return why a model has no posterior, and what to do about it, as text."""
     if is_from_quip(model):
         return (
-            "a model of QUIP holds no posterior; QUIP's own variance of local energies "
+            "a model of QUIP contains no posterior; QUIP's own variance of local energies "
             "is gapfit.quip.local_variances, or `gapfit predict --std-of "
             "local_gap_variance`"
         )

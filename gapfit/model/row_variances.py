@@ -14,9 +14,9 @@ from gapfit.model.terms import FittedTerm
 from gapfit.threads import blas_threads
 
 __all__ = [
-    "LocalVariances",
+    "AtomVariances",
     "RowVariances",
-    "local_variances",
+    "atom_variances",
     "row_variances",
     "rows_at_once",
 ]
@@ -31,7 +31,7 @@ _ROW_BYTES = 64e6
 
 
 @dataclass(frozen=True, eq=False)
-class LocalVariances:
+class AtomVariances:
     """Variances of the energies of single atoms (DTC).
 
     Attributes
@@ -39,7 +39,7 @@ class LocalVariances:
     energies : (n_centres,) float64
         Without noise, eV².
     unexplained : (n_centres,) float64
-        Share of the prior variance that the sparse points leave, 0..1.
+        Share of the prior variance that the sparse points do not explain, 0..1.
     negative : (n_centres,) bool
         See `gapfit.gp.posterior.unexplained`.
     """
@@ -49,23 +49,22 @@ class LocalVariances:
     negative: np.ndarray
 
 
-def local_variances(
+def atom_variances(
     terms: Sequence[FittedTerm], posterior: Posterior, pairs: Pairs
-) -> LocalVariances:
+) -> AtomVariances:
     """Return the variances of all local energies of a pair list."""
     parts = [
-        _local_variances(terms, posterior, chunk)
-        for chunk in pairs.chunks(_CHUNK_PAIRS)
+        _atom_variances(terms, posterior, chunk) for chunk in pairs.chunks(_CHUNK_PAIRS)
     ]
     names = ("energies", "unexplained", "negative")
-    return LocalVariances(
+    return AtomVariances(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
     )
 
 
-def _local_variances(
+def _atom_variances(
     terms: Sequence[FittedTerm], posterior: Posterior, pairs: Pairs
-) -> LocalVariances:
+) -> AtomVariances:
     parts = [
         term.descriptor.covariances(pairs.within(term.descriptor.cutoff), term.sparse)
         for term in terms
@@ -74,23 +73,23 @@ def _local_variances(
     prior = np.sum([part for _, part in parts], axis=0)
     with blas_threads():
         explained, uncertain = posterior.shares(k_m)
-    left, negative = unexplained(prior, explained)
-    share = np.divide(left, prior, out=np.zeros(len(prior)), where=prior > 0)
-    return LocalVariances(left + uncertain, share, negative)
+    variance, negative = unexplained(prior, explained)
+    share = np.divide(variance, prior, out=np.zeros(len(prior)), where=prior > 0)
+    return AtomVariances(variance + uncertain, share, negative)
 
 
 @dataclass(frozen=True, eq=False)
 class RowVariances:
-    """Variances of what the function says, without noise.
+    """Variances of the function, without noise.
 
     Attributes
     ----------
     energies : (n_frames,) float64
-        Of total energies, eV².
+        Those of total energies, eV².
     forces : (n_atoms, 3) float64
-        (eV/Å)²; empty without gradients.
+        Those of force components, (eV/Å)²; empty without gradients.
     virials : (n_frames, 6) float64
-        Of virials (-stress × volume), Voigt order, eV²; empty without gradients.
+        Those of virials (-stress × volume), Voigt order, eV²; empty without gradients.
     n_negative : (n_frames,) int64
         See `gapfit.gp.posterior.unexplained`.
     """
@@ -102,7 +101,7 @@ class RowVariances:
 
 
 def rows_at_once(n_sparse: int) -> int:
-    """Return how many atoms' rows may be held together."""
+    """Return how many atoms' rows may be in memory together."""
     return max(int(_ROW_BYTES / (24 * n_sparse)), 1)
 
 
@@ -121,13 +120,13 @@ def row_variances(
     terms : sequence of FittedTerm
         With sparse points.
     posterior : Posterior
-        Of the fit.
+        That of the fit.
     pairs : Pairs
         Neighbours of all atoms of some structures.
     gradients : bool
-        Whether forces and virials are wanted, too.
+        Whether forces and virials are included.
     form : {"sor", "dtc"}
-        Subset of regressors, or with what the sparse points cannot describe.
+        Subset of regressors, or with the unexplained part added.
     """
     rows = [
         term.descriptor.kernel_rows(
@@ -144,13 +143,13 @@ def row_variances(
             for term in terms
         ]
     variances, negative = {}, np.zeros(pairs.n_frames, dtype=np.int64)
-    owners = {
+    frame_of_row = {
         "energies": np.arange(pairs.n_frames),
         "forces": np.repeat(pairs.frame, 3),
         "virials": np.repeat(np.arange(pairs.n_frames), 6),
     }
-    for kind, owner in owners.items():
-        parts = [getattr(own, kind) for own in rows]
+    for kind, frame in frame_of_row.items():
+        parts = [getattr(term_rows, kind) for term_rows in rows]
         shape = parts[0].shape[:-1]
         if kind != "energies" and not gradients:
             variances[kind] = np.zeros((*shape[:-1], 0))
@@ -158,11 +157,11 @@ def row_variances(
         n_rows = int(np.prod(shape))
         prior = None
         if priors is not None:
-            prior = np.sum([getattr(own, kind).ravel() for own in priors], axis=0)
+            prior = np.sum([getattr(part, kind).ravel() for part in priors], axis=0)
         K = [part.reshape(n_rows, -1) for part in parts]
-        found, below = _variances(posterior, K, prior)
-        variances[kind] = found.reshape(shape)
-        np.add.at(negative, owner, below)
+        values, below = _variances(posterior, K, prior)
+        variances[kind] = values.reshape(shape)
+        np.add.at(negative, frame, below)
     return RowVariances(
         variances["energies"], variances["forces"], variances["virials"], negative
     )
@@ -171,16 +170,17 @@ def row_variances(
 def _variances(
     posterior: Posterior, K: Sequence[np.ndarray], prior: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the variances of rows, and which priors were less than what is explained.
+    """Return the variances of rows, and which priors were less than their explained part.
 
-    Rows come by term; of large structures they are too many to be held twice.
+    Rows come by term; those of large structures are too many to be in memory twice.
     """
     n_rows = len(K[0])
     variance, below = np.empty(n_rows), np.zeros(n_rows, dtype=np.int64)
     with blas_threads():
         for first in range(0, n_rows, _CHUNK):
-            own = slice(first, first + _CHUNK)
-            some = None if prior is None else prior[own]
-            k_m = np.concatenate([part[own] for part in K], axis=1)
-            variance[own], below[own] = posterior.variance(k_m, some)
+            rows = slice(first, first + _CHUNK)
+            k_m = np.concatenate([part[rows] for part in K], axis=1)
+            variance[rows], below[rows] = posterior.variance(
+                k_m, None if prior is None else prior[rows]
+            )
     return variance, below

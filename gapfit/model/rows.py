@@ -1,4 +1,4 @@
-"""Blocks of rows for the solver: kernel rows, targets and sigmas of some frames."""
+"""Blocks of rows for the solver: kernel rows, targets and sigmas of frames."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def row_block(
     e0: dict[int, float],
     sigma: SigmaConfig,
 ) -> RowBlock:
-    """Return all observations of some frames.
+    """Return all observations of a batch of frames.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def row_block(
     terms : sequence of FittedTerm
         With sparse points.
     e0 : dict of int to float
-        Baseline by atomic number, eV.
+        Energies of isolated atoms by atomic number, eV.
     sigma : SigmaConfig
         Standard deviations.
     """
@@ -68,7 +68,7 @@ def row_block(
 def rows_nbytes(
     n_rows: float, n_atoms: int, sizes: Sequence[int], *, gradients: bool
 ) -> tuple[float, float]:
-    """Return the memory of a block of rows, and what making it takes besides, bytes.
+    """Return the memory of a block of rows and the temporary memory to make it, bytes.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def _places(counts: np.ndarray) -> list[list[slice]]:
     """Return the rows of each kind of each frame, from their numbers (n_frames, 3)."""
     ends = np.cumsum(counts.T).reshape(counts.T.shape)
     return [
-        [slice(int(end - n), int(end)) for n, end in zip(*own, strict=True)]
-        for own in zip(counts.T, ends, strict=True)
+        [slice(int(end - n), int(end)) for n, end in zip(*of_kind, strict=True)]
+        for of_kind in zip(counts.T, ends, strict=True)
     ]
 
 
@@ -98,20 +98,20 @@ def _fill(
     K: np.ndarray,
     frames: Sequence[Frame],
     places: list[list[slice]],
-    found: KernelRows,
+    rows: KernelRows,
 ) -> None:
-    """Copy the rows of what is labelled; frame by frame, for the copies' sake."""
+    """Copy the rows of the labels, frame by frame: the copies stay small."""
     energies, forces, virials = places
     first = 0
     for n, frame in enumerate(frames):
         atoms = slice(first, first + frame.n_atoms)
         first += frame.n_atoms
         if frame.energy is not None:
-            K[energies[n]] = found.energies[n]
+            K[energies[n]] = rows.energies[n]
         if frame.forces is not None:
-            K[forces[n]] = found.forces[atoms][np.isfinite(frame.forces)]
+            K[forces[n]] = rows.forces[atoms][np.isfinite(frame.forces)]
         if frame.virial is not None:
-            K[virials[n]] = found.virials[n]
+            K[virials[n]] = rows.virials[n]
 
 
 def _targets(
@@ -130,9 +130,9 @@ def _targets(
             y[energies[n]] = frame.energy - isolated_energy(frame.numbers, e0)
             sigmas[energies[n]] = of_energy
         if frame.forces is not None:
-            known = np.isfinite(frame.forces)
-            y[forces[n]] = frame.forces[known]
-            sigmas[forces[n]] = of_forces[known]
+            labelled = np.isfinite(frame.forces)
+            y[forces[n]] = frame.forces[labelled]
+            sigmas[forces[n]] = of_forces[labelled]
         if frame.virial is not None:
             y[virials[n]] = frame.virial
             sigmas[virials[n]] = of_virial

@@ -20,7 +20,7 @@ __all__ = ["SamplePrediction", "Samples"]
 
 @dataclass(frozen=True, eq=False)
 class SamplePrediction:
-    """What all samples say about one structure.
+    """Predictions of all samples for one structure.
 
     Attributes
     ----------
@@ -41,26 +41,27 @@ class Samples(Sequence[GAPModel]):
     """Potentials drawn from the posterior of a fit; see `GAPModel.sample`.
 
     Each is a `GAPModel` and gives consistent energies, forces and stresses: a property
-    computed with all of them has their spread. `predict` treats all together.
+    computed with all of them shows the uncertainty as their spread. `predict` treats all
+    together.
 
     Parameters
     ----------
     model : GAPModel
         With its posterior.
     n : int
-        How many.
+        Number of samples.
     seed : int
-        Of the random numbers.
+        Seed of the random numbers.
     scale : float or None
-        What multiplies the standard deviation of the coefficients; None takes that of
-        the model's calibration.
+        Factor of the standard deviation of the coefficients; None takes that of the
+        model's calibration.
 
     Attributes
     ----------
     coefficients : (n, n_sparse) float64
         c + scale U^-1 R^-1 ξ, 1/eV, ξ being standard normal.
     scale : float
-        As it was used.
+        The factor used.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Samples(Sequence[GAPModel]):
             return [self[n] for n in range(*index.indices(len(self)))]
         # Projections were verified for the coefficients of the fit only.
         terms = [
-            replace(term, shortcuts={})
+            replace(term, lossless={})
             for term in with_coefficients(self.model.terms, self.coefficients[index])
         ]
         return replace(
@@ -102,7 +103,7 @@ class Samples(Sequence[GAPModel]):
         )
 
     def predict(self, atoms: Any) -> SamplePrediction:
-        """Return what all samples say about a structure.
+        """Return the predictions of all samples for a structure.
 
         The kernel rows of the structure are computed once; each sample then costs a
         product with its coefficients.
@@ -133,7 +134,7 @@ class Samples(Sequence[GAPModel]):
             energies += rows.energies[0] @ c
             forces += np.moveaxis(rows.forces @ c, -1, 0)
             virials += (rows.virials[0] @ c).T
-        # What all samples have in common: e0 and the baseline.
+        # All samples have e0 and the baseline in common.
         common = self.model.without_terms().predict(frame)
         assert common.forces is not None
         stress = None
@@ -145,6 +146,6 @@ class Samples(Sequence[GAPModel]):
 
 
 def _scale(calibration: Calibration | None) -> float:
-    """Return the scale of coefficients: that of forces, which are the most."""
+    """Return the scale of coefficients: that of forces, the most numerous data."""
     scale = calibration.scale("forces") if calibration else None
     return scale.factor if scale else 1.0

@@ -32,7 +32,7 @@ from gapfit.model.terms import FittedTerm, basis_shapes, build_term
 
 __all__ = ["SCHEMA", "load", "load_with_sums", "save"]
 
-#: Raised whenever older versions of gapfit could not read the file rightly.
+#: Raised whenever older versions of gapfit could not read the file correctly.
 SCHEMA = 1
 _FORMAT = "gapfit-model"
 _UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
@@ -44,9 +44,9 @@ def save(model: GAPModel, path: str | Path) -> None:
     Parameters
     ----------
     model : GAPModel
-        What to write.
+        The model.
     path : str or Path
-        Where; replaced only once the new file is complete.
+        The file; replaced only once the new one is complete.
     """
     write_archive(path, _header(model), _arrays(model))
 
@@ -59,8 +59,8 @@ def load(path: str | Path, *, training_sums: bool = False) -> GAPModel:
     path : str or Path
         The model file.
     training_sums : bool
-        Read the sums over the training data, too: what `gapfit.append` and
-        `gapfit.refit` start from, and no prediction needs.
+        Read the sums over the training data, too: `gapfit.append` and `gapfit.refit`
+        need them, predictions do not.
 
     Raises
     ------
@@ -102,17 +102,17 @@ def load_with_sums(model: GAPModel | str | Path) -> GAPModel:
         See `load`.
     """
     from_file = not isinstance(model, GAPModel)
-    found = load(model, training_sums=True) if isinstance(model, str | Path) else model
-    if found.training_sums is not None:
-        return found
+    loaded = load(model, training_sums=True) if isinstance(model, str | Path) else model
+    if loaded.training_sums is not None:
+        return loaded
     where = f"{model}: " if from_file else ""
-    if "quip" in found.info:
+    if "quip" in loaded.info:
         raise GapfitError(
-            f"{where}a model of QUIP holds no sums over its training data"
+            f"{where}a model of QUIP contains no sums over its training data"
         )
-    if from_file or not found.config.run.store_sums:
+    if from_file or not loaded.config.run.store_sums:
         raise GapfitError(
-            f"{where}the model holds no sums over its training data; fit it again with "
+            f"{where}the model contains no sums over its training data; fit it again with "
             "run.store_sums = true"
         )
     raise GapfitError(
@@ -147,7 +147,7 @@ def _checked_header(path: Path, header: Any) -> dict[str, Any]:
         )
     schema = header.get("schema")
     if type(schema) is not int or schema < 1:
-        raise ValueError(f"schema {schema!r} is no version number")
+        raise ValueError(f"schema {schema!r} is not a version number")
     if schema > SCHEMA:
         writer = header.get("info", {}).get("versions", {}).get("gapfit", "a newer one")
         raise ModelFileError(
@@ -177,8 +177,8 @@ def _header(model: GAPModel) -> dict[str, Any]:
 
 
 def _whitening(model: GAPModel) -> Whitening | None:
-    known = model.posterior or model.training_sums
-    return known.whitening if known else None
+    holder = model.posterior or model.training_sums
+    return holder.whitening if holder else None
 
 
 def _arrays(model: GAPModel) -> dict[str, Writable]:
@@ -190,8 +190,8 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
             arrays[f"term{n}/{block}/coefficients"] = term.coefficients[block]
             if block in term.projections:
                 arrays[f"term{n}/{block}/projection"] = term.projections[block]
-            if block in term.shortcuts:
-                arrays[f"term{n}/{block}/shortcut"] = term.shortcuts[block]
+            if block in term.lossless:
+                arrays[f"term{n}/{block}/shortcut"] = term.lossless[block]
     for key, points in (model.baseline.points if model.baseline else {}).items():
         arrays[f"baseline/{key}"] = points
     whitening = _whitening(model)
@@ -200,8 +200,8 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
     if model.posterior:
         arrays["posterior/R"] = Packed(model.posterior.R)
     if model.training_sums:
-        own = model.training_sums.arrays()
-        arrays |= {f"training_sums/{name}": array for name, array in own.items()}
+        for name, array in model.training_sums.arrays().items():
+            arrays[f"training_sums/{name}"] = array
     return arrays
 
 
@@ -230,12 +230,14 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
             R = _triangle(arrays, "posterior/R", whitening.n_sparse)
             posterior = Posterior(whitening, R)
         if header["training_sums"] is not None:
-            own = {
+            sum_arrays = {
                 name.removeprefix("training_sums/"): _checked(arrays, name, (None,))
                 for name in arrays
                 if name.startswith("training_sums/")
             }
-            sums = TrainingSums.from_arrays(whitening, header["training_sums"], own)
+            sums = TrainingSums.from_arrays(
+                whitening, header["training_sums"], sum_arrays
+            )
     return GAPModel(
         config,
         species,
@@ -249,31 +251,33 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
     )
 
 
-def _calibration(found: dict[str, Any] | None) -> Calibration | None:
-    if found is None:
+def _calibration(plain: dict[str, Any] | None) -> Calibration | None:
+    if plain is None:
         return None
-    calibration = Calibration.from_dict(found)
+    calibration = Calibration.from_dict(plain)
     _require("calibration", set(calibration.kinds) <= set(KINDS))
-    for kind, own in calibration.kinds.items():
-        _require(f"calibration of {kind}", _sound(own))
+    for kind, of_kind in calibration.kinds.items():
+        _require(f"calibration of {kind}", _is_valid(of_kind))
     return calibration
 
 
-def _sound(own: KindCalibration) -> bool:
-    """Return whether scales and intervals are what a calibration can be."""
-    every = [own.scale, *own.by_type.values()]
-    scales = np.array([(scale.factor, scale.floor) for scale in every], dtype=float)
-    levels = np.array([0.0, *own.levels, 1.0])
-    quantiles = np.array([0.0, *own.quantiles])
+def _is_valid(calibration: KindCalibration) -> bool:
+    """Return whether scales and intervals can be those of a calibration."""
+    all_scales = [calibration.scale, *calibration.by_type.values()]
+    scales = np.array(
+        [(scale.factor, scale.floor) for scale in all_scales], dtype=float
+    )
+    levels = np.array([0.0, *calibration.levels, 1.0])
+    quantiles = np.array([0.0, *calibration.quantiles])
     finite = np.isfinite(scales).all() and np.isfinite(quantiles).all()
     ascending = (np.diff(levels) > 0).all() and (np.diff(quantiles) >= 0).all()
-    one_each = len(own.levels) == len(own.quantiles)
+    one_each = len(calibration.levels) == len(calibration.quantiles)
     return bool(finite and ascending and one_each and scales.min() >= 0)
 
 
-def _require(what: str, holds: bool) -> None:
-    if not holds:
-        raise ValueError(f"inconsistent {what}")
+def _require(part: str, consistent: bool) -> None:
+    if not consistent:
+        raise ValueError(f"inconsistent {part}")
 
 
 def _checked(
@@ -329,7 +333,7 @@ def _build_term(
             name = f"{prefix}{block}/projection"
             projections[block] = _checked(arrays, name, (n_features, None))
     bare = build_term(settings, species, basis, projections)
-    sparse, coefficients, shortcuts = {}, {}, {}
+    sparse, coefficients, lossless = {}, {}, {}
     for block in bare.descriptor.blocks:
         name = f"{prefix}{block}/"
         width = bare.descriptor.width(block)
@@ -337,12 +341,12 @@ def _build_term(
         size = len(sparse[block])
         coefficients[block] = _checked(arrays, f"{name}coefficients", (size,))
         if f"{name}shortcut" in arrays:
-            shortcuts[block] = _checked(arrays, f"{name}shortcut", (width, None))
+            lossless[block] = _checked(arrays, f"{name}shortcut", (width, None))
     return replace(
         bare,
         sparse=sparse,
         coefficients=coefficients,
-        shortcuts=shortcuts,
+        lossless=lossless,
         quadratic=config.prediction.quadratic,
     )
 

@@ -43,7 +43,7 @@ _KERNELS_3B = {"angle": ProductExponential, "distances": PermutedExponential}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedTerm(WithoutCaches):
-    """One term: what it computes, its sparse points and their coefficients.
+    """One term: its descriptor, sparse points and their coefficients.
 
     Attributes
     ----------
@@ -59,9 +59,8 @@ class FittedTerm(WithoutCaches):
         Sparse points by block.
     coefficients : dict of int to (n_sparse,) float64
         Coefficients c by block, 1/eV; empty before the fit.
-    shortcuts : dict of int to (width, rank) float64
-        By block, directions that hold the sparse points within a stated tolerance; see
-        `gapfit.model.projection`.
+    lossless : dict of int to (width, rank) float64
+        By block, directions of the lossless projection; see `gapfit.model.projection`.
     quadratic : bool
         Whether zeta = 2 is evaluated as a quadratic form where that is cheaper.
     """
@@ -72,7 +71,7 @@ class FittedTerm(WithoutCaches):
     descriptor: Descriptor
     sparse: Sparse = field(default_factory=dict)
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
-    shortcuts: dict[int, np.ndarray] = field(default_factory=dict)
+    lossless: dict[int, np.ndarray] = field(default_factory=dict)
     quadratic: bool = True
 
     @property
@@ -92,11 +91,11 @@ class FittedTerm(WithoutCaches):
 
     @cached_property
     def prepared(self) -> Any:
-        """What predictions are made of; see `Descriptor.prepare`."""
+        """Arrays for predictions; see `Descriptor.prepare`."""
         return self.descriptor.prepare(
             self.sparse,
             self.coefficients,
-            projections=self.shortcuts,
+            projections=self.lossless,
             quadratic=self.quadratic,
         )
 
@@ -108,18 +107,18 @@ class FittedTerm(WithoutCaches):
         atom_virials: bool = False,
         variance: VarianceRequest | None = None,
     ) -> LocalPrediction:
-        """Return what this term contributes; see `Descriptor.predict`.
+        """Return the contribution of this term; see `Descriptor.predict`.
 
-        A SOAP term can be asked for the variances of local energies, too; see
+        A SOAP term can give the variances of local energies, too; see
         `gapfit.model.local_variance`.
         """
-        asked = {} if variance is None else {"variance": variance}
+        options = {} if variance is None else {"variance": variance}
         return self.descriptor.predict(
             pairs.within(self.descriptor.cutoff),
             self.prepared,
             gradients=gradients,
             atom_virials=atom_virials,
-            **asked,
+            **options,
         )
 
 
@@ -249,7 +248,7 @@ def _soap_engine(
 def _channels(
     config: SoapConfig, species: tuple[int, ...], features: Features
 ) -> list[int]:
-    """Return the density channel of each species; those that do not count have one, too."""
+    """Return the density channel of each species, also of those with weight zero."""
     from ase.data import atomic_numbers
 
     if not config.quip.neighbours:
@@ -262,8 +261,8 @@ def _weighting(config: SoapConfig) -> Weighting:
     if config.rbf == "equispaced_gaussians":
         quip = config.quip
         return Weighting("cosine", config.r_cut, d=quip.width, w0=quip.central_weight)
-    own = config.weighting
-    return Weighting(own.function, own.r0 or config.r_cut, own.c, own.d, own.m, own.w0)
+    w = config.weighting
+    return Weighting(w.function, w.r0 or config.r_cut, w.c, w.d, w.m, w.w0)
 
 
 def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:

@@ -15,20 +15,20 @@ from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.data.sigmas import frame_sigmas
 from gapfit.gp.posterior import ROUNDING, Posterior
 from gapfit.model.calibration import Calibration
-from gapfit.model.prediction import Wanted
+from gapfit.model.prediction import PredictionRequest
 from gapfit.model.row_variances import (
     RowVariances,
-    local_variances,
+    atom_variances,
     row_variances,
     rows_at_once,
 )
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["Uncertainty"]
+__all__ = ["StandardDeviations"]
 
 
-class _Part(NamedTuple):
-    """One kind of observation of a frame: posterior std, sqrt(n_atoms) or 1, noise."""
+class _Quantity(NamedTuple):
+    """One quantity of a frame: its kind, posterior std, sqrt(n_atoms) or 1, noise."""
 
     kind: str
     std: np.ndarray
@@ -37,7 +37,7 @@ class _Part(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Uncertainty:
+class StandardDeviations:
     """Standard deviations of a potential from its posterior, calibration and noise.
 
     Attributes
@@ -45,11 +45,11 @@ class Uncertainty:
     terms : sequence of FittedTerm
         With sparse points.
     posterior : Posterior
-        Of the fit.
+        That of the fit.
     sigma : SigmaConfig
         Noise of observations where there is no calibration.
     calibration : Calibration or None
-        None leaves the standard deviations as the posterior has them.
+        None leaves the standard deviations those of the posterior.
     """
 
     terms: Sequence[FittedTerm]
@@ -61,7 +61,7 @@ class Uncertainty:
         self,
         frames: Sequence[Frame],
         pairs: Pairs,
-        wanted: Wanted,
+        request: PredictionRequest,
         variances: np.ndarray,
         prior: np.ndarray,
     ) -> list[dict[str, Any]]:
@@ -70,69 +70,72 @@ class Uncertainty:
         Parameters
         ----------
         frames : sequence of Frame
-            Some structures.
+            The structures.
         pairs : Pairs
             Neighbours of all their atoms.
-        wanted : Wanted
-            What is asked for.
+        request : PredictionRequest
+            Quantities asked for.
         variances : (n_atoms,) float64
-            Those of local energies, if they were found along with the energies; else
-            empty. Where ``energies`` are not asked for, what the sparse points leave of
-            the prior variances.
+            Those of local energies, if they were computed along with the energies; else
+            empty. Where ``energies`` are not asked for, the unexplained parts of the
+            prior variances.
         prior : (n_atoms,) float64
             Prior variances of local energies, if there are `variances`.
         """
-        found: list[dict[str, Any]] = [{"n_negative": 0} for _ in frames]
-        if wanted.local:
-            self._add_local(found, frames, pairs, wanted, variances, prior)
-        if wanted.rows:
-            self._add_rows(found, frames, wanted)
-        return found
+        out: list[dict[str, Any]] = [{"n_negative": 0} for _ in frames]
+        if request.local:
+            self._add_local(out, frames, pairs, request, variances, prior)
+        if request.rows:
+            self._add_rows(out, frames, request)
+        return out
 
     def _add_local(
         self,
-        found: list[dict[str, Any]],
+        out: list[dict[str, Any]],
         frames: Sequence[Frame],
         pairs: Pairs,
-        wanted: Wanted,
+        request: PredictionRequest,
         variances: np.ndarray,
         prior: np.ndarray,
     ) -> None:
         negative = np.zeros(pairs.n_atoms, dtype=bool)
         share = np.maximum(variances, 0.0) / prior if len(variances) else np.zeros(0)
-        if not len(variances) or (wanted.novelty and "energies" in wanted.std):
-            local = local_variances(self.terms, self.posterior, pairs)
+        if not len(variances) or (request.novelty and "energies" in request.std):
+            local = atom_variances(self.terms, self.posterior, pairs)
             share, negative = local.unexplained, local.negative
             variances = variances if len(variances) else local.energies
         scale = sum(term.config.delta**2 for term in self.terms)
         negative |= variances < -ROUNDING * scale
-        for own, atoms in zip(found, _atoms(frames), strict=True):
-            if "energies" in wanted.std:
-                own["energies_std"] = np.sqrt(np.maximum(variances[atoms], 0.0))
-            if wanted.novelty:
-                own["novelty"] = np.sqrt(np.minimum(share[atoms], 1.0))
-            own["n_negative"] += int(negative[atoms].sum())
+        for named, atoms in zip(out, _atoms(frames), strict=True):
+            if "energies" in request.std:
+                named["energies_std"] = np.sqrt(np.maximum(variances[atoms], 0.0))
+            if request.novelty:
+                named["novelty"] = np.sqrt(np.minimum(share[atoms], 1.0))
+            named["n_negative"] += int(negative[atoms].sum())
 
     def _add_rows(
-        self, found: list[dict[str, Any]], frames: Sequence[Frame], wanted: Wanted
+        self,
+        out: list[dict[str, Any]],
+        frames: Sequence[Frame],
+        request: PredictionRequest,
     ) -> None:
         # Rows take far more memory than predictions: fewer structures at a time.
         cutoff = max(term.descriptor.cutoff for term in self.terms)
         n_sparse = self.posterior.whitening.n_sparse
-        gradients = not wanted.row_kinds.isdisjoint(("forces", "stress"))
+        gradients = not request.row_kinds.isdisjoint(("forces", "stress"))
         for part in batches([f.n_atoms for f in frames], rows_at_once(n_sparse)):
-            some = frames[part]
+            batch = frames[part]
             variances = row_variances(
                 self.terms,
                 self.posterior,
-                pairs_of(some, cutoff),
+                pairs_of(batch, cutoff),
                 gradients=gradients,
-                form=wanted.form,
+                form=request.form,
             )
-            for n, (frame, atoms) in enumerate(zip(some, _atoms(some), strict=True)):
-                own = found[part.start + n]
-                own |= self._named(frame, variances, n, atoms, wanted)
-                own["n_negative"] += int(variances.n_negative[n])
+            for n, (frame, atoms) in enumerate(zip(batch, _atoms(batch), strict=True)):
+                named = out[part.start + n]
+                named |= self._named(frame, variances, n, atoms, request)
+                named["n_negative"] += int(variances.n_negative[n])
 
     def _named(
         self,
@@ -140,43 +143,43 @@ class Uncertainty:
         variances: RowVariances,
         number: int,
         atoms: slice,
-        wanted: Wanted,
+        request: PredictionRequest,
     ) -> dict[str, Any]:
         """Return the standard deviations of one frame."""
         root = float(np.sqrt(frame.n_atoms))
         of_energy, of_forces, of_virial = frame_sigmas(frame, self.sigma)
-        parts: dict[str, _Part] = {}
-        if "energy" in wanted.row_kinds:
+        parts: dict[str, _Quantity] = {}
+        if "energy" in request.row_kinds:
             std = np.sqrt(variances.energies[number])
-            parts["energy"] = _Part("energy", std, root, of_energy)
-        if "forces" in wanted.row_kinds:
+            parts["energy"] = _Quantity("energy", std, root, of_energy)
+        if "forces" in request.row_kinds:
             std = np.sqrt(variances.forces[atoms])
-            parts["forces"] = _Part("forces", std, 1.0, of_forces)
-        if "stress" in wanted.row_kinds and frame.volume > 1e-8:
+            parts["forces"] = _Quantity("forces", std, 1.0, of_forces)
+        if "stress" in request.row_kinds and frame.volume > 1e-8:
             std = np.sqrt(variances.virials[number])
-            parts["stress"] = _Part("virial", std, root, of_virial)
+            parts["stress"] = _Quantity("virial", std, root, of_virial)
         named: dict[str, Any] = {}
         for name, part in parts.items():
             unit = frame.volume if name == "stress" else 1.0
-            if name in wanted.std:
-                named[f"{name}_std"] = self._total(part, wanted) / unit
-            if part.kind in wanted.multipliers:
-                half = wanted.multipliers[part.kind] * self._observed(part, True)
+            if name in request.std:
+                named[f"{name}_std"] = self._total(part, request) / unit
+            if part.kind in request.multipliers:
+                half = request.multipliers[part.kind] * self._observed(part, True)
                 named[f"{name}_interval"] = half / unit
         return {
             name: float(value) if name.startswith("energy") else value
             for name, value in named.items()
         }
 
-    def _total(self, part: _Part, wanted: Wanted) -> np.ndarray:
-        """Return the standard deviation of the function, or of an observation of it."""
-        if wanted.observation:
-            return self._observed(part, wanted.calibrated)
-        known = self.calibration if wanted.calibrated else None
-        scale = known.scale(part.kind) if known else None
+    def _total(self, part: _Quantity, request: PredictionRequest) -> np.ndarray:
+        """Return the standard deviation of the function or of an observation."""
+        if request.observation:
+            return self._observed(part, request.calibrated)
+        calibration = self.calibration if request.calibrated else None
+        scale = calibration.scale(part.kind) if calibration else None
         return part.std if scale is None else scale.factor * part.std
 
-    def _observed(self, part: _Part, calibrated: bool) -> np.ndarray:
+    def _observed(self, part: _Quantity, calibrated: bool) -> np.ndarray:
         """Return the standard deviation of an observation."""
         if self.calibration is None or not calibrated:
             std: np.ndarray = np.hypot(part.std, part.sigma)

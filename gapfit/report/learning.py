@@ -17,7 +17,7 @@ from gapfit.data.observations import row_counts
 from gapfit.errors import LeftOutError
 from gapfit.evaluation.evaluate import ErrorTally, Metrics, evaluate
 from gapfit.evaluation.residuals import left_out_residuals
-from gapfit.execution.accumulate import Rows
+from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.plan import batch_atoms
 from gapfit.fitting.prepare import whitened
 from gapfit.fitting.solve import solved
@@ -154,7 +154,9 @@ def subset_models(
         if model.posterior is None
         else model.posterior.whitening
     )
-    rows = Rows(model.terms, model.e0, config.sigma, whitening, config.solver.method)
+    rows = RowBuilder(
+        model.terms, model.e0, config.sigma, whitening, config.solver.method
+    )
     sums = TrainingSums(whitening, config.solver.method)
     # Files, so that half of the data need not fit into the memory.
     sets = [temporary_frames(everything[int(n)] for n in np.sort(own)) for own in parts]

@@ -13,8 +13,8 @@ from gapfit.evaluation.scores import UNITS
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import (
     e0_origin,
+    fit_config,
     is_from_quip,
-    known_config,
     why_no_posterior,
 )
 from gapfit.model.terms import FittedTerm
@@ -105,7 +105,7 @@ class Sections:
             yield table(head, rows)
         yield table(
             ["term", "cutoff, Å", "sparse points", "features", "delta, eV", "settings"],
-            list(map(_term_row, model.terms, known_config(model)["terms"])),
+            list(map(_term_row, model.terms, fit_config(model)["terms"])),
         )
         if is_from_quip(model):
             return

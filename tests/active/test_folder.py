@@ -144,7 +144,7 @@ def test_folders_of_something_else_are_refused(whole, tmp_path):
     config = config_of(whole, tmp_path)
     with (
         learning_folder.LearningFolder(whole[0]).held(),
-        pytest.raises(GapfitError, match="at work here"),
+        pytest.raises(GapfitError, match="running here"),
     ):
         learn(config, whole[0], resume=True)
 

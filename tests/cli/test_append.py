@@ -82,4 +82,4 @@ def test_a_model_without_sums_is_refused_before_the_data_are_read(here, frames, 
     gapfit.fit(frames, lost).save("lost.npz")
     argv = ["append", "lost.npz", "none.extxyz", "--output", "out.npz"]
     assert main(argv) == 1
-    assert "lost.npz: the model holds no sums" in capsys.readouterr().err
+    assert "lost.npz: the model contains no sums" in capsys.readouterr().err

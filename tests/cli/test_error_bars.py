@@ -111,7 +111,7 @@ def test_predict_refuses_intervals_that_it_cannot_tell(here, capsys, model):
     argv = ["predict", "model.npz", "new.xyz", "--output", "out.xyz", "--interval"]
     message = error_of(capsys, *argv, "0.99")
     assert message.startswith("interval 0.99 of the energy: ")
-    assert "13 structures of the calibration tell intervals up to 0.92" in message
+    assert "13 structures of the calibration give intervals up to 0.92" in message
     assert "give a probability between 0 and 1" in error_of(capsys, *argv, "95")
     gapfit.refit("model.npz", sigma={"forces": 2.0}).save("model.npz")
     assert error_of(capsys, *argv, "0.5") == (

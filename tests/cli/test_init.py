@@ -48,7 +48,7 @@ def test_init_keeps_an_existing_file(here, capsys):
 def test_init_without_isolated_atoms(here, capsys):
     assert main(["init", "test.xyz", "--force"]) == 0
     assert load_config("fit.toml").e0.method == "least_squares"
-    assert "# WARNING: the data hold no energy of an isolated atom of Si." in (
+    assert "# WARNING: the data have no energy of an isolated atom of Si." in (
         Path("fit.toml").read_text(encoding="utf-8")
     )
     assert "no energy of an isolated atom of Si" in capsys.readouterr().out

@@ -30,22 +30,24 @@ def here(tmp_path, monkeypatch):
 
 def test_projections_need_the_training_data(here, monkeypatch):
     model = gapfit.load("model.npz", training_sums=True)
-    assert model.terms[0].shortcuts
+    assert model.terms[0].lossless
     verified = gapfit.refit("model.npz", sigma={"forces": 0.2})
     assert verified.info["shortcuts"][0]["n_atoms"] == 96
-    assert verified.terms[0].shortcuts
-    assert not any("not at hand" in text for text in verified.info["warnings"])
+    assert verified.terms[0].lossless
+    assert not any("missing or changed" in text for text in verified.info["warnings"])
     # The configuration that names the files may stand beside the folder of the model.
     folder = here / "fit-model"
     folder.mkdir()
     model.save(folder / "model.npz")
     monkeypatch.chdir(folder)
-    assert gapfit.refit(folder / "model.npz", sigma={"forces": 0.2}).terms[0].shortcuts
+    assert gapfit.refit(folder / "model.npz", sigma={"forces": 0.2}).terms[0].lossless
     # From there alone nothing tells where the files are.
     left_out = gapfit.refit(model, sigma={"forces": 0.2})
-    assert not left_out.terms[0].shortcuts
+    assert not left_out.terms[0].lossless
     assert left_out.info["shortcuts"] == []
-    assert any("train.extxyz) are not at hand" in t for t in left_out.info["warnings"])
+    assert any(
+        "train.extxyz) are missing or changed" in t for t in left_out.info["warnings"]
+    )
     data = read(here / "train.extxyz", model.config.data)
     again = gapfit.refit(model, sigma={"forces": 0.2}, frames=data)
     assert again.info["shortcuts"] == verified.info["shortcuts"]
@@ -53,7 +55,7 @@ def test_projections_need_the_training_data(here, monkeypatch):
 
 def test_other_data_under_the_same_name_do_not_verify(here):
     write("train.extxyz", labelled_frames(silicon, 3), format="extxyz")
-    assert not gapfit.refit("model.npz", sigma={"forces": 0.2}).terms[0].shortcuts
+    assert not gapfit.refit("model.npz", sigma={"forces": 0.2}).terms[0].lossless
 
 
 def test_the_command(here, capsys):

@@ -61,7 +61,7 @@ def with_coefficients(model: gapfit.GAPModel, c: np.ndarray) -> gapfit.GAPModel:
         for block, points in term.sparse.items():
             own[block] = c[first : first + len(points)]
             first += len(points)
-        terms.append(replace(term, coefficients=own, shortcuts={}))
+        terms.append(replace(term, coefficients=own, lossless={}))
     return replace(model, terms=tuple(terms))
 
 

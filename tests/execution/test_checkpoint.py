@@ -33,13 +33,13 @@ class Killed(BaseException):
 @pytest.fixture
 def computed(monkeypatch) -> list[int]:
     """Return a list that gets an entry for each part of the data that is summed up."""
-    calls, original = [], row_sums.Rows.sum_up
+    calls, original = [], row_sums.RowBuilder.sum_up
 
     def counting(self, frames, *args, **options):
         calls.append(len(frames))
         return original(self, frames, *args, **options)
 
-    monkeypatch.setattr(row_sums.Rows, "sum_up", counting)
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", counting)
     return calls
 
 
@@ -237,7 +237,7 @@ def test_links_are_not_followed(folder, tmp_path):
         link.path.unlink()
     assert folder.start.exists()
     (tmp_path / "file").touch()
-    with pytest.raises(GapfitError, match=r"file: .* is no folder; move it"):
+    with pytest.raises(GapfitError, match=r"file: .* is not a folder; move it"):
         CheckpointFolder(tmp_path / "file").begin(IDENTITY)
 
 

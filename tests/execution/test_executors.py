@@ -106,8 +106,8 @@ def test_errors_in_workers_name_the_frames(small_tasks, monkeypatch):
             raise MemoryError("no room")
         return original(self, frames, *_, **__)
 
-    original = row_sums.Rows.sum_up
-    monkeypatch.setattr(row_sums.Rows, "sum_up", failing)
+    original = row_sums.RowBuilder.sum_up
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", failing)
     with pytest.raises(GapfitError, match=r"frame 7 .*MemoryError: no room"):
         fit(executor=Inline())
 
@@ -121,8 +121,8 @@ def _die_once(flag: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return original(self, *args, **options)
 
-    original = row_sums.Rows.sum_up
-    row_sums.Rows.sum_up = deadly
+    original = row_sums.RowBuilder.sum_up
+    row_sums.RowBuilder.sum_up = deadly
 
 
 def test_a_killed_process_of_the_pool_changes_nothing(tmp_path, monkeypatch):

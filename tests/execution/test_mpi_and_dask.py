@@ -124,7 +124,7 @@ def test_dask_workers_one_of_them_killed(tmp_path, alone):
         "        count = summation._ByWorkers._count\n"
         "        def killing(self):\n"
         "            count(self)\n"
-        "            if self.known and first:\n"
+        "            if self.spans and first:\n"
         "                first.clear()\n"
         "                worker = list(cluster.workers.values())[0]\n"
         "                os.kill(worker.pid, signal.SIGKILL)\n"

@@ -45,17 +45,17 @@ from gapfit.cli import main
 from gapfit.execution import accumulate, tasks
 from gapfit.fitting import fit_prepared
 fit_prepared.task_slices = lambda sizes, n: [slice(i, i + 1) for i in range(len(sizes))]
-original, count = accumulate.Rows.sum_up, tasks._ByWorkers._count
+original, count = accumulate.RowBuilder.sum_up, tasks._ByWorkers._count
 def sum_up(self, frames, *args, **options):
     if frames[0].source.endswith("frame 9"):
         {deed}
     return original(self, frames, *args, **options)
 def counted(self):
     count(self)
-    if self.known:
+    if self.spans:
         Path(sys.argv[2]).with_name("begun").touch()
         {leader}
-accumulate.Rows.sum_up, tasks._ByWorkers._count = sum_up, counted
+accumulate.RowBuilder.sum_up, tasks._ByWorkers._count = sum_up, counted
 sys.exit(main(sys.argv[1:]))
 """
 BUSY = "time.sleep(100)"

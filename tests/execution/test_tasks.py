@@ -45,13 +45,13 @@ def test_resuming_does_not_compute_again_what_is_summed_up(
     tmp_path, small_tasks, monkeypatch
 ):
     folder, computed = tmp_path / "checkpoint", []
-    original = row_sums.Rows.sum_up
+    original = row_sums.RowBuilder.sum_up
 
     def counting(self, frames, *args, **options):
         computed.append(len(frames))
         return original(self, frames, *args, **options)
 
-    monkeypatch.setattr(row_sums.Rows, "sum_up", counting)
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", counting)
     with pytest.raises(Stop):
         fit(checkpoint=folder, progress=stopping_after(300))
     before = len(computed)
@@ -69,13 +69,13 @@ def test_checkpoints_keep_what_workers_have_done_ahead(
         fit(checkpoint=folder, executor=Inline(), progress=stopping_after(300))
     ahead = CheckpointFolder(folder).spans()
     assert len(ahead) > 2
-    original = row_sums.Rows.sum_up
+    original = row_sums.RowBuilder.sum_up
 
     def counting(self, frames, *args, **options):
         computed.append(frames[0].source)
         return original(self, frames, *args, **options)
 
-    monkeypatch.setattr(row_sums.Rows, "sum_up", counting)
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", counting)
     same(fit(checkpoint=folder, resume=True), whole)
     done = sum(stop - first for first, stop in outermost(ahead))
     assert len(computed) == len(FRAMES) - done
@@ -96,9 +96,9 @@ def test_checkpoints_take_a_small_share_of_the_time(tmp_path, small_tasks, monke
         clock[0] += 100.0
         return original(self, *args, **options)
 
-    original = row_sums.Rows.sum_up
+    original = row_sums.RowBuilder.sum_up
     monkeypatch.setattr(CheckpointFolder, "write", slow_write)
-    monkeypatch.setattr(row_sums.Rows, "sum_up", slow_rows)
+    monkeypatch.setattr(row_sums.RowBuilder, "sum_up", slow_rows)
     fit(checkpoint=tmp_path / "checkpoint")
     assert len(set(np.diff(written).round()) - {10.0}) > 0
     assert 10.0 * len(written) < 0.1 * clock[0]
@@ -155,7 +155,7 @@ def test_a_second_fit_in_the_same_folder_is_refused(tmp_path, small_tasks):
         if stage == "rows" and done and not texts:
             for resume in (False, True):
                 with pytest.raises(
-                    GapfitError, match="another fit is at work"
+                    GapfitError, match="another fit is running"
                 ) as caught:
                     fit(checkpoint=folder, resume=resume)
                 texts.append(str(caught.value))
@@ -170,7 +170,7 @@ def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
         fit(checkpoint=tmp_path / "checkpoint", resume=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(GapfitError, match=r"mine: .* holds thesis\.tex, .* move it"):
+    with pytest.raises(GapfitError, match=r"mine: .* contains thesis\.tex, .* move it"):
         fit(checkpoint=tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").exists()
 

@@ -10,7 +10,7 @@ from gapfit.config.sections import TuneConfig
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import as_dataset
 from gapfit.errors import GapfitError
-from gapfit.fitting.folds import assign_folds, own_classes
+from gapfit.fitting.folds import assign_folds, separate_types
 from gapfit.fitting.tune import tune
 
 
@@ -23,7 +23,7 @@ def test_folds_spread_every_config_type():
         assert np.bincount(folds[kinds == kind], minlength=4).tolist() == [2] * 4
     runs = assign_folds(frames, TuneConfig(folds=4, consecutive=True), 0)
     assert np.all(np.diff(runs[kinds == "even"]) >= 0)
-    few = own_classes(frames[:3], TuneConfig(by_config_type=True))
+    few = separate_types(frames[:3], TuneConfig(by_config_type=True))
     assert few == set()  # two frames of one kind, one of the other
 
 

@@ -69,7 +69,7 @@ def test_isolated_atoms_decide_on_e0():
     proposal = propose([silicon, frame(ATOM, energy=-0.8)], DATA)
     assert proposal.config.e0.method == "isolated"
     assert proposal.comments["e0"] == [
-        "The data hold an isolated atom of every species."
+        "The data have an isolated atom of every species."
     ]
 
 
@@ -82,13 +82,13 @@ def test_isolated_atoms_without_energy_do_not_count():
     proposal = propose(forces_only, DATA)
     assert proposal.config.e0.method == "isolated"
     assert proposal.comments["e0"] == [
-        "The data hold no energies; those of isolated atoms are taken as 0."
+        "The data have no energies; those of isolated atoms are set to 0."
     ]
 
 
 def test_comments_speak_of_suggestions_only_if_there_are_any():
     proposal = propose([frame(bulk("Si"), "bulk")], DATA)
-    own = "Each may have sigmas of its own under [sigma.config_types.NAME]"
+    own = "Each may have separate sigmas under [sigma.config_types.NAME]"
     assert proposal.comments["sigma"][1:] == [f"{own}."]
     proposal = propose([frame(bulk("Si"), "liquid")], DATA)
     assert proposal.comments["sigma"][1:] == [

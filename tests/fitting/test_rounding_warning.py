@@ -167,7 +167,7 @@ def test_symmetric_crystals_have_no_forces_to_lose():
 def test_nothing_but_rounding_is_refused():
     setting = FitConfig(**config() | {"sigma": SigmaConfig(energy=1e-9)})
     found = Rounding({("energy", ""): Loss(30.0, 20.0, 1e-9)}, 0.0)
-    with pytest.raises(GapfitError, match=r"nothing is left of .*sigma\.energy"):
+    with pytest.raises(GapfitError, match=r"the fit is lost: .*sigma\.energy"):
         rounding_warning(found, setting)
     assert rounding_warning(Rounding({}, 0.0), setting) is None
 

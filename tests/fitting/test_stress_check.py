@@ -11,15 +11,17 @@ from builders import DATA
 from gapfit.config.sections import DataConfig, E0Config
 from gapfit.data.dataset import read
 from gapfit.data.frame import GPA, Frame
-from gapfit.fitting.quick_fit import Comparison
+from gapfit.fitting.quick_fit import VirialComparison
 from gapfit.fitting.stress_check import diagnose, stress_warnings
 
 N = 12
 
 
-def comparison(labels: np.ndarray, predicted: np.ndarray, *names: str) -> Comparison:
+def comparison(
+    labels: np.ndarray, predicted: np.ndarray, *names: str
+) -> VirialComparison:
     types = names or ("md",) * N
-    return Comparison(labels, predicted, np.full(N, 20.0), types, {})
+    return VirialComparison(labels, predicted, np.full(N, 20.0), types, {})
 
 
 @pytest.fixture

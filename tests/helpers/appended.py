@@ -14,7 +14,7 @@ from builders import (
 from gapfit._support.progress import silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.dataset import read
-from gapfit.execution.accumulate import Rows
+from gapfit.execution.accumulate import RowBuilder
 from gapfit.fitting.solve import solved
 from gapfit.gp.whitening import whiten
 from gapfit.model.observation_groups import groups_of
@@ -43,7 +43,7 @@ def fit_of_all(model, frames):
         model.config.solver.jitter,
     )
     sigma, method = model.config.sigma, model.config.solver.method
-    rows = Rows(model.terms, model.e0, sigma, whitening, method)
+    rows = RowBuilder(model.terms, model.e0, sigma, whitening, method)
     prepared = targets(given, model.baseline, sigma, silent)
     groups = groups_of(given, model.config)
     sums = rows.sum_up(prepared, groups, 1000)

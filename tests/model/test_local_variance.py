@@ -109,7 +109,7 @@ def test_shortcuts_leave_variances_alone(tolerance):
         }
     }
     model = gapfit.fit(frames, settings)
-    assert model.terms[0].shortcuts
+    assert model.terms[0].lossless
     atoms = [frames[3], strange(frames[0])]
     changes = []
     for a, b in zip(

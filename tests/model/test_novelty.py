@@ -22,7 +22,7 @@ from helpers.error_bars import (
 import gapfit
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
-from gapfit.model.row_variances import local_variances
+from gapfit.model.row_variances import atom_variances
 
 
 def test_novelty_alone_is_that_beside_energies(one_model):
@@ -53,7 +53,7 @@ def test_novelty_of_species_that_the_largest_term_does_not_describe():
     frames = [salt(1), molecule(3), Atoms("Ge", positions=[[0, 0, 0]])]
     for atoms in frames:
         pairs = pairs_of([structure_arrays(atoms)], model.cutoff)
-        expected = local_variances(model.terms, model.posterior, pairs).unexplained
+        expected = atom_variances(model.terms, model.posterior, pairs).unexplained
         found = model.predict(atoms, novelty=True).novelty
         np.testing.assert_allclose(found, np.sqrt(expected), rtol=1e-5)
 

@@ -67,7 +67,7 @@ def test_looser_tolerances_give_smaller_ranks(frames, model):
         term, found = with_lossless_projection(model.terms[0], data.frames, tolerance)
         assert found.energy_error <= tolerance.energy_tolerance
         assert found.forces_error <= tolerance.forces_tolerance
-        assert term.shortcuts[14].shape[1] == found.rank["14"]
+        assert term.lossless[14].shape[1] == found.rank["14"]
         ranks.append(found.rank["14"])
     assert ranks[0] > ranks[1] > ranks[2]
 
@@ -85,7 +85,7 @@ def test_a_projection_that_saves_nothing_is_not_made(frames):
     model = gapfit.fit(frames, config(n_sparse=10))
     (facts,) = model.info["shortcuts"]
     assert facts["rank"] == {}
-    assert model.terms[0].shortcuts == {}
+    assert model.terms[0].lossless == {}
 
 
 def test_zeta_2_is_a_quadratic_form_and_equals_the_sum(frames):
@@ -146,7 +146,7 @@ def test_projection_does_not_hide_what_is_unknown(frames, components):
 
 def test_weights_of_absent_species_are_noted(frames, caplog):
     model = gapfit.fit(frames[:2], config(species_weights={"Ge": 2.0, "Si": 1.0}))
-    expected = "[[terms]] 1: species_weights of Ge have no effect: the data hold Si"
+    expected = "[[terms]] 1: species_weights of Ge have no effect: the data contain Si"
     assert expected in model.info["warnings"]
     assert expected in caplog.text
 
@@ -184,5 +184,5 @@ def test_projected_and_shortened_blocks_compose():
     for block, z in zip(prepared, term.sparse, strict=True):
         assert block.points.projection.shape == (term.descriptor.n_features, 12)
         np.testing.assert_array_equal(block.points.values, term.sparse[z][:, :12])
-    again = replace(term, shortcuts={z: np.eye(18) for z in term.sparse})
+    again = replace(term, lossless={z: np.eye(18) for z in term.sparse})
     assert again.prepared[0].points.values.shape[1] == 18

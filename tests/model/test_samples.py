@@ -106,7 +106,7 @@ def test_samples_of_shortcuts_and_quadratic_forms_say_the_same():
     wanted = config(n_max=4, l_max=3, n_sparse=20, zeta=2)
     wanted["prediction"] = {"energy_tolerance": 0.01, "forces_tolerance": 0.1}
     model = gapfit.fit(labelled_frames(silicon, 3), wanted)
-    assert model.terms[0].shortcuts or model.terms[0].quadratic
+    assert model.terms[0].lossless or model.terms[0].quadratic
     samples = model.sample(2, seed=5)
     found = samples.predict(silicon(30))
     for n, sample in enumerate(samples):

@@ -207,7 +207,7 @@ def test_models_of_quip_say_why_there_are_no_error_bars(model, copper):
     info = {key: own for key, own in model.info.items() if key != "n_rows"}
     read = replace(model, posterior=None, info=info | {"quip": {}})
     (text,) = compute(read, copper, only=()).warnings
-    assert text.startswith("no error bars: a model of QUIP holds no posterior")
+    assert text.startswith("no error bars: a model of QUIP contains no posterior")
     assert "store_posterior" not in text
 
 

@@ -33,7 +33,9 @@ def test_of_a_model_of_quip_only_what_its_file_holds_is_told(from_quip, capsys):
     argv = ["report", str(from_quip / "p.npz"), "--json"]
     assert main(argv) == 0
     (note,) = json.loads(capsys.readouterr().out)["notes"]
-    assert note.startswith("uncertainty is missing: a model of QUIP holds no posterior")
+    assert note.startswith(
+        "uncertainty is missing: a model of QUIP contains no posterior"
+    )
     page = read_page(from_quip / "p-report.html")
     assert "gap.xml" in page.text
     assert "e0 of the file of QUIP" in page.text
@@ -47,7 +49,7 @@ def test_of_a_model_of_quip_only_what_its_file_holds_is_told(from_quip, capsys):
     assert main([*argv, "--test", data, "--train", data]) == 0
     assert "is not known" in "".join(json.loads(capsys.readouterr().out)["notes"])
     page = read_page(from_quip / "p-report.html")
-    assert "There is none: a model of QUIP holds no posterior" in page.text
+    assert "There is none: a model of QUIP contains no posterior" in page.text
     assert "Energies are counted from e0 of the file of QUIP." in page.text
 
 
