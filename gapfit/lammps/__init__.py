@@ -17,7 +17,7 @@ dumps, ``fix halt`` and the like.
 The plugin depends on no other library. The BLAS of liblammps is a slow reference
 implementation, and that of SciPy would tie runs to a Python environment, so the matrix
 products are gapfit's own; they are as fast as OpenBLAS on one thread for what is needed
-here (`plugin/matrix_products.hpp`). LAMMPS is under the GPL, which a compiled plugin inherits.
+here (`plugin/matrix_products.hpp`). LAMMPS is under the GPL; a compiled plugin inherits it.
 """
 
 from gapfit.lammps.build import build_plugin
