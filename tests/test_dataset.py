@@ -196,8 +196,8 @@ def test_frames_without_the_label_used_are_reported() -> None:
     )
     assert "2 frames without" in line(data, "energy").note
     assert data.warnings == (
-        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 frames, which it "
-        "would be lost from; choose with energy_key in [data]",
+        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 frames, where it "
+        "is ignored; choose with energy_key in [data]",
     )
 
 
@@ -333,7 +333,7 @@ def test_stress_without_three_periodic_directions_is_ignored() -> None:
     assert line(data, "stress").n_frames == 2
     (warning,) = data.warnings
     assert warning == (
-        "stress ignored of frame 1: not periodic in three directions; set pbc and cell if "
+        "stress ignored in frame 1: not periodic in three directions; set pbc and cell if "
         "they should be"
     )
 
@@ -393,7 +393,7 @@ def test_file_cut_short(tmp_path: Path) -> None:
     lines = text_of(tmp_path, frames())
     (tmp_path / "d.xyz").write_text("".join(lines[:-3]))
     refuses(
-        r"d\.xyz, frame 2 \(line 21\): the file ends after 5 of 8 atoms; it was cut short",
+        r"d\.xyz, frame 2 \(line 21\): the file ends after 5 of 8 atoms; it was truncated",
         tmp_path / "d.xyz",
     )
     (tmp_path / "d.xyz").write_text("".join(lines[:-3]) + "Si 0.1 0.2 0")
@@ -416,7 +416,7 @@ def test_blank_line_that_would_hide_the_rest(tmp_path: Path) -> None:
     lines = text_of(tmp_path, frames())
     (tmp_path / "d.xyz").write_text("".join([*lines[:10], "\n", *lines[10:]]))
     refuses(
-        r"d\.xyz \(line 11\): a blank line with more text after it",
+        r"d\.xyz \(line 11\): a blank line followed by more text",
         tmp_path / "d.xyz",
     )
     (tmp_path / "d.xyz").write_text("".join(lines) + "\n  \n")
@@ -449,7 +449,7 @@ def test_unknown_species(tmp_path: Path, symbol: str) -> None:
     message = (
         r"frame 1: cannot be read \('Qq' is not a chemical symbol"
         if symbol == "Qq"
-        else r"frame 1: atom 1 has atomic number 0 \(symbol 'X'\), which is no element"
+        else r"frame 1: atom 1 has atomic number 0 \(symbol 'X'\), which is not an element"
     )
     refuses(message, tmp_path / "d.xyz")
 
@@ -559,7 +559,9 @@ def test_bad_sigmas(where: str, value: object, message: str) -> None:
 def test_labels_of_a_structure_that_moved_since() -> None:
     atoms = frames()
     atoms[1].rattle(0.1, seed=7)
-    refuses("frame 1: positions changed after the calculator made its results", atoms)
+    refuses(
+        "frame 1: positions changed after the calculator computed its results", atoms
+    )
 
 
 def test_all_bad_frames_are_listed_in_one_error() -> None:
@@ -626,7 +628,7 @@ def test_masked_forces_change_nothing_in_a_fit(tmp_path):
 def test_masks_that_are_none_are_refused(mask):
     cells = frames(1)
     cells[0].info["force_mask"] = mask
-    refuses("frame 0: force_mask .*correct it or take it away", cells)
+    refuses("frame 0: force_mask .*correct it or remove it", cells)
 
 
 def test_a_mask_that_was_asked_for_must_be_there():
