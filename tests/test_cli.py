@@ -797,7 +797,7 @@ def test_baseline_and_list_beside_the_configuration(here, capsys, monkeypatch):
     (here / "pairs.txt").write_text(f"Si-Si\n{points}\nC-X\n")
     (here / "points.txt").write_text("0 0\n1 0\n3 a\n")
     message = error_of(capsys, "check", "fit.toml")
-    assert "pairs.txt, line 8: 'C-X': 'X' is no chemical symbol" in message
+    assert "pairs.txt, line 8: 'C-X': 'X' is not a chemical symbol" in message
     assert "points.txt, line 3: expected two whole numbers" in message
     (here / "pairs.txt").write_text(f"Si-Si\n{points}\n")
     (here / "points.txt").write_text("0 0\n1 0\n3 0\n")

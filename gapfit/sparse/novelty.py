@@ -1,9 +1,9 @@
-"""Environments that the sparse points of a model do not describe, and points for them.
+"""New sparse points for environments that those of a model do not describe.
 
-With W = U^-T k_m, the points leave s = k(x, x) - |W|² of the prior variance of the local
-energy of x. The environment with the largest s / k(x, x) becomes a point, s of all
-others is brought up to date, and so on: pivoted Cholesky decomposition of what is left of
-the kernel matrix.
+With W = U^-T k_m, the unexplained part of the prior variance of the local energy of x is
+s = k(x, x) - |W|². The environment with the largest s / k(x, x) becomes a point, s of all
+others is updated, and so on: a pivoted Cholesky decomposition of the residual of the kernel
+matrix.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from gapfit.sparse.streaming import Batch, subset
 
 __all__ = ["LEAST", "NewPoints", "novel_points"]
 
-#: Share of its prior variance that is left of an environment outside.
+#: Unexplained share of the prior variance above which an environment needs a point.
 LEAST = 1e-3
 
 _BATCH_ATOMS = 1024
-# How often descriptors exist at once while they are gathered.
+# Copies of the descriptors in memory while they are gathered.
 _COPIES = 4
 
 
 @dataclass(frozen=True)
 class NewPoints:
-    """What was found for one block; goes into the model's ``info``.
+    """Result of the search for one block; stored in the model's ``info``.
 
     Attributes
     ----------
@@ -50,9 +50,9 @@ class NewPoints:
     n_points : int
         Sparse points added.
     n_outside : int
-        Environments of which more than `LEAST` of the prior variance was left.
+        Environments with an unexplained share of the prior variance above `LEAST`.
     largest, left : float
-        The largest share before and after.
+        Largest unexplained share before and after the points were added.
     """
 
     term: int
@@ -68,26 +68,26 @@ def novel_points(
 ) -> tuple[dict[int, Sparse], list[NewPoints]]:
     """Return sparse points for environments that those of a model do not describe.
 
-    Where there are more of them than may be held (a quarter of ``run.memory``), they are
-    found among so many drawn at random.
+    If these environments need more than a quarter of ``run.memory``, the points are chosen
+    from a random subset that fits.
 
     Parameters
     ----------
     model : GAPModel
-        With `GAPModel.training_sums`.
+        Model with `GAPModel.training_sums`.
     frames : sequence of Frame
-        Where to look.
+        Structures to search.
     n_points : int
-        How many at most, for each block of each SOAP term.
+        Largest number of points for each block of each SOAP term.
     progress : callable
         Called as ``progress("new points", done, total)`` in atoms.
 
     Returns
     -------
     dict of int to dict of int to (n, width) float64
-        By number of the term, from 0, and block.
+        Points by number of the term, from 0, and block.
     list of NewPoints
-        What was found, of blocks with environments outside.
+        Results of the blocks with environments outside.
 
     Raises
     ------
@@ -102,15 +102,15 @@ def novel_points(
     assert model.training_sums is not None
     cholesky, first = model.training_sums.whitening.cholesky, 0
     points: dict[int, Sparse] = {}
-    found: list[NewPoints] = []
+    results: list[NewPoints] = []
     for n, term in enumerate(model.terms):
-        own = dict(zip(term.sparse, cholesky[first:], strict=False))
-        first += len(own)
+        U = dict(zip(term.sparse, cholesky[first:], strict=False))
+        first += len(U)
         if isinstance(term.descriptor, Soap):
-            search = _Search(model, n, term.descriptor, own, frames, n_points, progress)
-            points[n], some = search.run()
-            found += some
-    return points, found
+            search = _Search(model, n, term.descriptor, U, frames, n_points, progress)
+            points[n], term_results = search.run()
+            results += term_results
+    return points, results
 
 
 @dataclass
@@ -130,7 +130,7 @@ class _Search:
         return self.model.terms[self.number]
 
     def run(self) -> tuple[Sparse, list[NewPoints]]:
-        """Return new points by block, and what was found."""
+        """Return new points by block, and the results of the search."""
         run, blocks = self.model.config.run, self.descriptor.blocks
         memory = SHARE_OF_MEMORY * run.memory_bytes / len(blocks)
         sizes, salts = {}, {}
@@ -140,25 +140,25 @@ class _Search:
             rng = np.random.default_rng([run.seed, self.number, block])
             salts[block] = int(rng.integers(2**64, dtype="u8"))
         points: Sparse = {}
-        found = []
-        for block, some in subset(self._outside, sizes, {}, salts).items():
-            if some.n_found:
-                chosen, largest, left = self._chosen(block, some.values)
-                points[block] = some.values[chosen]
-                found.append(
+        results = []
+        for block, outside in subset(self._outside, sizes, {}, salts).items():
+            if outside.n_found:
+                chosen, before, after = self._chosen(block, outside.values)
+                points[block] = outside.values[chosen]
+                results.append(
                     NewPoints(
                         self.number + 1,
                         self.descriptor.label(block),
                         len(chosen),
-                        some.n_found,
-                        largest,
-                        left,
+                        outside.n_found,
+                        before,
+                        after,
                     )
                 )
-        return points, found
+        return points, results
 
     def _outside(self) -> Iterator[Batch]:
-        """Yield the environments of which more than `LEAST` is left."""
+        """Yield the environments with an unexplained share above `LEAST`."""
         sizes, n_terms = frame_sizes(self.frames), len(self.model.terms)
         n_atoms = int(sizes.sum())
         total, done = n_terms * n_atoms, self.number * n_atoms
@@ -166,20 +166,20 @@ class _Search:
         for part in batches(sizes, _BATCH_ATOMS):
             pairs = pairs_of(self.frames[part], self.descriptor.cutoff)
             batch = {}
-            for block, some in self.descriptor.environments(pairs).items():
+            for block, environments in self.descriptor.environments(pairs).items():
                 if not self.term.n_wanted(block):
                     continue
-                _, left, prior = self._left(block, some.values)
-                outside = some.values[left > LEAST * prior]
+                _, unexplained, prior = self._unexplained(block, environments.values)
+                outside = environments.values[unexplained > LEAST * prior]
                 batch[block] = outside, np.zeros(len(outside), dtype=np.int64)
             yield batch
             done += pairs.n_atoms
             self.progress("new points", done, total)
 
-    def _left(
+    def _unexplained(
         self, block: int, values: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return W (m, n), what is left of the prior variances, and these, eV²."""
+        """Return W (m, n), the unexplained variances and the prior variances, eV²."""
         k_m = self.descriptor.kernel(self.term.sparse[block], values)
         W = solve_triangular(self.cholesky[block], k_m, trans="T", check_finite=False)
         squares = np.einsum("nf,nf->n", values, values)
@@ -187,18 +187,18 @@ class _Search:
         return W, prior - np.einsum("mn,mn->n", W, W), prior
 
     def _chosen(self, block: int, values: np.ndarray) -> tuple[list[int], float, float]:
-        """Return indices of new points, and the largest share left before and after."""
-        W, left, prior = self._left(block, values)
-        largest = float(np.max(left / prior))
+        """Return new points (indices), largest unexplained share before and after them."""
+        W, unexplained, prior = self._unexplained(block, values)
+        largest = float(np.max(unexplained / prior))
         rows = np.zeros((min(self.n_points, len(values)), len(values)))
         chosen: list[int] = []
         for n in range(len(rows)):
-            pivot = int(np.argmax(left / prior))
-            if left[pivot] <= LEAST * prior[pivot]:
+            pivot = int(np.argmax(unexplained / prior))
+            if unexplained[pivot] <= LEAST * prior[pivot]:
                 break
             covariance = self.descriptor.kernel(values[pivot : pivot + 1], values)[0]
             covariance -= W[:, pivot] @ W + rows[:n, pivot] @ rows[:n]
-            rows[n] = covariance / np.sqrt(left[pivot])
-            left -= rows[n] ** 2
+            rows[n] = covariance / np.sqrt(unexplained[pivot])
+            unexplained -= rows[n] ** 2
             chosen.append(pivot)
-        return chosen, largest, max(float(np.max(left / prior)), 0.0)
+        return chosen, largest, max(float(np.max(unexplained / prior)), 0.0)
