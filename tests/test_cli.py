@@ -453,7 +453,7 @@ def test_fit_refuses_a_folder_in_place_of_a_result(here, capsys, name):
 
 def test_fit_of_data_says_how_to_make_a_configuration(here, capsys):
     assert error_of(capsys, "fit", "train.xyz") == (
-        "train.xyz: holds structures, not a configuration; `gapfit init train.xyz` "
+        "train.xyz: contains structures, not a configuration; `gapfit init train.xyz` "
         "writes a configuration for them"
     )
 
