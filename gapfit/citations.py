@@ -1,4 +1,4 @@
-"""The papers behind what a model is made of."""
+"""The papers behind the methods that a model uses."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["Paper", "papers"]
 
 @dataclass(frozen=True)
 class Paper:
-    """A publication, and what it stands behind.
+    """A publication.
 
     Attributes
     ----------
     key : str
-        Of its BibTeX entry.
+        Key of the BibTeX entry.
     authors, title, where : str
         Authors as in BibTeX (``and`` between them), title, and journal with volume and
         page, or publisher.
     year : int
-        Of publication.
+        Year of publication.
     doi : str
-        Empty where there is none.
+        DOI; empty if there is none.
     """
 
     key: str
@@ -46,7 +46,7 @@ class Paper:
 
     @property
     def bibtex(self) -> str:
-        """The reference as an entry of BibTeX."""
+        """The reference as a BibTeX entry."""
         fields = {
             "author": self.authors,
             "title": f"{{{self.title}}}",
@@ -159,7 +159,7 @@ REPULSION = Paper(
 
 
 def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
-    """Yield what a model uses, in words, and the paper behind it.
+    """Yield the methods that a model uses, in words, each with its paper.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
     if any(kind.compression != "off" for kind in here):
         yield "compressed SOAP", COMPRESSION
     if any(isinstance(kind, Distance2bConfig | Angle3bConfig) for kind in kinds):
-        yield "two- and three-body terms beside SOAP", SEVERAL_TERMS
+        yield "two- and three-body terms with SOAP", SEVERAL_TERMS
     if not is_from_quip(model):
         if any(kind.sparse_method == "cur" for kind in kinds):
             yield "sparse points by leverage scores", LEVERAGE

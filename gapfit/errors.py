@@ -14,26 +14,26 @@ __all__ = [
 
 
 class GapfitError(ValueError):
-    """Base of all errors that a user can cause and mend.
+    """Base of all errors that a user can cause and fix.
 
     The message says what is wrong, the value, where it came from and what to do.
     """
 
 
 class ConfigError(GapfitError):
-    """A configuration that cannot be used; lists every problem found."""
+    """A configuration that cannot be used; the message lists all problems."""
 
 
 class DataError(GapfitError):
-    """Reference data that cannot be fitted; names file and frame."""
+    """Reference data that cannot be fitted; the message names file and frame."""
 
 
 class StructureError(GapfitError):
-    """A structure whose energy the model cannot give (species, overlapping atoms)."""
+    """A structure that the model cannot predict: unknown species or overlapping atoms."""
 
 
 class ModelFileError(GapfitError):
-    """A model file that is damaged, foreign or newer than this gapfit."""
+    """A model file that is damaged, not gapfit's, or from a newer version."""
 
 
 class LostDigitsError(GapfitError):
@@ -41,4 +41,4 @@ class LostDigitsError(GapfitError):
 
 
 class LeftOutError(GapfitError):
-    """A training structure that cannot be left out; names it."""
+    """A training structure that cannot be left out; the message names it."""

@@ -1,4 +1,4 @@
-"""Checks any potential should pass: derivatives, invariances, smoothness.
+"""Checks that any potential should pass: derivatives, invariances, smoothness.
 
 They return errors as numbers, so that tests and users choose the bound. A potential is
 anything with the ``predict`` method of `gapfit.GAPModel`.
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Potential(Protocol):
-    """What the checks need."""
+    """A potential as the checks need it."""
 
     def predict(self, atoms: Any) -> Prediction:
         """Return energy, forces and stress of one structure."""
@@ -44,7 +44,7 @@ def forces_error(potential: Potential, atoms: Any, *, step: float = 1e-3) -> flo
     Parameters
     ----------
     potential : Potential
-        What to check.
+        The potential to check.
     atoms : ase.Atoms
         Structure; every component of every atom is displaced.
     step : float
@@ -89,12 +89,12 @@ def stress_error(potential: Potential, atoms: Any, *, step: float = 1e-4) -> flo
 def invariance_errors(
     potential: Potential, atoms: Any, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return how far energy and forces are from the symmetries, eV and eV/Å.
+    """Return the largest violations of the symmetries, eV and eV/Å.
 
     Parameters
     ----------
     potential : Potential
-        What to check.
+        The potential to check.
     atoms : ase.Atoms
         Structure to transform.
     rng : numpy.random.Generator
@@ -103,9 +103,9 @@ def invariance_errors(
     Returns
     -------
     dict
-        ``rotation``, ``translation``, ``permutation``: largest difference of energy or
-        rotated, permuted forces; ``supercell`` (along the periodic directions): of
-        energy and forces per atom.
+        ``rotation``, ``translation``, ``permutation``: largest difference of the energy or
+        of the transformed forces; ``supercell`` (along the periodic directions): largest
+        difference of the energy per atom or of the forces.
     """
     reference = potential.predict(atoms)
     rotation = _random_rotation(rng)
@@ -122,9 +122,9 @@ def invariance_errors(
     copies = np.tile(np.arange(len(atoms)), n_copies)
 
     def difference(changed: Any, forces: np.ndarray, scale: int = 1) -> float:
-        found = potential.predict(changed)
-        energy = abs(found.energy / scale - reference.energy)
-        return float(max(energy, np.abs(found.forces - forces).max()))
+        prediction = potential.predict(changed)
+        energy = abs(prediction.energy / scale - reference.energy)
+        return float(max(energy, np.abs(prediction.forces - forces).max()))
 
     forces = reference.forces
     assert forces is not None
@@ -139,25 +139,25 @@ def invariance_errors(
 def crossing_jumps(
     potential: Potential, atoms: Any, atom: int, cutoff: float, *, step: float = 1e-7
 ) -> tuple[float, float]:
-    """Return the jumps of energy and forces as another atom leaves the cutoff of one.
+    """Return the jumps of energy and forces as a neighbour leaves the cutoff of an atom.
 
     Parameters
     ----------
     potential : Potential
-        What to check.
+        The potential to check.
     atoms : ase.Atoms
-        Open structure; its last atom is put at the cutoff, along x, of `atom`.
+        Open structure; its last atom is put at the cutoff of `atom`, along x.
     atom : int
         The central atom.
     cutoff : float
-        Å.
+        Cutoff radius, Å.
     step : float
-        Distance on either side, Å: jumps of a smooth potential vanish with it.
+        Distance on either side, Å; the jumps of a smooth potential vanish with it.
 
     Returns
     -------
     energy, forces : float
-        eV, eV/Å.
+        Jump of the energy, eV, and largest jump of a force component, eV/Å.
     """
 
     def at(distance: float) -> Prediction:

@@ -1,4 +1,4 @@
-"""How many threads the native core uses, and BLAS kept to one meanwhile."""
+"""Number of threads of the native core; BLAS is limited to one during its calls."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def available() -> int:
 
 @contextmanager
 def use_threads(n_threads: int | None) -> Iterator[None]:
-    """Use `n_threads` in the block; None or 0 keeps what was in force."""
-    whole = n_threads is None or (
+    """Use `n_threads` in the block; None or 0 keeps the present number."""
+    valid = n_threads is None or (
         isinstance(n_threads, int) and not isinstance(n_threads, bool)
     )
-    if not whole or not 0 <= (n_threads or 0) <= _MOST:
+    if not valid or not 0 <= (n_threads or 0) <= _MOST:
         raise ConfigError(
             f"n_threads = {n_threads!r}: it must be a whole number from 1 to {_MOST}, "
             "or None for all cores"
@@ -89,7 +89,7 @@ def _blas() -> Any:
 
 
 def blas_threads() -> Any:
-    """Return a context in which BLAS uses as many threads as were asked for."""
+    """Return a context in which BLAS uses the number of threads set by `use_threads`."""
     n_threads = _chosen.get()
     return (
         _blas().limit(limits=n_threads, user_api="blas") if n_threads else nullcontext()
@@ -98,13 +98,13 @@ def blas_threads() -> Any:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Give up all threads but one, here and in BLAS: the same result on any machine."""
+    """Use one thread here and in BLAS, for the same result on any machine."""
     with _blas().limit(limits=1, user_api="blas"), use_threads(1):
         yield
 
 
 class _NativeCalls:
-    """Calls of the core under way: BLAS at one thread during them, none at the exit."""
+    """Running calls of the core: limits BLAS to one thread, waits for them at the exit."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -128,7 +128,7 @@ class _NativeCalls:
                 self._limit.__exit__(None, None, None)
 
     def close(self) -> None:
-        # A daemon thread that comes back from the core while the interpreter ends is
+        # A daemon thread that returns from the core while the interpreter exits is
         # killed in the middle of C++ frames, which aborts the process.
         self._closing = True
         patience = time.monotonic() + _PATIENCE
@@ -152,8 +152,8 @@ if hasattr(os, "register_at_fork"):
 def native_threads() -> Iterator[int]:
     """Give the number of threads for a call of the native core.
 
-    BLAS, called from each of them, is held to one thread in the meantime, in the whole
-    process.
+    BLAS, called from each of them, is limited to one thread in the whole process until the
+    call returns.
     """
     n_threads = _chosen.get() or available()
     with _calls:

@@ -51,13 +51,13 @@ class Packed:
 
     @property
     def shape(self) -> tuple[int]:
-        """Of the array: (n (n + 1) / 2,)."""
+        """Shape of the array, (n (n + 1) / 2,)."""
         n = len(self.upper)
         return (n * (n + 1) // 2,)
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the array."""
+        """Type of the array."""
         return self.upper.dtype
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -72,7 +72,7 @@ class Packed:
         return out if dtype is None else out.astype(dtype, copy=False)
 
 
-#: What `write_archive` takes.
+#: An array that `write_archive` takes.
 Writable = np.ndarray | Packed
 
 
@@ -99,7 +99,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
-        # Some file systems cannot do this of a folder; the file is there all the same.
+        # Some file systems cannot sync a folder; the file is there all the same.
         with suppress(OSError):
             sync(target.parent)
     except BaseException as error:
@@ -111,13 +111,13 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def target_of(name: str) -> str | None:
-    """Return what a temporary file of `atomic_write` was to become, by its name.
+    """Return the name of the file that a temporary file of `atomic_write` is for.
 
-    None of a name that is none of these. A killed process leaves such files.
+    None if the name is not one of a temporary file. A killed process leaves such files.
     """
-    found = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}(\.\w+)", name)
-    if found and found[2] == (Path(found[1]).suffix or ".tmp"):
-        return found[1]
+    match = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}(\.\w+)", name)
+    if match and match[2] == (Path(match[1]).suffix or ".tmp"):
+        return match[1]
     return None
 
 
@@ -148,7 +148,7 @@ def require_writable(path: Path) -> None:
 def unwritable(path: Path, error: OSError) -> GapfitError:
     """Return the error that says why a file cannot be written, and what to do."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    advice = "make room there" if full else "give another place"
+    advice = "free some space there" if full else "choose another place"
     return GapfitError(
         f"{path}: cannot be written ({error.strerror or error}); {advice}"
     )
@@ -162,7 +162,7 @@ def write_archive(
     Parameters
     ----------
     path : str or Path
-        Where; replaced only once the new file is complete.
+        The file; replaced only once the new one is complete.
     header : mapping
         Plain data; ``arrays``, with shapes and types, is added to it.
     arrays : mapping of str to ndarray or Packed
@@ -179,9 +179,9 @@ def write_archive(
         with _member(archive, _HEADER, len(text)) as file:
             file.write(text.encode())
         for name, array in arrays.items():
-            whole = np.ascontiguousarray(array)
-            with _member(archive, f"{name}.npy", whole.nbytes) as file:
-                np.lib.format.write_array(file, whole, allow_pickle=False)
+            values = np.ascontiguousarray(array)
+            with _member(archive, f"{name}.npy", values.nbytes) as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
 
 
 def _member(archive: zipfile.ZipFile, name: str, size: int) -> IO[bytes]:
@@ -197,8 +197,8 @@ def read_header(archive: zipfile.ZipFile) -> Any:
     Raises
     ------
     ValueError
-        The archive holds what `write_archive` never writes, so that a small file cannot
-        fill the memory.
+        The archive has a compressed member, which `write_archive` never writes: a small
+        file could fill the memory.
     """
     for member in archive.infolist():
         stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1
@@ -225,10 +225,10 @@ def read_arrays(
 def _read(archive: zipfile.ZipFile, name: str, spec: Mapping[str, Any]) -> np.ndarray:
     with archive.open(f"{name}.npy") as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
-        # Reading on to the end is what compares the checksum.
-        rest = file.read(1)
+        # The checksum is compared only at the end of the member.
+        surplus = file.read(1)
     announced = list(array.shape) == spec["shape"] and array.dtype.str == spec["dtype"]
-    if rest or not announced:
+    if surplus or not announced:
         raise ValueError(
             f"array {name} is {array.dtype} {array.shape}, not as announced"
         )

@@ -1,4 +1,4 @@
-"""Copies and pickles of objects that keep what they once computed."""
+"""Copies and pickles of objects without the results that they keep."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["WithoutCaches"]
 
 
 class WithoutCaches:
-    """Copies and pickles leave out what cached properties hold.
+    """Base of classes whose copies and pickles leave out the values of cached properties.
 
-    It is made again, to the same bits, where it is needed, and objects of the core or a
-    calculator of ASE among it need not be picklable.
+    These are computed again, to the same bits, where they are needed. Objects of the core
+    and ASE calculators among them need not be picklable.
     """
 
     def __getstate__(self) -> dict[str, Any]:
-        own = type(self)
+        cls = type(self)
         return {
             name: value
             for name, value in vars(self).items()
-            if not isinstance(getattr(own, name, None), cached_property)
+            if not isinstance(getattr(cls, name, None), cached_property)
         }

@@ -10,18 +10,18 @@ __all__ = ["needed"]
 
 
 def needed(module: str, extra: str) -> Any:
-    """Return a module that the executor `extra` needs, imported.
+    """Import and return a module that the executor `extra` needs.
 
     Raises
     ------
     GapfitError
-        It is missing or does not work: says what to install.
+        The module is missing or does not work; the message says what to install.
     """
     from importlib import import_module
 
     try:
         return import_module(module)
-    except (ImportError, RuntimeError) as error:  # mpi4py's own without an MPI
+    except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py without an MPI
         raise GapfitError(
             f'run.executor = "{extra}" needs a package that is missing or does not work '
             f"({error}): pip install 'gapfit[{extra}]'"

@@ -11,7 +11,7 @@ __all__ = [
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Return the values in which plain data differ, one line each."""
+    """Return one line for each value in which plain data differ."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = [*old, *(key for key in new if key not in old)]
         return [

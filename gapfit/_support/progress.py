@@ -1,4 +1,4 @@
-"""Progress of long work: what is called, and what reports nothing."""
+"""Callbacks that report the progress of long work."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Progress = Callable[[str, int, int], None]
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Report no progress."""
+    """Do nothing: a progress callback that reports nothing."""
 
 
 def note(notes: list[str], text: str) -> None:
-    """Keep a note and log it as a warning."""
+    """Append a note to a list and log it as a warning."""
     notes.append(text)
     _logger.warning(text)

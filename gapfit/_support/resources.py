@@ -1,4 +1,4 @@
-"""Memory of this process, as the system tells it; imports nothing that takes time."""
+"""Memory of this process as the system reports it; the module imports fast."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["in_words", "peak_bytes", "resident_bytes"]
 
 
 def resident_bytes() -> int:
-    """Return the memory that this process holds now, bytes.
+    """Return the memory that this process uses now, bytes.
 
-    Where the system does not tell, its largest value so far.
+    Where the system does not report it, return the peak so far.
     """
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
@@ -21,9 +21,9 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has held so far, bytes; 0 if unknown."""
+    """Return the peak memory of this process so far, bytes; 0 if unknown."""
     try:
-        # getrusage would count the process that started this one, too.
+        # getrusage would also count the process that started this one.
         with open("/proc/self/status", encoding="ascii", errors="replace") as file:
             for line in file:
                 if line.startswith("VmHWM:"):
@@ -39,7 +39,7 @@ def peak_bytes() -> int:
 
 
 def in_words(n: float) -> str:
-    """Return a number of bytes for a reader.
+    """Return a number of bytes as text with a suitable unit.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Bytes that are written to the last one, or not at all.
+"""Write bytes completely or not at all.
 
-The operating system may write less than it is asked to, without an error: on a disk that
-is nearly full, at a limit for the size of a file, or beyond 2 GiB at a time.
+The operating system may write less than asked without an error: on a nearly full disk, at a
+limit for the size of a file, or beyond 2 GiB at a time.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ __all__ = ["append_all", "write_all"]
 
 
 def write_all(stream: BinaryIO, data: bytes | bytearray) -> None:
-    """Write bytes to a stream without a buffer, in as many pieces as it takes.
+    """Write bytes to an unbuffered stream, in as many pieces as necessary.
 
     Raises
     ------
     OSError
-        They could not all be written.
+        Not all bytes could be written.
     """
-    rest = memoryview(data)
-    while rest:
-        n_written = stream.write(rest)
+    unwritten = memoryview(data)
+    while unwritten:
+        n_written = stream.write(unwritten)
         if not n_written:
             raise OSError(errno.EIO, "nothing was written")
-        rest = rest[n_written:]
+        unwritten = unwritten[n_written:]
 
 
 def append_all(path: Path, data: bytes, *, wait: bool = True) -> None:
-    """Add bytes to the end of a file, which is made if it is missing.
+    """Append bytes to a file, which is created if it is missing.
 
     Parameters
     ----------
     path : Path
         The file.
     data : bytes
-        What to add.
+        The bytes to append.
     wait : bool
-        Come back only when it is on the disk.
+        Return only once they are on the disk.
 
     Raises
     ------
     GapfitError
-        They could not all be written; the file is as it was.
+        Not all bytes could be written; the file is unchanged.
     """
     try:
         with path.open("ab", buffering=0) as file:
@@ -62,7 +62,7 @@ def append_all(path: Path, data: bytes, *, wait: bool = True) -> None:
                     file.truncate(size)
                 raise
         if wait and not size:
-            with suppress(OSError):  # not every file system can do this of a folder
+            with suppress(OSError):  # some file systems cannot sync a folder
                 sync(path.parent)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -1,4 +1,4 @@
-"""An ASE calculator known by its name: made when first needed, never stored."""
+"""An ASE calculator given by its name: created when first needed, never stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRUST = "GAPFIT_TRUST_CALCULATORS"
 
 @dataclass(frozen=True, eq=False)
 class NamedCalculator(WithoutCaches):
-    """A calculator, imported and made at its first evaluation.
+    """A calculator that is imported and created at its first evaluation.
 
     Attributes
     ----------
@@ -32,10 +32,10 @@ class NamedCalculator(WithoutCaches):
     options : mapping of str to Any
         Its keyword arguments.
     trusted : bool
-        Whether the user named it. One that a model file names must be among
-        `gapfit.harmless_calculators.HARMLESS`, unless the environment allows any: to
-        import and call what a stranger names is to run his program. There is no default,
-        which something made without it would fall back to.
+        Whether the user named it. A calculator named by a model file must be among
+        `gapfit.baseline.harmless_calculators.HARMLESS`, unless the environment allows any:
+        importing and calling what a file names runs the code of its author. There is no
+        default, so that nobody trusts a calculator by omission.
     table : str
         The table of the configuration that names it.
     """
@@ -47,7 +47,7 @@ class NamedCalculator(WithoutCaches):
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """Name of the calculator in messages."""
         return f"[{self.table}] calculator {shortened(repr(self.name))}"
 
     @cached_property
@@ -57,38 +57,38 @@ class NamedCalculator(WithoutCaches):
         Raises
         ------
         GapfitError
-            It cannot be imported or made, or is not to be trusted.
+            It cannot be imported or created, or is not to be trusted.
         """
         self._require_trust()
         module, _, name = self.name.partition(":")
         try:
-            found = importlib.import_module(module)
+            imported = importlib.import_module(module)
         except Exception as error:  # a module may fail in any way as it is imported
             raise GapfitError(
                 f"{self.title}: the module {module} cannot be imported "
-                f"({_reason(error)}); install the package that holds it"
+                f"({_reason(error)}); install the package that contains it"
             ) from error
-        if not hasattr(found, name):
+        if not hasattr(imported, name):
             raise GapfitError(f"{self.title}: the module {module} has no {name}")
-        named = getattr(found, name)
+        factory = getattr(imported, name)
         try:
-            made = named(**self.options)
+            calculator = factory(**self.options)
         except Exception as error:
             shown = shortened(
                 ", ".join(f"{k} = {v!r}" for k, v in self.options.items())
             )
             raise GapfitError(
-                f"{self.title}: cannot be made with calculator_options "
+                f"{self.title}: cannot be created with calculator_options "
                 f"{shown or '(none)'}: {_reason(error)}"
             ) from error
-        if not hasattr(made, "get_potential_energy"):
+        if not hasattr(calculator, "get_potential_energy"):
             raise GapfitError(
-                f"{self.title}: gives a {type(made).__name__}, no ASE calculator"
+                f"{self.title}: gives a {type(calculator).__name__}, not an ASE calculator"
             )
-        return made
+        return calculator
 
     def _require_trust(self) -> None:
-        """Refuse what a model file names, before anything of it is imported."""
+        """Refuse an untrusted calculator before anything is imported."""
         if self.trusted or os.environ.get(TRUST) == "1":
             return
         reason = refusal(self.name, self.options) or origin_problem()
@@ -100,20 +100,20 @@ class NamedCalculator(WithoutCaches):
             )
 
     def require(self) -> None:
-        """Raise the error of a calculator that cannot be imported or made."""
+        """Raise an error if the calculator cannot be imported or created."""
         _ = self.calculator
 
     def evaluate(self, frame: Frame, *, gradients: bool) -> LocalPrediction:
-        """Return what the calculator says about one structure.
+        """Return energies, forces and virial of one structure.
 
-        Energies are the calculator's by atom, if it has any, and equal shares of the
-        total otherwise; they add up to its energy. The virial, (1, 6), is NaN where it
+        The energies are those of the calculator by atom if it gives any, otherwise equal
+        shares of the total; they add up to its energy. The virial, (1, 6), is NaN where it
         gives no stress. Without gradients there are neither forces nor virial.
 
         Raises
         ------
         GapfitError
-            The calculator failed, or gave a number that is not finite.
+            The calculator failed, or returned a number that is not finite.
         """
         from ase import Atoms
 

@@ -1,4 +1,4 @@
-"""The baseline: what is subtracted before the fit and added at prediction."""
+"""The baseline: a known energy, subtracted before the fit and added to predictions."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Baseline:
     tables : tuple of PairTable
         Pair potentials.
     points : dict of int to (n, 2) float64
-        Those of them that came from a file, as they were read: r (Å) and φ (eV) by
+        Points of the potentials from a file, as read: r (Å) and φ (eV) by
         `gapfit.descriptors.blocks.pair_key`. Stored with the model.
     calculator : NamedCalculator or None
-        Imported at its first evaluation.
+        Calculator; imported at its first evaluation.
     """
 
     tables: tuple[PairTable, ...] = ()
@@ -74,14 +74,14 @@ class Baseline:
         gradients: bool,
         atom_virials: bool = False,
     ) -> Iterator[LocalPrediction]:
-        """Yield what each part gives for some frames and their pair list.
+        """Yield the contribution of each part, for frames and their pair list.
 
         Virials are NaN where the calculator gives no stress.
 
         Raises
         ------
         GapfitError
-            The calculator cannot be made or fails; `atom_virials` are asked of it.
+            The calculator cannot be created or fails, or `atom_virials` are asked of it.
         """
         if atom_virials and self.calculator is not None:
             raise GapfitError(
@@ -95,11 +95,11 @@ class Baseline:
                 atom_virials=atom_virials,
             )
         if self.calculator is not None:
-            own = [self.calculator.evaluate(f, gradients=gradients) for f in frames]
+            parts = [self.calculator.evaluate(f, gradients=gradients) for f in frames]
             yield LocalPrediction(
-                np.concatenate([part.energies for part in own]),
-                np.concatenate([part.forces for part in own]),
-                np.concatenate([part.virials for part in own]),
+                np.concatenate([part.energies for part in parts]),
+                np.concatenate([part.forces for part in parts]),
+                np.concatenate([part.virials for part in parts]),
                 np.zeros((0, 3, 3)),
             )
 
@@ -107,12 +107,12 @@ class Baseline:
 def baseline_points(
     config: BaselineConfig, species: tuple[int, ...], base: Path
 ) -> dict[int, np.ndarray]:
-    """Return the tabulated potentials of the pairs of some species, from the file.
+    """Return the tabulated potentials from the file of the configuration, by pair.
 
     Parameters
     ----------
     config : BaselineConfig
-        Names the file; without one there are no potentials.
+        Baseline with the name of the file; without one there are no potentials.
     species : tuple of int
         Atomic numbers, ascending.
     base : Path
@@ -121,22 +121,22 @@ def baseline_points(
     Raises
     ------
     ConfigError
-        A file that cannot be used.
+        The file cannot be used.
     """
     if config.table is None:
         return {}
     path = base / Path(config.table).expanduser()
-    found = read_pairs(path, config.width)
-    known = {key: found[key] for key in species_pairs(species) if key in found}
-    if not known:
+    listed = read_pairs(path, config.width)
+    points = {key: listed[key] for key in species_pairs(species) if key in listed}
+    if not points:
         from ase.data import chemical_symbols
 
         symbols = ", ".join(chemical_symbols[z] for z in species)
         raise ConfigError(
-            f"{path}: holds no pair of the species in the data ({symbols}); add one, or "
+            f"{path}: contains no pair of the species in the data ({symbols}); add one, or "
             "remove `table` from [baseline]"
         )
-    return known
+    return points
 
 
 def build_baseline(
@@ -151,13 +151,13 @@ def build_baseline(
     Parameters
     ----------
     config : FitConfig
-        What it is made of: ``[baseline]`` and the means of pair terms.
+        Configuration; uses ``[baseline]`` and the prior means of pair terms.
     species : tuple of int
         Atomic numbers, ascending.
     points : mapping of int to (n, 2) float64
         Tabulated potentials, from `baseline_points` or a model file.
     trusted : bool
-        Whether the user named the calculator, not a file; see `NamedCalculator`.
+        Whether the user, not a file, named the calculator; see `NamedCalculator`.
     """
     named = config.baseline
     tables = [
@@ -198,21 +198,21 @@ def without_baseline(
     baseline: Baseline | None,
     progress: Callable[[str, int, int], None],
 ) -> Sequence[Frame]:
-    """Return the frames with the baseline taken off energies, forces and virials.
+    """Return the frames with the baseline subtracted from their labels.
 
     Parameters
     ----------
     frames : sequence of Frame
-        With their labels.
+        Frames with energies, forces and virials.
     baseline : Baseline or None
-        What to subtract.
+        Baseline to subtract.
     progress : callable
         Called as ``progress(stage, done, total)``.
 
     Returns
     -------
     sequence of Frame
-        `frames` themselves without a baseline; otherwise in a temporary file.
+        `frames` itself without a baseline; otherwise frames in a temporary file.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def _without(
     baseline: Baseline,
     progress: Callable[[str, int, int], None],
 ) -> Iterator[Frame]:
-    # Frame by frame where one may take long.
+    # A calculator may take long, so progress is reported for each frame.
     size = _BATCH_ATOMS if baseline.calculator is None else 1
     progress("baseline", 0, len(frames))
     for part in batches(frame_sizes(frames), size):
@@ -239,30 +239,30 @@ def _without(
 
 def _subtracted(frames: Sequence[Frame], baseline: Baseline) -> list[Frame]:
     pairs = pairs_of(frames, max(baseline.cutoff, 1.0))
-    # Forces are added among threads: targets must not hang on how many the leader of
-    # workers has. A calculator may need them all.
+    # Threads add up forces: targets must not depend on the number of threads of the
+    # leading process. A calculator may need them all.
     with use_threads(1 if baseline.calculator is None else None):
-        found = list(baseline.contributions(frames, pairs, gradients=True))
-    energies = np.sum([part.energies for part in found], axis=0)
-    forces = np.sum([part.forces for part in found], axis=0)
-    virials = np.sum([part.virials for part in found], axis=0)
+        parts = list(baseline.contributions(frames, pairs, gradients=True))
+    energies = np.sum([part.energies for part in parts], axis=0)
+    forces = np.sum([part.forces for part in parts], axis=0)
+    virials = np.sum([part.virials for part in parts], axis=0)
     out, first = [], 0
     for frame, virial in zip(frames, virials, strict=True):
-        own = slice(first, first + frame.n_atoms)
-        first = own.stop
+        atoms = slice(first, first + frame.n_atoms)
+        first = atoms.stop
         if frame.virial is not None and not np.isfinite(virial).all():
             title = baseline.calculator.title if baseline.calculator else "[baseline]"
             raise GapfitError(
-                f"{title} gives no stress for {frame.source}, which has one to be "
-                "fitted; set use_stress = false under [data]"
+                f"{title} gives no stress for {frame.source}, which has a stress to fit; "
+                "set use_stress = false under [data]"
             )
         out.append(
             replace(
                 frame,
                 energy=None
                 if frame.energy is None
-                else frame.energy - float(energies[own].sum()),
-                forces=None if frame.forces is None else frame.forces - forces[own],
+                else frame.energy - float(energies[atoms].sum()),
+                forces=None if frame.forces is None else frame.forces - forces[atoms],
                 virial=None if frame.virial is None else frame.virial - virial,
             )
         )

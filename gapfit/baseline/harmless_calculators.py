@@ -1,7 +1,7 @@
-"""Calculators that a model file may name: formulas of ASE that only compute.
+"""Calculators that a model file may name: formulas in ASE that only compute.
 
-Whoever names a class and its arguments decides what runs. So a file may name these alone,
-with arguments that are numbers: none of them opens a file, imports or starts anything.
+The name of a class and its arguments decide what code runs. So a file may name only these
+classes, with numbers as arguments: none of them opens a file, imports or starts anything.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["HARMLESS", "origin_problem", "refusal", "shortened"]
 _NUMBER, _SWITCH = "a number", "true or false"
 _WATER = {"rc": _NUMBER, "width": _NUMBER}
 
-#: By name, the options that may be given and the kind of their values.
+#: Permitted options of each calculator and the kind of their values.
 HARMLESS: dict[str, dict[str, str]] = {
     "ase.calculators.emt:EMT": {"asap_cutoff": _SWITCH},
     "ase.calculators.lj:LennardJones": {
@@ -41,29 +41,29 @@ HARMLESS: dict[str, dict[str, str]] = {
 
 
 def refusal(name: str, options: Mapping[str, Any]) -> str:
-    """Return why a model file may not name a calculator; empty if it may.
+    """Return the reason to refuse a calculator of a model file; empty if it is harmless.
 
-    Nothing is imported for it.
+    Nothing is imported.
 
     Parameters
     ----------
     name : str
-        ``"package.module:Name"``; one of `HARMLESS` to the letter.
+        ``"package.module:Name"``; harmless only if it is exactly one of `HARMLESS`.
     options : mapping of str to Any
-        Its keyword arguments.
+        Keyword arguments of the calculator.
     """
     allowed = HARMLESS.get(name)
     if allowed is None:
         given = ", ".join(f"{key} = {value!r}" for key, value in options.items())
         return (
             f"it would be imported and called with {shortened(given) or 'no options'}, "
-            f"and only these are known to do no harm: {', '.join(HARMLESS)}"
+            f"and only these are known to be harmless: {', '.join(HARMLESS)}"
         )
     for key, value in options.items():
         if key not in allowed:
             return (
-                f"the option {shortened(repr(key))} is none of those known to do no harm: "
-                f"{', '.join(allowed)}"
+                f"the option {shortened(repr(key))} is not one of those known to be "
+                f"harmless: {', '.join(allowed)}"
             )
         if not _is(allowed[key], value):
             return f"the option {key} = {shortened(repr(value))} is not {allowed[key]}"
@@ -75,21 +75,23 @@ def _is(kind: str, value: Any) -> bool:
 
 
 def origin_problem() -> str:
-    """Return why the package ase is not the installed one; empty if it is.
+    """Return a message if the package ase is not the installed one; otherwise empty.
 
-    A folder ``ase`` in the current folder comes first where Python searches that, too.
+    A folder ``ase`` in the current folder takes precedence where Python searches that.
     """
     loaded = sys.modules.get("ase")
     spec = loaded.__spec__ if loaded else PathFinder.find_spec("ase")
     place = Path(spec.origin).resolve().parent if spec and spec.origin else None
-    here = Path.cwd()
-    elsewhere = [path for path in sys.path if Path(path).resolve() != here]
-    # The first counts: further ones are hidden by it.
-    found = next(iter(distributions(name="ase", path=elsewhere)), None)
-    installed = Path(str(found.locate_file("ase"))).resolve() if found else None
+    folder = Path.cwd()
+    paths = [path for path in sys.path if Path(path).resolve() != folder]
+    # The first one counts: it hides the others.
+    distribution = next(iter(distributions(name="ase", path=paths)), None)
+    installed = (
+        Path(str(distribution.locate_file("ase"))).resolve() if distribution else None
+    )
     if place is not None and place == installed:
         return ""
-    return f"ase comes from {place}, where the installed one is {installed}"
+    return f"ase comes from {place}, but the installed one is {installed}"
 
 
 def shortened(text: str, most: int = 120) -> str:

@@ -52,7 +52,7 @@ def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
     Raises
     ------
     ConfigError
-        The first mistake, with file and line.
+        The first error, with file and line.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -60,34 +60,34 @@ def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
         raise ConfigError(
             f"[baseline] table: {path} cannot be read as text: {error}"
         ) from None
-    found: dict[int, list[list[float]]] = {}
-    begun: dict[int, int] = {}
+    points: dict[int, list[list[float]]] = {}
+    lines_begun: dict[int, int] = {}
     key = 0
     for number, line in enumerate(lines, 1):
         where = f"{path}, line {number}"
         words = line.partition("#")[0].split()
         if len(words) == 1 and not _is_number(words[0]):
-            _require_complete(path, key, found, begun, width)
+            _require_complete(path, key, points, lines_begun, width)
             key = _key(words[0], where)
-            if key in found:
+            if key in points:
                 raise ConfigError(
-                    f"{where}: {words[0]} comes twice, first in line {begun[key]}; "
+                    f"{where}: {words[0]} occurs twice, first in line {lines_begun[key]}; "
                     "keep one of them"
                 )
-            found[key], begun[key] = [], number
+            points[key], lines_begun[key] = [], number
         elif words and not key:
             raise ConfigError(
                 f"{where}: expected a pair of species such as Si-Si before the first "
                 f"numbers, found {' '.join(words)!r}"
             )
         elif words:
-            found[key].append(_point(words, found[key], where))
-    _require_complete(path, key, found, begun, width)
-    if not found:
+            points[key].append(_point(words, points[key], where))
+    _require_complete(path, key, points, lines_begun, width)
+    if not points:
         raise ConfigError(
-            f"{path}: holds no pair potential; write a line such as Si-Si, then r phi"
+            f"{path}: contains no pair potential; write a line such as Si-Si, then r phi"
         )
-    return {key: np.array(points) for key, points in found.items()}
+    return {key: np.array(rows) for key, rows in points.items()}
 
 
 def _is_number(word: str) -> bool:
@@ -104,7 +104,7 @@ def _key(word: str, where: str) -> int:
     symbols = word.split("-")
     unknown = [s for s in symbols if atomic_numbers.get(s, 0) == 0]
     if len(symbols) != 2 or unknown:
-        what = f"{unknown[0]!r} is no chemical symbol" if unknown else "not a pair"
+        what = f"{unknown[0]!r} is not a chemical symbol" if unknown else "not a pair"
         raise ConfigError(
             f"{where}: {word!r}: {what}; expected a pair of species such as Si-Si"
         )
@@ -133,12 +133,12 @@ def _point(words: list[str], before: list[list[float]], where: str) -> list[floa
 def _require_complete(
     path: Path,
     key: int,
-    found: Mapping[int, list[list[float]]],
+    points: Mapping[int, list[list[float]]],
     begun: Mapping[int, int],
     width: float,
 ) -> None:
     """Refuse a block that ends here with too few points."""
-    if key and (problem := points_problem(np.array(found[key]), width)):
+    if key and (problem := points_problem(np.array(points[key]), width)):
         raise ConfigError(f"{path}, line {begun[key]}: {pair_label(key)}: {problem}")
 
 
@@ -150,14 +150,14 @@ def pair_label(key: int) -> str:
 
 
 def points_problem(points: np.ndarray, width: float) -> str:
-    """Return why points give no potential; empty if they do.
+    """Return the reason why points do not define a potential; empty if they do.
 
     Parameters
     ----------
     points : (n, 2) or (n, 3) float64
         See `table_of_points`.
     width : float
-        Of the switch, which potentials with slopes do not have, Å.
+        Width of the switch, Å; potentials with slopes have none.
     """
     if points.shape[1] not in (2, 3):
         return f"{points.shape[1]} columns instead of r, φ and perhaps φ'"
@@ -170,8 +170,8 @@ def points_problem(points: np.ndarray, width: float) -> str:
         return "r must be positive and ascending, and all numbers finite"
     if r[-1] - r[0] <= width and not with_slopes:
         return (
-            f"reaches from {r[0]:g} to {r[-1]:g} Å, not more than the switch that ends "
-            f"it; make [baseline] width = {width:g} Å smaller, or add points"
+            f"extends from {r[0]:g} to {r[-1]:g} Å, which is no longer than the switch at "
+            f"its end; make [baseline] width = {width:g} Å smaller, or add points"
         )
     return ""
 
@@ -183,29 +183,29 @@ def table_of_points(
 
     Between its points a potential is a spline of fifth degree. Over the last `width`
     before the last point it is multiplied with a switch (`gapfit.descriptors.switch`),
-    and so ends there with two continuous derivatives: a potential that ends by itself
-    should go on with zeros for that long. Below the first point it goes on as a parabola
+    and so ends there with two continuous derivatives; a potential that is already zero
+    should have zeros over that range. Below the first point it continues as a parabola
     with the slope there and, if it is positive, the curvature: forces are continuous,
     and grow where the potential is repulsive and convex.
 
     Parameters
     ----------
     points : mapping of int to (n, 2) or (n, 3) float64
-        From `read_pairs`; pairs that are absent have no potential. A third column of
-        slopes (eV/Å) makes it the cubic spline with these, not switched and straight
-        below its first point: potentials of QUIP.
+        r (Å), φ (eV) from `read_pairs`; absent pairs have no potential. With a third
+        column of slopes (eV/Å) it is the cubic spline with these slopes, not switched and
+        straight below its first point: potentials of QUIP.
     species : tuple of int
         Atomic numbers, ascending.
     width : float
-        Å.
+        Width of the switch, Å.
     """
     keys = species_pairs(species)
     ends = [points[key][-1, 0] for key in keys if key in points]
     if not ends:
         return None
-    with_slopes = any(own.shape[1] == 3 for own in points.values())
+    with_slopes = any(columns.shape[1] == 3 for columns in points.values())
     potentials = {
-        key: _spline(points[key], width) if key in points else _nothing for key in keys
+        key: _spline(points[key], width) if key in points else _zero for key in keys
     }
     spacing = _SLOPES_SPACING if with_slopes else SPACING
     return tabulate(species, potentials, float(max(ends)), width, spacing=spacing)
@@ -223,14 +223,14 @@ def _spline(points: np.ndarray, width: float) -> Potential:
 def _cubic(
     spline: CubicHermiteSpline, ends: tuple[float, float], r: np.ndarray
 ) -> np.ndarray:
-    """Return φ, φ' and φ'', straight before and zero beyond a cubic spline, (3, n)."""
+    """Return φ, φ' and φ'', (3, n): straight before the points, zero after them."""
     begin, below = np.maximum(r, ends[0]), np.minimum(r - ends[0], 0.0)
     v, v1, v2 = (spline(begin, nu) for nu in range(3))
     values = np.stack([v + v1 * below, v1, np.where(below < 0, 0.0, v2)])
     return np.where(r <= ends[1], values, 0.0)
 
 
-def _nothing(r: np.ndarray) -> np.ndarray:
+def _zero(r: np.ndarray) -> np.ndarray:
     return np.zeros((3, len(r)))
 
 

@@ -37,7 +37,7 @@ def zbl(r: np.ndarray, z1: int, z2: int) -> np.ndarray:
     Returns
     -------
     (3, n) float64
-        eV, eV/Å and eV/Å².
+        φ, φ' and φ'' in eV, eV/Å and eV/Å².
     """
     decays = _DECAYS * (z1**0.23 + z2**0.23) / _LENGTH
     parts = _WEIGHTS * np.exp(-r[:, None] * decays)

@@ -1,4 +1,4 @@
-"""What all tables of the configuration share."""
+"""Base class and helpers of all tables of the configuration."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["LARGEST_DELTA", "LEAST_DELTA", "LEAST_SIGMA", "Section", "described"]
 
-#: Sigmas below this are no errors of anything that is computed, eV or eV/Å.
+#: Smallest sigma; no computed quantity is that accurate, eV or eV/Å.
 LEAST_SIGMA = 1e-10
-#: Deltas beyond these leave no digits, or no potential, eV.
+#: Smallest and largest delta; beyond them rounding dominates or the potential vanishes, eV.
 LEAST_DELTA, LARGEST_DELTA = 1e-10, 1e8
 
 

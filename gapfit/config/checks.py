@@ -19,13 +19,13 @@ __all__ = [
 
 
 def turned(label: str) -> str:
-    """Return the other name of a pair or triplet: its last two symbols change places."""
-    *first, last = label.split("-")
-    return "-".join([*first[:-1], last, *first[-1:]])
+    """Return a label of a pair or triplet with its last two symbols exchanged."""
+    *symbols, final = label.split("-")
+    return "-".join([*symbols[:-1], final, *symbols[-1:]])
 
 
 def _check_species_numbers(term: Any) -> None:
-    """Raise a ValueError unless ``species_n_sparse`` names what the term can have."""
+    """Raise a ValueError unless ``species_n_sparse`` fits the type of the term."""
     size = {"soap": 1, "distance_2b": 2, "angle_3b": 3}[term.type]
     given = term.species_n_sparse
     for name, number in given.items():
@@ -39,7 +39,9 @@ def _check_species_numbers(term: Any) -> None:
         if number < 0:
             raise ValueError(f'species_n_sparse: "{name}" = {number} must be >= 0')
         if turned(name) != name and turned(name) in given:
-            raise ValueError(f'species_n_sparse: "{name}" and "{turned(name)}" are one')
+            raise ValueError(
+                f'species_n_sparse: "{name}" and "{turned(name)}" are the same; keep one'
+            )
 
 
 def check_scan_table(scan: Any) -> None:
@@ -71,7 +73,7 @@ def check_symbols(names: Iterable[str]) -> None:
 
 
 def check_components(value: Any) -> Any:
-    """Return a value of ``components``; raise a ValueError if it is none."""
+    """Return a value of ``components``; raise a ValueError if it is invalid."""
     number = isinstance(value, int) and not isinstance(value, bool)
     size = isinstance(value, float) and 1e-7 <= value < 1
     if value == "all" or (number and 1 <= value <= 10**6) or size:
@@ -87,7 +89,7 @@ def check_sparse(term: Any) -> None:
     total = sum(quotas.values())
     _check_species_numbers(term)
     numbers = [term.n_sparse, *term.species_n_sparse.values()]
-    # Quotas do not concern what gets no points at all.
+    # Quotas do not apply to species without points.
     fewest = min(number for number in numbers if number)
     if any(quota < 0 for quota in quotas.values()) or total > fewest:
         raise ValueError(
@@ -111,13 +113,13 @@ def check_sparse(term: Any) -> None:
 
 
 def check_width(width: float, r_cut: float) -> None:
-    """Raise a ValueError unless a switch of some width fits below its cutoff, Å."""
+    """Raise a ValueError unless the width of a switch is less than its cutoff, Å."""
     if width >= r_cut:
         raise ValueError(f"width = {width} Å: it must be less than r_cut = {r_cut} Å")
 
 
 def check_import_name(name: str) -> None:
-    """Raise a ValueError unless a text reads ``package.module:Name``."""
+    """Raise a ValueError unless a text has the form ``package.module:Name``."""
     module, colon, attribute = name.partition(":")
     if not colon or not all(p.isidentifier() for p in (*module.split("."), attribute)):
         raise ValueError(
@@ -127,7 +129,7 @@ def check_import_name(name: str) -> None:
 
 
 def check_plain(options: dict[str, Any]) -> None:
-    """Raise a ValueError unless JSON gives all values back as they are."""
+    """Raise a ValueError unless JSON can store all values without change."""
     for name, value in options.items():
         if not _is_plain(value):
             raise ValueError(

@@ -1,7 +1,7 @@
-"""What the models of the configuration say about their tables and keys, in words.
+"""Description of the tables and keys of the configuration in words.
 
-Error messages, the commented template and the resolved file all ask here, so that
-names, defaults, ranges and units have one source: `gapfit.config.sections`.
+Error messages, the commented template and the resolved file all use it, so that names,
+defaults, ranges and units have one source: `gapfit.config.sections`.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def nested_models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def is_table(field: FieldInfo) -> bool:
-    """Tell whether a field is written as a table of its own."""
+    """Return whether a field is written as a table."""
     return bool(nested_models(field.annotation))
 
 
 def all_tables(
     model: type[BaseModel] = FitConfig, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], type[BaseModel]]]:
-    """Yield every table, ``()`` being the top level; ``*`` stands for a free name."""
+    """Yield path and model of every table; ``()`` is the top level, ``*`` any name."""
     yield path, model
     for name, field in model.model_fields.items():
         free = ("*",) if get_origin(field.annotation) is dict else ()
@@ -72,7 +72,7 @@ def model_at(
     """Return the model of the table at a path, or None when there is no such table.
 
     Where several kinds of table are possible (terms), the ``type`` in `data`, the
-    configuration as nested dictionaries, chooses. `top` is the model of the whole.
+    configuration as nested dictionaries, decides. `top` is the model of the configuration.
     """
     model = top
     free = False
@@ -138,9 +138,9 @@ def field_at(
 
 
 def table_title(path: Sequence[str | int], top: type[BaseModel] = FitConfig) -> str:
-    """Return how a table is called in messages: ``[solver]``, ``[[terms]] 1``.
+    """Return the name of a table in messages: ``[solver]``, ``[[terms]] 1``.
 
-    Elements of arrays are counted from 1, as a reader of the file would.
+    Elements of arrays are counted from 1.
     """
     if not path:
         return "top level"
@@ -163,7 +163,7 @@ def unit(field: FieldInfo) -> str:
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
-    """Return the allowed words of a field, empty when any value of its type will do."""
+    """Return the allowed words of a field, empty if it accepts any value of its type."""
     annotation = field.annotation
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
@@ -173,13 +173,13 @@ def _plain_type(annotation: Any) -> Any:
     if get_origin(annotation) is Annotated:
         return _plain_type(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        rest = [part for part in get_args(annotation) if part is not NoneType]
-        return _plain_type(rest[0])
+        types = [part for part in get_args(annotation) if part is not NoneType]
+        return _plain_type(types[0])
     return annotation
 
 
 def expectation(field: FieldInfo) -> str:
-    """Return in words what a field accepts: type, range and unit.
+    """Return the type, range and unit of a field in words.
 
     Examples
     --------
@@ -195,8 +195,8 @@ def expectation(field: FieldInfo) -> str:
         limits = get_args(get_args(kind)[0])[1].metadata
         return _described(f"a list of {length} numbers", limits, field)
     if get_origin(kind) is list:
-        some = any(getattr(item, "min_length", None) for item in field.metadata)
-        return "a text or a list of texts" + (", at least one" if some else "")
+        filled = any(getattr(item, "min_length", None) for item in field.metadata)
+        return "a text or a list of texts" + (", at least one" if filled else "")
     if any(getattr(item, "pattern", None) for item in field.metadata):
         return f"a text such as {toml_value(field.default)}"
     return _described(_TYPES.get(kind, "a value"), field.metadata, field)
@@ -214,13 +214,13 @@ def _described(what: str, metadata: Sequence[Any], field: FieldInfo) -> str:
 
 
 def toml_key(key: str) -> str:
-    """Return a key as TOML writes it, quoted only where it must be."""
+    """Return a key in TOML, quoted only where necessary."""
     bare = key.replace("-", "_").isascii() and key.replace("-", "_").isidentifier()
     return key if bare or (key.isascii() and key.isdigit()) else _quoted(key)
 
 
 def toml_value(value: Any) -> str:
-    """Return a scalar or a list as TOML writes it."""
+    """Return a scalar, list or table in TOML."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""The configuration of learning on the fly: that of a fit, and what is simulated."""
+"""The configuration of learning on the fly: a fit, thresholds and simulations."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ __all__ = [
 
 #: The file of all reference calculations, in the folder of the results.
 LABELLED = "labelled.extxyz"
-# data.train where nothing is given; no name of a file.
-_NOTHING = "<none>"
+# Placeholder in data.train when no file is given; not a file name.
+_NO_FILE = "<none>"
 
 
 class ReferenceConfig(NamesCalculator):
-    """The calculator that is asked where the model is not sure."""
+    """Reference calculator for structures on which the model is uncertain."""
 
     calculator: str | None = described(
         None,
-        '"package.module:Name", a class or function that gives an ASE calculator; modules '
-        "beside this file are found",
+        '"package.module:Name", a class or function that returns an ASE calculator; '
+        "modules in the folder of this file are found",
     )
     calculator_options: dict[str, Any] = described(
-        {}, "keyword arguments that make the calculator"
+        {}, "keyword arguments of the calculator"
     )
 
 
 class ThresholdConfig(Section):
-    """Standard deviations above which the reference is asked; the first to be passed."""
+    """Standard deviations above which the reference is called; the first one decides."""
 
     forces: float | None = described(
         None, "largest of the force components of all atoms", "eV/Å", gt=0
     )
     forces_relative: float | None = described(
-        None, "the same in multiples of sigma.forces, the noise of the fit", gt=0
+        None, "the same in units of sigma.forces, the noise of the fit", gt=0
     )
     energies: float | None = described(
         None, "largest of the local energies of all atoms", "eV", gt=0
     )
     energies_relative: float | None = described(
         None,
-        "the same in multiples of the largest among the structures of the fit",
+        "the same in units of the largest among the training structures",
         gt=0,
     )
-    every: int = described(10, "steps from one look at them to the next", ge=1)
+    every: int = described(10, "steps between checks", ge=1)
     explosion: float = described(
         10.0,
-        "times the threshold, or the highest temperature: goes back to look at every step",
+        "times the threshold or the highest temperature: goes back and checks every step",
         gt=1,
     )
 
     @model_validator(mode="after")
-    def _some(self) -> ThresholdConfig:
+    def _one_of_each(self) -> ThresholdConfig:
         for kind in ("forces", "energies"):
             if getattr(self, kind) and getattr(self, f"{kind}_relative"):
                 raise ValueError(f"give one of {kind} and {kind}_relative, not both")
@@ -74,7 +74,7 @@ class ThresholdConfig(Section):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Which standard deviations have a threshold: "forces", "energies"."""
+        """Standard deviations that have a threshold: "forces", "energies"."""
         return tuple(
             kind
             for kind in ("forces", "energies")
@@ -83,63 +83,69 @@ class ThresholdConfig(Section):
 
 
 class LearningConfig(Section):
-    """How the model starts and grows."""
+    """Start and growth of the model."""
 
     bootstrap: int = described(
-        0, "structures to make and label for a first model, where data.train has none"
+        0, "structures to make and label for a first model, if data.train has none"
     )
     rattle: float = described(
-        0.1, "largest displacements of these, a standard deviation", "Å", gt=0, le=1
+        0.1, "largest standard deviation of their displacements", "Å", gt=0, le=1
     )
     strain: float = described(
-        0.02, "largest strain of their cells, where periodic", ge=0, le=0.2
+        0.02, "largest strain of their cells, if periodic", ge=0, le=0.2
     )
     refit: float = described(
         1.3,
-        "all frames are fitted anew, with sparse points and a calibration of their own, "
-        "when their number has grown by this factor; in between they are added to the sums",
+        "refit all frames, with new sparse points and calibration, whenever their number "
+        "has grown by this factor; in between, frames are added to the training sums",
         ge=1,
         le=2,
     )
     new_sparse: int = described(
-        20, "sparse points to add at most with one frame between such fits", ge=0
+        20, "most sparse points added with one frame between these fits", ge=0
     )
-    max_calls: int = described(1000, "calls of the reference before it ends", ge=1)
-    save: int = described(100, "steps of a simulation between two saved states", ge=1)
+    max_calls: int = described(1000, "most calls of the reference", ge=1)
+    save: int = described(100, "steps of a simulation between saved states", ge=1)
     trajectory: int = described(
-        10, "steps between two structures of trajectory.extxyz; 0: none", ge=0
+        10, "steps between structures in trajectory.extxyz; 0: none", ge=0
     )
 
 
 class SimulationConfig(Section):
     """One simulation, or one for each structure in its file."""
 
-    start: str = described(..., "file of the structures to start from")
-    name: str | None = described(None, "in messages, and config_type of its frames")
+    start: str = described(..., "file of the initial structures")
+    name: str | None = described(
+        None, "name in messages, and config_type of its frames"
+    )
     method: Literal["langevin", "nve", "npt", "fire", "bfgs"] = described(
         "langevin",
-        "dynamics with Langevin's thermostat, none, or Berendsen's with a barostat; or a "
-        "relaxation",
+        "dynamics with a Langevin thermostat, without one, or with Berendsen's thermostat "
+        "and barostat; or a relaxation",
     )
-    steps: int = described(1000, "steps of each; at most so many of a relaxation", ge=1)
-    timestep: float = described(1.0, "of dynamics", "fs", gt=0)
-    temperature: float = described(300.0, "of dynamics at the start", "K", ge=0)
+    steps: int = described(1000, "steps; the largest number for a relaxation", ge=1)
+    timestep: float = described(1.0, "time step of dynamics", "fs", gt=0)
+    temperature: float = described(300.0, "initial temperature of dynamics", "K", ge=0)
     final_temperature: float | None = described(
-        None, "at the end, approached in equal steps; absent: the same", "K", ge=0
+        None, "temperature at the end of a linear ramp; absent: the same", "K", ge=0
     )
-    friction: float = described(0.01, "of Langevin's thermostat", "1/fs", gt=0)
-    pressure: float = described(0.0, "of method npt", "GPa")
-    fmax: float = described(0.02, "largest force that ends a relaxation", "eV/Å", gt=0)
+    friction: float = described(
+        0.01, "friction of the Langevin thermostat", "1/fs", gt=0
+    )
+    pressure: float = described(0.0, "pressure of method npt", "GPa")
+    fmax: float = described(
+        0.02, "largest force at which a relaxation ends", "eV/Å", gt=0
+    )
     relax_cell: bool = described(False, "relax the cell, too")
 
     @property
     def is_dynamics(self) -> bool:
-        """Whether time goes on in it."""
+        """Whether it is molecular dynamics."""
         return self.method in ("langevin", "nve", "npt")
 
     @property
     def highest_temperature(self) -> float:
-        """The highest that is asked for, K."""
+        """Highest temperature of the ramp, K."""
         return max(self.temperature, self.final_temperature or 0.0)
 
     def temperature_at(self, step: int) -> float:
@@ -160,20 +166,20 @@ class LearnConfig(FitConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _data_of_its_own(cls, values: Any) -> Any:
-        """Let ``data.train`` be absent where the first frames are labelled here."""
+    def _without_data(cls, values: Any) -> Any:
+        """Let ``data.train`` be absent if the first frames come from a bootstrap."""
         if isinstance(values, dict) and isinstance(values.get("learning"), dict):
             data = values.get("data", {})
             if values["learning"].get("bootstrap") and isinstance(data, dict):
-                values = {**values, "data": {"train": [_NOTHING], **data}}
+                values = {**values, "data": {"train": [_NO_FILE], **data}}
         return values
 
     @field_validator("run")
     @classmethod
-    def _keeps_what_it_needs(cls, run: RunConfig) -> RunConfig:
+    def _stores_posterior_and_sums(cls, run: RunConfig) -> RunConfig:
         if not (run.store_posterior and run.store_sums):
             raise ValueError(
-                "learning needs store_posterior and store_sums; leave them out"
+                "learning needs store_posterior and store_sums; remove these keys"
             )
         return run
 
@@ -187,4 +193,4 @@ class LearnConfig(FitConfig):
     @property
     def given(self) -> list[str]:
         """Files of frames that are labelled already."""
-        return [name for name in self.data.train if name != _NOTHING]
+        return [name for name in self.data.train if name != _NO_FILE]

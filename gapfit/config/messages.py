@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in the words of its reader."""
+"""Messages about errors in a configuration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unknown_names(
     *,
     top: type[BaseModel] = FitConfig,
 ) -> Iterator[tuple[KeyPath, str]]:
-    """Yield path and message of every table and key that `top` does not know."""
+    """Yield path and message of every table and key that `top` does not have."""
     root = data if root is None else root
     if isinstance(data, list):
         for index, element in enumerate(data):
@@ -76,19 +76,19 @@ def _unknown_symbol(key: str) -> str:
 
 def _nearest(name: str, candidates: Iterable[str]) -> str | None:
     by_look = {_look(candidate): candidate for candidate in candidates}
-    found = difflib.get_close_matches(_look(name), by_look, n=1, cutoff=0.6)
-    return by_look[found[0]] if found else None
+    matches = difflib.get_close_matches(_look(name), by_look, n=1, cutoff=0.6)
+    return by_look[matches[0]] if matches else None
 
 
 def _look(name: str) -> str:
-    """Return a name without what the eye confuses: case, o and 0, l and 1."""
+    """Return a name without differences that are easily overlooked: case, o/0, l/1."""
     return name.lower().translate(str.maketrans("ol", "01"))
 
 
 def _unknown_key(
     path: KeyPath, key: str, value: Any, model: type[BaseModel], top: type[BaseModel]
 ) -> str:
-    """Say what was meant by a name that does not exist in its table."""
+    """Return the message about a name that its table does not have, with a guess."""
     table_like = isinstance(value, dict) or (
         isinstance(value, list) and bool(value) and isinstance(value[0], dict)
     )
@@ -98,11 +98,11 @@ def _unknown_key(
             toml_key(str(p)) for p in (*path, key) if not isinstance(p, int)
         )
         what = f"unknown table {brackets[0]}{name}{brackets[1]}"
-        here = [name for name, field in model.model_fields.items() if is_table(field)]
+        names = [name for name, field in model.model_fields.items() if is_table(field)]
     else:
         where = f"{table_title(path, top)}: " if path else ""
         what = f"{where}unknown key `{key}`"
-        here = [
+        names = [
             name for name, field in model.model_fields.items() if not is_table(field)
         ]
     kinds = kinds_with(key) if path and path[0] == "terms" and len(path) == 2 else []
@@ -112,18 +112,18 @@ def _unknown_key(
     homes = elsewhere.get(key, [])
     if homes:
         return f"{what}; `{key}` belongs to {' or '.join(homes)}"
-    near = _nearest(key, here) or _nearest(key, elsewhere)
+    near = _nearest(key, names) or _nearest(key, elsewhere)
     if near is None:
-        known = ", ".join(here) or "tables only, see `gapfit init`"
-        return f"{what}; known here: {known}"
+        listed = ", ".join(names) or "tables only, see `gapfit init`"
+        return f"{what}; known here: {listed}"
     if table_like:
         return f"{what}; did you mean {elsewhere[near][0]}?"
-    home = "" if near in here else f" of {' or '.join(elsewhere[near])}"
+    home = "" if near in names else f" of {' or '.join(elsewhere[near])}"
     return f"{what}; did you mean `{near}`{home}?"
 
 
 def _homes(tables: bool, top: type[BaseModel]) -> dict[str, list[str]]:
-    """Return where each table, or each key, belongs: name -> titles of tables."""
+    """Return the titles of the tables that have each table, or each key, by its name."""
     homes: dict[str, list[str]] = {}
     for path, model in all_tables(top):
         for name, field in model.model_fields.items():
@@ -142,7 +142,7 @@ def impossible_values(
         path = _present(item["loc"], data)
         bad_symbol = path == ("e0",) and isinstance(data["e0"], dict)
         if item["type"] == "extra_forbidden" or bad_symbol:
-            continue  # names are judged by unknown_names
+            continue  # unknown_names reports names
         yield path, _value_message(path, item, data, top)
 
 

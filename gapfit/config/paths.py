@@ -1,4 +1,4 @@
-"""The files that a configuration names, besides those it writes."""
+"""The input files that a configuration names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["named_files", "relocated"]
 
 
 def named_files(config: FitConfig) -> list[str]:
-    """Return data files, the table of the baseline and lists of sparse points."""
+    """Return the data files, the table of the baseline and the lists of sparse points."""
     table = [config.baseline.table] if config.baseline.table else []
     points = [term.sparse_file for term in config.terms if term.sparse_file]
     return [*config.data.train, *config.data.test, *table, *points]

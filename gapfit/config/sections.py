@@ -57,7 +57,7 @@ __all__ = [
 
 
 class DataConfig(Section):
-    """Where the reference data are and what their labels are called."""
+    """Files of the reference data, names of their labels, and which to use."""
 
     train: list[str] = described(
         ..., "training files; relative to this file", min_length=1
@@ -68,13 +68,13 @@ class DataConfig(Section):
     stress_key: str | None = described(None, "label of the stress; found when absent")
     virial_key: str | None = described(None, "label of the virial; found when absent")
     config_type_key: str = described("config_type", "label of the kind of frame")
-    energy_sigma_key: str = described("energy_sigma", "sigma of one frame's energy")
+    energy_sigma_key: str = described("energy_sigma", "label of a frame's energy sigma")
     force_sigma_key: str = described(
-        "force_sigma", "sigma of forces, per frame (info) or per atom (array)"
+        "force_sigma", "label of force sigmas, by frame (info) or by atom (array)"
     )
-    virial_sigma_key: str = described("virial_sigma", "sigma of one frame's virial")
+    virial_sigma_key: str = described("virial_sigma", "label of a frame's virial sigma")
     force_mask_key: str = described(
-        "force_mask", "array: true for atoms whose forces are left out of the fit"
+        "force_mask", "label of an array: true for atoms whose forces are not fitted"
     )
     use_energies: bool = described(True, "fit energies")
     use_forces: bool = described(True, "fit forces")
@@ -97,7 +97,7 @@ class DataConfig(Section):
 
 
 class SigmaOverride(Section):
-    """Standard deviations for one config_type; absent ones keep the global value."""
+    """Standard deviations for one config_type; the global value for absent ones."""
 
     energy: float | None = described(None, "of the energy", "eV/atom", ge=LEAST_SIGMA)
     forces: float | None = described(
@@ -109,7 +109,7 @@ class SigmaOverride(Section):
 
 
 class SigmaConfig(Section):
-    """Standard deviations of the targets: how closely they are to be fitted."""
+    """Standard deviations of the targets: how closely to fit them."""
 
     energy: float = described(
         0.002,
@@ -126,13 +126,13 @@ class SigmaConfig(Section):
     )
     forces_relative: float = described(
         0.0,
-        "further sigma of a force: this fraction of the force on its atom",
+        "added in quadrature: this fraction of the force on the atom",
         ge=0,
         le=1,
     )
     energy_relative: float = described(
         0.0,
-        "further sigma: this fraction of the height above the lowest of the composition",
+        "added in quadrature: this fraction of the height above the composition's lowest",
         ge=0,
         le=1,
     )
@@ -140,7 +140,7 @@ class SigmaConfig(Section):
 
 
 class E0Config(BaseModel):
-    """Energies of isolated atoms: ``[e0]`` with ``Si = -0.81`` and, or, a method."""
+    """Energies of isolated atoms: given values such as ``Si = -0.81``, or a method."""
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, float] = Field(init=False)
@@ -156,7 +156,7 @@ class E0Config(BaseModel):
         return dict(self.__pydantic_extra__ or {})
 
     @model_validator(mode="after")
-    def _known_symbols(self) -> E0Config:
+    def _are_symbols(self) -> E0Config:
         check_symbols(self.given)
         return self
 
@@ -185,7 +185,7 @@ class BaselineConfig(NamesCalculator):
         "none", "zbl: screened repulsion of the nuclei (Ziegler, Biersack, Littmark)"
     )
     r_cut: float = described(
-        2.0, "where the repulsion ends; below the shortest bonds", "Å", gt=0.5
+        2.0, "cutoff of the repulsion; below the shortest bonds", "Å", gt=0.5
     )
     width: float = described(
         1.0, "of the switch that ends repulsion and table", "Å", gt=0.05
@@ -195,15 +195,15 @@ class BaselineConfig(NamesCalculator):
     )
     calculator: str | None = described(
         None,
-        '"package.module:Name", an ASE calculator; imported and called at prediction, too',
+        '"package.module:Name", an ASE calculator; predictions import and call it, too',
     )
     calculator_options: dict[str, Any] = described(
-        {}, "keyword arguments that make the calculator"
+        {}, "keyword arguments of the calculator"
     )
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What is added up, in words; empty without a baseline."""
+        """Names of the parts of the baseline; empty without a baseline."""
         repulsion = () if self.repulsion == "none" else (self.repulsion,)
         table = ("table",) if self.table else ()
         return (*repulsion, *table, *((self.calculator,) if self.calculator else ()))
@@ -218,7 +218,7 @@ class BaselineConfig(NamesCalculator):
 
 
 class SolverConfig(Section):
-    """How the linear system is solved."""
+    """Solution of the linear system."""
 
     method: Literal["cholesky", "qr"] = described(
         "cholesky", "qr is twice as slow, for ill-conditioned fits"
@@ -235,10 +235,10 @@ class PredictionConfig(Section):
         True, "sum over sparse points in the directions that they span"
     )
     energy_tolerance: float = described(
-        1e-6, "largest change of an energy by it, training set", "eV/atom", gt=0
+        1e-6, "largest change of an energy in the training set", "eV/atom", gt=0
     )
     forces_tolerance: float = described(
-        1e-5, "largest change of a force component, training set", "eV/Å", gt=0
+        1e-5, "largest change of a force component in the training set", "eV/Å", gt=0
     )
     quadratic: bool = described(
         True, "for zeta = 2, replace the sum by its quadratic form where cheaper"
@@ -246,26 +246,26 @@ class PredictionConfig(Section):
 
 
 class TuneConfig(Section):
-    """What to choose from the training data before the fit; see `gapfit tune`."""
+    """Settings to choose from the training data before the fit; see `gapfit tune`."""
 
     delta: bool = described(True, "delta of each term, by the log marginal likelihood")
     forces: bool = described(True, "sigma.forces, by the log marginal likelihood")
     virial: bool = described(True, "sigma.virial, by the log marginal likelihood")
     energy: bool = described(True, "sigma.energy, by errors of held-out frames")
     by_config_type: bool = described(
-        False, "own sigmas of forces and virials for each config_type with 3 frames"
+        False, "separate sigmas of forces and virials for config_types with 3 frames"
     )
     folds: int = described(
         10, "parts of the data held out in turn, each from all config_types", ge=2
     )
     consecutive: bool = described(
-        False, "hold out consecutive frames together, as trajectories need"
+        False, "hold out consecutive frames together, for trajectories"
     )
     score: Literal["both", "energy", "forces", "evidence"] = described(
-        "both", "held-out errors that choose; evidence: a scan goes by the likelihood"
+        "both", "held-out errors that decide; evidence: scans use the likelihood"
     )
     scan: dict[str, list[bool | float | int | str]] = described(
-        {}, 'values to try, one key after the other: { "soap.r_cut" = [4.5, 5.0] }'
+        {}, 'values to try, one key after another: { "soap.r_cut" = [4.5, 5.0] }'
     )
 
     @field_validator("scan", mode="before")
@@ -276,13 +276,13 @@ class TuneConfig(Section):
 
 
 class CalibrationConfig(Section):
-    """Standard deviations scaled to the errors made when structures are left out."""
+    """Scale of standard deviations, from errors of structures that are left out."""
 
     method: Literal["leave_one_out", "none"] = described(
-        "leave_one_out", "of the scales that come with the model; or none"
+        "leave_one_out", "method of the scales stored with the model, or none"
     )
     rows: int = described(
-        10_000, "observations used at most, of structures of all config_types", ge=1
+        10_000, "largest number of observations, from all config_types", ge=1
     )
 
 
@@ -291,25 +291,25 @@ class RunConfig(Section):
 
     memory: str = described(
         "4 GB",
-        "of each process, besides 0.2 GB of Python; 1/4 of it to choose sparse points",
+        "limit per process, plus 0.2 GB of Python; a quarter for choosing sparse points",
         pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$",
     )
     executor: Literal["local", "mpi", "dask"] = described(
-        "local", "who computes blocks of rows: processes here, MPI ranks, Dask workers"
+        "local", "where rows are computed: local processes, MPI ranks or Dask workers"
     )
     workers: int = described(
         1, "processes of executor local, or of Dask without scheduler", ge=1, le=4096
     )
     scheduler: str = described(
-        "", "of Dask: its address or its scheduler file; empty: one on this machine"
+        "", "Dask scheduler address or scheduler file; empty: one on this machine"
     )
-    threads: int = described(0, "of each process; 0: all cores", ge=0, le=1024)
-    seed: int = described(0, "of the random number generator", ge=0)
+    threads: int = described(0, "threads per process; 0: all cores", ge=0, le=1024)
+    seed: int = described(0, "seed of the random number generator", ge=0)
     store_posterior: bool = described(
-        True, "keep the factors for uncertainties in the model file"
+        True, "store the posterior, for uncertainties, in the model file"
     )
     store_sums: bool = described(
-        True, "keep the sums over the data, for gapfit append and gapfit refit"
+        True, "store the training sums, for gapfit append and gapfit refit"
     )
 
     @property
@@ -320,7 +320,7 @@ class RunConfig(Section):
 
 
 class FitConfig(Section):
-    """The whole configuration; only ``data.train`` and one term are mandatory."""
+    """Configuration of a fit; only ``data.train`` and one term are mandatory."""
 
     data: DataConfig
     sigma: SigmaConfig = SigmaConfig()

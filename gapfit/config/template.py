@@ -39,7 +39,7 @@ def template_toml(
     config : FitConfig
         The values to write.
     comments : mapping of str to list of str, optional
-        Further comment lines above a table, by its name (``"e0"``, ``"terms"``); ``""``
+        Additional comment lines above a table, by its name (``"e0"``, ``"terms"``); ``""``
         is the top of the file.
     suggestions : mapping of str to SigmaOverride, optional
         Sigmas of config_types to propose, written as comments after ``[sigma]``.
@@ -104,9 +104,9 @@ def _assignments(model: BaseModel) -> list[str]:
         (_assignment(key, value), _comment(type(model).model_fields.get(key)))
         for key, value in scalars(model)
     ]
-    lengths = [len(left) for left, _ in written if len(left) <= _MAX_COLUMN]
+    lengths = [len(code) for code, _ in written if len(code) <= _MAX_COLUMN]
     column = max(lengths, default=0)
-    return [f"{left:<{column}}  # {text}" if text else left for left, text in written]
+    return [f"{code:<{column}}  # {text}" if text else code for code, text in written]
 
 
 def _assignment(key: str, value: Any) -> str:
@@ -116,7 +116,7 @@ def _assignment(key: str, value: Any) -> str:
 
 
 def _comment(field: FieldInfo | None) -> str:
-    """Return help, unit and choices of a key; a symbol of ``[e0]`` has but its unit."""
+    """Return help, unit and choices of a key; a symbol of ``[e0]`` has only a unit."""
     if field is None:
         return "eV"
     text = ", ".join(word for word in (field.description, unit(field)) if word)

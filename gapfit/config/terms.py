@@ -29,7 +29,7 @@ class WeightingConfig(Section):
     """Weight of neighbours with distance (dscribe's ``weighting``)."""
 
     function: Literal["poly", "pow", "exp", "none"] = described(
-        "poly", "poly ends smoothly at r0; the others jump at the cutoff: not for MD"
+        "poly", "poly ends smoothly at r0; the others jump at the cutoff, unfit for MD"
     )
     r0: float | None = described(
         None, "end (poly) or scale; r_cut when absent", "Å", gt=0
@@ -46,14 +46,14 @@ class QuipConfig(Section):
     """Conventions of QUIP's SOAP, for ``rbf = "equispaced_gaussians"``."""
 
     width: float = described(
-        0.5, "of the cosine that ends neighbours at r_cut", "Å", gt=0.05
+        0.5, "width of the cosine that ends neighbours at r_cut", "Å", gt=0.05
     )
     central_weight: float = described(1.0, "weight of the central atom", ge=0)
     central_in_all: bool = described(
         False, "the central atom counts as a neighbour of every species"
     )
     neighbours: list[str] = described(
-        [], "species of neighbours that count, by symbol; all when empty"
+        [], "species of neighbours to include, by symbol; all when empty"
     )
     plain: bool = described(
         False, "features without 1/sqrt(2l + 1): models of QUIP before 2015"
@@ -83,13 +83,13 @@ class SoapConfig(Section):
     quip: QuipConfig = described(QuipConfig(), "for equispaced_gaussians")
     weighting: WeightingConfig = described(WeightingConfig(), "weight with distance")
     compression: Literal["off", "mu2", "mu1nu1", "crossover"] = described(
-        "off", "which species pairs are kept, as in dscribe"
+        "off", "selection of species pairs, as in dscribe"
     )
     species_weights: dict[str, float] = described(
         {}, "weight of each species' density, by symbol; 1 when absent"
     )
     full_kernel: bool = described(
-        False, "sqrt(2) on off-diagonal features, left out by dscribe: the full kernel"
+        False, "sqrt(2) on off-diagonal features, unlike dscribe: the full kernel"
     )
     zeta: float = described(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
     delta: float = described(
@@ -101,10 +101,10 @@ class SoapConfig(Section):
     )
     n_sparse: int = described(1000, "sparse points of each central species", ge=1)
     species_n_sparse: dict[str, int] = described(
-        {}, "other numbers for some of them, by name: { Ge = 500 }; 0: none"
+        {}, "numbers that differ from n_sparse, by species: { Ge = 500 }; 0: none"
     )
     config_type_n_sparse: dict[str, int] = described(
-        {}, "how many of them from frames of a config_type; the rest from all others"
+        {}, "how many from frames of a config_type; the rest from all others"
     )
     sparse_method: Literal["cur", "fps", "kmeans", "random", "file"] = described(
         "cur",
@@ -116,11 +116,11 @@ class SoapConfig(Section):
     components: Annotated[int | float | str, BeforeValidator(check_components)] = (
         described(
             "all",
-            "leading directions to keep: how many, or down to which relative size",
+            "leading directions to keep: their number, or the smallest relative size",
         )
     )
     engine: Literal["native", "dscribe"] = described(
-        "native", "dscribe itself is slow: a reference"
+        "native", "dscribe is a slow reference"
     )
 
     @model_validator(mode="after")
@@ -142,17 +142,17 @@ class SoapConfig(Section):
 
 
 def _check_quip(config: SoapConfig) -> None:
-    """Refuse what QUIP's SOAP does not have."""
+    """Refuse options that QUIP's SOAP does not have."""
     check_width(config.quip.width, config.r_cut)
-    unknown = {
+    unsupported = {
         "weighting": config.weighting != WeightingConfig(),
         "species_weights": bool(config.species_weights),
         "compression": config.compression not in ("off", "mu2"),
         "engine": config.engine != "native",
     }
-    if names := [name for name, given in unknown.items() if given]:
+    if names := [name for name, given in unsupported.items() if given]:
         raise ValueError(
-            f'{", ".join(names)}: not for rbf = "equispaced_gaussians"; leave out'
+            f'{", ".join(names)}: not for rbf = "equispaced_gaussians"; remove them'
         )
 
 
@@ -161,7 +161,7 @@ class Distance2bConfig(Section):
 
     type: Literal["distance_2b"] = described("distance_2b", "kind of term")
     r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
-    width: float = described(1.0, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    width: float = described(1.0, "width of the switch at the cutoff", "Å", gt=0.05)
     switch: Literal["smooth", "cosine"] = described(
         "smooth", "form of the switch; cosine is QUIP's"
     )
@@ -178,10 +178,10 @@ class Distance2bConfig(Section):
     f0: float = described(0.0, "prior mean per pair, within the switch", "eV")
     n_sparse: int = described(20, "sparse points of each pair of species", ge=1)
     species_n_sparse: dict[str, int] = described(
-        {}, 'other numbers for some of them, by name: { "Ge-Te" = 30 }; 0: none'
+        {}, 'numbers that differ from n_sparse, by pair: { "Ge-Te" = 30 }; 0: none'
     )
     config_type_n_sparse: dict[str, int] = described(
-        {}, "how many of them from frames of a config_type; the rest from all others"
+        {}, "how many from frames of a config_type; the rest from all others"
     )
     sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random", "file"] = (
         described("uniform", "evenly over the distances, or as for soap")
@@ -205,9 +205,9 @@ class Angle3bConfig(Section):
 
     type: Literal["angle_3b"] = described("angle_3b", "kind of term")
     r_cut: float = described(
-        3.5, "cutoff of both sides at the centre", "Å", gt=1.0, le=20.0
+        3.5, "cutoff of the two sides at the centre", "Å", gt=1.0, le=20.0
     )
-    width: float = described(0.8, "of the switch that ends at the cutoff", "Å", gt=0.05)
+    width: float = described(0.8, "width of the switch at the cutoff", "Å", gt=0.05)
     switch: Literal["smooth", "cosine"] = described(
         "smooth", "form of the switch; cosine is QUIP's"
     )
@@ -231,10 +231,10 @@ class Angle3bConfig(Section):
     )
     n_sparse: int = described(200, "sparse points of each triplet of species", ge=1)
     species_n_sparse: dict[str, int] = described(
-        {}, 'other numbers for some of them, by name: { "Te-Ge-Ge" = 99 }; 0: none'
+        {}, 'numbers that differ from n_sparse: { "Te-Ge-Ge" = 99 }; 0: none'
     )
     config_type_n_sparse: dict[str, int] = described(
-        {}, "how many of them from frames of a config_type; the rest from all others"
+        {}, "how many from frames of a config_type; the rest from all others"
     )
     sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random", "file"] = (
         described("uniform", "one from each cell of a regular grid, or as for soap")
@@ -251,7 +251,7 @@ class Angle3bConfig(Section):
 
 
 def kind_of_term(term: Any) -> str:
-    """Return the type of a term; one of no known type is judged as a SOAP."""
+    """Return the type of a term; a term of unknown type counts as a SOAP."""
     kind = term.get("type") if isinstance(term, dict) else getattr(term, "type", None)
     return kind if kind in ("distance_2b", "angle_3b") else "soap"
 

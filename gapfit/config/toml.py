@@ -1,4 +1,4 @@
-"""Read and write ``fit.toml``: every problem at once, with line and nearest name."""
+"""Reading and writing ``fit.toml``; all problems are reported at once, with lines."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def load_config(path: str | Path) -> FitConfig:
     Raises
     ------
     ConfigError
-        A missing file, broken TOML, or any unknown name or impossible value; all
-        problems of the latter kind are listed, one line each, with their line numbers.
+        The file is missing, not valid TOML, or has unknown names or impossible values; all
+        of these are listed, one line each, with their line numbers.
     """
     return load_config_as(FitConfig, path)
 
@@ -57,7 +57,7 @@ def load_config_as(kind: type[_Config], path: str | Path) -> _Config:
     Parameters
     ----------
     kind : type of FitConfig
-        What the file may hold.
+        Model of the configuration in the file.
     path : str or Path
         The file.
     """
@@ -90,7 +90,7 @@ def config_from_dict(
     data : mapping or FitConfig
         Tables and keys; a `FitConfig` is returned as it is.
     source : str
-        What messages call it.
+        Name of the configuration in messages.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def config_from_dict(
 
 
 def dump_toml(config: FitConfig) -> str:
-    """Return the TOML text of a configuration, every default written out.
+    """Return the TOML text of a configuration with all defaults.
 
     Examples
     --------
@@ -135,14 +135,14 @@ def dump_toml(config: FitConfig) -> str:
 
 
 def resolved_toml(config: FitConfig, base: Path) -> str:
-    """Return the TOML text of a configuration whose files are found from anywhere.
+    """Return the TOML text of a configuration with absolute paths.
 
     Parameters
     ----------
     config : FitConfig
         The configuration.
     base : Path
-        Folder that its relative paths refer to.
+        Folder that relative paths refer to.
     """
     base = base.resolve()
 
@@ -182,7 +182,7 @@ def scalars(model: BaseModel) -> Iterator[tuple[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn what Python programs pass (NumPy scalars, paths, tuples) into TOML types."""
+    """Return Python values (NumPy scalars, paths, tuples) as TOML types."""
     if isinstance(value, BaseModel):
         return _plain(value.model_dump(exclude_none=True))
     if isinstance(value, Mapping):
@@ -199,10 +199,10 @@ def _plain(value: Any) -> Any:
 
 
 def _init_hint(path: Path) -> str:
-    """Return what to do with a file that may hold data instead of a configuration."""
+    """Return advice about a file that may contain data instead of a configuration."""
     if path.suffix == ".toml" or path.is_dir():
         return ""
-    return f"; if it holds structures, {_init_command(path)} writes a configuration"
+    return f"; if it contains structures, {_init_command(path)} writes a configuration"
 
 
 def _init_command(path: Path) -> str:
@@ -212,7 +212,7 @@ def _init_command(path: Path) -> str:
 def _broken_message(path: Path, message: str, text: str) -> str:
     if path.suffix in _XYZ or text.partition("\n")[0].strip().isdecimal():
         return (
-            f"{path}: holds structures, not a configuration; {_init_command(path)} "
+            f"{path}: contains structures, not a configuration; {_init_command(path)} "
             "writes a configuration for them"
         )
     return _syntax_message(path, message, text) + _init_hint(path)
@@ -238,18 +238,18 @@ def validated(
     source: str,
     lines: dict[KeyPath, int] | None = None,
 ) -> _Config:
-    """Return a configuration of some kind from nested dictionaries.
+    """Return a configuration from nested dictionaries.
 
     Parameters
     ----------
     kind : type of FitConfig
-        What it may hold.
+        Model of the configuration.
     data : mapping
         Tables and keys.
     source : str
-        What messages call it.
+        Name of the configuration in messages.
     lines : dict, optional
-        Where each key stands.
+        Line of each key.
 
     Raises
     ------
@@ -284,7 +284,7 @@ def _listed(
 def as_config(
     config: FitConfig | Mapping[str, Any] | str | Path | None, frames: Any
 ) -> FitConfig:
-    """Return what the arguments of `fit` mean as a checked configuration."""
+    """Return the checked configuration that the arguments of `fit` describe."""
     if isinstance(config, FitConfig):
         return config
     if isinstance(config, str | Path):

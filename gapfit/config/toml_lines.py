@@ -42,8 +42,8 @@ def _resolve(parts: list[str], counts: dict[KeyPath, int]) -> KeyPath:
 def scan(text: str) -> dict[KeyPath, int]:
     r"""Return the line, counted from 1, of every table header and key.
 
-    Values inside inline tables and arrays are not listed; `line_of` gives them the line
-    of the key that holds them. The text must be valid TOML.
+    Values inside inline tables and arrays are not listed; `line_of` gives the line of the
+    key that contains them. The text must be valid TOML.
 
     Examples
     --------

@@ -33,7 +33,7 @@ def batches(
 
 
 def sample_frames(frames: Sequence[Frame]) -> list[Frame]:
-    """Return some frames, evenly spread, of not too many atoms together."""
+    """Return evenly spread frames with a few hundred atoms together."""
     spread = frames[:: -(-len(frames) // _SAMPLED_FRAMES)]
     sizes = np.cumsum([frame.n_atoms for frame in spread])
     return list(spread[: max(1, int(np.searchsorted(sizes, _SAMPLED_ATOMS)))])

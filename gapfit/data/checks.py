@@ -1,4 +1,4 @@
-"""Cheap checks of structures and labels: what cannot be fitted, what looks wrong."""
+"""Cheap checks of structures and labels: errors that prevent a fit, and warnings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LARGE_FORCE = 100.0
 NET_FORCE = 0.05
 #: Energies this far from the median of their composition are suspicious, eV/atom.
 OUTLYING_ENERGY = 10.0
-#: Fewer energies than this say nothing about their dependence on size.
+#: Fewest energies that show how they depend on size.
 MIN_FRAMES_FOR_TREND = 5
 
 
@@ -73,7 +73,7 @@ def refuse(problems: Sequence[str]) -> None:
 
 
 def frame_problems(frame: Frame) -> list[str]:
-    """Return what prevents one frame from being fitted: where, what, what to do."""
+    """Return the problems that prevent one frame from being fitted: place, cause, cure."""
     problems = []
     unknown = (frame.numbers < 1) | (frame.numbers > 118)
     if unknown.any():
@@ -81,8 +81,8 @@ def frame_problems(frame: Frame) -> list[str]:
         atom = int(np.flatnonzero(frame.numbers == lowest)[0])
         symbol = " (symbol 'X')" if lowest == 0 else ""
         problems.append(
-            f"{frame.source}: atom {atom} has atomic number {lowest}{symbol}, which is "
-            "no element; name its species or remove the frame"
+            f"{frame.source}: atom {atom} has atomic number {lowest}{symbol}, which is not "
+            "an element; set its species or remove the frame"
         )
     try:
         pair_list(frame, _NEAR)
@@ -104,7 +104,7 @@ def frame_problems(frame: Frame) -> list[str]:
 
 
 def set_warnings(frames: Sequence[Frame]) -> list[str]:
-    """Return what looks wrong in frames that can be fitted."""
+    """Return warnings about frames that can be fitted but look wrong."""
     tally = SetTally()
     for frame in frames:
         tally.add(frame)
@@ -112,7 +112,7 @@ def set_warnings(frames: Sequence[Frame]) -> list[str]:
 
 
 class SetTally:
-    """What looks wrong in a data set, from a few numbers kept of each frame."""
+    """Checks across a data set, from a few numbers kept of each frame."""
 
     def __init__(self) -> None:
         self._n_frames = 0
@@ -121,14 +121,14 @@ class SetTally:
         self._energies = _EnergyTally()
 
     def add(self, frame: Frame) -> None:
-        """Take in the next frame."""
+        """Add the next frame."""
         self._fingerprints.add(frame)
         self._forces.add(self._n_frames, frame)
         self._energies.add(self._n_frames, frame)
         self._n_frames += 1
 
     def warnings(self, frames: Sequence[Frame]) -> list[str]:
-        """Return warnings; of `frames`, all that were added, a few are read again."""
+        """Return warnings; `frames` are all that were added, a few are read again."""
         return [
             *_duplicates(frames, self._fingerprints.identical(frames)),
             *self._forces.warnings(frames),
@@ -136,14 +136,16 @@ class SetTally:
         ]
 
 
-def refuse_species(frames: Sequence[Frame], known: Collection[int], text: str) -> None:
-    """Refuse frames with species that are not known.
+def refuse_species(
+    frames: Sequence[Frame], allowed: Collection[int], text: str
+) -> None:
+    """Refuse frames with species that are not allowed.
 
     Parameters
     ----------
     frames : sequence of Frame
         Structures.
-    known : collection of int
+    allowed : collection of int
         Atomic numbers that may occur.
     text : str
         The message, with ``{species}`` and ``{places}`` to be filled in.
@@ -151,11 +153,11 @@ def refuse_species(frames: Sequence[Frame], known: Collection[int], text: str) -
     Raises
     ------
     DataError
-        Naming species and frames.
+        Other species occur; the message names them and the frames.
     """
     from ase.data import chemical_symbols
 
-    new = [z for z in species_counts(frames) if z not in known]
+    new = [z for z in species_counts(frames) if z not in allowed]
     if new:
         where = [n for n, f in enumerate(frames) if np.isin(f.numbers, new).any()]
         species = ", ".join(chemical_symbols[z] for z in new)
@@ -163,14 +165,14 @@ def refuse_species(frames: Sequence[Frame], known: Collection[int], text: str) -
 
 
 def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -> str:
-    """Return where frames came from: "frames 3 and 17 of train.extxyz".
+    """Return the places of frames in words: "frames 3 and 17 of train.extxyz".
 
     Parameters
     ----------
     frames : sequence of Frame
         All frames.
     indices : sequence of int, optional
-        Those meant; all when absent.
+        Indices of the frames to list; all when absent.
     """
     if indices is None:
         indices = range(len(frames))
@@ -179,10 +181,10 @@ def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -
         file, comma, index = frames[n].source.rpartition(", frame ")
         shown[file if comma else ""].append(index.removeprefix("frame "))
     texts = []
-    for file, found in shown.items():
-        last = [" and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))]
+    for file, numbers in shown.items():
+        listed = " and ".join(filter(None, [", ".join(numbers[:-1]), numbers[-1]]))
         of = f" of {file}" if file else ""
-        texts.append(f"frame{'s' * (len(found) > 1)} {last[0]}{of}")
+        texts.append(f"frame{'s' * (len(numbers) > 1)} {listed}{of}")
     extra = len(indices) - MAX_PLACES
     return ", ".join([*texts, f"{extra} more"] if extra > 0 else texts)
 
@@ -199,14 +201,14 @@ def _duplicates(frames: Sequence[Frame], groups: Iterable[Sequence[int]]) -> lis
     warnings = []
     if equal:
         warnings.append(
-            f"{_join(equal)} are identical and count again each time in the fit; keep one "
+            f"{_join(equal)} are identical and count several times in the fit; keep one "
             "of them"
         )
     if contradicting:
         warnings.append(
             f"{_join(contradicting)} are identical but their labels differ "
-            f"({evidence}): not all can be right; keep those computed like the other "
-            "frames"
+            f"({evidence}): not all can be right; keep those computed in the same way as "
+            "the other frames"
         )
     return warnings
 
@@ -217,7 +219,7 @@ def _join(places: Sequence[str]) -> str:
 
 
 def _label_difference(frames: Sequence[Frame], group: Sequence[int]) -> str:
-    """Return how the labels of identical frames differ; empty when they do not."""
+    """Return the largest difference of the labels of identical frames; empty if none."""
     limits: dict[str, tuple[Any, Any]] = {}
     for n in group:
         frame = frames[n]
@@ -249,12 +251,12 @@ class _ForceTally:
         if frame.forces is None:
             return
         squares = np.einsum("ij,ij->i", frame.forces, frame.forces)
-        # Masked forces are NaN, which fmax passes over.
+        # fmax ignores NaN, the value of masked forces.
         norm = math.sqrt(np.fmax.reduce(squares, initial=0.0))
         self.largest = max(self.largest, norm)
         if norm > LARGE_FORCE:
             self.large.append(number)
-        # With masked forces the sum is NaN, and never above the limit.
+        # With masked forces the sum is NaN, which is never above the limit.
         net = math.hypot(*frame.forces.sum(axis=0).tolist())
         if net > NET_FORCE * math.sqrt(frame.n_atoms):
             self.largest_net = max(self.largest_net, net)
@@ -289,17 +291,17 @@ class _EnergyTally:
     def __init__(self) -> None:
         self.energies, self.sizes, self.numbers = array("d"), array("q"), array("q")
         self.compositions: dict[tuple[Any, ...], array[int]] = {}
-        self._last: tuple[bytes, tuple[Any, ...]] = (b"", ())
+        self._latest: tuple[bytes, tuple[Any, ...]] = (b"", ())
 
     def add(self, number: int, frame: Frame) -> None:
         if frame.energy is None:
             return
-        # Frames that follow each other are often of the same atoms.
+        # Consecutive frames often have the same atoms.
         numbers = frame.numbers.tobytes()
-        if numbers != self._last[0]:
-            self._last = numbers, _composition(frame)
-        own = self.compositions.setdefault(self._last[1], array("q"))
-        own.append(len(self.numbers))
+        if numbers != self._latest[0]:
+            self._latest = numbers, _composition(frame)
+        group = self.compositions.setdefault(self._latest[1], array("q"))
+        group.append(len(self.numbers))
         self.energies.append(frame.energy)
         self.sizes.append(frame.n_atoms)
         self.numbers.append(number)
@@ -312,17 +314,17 @@ class _EnergyTally:
         ]
 
     def _outlying(self, frames: Sequence[Frame], per_atom: np.ndarray) -> list[str]:
-        """Warn of energies per atom far from others of the same composition."""
+        """Warn about energies per atom far from others of the same composition."""
         numbers = np.array(self.numbers)
         warnings = []
         for group in self.compositions.values():
-            own = per_atom[group]
-            median = float(np.median(own))
-            deviation = np.abs(own - median)
+            energies = per_atom[group]
+            median = float(np.median(energies))
+            deviation = np.abs(energies - median)
             spread = 1.4826 * float(np.median(deviation))
             far = np.flatnonzero(deviation > max(OUTLYING_ENERGY, 20 * spread))
             if len(far):
-                worst = own[far[np.argmax(deviation[far])]]
+                worst = energies[far[np.argmax(deviation[far])]]
                 ratio = f"ratio {worst / median:.4g}; " if median else ""
                 where = list_places(frames, numbers[group][far].tolist())
                 warnings.append(
@@ -348,7 +350,7 @@ def _energies_per_atom(energies: np.ndarray, sizes: np.ndarray) -> list[str]:
         return []
     spread, mean = float(np.std(energies)), float(np.mean(energies))
     size_spread = float(np.std(sizes) / np.mean(sizes))
-    # Total energies spread as the sizes do, or more.
+    # Total energies spread at least as much as the sizes.
     if size_spread < 0.3 or spread >= abs(mean) * size_spread / 3:
         return []
     return [

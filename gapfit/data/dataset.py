@@ -1,4 +1,4 @@
-"""Reading reference data: structures, their labels, and a report of what was found.
+"""Reading reference data: structures, their labels, and a report on them.
 
 Conventions: energy eV, forces eV/Å, stress eV/Å³ in ASE's sign (tension positive),
 virial = -stress × volume in eV, six components in the order xx yy zz yz xz xy.
@@ -48,11 +48,11 @@ class Dataset:
     Attributes
     ----------
     frames : sequence of Frame
-        The structures; what was read is a `gapfit.data.frame_file.FrameFile`.
+        The structures; those from `read` are a `gapfit.data.frame_file.FrameFile`.
     report : tuple of KindReport
-        What was found, used and ignored.
+        Labels used and ignored, by kind.
     warnings : tuple of str
-        What the user should know; nothing here prevents a fit.
+        Warnings for the user; none prevents a fit.
     """
 
     frames: Sequence[Frame]
@@ -76,7 +76,7 @@ def read(
         Files (extended XYZ, also compressed; ASE databases; whatever ase.io reads), or
         structures with labels in ``calc.results``, ``info`` or ``arrays``.
     config : DataConfig
-        Names of the labels, and which to use; ``train`` and ``test`` play no part.
+        Names of the labels, and which to use; ``train`` and ``test`` are ignored.
     base : path, optional
         Folder that relative paths refer to; the current one when absent.
 
@@ -122,7 +122,7 @@ def _checked(
         problems += wrong + frame_problems(frame)
         frame, wrong = _masked(frame, raw, plan)
         problems += wrong
-        # What follows expects good labels, and is of no use once there are others.
+        # The tallies expect good labels, and are of no use once there are bad ones.
         if not problems:
             labels.add(raw, frame)
             tally.add(frame)
@@ -144,7 +144,7 @@ def _require_targets(plan: LabelPlan, n_frames: int, counts: Counter[str]) -> No
 
 
 def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
-    """Return a frame with its labels, and what is wrong with them."""
+    """Return a frame with its labels, and the problems with them."""
     source = raw.frame.source
     fields: dict[str, Any] = {}
     problems: list[str] = []
@@ -157,7 +157,7 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
             fields[quantity] = label_value(kind, raw.labels[key], raw.frame)
         except BadLabelError as error:
             name = kind if kind == key else f"{kind} ({key!r})"
-            problems.append(f"{source}: {name} {error}; mend it or remove the frame")
+            problems.append(f"{source}: {name} {error}; correct it or remove the frame")
     if not fields and not problems and not _has_unused_label(raw, plan):
         problems.append(
             f"{source}: there is no energy, forces or stress to fit (labels: "
@@ -168,21 +168,21 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
             try:
                 fields[kind] = sigma_value(kind, raw.labels[key], raw.frame.n_atoms)
             except BadLabelError as error:
-                problems.append(f"{source}: {key} {error}; correct it or take it away")
+                problems.append(f"{source}: {key} {error}; correct it or remove it")
     if plan.config_type_key in raw.labels:
         fields["config_type"] = str(raw.labels[plan.config_type_key])
     return replace(raw.frame, **fields), problems
 
 
 def _masked(frame: Frame, raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
-    """Return a frame without the forces of masked atoms, and what is wrong with them."""
+    """Return a frame without the forces of masked atoms, and the problems of the mask."""
     key = plan.force_mask_key
     if frame.forces is None or key not in raw.labels:
         return frame, []
     try:
         mask = mask_value(raw.labels[key], frame.n_atoms)
     except BadLabelError as error:
-        return frame, [f"{frame.source}: {key} {error}; correct it or take it away"]
+        return frame, [f"{frame.source}: {key} {error}; correct it or remove it"]
     return replace(frame, forces=np.where(mask[:, None], np.nan, frame.forces)), []
 
 
@@ -198,7 +198,7 @@ def _has_unused_label(raw: RawFrame, plan: LabelPlan) -> bool:
 
 
 def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:
-    """Return what the arguments of `fit` mean as a checked data set."""
+    """Return the checked data set that the arguments of `fit` describe."""
     if isinstance(frames, Dataset):
         return frames
     return read(config.data.train if frames is None else frames, config.data, base=base)

@@ -1,4 +1,4 @@
-"""Digests that name data."""
+"""Digests that identify data."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ __all__ = [
 
 
 def was_fitted(frames: Sequence[Frame], info: Mapping[str, Any]) -> bool:
-    """Return whether frames are those of a fit and of what was appended, in this order.
+    """Return whether frames are those of a fit and of its appends, in this order.
 
     Parameters
     ----------
     frames : sequence of Frame
         With labels, as they were read.
     info : mapping
-        That of the model.
+        ``info`` of the model.
     """
-    rest, appended = iter(frames), info.get("appended", [])
-    added = [own["n_frames"] for own in appended]
-    digest = data_digest(islice(rest, max(info.get("n_frames", 0) - sum(added), 0)))
+    unread = iter(frames)
+    added = [append["n_frames"] for append in info.get("appended", [])]
+    digest = data_digest(islice(unread, max(info.get("n_frames", 0) - sum(added), 0)))
     for n in added:
-        digest = chained_digest(digest, data_digest(islice(rest, n)))
-    return digest == info.get("data_digest") and next(rest, None) is None
+        digest = chained_digest(digest, data_digest(islice(unread, n)))
+    return digest == info.get("data_digest") and next(unread, None) is None
 
 
 def chained_digest(before: str, appended: str) -> str:
-    """Return what names data and others appended to them, from the digest of each."""
+    """Return the digest of data and data appended to them, from the digest of each."""
     return hashlib.sha256((before + appended).encode()).hexdigest()
 
 
 def data_digest(frames: Iterable[Frame]) -> str:
-    """Return a SHA-256 of structures, targets and sigmas, which names the data."""
+    """Return a SHA-256 of structures, targets and sigmas, which identifies the data."""
     digest = hashlib.sha256()
     for frame in frames:
         for part in (frame.numbers, frame.positions, frame.cell, frame.pbc):

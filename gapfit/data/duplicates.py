@@ -1,4 +1,4 @@
-"""Which frames are the same structure, from a few numbers kept of each."""
+"""Search for identical frames, from a few numbers kept of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Fingerprints"]
 
 #: Structures whose positions and cells agree to this are the same, Å.
 SAME_POSITION = 1e-6
-#: Random projections kept of each frame: only frames near in all are read again.
+#: Random projections kept of each frame: only frames close in all of them are read again.
 _N_PROJECTIONS = 3
 
 
@@ -28,7 +28,7 @@ class Fingerprints:
         self._weights = np.zeros((_N_PROJECTIONS, 0))
 
     def add(self, frame: Frame) -> None:
-        """Take in the next frame."""
+        """Add the next frame."""
         kept = frame.numbers.tobytes() + frame.pbc.tobytes()
         digest = hashlib.blake2b(kept, digest_size=8).digest()
         row = _row(frame)
@@ -44,24 +44,24 @@ class Fingerprints:
         Parameters
         ----------
         frames : sequence of Frame
-            All that were added; those that may be the same are read again.
+            All frames that were added; those that may be the same are read again.
         """
         hashes = np.array(self._hashes)
         projections = np.array(self._projections).reshape(-1, _N_PROJECTIONS)
         _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
-        # Groups in the order in which they were met, frames as they were added.
+        # Groups in order of their first frames, frames in the order of adding.
         by_group = np.argsort(first[group], kind="stable")
         ends = np.flatnonzero(np.diff(first[group][by_group])) + 1
-        for own in np.split(by_group, ends):
-            if len(own) > 1:
+        for members in np.split(by_group, ends):
+            if len(members) > 1:
                 reach = SAME_POSITION * np.abs(
-                    self._weights[:, : self._sizes[own[0]]]
+                    self._weights[:, : self._sizes[members[0]]]
                 ).sum(axis=1)
-                yield from _equal(frames, own, projections[own], reach)
+                yield from _equal(frames, members, projections[members], reach)
 
 
 def _weights(size: int) -> np.ndarray:
-    """Return the weights of the projections; more of them begin with the same ones."""
+    """Return the weights of the projections; longer rows begin with the shorter ones."""
     seeds = range(_N_PROJECTIONS)
     return np.array([np.random.default_rng(k).uniform(-1.0, 1.0, size) for k in seeds])
 
@@ -72,37 +72,39 @@ def _row(frame: Frame) -> np.ndarray:
 
 def _equal(
     frames: Sequence[Frame],
-    own: np.ndarray,
+    members: np.ndarray,
     projections: np.ndarray,
     reach: np.ndarray,
 ) -> Iterator[list[int]]:
-    """Yield which frames of one group, at indices `own`, are the same.
+    """Yield the sets of equal frames among those at indices `members`.
 
-    Sorted by the first projection, equal ones are near neighbours: only those are
+    Sorted by the first projection, equal frames are near neighbours: only those are
     compared.
     """
     order = np.argsort(projections[:, 0], kind="stable")
     along = projections[order, 0]
     stops = np.searchsorted(along, along + reach[0], "right")
-    found: set[int] = set()
+    reported: set[int] = set()
     for rank in np.flatnonzero(stops > np.arange(len(order)) + 1):
-        one, others = order[rank], order[rank + 1 : stops[rank]]
-        if one in found:
+        reference, candidates = order[rank], order[rank + 1 : stops[rank]]
+        if reference in reported:
             continue
-        apart = np.abs(projections[others] - projections[one])
-        near = [i for i in others[(apart <= reach).all(axis=1)] if i not in found]
+        apart = np.abs(projections[candidates] - projections[reference])
+        near = [
+            i for i in candidates[(apart <= reach).all(axis=1)] if i not in reported
+        ]
         if not near:
             continue
-        frame = frames[int(own[one])]
-        same = [i for i in near if _same(frame, frames[int(own[i])])]
+        frame = frames[int(members[reference])]
+        same = [i for i in near if _same(frame, frames[int(members[i])])]
         if same:
-            found.update(same)
-            yield sorted(int(own[i]) for i in (one, *same))
+            reported.update(same)
+            yield sorted(int(members[i]) for i in (reference, *same))
 
 
-def _same(one: Frame, other: Frame) -> bool:
+def _same(first: Frame, second: Frame) -> bool:
     return (
-        np.array_equal(one.numbers, other.numbers)
-        and np.array_equal(one.pbc, other.pbc)
-        and bool(np.abs(_row(one) - _row(other)).max() <= SAME_POSITION)
+        np.array_equal(first.numbers, second.numbers)
+        and np.array_equal(first.pbc, second.pbc)
+        and bool(np.abs(_row(first) - _row(second)).max() <= SAME_POSITION)
     )

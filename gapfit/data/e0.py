@@ -34,12 +34,12 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
     frames : sequence of Frame
         Training frames.
     config : E0Config
-        Given values win; the rest by ``config.method``.
+        Given values take precedence; the others come from ``config.method``.
 
     Returns
     -------
     dict of int to float
-        Atomic number -> eV; 0 where no frame has an energy.
+        Energy by atomic number, eV; 0 where no frame has an energy.
 
     Raises
     ------
@@ -52,16 +52,16 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
     given = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
     wanted = [z for z in species if z not in given]
     if all(frame.energy is None for frame in frames):
-        found = dict.fromkeys(wanted, 0.0)  # forces alone leave the constant open
+        energies = dict.fromkeys(wanted, 0.0)  # forces alone leave the constant open
     elif config.method == "least_squares":
-        found = _least_squares(frames, wanted, given)
+        energies = _least_squares(frames, wanted, given)
     else:
-        found = _isolated(frames)
-    missing = [chemical_symbols[z] for z in wanted if z not in found]
+        energies = _isolated(frames)
+    missing = [chemical_symbols[z] for z in wanted if z not in energies]
     if missing and config.method == "least_squares":
         raise DataError(
-            f"no frame with {', '.join(missing)} has an energy, so that least squares "
-            f"cannot find e0; set it in the configuration ([e0] {missing[0]} = ... in eV)"
+            f"no frame with {', '.join(missing)} has an energy, so least squares cannot "
+            f"find e0; set it in the configuration ([e0] {missing[0]} = ... in eV)"
         )
     if missing:
         raise DataError(
@@ -69,11 +69,13 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
             f"the single atom in a large box, set it in the configuration ([e0] "
             f'{missing[0]} = ... in eV), or choose [e0] method = "least_squares"'
         )
-    return {z: given[z] if z in given else found[z] for z in sorted({*species, *given})}
+    return {
+        z: given[z] if z in given else energies[z] for z in sorted({*species, *given})
+    }
 
 
 def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
-    """Return what is doubtful about the energies of `resolve_e0`."""
+    """Return warnings about the energies of `resolve_e0`."""
     from ase.data import atomic_numbers, chemical_symbols
 
     species = list(species_counts(frames))
@@ -107,19 +109,19 @@ def isolated_energy(numbers: np.ndarray, e0: dict[int, float]) -> float:
 
 
 def _isolated(frames: Sequence[Frame]) -> dict[int, float]:
-    found: dict[int, tuple[float, str]] = {}
+    atoms: dict[int, tuple[float, str]] = {}
     for frame in frames:
         if frame.energy is None or not is_isolated(frame):
             continue
         z = int(frame.numbers[0])
-        if z in found and abs(found[z][0] - frame.energy) > _TOLERANCE:
+        if z in atoms and abs(atoms[z][0] - frame.energy) > _TOLERANCE:
             raise DataError(
-                f"isolated atoms disagree: {found[z][1]} has {found[z][0]:.6f} eV and "
+                f"isolated atoms disagree: {atoms[z][1]} has {atoms[z][0]:.6f} eV and "
                 f"{frame.source} has {frame.energy:.6f} eV for the same element; keep the "
                 "right one, or set the value under [e0]"
             )
-        found.setdefault(z, (frame.energy, frame.source))
-    return {z: energy for z, (energy, _) in found.items()}
+        atoms.setdefault(z, (frame.energy, frame.source))
+    return {z: energy for z, (energy, _) in atoms.items()}
 
 
 def _least_squares(

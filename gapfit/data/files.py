@@ -1,8 +1,8 @@
-"""Structures out of files (extended XYZ, ASE databases, anything else) or ase.Atoms.
+"""Structures from files (extended XYZ, ASE databases, anything ASE reads) or ase.Atoms.
 
-Extended XYZ is cut into frames here and each frame parsed by ASE. That gives the frame
-and the line of every error, finds what ASE ends at silently (a blank line, a frame cut
-short), and reads compressed files in one pass.
+Extended XYZ is cut into frames here, and ASE parses each frame. This gives the frame and
+line of every error, detects where ASE stops silently (a blank line, a truncated frame), and
+reads compressed files in one pass.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class RawFrame:
         The structure without labels; its source reads ``"train.extxyz, frame 12"``,
         frames counted from 0 in each file.
     labels : dict
-        Everything else that it carries: the results of its calculator, ``info`` and
-        ``arrays``, the former before the latter.
+        All other data of the structure: the results of its calculator, ``info`` and
+        ``arrays``; in case of equal names the former replace the latter.
     """
 
     frame: Frame
@@ -53,19 +53,20 @@ def load(sources: Any, base: Path) -> Iterator[RawFrame]:
     Parameters
     ----------
     sources : path, ase.Atoms, or a sequence of either
-        What to read.
+        Files and structures to read.
     base : Path
         Folder that relative paths refer to.
 
     Raises
     ------
     DataError
-        Files that do not exist (all are listed), cannot be read, are empty, or end in
-        the middle of a frame; calculator results of another structure.
+        A file does not exist (all are listed), cannot be read, is empty, or ends in the
+        middle of a frame; calculator results belong to another structure.
     """
-    one = isinstance(sources, str | Path) or hasattr(sources, "positions")
-    sources = list(sources) if isinstance(sources, Iterable) and not one else [sources]
-    found = False
+    single = isinstance(sources, str | Path) or hasattr(sources, "positions")
+    sources = (
+        list(sources) if isinstance(sources, Iterable) and not single else [sources]
+    )
     require_files([s for s in sources if isinstance(s, str | Path)], base)
     for index, source in enumerate(sources):
         if isinstance(source, str | Path):
@@ -79,8 +80,7 @@ def load(sources: Any, base: Path) -> Iterator[RawFrame]:
                 f"cannot read data from {type(source).__name__} {str(source)[:60]!r}; "
                 "give paths of files or ase.Atoms"
             )
-        found = True
-    if not found:
+    if not sources:
         raise DataError("there is nothing to read; give at least one file or structure")
 
 
@@ -131,29 +131,29 @@ def _refuse_stale(atoms: Any, source: str) -> None:
     changed = sorted(structure.intersection(calculator.check_state(atoms)))
     if changed:
         raise DataError(
-            f"{source}: {', '.join(changed)} changed after the calculator made its "
+            f"{source}: {', '.join(changed)} changed after the calculator computed its "
             "results, which belong to another structure; compute them again"
         )
 
 
 def structures(path: Path, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield where each structure of a file stands, and itself as ase.Atoms.
+    """Yield the structures of a file: their place for messages, and ase.Atoms.
 
     Every failure becomes a DataError.
     """
     compressed = path.suffix in _OPENERS
     suffix = Path(path.stem).suffix if compressed else path.suffix
     if suffix in (".xyz", ".extxyz"):
-        found = _read_xyz(path, name)
+        frames = _read_xyz(path, name)
     elif suffix in _DATABASES:
-        found = _read_database(path)
+        frames = _read_database(path)
     else:
-        found = _read_other(path)
+        frames = _read_other(path)
     count = 0
     while True:
         source = f"{name}, frame {count}"
         try:
-            atoms = next(found)
+            atoms = next(frames)
         except StopIteration:
             break
         except DataError:
@@ -161,7 +161,7 @@ def structures(path: Path, name: str) -> Iterator[tuple[str, Any]]:
         except Exception as error:  # every format fails in its own way
             raise DataError(
                 f"{source}: cannot be read ({_reason(error)}); "
-                "mend the file, or cut it before this frame"
+                "correct the file, or cut it before this frame"
             ) from error
         yield source, atoms
         count += 1
@@ -198,8 +198,8 @@ def _read_xyz(path: Path, name: str) -> Iterator[Any]:
     def parse_comment(comment: str) -> dict[str, Any]:
         values = key_val_str_to_dict(comment)
         if "stress" in values:
-            # ASE keeps one triangle of a 3x3 stress; nine numbers it leaves alone, so
-            # that their symmetry can be checked.
+            # ASE keeps one triangle of a 3x3 stress but all of nine numbers, whose
+            # symmetry can then be checked.
             values["stress"] = values["stress"].ravel()
         return values
 
@@ -219,7 +219,7 @@ def _xyz_frames(stream: TextIO, name: str) -> Iterator[str]:
             present = sum(map(bool, lines)) - 2
             raise DataError(
                 f"{where}: the file ends after {max(present, 0)} of "
-                f"{len(lines) - 2} atoms; it was cut short: copy or write it again, "
+                f"{len(lines) - 2} atoms; it was truncated: copy or write it again, "
                 "or remove this frame"
             )
         header = stream.readline()
@@ -230,8 +230,8 @@ def _xyz_frames(stream: TextIO, name: str) -> Iterator[str]:
         frame, number = frame + 1, number + len(lines)
     if header and any(line.strip() for line in stream):
         raise DataError(
-            f"{name} (line {number}): a blank line with more text after it, which most "
-            "programs take for the end; remove the blank line"
+            f"{name} (line {number}): a blank line followed by more text; most programs "
+            "stop reading there; remove the blank line"
         )
 
 
@@ -244,6 +244,6 @@ def _count(header: str, where: str) -> int:
         shown = header.strip()[:60]
         raise DataError(
             f"{where}: expected the number of atoms, found {shown!r}; the frame before "
-            "has more or fewer lines than it says, or this is no XYZ file"
+            "has more or fewer lines than it says, or this is not an XYZ file"
         )
     return count

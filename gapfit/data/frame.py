@@ -30,14 +30,14 @@ _VOIGT_INDEX = tuple(np.array(VOIGT).T)
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One structure and what is known about it; units eV, Å, eV/Å.
+    """One structure with its labels; units eV, Å, eV/Å.
 
     Attributes
     ----------
     numbers : (n_atoms,) int64
         Atomic numbers.
     positions : (n_atoms, 3) float64
-        Å.
+        Positions, Å.
     cell : (3, 3) float64
         Lattice vectors as rows, Å; zero rows where there is no periodicity.
     pbc : (3,) bool
@@ -45,11 +45,11 @@ class Frame:
     config_type : str
         Kind of frame: groups sigmas and error tables.
     source : str
-        Where it came from, for messages: ``"train.extxyz, frame 12"``.
+        Origin, for messages: ``"train.extxyz, frame 12"``.
     energy : float or None
         Total energy, eV.
     forces : (n_atoms, 3) float64 or None
-        eV/Å; NaN marks components that are not fitted.
+        Forces, eV/Å; NaN marks components that are not fitted.
     virial : (6,) float64 or None
         -stress × volume in Voigt order xx yy zz yz xz xy, eV.
     energy_sigma, virial_sigma : float or None
@@ -100,7 +100,7 @@ def voigt_to_matrix(voigt: np.ndarray | Sequence[float]) -> np.ndarray:
 
 
 def structure_arrays(atoms: Any, source: str = "structure") -> Frame:
-    """Return the bare structure of an ASE Atoms object (no labels), and where it was."""
+    """Return the structure of an ASE Atoms object without labels, with its source."""
     return Frame(
         numbers=np.asarray(atoms.numbers, dtype=np.int64),
         positions=np.array(atoms.positions, dtype=float),

@@ -1,4 +1,4 @@
-"""Frames in a binary file, read one at a time, so that no data set must fit in memory.
+"""Frames in a binary file, read one at a time: data sets need not fit in memory.
 
 The file, all numbers little-endian, each part a multiple of 8 bytes long:
 
@@ -6,11 +6,11 @@ The file, all numbers little-endian, each part a multiple of 8 bytes long:
 - a record for each frame: four int64 (n_atoms; bits for pbc and for the optional fields
   that follow; number of the config_type; bytes of the source), the atomic numbers as
   int64, positions, cell and the optional fields as float64, the source as UTF-8;
-- the index, int64: where each record begins and the last one ends (n_frames + 1), atoms
-  of each frame, number of the config_type of each frame;
+- the index, int64: start of each record and end of the last one (n_frames + 1), atoms of
+  each frame, number of the config_type of each frame;
 - JSON: names of the config_types, and the number of atoms of each species;
-- three int64: n_frames, where the index begins, bytes of the JSON; and `MAGIC` again,
-  which only a complete file has.
+- three int64: n_frames, start of the index, bytes of the JSON; and `MAGIC` again, which
+  only a complete file has.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ _BUFFER = 1 << 16
 
 
 class FrameFile(Sequence[Frame]):
-    """Frames of a file that `write_frames` made; each is read when it is asked for.
+    """Frames of a file written by `write_frames`; each is read when it is needed.
 
-    Indices give a frame, slices a list of frames. Pickled, it is the path alone: another
-    process opens the same file. A forked process reads through the same descriptor, as
-    positioned reads share nothing.
+    An index gives a frame, a slice a list of frames. A pickle contains only the path:
+    another process opens the same file. A forked process reads through the same
+    descriptor, since positioned reads share no state.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class FrameFile(Sequence[Frame]):
         Raises
         ------
         DataError
-            The file cannot be read, is no file of frames, or was cut short.
+            The file cannot be read, is not a file of frames, or was truncated.
         """
         self = cls()
         self.path = os.path.abspath(path)
@@ -136,8 +136,8 @@ class FrameFile(Sequence[Frame]):
 
     def _refuse(self) -> NoReturn:
         raise DataError(
-            f"{self.path}: is no complete file of gapfit's frames (foreign, cut short or "
-            "of another version); read the data again to write a new one"
+            f"{self.path}: is not a complete file of gapfit's frames (of another program, "
+            "truncated or of another version); read the data again to write a new one"
         )
 
     def _read_index(self) -> None:
@@ -158,20 +158,20 @@ class FrameFile(Sequence[Frame]):
 
     def _frame(self, number: int) -> Frame:
         start, stop = self._starts[number : number + 2].tolist()
-        # A bytearray makes arrays that may be changed, as those of other frames.
+        # A bytearray makes the arrays writable, like those of other frames.
         data = bytearray(self._read(start, stop - start))
         return _unpacked(data, self._names)
 
 
 @contextmanager
 def writing_to(path: Path | str) -> Iterator[None]:
-    """Raise a GapfitError that says what to do when a file of data cannot be written."""
+    """Turn an OSError in the block into a GapfitError with advice."""
     try:
         yield
     except OSError as error:
         raise GapfitError(
-            f"{path}: the frames cannot be written there ({error.strerror}); make room, "
-            "or set TMPDIR to a folder with more of it"
+            f"{path}: the frames cannot be written there ({error.strerror}); free some "
+            "space, or set TMPDIR to a folder with more space"
         ) from error
 
 
@@ -181,7 +181,7 @@ def write_frames(frames: Iterable[Frame], path: Path | str) -> FrameFile:
     Parameters
     ----------
     frames : iterable of Frame
-        Only one is held at a time.
+        Only one is in memory at a time.
     path : path
         The file, replaced if it exists; removed if the frames end with an error.
 
@@ -206,23 +206,23 @@ def write_frames(frames: Iterable[Frame], path: Path | str) -> FrameFile:
 def temporary_frames(
     frames: Iterable[Frame], folder: Path | str | None = None
 ) -> FrameFile:
-    """Write frames to a temporary file that lives as long as what is returned.
+    """Write frames to a temporary file that exists as long as the returned object.
 
-    The file is removed by the process that made it, at its end at the latest.
+    The process that made the file removes it, at the latest when the process ends.
 
     Parameters
     ----------
     frames : iterable of Frame
-        Only one is held at a time.
+        Only one is in memory at a time.
     folder : path, optional
-        Where the file is made; that of `tempfile` (``TMPDIR``) when absent.
+        Folder of the file; that of `tempfile` (``TMPDIR``) when absent.
     """
     with writing_to(folder or tempfile.gettempdir()):
         handle, name = tempfile.mkstemp(".frames", "gapfit-", folder)
     os.close(handle)
-    found = write_frames(frames, name)
-    weakref.finalize(found, _remove, name, os.getpid())
-    return found
+    file = write_frames(frames, name)
+    weakref.finalize(file, _remove, name, os.getpid())
+    return file
 
 
 def frame_sizes(frames: Sequence[Frame]) -> np.ndarray:
@@ -251,7 +251,7 @@ def _sorted(counts: Counter[int]) -> dict[int, int]:
 
 
 def _remove(path: str, owner: int) -> None:
-    # A forked process ends with a copy of the finalizer.
+    # A forked process has a copy of the finalizer.
     if os.getpid() == owner:
         Path(path).unlink(missing_ok=True)
 

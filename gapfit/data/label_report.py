@@ -1,4 +1,4 @@
-"""What to tell the user about the labels: used, ignored, contradicting, missing."""
+"""Report and warnings about labels: used, ignored, contradicting, missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.labels import (
     CANDIDATES,
     BadLabelError,
-    Choice,
+    LabelChoice,
     LabelPlan,
     kinds_of,
     label_value,
@@ -31,7 +31,7 @@ _UNITS = {"energy": "eV/atom", "forces": "eV/Å", "virial": "eV/atom of virial"}
 
 @dataclass(frozen=True)
 class KindReport:
-    """What was found of one kind of label.
+    """Use of one kind of label in a data set.
 
     Attributes
     ----------
@@ -42,11 +42,11 @@ class KindReport:
     n_frames : int
         Number of frames that have it.
     n_values : int
-        Numbers it gives to the fit; of config_type, the number of different ones.
+        Number of values that it gives to the fit; for config_type, of different values.
     ignored : tuple of str
-        Labels of the same kind that were found and not used.
+        Labels of the same kind that exist and are not used.
     note : str
-        What else there is to say.
+        Remark for the reader; may be empty.
     """
 
     kind: str
@@ -58,12 +58,12 @@ class KindReport:
 
 
 class LabelTally:
-    """What the labels of all frames add up to, taken in one frame at a time.
+    """Counts and comparisons of the labels of all frames, added one frame at a time.
 
     Parameters
     ----------
     plan : LabelPlan
-        Which label gives what.
+        Labels to use.
     counts : Counter
         Number of frames that have each label.
     """
@@ -78,13 +78,13 @@ class LabelTally:
         self._used: dict[tuple[str, str | None], list[int]] = {}
         self._sigmas = {kind: [0, 0] for kind in plan.sigma_keys}
         self._clashes = {q: _comparisons(q, c) for q, c in plan.choices.items()}
-        found = {q: bool(c and c[0].key) for q, c in plan.choices.items()}
-        self._missing = [q for q in ("forces", "energy") if not found[q]]
+        has_label = {q: bool(c and c[0].key) for q, c in plan.choices.items()}
+        self._missing = [q for q in ("forces", "energy") if not has_label[q]]
         self._missing = [q for q in self._missing if plan.choices[q]]
         self._names: dict[str, set[str]] = {q: set() for q in self._missing}
 
     def add(self, raw: RawFrame, frame: Frame) -> None:
-        """Take in the next frame: as it was read, and with the labels chosen."""
+        """Add the next frame: as it was read, and with the labels chosen."""
         if not frame.pbc.all() and self._virials & raw.labels.keys():
             self._without_volume.append(self._n_frames)
         self._n_frames += 1
@@ -110,11 +110,11 @@ class LabelTally:
         for quantity, choices in plan.choices.items():
             if not choices:
                 kinds = kinds_of(quantity)
-                found = tuple(
+                unused = tuple(
                     k for kind in kinds for k in CANDIDATES[kind] if counts[k]
                 )
                 note = f"not used: {_OPTIONS[quantity]} = false"
-                lines.append(KindReport(kinds[0], None, 0, 0, found, note))
+                lines.append(KindReport(kinds[0], None, 0, 0, unused, note))
             lines += [self._choice_line(quantity, choice) for choice in choices]
         typed = counts[plan.config_type_key]
         lines.append(
@@ -135,14 +135,14 @@ class LabelTally:
                 lines.append(KindReport("sigma", key, n_having, size, note=note))
         return lines
 
-    def _choice_line(self, quantity: str, choice: Choice) -> KindReport:
+    def _choice_line(self, quantity: str, choice: LabelChoice) -> KindReport:
         if choice.key is None:
             return KindReport(choice.kind, None, 0, 0, note="none found")
         n_having, size = self._used.get((quantity, choice.key), (0, 0))
         n_without = self._n_frames - n_having
         notes = [f"{n_without} frames without"] * bool(n_without)
         notes += [
-            f"{comparison.other!r} {text}"
+            f"{comparison.unused!r} {text}"
             for comparison in self._clashes[quantity]
             for text in comparison.texts()
         ]
@@ -156,12 +156,12 @@ class LabelTally:
         Parameters
         ----------
         frames : sequence of Frame
-            All that were added.
+            All frames that were added.
         """
         warnings = [
             f"{comparison.used.kind}: {comparison.used.key!r} is used, and "
-            f"{comparison.other!r} {text}; choose with {comparison.used.kind}_key in [data]"
-            + _about_free_energy(str(comparison.used.key), comparison.other)
+            f"{comparison.unused!r} {text}; choose with {comparison.used.kind}_key in "
+            "[data]" + _about_free_energy(str(comparison.used.key), comparison.unused)
             for comparisons in self._clashes.values()
             for comparison in comparisons
             for text in comparison.texts()
@@ -177,7 +177,7 @@ class LabelTally:
             )
         if self._without_volume:
             warnings.append(
-                f"stress ignored of {list_places(frames, self._without_volume)}: not "
+                f"stress ignored in {list_places(frames, self._without_volume)}: not "
                 "periodic in three directions; set pbc and cell if they should be"
             )
         return warnings
@@ -188,32 +188,34 @@ def _count(tally: list[int], value: float | np.ndarray) -> None:
     tally[1] += int(np.size(value))
 
 
-def _about_free_energy(used: str, other: str) -> str:
-    if "free_energy" in other and "free_energy" not in used:
+def _about_free_energy(used: str, unused: str) -> str:
+    if "free_energy" in unused and "free_energy" not in used:
         return (
-            f" (forces are derivatives of the free energy: {other!r} fits them better)"
+            f" (forces are derivatives of the free energy: {unused!r} fits them better)"
         )
     return ""
 
 
-class _Comparison:
-    """A label that is not used against the one that is, over all frames."""
+class _LabelComparison:
+    """Comparison of an unused label with the one used, over all frames."""
 
-    def __init__(self, quantity: str, choices: Sequence[Choice], other: str) -> None:
-        self.used, self.other = choices[0], other
+    def __init__(
+        self, quantity: str, choices: Sequence[LabelChoice], unused: str
+    ) -> None:
+        self.used, self.unused = choices[0], unused
         self._quantity = quantity
-        self._kind = next(k for k in kinds_of(quantity) if other in CANDIDATES[k])
+        self._kind = next(k for k in kinds_of(quantity) if unused in CANDIDATES[k])
         self._keys = {choice.key for choice in choices}
         self._n_alone = 0
         self._worst, self._opposite, self._where = 0.0, 0.0, ""
 
     def add(self, raw: RawFrame) -> None:
-        """Take in the labels of the next frame."""
-        if self.other not in raw.labels:
+        """Add the labels of the next frame."""
+        if self.unused not in raw.labels:
             return
         self._n_alone += not self._keys & raw.labels.keys()
         ours = _per_atom_value(self.used.kind, str(self.used.key), raw)
-        theirs = _per_atom_value(self._kind, self.other, raw)
+        theirs = _per_atom_value(self._kind, self.unused, raw)
         if ours is None or theirs is None or np.shape(ours) != np.shape(theirs):
             return
         difference = float(np.max(np.abs(ours - theirs)))
@@ -222,11 +224,9 @@ class _Comparison:
             self._worst, self._where = difference, raw.frame.source
 
     def texts(self) -> Iterator[str]:
-        """Yield what the other label says that the one used does not."""
+        """Yield the differences of the unused label from the one used, in words."""
         if self._n_alone:
-            yield (
-                f"is the only one in {self._n_alone} frames, which it would be lost from"
-            )
+            yield (f"is the only one in {self._n_alone} frames, where it is ignored")
         limit = _TOLERANCE[self._quantity]
         if self._worst > limit:
             sign = ", by the opposite sign" if self._opposite < limit else ""
@@ -236,10 +236,12 @@ class _Comparison:
             )
 
 
-def _comparisons(quantity: str, choices: Sequence[Choice]) -> list[_Comparison]:
+def _comparisons(
+    quantity: str, choices: Sequence[LabelChoice]
+) -> list[_LabelComparison]:
     if not choices or choices[0].key is None:
         return []
-    return [_Comparison(quantity, choices, other) for other in choices[0].ignored]
+    return [_LabelComparison(quantity, choices, key) for key in choices[0].ignored]
 
 
 def _per_atom_value(kind: str, key: str, raw: RawFrame) -> np.ndarray | None:

@@ -1,4 +1,4 @@
-"""Labels of structures: their usual names, which of them to use, and their shapes."""
+"""Labels of structures: their usual names, the choice among them, and their shapes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "CANDIDATES",
     "SIGMAS",
     "BadLabelError",
-    "Choice",
+    "LabelChoice",
     "LabelPlan",
     "choose",
     "kinds_of",
@@ -37,10 +37,10 @@ _NAMES = {
     "virial": (("virial", "virials"), ("Virial",)),
 }
 
-#: Names looked for, by kind, in order of preference.
+#: Usual names by kind, in order of preference.
 CANDIDATES: dict[str, tuple[str, ...]] = {
-    kind: tuple(prefix + name for prefix in _PREFIXES for name in names) + others
-    for kind, (names, others) in _NAMES.items()
+    kind: tuple(prefix + name for prefix in _PREFIXES for name in names) + bare_names
+    for kind, (names, bare_names) in _NAMES.items()
 }
 
 #: Largest asymmetry of a stress tensor, relative to its largest component.
@@ -51,12 +51,12 @@ SIGMAS = ("energy_sigma", "force_sigma", "virial_sigma")
 
 
 class BadLabelError(ValueError):
-    """A label whose value cannot be what its name says."""
+    """A label whose value does not fit its name."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The label used for one kind, and those of the same kind that were not.
+class LabelChoice:
+    """The label used for one kind, and the unused ones of the same kind.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class LabelPlan:
-    """Which label gives what.
+    """The labels to use for each quantity.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class LabelPlan:
         Label of the atoms whose forces are left out.
     """
 
-    choices: dict[str, list[Choice]]
+    choices: dict[str, list[LabelChoice]]
     config_type_key: str
     sigma_keys: dict[str, str]
     force_mask_key: str
@@ -98,7 +98,7 @@ class LabelPlan:
 
 def choose(
     kinds: Iterable[str], counts: Mapping[str, int], explicit: Mapping[str, str | None]
-) -> list[Choice]:
+) -> list[LabelChoice]:
     """Return the labels to use for one quantity, best first.
 
     Parameters
@@ -118,17 +118,18 @@ def choose(
     """
     kinds = list(kinds)
     given = [(kind, key) for kind in kinds if (key := explicit.get(kind)) is not None]
-    found = [
+    present = [
         (kind, key) for kind in kinds for key in CANDIDATES[kind] if counts.get(key)
     ]
     # max() keeps the first of equals.
-    best = given or ([max(found, key=lambda item: counts[item[1]])] if found else [])
+    most = [max(present, key=lambda item: counts[item[1]])] if present else []
+    best = given or most
     used = {key for _, key in best}
-    ignored = tuple(key for _, key in found if key not in used)
+    ignored = tuple(key for _, key in present if key not in used)
     if not best:
-        return [Choice(kinds[0], None)]
+        return [LabelChoice(kinds[0], None)]
     return [
-        Choice(kind, key, ignored if index == 0 else ())
+        LabelChoice(kind, key, ignored if index == 0 else ())
         for index, (kind, key) in enumerate(best)
     ]
 
@@ -139,12 +140,12 @@ def kinds_of(quantity: str) -> tuple[str, ...]:
 
 
 def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelPlan:
-    """Return which label gives what.
+    """Return the labels to use.
 
     Parameters
     ----------
     config : DataConfig
-        Names given by the user, and what is to be used.
+        Names given by the user, and the quantities to use.
     counts : Counter
         Number of frames that have each label.
     n_frames : int
@@ -153,7 +154,7 @@ def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelP
     Raises
     ------
     DataError
-        A label that was asked for and that no frame has.
+        No frame has a label that the user named.
     """
     explicit = {kind: getattr(config, f"{kind}_key") for kind in CANDIDATES}
     used = {
@@ -170,7 +171,7 @@ def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelP
     sigma_keys = {kind: getattr(config, f"{kind}_key") for kind in SIGMAS}
     named = ("config_type", "force_mask", *SIGMAS)
     for option in (f"{kind}_key" for kind in named):
-        # Only a name that differs from the default was asked for.
+        # The user named only those that differ from the default.
         value = getattr(config, option)
         if value != DataConfig.model_fields[option].default:
             asked[option] = value
@@ -198,7 +199,7 @@ def _missing_label(
 
 
 def label_value(kind: str, value: Any, frame: Frame) -> Any:
-    """Return a label as `Frame` holds it.
+    """Return a label in the form that `Frame` has.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ def label_value(kind: str, value: Any, frame: Frame) -> Any:
     Raises
     ------
     BadLabelError
-        The value is not made of numbers, has another shape, or is not symmetric.
+        The value is not numeric, has another shape, or is not symmetric.
     """
     array = _numbers(value)
     if kind == "energy":

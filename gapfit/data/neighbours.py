@@ -32,11 +32,11 @@ _HEAVIEST = 118
 
 #: Memory of a pair, bytes: arrays of `Pairs`, some of them twice.
 PAIR_BYTES = 100
-#: Atoms closer than this are on top of each other, Å.
+#: Atoms closer than this overlap, Å.
 MIN_DISTANCE = 0.3
-#: More atoms than this in a volume are no matter, 1/Å³; diamond has 0.18.
+#: Density above that of any matter, 1/Å³; diamond has 0.18.
 MAX_DENSITY = 10.0
-#: Neighbours of one atom that a search takes at most; each takes about 150 bytes.
+#: Most neighbours of one atom in a search; each takes about 150 bytes.
 MAX_NEIGHBOURS = 50_000
 # Length, area and volume within a distance of 1.
 _BALLS = (1.0, 2.0, math.pi, 4 / 3 * math.pi)
@@ -59,7 +59,7 @@ class Pairs:
     R : (n_pairs, 3) float64
         Vector from centre to neighbour, r_j + S·cell - r_i, Å.
     first : (n_centres + 1,) int64
-        Where the pairs of each centre begin, and the end.
+        Index of the first pair of each centre, and n_pairs.
     start, stop : int
         Atoms start..stop-1 are centres here; all atoms unless this is a `chunk`.
     """
@@ -90,7 +90,7 @@ class Pairs:
         return self.stop - self.start
 
     def within(self, cutoff: float) -> Pairs:
-        """Return the pairs shorter than a cutoff (Å)."""
+        """Return the pairs shorter than a cutoff, Å."""
         inside = _core.pairs_within(self.first, self.i, self.j, self.R, cutoff)
         if inside is None:
             return self
@@ -134,7 +134,7 @@ def _spanning_cell(frame: Frame) -> np.ndarray:
     if (shortest := lengths[frame.pbc].min()) < MIN_DISTANCE:
         raise _repeats_too_soon(frame, shortest)
     if not present.all():
-        # The null space of the given vectors is what the new ones must span.
+        # The new vectors must span the null space of the given ones.
         _, _, rows = np.linalg.svd(cell[present].reshape(-1, 3), full_matrices=True)
         open_directions = rows[present.sum() :]
         extents = np.ptp(frame.positions @ open_directions.T, axis=0) + 1.0
@@ -142,7 +142,7 @@ def _spanning_cell(frame: Frame) -> np.ndarray:
     if abs(np.linalg.det(cell)) < 1e-8:
         raise StructureError(
             f"{frame.source}: the cell vectors are linearly dependent (volume 0): "
-            f"{frame.cell.tolist()}; mend the cell"
+            f"{frame.cell.tolist()}; correct the cell"
         )
     return cell
 
@@ -155,7 +155,7 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
     frame : Frame
         The structure; its labels are not used.
     cutoff : float
-        Å.
+        Largest distance, Å.
 
     Raises
     ------
@@ -164,14 +164,14 @@ def pair_list(frame: Frame, cutoff: float) -> Pairs:
     """
     cell = sound_cell(frame, cutoff)
     try:
-        found = _core.neighbour_list(frame.positions, cell, frame.pbc, cutoff)
+        neighbours = _core.neighbour_list(frame.positions, cell, frame.pbc, cutoff)
     except ValueError as error:
         raise StructureError(f"{frame.source}: {error}") from error
-    return frame_pairs(frame, found)
+    return frame_pairs(frame, neighbours)
 
 
 def sound_cell(frame: Frame, reach: float) -> np.ndarray:
-    """Return the cell that a search of neighbours takes, (3, 3) in Å.
+    """Return the checked cell for a neighbour search, (3, 3) in Å.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def sound_cell(frame: Frame, reach: float) -> np.ndarray:
     ------
     StructureError
         No atoms, non-finite positions, an impossible cell, or so many neighbours within
-        reach that a search would take all memory.
+        reach that a search would exhaust the memory.
     """
     if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()):
         raise StructureError(
@@ -201,9 +201,9 @@ def sound_cell(frame: Frame, reach: float) -> np.ndarray:
 
 
 def _span(frame: Frame) -> tuple[float, np.ndarray]:
-    """Return what the periodic vectors span, Å to their number, and unit vectors across.
+    """Return length, area or volume of the periodic vectors, and unit vectors across.
 
-    1 and three unit vectors for a molecule; the volume and none for a crystal.
+    For a molecule 1 and three unit vectors; for a crystal the volume, Å³, and none.
     """
     vectors = frame.cell[frame.pbc]
     if len(vectors) == 3:
@@ -219,7 +219,7 @@ def _require_images_apart(frame: Frame, span: float) -> None:
     if not frame.pbc.any():
         return
     lengths = np.linalg.norm(frame.cell[frame.pbc], axis=1)
-    # At most the least distance of opposite faces, which no lattice vector is shorter than.
+    # A lower bound of the distance of opposite faces; no lattice vector is shorter.
     if lengths.min() * span / lengths.prod() >= MIN_DISTANCE:
         return
     from ase.geometry import minkowski_reduce
@@ -241,7 +241,7 @@ def _repeats_too_soon(frame: Frame, distance: float) -> StructureError:
 def _require_few_neighbours(
     frame: Frame, reach: float, span: float, across: np.ndarray
 ) -> None:
-    """Refuse atoms so dense, or a reach so long, that neighbours would fill the memory."""
+    """Refuse a density or a reach at which the neighbours would fill the memory."""
     density = frame.n_atoms / span
     if len(across):
         extents = np.ptp(frame.positions @ across.T, axis=0) + 1.0
@@ -249,9 +249,10 @@ def _require_few_neighbours(
     if density > MAX_DENSITY:
         raise StructureError(
             f"{frame.source}: {density:.3g} atoms per Å³ (limit {MAX_DENSITY:g}); give "
-            "positions and cell in Å, or mend atoms that lie on each other"
+            "positions and cell in Å, or remove overlapping atoms"
         )
-    # Both are too many: the one for thin layers and chains, the other for thick ones.
+    # Both are upper bounds: the first is too large for thin layers and chains, the second
+    # for thick ones.
     n_periodic = 3 - len(across)
     within = _BALLS[n_periodic] * reach**n_periodic / span * frame.n_atoms
     most = min(within, _BALLS[3] * reach**3 * density)
@@ -263,19 +264,19 @@ def _require_few_neighbours(
         )
 
 
-def frame_pairs(frame: Frame, found: tuple[Any, ...]) -> Pairs:
-    """Return the pairs that the core has found for a frame.
+def frame_pairs(frame: Frame, neighbours: tuple[Any, ...]) -> Pairs:
+    """Return the pairs of a frame from the arrays of the core.
 
     Raises
     ------
     StructureError
         Atoms closer than `MIN_DISTANCE`.
     """
-    first, i, j, R, near_i, near_j, distance = found
+    first, i, j, R, near_i, near_j, distance = neighbours
     if distance < MIN_DISTANCE:
         raise StructureError(
             f"{frame.source}: atoms {near_i} and {near_j} are {distance:.3f} Å "
-            f"apart (limit {MIN_DISTANCE} Å); remove or mend this structure"
+            f"apart (limit {MIN_DISTANCE} Å); remove or correct this structure"
         )
     return Pairs(
         numbers=frame.numbers,
@@ -291,7 +292,7 @@ def frame_pairs(frame: Frame, found: tuple[Any, ...]) -> Pairs:
 
 
 def concatenate(parts: Sequence[Pairs]) -> Pairs:
-    """Return one pair list for several frames, atoms numbered through."""
+    """Return one pair list for several frames, with consecutive numbers of atoms."""
     if len(parts) == 1:
         return parts[0]
     atoms = np.cumsum([0] + [part.n_atoms for part in parts])
@@ -316,7 +317,7 @@ def concatenate(parts: Sequence[Pairs]) -> Pairs:
 
 
 def separate(pairs: Pairs) -> Iterator[Pairs]:
-    """Yield the pair list of each frame: what `concatenate` was given, all centres."""
+    """Yield the pair list of each frame, all atoms as centres: undoes `concatenate`."""
     atoms = np.searchsorted(pairs.frame, np.arange(pairs.n_frames + 1))
     for start, stop in pairwise(atoms):
         begin, end = pairs.first[[start, stop]]
@@ -352,16 +353,16 @@ def species_index(species: tuple[int, ...], numbers: np.ndarray) -> np.ndarray:
                 for z in numbers[index < 0].tolist()
             }
         )
-        known = ", ".join(chemical_symbols[z] for z in species)
+        symbols = ", ".join(chemical_symbols[z] for z in species)
         raise StructureError(
-            f"unknown species {', '.join(unknown)}: this model knows {known}; "
+            f"unknown species {', '.join(unknown)}: this model knows {symbols}; "
             "fit a model with data for them"
         )
     return index
 
 
 def core_pairs(pairs: Pairs, species: tuple[int, ...]) -> Any:
-    """Return a pair list as the core takes it; unknown species raise."""
+    """Return a pair list in the form of the core; unknown species raise."""
     return _core.PairList(
         pairs.first,
         pairs.j,

@@ -1,4 +1,4 @@
-"""Observations: energies, forces and virials, and how many there are."""
+"""Numbers of observations: energies, forces and virials."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ KINDS = ("energy", "forces", "virial")
 
 
 def row_counts(frames: Sequence[Frame]) -> np.ndarray:
-    """Return how many observations of each kind each frame holds, (n_frames, 3) int64."""
+    """Return the number of observations of each kind by frame, (n_frames, 3) int64."""
     counts = np.zeros((len(frames), len(KINDS)), dtype=np.int64)
     for n, frame in enumerate(frames):
-        known = 0 if frame.forces is None else np.isfinite(frame.forces).sum()
-        counts[n] = frame.energy is not None, known, 6 * (frame.virial is not None)
+        n_components = 0 if frame.forces is None else np.isfinite(frame.forces).sum()
+        counts[n] = (
+            frame.energy is not None,
+            n_components,
+            6 * (frame.virial is not None),
+        )
     return counts
 
 
 def count_rows(frames: Sequence[Frame]) -> dict[str, int]:
-    """Return how many observations of each kind the frames hold."""
+    """Return the number of observations of each kind in all frames."""
     return dict(zip(KINDS, row_counts(frames).sum(axis=0).tolist(), strict=True))

@@ -24,18 +24,18 @@ def heights(frames: Sequence[Frame]) -> list[float]:
     Frames without an energy have height 0.
     """
     compositions: dict[tuple[tuple[int, float], ...], list[int]] = {}
-    found = np.zeros(len(frames))
+    energies = np.zeros(len(frames))
     for n, frame in enumerate(frames):
         if frame.energy is not None:
             compositions.setdefault(_composition(frame), []).append(n)
-            found[n] = frame.energy / frame.n_atoms
-    for own in compositions.values():
-        found[own] -= found[own].min()
-    return found.tolist()
+            energies[n] = frame.energy / frame.n_atoms
+    for members in compositions.values():
+        energies[members] -= energies[members].min()
+    return energies.tolist()
 
 
 def _composition(frame: Frame) -> tuple[tuple[int, float], ...]:
-    """Return atomic numbers with their shares; a lone atom is a composition of its own."""
+    """Return atomic numbers and their shares; a lone atom is a separate composition."""
     numbers, counts = np.unique(frame.numbers, return_counts=True)
     shares = np.round(counts / frame.n_atoms, 6)
     lone = 0.0 if frame.n_atoms == 1 and not frame.pbc.any() else 1.0
@@ -45,26 +45,26 @@ def _composition(frame: Frame) -> tuple[tuple[int, float], ...]:
 def with_automatic_sigmas(
     frames: Sequence[Frame], reference: Sequence[Frame], config: SigmaConfig
 ) -> Sequence[Frame]:
-    """Return frames whose own sigmas hold the parts that grow with the labels.
+    """Return frames with sigmas that include the parts that grow with the labels.
 
     sigma_E² = sigma² + (energy_relative × height)², per atom;
     sigma_F² = sigma² + (forces_relative × |F|)² for the components of each atom.
-    Sigmas that a frame brings along stay as they are.
+    Sigmas that come with a frame are kept.
 
     Parameters
     ----------
     frames : sequence of Frame
-        What is fitted.
+        Frames with the targets of the fit.
     reference : sequence of Frame
-        The same frames with their labels as given: forces and energies are judged before
-        any baseline is subtracted.
+        The same frames with the labels as given: forces and heights are those before any
+        baseline is subtracted.
     config : SigmaConfig
         Sigmas and the two fractions.
 
     Returns
     -------
     sequence of Frame
-        `frames` themselves if nothing changes; otherwise in a temporary file.
+        `frames` itself if nothing changes; otherwise frames in a temporary file.
     """
     if not config.forces_relative and not config.energy_relative:
         return frames
@@ -86,31 +86,31 @@ def _grown(
             and config.forces_relative
         ):
             size = np.linalg.norm(np.nan_to_num(given.forces), axis=1)
-            own = np.hypot(forces[:, 0], config.forces_relative * size)
-            frame = replace(frame, force_sigma=own)
+            sigmas = np.hypot(forces[:, 0], config.forces_relative * size)
+            frame = replace(frame, force_sigma=sigmas)
         yield frame
 
 
 def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, float]:
     """Return the sigmas of a frame's targets.
 
-    The frame's own values win over those of its config_type, these over the global
-    ones. Energies and virials scale with sqrt(n_atoms): errors of independent atoms.
+    Values of the frame take precedence over those of its config_type, and these over the
+    global ones. Energies and virials scale with sqrt(n_atoms): errors of independent atoms.
 
     Returns
     -------
     energy : float
-        Of the total energy, eV.
+        Sigma of the total energy, eV.
     forces : (n_atoms, 3) float64
-        eV/Å.
+        Sigmas of the force components, eV/Å.
     virial : float
-        Of a component of the total virial, eV.
+        Sigma of a component of the total virial, eV.
     """
     override = config.config_types.get(frame.config_type)
 
-    def choose(own: float | None, kind: str) -> float:
-        if own is not None:
-            return own
+    def choose(frame_value: float | None, kind: str) -> float:
+        if frame_value is not None:
+            return frame_value
         special = getattr(override, kind, None)
         return float(getattr(config, kind) if special is None else special)
 

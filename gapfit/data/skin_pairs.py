@@ -1,4 +1,4 @@
-"""Pair lists of atoms that move, with a search only now and then."""
+"""Pair lists of moving atoms with few searches (Verlet skin)."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ __all__ = ["MovingPairs"]
 class MovingPairs:
     """Pair lists of one structure in motion.
 
-    The pairs within cutoff + skin serve as long as no atom is farther than half of the
-    skin from where it was when they were searched: every pair within the cutoff is then
-    among them (Verlet, Phys. Rev. 159, 98 (1967)). Atoms that jump by whole cell vectors,
-    as they do when they are wrapped, are followed. Another cell, other periodic
-    directions and another number of atoms take a new search.
+    The pairs within cutoff + skin are used until an atom has moved by more than half of
+    the skin since the search: until then they include every pair within the cutoff
+    (Verlet, Phys. Rev. 159, 98 (1967)). Jumps by whole cell vectors, from wrapping, are
+    followed. A change of the cell, of the periodic directions or of the number of atoms
+    takes a new search.
 
     Parameters
     ----------
     cutoff : float
-        Å.
+        Cutoff, Å.
     skin : float
-        Å; 0: search each time.
+        Added to the cutoff of a search, Å; 0: search each time.
 
     Attributes
     ----------
     n_searches : int
-        How often pairs were searched.
+        Number of searches so far.
 
     Raises
     ------
@@ -43,8 +43,7 @@ class MovingPairs:
     Notes
     -----
     Pairs, their vectors and their order are those of
-    `gapfit.data.neighbours.pair_list`: what is made of them has the same bits, whatever
-    came before.
+    `gapfit.data.neighbours.pair_list`: results have the same bits, whatever the history.
     """
 
     def __init__(self, cutoff: float, skin: float) -> None:
@@ -56,7 +55,7 @@ class MovingPairs:
         self._cell, self._pbc, self._n_atoms = np.zeros((3, 3)), np.zeros(3, bool), 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy is for another structure, and searches for itself.
+        # A copy is for another structure, for which the pairs are of no use.
         return MovingPairs, (self.cutoff, self.skin)
 
     def of(self, frame: Frame) -> Pairs:
@@ -67,8 +66,8 @@ class MovingPairs:
         StructureError
             As `gapfit.data.neighbours.pair_list`.
         """
-        if (found := self._kept(frame)) is not None:
-            return frame_pairs(frame, found)
+        if (neighbours := self._kept(frame)) is not None:
+            return frame_pairs(frame, neighbours)
         self.n_searches += 1
         if self.skin == 0.0:
             return pair_list(frame, self.cutoff)
@@ -85,7 +84,7 @@ class MovingPairs:
         return frame_pairs(frame, self._list.pairs(frame.positions))
 
     def _kept(self, frame: Frame) -> tuple[Any, ...] | None:
-        """Return what the list of the last search holds for a frame, if it serves."""
+        """Return the pairs of a frame from the last search; None if a new one is needed."""
         if (
             self._list is None
             or self._n_atoms != frame.n_atoms
@@ -93,5 +92,5 @@ class MovingPairs:
             or not np.array_equal(self._cell, frame.cell)
         ):
             return None
-        found: tuple[Any, ...] | None = self._list.pairs(frame.positions)
-        return found
+        neighbours: tuple[Any, ...] | None = self._list.pairs(frame.positions)
+        return neighbours

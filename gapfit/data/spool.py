@@ -1,4 +1,4 @@
-"""Structures as they were read, put aside until it is known which labels are used."""
+"""Temporary store of structures as read, until the labels to use are known."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gapfit.data.frame_file import writing_to
 
 __all__ = ["RawSpool"]
 
-#: Atoms held at a time, about 10 MB; what else a frame takes counts as some more.
+#: Atoms in memory at a time, about 10 MB; a frame counts as this many more.
 _HELD, _EACH = 40_000, 50
 
 
 class RawSpool:
-    """Any number of structures, of which few are in memory; a context manager.
+    """Any number of structures, few of them in memory; a context manager.
 
-    All others are pickled to a file without a name, which nobody else can write.
+    The others are pickled to an unnamed file, which no other program can write.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class RawSpool:
         yield from self._held
 
     def add(self, raw: RawFrame) -> None:
-        """Put a structure behind all others."""
+        """Append a structure."""
         self._held.append(raw)
         self._size += raw.frame.n_atoms + _EACH
         if self._size > self._most_atoms:
@@ -66,7 +66,7 @@ class RawSpool:
     def _store(self) -> None:
         try:
             part = pickle.dumps(self._held, pickle.HIGHEST_PROTOCOL)
-        except Exception:  # whatever objects a user may hang on a structure
+        except Exception:  # a user may attach any object to a structure
             held = [replace(raw, labels=_plain(raw.labels)) for raw in self._held]
             part = pickle.dumps(held, pickle.HIGHEST_PROTOCOL)
         with writing_to(tempfile.gettempdir()):
@@ -78,7 +78,7 @@ class RawSpool:
 
 
 def _plain(labels: dict[str, Any]) -> dict[str, Any]:
-    """Return labels with text for what cannot be pickled: no such label has numbers."""
+    """Return labels with text for values that cannot be pickled, which are not numeric."""
     plain = {}
     for key, value in labels.items():
         try:

@@ -1,4 +1,4 @@
-"""What a data set holds, group by group: ranges that show mistakes at a glance."""
+"""Summary of a data set by config_type: ranges that show mistakes at a glance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapfit.data.neighbours import pair_list
 
 __all__ = ["Range", "TypeSummary", "element_counts", "summarise"]
 
-#: Distances beyond this are not looked for, Å.
+#: Longest distance searched, Å.
 _REACH = 4.0
 
 
@@ -34,7 +34,7 @@ class TypeSummary:
     name : str
         The config_type.
     n_frames, n_atoms : int
-        How many.
+        Numbers of frames and atoms.
     energy : Range or None
         Energy per atom, eV; None without energies.
     max_force : float or None
@@ -42,7 +42,7 @@ class TypeSummary:
     volume : Range or None
         Volume per atom of frames periodic in three directions, Å³.
     min_distance : float or None
-        Shortest distance between atoms, Å; None when all are further than 4 Å apart.
+        Shortest distance between atoms, Å; None when all are more than 4 Å apart.
     """
 
     name: str
@@ -66,9 +66,9 @@ def summarise(frames: Sequence[Frame]) -> list[TypeSummary]:
     everything = TypeSummary("all", 0, 0, None, None, None, None)
     groups: dict[str, TypeSummary] = {}
     for frame in frames:
-        own, name = _summary(frame), frame.config_type
-        everything = _joined(everything, own)
-        groups[name] = _joined(groups[name], own) if name in groups else own
+        summary, name = _summary(frame), frame.config_type
+        everything = _joined(everything, summary)
+        groups[name] = _joined(groups[name], summary) if name in groups else summary
     groups.pop("all", None)
     return [everything, *(groups[name] for name in sorted(groups))]
 
@@ -86,20 +86,20 @@ def _summary(frame: Frame) -> TypeSummary:
     )
 
 
-def _joined(one: TypeSummary, other: TypeSummary) -> TypeSummary:
+def _joined(first: TypeSummary, second: TypeSummary) -> TypeSummary:
     """Return the summary of two groups, under the name of the first."""
     return TypeSummary(
-        one.name,
-        one.n_frames + other.n_frames,
-        one.n_atoms + other.n_atoms,
-        _hull(one.energy, other.energy),
-        max(_known(one.max_force, other.max_force), default=None),
-        _hull(one.volume, other.volume),
-        min(_known(one.min_distance, other.min_distance), default=None),
+        first.name,
+        first.n_frames + second.n_frames,
+        first.n_atoms + second.n_atoms,
+        _hull(first.energy, second.energy),
+        max(_present(first.max_force, second.max_force), default=None),
+        _hull(first.volume, second.volume),
+        min(_present(first.min_distance, second.min_distance), default=None),
     )
 
 
-def _known(*values: float | None) -> list[float]:
+def _present(*values: float | None) -> list[float]:
     return [value for value in values if value is not None]
 
 
@@ -107,11 +107,11 @@ def _point(value: float) -> Range:
     return Range(float(value), float(value))
 
 
-def _hull(one: Range | None, other: Range | None) -> Range | None:
-    """Return the range that holds both."""
-    if one is None or other is None:
-        return one or other
-    return Range(min(one.low, other.low), max(one.high, other.high))
+def _hull(first: Range | None, second: Range | None) -> Range | None:
+    """Return the smallest range that contains both."""
+    if first is None or second is None:
+        return first or second
+    return Range(min(first.low, second.low), max(first.high, second.high))
 
 
 def _max_force(forces: np.ndarray) -> float:

@@ -28,7 +28,7 @@ from gapfit.threads import native_threads
 
 __all__ = ["Angle3b", "triplet_key"]
 
-#: Tables of a term that would be larger than this are left out, bytes.
+#: Largest memory for the tables of a term, bytes.
 _MOST_BYTES = 200e6
 
 
@@ -37,8 +37,8 @@ def triplet_key(centre: int, a: int, b: int) -> int:
     return 1_000_000 * centre + pair_key(a, b)
 
 
-class Prepared(NamedTuple):
-    """What predictions need: which triplets have a potential, and the potentials."""
+class PreparedTriplets(NamedTuple):
+    """Fitted potentials of triplets, and the triplets that have one, for predictions."""
 
     range: Any
     potentials: list[Any]
@@ -48,9 +48,9 @@ class Angle3b:
     """E = Σ_i Σ_{j,k} s(r_ij) s(r_ik) g(q), g a Gaussian process for each triplet.
 
     The inner sum is over pairs of neighbours of atom i, whose energy it is, and
-    q = (r_ij + r_ik, (r_ij - r_ik)², r_jk) is the same if they change places; r_jk may
+    q = (r_ij + r_ik, (r_ij - r_ik)², r_jk) does not change when they are swapped; r_jk may
     be longer than the cutoff. s is the `Switch` that ends the potential at the cutoff.
-    Sparse points are values of g, without s. Blocks are named by the species of the
+    Sparse points are values of g, without s. Blocks are labelled by the species of the
     centre, then of its neighbours. See `gapfit.descriptors.protocol.Descriptor`.
 
     Parameters
@@ -58,8 +58,8 @@ class Angle3b:
     species : tuple of int
         Atomic numbers, ascending.
     kernel : ProductExponential
-        Kernel of g; lengths in Å, Å², Å. A `PermutedExponential` is one of the three sides
-        (r_ij, r_ik, r_jk) instead of q, lengths in Å; it is for models of QUIP.
+        Kernel of g; lengths in Å, Å², Å. A `PermutedExponential` takes the three sides
+        (r_ij, r_ik, r_jk) instead of q, with lengths in Å; it is for models of QUIP.
     switch : Switch
         Ends the potential at the cutoff.
     """
@@ -79,7 +79,7 @@ class Angle3b:
         sides = species_pairs(species)
         self.blocks = tuple(1_000_000 * z + pair for z in species for pair in sides)
         self.n_features = 3
-        self._all = self._range(self.blocks)
+        self._all_triplets = self._range(self.blocks)
         self.permuted = isinstance(kernel, PermutedExponential)
         self._kernel = _core.TripletKernel(kernel.delta, kernel.theta, self.permuted)
 
@@ -87,7 +87,7 @@ class Angle3b:
         return Angle3b, (self.species, self.squared_exponential, self.switch)
 
     def _range(self, blocks: tuple[int, ...]) -> Any:
-        """Return the triplets that belong to some blocks, as the core takes it."""
+        """Return the triplets of some blocks in the form of the core."""
         return _core.TripletRange(self.choice(blocks), *self.switch.for_core)
 
     def choice(self, blocks: tuple[int, ...]) -> np.ndarray:
@@ -96,20 +96,20 @@ class Angle3b:
         Returns
         -------
         (n_species, n_species, n_species) int32
-            Species of the centre first.
+            Places by species of the centre and of the two neighbours.
         """
         place, species = {block: n for n, block in enumerate(blocks)}, self.species
-        found = [
+        places = [
             [[place.get(triplet_key(c, a, b), -1) for b in species] for a in species]
             for c in species
         ]
-        return np.array(found, dtype=np.int32)
+        return np.array(places, dtype=np.int32)
 
     def grid(self, n_tables: int) -> TripletGrid | None:
-        """Return the knots of the tables of a term; None if they would be too large.
+        """Return the knots of the tables of a term; None if it has no tables.
 
-        Nor are there any of permuted kernels, which are no products, and where digits
-        should be those of QUIP: large coefficients that cancel magnify a table's error.
+        Tables may be too large, and permuted kernels are not products. Models of QUIP have
+        none: large coefficients that cancel would magnify the error of a table.
         """
         if self.permuted or self.switch.form == "cosine":
             return None
@@ -132,19 +132,19 @@ class Angle3b:
         return (block // 1_000_000,)
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
-        """Return q of all triplets of atoms by block, carried by the central atom."""
+        """Return q of all triplets of atoms by block; the central atom carries them."""
         centres, place, q = _core.triplet_list(
-            core_pairs(pairs, self.species), self._all
+            core_pairs(pairs, self.species), self._all_triplets
         )
-        found = {}
+        by_block = {}
         for n, block in enumerate(self.blocks):
-            own = place == n
-            found[block] = Environments(centres[own], q[own])
+            members = place == n
+            by_block[block] = Environments(centres[members], q[members])
         if self.permuted:
             return {
-                b: Environments(e.atoms, _sides(e.values)) for b, e in found.items()
+                b: Environments(e.atoms, _sides(e.values)) for b, e in by_block.items()
             }
-        return found
+        return by_block
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between triplets of one block, eV²."""
@@ -183,7 +183,7 @@ class Angle3b:
         with native_threads() as n_threads:
             _core.add_triplet_rows(
                 core_pairs(pairs, self.species),
-                self._all,
+                self._all_triplets,
                 self._kernel,
                 [sparse[block] for block in self.blocks],
                 by_centre,
@@ -206,19 +206,23 @@ class Angle3b:
         self._add_rows(pairs, sparse, k_m, None, by_centre=True)
         with native_threads() as n_threads:
             prior = _core.triplet_priors(
-                core_pairs(pairs, self.species), self._all, self._kernel, n_threads
+                core_pairs(pairs, self.species),
+                self._all_triplets,
+                self._kernel,
+                n_threads,
             )
         return k_m, prior
 
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
         """Return prior variances of energies, forces and virials.
 
-        Takes about 4 kB for each triplet of a frame, and time with their number squared.
+        Takes about 4 kB for each triplet of a frame; the time grows with their number
+        squared.
         """
         return PriorVariances.joined(
             [
                 cluster_priors(
-                    (own for _, own in self._clusters(frame)),
+                    (clusters for _, clusters in self._clusters(frame)),
                     self.squared_exponential,
                     frame.n_atoms,
                     gradients=gradients,
@@ -235,16 +239,17 @@ class Angle3b:
         Yields
         ------
         block : int
-            Key.
+            Key of the block.
         atoms : (n, 3) int64
             Centre and neighbours.
         s : (n,) float64
             Product of the switches.
         x : (n, 3) float64
-            What the kernel takes: q, or the sides of a permuted one.
+            Arguments of the kernel: q, or the three sides if it is permuted.
         """
-        for block, own in self._clusters(pairs):
-            yield block, own.atoms, own.s, _sides(own.q) if self.permuted else own.q
+        for block, clusters in self._clusters(pairs):
+            x = _sides(clusters.q) if self.permuted else clusters.q
+            yield block, clusters.atoms, clusters.s, x
 
     def _clusters(self, pairs: Pairs) -> Iterator[tuple[int, Clusters]]:
         """Yield the triplets of each block."""
@@ -258,9 +263,9 @@ class Angle3b:
         z = np.sort(pairs.numbers[ends], axis=1)
         keys = 1_000_000 * pairs.numbers[centres] + 1000 * z[:, 0] + z[:, 1]
         for block in np.unique(keys):
-            some = np.flatnonzero(keys == block)
-            atoms = np.column_stack([centres[some], ends[some]])
-            yield int(block), self._triplets(atoms, pairs.R[sides[some]])
+            members = np.flatnonzero(keys == block)
+            atoms = np.column_stack([centres[members], ends[members]])
+            yield int(block), self._triplets(atoms, pairs.R[sides[members]])
 
     def _triplets(self, atoms: np.ndarray, R: np.ndarray) -> Clusters:
         """Return triplets with q, the product of the switches, and their derivatives."""
@@ -289,11 +294,11 @@ class Angle3b:
         *,
         projections: Mapping[int, np.ndarray] | None = None,
         quadratic: bool = False,
-    ) -> Prepared:
-        """Return the fitted functions g as tables, whatever the number of points.
+    ) -> PreparedTriplets:
+        """Return the fitted functions g as tables: their cost is independent of M.
 
-        If they would take more than 200 MB (short lengths, many species), predictions
-        sum over the sparse points instead: the same numbers, but slower.
+        If these would take more than 200 MB (short lengths, many species), predictions sum
+        over the sparse points instead: the same numbers, but slower.
         """
         present = tuple(block for block in self.blocks if len(sparse[block]))
         kernel = self.squared_exponential
@@ -307,12 +312,12 @@ class Angle3b:
             potentials = [
                 grid.potential(kernel, sparse[b], coefficients[b]) for b in present
             ]
-        return Prepared(self._range(present), potentials)
+        return PreparedTriplets(self._range(present), potentials)
 
     def predict(
         self,
         pairs: Pairs,
-        prepared: Prepared,
+        prepared: PreparedTriplets,
         *,
         gradients: bool,
         atom_virials: bool = False,
@@ -331,6 +336,6 @@ class Angle3b:
 
 
 def _sides(q: np.ndarray) -> np.ndarray:
-    """Return (r_ij, r_ik, r_jk), the first the longer, of q = (sum, square, r_jk)."""
+    """Return (r_ij, r_ik, r_jk), r_ij >= r_ik, from q = (sum, square, r_jk)."""
     apart = np.sqrt(q[:, 1])
     return np.column_stack([(q[:, 0] + apart) / 2, (q[:, 0] - apart) / 2, q[:, 2]])

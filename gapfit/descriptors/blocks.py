@@ -1,4 +1,4 @@
-"""Keys of blocks made of species."""
+"""Keys of blocks of pairs of species."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = [
 
 
 def pair_key(a: int, b: int) -> int:
-    """Return the key of a pair of atomic numbers, in any order: 1000 × less + greater."""
+    """Return the key of a pair of atomic numbers, in any order: 1000 × smaller + larger."""
     return 1000 * min(a, b) + max(a, b)
 
 

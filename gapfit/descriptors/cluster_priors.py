@@ -39,7 +39,7 @@ class Clusters:
     s, ds : (n,), (n, m, 3) float64
         Weight of g in the energy and its derivatives with R, 1/Å.
     q, dq : (n, d), (n, m, 3, d) float64
-        What g is a function of, and its derivatives with R.
+        Arguments of g, and their derivatives with R.
     """
 
     atoms: np.ndarray
@@ -62,9 +62,9 @@ def cluster_priors(
     Parameters
     ----------
     clusters : iterable of Clusters
-        One for each block: those of different blocks are independent.
+        Clusters of each block; different blocks are independent.
     kernel : ProductExponential
-        Of g.
+        Kernel of g.
     n_atoms : int
         Number of atoms.
     gradients : bool
@@ -72,25 +72,29 @@ def cluster_priors(
     """
     energies, virials = np.zeros(1), np.zeros((int(gradients), 6))
     forces = np.zeros((n_atoms if gradients else 0, 3))
-    for own in clusters:
-        if len(own.s) == 0:
+    for block in clusters:
+        if len(block.s) == 0:
             continue
         with blas_threads():
-            whole = _variances(kernel, own.q, *_whole(own, gradients=gradients))
-            energies += whole[0]
+            variances = _variances(
+                kernel, block.q, *_frame_slopes(block, gradients=gradients)
+            )
+            energies += variances[0]
             if not gradients:
                 continue
-            virials += whole[1:]
-            for atom, some, moves in _touched(own.atoms):
-                a = np.einsum("nm,nmx->nx", moves, own.ds[some])
-                dq = np.einsum("nm,nmxd->nxd", moves, own.dq[some])
-                w = own.s[some, None, None] * dq
-                forces[atom] += _variances(kernel, own.q[some], a, w)
-    # Rounding may leave less than nothing where symmetry leaves nothing.
+            virials += variances[1:]
+            for atom, members, moves in _clusters_by_atom(block.atoms):
+                a = np.einsum("nm,nmx->nx", moves, block.ds[members])
+                dq = np.einsum("nm,nmxd->nxd", moves, block.dq[members])
+                w = block.s[members, None, None] * dq
+                forces[atom] += _variances(kernel, block.q[members], a, w)
+    # Where symmetry makes a variance zero, rounding may make it negative.
     return PriorVariances(energies, np.maximum(forces, 0.0), np.maximum(virials, 0.0))
 
 
-def _whole(clusters: Clusters, *, gradients: bool) -> tuple[np.ndarray, np.ndarray]:
+def _frame_slopes(
+    clusters: Clusters, *, gradients: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return a and w of `_variances` for the energy and, if wanted, the six virials."""
     a, w = clusters.s[:, None], np.zeros((len(clusters.s), 1, clusters.q.shape[1]))
     if not gradients:
@@ -102,18 +106,21 @@ def _whole(clusters: Clusters, *, gradients: bool) -> tuple[np.ndarray, np.ndarr
     return np.hstack([a, ds]), np.hstack([w, by_strain])
 
 
-def _touched(atoms: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield each atom, clusters it belongs to, and how it moves their vectors.
+def _clusters_by_atom(
+    atoms: np.ndarray,
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield each atom, its clusters and the derivatives of their vectors.
 
-    Clusters (n,) int64; by -1, 0 or 1 times the motion of the atom, (n, m) float64.
+    Clusters (n,) int64; derivatives -1, 0 or 1 with the position of the atom, (n, m)
+    float64.
     """
     items = np.arange(len(atoms))[:, None]
     keys = np.unique(atoms * len(atoms) + items)
     atom_of, cluster = np.divmod(keys, len(atoms))
-    found, begin = np.unique(atom_of, return_index=True)
-    for atom, some in zip(found, np.split(cluster, begin[1:]), strict=True):
-        itself = (atoms[some] == atom).astype(float)
-        yield int(atom), some, itself[:, 1:] - itself[:, :1]
+    atoms_touched, begin = np.unique(atom_of, return_index=True)
+    for atom, members in zip(atoms_touched, np.split(cluster, begin[1:]), strict=True):
+        itself = (atoms[members] == atom).astype(float)
+        yield int(atom), members, itself[:, 1:] - itself[:, :1]
 
 
 def _variances(
@@ -124,17 +131,18 @@ def _variances(
     Parameters
     ----------
     kernel : ProductExponential
-        Of g.
+        Kernel of g.
     q : (n, d) float64
         Arguments.
     a, w : (n, m), (n, m, d) float64
-        Of m sums.
+        Weights of m sums.
 
     Returns
     -------
     (m,) float64
+        Variance of each sum.
     """
-    # Sums of products, below, lose the least with z near 0.
+    # The sums of products below lose the fewest digits with z near 0.
     z, w = (q - q.mean(axis=0)) / kernel.theta, w / kernel.theta
     b = (a - np.einsum("nmd,nd->nm", w, z))[..., None]
     bz, wz = b * z[:, None, :], w[..., :, None] * z[:, None, None, :]
@@ -142,7 +150,7 @@ def _variances(
     left = np.concatenate([b, bz, w, wz.reshape(n, m, d * d)], axis=2)
     turned = wz.swapaxes(2, 3).reshape(n, m, d * d)
     right = np.concatenate([b, w, bz + w, turned], axis=2).reshape(n, -1)
-    # The exponent as one matrix product: several times faster than by its differences.
+    # One matrix product for the exponent is several times faster than differences.
     half, ones = 0.5 * np.einsum("nd,nd->n", z, z), np.ones(n)
     outer, inner = np.column_stack([z, -half, ones]), np.column_stack([z, ones, -half])
     total = np.zeros(m)
@@ -151,7 +159,7 @@ def _variances(
         k = outer[first] @ inner[second].T
         np.exp(k, out=k)
         product = (k @ right[second]).reshape(-1, m, left.shape[2])
-        found = np.einsum("nmc,nmc->m", left[first], product)
+        part = np.einsum("nmc,nmc->m", left[first], product)
         # The covariance is symmetric.
-        total += found if first == second else 2 * found
+        total += part if first == second else 2 * part
     return kernel.delta**2 * total

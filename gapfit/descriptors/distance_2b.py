@@ -1,4 +1,4 @@
-"""Two-body term: a Gaussian process in the distance of two atoms, by their species."""
+"""Two-body term: a Gaussian process in the distance of two atoms, by pair of species."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["PAIRS_ROWS", "Distance2b"]
 
 #: Distance of the knots of the table in lengths theta: error of forces below 1e-7 eV/Å.
 _KNOTS_PER_LENGTH = 0.03
-#: Slopes of tables are good to this, eV/Å, unless knots would be closer than that, Å.
+#: Largest error of slopes of tables, eV/Å, and smallest distance of knots, Å.
 _SLOPE_ERROR, _FINEST = 1e-9, 1e-3
 #: Pairs whose rows are computed together.
 PAIRS_ROWS = 16_384
@@ -38,8 +38,8 @@ PAIRS_ROWS = 16_384
 class Distance2b:
     """E = Σ_pairs s(r) g(r), g a Gaussian process for each pair of species.
 
-    s is the `Switch` that ends the potential at the cutoff. Sparse points are values of
-    g, so that those near the cutoff are no smaller than others. See
+    s is the `Switch` that ends the potential at the cutoff. Sparse points are values of g,
+    without s: those near the cutoff are as large as the others. See
     `gapfit.descriptors.protocol.Descriptor`.
 
     Parameters
@@ -95,16 +95,16 @@ class Distance2b:
         keys = self._keys(pairs)
         r = np.sqrt(np.einsum("px,px->p", pairs.R, pairs.R))
         for block in self.blocks:
-            some = np.flatnonzero(keys == block)
-            yield block, some, r[some]
+            members = np.flatnonzero(keys == block)
+            yield block, members, r[members]
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return the distances of all pairs of atoms by pair of species."""
-        found = {}
-        for block, some, r in self.by_block(pairs):
-            once = pairs.i[some] <= pairs.j[some]
-            found[block] = Environments(pairs.i[some][once], r[once, None])
-        return found
+        by_block = {}
+        for block, members, r in self.by_block(pairs):
+            once = pairs.i[members] <= pairs.j[members]
+            by_block[block] = Environments(pairs.i[members][once], r[once, None])
+        return by_block
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between distances of one block, eV²."""
@@ -130,40 +130,42 @@ class Distance2b:
             virials=np.zeros((pairs.n_frames, 6, n_columns)),
         )
         first = 0
-        for block, some, r in self.by_block(pairs):
+        for block, members, r in self.by_block(pairs):
             columns = slice(first, first + len(sparse[block]))
             first = columns.stop
-            if len(some) == 0 or len(sparse[block]) == 0:
+            if len(members) == 0 or len(sparse[block]) == 0:
                 continue
-            for start in range(0, len(some), PAIRS_ROWS):
+            for start in range(0, len(members), PAIRS_ROWS):
                 part = slice(start, start + PAIRS_ROWS)
-                self._add_rows(rows, pairs, some[part], r[part], sparse[block], columns)
+                self._add_rows(
+                    rows, pairs, members[part], r[part], sparse[block], columns
+                )
         return rows
 
     def _add_rows(
         self,
         rows: KernelRows,
         pairs: Pairs,
-        some: np.ndarray,
+        members: np.ndarray,
         r: np.ndarray,
         points: np.ndarray,
         columns: slice,
     ) -> None:
         """Add the rows of some pairs of one block."""
         value, slope, _ = self._switched(r, points)
-        frame = pairs.frame[pairs.i[some]]
-        half = _sums(frame, np.full(len(some), 0.5), pairs.n_frames)
+        frame = pairs.frame[pairs.i[members]]
+        half = _sums(frame, np.full(len(members), 0.5), pairs.n_frames)
         rows.energies[:, columns] += half @ value
         if not rows.forces.shape[2]:
             return
-        u = pairs.R[some] / r[:, None]
-        # Each pair comes twice, once for either atom: here the force on i.
-        at = (3 * pairs.i[some][:, None] + np.arange(3)).ravel()
+        u = pairs.R[members] / r[:, None]
+        # Each pair is listed twice, once for each atom: here the force on i.
+        at = (3 * pairs.i[members][:, None] + np.arange(3)).ravel()
         pull = _sums(at, u.ravel(), 3 * pairs.n_atoms, np.repeat(np.arange(len(r)), 3))
         forces = (pull @ slope).reshape(pairs.n_atoms, 3, -1)
         rows.forces[:, :, columns] += forces
         for v, (x, y) in enumerate(VOIGT):
-            weight = -0.5 * pairs.R[some, x] * u[:, y]
+            weight = -0.5 * pairs.R[members, x] * u[:, y]
             strain = _sums(frame, weight, pairs.n_frames)
             rows.virials[:, v, columns] += strain @ slope
 
@@ -184,8 +186,8 @@ class Distance2b:
 
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
         """Return prior variances of energies, forces and virials."""
-        own = self.squared_exponential
-        kernel = ProductExponential(own.delta, (own.theta,))
+        kernel_of_g = self.squared_exponential
+        kernel = ProductExponential(kernel_of_g.delta, (kernel_of_g.theta,))
         return PriorVariances.joined(
             [
                 cluster_priors(
@@ -197,11 +199,11 @@ class Distance2b:
 
     def _clusters(self, pairs: Pairs) -> Iterator[Clusters]:
         """Yield the pairs of atoms of each block."""
-        for _, some, r in self.by_block(pairs):
-            once = pairs.i[some] <= pairs.j[some]
-            some, r = some[once], r[once]
-            i, j, R = pairs.i[some], pairs.j[some], pairs.R[some]
-            # An atom and its image come twice, once for either direction.
+        for _, members, r in self.by_block(pairs):
+            once = pairs.i[members] <= pairs.j[members]
+            members, r = members[once], r[once]
+            i, j, R = pairs.i[members], pairs.j[members], pairs.R[members]
+            # An atom and its image are listed twice, once for each direction.
             share = np.where(i == j, 0.5, 1.0)
             s, s1, _ = share * self.switch(r)
             u = (R / r[:, None])[:, None, :]
@@ -222,7 +224,7 @@ class Distance2b:
         projections: Mapping[int, np.ndarray] | None = None,
         quadratic: bool = False,
     ) -> PairTable:
-        """Return the fitted pair potentials as a table, whatever the number of points."""
+        """Return the fitted pair potentials as a table: its cost is independent of M."""
         potentials = {
             block: partial(self._potential, sparse[block], coefficients[block])
             for block in self.blocks
@@ -237,9 +239,9 @@ class Distance2b:
         )
 
     def _spacing(self, coefficients: Mapping[int, np.ndarray]) -> float:
-        """Return a distance of knots for which slopes are good to `_SLOPE_ERROR`.
+        """Return the distance of knots at which slopes are accurate to `_SLOPE_ERROR`.
 
-        Between knots the slope of a Gaussian is off by at most 0.0012 h⁵ / theta⁶, and
+        Between knots the error of a Gaussian's slope is at most 0.0012 h⁵ / theta⁶, and the
         errors of all points may add up: large coefficients that cancel need more knots.
         """
         theta = self.squared_exponential.theta
@@ -253,7 +255,7 @@ class Distance2b:
     ) -> np.ndarray:
         """Return φ, φ' and φ'' of one pair of species, (3, n), without a cosine.
 
-        More digits than double precision has keep those that large coefficients cancel.
+        Extended precision preserves the digits lost when large coefficients cancel.
         """
         k = self.squared_exponential.derivatives(
             r.astype(np.longdouble), points[:, 0].astype(np.longdouble)

@@ -16,7 +16,7 @@ __all__ = [
 
 
 def _power(base: np.ndarray, exponent: float) -> np.ndarray:
-    """Return base**exponent; whole exponents by multiplication, others clip at 0."""
+    """Return base**exponent; by multiplication if integer, otherwise base clipped at 0."""
     if exponent != int(exponent):
         power: np.ndarray = np.maximum(base, 0.0) ** exponent
         return power
@@ -26,7 +26,7 @@ def _power(base: np.ndarray, exponent: float) -> np.ndarray:
             result *= square
         bits >>= 1
         if bits:
-            # `base` is the caller's, what follows is not.
+            # `base` belongs to the caller and must not change.
             square = np.multiply(square, square, out=None if square is base else square)
     return result
 
@@ -40,7 +40,7 @@ class DotProductKernel:
     delta : float
         Prior standard deviation of a local energy, eV.
     zeta : float
-        Power; larger distinguishes environments more sharply.
+        Power; a larger one distinguishes environments more sharply.
     """
 
     delta: float
@@ -62,8 +62,8 @@ class DotProductKernel:
     def curvature(self, dot: np.ndarray) -> np.ndarray:
         """Return d²k/d(dot)², eV², of the shape of `dot`.
 
-        For 1 < zeta < 2 it has no bound as the dot product falls to 0, and is 0 from there
-        on, as the kernel is.
+        For 1 < zeta < 2 it diverges as the dot product falls to 0; from there on it is 0,
+        like the kernel.
         """
         factor = self.delta**2 * self.zeta * (self.zeta - 1)
         if self.zeta >= 2:

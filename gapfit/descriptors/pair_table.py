@@ -1,4 +1,4 @@
-"""Tabulated pair potentials: what a 2-body term or a baseline becomes at prediction."""
+"""Tabulated pair potentials: the form of two-body terms and baselines in predictions."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ SPACING = 0.01
 class PairTable:
     """Pair potentials φ(r) at equidistant knots, zero beyond the last.
 
-    The energy is Σ φ(r) over pairs of atoms, half of it each atom's. A `Switch` of smooth
-    form is part of the values; a cosine, whose second derivative jumps, multiplies them.
+    The energy is Σ φ(r) over pairs of atoms, half of it for each atom. A smooth
+    `Switch` is included in the values; a cosine, whose second derivative jumps, multiplies
+    them.
 
     Attributes
     ----------
     species : tuple of int
         Atomic numbers, ascending.
     values : (n_potentials, n_knots, 3) float64
-        φ, φ' and φ'' (eV, eV/Å, eV/Å²), two continuous derivatives between them.
+        φ, φ' and φ'' (eV, eV/Å, eV/Å²); interpolated with two continuous derivatives.
     start, spacing : float
         First knot and distance of the knots, Å.
     potential : (n_species, n_species) int32
@@ -51,7 +52,7 @@ class PairTable:
 
     @property
     def cutoff(self) -> float:
-        """Where all potentials have ended, Å."""
+        """Distance from which all potentials are zero, Å."""
         return float(self.start + self.spacing * (self.values.shape[1] - 1))
 
     def evaluate(
@@ -82,26 +83,26 @@ def tabulate(
     cosine: bool = False,
     spacing: float = SPACING,
 ) -> PairTable:
-    """Return the table of some potentials.
+    """Return a table of pair potentials.
 
     Parameters
     ----------
     species : tuple of int
         Atomic numbers, ascending.
     potentials : mapping of int to callable
-        By `pair_key`: (n,) distances -> (3, n) values of φ, φ' and φ'', with φ'' piecewise
-        smooth, its pieces meeting at ``r_cut - width``; zero at and beyond `r_cut`, or
-        without the cosine that ends them.
+        Potentials by `pair_key`: (n,) distances -> (3, n) values of φ, φ' and φ'', with φ''
+        piecewise smooth and a boundary of pieces at ``r_cut - width``. They are zero from
+        `r_cut` on, unless a cosine ends them.
     r_cut, width : float
-        Å.
+        Cutoff, and width of the switch, Å.
     cosine : bool
-        Whether the potentials are to be multiplied with a cosine.
+        Whether the table multiplies the potentials with a cosine.
     spacing : float
         Largest distance between knots, Å.
     """
     spacing = width / np.ceil(width / min(spacing, SPACING))
     n_steps = int(np.ceil((r_cut - 0.9 * MIN_DISTANCE) / spacing))
-    # Counted from the end, so that knots lie where the pieces meet.
+    # Counted from the end, so that one knot lies at the boundary of the pieces.
     knots = r_cut - spacing * np.arange(n_steps, -1, -1.0)
     keys = list(potentials)
     choice = [[keys.index(pair_key(a, b)) for b in species] for a in species]

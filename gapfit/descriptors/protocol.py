@@ -1,8 +1,8 @@
-"""Descriptors: one file each, all behind the protocol below.
+"""Interface of descriptors; each has its own file.
 
-A descriptor turns pair lists into environments, and sparse points into rows of the
-kernel matrix or into energies. It owns its kernel. Environments fall into blocks
-(for SOAP: one per central species) that do not share sparse points.
+A descriptor turns pair lists into environments, and sparse points into rows of the kernel
+matrix or into energies. It includes its kernel. Environments are divided into blocks (for
+SOAP: one per central species) that do not share sparse points.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Environments:
     atoms : (n,) int64
         Index of the atom that carries each environment.
     values : (n, n_features) float64
-        Descriptors as the kernel takes them (SOAP: unit vectors).
+        Descriptors, the arguments of the kernel (SOAP: unit vectors).
     """
 
     atoms: np.ndarray
@@ -53,9 +53,9 @@ class KernelRows:
     energies : (n_frames, n_sparse) float64
         Covariance of total energies with the sparse local energies.
     forces : (n_atoms, 3, n_sparse) float64
-        Of forces, 1/Å.
+        Covariance of forces, per Å.
     virials : (n_frames, 6, n_sparse) float64
-        Of virials (-stress × volume), Voigt order.
+        Covariance of virials (-stress × volume), Voigt order.
     """
 
     energies: np.ndarray
@@ -72,11 +72,11 @@ class PriorVariances:
     Attributes
     ----------
     energies : (n_frames,) float64
-        Of total energies, eV².
+        Variances of total energies, eV².
     forces : (n_atoms, 3) float64
-        Of force components, (eV/Å)²; (0, 3) unless asked for.
+        Variances of force components, (eV/Å)²; (0, 3) unless asked for.
     virials : (n_frames, 6) float64
-        Of virials (-stress × volume), Voigt order, eV²; (0, 6) unless asked for.
+        Variances of virials (-stress × volume), Voigt order, eV²; (0, 6) unless asked for.
     """
 
     energies: np.ndarray
@@ -85,7 +85,7 @@ class PriorVariances:
 
     @staticmethod
     def joined(parts: Sequence[PriorVariances]) -> PriorVariances:
-        """Return those of several frames, one after the other."""
+        """Return the variances of several frames, one after the other."""
         return PriorVariances(
             np.concatenate([part.energies for part in parts]),
             np.concatenate([part.forces for part in parts]),
@@ -95,19 +95,19 @@ class PriorVariances:
 
 @dataclass(frozen=True, eq=False)
 class LocalPrediction:
-    """What one term contributes.
+    """Contribution of one term to a prediction.
 
     Attributes
     ----------
     energies : (n_atoms,) float64
         Local energies, eV.
     forces : (n_atoms, 3) float64
-        eV/Å.
+        Forces, eV/Å.
     virials : (n_frames, 6) float64
-        -stress × volume in Voigt order, eV.
+        Virials, -stress × volume in Voigt order, eV.
     atom_virials : (n_atoms, 3, 3) float64
-        Virial by atom, -Σ_i R_ij ⊗ dE_i/dR_ij over the centres i that feel atom j, eV:
-        adds up to the virial, and Σ_j W_j v_j is the potential part of the heat flux
+        Virial by atom, -Σ_i R_ij ⊗ dE_i/dR_ij over the centres i with atom j as neighbour,
+        eV. The sum is the virial, and Σ_j W_j v_j is the potential part of the heat flux
         (Fan et al., PRB 92, 094301 (2015)). Empty unless asked for.
     variances : (n_atoms,) float64
         Variances of the local energies of all terms, eV²; empty unless asked for.
@@ -121,13 +121,13 @@ class LocalPrediction:
 
 
 class Descriptor(Protocol):
-    """What a term of the potential must offer."""
+    """Interface of the descriptor of a term, with its kernel."""
 
     cutoff: float
     #: Lengths over which the kernel varies, in the units of the features: environments
-    #: that agree to 1e-3 of them count as equal. None: features are alike, 1e-10 of them.
+    #: that agree to 1e-3 of them count as equal. None: those that agree to 1e-10.
     lengths: np.ndarray | None
-    #: By block, directions (n_features, width) that descriptors are projected on.
+    #: Directions (n_features, width) that descriptors are projected on, by block.
     projections: dict[int, np.ndarray]
 
     @property
@@ -188,7 +188,7 @@ class Descriptor(Protocol):
         projections: Mapping[int, np.ndarray] | None = None,
         quadratic: bool = False,
     ) -> Any:
-        """Return what `predict` needs; shortcuts as in `gapfit.model.projection`."""
+        """Return the data for `predict`; shortcuts as in `gapfit.model.projection`."""
 
     def predict(
         self,

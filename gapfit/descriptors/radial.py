@@ -1,4 +1,4 @@
-"""Radial functions of dscribe's SOAP, their table, and the weight of a neighbour."""
+"""Radial functions of SOAP with GTOs, their table, and the weight of a neighbour."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ class GtoDensity:
 
 
 def reach(r_cut: float, sigma: float, weighting: Weighting) -> float:
-    """Return the range of the neighbours that count, Å.
+    """Return the range of the neighbours that contribute, Å.
 
-    dscribe counts neighbours until their Gaussian has fallen to 1e-3 at r_cut; a
+    In dscribe neighbours contribute until their Gaussian has fallen to 1e-3 at r_cut; a
     ``poly`` weight can end before, and a ``cosine`` ends at r0.
     """
     end = r_cut + sigma * np.sqrt(-2 * np.log(1e-3))
@@ -142,6 +142,7 @@ def table(density: RadialDensity, cutoff: float) -> tuple[np.ndarray, float]:
     Returns
     -------
     values : (n_knots, 3, l_max + 1, n_max) float64
+        Functions and derivatives.
     spacing : float
         Distance of the knots, Å.
     """

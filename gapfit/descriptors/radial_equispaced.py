@@ -11,7 +11,7 @@ from gapfit.errors import ConfigError
 
 __all__ = ["EquispacedDensity", "equispaced_basis"]
 
-# 10^-10 of a Gaussian is left where the last shell would be.
+# A Gaussian at r_cut has fallen to 10^-10 where the basis ends.
 _EXPONENT = 10
 #: Largest condition number of the collocation matrix.
 _MAX_CONDITION = 1e10

@@ -25,8 +25,8 @@ def polynomial_basis(r_cut: float, n_max: int) -> dict[str, np.ndarray]:
     247, 106949 (2020).
 
     S is so ill-conditioned that β depends on the rounding of the linear algebra
-    library (relative 1e-9 at n_max = 6, 1e-6 at n_max = 8): a basis has to be kept with
-    the model that was fitted with it, not be built again.
+    library (relative 1e-9 at n_max = 6, 1e-6 at n_max = 8): a model must store its basis,
+    rather than build it again.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def polynomial_basis(r_cut: float, n_max: int) -> dict[str, np.ndarray]:
             nodes, values = soap.get_basis_poly(r_cut, n_max)
     except (ValueError, LinAlgWarning, RuntimeWarning) as error:
         raise ConfigError(f"{problem}; {advice}") from error
-    # dscribe keeps the weights of its nodes to itself.
+    # dscribe does not return the weights of its nodes.
     weights = 0.5 * r_cut * np.polynomial.legendre.leggauss(len(nodes))[1]
     overlap = (values * (weights * nodes**2)) @ values.T
     off = float(np.abs(overlap - np.eye(n_max)).max())
@@ -89,9 +89,9 @@ class PolynomialDensity(ShellDensity):
     (2020)).
 
     The integral is the quadrature of the tables, as in dscribe: exact to 1e-11 for
-    σ > 0.02 r_cut. Power spectra equal dscribe's to 1e-10 up to l_max = 9; beyond, it
-    is dscribe (2.1.2) whose harmonics miss components, so that its spectrum is not
-    invariant to rotation.
+    σ > 0.02 r_cut. Power spectra equal dscribe's to 1e-10 up to l_max = 9. Beyond, the
+    harmonics of dscribe (2.1.2) lack components, so its spectrum is not invariant to
+    rotation.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from scipy.special import ive
 
 __all__ = ["ShellDensity"]
 
-# Distance of the knots of the radial table: slopes are good to 2e-10 of the largest.
+# Distance of the knots of the radial table: slopes are accurate to 2e-10 of the largest.
 _SPACING, _SPACING_IN_WIDTHS = 0.025, 0.04
 
 
@@ -83,7 +83,7 @@ class ShellDensity:
         Returns
         -------
         (n, 3, l_max + 1, n_max) float64
-            In the unit of W, and by Å and Å² less.
+            Values in the unit of W, and the same per Å and per Å².
         """
         r = np.asarray(r, dtype=float)[:, None]
         slope, nodes = 2 * self._eta, self._nodes

@@ -19,8 +19,8 @@ from gapfit.descriptors.protocol import (
 )
 from gapfit.descriptors.soap_engine import (
     EnergySum,
-    Points,
     SoapEngine,
+    SparsePoints,
     VarianceForm,
     VarianceRequest,
 )
@@ -41,8 +41,8 @@ class Soap:
     species : tuple of int
         Atomic numbers, ascending: the blocks.
     projections : mapping of int to (n_features, width) float64, optional
-        By block, directions U the descriptor is projected on: U^T p/|p|, |p| being the
-        norm of the whole power spectrum.
+        Directions U by block; the descriptor is U^T p/|p|, with the norm |p| of the full
+        power spectrum.
     centres : tuple of int, optional
         Central species that have sparse points, ascending; all when absent.
     """
@@ -92,15 +92,15 @@ class Soap:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances of local energies with those of sparse points, and priors.
 
-        Prior variances are those of the whole descriptor: what a projection leaves out is
-        unknown to the sparse points, and so adds to the uncertainty.
+        Prior variances are those of the full descriptor: the sparse points do not explain
+        what a projection discards, so it adds to the uncertainty.
         """
         ends = np.cumsum([0] + [len(sparse[z]) for z in self.blocks])
         k_m = np.zeros((pairs.n_centres, ends[-1]))
         prior = np.zeros(pairs.n_centres)
-        found = self.environments(pairs)
+        environments = self.environments(pairs)
         for n, z in enumerate(self.blocks):
-            at, values = found[z].atoms - pairs.start, found[z].values
+            at, values = environments[z].atoms - pairs.start, environments[z].values
             k_m[at, ends[n] : ends[n + 1]] = self.kernel(values, sparse[z])
             prior[at] = np.where(values.any(axis=1), self.dot_product.delta**2, 0.0)
         return k_m, prior
@@ -108,7 +108,7 @@ class Soap:
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
         """Return prior variances of energies, forces and virials.
 
-        As in `covariances`, of the whole descriptor, whatever it is projected on.
+        As in `covariances`, they are those of the full descriptor even if it is projected.
         """
         return PriorVariances.joined(
             [
@@ -128,20 +128,20 @@ class Soap:
         """Return the unit power spectra (or projections) of all centres by species."""
         q, _ = self.engine.environments(pairs)
         numbers = pairs.numbers[pairs.start : pairs.stop]
-        found = {}
+        by_block = {}
         for z in self.blocks:
-            own = np.flatnonzero(numbers == z)
-            values = q if len(own) == len(q) else q[own]
+            centres = np.flatnonzero(numbers == z)
+            values = q if len(centres) == len(q) else q[centres]
             if z in self.projections:
                 values = values @ self.projections[z]
-            found[z] = Environments(pairs.start + own, values)
-        return found
+            by_block[z] = Environments(pairs.start + centres, values)
+        return by_block
 
-    def _points(self, species: int, sparse: Sparse) -> Points:
+    def _points(self, species: int, sparse: Sparse) -> SparsePoints:
         """Return the sparse points of a central species, none if it has no block."""
         if species not in self.blocks:
-            return Points(np.zeros((0, self.n_features)))
-        return Points(sparse[species], self.projections.get(species))
+            return SparsePoints(np.zeros((0, self.n_features)))
+        return SparsePoints(sparse[species], self.projections.get(species))
 
     def kernel_rows(
         self, pairs: Pairs, sparse: Sparse, *, gradients: bool
@@ -149,8 +149,8 @@ class Soap:
         """Return the rows of K_nm: energies, forces and virials of a pair list.
 
         With T = p̂·p̂_s and D = dp/dR_j, the row of a pair is
-        dk/dR_j = k'(T)/|p| (D·p̂_s - (D·p̂) T): its negative is the force row of j,
-        itself that of the centre, and -R ⊗ dk/dR_j adds to the virial row.
+        dk/dR_j = k'(T)/|p| (D·p̂_s - (D·p̂) T). It is added to the force row of the centre,
+        subtracted from that of j, and -R ⊗ dk/dR_j is added to the virial row.
         """
         n_sparse = sum(len(points) for points in sparse.values())
         n_columns = n_sparse if gradients else 0
@@ -177,17 +177,17 @@ class Soap:
         projections: Mapping[int, np.ndarray] | None = None,
         quadratic: bool = False,
     ) -> list[EnergySum]:
-        """Return what `predict` needs.
+        """Return the sums over sparse points for `predict`, by central species.
 
         Parameters
         ----------
         sparse : dict of int to (n_sparse, width) float64
             Sparse points by block.
         coefficients : dict of int to (n_sparse,) float64
-            1/eV.
+            Coefficients, 1/eV.
         projections : dict of int to (width, rank) float64, optional
-            Directions that hold the sparse points to within a tolerance: the sum over
-            sparse points is then taken in them; see `gapfit.model.projection`.
+            Directions that span the sparse points within a tolerance, in which the sum over
+            sparse points is taken; see `gapfit.model.projection`.
         quadratic : bool
             For zeta = 2, replace sums over sparse points by p̂^T A p̂ with
             A = delta² Σ_s c_s p̂_s p̂_s^T (exact) where that is cheaper.
@@ -217,8 +217,8 @@ class Soap:
         """Return energies, forces and virials; one GEMM forward, one backward.
 
         With dE/dp̂ = Σ_s c_s k'(T_s) p̂_s: dE/dp = (dE/dp̂ - p̂ (p̂·dE/dp̂)) / |p|, whose
-        adjoint gives dE/dR of every pair. Variances of local energies, of all terms, come
-        with them if they are asked for.
+        adjoint gives dE/dR of every pair. With `variance`, the variances of the local
+        energies of all terms are included.
         """
         if variance is not None and variance.lossless:
             variance = replace(variance, forms=shortened(variance.forms, prepared))
@@ -235,7 +235,7 @@ class Soap:
     def variance_form(
         self, species: int, sparse: Sparse, W: np.ndarray, before: int
     ) -> VarianceForm:
-        """Return what turns covariances of one central species into variances.
+        """Return the form that turns covariances of one central species into variances.
 
         Parameters
         ----------
@@ -244,9 +244,9 @@ class Soap:
         sparse : dict of int to (n_sparse, width) float64
             Sparse points by block.
         W : (size, size) float64
-            See `gapfit.model.local_variance.explaining_factor`.
+            Factor from `gapfit.model.local_variance.explaining_factor`, 1/eV.
         before : int
-            Number of points of other terms before those of this one.
+            Number of points of other terms before those of this term.
         """
         kernel = self.dot_product
         if species not in self.blocks:
@@ -257,29 +257,31 @@ class Soap:
 def shortened(
     forms: Sequence[VarianceForm], sums: Sequence[EnergySum]
 ) -> list[VarianceForm]:
-    """Return variance forms with the points of the sums where these have any.
+    """Return variance forms with the points of the energy sums, unless these are quadratic.
 
     Parameters
     ----------
     forms, sums : sequence of VarianceForm and of EnergySum
-        By central species.
+        Forms and sums by central species.
     """
     return [
-        form if own.quadratic else replace(form, points=own.points)
-        for form, own in zip(forms, sums, strict=True)
+        form if energy_sum.quadratic else replace(form, points=energy_sum.points)
+        for form, energy_sum in zip(forms, sums, strict=True)
     ]
 
 
-def _projected(points: Points, V: np.ndarray) -> Points:
+def _projected(points: SparsePoints, V: np.ndarray) -> SparsePoints:
     U = points.projection
-    return Points(points.values @ V, np.ascontiguousarray(V if U is None else U @ V))
+    return SparsePoints(
+        points.values @ V, np.ascontiguousarray(V if U is None else U @ V)
+    )
 
 
 def _squared(choice: EnergySum) -> EnergySum:
     """Return the quadratic form that equals a sum over sparse points with zeta = 2."""
     P = choice.points.values
     A = (P.T * choice.coefficients) @ P
-    points = Points(0.5 * (A + A.T), choice.points.projection)
+    points = SparsePoints(0.5 * (A + A.T), choice.points.projection)
     return EnergySum(points, np.zeros(0), quadratic=True)
 
 
@@ -297,12 +299,12 @@ def _cost(choice: EnergySum, n_features: int) -> float:
 def operations(
     n_features: int, n_sparse: int, width: int, *, projected: bool, quadratic: bool
 ) -> float:
-    """Return the multiplications for the energy of one environment and its slope.
+    """Return the number of multiplications for one local energy and its slope.
 
     Parameters
     ----------
     n_features, n_sparse, width : int
-        Length of the power spectrum; sparse points; length of a sparse point.
+        Length of the power spectrum; number and length of the sparse points.
     projected : bool
         Whether power spectra are projected on `width` directions first.
     quadratic : bool

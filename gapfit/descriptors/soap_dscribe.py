@@ -1,4 +1,4 @@
-"""dscribe as the definition of SOAP: its basis, and itself as a slow engine."""
+"""dscribe as the definition of SOAP: its radial basis, and a slow reference engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapfit.data.frame import VOIGT
 from gapfit.data.neighbours import Pairs, species_index
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.radial import Weighting
-from gapfit.descriptors.soap_engine import EnergySum, Points, VarianceRequest
+from gapfit.descriptors.soap_engine import EnergySum, SparsePoints, VarianceRequest
 from gapfit.errors import ConfigError
 
 __all__ = ["DscribeEngine", "dscribe_options", "gto_basis"]
@@ -61,7 +61,7 @@ def gto_basis(r_cut: float, n_max: int, l_max: int) -> dict[str, np.ndarray]:
 def dscribe_options(
     config: SoapConfig, weighting: Weighting, species_weights: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Return the arguments of ``dscribe.descriptors.SOAP`` besides species."""
+    """Return the arguments of ``dscribe.descriptors.SOAP`` except species."""
     weight: dict[str, Any] = {}
     if weighting.function != "none":
         weight.update(function=weighting.function, r0=weighting.r0, c=weighting.c)
@@ -96,11 +96,11 @@ class DscribeEngine:
     species : tuple of int
         Atomic numbers, ascending.
     options : mapping
-        Arguments of ``dscribe.descriptors.SOAP`` besides species.
+        Arguments of ``dscribe.descriptors.SOAP`` except species.
     cutoff : float
         Range of the neighbours, Å.
     scale : (n_features,) float64
-        Multiplies the features.
+        Factor of each feature.
     """
 
     def __init__(
@@ -127,10 +127,10 @@ class DscribeEngine:
         species_index(self.species, pairs.numbers)
         for centre in range(pairs.start, pairs.stop):
             begin, end = pairs.first[centre - pairs.start :][:2]
-            own = slice(int(begin), int(end))
-            numbers = np.r_[pairs.numbers[centre], pairs.numbers[pairs.j[own]]]
-            positions = np.vstack([np.zeros(3), pairs.R[own]])
-            yield centre, own, Atoms(numbers=numbers, positions=positions)
+            neighbours = slice(int(begin), int(end))
+            numbers = np.r_[pairs.numbers[centre], pairs.numbers[pairs.j[neighbours]]]
+            positions = np.vstack([np.zeros(3), pairs.R[neighbours]])
+            yield centre, neighbours, Atoms(numbers=numbers, positions=positions)
 
     def _power_spectrum(self, cluster: Any) -> np.ndarray:
         spectrum: np.ndarray = self.soap.create(cluster, centers=[0])[0] * self.scale
@@ -145,8 +145,8 @@ class DscribeEngine:
             method="numerical",
             return_descriptor=False,
         )
-        of_neighbours: np.ndarray = np.asarray(derivatives)[0, 1:] * self.scale
-        return of_neighbours
+        scaled: np.ndarray = np.asarray(derivatives)[0, 1:] * self.scale
+        return scaled
 
     def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return unit power spectra and their norms; see `SoapEngine`."""
@@ -160,7 +160,7 @@ class DscribeEngine:
     def add_rows(
         self,
         pairs: Pairs,
-        points: Sequence[Points],
+        points: Sequence[SparsePoints],
         kernel: DotProductKernel,
         energies: np.ndarray,
         forces: np.ndarray | None,
@@ -168,9 +168,9 @@ class DscribeEngine:
     ) -> None:
         """Add kernel rows; see `SoapEngine`."""
         q, norms = self.environments(pairs)
-        ends = np.cumsum([0] + [len(own.values) for own in points])
+        ends = np.cumsum([0] + [len(part.values) for part in points])
         index = species_index(self.species, pairs.numbers)
-        for centre, own, cluster in self._clusters(pairs):
+        for centre, neighbours, cluster in self._clusters(pairs):
             block = index[centre]
             columns = slice(int(ends[block]), int(ends[block + 1]))
             unit, frame = q[centre - pairs.start], pairs.frame[centre]
@@ -183,9 +183,11 @@ class DscribeEngine:
             dq = (D - (D @ unit)[..., None] * unit) / norms[centre - pairs.start]
             dk = (dq @ sparse.T) * slope
             forces[centre, :, columns] += dk.sum(axis=0)
-            for pair, row in zip(range(own.start, own.stop), dk, strict=True):
+            for pair, row in zip(
+                range(neighbours.start, neighbours.stop), dk, strict=True
+            ):
                 forces[pairs.j[pair], :, columns] -= row
-            strain = -np.einsum("px,pym->xym", pairs.R[own], dk)
+            strain = -np.einsum("px,pym->xym", pairs.R[neighbours], dk)
             for v, (x, y) in enumerate(VOIGT):
                 virials[frame, v, columns] += 0.5 * (strain[x, y] + strain[y, x])
 
@@ -207,26 +209,26 @@ class DscribeEngine:
         forces = np.zeros((n_atoms, 3))
         virials = np.zeros((pairs.n_frames if gradients else 0, 3, 3))
         local = np.zeros((n_atoms if atom_virials else 0, 3, 3))
-        for centre, own, cluster in self._clusters(pairs):
+        for centre, neighbours, cluster in self._clusters(pairs):
             at = centre - pairs.start
             energies[at], slope = _energy(sums[index[centre]], q[at], zeta)
             if not gradients:
                 continue
             slope = (slope - q[at] * (q[at] @ slope)) / norms[at]
             dE_dR = self._derivatives(cluster) @ slope
-            outer = -pairs.R[own][:, :, None] * dE_dR[:, None, :]
+            outer = -pairs.R[neighbours][:, :, None] * dE_dR[:, None, :]
             forces[centre] += dE_dR.sum(axis=0)
-            np.subtract.at(forces, pairs.j[own], dE_dR)
+            np.subtract.at(forces, pairs.j[neighbours], dE_dR)
             virials[pairs.frame[centre]] += outer.sum(axis=0)
             if atom_virials:
-                np.add.at(local, pairs.j[own], outer)
+                np.add.at(local, pairs.j[neighbours], outer)
         variances = np.zeros(0)
         if variance is not None:
             variances = _variances(variance, q, index[pairs.start : pairs.stop])
         return energies, forces, virials, local, variances
 
 
-def _in_all_features(points: Points) -> np.ndarray:
+def _in_all_features(points: SparsePoints) -> np.ndarray:
     U = points.projection
     return points.values if U is None else points.values @ U.T
 
@@ -252,12 +254,12 @@ def _variances(
     """Return prior - |W^T k|² of every centre."""
     out = request.prior.copy()
     for n, form in enumerate(request.forms):
-        own, U = np.flatnonzero(species == n), form.points.projection
-        x = q[own] if U is None else q[own] @ U
+        centres, U = np.flatnonzero(species == n), form.points.projection
+        x = q[centres] if U is None else q[centres] @ U
         k = form.kernel.matrix(x, form.points.values)
-        other = request.other[own, : len(form.W) - k.shape[1]]
-        before, after = np.split(other, [form.before], axis=1)
+        k_other = request.k_other[centres, : len(form.W) - k.shape[1]]
+        before, after = np.split(k_other, [form.before], axis=1)
         y = np.hstack([before, k, after]) @ form.W
-        out[own] += np.where(q[own].any(axis=1), form.kernel.delta**2, 0.0)
-        out[own] -= np.einsum("nm,nm->n", y, y)
+        out[centres] += np.where(q[centres].any(axis=1), form.kernel.delta**2, 0.0)
+        out[centres] -= np.einsum("nm,nm->n", y, y)
     return out

@@ -1,4 +1,4 @@
-"""What evaluates a SOAP term: an interface, and the native core behind it."""
+"""Engines that evaluate a SOAP term: their interface, and the native core."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gapfit.threads import native_threads
 __all__ = [
     "EnergySum",
     "NativeEngine",
-    "Points",
     "SoapDefinition",
     "SoapEngine",
+    "SparsePoints",
     "VarianceForm",
     "VarianceRequest",
 ]
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
+class SparsePoints:
     """Sparse points of one central species.
 
     Attributes
@@ -35,7 +35,7 @@ class Points:
     values : (n_sparse, n_features) float64
         Unit power spectra, or their projections (n_sparse, width).
     projection : (n_features, width) float64 or None
-        U: dot products are taken of U^T p̂.
+        Matrix U; dot products are those of U^T p̂.
     """
 
     values: np.ndarray
@@ -44,41 +44,42 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class EnergySum:
-    """What turns environments of one central species into energies.
+    """Sum that gives the local energies of one central species.
 
     Attributes
     ----------
-    points : Points
+    points : SparsePoints
         Sparse points; or the matrix A of ε = p̂^T A p̂ when `quadratic`.
     coefficients : (n_sparse,) float64
-        delta² c, eV; empty when `quadratic`.
+        Coefficients times delta², eV; empty when `quadratic`.
     quadratic : bool
         Whether the sum over sparse points (zeta = 2) is replaced by p̂^T A p̂.
     """
 
-    points: Points
+    points: SparsePoints
     coefficients: np.ndarray
     quadratic: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class VarianceForm:
-    """What turns the covariances k of one central species into variances.
+    """Quadratic form that turns covariances k of one central species into variances.
 
     Attributes
     ----------
-    points : Points
-        Sparse points of the SOAP term: k is taken with them and with those of others.
+    points : SparsePoints
+        Sparse points of the SOAP term; k contains covariances with them and with those of
+        other terms.
     kernel : DotProductKernel
-        Of the term; delta = 0 if the species has no part in it.
+        Kernel of the term; delta = 0 if the term does not include the species.
     W : (size, size) float64
-        Upper triangular, in Fortran order, 1/eV: |W^T k|² is the variance that the data
-        explain.
+        Upper triangular, in Fortran order, 1/eV; |W^T k|² is the variance explained by the
+        data.
     before : int
-        Number of points of other terms that k begins with; its end has the rest of them.
+        Number of points of other terms at the beginning of k; the others are at its end.
     """
 
-    points: Points
+    points: SparsePoints
     kernel: DotProductKernel
     W: np.ndarray
     before: int
@@ -86,15 +87,15 @@ class VarianceForm:
 
 @dataclass(frozen=True, eq=False)
 class VarianceRequest:
-    """Variances that are asked for along with the energies of one pair list.
+    """Variances to compute together with the energies of one pair list.
 
     Attributes
     ----------
     forms : sequence of VarianceForm
-        By central species.
-    other : (n_centres, n_columns) float64
-        Covariances with sparse points of other terms, eV²; each row begins with those
-        that k of its species has.
+        Quadratic forms by central species.
+    k_other : (n_centres, n_columns) float64
+        Covariances with sparse points of other terms, eV²; each row begins with those in k
+        of its species.
     prior : (n_centres,) float64
         Prior variances of the other terms, eV².
     lossless : bool
@@ -103,13 +104,13 @@ class VarianceRequest:
     """
 
     forms: Sequence[VarianceForm]
-    other: np.ndarray
+    k_other: np.ndarray
     prior: np.ndarray
     lossless: bool
 
 
 class SoapEngine(Protocol):
-    """Evaluates power spectra and everything made of them."""
+    """Evaluates power spectra, kernel rows, energies and variances."""
 
     cutoff: float
     n_features: int
@@ -120,7 +121,7 @@ class SoapEngine(Protocol):
     def add_rows(
         self,
         pairs: Pairs,
-        points: Sequence[Points],
+        points: Sequence[SparsePoints],
         kernel: DotProductKernel,
         energies: np.ndarray,
         forces: np.ndarray | None,
@@ -132,16 +133,16 @@ class SoapEngine(Protocol):
         ----------
         pairs : Pairs
             Neighbours of all atoms.
-        points : sequence of Points
-            By central species; their columns follow each other.
+        points : sequence of SparsePoints
+            Sparse points by central species, in the order of the columns.
         kernel : DotProductKernel
             Kernel between unit power spectra.
         energies : (n_frames, n_columns) float64
-            Added to.
+            Rows of energies, to add to.
         forces : (n_atoms, 3, n_columns) float64 or None
-            Added to, unless None.
+            Rows of forces, to add to unless None.
         virials : (n_frames, 6, n_columns) float64 or None
-            Added to, unless None.
+            Rows of virials, to add to unless None.
         """
 
     def predict(
@@ -154,26 +155,26 @@ class SoapEngine(Protocol):
         atom_virials: bool,
         variance: VarianceRequest | None = None,
     ) -> tuple[np.ndarray, ...]:
-        """Return energies and, unless left out (then empty), derivatives and variances.
+        """Return energies, derivatives and variances; empty arrays if not asked for.
 
         Returns
         -------
         energies : (n_centres,) float64
-            eV.
+            Local energies, eV.
         forces : (n_atoms, 3) float64
-            eV/Å.
+            Forces, eV/Å.
         virials : (n_frames, 3, 3) float64
             -Σ R ⊗ dE/dR, eV.
         atom_virials : (n_atoms, 3, 3) float64
-            The same by the atom that is the neighbour of each pair.
+            The same by neighbour, eV.
         variances : (n_centres,) float64
-            Prior variance of all terms less |W^T k|², eV²; rounding may leave it a
-            little below zero.
+            Prior variance of all terms minus |W^T k|², eV²; may be slightly negative by
+            rounding.
         """
 
 
 class SoapDefinition(NamedTuple):
-    """What defines a descriptor, in the order in which the core takes it.
+    """Definition of a descriptor: the arguments of the core, in their order.
 
     Attributes
     ----------
@@ -182,7 +183,7 @@ class SoapDefinition(NamedTuple):
     spacing : float
         Distance of the knots, Å.
     centre : (n_max,) float64
-        The central atom's share of the densities.
+        Contribution of the central atom to the densities.
     weighting : tuple
         Name of the function and its r0, c, d and m; see `Weighting`.
     channel : list of int
@@ -190,13 +191,13 @@ class SoapDefinition(NamedTuple):
     species_weight : list of float
         Weight of each species.
     total : bool
-        Whether one more channel holds the sum of all.
+        Whether a last channel is the sum of all others.
     central_in_all : bool
         Whether the central atom adds to every channel, not only to that of its species.
     blocks : list of (int, int)
         Pairs of channels, in the order of the features.
     scale : (n_features,) float64
-        What multiplies each feature.
+        Factor of each feature.
     """
 
     table: np.ndarray
@@ -212,7 +213,7 @@ class SoapDefinition(NamedTuple):
 
 
 class NativeEngine:
-    """gapfit's own evaluation of dscribe's SOAP, in C++.
+    """Evaluation of SOAP in the C++ core.
 
     Parameters
     ----------
@@ -225,11 +226,11 @@ class NativeEngine:
     weighting : Weighting
         Weight of a neighbour with its distance.
     features : Features
-        Which products of densities are kept.
+        Products of densities that are features.
     channels : list of int
         Density channel of each species.
     scale : (n_features,) float64
-        What multiplies each feature; see `Features.prefactor`.
+        Factor of each feature; see `Features.prefactor`.
     central_in_all : bool
         Whether the central atom adds to every channel, not only to that of its species.
     species_weights : sequence of float
@@ -288,7 +289,7 @@ class NativeEngine:
     def add_rows(
         self,
         pairs: Pairs,
-        points: Sequence[Points],
+        points: Sequence[SparsePoints],
         kernel: DotProductKernel,
         energies: np.ndarray,
         forces: np.ndarray | None,
@@ -299,7 +300,7 @@ class NativeEngine:
         with native_threads() as n_threads:
             self._core.add_rows(
                 core_pairs(pairs, self.species),
-                [_core.Points(own.values, own.projection) for own in points],
+                [_core.Points(part.values, part.projection) for part in points],
                 kernel.delta,
                 kernel.zeta,
                 energies,
@@ -325,12 +326,12 @@ class NativeEngine:
         """Return energies, derivatives and variances; see `SoapEngine`."""
         blocks = [
             _core.SparseBlock(
-                _core.Points(own.points.values, own.points.projection),
-                own.coefficients,
+                _core.Points(energy_sum.points.values, energy_sum.points.projection),
+                energy_sum.coefficients,
                 zeta,
-                own.quadratic,
+                energy_sum.quadratic,
             )
-            for own in sums
+            for energy_sum in sums
         ]
         with native_threads() as n_threads:
             *out, self.last_seconds = self._core.predict(
@@ -355,4 +356,4 @@ def _core_variances(request: VarianceRequest) -> Any:
         )
         for form in request.forms
     ]
-    return _core.Variances(blocks, request.other, request.prior)
+    return _core.Variances(blocks, request.k_other, request.prior)

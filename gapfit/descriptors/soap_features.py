@@ -1,4 +1,4 @@
-"""Order of the features of a power spectrum (dscribe's), for every compression."""
+"""Order of the features of a power spectrum, as in dscribe, for every compression."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Features:
     """Features p = π sqrt(8 / (2l + 1)) Σ_m c_anlm c_bn'lm by blocks of two channels.
 
     A channel is the density of one species; for compression "mu2" that of all; for
-    "mu1nu1" a last channel holds the sum over all species (Darby, Kermode & Csányi,
+    "mu1nu1" a last channel is the sum over all species (Darby, Kermode & Csányi,
     npj Comput. Mater. 8, 166 (2022)). Within a block: l, then (n, n'), n <= n' when
     both channels are the same.
 
     Attributes
     ----------
     n_species, n_max, l_max : int
-        Species; radial functions; highest angular momentum.
+        Number of species; of radial functions; highest angular momentum.
     compression : str
-        Which pairs of channels are kept.
+        Mode that selects the pairs of channels.
     """
 
     n_species: int
@@ -78,7 +78,7 @@ class Features:
         return per_degree * (self.l_max + 1)
 
     def prefactor(self, *, full: bool, plain: bool = False) -> np.ndarray:
-        """Return what multiplies Σ_m c c', shape (n_features,).
+        """Return the factors of Σ_m c c', shape (n_features,).
 
         Parameters
         ----------

@@ -14,16 +14,16 @@ import numpy as np
 from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.protocol import PriorVariances
-from gapfit.descriptors.soap_engine import Points, SoapEngine
+from gapfit.descriptors.soap_engine import SoapEngine, SparsePoints
 from gapfit.threads import blas_threads
 
 __all__ = ["soap_priors"]
 
-#: Derivatives of environments held at once, bytes.
+#: Memory for derivatives of environments, bytes.
 _MOST_BYTES = 200e6
 #: Environments whose covariances with all others of a frame are formed together.
 _ROWS = 512
-# Its rows are derivatives of dot products with unit vectors: of the features themselves.
+# With unit vectors as points, the kernel rows are derivatives of the features.
 _LINEAR = DotProductKernel(1.0, 1.0)
 
 
@@ -43,7 +43,7 @@ def soap_priors(
     engine : SoapEngine
         Evaluates the power spectra.
     kernel : DotProductKernel
-        Of the local energies.
+        Kernel of the local energies.
     species : tuple of int
         Atomic numbers that the engine knows, ascending.
     blocks : sequence of int
@@ -55,27 +55,27 @@ def soap_priors(
 
     Notes
     -----
-    Takes 0.2 GB at most for derivatives as atoms move, besides 9 n_features numbers for
-    each atom of a species, and the square of n_features.
+    Takes at most 0.2 GB for derivatives with respect to positions, in addition to
+    9 n_features numbers for each atom of a species, and n_features² numbers.
     """
     n_atoms = pairs.n_atoms if gradients else 0
     energies = np.zeros(1)
     forces, virials = np.zeros((n_atoms, 3)), np.zeros((n_atoms and 1, 6))
     q, _ = engine.environments(pairs)
     for block in blocks:
-        own = np.flatnonzero(pairs.numbers == block)
+        members = np.flatnonzero(pairs.numbers == block)
         with blas_threads():
-            energies += _energy_variance(kernel, q[own])
-        if not gradients or len(own) == 0:
+            energies += _energy_variance(kernel, q[members])
+        if not gradients or len(members) == 0:
             continue
-        features = _Features(engine, species, block)
-        strains = features.strains(pairs, own)
+        features = _FeatureDerivatives(engine, species, block)
+        strains = features.strains(pairs, members)
         with blas_threads():
-            virials += _slope_variances(kernel, q[own], strains)
-        for atom, centres, slopes in _moved(features, pairs, own):
+            virials += _slope_variances(kernel, q[members], strains)
+        for atom, centres, slopes in _moved(features, pairs, members):
             with blas_threads():
                 forces[atom] += _slope_variances(kernel, q[centres], slopes)
-    # Rounding may leave less than nothing where symmetry leaves nothing.
+    # Where symmetry makes a variance zero, rounding may make it negative.
     return PriorVariances(energies, np.maximum(forces, 0.0), np.maximum(virials, 0.0))
 
 
@@ -95,7 +95,7 @@ def _slope_variances(
     Parameters
     ----------
     kernel : DotProductKernel
-        Of the local energies.
+        Kernel of the local energies.
     units : (n, n_features) float64
         Unit power spectra.
     slopes : (n, m, n_features) float64
@@ -104,6 +104,7 @@ def _slope_variances(
     Returns
     -------
     (m,) float64
+        Variance along each direction.
     """
     total = np.zeros(slopes.shape[1])
     for start in range(0, len(units), _ROWS):
@@ -119,7 +120,7 @@ def _slope_variances(
     return total
 
 
-class _Features:
+class _FeatureDerivatives:
     """Derivatives of the unit power spectra of one central species."""
 
     def __init__(
@@ -129,7 +130,7 @@ class _Features:
         self.species = species
         self.block = block
         self.n_features = n = engine.n_features
-        units, none = Points(np.eye(n)), Points(np.zeros((0, n)))
+        units, none = SparsePoints(np.eye(n)), SparsePoints(np.zeros((0, n)))
         self.points = [units if z == block else none for z in species]
 
     def strains(self, pairs: Pairs, centres: np.ndarray) -> np.ndarray:
@@ -141,24 +142,24 @@ class _Features:
     def motions(
         self, pairs: Pairs, centres: np.ndarray, moving: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return derivatives of the features of some centres as atoms move.
+        """Return derivatives of the features of some centres with moving atoms.
 
         Parameters
         ----------
         pairs : Pairs
             Neighbours of all atoms of a frame.
         centres : (n,) int64
-            Ascending.
+            Indices of the centres, ascending.
         moving : (n_atoms,) bool
             Atoms that move.
 
         Returns
         -------
         slopes : (n + m, 3, n_features) float64
-            -dû/dR as each centre moves, its images staying, then of centres as a neighbour
-            and its images move, 1/Å.
+            -dû/dR with the position of each centre, its images fixed; then with those of
+            neighbours and their images, 1/Å.
         keys : (m,) int64
-            Of the latter, atom × n + position of the centre, ascending.
+            Keys of the latter, ascending: atom × n + position of the centre.
         """
         near, keys = self._renamed(pairs, centres, moving, apart=False)
         return self._rows(near)[0][: len(centres) + len(keys)], keys
@@ -168,9 +169,9 @@ class _Features:
     ) -> tuple[Pairs, np.ndarray]:
         """Return neighbours of some centres as if no two centres had any in common.
 
-        Atoms are the centres, then the moving neighbours of each, images of one atom being
-        one, then all others as one atom of each species. Each centre is a frame if they
-        are to be kept apart.
+        The atoms are the centres; then the moving neighbours of each, one for all images of
+        an atom; then one of each species for all others. With `apart`, each centre is a
+        frame.
         """
         n = len(centres)
         place = np.full(pairs.n_atoms, -1)
@@ -207,23 +208,23 @@ class _Features:
 
 
 def _moved(
-    features: _Features, pairs: Pairs, own: np.ndarray
+    features: _FeatureDerivatives, pairs: Pairs, members: np.ndarray
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield each atom, centres whose features change as it moves, and the derivatives.
+    """Yield each atom, the centres whose features depend on it, and the derivatives.
 
-    Centres (n,) int64 among `own`, derivatives (n, 3, n_features) float64; for groups of
-    atoms, so that memory has a bound.
+    Centres (n,) int64 among `members`, derivatives (n, 3, n_features) float64. Groups of
+    atoms are treated together, which bounds the memory.
     """
     has_features = np.zeros(pairs.n_atoms, dtype=bool)
-    has_features[own] = True
+    has_features[members] = True
     felt = np.bincount(pairs.j[has_features[pairs.i]], minlength=pairs.n_atoms)
-    # Centres have rows of their own besides, fewer than those of their neighbours.
+    # The rows of the centres themselves are fewer than those of their neighbours.
     group = np.cumsum(48 * features.n_features * felt) // _MOST_BYTES
     for number in np.unique(group):
         moving = group == number
         near = moving.copy()
         near[pairs.i[moving[pairs.j]]] = True
-        centres = own[near[own]]
+        centres = members[near[members]]
         if len(centres) == 0:
             continue
         slopes, keys = features.motions(pairs, centres, moving)

@@ -26,9 +26,9 @@ class Switch:
     Attributes
     ----------
     r_cut, width : float
-        Å.
+        Cutoff, and width of the switch, Å.
     form : {"smooth", "cosine"}
-        Which function.
+        Form of the function.
     """
 
     r_cut: float
@@ -37,7 +37,7 @@ class Switch:
 
     @property
     def for_core(self) -> tuple[float, float, bool]:
-        """What the core takes."""
+        """Arguments of the core: cutoff, width, and whether it is a cosine."""
         return self.r_cut, self.width, self.form == "cosine"
 
     def __call__(self, r: np.ndarray) -> np.ndarray:
@@ -51,8 +51,7 @@ class Switch:
         Returns
         -------
         (3, n) float64
-            Dimensionless, 1/Å and 1/Å²; s'' of a cosine is that within its range, and
-            zero beyond.
+            Dimensionless, 1/Å and 1/Å²; s'' of a cosine is zero outside its range.
         """
         width = self.width
         t = np.clip((r - self.r_cut) / width + 1, 0.0, 1.0)
@@ -87,7 +86,7 @@ class Switch:
         Returns
         -------
         (3, n) float64
-            eV, eV/Å and eV/Å².
+            s φ and its derivatives in eV, eV/Å and eV/Å².
         """
         v, v1, v2 = values
         s, s1, s2 = self(r)

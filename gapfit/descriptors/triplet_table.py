@@ -15,11 +15,11 @@ __all__ = ["TripletGrid"]
 
 #: Distance of the knots in lengths theta: errors of energies below 1e-8 eV.
 _KNOTS_PER_LENGTH = 0.07
-# Knots beyond either end: by there the filter has forgotten how the samples end.
+# Knots beyond each end, enough for the filter to forget the boundary of the samples.
 _MARGIN = 48
-# Splines that reach into the first interval from before it, and into any interval.
+# Splines before the first interval that overlap it, and splines that overlap an interval.
 _BEFORE, _SPLINES = 2, 6
-# The core loads numbers beyond the sixth.
+# The core loads numbers beyond the sixth of a row.
 _SPARE = 2
 
 
@@ -41,7 +41,7 @@ class TripletGrid:
 
     @classmethod
     def for_cutoff(cls, theta: tuple[float, ...], r_cut: float) -> TripletGrid:
-        """Return a grid fine enough for lengths `theta` that holds every triplet."""
+        """Return a grid fine enough for lengths `theta` that includes every triplet."""
         shortest = 0.9 * MIN_DISTANCE
         start = (2 * shortest, 0.0, shortest)
         stop = (2 * r_cut, (r_cut - shortest) ** 2, 2 * r_cut)
@@ -59,13 +59,13 @@ class TripletGrid:
 
     @property
     def n_bytes(self) -> int:
-        """Memory of one table."""
+        """Memory of one table, bytes."""
         return 8 * int(np.prod(self.shape))
 
     def potential(
         self, kernel: ProductExponential, points: np.ndarray, coefficients: np.ndarray
     ) -> Any:
-        """Return the table of Σ_s c_s k(q, q_s) as the core takes it; see `table`."""
+        """Return the table of Σ_s c_s k(q, q_s) as an object of the core; see `table`."""
         return _core.TripletPotential(
             self.table(kernel, points, coefficients), self.start, self.spacing
         )
@@ -73,21 +73,21 @@ class TripletGrid:
     def table(
         self, kernel: ProductExponential, points: np.ndarray, coefficients: np.ndarray
     ) -> np.ndarray:
-        """Return the spline coefficients of Σ_s c_s k(q, q_s), as the core takes them.
+        """Return the spline coefficients of Σ_s c_s k(q, q_s).
 
         Parameters
         ----------
         kernel : ProductExponential
-            A product over the directions, so that splines in each of them are enough.
+            Product over the directions, so that splines in each of them are enough.
         points : (n_sparse, 3) float64
-            Å, Å², Å.
+            Sparse points in Å, Å², Å.
         coefficients : (n_sparse,) float64
-            1/eV.
+            Coefficients, 1/eV.
 
         Returns
         -------
         (n0, n1, n2) float64
-            eV; two numbers to spare at the end of each row.
+            Spline coefficients, eV, with two spare numbers at the end of each row.
         """
         weights = kernel.delta**2 * coefficients
         u, v, w = (

@@ -14,7 +14,7 @@ from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap, shortened
-from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, Points
+from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
@@ -153,7 +153,7 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
         yield from _points(prefix, choice.points)
 
 
-def _points(prefix: str, points: Points) -> Arrays:
+def _points(prefix: str, points: SparsePoints) -> Arrays:
     yield prefix + "points", points.values
     if points.projection is not None:
         yield prefix + "projection", points.projection
@@ -224,7 +224,7 @@ def _variance(variance: LocalVarianceForm, soaps: dict[int, int]) -> Arrays:
             yield prefix + name, value
 
 
-def _same(left: Points, right: Points) -> bool:
+def _same(left: SparsePoints, right: SparsePoints) -> bool:
     return left.values is right.values and left.projection is right.projection
 
 
@@ -234,7 +234,7 @@ def _covariances(term: FittedTerm) -> Arrays:
     if isinstance(descriptor, Soap):
         yield "delta", float(descriptor.dot_product.delta)
         for block in descriptor.blocks:
-            own = Points(term.sparse[block], descriptor.projections.get(block))
+            own = SparsePoints(term.sparse[block], descriptor.projections.get(block))
             yield from _points(f"{descriptor.species.index(block)}/", own)
         return
     yield "n_blocks", len(descriptor.blocks)

@@ -1,1 +1,1 @@
-"""Sparse points: how they are chosen."""
+"""Choice of the sparse points."""

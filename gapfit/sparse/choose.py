@@ -1,4 +1,4 @@
-"""Sparse points of all terms, and the directions that descriptors are projected on."""
+"""Choice of the sparse points of all terms and of the projections of descriptors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
 from gapfit.descriptors.protocol import Sparse
 from gapfit.errors import DataError
 from gapfit.model.terms import FittedTerm, build_term
-from gapfit.sparse import streaming as sparse_stream
+from gapfit.sparse import streaming
 from gapfit.sparse.listed import listed_points
 from gapfit.sparse.methods import (
     directions_of,
@@ -34,24 +34,24 @@ __all__ = [
     "choose_sparse_points",
 ]
 
-#: Part of the memory granted (``run.memory``) that the choice may use.
+#: Share of ``run.memory`` that the choice may use.
 SHARE_OF_MEMORY = 0.25
 
-# Methods that give as many points as there are distinct environments, or as asked for.
+# Methods that always give the number wanted if there are enough distinct environments.
 _EXACT = ("cur", "fps", "random")
-# Values in units of the kernel's lengths are rounded to so many digits: points that are
-# closer would make the kernel matrix singular, and triplets by the million are alike.
+# Values in units of the kernel's lengths are rounded to this many digits: closer points
+# would make the kernel matrix singular, and millions of triplets are nearly equal.
 _DIGITS_OF_LENGTHS = 3
-# Bytes of descriptors that are worth a pass over the data.
+# Bytes of descriptors above which a further pass over the data is worthwhile.
 _LITTLE = 128e6
 # Environments computed together: bounds the memory of their pair lists.
 _BATCH_ATOMS = 1024
-# How often descriptors exist at once where all are held: in pieces, joined, distinct
-# ones, and what the methods need.
+# Copies of the descriptors in memory where all are gathered: in pieces, joined, distinct
+# ones, and those of the methods.
 _COPIES = 4
-# Shorter descriptors are not worth a hash of each, which is as long.
+# A hash takes as much memory as a shorter descriptor.
 _NARROW = 8
-# What is held besides a descriptor: key, hash and kind, bytes.
+# Memory for key, hash and kind of a descriptor, bytes.
 _BESIDES = 24
 
 
@@ -67,14 +67,14 @@ def choose_sparse_points(
 ) -> list[FittedTerm]:
     """Return the terms with sparse points chosen among all environments.
 
-    Where `components` asks for it, descriptors are projected first, on directions from
-    the same environments.
+    If `components` is set, descriptors are first projected on directions from the same
+    environments.
 
-    The descriptors of one term are held all together if that takes no more than `memory`,
-    or 128 MB where nothing is lost by not holding them (leverage scores, equal chances);
-    otherwise they are computed again for each of a few passes, and only statistics and
-    the best rows are held (`gapfit.sparse.streaming`). Farthest points, clusters and even
-    spacing are then found among environments drawn at random, as many as may be held.
+    The descriptors of one term are all kept in memory if they take no more than `memory`,
+    or 128 MB for methods that lose nothing without them (leverage scores, equal chances).
+    Otherwise they are computed again in each of a few passes, and only statistics and the
+    best rows are kept (`gapfit.sparse.streaming`). Farthest points, clusters and even
+    spacing then choose from a random subset of environments that fits in memory.
 
     Parameters
     ----------
@@ -83,24 +83,24 @@ def choose_sparse_points(
     terms : sequence of FittedTerm
         Terms without sparse points.
     seed : int
-        Of the random choices.
+        Seed of the random choices.
     progress : callable
         Called as ``progress(stage, done, total)``.
     note : callable
-        Takes warnings.
+        Called with the text of each warning.
     memory : float
-        Bytes to be used for it, about; never less than the sparse points themselves.
+        Approximate memory for the choice, bytes; never less than the sparse points take.
     base : Path
         Folder that relative paths of lists refer to.
     """
     types = sorted(set(config_types(frames)))
     chosen = []
     for n, term in enumerate(terms):
-        work = _Choice(
+        choice = _SparseChoice(
             frames,
             replace(term, sparse={}),
             types,
-            max(other.descriptor.cutoff for other in terms),
+            max(t.descriptor.cutoff for t in terms),
             _held_at_most(term, memory),
             seed,
             n,
@@ -108,12 +108,12 @@ def choose_sparse_points(
             progress,
             note,
         )
-        chosen.append(work.run(base))
+        chosen.append(choice.run(base))
         progress("sparse points", n + 1, len(terms))
     if not any(term.n_sparse for term in chosen):
         raise DataError(
             "no term has a sparse point: no atoms have neighbours within r_cut, or "
-            "species_n_sparse or config_type_n_sparse leave nothing to choose from; check "
+            "species_n_sparse or config_type_n_sparse exclude all environments; check "
             "them"
         )
     return chosen
@@ -125,17 +125,17 @@ def choice_memory(
     sample: Pairs,
     granted: float = np.inf,
 ) -> int:
-    """Return about how many bytes the choice of the sparse points of a term takes.
+    """Return the approximate memory for the choice of a term's sparse points, bytes.
 
     Parameters
     ----------
     term : FittedTerm
-        Without sparse points.
+        Term without sparse points.
     frames : sequence of Frame
         Training data.
     sample : Pairs
-        Neighbours in some of them, within this cutoff or a longer one: what is counted by
-        pair of atoms is estimated from these.
+        Neighbours in a sample of the frames, within the cutoff of the term or a longer
+        one; numbers of pairs and environments are estimated from them.
     granted : float
         All of ``run.memory``, bytes.
     """
@@ -151,7 +151,7 @@ def choice_memory(
 
 
 def _held_at_most(term: FittedTerm, memory: float) -> float:
-    """Return the bytes that descriptors may take which could be computed again."""
+    """Return the memory for descriptors that could be computed again instead, bytes."""
     method = term.config.sparse_method
     lossless = method == "random" or (method == "cur" and _is_wide(term))
     return min(memory, _LITTLE) if lossless else memory
@@ -163,9 +163,9 @@ def _is_wide(term: FittedTerm) -> bool:
 
 
 def _held_bytes(config: Term, width: int) -> int:
-    """Return the bytes for each environment of a choice among those that are held."""
+    """Return the memory for each environment in a choice among gathered ones, bytes."""
     row = 8 * width + _BESIDES
-    # SciPy's k-means holds the product of all rows with all centres.
+    # SciPy's k-means keeps the product of all rows with all centres.
     clusters = 8 * config.n_sparse if config.sparse_method == "kmeans" else 0
     return _COPIES * row + clusters
 
@@ -176,13 +176,13 @@ def _densities(term: FittedTerm, sample: Pairs) -> tuple[float, float]:
     if isinstance(term.config, SoapConfig):
         count = pairs.n_atoms
     else:
-        found = term.descriptor.environments(pairs)
-        count = sum(len(part.atoms) for part in found.values())
+        environments = term.descriptor.environments(pairs)
+        count = sum(len(part.atoms) for part in environments.values())
     return pairs.n_pairs / pairs.n_atoms, count / pairs.n_atoms
 
 
 @dataclass
-class _Choice:
+class _SparseChoice:
     """The choice of the sparse points of one term; see `choose_sparse_points`."""
 
     frames: Sequence[Frame]
@@ -198,12 +198,12 @@ class _Choice:
     _passes: int = 0
 
     def run(self, base: Path) -> FittedTerm:
-        """Return the term with sparse points, projected where that was asked for."""
+        """Return the term with sparse points, and projected if `components` is set."""
         config = self.term.config
         components: Any = getattr(config, "components", "all")
         held = None
         if config.sparse_method != "file" or components != "all":
-            held = self._all()
+            held = self._gathered()
         if components != "all":
             U = self._directions(held, components)
             if held is not None:
@@ -231,17 +231,17 @@ class _Choice:
         sizes = frame_sizes(self.frames)
         n_atoms = int(sizes.sum())
         total, done = self.n_terms * n_atoms, self.number * n_atoms
-        wanted = self._looked_at()
+        wanted = self._blocks_needed()
         self.progress(stage, done, total)
-        for part in batches(sizes, _BATCH_ATOMS):
-            frames = self.frames[part]
+        for selection in batches(sizes, _BATCH_ATOMS):
+            frames = self.frames[selection]
             pairs = pairs_of(frames, self.cutoff)
             types = np.array([self.types.index(f.config_type) for f in frames])
             near = pairs.within(self.term.descriptor.cutoff)
-            found = self.term.descriptor.environments(near)
+            environments = self.term.descriptor.environments(near)
             yield {
-                block: self._comparable(some.values, types[pairs.frame[some.atoms]])
-                for block, some in found.items()
+                block: self._comparable(part.values, types[pairs.frame[part.atoms]])
+                for block, part in environments.items()
                 if block in wanted
             }
             done += pairs.n_atoms
@@ -252,7 +252,7 @@ class _Choice:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return environments in units of the kernel's lengths, and their kinds.
 
-        Of those of one kind that are alike one is kept.
+        Of equal ones of the same kind one is kept.
         """
         lengths = self.term.descriptor.lengths
         if lengths is None or not len(values):
@@ -261,7 +261,7 @@ class _Choice:
         kept = unique_rows(np.column_stack([rounded, kinds]))
         return rounded[kept], kinds[kept]
 
-    def _all(self) -> Batch | None:
+    def _gathered(self) -> Batch | None:
         """Return all environments, or None if they take too much memory."""
         parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
         size = 0
@@ -278,8 +278,8 @@ class _Choice:
             held[block] = np.concatenate(values), np.concatenate(kinds)
         return held
 
-    def _looked_at(self) -> set[int]:
-        """Return the blocks whose environments give points, or directions before."""
+    def _blocks_needed(self) -> set[int]:
+        """Return the blocks whose environments are needed for points or directions."""
         term = self.term
         if getattr(term.config, "components", "all") != "all" and not term.projections:
             return set(term.descriptor.blocks)
@@ -289,7 +289,7 @@ class _Choice:
         self, held: Batch | None, components: float
     ) -> dict[int, np.ndarray]:
         if held is None:
-            grams = sparse_stream.gram(self._batches)
+            grams = streaming.gram(self._batches)
             return {b: directions_of(gram, components) for b, gram in grams.items()}
         return {b: principal_directions(v, components) for b, (v, _) in held.items()}
 
@@ -306,7 +306,7 @@ class _Choice:
         return {self.types.index(n): q for n, q in given.items() if n in self.types}
 
     def _selected(self, held: Batch) -> Sparse:
-        """Return the sparse points among environments that are held."""
+        """Return the sparse points chosen from gathered environments."""
         method, descriptor = self.term.config.sparse_method, self.term.descriptor
         sparse: Sparse = {}
         for block in descriptor.blocks:
@@ -324,16 +324,16 @@ class _Choice:
         return sparse
 
     def _streamed(self) -> Sparse:
-        """Return the sparse points among environments that are never held together."""
+        """Return the sparse points chosen from environments that do not fit in memory."""
         descriptor, config = self.term.descriptor, self.term.config
         widths = {block: descriptor.width(block) for block in descriptor.blocks}
         salts = {b: int(self._rng(b).integers(2**64, dtype="u8")) for b in widths}
         wanted = {block: self.term.n_wanted(block) for block in widths}
         quotas = self._quotas
         if config.sparse_method == "cur" and _is_wide(self.term):
-            found = sparse_stream.cur(self._batches, wanted, quotas, salts)
+            points = streaming.cur(self._batches, wanted, quotas, salts)
             empty = {b: np.zeros((0, width)) for b, width in widths.items()}
-            return empty | found
+            return empty | points
         sizes = {
             block: wanted[block]
             if config.sparse_method == "random"
@@ -345,14 +345,14 @@ class _Choice:
         }
         extremes = config.sparse_method == "uniform"
         held: Batch = {}
-        for block, some in sparse_stream.subset(
+        for block, subset in streaming.subset(
             self._batches, sizes, quotas, salts, extremes=extremes
         ).items():
-            held[block] = some.values.reshape(-1, widths[block]), some.kinds
-            if not some.complete and config.sparse_method != "random":
+            held[block] = subset.values.reshape(-1, widths[block]), subset.kinds
+            if not subset.complete and config.sparse_method != "random":
                 self._note(
                     f"{config.sparse_method} of {descriptor.label(block)}: only "
-                    f"{len(some.values)} of {some.n_found} environments, drawn at "
+                    f"{len(subset.values)} of {subset.n_found} environments, drawn at "
                     f"random, are considered: all of them need more than "
                     f"{SHARE_OF_MEMORY:.0%} of run.memory"
                 )
@@ -364,15 +364,15 @@ class _Choice:
     def _listed(self, path: Path) -> Sparse:
         sparse, n_repeated = listed_points(path, self.term, self.frames)
         if n_repeated:
-            self._note(f"{path}: {n_repeated} points equal to others are left out")
+            self._note(f"{path}: {n_repeated} repeated points are ignored")
         return sparse
 
     def _shortfall(self, block: int, n_found: int) -> str:
-        """Return what to say about too few sparse points; empty if nothing."""
+        """Return a warning about too few sparse points; empty if there are enough."""
         config = self.term.config
         name, wanted = self.term.descriptor.label(block), self.term.n_wanted(block)
         if not n_found and config.sparse_file is not None:
-            return f"{config.sparse_file} lists nothing for {name}: this part stays 0"
+            return f"{config.sparse_file} lists no points of {name}: this part stays 0"
         if not n_found and wanted:
             return (
                 f"no environments of {name} in the data: this part of the term stays 0"

@@ -30,18 +30,18 @@ def listed_points(
 ) -> tuple[Sparse, int]:
     """Return the sparse points that a file lists; equal ones count once.
 
-    For SOAP, lines ``frame atom``: indices from 0, of the training frames in the order
-    they are read (through all files) and of the atom within its frame; those of species
-    that are not centres of the term are passed over. For the other
-    terms, lines of a block's label and the values of the descriptor, such as
-    ``Si-Si 2.35`` (Å). ``#`` begins a comment.
+    For SOAP, lines ``frame atom``: indices from 0, of the training frame in the order of
+    reading (through all files) and of the atom within its frame; atoms of species that are
+    not centres of the term are ignored. For the other terms, lines with the label of a
+    block and the values of the descriptor, such as ``Si-Si 2.35`` (Å). ``#`` begins a
+    comment.
 
     Parameters
     ----------
     path : Path
         The file.
     term : FittedTerm
-        With its final descriptor.
+        Term with its final descriptor.
     frames : sequence of Frame
         All training frames.
 
@@ -50,23 +50,23 @@ def listed_points(
     sparse : dict of int to (n, width) float64
         Points by block; SOAP's in the order of frames and atoms.
     n_repeated : int
-        How many points of the list were equal to others.
+        Number of points in the list that repeat another one.
 
     Raises
     ------
     ConfigError
-        The first mistake, with file and line.
+        The first error, with file and line.
     """
     if isinstance(term.config, SoapConfig):
         sizes = frame_sizes(frames).tolist()
         wanted = Counter(
             _indices(words, frames, sizes, where) for words, where in _lines(path)
         )
-        found, n_listed = _environments(wanted, term, frames)
+        points, n_listed = _environments(wanted, term, frames)
     else:
-        found = _listed_values(path, term)
-        n_listed = sum(map(len, found.values()))
-    sparse = {b: np.ascontiguousarray(v[unique_rows(v)]) for b, v in found.items()}
+        points = _listed_values(path, term)
+        n_listed = sum(map(len, points.values()))
+    sparse = {b: np.ascontiguousarray(v[unique_rows(v)]) for b, v in points.items()}
     return sparse, n_listed - sum(map(len, sparse.values()))
 
 
@@ -76,7 +76,7 @@ def count_listed(path: Path) -> int:
 
 
 def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
-    """Yield the words of each line that has any, and where it is."""
+    """Yield the words of each line that has any, and its place for messages."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -118,50 +118,54 @@ def _indices(
 def _environments(
     wanted: Counter[tuple[int, int]], term: FittedTerm, frames: Sequence[Frame]
 ) -> tuple[Sparse, int]:
-    """Return descriptors of atoms, and how many are centres, repeated ones included.
+    """Return descriptors of atoms, and the number of centres, repeated ones included.
 
-    Atoms are given as (frame, atom), with how often each is listed.
+    `wanted` counts how often each (frame, atom) is listed.
     """
     atoms: dict[int, list[int]] = {}
     for frame, atom in sorted(wanted):
         atoms.setdefault(frame, []).append(atom)
     needed = list(atoms)
     sizes = frame_sizes(frames)[needed].tolist()
-    found: dict[int, list[np.ndarray]] = {b: [] for b in term.descriptor.blocks}
+    values: dict[int, list[np.ndarray]] = {b: [] for b in term.descriptor.blocks}
     n_listed = 0
     for part in batches(sizes, _BATCH_ATOMS):
-        own = needed[part]
+        numbers = needed[part]
         starts = np.cumsum([0, *sizes[part]])
-        some_frames = [frames[n] for n in own]
+        batch = [frames[n] for n in numbers]
         n_listed += sum(
             wanted[n, atom]
-            for n, frame in zip(own, some_frames, strict=True)
+            for n, frame in zip(numbers, batch, strict=True)
             for atom in atoms[n]
-            if int(frame.numbers[atom]) in found
+            if int(frame.numbers[atom]) in values
         )
-        pairs = pairs_of(some_frames, term.descriptor.cutoff)
+        pairs = pairs_of(batch, term.descriptor.cutoff)
         listed = [
-            start + a for n, start in zip(own, starts, strict=False) for a in atoms[n]
+            start + a
+            for n, start in zip(numbers, starts, strict=False)
+            for a in atoms[n]
         ]
-        for block, some in term.descriptor.environments(pairs).items():
-            found[block].append(some.values[np.isin(some.atoms, listed)])
-    sparse = {block: np.concatenate(parts) for block, parts in found.items()}
+        for block, environments in term.descriptor.environments(pairs).items():
+            values[block].append(
+                environments.values[np.isin(environments.atoms, listed)]
+            )
+    sparse = {block: np.concatenate(parts) for block, parts in values.items()}
     return sparse, n_listed
 
 
 def _listed_values(path: Path, term: FittedTerm) -> Sparse:
     descriptor = term.descriptor
     labels = {descriptor.label(block): block for block in descriptor.blocks}
-    found: dict[int, list[list[float]]] = {block: [] for block in descriptor.blocks}
+    points: dict[int, list[list[float]]] = {block: [] for block in descriptor.blocks}
     for (name, *words), where in _lines(path):
         block = labels.get(name, labels.get(turned(name)))
         if block is None:
             raise ConfigError(
                 f"{where}: {name!r} is unknown; this term has {', '.join(labels)}"
             )
-        found[block].append(_values(words, term, where))
+        points[block].append(_values(words, term, where))
     n = descriptor.n_features
-    return {block: np.array(rows).reshape(-1, n) for block, rows in found.items()}
+    return {block: np.array(rows).reshape(-1, n) for block, rows in points.items()}
 
 
 def _values(words: list[str], term: FittedTerm, where: str) -> list[float]:

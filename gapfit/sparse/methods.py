@@ -1,4 +1,4 @@
-"""Choice of the sparse points among the environments: arrays in, indices out."""
+"""Methods that choose sparse points from descriptors: arrays in, indices out."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
     values : (n, n_features) float64
         Descriptors of all environments of one block.
     components : int or float
-        How many; or, below 1, those whose singular value is at least this fraction of
-        the largest.
+        Number of directions; or, below 1, smallest singular value relative to the
+        largest.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def principal_directions(values: np.ndarray, components: float) -> np.ndarray:
 
 
 def directions_of(gram: np.ndarray, components: float) -> np.ndarray:
-    """Return what `principal_directions` does, from X^T X of the rows X."""
+    """Return the same as `principal_directions`, from X^T X of the rows X."""
     eigenvalues, vectors = np.linalg.eigh(gram)
     order = np.argsort(eigenvalues)[::-1]
     if components >= 1:
@@ -73,12 +73,12 @@ def unique_rows(values: np.ndarray, decimals: int = 10) -> np.ndarray:
 def row_hashes(values: np.ndarray, decimals: int = 10) -> np.ndarray:
     """Return 64 bits for each row, the same for rows that are equal after rounding.
 
-    Rows that differ share them with a chance of 2^-64.
+    Two different rows have the same bits with a probability of 2^-64.
 
     Parameters
     ----------
     values : (n, n_features) float64
-        Of sizes below 10^(18 - decimals).
+        Descriptors; absolute values below 10^(18 - decimals).
     decimals : int
         Digits that must agree.
 
@@ -97,7 +97,7 @@ def row_hashes(values: np.ndarray, decimals: int = 10) -> np.ndarray:
 
 
 def mixed(bits: np.ndarray) -> np.ndarray:
-    """Return 64-bit numbers, one to one, such that each bit depends on all (splitmix64)."""
+    """Return 64-bit numbers mixed one to one: each bit depends on all (splitmix64)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))
@@ -142,7 +142,7 @@ def select_with_quotas(
     method: str,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return sparse points of which some groups of rows give a fixed number.
+    """Return the indices of sparse points with fixed numbers from certain groups.
 
     Parameters
     ----------
@@ -151,10 +151,10 @@ def select_with_quotas(
     groups : (n,) int64
         Group of each row.
     quotas : mapping of int to int
-        Points wanted from a group, or all that it has; what is left of `n_sparse` comes
-        from the rows of all other groups.
+        Points wanted from each group; a smaller group gives all its rows. The remainder of
+        `n_sparse` comes from the rows of all other groups.
     n_sparse : int
-        Number wanted in all, at least the sum of the quotas.
+        Total number wanted, at least the sum of the quotas.
     method : str
         As in `select`.
     rng : numpy.random.Generator
@@ -168,22 +168,22 @@ def select_with_quotas(
     first = unique_rows(values)
     chosen = np.zeros(0, dtype=np.int64)
 
-    def add(own: np.ndarray, share: int) -> np.ndarray:
-        if share <= 0 or not len(own):
+    def add(rows: np.ndarray, share: int) -> np.ndarray:
+        if share <= 0 or not len(rows):
             return chosen
-        return np.concatenate([chosen, own[select(values[own], share, method, rng)]])
+        return np.concatenate([chosen, rows[select(values[rows], share, method, rng)]])
 
     for group, quota in quotas.items():
         share = min(quota, n_sparse - len(chosen))
         chosen = add(first[groups[first] == group], share)
-    others = first[~np.isin(groups[first], list(quotas))]
-    return np.sort(add(others, n_sparse - len(chosen)))
+    ungrouped = first[~np.isin(groups[first], list(quotas))]
+    return np.sort(add(ungrouped, n_sparse - len(chosen)))
 
 
 def _kmeans(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
     """Take the row nearest to the centre of each cluster (Lloyd's algorithm).
 
-    Clusters begin at farthest points; those that end empty give no point.
+    Clusters start from farthest points; empty ones give no point.
     """
     from scipy.cluster.vq import kmeans2, vq
 
@@ -197,10 +197,10 @@ def _kmeans(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.n
 
 
 def _uniform(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
-    """Take the row nearest to the middle of each cell of a grid that holds any.
+    """Take the row nearest to the middle of each occupied cell of a grid.
 
-    A single feature gets `n_sparse` intervals; several get cells that are nearly cubes,
-    as many as leave at most `n_sparse` of them occupied.
+    A single feature gets `n_sparse` intervals; several get nearly cubic cells, as small as
+    possible with at most `n_sparse` of them occupied.
     """
     fewest, most, best = 1.0, 2.0**20, 1.0
     if values.shape[1] == 1:
@@ -247,20 +247,20 @@ def _cur(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndar
     """
     scores = values @ leverage_directions(values.T @ values, n_sparse)
     leverage = np.einsum("nk,nk->n", scores, scores)
-    # Rows of no leverage can still be drawn once all others are.
+    # Rows without leverage can still be drawn after all others.
     weights = leverage + 1e-12 * leverage.max()
     return rng.choice(len(values), n_sparse, replace=False, p=weights / weights.sum())
 
 
 def leverage_directions(gram: np.ndarray, n_sparse: int) -> np.ndarray:
-    """Return V: the leverage of a row x is |x V|².
+    """Return the matrix V that gives the leverage |x V|² of a row x.
 
     Parameters
     ----------
     gram : (n_features, n_features) float64
         X^T X of the rows X.
     n_sparse : int
-        Number of rows to be drawn.
+        Number of rows to draw.
 
     Returns
     -------
@@ -275,15 +275,15 @@ def leverage_directions(gram: np.ndarray, n_sparse: int) -> np.ndarray:
 
 
 def _fps(values: np.ndarray, n_sparse: int, rng: np.random.Generator) -> np.ndarray:
-    """Take, again and again, the row farthest from those taken."""
+    """Take the row farthest from those taken, one after the other."""
     chosen = np.empty(n_sparse, dtype=np.int64)
     chosen[0] = rng.integers(len(values))
     squares = np.einsum("nf,nf->n", values, values)
     distance = np.full(len(values), np.inf)
     for n in range(1, n_sparse):
-        last = values[chosen[n - 1]]
-        to_last = squares + squares[chosen[n - 1]] - 2 * (values @ last)
-        np.minimum(distance, to_last, out=distance)
+        latest = values[chosen[n - 1]]
+        to_latest = squares + squares[chosen[n - 1]] - 2 * (values @ latest)
+        np.minimum(distance, to_latest, out=distance)
         distance[chosen[:n]] = -1.0
         chosen[n] = int(np.argmax(distance))
     return chosen

@@ -1,4 +1,4 @@
-"""Choice of sparse points from environments that are computed again for every pass."""
+"""Choice of sparse points in passes over environments that do not fit in memory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 from gapfit.sparse.methods import leverage_directions, mixed, row_hashes
 
-__all__ = ["Batch", "Pool", "Source", "Subset", "cur", "gram", "subset"]
+__all__ = ["Batch", "RowPool", "Source", "Subset", "cur", "gram", "subset"]
 
-#: Descriptors and the config_type's number of some environments, by block.
+#: Descriptors and number of the config_type of a batch of environments, by block.
 Batch = dict[int, tuple[np.ndarray, np.ndarray]]
 #: Starts a pass over all environments.
 Source = Callable[[], Iterator[Batch]]
 
-#: Share of the mean leverage that rows of none are given: drawn once all others are.
+#: Weight of rows without leverage, relative to the mean: drawn only after all others.
 _LEAST = 1e-12
 
 
@@ -30,16 +30,16 @@ def gram(source: Source) -> dict[int, np.ndarray]:
     return total
 
 
-class Pool:
-    """The rows of the smallest keys; of equal rows one.
+class RowPool:
+    """The distinct rows with the smallest keys.
 
-    Equal rows must have equal keys. Twice `size` rows are held at a time, and `size` more
-    where they are sorted out.
+    Equal rows must have equal keys. At most twice `size` rows are in memory, and `size`
+    more while the surplus is removed.
 
     Parameters
     ----------
     size : int
-        How many rows to keep.
+        Number of rows to keep.
     """
 
     def __init__(self, size: int) -> None:
@@ -74,17 +74,17 @@ class Pool:
             self._limit = keys[kept[-1]]
         stay = np.zeros(len(keys), dtype=bool)
         stay[kept] = True
-        # Part by part: joined, all rows would be there twice.
+        # Part by part: joining them would copy all rows.
         ends = np.cumsum([len(part[0]) for part in self._parts])[:-1]
         self._parts = [
-            tuple(column[own] for column in part)
-            for part, own in zip(self._parts, np.split(stay, ends), strict=True)
-            if own.any()
+            tuple(column[mask] for column in part)
+            for part, mask in zip(self._parts, np.split(stay, ends), strict=True)
+            if mask.any()
         ]
         self._held = len(kept)
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return values (n, width) and kinds (n,), in the order they were added."""
+        """Return values (n, width) and kinds (n,) in the order of adding."""
         if self._parts:
             self._shrink()
         if not self._parts:
@@ -103,7 +103,7 @@ def _uniform(hashes: np.ndarray, salt: int) -> np.ndarray:
 
 
 def _groups(kinds: np.ndarray, quotas: Mapping[int, int]) -> Iterator[tuple[int, Any]]:
-    """Yield each group of rows: those of a quota by its kind, all others by -1."""
+    """Yield kind and indices of each group of rows; kind -1: all without a quota."""
     for kind in quotas:
         yield kind, np.flatnonzero(kinds == kind)
     yield -1, np.flatnonzero(~np.isin(kinds, list(quotas)))
@@ -120,9 +120,9 @@ class Subset:
     kinds : (n,) int64
         Number of the config_type of each.
     n_found : int
-        How many environments there are, equal ones included.
+        Number of all environments, equal ones included.
     complete : bool
-        Whether these are all that are distinct.
+        Whether these are all distinct environments.
     """
 
     values: np.ndarray
@@ -146,16 +146,16 @@ def subset(
     source : Source
         The environments.
     sizes : mapping of int to int
-        By block, how many of each group; a group is a kind that has a quota, or all
-        other kinds together.
+        Number of environments from each group, by block; a group is a kind that has a
+        quota, or all other kinds together.
     quotas : mapping of int to int
-        By kind.
+        Quotas by kind.
     salts : mapping of int to int
-        By block, what the choice depends on, 0 to 2^64 - 1.
+        Seed of the choice by block, 0 to 2^64 - 1.
     extremes : bool
-        Whether those with the least and the greatest value of each feature are added.
+        Whether to add those with the least and the greatest value of each feature.
     """
-    pools: dict[tuple[int, int], Pool] = {}
+    pools: dict[tuple[int, int], RowPool] = {}
     ends: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
     n_found: dict[int, int] = {}
     for batch in source():
@@ -163,28 +163,28 @@ def subset(
             n_found[block] = n_found.get(block, 0) + len(values)
             hashes = row_hashes(values)
             keys = _uniform(hashes, salts[block])
-            for kind, own in _groups(kinds, quotas):
-                pool = pools.setdefault((block, kind), Pool(sizes[block]))
-                pool.add(keys[own], hashes[own], values[own], kinds[own])
-                if extremes and len(own):
-                    rows = values[own], kinds[own]
+            for kind, index in _groups(kinds, quotas):
+                pool = pools.setdefault((block, kind), RowPool(sizes[block]))
+                pool.add(keys[index], hashes[index], values[index], kinds[index])
+                if extremes and len(index):
+                    rows = values[index], kinds[index]
                     ends[block, kind] = _ends(ends.get((block, kind), rows), rows)
     out = {}
     for block, count in n_found.items():
-        own_pools = [pool for key, pool in pools.items() if key[0] == block]
-        parts = [pool.rows() for pool in own_pools]
+        block_pools = [pool for key, pool in pools.items() if key[0] == block]
+        parts = [pool.rows() for pool in block_pools]
         parts += [rows for key, rows in ends.items() if key[0] == block]
         values, kinds = _joined(parts)
-        complete = not any(pool.dropped for pool in own_pools)
+        complete = not any(pool.dropped for pool in block_pools)
         out[block] = Subset(values, kinds, count, complete)
     return out
 
 
 def _ends(
-    known: tuple[np.ndarray, np.ndarray], rows: tuple[np.ndarray, np.ndarray]
+    extremes: tuple[np.ndarray, np.ndarray], rows: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows with the least and the greatest value of each feature."""
-    values, kinds = _joined([known, rows])
+    """Return the rows with the extreme values of each feature, new rows included."""
+    values, kinds = _joined([extremes, rows])
     index = np.unique([values.argmin(axis=0), values.argmax(axis=0)])
     return values[index], kinds[index]
 
@@ -192,36 +192,36 @@ def _ends(
 def _joined(
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return values and kinds of several parts; those without rows have no width."""
-    some = [part for part in parts if len(part[0])] or [parts[0]]
-    values, kinds = map(np.concatenate, zip(*some, strict=True))
+    """Return values and kinds of several parts; empty parts may have any width."""
+    filled = [part for part in parts if len(part[0])] or [parts[0]]
+    values, kinds = map(np.concatenate, zip(*filled, strict=True))
     return values, kinds
 
 
 class _Seen:
-    """Hashes met so far, in sorted runs of growing length: 8 bytes for each."""
+    """Hashes seen so far, in sorted runs of growing length: 8 bytes for each."""
 
     def __init__(self) -> None:
         self._runs: list[np.ndarray] = []
 
     def first(self, hashes: np.ndarray) -> np.ndarray:
-        """Return the indices of hashes never met before, ascending, and remember them."""
-        found, index = np.unique(hashes, return_index=True)
-        new = np.ones(len(found), dtype=bool)
+        """Return the indices of hashes not seen before, ascending, and remember them."""
+        unique, index = np.unique(hashes, return_index=True)
+        new = np.ones(len(unique), dtype=bool)
         for run in self._runs:
-            at = np.minimum(np.searchsorted(run, found), len(run) - 1)
-            new &= run[at] != found
+            at = np.minimum(np.searchsorted(run, unique), len(run) - 1)
+            new &= run[at] != unique
         if new.any():
-            self._runs.append(found[new])
+            self._runs.append(unique[new])
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
-            last = self._runs.pop()
-            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], last]))
+            newest = self._runs.pop()
+            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], newest]))
         return np.sort(index[new])
 
 
 @dataclass
 class _Group:
-    """Distinct environments of a group: their number and X^T X."""
+    """Number of distinct environments of a group, and their X^T X."""
 
     count: int
     gram: np.ndarray | float
@@ -237,7 +237,7 @@ def cur(
 
     The distribution is that of `gapfit.sparse.methods.select_with_quotas`: successive draws
     with chances by weight, here as the smallest -log(u)/weight (Efraimidis & Spirakis,
-    Inf. Process. Lett. 97, 181 (2006)). Holds 8 bytes for each distinct environment.
+    Inf. Process. Lett. 97, 181 (2006)). Takes 8 bytes for each distinct environment.
 
     Parameters
     ----------
@@ -246,14 +246,14 @@ def cur(
     n_sparse : mapping of int to int
         Number wanted, by block.
     quotas : mapping of int to int
-        By kind, how many of them.
+        Points from each kind that has a quota.
     salts : mapping of int to int
-        By block, what the choice depends on, 0 to 2^64 - 1.
+        Seed of the choice by block, 0 to 2^64 - 1.
 
     Returns
     -------
     dict of int to (m, width) float64
-        By block; those without environments are absent.
+        Points by block; blocks without environments are absent.
     """
     groups: dict[tuple[int, int], _Group] = {}
     for block, kind, _, values, _ in _distinct(source, quotas):
@@ -263,7 +263,7 @@ def cur(
     shares = _shares(groups, n_sparse, quotas)
     pools, directions = {}, {}
     for key, share in shares.items():
-        pools[key] = Pool(share)
+        pools[key] = RowPool(share)
         directions[key] = leverage_directions(np.asarray(groups[key].gram), share)
     for block, kind, hashes, values, kinds in _distinct(source, quotas):
         key = (block, kind)
@@ -283,15 +283,15 @@ def cur(
 def _distinct(
     source: Source, quotas: Mapping[int, int]
 ) -> Iterator[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield block, group, hashes, values and kinds of environments not met before."""
+    """Yield block, group, hashes, values and kinds of environments not seen before."""
     seen: dict[int, _Seen] = {}
     for batch in source():
         for block, (values, kinds) in batch.items():
             hashes = row_hashes(values)
             new = seen.setdefault(block, _Seen()).first(hashes)
-            for kind, own in _groups(kinds[new], quotas):
-                if len(own):
-                    rows = new[own]
+            for kind, index in _groups(kinds[new], quotas):
+                if len(index):
+                    rows = new[index]
                     yield block, kind, hashes[rows], values[rows], kinds[rows]
 
 
@@ -300,15 +300,15 @@ def _shares(
     n_sparse: Mapping[int, int],
     quotas: Mapping[int, int],
 ) -> dict[tuple[int, int], int]:
-    """Return how many points each group gives; those that give none are left out."""
+    """Return the number of points from each group; groups without points are absent."""
     shares: dict[tuple[int, int], int] = {}
     for block in {block for block, _ in groups}:
-        left = n_sparse[block]
+        remaining = n_sparse[block]
         for kind in (*quotas, -1):
             group = groups.get((block, kind))
-            wanted = left if kind == -1 else min(quotas[kind], left)
+            wanted = remaining if kind == -1 else min(quotas[kind], remaining)
             share = min(wanted, group.count) if group else 0
             if share:
                 shares[block, kind] = share
-            left -= share
+            remaining -= share
     return shares

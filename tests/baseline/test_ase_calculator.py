@@ -158,7 +158,7 @@ def test_a_failing_calculator_is_named_with_its_frame(monkeypatch):
         ("made_up:Tool", {}, "the module made_up has no Tool"),
         ("made_up:Toy", {"atoms": 1}, r"calculator_options atoms = 1: "),
         ("made_up:number", {}, "not callable"),
-        ("made_up:make_text", {}, "gives a str, no ASE calculator"),
+        ("made_up:make_text", {}, "gives a str, not an ASE calculator"),
     ],
 )
 def test_calculators_that_cannot_be_made(monkeypatch, name, options, words):

@@ -256,9 +256,9 @@ def test_the_message_names_calculator_option_and_cure():
         stranger.require()
     assert str(caught.value) == (
         "[baseline] calculator 'ase.calculators.lj:LennardJones': named by a model file "
-        "and not run: the option 'label' is none of those known to do no harm: epsilon, "
-        "sigma, rc, ro, smooth; if you know where the model comes from and what this "
-        "does, allow it with the environment variable GAPFIT_TRUST_CALCULATORS=1"
+        "and not run: the option 'label' is not one of those known to be harmless: "
+        "epsilon, sigma, rc, ro, smooth; if you know where the model comes from and what "
+        "this does, allow it with the environment variable GAPFIT_TRUST_CALCULATORS=1"
     )
 
 
@@ -321,7 +321,7 @@ def test_a_package_in_the_current_folder_is_not_the_installed_one(place, loaded)
         "    print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert f"ase comes from {place / 'ase'}, where the installed" in done.stdout
+    assert f"ase comes from {place / 'ase'}, but the installed" in done.stdout
     nothing_happened(place)
     assert origin_problem() == ""
 

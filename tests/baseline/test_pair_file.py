@@ -123,7 +123,7 @@ GRID = "\n".join(f"{r} 1.0" for r in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        (f"Si-Xx\n{GRID}", 1, "'Xx' is no chemical symbol"),
+        (f"Si-Xx\n{GRID}", 1, "'Xx' is not a chemical symbol"),
         (f"Si\n{GRID}", 1, "expected a pair of species"),
         ("1.0 2.0\n", 1, "before the first numbers"),
         (f"Si-Si\n{GRID}\n5.5 1.0", 8, "must be greater than the r before it, 6 Å"),
@@ -132,7 +132,7 @@ GRID = "\n".join(f"{r} 1.0" for r in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
         ("Si-Si\n1 2\n2 nan\n", 3, "found '2 nan'"),
         ("Si-Si\n1 2\n2 a\n", 3, "two finite numbers"),
         ("Si-Si\n1 2\n2 3 4\n", 3, "two finite numbers"),
-        (f"Si-Ge\n{GRID}\nGe-Si\n{GRID}", 8, "comes twice, first in line 1"),
+        (f"Si-Ge\n{GRID}\nGe-Si\n{GRID}", 8, "occurs twice, first in line 1"),
         ("Si-Si\n" + GRID.replace(".0 ", "e-1 "), 1, "make [baseline] width = 1 Å sm"),
     ],
 )
@@ -149,7 +149,7 @@ def test_tables_that_are_none(tmp_path):
     with pytest.raises(ConfigError, match=r"nothing\.txt cannot be read as text"):
         read_pairs(tmp_path / "nothing.txt", 1.0)
     (tmp_path / "empty.txt").write_text("# Si-Si\n")
-    with pytest.raises(ConfigError, match="holds no pair potential"):
+    with pytest.raises(ConfigError, match="contains no pair potential"):
         read_pairs(tmp_path / "empty.txt", 1.0)
     write_table(tmp_path / "pairs.txt", ("C-C",))
     settings = config() | {"baseline": {"table": "pairs.txt"}}

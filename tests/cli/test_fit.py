@@ -120,7 +120,7 @@ def test_fit_refuses_a_folder_in_place_of_a_result(here, capsys, name):
 
 def test_fit_of_data_says_how_to_make_a_configuration(here, capsys):
     assert error_of(capsys, "fit", "train.xyz") == (
-        "train.xyz: holds structures, not a configuration; `gapfit init train.xyz` "
+        "train.xyz: contains structures, not a configuration; `gapfit init train.xyz` "
         "writes a configuration for them"
     )
 
@@ -215,7 +215,7 @@ def test_baseline_and_list_beside_the_configuration(here, capsys, monkeypatch):
     (here / "pairs.txt").write_text(f"Si-Si\n{points}\nC-X\n")
     (here / "points.txt").write_text("0 0\n1 0\n3 a\n")
     message = error_of(capsys, "check", "fit.toml")
-    assert "pairs.txt, line 8: 'C-X': 'X' is no chemical symbol" in message
+    assert "pairs.txt, line 8: 'C-X': 'X' is not a chemical symbol" in message
     assert "points.txt, line 3: expected two whole numbers" in message
     (here / "pairs.txt").write_text(f"Si-Si\n{points}\n")
     (here / "points.txt").write_text("0 0\n1 0\n3 0\n")

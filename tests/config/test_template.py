@@ -76,7 +76,7 @@ def test_comments_and_suggestions(config):
         {"": ["made by hand"], "e0": ["no isolated atom"]},
         {"liquid": SigmaOverride(energy=0.01, forces=0.2)},
     )
-    assert text.startswith("# made by hand\n\n# Where the reference data are")
+    assert text.startswith("# made by hand\n\n# Files of the reference data")
     assert "# no isolated atom\n[e0]\n" in text
     assert (
         "# [sigma.config_types.liquid]\n"

@@ -127,7 +127,7 @@ store_posterior = 1
         "(cutoff radius)",
         'fit.toml, line 21: [[terms]] 1, [terms.weighting]: `function` = "pol" must be '
         '"poly" or "pow" or "exp" or "none" (poly ends smoothly at r0; the others jump '
-        "at the cutoff: not for MD)",
+        "at the cutoff, unfit for MD)",
         "fit.toml, line 22: [[terms]] 1, [terms.weighting]: unknown key `rnought`; "
         "known here: function, r0, c, d, m, w0",
         "fit.toml, line 24: [[terms]] 2: `n_max` = 8.0 must be a whole number >= 1 and "
@@ -135,11 +135,11 @@ store_posterior = 1
         "fit.toml, line 26: [solver]: unknown key `r0`; `r0` belongs to "
         "[terms.weighting]",
         'fit.toml, line 28: [run]: `memory` = "4" must be a text such as "4 GB" '
-        "(of each process, besides 0.2 GB of Python; 1/4 of it to choose sparse points)",
+        "(limit per process, plus 0.2 GB of Python; a quarter for choosing sparse points)",
         "fit.toml, line 29: [run]: `seed` = inf must be a whole number >= 0 "
-        "(of the random number generator)",
+        "(seed of the random number generator)",
         "fit.toml, line 30: [run]: `store_posterior` = 1 must be true or false "
-        "(keep the factors for uncertainties in the model file)",
+        "(store the posterior, for uncertainties, in the model file)",
     ]
 
 
@@ -381,7 +381,7 @@ def test_data_in_place_of_a_configuration(tmp_path, monkeypatch):
         with pytest.raises(ConfigError) as caught:
             load_config(name)
         assert str(caught.value) == (
-            f"{name}: holds structures, not a configuration; `gapfit init {quoted}` "
+            f"{name}: contains structures, not a configuration; `gapfit init {quoted}` "
             "writes a configuration for them"
         )
     Path("data.db").write_bytes(b"\xff\xfe\x00")
@@ -394,7 +394,7 @@ def test_data_in_place_of_a_configuration(tmp_path, monkeypatch):
             load_config(name)
         assert what in str(caught.value)
         assert str(caught.value).endswith(
-            f"; if it holds structures, `gapfit init {name}` writes a configuration"
+            f"; if it contains structures, `gapfit init {name}` writes a configuration"
         )
 
 

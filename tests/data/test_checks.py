@@ -53,11 +53,11 @@ def test_good_frames_pass() -> None:
         ),
         (
             {"cell": np.array([[5.0, 0, 0], [0, 5.0, 0], [5.0, 5.0, 0]])},
-            r"frame 4: the cell vectors are linearly dependent \(volume 0\).*mend the",
+            r"frame 4: the cell vectors are linearly dependent \(volume 0\).*correct the",
         ),
         (
             {"numbers": np.array([14] * 7 + [0])},
-            r"frame 4: atom 7 has atomic number 0 \(symbol 'X'\), which is no element",
+            r"frame 4: atom 7 has atomic number 0 \(symbol 'X'\), which is not an element",
         ),
         ({"numbers": np.array([14] * 7 + [130])}, "atomic number 130, which is no"),
         ({"energy": np.nan}, "frame 4: energy is nan; compute it again or remove"),
@@ -83,7 +83,7 @@ def test_atoms_too_close() -> None:
     positions = frame(0).positions.copy()
     positions[5] = positions[2] + [0.0, 0.15, 0.2]
     message = (
-        r"frame 0: atoms 2 and 5 are 0\.250 Å apart \(limit 0\.3 Å\); remove or mend"
+        r"frame 0: atoms 2 and 5 are 0\.250 Å apart \(limit 0\.3 Å\); remove or correct"
     )
     with pytest.raises(DataError, match=message):
         check_frames([frame(0, positions=positions)])
@@ -124,7 +124,7 @@ def test_identical_frames() -> None:
     frames[10] = replace(frames[1], positions=frames[1].positions + 1e-5)
     assert set_warnings(frames) == [
         "frames 3 and 7 of train.extxyz, frame 2 of other.extxyz are identical and count "
-        "again each time in the fit; keep one of them"
+        "several times in the fit; keep one of them"
     ]
 
 
@@ -136,7 +136,8 @@ def test_identical_frames_that_contradict_each_other() -> None:
     assert equal.startswith("frames 1 and 5 of train.extxyz are identical and count")
     assert contradicting == (
         "frames 0 and 2 of train.extxyz are identical but their labels differ (energy by "
-        "0.5 eV): not all can be right; keep those computed like the other frames"
+        "0.5 eV): not all can be right; keep those computed in the same way as the other "
+        "frames"
     )
 
 

@@ -25,7 +25,7 @@ def test_unknown_species(tmp_path: Path, symbol: str) -> None:
     message = (
         r"frame 1: cannot be read \('Qq' is not a chemical symbol"
         if symbol == "Qq"
-        else r"frame 1: atom 1 has atomic number 0 \(symbol 'X'\), which is no element"
+        else r"frame 1: atom 1 has atomic number 0 \(symbol 'X'\), which is not an element"
     )
     refuses(message, tmp_path / "d.xyz")
 
@@ -135,7 +135,9 @@ def test_bad_sigmas(where: str, value: object, message: str) -> None:
 def test_labels_of_a_structure_that_moved_since() -> None:
     atoms = frames()
     atoms[1].rattle(0.1, seed=7)
-    refuses("frame 1: positions changed after the calculator made its results", atoms)
+    refuses(
+        "frame 1: positions changed after the calculator computed its results", atoms
+    )
 
 
 def test_all_bad_frames_are_listed_in_one_error() -> None:
@@ -202,7 +204,7 @@ def test_masked_forces_change_nothing_in_a_fit(tmp_path):
 def test_masks_that_are_none_are_refused(mask):
     cells = frames(1)
     cells[0].info["force_mask"] = mask
-    refuses("frame 0: force_mask .*correct it or take it away", cells)
+    refuses("frame 0: force_mask .*correct it or remove it", cells)
 
 
 def test_a_mask_that_was_asked_for_must_be_there():

@@ -101,7 +101,7 @@ def test_file_cut_short(tmp_path: Path) -> None:
     lines = text_of(tmp_path, frames())
     (tmp_path / "d.xyz").write_text("".join(lines[:-3]))
     refuses(
-        r"d\.xyz, frame 2 \(line 21\): the file ends after 5 of 8 atoms; it was cut short",
+        r"d\.xyz, frame 2 \(line 21\): the file ends after 5 of 8 atoms; it was truncated",
         tmp_path / "d.xyz",
     )
     (tmp_path / "d.xyz").write_text("".join(lines[:-3]) + "Si 0.1 0.2 0")
@@ -124,7 +124,7 @@ def test_blank_line_that_would_hide_the_rest(tmp_path: Path) -> None:
     lines = text_of(tmp_path, frames())
     (tmp_path / "d.xyz").write_text("".join([*lines[:10], "\n", *lines[10:]]))
     refuses(
-        r"d\.xyz \(line 11\): a blank line with more text after it",
+        r"d\.xyz \(line 11\): a blank line followed by more text",
         tmp_path / "d.xyz",
     )
     (tmp_path / "d.xyz").write_text("".join(lines) + "\n  \n")

@@ -172,7 +172,9 @@ def test_a_file_that_is_cut_short_or_foreign_is_refused(
     }
     for name, data in broken.items():
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(DataError, match=f"{name}: is no complete file of gapfit"):
+        with pytest.raises(
+            DataError, match=f"{name}: is not a complete file of gapfit"
+        ):
             FrameFile.open(tmp_path / name)
     with pytest.raises(DataError, match=r"nowhere: cannot be opened \(No such file"):
         FrameFile.open(tmp_path / "nowhere")
@@ -326,7 +328,7 @@ def test_reading_is_the_same_however_little_is_held(monkeypatch) -> None:
     monkeypatch.setattr("gapfit.data.spool._HELD", 0)
     stored = read(atoms, LABELS)
     assert held.warnings == stored.warnings
-    assert "are identical and count again" in held.warnings[0]
+    assert "are identical and count several times" in held.warnings[0]
     assert held.report == stored.report
     for one, other in zip(held.frames, stored.frames, strict=True):
         assert_same(one, other)

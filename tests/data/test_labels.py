@@ -91,8 +91,8 @@ def test_frames_without_the_label_used_are_reported() -> None:
     )
     assert "2 frames without" in line(data, "energy").note
     assert data.warnings == (
-        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 frames, which it "
-        "would be lost from; choose with energy_key in [data]",
+        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 frames, where it "
+        "is ignored; choose with energy_key in [data]",
     )
 
 
@@ -228,7 +228,7 @@ def test_stress_without_three_periodic_directions_is_ignored() -> None:
     assert line(data, "stress").n_frames == 2
     (warning,) = data.warnings
     assert warning == (
-        "stress ignored of frame 1: not periodic in three directions; set pbc and cell if "
+        "stress ignored in frame 1: not periodic in three directions; set pbc and cell if "
         "they should be"
     )
 

@@ -174,7 +174,7 @@ def test_quotas_never_give_more_than_wanted(method):
         ({"species_n_sparse": {"Gee": 3}}, "not a chemical symbol: Gee"),
         (
             {"type": "distance_2b", "species_n_sparse": {"Si-Ge": 3, "Ge-Si": 4}},
-            "are one",
+            "are the same",
         ),
         (
             {"species_n_sparse": {"Ge": 3}, "config_type_n_sparse": {"a": 5}},

@@ -34,7 +34,7 @@ def test_listed_environments(tmp_path, caplog):
         np.testing.assert_allclose(
             term.sparse[z], np.reshape(rows, term.sparse[z].shape), atol=1e-12
         )
-    assert "1 points equal to others are left out" in caplog.text
+    assert "1 repeated points are ignored" in caplog.text
     model.save(tmp_path / "m.npz")
     assert gapfit.load(tmp_path / "m.npz").n_sparse == 3
 
@@ -53,7 +53,7 @@ def test_listed_distances(tmp_path, caplog):
     assert sparse[32052].ravel().tolist() == [2.9, 3.5]
     assert sparse[51052].ravel().tolist() == [3.0]
     assert len(sparse[32032]) == 0
-    assert "[[terms]] 1: points.txt lists nothing for Ge-Ge" in caplog.text
+    assert "[[terms]] 1: points.txt lists no points of Ge-Ge" in caplog.text
 
 
 @pytest.mark.parametrize(
