@@ -28,7 +28,7 @@ from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
-    from gapfit.properties.quantities import Comparison
+    from gapfit.properties.quantities import ReferenceComparison
     from gapfit.properties.results import Report, Settings
 
 __all__ = ["add_arguments", "run"]
@@ -194,7 +194,7 @@ def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
 
 
 def _table(
-    report: Report, comparison: dict[str, Comparison]
+    report: Report, comparison: dict[str, ReferenceComparison]
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return head and body of the table."""
     head: tuple[str, ...] = ("", "value", "± std", "unit")
