@@ -108,6 +108,32 @@ def test_help_imports_nothing_heavy():
         assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
 
 
+def test_help_lists_the_commands_under_headings(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    groups = {
+        heading: re.findall(r"^  ([a-z-]+) +\w.*$", lines, re.MULTILINE)
+        for heading, lines in re.findall(r"^(\w+):\n((?:  .+\n)+)", text, re.MULTILINE)
+    }
+    del groups["options"]
+    assert groups == {
+        "data": ["init", "check"],
+        "fit": ["fit", "tune", "append", "refit", "calibrate", "learn"],
+        "model": ["info", "evaluate", "report", "properties", "cite"],
+        "use": ["predict", "select", "serve"],
+        "exchange": ["convert", "export-lammps", "lammps"],
+    }
+    assert max(map(len, text.splitlines())) <= 88
+
+
+def test_the_usage_of_a_command_begins_with_its_name(capsys):
+    with pytest.raises(SystemExit):
+        main(["info", "--help"])
+    assert capsys.readouterr().out.startswith("usage: gapfit info [-h]")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
@@ -164,6 +190,8 @@ def test_init_writes_a_configuration_for_the_data(here, capsys):
 def test_init_keeps_an_existing_file(here, capsys):
     message = error_of(capsys, "init", "train.xyz")
     assert message.startswith("fit.toml: exists already;")
+    argv = ["init", "train.xyz", "--output", "train.xyz", "--force"]
+    assert error_of(capsys, *argv).startswith("train.xyz: is an input")
     assert Path("fit.toml").read_text(encoding="utf-8") == CONFIG
     assert main(["init", "train.xyz", "--force"]) == 0
     assert load_config("fit.toml").data.test == []
@@ -490,7 +518,7 @@ def test_failed_fit_leaves_a_log_and_no_model(here, capsys, monkeypatch):
     monkeypatch.setattr("gapfit.fitting.fit.fit", broken)
     message = error_of(capsys, "fit", "fit.toml")
     assert message == (
-        "unexpected ZeroDivisionError: of all things; this is a mistake in gapfit: "
+        "unexpected ZeroDivisionError: of all things; this is a bug in gapfit: "
         "run again with --debug and report it"
     )
     log = Path("fit-model/fit.log").read_text(encoding="utf-8")
@@ -568,7 +596,7 @@ def test_predict_without_std_and_volume(fitted, tmp_path, capsys):
     assert "energies_std" not in found.arrays
     assert set(found.calc.results) == {"energy", "energies", "forces"}
     assert error_of(capsys, *argv, str(tmp_path / "in.xyz")).endswith(
-        "in.xyz: is the input itself; give another --output"
+        "in.xyz: is an input and would be replaced; give another name"
     )
     assert "there is no folder" in error_of(capsys, *argv, "nowhere/out.xyz")
 
@@ -579,8 +607,7 @@ def test_predict_without_std_and_volume(fitted, tmp_path, capsys):
         ("folder.xyz", "folder.xyz: is a folder; give the name of a file in it"),
         (
             "out.traj",
-            "out.traj: only extended XYZ is written; give a name that ends in .extxyz "
-            "or .xyz (ASE converts it: ase convert)",
+            "out.traj: ends in '.traj'; give a name that ends in .extxyz or .xyz",
         ),
     ],
 )

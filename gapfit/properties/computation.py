@@ -191,8 +191,7 @@ class _Computation:
     def structure(self) -> None:
         """Add lattice, volume, and the cohesive energy."""
         crystal, n = self.crystal, len(self.crystal)
-        response = self.responses
-        cell = crystal.cell[:]
+        cell, response = crystal.cell[:], self.responses
         cells = np.empty((0, 3, 3)) if response is None else response.cells(cell)
         lattice, samples = _lattice(cell), [_lattice(sample) for sample in cells]
         cubic = np.allclose(list(lattice.values())[1:3], lattice["a"], rtol=1e-4) and (
