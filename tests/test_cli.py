@@ -400,7 +400,7 @@ def test_fit_writes_everything(fitted):
         "n_sparse = 12",
         "Plan",
         "timings, s:",
-        "peak of the memory: ",
+        "peak memory: ",
     ):
         assert text in log
 

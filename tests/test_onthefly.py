@@ -120,7 +120,7 @@ def test_the_reference_is_asked_above_the_threshold_and_only_there(whole):
     labelled = {(record["job"], record["step"]) for record in calls}
     for status in told:
         if not status.event and (status.job, status.step) not in labelled:
-            assert status.look.largest <= THRESHOLD
+            assert status.reading.largest <= THRESHOLD
     looks = [s.step for s in told if not s.event and s.job == "run 1"]
     assert looks == list(range(0, 61, 5))
 
@@ -294,11 +294,11 @@ def test_thresholds_of_energies(whole):
     std = model.predict(hot, std="energies").energies_std
     tables = {"energies_relative": 2.0}
     config = validated(LearnConfig, settings(folder.parent, threshold=tables), "config")
-    look = UncertaintyMonitor(config.threshold, model, frames).look(hot)
+    look = UncertaintyMonitor(config.threshold, model, frames).read(hot)
     assert (look.kind, look.unit, look.atom) == ("energies", "eV", std.argmax())
     assert look.ratio == pytest.approx(std.max() / (2 * largest))
     both = config.threshold.model_copy(update={"forces": 1e-3})
-    assert UncertaintyMonitor(both, model, frames).look(hot).kind == "forces"
+    assert UncertaintyMonitor(both, model, frames).read(hot).kind == "forces"
 
 
 def test_a_relaxation_ends_where_the_reference_has_no_forces(tmp_path):
@@ -311,7 +311,7 @@ def test_a_relaxation_ends_where_the_reference_has_no_forces(tmp_path):
         config = settings(tmp_path, run, threshold={"forces": 0.02, "every": 2})
         learn(config, tmp_path / method, calculator, report=told.append)
         assert told[-1].step < 200
-        assert told[-1].look.largest <= 0.02 or told[-2].event
+        assert told[-1].reading.largest <= 0.02 or told[-2].event
     cell = {"method": "bfgs", "steps": 200, "fmax": 0.005, "relax_cell": True}
     ase.io.write(tmp_path / "cu.extxyz", bulk("Cu", a=3.75, cubic=True))
     config = settings(tmp_path, cell, learning={"bootstrap": 6, "strain": 0.05})
@@ -458,10 +458,10 @@ def test_a_far_too_large_deviation_leads_back_to_look_at_every_step(
     tmp_path, monkeypatch
 ):
     """As far out as it was found, a structure would be of little use."""
-    look, seen = UncertaintyMonitor.look, []
+    read, seen = UncertaintyMonitor.read, []
 
     def far_at_twenty(self, atoms):
-        found = look(self, atoms)
+        found = read(self, atoms)
         seen.append(found)
         if len(seen) == 5:  # steps 0, 5, 10, 15, 20
             return reference_look(found, 50 * found.threshold)
@@ -470,7 +470,7 @@ def test_a_far_too_large_deviation_leads_back_to_look_at_every_step(
     def reference_look(found, largest):
         return type(found)(found.kind, largest, found.atom, found.threshold)
 
-    monkeypatch.setattr(UncertaintyMonitor, "look", far_at_twenty)
+    monkeypatch.setattr(UncertaintyMonitor, "read", far_at_twenty)
     told = []
     config = settings(tmp_path, {"steps": 25})
     learn(config, tmp_path / "out", report=told.append)

@@ -55,7 +55,7 @@ first fit:
   gapfit init train.extxyz --test test.extxyz   writes a commented fit.toml
   gapfit check fit.toml                         looks for errors in the data
   gapfit tune fit.toml                          writes fit-tuned.toml: better sigmas
-  gapfit fit fit.toml                           writes the model and a report to fit-model
+  gapfit fit fit.toml                           writes model and report to fit-model
 
 exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted
 """

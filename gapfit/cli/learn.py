@@ -140,11 +140,11 @@ class _Lines:
         if not event and now - self._shown < _INTERVAL and status.step < status.steps:
             return
         self._shown = now
-        look = status.look
+        reading = status.reading
         T = f"{status.temperature:6.0f} K  " if status.temperature else ""
         line = (
             f"  {status.job:<8} step {status.step:>6} of {status.steps}  {T}"
-            f"std {look.largest:.3g} of {look.threshold:.3g} {look.unit}  "
+            f"std {reading.largest:.3g} of {reading.threshold:.3g} {reading.unit}  "
             f"{status.calls} calls"
         )
         if event:
