@@ -422,7 +422,7 @@ def test_a_reference_that_fails_once_is_asked_again(whole, tmp_path):
     failed = [r for r in log(tmp_path / "out") if r["event"] == "failed"]
     assert [r["call"] for r in failed] == [2, 4]
     assert "no convergence" in failed[0]["reason"]
-    assert "forces that are not finite" in failed[1]["reason"]
+    assert "values of forces are not finite" in failed[1]["reason"]
     for name in ("labelled.extxyz", "trajectory.extxyz"):
         assert (tmp_path / "out" / name).read_bytes() == (whole[0] / name).read_bytes()
 
@@ -497,7 +497,7 @@ def test_folders_of_something_else_are_refused(whole, tmp_path):
         learn(config, whole[0])
     with pytest.raises(GapfitError, match="there is nothing to resume"):
         learn(config, tmp_path / "new", resume=True)
-    with pytest.raises(GapfitError, match="holds other files"):
+    with pytest.raises(GapfitError, match="contains other files"):
         learn(config, tmp_path, base=tmp_path)
     config["threshold"]["forces"] = 0.5
     with pytest.raises(GapfitError, match=r"threshold.forces: 0.025 then, 0.5 now"):
@@ -532,7 +532,7 @@ def test_species_without_data_and_a_reference_without_name_are_refused(tmp_path)
     ase.io.write(tmp_path / "al.extxyz", frame)
     config["learning"], config["data"] = {}, {"train": "al.extxyz"}
     with pytest.raises(
-        GapfitError, match=r"holds Cu, of which data\.train has nothing"
+        GapfitError, match=r"contains Cu, which data\.train does not have"
     ):
         learn(config, tmp_path / "out")
     config = settings(tmp_path, reference={"calculator": "no.such:Thing"})
