@@ -41,7 +41,7 @@ def tersoff() -> Tersoff:
 def report(status: Status) -> None:
     if event := status.event:
         row = f"{status.calls:>5}{status.step:>7}{status.temperature:>8.0f}"
-        row += f"{status.look.largest:9.2f}{event['forces_largest_error']:9.2f}"
+        row += f"{status.reading.largest:9.2f}{event['forces_largest_error']:9.2f}"
         print(f"{row}{event['forces_rmse']:9.2f}", flush=True)
 
 

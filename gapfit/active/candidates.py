@@ -1,10 +1,10 @@
-"""What is kept of an unlabelled structure to judge what its labels would teach a model.
+"""Data of an unlabelled structure that determine how much its labels would inform a model.
 
 With the factors U of K_mm and R of I + Φ^T Φ, the row k of an observation becomes
 ψ = k U^-1 R^-1. In these coordinates the posterior covariance of the coefficients is the
 identity: |ψ|² is the variance of the observation in the subset of regressors
 (Quiñonero-Candela & Rasmussen, JMLR 6, 1939 (2005)). Environments that the sparse points
-do not describe have a further variance k(x, x) - |U^-T k_m|², which no row shows.
+do not describe add a variance k(x, x) - |U^-T k_m|², which the rows do not contain.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from gapfit.model.rows import row_block
 
 __all__ = [
     "Candidate",
+    "CandidateRows",
     "Outside",
-    "Rows",
     "Space",
     "candidates",
     "energy_variances",
     "spaces_of",
 ]
 
-#: Rows of a structure; of more than these, so many combinations that vary most are kept.
+#: Largest number of rows of a structure; of more, the combinations that vary most are kept.
 MAX_ROWS = 32
-#: Environments of a structure, and block, whose covariances with others are kept.
+#: Environments per structure and block whose covariances with others are kept.
 MAX_ENVIRONMENTS = 8
-#: Environments of which less is left than this share of the noise are described.
+#: Environments whose unexplained variance is below this share of the noise are described.
 LEAST = 0.1
 
 _BATCH_ATOMS = 128
@@ -53,18 +53,18 @@ class Space:
     Attributes
     ----------
     descriptor : Soap
-        Evaluates the kernel.
+        Descriptor with the kernel.
     block : int
         Central species.
     points : (m, width) float64
         Sparse points.
     U : (m, m) float64
-        Factor of their kernel matrix.
+        Cholesky factor of their kernel matrix, eV.
     length : float
-        Displacement that changes the environment, Å: the width of the atoms.
+        Displacement that changes the environment: the width of the atoms, Å.
     noise : float
-        Variance to which labels tell the energy of an environment, eV²: that of work done
-        by a force, known to its sigma, over the length.
+        Variance of the energy of an environment given its labels, eV²: (sigma of a force
+        times the length)².
     """
 
     descriptor: Soap
@@ -76,17 +76,18 @@ class Space:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows ψ of a structure, as E B with a few rows B.
+class CandidateRows:
+    """Rows ψ of a structure as a product E B with few rows B.
 
     Attributes
     ----------
     basis : (r, n_sparse) float64
         B, in units of the sigma of each observation.
     labels : (k, r) float64
-        What the labels would tell: their rows are ``labels @ basis``.
+        Coefficients of the rows of the labels, which are ``labels @ basis``.
     forces : (n_atoms, 3, r) float64
-        Rows of the forces, eV/Å. What B leaves out is taken to shrink as the rest.
+        Coefficients of the rows of the forces, eV/Å, scaled so that the variance that B
+        neglects shrinks with the remainder.
     """
 
     basis: np.ndarray
@@ -101,21 +102,21 @@ class Outside:
     Attributes
     ----------
     atoms : (n,) int64
-        Which atoms of the structure carry them.
-    left : (n,) float64
-        Prior variance that the sparse points leave, eV².
+        Their central atoms in the structure.
+    unexplained : (n,) float64
+        Prior variance that the sparse points do not explain, eV².
     prior : (n,) float64
         Prior variance, eV².
     kept : (k,) int64
-        Those, among the n, with the most left.
+        Environments, among the n, with the largest unexplained variance.
     values : (k, width) float64
-        Their descriptors.
+        Descriptors of these.
     W : (m, k) float64
-        U^-T k_m, eV.
+        U^-T k_m of these, eV.
     """
 
     atoms: np.ndarray
-    left: np.ndarray
+    unexplained: np.ndarray
     prior: np.ndarray
     kept: np.ndarray
     values: np.ndarray
@@ -131,16 +132,16 @@ class Candidate:
     index : int
         Its number among the frames.
     sigma_forces : (n_atoms,) float64
-        Of the forces that labels would give, eV/Å.
-    rows : Rows or None
-        None where they are not asked for.
+        Sigma of force labels, eV/Å.
+    rows : CandidateRows or None
+        Rows of its observations; None if they are not computed.
     outside : tuple of Outside
-        One for each `Space`.
+        Environments in each `Space`.
     """
 
     index: int
     sigma_forces: np.ndarray
-    rows: Rows | None
+    rows: CandidateRows | None
     outside: tuple[Outside, ...]
 
     @property
@@ -150,20 +151,23 @@ class Candidate:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
-        arrays, more = [self.sigma_forces], 0
+        """Memory of the arrays, bytes."""
+        arrays, n_covariance = [self.sigma_forces], 0
         if self.rows is not None:
             rows = self.rows
             arrays += [rows.basis, rows.labels, rows.forces]
-            # Their covariance is held, too, while structures are chosen.
-            more = rows.basis.itemsize * len(rows.basis) ** 2
-        for own in self.outside:
-            arrays += [own.atoms, own.left, own.prior, own.kept, own.values, own.W]
-        return more + sum(array.nbytes for array in arrays)
+            # Their covariance is in memory, too, while structures are chosen.
+            n_covariance = rows.basis.itemsize * len(rows.basis) ** 2
+        for part in self.outside:
+            arrays += [part.atoms, part.unexplained, part.prior]
+            arrays += [part.kept, part.values, part.W]
+        return n_covariance + sum(array.nbytes for array in arrays)
 
 
 def spaces_of(model: GAPModel) -> list[Space]:
-    """Return the blocks of all SOAP terms of a model; those of pairs are complete grids.
+    """Return the blocks of all SOAP terms of a model.
+
+    Other terms are described completely by the grids of their sparse points.
 
     Raises
     ------
@@ -172,14 +176,14 @@ def spaces_of(model: GAPModel) -> list[Space]:
     """
     cholesky, first, spaces = model.require_posterior().whitening.cholesky, 0, []
     for term in model.terms:
-        own = zip(term.sparse.items(), cholesky[first:], strict=False)
+        blocks = zip(term.sparse.items(), cholesky[first:], strict=False)
         first += len(term.sparse)
         if isinstance(term.descriptor, Soap):
             length = float(getattr(term.config, "atom_sigma"))  # noqa: B009
             noise = (length * model.config.sigma.forces) ** 2
             spaces += [
                 Space(term.descriptor, block, points, U, length, noise)
-                for (block, points), U in own
+                for (block, points), U in blocks
             ]
     return spaces
 
@@ -193,16 +197,16 @@ def candidates(
     rows: bool,
     max_rows: int = MAX_ROWS,
 ) -> Iterator[Candidate]:
-    """Yield what is kept of some structures.
+    """Yield the candidates of structures.
 
     Parameters
     ----------
     model : GAPModel
-        With its posterior.
+        A model with its posterior.
     frames : sequence of Frame
-        The pool; a few are read at a time.
+        The pool; few frames are in memory at a time.
     indices : sequence of int
-        Which of them.
+        Numbers of the structures among the frames.
     spaces : sequence of Space
         From `spaces_of`.
     rows : bool
@@ -212,11 +216,11 @@ def candidates(
     """
     sizes = frame_sizes(frames)[np.asarray(indices, dtype=np.int64)]
     for part in batches(sizes, _BATCH_ATOMS):
-        some = [frames[n] for n in indices[part]]
-        found = _rows(model, some, max_rows) if rows else [None] * len(some)
-        outside = _outside(some, spaces)
-        sigmas = _sigmas(model, some)
-        yield from map(Candidate, indices[part], sigmas, found, outside)
+        batch = [frames[n] for n in indices[part]]
+        rows_of = _rows(model, batch, max_rows) if rows else [None] * len(batch)
+        outside = _outside(batch, spaces)
+        sigmas = _sigmas(model, batch)
+        yield from map(Candidate, indices[part], sigmas, rows_of, outside)
 
 
 def _sigmas(model: GAPModel, frames: Sequence[Frame]) -> list[np.ndarray]:
@@ -226,32 +230,34 @@ def _sigmas(model: GAPModel, frames: Sequence[Frame]) -> list[np.ndarray]:
 def energy_variances(
     model: GAPModel, frames: Sequence[Frame], indices: Sequence[int]
 ) -> Iterator[np.ndarray]:
-    """Yield the variance of each atom's energy in some structures, (n_atoms,) eV².
+    """Yield the variances of the energies of atoms of structures, (n_atoms,), eV².
 
-    Takes no derivatives, and so a small part of the time that rows take.
+    This needs no derivatives and is much faster than rows.
 
     Parameters
     ----------
     model : GAPModel
-        With its posterior.
+        A model with its posterior.
     frames : sequence of Frame
-        The pool; a few are read at a time.
+        The pool; few frames are in memory at a time.
     indices : sequence of int
-        Which of them.
+        Numbers of the structures among the frames.
     """
     sizes = frame_sizes(frames)[np.asarray(indices, dtype=np.int64)]
     for part in batches(sizes, _BATCH_ATOMS):
-        for found in model.predict(
+        for prediction in model.predict(
             [frames[n] for n in indices[part]],
             forces=False,
             stress=False,
             std="energies",
         ):
-            assert found.energies_std is not None
-            yield found.energies_std**2
+            assert prediction.energies_std is not None
+            yield prediction.energies_std**2
 
 
-def _rows(model: GAPModel, frames: Sequence[Frame], max_rows: int) -> list[Rows | None]:
+def _rows(
+    model: GAPModel, frames: Sequence[Frame], max_rows: int
+) -> list[CandidateRows | None]:
     """Return the rows of structures as if they were labelled like the training data."""
     posterior = model.require_posterior()
     fitted = {kind for kind, n in model.info["n_rows"].items() if n}
@@ -270,12 +276,14 @@ def _rows(model: GAPModel, frames: Sequence[Frame], max_rows: int) -> list[Rows 
         posterior.R, psi, trans="T", check_finite=False, overwrite_b=True
     ).T
     psi /= block.sigma[:, None]
-    out: list[Rows | None] = []
+    out: list[CandidateRows | None] = []
     for n in range(len(frames)):
-        own = np.flatnonzero(block.frame == n)
-        is_force = block.kind[own] == _FORCES
-        known = np.full(len(own), True) if "forces" in fitted else ~is_force
-        out.append(compressed(psi[own], block.sigma[own], is_force, known, max_rows))
+        rows = np.flatnonzero(block.frame == n)
+        is_force = block.kind[rows] == _FORCES
+        is_label = np.full(len(rows), True) if "forces" in fitted else ~is_force
+        out.append(
+            compressed(psi[rows], block.sigma[rows], is_force, is_label, max_rows)
+        )
     return out
 
 
@@ -283,10 +291,10 @@ def compressed(
     psi: np.ndarray,
     sigma: np.ndarray,
     is_force: np.ndarray,
-    known: np.ndarray,
+    is_label: np.ndarray,
     max_rows: int = MAX_ROWS,
-) -> Rows:
-    """Return rows as few combinations of them.
+) -> CandidateRows:
+    """Return rows as combinations of a few.
 
     With the eigenvectors E of ψ ψ^T of the largest eigenvalues, ψ ≈ E (E^T ψ) is the best
     approximation of its rank.
@@ -294,13 +302,13 @@ def compressed(
     Parameters
     ----------
     psi : (n, n_sparse) float64
-        In units of the sigmas.
+        Rows in units of the sigmas.
     sigma : (n,) float64
-        eV, eV/Å.
+        Sigmas, eV or eV/Å.
     is_force : (n,) bool
-        Rows of forces, atom by atom.
-    known : (n,) bool
-        Rows of what the labels would hold.
+        Whether a row is that of a force; atom by atom.
+    is_label : (n,) bool
+        Whether a row is that of a label.
     max_rows : int
         Combinations to keep.
     """
@@ -313,13 +321,13 @@ def compressed(
     before = _squares(psi[is_force]) * sigma[is_force] ** 2
     after = _squares(forces @ basis)
     by_atom = [x.reshape(-1, 3).sum(axis=1) for x in (before, after)]
-    # Forces that vanish by symmetry leave a rounding error over another.
+    # For forces that vanish by symmetry both are rounding errors.
     scale = np.sqrt(by_atom[0] / np.maximum(by_atom[1], np.finfo(float).tiny))
     forces = forces.reshape(-1, 3, len(basis)) * np.minimum(scale, n)[:, None, None]
-    labels = E[known]
+    labels = E[is_label]
     if len(labels) > len(basis):
         labels = np.linalg.qr(labels, mode="r")
-    return Rows(basis, labels, forces)
+    return CandidateRows(basis, labels, forces)
 
 
 def _leading(psi: np.ndarray, k: int) -> np.ndarray:
@@ -327,10 +335,10 @@ def _leading(psi: np.ndarray, k: int) -> np.ndarray:
     n, m = psi.shape
     if n <= m:
         return eigh(psi @ psi.T, subset_by_index=(n - k, n - 1))[1]
-    # Of large structures ψ^T ψ is far smaller than ψ ψ^T.
+    # For large structures ψ^T ψ is much smaller than ψ ψ^T.
     values, V = eigh(psi.T @ psi, subset_by_index=(max(m - k, 0), m - 1))
-    known = values > m * np.finfo(float).eps * values[-1]
-    return (psi @ V[:, known]) / np.sqrt(values[known])
+    positive = values > m * np.finfo(float).eps * values[-1]
+    return (psi @ V[:, positive]) / np.sqrt(values[positive])
 
 
 def _squares(rows: np.ndarray) -> np.ndarray:
@@ -343,44 +351,47 @@ def _outside(
     """Return the environments of each structure, in each space."""
     out: list[list[Outside]] = [[] for _ in frames]
     ends = np.cumsum([frame.n_atoms for frame in frames])
-    found: dict[int, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
+    environments: dict[int, dict[int, tuple[np.ndarray, np.ndarray]]] = {}
     for space in spaces:
         key = id(space.descriptor)
-        if key not in found:
-            found[key] = _environments(space.descriptor, frames)
-        atoms, values = found[key][space.block]
+        if key not in environments:
+            environments[key] = _environments(space.descriptor, frames)
+        atoms, values = environments[key][space.block]
         frame_of = np.searchsorted(ends, atoms, "right")
-        W, left, prior = residual(space, values)
+        W, unexplained, prior = unexplained_variance(space, values)
         for n in range(len(frames)):
-            own = np.flatnonzero(frame_of == n)
+            inside = np.flatnonzero(frame_of == n)
             first = int(ends[n]) - frames[n].n_atoms
-            order = own[np.argsort(-left[own], kind="stable")[:MAX_ENVIRONMENTS]]
-            order = order[left[order] > LEAST * space.noise]
+            order = np.argsort(-unexplained[inside], kind="stable")
+            order = inside[order[:MAX_ENVIRONMENTS]]
+            order = order[unexplained[order] > LEAST * space.noise]
             out[n].append(
                 Outside(
-                    atoms[own] - first,
-                    left[own],
-                    prior[own],
-                    np.searchsorted(own, order),
+                    atoms[inside] - first,
+                    unexplained[inside],
+                    prior[inside],
+                    np.searchsorted(inside, order),
                     values[order],
                     np.ascontiguousarray(W[:, order]),
                 )
             )
-    return [tuple(own) for own in out]
+    return [tuple(parts) for parts in out]
 
 
 def _environments(
     descriptor: Soap, frames: Sequence[Frame]
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     pairs: Pairs = pairs_of(frames, descriptor.cutoff)
-    found = descriptor.environments(pairs)
-    return {block: (own.atoms, own.values) for block, own in found.items()}
+    return {
+        block: (environments.atoms, environments.values)
+        for block, environments in descriptor.environments(pairs).items()
+    }
 
 
-def residual(
+def unexplained_variance(
     space: Space, values: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return U^-T k_m (m, n), the prior variance it leaves and the latter, (n,), eV²."""
+    """Return U^-T k_m, (m, n), eV, and unexplained and prior variances, (n,), eV²."""
     k_m = space.descriptor.kernel(space.points, values)
     W = solve_triangular(space.U, k_m, trans="T", check_finite=False)
     prior = space.descriptor.dot_product.value(np.einsum("nf,nf->n", values, values))

@@ -1,4 +1,4 @@
-"""A simulation step by step: dynamics and relaxations of ASE, to be taken up again."""
+"""Dynamics and relaxations of ASE, step by step, with a state that can be restored."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from gapfit.data.frame import GPA
 __all__ = ["Driver"]
 
 # Time constants of Berendsen's thermostat and barostat, fs, and the compressibility, 1/GPa,
-# by which the latter is scaled: together they only say how fast the cell follows.
+# of the latter: they determine only how fast the cell follows.
 _TAU_T, _TAU_P, _COMPRESSIBILITY = 100.0, 1000.0, 0.01
 
 
 class Driver:
-    """A structure that moves in steps, each of which follows from the state before it.
+    """A structure that moves in steps; the state before a step determines it.
 
     Parameters
     ----------
     run : SimulationConfig
-        What moves it.
+        Settings of the simulation.
     start : ase.Atoms
-        Where it starts; not changed. Dynamics start with its momenta, where it has any.
+        Starting structure; not changed. Dynamics use its momenta if it has any.
     seed : sequence of int
-        Of the random numbers.
+        Seed of the random numbers.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Driver:
         return kind(moved, logfile=None)
 
     def use(self, calculator: Any) -> None:
-        """Take forces from a calculator from now on; a relaxation starts anew."""
+        """Use the forces of another calculator; a relaxation restarts its optimiser."""
         self.atoms.calc = calculator
         if not self.run.is_dynamics:
             self._engine = self._new_engine()
@@ -132,7 +132,7 @@ class Driver:
         self.step += 1
 
     def state(self) -> dict[str, Any]:
-        """Return plain data from which `restore` goes on, to the last bit in dynamics."""
+        """Return plain data for `restore`; dynamics then continue to the last bit."""
         atoms = self.atoms
         return {
             "step": self.step,
@@ -143,7 +143,7 @@ class Driver:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a state."""
+        """Restore a state."""
         self.step = state["step"]
         self.atoms.set_cell(state["cell"])
         self.atoms.set_positions(state["positions"], apply_constraint=False)

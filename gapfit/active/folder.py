@@ -1,8 +1,8 @@
 """Files of learning on the fly: labelled structures, state, model, log and trajectory.
 
-A killed process leaves them so that the next one goes on: the state is replaced as a
-whole, and what log and trajectory have beyond the lengths it names is cut off. Labelled
-structures are never cut off; see `gapfit.label_file`.
+After a kill another process can continue: the state is replaced as a whole, and log and
+trajectory are cut to the lengths in it. Labelled structures are never cut; see
+`gapfit.active.label_file`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _GROWING = (_LOG, _TRAJECTORY)
 
 
 class LearningFolder:
-    """The folder of one learning.
+    """The folder of one learning run.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class LearningFolder:
 
     @property
     def model(self) -> Path:
-        """The potential as it is now."""
+        """File of the current potential."""
         return self.path / "model.npz"
 
     @contextmanager
@@ -55,30 +55,30 @@ class LearningFolder:
         Raises
         ------
         GapfitError
-            Another process is at work here; what is written to is a link to elsewhere.
+            Another process uses the folder, or an output file is a symbolic link.
         """
         for name in (*_GROWING, LABELLED):
             if (self.path / name).is_symlink():
                 raise GapfitError(
                     f"{self.path / name}: is a link to {(self.path / name).readlink()}, "
-                    "which would be written to and cut off; put the file itself here"
+                    "which would be written to and cut; put the file itself here"
                 )
         with CheckpointFolder(self.path.absolute()).held():
             yield
 
     def begin(self, identity: Mapping[str, Any]) -> None:
-        """Make the folder for what `identity` names.
+        """Make the folder, for the settings in `identity`.
 
         Raises
         ------
         GapfitError
-            There is something in it that must not be lost.
+            The folder has files that would be lost.
         """
         if (self.path / _IDENTITY).exists():
             n = len(LabelFile(self.path / LABELLED))
             raise GapfitError(
                 f"{self.path}: learning was begun here, with {n} reference calculations "
-                "so far; go on with it by --resume, or choose another folder"
+                "so far; continue it with --resume, or choose another folder"
             )
         entries = list(self.path.iterdir()) if self.path.is_dir() else []
         # A process that was killed in `_write` may have left a part of that file.
@@ -86,7 +86,7 @@ class LearningFolder:
             self.path.exists() and not self.path.is_dir()
         ):
             raise GapfitError(
-                f"{self.path}: holds other files; choose a folder that is new or empty"
+                f"{self.path}: contains other files; choose a new or empty folder"
             )
         for path in entries:
             path.unlink()
@@ -94,23 +94,23 @@ class LearningFolder:
         self._write(_IDENTITY, {"format": _FORMAT, "identity": identity})
 
     def require(self, identity: Mapping[str, Any]) -> None:
-        """Refuse to go on with anything but what was begun here.
+        """Refuse to resume with settings other than those of the folder.
 
         Raises
         ------
         GapfitError
-            Lists what differs, or says that nothing was begun.
+            The settings differ (they are listed), or nothing was begun.
         """
         begun = self._read(_IDENTITY)
         if begun is None:
             raise GapfitError(
                 f"{self.path}: there is nothing to resume; start without --resume"
             )
-        if found := differences(begun.get("identity"), identity):
+        if changes := differences(begun.get("identity"), identity):
             raise GapfitError(
-                f"{self.path} is the folder of another learning:\n  "
-                + "\n  ".join(found)
-                + "\nbring these back to resume it, or choose another folder"
+                f"{self.path} is the folder of another learning run:\n  "
+                + "\n  ".join(changes)
+                + "\nrestore these to resume it, or choose another folder"
             )
 
     def labels(self) -> LabelFile:
@@ -125,7 +125,7 @@ class LearningFolder:
         self._write(_STATE, {**state, "lengths": self.lengths()})
 
     def read_state(self) -> dict[str, Any] | None:
-        """Return the state, None if there is none yet, and cut off what came after it."""
+        """Return the state, if there is one; cut log and trajectory to its lengths."""
         state = self._read(_STATE)
         lengths = (state or {}).get("lengths", {})
         for name in _GROWING:
@@ -145,7 +145,7 @@ class LearningFolder:
         return self.lengths()[_TRAJECTORY]
 
     def cut_trajectory(self, length: int) -> None:
-        """Take off what was written after the trajectory had a length."""
+        """Cut the trajectory to a length in bytes."""
         self._cut(_TRAJECTORY, length)
 
     def _cut(self, name: str, length: int) -> None:
@@ -159,7 +159,7 @@ class LearningFolder:
         append_all(self.path / _LOG, line.encode(), wait=False)
 
     def write_failure(self, atoms: Any, record: Mapping[str, Any]) -> None:
-        """Keep a structure whose reference calculation failed, and log it for good."""
+        """Write a structure whose reference calculation failed, and log the failure."""
         from ase.io import write
 
         self.log(record)
@@ -188,6 +188,6 @@ class LearningFolder:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise GapfitError(
-                f"{path}: damaged ({type(error).__name__}: {error}); start anew in "
-                f"another folder with {LABELLED} of this one as data.train"
+                f"{path}: damaged ({type(error).__name__}: {error}); start again "
+                f"in another folder with {LABELLED} of this one as data.train"
             ) from error

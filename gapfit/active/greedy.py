@@ -1,8 +1,8 @@
-"""Greedy choice of structures, one at a time, as if each had been labelled at once.
+"""Greedy choice of structures, one at a time, as if each were labelled immediately.
 
-Every score falls when something is observed, so that what was once computed of a
-candidate is a bound of its score from above: only those are computed again whose bound
-reaches the top (Minoux, Lect. Notes Control Inf. Sci. 7, 234 (1978)).
+Every score falls with each observation, so an earlier score of a candidate is an upper
+bound: a score is computed again only when its bound is the highest (Minoux, Lect. Notes
+Control Inf. Sci. 7, 234 (1978)).
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from gapfit.active.candidates import LEAST, Candidate, Outside, Space
 __all__ = [
     "By",
     "Criterion",
+    "ForceUncertainty",
     "Novelty",
     "Per",
-    "Uncertainty",
     "Volume",
     "criterion",
     "greedy",
 ]
 
-#: What is looked for.
+#: Criterion of the choice.
 By = Literal["std", "novelty", "d-optimal"]
-#: What a score is of.
+#: Whether a score is that of an atom or of a structure.
 Per = Literal["atom", "structure"]
 
 
 class _Growing:
-    """Rows of a matrix that come one after the other."""
+    """Matrix that grows by rows."""
 
     def __init__(self, width: int) -> None:
         self._store = np.empty((0, width))
@@ -64,30 +64,30 @@ class _Posterior:
 
     def __init__(self, n_sparse: int) -> None:
         self._sigma = np.eye(n_sparse)
-        # The last rows of Q, and how many there were before them.
-        self._Q, self._gone = np.zeros((0, n_sparse)), 0
-        # By candidate: B Σ B^T, and how many rows of Q it knows of.
-        self._known: dict[int, tuple[np.ndarray, int]] = {}
+        # The last rows of Q, and the number of rows dropped before them.
+        self._Q, self._n_dropped = np.zeros((0, n_sparse)), 0
+        # By candidate: B Σ B^T, and the number of rows of Q that it includes.
+        self._covariances: dict[int, tuple[np.ndarray, int]] = {}
 
     def covariance(self, candidate: Candidate) -> np.ndarray:
-        """Return B Σ B^T, (r, r), of the candidate's rows."""
+        """Return the covariance B Σ B^T of a candidate's rows, (r, r)."""
         assert candidate.rows is not None
-        B, total = candidate.rows.basis, self._gone + len(self._Q)
-        G, seen = self._known.get(candidate.index, (None, 0))
+        B, total = candidate.rows.basis, self._n_dropped + len(self._Q)
+        G, seen = self._covariances.get(candidate.index, (None, 0))
         if G is not None and seen == total:
             return G
         if total == 0:
             return B @ B.T
-        if G is None or seen < self._gone:
+        if G is None or seen < self._n_dropped:
             G = B @ self._sigma @ B.T
         else:
-            T = B @ self._Q[seen - self._gone :].T
+            T = B @ self._Q[seen - self._n_dropped :].T
             G = G - T @ T.T
-        self._known[candidate.index] = G, total
+        self._covariances[candidate.index] = G, total
         return G
 
     def observe(self, candidate: Candidate) -> None:
-        """Take in the labels of a candidate."""
+        """Condition on the labels of a candidate."""
         assert candidate.rows is not None
         rows = candidate.rows
         S = _with_noise(rows.labels, self.covariance(candidate))
@@ -95,8 +95,8 @@ class _Posterior:
         D = (rows.labels @ rows.basis) @ self._sigma
         new = solve_triangular(L, D, lower=True, check_finite=False)
         self._sigma -= new.T @ new
-        # With as many rows as coefficients Σ itself is the shorter way.
-        self._gone += max(len(self._Q) + len(new) - self._sigma.shape[1], 0)
+        # More rows of Q than coefficients cost more than Σ itself.
+        self._n_dropped += max(len(self._Q) + len(new) - self._sigma.shape[1], 0)
         self._Q = np.concatenate([self._Q, new])[-self._sigma.shape[1] :]
 
 
@@ -106,10 +106,10 @@ def _with_noise(labels: np.ndarray, G: np.ndarray) -> np.ndarray:
 
 
 class _Surroundings:
-    """Environments of one space outside the sparse points, and those observed of them.
+    """Observed environments of one space outside the span of the sparse points.
 
-    What the sparse points leave of the kernel matrix is conditioned on the energies of
-    the observed environments, with the noise of the space.
+    The part of the kernel matrix that the sparse points do not explain is conditioned on
+    the energies of the observed environments, with the noise of the space.
     """
 
     def __init__(self, space: Space) -> None:
@@ -118,82 +118,83 @@ class _Surroundings:
         self._W = _Growing(len(space.points))
         self._L = np.zeros((0, 0))
 
-    def left(self, own: Outside) -> np.ndarray:
-        """Return the prior variance that is left of a candidate's environments, eV².
+    def unexplained(self, outside: Outside) -> np.ndarray:
+        """Return the unexplained variances of a candidate's environments, (n,), eV².
 
-        That of environments of which no covariance is kept shrinks as the others' does.
+        Environments without stored covariances are scaled by the mean shrinkage of the
+        others.
         """
-        if not len(own.kept):
-            return own.left
-        before = own.left[own.kept]
-        now = np.maximum(before - _columns(self._projected(own)), 0.0)
-        left = own.left * (now.sum() / before.sum())
-        left[own.kept] = now
-        return left
+        if not len(outside.kept):
+            return outside.unexplained
+        before = outside.unexplained[outside.kept]
+        now = np.maximum(before - _columns(self._projected(outside)), 0.0)
+        unexplained = outside.unexplained * (now.sum() / before.sum())
+        unexplained[outside.kept] = now
+        return unexplained
 
-    def _projected(self, own: Outside) -> np.ndarray:
-        """Return L^-1 times the covariances with those chosen, (n_chosen, k)."""
+    def _projected(self, outside: Outside) -> np.ndarray:
+        """Return L^-1 times the covariances with the observed ones, (n_observed, k)."""
         if not len(self._L):
-            return np.zeros((0, len(own.kept)))
-        cross = self._space.descriptor.kernel(self._values.rows, own.values)
-        cross -= self._W.rows @ own.W
+            return np.zeros((0, len(outside.kept)))
+        cross = self._space.descriptor.kernel(self._values.rows, outside.values)
+        cross -= self._W.rows @ outside.W
         return solve_triangular(self._L, cross, lower=True, check_finite=False)
 
-    def observe(self, own: Outside) -> None:
-        """Choose the environments of a candidate of which something is left."""
-        if not len(own.kept):
+    def observe(self, outside: Outside) -> None:
+        """Observe the environments of a candidate that are not explained yet."""
+        if not len(outside.kept):
             return
-        values, kernel = own.values, self._space.descriptor.kernel
-        projected = self._projected(own)
-        rest = kernel(values, values) - own.W.T @ own.W - projected.T @ projected
-        chosen, factor = _pivots(rest, self._space.noise)
+        values, W, kernel = outside.values, outside.W, self._space.descriptor.kernel
+        projected = self._projected(outside)
+        covariance = kernel(values, values) - W.T @ W - projected.T @ projected
+        chosen, factor = _pivots(covariance, self._space.noise)
         n, m = len(self._L), len(chosen)
         L = np.zeros((n + m, n + m))
         L[:n, :n], L[n:, :n], L[n:, n:] = self._L, projected[:, chosen].T, factor
         self._L = L
         self._values.append(values[chosen])
-        self._W.append(own.W.T[chosen])
+        self._W.append(W.T[chosen])
 
 
 def _columns(matrix: np.ndarray) -> np.ndarray:
     return np.einsum("nk,nk->k", matrix, matrix)
 
 
-def _pivots(rest: np.ndarray, noise: float) -> tuple[list[int], np.ndarray]:
-    """Return which environments are worth observing, and the factor of their matrix.
+def _pivots(covariance: np.ndarray, noise: float) -> tuple[list[int], np.ndarray]:
+    """Return environments worth observing, and the Cholesky factor of their matrix.
 
-    One after the other, that of which most is left, until it is a small share of the
+    The environment with the largest variance is next, until that is a small share of the
     noise.
     """
-    now, chosen = rest.copy(), list[int]()
-    while len(chosen) < len(rest):
-        left = np.diag(now).copy()
-        left[chosen] = 0.0
-        pivot = int(np.argmax(left))
-        if left[pivot] <= LEAST * noise:
+    now, chosen = covariance.copy(), list[int]()
+    while len(chosen) < len(covariance):
+        variances = np.diag(now).copy()
+        variances[chosen] = 0.0
+        pivot = int(np.argmax(variances))
+        if variances[pivot] <= LEAST * noise:
             break
         chosen.append(pivot)
         column = now[:, pivot].copy()
-        now -= np.outer(column, column) / (left[pivot] + noise)
-    matrix = rest[np.ix_(chosen, chosen)] + noise * np.eye(len(chosen))
+        now -= np.outer(column, column) / (variances[pivot] + noise)
+    matrix = covariance[np.ix_(chosen, chosen)] + noise * np.eye(len(chosen))
     return chosen, cholesky(matrix, lower=True, check_finite=False)
 
 
 class Criterion(Protocol):
-    """A score of candidates that falls as more is observed."""
+    """A score of candidates that falls with each observation."""
 
     unit: str
     rows: bool
 
     def score(self, candidate: Candidate) -> float:
-        """Return the score of a candidate, given what was observed."""
+        """Return the score of a candidate, given the observations."""
 
     def observe(self, candidate: Candidate) -> None:
-        """Take in a candidate as if it had been labelled."""
+        """Observe a candidate as if it were labelled."""
 
 
 class _Common:
-    """What the criteria share: the posterior, and what lies outside."""
+    """Base of the criteria: the posterior, and environments outside the sparse points."""
 
     def __init__(self, n_sparse: int, spaces: Sequence[Space], per: Per) -> None:
         self._posterior = _Posterior(n_sparse)
@@ -201,15 +202,15 @@ class _Common:
         self._surroundings = [_Surroundings(space) for space in spaces]
         self._per = per
 
-    def _left(
+    def _unexplained(
         self, candidate: Candidate, weight: Callable[[Space], float]
     ) -> np.ndarray:
-        """Return the weighted prior variance left of each atom, (n_atoms,)."""
+        """Return the weighted unexplained variance of each atom, (n_atoms,)."""
         total = np.zeros(candidate.n_atoms)
-        for space, near, own in zip(
+        for space, observed, outside in zip(
             self._spaces, self._surroundings, candidate.outside, strict=True
         ):
-            total[own.atoms] += weight(space) * near.left(own)
+            total[outside.atoms] += weight(space) * observed.unexplained(outside)
         return total
 
     def _of_atoms(self, squares: np.ndarray) -> float:
@@ -218,61 +219,62 @@ class _Common:
         return float(np.sqrt(max(value, 0.0)))
 
     def observe(self, candidate: Candidate) -> None:
-        """Take in a candidate as if it had been labelled."""
+        """Observe a candidate as if it were labelled."""
         if candidate.rows is not None:
             self._posterior.observe(candidate)
-        for near, own in zip(self._surroundings, candidate.outside, strict=True):
-            near.observe(own)
+        for observed, outside in zip(
+            self._surroundings, candidate.outside, strict=True
+        ):
+            observed.observe(outside)
 
 
 def _as_forces(space: Space) -> float:
-    """Return what turns the variance of an energy into that of a force, 1/Å²."""
+    """Return the factor from the variance of an energy to that of a force, 1/Å²."""
     return space.length**-2
 
 
-class Uncertainty(_Common):
+class ForceUncertainty(_Common):
     """Standard deviation of the forces, eV/Å.
 
-    That of the vector on an atom is the root of the variances of its components in the
-    subset of regressors, and of what is left of the prior variance of its energy over the
-    square of the width of the atoms, a length over which energies change.
+    That of the vector on an atom is the root of a sum: the variances of its components in
+    the subset of regressors, and the unexplained variance of its energy over the square of
+    the width of the atoms, a length over which energies change.
     """
 
     unit, rows = "eV/Å", True
 
     def score(self, candidate: Candidate) -> float:
-        """Return that of the worst atom, or of the forces on all taken together."""
+        """Return that of the worst atom, or the root of the sum over all atoms."""
         assert candidate.rows is not None
         G, forces = self._posterior.covariance(candidate), candidate.rows.forces
         squares = np.einsum("nir,nir->n", forces @ G, forces)
-        return self._of_atoms(squares + self._left(candidate, _as_forces))
+        return self._of_atoms(squares + self._unexplained(candidate, _as_forces))
 
 
 class Volume(_Common):
     """Logarithm of the ratio by which labels shrink the posterior's volume, nats.
 
     log det (I + Ψ Σ Ψ^T)/2 for the rows Ψ of all labels (D-optimality; Krause, Singh &
-    Guestrin, JMLR 9, 235 (2008)), with the same for what is left of each atom's prior
-    variance.
+    Guestrin, JMLR 9, 235 (2008)), with the same for each atom's unexplained variance.
     """
 
     unit, rows = "nats", True
 
     def score(self, candidate: Candidate) -> float:
-        """Return that of a structure, or of it by atom."""
+        """Return that of the structure, or its share per atom."""
         assert candidate.rows is not None
         G = self._posterior.covariance(candidate)
         S = _with_noise(candidate.rows.labels, G)
         gain = float(np.log(np.diag(cholesky(S, check_finite=False))).sum())
-        left = self._left(candidate, _as_forces) / candidate.sigma_forces**2
-        gain += 0.5 * float(np.log1p(left).sum())
+        unexplained = self._unexplained(candidate, _as_forces)
+        gain += 0.5 * float(np.log1p(unexplained / candidate.sigma_forces**2).sum())
         return gain / candidate.n_atoms if self._per == "atom" else gain
 
 
 class Novelty(_Common):
-    """Distance to the sparse points and to what was chosen: 0 in their span, 1 far away.
+    """Distance to sparse points and chosen structures: 0 in their span, 1 far away.
 
-    Root of the share of the prior variance of an atom's energy that is left.
+    Root of the unexplained share of the prior variance of an atom's energy.
     """
 
     unit, rows = "", False
@@ -280,28 +282,28 @@ class Novelty(_Common):
     def score(self, candidate: Candidate) -> float:
         """Return that of the most novel atom, or the root of the sum of squares."""
         prior = np.zeros(candidate.n_atoms)
-        for own in candidate.outside:
-            prior[own.atoms] += own.prior
-        left = self._left(candidate, lambda space: 1.0)
-        return self._of_atoms(left / np.where(prior > 0.0, prior, 1.0))
+        for outside in candidate.outside:
+            prior[outside.atoms] += outside.prior
+        unexplained = self._unexplained(candidate, lambda space: 1.0)
+        return self._of_atoms(unexplained / np.where(prior > 0.0, prior, 1.0))
 
 
-_CRITERIA: dict[By, type[Uncertainty | Volume | Novelty]] = {
-    "std": Uncertainty,
+_CRITERIA: dict[By, type[ForceUncertainty | Volume | Novelty]] = {
+    "std": ForceUncertainty,
     "novelty": Novelty,
     "d-optimal": Volume,
 }
 
 
 def criterion(by: By, per: Per, n_sparse: int, spaces: Sequence[Space]) -> Criterion:
-    """Return a criterion that has observed nothing yet.
+    """Return a criterion without observations.
 
     Parameters
     ----------
     by : {"std", "novelty", "d-optimal"}
-        See `Uncertainty`, `Novelty` and `Volume`.
+        See `ForceUncertainty`, `Novelty` and `Volume`.
     per : {"atom", "structure"}
-        The worst atom or all of a structure; for D-optimality, the gain by atom or of
+        Score of the worst atom or of the structure; for D-optimality, gain per atom or of
         the structure.
     n_sparse : int
         Sparse points of the model.
@@ -320,33 +322,33 @@ class Pick:
 
 
 def greedy(
-    found: Sequence[Candidate], bounds: Sequence[float], judge: Criterion
+    pool: Sequence[Candidate], bounds: Sequence[float], judge: Criterion
 ) -> Iterator[Pick]:
-    """Yield candidates, that of the highest score first; each is observed.
+    """Yield candidates by descending score; each is observed before the next.
 
     Of equal scores the first in the pool comes first.
 
     Parameters
     ----------
-    found : sequence of Candidate
-        To choose from.
+    pool : sequence of Candidate
+        Candidates to choose from.
     bounds : sequence of float
-        Their scores when nothing was observed.
+        Their scores without observations.
     judge : Criterion
-        Observes what is yielded.
+        The criterion, which observes each pick.
     """
-    # Score, number in the pool, place in `found`, picks that the score knows of.
+    # Score, index of the structure, place in `pool`, number of picks in the score.
     heap = [
-        (-bound, own.index, n, 0)
-        for n, (own, bound) in enumerate(zip(found, bounds, strict=True))
+        (-bound, candidate.index, n, 0)
+        for n, (candidate, bound) in enumerate(zip(pool, bounds, strict=True))
     ]
     heapq.heapify(heap)
     n_picked = 0
     while heap:
-        negative, index, n, known = heapq.heappop(heap)
-        if known < n_picked:
-            heapq.heappush(heap, (-judge.score(found[n]), index, n, n_picked))
+        negative, index, n, n_seen = heapq.heappop(heap)
+        if n_seen < n_picked:
+            heapq.heappush(heap, (-judge.score(pool[n]), index, n, n_picked))
             continue
-        judge.observe(found[n])
+        judge.observe(pool[n])
         n_picked += 1
-        yield Pick(found[n], -negative)
+        yield Pick(pool[n], -negative)

@@ -1,4 +1,4 @@
-"""The file of the answers of a reference, which never loses one of them."""
+"""The file of reference calculations; each is on disk before it is used."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from gapfit.errors import GapfitError
 
 __all__ = ["LabelFile"]
 
-#: Positions that differ by more are another structure, Å; files keep eight decimals.
+#: Largest difference of equal positions, Å; files have eight decimals.
 _SAME = 1e-6
 
 
 class LabelFile:
-    """Labelled structures in extended XYZ: each is on the disk before it is used.
+    """Labelled structures in extended XYZ.
 
-    Reading changes nothing. A process that was killed as it wrote may have left an
-    unfinished last structure, which does not count; `append` moves it to a file beside
-    this one, `unfinished`, before it writes the next.
+    Reading changes nothing. A process killed while writing may leave an unfinished last
+    structure, which is ignored; `append` moves it to the file `unfinished` before it
+    writes the next structure.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ class LabelFile:
     Attributes
     ----------
     frames : list of ase.Atoms
-        Those in the file, as they are read from it.
+        The structures in the file.
 
     Raises
     ------
     GapfitError
-        The file is damaged: names frame and line.
+        The file is damaged; the message names frame and line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -59,16 +59,16 @@ class LabelFile:
 
     @property
     def unfinished(self) -> Path:
-        """The file for what killed processes have left of structures."""
+        """File for unfinished structures of killed processes."""
         return self.path.with_name(f"{self.path.name}.unfinished")
 
     def append(self, atoms: Any) -> Any:
-        """Write a structure, wait until it is on the disk, and return it as written.
+        """Write a structure, wait until it is on disk, and return it as written.
 
         Raises
         ------
         GapfitError
-            It cannot be written; the file holds what it held.
+            It cannot be written; the file is unchanged.
         """
         from ase.io import write
 
@@ -81,7 +81,7 @@ class LabelFile:
         return self.frames[-1]
 
     def _move_unfinished(self) -> None:
-        """Move what follows the last whole structure to another file."""
+        """Move an unfinished last structure to another file."""
         if not self._unfinished:
             return
         append_all(self.unfinished, self._unfinished)
@@ -93,36 +93,36 @@ class LabelFile:
         self._unfinished = b""
 
     def require_same(self, number: int, atoms: Any) -> None:
-        """Refuse a labelled structure that is not the one expected in its place.
+        """Refuse a labelled structure that is not the expected one.
 
         Raises
         ------
         GapfitError
-            The file is that of another simulation.
+            The file belongs to another simulation.
         """
-        found = self.frames[number]
-        same = np.array_equal(found.numbers, atoms.numbers) and all(
+        stored = self.frames[number]
+        same = np.array_equal(stored.numbers, atoms.numbers) and all(
             np.abs(a - b).max() < _SAME
             for a, b in (
-                (found.positions, atoms.positions),
-                (found.cell.array, atoms.cell.array),
+                (stored.positions, atoms.positions),
+                (stored.cell.array, atoms.cell.array),
             )
         )
         if not same:
             raise GapfitError(
                 f"{self.path}, frame {number}: is not the structure that this simulation "
-                "asks for in its place; the file or the state beside it was changed: "
-                "give the labelled frames as data.train of a new one"
+                "labels there; the file or the state was changed: start another simulation "
+                "with the labelled frames as data.train"
             )
 
 
 class _Reader:
-    """Reads whole frames, and tells an unfinished last one from damage.
+    """Reads complete frames, and distinguishes an unfinished last one from damage.
 
     Attributes
     ----------
     end : int
-        Where the last whole frame ends, bytes.
+        End of the last complete frame, bytes.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -131,7 +131,7 @@ class _Reader:
         self._line = 1
 
     def frames(self) -> Iterator[Any]:
-        """Yield all whole frames."""
+        """Yield all complete frames."""
         while lines := self._lines():
             self._require_alike(lines[2:])
             try:
@@ -148,7 +148,7 @@ class _Reader:
             self.end = self._file.tell()
 
     def _lines(self) -> list[bytes]:
-        """Return the lines of the next frame; none if it is not there to its end."""
+        """Return the lines of the next frame; empty if it is missing or unfinished."""
         header = self._file.readline()
         if not header.endswith(b"\n") and not header.strip(b"0123456789\0"):
             return []  # the end, or cut short
@@ -156,7 +156,7 @@ class _Reader:
             shown = header.strip()[:60].decode(errors="replace")
             self._refuse(
                 f"expected the number of atoms, found {shown!r}; the frame before it may "
-                "have more or fewer lines than it says"
+                "have a wrong number of lines"
             )
         lines = [header]
         while len(lines) < int(header) + 2:
@@ -170,18 +170,18 @@ class _Reader:
     def _require_alike(self, atoms: list[bytes]) -> None:
         """Refuse lines that do not all have the columns of the first.
 
-        A frame with a wrong number of atoms takes lines of the next for its own.
+        A frame with too large a number of atoms would include lines of the next one.
         """
         for n, line in enumerate(atoms, 2):
             if len(line.split()) != len(atoms[0].split()):
                 self._line += n
-                self._refuse("is no atom like those before it")
+                self._refuse("does not have the columns of the atoms before it")
 
     def _refuse(self, problem: str) -> NoReturn:
         raise GapfitError(
             f"{self._path}, frame {self._frame} (line {self._line}): {problem}; the file "
-            "is damaged and was left as it is: mend it, or give its sound frames as "
-            "data.train of a new learning"
+            "is damaged and was not changed: repair it, or start another simulation with "
+            "its intact frames as data.train"
         )
 
 

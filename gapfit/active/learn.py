@@ -1,8 +1,8 @@
-"""Learning on the fly: simulate with the model, ask the reference where it is not sure.
+"""Learning on the fly: simulate with the model, ask the reference where it is uncertain.
 
-A look every few steps compares the largest standard deviation of an atom with its
-threshold. Above it the reference computes the structure, the result goes to the disk, the
-model learns it, and the simulation goes on from where it was (Li, Kermode, De Vita, PRL
+Every few steps the largest standard deviation of an atom is compared with its threshold.
+Above it the reference computes the structure, the result is written to disk, the model
+learns it, and the simulation continues from this structure (Li, Kermode, De Vita, PRL
 114, 096405 (2015); Jinnouchi, Karsai, Kresse, PRB 100, 014105 (2019); Vandermause et al.,
 npj Comput. Mater. 6, 20 (2020)).
 """
@@ -33,9 +33,9 @@ def learn(
     base: Path | None = None,
     report: Callable[[Status], None] | None = None,
 ) -> GAPModel:
-    """Simulate with a model that asks a reference where it is not sure, and learns.
+    """Simulate with a model that learns from a reference where it is uncertain.
 
-    Killed at any time and resumed, it goes on with the same numbers, and no reference
+    After a kill at any time it resumes with the same numbers, and no reference
     calculation is lost or made twice.
 
     Parameters
@@ -43,16 +43,16 @@ def learn(
     config : LearnConfig, dict, or path of a TOML file
         The fit, the simulations, the threshold and the reference.
     folder : path
-        Where everything is written: ``labelled.extxyz`` (the reference calculations),
-        ``model.npz``, ``log.jsonl`` (one line for each of them), ``trajectory.extxyz``.
+        Output folder: ``labelled.extxyz`` (the reference calculations), ``model.npz``,
+        ``log.jsonl`` (one line per calculation), ``trajectory.extxyz``.
     reference : ase.calculators.calculator.Calculator, optional
-        Takes the place of the one that ``reference.calculator`` names.
+        Replaces the calculator of ``reference.calculator``.
     resume : bool
-        Go on with what was begun in `folder`.
+        Continue the simulation that was begun in `folder`.
     base : Path, optional
-        Folder that relative paths refer to; that of the TOML file by itself.
+        Folder that relative paths refer to; by default that of the TOML file.
     report : callable, optional
-        Called with a `Status` after every look and every reference calculation.
+        Called with a `Status` after every reading and every reference calculation.
 
     Returns
     -------
@@ -62,11 +62,11 @@ def learn(
     Raises
     ------
     ConfigError, DataError
-        What is wrong, where, and what to do.
+        The configuration or the data are wrong.
     GapfitError
-        The reference failed twice; the simulation explodes though it has learned the
-        structure before; there were ``learning.max_calls`` calls; the folder holds
-        something else. What was labelled is saved.
+        The reference failed twice; the simulation explodes right after it learned a
+        structure; there were ``learning.max_calls`` calls; the folder has other files.
+        Labelled structures are saved.
 
     Examples
     --------
@@ -79,13 +79,13 @@ def learn(
     elif not isinstance(config, LearnConfig):
         config = validated(LearnConfig, config, "config")
     setup = Setup.read(config, base or Path(), reference)
-    place = LearningFolder(Path(folder))
-    with place.held():
+    files = LearningFolder(Path(folder))
+    with files.held():
         if resume:
-            place.require(setup.identity)
+            files.require(setup.identity)
         else:
-            place.begin(setup.identity)
-        return _Learner(setup, place, report or _silent).run()
+            files.begin(setup.identity)
+        return _Learner(setup, files, report or _silent).run()
 
 
 def _silent(status: Status) -> None:
@@ -93,7 +93,7 @@ def _silent(status: Status) -> None:
 
 
 class _Learner:
-    """One learning: what its simulations share."""
+    """The simulations of one configuration, with what they share."""
 
     def __init__(
         self, setup: Setup, folder: LearningFolder, report: Callable[[Status], None]
@@ -102,18 +102,18 @@ class _Learner:
         self.folder = folder
         self.report = report
         self.labels = folder.labels()
-        self.asker = Labeller(setup, folder, self.labels)
+        self.labeller = Labeller(setup, folder, self.labels)
 
     def run(self) -> GAPModel:
-        """Do all simulations, or what is left of them."""
+        """Do all simulations that are not done yet."""
         n_first = self.setup.config.learning.bootstrap
-        nothing: dict[str, Any] = {
+        start: dict[str, Any] = {
             "job": 0,
             "merged": n_first,
             "fitted": n_first,
             "run": None,
         }
-        state = self.folder.read_state() or nothing
+        state = self.folder.read_state() or start
         self._label_first()
         model = LearnedModel(
             self.setup, self.folder, self.labels, state["merged"], state["fitted"]
@@ -121,16 +121,16 @@ class _Learner:
         for number in range(state["job"], len(self.setup.jobs)):
             begun = state["run"] if number == state["job"] else None
             simulation = LearningRun(
-                self.setup, self.folder, self.asker, model, self.report, number
+                self.setup, self.folder, self.labeller, model, self.report, number
             )
             simulation.run(begun)
         model.finish()
         return model.current
 
     def _label_first(self) -> None:
-        """Label structures made for a first model, as far as they are not yet."""
+        """Label the structures for a first model that have no labels yet."""
         for number, atoms in enumerate(
             first_structures(self.setup.jobs, self.setup.config)
         ):
             where = f"structure {number + 1} of the first model"
-            self.asker.ask(atoms, number, where, {"config_type": "bootstrap"})
+            self.labeller.label(atoms, number, where, {"config_type": "bootstrap"})

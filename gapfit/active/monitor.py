@@ -1,4 +1,4 @@
-"""Where a model is not sure enough of a structure."""
+"""Comparison of the uncertainty of a structure with thresholds."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["Reading", "UncertaintyMonitor"]
 
 @dataclass(frozen=True)
 class Reading:
-    """What was seen of one structure.
+    """Largest standard deviation of one structure.
 
     Attributes
     ----------
     kind : str
-        "forces" or "energies": of several, the one nearest to its threshold.
+        "forces" or "energies"; of both, the one closer to its threshold.
     largest : float
         The largest standard deviation of an atom, eV/Å or eV.
     atom : int
-        The atom that has it.
+        Index of the atom with it.
     threshold : float
-        In the same unit.
+        Threshold in the same unit.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Reading:
 
     @property
     def unit(self) -> str:
-        """Of the standard deviation."""
+        """Unit of the standard deviation."""
         return "eV/Å" if self.kind == "forces" else "eV"
 
 
@@ -56,7 +56,7 @@ class UncertaintyMonitor:
     model : GAPModel
         The potential.
     frames : sequence
-        The structures it was fitted to.
+        The structures that the model was fitted to.
     n_threads : int, optional
         Threads of predictions.
     """
@@ -82,19 +82,20 @@ class UncertaintyMonitor:
         multiple = float(getattr(config, f"{kind}_relative"))
         if kind == "forces":
             return multiple * self.model.config.sigma.forces
-        known = self._deviations(list(frames), (kind,))
-        return multiple * max(float(p.energies_std.max()) for p in known)
+        predictions = self._deviations(list(frames), (kind,))
+        return multiple * max(float(p.energies_std.max()) for p in predictions)
 
-    def look(self, atoms: Any) -> Reading:
-        """Return what is seen of a structure."""
-        seen = self._deviations(atoms, self._kinds)
-        looks = []
+    def read(self, atoms: Any) -> Reading:
+        """Return the reading of a structure."""
+        prediction = self._deviations(atoms, self._kinds)
+        readings = []
         for kind in self._kinds:
-            std = getattr(seen, f"{kind}_std")
+            std = getattr(prediction, f"{kind}_std")
             by_atom = std.max(axis=1) if kind == "forces" else std
             atom = int(np.argmax(by_atom))
-            looks.append(Reading(kind, float(by_atom[atom]), atom, self.limits[kind]))
-        return max(looks, key=lambda look: look.ratio)
+            largest = float(by_atom[atom])
+            readings.append(Reading(kind, largest, atom, self.limits[kind]))
+        return max(readings, key=lambda reading: reading.ratio)
 
     def _deviations(self, structures: Any, kinds: tuple[str, ...]) -> Any:
         return self.model.predict(

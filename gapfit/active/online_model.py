@@ -1,4 +1,4 @@
-"""The potential that learning on the fly makes larger, one labelled structure at a time."""
+"""The potential of learning on the fly, which learns one structure at a time."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ __all__ = ["LearnedModel"]
 
 
 class LearnedModel:
-    """A potential and how many labelled structures it has learned.
+    """A potential and the number of labelled structures that it has learned.
 
-    The file is written before the state that counts the structure: it may be ahead by one.
+    The model file is written before the state, so it may be ahead by one structure.
 
     Parameters
     ----------
     setup : Setup
         Data and configuration.
     folder : LearningFolder
-        Where it is kept.
+        Folder of the model file.
     labels : LabelFile
         The labelled structures.
     n_merged : int
-        How many of them it is to know at first.
+        Number of labelled structures to start with.
     fitted : int
-        How many of them the latest fit from the beginning had.
+        Number of labelled structures in the latest fit from scratch.
     """
 
     def __init__(
@@ -58,62 +58,62 @@ class LearnedModel:
         self._frames = [*self._given, *map(self._frame, labels.frames[:n_merged])]
         if folder.model.exists():
             self.current = self._as_configured(load(folder.model, training_sums=True))
-            self._require_known()
+            self._require_frames()
         else:
             self._fit()
 
     @property
     def frames(self) -> Sequence[Frame]:
-        """All structures that it has learned."""
+        """All structures that the potential has learned."""
         return self._frames
 
     def _as_configured(self, model: GAPModel) -> GAPModel:
-        """Return the model of the folder with the calculator that the user names now."""
+        """Return the model with the baseline calculator of the present configuration."""
         if model.config.baseline != self._config.baseline:
             raise GapfitError(
                 f"{self._folder.model}: was fitted with another [baseline]; remove this "
-                "file, and --resume fits it again"
+                "file and use --resume to fit it again"
             )
         points = model.baseline.points if model.baseline else {}
         baseline = build_baseline(model.config, model.species, points, trusted=True)
         return replace(model, baseline=baseline)
 
-    def _require_known(self) -> None:
-        n, known = self.current.info["n_frames"], len(self._frames)
-        if n not in (known, known + 1):
+    def _require_frames(self) -> None:
+        n, expected = self.current.info["n_frames"], len(self._frames)
+        if n not in (expected, expected + 1):
             raise GapfitError(
-                f"{self._folder.model}: was fitted to {n} frames, where {known} are "
-                "expected; remove this file, and --resume fits it again"
+                f"{self._folder.model}: was fitted to {n} frames, {expected} are expected; "
+                "remove this file and use --resume to fit it again"
             )
 
     def _frame(self, atoms: Any) -> Frame:
-        """Return a labelled structure as the fit takes it."""
-        own = self._config.data
+        """Return a labelled structure as a frame of the fit."""
+        data = self._config.data
         config = DataConfig(
             train=["labelled"],
-            use_energies=own.use_energies,
-            use_forces=own.use_forces,
-            use_stress=own.use_stress,
+            use_energies=data.use_energies,
+            use_forces=data.use_forces,
+            use_stress=data.use_stress,
         )
         return read([atoms], config).frames[0]
 
     def merge(self) -> None:
         """Learn the next labelled structure, and write the model.
 
-        Fitted from the beginning, with sparse points of its own choice, where the number
-        of structures has grown enough; otherwise the structure is added to the sums. Then
-        standard deviations shrink with every one of them and keep their old calibration,
-        so that too few structures would be asked for if it never were fitted again.
+        If the number of structures has grown enough, the model is fitted from scratch,
+        with new sparse points; otherwise the structure is added to the sums. The latter
+        shrinks standard deviations but keeps their calibration, so without refits too
+        few structures would be labelled.
         """
         self._frames.append(self._frame(self._labels.frames[self.n_merged]))
         self.n_merged += 1
         n, learning = len(self._frames), self._setup.config.learning
-        anew = n >= learning.refit * (len(self._given) + self.fitted)
-        if anew:
+        refit = n >= learning.refit * (len(self._given) + self.fitted)
+        if refit:
             self.fitted = self.n_merged
         if self.current.info["n_frames"] == n:
             return  # written before the process was killed
-        if anew:
+        if refit:
             self._fit()
             return
         self.current = append(
@@ -125,16 +125,16 @@ class LearnedModel:
         self.current.save(self._folder.model)
 
     def finish(self) -> None:
-        """Fit all structures from the beginning, if the latest were only added."""
+        """Fit all structures from scratch, unless the latest fit had all of them."""
         if self.fitted != self.n_merged:
             self.fitted = self.n_merged
             self._fit()
 
     def _fit(self) -> None:
-        """Fit all structures from the beginning, and write the model."""
+        """Fit all structures from scratch, and write the model."""
         config = self._config
         if self.n_merged:
-            # One reference with one sign of the stress: the data given were checked.
+            # The sign of the stress was checked on the given data; the reference is one.
             data = config.data.model_copy(update={"check_stress": False})
             config = config.model_copy(update={"data": data})
         self.current = fit(Dataset(self._frames), config, base=self._setup.base)

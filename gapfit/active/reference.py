@@ -1,4 +1,4 @@
-"""Reference calculations: a calculator that is asked, and its answer as a structure."""
+"""Reference calculations, and their results as labelled structures."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gapfit.errors import GapfitError
 
 __all__ = ["Reference", "single_point"]
 
-#: How often a calculation is tried.
+#: Number of attempts per calculation.
 _TRIES = 2
 
 
 class Reference:
-    """Gives energy, forces and, where it can, stress.
+    """Computes energy, forces and, if available, stress.
 
     Parameters
     ----------
     calculator : callable
-        Makes the ASE calculator; called when first needed.
+        Returns the ASE calculator; called when first needed.
     title : str
-        What messages call it.
+        Its name in messages.
     """
 
     def __init__(self, calculator: Callable[[], Any], title: str) -> None:
@@ -33,7 +33,7 @@ class Reference:
         self.title = title
 
     def require(self) -> None:
-        """Raise the error of a calculator that cannot be made."""
+        """Make the calculator; raise its error if that fails."""
         if self._made is None:
             self._made = self._make()
 
@@ -42,21 +42,21 @@ class Reference:
     ) -> dict[str, Any]:
         """Return energy (eV), forces (eV/Å) and stress (eV/Å³) of a structure.
 
-        Forces are those of all atoms, whatever is held by constraints.
+        Forces are those of all atoms; constraints are ignored.
 
         Parameters
         ----------
         atoms : ase.Atoms
             The structure; it is not changed.
         where : str
-            What messages call it.
+            Name of the structure in messages.
         failed : callable
-            Told the reason of each failure.
+            Called with the reason of each failure.
 
         Raises
         ------
         GapfitError
-            It failed twice, or gave numbers that are not finite.
+            It failed twice, or returned numbers that are not finite.
         """
         reasons = []
         for _ in range(_TRIES):
@@ -69,32 +69,32 @@ class Reference:
                 reason = f"{type(error).__name__}: {error}"
             reasons.append(reason)
             failed(reason)
-            # Results of the failure must not be taken for those of the next try.
+            # The next attempt must not reuse results of this one.
             if hasattr(self._made, "reset"):
                 self._made.reset()
         raise GapfitError(
             f"{self.title} failed for {where}, {_TRIES} times: {reasons[-1]}; all "
-            "calculations before it are saved: mend the cause, and go on by --resume"
+            "calculations before it are saved: fix the cause and continue with --resume"
         )
 
 
 def _results(atoms: Any, calculator: Any) -> dict[str, Any]:
     from ase.calculators.calculator import PropertyNotImplementedError
 
-    asked = atoms.copy()
-    asked.set_constraint()
-    asked.calc = calculator
-    found: dict[str, Any] = {
-        "energy": float(asked.get_potential_energy()),
-        "forces": np.array(asked.get_forces(), dtype=float),
+    structure = atoms.copy()
+    structure.set_constraint()
+    structure.calc = calculator
+    results: dict[str, Any] = {
+        "energy": float(structure.get_potential_energy()),
+        "forces": np.array(structure.get_forces(), dtype=float),
     }
-    if asked.pbc.all():
+    if structure.pbc.all():
         with suppress(PropertyNotImplementedError, NotImplementedError):
-            found["stress"] = np.array(asked.get_stress(voigt=True), dtype=float)
-    for name, value in found.items():
+            results["stress"] = np.array(structure.get_stress(voigt=True), dtype=float)
+    for name, value in results.items():
         if not np.isfinite(value).all():
-            raise GapfitError(f"it gave {name} that are not finite")
-    return found
+            raise GapfitError(f"values of {name} are not finite")
+    return results
 
 
 def single_point(
@@ -103,7 +103,7 @@ def single_point(
     info: dict[str, Any] | None = None,
     arrays: dict[str, np.ndarray] | None = None,
 ) -> Any:
-    """Return a structure with labels, and what else is known about it and its atoms."""
+    """Return a copy of a structure with results, info and arrays."""
     from ase import Atoms
     from ase.calculators.singlepoint import SinglePointCalculator
 

@@ -1,4 +1,4 @@
-"""Which structures of an unlabelled pool to label next."""
+"""Choice of the structures of an unlabelled pool to label next."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ from gapfit.threads import available, one_thread, use_threads
 
 __all__ = ["Selection", "select"]
 
-# Share of the memory that candidates may take.
+# Share of the memory for candidates.
 _SHARE = 0.5
-#: Candidates of which rows are computed: so many for each structure to choose, or in all.
+#: Candidates whose rows are computed: per structure to choose, and the least in total.
 SHORTLIST, LEAST_LISTED = 20, 1000
 
 
@@ -47,31 +47,31 @@ class Selection:
     Attributes
     ----------
     indices : (n,) int64
-        Their numbers in the pool, from 0; over all files where there are several.
+        Their numbers in the pool, from 0, counted over all files.
     scores : (n,) float64
         Score of each, given those picked before it.
     alone : (n,) float64
-        Score that each had before any was picked.
+        Score of each before the first pick.
     sources : tuple of str
-        Where they stand: ``"pool.extxyz, frame 12"``.
+        Files and frames: ``"pool.extxyz, frame 12"``.
     n_atoms : (n,) int64
-        Their sizes.
+        Their numbers of atoms.
     by, per, unit : str
-        What the scores are.
+        Criterion of the scores, and their unit.
     left : float
-        Highest score of those not picked; 0 if there are none.
+        Highest score of the remaining structures; 0 if there are none.
     n_pool : int
         Structures of the pool.
     n_labelled : int
-        Those left out because they have been labelled.
+        Pool structures skipped because they are labelled already.
     n_repeated : int
-        Those left out because they are equal to an earlier one of the pool.
+        Pool structures skipped because they are equal to an earlier one.
     n_listed : int
         Candidates on the shortlist, see `select`.
     n_kept : int
-        Of these, those that were held in memory; all others had lower scores alone.
+        Candidates kept in memory; all others had lower initial scores.
     n_certain : int
-        So many of the first picks are those of the whole shortlist, whatever the memory.
+        Number of first picks that do not depend on the memory.
     """
 
     indices: np.ndarray
@@ -106,45 +106,45 @@ def select(
 ) -> Selection:
     """Choose structures of an unlabelled pool to label next.
 
-    Structures are picked one after the other. After each pick the scores of all others
-    are brought up to date as if it had been labelled, with the sigmas of the model, so
-    that a batch holds no near-duplicates. There is no chance in it.
+    Structures are picked one by one. After each pick the scores of all others are updated
+    as if it were labelled, with the sigmas of the model, so a batch has no
+    near-duplicates. The result is deterministic.
 
-    By ``"std"``, the posterior standard deviation of forces; by ``"d-optimal"``, how much
-    the labels (energy, forces and stress, as far as the model was fitted to them) would
-    tell about the coefficients; by ``"novelty"``, the distance of environments to the
-    sparse points, the fastest, without derivatives. The first two, too, add what the
-    sparse points do not describe (`gapfit.active.greedy`).
+    The criterion ``"std"`` is the posterior standard deviation of forces; ``"d-optimal"``
+    the information of the labels (energy, forces and stress, as far as the model was
+    fitted to them) about the coefficients; ``"novelty"`` the distance of environments to
+    the sparse points, which is fastest because it needs no derivatives. The first two
+    include the variance that the sparse points do not explain (`gapfit.active.greedy`).
 
-    Per ``"atom"`` a structure is as good as its worst atom (for ``"d-optimal"``, as its
-    gain by atom), whatever its size. Per ``"structure"`` squares add up over atoms: large
-    ones win, which is right where each costs the same.
+    Per ``"atom"`` the score of a structure is that of its worst atom (for
+    ``"d-optimal"``, its gain per atom). Per ``"structure"`` squares are summed over
+    atoms, which favours large structures and is right if all cost the same.
 
-    Of structures with more than 32 labels, the 32 combinations that vary most are kept.
-    The pool is read once and put on disk. Where it holds more than 20 n structures, and
-    more than 1000, a shortlist of so many is made first, for all but ``"novelty"``: those
-    with the largest variance of an atom's energy (of all, per structure), which takes no
-    derivatives. Where not all candidates fit into half of the memory, those with the
-    highest scores are kept.
+    Of structures with more than 32 labels, the 32 combinations that vary most are used.
+    The pool is read once and stored in a temporary file. If it has more than 20 n and
+    more than 1000 structures, the larger of these numbers is shortlisted first (except
+    by ``"novelty"``): structures with the largest variance of the energy of an atom (per
+    structure: the largest sum), which needs no derivatives. If not all candidates fit
+    into half of the memory, those with the highest scores are kept.
 
     Parameters
     ----------
     model : GAPModel, str or Path
         A model with its posterior, or its file.
     pool : path, ase.Atoms, or a sequence of either
-        Structures; labels that they may have are not looked at.
+        Structures; their labels are ignored.
     n : int
-        How many to choose.
+        Number of structures to choose.
     by : {"std", "novelty", "d-optimal"}
-        What is looked for.
+        Criterion, see above.
     per : {"atom", "structure"}
-        What the score of a structure is of.
+        Whether the score is that of the worst atom or of the structure.
     labelled : path, ase.Atoms, or a sequence of either, optional
-        Structures that need no labels any more: equal ones of the pool are left out.
+        Labelled structures: equal ones in the pool are skipped.
     memory : str, optional
-        As ``run.memory``; by default that of the model's configuration.
+        Memory limit as ``run.memory``; by default that of the model's configuration.
     n_threads : int, optional
-        As for `GAPModel.predict`.
+        Number of threads, as in `GAPModel.predict`.
     progress : callable, optional
         Called as ``progress(stage, done, total)``.
     base : Path, optional
@@ -153,16 +153,16 @@ def select(
     Returns
     -------
     Selection
-        What was chosen.
+        The chosen structures.
 
     Raises
     ------
     DataError
-        Files that cannot be read; structures with species that the model does not know
-        or with atoms on top of each other: all are listed.
+        Files cannot be read; structures have unknown species or atoms on top of each
+        other: all are listed.
     GapfitError
-        `n` is larger than the pool without repetitions, or than fits into the memory; the
-        model has no posterior, or no SOAP term to tell novelty.
+        `n` exceeds the pool without repetitions or the memory; the model has no
+        posterior, or no SOAP term for novelty.
 
     Examples
     --------
@@ -170,27 +170,27 @@ def select(
     >>> chosen = gapfit.select("model.npz", "md.extxyz", 50)  # doctest: +SKIP
     """
     _check_choices(n, by, per)
-    known = model if isinstance(model, GAPModel) else load_model(model)
-    granted = _memory_bytes(known, memory)
-    found = _read(known, pool, labelled, base or Path(), progress or silent)
-    if n > len(found.distinct):
+    fitted = model if isinstance(model, GAPModel) else load_model(model)
+    granted = _memory_bytes(fitted, memory)
+    frames = _read(fitted, pool, labelled, base or Path(), progress or silent)
+    if n > len(frames.distinct):
         raise GapfitError(
-            f"n = {n}: the pool has {len(found.distinct)} structures to choose from "
-            f"({found.remarks}); give a smaller n or a larger pool"
+            f"n = {n}: the pool has {len(frames.distinct)} structures to choose from "
+            f"({frames.remarks}); give a smaller n or a larger pool"
         )
-    n_threads = n_threads or known.config.run.threads or available()
-    # Matrices are so small that threads of BLAS would rather wait for each other.
+    n_threads = n_threads or fitted.config.run.threads or available()
+    # Matrices are so small that threads of BLAS would mostly wait for each other.
     with one_thread(), use_threads(n_threads):
-        return _Choice(known, found, n, by, per, granted, progress or silent).run()
+        return _Selector(fitted, frames, n, by, per, granted, progress or silent).run()
 
 
 def _check_choices(n: int, by: str, per: str) -> None:
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise GapfitError(f"n = {n!r}: give the number of structures, 1 or more")
-    for name, value, known in (("by", by, By), ("per", per, Per)):
-        if value not in get_args(known):
-            given = ", ".join(map(repr, get_args(known)))
-            raise GapfitError(f"{name} = {value!r}: it must be one of {given}")
+    for name, value, choices in (("by", by, By), ("per", per, Per)):
+        if value not in get_args(choices):
+            listed = ", ".join(map(repr, get_args(choices)))
+            raise GapfitError(f"{name} = {value!r}: it must be one of {listed}")
 
 
 def _memory_bytes(model: GAPModel, memory: str | None) -> int:
@@ -200,28 +200,28 @@ def _memory_bytes(model: GAPModel, memory: str | None) -> int:
         return RunConfig(memory=memory).memory_bytes
     except ValueError:
         raise GapfitError(
-            f'memory = {memory!r}: give a number with a unit, as "4 GB"'
+            f'memory = {memory!r}: give a number with a unit, such as "4 GB"'
         ) from None
 
 
 @dataclass(frozen=True, eq=False)
 class _Pool:
-    """What was read: labelled structures, then those of the pool."""
+    """Frames of the labelled structures, then those of the pool."""
 
     frames: Sequence[Frame]
-    n_labelled: int  # structures before the pool
+    n_before: int  # structures before the pool
     distinct: list[int]  # numbers, among the frames, of those to choose from
-    n_known: int
+    n_labelled: int  # structures of the pool that are labelled already
     n_repeated: int
 
     @property
     def n_pool(self) -> int:
-        return len(self.frames) - self.n_labelled
+        return len(self.frames) - self.n_before
 
     @property
     def remarks(self) -> str:
         return (
-            f"{self.n_pool} in all, {self.n_known} of them labelled already, "
+            f"{self.n_pool} in all, {self.n_labelled} of them labelled already, "
             f"{self.n_repeated} repeated"
         )
 
@@ -229,15 +229,15 @@ class _Pool:
 def _read(
     model: GAPModel, pool: Any, labelled: Any, base: Path, progress: Progress
 ) -> _Pool:
-    """Read all structures, each once, and find which are the same."""
+    """Read all structures once, and find equal ones."""
     prints = Fingerprints()
     before = iter(()) if labelled is None else load(labelled, base)
-    n_labelled = 0
+    n_before = 0
 
     def passing() -> Iterator[Frame]:
-        nonlocal n_labelled
+        nonlocal n_before
         for raw in before:
-            n_labelled += 1
+            n_before += 1
             prints.add(raw.frame)
             yield raw.frame
         for frame in _checked(model, load(pool, base)):
@@ -248,66 +248,67 @@ def _read(
     frames = temporary_frames(passing())
     progress("read", 1, 1)
     dropped: set[int] = set()
-    n_known = 0
+    n_labelled = 0
     for same in prints.identical(frames):
-        again = [n for n in same[1:] if n >= n_labelled]
-        dropped.update(again)
-        n_known += len(again) if same[0] < n_labelled else 0
-    distinct = [n for n in range(n_labelled, len(frames)) if n not in dropped]
-    return _Pool(frames, n_labelled, distinct, n_known, len(dropped) - n_known)
+        repeats = [n for n in same[1:] if n >= n_before]
+        dropped.update(repeats)
+        n_labelled += len(repeats) if same[0] < n_before else 0
+    distinct = [n for n in range(n_before, len(frames)) if n not in dropped]
+    return _Pool(frames, n_before, distinct, n_labelled, len(dropped) - n_labelled)
 
 
 def _checked(model: GAPModel, raws: Iterable[RawFrame]) -> Iterator[Frame]:
-    """Yield frames; refuse them all if any cannot be predicted."""
+    """Yield frames; raise an error that lists all that cannot be predicted."""
     from ase.data import chemical_symbols
 
     problems: list[str] = []
     key = model.config.data.config_type_key
     for raw in raws:
         frame = raw.frame
-        wrong = frame_problems(frame)
+        errors = frame_problems(frame)
         new = sorted(set(frame.numbers.tolist()) - set(model.species))
-        if new and not wrong:
-            known = ", ".join(chemical_symbols[z] for z in model.species)
-            wrong = [
+        if new and not errors:
+            symbols = ", ".join(chemical_symbols[z] for z in model.species)
+            errors = [
                 f"{frame.source}: contains {', '.join(chemical_symbols[z] for z in new)},"
-                f" which the model does not know (it knows {known}); remove the frame, or "
-                "fit a first model to data that hold these species"
+                f" which the model does not know (it knows {symbols}); remove the frame, "
+                "or fit a first model to data with these species"
             ]
-        problems += wrong
+        problems += errors
         if not problems:
             yield replace(frame, config_type=str(raw.labels.get(key, "default")))
     refuse(problems)
 
 
-class _Held:
-    """The candidates of the highest scores that fit into some memory."""
+class _KeptCandidates:
+    """The candidates with the highest scores that fit into memory."""
 
     def __init__(self, granted: float) -> None:
         self._granted = granted
         self._used = 0
         self._heap: list[tuple[float, int, Candidate]] = []
-        #: The highest score among those that were let go.
+        #: The highest score among dropped candidates.
         self.missed = -np.inf
 
     def add(self, score: float, candidate: Candidate) -> None:
-        # Of equal scores the later one goes.
+        # Of equal scores the later one is dropped.
         heapq.heappush(self._heap, (score, -candidate.index, candidate))
         self._used += candidate.nbytes
         while self._used > self._granted:
-            lowest, _, gone = heapq.heappop(self._heap)
-            self._used -= gone.nbytes
+            lowest, _, dropped = heapq.heappop(self._heap)
+            self._used -= dropped.nbytes
             self.missed = max(self.missed, lowest)
 
     def all(self) -> tuple[list[Candidate], list[float]]:
-        """Return them as they stand in the pool, and their scores."""
-        found = sorted(self._heap, key=lambda entry: -entry[1])
-        return [own for *_, own in found], [score for score, *_ in found]
+        """Return the candidates in the order of the pool, and their scores."""
+        entries = sorted(self._heap, key=lambda entry: -entry[1])
+        kept = [candidate for *_, candidate in entries]
+        return kept, [score for score, *_ in entries]
 
 
 @dataclass(frozen=True, eq=False)
-class _Choice:
-    """One choice: what its steps share."""
+class _Selector:
+    """One selection, with the inputs that its steps share."""
 
     model: GAPModel
     pool: _Pool
@@ -318,7 +319,7 @@ class _Choice:
     progress: Progress
 
     def run(self) -> Selection:
-        """Judge all candidates alone, then pick."""
+        """Score all candidates, then pick."""
         spaces = spaces_of(self.model)
         if self.by == "novelty" and not spaces:
             raise GapfitError(
@@ -327,9 +328,12 @@ class _Choice:
             )
         judge = criterion(self.by, self.per, self.model.n_sparse, spaces)
         listed = self._listed(judge)
-        found, bounds, missed = self._judged(listed, judge, spaces)
-        alone = {own.index: bound for own, bound in zip(found, bounds, strict=True)}
-        picks = greedy(found, bounds, judge)
+        kept, bounds, missed = self._scored(listed, judge, spaces)
+        alone = {
+            candidate.index: bound
+            for candidate, bound in zip(kept, bounds, strict=True)
+        }
+        picks = greedy(kept, bounds, judge)
         chosen = []
         self.progress("pick", 0, self.n)
         for pick in islice(picks, self.n):
@@ -340,7 +344,7 @@ class _Choice:
         scores = np.array([pick.score for pick in chosen])
         below = np.flatnonzero(scores < missed)
         return Selection(
-            indices=np.array(numbers, dtype=np.int64) - self.pool.n_labelled,
+            indices=np.array(numbers, dtype=np.int64) - self.pool.n_before,
             scores=scores,
             alone=np.array([alone[n] for n in numbers]),
             sources=tuple(self.pool.frames[n].source for n in numbers),
@@ -350,44 +354,42 @@ class _Choice:
             unit=judge.unit,
             left=following.score if following else 0.0,
             n_pool=self.pool.n_pool,
-            n_labelled=self.pool.n_known,
+            n_labelled=self.pool.n_labelled,
             n_repeated=self.pool.n_repeated,
             n_listed=len(listed),
-            n_kept=len(found),
+            n_kept=len(kept),
             n_certain=int(below[0]) if len(below) else self.n,
         )
 
     def _listed(self, judge: Criterion) -> list[int]:
-        """Return the candidates that are worth the time that rows take."""
+        """Return the structures whose rows are computed."""
         distinct = self.pool.distinct
         size = max(SHORTLIST * self.n, LEAST_LISTED)
         if not judge.rows or len(distinct) <= size:
             return distinct
-        quick = np.zeros(len(distinct))
+        estimates = np.zeros(len(distinct))
         self.progress("shortlist", 0, len(distinct))
-        found = energy_variances(self.model, self.pool.frames, distinct)
-        for n, variances in enumerate(found):
-            quick[n] = variances.max() if self.per == "atom" else variances.sum()
+        variances_of = energy_variances(self.model, self.pool.frames, distinct)
+        for n, variances in enumerate(variances_of):
+            estimates[n] = variances.max() if self.per == "atom" else variances.sum()
             self.progress("shortlist", n + 1, len(distinct))
-        best = np.argsort(-quick, kind="stable")[:size]
+        best = np.argsort(-estimates, kind="stable")[:size]
         return [distinct[n] for n in sorted(best.tolist())]
 
-    def _judged(
+    def _scored(
         self, listed: list[int], judge: Criterion, spaces: Sequence[Space]
     ) -> tuple[list[Candidate], list[float], float]:
-        """Return candidates, their scores, and the highest score of those let go."""
-        held = _Held(_SHARE * self.granted)
-        found = candidates(
-            self.model, self.pool.frames, listed, spaces, rows=judge.rows
-        )
+        """Return candidates, their scores, and the highest score of dropped ones."""
+        kept = _KeptCandidates(_SHARE * self.granted)
+        pool = candidates(self.model, self.pool.frames, listed, spaces, rows=judge.rows)
         self.progress("candidates", 0, len(listed))
-        for done, candidate in enumerate(found, 1):
-            held.add(judge.score(candidate), candidate)
+        for done, candidate in enumerate(pool, 1):
+            kept.add(judge.score(candidate), candidate)
             self.progress("candidates", done, len(listed))
-        some, bounds = held.all()
-        if len(some) < self.n:
+        fitting, bounds = kept.all()
+        if len(fitting) < self.n:
             raise GapfitError(
-                f"n = {self.n}: only {len(some)} candidates fit into half of the memory "
+                f"n = {self.n}: only {len(fitting)} candidates fit into half of the memory "
                 f"({in_words(self.granted)}); give more memory or a smaller n"
             )
-        return some, bounds, held.missed
+        return fitting, bounds, kept.missed

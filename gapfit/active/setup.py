@@ -1,4 +1,4 @@
-"""What learning on the fly starts from: data, structures and the reference."""
+"""Inputs of learning on the fly: data, starting structures and the reference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gapfit.errors import ConfigError, DataError
 
 __all__ = ["Job", "Setup", "first_structures"]
 
-# Settings that may change before a learning goes on.
+# Settings that may change before a learning run is resumed.
 _FREE = {"learning": {"max_calls"}, "run": {"threads", "memory", "workers", "executor"}}
 
 
@@ -36,11 +36,11 @@ class Job:
     Attributes
     ----------
     name : str
-        What messages and the log call it.
+        Its name in messages and the log.
     run : SimulationConfig
-        How.
+        Its settings.
     start : ase.Atoms
-        From where.
+        Starting structure.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """Everything that is given.
+    """Inputs of a learning run.
 
     Attributes
     ----------
@@ -59,11 +59,11 @@ class Setup:
     base : Path
         Folder that its relative paths refer to.
     given : Dataset or None
-        Frames that are labelled already.
+        Labelled frames to start with.
     jobs : list of Job
         The simulations, in order.
     reference : Reference
-        Who labels.
+        Labels structures.
     """
 
     config: LearnConfig
@@ -74,7 +74,7 @@ class Setup:
 
     @classmethod
     def read(cls, config: LearnConfig, base: Path, calculator: Any = None) -> Setup:
-        """Read and check all that a configuration names.
+        """Read and check the inputs that a configuration names.
 
         Parameters
         ----------
@@ -83,11 +83,11 @@ class Setup:
         base : Path
             Folder that its relative paths refer to.
         calculator : ase.calculators.calculator.Calculator, optional
-            Takes the place of the reference's.
+            Replaces the calculator of the reference.
         """
         starts = list(dict.fromkeys(run.start for run in config.runs))
-        known = {*config.data.train} - {*config.given}
-        named = [name for name in named_files(config) if name not in known]
+        unused = {*config.data.train} - {*config.given}
+        named = [name for name in named_files(config) if name not in unused]
         require_files([*named, *starts], base)
         given = read(config.given, config.data, base=base) if config.given else None
         jobs = list(_jobs(config, base))
@@ -99,7 +99,7 @@ class Setup:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a learning and the one that goes on from it must share."""
+        """Inputs that must be the same when a learning run is resumed."""
         from importlib.metadata import version
 
         settings = self.config.model_dump(mode="json")
@@ -123,10 +123,10 @@ def _digest(frames: Sequence[Frame]) -> str:
 def _jobs(config: LearnConfig, base: Path) -> Iterator[Job]:
     for number, run in enumerate(config.runs, start=1):
         path = base / Path(run.start).expanduser()
-        found = [atoms for _, atoms in structures(path, run.start)]
-        for k, atoms in enumerate(found, start=1):
-            of_many = f".{k}" if len(found) > 1 else ""
-            yield Job(f"{run.name or f'run {number}'}{of_many}", run, _bare(atoms))
+        starts = [atoms for _, atoms in structures(path, run.start)]
+        for k, atoms in enumerate(starts, start=1):
+            suffix = f".{k}" if len(starts) > 1 else ""
+            yield Job(f"{run.name or f'run {number}'}{suffix}", run, _bare(atoms))
 
 
 def _bare(atoms: Any) -> Any:
@@ -144,9 +144,9 @@ def _require_species(jobs: Sequence[Job], given: Dataset) -> None:
         new = sorted(set(job.start.numbers.tolist()) - set(given.species))
         if new:
             raise DataError(
-                f"{job.run.start}: holds {', '.join(chemical_symbols[z] for z in new)}, "
-                "of which data.train has nothing; add labelled frames of it, or let some "
-                "be made: learning.bootstrap"
+                f"{job.run.start}: contains "
+                f"{', '.join(chemical_symbols[z] for z in new)}, which data.train does "
+                "not have; add labelled frames with it, or set learning.bootstrap"
             )
 
 
@@ -172,19 +172,19 @@ def _made(named: NamedCalculator, base: Path) -> Any:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let modules in a folder be imported."""
-    place = str(folder.resolve())
-    sys.path.insert(0, place)
+    """Make modules in a folder importable."""
+    path = str(folder.resolve())
+    sys.path.insert(0, path)
     try:
         yield
     finally:
-        sys.path.remove(place)
+        sys.path.remove(path)
 
 
 def first_structures(jobs: Sequence[Job], config: LearnConfig) -> list[Any]:
     """Return displaced and strained starting structures for a first model.
 
-    Taken in turns; of those with the same start each is displaced more than the last.
+    Starts are used in turn, with displacements that grow from round to round.
     """
     n, learning = config.learning.bootstrap, config.learning
     rounds = -(-n // len(jobs))

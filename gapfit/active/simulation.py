@@ -1,9 +1,10 @@
-"""One simulation with the model, which learns by it."""
+"""One simulation with a model that learns during it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -20,58 +21,58 @@ from gapfit.errors import GapfitError, StructureError
 
 __all__ = ["Labeller", "LearningRun", "Status"]
 
-# Temperatures that a few atoms have by chance, K.
+# Temperatures that a few atoms reach by chance, K.
 _BY_CHANCE = 300.0
 
 
 @dataclass(frozen=True)
 class Status:
-    """How far a simulation is.
+    """Progress of a simulation.
 
     Attributes
     ----------
     job : str
-        Which simulation.
+        Name of the simulation.
     step, steps : int
         Steps done and to do.
     temperature : float
-        Kinetic, K; 0 in a relaxation.
-    look : Reading
-        The latest look at the standard deviations.
+        Kinetic temperature, K; 0 in a relaxation.
+    reading : Reading
+        The latest reading of the standard deviations.
     calls : int
         Reference calculations so far.
     event : mapping
-        The record of the log if there is a new one, otherwise empty.
+        The new record of the log; empty if there is none.
     """
 
     job: str
     step: int
     steps: int
     temperature: float
-    look: Reading
+    reading: Reading
     calls: int
     event: Mapping[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Labeller:
-    """Asks the reference, unless the answer is there already.
+    """Labels structures by the reference, unless they are labelled already.
 
     Attributes
     ----------
     setup : Setup
-        Who is asked, and how often.
+        The reference, and the limit of its calls.
     folder : LearningFolder
-        Where failures go.
+        Folder for failed structures.
     labels : LabelFile
-        Where answers go.
+        File of the labelled structures.
     """
 
     setup: Setup
     folder: LearningFolder
     labels: LabelFile
 
-    def ask(
+    def label(
         self,
         atoms: Any,
         number: int,
@@ -79,27 +80,28 @@ class Labeller:
         info: dict[str, Any],
         arrays: dict[str, np.ndarray] | None = None,
     ) -> Any:
-        """Return the labelled structure of a number; it is on the disk.
+        """Return a labelled structure, which is on disk.
 
         Parameters
         ----------
         atoms : ase.Atoms
             The structure.
         number : int
-            Its place in the file of labelled structures.
+            Its index in the file of labelled structures.
         where : str
-            What messages call it.
+            Its name in messages.
         info, arrays : dict
-            What is written with it.
+            Values to write with it.
         """
         if number < len(self.labels):
             self.labels.require_same(number, atoms)
             return self.labels.frames[number]
         if number >= self.setup.config.learning.max_calls:
             raise GapfitError(
-                f"there were {number} calls of the reference, as many as "
-                "learning.max_calls allows, and the model is not sure yet: see log.jsonl; "
-                "raise it and go on by --resume, or start anew with a higher threshold"
+                f"there were {number} calls of the reference, the limit of "
+                "learning.max_calls, and the model is still too uncertain: see log.jsonl; "
+                "raise the limit and continue with --resume, or start again with a higher "
+                "threshold"
             )
 
         def failed(reason: str) -> None:
@@ -110,33 +112,65 @@ class Labeller:
         return self.labels.append(single_point(atoms, results, info, arrays))
 
 
+class Phase(Enum):
+    """What a simulation does next."""
+
+    RUN = "take a step"
+    CHECK = "check the structure and, if due, the uncertainty"
+    LABEL = "have the structure labelled and learn it"
+    REWIND = "return to the last good step"
+    DONE = "end"
+
+
+@dataclass(frozen=True)
+class _State:
+    """A phase and its cause.
+
+    Attributes
+    ----------
+    phase : Phase
+        What to do next.
+    reading : Reading or None
+        The uncertainty for which the structure is labelled, with `Phase.LABEL`.
+    reason : str
+        The event that makes the steps useless, with `Phase.REWIND`.
+    """
+
+    phase: Phase
+    reading: Reading | None = None
+    reason: str = ""
+
+
 class LearningRun:
     """One simulation.
 
-    The state is written before the reference is asked and after the structure is learned,
-    so that a killed process goes on at one of the two.
+    It alternates between `Phase.RUN` and `Phase.CHECK`. A check leads to `Phase.LABEL`
+    where the model is too uncertain, and to `Phase.REWIND` where the structure is far
+    outside of what the model knows; from both it returns to `Phase.CHECK`. The progress
+    is written before the reference is asked and after the structure is learned, so a
+    killed process continues at one of the two.
 
     Parameters
     ----------
     setup : Setup
-        What is simulated.
+        Configuration and jobs.
     folder : LearningFolder
-        Where everything is written.
-    asker : Labeller
-        Who labels structures.
+        Folder for state, log and trajectory.
+    labeller : Labeller
+        Labels structures.
     model : LearnedModel
         The potential.
     report : callable
-        Called with a `Status` after every look and every call.
+        Called with a `Status` after every reading and every call.
     number : int
-        Which of the jobs.
+        Index of the job.
     """
 
     def __init__(
         self,
         setup: Setup,
         folder: LearningFolder,
-        asker: Labeller,
+        labeller: Labeller,
         model: LearnedModel,
         report: Callable[[Status], None],
         number: int,
@@ -145,7 +179,7 @@ class LearningRun:
         self._learning = setup.config.learning
         self._threads = setup.config.run.threads or None
         self._folder = folder
-        self._asker = asker
+        self._labeller = labeller
         self._model = model
         self._report = report
         self._number = number
@@ -153,52 +187,69 @@ class LearningRun:
         self._driver = Driver(
             self._job.run, self._job.start, [setup.config.run.seed, number]
         )
-        # Step of the structure that was labelled last; whether every step is looked at.
-        self._labelled, self._closely = -1, False
-        self._saved = 0
+        self._labelled_step = -1
+        self._saved_step = 0
+        # Whether every step is checked: from a rewind to the next label.
+        self._check_all = False
 
     def run(self, begun: Mapping[str, Any] | None) -> None:
-        """Go on to the end, from a state that was saved or from the start."""
+        """Run to the end, from saved progress or from the start."""
+        state = _State(Phase.CHECK)
         if begun is not None:
             self._driver.restore(begun["driver"])
-            self._labelled, self._closely = begun["labelled"], begun["closely"]
+            self._labelled_step, self._check_all = begun["labelled"], begun["closely"]
+            if begun["asked"]:
+                state = _State(Phase.LABEL, reading=Reading(**begun["asked"]))
         self._use_model()
-        self._set_good()
-        if begun is not None and begun["asked"]:
-            self._ask(Reading(**begun["asked"]))
-        elif begun is None:
+        self._mark_good()
+        if begun is None:
             self._save()
-        while not self._is_over():
-            self._record()
-            try:
-                self._driver.advance()
-            except StructureError as error:
-                self._go_back(str(error))
+        while state.phase is not Phase.DONE:
+            state = self._next(state)
         self._folder.write_state({**self._counts(self._number + 1), "run": None})
 
-    def _is_over(self) -> bool:
-        """Check the uncertainty if due, learn if needed; return whether the run is over."""
-        while True:
-            if reason := self._absurd():
-                self._go_back(reason)
-                continue
-            done = self._driver.is_done
-            due = self._driver.step % self._threshold.every == 0
-            if not (done or due or self._closely) or self._look():
-                return done
+    def _next(self, state: _State) -> _State:
+        """Do what a state asks for and return the next state."""
+        match state.phase:
+            case Phase.RUN:
+                return self._advance()
+            case Phase.LABEL:
+                assert state.reading is not None
+                return self._label(state.reading)
+            case Phase.REWIND:
+                return self._rewind(state.reason)
+            case _:
+                return self._check()
 
-    def _use_model(self) -> None:
-        model = self._model
-        threads = self._threads
-        self._driver.use(
-            GAPCalculator(model.current, uncertainty=False, n_threads=threads)
-        )
-        self._watch = UncertaintyMonitor(
-            self._threshold, model.current, model.frames, threads
-        )
+    def _advance(self) -> _State:
+        """Write the structure if due, and take a step."""
+        self._write_trajectory()
+        try:
+            self._driver.advance()
+        except StructureError as error:
+            return _State(Phase.REWIND, reason=str(error))
+        return _State(Phase.CHECK)
 
-    def _absurd(self) -> str:
-        """Return what nature would never do, if the structure does it."""
+    def _check(self) -> _State:
+        """Check the structure and, if due, the uncertainty."""
+        if reason := self._unphysical():
+            return _State(Phase.REWIND, reason=reason)
+        done = self._driver.is_done
+        onward = _State(Phase.DONE if done else Phase.RUN)
+        step = self._driver.step
+        if not (done or self._check_all or step % self._threshold.every == 0):
+            return onward
+        reading = self._monitor.read(self._driver.atoms)
+        if reading.ratio <= 1 or step == self._labelled_step:
+            self._accept(reading)
+            return onward
+        if reading.ratio > self._threshold.explosion and step > self._good_step + 1:
+            reason = f"a standard deviation of {reading.largest:.3g} {reading.unit}"
+            return _State(Phase.REWIND, reason=reason)
+        return _State(Phase.LABEL, reading=reading)
+
+    def _unphysical(self) -> str:
+        """Return the reason why the structure is impossible; empty if it is not."""
         if not np.isfinite(self._driver.atoms.positions).all():
             return "positions that are not finite"
         highest, T = self._job.run.highest_temperature, self._driver.temperature
@@ -206,78 +257,64 @@ class LearningRun:
             return f"a temperature of {T:.0f} K"
         return ""
 
-    def _look(self) -> bool:
-        """Read the uncertainty; return whether structure and model are still the same."""
-        look = self._watch.look(self._driver.atoms)
-        step = self._driver.step
-        if look.ratio <= 1 or step == self._labelled:
-            self._set_good()
-            if step - self._saved >= self._learning.save and self._job.run.is_dynamics:
-                self._save()
-            self._tell(look)
-            return True
-        if look.ratio > self._threshold.explosion and step > self._good_step + 1:
-            self._go_back(f"a standard deviation of {look.largest:.3g} {look.unit}")
-        else:
-            self._ask(look)
-        return False
+    def _accept(self, reading: Reading) -> None:
+        """Mark a structure as good; save and report the progress."""
+        self._mark_good()
+        due = self._driver.step - self._saved_step >= self._learning.save
+        if due and self._job.run.is_dynamics:
+            self._save()
+        self._report_status(reading)
 
     @property
     def _good_step(self) -> int:
         return int(self._good["step"])
 
-    def _set_good(self) -> None:
-        """Take the structure as one to come back to."""
+    def _mark_good(self) -> None:
+        """Mark the structure as the one to rewind to."""
         self._good = self._driver.state()
         self._good_length = self._folder.trajectory_length()
 
-    def _go_back(self, reason: str) -> None:
-        """Return to the last good step; from there every step is looked at.
+    def _rewind(self, reason: str) -> _State:
+        """Return to the last good step, and check every step from there.
 
-        If every step was, the good one is labelled.
+        If every step was checked already, the good structure is labelled.
         """
-        step, labelled = self._driver.step, self._good_step == self._labelled
+        step, labelled = self._driver.step, self._good_step == self._labelled_step
         back = {"job": self._job.name, "step": step, "to": self._good_step}
         self._folder.log({"event": "back", **back, "reason": reason})
         self._driver.restore(self._good)
         self._folder.cut_trajectory(self._good_length)
-        if not self._closely:
-            self._closely = True
-        elif labelled:
+        if not self._check_all:
+            self._check_all = True
+            return _State(Phase.CHECK)
+        if labelled:
             raise GapfitError(
                 f"{self._job.name}: {reason} at step {step}, right after a structure that "
                 "was learned: the simulation itself explodes; lower timestep or "
-                "temperature, or give data from which the model starts better"
+                "temperature, or start from a better model, with more data"
             )
-        else:
-            self._ask(self._watch.look(self._driver.atoms))
+        reading = self._monitor.read(self._driver.atoms)
+        return _State(Phase.LABEL, reading=reading)
 
-    def _record(self) -> None:
-        """Write the structure to the trajectory, if it is its turn."""
-        every, driver = self._learning.trajectory, self._driver
-        if every and driver.step % every == 0:
-            info = {"job": self._job.name, "step": driver.step}
-            self._folder.add_to_trajectory(single_point(driver.atoms, {}, info))
-
-    def _ask(self, look: Reading) -> None:
+    def _label(self, reading: Reading) -> _State:
         """Have the structure labelled, and learn it."""
-        self._save(look)
+        self._save(reading)
         atoms, step = self._driver.atoms, self._driver.step
         guess = self._model.current.predict(
             atoms, stress=False, n_threads=self._threads
         )
-        about = {
+        info = {
             "config_type": self._job.name,
             "step": step,
             "temperature": self._driver.temperature,
-            "std": look.largest,
+            "std": reading.largest,
             "gap_energy": guess.energy,
         }
-        label = self._asker.ask(
+        label = self._labeller.label(
             atoms,
             self._model.n_merged,
             f"{self._job.name}, step {step}",
-            about,
+            info,
             {"gap_forces": guess.forces},
         )
         self._model.merge()
@@ -287,16 +324,34 @@ class LearningRun:
             "job": self._job.name,
             "step": step,
             "temperature": self._driver.temperature,
-            **asdict(look),
+            **asdict(reading),
             **_errors(label),
             "n_sparse": self._model.current.n_sparse,
         }
         self._folder.log(record)
-        self._labelled, self._closely = step, False
+        self._labelled_step, self._check_all = step, False
         self._use_model()
-        self._set_good()
+        self._mark_good()
         self._save()
-        self._tell(look, record)
+        self._report_status(reading, record)
+        return _State(Phase.CHECK)
+
+    def _use_model(self) -> None:
+        model = self._model
+        threads = self._threads
+        self._driver.use(
+            GAPCalculator(model.current, uncertainty=False, n_threads=threads)
+        )
+        self._monitor = UncertaintyMonitor(
+            self._threshold, model.current, model.frames, threads
+        )
+
+    def _write_trajectory(self) -> None:
+        """Write the structure to the trajectory, if due."""
+        every, driver = self._learning.trajectory, self._driver
+        if every and driver.step % every == 0:
+            info = {"job": self._job.name, "step": driver.step}
+            self._folder.add_to_trajectory(single_point(driver.atoms, {}, info))
 
     def _counts(self, job: int) -> dict[str, int]:
         return {
@@ -306,17 +361,19 @@ class LearningRun:
         }
 
     def _save(self, asked: Reading | None = None) -> None:
-        """Write the state; with what was seen where the reference is to be asked."""
-        self._saved = self._driver.step
+        """Write the progress, with the reading for which the reference is asked."""
+        self._saved_step = self._driver.step
         run = {
             "driver": self._driver.state(),
-            "labelled": self._labelled,
-            "closely": self._closely,
+            "labelled": self._labelled_step,
+            "closely": self._check_all,
             "asked": asked and asdict(asked),
         }
         self._folder.write_state({**self._counts(self._number), "run": run})
 
-    def _tell(self, look: Reading, event: Mapping[str, Any] | None = None) -> None:
+    def _report_status(
+        self, reading: Reading, event: Mapping[str, Any] | None = None
+    ) -> None:
         driver, steps = self._driver, self._job.run.steps
         self._report(
             Status(
@@ -324,7 +381,7 @@ class LearningRun:
                 driver.step,
                 steps,
                 driver.temperature,
-                look,
+                reading,
                 self._model.n_merged,
                 event or {},
             )
@@ -332,7 +389,7 @@ class LearningRun:
 
 
 def _errors(label: Any) -> dict[str, float]:
-    """Return the errors of the model before it learned a structure, eV and eV/Å."""
+    """Return the errors of the model before it learned a structure, eV/atom and eV/Å."""
     forces = label.arrays["gap_forces"] - label.calc.results["forces"]
     energy = label.info["gap_energy"] - label.calc.results["energy"]
     return {

@@ -1,14 +1,16 @@
-"""The command line: ``gapfit init | check | tune | fit`` and what is done with a model.
+"""The command line: ``gapfit init | check | tune | fit`` and commands that use a model.
 
-Nothing heavy is imported here: every command imports what it needs when it runs.
+Start-up is fast because every command imports its libraries only when it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import traceback
 from collections.abc import Sequence
+from types import ModuleType
 
 from gapfit.cli import (
     append,
@@ -36,35 +38,24 @@ from gapfit.errors import GapfitError
 
 __all__ = ["main"]
 
-_COMMANDS = (
-    init,
-    check,
-    tune,
-    fit,
-    report,
-    append,
-    refit,
-    calibrate,
-    learn,
-    evaluate,
-    predict,
-    properties,
-    select,
-    info,
-    serve,
-    export_lammps,
-    lammps,
-    convert,
-    cite,
-)
+#: Modules of the commands, by the headings of ``gapfit --help``.
+_GROUPS = {
+    "data": (init, check),
+    "fit": (fit, tune, append, refit, calibrate, learn),
+    "model": (info, evaluate, report, properties, cite),
+    "use": (predict, select, serve),
+    "exchange": (convert, export_lammps, lammps),
+}
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
+# Without braces around the names of all commands.
+_USAGE = "gapfit [-h] [--debug] [--version] COMMAND ..."
 _EPILOG = """\
-a first fit:
-  gapfit init train.extxyz --test test.extxyz    writes a commented fit.toml
-  gapfit check fit.toml                          looks for mistakes in the data
-  gapfit tune fit.toml                           writes fit-tuned.toml: better sigmas
-  gapfit fit fit.toml                            writes fit-model/model.npz and report.html
+first fit:
+  gapfit init train.extxyz --test test.extxyz   writes a commented fit.toml
+  gapfit check fit.toml                         looks for errors in the data
+  gapfit tune fit.toml                          writes fit-tuned.toml: better sigmas
+  gapfit fit fit.toml                           writes model and report to fit-model
 
 exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted
 """
@@ -90,20 +81,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         prog="gapfit",
+        usage=_USAGE,
         description=_DESCRIPTION,
-        epilog=_EPILOG,
+        epilog=f"{_listing()}\n{_EPILOG}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[debug],
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in _COMMANDS:
-        name = module.__name__.rpartition(".")[2].replace("_", "-")
-        summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
+    # The epilog lists the commands: argparse has no headings among subcommands.
+    commands = parser.add_subparsers(
+        prog="gapfit", metavar="COMMAND", required=True, help=argparse.SUPPRESS
+    )
+    for module in itertools.chain(*_GROUPS.values()):
         command = commands.add_parser(
-            name,
-            help=summary[0].lower() + summary[1:],
+            _name(module),
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             parents=[debug],
@@ -114,18 +106,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _name(module: ModuleType) -> str:
+    return module.__name__.rpartition(".")[2].replace("_", "-")
+
+
+def _listing() -> str:
+    """Return the commands with the first line of their help, under headings."""
+    lines = []
+    for group, modules in _GROUPS.items():
+        lines.append(f"{group}:")
+        for module in modules:
+            summary = (module.__doc__ or "").partition("\n")[0].rstrip(".")
+            text = summary[0].lower() + summary[1:]
+            lines.append(f"  {_name(module):<14} {text}")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
     Parameters
     ----------
     argv : sequence of str, optional
-        The arguments; those of the process by default.
+        Command-line arguments; those of the process by default.
 
     Returns
     -------
     int
-        0 for success, 1 for bad input, 130 when interrupted. Wrong usage leaves through
+        0 for success, 1 for bad input, 130 when interrupted. Wrong usage raises
         ``SystemExit`` with status 2, as argparse does.
     """
     args = _parser().parse_args(argv)
@@ -138,9 +147,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if getattr(args, "debug", False):
             traceback.print_exc()
-        first, *rest = _message(error).split("\n")
-        rest = [line if line.startswith(" ") else f"  {line}" for line in rest]
-        print("\n".join([f"gapfit: error: {first}", *rest]), file=sys.stderr)
+        first, *lines = _message(error).split("\n")
+        lines = [line if line.startswith(" ") else f"  {line}" for line in lines]
+        print("\n".join([f"gapfit: error: {first}", *lines]), file=sys.stderr)
         return 1
 
 
@@ -150,8 +159,8 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, MemoryError):
-        return "the memory is exhausted; lower n_sparse or run.memory"
+        return "out of memory; lower n_sparse or run.memory"
     return (
-        f"unexpected {type(error).__name__}: {error}; this is a mistake in gapfit: run "
+        f"unexpected {type(error).__name__}: {error}; this is a bug in gapfit: run "
         "again with --debug and report it"
     )

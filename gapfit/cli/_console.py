@@ -26,7 +26,7 @@ _ROWS = "rows"
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words a reader takes in at a glance.
+    """Return a time in short words.
 
     Examples
     --------
@@ -35,14 +35,14 @@ def duration(seconds: float) -> str:
     """
     if seconds < 60:
         return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
+        return f"{minutes} min {remainder:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def roughly(seconds: float) -> str:
-    """Return an estimated time, no finer than it is known.
+    """Return an estimated time, rounded to its accuracy.
 
     Examples
     --------
@@ -60,12 +60,12 @@ def roughly(seconds: float) -> str:
 
 
 class Console:
-    """Where a command prints.
+    """Output of a command.
 
     Parameters
     ----------
     json_only : bool
-        Standard output is kept for JSON; everything else goes to standard error.
+        Standard output is reserved for JSON; all other output goes to standard error.
     """
 
     def __init__(self, *, json_only: bool = False) -> None:
@@ -79,10 +79,10 @@ class Console:
 
     @contextmanager
     def logging_to(self, path: Path, *, append: bool = False) -> Iterator[None]:
-        """Copy everything that is printed to a file, line by line as it comes.
+        """Copy all output to a file, line by line.
 
-        The work is worth more than its log: where that cannot be written any more, it
-        ends, and this is printed.
+        If the log cannot be written any more, it ends with a printed message and the
+        work continues.
         """
         with path.open("ab" if append else "wb", buffering=0) as self._log:
             try:
@@ -123,12 +123,12 @@ class Console:
         """Print a table: the first column to the left, the others to the right."""
         lines = [head, *body]
         widths = [max(len(line[n]) for line in lines) for n in range(len(head))]
-        for first, *rest in lines:
-            cells = [f"{cell:>{w}}" for cell, w in zip(rest, widths[1:], strict=True)]
+        for first, *others in lines:
+            cells = [f"{cell:>{w}}" for cell, w in zip(others, widths[1:], strict=True)]
             self.say("  ".join([f"  {first:<{widths[0]}}", *cells]).rstrip())
 
     def warnings(self, warnings: list[str]) -> None:
-        """Print warnings, if there are any, under a title of their own."""
+        """Print warnings, if there are any, under the title Warnings."""
         if warnings:
             self.title("Warnings")
             for text in warnings:
@@ -140,7 +140,7 @@ class Console:
 
     @contextmanager
     def progress(self) -> Iterator[Stages]:
-        """Give a callback ``(stage, done, total)`` that shows how far the work is."""
+        """Give a callback ``(stage, done, total)`` that shows the progress."""
         with ExitStack() as stack:
             bars = None
             if self.is_terminal:
@@ -151,14 +151,14 @@ class Console:
 
 
 class Stages:
-    """Progress of a work in stages; measures time and memory of each.
+    """Progress of work in stages, with the time and memory of each.
 
     Attributes
     ----------
     seconds : dict of str to float
-        Time of every stage so far.
+        Time of every stage so far, s.
     peak_bytes : dict of str to int
-        The most memory that this process had held by the end of every stage.
+        Peak memory of this process at the end of every stage.
     """
 
     def __init__(self, console: Console, bars: Any = None) -> None:
@@ -173,7 +173,7 @@ class Stages:
         self._rate = ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Tell that `done` of `total` pieces of a stage are ready."""
+        """Report that `done` of `total` pieces of a stage are ready."""
         now = time.perf_counter()
         if stage != self._stage:
             self.finish()
@@ -186,7 +186,7 @@ class Stages:
         if due:
             self._rate = f"{in_words(resident_bytes())}, "
         if due and stage == _ROWS:
-            # Of late: rows of a checkpoint were there at once.
+            # The recent rate: rows of a checkpoint arrive all at once.
             rate = f"{(done - self._counted) / (now - self._shown):,.0f}"
             self._rate = f"{rate.replace(',', ' ')} rows/s, {self._rate}"
         if 0 < done < total:
@@ -235,13 +235,13 @@ def _rich_progress(stream: TextIO) -> Any:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    """Print to a stream that may know no Unicode, or that nobody reads any more."""
+    """Print to a stream that may not support Unicode or may be closed."""
     encoding = stream.encoding or "utf-8"
     text = text.encode(encoding, "replace").decode(encoding)
     try:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
-        # `gapfit fit ... | head`: the work goes on, and neither this process nor the
-        # interpreter on its way out must write to the pipe again.
+        # `gapfit fit ... | head`: the work continues, and neither this process nor the
+        # interpreter at exit may write to the pipe again.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())

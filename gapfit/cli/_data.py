@@ -1,4 +1,4 @@
-"""What several commands print about data sets, and what they refuse."""
+"""Printing and checks of data sets, shared by several commands."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def first_structure(path: Path) -> Any:
 
 
 def print_contents(console: Console, name: str, dataset: Dataset) -> None:
-    """Print what the structures of a data set are, in a few lines."""
+    """Print the numbers of frames, atoms and atoms of each species of a data set."""
     from gapfit.data.summary import element_counts
 
     elements = element_counts(dataset.frames)
@@ -43,7 +43,7 @@ def print_contents(console: Console, name: str, dataset: Dataset) -> None:
 
 
 def print_labels(console: Console, dataset: Dataset) -> None:
-    """Print which label was used for what, and what was ignored."""
+    """Print the labels that were used for each kind, and those that were ignored."""
     console.title("Labels")
     body = []
     for item in dataset.report:

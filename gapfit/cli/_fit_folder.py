@@ -1,4 +1,4 @@
-"""The output folder of `gapfit fit`: its files, and what must not be lost in it."""
+"""The output folder of `gapfit fit`: its files, and checks that nothing is lost in it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ MARK = "# Written by gapfit fit: every value as it was used.\n"
 
 
 def prepare(folder: Path, config: Path, *, resume: bool) -> None:
-    """Make the folder; refuse one where the results cannot be written.
+    """Make the folder, and refuse one where the results cannot be written.
 
-    Nor must a file of the user be lost in it, or the work of a fit that was killed.
+    Refused, too, is a folder with a fit.toml of the user, or with an unfinished fit.
 
     Parameters
     ----------
     folder : Path
-        Of the results.
+        Folder for the results.
     config : Path
         Configuration of the fit, which may lie in the folder.
     resume : bool
-        Whether the fit goes on with what is there.
+        Whether to continue the unfinished fit in the folder.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def prepare(folder: Path, config: Path, *, resume: bool) -> None:
 
 
 def holds(folder: Path, config: Path) -> bool:
-    """Tell whether the configuration of a fit lies where the fit would write its own."""
+    """Return whether the configuration is the file that the fit would write."""
     resolved = folder / "fit.toml"
     return resolved.exists() and resolved.samefile(config)
 
@@ -67,7 +67,7 @@ def without_checkpoint(folder: Path) -> list[str]:
     Returns
     -------
     list of str
-        What is to be said if it must stay, which does not make the fit fail.
+        Warnings if it cannot be removed, which does not make the fit fail.
     """
     from gapfit.execution.checkpoint import remove_checkpoint
 
@@ -75,17 +75,17 @@ def without_checkpoint(folder: Path) -> list[str]:
         remove_checkpoint(folder / CHECKPOINT)
     except (GapfitError, OSError) as error:
         return [
-            f"the checkpoint, which is not needed any more, is still there: {error}"
+            f"the checkpoint, which is no longer needed, could not be removed: {error}"
         ]
     return []
 
 
 def _refuse_unfinished(path: Path) -> None:
-    """Keep the work of a fit that was killed from being lost by a slip."""
+    """Refuse to replace the work of a killed fit by mistake."""
     from gapfit.execution.checkpoint import CheckpointFolder
 
     if CheckpointFolder(path).spans():
         raise GapfitError(
-            f"{path} holds an unfinished fit: go on with it by --resume, or remove the "
+            f"{path} contains an unfinished fit: continue it with --resume, or remove the "
             "folder to start again"
         )

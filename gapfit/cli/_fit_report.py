@@ -1,10 +1,10 @@
-"""The report at the end of a fit, whatever becomes of it: the fit is done."""
+"""The report at the end of a fit; its errors do not make the fit fail."""
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,32 +25,32 @@ __all__ = ["FitReport"]
 
 
 class FitReport:
-    """Looks on while a fit is judged, and writes its report.
+    """Observes the evaluation of a fit and writes its report.
 
     Parameters
     ----------
     path : Path
-        Of the page.
+        File of the page.
     console : Console
-        Where it is said what is done and what fails.
+        Output for progress and errors.
     wanted : bool
-        Without it there is no report; that of an earlier fit is removed all the same.
+        Whether to write a report; that of an earlier fit is removed in any case.
     """
 
     def __init__(self, path: Path, console: Console, *, wanted: bool) -> None:
         self.path = path
         self.console = console
         self.wanted = wanted
-        self._looking: dict[str, _Cautious] = {}
+        self._observers: dict[str, _Cautious] = {}
 
-    def observer(self, part: str, model: GAPModel) -> _Cautious | None:
-        """Return what is to look on while a part of the data is evaluated."""
+    def observer(self, name: str, model: GAPModel) -> _Cautious | None:
+        """Return the observer of the evaluation of the ``"train"`` or ``"test"`` data."""
         if not self.wanted:
             return None
         from gapfit.report import collector
 
-        self._looking[part] = _Cautious(collector(model))
-        return self._looking[part]
+        self._observers[name] = _Cautious(collector(model))
+        return self._observers[name]
 
     def write(
         self,
@@ -60,20 +60,20 @@ class FitReport:
         metrics: Mapping[str, Any],
         warnings: Sequence[str],
     ) -> list[str]:
-        """Write the page, and return what is to be said about it.
+        """Write the page, and return warnings about it.
 
         Parameters
         ----------
         model : GAPModel
-            The fit.
+            The fitted model.
         base : Path
             Folder that relative paths of its configuration refer to.
         data : mapping
-            Names of the files and what they hold, of ``"train"`` and ``"test"``.
+            File names and contents of ``"train"`` and ``"test"``.
         metrics : mapping
-            What goes to ``metrics.json``.
+            Contents of ``metrics.json``.
         warnings : sequence of str
-            Of the fit.
+            Warnings of the fit.
         """
         from gapfit.report import remove
 
@@ -81,11 +81,11 @@ class FitReport:
             remove(self.path)
             if self.wanted:
                 self._write(model, base, data, metrics, warnings)
-        except Exception as error:  # whatever it is, the model is there
+        except Exception as error:  # the model is saved, whatever fails here
             self.console.log(traceback.format_exc())
             return [
-                f"there is no report ({type(error).__name__}: {error}); the model is not "
-                f"touched by that: try `gapfit report {self.path.parent}`"
+                f"there is no report ({type(error).__name__}: {error}); the model is "
+                f"complete: try `gapfit report {self.path.parent}`"
             ]
         return []
 
@@ -119,7 +119,7 @@ class FitReport:
                     tuple(files),
                     metrics[name],
                     dataset.frames,
-                    self._looking[name].collector,
+                    self._observers[name].collector,
                 )
                 for name, (files, dataset) in data.items()
             }
@@ -129,7 +129,7 @@ class FitReport:
 
 
 class _Cautious:
-    """Passes on what it sees until that fails, which must not end an evaluation."""
+    """Observer that keeps the first error of a collector, so that evaluation continues."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
@@ -137,24 +137,24 @@ class _Cautious:
 
     @property
     def collector(self) -> Collector:
-        """What saw everything; raises what went wrong meanwhile."""
+        """The collector; raises its error if there was one."""
         if self._error is not None:
             raise self._error
         return self._collector
 
     def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
         """See `gapfit.evaluation.scores.Observer`."""
-        self._pass_on("predicted", number, frame, prediction)
+        self._call(self._collector.predicted, number, frame, prediction)
 
     def scored(
         self, number: int, frame: Frame, residuals: Residuals, std: np.ndarray
     ) -> None:
         """See `gapfit.evaluation.scores.Observer`."""
-        self._pass_on("scored", number, frame, residuals, std)
+        self._call(self._collector.scored, number, frame, residuals, std)
 
-    def _pass_on(self, name: str, *seen: Any) -> None:
+    def _call(self, method: Callable[..., None], *arguments: Any) -> None:
         if self._error is None:
             try:
-                getattr(self._collector, name)(*seen)
-            except Exception as error:  # said where the report is written
+                method(*arguments)
+            except Exception as error:  # reported when the page is written
                 self._error = error

@@ -27,12 +27,12 @@ def add_label_arguments(parser: argparse.ArgumentParser, default: str) -> None:
     parser : argparse.ArgumentParser
         The command.
     default : str
-        What holds for labels that are not named, for the help.
+        Rule for labels that are not named, for the help.
     """
     group = parser.add_argument_group("names of labels", f"when absent: {default}")
     for kind in _KINDS:
-        what = "kind of frame" if kind == "config_type" else kind
-        group.add_argument(_option(kind), metavar="LABEL", help=f"label of the {what}")
+        noun = "kind of frame" if kind == "config_type" else kind
+        group.add_argument(_option(kind), metavar="LABEL", help=f"label of the {noun}")
 
 
 def given_keys(args: argparse.Namespace) -> dict[str, str]:
@@ -42,7 +42,7 @@ def given_keys(args: argparse.Namespace) -> dict[str, str]:
 
 
 def key_options(keys: dict[str, str]) -> list[str]:
-    """Return the arguments that name labels, to be given to another command."""
+    """Return the arguments that pass these labels to another command."""
     return [
         word
         for key, value in keys.items()
@@ -51,7 +51,7 @@ def key_options(keys: dict[str, str]) -> list[str]:
 
 
 def read_files(files: list[str], config: DataConfig) -> Dataset:
-    """Read files of the command line; messages name options where keys were meant."""
+    """Read files of the command line; messages name options instead of keys."""
     from gapfit.data.dataset import read
 
     try:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-# Repulsion above this is not drawn, eV.
+# Largest energy that is drawn, eV.
 _HIGHEST = 10.0
 
 
@@ -75,19 +75,19 @@ def _dimers(report: Report) -> Any:
 def _phonons(report: Report) -> Any:
     figure = _figure(8, 4)
     bands, dos = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
-    found = report.curves.phonons
-    assert found is not None
-    jumps = 1 + np.flatnonzero(np.diff(found.distances) == 0)
+    modes = report.curves.phonons
+    assert modes is not None
+    jumps = 1 + np.flatnonzero(np.diff(modes.distances) == 0)
     for x, frequencies in zip(
-        np.split(found.distances, jumps), np.split(found.bands, jumps), strict=True
+        np.split(modes.distances, jumps), np.split(modes.bands, jumps), strict=True
     ):
         bands.plot(x, frequencies, color="tab:blue", lw=1)
     bands.axhline(0.0, color="0.6", lw=1)
-    at = np.array([x for x, _ in found.labels])
+    at = np.array([x for x, _ in modes.labels])
     for x in at:
         bands.axvline(x, color="0.8", lw=1)
-    bands.set_xticks(at, [name.replace("G", "Γ") for _, name in found.labels])
+    bands.set_xticks(at, [name.replace("G", "Γ") for _, name in modes.labels])
     bands.set(ylabel="frequency, THz", xlim=(at[0], at[-1]))
-    dos.plot(found.density, found.frequencies)
+    dos.plot(modes.density, modes.frequencies)
     dos.set(xlabel="modes per THz", xlim=(0, None))
     return figure

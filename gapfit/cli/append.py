@@ -1,12 +1,12 @@
 """Add data to a model, without the data that it was fitted to.
 
 The result is the fit of all data with the same sparse points, e0, baseline and sigmas.
-With --new-sparse the model gets sparse points, too, where the new structures are unlike
-those that it knows; what the earlier data say about these is neglected, so look at the
-errors on them. Structures that were fitted before would count again: leave them out.
+With --new-sparse the model also gets sparse points where the new structures are unlike
+the earlier ones; the information of the earlier data about these points is neglected, so
+check the errors on the earlier data. Do not give structures that were fitted before: they
+would count twice.
 
-The labels are looked for under the names the model was fitted with, unless others are
-given.
+Labels have the names that the model was fitted with, unless others are given.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from gapfit.cli._labels import add_label_arguments, given_keys, read_files
 from gapfit.cli._models import (
     add_model_arguments,
     change,
-    check_output,
     likelihoods,
     new_warnings,
     save,
 )
+from gapfit.cli._outputs import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -39,18 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="sparse points to add at most, for each central species of each SOAP term "
-        "(default: 0)",
+        help="largest number of sparse points to add, for each central species of each "
+        "SOAP term (default: 0)",
     )
     add_label_arguments(parser, "as the model was fitted")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Add the data, print what changed and write the model."""
+    """Add the data, print the changes and write the model."""
     from gapfit.fitting.append import append
     from gapfit.model.storage import load_with_sums
 
-    check_output(args.output, args.data)
+    check_output(args.output, inputs=args.data)
     old = load_with_sums(args.model)
     data = old.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)

@@ -1,7 +1,7 @@
 """Scale the standard deviations of a model to the errors it makes.
 
-DATA are labelled structures that were not fitted, or exactly the training data: each of
-these is then predicted by the fit without it, as `gapfit fit` does by itself.
+DATA are labelled structures that were not fitted, or exactly the training data: then
+each structure is predicted by the fit without it, as in `gapfit fit`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import logging
 
 from gapfit.cli._console import Console
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
-from gapfit.cli._models import add_model_arguments, check_output, new_warnings
+from gapfit.cli._models import add_model_arguments, new_warnings
+from gapfit.cli._outputs import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,14 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--fitted",
         action="store_true",
         default=None,
-        help="DATA were fitted, though they are not all of the training data (else they "
-        "count as structures that were not, and errors as small as fitted ones are)",
+        help="DATA were fitted, but are only a part of the training data (without this "
+        "they count as new structures, whose errors look too small)",
     )
     parser.add_argument(
         "--rows",
         type=int,
         metavar="N",
-        help="observations used at most (default: calibration.rows of the fit)",
+        help="largest number of observations (default: calibration.rows of the fit)",
     )
     add_label_arguments(parser, "as the model was fitted")
 
@@ -44,8 +45,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     # Warnings of the library are part of the model and printed at the end.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
-    check_output(args.output, args.data)
-    # The sums over the data, if there are any, go along.
+    check_output(args.output, inputs=args.data)
+    # With the training sums, which the new model keeps.
     model = load(args.model, training_sums=True)
     data = model.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)

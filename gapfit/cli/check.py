@@ -1,8 +1,7 @@
-"""Look for mistakes in reference data; fails if they cannot be fitted.
+"""Check reference data; fail if they cannot be fitted.
 
-Prints what was read: frames, atoms, species, which label was used for what and what
-was ignored; ranges of energy, force, volume and distance for every config_type; and
-warnings.
+Prints frames, atoms, species, the labels that were used and those that were ignored;
+ranges of energy, force, volume and distance for every config_type; and warnings.
 """
 
 from __future__ import annotations
@@ -41,15 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data",
         nargs="+",
         metavar="DATA",
-        help="files with structures, judged together; or one configuration, "
-        "CONFIG.toml, whose training and test data are judged",
+        help="files with structures, checked together; or one configuration, "
+        "CONFIG.toml, whose training and test data are checked",
     )
     parser.add_argument(
         "--no-stress",
         action="store_true",
-        help="leave out the comparison of stresses with a quick fit",
+        help="skip the comparison of stresses with a quick fit",
     )
-    add_label_arguments(parser, "found by themselves, or as CONFIG.toml says")
+    add_label_arguments(parser, "found automatically, or as CONFIG.toml says")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -75,7 +74,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _check_files(
     files: list[str], keys: dict[str, str], stress: bool, console: Console
 ) -> None:
-    """Check data as `gapfit init` would have them fitted."""
+    """Check data with the settings that `gapfit init` would write."""
     from gapfit.config.sections import DataConfig, E0Config
     from gapfit.data.e0 import resolve_e0
     from gapfit.fitting.proposal import without_isolated_atom
@@ -86,8 +85,8 @@ def _check_files(
     if missing:
         warnings.append(
             f"no energy of an isolated atom of {', '.join(missing)}: `gapfit init` will "
-            "propose least squares over the compositions for [e0], with wrong energies "
-            "of separated atoms; better add a frame with the single atom in a large box"
+            "propose least squares over the compositions for [e0], which gives wrong "
+            "energies of separated atoms; add a frame with the single atom in a large box"
         )
     method = "least_squares" if missing else "isolated"
     e0 = resolve_e0(dataset.frames, E0Config.model_validate({"method": method}))
@@ -110,7 +109,7 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
     if config.baseline.calculator is not None:
         console.say(
             f"{path}: [baseline] names the calculator {config.baseline.calculator}: it is "
-            "imported and called now, and by every fit with this file"
+            "imported and called now and by every fit with this file"
         )
     # Warnings of the library are printed at the end.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
@@ -138,7 +137,7 @@ def _check_train(
     warnings: list[str],
     errors: list[str],
 ) -> Dataset | None:
-    """Report on the training data, as a fit would begin with them; return them."""
+    """Report on the training data, with the checks of a fit; return them."""
     from gapfit._support.progress import silent
     from gapfit.data.dataset import read
     from gapfit.fitting.review import review
@@ -184,7 +183,7 @@ def _check_test(
 
 
 def _list_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
-    """Return what is wrong with lists of sparse points."""
+    """Return the errors of lists of sparse points."""
     from gapfit.model.terms import build_term, new_basis
     from gapfit.sparse.listed import listed_points
 

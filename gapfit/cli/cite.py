@@ -1,4 +1,4 @@
-"""Print the papers behind what a model is made of."""
+"""Print the papers to cite for a model."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.citations import papers
     from gapfit.model.storage import load
 
-    found = list(papers(load(args.model)))
+    cited = list(papers(load(args.model)))
     if args.bibtex:
-        console.say("\n\n".join(paper.bibtex for _, paper in found))
+        console.say("\n\n".join(paper.bibtex for _, paper in cited))
         return 0
     console.title("Please cite gapfit (CITATION.cff), and for")
-    for purpose, paper in found:
+    for purpose, paper in cited:
         console.say(f"  {purpose}\n    {paper.text}")
     return 0

@@ -2,7 +2,7 @@
 
 SOURCE and TARGET are one of:
   gap.xml      model.npz   read a GAP of QUIP (.xml or .xml.gz): the same predictions
-  model.npz    gap.xml     write one, with the files of sparse points beside it
+  model.npz    gap.xml     write one, with its files of sparse points
   gap_fit.cmd  fit.toml    translate a command of gap_fit: a shell script, its config_file
 """
 
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gapfit.cli._console import Console
-from gapfit.cli._models import check_output
+from gapfit.cli._outputs import check_output
 from gapfit.errors import GapfitError
 
 __all__ = ["add_arguments", "run"]
 
-#: A command is no longer than this, bytes.
+#: Largest size of a command, bytes.
 _LONGEST = 1_000_000
 
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--species",
         metavar="SI,O",
-        help="species of a model or a command that names none, by symbol",
+        help="species of a model or command that does not name them, by symbol",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace the file if it exists"
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Convert by what the source is; report what was found, and what was lost."""
+    """Convert according to the source; report its contents and what was lost."""
     source, target = args.source, args.target
     if not source.is_file():
         raise GapfitError(f"{source}: there is no such file")
@@ -48,11 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         raise GapfitError(
             f"{target}: {source} becomes a file *{suffix}; give a name with this suffix"
         )
-    check_output(target, [source])
-    if target.exists() and not args.force:
-        raise GapfitError(
-            f"{target}: exists already; give another name, or --force to replace it"
-        )
+    check_output(target, force=args.force, inputs=[source])
     convert(source, target, _species(args.species), console)
     return 0
 
@@ -61,7 +57,7 @@ _Conversion = Callable[[Path, Path, list[str], Console], None]
 
 
 def _kind(source: Path) -> tuple[_Conversion, str]:
-    """Return how a file is converted, and the suffix of what it becomes."""
+    """Return the conversion of a file, and the suffix of its result."""
     suffixes = "".join(source.suffixes[-2:])
     if source.suffix == ".xml" or suffixes == ".xml.gz":
         return _from_quip, ".npz"
@@ -81,7 +77,7 @@ def _species(text: str | None) -> list[str]:
     unknown = [symbol for symbol in symbols if atomic_numbers.get(symbol, 0) == 0]
     if unknown:
         raise GapfitError(
-            f"--species {text}: {unknown[0]!r} is no chemical symbol; write Si,O"
+            f"--species {text}: {unknown[0]!r} is not a chemical symbol; write Si,O"
         )
     return symbols
 
@@ -93,17 +89,17 @@ def _from_quip(
 
     model = load(source, species=species or None)
     model.save(target)
-    found = model.info["quip"]
+    origin = model.info["quip"]
     console.title(f"GAP of QUIP, {source}")
     console.rows(
         [
-            ("label", found["label"]),
-            ("gap_version", str(found["gap_version"])),
+            ("label", origin["label"]),
+            ("gap_version", str(origin["gap_version"])),
             ("model", repr(model).strip("<>")),
-            ("ignored", ", ".join(found["ignored"]) or "nothing"),
+            ("ignored", ", ".join(origin["ignored"]) or "nothing"),
         ]
     )
-    if found["ignored"]:
+    if origin["ignored"]:
         console.say("  Ignored options have no effect in QUIP, either.")
     console.title("Written")
     console.say(f"  {target}")
@@ -114,7 +110,7 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
     from gapfit.quip import save
 
     if species:
-        raise GapfitError("--species: the model says which it is for; leave it out")
+        raise GapfitError("--species: the model names its species; leave it out")
     model = load(source)
     document, *sides = save(model, target, overwrite=True)
     console.title("Written")
@@ -124,8 +120,8 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
     warnings = ["keep all of these files together: the XML file names the others"]
     if model.posterior is not None or model.calibration is not None:
         warnings.append(
-            "without uncertainties: QUIP has another form of them, and gapfit's stay in "
-            f"{source}"
+            "without uncertainties: QUIP has another form of them; those of gapfit are "
+            f"only in {source}"
         )
     if any(term.lossless for term in model.terms):
         warnings.append(
@@ -146,13 +142,13 @@ def _from_command(
     try:
         data = command_options(text, []).text("atoms_filename", "at_file")
         train = source.parent / data if data else None
-        labels, found = None, species
+        labels, symbols = None, species
         if train is not None and train.is_file():
             labels, present = _contents(train)
-            found = species or present
+            symbols = species or present
         translation = translate(
             text,
-            species=found,
+            species=symbols,
             labels=labels,
             place=lambda file: _placed(file, source, target),
         )
@@ -164,11 +160,11 @@ def _from_command(
     terms = " + ".join(term.type for term in translation.config.terms)
     console.rows([("terms", terms), ("data", translation.config.data.train[0])])
     if translation.remarks:
-        console.title("Without counterpart, or with another one")
+        console.title("Without counterpart, or with a different one")
         for remark in translation.remarks:
             console.say(f"  - {remark}")
     if labels is None:
-        console.warnings([f"{train}: not there, so that its labels were not looked up"])
+        console.warnings([f"{train}: does not exist, so its labels were not looked up"])
     name = shlex.quote(str(target))
     console.say(f"\nWrote {target}. Next:")
     console.say(f"  gapfit check {name}")
@@ -176,7 +172,7 @@ def _from_command(
 
 
 def _placed(file: str, source: Path, target: Path) -> str:
-    """Return a path as the configuration needs it: relative to its own folder."""
+    """Return a path relative to the folder of the configuration."""
     if Path(file).is_absolute():
         return file
     folder = target.parent.absolute()
@@ -192,7 +188,7 @@ def _text(source: Path) -> str:
         return source.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise GapfitError(
-            f"{source}: neither a model (.xml, .npz) nor a command of gap_fit: no text"
+            f"{source}: neither a model (.xml, .npz) nor a command of gap_fit: not text"
         ) from None
 
 

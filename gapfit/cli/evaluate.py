@@ -1,7 +1,6 @@
 """Compare a model with reference data: errors by kind and config_type.
 
-The labels are looked for under the names the model was fitted with, unless others are
-given.
+Labels have the names that the model was fitted with, unless others are given.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
+from gapfit.cli._outputs import check_output
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.model.storage import load
 
     if args.plot:
-        _check_plot(args.plot)
+        check_output(args.plot, (".png",), inputs=args.data)
     model = load(args.model)
     if args.plot and (model.posterior is None or not args.uncertainty):
         raise GapfitError(
             f"--plot {args.plot}: there are no standard deviations to draw; the model "
-            "must hold its posterior, and --no-uncertainty must not be given"
+            "needs its posterior, and --no-uncertainty must be left out"
         )
     data = model.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)
@@ -79,26 +79,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     warnings = list(dataset.warnings)
     if not args.leave_one_out and was_fitted(dataset.frames, model.info):
         warnings.append(
-            "these are the training data, which are predicted better than others; "
+            "these are the training data, which are predicted better than new ones; "
             "--leave-one-out predicts each structure by the fit without it"
         )
     console.warnings(warnings)
-    # Last: what was found is printed even where there is nothing to draw.
+    # Last, so that errors are printed even if there is nothing to draw.
     if args.plot:
         _plot(metrics, args.plot)
     return 0
-
-
-def _check_plot(path: Path) -> None:
-    """Refuse a file that could not be written, before the work."""
-    if path.suffix != ".png":
-        raise GapfitError(
-            f"{path}: the diagram is a PNG; give a name that ends in .png"
-        )
-    if path.is_dir():
-        raise GapfitError(f"{path}: is a folder; give the name of a file in it")
-    if not path.absolute().parent.is_dir():
-        raise GapfitError(f"{path}: there is no folder for it; make it first")
 
 
 def _plot(metrics: Metrics, path: Path) -> None:
@@ -110,26 +98,28 @@ def _plot(metrics: Metrics, path: Path) -> None:
     from gapfit.gp.reliability import DIAGRAM_LEVELS
 
     kinds = {
-        kind: own["uncertainty"]
-        for kind, own in metrics["all"].items()
-        if "uncertainty" in own
+        kind: scores["uncertainty"]
+        for kind, scores in metrics["all"].items()
+        if "uncertainty" in scores
     }
     if not kinds:
         raise GapfitError(
-            f"--plot {path}: the data hold no error to draw: no energies, no stresses "
-            "and no forces but those that are zero by symmetry"
+            f"--plot {path}: there are no errors to draw: the data have no energies, no "
+            "stresses, and no forces except those that are zero by symmetry"
         )
     figure = Figure(figsize=(4 * len(kinds), 4), layout="constrained")
     FigureCanvasAgg(figure)
-    for ax, (kind, own) in zip(
+    for ax, (kind, scores) in zip(
         figure.subplots(1, len(kinds), squeeze=False)[0], kinds.items(), strict=True
     ):
         ax.plot([0, 1], [0, 1], color="0.6", lw=1)
-        ax.plot(DIAGRAM_LEVELS, own["diagram"], "o-", label="one scale")
+        ax.plot(DIAGRAM_LEVELS, scores["diagram"], "o-", label="one scale")
         ax.plot(
-            DIAGRAM_LEVELS, own["by_type"]["diagram"], "s--", label="by config_type"
+            DIAGRAM_LEVELS, scores["by_type"]["diagram"], "s--", label="by config_type"
         )
-        ax.set(xlabel="probability", title=f"{kind}, {own['n']} errors", aspect="equal")
+        ax.set(
+            xlabel="probability", title=f"{kind}, {scores['n']} errors", aspect="equal"
+        )
     figure.axes[0].set_ylabel("share of errors inside")
     figure.axes[0].legend()
     with atomic_write(path) as temporary:

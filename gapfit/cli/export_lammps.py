@@ -1,7 +1,7 @@
 """Write a model as a file for pair_style gapfit of LAMMPS.
 
-The file holds what predictions are made of, so that LAMMPS gives the numbers of gapfit.
-`gapfit lammps build` makes the plugin that reads it.
+LAMMPS then gives the same predictions as gapfit. `gapfit lammps build` builds the plugin
+that reads the file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from gapfit.cli._console import Console
-from gapfit.cli._models import check_output
+from gapfit.cli._outputs import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -28,18 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-std",
         action="store_true",
-        help="leave out what standard deviations of atoms need: a smaller file",
+        help="without standard deviations of atoms: a smaller file",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Write the file; print how LAMMPS uses it."""
+    """Write the file; print the commands of LAMMPS that use it."""
     from ase.data import chemical_symbols
 
     from gapfit.lammps.export import export_lammps, has_deviations
     from gapfit.model.storage import load
 
-    check_output(args.output, [args.model])
+    check_output(args.output, inputs=[args.model])
     model = load(args.model)
     export_lammps(model, args.output, std=not args.no_std)
     console.title("Written")
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
     console.title("In LAMMPS")
     console.say("  units metal")
-    console.say("  plugin load ./gapfitplugin.so    (made by gapfit lammps build)")
+    console.say("  plugin load ./gapfitplugin.so    (from gapfit lammps build)")
     console.say("  pair_style gapfit")
     symbols = " ".join(chemical_symbols[z] for z in model.species)
     console.say(f"  pair_coeff * * {args.output} {symbols}")

@@ -1,9 +1,9 @@
-"""Fit a potential and write it with its errors, log and configuration.
+"""Fit a potential; write it with its errors, log and configuration.
 
 Writes DIR/model.npz, DIR/metrics.json (errors on training and test data, timings),
-DIR/fit.log (all that is printed, and more) and DIR/fit.toml (every value as it was
-used; fitting it again gives the same model) and DIR/report.html (all of that with
-figures, which are also in DIR/report as PNG; see `gapfit report`).
+DIR/fit.log (all output, and more), DIR/fit.toml (every value as it was used; fitting
+it again gives the same model) and DIR/report.html (a page with figures, which are also
+in DIR/report as PNG; see `gapfit report`).
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan",
         action="store_true",
-        help="print rows, memory and an estimate of the time, and do nothing else",
+        help="print rows, memory and an estimate of the time, but do not fit",
     )
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="go on with an unfinished fit of the same data and configuration, from "
+        help="continue an unfinished fit of the same data and configuration from "
         "DIR/checkpoint",
     )
     parser.add_argument(
@@ -76,13 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--executor",
         choices=("local", "mpi", "dask"),
-        help="who computes (default: run.executor of CONFIG); with mpi, start gapfit "
-        "itself with mpiexec",
+        help="where kernel rows are computed (default: run.executor of CONFIG); with mpi, "
+        "start gapfit itself with mpiexec",
     )
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="of Dask: its address or scheduler file (default: run.scheduler of CONFIG)",
+        help="Dask scheduler address or scheduler file (default: run.scheduler of CONFIG)",
     )
     parser.add_argument(
         "--no-report",
@@ -93,19 +93,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print the errors as JSON on standard output, all else on standard error",
+        help="print the errors as JSON on standard output, the log on standard error",
     )
 
 
 def _number_of_workers(text: str) -> int:
-    """Return the number, within the bounds of ``run.workers``."""
+    """Return the number; it must be within the bounds of ``run.workers``."""
     if not text.isdecimal() or not 1 <= int(text) <= 4096:
         raise argparse.ArgumentTypeError(f"{text}: give a number from 1 to 4096")
     return int(text)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Fit, with everything that is printed also in the log."""
+    """Fit, with a copy of all output in the log."""
     from gapfit.execution.ranks import agreed
 
     config = agreed(lambda: _configured(args), mpi=args.executor == "mpi")
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _configured(args: argparse.Namespace) -> FitConfig:
-    """Return the configuration with what the arguments change; its files are there."""
+    """Return the configuration changed by the arguments; check that its files exist."""
     from gapfit.config.paths import named_files
     from gapfit.config.toml import load_config
     from gapfit.data.files import require_files
@@ -141,7 +141,7 @@ def _lead(
     console: Console,
     executor: Executor | None,
 ) -> None:
-    """Do all that one process does alone, and give it the helpers it may have."""
+    """Do the work of the leading process, with the executor if there is one."""
     path: Path = args.config
     folder = args.output or path.parent / f"{path.stem}-model"
     report = FitReport(folder / _REPORT, console, wanted=args.report)
@@ -177,7 +177,7 @@ def _log_header(console: Console, config: Path) -> None:
 
 @dataclass
 class _Run:
-    """One fit: what its steps share."""
+    """One fit, with the settings and results that its steps share."""
 
     config: FitConfig
     path: Path
@@ -190,7 +190,7 @@ class _Run:
     peaks: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
-        """Do all steps and return what goes to metrics.json."""
+        """Do all steps and return the contents of metrics.json."""
         from gapfit.config.toml import resolved_toml
 
         started = time.perf_counter()
@@ -231,7 +231,7 @@ class _Run:
     def print_plan(
         self, *, with_time: bool = False
     ) -> tuple[Dataset, Dataset | None, Plan]:
-        """Read the data and say what the fit will take; return data and plan."""
+        """Read the data and print the plan of the fit; return data and plan."""
         from gapfit.execution.plan import plan
 
         train, test = self._read()
@@ -243,7 +243,7 @@ class _Run:
 
             expected = roughly(estimated_seconds(train, self.config, planned, test))
             if self.config.run.executor != "local":
-                expected += ", were there one worker only"
+                expected += ", with a single worker"
         self._print_plan(planned, test, expected)
         planned.sizes.require()
         return train, test, planned
@@ -324,7 +324,7 @@ class _Run:
         with self.console.progress() as progress:
             for name, data in (("train", train), ("test", test)):
                 if data is not None:
-                    # Fitted structures are predicted too well to judge by.
+                    # Errors of fitted structures are too small to judge error bars.
                     metrics[name] = evaluate(
                         model,
                         data,
@@ -359,6 +359,6 @@ class _Run:
         self.console.log(f"\ntimings, s: {self.timings}")
         peaks = {name: in_words(n) for name, n in self.peaks.items()}
         self.console.log(
-            f"peak of the memory: {in_words(peak_bytes())}, planned "
-            f"{in_words(planned.memory_bytes)}; by the end of each stage: {peaks}"
+            f"peak memory: {in_words(peak_bytes())}, planned "
+            f"{in_words(planned.memory_bytes)}; at the end of each stage: {peaks}"
         )

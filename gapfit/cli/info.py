@@ -1,4 +1,4 @@
-"""Show what a model file holds: species, terms, settings, data and versions."""
+"""Show the contents of a model file: species, terms, settings, versions."""
 
 from __future__ import annotations
 
@@ -71,18 +71,18 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
 
 
 def baseline_text(model: GAPModel) -> str:
-    """Return in words what the baseline is made of."""
+    """Return the parts of the baseline in words."""
     from gapfit.baseline.pair_file import pair_label
 
-    known = model.baseline
-    if known is None:
+    baseline = model.baseline
+    if baseline is None:
         return "none"
     repulsion = model.config.baseline.repulsion
     parts: list[str] = [repulsion] if repulsion != "none" else []
-    if known.points:
-        parts.append(f"table of {', '.join(map(pair_label, known.points))}")
-    if known.calculator is not None:
-        parts.append(f"{known.calculator.name} (imported and called at prediction)")
+    if baseline.points:
+        parts.append(f"table of {', '.join(map(pair_label, baseline.points))}")
+    if baseline.calculator is not None:
+        parts.append(f"{baseline.calculator.name} (imported and called at prediction)")
     return ", ".join(parts)
 
 
@@ -98,7 +98,7 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
             ("cutoff", f"{facts['cutoff']:.2f} Å"),
             ("baseline", facts["baseline"]),
             ("file size", f"{facts['size'] / 1e6:.2f} MB"),
-            *(_nothing_of_the_fit() if quip else _fitted(facts)),
+            *(_no_fit() if quip else _fitted(facts)),
             ("versions", _listed(facts.get("versions", {}))),
         ]
     )
@@ -128,15 +128,15 @@ def _origin(quip: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _nothing_of_the_fit() -> list[tuple[str, str]]:
+def _no_fit() -> list[tuple[str, str]]:
     return [
-        ("uncertainty", "none: models of QUIP hold no posterior"),
-        ("its fit", "not known: files of QUIP name no data, sigmas or solver"),
+        ("uncertainty", "none: models of QUIP have no posterior"),
+        ("fit", "unknown: files of QUIP do not name data, sigmas or solver"),
     ]
 
 
 def _fitted(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return what is known of a fit."""
+    """Return the rows about a fit."""
     likelihood = facts.get("log_marginal_likelihood")
     return [
         ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
@@ -154,40 +154,44 @@ def _listed(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
 
 
-def _calibration(found: dict[str, Any] | None) -> str:
+def _calibration(calibration: dict[str, Any] | None) -> str:
     """Return how standard deviations are scaled."""
-    if found is None:
+    if calibration is None:
         return "none: standard deviations are those of the posterior"
     scales = ", ".join(
-        f"{kind} {own['scale']['factor']:.3g}" for kind, own in found["kinds"].items()
+        f"{kind} {entry['scale']['factor']:.3g}"
+        for kind, entry in calibration["kinds"].items()
     )
-    return f"{found['method']}, {found['n_structures']} structures; std times: {scales}"
+    structures = f"{calibration['method']}, {calibration['n_structures']} structures"
+    return f"{structures}; std times: {scales}"
 
 
 def _features(term: dict[str, Any]) -> str:
-    kept = ", ".join(f"{symbol} {n}" for symbol, n in term["directions"].items())
-    return str(term["n_features"]) + (f", directions kept: {kept}" if kept else "")
+    directions = ", ".join(f"{symbol} {n}" for symbol, n in term["directions"].items())
+    kept = f", directions kept: {directions}" if directions else ""
+    return f"{term['n_features']}{kept}"
 
 
 def _shortcut(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
-    """Return the row about the projection of the finished model, if one was looked for."""
+    """Return the row about the lossless projection of a term, if there was a search."""
     from ase.data import chemical_symbols
 
-    found = facts.get("shortcuts", [])
-    if number >= len(found) or facts["terms"][number]["type"] != "soap":
+    shortcuts = facts.get("shortcuts", [])
+    if number >= len(shortcuts) or facts["terms"][number]["type"] != "soap":
         return []
-    known = found[number]
-    if not known["rank"]:
+    shortcut = shortcuts[number]
+    if not shortcut["rank"]:
         return [("shortcut", "none that saves work within the tolerances")]
     ranks = ", ".join(
-        f"{chemical_symbols[int(z)]} {r}" for z, r in known["rank"].items()
+        f"{chemical_symbols[int(z)]} {r}" for z, r in shortcut["rank"].items()
     )
+    errors = shortcut["energy_error"], shortcut["forces_error"]
     return [
         (
             "shortcut",
             f"{ranks} directions; changes energies by at most "
-            f"{known['energy_error']:.1e} eV/atom, forces by {known['forces_error']:.1e} "
-            f"eV/Å ({known['n_atoms']} training environments)",
+            f"{errors[0]:.1e} eV/atom, forces by {errors[1]:.1e} "
+            f"eV/Å ({shortcut['n_atoms']} training environments)",
         )
     ]
 

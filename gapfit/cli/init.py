@@ -10,7 +10,7 @@ from pathlib import Path
 from gapfit.cli._console import Console
 from gapfit.cli._data import print_contents, print_labels
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
-from gapfit.errors import GapfitError
+from gapfit.cli._outputs import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,21 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace the file if it exists"
     )
-    add_label_arguments(parser, "found by themselves")
+    add_label_arguments(parser, "found automatically")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Read the data, propose a configuration and write it."""
     output: Path = args.output
-    if output.exists() and not args.force:
-        raise GapfitError(
-            f"{output}: exists already; give another name with --output, or --force "
-            "to replace it"
-        )
-    if not output.parent.is_dir():
-        raise GapfitError(
-            f"{output}: there is no folder {output.parent}; make it first"
-        )
+    check_output(output, force=args.force, inputs=[*args.data, *args.test])
 
     from gapfit._support.archive import atomic_write
     from gapfit.config.sections import DataConfig
@@ -93,7 +85,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _relative(files: list[str], output: Path) -> list[str]:
-    """Return paths as the configuration needs them: relative to its own folder."""
+    """Return paths relative to the folder of the configuration."""
     folder = output.parent.absolute()
     return [
         file

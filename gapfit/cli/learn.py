@@ -1,7 +1,7 @@
-"""Simulate with a potential that asks a reference calculator where it is not sure.
+"""Simulate with a potential that learns from reference calculations.
 
-CONFIG holds the tables of fit.toml and some of its own (gapfit init DATA writes the
-former):
+The reference calculator is called when the potential is too uncertain. CONFIG contains
+the tables of fit.toml (gapfit init DATA writes them) and some more:
 
   [data]
   train = "first.extxyz"            # labelled frames; or learning.bootstrap, below
@@ -9,13 +9,13 @@ former):
   [[terms]]
   type = "soap"
 
-  [reference]                       # class or function that gives an ASE calculator;
+  [reference]                       # class or function that returns an ASE calculator;
   calculator = "ase.calculators.emt:EMT"  # modules beside CONFIG are found
 
   [threshold]                       # of the largest standard deviation of an atom
   forces = 0.3                      # eV/Å; or forces_relative = 3: times sigma.forces;
                                     # or energies, eV; or energies_relative
-  every = 10                        # steps from look to look
+  every = 10                        # steps between two checks
 
   [learning]
   bootstrap = 5                     # displaced structures to label for a first model
@@ -30,8 +30,8 @@ former):
 
 Writes DIR/labelled.extxyz (every reference calculation, before anything else is done),
 DIR/model.npz, DIR/log.jsonl (a line for each calculation: step, standard deviation,
-errors before it was learned) and DIR/trajectory.extxyz. Killed and started
-again with --resume it goes on with the same numbers, and no calculation is made twice.
+errors before it was learned) and DIR/trajectory.extxyz. After a kill, --resume continues
+with the same numbers and repeats no calculation.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-#: Seconds between two lines of a simulation that learns nothing.
+#: Seconds between two lines while nothing is learned.
 _INTERVAL = 5.0
 
 
@@ -67,17 +67,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "learn-model for learn.toml)",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on with what was begun in DIR"
+        "--resume",
+        action="store_true",
+        help="continue the simulation that was begun in DIR",
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print the outcome as JSON on standard output, all else on standard error",
+        help="print the result as JSON on standard output, the log on standard error",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Learn, and print what becomes of it."""
+    """Learn, and print the progress and the result."""
     from gapfit.active.learn import learn
     from gapfit.config.learn import LABELLED, LearnConfig
     from gapfit.config.toml import load_config_as
@@ -123,7 +125,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 class _Lines:
-    """Prints a line for every reference calculation, and some in between."""
+    """Prints a line for every reference calculation, and every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self.calls = self.learned = 0
@@ -131,18 +133,18 @@ class _Lines:
         self._shown = time.perf_counter()
 
     def __call__(self, status: Status) -> None:
-        """Print how far a simulation is, if something happened or it is time."""
+        """Print the progress of a simulation after an event or an interval."""
         now = time.perf_counter()
         self.calls = status.calls
         event = status.event
         if not event and now - self._shown < _INTERVAL and status.step < status.steps:
             return
         self._shown = now
-        look = status.look
+        reading = status.reading
         T = f"{status.temperature:6.0f} K  " if status.temperature else ""
         line = (
             f"  {status.job:<8} step {status.step:>6} of {status.steps}  {T}"
-            f"std {look.largest:.3g} of {look.threshold:.3g} {look.unit}  "
+            f"std {reading.largest:.3g} of {reading.threshold:.3g} {reading.unit}  "
             f"{status.calls} calls"
         )
         if event:

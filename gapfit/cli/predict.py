@@ -1,4 +1,4 @@
-"""Predict energies, forces and stresses of structures; write them as extended XYZ.
+"""Predict energies, forces and stresses of structures as extended XYZ.
 
 Energy, forces and stress are written as results of a calculator (in ASE:
 atoms.get_potential_energy() ...), energies per atom as the array `energies`. With --std,
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
+from gapfit.cli._outputs import EXTENDED_XYZ, check_output
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
@@ -23,15 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-#: Atoms between two signs of progress.
+#: Atoms between two reports of progress.
 _BATCH_ATOMS = 1024
-#: How the name of the output may end.
-_SUFFIXES = (".extxyz", ".xyz")
-#: What ``--std`` writes.
+#: Standard deviations that ``--std`` writes.
 _KINDS = ("energy", "energies", "forces", "stress", "novelty")
-#: QUIP's own variance of local energies, of models read from it.
+#: QUIP's variance of local energies, for models read from QUIP.
 _QUIP_VARIANCE = "local_gap_variance"
-#: What is written, and so must not remain from the input.
+#: Names that are written, so values of the input are removed.
 _WRITTEN = (
     "energy",
     "free_energy",
@@ -72,26 +71,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=(*_KINDS, _QUIP_VARIANCE),
         metavar="KIND",
-        help="only of this: energy, energies (per atom), forces, stress or novelty; "
+        help="write only this: energy, energies (per atom), forces, stress or novelty; "
         "repeatable. energies or novelty alone cost little. local_gap_variance is that of "
         "QUIP, for models read from it",
     )
     parser.add_argument(
         "--observation",
         action="store_true",
-        help="standard deviations are those of a new reference calculation",
+        help="standard deviations of a new reference calculation, noise included",
     )
     parser.add_argument(
         "--interval",
         type=float,
         metavar="P",
         help="also write energy_interval, forces_interval and stress_interval: half "
-        "widths that hold a new reference calculation with probability P (conformal)",
+        "widths that contain a new reference calculation with probability P (conformal)",
     )
     parser.add_argument(
         "--uncalibrated",
         action="store_true",
-        help="standard deviations as the posterior has them, not scaled to errors",
+        help="standard deviations of the posterior, not scaled to errors",
     )
 
 
@@ -107,13 +106,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.quip import local_variances
 
     output: Path = args.output
-    _check_paths(args.data, output)
+    if not args.data.is_file():
+        raise GapfitError(f"{args.data}: no such file")
+    check_output(output, EXTENDED_XYZ, inputs=[args.data])
     _check_flags(args)
     model = load(args.model)
     asked, n_negative = _asked(args), 0
-    # Read once to see all mistakes before the work, and how much there is of it.
+    # Read once to find all errors before the work, and its size.
     sizes = [len(atoms) for _, atoms in structures(args.data, str(args.data))]
-    found, done = structures(args.data, str(args.data)), 0
+    stream_of_atoms, done = structures(args.data, str(args.data)), 0
     with (
         atomic_write(output) as temporary,
         temporary.open("w", encoding="utf-8") as stream,
@@ -121,8 +122,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     ):
         progress("predict", 0, sum(sizes))
         for part in batches(sizes, _BATCH_ATOMS):
-            some = list(islice(found, part.stop - part.start))
-            frames = [structure_arrays(atoms, where) for where, atoms in some]
+            batch = list(islice(stream_of_atoms, part.stop - part.start))
+            frames = [structure_arrays(atoms, where) for where, atoms in batch]
             predictions = model.predict(
                 frames,
                 std=[name for name in asked if name not in ("novelty", _QUIP_VARIANCE)],
@@ -131,14 +132,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 calibrated=not args.uncalibrated,
                 interval=args.interval,
             )
-            n_negative += sum(own.n_negative for own in predictions)
-            for (_, atoms), prediction in zip(some, predictions, strict=True):
+            n_negative += sum(prediction.n_negative for prediction in predictions)
+            for (_, atoms), prediction in zip(batch, predictions, strict=True):
                 _attach(atoms, prediction)
             if _QUIP_VARIANCE in asked:
-                variances = local_variances(model, [atoms for _, atoms in some])
-                for (_, atoms), own in zip(some, variances, strict=True):
-                    atoms.arrays[_QUIP_VARIANCE] = own
-            write(stream, [atoms for _, atoms in some], format="extxyz")
+                variances = local_variances(model, [atoms for _, atoms in batch])
+                for (_, atoms), variance in zip(batch, variances, strict=True):
+                    atoms.arrays[_QUIP_VARIANCE] = variance
+            write(stream, [atoms for _, atoms in batch], format="extxyz")
             done += sum(sizes[part])
             progress("predict", done, sum(sizes))
     if n_negative:
@@ -153,35 +154,17 @@ def _check_flags(args: argparse.Namespace) -> None:
     for flag in ("observation", "uncalibrated"):
         if getattr(args, flag) and not _asked(args):
             raise GapfitError(
-                f"--{flag} says which standard deviations are meant; add --std"
+                f"--{flag} changes standard deviations, which are not written; add --std"
             )
 
 
 def _asked(args: argparse.Namespace) -> tuple[str, ...]:
-    """Return the kinds of standard deviations that are asked for."""
+    """Return the kinds of standard deviations to write."""
     return tuple(args.std_of or (_KINDS if args.std else ()))
 
 
-def _check_paths(data: Path, output: Path) -> None:
-    if not data.is_file():
-        raise GapfitError(f"{data}: no such file")
-    if output.exists() and output.samefile(data):
-        raise GapfitError(f"{output}: is the input itself; give another --output")
-    if not output.parent.is_dir():
-        raise GapfitError(
-            f"{output}: there is no folder {output.parent}; make it first"
-        )
-    if output.is_dir():
-        raise GapfitError(f"{output}: is a folder; give the name of a file in it")
-    if output.suffix not in _SUFFIXES:
-        raise GapfitError(
-            f"{output}: only extended XYZ is written; give a name that ends in "
-            f"{' or '.join(_SUFFIXES)} (ASE converts it: ase convert)"
-        )
-
-
 def _attach(atoms: Any, prediction: Prediction) -> None:
-    """Put a prediction where the labels of the input were."""
+    """Replace the labels of the input with a prediction."""
     from ase.calculators.singlepoint import SinglePointCalculator
 
     for name in _WRITTEN:

@@ -1,16 +1,16 @@
-"""Compute properties of a crystal: lattice, elasticity, defects, surfaces, phonons.
+"""Compute properties of a crystal: lattice, elasticity, defects, phonons.
 
 The crystal is a file, or a prototype: sc, fcc, bcc, diamond, hcp, rocksalt, zincblende,
 cesiumchloride, fluorite, wurtzite. It is relaxed first. Error bars come from the
 posterior: the spread of potentials drawn from it (lattice, equation of state, elastic
 constants), or the standard deviation of an energy difference (vacancy, surfaces, dimers).
-vacancy.size_effect is what vacancy.energy, of the larger of two supercells, has more than
-that of the smaller: the vacancy's images still feel each other by about that much.
+vacancy.energy is that of the larger of two supercells; vacancy.size_effect, its difference
+from the smaller one, estimates the interaction of the vacancy with its images.
 
   gapfit properties MODEL --prototype diamond --element Si
   gapfit properties MODEL crystal.extxyz --only eos,elastic --reference dft.toml
 
-Values to compare with, in the units of the table, are looked for by the names in it:
+A reference file contains values under the names of the table, in its units:
 
   [elastic]
   C11 = 153
@@ -24,11 +24,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
+from gapfit.cli._outputs import make_output_folder
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
-    from gapfit.properties.quantities import Comparison
+    from gapfit.properties.quantities import ReferenceComparison
     from gapfit.properties.results import Report, Settings
 
 __all__ = ["add_arguments", "run"]
@@ -48,18 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--element",
         metavar="FORMULA",
-        help="of the prototype: Si, NaCl (default: the species of MODEL, if it is one)",
+        help="formula of the prototype: Si, NaCl (default: the only species of MODEL)",
     )
     parser.add_argument(
         "--lattice",
         type=float,
         metavar="A",
-        help="lattice constant of the prototype to start from, Å (default: found)",
+        help="lattice constant of the prototype to start from, Å (default: from a scan)",
     )
     parser.add_argument(
         "--only",
         metavar="LIST",
-        help="some of structure,eos,elastic,vacancy,surface,dimer,phonon,nve "
+        help="properties among structure,eos,elastic,vacancy,surface,dimer,phonon,nve "
         "(default: all)",
     )
     parser.add_argument(
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print JSON and nothing else"
     )
-    group = parser.add_argument_group("how")
+    group = parser.add_argument_group("settings")
     for name, kind, unit, text in (
         (
             "samples",
@@ -85,12 +86,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "N",
             "potentials drawn from the posterior; 0: no error bars (30)",
         ),
-        ("seed", int, "N", "of samples and momenta (0)"),
+        ("seed", int, "N", "seed of samples and momenta (0)"),
         ("width", float, "Å", "least distance of opposite faces of supercells (10)"),
         ("planes", str, "LIST", "surfaces: 100,110,1-10 (default: low-index planes)"),
-        ("temperature", float, "K", "of the dynamics (300)"),
-        ("timestep", float, "fs", "of the dynamics (1)"),
-        ("steps", int, "N", "of the dynamics (2000)"),
+        ("temperature", float, "K", "temperature of the dynamics (300)"),
+        ("timestep", float, "fs", "time step of the dynamics (1)"),
+        ("steps", int, "N", "steps of the dynamics (2000)"),
     ):
         group.add_argument(f"--{name}", type=kind, metavar=unit, help=text)
 
@@ -103,7 +104,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     reference = read_reference(args.reference) if args.reference else {}
     settings = _settings(args)
-    _prepare(args.output)
+    if args.output:
+        make_output_folder(args.output, "properties.json")
     only = args.only.replace(" ", "").split(",") if args.only else PROPERTIES
     model = load(args.model)
     crystal = _crystal(args, model)
@@ -112,17 +114,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
             model, crystal, only=only, settings=settings, progress=progress
         )
     comparison, messages = compared(report.quantities, reference)
-    found = report.as_dict()
+    results = report.as_dict()
     if args.reference:
-        found["comparison"] = {name: own.as_dict() for name, own in comparison.items()}
+        results["comparison"] = {
+            name: deviation.as_dict() for name, deviation in comparison.items()
+        }
     if args.json:
-        console.result(found)
+        console.result(results)
     console.title(f"Properties of {report.crystal.get_chemical_formula()}")
     console.table(*_table(report, comparison))
     console.warnings([*report.warnings, *messages])
     if args.output:
         console.title("Written")
-        for path in _write(found, report, args.output) + draw(report, args.output):
+        for path in _write(results, report, args.output) + draw(report, args.output):
             console.say(f"  {path}")
     return 0
 
@@ -139,29 +143,10 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _plane(text: str) -> tuple[int, int, int]:
-    found = re.fullmatch(r"\s*(-?\d)\s*(-?\d)\s*(-?\d)\s*", text)
-    if not found:
-        raise GapfitError(f"--planes {text}: give three digits for each, such as 1-10")
-    return int(found[1]), int(found[2]), int(found[3])
-
-
-def _prepare(output: Path | None) -> None:
-    """Make the folder, and see that it can be written to, before the work."""
-    from gapfit._support.archive import require_writable, unwritable
-
-    if output is None:
-        return
-    if output.exists() and not output.is_dir():
-        raise GapfitError(f"{output}: is a file; give a folder with --output")
-    if not output.absolute().parent.is_dir():
-        raise GapfitError(
-            f"{output}: there is no folder {output.parent} for it; make it first"
-        )
-    try:
-        output.mkdir(exist_ok=True)
-    except OSError as error:
-        raise unwritable(output, error) from None
-    require_writable(output / "properties.json")
+    indices = re.fullmatch(r"\s*(-?\d)\s*(-?\d)\s*(-?\d)\s*", text)
+    if not indices:
+        raise GapfitError(f"--planes {text}: give three digits per plane, such as 1-10")
+    return int(indices[1]), int(indices[2]), int(indices[3])
 
 
 def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
@@ -182,42 +167,43 @@ def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
     if formula is None:
         from ase.data import chemical_symbols
 
-        known = [chemical_symbols[z] for z in model.species]
-        if len(known) > 1:
+        symbols = [chemical_symbols[z] for z in model.species]
+        if len(symbols) > 1:
             raise GapfitError(
-                f"--prototype {args.prototype}: of what? {args.model} knows "
-                f"{', '.join(known)}; give --element"
+                f"--prototype {args.prototype}: {args.model} has several species, "
+                f"{', '.join(symbols)}; choose with --element"
             )
-        formula = known[0]
+        formula = symbols[0]
     calculator = GAPCalculator(model, uncertainty=False)
     return prototype(args.prototype, formula, calculator, args.lattice)
 
 
 def _table(
-    report: Report, comparison: dict[str, Comparison]
+    report: Report, comparison: dict[str, ReferenceComparison]
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return head and body of the table."""
     head: tuple[str, ...] = ("", "value", "± std", "unit")
     if comparison:
         head += ("reference", "deviation", "relative")
     body = []
-    for name, own in report.quantities.items():
-        digits = _digits(own.value if own.std is None else 100 * own.std)
+    for name, quantity in report.quantities.items():
+        value, std = quantity.value, quantity.std
+        digits = _digits(value if std is None else 100 * std)
         line: tuple[str, ...] = (
             name,
-            _signed(own.value, digits, "-"),
-            "" if own.std is None else f"{own.std:.{digits}f}",
-            own.unit,
+            _signed(value, digits, "-"),
+            "" if std is None else f"{std:.{digits}f}",
+            quantity.unit,
         )
-        other = comparison.get(name)
-        if comparison and other is not None:
+        reference = comparison.get(name)
+        if comparison and reference is not None:
             share = (
                 ""
-                if other.relative is None
-                else f"{_signed(100 * other.relative, 1)} %"
+                if reference.relative is None
+                else f"{_signed(100 * reference.relative, 1)} %"
             )
-            off = _signed(other.deviation, digits)
-            line += (f"{other.reference:g}", off, share)
+            deviation = _signed(reference.deviation, digits)
+            line += (f"{reference.reference:g}", deviation, share)
         elif comparison:
             line += ("", "", "")
         body.append(line)
@@ -230,7 +216,7 @@ def _signed(value: float, digits: int, sign: str = "+") -> str:
 
 
 def _digits(value: float) -> int:
-    """Return the decimals that show four digits of a number, between 1 and 5.
+    """Return the number of decimals that show four digits, between 1 and 5.
 
     Examples
     --------
@@ -242,8 +228,8 @@ def _digits(value: float) -> int:
     return min(max(3 - floor(log10(abs(value))), 1), 5) if value else 3
 
 
-def _write(found: dict[str, Any], report: Report, folder: Path) -> list[Path]:
-    """Write the numbers and the crystal."""
+def _write(results: dict[str, Any], report: Report, folder: Path) -> list[Path]:
+    """Write the numbers and the crystal; return the paths."""
     from ase.io import write
 
     from gapfit._support.archive import atomic_write
@@ -251,7 +237,7 @@ def _write(found: dict[str, Any], report: Report, folder: Path) -> list[Path]:
 
     numbers, crystal = folder / "properties.json", folder / "crystal.extxyz"
     with atomic_write(numbers) as temporary:
-        temporary.write_text(to_json(found), encoding="utf-8")
+        temporary.write_text(to_json(results), encoding="utf-8")
     with atomic_write(crystal) as temporary:
         write(temporary, report.crystal, format="extxyz")
     return [numbers, crystal]

@@ -6,8 +6,8 @@ alone if it had sigmas of its own at the fit ([sigma.config_types]):
   gapfit refit model.npz --output new.npz --config-type liquid:energy=0.01,forces=0.2
 
 Fractions by which sigmas grow (forces_relative, energy_relative) change by the same
-factor. The training files, where they are still beside the model or its configuration,
-are read to verify the projections that make predictions faster; else these are left out.
+factor. If the training files are found, they are used to verify the projections that make
+predictions faster; otherwise the new model has no projections.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from gapfit.cli._console import Console
 from gapfit.cli._models import (
     add_model_arguments,
     change,
-    check_output,
     likelihoods,
     new_warnings,
     save,
 )
+from gapfit.cli._outputs import check_output
 from gapfit.errors import ConfigError
 
 __all__ = ["add_arguments", "run"]
@@ -44,23 +44,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME:KIND=X,...",
-        help="sigmas of one config_type, as liquid:energy=0.01,forces=0.2; repeatable",
+        help="sigmas of one config_type, such as liquid:energy=0.01,forces=0.2; repeatable",
     )
     parser.add_argument(
         "--data",
         nargs="+",
         metavar="FILE",
-        help="structures to verify projections on, best the training data",
+        help="structures to verify projections on, preferably the training data",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Refit, print what changed and write the model."""
+    """Refit, print the changes and write the model."""
     from gapfit.fitting.refit import refit
     from gapfit.model.storage import load
 
     sigma = _given(args)
-    check_output(args.output, args.data or ())
+    check_output(args.output, inputs=args.data or ())
     old = load(args.model)
     with console.progress() as progress:
         new = refit(args.model, sigma=sigma, frames=args.data, progress=progress)
@@ -111,18 +111,18 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 def _types(given: Sequence[str]) -> dict[str, dict[str, float]]:
     types: dict[str, dict[str, float]] = {}
     for text in given:
-        # A config_type may hold colons itself.
+        # A config_type may contain colons.
         name, colon, pairs = text.rpartition(":")
-        own = types.setdefault(name, {})
+        sigmas = types.setdefault(name, {})
         for pair in pairs.split(","):
             kind, equals, value = pair.partition("=")
             if not (name and colon and equals) or kind not in _UNITS:
                 raise ConfigError(
-                    f"--config-type {text}: write NAME:energy=X,forces=Y,virial=Z, any of "
-                    "the three"
+                    f"--config-type {text}: write NAME:energy=X,forces=Y,virial=Z, with "
+                    "any of the three"
                 )
             try:
-                own[kind] = float(value)
+                sigmas[kind] = float(value)
             except ValueError:
                 raise ConfigError(
                     f"--config-type {text}: {kind} = {value!r} is not a number"
@@ -131,7 +131,7 @@ def _types(given: Sequence[str]) -> dict[str, dict[str, float]]:
 
 
 def _flat(table: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return keys, those of inner tables dotted, and values."""
+    """Return keys and values, with dotted keys for inner tables."""
     out: list[tuple[str, Any]] = []
     for key, value in table.items():
         inner = isinstance(value, dict)

@@ -1,15 +1,14 @@
-"""Write a page about a fit: errors, figures, uncertainty, learning curve, settings.
+"""Write a page about a fit: errors, figures, uncertainty, settings.
 
-The page is one file that works offline in any browser and prints well; its figures are
-also written as PNG, to a folder named after the page. `gapfit fit` writes the same
-without the learning curve, which takes a pass over half of the training data and four
-over the test data.
+The page is a single file that works offline in any browser and can be printed; its
+figures are also written as PNG to a folder named after the page. `gapfit fit` writes the
+same page without the learning curve, which takes a pass over half of the training data
+and four over the test data.
 
   gapfit report fit-model
   gapfit report fit-model --properties diamond
 
-Results of `gapfit properties --output DIR` are part of the page where DIR is a folder in
-RUNDIR.
+Results of `gapfit properties --output DIR` are part of the page if DIR is in RUNDIR.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from pathlib import Path
 
 from gapfit._support.resources import in_words
 from gapfit.cli._console import Console
-from gapfit.cli._models import check_output
-from gapfit.errors import GapfitError
+from gapfit.cli._outputs import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -37,16 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE.html",
-        help="the page, replaced if it exists (default: RUNDIR/report.html; of a model "
-        "file: beside it, report.html for model.npz and NAME-report.html for NAME.npz)",
+        help="the page, replaced if it exists (default: RUNDIR/report.html; for a model "
+        "file in its folder: report.html for model.npz, NAME-report.html for NAME.npz)",
     )
-    for name, what in (("train", "training"), ("test", "test")):
+    for name, adjective in (("train", "training"), ("test", "test")):
         parser.add_argument(
             f"--{name}",
             nargs="+",
             default=[],
             metavar="FILE",
-            help=f"{what} data (default: those that the configuration names)",
+            help=f"{adjective} data (default: the files of the configuration)",
         )
     parser.add_argument(
         "--properties",
@@ -56,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compute lattice, equation of state and elastic constants of crystals: "
         "diamond, rocksalt:NaCl",
     )
-    for name, what in (
+    for name, content in (
         ("learning-curve", "learning curve"),
         ("dimers", "dimers"),
         ("uncertainty", "comparison of standard deviations with errors"),
@@ -65,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--no-{name}",
             dest=name.replace("-", "_"),
             action="store_false",
-            help=f"leave out the {what}",
+            help=f"leave out the {content}",
         )
     parser.add_argument(
         "--json", action="store_true", help="print JSON and nothing else"
@@ -77,7 +75,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.report import Wanted, gather, require_folder, write
 
     path = _output(args.rundir, args.output)
-    check_output(path, [*args.train, *args.test])
+    check_output(path, (".html",), inputs=[*args.train, *args.test])
     require_folder(path)
     wanted = Wanted(
         train=args.train,
@@ -114,6 +112,4 @@ def _output(place: Path, given: Path | None) -> Path:
             return place / "report.html"
         name = "report" if place.name == "model.npz" else f"{place.stem}-report"
         return place.with_name(f"{name}.html")
-    if given.suffix != ".html":
-        raise GapfitError(f"{given}: the page is HTML; give a name that ends in .html")
     return given

@@ -1,9 +1,9 @@
 """Choose structures of an unlabelled pool to label next.
 
-Structures are picked one by one; after each, all scores are brought up to date as if it
-had been labelled, so that none is chosen for what another one tells already. They are
-written in the order in which they were picked, with gapfit_rank, gapfit_score and
-gapfit_pool_index in their info; all else that they carry is kept.
+Structures are picked one by one; after each, all scores are updated as if it had been
+labelled, so similar structures are not picked twice. They are written in the order in
+which they were picked, with gapfit_rank, gapfit_score and gapfit_pool_index in their
+info; their other info and arrays are kept.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
-from gapfit.cli._models import check_output
+from gapfit.cli._outputs import EXTENDED_XYZ, check_output
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "run"]
 
-#: How the name of the output may end.
-_SUFFIXES = (".extxyz", ".xyz")
 #: Picks printed; all are in the files and in JSON.
 _SHOWN = 20
 
@@ -46,14 +44,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--indices",
         type=Path,
         metavar="FILE",
-        help="file for their numbers in the pool, from 0, one a line",
+        help="file for their numbers in the pool, from 0, one per line",
     )
     parser.add_argument(
         "--by",
         choices=("std", "novelty", "d-optimal"),
         default="std",
         help="uncertainty of forces; distance of environments to the sparse points (the "
-        "fastest); or what the labels tell about the coefficients (default: std)",
+        "fastest); or information of the labels about the coefficients (default: std)",
     )
     parser.add_argument(
         "--per",
@@ -66,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--labelled",
         nargs="+",
         metavar="FILE",
-        help="structures that have labels: equal ones of the pool are left out",
+        help="labelled structures: equal ones in the pool are skipped",
     )
     parser.add_argument(
         "--memory", metavar="SIZE", help='such as "2 GB" (default: run.memory)'
@@ -112,13 +110,10 @@ def _check_outputs(args: argparse.Namespace) -> None:
             "nothing would be written; give --output OUT.extxyz, --indices FILE or --json"
         )
     read = [str(args.model), *args.pool, *(args.labelled or [])]
-    for path in filter(None, (args.output, args.indices)):
-        check_output(path, read)
-    if args.output and args.output.suffix not in _SUFFIXES:
-        raise GapfitError(
-            f"{args.output}: only extended XYZ is written; give a name that ends in "
-            f"{' or '.join(_SUFFIXES)} (ASE converts it: ase convert)"
-        )
+    if args.indices:
+        check_output(args.indices, inputs=read)
+    if args.output:
+        check_output(args.output, EXTENDED_XYZ, inputs=read)
 
 
 def _print(console: Console, chosen: Selection) -> None:
@@ -151,13 +146,13 @@ def _print(console: Console, chosen: Selection) -> None:
     if len(lines) > _SHOWN:
         console.say(f"  ... and {len(lines) - _SHOWN} more")
     console.say(f"\n  {len(lines)} structures, {chosen.n_atoms.sum()} atoms")
-    console.say(f"  highest score of what is left: {chosen.left:.4g}")
+    console.say(f"  highest score of the remaining structures: {chosen.left:.4g}")
     if chosen.n_certain < len(lines):
         console.warnings(
             [
-                f"only {chosen.n_kept} candidates, those of the highest scores, fitted "
-                f"into the memory: from pick {chosen.n_certain + 1} on another one of "
-                "the pool may have been better; give more --memory"
+                f"only the {chosen.n_kept} candidates with the highest scores fitted into "
+                f"memory: from pick {chosen.n_certain + 1} on, others in the pool may be "
+                "better; give more --memory"
             ]
         )
 
@@ -192,20 +187,20 @@ def _write_indices(path: Path, chosen: Selection) -> None:
 
 
 def _write_structures(path: Path, pool: list[str], chosen: Selection) -> None:
-    """Write the chosen structures with all that they carry in the pool."""
+    """Write the chosen structures with their info and arrays."""
     from ase.io import write
 
     from gapfit._support.archive import atomic_write
 
     ranks = {n: rank for rank, n in enumerate(chosen.indices.tolist())}
-    found: dict[int, Any] = {}
+    picks: dict[int, Any] = {}
     for n, atoms in enumerate(_all(pool)):
         if n in ranks:
             atoms.info["gapfit_rank"] = ranks[n]
             atoms.info["gapfit_score"] = float(chosen.scores[ranks[n]])
             atoms.info["gapfit_pool_index"] = n
-            found[ranks[n]] = atoms
-    in_order = [found[rank] for rank in range(len(found))]
+            picks[ranks[n]] = atoms
+    in_order = [picks[rank] for rank in range(len(picks))]
     with atomic_write(path) as temporary:
         write(temporary, in_order, format="extxyz")
 
@@ -213,5 +208,5 @@ def _write_structures(path: Path, pool: list[str], chosen: Selection) -> None:
 def _all(pool: list[str]) -> Iterator[Any]:
     from gapfit.data.files import structures
 
-    found = chain.from_iterable(structures(Path(p).expanduser(), p) for p in pool)
-    return (atoms for _, atoms in found)
+    files = (structures(Path(p).expanduser(), p) for p in pool)
+    return (atoms for _, atoms in chain.from_iterable(files))

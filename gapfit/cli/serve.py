@@ -1,13 +1,13 @@
-"""Compute forces for i-PI, or any other server that speaks its socket protocol.
+"""Compute forces for i-PI or another server with its socket protocol.
 
-The server moves the atoms, gapfit gives energy, forces and virial, until the server is
-done. Start the server, then as many of these as it can use:
+The server moves the atoms; gapfit returns energy, forces and virial until the server
+ends. Start the server, then as many clients as it can use:
 
   i-pi input.xml &
   gapfit serve model.npz --structure start.extxyz --unix gapfit
 
-The protocol knows no species: they are those of the structure, in its order, and must be
-in the order of the server's. Positions and cell are the server's. ASE's server is
+The protocol does not transmit species: the structure gives them, and must have the atoms in
+the order of the server. Positions and cell come from the server. The server of ASE is
 ase.calculators.socketio.SocketIOCalculator.
 """
 
@@ -22,7 +22,7 @@ from gapfit.errors import GapfitError
 
 __all__ = ["add_arguments", "run"]
 
-#: Seconds to wait for the server, unless told.
+#: Default time to wait for the server, s.
 _PATIENCE = 10.0
 
 
@@ -34,18 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="species in the order of the server's; the first structure counts",
+        help="species in the order of the server; the first structure is used",
     )
     parser.add_argument(
         "--unix", metavar="NAME", help="UNIX socket of the server, /tmp/ipi_NAME"
     )
-    parser.add_argument("--host", help="of a TCP connection (localhost)")
-    parser.add_argument("--port", type=int, help="of a TCP connection (31415)")
+    parser.add_argument("--host", help="host of a TCP connection (localhost)")
+    parser.add_argument("--port", type=int, help="port of a TCP connection (31415)")
     parser.add_argument(
         "--pbc",
         metavar="DIRECTIONS",
-        help="cell vectors along which it is periodic, such as abc, ab or none; needed "
-        "if FILE says of no direction that it is",
+        help="periodic cell vectors, such as abc, ab or none; needed if FILE has no "
+        "periodic direction",
     )
     parser.add_argument(
         "--std-of",
@@ -53,8 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         choices=("energy", "energies", "forces", "stress", "novelty"),
         metavar="KIND",
-        help="send standard deviations in the extra string: energy, energies (of each "
-        "atom, cheap), forces, stress, or the novelty; repeatable",
+        help="send standard deviations in the extra string: energy, energies (per atom, "
+        "cheap), forces, stress, or novelty; repeatable",
     )
     parser.add_argument(
         "--wait",
@@ -72,7 +72,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.serving import DEFAULT_PORT, address, serve
 
     if args.unix is not None and (args.host is not None or args.port is not None):
-        raise GapfitError("--unix is one address, --host and --port another; give one")
+        raise GapfitError(
+            "--unix is one address, --host and --port another; give only one"
+        )
     if args.unix is not None and ("/" in args.unix or not args.unix):
         raise GapfitError(
             f"--unix {args.unix}: give NAME of the file /tmp/ipi_NAME, without a folder"
@@ -86,7 +88,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     atoms.pbc = _periodic(args, atoms)
     atoms.calc = GAPCalculator(args.model, uncertainty=args.std_of)
     _check_model(args, atoms)
-    letters = "".join(x for x, own in zip("abc", atoms.pbc, strict=True) if own)
+    directions = zip("abc", atoms.pbc, strict=True)
+    letters = "".join(letter for letter, periodic in directions if periodic)
     console.rows(
         [
             ("structure", f"{atoms.get_chemical_formula()}, order of {args.structure}"),
@@ -102,7 +105,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _check_model(args: argparse.Namespace, atoms: Any) -> None:
-    """Refuse what the model cannot give, before a server waits for it."""
+    """Refuse species and standard deviations that the model lacks."""
     from gapfit.data.checks import refuse_species
     from gapfit.data.frame import structure_arrays
 
@@ -110,19 +113,19 @@ def _check_model(args: argparse.Namespace, atoms: Any) -> None:
     refuse_species(
         [structure_arrays(atoms, str(args.structure))],
         model.species,
-        f"{args.structure}: {args.model} knows no {{species}}; give a model of them",
+        f"{args.structure}: {args.model} has no {{species}}; give another model",
     )
     if args.std_of:
         model.require_posterior()
 
 
 def _periodic(args: argparse.Namespace, atoms: Any) -> list[bool]:
-    """Return along which cell vectors the structure is periodic."""
+    """Return whether the structure is periodic along each cell vector."""
     if args.pbc is None:
         if not atoms.pbc.any():
             raise GapfitError(
-                f"{args.structure}: says of no direction that it is periodic; give "
-                "--pbc abc for a crystal or liquid, --pbc none for a molecule"
+                f"{args.structure}: has no periodic direction; give --pbc abc for a "
+                "crystal or liquid, --pbc none for a molecule"
             )
         return list(atoms.pbc)
     letters = args.pbc.lower()

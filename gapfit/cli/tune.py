@@ -1,13 +1,13 @@
-"""Choose deltas, sigmas and more from the training data, and write a configuration.
+"""Choose deltas, sigmas and more from the training data.
 
 Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
-sigma.energy minimises the errors of held-out frames; values to scan stand in
-[tune] of the configuration:
+sigma.energy minimises the errors of held-out frames. Values to scan are set in [tune]
+of the configuration:
 
   [tune]
   scan = { "soap.r_cut" = [4.5, 5.0, 5.5], "soap.atom_sigma" = [0.4, 0.5] }
 
-Test data are never read. Writes NAME-tuned.toml and a plot of the trials beside it.
+Test data are never read. Writes NAME-tuned.toml and a plot of the trials, NAME-tuned.png.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gapfit.cli._console import Console
-from gapfit.errors import GapfitError
+from gapfit.cli._outputs import check_output
 
 __all__ = ["add_arguments", "run"]
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="configuration to write (default: beside CONFIG: fit-tuned.toml)",
+        help="configuration to write (default: fit-tuned.toml in the folder of CONFIG)",
     )
     parser.add_argument(
         "--force", action="store_true", help="replace FILE if it exists already"
@@ -53,7 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     output: Path = args.output or path.with_name(f"{path.stem}-tuned.toml")
     plot = output.with_suffix(".png")
     config = load_config(path)
-    _prepare(output, plot, path, force=args.force)
+    check_output(output, (".toml",), force=args.force, inputs=[path])
+    check_output(plot, force=args.force)
     # Warnings of the library are printed at the end.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
     require_files(config.data.train, path.parent)
@@ -77,26 +78,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.title("Next")
     console.say(f"  gapfit fit {shlex.quote(str(output))}")
     return 0
-
-
-def _prepare(output: Path, plot: Path, config: Path, *, force: bool) -> None:
-    """Refuse what could not be written in the end, or would be lost."""
-    if output.suffix != ".toml":
-        raise GapfitError(f"{output}: the name of a configuration must end in .toml")
-    if not output.parent.is_dir():
-        raise GapfitError(f"{output}: there is no folder {output.parent}")
-    if output.exists() and output.samefile(config):
-        raise GapfitError(
-            f"{output}: is the configuration itself; choose another file with --output"
-        )
-    for file in (output, plot):
-        if file.is_dir():
-            raise GapfitError(f"{file}: is a folder; choose another file with --output")
-        if file.exists() and not force:
-            raise GapfitError(
-                f"{file}: exists already; replace it with --force, or choose another "
-                "file with --output"
-            )
 
 
 def _plot(summary: dict[str, Any], path: Path) -> None:

@@ -1,6 +1,6 @@
 """Physical properties of a crystal from a potential, with error bars from its posterior.
 
-`compute` gives them all; the functions behind it take any ASE calculator.
+`compute` returns all of them; the functions it calls take any ASE calculator.
 """
 
 from gapfit.properties.computation import compute
@@ -15,7 +15,7 @@ from gapfit.properties.equation_of_state import (
 from gapfit.properties.evaluators import by_calculator, by_samples, energy_std
 from gapfit.properties.phonon_bands import Phonons, phonons
 from gapfit.properties.prototypes import PROTOTYPES, check_prototype, prototype
-from gapfit.properties.quantities import Quantity, compared, read_reference
+from gapfit.properties.quantities import CrystalQuantity, compared, read_reference
 from gapfit.properties.relax import relaxed, supercell
 from gapfit.properties.results import PROPERTIES, Report, Settings
 from gapfit.properties.stability import Stability, run_nve
@@ -24,11 +24,11 @@ from gapfit.properties.surfaces import Surface, slabs, surface
 __all__ = [
     "PROPERTIES",
     "PROTOTYPES",
+    "CrystalQuantity",
     "DimerCurve",
     "EquationOfState",
     "Moduli",
     "Phonons",
-    "Quantity",
     "Report",
     "Response",
     "Settings",

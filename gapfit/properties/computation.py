@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 
+from gapfit._support.progress import Progress, silent
 from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
@@ -30,7 +31,7 @@ from gapfit.properties.equation_of_state import (
 from gapfit.properties.evaluators import by_calculator, by_samples, energy_std
 from gapfit.properties.phonon_bands import phonons
 from gapfit.properties.plausibility import doubts_of_crystal, doubts_of_curve
-from gapfit.properties.quantities import Quantity
+from gapfit.properties.quantities import CrystalQuantity
 from gapfit.properties.relax import relaxed
 from gapfit.properties.results import PROPERTIES, Report, Settings
 from gapfit.properties.stability import run_nve
@@ -45,8 +46,10 @@ _LARGEST = 100
 # Constants below this share of the largest are zero by symmetry.
 _ZERO = 1e-3
 
-# Surfaces of cells that are no cubes.
+# Surfaces of cells that are not cubic.
 _FACES = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
+# Parameters of the equation of state that are reported, and their units.
+_EOS = {"volume": "Å³/atom", "bulk_modulus": "GPa", "derivative": ""}
 # Averages over orientations that are reported, and their units.
 _MODULI = {
     "bulk_hill": "GPa",
@@ -64,12 +67,12 @@ def compute(
     *,
     only: Sequence[str] = PROPERTIES,
     settings: Settings | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
-    """Return the properties of a crystal by a potential.
+    """Return the properties of a crystal that a potential predicts.
 
-    Error bars come from the posterior. Those of lattice, equation of state and elastic
-    constants are the spread of potentials drawn from it (`GAPModel.sample`); those of
+    Error bars come from the posterior. For lattice, equation of state and elastic
+    constants they are the spread of potentials drawn from it (`GAPModel.sample`); for
     vacancies, surfaces and dimers the standard deviation of energy differences at the
     relaxed structures (`energy_std`). Phonons and dynamics have none.
 
@@ -79,19 +82,19 @@ def compute(
         The potential; without its posterior there are no error bars, and no cohesive
         energy where no energies were fitted.
     crystal : ase.Atoms
-        Somewhere near the minimum, periodic in three directions. Planes count in the
+        Near its minimum, periodic in three directions. Miller indices refer to the
         vectors of this cell: give the conventional one.
     only : sequence of str
-        Some of `PROPERTIES`.
+        Names from `PROPERTIES`.
     settings : Settings, optional
-        How.
+        How properties are computed.
     progress : callable, optional
-        Told the property, and how much of it is done, of how much.
+        Called with the property, the steps done and their total.
 
     Returns
     -------
     Report
-        A property that cannot be computed is a warning in it.
+        A property that cannot be computed becomes a warning in it.
 
     Raises
     ------
@@ -108,39 +111,40 @@ def compute(
         )
     if not crystal.pbc.all():
         raise GapfitError(
-            f"{crystal.get_chemical_formula()}: properties are those of a crystal; give "
-            "a structure with three periodic directions"
+            f"{crystal.get_chemical_formula()}: not a crystal; give a structure that is "
+            "periodic in three directions"
         )
-    work = _Work(model, crystal, settings or Settings(), progress or _silent)
-    wanted = [name for name in PROPERTIES[1:] if name in only]
-    for name in wanted:
+    work = _Computation(model, crystal, settings or Settings(), progress or silent)
+    for name, add_property in _METHODS.items():
+        if name not in only:
+            continue
         work.progress(name, 0, 1)
         try:
-            getattr(work, name)()
+            add_property(work)
         except GapfitError as error:
             work.report.warnings.append(f"{name}: {error}")
         work.progress(name, 1, 1)
     return work.report
 
 
-class _Work:
-    """One report in the making; each property is a method of its name."""
+class _Computation:
+    """A report and what its properties are computed with; the methods add properties."""
 
     def __init__(
         self,
         model: GAPModel,
         crystal: Any,
         settings: Settings,
-        progress: Callable[[str, int, int], None],
+        progress: Progress,
     ) -> None:
         self.model, self.settings, self.progress = model, settings, progress
         self.calculator = GAPCalculator(model, uncertainty=False)
         # Species are checked before any time is spent.
         if model.predict(crystal).stress is None:
             raise GapfitError(
-                f"{crystal.get_chemical_formula()}: no stress, by which crystals are "
-                "relaxed; the calculator of the baseline gives none, or the structure "
-                "has no volume"
+                f"{crystal.get_chemical_formula()}: crystals are relaxed by their "
+                "stress, and there is none: the calculator of the baseline does not "
+                "give it, or the structure has no volume"
             )
         self.samples: Samples | None = None
         progress("structure", 0, 1)
@@ -161,7 +165,7 @@ class _Work:
             return None
         if len(self.crystal) > _LARGEST:
             self.report.warnings.append(
-                f"no error bars of lattice and elasticity: they are computed of cells of "
+                f"no error bars of lattice and elasticity: they are computed for cells of "
                 f"up to {_LARGEST} atoms, this has {len(self.crystal)}"
             )
             return None
@@ -174,41 +178,37 @@ class _Work:
             return None
 
     def put(self, name: str, value: float, unit: str, std: Any = None) -> None:
-        """Add a quantity; `std` may be the values of all samples."""
+        """Add a quantity; `std` may be the values of all samples, empty without any."""
         if isinstance(std, np.ndarray):
-            std = std.std(ddof=1)
-        own = None if std is None else float(std)
-        self.report.quantities[name] = Quantity(float(value), unit, own)
+            std = std.std(ddof=1) if len(std) else None
+        std = None if std is None else float(std)
+        self.report.quantities[name] = CrystalQuantity(float(value), unit, std)
 
     def difference_std(self, parts: Sequence[tuple[float, Any]]) -> float | None:
-        """Return the standard deviation of a sum of energies, where there is one."""
+        """Return the standard deviation of a sum of energies, eV; None without samples."""
         return None if self.samples is None else energy_std(self.model, parts)
 
     def structure(self) -> None:
-        """Lattice, volume, and the cohesive energy."""
+        """Add lattice, volume, and the cohesive energy."""
         crystal, n = self.crystal, len(self.crystal)
-        cells = None
-        if self.responses is not None:
-            cells = self.responses.cells(crystal.cell[:])
-        own = _lattice(crystal.cell[:])
-        drawn: dict[str, np.ndarray] = {}
-        if cells is not None:
-            all_cells = [_lattice(cell) for cell in cells]
-            drawn = {name: np.array([one[name] for one in all_cells]) for name in own}
-        cubic = np.allclose(list(own.values())[1:3], own["a"], rtol=1e-4) and (
-            np.allclose(list(own.values())[3:], 90, atol=0.01)
+        cell, response = crystal.cell[:], self.responses
+        cells = np.empty((0, 3, 3)) if response is None else response.cells(cell)
+        lattice, samples = _lattice(cell), [_lattice(sample) for sample in cells]
+        cubic = np.allclose(list(lattice.values())[1:3], lattice["a"], rtol=1e-4) and (
+            np.allclose(list(lattice.values())[3:], 90, atol=0.01)
         )
-        for k, (name, value) in enumerate(own.items()):
+        for k, (name, value) in enumerate(lattice.items()):
             if k == 0 or not cubic:
                 unit = "Å" if k < 3 else "°"
-                self.put(f"structure.{name}", value, unit, drawn.get(name))
-        volumes = None if cells is None else np.abs(np.linalg.det(cells)) / n
+                std = np.array([sample[name] for sample in samples])
+                self.put(f"structure.{name}", value, unit, std)
+        volumes = np.abs(np.linalg.det(cells)) / n
         self.put("structure.volume", crystal.get_volume() / n, "Å³/atom", volumes)
         if energies_were_fitted(self.model):
             self.cohesion()
 
     def cohesion(self) -> None:
-        """Find the cohesive energy against the potential's single atoms."""
+        """Add the cohesive energy, relative to the potential's energies of single atoms."""
         from ase import Atoms
 
         crystal, n = self.crystal, len(self.crystal)
@@ -223,7 +223,7 @@ class _Work:
         self.put("structure.cohesive_energy", bound, "eV/atom", std)
 
     def eos(self) -> None:
-        """Fit the equation of state, with the geometries of the mean potential."""
+        """Add the equation of state; samples share the geometries of the mean potential."""
         cells = volume_scan(self.crystal, self.calculator)
         n = len(self.crystal)
         volumes = np.array([cell.get_volume() for cell in cells]) / n
@@ -232,24 +232,20 @@ class _Work:
         curves.volumes, curves.energies = volumes, energies
         best = birch_murnaghan(volumes, energies)
         self.report.warnings += doubts_of_curve(best)
-        drawn = self._drawn_curves(cells)
-        for name, unit in {
-            "volume": "Å³/atom",
-            "bulk_modulus": "GPa",
-            "derivative": "",
-        }.items():
-            std = np.array([getattr(own, name) for own in drawn]) if drawn else None
+        samples = self._sampled_curves(cells)
+        for name, unit in _EOS.items():
+            std = np.array([getattr(curve, name) for curve in samples])
             self.put(f"eos.{name}", getattr(best, name), unit, std)
 
-    def _drawn_curves(self, cells: Sequence[Any]) -> list[EquationOfState]:
-        """Return the equations of state of all samples; none where one has no minimum."""
+    def _sampled_curves(self, cells: Sequence[Any]) -> list[EquationOfState]:
+        """Return the equations of state of all samples; empty if one has no minimum."""
         if self.samples is None:
             return []
         n = len(self.crystal)
         volumes = [cell.get_volume() / n for cell in cells]
         energies = np.array([self.samples.predict(cell).energies for cell in cells]) / n
         try:
-            return [birch_murnaghan(volumes, own) for own in energies.T]
+            return [birch_murnaghan(volumes, sample) for sample in energies.T]
         except GapfitError as error:
             self.report.warnings.append(
                 f"eos: no error bars, a potential drawn from the posterior has {error}"
@@ -257,11 +253,10 @@ class _Work:
             return []
 
     def elastic(self) -> None:
-        """Find elastic constants, averages, and Born's criterion."""
+        """Add elastic constants, averages over orientations, and Born's criterion."""
         mean = elastic_response(self.crystal, by_calculator(self.calculator))
-        C, drawn = mean.constants[0], None
-        if self.responses is not None:
-            drawn = self.responses.constants
+        C, response = mean.constants[0], self.responses
+        samples = np.empty((0, 6, 6)) if response is None else response.constants
         cubic = cubic_constants(C)
         if cubic is not None:
             names = {"C11": ([0, 1, 2], [0, 1, 2])}
@@ -275,8 +270,8 @@ class _Work:
                 if abs(C[i, j]) > least
             }
         for name, (i, j) in names.items():
-            spread = None if drawn is None else drawn[:, i, j].mean(axis=1)
-            self.put(f"elastic.{name}", C[i, j].mean(), "GPa", spread)
+            std = samples[:, i, j].mean(axis=1)
+            self.put(f"elastic.{name}", C[i, j].mean(), "GPa", std)
         self.report.facts["elastic.stable"] = bool(mean.is_stable[0])
         if not mean.is_stable[0]:
             self.report.warnings.append(
@@ -284,19 +279,16 @@ class _Work:
                 "leave their places); its moduli are not given"
             )
             return
-        averages = [moduli(own) for own in (drawn if drawn is not None else ())]
+        averages = [moduli(sample) for sample in samples]
         for name, unit in _MODULI.items():
-            std = (
-                np.array([getattr(own, name) for own in averages]) if averages else None
-            )
+            std = np.array([getattr(average, name) for average in averages])
             self.put(f"elastic.{name}", getattr(moduli(C), name), unit, std)
 
     def vacancy(self) -> None:
-        """Find the formation energy, in two sizes."""
+        """Add the formation energy, and its change with the size of the supercell."""
+        width = self.settings.width
         small, large = (
-            vacancy(
-                self.crystal, self.calculator, width=self.settings.width, extra=extra
-            )
+            vacancy(self.crystal, self.calculator, width=width, extra=extra)
             for extra in (0, 1)
         )
         std = self.difference_std(large.parts())
@@ -307,7 +299,7 @@ class _Work:
         self.report.facts["vacancy.n_atoms"] = len(large.bulk)
 
     def surface(self) -> None:
-        """Find energies of low-index planes."""
+        """Add the energies of low-index planes."""
         planes = self.settings.planes
         if planes is None:
             cubic = "structure.b" not in self.report.quantities
@@ -315,7 +307,7 @@ class _Work:
         for k, plane in enumerate(planes):
             name = f"surface.{''.join(map(str, plane))}"
             try:
-                found = surface(
+                cut = surface(
                     self.crystal,
                     plane,
                     self.calculator,
@@ -325,14 +317,14 @@ class _Work:
             except GapfitError as error:
                 self.report.warnings.append(f"{name}: {error}")
                 continue
-            std = self.difference_std(found.parts())
-            self.put(f"{name}.energy", found.energy, "J/m²", std)
-            std = self.difference_std(found.parts(relaxed=False))
-            self.put(f"{name}.unrelaxed", found.unrelaxed, "J/m²", std)
+            std = self.difference_std(cut.parts())
+            self.put(f"{name}.energy", cut.energy, "J/m²", std)
+            std = self.difference_std(cut.parts(relaxed=False))
+            self.put(f"{name}.unrelaxed", cut.unrelaxed, "J/m²", std)
             self.progress("surface", k + 1, len(planes) + 1)
 
     def dimer(self) -> None:
-        """Find the curves of all pairs of species."""
+        """Add the curves of all pairs of species."""
         from ase.data import chemical_symbols
 
         for pair in combinations_with_replacement(self.model.species, 2):
@@ -349,31 +341,31 @@ class _Work:
             if not curve.is_repulsive:
                 self.report.warnings.append(
                     f"dimer: {name} attracts at some distance below its lowest energy, at "
-                    f"{curve.distances[best]:.2f} Å; hot atoms may fall together"
+                    f"{curve.distances[best]:.2f} Å; hot atoms may collapse"
                 )
 
     def phonon(self) -> None:
-        """Find bands and density of states."""
-        found = phonons(self.crystal, self.calculator, width=self.settings.width)
-        self.report.curves.phonons = found
-        self.put("phonon.highest", found.highest, "THz")
-        self.put("phonon.lowest", found.lowest, "THz")
-        acoustic, optical = np.split(found.gamma[np.argsort(np.abs(found.gamma))], [3])
+        """Add bands and density of states."""
+        modes = phonons(self.crystal, self.calculator, width=self.settings.width)
+        self.report.curves.phonons = modes
+        self.put("phonon.highest", modes.highest, "THz")
+        self.put("phonon.lowest", modes.lowest, "THz")
+        acoustic, optical = np.split(modes.gamma[np.argsort(np.abs(modes.gamma))], [3])
         self.put("phonon.gamma_acoustic", np.abs(acoustic).max(), "THz")
         if len(optical):
             self.put("phonon.gamma_highest", optical.max(), "THz")
-        self.report.facts["phonon.stable"] = found.is_stable
-        if not found.is_stable:
+        self.report.facts["phonon.stable"] = modes.is_stable
+        if not modes.is_stable:
             self.report.warnings.append(
-                f"phonon: imaginary modes down to {found.lowest:.2f} THz (shown "
+                f"phonon: imaginary modes down to {modes.lowest:.2f} THz (shown "
                 "negative): by this potential the crystal is unstable, or the supercell "
                 "is too small"
             )
 
     def nve(self) -> None:
-        """Run dynamics at constant energy."""
+        """Add the drift and fluctuation of dynamics at constant energy."""
         settings = self.settings
-        found = run_nve(
+        trajectory = run_nve(
             self.crystal,
             self.calculator,
             temperature=settings.temperature,
@@ -383,13 +375,21 @@ class _Work:
             seed=settings.seed,
             progress=lambda done, total: self.progress("nve", done, total + 1),
         )
-        self.put("nve.drift", found.drift, "meV/atom/ps")
-        self.put("nve.fluctuation", found.fluctuation, "meV/atom")
-        self.put("nve.temperature", found.temperature, "K")
+        self.put("nve.drift", trajectory.drift, "meV/atom/ps")
+        self.put("nve.fluctuation", trajectory.fluctuation, "meV/atom")
+        self.put("nve.temperature", trajectory.temperature, "K")
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    pass
+# All but the structure, in the order of the report.
+_METHODS: Mapping[str, Callable[[_Computation], None]] = {
+    "eos": _Computation.eos,
+    "elastic": _Computation.elastic,
+    "vacancy": _Computation.vacancy,
+    "surface": _Computation.surface,
+    "dimer": _Computation.dimer,
+    "phonon": _Computation.phonon,
+    "nve": _Computation.nve,
+}
 
 
 def _lattice(cell: np.ndarray) -> dict[str, float]:

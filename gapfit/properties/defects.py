@@ -10,7 +10,7 @@ from gapfit.properties.relax import relaxed, supercell
 
 __all__ = ["Vacancy", "vacancy"]
 
-# Displacement that breaks the symmetry, Å, and the force that is left, eV/Å.
+# Displacement that breaks the symmetry, Å; largest force after relaxation, eV/Å.
 _RATTLE, _FMAX = 0.01, 1e-3
 
 
@@ -23,10 +23,10 @@ class Vacancy:
     energy : float
         Formation energy E(N - 1) - (N - 1)/N E(N) with relaxed atoms, eV.
     unrelaxed : float
-        The same with all atoms in their places, eV.
+        The same with atoms at their positions in the crystal, eV.
     defect, start, bulk : ase.Atoms
-        The supercell with the vacancy, relaxed and not, and without; with their
-        calculator.
+        The supercell with the relaxed vacancy, with the unrelaxed vacancy, and without
+        a vacancy; with their calculator.
     """
 
     energy: float
@@ -36,7 +36,7 @@ class Vacancy:
     bulk: Any
 
     def parts(self, *, relaxed: bool = True) -> list[tuple[float, Any]]:
-        """Return weights and structures whose energies add to that of formation."""
+        """Return weights and structures; the weighted energies sum to `energy`."""
         return _parts(self.defect if relaxed else self.start, self.bulk)
 
 
@@ -53,13 +53,13 @@ def vacancy(
     Parameters
     ----------
     crystal : ase.Atoms
-        Relaxed, of one element.
+        Relaxed crystal of one element.
     calculator : ase.calculators.calculator.Calculator
-        With forces.
+        A calculator with forces.
     width : float
         Least distance of opposite faces of the supercell, Å.
     extra : int
-        Repetitions beyond that, to see what the size changes.
+        Additional repetitions, to see the effect of the size.
     site : int
         Number of the atom of `crystal` to remove.
 
@@ -83,15 +83,16 @@ def vacancy(
     start = bulk.copy()
     del start[site]
     start.calc = calculator
-    # By symmetry alone, atoms around it could only move in or out.
+    # Without this, symmetry lets the atoms around it only move in or out.
     defect = start.copy()
     defect.rattle(_RATTLE, seed=0)
     defect = relaxed(defect, calculator, cell="fixed", fmax=_FMAX)
     energy, unrelaxed = (
         sum(
-            weight * atoms.get_potential_energy() for weight, atoms in _parts(own, bulk)
+            weight * atoms.get_potential_energy()
+            for weight, atoms in _parts(state, bulk)
         )
-        for own in (defect, start)
+        for state in (defect, start)
     )
     return Vacancy(energy, unrelaxed, defect, start, bulk)
 

@@ -18,16 +18,16 @@ _SHORTEST, _TRIED = 0.4, 80
 
 @dataclass(frozen=True, eq=False)
 class DimerCurve:
-    """Binding of two atoms.
+    """Energy of two atoms against their distance.
 
     Attributes
     ----------
     distances : (n,) float64
-        Å, ascending to the cutoff.
+        Distances, ascending to the cutoff, Å.
     energies : (n,) float64
-        Relative to what the potential gives for the single atoms, eV.
+        Energies relative to those of the single atoms by the same potential, eV.
     std : (n,) float64 or None
-        Standard deviations of these differences, eV; None without a posterior.
+        Standard deviations of the energies, eV; None without a posterior.
     """
 
     distances: np.ndarray
@@ -43,7 +43,7 @@ class DimerCurve:
     def is_repulsive(self) -> bool:
         """Whether the energy falls all the way from the shortest distance to the well.
 
-        Where it does not, atoms that come close in hot dynamics fall into each other.
+        Otherwise atoms that come close in hot dynamics collapse onto each other.
         """
         return bool((np.diff(self.energies[: self.lowest + 1]) < 0).all())
 
@@ -73,8 +73,8 @@ def dimer_curve(
     distances = np.linspace(_SHORTEST * contact, reach or model.cutoff, _TRIED)
     pairs = [_open_frame([first, second], [0.0, d]) for d in distances]
     atoms = [_open_frame([z], [0.0]) for z in (first, second)]
-    found = model.predict([*pairs, *atoms], forces=False, stress=False)
-    energies = np.array([one.energy for one in found])
+    predictions = model.predict([*pairs, *atoms], forces=False, stress=False)
+    energies = np.array([prediction.energy for prediction in predictions])
     std = None
     if model.posterior is not None:
         apart = -np.ones((len(pairs), len(atoms)))
@@ -85,7 +85,7 @@ def dimer_curve(
 
 
 def _open_frame(numbers: list[int], x: list[float]) -> Frame:
-    """Return atoms along a line, with nothing around them."""
+    """Return atoms along a line, without periodicity."""
     positions = np.zeros((len(x), 3))
     positions[:, 0] = x
     return Frame(

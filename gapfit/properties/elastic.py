@@ -80,12 +80,12 @@ def moduli(C: np.ndarray) -> Moduli:
 def cubic_constants(
     C: np.ndarray, *, tolerance: float = 0.01
 ) -> tuple[float, float, float] | None:
-    """Return C11, C12 and C44 of a cubic crystal along the axes; None of any other.
+    """Return C11, C12 and C44 of a cubic crystal, GPa; None for any other symmetry.
 
     Parameters
     ----------
     C : (6, 6) float64
-        Elastic constants.
+        Elastic constants along the cubic axes, GPa.
     tolerance : float
         Largest deviation from cubic symmetry, in units of the largest constant.
     """
@@ -100,20 +100,20 @@ def cubic_constants(
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """How the crystals of n potentials answer to strain.
+    """Response of a crystal to strain, for n potentials.
 
     Attributes
     ----------
     constants : (n, 6, 6) float64
         Elastic constants with relaxed atoms, GPa, in Voigt's notation (ASE's order).
     clamped : (n, 6, 6) float64
-        With atoms that follow the strain.
+        Elastic constants with atoms that follow the strain, GPa.
     strain : (n, 6) float64
-        From the structure to each potential's own equilibrium, to first order; Voigt's
-        notation, shears being twice the tensor's.
+        Strain from the structure to the equilibrium of each potential, to first order;
+        Voigt's notation, shears are twice the tensor's.
     softest : (n,) float64
         Smallest eigenvalue of the force constants between the atoms of one cell,
-        translations apart, eV/Å²; negative where atoms leave their places.
+        translations apart, eV/Å²; negative if atoms leave their positions.
     """
 
     constants: np.ndarray
@@ -122,12 +122,12 @@ class Response:
     softest: np.ndarray
 
     def cells(self, cell: np.ndarray) -> np.ndarray:
-        """Return the cells at each potential's own equilibrium, (n, 3, 3) float64, Å.
+        """Return the cells at the equilibrium of each potential, (n, 3, 3) float64, Å.
 
         Parameters
         ----------
         cell : (3, 3) float64
-            Of the structure, Å.
+            Cell of the structure, Å.
         """
         shears = self.strain / np.array([1, 1, 1, 2, 2, 2])
         return np.array([cell @ (np.eye(3) + voigt_to_matrix(e)) for e in shears])
@@ -137,7 +137,7 @@ class Response:
         """Whether all strains cost energy, (n,) bool: Born's criterion.
 
         All eigenvalues of the constants are positive (Mouhat & Coudert, Phys. Rev. B
-        90, 224104 (2014)), and atoms stay in their places.
+        90, 224104 (2014)), and atoms stay at their positions.
         """
         lowest = np.linalg.eigvalsh(self.constants)[:, 0]
         return (lowest > 0) & (self.softest > 0)
@@ -150,23 +150,24 @@ def elastic_response(
     strain: float = 1e-3,
     displacement: float = 5e-3,
 ) -> Response:
-    """Return elastic constants and what else follows from forces and stresses.
+    """Return elastic constants, equilibrium strain and stability by finite differences.
 
-    With clamped atoms C0 = dσ/dε. Strained atoms feel the forces G ε with G = dF/dε and
-    go where K u = G ε, K = -dF/du, which adds Λ u with Λ = dσ/du to the stress: C = C0 +
-    Λ K^-1 G (Born & Huang, Dynamical Theory of Crystal Lattices, section 11). All are
-    central differences, so that many potentials share the structures.
+    With clamped atoms C0 = dσ/dε. Strain exerts forces G ε on the atoms, G = dF/dε; they
+    move by u with K u = G ε, K = -dF/du, which adds Λ u with Λ = dσ/du to the stress:
+    C = C0 + Λ K^-1 G (Born & Huang, Dynamical Theory of Crystal Lattices, section 11).
+    All derivatives are central differences, so all potentials share the structures.
 
     Parameters
     ----------
     crystal : ase.Atoms
-        Relaxed, at least nearly: residual forces and stresses give ``strain``.
+        Relaxed structure, at least nearly: residual forces and stresses determine
+        ``strain``.
     evaluate : Evaluate
-        Forces and stresses of n potentials.
+        Function that returns forces and stresses of n potentials.
     strain : float
-        Of the differences.
+        Strain of the finite differences.
     displacement : float
-        Of the differences, Å.
+        Displacement of the finite differences, Å.
 
     Raises
     ------
@@ -190,10 +191,10 @@ def elastic_response(
     K, softest = _without_translations(K)
     try:
         shifts = np.linalg.solve(K, np.dstack([G, forces.reshape(n, size, 1)]))
-        answers = coupling @ shifts
-        C = clamped + answers[:, :, :6]
+        relaxation = coupling @ shifts
+        C = clamped + relaxation[:, :, :6]
         C = (C + C.transpose(0, 2, 1)) / 2
-        to_minimum = -np.linalg.solve(C, stress[:, :, None] + answers[:, :, 6:])
+        to_minimum = -np.linalg.solve(C, stress[:, :, None] + relaxation[:, :, 6:])
     except np.linalg.LinAlgError as error:
         raise GapfitError(
             "the force constants or elastic constants of this crystal are singular: it "
@@ -220,15 +221,15 @@ def _displaced(crystal: Any, coordinate: int, amount: float) -> Any:
 
 
 def _without_translations(K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return force constants that resist translations, too, and their least eigenvalue.
+    """Return force constants made regular for translations, and their least eigenvalue.
 
-    What they are applied to has none, so that the resistance does not matter.
+    They are applied to vectors without translations, for which nothing changes.
     """
     n_atoms = K.shape[1] // 3
     K = (K + K.transpose(0, 2, 1)) / 2
     along = np.tile(np.eye(3), (n_atoms, 1)) / np.sqrt(n_atoms)
     keep = np.eye(3 * n_atoms) - along @ along.T
-    # The trace bounds all eigenvalues, so the least is not that of a translation.
+    # The trace bounds all eigenvalues, so the least one does not belong to a translation.
     stiffness = np.abs(np.trace(K, axis1=1, axis2=2))[:, None, None] + 1.0
     K = keep @ K @ keep + stiffness * (along @ along.T)
     return K, np.linalg.eigvalsh(K)[:, 0]

@@ -26,7 +26,7 @@ class EquationOfState:
     energy : float
         At the minimum, in the unit of the energies given (eV, eV/atom).
     bulk_modulus : float
-        GPa.
+        At the minimum, GPa.
     derivative : float
         dB/dP, dimensionless.
     """
@@ -48,9 +48,9 @@ def birch_murnaghan(
     Parameters
     ----------
     volumes : sequence of float
-        At least four, Å³ or Å³/atom.
+        Volumes, at least four, Å³ or Å³/atom.
     energies : sequence of float
-        eV or eV/atom, as the volumes.
+        Energies, eV or eV/atom, as the volumes.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def birch_murnaghan(
             f"an equation of state needs at least 4 volumes, there are {len(volumes)}"
         )
     x = np.asarray(volumes, dtype=float) ** (-2 / 3)
-    # Centred and scaled: powers of x alone would lose digits.
+    # Centred and scaled, since powers of x itself would lose digits.
     middle, width = x.mean(), np.ptp(x) / 2
     E = np.polynomial.Polynomial.fit(
         x, energies, 3, domain=[middle - width, middle + width]
@@ -97,14 +97,14 @@ def birch_murnaghan(
 def volume_scan(
     crystal: Any, calculator: Any, *, span: float = 0.06, n: int = 9
 ) -> list[Any]:
-    """Return a crystal at several volumes, shape and atoms relaxed at each.
+    """Return a crystal at several volumes, with shape and atoms relaxed at each.
 
     Parameters
     ----------
     crystal : ase.Atoms
-        At its equilibrium.
+        The crystal at its equilibrium.
     calculator : ase.calculators.calculator.Calculator
-        With stresses.
+        A calculator with stresses.
     span : float
         Largest relative change of the volume.
     n : int
@@ -120,9 +120,9 @@ def volume_scan(
     GapfitError
         A relaxation does not converge.
     """
-    found = []
+    structures = []
     for ratio in np.linspace(1 - span, 1 + span, n):
         cell = crystal.copy()
         cell.set_cell(crystal.cell * ratio ** (1 / 3), scale_atoms=True)
-        found.append(relaxed(cell, calculator, cell="shape"))
-    return found
+        structures.append(relaxed(cell, calculator, cell="shape"))
+    return structures

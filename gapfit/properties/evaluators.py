@@ -1,4 +1,4 @@
-"""One potential or many drawn from its posterior: forces, stresses and differences."""
+"""Forces, stresses and energy differences of a potential or of posterior samples."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gapfit.model.samples import Samples
 
 __all__ = ["Evaluate", "by_calculator", "by_samples", "energy_std", "energy_stds"]
 
-#: Gives the forces (n, n_atoms, 3), eV/Å, and the stresses (n, 6), eV/Å³ in ASE's sign
-#: and Voigt order, that n potentials find in a structure.
+#: Function of a structure that returns the forces (n, n_atoms, 3), eV/Å, and the stresses
+#: (n, 6), eV/Å³ in ASE's sign and Voigt order, of n potentials.
 Evaluate = Callable[[Any], tuple[np.ndarray, np.ndarray]]
 
 
 def by_calculator(calculator: Any) -> Evaluate:
-    """Return the evaluation of one potential, n = 1, an ASE calculator."""
+    """Return the evaluation of one potential (n = 1), an ASE calculator."""
 
     def evaluate(atoms: Any) -> tuple[np.ndarray, np.ndarray]:
-        own = atoms.copy()
-        own.calc = calculator
-        return own.get_forces()[None], own.get_stress()[None]
+        copy = atoms.copy()
+        copy.calc = calculator
+        return copy.get_forces()[None], copy.get_stress()[None]
 
     return evaluate
 
@@ -34,10 +34,10 @@ def by_samples(samples: Samples) -> Evaluate:
     """Return the evaluation of all potentials drawn from a posterior."""
 
     def evaluate(atoms: Any) -> tuple[np.ndarray, np.ndarray]:
-        found = samples.predict(atoms)
+        predictions = samples.predict(atoms)
         # Elastic properties are those of crystals: they have a volume.
-        assert found.stress is not None
-        return found.forces, found.stress
+        assert predictions.stress is not None
+        return predictions.forces, predictions.stress
 
     return evaluate
 
@@ -48,10 +48,10 @@ def energy_std(model: GAPModel, parts: Sequence[tuple[float, Any]]) -> float:
     Parameters
     ----------
     model : GAPModel
-        With its posterior.
+        A model with its posterior.
     parts : sequence of (float, ase.Atoms or Frame)
-        Weights w and structures. Between relaxed structures the sum is that of the
-        relaxed energies to first order: at a minimum the energy is stationary.
+        Weights w and structures. For relaxed structures this is, to first order, the
+        deviation of the relaxed energies: at a minimum the energy is stationary.
 
     Raises
     ------
@@ -67,19 +67,19 @@ def energy_stds(
 ) -> np.ndarray:
     """Return the standard deviations of several sums of energies, (n,) float64, eV.
 
-    Energies are linear in the coefficients, so that the sum Σ w E has the kernel row
-    Σ w k, whose variance (`Posterior.variance`, subset of regressors) holds all
-    covariances: what two structures have in common cancels. Times the factor of the
-    calibration for energies, where the model has one.
+    Energies are linear in the coefficients, so the sum Σ w E has the kernel row Σ w k,
+    whose variance (`Posterior.variance`, subset of regressors) includes all covariances:
+    contributions common to two structures cancel. The result is multiplied by the
+    calibration factor of energies, if the model has one.
 
     Parameters
     ----------
     model : GAPModel
-        With its posterior.
+        A model with its posterior.
     weights : (n, n_structures) float64
-        What the energies are multiplied with in each sum.
+        Weight of each energy in each sum.
     structures : sequence of ase.Atoms or Frame
-        The structures, whose kernel rows are held at a time.
+        The structures; the kernel rows of all are in memory together.
 
     Raises
     ------
@@ -88,7 +88,8 @@ def energy_stds(
     """
     assert model.posterior is not None
     frames = [
-        own if isinstance(own, Frame) else structure_arrays(own) for own in structures
+        structure if isinstance(structure, Frame) else structure_arrays(structure)
+        for structure in structures
     ]
     pairs = pairs_of(frames, model.cutoff)
     rows = [

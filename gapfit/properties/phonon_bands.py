@@ -25,19 +25,19 @@ class Phonons:
     Attributes
     ----------
     distances : (n_path,) float64
-        Along the path through the Brillouin zone, 1/Å.
+        Distances along the path through the Brillouin zone, 1/Å.
     bands : (n_path, n_modes) float64
-        THz.
+        Frequencies along the path, THz.
     labels : list of (float, str)
         Distance and name of the special points; ``"U|K"`` where the path jumps.
     gamma : (n_modes,) float64
-        At Γ, ascending, THz.
+        Frequencies at Γ, ascending, THz.
     frequencies, density : (n,) float64
-        Density of states, modes of a primitive cell per THz.
+        Density of states: frequencies, THz, and modes of a primitive cell per THz.
     lowest, highest : float
-        Over a mesh of the Brillouin zone and the path, THz.
+        Extreme frequencies over the path and a mesh of the Brillouin zone, THz.
     n_atoms : int
-        Of the supercell of displacements.
+        Atoms of the supercell with displacements.
     """
 
     distances: np.ndarray
@@ -62,9 +62,9 @@ def phonons(crystal: Any, calculator: Any, *, width: float = 10.0) -> Phonons:
     Parameters
     ----------
     crystal : ase.Atoms
-        Relaxed, any cell of the crystal.
+        Relaxed structure, any cell of the crystal.
     calculator : ase.calculators.calculator.Calculator
-        With forces.
+        A calculator with forces.
     width : float
         Least distance of opposite faces of the supercell, Å.
 

@@ -23,7 +23,7 @@ PROTOTYPES = {
     "fluorite": True,
     "wurtzite": False,
 }
-# What compounds look like; all others are elements.
+# Example formulas of compounds; all other prototypes are elements.
 _COMPOUNDS = {
     "rocksalt": "NaCl",
     "zincblende": "GaAs",
@@ -49,15 +49,15 @@ def prototype(
     formula : str
         ``"Si"``, or ``"NaCl"`` for a compound.
     calculator : ase.calculators.calculator.Calculator
-        Finds the lattice constant: the deepest minimum of a coarse scan around the sum
-        of covalent radii.
+        Calculator that determines the lattice constant: the deepest minimum of a coarse
+        scan around the sum of covalent radii.
     lattice : float, optional
-        Lattice constant a, Å, which saves the scan; c/a is the ideal one.
+        Lattice constant a, Å, instead of the scan; c/a is ideal.
 
     Raises
     ------
     GapfitError
-        There is no such prototype, it does not suit the formula, or the scan finds no
+        The prototype is unknown or does not fit the formula, or the scan has no
         minimum.
     """
     if lattice is not None:
@@ -76,24 +76,25 @@ def prototype(
     if not minima.any():
         raise GapfitError(
             f"{name} {formula}: the potential has no minimum of the energy at lattice "
-            f"constants between {tried[0]:.2f} and {tried[-1]:.2f} Å; give one (--lattice)"
+            f"constants between {tried[0]:.2f} and {tried[-1]:.2f} Å; give "
+            "the lattice constant (--lattice)"
         )
     best = 1 + int(np.argmin(np.where(minima, middle, np.inf)))
     return _built(name, formula, float(tried[best]))
 
 
 def check_prototype(name: str, formula: str) -> None:
-    """Refuse a prototype that there is not, or a formula that does not suit it.
+    """Refuse an unknown prototype, or a formula that does not fit it.
 
     Parameters
     ----------
     name, formula : str
-        As `prototype` takes them.
+        Arguments of `prototype`.
 
     Raises
     ------
     GapfitError
-        Says what is wrong, and what would do.
+        The message says what is wrong, and gives an example.
     """
     if name not in PROTOTYPES:
         raise GapfitError(
@@ -102,18 +103,18 @@ def check_prototype(name: str, formula: str) -> None:
         )
     counts = _counts(formula)
     example = _COMPOUNDS.get(name)
-    wanted = _counts(example or "Si") or {}
-    # Their order is that of the places in the cell.
-    if counts is None or list(counts.values()) != list(wanted.values()):
-        meant = (
+    expected = _counts(example or "Si") or {}
+    # The order of the elements is that of the sites in the cell.
+    if counts is None or list(counts.values()) != list(expected.values()):
+        advice = (
             f"give a compound such as {example}" if example else "give one element: Si"
         )
-        wrong = "" if counts else ", which is no chemical formula"
-        raise GapfitError(f"{formula!r} cannot be built as {name}{wrong}: {meant}")
+        reason = "" if counts else ", which is not a chemical formula"
+        raise GapfitError(f"{formula!r} cannot be built as {name}{reason}: {advice}")
 
 
 def _counts(formula: str) -> dict[str, int] | None:
-    """Return how many atoms of each element a formula has; None if it is none."""
+    """Return the number of atoms of each element in a formula; None if it is invalid."""
     from ase.data import atomic_numbers
     from ase.formula import Formula
 
@@ -121,8 +122,8 @@ def _counts(formula: str) -> dict[str, int] | None:
         counts: dict[str, int] = Formula(formula).count()
     except ValueError:
         return None
-    known = counts and all(atomic_numbers.get(symbol, 0) for symbol in counts)
-    return counts if known else None
+    valid = counts and all(atomic_numbers.get(symbol, 0) for symbol in counts)
+    return counts if valid else None
 
 
 def _built(name: str, formula: str, a: float) -> Any:

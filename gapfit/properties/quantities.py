@@ -14,21 +14,21 @@ import numpy as np
 
 from gapfit.errors import GapfitError
 
-__all__ = ["Comparison", "Quantity", "compared", "read_reference"]
+__all__ = ["CrystalQuantity", "ReferenceComparison", "compared", "read_reference"]
 
 
 @dataclass(frozen=True)
-class Quantity:
-    """A number that was computed.
+class CrystalQuantity:
+    """A computed number.
 
     Attributes
     ----------
     value : float
         In `unit`.
     unit : str
-        ``"GPa"``; empty where it has none.
+        ``"GPa"``; empty if it has none.
     std : float or None
-        Standard deviation by the posterior, in `unit`; None where it is not known.
+        Standard deviation from the posterior, in `unit`; None if it is not known.
     """
 
     value: float
@@ -41,17 +41,17 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A number beside its reference.
+class ReferenceComparison:
+    """A computed number compared with its reference.
 
     Attributes
     ----------
     reference : float
         In the unit of the quantity.
     deviation : float
-        Quantity - reference.
+        Computed number minus reference, in its unit.
     relative : float or None
-        That in units of the reference; None where the latter is 0.
+        Deviation in units of the reference; None if that is 0.
     """
 
     reference: float
@@ -80,7 +80,7 @@ def read_reference(path: str | Path) -> dict[str, float]:
     Raises
     ------
     GapfitError
-        The file is neither, or holds something that is not a finite number.
+        The file has another format, or a value is not a finite number.
     """
     path = Path(path)
     if path.suffix not in (".json", ".toml"):
@@ -92,13 +92,13 @@ def read_reference(path: str | Path) -> dict[str, float]:
         raise GapfitError(f"{path}: cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise GapfitError(f"{path}: give a table of names and numbers")
-    found = {}
+    reference = {}
     for name, value in _flat(values):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not np.isfinite(value):
             raise GapfitError(f"{path}: {name} = {value!r}: give a finite number")
-        found[name] = float(value)
-    return found
+        reference[name] = float(value)
+    return reference
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -110,25 +110,26 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def compared(
-    quantities: Mapping[str, Quantity], reference: Mapping[str, float]
-) -> tuple[dict[str, Comparison], list[str]]:
+    quantities: Mapping[str, CrystalQuantity], reference: Mapping[str, float]
+) -> tuple[dict[str, ReferenceComparison], list[str]]:
     """Compare quantities with reference values of the same names.
 
     Returns
     -------
-    dict of str to Comparison
+    dict of str to ReferenceComparison
         By name.
     list of str
-        Messages about reference values that nothing was computed for, with the name
-        that was perhaps meant.
+        Messages about reference values without a computed number, each with the most
+        similar name.
     """
-    found, messages = {}, []
+    comparisons, messages = {}, []
     for name, value in reference.items():
         if name not in quantities:
             near = get_close_matches(name, quantities, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             messages.append(f"the reference {name} was not computed{hint}")
             continue
-        off = quantities[name].value - value
-        found[name] = Comparison(value, off, off / abs(value) if value else None)
-    return found, messages
+        deviation = quantities[name].value - value
+        relative = deviation / abs(value) if value else None
+        comparisons[name] = ReferenceComparison(value, deviation, relative)
+    return comparisons, messages

@@ -19,49 +19,49 @@ def relaxed(
     fmax: float = 1e-4,
     steps: int = 500,
 ) -> Any:
-    """Return a structure at its nearest minimum of the energy.
+    """Return a structure relaxed to its nearest minimum of the energy.
 
     Parameters
     ----------
     atoms : ase.Atoms
         Where to start; not changed.
     calculator : ase.calculators.calculator.Calculator
-        Gives forces, and stresses where the cell moves.
+        A calculator with forces, and with stresses if the cell moves.
     cell : {"free", "shape", "fixed"}
-        Whether the cell follows its stress, does so at its volume, or stays.
+        Whether the cell follows its stress, does so at constant volume, or stays fixed.
     fmax : float
         Largest force on an atom at the end, eV/Å; of the cell, stress × volume, eV.
     steps : int
-        At most.
+        Largest number of steps.
 
     Returns
     -------
     ase.Atoms
-        With the calculator attached.
+        The relaxed structure, with the calculator attached.
 
     Raises
     ------
     GapfitError
-        The forces do not become that small.
+        The forces do not fall below `fmax`.
     """
     from ase.filters import FrechetCellFilter
     from ase.optimize import LBFGS
 
-    found = atoms.copy()
-    found.calc = calculator
-    moved = found
+    structure = atoms.copy()
+    structure.calc = calculator
+    moved = structure
     if cell != "fixed":
-        moved = FrechetCellFilter(found, constant_volume=cell == "shape")
+        moved = FrechetCellFilter(structure, constant_volume=cell == "shape")
     # ASE's hints forbid the None that it documents.
     optimizer: Any = LBFGS
     if not optimizer(moved, logfile=None).run(fmax=fmax, steps=steps):
-        left = float(np.linalg.norm(moved.get_forces(), axis=1).max())
+        force = float(np.linalg.norm(moved.get_forces(), axis=1).max())
         raise GapfitError(
-            f"the relaxation of {atoms.get_chemical_formula()} has a force of {left:.3g} "
-            f"eV/Å left after {steps} steps, not {fmax:g}; the potential may have no "
+            f"the relaxation of {atoms.get_chemical_formula()} has a force of {force:.3g} "
+            f"eV/Å after {steps} steps, more than {fmax:g}; the potential may have no "
             "minimum near this structure"
         )
-    return found
+    return structure
 
 
 def supercell(crystal: Any, width: float, *, extra: int = 0) -> Any:
@@ -70,11 +70,11 @@ def supercell(crystal: Any, width: float, *, extra: int = 0) -> Any:
     Parameters
     ----------
     crystal : ase.Atoms
-        With three periodic directions.
+        A structure periodic in three directions.
     width : float
         Least distance of opposite faces, Å.
     extra : int
-        Repetitions beyond that, along each lattice vector.
+        Additional repetitions along each lattice vector.
 
     Examples
     --------
@@ -83,6 +83,6 @@ def supercell(crystal: Any, width: float, *, extra: int = 0) -> Any:
     64
     """
     heights = 1 / np.linalg.norm(np.linalg.inv(crystal.cell[:]), axis=0)
-    # A cell of exactly this width must not be repeated for a rounding error.
+    # Rounding errors must not repeat a cell of exactly this width.
     repeats = np.ceil(width / heights - 1e-6).astype(int) + extra
     return crystal.repeat(np.maximum(repeats, 1).tolist())

@@ -1,4 +1,4 @@
-"""What is to be computed of a crystal, and what was found."""
+"""Settings and results of the computation of crystal properties."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from gapfit.errors import GapfitError
 from gapfit.properties.dimer import DimerCurve
 from gapfit.properties.phonon_bands import Phonons
-from gapfit.properties.quantities import Quantity
+from gapfit.properties.quantities import CrystalQuantity
 
 __all__ = ["PROPERTIES", "Curves", "Report", "Settings"]
 
-#: What can be computed; the structure always is.
+#: Properties that can be computed; the structure always is.
 PROPERTIES = (
     "structure",
     "eos",
@@ -35,15 +35,15 @@ class Settings:
     Attributes
     ----------
     samples : int
-        Potentials drawn from the posterior for error bars; 0 for none at all.
+        Potentials drawn from the posterior for error bars; 0 for no error bars.
     seed : int
-        Of the samples and of the momenta.
+        Seed of the samples and of the momenta.
     width : float
         Least distance of opposite faces of supercells, Å.
     planes : sequence of (int, int, int), optional
-        Surfaces; by default 100, 110 and 111 of cubes, and the faces of other cells.
+        Surfaces; by default 100, 110 and 111 of cubic cells, the faces of others.
     temperature, timestep, steps : float, float, int
-        Of the dynamics at constant energy: K, fs.
+        Dynamics at constant energy: temperature, K; time step, fs; number of steps.
     """
 
     samples: int = 30
@@ -63,7 +63,7 @@ class Settings:
 
 @dataclass(eq=False)
 class Curves:
-    """What is drawn, where it was computed.
+    """Curves for plots; None or empty where they were not computed.
 
     Attributes
     ----------
@@ -88,20 +88,20 @@ class Report:
     Attributes
     ----------
     crystal : ase.Atoms
-        Relaxed.
-    quantities : dict of str to Quantity
+        The relaxed structure.
+    quantities : dict of str to CrystalQuantity
         By name: ``"elastic.C11"``.
     facts : dict of str to bool or int
         ``"elastic.stable"`` (Born), ``"phonon.stable"``, ``"dimer.Si-Si.repulsive"``,
         ``"vacancy.n_atoms"`` (of the larger supercell).
     curves : Curves
-        What is drawn.
+        Curves for plots.
     warnings : list of str
-        What could not be computed, and what to mistrust.
+        Properties that could not be computed, and doubtful ones.
     """
 
     crystal: Any
-    quantities: dict[str, Quantity] = field(default_factory=dict)
+    quantities: dict[str, CrystalQuantity] = field(default_factory=dict)
     facts: dict[str, bool | int] = field(default_factory=dict)
     curves: Curves = field(default_factory=Curves)
     warnings: list[str] = field(default_factory=list)
@@ -115,7 +115,7 @@ class Report:
                 "positions": self.crystal.positions.tolist(),
             },
             "quantities": {
-                name: own.as_dict() for name, own in self.quantities.items()
+                name: quantity.as_dict() for name, quantity in self.quantities.items()
             },
             "facts": self.facts,
             "curves": _plain(asdict(self.curves)),
@@ -124,9 +124,9 @@ class Report:
 
 
 def _plain(value: Any) -> Any:
-    """Return plain data of nested ones that hold arrays."""
+    """Return nested data with its arrays as lists."""
     if isinstance(value, dict):
-        return {key: _plain(own) for key, own in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(own) for own in value]
+        return [_plain(item) for item in value]
     return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,4 +1,4 @@
-"""Dynamics at constant energy, and how well the potential keeps it."""
+"""Dynamics at constant energy: drift and fluctuation of the energy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Stability", "run_nve"]
 
 @dataclass(frozen=True)
 class Stability:
-    """A trajectory at constant energy.
+    """Energy conservation and temperature of a trajectory at constant energy.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Stability:
     temperature : float
         Mean of the second half, K.
     n_atoms : int
-        Of the supercell.
+        Atoms of the supercell.
     """
 
     drift: float
@@ -47,28 +47,28 @@ def run_nve(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Stability:
-    """Run dynamics at constant energy from the crystal at rest, its atoms in motion.
+    """Run dynamics at constant energy from the relaxed crystal with random momenta.
 
-    Momenta have twice the temperature: half of that goes into the potential.
+    Momenta have twice the temperature, since half of it becomes potential energy.
 
     Parameters
     ----------
     crystal : ase.Atoms
-        Relaxed.
+        Relaxed structure.
     calculator : ase.calculators.calculator.Calculator
-        With forces.
+        A calculator with forces.
     temperature : float
-        K.
+        Temperature after equipartition, K.
     timestep : float
-        Of the velocity Verlet algorithm, fs.
+        Time step of the velocity Verlet algorithm, fs.
     steps : int
-        How many; at least 10.
+        Number of steps, at least 10.
     width : float
         Least distance of opposite faces of the supercell, Å.
     seed : int
-        Of the momenta.
+        Seed of the momenta.
     progress : callable, optional
-        Told the steps that are done, and all.
+        Called with the steps done and their total.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def run_nve(
     noise = np.random.default_rng(seed).normal(size=(len(atoms), 3))
     momenta = np.sqrt(2 * units.kB * temperature * masses) * noise
     atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
-    # Exactly: in few atoms the temperature drawn is far off.
+    # Scaled to the exact temperature: in small cells that of random momenta is far off.
     hotter = np.sqrt(2 * temperature / atoms.get_temperature())
     atoms.set_momenta(hotter * atoms.get_momenta())
     energies, temperatures = np.empty((2, steps))

@@ -22,16 +22,16 @@ _FMAX = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A surface of a crystal, cut where that costs least.
+    """A surface of a crystal, cut where its energy is lowest.
 
     Attributes
     ----------
     energy : float
         (E_slab - N/N_bulk E_bulk) / 2A with relaxed atoms, J/m².
     unrelaxed : float
-        The same with all atoms in their places, J/m².
+        The same with atoms at their positions in the crystal, J/m².
     slab, start, bulk : ase.Atoms
-        The slab, relaxed and not, and the crystal; with their calculator.
+        The relaxed slab, the unrelaxed slab and the crystal, with their calculator.
     """
 
     energy: float
@@ -41,25 +41,25 @@ class Surface:
     bulk: Any
 
     def parts(self, *, relaxed: bool = True) -> list[tuple[float, Any]]:
-        """Return weights, J/m²/eV, and structures whose energies add to the surface's."""
+        """Return weights, J/m²/eV, and structures; weighted energies sum to `energy`."""
         return _parts(self.slab if relaxed else self.start, self.bulk)
 
 
 def slabs(
     crystal: Any, plane: tuple[int, int, int], *, thickness: float, vacuum: float
 ) -> list[Any]:
-    """Return slabs of the crystal's composition, one for each place to cut.
+    """Return slabs of the crystal's composition, one for each height of the cut.
 
     Parameters
     ----------
     crystal : ase.Atoms
-        Conventional cell: `plane` counts in its lattice vectors.
+        Conventional cell: the indices of `plane` refer to its lattice vectors.
     plane : tuple of int
         Miller indices.
     thickness : float
         Least height of the slab, half a gap above and below its atoms included, Å.
     vacuum : float
-        Between periodic images of the slab, Å.
+        Vacuum between periodic images of the slab, Å.
 
     Raises
     ------
@@ -75,17 +75,17 @@ def slabs(
     layers = int(np.ceil(thickness / height))
     block = unit.repeat((1, 1, layers))
     normal = _normal(block)
-    found = []
+    cuts = []
     for level in _between_layers(unit.positions @ normal % height, height):
         slab = block.copy()
-        # What lies below the cut goes to the other side: the composition stays.
+        # Atoms below the cut move to the other side, which keeps the composition.
         below = (slab.positions @ normal - level) // (height * layers)
         slab.positions -= below[:, None] * slab.cell[2]
         slab.pbc = [True, True, False]
         slab.center(vacuum=vacuum / 2, axis=2)
         slab.pbc = True
-        found.append(slab)
-    return found
+        cuts.append(slab)
+    return cuts
 
 
 def surface(
@@ -96,9 +96,9 @@ def surface(
     thickness: float = 12.0,
     vacuum: float = 12.0,
 ) -> Surface:
-    """Return the energy of a surface, without reconstructions that break its symmetry.
+    """Return a surface, without reconstructions that break its symmetry.
 
-    Of the places to cut at, the one of lowest energy before relaxation is taken.
+    Of all cuts, the one of lowest energy before relaxation is relaxed.
 
     Parameters
     ----------
@@ -107,9 +107,10 @@ def surface(
     plane : tuple of int
         Miller indices.
     calculator : ase.calculators.calculator.Calculator
-        With forces.
+        A calculator with forces.
     thickness, vacuum : float
-        Least thickness of the slab, and of the vacuum, Å; the latter above the cutoff.
+        Least thickness of the slab and of the vacuum, Å; the vacuum should exceed the
+        cutoff.
 
     Raises
     ------
@@ -125,9 +126,10 @@ def surface(
     slab = relaxed(best, calculator, cell="fixed", fmax=_FMAX)
     energy, unrelaxed = (
         sum(
-            weight * atoms.get_potential_energy() for weight, atoms in _parts(own, bulk)
+            weight * atoms.get_potential_energy()
+            for weight, atoms in _parts(state, bulk)
         )
-        for own in (slab, best)
+        for state in (slab, best)
     )
     return Surface(energy, unrelaxed, slab, best, bulk)
 
@@ -147,7 +149,7 @@ def _normal(atoms: Any) -> np.ndarray:
 
 
 def _along(plane: tuple[int, int, int], cell: np.ndarray) -> np.ndarray:
-    """Return integer vectors of one cell: two in the plane, short, and one out of it."""
+    """Return integer vectors of a cell: two short ones in the plane, one out of it."""
     h, k, m = plane
     if h == k == 0:
         rows = np.eye(3, dtype=int)
@@ -166,9 +168,9 @@ def _along(plane: tuple[int, int, int], cell: np.ndarray) -> np.ndarray:
         if steps == 0:
             break
         second = second - steps * first
-    found = np.array([first, second, rows[2]])
-    found[2] *= round(np.linalg.det(found))
-    return found
+    vectors = np.array([first, second, rows[2]])
+    vectors[2] *= round(np.linalg.det(vectors))
+    return vectors
 
 
 def _bezout(a: int, b: int) -> tuple[int, int, int]:

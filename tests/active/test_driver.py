@@ -31,7 +31,7 @@ def test_a_relaxation_ends_where_the_reference_has_no_forces(tmp_path):
         config = settings(tmp_path, run, threshold={"forces": 0.02, "every": 2})
         learn(config, tmp_path / method, calculator, report=told.append)
         assert told[-1].step < 200
-        assert told[-1].look.largest <= 0.02 or told[-2].event
+        assert told[-1].reading.largest <= 0.02 or told[-2].event
     cell = {"method": "bfgs", "steps": 200, "fmax": 0.005, "relax_cell": True}
     ase.io.write(tmp_path / "cu.extxyz", bulk("Cu", a=3.75, cubic=True))
     config = settings(tmp_path, cell, learning={"bootstrap": 6, "strain": 0.05})
@@ -96,10 +96,10 @@ def test_a_far_too_large_deviation_leads_back_to_look_at_every_step(
     tmp_path, monkeypatch
 ):
     """As far out as it was found, a structure would be of little use."""
-    look, seen = UncertaintyMonitor.look, []
+    read, seen = UncertaintyMonitor.read, []
 
     def far_at_twenty(self, atoms):
-        found = look(self, atoms)
+        found = read(self, atoms)
         seen.append(found)
         if len(seen) == 5:  # steps 0, 5, 10, 15, 20
             return reference_look(found, 50 * found.threshold)
@@ -108,7 +108,7 @@ def test_a_far_too_large_deviation_leads_back_to_look_at_every_step(
     def reference_look(found, largest):
         return type(found)(found.kind, largest, found.atom, found.threshold)
 
-    monkeypatch.setattr(UncertaintyMonitor, "look", far_at_twenty)
+    monkeypatch.setattr(UncertaintyMonitor, "read", far_at_twenty)
     told = []
     config = settings(tmp_path, {"steps": 25})
     learn(config, tmp_path / "out", report=told.append)

@@ -136,7 +136,7 @@ def test_folders_of_something_else_are_refused(whole, tmp_path):
         learn(config, whole[0])
     with pytest.raises(GapfitError, match="there is nothing to resume"):
         learn(config, tmp_path / "new", resume=True)
-    with pytest.raises(GapfitError, match="holds other files"):
+    with pytest.raises(GapfitError, match="contains other files"):
         learn(config, tmp_path, base=tmp_path)
     config["threshold"]["forces"] = 0.5
     with pytest.raises(GapfitError, match=r"threshold.forces: 0.025 then, 0.5 now"):

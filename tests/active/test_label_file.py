@@ -83,11 +83,11 @@ DAMAGES = {
     "blank line": (7, b"\n4\n", r"frame 1 \(line 7\): expected the number.*''"),
     "blank end": (24, b"Cu 0 0 0 0 0 0\n\n", r"frame 4 \(line 25\): expected"),
     "too few": (7, b"3\n", r"frame 2 \(line 12\): expected the number.*'Cu "),
-    "one too many": (7, b"5\n", r"frame 1 \(line 13\): is no atom"),
-    "up to the end": (7, b"400\n", r"frame 1 \(line 13\): is no atom"),
-    "a lost line": (10, b"", r"frame 1 \(line 12\): is no atom"),
+    "one too many": (7, b"5\n", r"frame 1 \(line 13\): does not have the columns"),
+    "up to the end": (7, b"400\n", r"frame 1 \(line 13\): does not have the columns"),
+    "a lost line": (10, b"", r"frame 1 \(line 12\): does not have the columns"),
     "no number": (10, b"Cu 0 0 x 0 0 0\n", r"frame 1 \(line 7\): cannot be read"),
-    "short atom": (10, b"Cu 0 0\n", r"frame 1 \(line 10\): is no atom"),
+    "short atom": (10, b"Cu 0 0\n", r"frame 1 \(line 10\): does not have the columns"),
     "no text": (8, b"\xff\n", r"frame 1 \(line 7\): cannot be read"),
     "no names": (8, b"step=1\n", r"frame 1 \(line 7\): has no energy or no forces"),
     "the last one": (22, b"Cu 0 0 x 0 0 0\n", r"frame 3 \(line 19\): cannot be read"),
@@ -159,5 +159,5 @@ def test_a_start_that_was_killed_as_it_wrote_its_first_file_does_not_block(tmp_p
     assert [file.name for file in folder.path.iterdir()] == ["learning.json"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / ".learning.json.swp").touch()
-    with pytest.raises(GapfitError, match="holds other files"):
+    with pytest.raises(GapfitError, match="contains other files"):
         LearningFolder(tmp_path / "mine").begin({"a": 1})

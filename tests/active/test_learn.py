@@ -22,7 +22,7 @@ def test_the_reference_is_asked_above_the_threshold_and_only_there(whole):
     labelled = {(record["job"], record["step"]) for record in calls}
     for status in told:
         if not status.event and (status.job, status.step) not in labelled:
-            assert status.look.largest <= THRESHOLD
+            assert status.reading.largest <= THRESHOLD
     looks = [s.step for s in told if not s.event and s.job == "run 1"]
     assert looks == list(range(0, 61, 5))
 

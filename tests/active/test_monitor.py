@@ -33,8 +33,8 @@ def test_thresholds_of_energies(whole):
     std = model.predict(hot, std="energies").energies_std
     tables = {"energies_relative": 2.0}
     config = validated(LearnConfig, settings(folder.parent, threshold=tables), "config")
-    look = UncertaintyMonitor(config.threshold, model, frames).look(hot)
+    look = UncertaintyMonitor(config.threshold, model, frames).read(hot)
     assert (look.kind, look.unit, look.atom) == ("energies", "eV", std.argmax())
     assert look.ratio == pytest.approx(std.max() / (2 * largest))
     both = config.threshold.model_copy(update={"forces": 1e-3})
-    assert UncertaintyMonitor(both, model, frames).look(hot).kind == "forces"
+    assert UncertaintyMonitor(both, model, frames).read(hot).kind == "forces"

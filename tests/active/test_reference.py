@@ -33,7 +33,7 @@ def test_a_reference_that_fails_once_is_asked_again(whole, tmp_path):
     failed = [r for r in log(tmp_path / "out") if r["event"] == "failed"]
     assert [r["call"] for r in failed] == [2, 4]
     assert "no convergence" in failed[0]["reason"]
-    assert "forces that are not finite" in failed[1]["reason"]
+    assert "values of forces are not finite" in failed[1]["reason"]
     for name in ("labelled.extxyz", "trajectory.extxyz"):
         assert (tmp_path / "out" / name).read_bytes() == (whole[0] / name).read_bytes()
 

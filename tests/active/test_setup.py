@@ -48,7 +48,7 @@ def test_species_without_data_and_a_reference_without_name_are_refused(tmp_path)
     ase.io.write(tmp_path / "al.extxyz", frame)
     config["learning"], config["data"] = {}, {"train": "al.extxyz"}
     with pytest.raises(
-        GapfitError, match=r"holds Cu, of which data\.train has nothing"
+        GapfitError, match=r"contains Cu, which data\.train does not have"
     ):
         learn(config, tmp_path / "out")
     config = settings(tmp_path, reference={"calculator": "no.such:Thing"})

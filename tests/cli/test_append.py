@@ -65,7 +65,7 @@ def test_the_command(here, capsys):
         (["model.npz", "new.extxyz", "--new-sparse", "-2"], "new_sparse = -2"),
         (["model.npz", "new.extxyz", "--output", "no/out.npz"], "no folder no"),
         (["model.npz", "new.extxyz", "--output", "."], "is a folder"),
-        (["model.npz", "new.extxyz", "--output", "new.extxyz"], "is a file of data"),
+        (["model.npz", "new.extxyz", "--output", "new.extxyz"], "is an input"),
     ],
 )
 def test_messages_of_the_command(here, capsys, argv, message):

@@ -127,7 +127,7 @@ def test_predict_refuses_intervals_that_it_cannot_tell(here, capsys, model):
 def test_predict_refuses_flags_without_standard_deviations(here, capsys, flag):
     argv = ["predict", "model.npz", "new.xyz", "--output", "out.xyz", flag]
     assert error_of(capsys, *argv) == (
-        f"{flag} says which standard deviations are meant; add --std"
+        f"{flag} changes standard deviations, which are not written; add --std"
     )
 
 
@@ -253,7 +253,9 @@ def test_evaluate_without_uncertainty(here, capsys):
     assert "there are no standard deviations to draw" in message
     argv = ["evaluate", "model.npz", "new.xyz", "--plot"]
     assert "there is no folder" in error_of(capsys, *argv, "nowhere/plot.png")
-    assert "ends in .png" in error_of(capsys, *argv, "plot.pdf")
+    assert "plot.pdf: ends in '.pdf'; give a name that ends in .png" in error_of(
+        capsys, *argv, "plot.pdf"
+    )
 
 
 def test_evaluate_has_nothing_to_draw(here, capsys):
@@ -271,7 +273,7 @@ def test_evaluate_has_nothing_to_draw(here, capsys):
     captured = capsys.readouterr()
     # What was found is not lost.
     assert "MAE" in captured.out
-    assert "error: --plot plot.png: the data hold no error to draw" in captured.err
+    assert "error: --plot plot.png: there are no errors to draw" in captured.err
     assert not Path("plot.png").exists()
 
 

@@ -39,7 +39,7 @@ def test_fit_writes_everything(fitted):
         "n_sparse = 12",
         "Plan",
         "timings, s:",
-        "peak of the memory: ",
+        "peak memory: ",
     ):
         assert text in log
 
@@ -157,7 +157,7 @@ def test_failed_fit_leaves_a_log_and_no_model(here, capsys, monkeypatch):
     monkeypatch.setattr("gapfit.fitting.fit.fit", broken)
     message = error_of(capsys, "fit", "fit.toml")
     assert message == (
-        "unexpected ZeroDivisionError: of all things; this is a mistake in gapfit: "
+        "unexpected ZeroDivisionError: of all things; this is a bug in gapfit: "
         "run again with --debug and report it"
     )
     log = Path("fit-model/fit.log").read_text(encoding="utf-8")

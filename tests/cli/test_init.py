@@ -40,6 +40,8 @@ def test_init_writes_a_configuration_for_the_data(here, capsys):
 def test_init_keeps_an_existing_file(here, capsys):
     message = error_of(capsys, "init", "train.xyz")
     assert message.startswith("fit.toml: exists already;")
+    argv = ["init", "train.xyz", "--output", "train.xyz", "--force"]
+    assert error_of(capsys, *argv).startswith("train.xyz: is an input")
     assert Path("fit.toml").read_text(encoding="utf-8") == CONFIG
     assert main(["init", "train.xyz", "--force"]) == 0
     assert load_config("fit.toml").data.test == []

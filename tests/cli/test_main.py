@@ -41,6 +41,32 @@ def test_help_imports_nothing_heavy():
         assert re.search(rf"^ +{command} +\w", done.stdout, re.MULTILINE)
 
 
+def test_help_lists_the_commands_under_headings(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    groups = {
+        heading: re.findall(r"^  ([a-z-]+) +\w.*$", lines, re.MULTILINE)
+        for heading, lines in re.findall(r"^(\w+):\n((?:  .+\n)+)", text, re.MULTILINE)
+    }
+    del groups["options"]
+    assert groups == {
+        "data": ["init", "check"],
+        "fit": ["fit", "tune", "append", "refit", "calibrate", "learn"],
+        "model": ["info", "evaluate", "report", "properties", "cite"],
+        "use": ["predict", "select", "serve"],
+        "exchange": ["convert", "export-lammps", "lammps"],
+    }
+    assert max(map(len, text.splitlines())) <= 88
+
+
+def test_the_usage_of_a_command_begins_with_its_name(capsys):
+    with pytest.raises(SystemExit):
+        main(["info", "--help"])
+    assert capsys.readouterr().out.startswith("usage: gapfit info [-h]")
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])

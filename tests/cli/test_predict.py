@@ -43,7 +43,7 @@ def test_predict_without_std_and_volume(fitted, tmp_path, capsys):
     assert "energies_std" not in found.arrays
     assert set(found.calc.results) == {"energy", "energies", "forces"}
     assert error_of(capsys, *argv, str(tmp_path / "in.xyz")).endswith(
-        "in.xyz: is the input itself; give another --output"
+        "in.xyz: is an input and would be replaced; give another name"
     )
     assert "there is no folder" in error_of(capsys, *argv, "nowhere/out.xyz")
 
@@ -54,8 +54,7 @@ def test_predict_without_std_and_volume(fitted, tmp_path, capsys):
         ("folder.xyz", "folder.xyz: is a folder; give the name of a file in it"),
         (
             "out.traj",
-            "out.traj: only extended XYZ is written; give a name that ends in .extxyz "
-            "or .xyz (ASE converts it: ase convert)",
+            "out.traj: ends in '.traj'; give a name that ends in .extxyz or .xyz",
         ),
     ],
 )

@@ -83,9 +83,9 @@ def test_the_command_in_json(files, capsys):
     ("argv", "message"),
     [
         ([], "nothing would be written; give --output OUT.extxyz, --indices FILE or"),
-        (["--output", "0.xyz"], "0.xyz: is a file of data and would be replaced"),
-        (["--indices", "model.npz"], "model.npz: is a file of data"),
-        (["--output", "out.cif"], "out.cif: only extended XYZ is written"),
+        (["--output", "0.xyz"], "0.xyz: is an input and would be replaced"),
+        (["--indices", "model.npz"], "model.npz: is an input"),
+        (["--output", "out.cif"], "out.cif: ends in '.cif'; give a name"),
         (["--output", "no/out.xyz"], "no/out.xyz: there is no folder no"),
         (["--json", "--memory", "5"], "memory = '5': give a number with a unit"),
     ],

@@ -54,7 +54,10 @@ def test_command_writes_configuration_and_plot_and_needs_no_test_set(here, capsy
     assert tuned.sigma.forces != 0.05
     assert (here / "fit-tuned.png").read_bytes().startswith(b"\x89PNG")
     assert main(["tune", "fit.toml"]) == 1
-    assert "exists already; replace it with --force" in capsys.readouterr().err
+    assert (
+        "fit-tuned.toml: exists already; give another name, or --force"
+        in capsys.readouterr().err
+    )
     assert main(["tune", "fit.toml", "--force", "--json"]) == 0
     trials = json.loads(capsys.readouterr().out)["trials"]
     assert [trial["settings"].get("soap.r_cut") for trial in trials] == [None, 3.5, 4.0]

@@ -139,7 +139,7 @@ def test_the_command_keeps_the_checkpoint_until_all_is_written(
         assert main(command) == 1
     assert f"{failing}: cannot be written (File too large)" in capsys.readouterr().err
     assert main(command) == 1
-    assert "go on with it by --resume" in capsys.readouterr().err
+    assert "continue it with --resume" in capsys.readouterr().err
     assert sum(computed) == 5
     assert main([*command, "--resume"]) == 0
     assert sum(computed) == 5
@@ -179,7 +179,7 @@ def test_a_checkpoint_that_must_stay_is_told_after_the_results(
 
     monkeypatch.setattr(fit_command._Run, "_fit", with_notes)
     assert main(command) == 0
-    assert "is still there" in capsys.readouterr().out
+    assert "could not be removed" in capsys.readouterr().out
     assert (out / "model.npz").read_bytes() == undisturbed
     assert (out / "checkpoint" / "notes.txt").read_text() == "mine"
 

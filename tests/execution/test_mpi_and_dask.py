@@ -65,7 +65,7 @@ def test_unfinished_fits_are_resumed_or_kept(tmp_path, alone):
     assert not (model / "model.npz").exists()
     again = run(command)
     assert again.returncode == 1
-    assert "holds an unfinished fit: go on with it by --resume" in again.stderr
+    assert "contains an unfinished fit: continue it with --resume" in again.stderr
     resumed = run([*command, "--resume"])
     assert resumed.returncode == 0, resumed.stderr
     same(gapfit.load(model / "model.npz"), alone)

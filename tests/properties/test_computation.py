@@ -257,7 +257,7 @@ def test_reports_of_what_is_no_crystal_are_refused(model, copper):
         compute(model, copper, only=("eso",))
     open_cell = copper.copy()
     open_cell.pbc = [True, True, False]
-    with pytest.raises(GapfitError, match="three periodic directions"):
+    with pytest.raises(GapfitError, match="periodic in three directions"):
         compute(model, open_cell)
     with pytest.raises(StructureError, match="unknown species Si"):
         compute(model, bulk("Si"))

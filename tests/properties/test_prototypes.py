@@ -36,5 +36,7 @@ def test_prototypes_that_cannot_be_are_refused():
     with pytest.raises(GapfitError, match="lattice = -1 Å"):
         prototype("fcc", "Cu", EMT(), lattice=-1.0)
     repulsive = MorsePotential(epsilon=1.0, rho0=1.0, r0=50.0, rcut1=0.1, rcut2=0.12)
-    with pytest.raises(GapfitError, match=r"no minimum .* give one \(--lattice\)"):
+    with pytest.raises(
+        GapfitError, match=r"no minimum .* give the lattice constant \(--lattice\)"
+    ):
         prototype("fcc", "Cu", repulsive)

@@ -30,7 +30,7 @@ def test_a_relaxed_cell_is_at_the_minimum_of_its_energy(silicon):
 def test_a_relaxation_without_an_end_is_refused():
     rattled = bulk("Si", a=5.4, cubic=True)
     rattled.rattle(0.2, seed=1)
-    with pytest.raises(GapfitError, match=r"Si8 has a force of .* left after 2 steps"):
+    with pytest.raises(GapfitError, match=r"Si8 has a force of .* after 2 steps"):
         relaxed(rattled, tersoff(), cell="free", steps=2)
 
 

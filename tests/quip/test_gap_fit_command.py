@@ -517,9 +517,9 @@ def test_convert_says_what_it_cannot_do(tmp_path, capsys):
         ([str(existing), str(tmp_path / "a.npz")], "*.xml"),
         ([gap, str(existing)], "exists already"),
         ([gap, str(tmp_path / "no" / "a.npz")], "no folder"),
-        ([gap, str(tmp_path / "a.npz"), "--species", "Xx"], "no chemical symbol"),
+        ([gap, str(tmp_path / "a.npz"), "--species", "Xx"], "not a chemical symbol"),
         ([str(existing), str(tmp_path / "a.xml"), "--species", "P"], "leave it out"),
-        ([str(tmp_path / "binary"), str(tmp_path / "a.toml")], "no text"),
+        ([str(tmp_path / "binary"), str(tmp_path / "a.toml")], "not text"),
         ([str(tmp_path / "text"), str(tmp_path / "a.toml")], "no command of gap_fit"),
     ]
     for arguments, message in cases:

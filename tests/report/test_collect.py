@@ -150,7 +150,10 @@ def test_a_fit_without_a_report_removes_that_of_another(copied):
         (["{fit}", "--test", "absent.xyz"], "absent.xyz"),
         (["{fit}", "--properties", "diamond"], "diamond:FORMULA"),
         (["{fit}", "--properties", "cube:Ge"], "cube"),
-        (["{fit}", "--properties", "rocksalt:GeTe:x"], "is no chemical formula: give"),
+        (
+            ["{fit}", "--properties", "rocksalt:GeTe:x"],
+            "is not a chemical formula: give",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(

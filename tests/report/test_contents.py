@@ -58,7 +58,7 @@ def test_info_of_a_model_of_quip_invents_no_settings(from_quip, capsys):
     text = capsys.readouterr().out
     assert re.search(r"read from QUIP +gap\.xml, .*, gap_version \d+", text)
     assert "eV: e0 of the file of QUIP" in text
-    assert "none: models of QUIP hold no posterior" in text
+    assert "none: models of QUIP have no posterior" in text
     for invented in ("Sigma", "Solver", "Prediction", "jitter", "frames fitted", "?"):
         assert invented not in text
     assert not re.search("sparse_method|n_sparse|weighting", text)

@@ -13,7 +13,7 @@ from gapfit.report import Wanted, gather, write
 
 
 def assert_nothing_is_loaded(path):
-    """Reading for anything that a browser would fetch."""
+    """Look for anything that a browser would fetch."""
     page = read_page(path)
     assert not {"link", "img", "iframe", "object", "embed", "base"} & set(page.tags)
     for tag, key, value in page.attributes:

@@ -467,7 +467,7 @@ def test_what_cannot_be_served_is_told_before_the_server_waits(
 
     foreign, molecule = silicon(), cluster()
     foreign.numbers[2] = 32
-    assert "knows no Ge; give a model" in error(foreign, "--unix", name)
+    assert "has no Ge; give another model" in error(foreign, "--unix", name)
     assert "--pbc none for a molecule" in error(molecule, "--unix", name)
     assert "no server answers" in error(molecule, "--unix", name, "--pbc", "none")
     assert "no server answers" in error(molecule, "--unix", name, "--pbc", "ab")
