@@ -104,7 +104,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             sync(target.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        # A failing write names no file, and nobody knows the temporary one.
+        # A failed write names no file or the temporary one, which users do not know.
         if isinstance(error, OSError) and error.filename in (None, "", name):
             raise unwritable(target, error) from error
         raise

@@ -35,7 +35,7 @@ class NamedCalculator(WithoutCaches):
         Whether the user named it. A calculator named by a model file must be among
         `gapfit.baseline.harmless_calculators.HARMLESS`, unless the environment allows any:
         importing and calling what a file names runs the code of its author. There is no
-        default, so that nobody trusts a calculator by omission.
+        default, so that no calculator is trusted by omission.
     table : str
         The table of the configuration that names it.
     """

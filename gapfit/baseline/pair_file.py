@@ -34,7 +34,7 @@ Potential = Callable[[np.ndarray], np.ndarray]
 def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
     """Return the points of each pair of species in a file.
 
-    The file holds one block for each pair: a line ``Si-Si``, then lines ``r phi`` (Å,
+    The file has one block for each pair: a line ``Si-Si``, then lines ``r phi`` (Å,
     eV) with r ascending. ``#`` begins a comment.
 
     Parameters

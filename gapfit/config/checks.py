@@ -45,7 +45,7 @@ def _check_species_numbers(term: Any) -> None:
 
 
 def check_scan_table(scan: Any) -> None:
-    """Raise a ValueError unless a table of scans holds lists of finite values."""
+    """Raise a ValueError unless a table of scans contains lists of finite values."""
     if not isinstance(scan, dict):
         return
     for key, values in scan.items():

@@ -55,7 +55,7 @@ def unknown_names(
 
 
 def _is_free(path: KeyPath, top: type[BaseModel]) -> bool:
-    """Tell whether a table holds tables of any name (``sigma.config_types``)."""
+    """Return whether a table contains tables of any name (``sigma.config_types``)."""
     field = field_at(path, top=top)
     parent = model_at(path[:-1], top=top)
     named = parent is not None and path[-1] in parent.model_fields

@@ -42,7 +42,7 @@ def equispaced_basis(r_cut: float, n_max: int, sigma: float) -> dict[str, np.nda
     Raises
     ------
     ConfigError
-        The Gaussians are too close to be told apart in double precision.
+        The Gaussians are too close to be distinguished in double precision.
     """
     eta = 0.5 / sigma**2
     reach = r_cut + sigma * np.sqrt(2 * _EXPONENT * np.log(10))
