@@ -125,7 +125,7 @@ def test_sigmas_of_frames_themselves_stay(frames):
     [
         (
             {"config_types": {"liquid": {"energy": 0.1}}},
-            r"liquid had no.*\(there are: odd",
+            r"liquid had no.*\(these had one: odd",
         ),
         ({"forces": -1.0}, r"`forces` = -1.0 must be"),
         ({"force": 1.0}, r"`force`.*unknown|unknown.*`force`"),
