@@ -260,7 +260,7 @@ def _rows(
 ) -> list[CandidateRows | None]:
     """Return the rows of structures as if they were labelled like the training data."""
     posterior = model.require_posterior()
-    fitted = {kind for kind, n in model.info["n_rows"].items() if n}
+    fitted = {kind for kind, n in model.record.n_rows.items() if n}
     labelled = [
         replace(
             frame,

@@ -79,7 +79,7 @@ class LearnedModel:
         return replace(model, baseline=baseline)
 
     def _require_frames(self) -> None:
-        n, expected = self.current.info["n_frames"], len(self._frames)
+        n, expected = self.current.record.n_frames, len(self._frames)
         if n not in (expected, expected + 1):
             raise GapfitError(
                 f"{self._folder.model}: was fitted to {n} frames, {expected} are expected; "
@@ -111,7 +111,7 @@ class LearnedModel:
         refit = n >= learning.refit * (len(self._given) + self.fitted)
         if refit:
             self.fitted = self.n_merged
-        if self.current.info["n_frames"] == n:
+        if self.current.record.n_frames == n:
             return  # written before the process was killed
         if refit:
             self._fit()

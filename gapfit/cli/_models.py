@@ -45,7 +45,7 @@ def add_model_arguments(
 def likelihoods(old: GAPModel, new: GAPModel) -> dict[str, float]:
     """Return the log marginal likelihood before and after."""
     key = "log_marginal_likelihood"
-    return {"before": old.info[key], "after": new.info[key]}
+    return {"before": getattr(old.record, key), "after": getattr(new.record, key)}
 
 
 def change(name: str, old: Any, new: Any) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ def change(name: str, old: Any, new: Any) -> tuple[str, ...]:
 
 def new_warnings(old: GAPModel, new: GAPModel) -> list[str]:
     """Return the warnings that the change added."""
-    return [text for text in new.info["warnings"] if text not in old.info["warnings"]]
+    return [text for text in new.record.warnings if text not in old.record.warnings]
 
 
 def save(console: Console, old: GAPModel, new: GAPModel, path: Path) -> None:

@@ -61,17 +61,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         new = append(
             old, dataset, data=data, new_sparse=args.new_sparse, progress=progress
         )
-    entry = new.info["appended"][-1]
+    entry = new.record.appended[-1]
     likelihood = likelihoods(old, new)
     console.title("Changed")
     console.table(
         ("", "before", "after"),
         [
-            change("frames", old.info["n_frames"], new.info["n_frames"]),
-            change("atoms", old.info["n_atoms"], new.info["n_atoms"]),
+            change("frames", old.record.n_frames, new.record.n_frames),
+            change("atoms", old.record.n_atoms, new.record.n_atoms),
             *(
-                change(f"rows, {kind}", old.info["n_rows"][kind], n)
-                for kind, n in new.info["n_rows"].items()
+                change(f"rows, {kind}", old.record.n_rows[kind], n)
+                for kind, n in new.record.n_rows.items()
             ),
             change("sparse points", old.n_sparse, new.n_sparse),
             change("log likelihood", *likelihood.values()),

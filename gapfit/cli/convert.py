@@ -89,17 +89,18 @@ def _from_quip(
 
     model = load(source, species=species or None)
     model.save(target)
-    origin = model.info["quip"]
+    origin = model.record.quip
+    assert origin is not None
     console.title(f"GAP of QUIP, {source}")
     console.rows(
         [
-            ("label", origin["label"]),
-            ("gap_version", str(origin["gap_version"])),
+            ("label", origin.label),
+            ("gap_version", str(origin.gap_version)),
             ("model", repr(model).strip("<>")),
-            ("ignored", ", ".join(origin["ignored"]) or "nothing"),
+            ("ignored", ", ".join(origin.ignored) or "nothing"),
         ]
     )
-    if origin["ignored"]:
+    if origin.ignored:
         console.say("  Ignored options have no effect in QUIP, either.")
     console.title("Written")
     console.say(f"  {target}")

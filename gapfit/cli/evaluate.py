@@ -49,7 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the errors."""
-    from gapfit.data.digest import was_fitted
     from gapfit.evaluation.evaluate import evaluate, format_table
     from gapfit.evaluation.leave_one_out import leave_one_out
     from gapfit.model.storage import load
@@ -77,7 +76,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         title = "Left out in turn" if args.leave_one_out else ", ".join(args.data)
         console.say(f"\n{format_table(metrics, title)}")
     warnings = list(dataset.warnings)
-    if not args.leave_one_out and was_fitted(dataset.frames, model.info):
+    if not args.leave_one_out and model.record.was_fitted_to(dataset.frames):
         warnings.append(
             "these are the training data, which are predicted better than new ones; "
             "--leave-one-out predicts each structure by the fit without it"

@@ -206,16 +206,16 @@ class _Run:
             "planned_bytes": planned.memory_bytes,
             "stages": self.peaks,
         }
-        metrics["fit"] = {k: v for k, v in model.info.items() if k != "warnings"}
+        metrics["fit"] = {
+            k: v for k, v in model.record.plain().items() if k != "warnings"
+        }
         self._write("metrics.json", to_json(metrics) + "\n")
         if not holds(self.folder, self.path):
             self._write(
                 "fit.toml", MARK + resolved_toml(model.config, self.path.parent)
             )
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
-        warnings = list(
-            dict.fromkeys([*model.info.get("warnings", []), *test_warnings])
-        )
+        warnings = list(dict.fromkeys([*model.record.warnings, *test_warnings]))
         data, base = self.config.data, self.path.parent
         sets = {"train": (data.train, train)} | (
             {"test": (data.test, test)} if test else {}
@@ -307,7 +307,7 @@ class _Run:
             from gapfit.model.calibration import format_calibration
 
             self.console.say(f"\n{format_calibration(model.calibration)}")
-        if tuning := model.info.get("tuning"):
+        if tuning := model.record.tuning:
             from gapfit.fitting.trials import format_trials
 
             self.console.title("Tuned: errors of held-out frames")

@@ -66,7 +66,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         "uncertainty": model.posterior is not None,
         "calibration": model.calibration.as_dict() if model.calibration else None,
         "config": fit_config(model),
-        **model.info,
+        **model.record.plain(),
     }
 
 

@@ -93,7 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     started, lines = time.perf_counter(), _Lines(console)
     console.title(f"Learning in {folder}")
     model = learn(config, folder, resume=args.resume, base=path.parent, report=lines)
-    n_frames = model.info["n_frames"]
+    n_frames = model.record.n_frames
     console.title(f"Done in {duration(time.perf_counter() - started)}")
     console.rows(
         [

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,26 +12,7 @@ from gapfit.data.frame import Frame
 __all__ = [
     "chained_digest",
     "data_digest",
-    "was_fitted",
 ]
-
-
-def was_fitted(frames: Sequence[Frame], info: Mapping[str, Any]) -> bool:
-    """Return whether frames are those of a fit and of its appends, in this order.
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        With labels, as they were read.
-    info : mapping
-        ``info`` of the model.
-    """
-    unread = iter(frames)
-    added = [append["n_frames"] for append in info.get("appended", [])]
-    digest = data_digest(islice(unread, max(info.get("n_frames", 0) - sum(added), 0)))
-    for n in added:
-        digest = chained_digest(digest, data_digest(islice(unread, n)))
-    return digest == info.get("data_digest") and next(unread, None) is None
 
 
 def chained_digest(before: str, appended: str) -> str:

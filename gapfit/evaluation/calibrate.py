@@ -14,7 +14,6 @@ from gapfit._support.progress import Progress, silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.checks import refuse_species
 from gapfit.data.dataset import as_dataset
-from gapfit.data.digest import was_fitted
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types
 from gapfit.data.observations import KINDS, row_counts
@@ -85,7 +84,7 @@ def calibrate(
     Returns
     -------
     GAPModel
-        With `GAPModel.calibration`, and a warning in its ``info`` if there were few
+        With `GAPModel.calibration`, and a warning in its record if there were few
         structures, or if some could not be left out; all else unchanged.
 
     Raises
@@ -109,7 +108,7 @@ def calibrate(
         "remove these",
     )
     if fitted is None:
-        fitted = was_fitted(dataset.frames, model.info)
+        fitted = model.record.was_fitted_to(dataset.frames)
     if frames is None and not fitted:
         raise GapfitError(
             "the training files are not exactly what was fitted: they have changed, or "
@@ -180,8 +179,8 @@ def _calibrated(
                 (common if is_common else extra).extend(residuals)
                 n_common += is_common
             progress("calibrate", done + 1, total)
-    kept = [w for w in model.info.get("warnings", []) if not w.startswith(OUTDATED)]
-    model = replace(model, info=model.info | {"warnings": kept})
+    kept = [w for w in model.record.warnings if not w.startswith(OUTDATED)]
+    model = model.with_record(warnings=tuple(kept))
     if errors:
         text = f"calibration without {len(errors)} structures: {errors[0]}"
         model = _warned(model, text)
@@ -194,8 +193,8 @@ def _calibrated(
 
 def _warned(model: GAPModel, text: str) -> GAPModel:
     _logger.warning(text)
-    warnings = [*model.info.get("warnings", []), text]
-    return replace(model, info=model.info | {"warnings": warnings})
+    warnings = [*model.record.warnings, text]
+    return model.with_record(warnings=tuple(warnings))
 
 
 def representative(

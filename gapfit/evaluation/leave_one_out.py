@@ -8,7 +8,6 @@ from typing import Any
 from gapfit._support.progress import Progress, silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.dataset import as_dataset
-from gapfit.data.digest import was_fitted
 from gapfit.data.frame_file import frame_sizes
 from gapfit.errors import GapfitError
 from gapfit.evaluation.evaluate import ErrorTally, Metrics, with_scores
@@ -58,12 +57,12 @@ def leave_one_out(
     model.require_posterior()
     report = progress or silent
     dataset = as_dataset(frames, model.config, base)
-    if not was_fitted(dataset.frames, model.info):
+    if not model.record.was_fitted_to(dataset.frames):
         raise GapfitError(
             "the structures are not those that the model was fitted to: leave-one-out "
             "errors need exactly its training data, appended ones after those of the fit"
         )
-    if any(entry["sparse_points"] for entry in model.info.get("appended", [])):
+    if any(addition.sparse_points for addition in model.record.appended):
         raise GapfitError(
             "sparse points were appended, and the sums over the earlier data do not have "
             "them: no structure can be left out; fit all data together"

@@ -28,6 +28,7 @@ from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.observation_groups import groups_of
 from gapfit.model.projection import Ranks
+from gapfit.model.record import Addition, FitRecord
 from gapfit.model.storage import load_with_sums
 from gapfit.sparse.novelty import LEAST, NewPoints, novel_points
 from gapfit.threads import limited, one_thread
@@ -81,7 +82,7 @@ def append(
     Returns
     -------
     GAPModel
-        Its ``info["appended"]`` has an entry for each addition.
+        Its ``record.appended`` has an entry for each addition.
 
     Raises
     ------
@@ -117,10 +118,10 @@ def append(
 
 
 def _refuse_fitted_data(model: GAPModel, dataset: Dataset) -> None:
-    info, digest = model.info, data_digest(dataset.frames)
-    fitted = {info["data_digest"]}
-    for entry in info.get("appended", []):
-        fitted |= {entry["data_digest"], entry["onto"]}
+    record, digest = model.record, data_digest(dataset.frames)
+    fitted = {record.data_digest}
+    for addition in record.appended:
+        fitted |= {addition.data_digest, addition.onto}
     if digest in fitted:
         raise GapfitError(
             f"the model has been fitted to these {len(dataset.frames)} frames already "
@@ -166,7 +167,7 @@ class _Addition:
         sums = self._summed(larger)
         assert larger.training_sums is not None
         sums.merge(larger.training_sums)
-        summed = replace(larger, training_sums=sums, info=self._info(added))
+        summed = replace(larger, training_sums=sums, record=self._record(added))
         model = solved(summed, self.frames, self.progress, self._ranks(larger))
         return replace(model, calibration=self.model.calibration)
 
@@ -231,27 +232,28 @@ class _Addition:
             for old, new in zip(self.model.terms, larger.terms, strict=True)
         ]
 
-    def _info(self, added: Sequence[NewPoints]) -> dict[str, Any]:
+    def _record(self, added: Sequence[NewPoints]) -> FitRecord:
         """Return the facts about all data."""
-        old, digest = self.model.info, data_digest(self.dataset.frames)
+        old, digest = self.model.record, data_digest(self.dataset.frames)
+        assert old.data_digest is not None
         rows = count_rows(self.frames)
-        entry = {
-            "n_frames": len(self.frames),
-            "n_atoms": int(frame_sizes(self.frames).sum()),
-            "n_rows": rows,
-            "data_digest": digest,
-            "onto": old["data_digest"],
-            "sparse_points": [asdict(new) for new in added],
-        }
-        return {
-            **old,
-            "n_frames": old["n_frames"] + entry["n_frames"],
-            "n_atoms": old["n_atoms"] + entry["n_atoms"],
-            "n_rows": {kind: n + rows[kind] for kind, n in old["n_rows"].items()},
-            "data_digest": chained_digest(old["data_digest"], digest),
-            "appended": [*old.get("appended", []), entry],
-            "warnings": list(dict.fromkeys([*old["warnings"], *self.notes])),
-        }
+        addition = Addition(
+            n_frames=len(self.frames),
+            n_atoms=int(frame_sizes(self.frames).sum()),
+            n_rows=rows,
+            data_digest=digest,
+            onto=old.data_digest,
+            sparse_points=tuple(asdict(new) for new in added),
+        )
+        return replace(
+            old,
+            n_frames=(old.n_frames or 0) + addition.n_frames,
+            n_atoms=(old.n_atoms or 0) + addition.n_atoms,
+            n_rows={kind: n + rows[kind] for kind, n in old.n_rows.items()},
+            data_digest=chained_digest(old.data_digest, digest),
+            appended=(*old.appended, addition),
+            warnings=tuple(dict.fromkeys([*old.warnings, *self.notes])),
+        )
 
 
 def _isolated_warnings(frames: Sequence[Frame], e0: dict[int, float]) -> list[str]:

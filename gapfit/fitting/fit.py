@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -112,7 +111,7 @@ def fit(
             pairs_per_atom=plan.sizes.batch.pairs_per_atom,
         )
         model = with_calibration(model, prepared.frames, fitter.progress)
-    return replace(model, info=model.info | {"data_digest": digest})
+    return model.with_record(data_digest=digest)
 
 
 def _identity(
@@ -194,23 +193,23 @@ class _Fitter:
         if resume and self.folder and self.folder.start.exists():
             model = load(self.folder.start, training_sums=True)
             prepared = prepared.with_sigmas(model.config.sigma)
-            self.notes += model.info["warnings"]
+            self.notes += model.record.warnings
         else:
             prepared, model = self._begin(prepared)
         warnings = list(dict.fromkeys([*self.dataset.warnings, *self.notes]))
-        return prepared, replace(model, info=model.info | {"warnings": warnings})
+        return prepared, model.with_record(warnings=tuple(warnings))
 
     def _begin(self, prepared: Prepared) -> tuple[Prepared, GAPModel]:
         """Return the data and the model before its fit; write the latter."""
-        config, info = self.settings, {}
+        config, tuning = self.settings, None
         if config.tune is not None:
             with limited(config.run.threads or None):
                 result = tune_prepared(prepared, config, self.progress)
-            config, info["tuning"] = result.config, result.summary()
+            config, tuning = result.config, result.summary()
             self.notes += result.warnings
             prepared = prepared.with_sigmas(config.sigma)
         model = unfitted(prepared, config, self.notes, self.progress)
-        model = replace(model, info=info | model.info)
+        model = model.with_record(tuning=tuning)
         if self.folder:
             model.save(self.folder.start)
         return prepared, model

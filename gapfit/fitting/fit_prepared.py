@@ -20,6 +20,7 @@ from gapfit.fitting.solve import solved
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.observation_groups import groups_of
+from gapfit.model.record import FitRecord
 from gapfit.model.terms import with_coefficients
 
 __all__ = ["fit_prepared", "fitted", "unfitted"]
@@ -60,7 +61,7 @@ def unfitted(
         e0=prepared.e0,
         terms=tuple(with_coefficients(terms, np.zeros(whitening.n_sparse))),
         training_sums=TrainingSums(whitening, config.solver.method),
-        info={"warnings": notes},
+        record=FitRecord(warnings=tuple(notes)),
     )
 
 
@@ -91,17 +92,18 @@ def fitted(
         Neighbours within the longest cutoff; counted on a sample when absent.
     """
     sums = _sums(model, prepared, progress, folder, pool, pairs_per_atom)
-    facts = {
-        "n_frames": len(prepared.frames),
-        "n_atoms": int(frame_sizes(prepared.frames).sum()),
-        "n_rows": count_rows(prepared.frames),
-    }
+    record = replace(
+        model.record,
+        n_frames=len(prepared.frames),
+        n_atoms=int(frame_sizes(prepared.frames).sum()),
+        n_rows=count_rows(prepared.frames),
+    )
     summed = replace(
         model,
         config=model.config.model_copy(update={"baseline": prepared.baseline_config}),
         baseline=prepared.baseline,
         training_sums=sums,
-        info=model.info | facts,
+        record=record,
     )
     return solved(summed, prepared.frames, progress)
 

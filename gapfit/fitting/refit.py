@@ -92,12 +92,12 @@ def refit(
                 f"{OUTDATED}they are no longer calibrated, because they change with the "
                 "sigmas; calibrate again: gapfit calibrate"
             )
-        warnings = list(dict.fromkeys([*loaded.info["warnings"], *notes]))
+        warnings = list(dict.fromkeys([*loaded.record.warnings, *notes]))
         changed = replace(
             loaded,
             config=config,
             training_sums=loaded.training_sums.scaled(ratios),
-            info={**loaded.info, "warnings": warnings},
+            record=replace(loaded.record, warnings=tuple(warnings)),
         )
         return solved(changed, verifying, progress or silent)
 

@@ -54,14 +54,15 @@ def solved(
         terms, frames, config, progress, least or [{}] * len(terms)
     )
     whitening = sums.whitening
-    info = {
-        "n_sparse": whitening.n_sparse,
-        "jitter": list(whitening.jitter),
-        "log_marginal_likelihood": solution.log_marginal_likelihood,
-        "shortcuts": projections,
-        "versions": _versions(),
-        "warnings": _with_rounding(model.info.get("warnings", []), warning),
-    }
+    record = replace(
+        model.record,
+        n_sparse=whitening.n_sparse,
+        jitter=whitening.jitter,
+        log_marginal_likelihood=solution.log_marginal_likelihood,
+        projections=tuple(projections),
+        versions=_versions(),
+        warnings=tuple(_with_rounding(model.record.warnings, warning)),
+    )
     return replace(
         model,
         terms=tuple(terms),
@@ -70,7 +71,7 @@ def solved(
         else None,
         training_sums=sums if config.run.store_sums else None,
         calibration=None,
-        info=model.info | info,
+        record=record,
     )
 
 

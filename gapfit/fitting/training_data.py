@@ -74,7 +74,7 @@ def same_training_frames(model: GAPModel, path: Path) -> Sequence[Frame] | None:
         frames = read(data.train, data, base=base).frames
     except GapfitError:
         return None
-    return frames if data_digest(frames) == model.info["data_digest"] else None
+    return frames if data_digest(frames) == model.record.data_digest else None
 
 
 def _settings(config: FitConfig) -> str:

@@ -119,7 +119,7 @@ def _general(model: GAPModel) -> Arrays:
 
     facts = {
         "gapfit": version("gapfit"),
-        "data_digest": model.info.get("data_digest", ""),
+        "data_digest": model.record.data_digest,
     }
     yield "info", json.dumps(facts, sort_keys=True)
     yield "symbols", " ".join(chemical_symbols[z] for z in model.species)

@@ -32,6 +32,7 @@ from gapfit.model.prediction import (
     std_kinds,
 )
 from gapfit.model.provenance import why_no_posterior
+from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm
 from gapfit.model.uncertainty import StandardDeviations
 from gapfit.threads import one_thread, use_threads
@@ -69,7 +70,7 @@ class GAPModel(WithoutCaches):
     calibration : Calibration or None
         Scales of standard deviations; None if they were not computed, see
         `gapfit.calibrate`.
-    info : dict
+    record : FitRecord
         Facts about the fit: rows, jitter, log marginal likelihood, data digest, versions.
     """
 
@@ -81,7 +82,7 @@ class GAPModel(WithoutCaches):
     posterior: Posterior | None = None
     training_sums: TrainingSums | None = None
     calibration: Calibration | None = None
-    info: dict[str, Any] = field(default_factory=dict)
+    record: FitRecord = field(default_factory=FitRecord)
 
     def __repr__(self) -> str:
         from ase.data import chemical_symbols
@@ -158,6 +159,10 @@ class GAPModel(WithoutCaches):
         if scale is not None and not 0 <= scale < np.inf:
             raise GapfitError(f"scale = {scale}: give a finite number, 0 or more")
         return Samples(self, n, seed, scale)
+
+    def with_record(self, **changes: Any) -> GAPModel:
+        """Return the same model with other facts; names as in `FitRecord`."""
+        return replace(self, record=replace(self.record, **changes))
 
     def require_posterior(self) -> Posterior:
         """Return the posterior.

@@ -41,7 +41,7 @@ _WORTH_WHILE = 0.15
 
 @dataclass(frozen=True)
 class LosslessProjection:
-    """Facts about the projection of one term; part of the model's ``info``.
+    """Facts about the projection of one term; part of the model's record.
 
     Attributes
     ----------

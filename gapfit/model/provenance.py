@@ -32,7 +32,7 @@ _NOT_OF_QUIP = (
 
 def is_from_quip(model: GAPModel) -> bool:
     """Return whether a model was read from QUIP, which does not say how it was fitted."""
-    return "quip" in model.info
+    return model.record.quip is not None
 
 
 def fit_config(model: GAPModel) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def energies_were_fitted(model: GAPModel) -> bool:
 
     True for models whose rows were not counted, as those of QUIP.
     """
-    rows = model.info.get("n_rows")
-    return rows is None or rows.get("energy", 0) > 0
+    rows = model.record.n_rows
+    return not rows or rows.get("energy", 0) > 0
 
 
 def e0_origin(model: GAPModel) -> str:

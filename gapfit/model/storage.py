@@ -28,6 +28,7 @@ from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.gap_model import GAPModel
+from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm, basis_shapes, build_term
 
 __all__ = ["SCHEMA", "load", "load_with_sums", "save"]
@@ -106,7 +107,7 @@ def load_with_sums(model: GAPModel | str | Path) -> GAPModel:
     if loaded.training_sums is not None:
         return loaded
     where = f"{model}: " if from_file else ""
-    if "quip" in loaded.info:
+    if loaded.record.quip is not None:
         raise GapfitError(
             f"{where}a model of QUIP contains no sums over its training data"
         )
@@ -172,7 +173,7 @@ def _header(model: GAPModel) -> dict[str, Any]:
         "posterior": model.posterior is not None,
         "training_sums": model.training_sums.header() if model.training_sums else None,
         "calibration": model.calibration.as_dict() if model.calibration else None,
-        "info": model.info,
+        "info": model.record.plain(),
     }
 
 
@@ -247,7 +248,7 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         posterior,
         sums,
         _calibration(header.get("calibration")),
-        dict(header["info"]),
+        FitRecord.from_plain(header["info"]),
     )
 
 

@@ -14,6 +14,7 @@ from gapfit.config.sections import BaselineConfig, DataConfig, FitConfig, Term
 from gapfit.descriptors.blocks import species_pairs
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.model.gap_model import GAPModel
+from gapfit.model.record import FitRecord, Origin
 from gapfit.model.terms import FittedTerm, build_term, new_basis
 from gapfit.quip.descriptors import Part, named_species, part_of
 from gapfit.quip.glue import embedded_species, glue_pairs, glue_species
@@ -36,7 +37,7 @@ def load(path: str | Path, *, species: Sequence[str] | None = None) -> GAPModel:
     Returns
     -------
     GAPModel
-        ``info["quip"]`` holds the label, ``gap_version``, options that have no effect,
+        ``record.quip`` holds the label, ``gap_version``, options that have no effect,
         neither in QUIP nor here, and cutoff functions of sparse points (by term and
         block, where they are not 1), which `local_variances` needs.
 
@@ -88,16 +89,16 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
         {z: file.e0.get(z, 0.0) for z in species},
         terms,
         build_baseline(config, species, points, trusted=False),
-        info={
-            "versions": {"gapfit": version("gapfit")},
-            "quip": {
-                "file": file.path.name,
-                "label": file.label,
-                "gap_version": file.version,
-                "ignored": ignored,
-                "sparse_cutoffs": cutoffs,
-            },
-        },
+        record=FitRecord(
+            versions={"gapfit": version("gapfit")},
+            quip=Origin(
+                file=file.path.name,
+                label=file.label,
+                gap_version=file.version,
+                ignored=tuple(ignored),
+                sparse_cutoffs=tuple(cutoffs),
+            ),
+        ),
     )
 
 

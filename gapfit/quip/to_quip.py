@@ -157,10 +157,11 @@ def expressed(model: GAPModel) -> list[Expressed]:
     Cutoff functions of sparse points are 1, but those of models that were read from QUIP,
     whose variances they are a part of.
     """
-    known = model.info.get("quip", {}).get("sparse_cutoffs", [{}] * len(model.terms))
+    origin = model.record.quip
+    cutoffs = origin.sparse_cutoffs if origin else [{}] * len(model.terms)
     return [
         _expressed(term, block, np.array(own.get(str(block), np.ones(len(points)))))
-        for term, own in zip(model.terms, known, strict=True)
+        for term, own in zip(model.terms, cutoffs, strict=True)
         for block, points in term.sparse.items()
         if len(points)
     ]

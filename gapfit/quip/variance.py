@@ -66,7 +66,7 @@ def local_variances(
     StructureError
         See `GAPModel.predict`.
     """
-    if "quip" not in model.info:
+    if model.record.quip is None:
         raise GapfitError(
             "the model was not read from QUIP; `predict(std=...)` gives its uncertainty"
         )
@@ -81,7 +81,7 @@ def local_variances(
             if len(points)
         }
         for term, cutoffs in zip(
-            model.terms, model.info["quip"]["sparse_cutoffs"], strict=True
+            model.terms, model.record.quip.sparse_cutoffs, strict=True
         )
     ]
     if isinstance(atoms, list | tuple):

@@ -12,7 +12,6 @@ from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import DataConfig
 from gapfit.config.toml import resolved_toml
 from gapfit.data.dataset import Dataset, read
-from gapfit.data.digest import was_fitted
 from gapfit.errors import GapfitError
 from gapfit.evaluation.evaluate import Metrics, evaluate
 from gapfit.fitting.training_data import find_training_data
@@ -150,7 +149,7 @@ class _Gatherer:
                 parts[name] = part
             if dataset is not None:
                 sets[name] = dataset
-        warnings = list(model.info.get("warnings", []))
+        warnings = list(model.record.warnings)
         if "test" in sets:
             warnings += [f"test data: {text}" for text in sets["test"].warnings]
         if self.wanted.uncertainty and model.posterior is None:
@@ -192,7 +191,7 @@ class _Gatherer:
             )
             return {}
         keys = ("data_digest", "log_marginal_likelihood")
-        if any(fit.get(key) != self.model.info.get(key) for key in keys):
+        if any(fit.get(key) != getattr(self.model.record, key) for key in keys):
             self.notes.append(
                 f"{path} is of another fit than {self.path.name}: it is left out, and so "
                 "are time and memory"
@@ -232,7 +231,7 @@ class _Gatherer:
                 "there is no learning curve"
             )
             return part, None
-        if name == "train" and not was_fitted(dataset.frames, self.model.info):
+        if name == "train" and not self.model.record.was_fitted_to(dataset.frames):
             self.notes.append(
                 f"the training data ({', '.join(files)}) are not those that the model was "
                 "fitted to: what is said of them holds for the present files, and there "
@@ -257,7 +256,7 @@ class _Gatherer:
     def _learning(self, sets: Mapping[str, Dataset]) -> LearningCurve | None:
         if not self.wanted.learning_curve or "train" not in sets:
             return None
-        if any(own["sparse_points"] for own in self.model.info.get("appended", [])):
+        if any(addition.sparse_points for addition in self.model.record.appended):
             self.notes.append(
                 "sparse points were appended, of which the earlier data know nothing: "
                 "there is no learning curve"

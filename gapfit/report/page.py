@@ -135,11 +135,11 @@ def _elements(contents: Contents) -> str:
 
 def _cards(contents: Contents) -> str:
     """Return the numbers that a reader looks for first."""
-    info, model = contents.model.info, contents.model
+    model, record = contents.model, contents.model.record
     cards = []
     if not is_from_quip(model):
-        n_atoms = f"{info.get('n_atoms', '?')} atoms"
-        cards.append(("Fitted structures", str(info.get("n_frames", "?")), n_atoms))
+        n_atoms = f"{record.n_atoms or '?'} atoms"
+        cards.append(("Fitted structures", str(record.n_frames or "?"), n_atoms))
     terms = f"{len(model.terms)} term{'' if len(model.terms) == 1 else 's'}"
     cutoff = f"{terms}, cutoff {model.cutoff:g} Å"
     cards.append(("Sparse points", str(model.n_sparse), cutoff))

@@ -17,6 +17,7 @@ from gapfit.model.provenance import (
     is_from_quip,
     why_no_posterior,
 )
+from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm
 from gapfit.report.contents import TITLES, Contents, Part
 from gapfit.report.drawing import Rendered
@@ -269,14 +270,14 @@ class Sections:
     def _citations(self) -> Iterator[str]:
         from ase.data import chemical_symbols
 
-        model, info = self.contents.model, self.contents.model.info
+        model, record = self.contents.model, self.contents.model.record
         e0 = ", ".join(f"{chemical_symbols[z]} {e:.6f}" for z, e in model.e0.items())
-        versions = ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items())
+        versions = ", ".join(f"{k} {v}" for k, v in record.versions.items())
         rows: list[list[str | Cell]] = [["e0, eV", f"{e0} ({e0_origin(model)})"]]
         if is_from_quip(model):
             rows.append(["read with", versions])
         else:
-            rows += [["fitted with", versions or "?"], *_fit_rows(info)]
+            rows += [["fitted with", versions or "?"], *_fit_rows(record)]
         yield table(["", ""], rows)
         yield "<h3>Please cite gapfit, and for</h3>"
         items = []
@@ -298,12 +299,12 @@ def _counted_from(model: GAPModel) -> str:
     return f"Energies are counted from {origin}."
 
 
-def _fit_rows(info: Mapping[str, Any]) -> list[list[str | Cell]]:
-    likelihood = info.get("log_marginal_likelihood")
+def _fit_rows(record: FitRecord) -> list[list[str | Cell]]:
+    likelihood = record.log_marginal_likelihood
     return [
-        ["SHA-256 of the training data", str(info.get("data_digest", "?"))],
+        ["SHA-256 of the training data", record.data_digest or "?"],
         ["log marginal likelihood", "?" if likelihood is None else f"{likelihood:.8g}"],
-        ["jitter of K_mm", ", ".join(f"{x:g}" for x in info.get("jitter", []))],
+        ["jitter of K_mm", ", ".join(f"{x:g}" for x in record.jitter or ())],
     ]
 
 
@@ -329,12 +330,12 @@ def _data_cells(part: Part) -> list[str | Cell]:
 
 def _quip_origin(model: GAPModel) -> Iterator[str]:
     """Yield what is known of a model of QUIP."""
-    if not is_from_quip(model):
+    origin = model.record.quip
+    if origin is None:
         return
-    own = model.info["quip"]
     yield table(
         ["read from QUIP", "label", "gap_version"],
-        [[own["file"], own["label"], str(own["gap_version"])]],
+        [[origin.file, origin.label, str(origin.gap_version)]],
     )
     yield (
         '<p class="note">Files of QUIP name neither the data nor the sigmas and the '

@@ -17,7 +17,7 @@ def test_the_reference_is_asked_above_the_threshold_and_only_there(whole):
     folder, model, told, n_calls = whole
     calls = [record for record in log(folder) if record["event"] == "call"]
     assert len(calls) >= 3
-    assert n_calls == 2 + len(calls) == model.info["n_frames"]
+    assert n_calls == 2 + len(calls) == model.record.n_frames
     assert all(record["largest"] > THRESHOLD for record in calls)
     labelled = {(record["job"], record["step"]) for record in calls}
     for status in told:
@@ -71,8 +71,8 @@ def test_between_fits_structures_are_added_to_the_sums(whole, tmp_path):
     config["learning"] |= {"refit": 2.0, "new_sparse": 5}
     model = learn(config, tmp_path / "out", report=lambda s: anew.append(s.event))
     frames = ase.io.read(tmp_path / "out" / "labelled.extxyz", ":")
-    assert model.info["n_frames"] == len(frames)
-    assert "appended" not in model.info
+    assert model.record.n_frames == len(frames)
+    assert not model.record.appended
     again = gapfit.fit(frames, model.config.model_dump(exclude_none=True))
     np.testing.assert_allclose(
         model.predict(frames[0]).forces, again.predict(frames[0]).forces, atol=1e-9

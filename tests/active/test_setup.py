@@ -67,7 +67,7 @@ def test_labelled_frames_of_one_learning_are_given_to_another(whole, tmp_path):
     calculator = Counting()
     model = learn(config, tmp_path / "out", calculator, report=told.append)
     assert calculator.n_calls < whole[3] - 2
-    assert model.info["n_frames"] == whole[3] + calculator.n_calls
+    assert model.record.n_frames == whole[3] + calculator.n_calls
     assert model.config.data.train == ["labelled.extxyz", "labelled.extxyz"]
     first = whole[1].predict(bulk("Cu", cubic=True)).energy
     assert model.predict(bulk("Cu", cubic=True)).energy == pytest.approx(

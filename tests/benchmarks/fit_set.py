@@ -75,7 +75,7 @@ def main() -> None:
         "stages_cpu_s": {k: round(b - a, 1) for k, (a, b) in stages.items()},
         "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         "n_sparse": model.n_sparse,
-        "shortcuts": model.info["shortcuts"],
+        "shortcuts": model.record.projections,
         "test": errors,
     }
     print(json.dumps(result, indent=1))

@@ -39,9 +39,9 @@ def test_the_command(here, capsys):
     assert main(argv) == 0
     text = capsys.readouterr().out
     model = gapfit.load("out.npz")
-    assert model.info["n_frames"] == 13
+    assert model.record.n_frames == 13
     for number in (before, model):
-        assert f"{number.info['log_marginal_likelihood']:.6g}" in text
+        assert f"{number.record.log_marginal_likelihood:.6g}" in text
     rows = "\n".join(" ".join(line.split()) for line in text.splitlines())
     assert "frames 6 13" in rows
     assert f"sparse points {before.n_sparse} {before.n_sparse}" in rows

@@ -32,9 +32,9 @@ def test_projections_need_the_training_data(here, monkeypatch):
     model = gapfit.load("model.npz", training_sums=True)
     assert model.terms[0].lossless
     verified = gapfit.refit("model.npz", sigma={"forces": 0.2})
-    assert verified.info["shortcuts"][0]["n_atoms"] == 96
+    assert verified.record.projections[0]["n_atoms"] == 96
     assert verified.terms[0].lossless
-    assert not any("missing or changed" in text for text in verified.info["warnings"])
+    assert not any("missing or changed" in text for text in verified.record.warnings)
     # The configuration that names the files may stand beside the folder of the model.
     folder = here / "fit-model"
     folder.mkdir()
@@ -44,13 +44,13 @@ def test_projections_need_the_training_data(here, monkeypatch):
     # From there alone nothing tells where the files are.
     left_out = gapfit.refit(model, sigma={"forces": 0.2})
     assert not left_out.terms[0].lossless
-    assert left_out.info["shortcuts"] == []
+    assert left_out.record.projections == ()
     assert any(
-        "train.extxyz) are missing or changed" in t for t in left_out.info["warnings"]
+        "train.extxyz) are missing or changed" in t for t in left_out.record.warnings
     )
     data = read(here / "train.extxyz", model.config.data)
     again = gapfit.refit(model, sigma={"forces": 0.2}, frames=data)
-    assert again.info["shortcuts"] == verified.info["shortcuts"]
+    assert again.record.projections == verified.record.projections
 
 
 def test_other_data_under_the_same_name_do_not_verify(here):
@@ -60,14 +60,14 @@ def test_other_data_under_the_same_name_do_not_verify(here):
 
 def test_the_command(here, capsys):
     argv = ["refit", "model.npz", "--output", "model.npz", "--sigma-forces", "0.2"]
-    before = gapfit.load("model.npz").info["log_marginal_likelihood"]
+    before = gapfit.load("model.npz").record.log_marginal_likelihood
     assert main([*argv, "--config-type", "odd:energy=0.04,forces=0.3"]) == 0
     text = capsys.readouterr().out
     model = gapfit.load("model.npz")
     assert model.config.sigma.forces == 0.2
     assert model.config.sigma.config_types["odd"].energy == 0.04
     assert model.config.sigma.config_types["odd"].forces == 0.3
-    after = model.info["log_marginal_likelihood"]
+    after = model.record.log_marginal_likelihood
     assert f"{before:.6g}" in text
     assert f"{after:.6g}" in text
     assert "model.npz" in text

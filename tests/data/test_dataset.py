@@ -195,7 +195,7 @@ def test_masked_forces_change_nothing_in_a_fit(tmp_path):
         models.append(gapfit.fit(cells, settings))
     one, other = (m.predict(cells[0], stress=False).forces for m in models)
     np.testing.assert_array_equal(one, other)
-    assert models[0].info["n_rows"]["forces"] == 8 * 18
+    assert models[0].record.n_rows["forces"] == 8 * 18
     from_file = read(tmp_path / "masked.extxyz", CONFIG)
     assert np.isnan(from_file.frames[3].forces[:2]).all()
 

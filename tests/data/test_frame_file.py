@@ -352,7 +352,7 @@ def test_a_fit_is_the_same_from_frames_in_memory() -> None:
         gapfit.fit(replace(data, frames=frames), settings)
         for frames in (data.frames, tuple(data.frames))
     )
-    assert one.info["data_digest"] == other.info["data_digest"]
+    assert one.record.data_digest == other.record.data_digest
     expected = one.predict(silicon())
     np.testing.assert_array_equal(other.predict(silicon()).forces, expected.forces)
     metrics = gapfit.evaluate(one, data)

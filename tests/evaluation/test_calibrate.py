@@ -30,7 +30,7 @@ def test_structures_lost_in_rounding_are_left_to_the_others(caplog):
     solver = {"method": "qr", "jitter": 1e-8}
     model = gapfit.fit(frames, settings(calibration={}, sigma=sigma, solver=solver))
     text = "calibration without 1 structures: frame 0: its sigmas are so small that"
-    assert sum(own.startswith(text) for own in model.info["warnings"]) == 1
+    assert sum(own.startswith(text) for own in model.record.warnings) == 1
     assert text in caplog.text
     assert model.calibration.n_structures == 3
     assert model.calibration.kinds["energy"].n == 3
@@ -53,7 +53,7 @@ def test_a_fit_that_cannot_be_calibrated_is_still_a_fit(n_sparse):
         ),
     )
     assert model.calibration is None
-    assert "calibration without 1 structures" in model.info["warnings"][-1]
+    assert "calibration without 1 structures" in model.record.warnings[-1]
     assert np.isfinite(model.predict(frames[0], std="forces").forces_std).all()
     with pytest.raises(GapfitError, match="too small to leave it out"):
         gapfit.calibrate(model, frames)
@@ -211,10 +211,10 @@ def test_append_keeps_the_calibration_and_refit_drops_it(model):
     assert larger.calibration == model.calibration
     changed = gapfit.refit(model, sigma={"forces": 2.0})
     assert changed.calibration is None
-    warnings = changed.info["warnings"]
+    warnings = changed.record.warnings
     assert sum("no longer calibrated" in text for text in warnings) == 1
     assert "no longer calibrated" not in " ".join(
-        gapfit.refit(changed, sigma={"forces": 3.0}).info["warnings"][len(warnings) :]
+        gapfit.refit(changed, sigma={"forces": 3.0}).record.warnings[len(warnings) :]
     )
 
 
@@ -222,13 +222,13 @@ def test_warnings_of_the_calibration_end_with_a_new_one(model):
     said = "calibration is still that of the earlier data"
     more = [label(salt(90 + k)) for k in range(12)]
     larger = gapfit.append(model, more)
-    assert sum(said in text for text in larger.info["warnings"]) == 1
+    assert sum(said in text for text in larger.record.warnings) == 1
     changed = gapfit.refit(model, sigma={"forces": 2.0})
     few = "calibration from 4 structures only"
     for old in (larger, changed):
         little = gapfit.calibrate(old, more[:4])
-        assert [few in text for text in little.info["warnings"]].count(True) == 1
+        assert [few in text for text in little.record.warnings].count(True) == 1
         enough = gapfit.calibrate(little, more)
-        assert enough.info["warnings"] == model.info["warnings"]
+        assert enough.record.warnings == model.record.warnings
     bare = gapfit.append(replace(model, calibration=None), more)
-    assert bare.info["warnings"] == model.info["warnings"]
+    assert bare.record.warnings == model.record.warnings

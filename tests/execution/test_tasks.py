@@ -18,7 +18,7 @@ def test_fits_stopped_at_any_moment_resume_to_the_same_bits(
     tmp_path, small_tasks, method
 ):
     whole, rng = fit(method), np.random.default_rng(5)
-    n_rows = sum(whole.info["n_rows"].values())
+    n_rows = sum(whole.record.n_rows.values())
     folder = tmp_path / "checkpoint"
     for stop in [1, *sorted(rng.integers(2, n_rows, 8)), n_rows]:
         with pytest.raises(Stop):
@@ -30,7 +30,7 @@ def test_fits_stopped_at_any_moment_resume_to_the_same_bits(
 
 def test_a_fit_may_be_stopped_again_and_again(tmp_path, small_tasks):
     whole, folder = fit(), tmp_path / "checkpoint"
-    total = sum(whole.info["n_rows"].values())
+    total = sum(whole.record.n_rows.values())
     for n in range(6):
         with pytest.raises(Stop):
             fit(

@@ -52,7 +52,7 @@ def test_it_is_what_gapfit_fit_gives(method, frames, tmp_path):
     assert found.n_sparse == 24
     assert_same(found, whole, [*frames, *new])
     for key in ("n_frames", "n_atoms", "n_rows", "n_sparse"):
-        assert found.info[key] == whole.info[key]
+        assert getattr(found.record, key) == getattr(whole.record, key)
 
 
 def test_the_model_itself_is_not_changed(frames, model):
@@ -60,11 +60,10 @@ def test_the_model_itself_is_not_changed(frames, model):
     first = gapfit.append(model, later(silicon))
     gapfit.append(first, labelled_frames(wire), new_sparse=3)
     assert model.training_sums.solve().log_marginal_likelihood == before
-    assert (
-        first.training_sums.solve().log_marginal_likelihood
-        == (first.info["log_marginal_likelihood"])
+    assert first.training_sums.solve().log_marginal_likelihood == (
+        first.record.log_marginal_likelihood
     )
-    assert model.info["n_frames"] == len(frames)
+    assert model.record.n_frames == len(frames)
 
 
 def test_additions_one_after_the_other(frames, model):
@@ -72,10 +71,10 @@ def test_additions_one_after_the_other(frames, model):
     at_once = gapfit.append(model, new)
     one_by_one = gapfit.append(gapfit.append(model, new[:2]), new[2:])
     assert_same(one_by_one, at_once, frames)
-    first, second = one_by_one.info["appended"]
+    first, second = one_by_one.record.appended
     assert (first["n_frames"], second["n_frames"]) == (2, 2)
-    assert first["onto"] == model.info["data_digest"]
-    digests = {m.info["data_digest"] for m in (model, at_once, one_by_one)}
+    assert first["onto"] == model.record.data_digest
+    digests = {m.record.data_digest for m in (model, at_once, one_by_one)}
     assert len(digests) == 3
     left_out = [gapfit.leave_one_out(m, [*frames, *new]) for m in (at_once, one_by_one)]
     for kind, own in left_out[0]["all"].items():
@@ -141,13 +140,13 @@ def test_labels_are_looked_for_as_in_the_fit(frames):
     given["data"] |= {"energy_key": "my_energy", "forces_key": "my_forces"}
     model = gapfit.fit(old, given)
     found = gapfit.append(model, new)
-    assert found.info["n_rows"] == {"energy": 9, "forces": 9 * 24, "virial": 0}
+    assert found.record.n_rows == {"energy": 9, "forces": 9 * 24, "virial": 0}
     assert_same_energies(found, fit_of_all(model, [*old, *new]), new)
     plain = DataConfig(train=["-"], check_stress=False)
     with pytest.raises(DataError, match="energy_key = 'my_energy'"):
         gapfit.append(model, later(silicon))
     assert (
-        gapfit.append(model, later(silicon), data=plain).info["n_rows"]["virial"] == 18
+        gapfit.append(model, later(silicon), data=plain).record.n_rows["virial"] == 18
     )
 
 
@@ -163,7 +162,7 @@ def test_what_is_approximate_is_said(frames):
     lone = Atoms("Si", cell=[20, 20, 20], pbc=True)
     lone.info["energy"] = -0.5
     found = gapfit.append(model, [*later(silicon), lone])
-    new = [t for t in found.info["warnings"] if t not in model.info["warnings"]]
+    new = [t for t in found.record.warnings if t not in model.record.warnings]
     assert any("energy_relative = 0.1: heights" in text for text in new)
     (text,) = [text for text in new if "isolated atom" in text]
     assert "-0.500000 eV" in text

@@ -98,8 +98,8 @@ def test_it_is_the_fit_of_all_where_the_old_points_describe_the_old_data(method)
         found.predict([*old, *new]), expected.predict([*old, *new]), strict=True
     ):
         np.testing.assert_allclose(a.energies, b.energies, rtol=0, atol=1e-6)
-    assert found.info["log_marginal_likelihood"] == pytest.approx(
-        expected.info["log_marginal_likelihood"], abs=1e-3
+    assert found.record.log_marginal_likelihood == pytest.approx(
+        expected.record.log_marginal_likelihood, abs=1e-3
     )
 
 
@@ -115,7 +115,7 @@ def test_several_blocks_and_terms_keep_their_columns():
         model = gapfit.fit(old, given)
         sums = extended(model, {0: {}, 2: {}}).training_sums.solve()
         assert sums.log_marginal_likelihood == pytest.approx(
-            model.info["log_marginal_likelihood"], rel=1e-9
+            model.record.log_marginal_likelihood, rel=1e-9
         )
         points, _ = novel_points(model, read(new, model.config.data).frames, 2, silent)
         larger = extended(model, points)
@@ -141,14 +141,14 @@ def test_new_points_help_a_far_off_phase_and_do_not_hurt_the_old_data(narrow):
     assert forces_rmse(larger, test) < 0.65 * forces_rmse(plain, test)
     assert forces_rmse(larger, test) < 1.1 * forces_rmse(exact, test)
     assert forces_rmse(larger, old) < 1.05 * forces_rmse(plain, old)
-    (entry,) = larger.info["appended"]
-    (found,) = entry["sparse_points"]
+    (entry,) = larger.record.appended
+    (found,) = entry.sparse_points
     assert found["n_points"] == larger.n_sparse - narrow.n_sparse > 0
     assert any(
         f"{found['n_points']} sparse points for Si" in text
-        for text in larger.info["warnings"]
+        for text in larger.record.warnings
     )
-    assert plain.info["appended"][0]["sparse_points"] == []
+    assert plain.record.appended[0].sparse_points == ()
 
 
 def test_no_points_where_nothing_is_outside(frames):
@@ -156,7 +156,7 @@ def test_no_points_where_nothing_is_outside(frames):
     copies = [label(atoms.copy(), config_type="copy") for atoms in frames]
     found = gapfit.append(model, copies, new_sparse=10)
     assert found.n_sparse == model.n_sparse
-    assert any("no sparse point is added" in t for t in found.info["warnings"])
+    assert any("no sparse point is added" in t for t in found.record.warnings)
 
 
 def test_a_species_that_shall_have_no_points_gets_none():
@@ -187,7 +187,7 @@ def test_projections_keep_what_the_old_data_needed():
     crystal = label(bulk("Si") * (2, 1, 1))
     found = gapfit.append(model, [crystal])
     assert found.terms[0].lossless[14].shape[1] >= rank
-    assert found.info["shortcuts"][0]["n_atoms"] == len(crystal)
+    assert found.record.projections[0]["n_atoms"] == len(crystal)
     changes = [
         np.abs(a.energies - b.energies).max()
         for a, b in zip(

@@ -37,7 +37,7 @@ def test_the_same_from_atoms_files_and_configuration(tmp_path):
     reference = models[0].terms[0].coefficients[14]
     for model in models[1:]:
         np.testing.assert_array_equal(model.terms[0].coefficients[14], reference)
-        assert model.info["data_digest"] == models[0].info["data_digest"]
+        assert model.record.data_digest == models[0].record.data_digest
 
 
 def test_progress_reports_every_stage_to_its_end():
@@ -63,14 +63,14 @@ def test_the_plan_is_what_happens():
     model = gapfit.fit(data, parsed)
     assert (
         planned.n_rows
-        == model.info["n_rows"]
+        == model.record.n_rows
         == {
             "energy": 3,
             "forces": 72,
             "virial": 18,
         }
     )
-    assert planned.n_atoms == model.info["n_atoms"] == 24
+    assert planned.n_atoms == model.record.n_atoms == 24
     assert planned.n_sparse == model.n_sparse == 24
     assert planned.n_features == (model.terms[0].descriptor.n_features,)
 
@@ -80,7 +80,7 @@ def test_too_many_sparse_points_is_a_warning():
     assert model.n_sparse == 16
     assert any(
         "500 sparse points wanted for Si, only 16 distinct" in text
-        for text in model.info["warnings"]
+        for text in model.record.warnings
     )
 
 
@@ -186,7 +186,7 @@ def test_a_config_type_that_is_not_there_is_noticed():
     settings = config() | {"sigma": {"config_types": {"Evn": {"energy": 0.1}}}}
     (warning,) = (
         text
-        for text in gapfit.fit(frames, settings).info["warnings"]
+        for text in gapfit.fit(frames, settings).record.warnings
         if "config_type" in text
     )
     assert "Evn: no frame has this config_type; did you mean 'even'?" in warning
@@ -214,7 +214,7 @@ def test_stress_of_the_wrong_sign_is_noticed_while_fitting():
     settings = {"terms": [{"n_sparse": 10, "n_max": 3, "l_max": 2}]}
     settings["e0"] = {"method": "least_squares"}
     model = gapfit.fit(flipped, settings)
-    assert any("opposite sign" in text for text in model.info["warnings"])
+    assert any("opposite sign" in text for text in model.record.warnings)
 
 
 def test_frames_without_targets_among_large_ones():
@@ -225,7 +225,7 @@ def test_frames_without_targets_among_large_ones():
     settings = config(n_sparse=8)
     settings["data"] = settings["data"] | {"use_energies": False}
     model = gapfit.fit(frames, settings)
-    assert model.info["n_rows"]["energy"] == 0
+    assert model.record.n_rows["energy"] == 0
     assert model.e0 == {14: 0.0}
     assert np.isfinite(model.predict(silicon()).energy)
 

@@ -38,9 +38,9 @@ def test_it_is_a_fit_with_the_new_sigmas(frames, model, sigma):
     for key, value in sigma.items():
         if key != "config_types":
             assert getattr(found.config.sigma, key) == value
-    assert found.info["shortcuts"] == expected.info["shortcuts"]
-    before = model.info["log_marginal_likelihood"]
-    assert abs(found.info["log_marginal_likelihood"] - before) > 1.0
+    assert found.record.projections == expected.record.projections
+    before = model.record.log_marginal_likelihood
+    assert abs(found.record.log_marginal_likelihood - before) > 1.0
 
 
 def test_what_is_not_given_stays(model):
@@ -69,7 +69,7 @@ def test_relative_sigmas_change_along(method):
 
 
 def test_twice_is_the_same_as_once_and_the_model_is_not_changed(frames, model):
-    before = model.info["log_marginal_likelihood"]
+    before = model.record.log_marginal_likelihood
     first = gapfit.refit(model, sigma={"forces": 0.7}, frames=frames)
     back = gapfit.refit(first, sigma={"forces": 0.1}, frames=frames)
     assert_same(back, model, frames)
@@ -87,9 +87,9 @@ def test_sigmas_of_frames_themselves_stay(frames):
     model = gapfit.fit(some, settings())
     found = gapfit.refit(model, sigma={"energy": 0.002}, frames=some)
     assert_same(found, gapfit.fit(some, found.config), some)
-    assert any("1 observations of the energy" in t for t in found.info["warnings"])
+    assert any("1 observations of the energy" in t for t in found.record.warnings)
     other = gapfit.refit(model, sigma={"forces": 0.2}, frames=some)
-    assert not any("their own sigma" in t for t in other.info["warnings"])
+    assert not any("their own sigma" in t for t in other.record.warnings)
 
 
 @pytest.mark.parametrize(

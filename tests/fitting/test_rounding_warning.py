@@ -33,7 +33,7 @@ def fitted(build=silicon, **changes) -> gapfit.GAPModel:
 
 
 def told(model: gapfit.GAPModel) -> list[str]:
-    return [text for text in model.info["warnings"] if text.startswith(ROUNDED)]
+    return [text for text in model.record.warnings if text.startswith(ROUNDED)]
 
 
 def rounding(model: gapfit.GAPModel) -> Rounding:

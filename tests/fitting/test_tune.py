@@ -77,13 +77,13 @@ def test_the_tuned_configuration_is_the_best_nearby(case):
     assert result.config.tune is None
     best = result.best.log_marginal_likelihood
     model = gapfit.fit(case.dataset, result.config)
-    assert model.info["log_marginal_likelihood"] == pytest.approx(best, abs=0.05)
+    assert model.record.log_marginal_likelihood == pytest.approx(best, abs=0.05)
     for change in (0.7, 1.4):
         sigma = result.config.sigma
         moved = result.config.model_copy(
             update={"sigma": sigma.model_copy(update={"forces": change * sigma.forces})}
         )
-        worse = gapfit.fit(case.dataset, moved).info["log_marginal_likelihood"]
+        worse = gapfit.fit(case.dataset, moved).record.log_marginal_likelihood
         assert worse < best - 0.5
 
 
@@ -221,4 +221,4 @@ def test_fit_with_optimize_fits_what_was_chosen(case):
     model = gapfit.fit(case.dataset, settings(tune={"folds": 3}))
     expected = tune(case.dataset, settings(tune={"folds": 3}))
     assert model.config == expected.config
-    assert model.info["tuning"] == expected.summary()
+    assert model.record.tuning == expected.summary()

@@ -23,7 +23,7 @@ def ones(case: Case) -> Scales:
 def test_evidence_equals_that_of_the_fit(case):
     model = gapfit.fit(case.dataset, case.config)
     found = log_evidence(case.grams.totals(), case.grams.columns, ones(case))
-    assert found.value == pytest.approx(model.info["log_marginal_likelihood"], rel=1e-9)
+    assert found.value == pytest.approx(model.record.log_marginal_likelihood, rel=1e-9)
 
 
 def test_evidence_of_scaled_deltas_and_sigmas_equals_that_of_a_new_fit(case):
@@ -43,7 +43,7 @@ def test_evidence_of_scaled_deltas_and_sigmas_equals_that_of_a_new_fit(case):
     )
     model = gapfit.fit(case.dataset, changed)
     found = log_evidence(case.grams.totals(), case.grams.columns, scales)
-    assert found.value == pytest.approx(model.info["log_marginal_likelihood"], rel=1e-8)
+    assert found.value == pytest.approx(model.record.log_marginal_likelihood, rel=1e-8)
 
 
 def test_slopes_of_the_evidence_are_its_finite_differences(case):

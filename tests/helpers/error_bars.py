@@ -78,7 +78,7 @@ def rows_of(model: gapfit.GAPModel, frames: list[Frame]) -> RowBlock:
 def kernel_matrix(model: gapfit.GAPModel) -> np.ndarray:
     """Return K_mm with the jitter of the fit."""
     blocks = [t.descriptor.kernel(p, p) for t in model.terms for p in t.sparse.values()]
-    jitter = model.info["jitter"]
+    jitter = model.record.jitter
     return block_diag(
         *(
             K + own * np.mean(np.diag(K)) * np.eye(len(K))

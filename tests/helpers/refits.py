@@ -25,6 +25,6 @@ def assert_same(found, expected, frames, atol=1e-9):
         np.testing.assert_allclose(a.forces, b.forces, rtol=0, atol=10 * atol)
         np.testing.assert_allclose(a.stress, b.stress, rtol=0, atol=atol)
         np.testing.assert_allclose(a.energies_std, b.energies_std, rtol=0, atol=1e-7)
-    assert found.info["log_marginal_likelihood"] == pytest.approx(
-        expected.info["log_marginal_likelihood"], rel=1e-9
+    assert found.record.log_marginal_likelihood == pytest.approx(
+        expected.record.log_marginal_likelihood, rel=1e-9
     )

@@ -25,11 +25,11 @@ def fit(method: str = "cholesky", frames=None, **options) -> gapfit.GAPModel:
 
 def same(one: gapfit.GAPModel, other: gapfit.GAPModel) -> None:
     """Assert that two models are equal to the last bit."""
-    assert one.info["log_marginal_likelihood"] == other.info["log_marginal_likelihood"]
+    assert one.record.log_marginal_likelihood == other.record.log_marginal_likelihood
     for mine, theirs in zip(one.terms, other.terms, strict=True):
         for block, c in mine.coefficients.items():
             np.testing.assert_array_equal(c, theirs.coefficients[block])
-    assert one.info["n_rows"] == other.info["n_rows"]
+    assert one.record.n_rows == other.record.n_rows
     np.testing.assert_array_equal(one.posterior.R, other.posterior.R)
 
 

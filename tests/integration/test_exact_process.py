@@ -72,7 +72,7 @@ def descriptors(model: gapfit.GAPModel, frames: list[Atoms]) -> np.ndarray:
 
 def test_predictions_equal_scikit_learn(full_gp):
     model, exact = full_gp
-    assert model.n_sparse == model.info["n_rows"]["energy"]
+    assert model.n_sparse == model.record.n_rows["energy"]
     test = one_atom_cells(20, seed=1)
     mean, std = exact.predict(descriptors(model, test), return_std=True)
     found = model.predict(test, std=True)
@@ -82,7 +82,7 @@ def test_predictions_equal_scikit_learn(full_gp):
 
 def test_evidence_equals_scikit_learn(full_gp):
     model, exact = full_gp
-    assert model.info["log_marginal_likelihood"] == pytest.approx(
+    assert model.record.log_marginal_likelihood == pytest.approx(
         exact.log_marginal_likelihood_value_, rel=1e-6
     )
 
@@ -129,7 +129,7 @@ def test_the_fit_minimises_the_regularised_loss(method):
     block = row_block(data.frames, model.terms, model.e0, parsed.sigma)
     term = model.terms[0]
     K_mm = term.descriptor.kernel(term.sparse[14], term.sparse[14])
-    jitter = model.info["jitter"][0] * np.mean(np.diag(K_mm))
+    jitter = model.record.jitter[0] * np.mean(np.diag(K_mm))
 
     def loss(c: np.ndarray) -> float:
         misfit = (block.K @ c - block.y) / block.sigma

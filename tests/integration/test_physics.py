@@ -69,7 +69,7 @@ def test_unweighted_soap_jumps_and_says_so(caplog):
     atoms = Atoms("Si3", positions=[[0, 0, 0], [-2.4, 0.3, 0], [9, 0, 0]])
     energy, _ = crossing_jumps(model, atoms, 0, model.cutoff)
     assert energy > 1e-7
-    assert any("energies jump" in text for text in model.info["warnings"])
+    assert any("energies jump" in text for text in model.record.warnings)
     assert "energies jump" in caplog.text
 
 

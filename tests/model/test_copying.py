@@ -47,7 +47,7 @@ def test_copies_predict_the_same(name, used, way, request):
     assert found is not model
     assert_same(found, model, atoms)
     assert found.config == model.config
-    assert (found.info, found.e0) == (model.info, model.e0)
+    assert (found.record, found.e0) == (model.record, model.e0)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -63,9 +63,9 @@ def test_copies_are_saved_the_same(way, si_full, tmp_path):
 
 def test_a_copy_is_of_its_own(si_model):
     found = copy.deepcopy(si_model)
-    found.info["note"] = "mine"
+    found.record.versions["note"] = "mine"
     found.terms[0].coefficients[14][:] = 0.0
-    assert "note" not in si_model.info
+    assert "note" not in si_model.record.versions
     assert si_model.terms[0].coefficients[14].any()
 
 
@@ -75,7 +75,7 @@ def test_models_of_quip_are_copied(name):
     atoms = Atoms(np.resize(model.species, 3), [[0, 0, 0], [2.3, 0, 0], [0, 2.4, 0.2]])
     for way in WAYS:
         assert_same(way(model), model, atoms)
-        assert way(model).info == model.info
+        assert way(model).record == model.record
 
 
 @pytest.mark.parametrize("settings", [{"store_posterior": False}, {}])

@@ -42,7 +42,7 @@ def largest_changes(a, b) -> tuple[float, float]:
 
 
 def test_a_finished_model_is_projected_within_the_stated_tolerances(frames, model):
-    (facts,) = model.info["shortcuts"]
+    (facts,) = model.record.projections
     n_features = model.terms[0].descriptor.n_features
     assert 0 < facts["rank"]["14"] < n_features
     assert facts["n_atoms"] == sum(len(atoms) for atoms in frames)
@@ -75,7 +75,7 @@ def test_looser_tolerances_give_smaller_ranks(frames, model):
 def test_shortcuts_can_be_switched_off(frames):
     off = {"prediction": {"project": False, "quadratic": False}}
     model = gapfit.fit(frames[:6], config(**MANY, zeta=2.0) | off)
-    assert model.info["shortcuts"] == []
+    assert model.record.projections == ()
     (block,) = model.terms[0].prepared
     assert block.points.projection is None
     assert not block.quadratic
@@ -83,7 +83,7 @@ def test_shortcuts_can_be_switched_off(frames):
 
 def test_a_projection_that_saves_nothing_is_not_made(frames):
     model = gapfit.fit(frames, config(n_sparse=10))
-    (facts,) = model.info["shortcuts"]
+    (facts,) = model.record.projections
     assert facts["rank"] == {}
     assert model.terms[0].lossless == {}
 
@@ -147,7 +147,7 @@ def test_projection_does_not_hide_what_is_unknown(frames, components):
 def test_weights_of_absent_species_are_noted(frames, caplog):
     model = gapfit.fit(frames[:2], config(species_weights={"Ge": 2.0, "Si": 1.0}))
     expected = "[[terms]] 1: species_weights of Ge have no effect: the data contain Si"
-    assert expected in model.info["warnings"]
+    assert expected in model.record.warnings
     assert expected in caplog.text
 
 
@@ -169,7 +169,7 @@ def test_everything_survives_the_model_file(tmp_path, frames, soap):
         assert x.energy == y.energy
         np.testing.assert_array_equal(x.forces, y.forces)
         np.testing.assert_array_equal(x.energies_std, y.energies_std)
-    assert loaded.info["shortcuts"] == model.info["shortcuts"]
+    assert loaded.record.projections == model.record.projections
 
 
 def test_projected_and_shortened_blocks_compose():

@@ -48,7 +48,7 @@ def test_three_species_round_trip(tmp_path, gst_model):
     np.testing.assert_array_equal(a.energies_std, b.energies_std)
     assert loaded.config == gst_model.config
     assert loaded.e0 == gst_model.e0
-    assert loaded.info == gst_model.info
+    assert loaded.record == gst_model.record
 
 
 def test_equal_models_give_equal_bytes(tmp_path, saved, si_model):

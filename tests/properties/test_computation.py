@@ -14,6 +14,7 @@ from helpers.crystals import SMALL
 import gapfit
 from gapfit.errors import GapfitError, StructureError
 from gapfit.model.calibration import Scale
+from gapfit.model.record import FitRecord, Origin
 from gapfit.properties import (
     Settings,
     birch_murnaghan,
@@ -204,16 +205,16 @@ def test_without_a_posterior_there_are_values_only(model, copper):
 
 
 def test_models_of_quip_say_why_there_are_no_error_bars(model, copper):
-    info = {key: own for key, own in model.info.items() if key != "n_rows"}
-    read = replace(model, posterior=None, info=info | {"quip": {}})
+    origin = Origin("gap.xml", "GAP", None, (), ())
+    read = replace(model, posterior=None, record=FitRecord(quip=origin))
     (text,) = compute(read, copper, only=()).warnings
     assert text.startswith("no error bars: a model of QUIP contains no posterior")
     assert "store_posterior" not in text
 
 
 def test_without_energies_in_the_fit_there_is_no_cohesive_energy(model, copper):
-    rows = model.info["n_rows"] | {"energy": 0}
-    blind = replace(model, info=model.info | {"n_rows": rows})
+    rows = model.record.n_rows | {"energy": 0}
+    blind = model.with_record(n_rows=rows)
     for own, known in ((blind, False), (model, True)):
         found = compute(own, copper, only=(), settings=Settings(samples=0))
         assert ("structure.cohesive_energy" in found.quantities) is known

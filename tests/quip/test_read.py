@@ -430,7 +430,7 @@ def test_capital_letters_are_small_ones(tmp_path):
         path = tmp_path / "gap.xml"
         path.write_text(xml(coordinates(words, 1, points, alpha)))
         model = load(path)
-        assert model.info["quip"]["ignored"] == []
+        assert model.record.quip.ignored == ()
         found.append(model.predict(bulk("Si", cubic=True)).energy)
     assert found[0] == found[1]
 

@@ -299,7 +299,7 @@ def test_fits_to_the_same_data_are_those_of_gap_fit(name):
     rows = row_block(source.frames, theirs.terms, theirs.e0, sigma)
     K_mm, added = [], []
     for term, cutoffs in zip(
-        theirs.terms, theirs.info["quip"]["sparse_cutoffs"], strict=True
+        theirs.terms, theirs.record.quip.sparse_cutoffs, strict=True
     ):
         counts = 1 if term.config.type == "soap" else 2
         for block, points in term.sparse.items():

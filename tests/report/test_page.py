@@ -76,14 +76,12 @@ def test_every_text_is_escaped(fitted, tmp_path):
         }
     }
     parts = {name: replace(part, files=(evil,)) for name, part in found.parts.items()}
-    info = found.model.info | {
-        "versions": {f"{evil} library": "1"},
-        "data_digest": evil,
-    }
     changed = replace(
         found,
         title=f"{evil} title",
-        model=replace(found.model, info=info),
+        model=found.model.with_record(
+            versions={f"{evil} library": "1"}, data_digest=evil
+        ),
         config_toml=f"{evil} configuration",
         parts=parts,
         properties=properties,

@@ -1,0 +1,161 @@
+"""Records of how a model came about: its fit, data appended to it, or its QUIP file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
+from typing import Any
+
+from gapfit.data.digest import chained_digest, data_digest
+from gapfit.data.frame import Frame
+
+__all__ = ["Addition", "FitRecord", "Origin"]
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Data that were appended to a model.
+
+    Attributes
+    ----------
+    n_frames, n_atoms : int
+        Size of the data.
+    n_rows : dict of str to int
+        Observations: energy, forces, virial.
+    data_digest : str
+        SHA-256 of the data.
+    onto : str
+        SHA-256 of the data that the model held before.
+    sparse_points : tuple of dict
+        New sparse points by term and block; see `gapfit.sparse.novelty.NewPoints`.
+    """
+
+    n_frames: int
+    n_atoms: int
+    n_rows: dict[str, int]
+    data_digest: str
+    onto: str
+    sparse_points: tuple[dict[str, Any], ...] = ()
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Addition:
+        """Return what `dataclasses.asdict` gave."""
+        return cls(**{**values, "sparse_points": tuple(values["sparse_points"])})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The QUIP file that a model was read from.
+
+    Attributes
+    ----------
+    file : str
+        Name of the XML file.
+    label : str
+        Label of the potential.
+    gap_version : int or None
+        Version of the program that wrote it.
+    ignored : tuple of str
+        Options that have no effect in QUIP.
+    sparse_cutoffs : tuple of dict
+        For each term, by block: values of the cutoff function at the sparse points.
+    """
+
+    file: str
+    label: str
+    gap_version: int | None
+    ignored: tuple[str, ...]
+    sparse_cutoffs: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Origin:
+        """Return what `dataclasses.asdict` gave."""
+        lists = ("ignored", "sparse_cutoffs")
+        return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """Facts about a fit; None where they are not known.
+
+    Attributes
+    ----------
+    n_frames, n_atoms : int or None
+        Size of all data.
+    n_rows : dict of str to int
+        Observations: energy, forces, virial; empty where they are not known.
+    n_sparse : int or None
+        Sparse points of all terms.
+    jitter : tuple of float or None
+        Jitter of each block of K_mm, relative to its mean diagonal.
+    log_marginal_likelihood : float or None
+        Of all data.
+    projections : tuple of dict or None
+        Lossless projections and the changes they were measured to make, by term.
+    versions : dict of str to str
+        Versions of gapfit and the libraries.
+    warnings : tuple of str
+        What the user should know.
+    data_digest : str or None
+        SHA-256 of the data.
+    appended : tuple of Addition
+        Data that were appended.
+    tuning : dict or None
+        Trials of ``[tune]``.
+    quip : Origin or None
+        The QUIP file that the model was read from.
+    """
+
+    n_frames: int | None = None
+    n_atoms: int | None = None
+    n_rows: dict[str, int] = field(default_factory=dict)
+    n_sparse: int | None = None
+    jitter: tuple[float, ...] | None = None
+    log_marginal_likelihood: float | None = None
+    projections: tuple[dict[str, Any], ...] | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    data_digest: str | None = None
+    appended: tuple[Addition, ...] = ()
+    tuning: dict[str, Any] | None = None
+    quip: Origin | None = None
+
+    def was_fitted_to(self, frames: Sequence[Frame]) -> bool:
+        """Return whether frames are the data of the fit and of all additions, in order.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            With labels, as they were read.
+        """
+        added = [addition.n_frames for addition in self.appended]
+        unread = iter(frames)
+        digest = data_digest(islice(unread, max((self.n_frames or 0) - sum(added), 0)))
+        for n_frames in added:
+            digest = chained_digest(digest, data_digest(islice(unread, n_frames)))
+        return digest == self.data_digest and next(unread, None) is None
+
+    def plain(self) -> dict[str, Any]:
+        """Return all that is known as JSON types."""
+        values = asdict(self)
+        # A fit without warnings says so.
+        expected = () if self.quip else ("warnings",)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if value not in (None, (), {}) or name in expected
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> FitRecord:
+        """Return what `plain` gave; keys of other versions are left out."""
+        names = {entry.name for entry in fields(cls)}
+        known = {name: value for name, value in values.items() if name in names}
+        for name in ("jitter", "projections", "warnings"):
+            if name in known:
+                known[name] = tuple(known[name])
+        known["appended"] = tuple(map(Addition.from_plain, known.get("appended", ())))
+        if "quip" in known:
+            known["quip"] = Origin.from_plain(known["quip"])
+        return cls(**known)
