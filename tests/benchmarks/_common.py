@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing in turns, tables, JSON and facts of the machine."""
+"""The common ground of the benchmarks: timing in turns, tables, JSON and the machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.linalg.blas import dgemm
@@ -38,6 +40,7 @@ class Column:
     key: str
     heading: str
     form: str = ".1f"
+    role: ClassVar[str] = "value"
 
     def text(self, row: Row) -> str:
         value = row.get(self.key)
@@ -46,13 +49,28 @@ class Column:
         return value if isinstance(value, str) else format(value, self.form)
 
 
+@dataclass(frozen=True)
+class Label(Column):
+    """A column that tells the rows of a table apart: nothing measured."""
+
+    form: str = ""
+    role: ClassVar[str] = "label"
+
+
+@dataclass(frozen=True)
+class Time(Column):
+    """A column of times: larger than before is slower than before."""
+
+    role: ClassVar[str] = "time"
+
+
 @dataclass
 class Report:
     """Header and tables of one benchmark, printed as they come, written at the end."""
 
     name: str
     settings: Row
-    tables: dict[str, list[Row]] = field(default_factory=dict)
+    tables: dict[str, Row] = field(default_factory=dict)
     machine: Row = field(default_factory=lambda: machine())
 
     def header(self, text: str) -> None:
@@ -67,35 +85,67 @@ class Report:
 
     def table(self, title: str, columns: Sequence[Column], rows: list[Row]) -> None:
         """Print a table and keep it."""
-        self.tables[title] = rows
+        self.keep(title, columns, rows)
         cells = [[c.heading for c in columns]]
         cells += [[c.text(row) for c in columns] for row in rows]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        print(f"\n{title}")
-        for line in cells:
-            first = line[0].ljust(widths[0])
-            rest = zip(line[1:], widths[1:], strict=True)
-            print("  ".join([first, *(cell.rjust(w) for cell, w in rest)]), flush=True)
+        print(f"\n{title}\n{aligned(cells)}", flush=True)
+
+    def keep(self, title: str, columns: Sequence[Column], rows: list[Row]) -> None:
+        """Keep a table, with the meaning of its columns."""
+        facts = {c.key: {"heading": c.heading, "role": c.role} for c in columns}
+        self.tables[title] = {"columns": facts, "rows": rows}
 
     def write(self, path: str | None) -> None:
         """Write everything as JSON, if a file is given."""
-        self.machine["load_at_end"] = _load()
+        self.machine["load_at_end"] = load()
         print(f"\nload at the end {self.machine['load_at_end']:.1f}")
         if path:
             content = {
                 "benchmark": self.name,
                 "machine": self.machine,
-                "settings": {k: v for k, v in self.settings.items() if k != "json"},
+                "settings": _portable(self.settings),
                 "tables": self.tables,
             }
             Path(path).write_text(json.dumps(content, indent=1) + "\n")
 
 
-def parser(doc: str, repeats: int) -> argparse.ArgumentParser:
-    """Return a parser with the options that all benchmarks have."""
+def aligned(cells: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells: the first of each to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for line in cells:
+        rest = zip(line[1:], widths[1:], strict=True)
+        first = line[0].ljust(widths[0])
+        lines.append("  ".join([first, *(cell.rjust(w) for cell, w in rest)]))
+    return "\n".join(lines)
+
+
+def _portable(settings: Row) -> Row:
+    """Return settings for a file: of paths only the names, which hold elsewhere too."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, list):
+            return [plain(member) for member in value]
+        return value.name if isinstance(value, Path) else value
+
+    return {key: plain(value) for key, value in settings.items() if key != "json"}
+
+
+def script(options: argparse.ArgumentParser, run: Callable[..., Report]) -> None:
+    """Run a benchmark as a script: read its arguments, write its report."""
+    args = options.parse_args()
+    run(args).write(args.json)
+
+
+def parser(doc: str, repeats: int | None = None) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks have.
+
+    Without a number of repeats there is no option for it.
+    """
     out = argparse.ArgumentParser(description=doc.split("\n")[0])
     out.add_argument("--json", metavar="FILE", help="also write the results here")
-    out.add_argument("--repeats", type=_positive, default=repeats, metavar="N")
+    if repeats is not None:
+        out.add_argument("--repeats", type=_positive, default=repeats, metavar="N")
     return out
 
 
@@ -115,7 +165,7 @@ def machine() -> Row:
         "python": platform.python_version(),
         "versions": {name: found for name in _PACKAGES if (found := _version(name))},
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "load_at_start": _load(),
+        "load_at_start": load(),
     }
 
 
@@ -142,8 +192,23 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _load() -> float:
+def load() -> float:
+    """Return how many processes wanted a core in the last minute, on average."""
     return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
+
+
+def peak_memory() -> int:
+    """Return the largest resident memory of this process so far, bytes.
+
+    Not `resource.getrusage` on Linux: there it can start from the parent's.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 @cache
@@ -160,30 +225,33 @@ def threads(n_threads: int) -> Iterator[None]:
 
 
 def medians(
-    calls: Mapping[str, Callable[[], object]], repeats: int
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int,
+    clock: Callable[[], float] = time.process_time,
 ) -> dict[str, float]:
     """Return the median seconds of each call; they take turns, after one warm-up.
 
     A turn of a short call is several of them, so that it does not measure how what ran
-    before left the caches.
+    before left the caches. Unless another clock is given these are CPU seconds, which
+    other processes of the machine change less than they do the time on the wall.
     """
     many = {name: _per_turn(call) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            started = time.perf_counter()
+            started = clock()
             for _ in range(many[name]):
                 call()
-            seconds[name].append((time.perf_counter() - started) / many[name])
+            seconds[name].append((clock() - started) / many[name])
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
 def _per_turn(call: Callable[[], object]) -> int:
     """Return how many calls take as long as a turn should; makes two."""
     call()
-    started = time.perf_counter()
+    started = time.process_time()
     call()
-    return min(max(round(_TURN / (time.perf_counter() - started)), 1), 50)
+    return min(max(round(_TURN / (time.process_time() - started)), 1), 50)
 
 
 def dgemm_pair(

@@ -14,12 +14,10 @@ and the shares of single config_types.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from threadpoolctl import threadpool_limits
+from _common import Column, Label, Report, Row, parser, script, threads
 
 import gapfit
 from gapfit._support.progress import silent
@@ -33,6 +31,32 @@ from gapfit.evaluation.scores import ScoreTally
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 # Fewer observations say nothing about a config_type.
 _LEAST = {"energy": 8, "forces": 60}
+
+SETS = (
+    Label("set", "test set"),
+    Label("kind", "kind"),
+    Column("n", "n", "d"),
+    Column("coverage_68", "68 %", ".0%"),
+    Column("coverage_95", "95 %", ".0%"),
+    Column("rms_z", "rms z", ".2f"),
+    Column("miscalibration_area", "area", ".3f"),
+    Column("rank", "rank", ".2f"),
+    Column("typed_68", "by type 68", ".0%"),
+    Column("typed_95", "95", ".0%"),
+    Column("typed_rms_z", "rms z", ".2f"),
+    Column("typed_area", "area", ".3f"),
+    Column("interval_68", "conf. 68", ".0%"),
+    Column("interval_95", "95", ".0%"),
+)
+TYPES = (
+    Label("set", "test set"),
+    Label("kind", "kind"),
+    Label("config_type", "config_type"),
+    Column("n", "n", "d"),
+    Column("coverage_68", "68 %", ".0%"),
+    Column("coverage_95", "95 %", ".0%"),
+)
+_SHARES = [column.key for column in SETS if column.form == ".0%"]
 
 
 def fitted(name: str, n_sparse: int, rows: int) -> tuple[gapfit.GAPModel, Any]:
@@ -63,83 +87,87 @@ def residuals(model: gapfit.GAPModel, test: Any) -> list[Residuals]:
     return [own for frame in frames for own in predicted_residuals(model, frame)]
 
 
-def line(name: str, kind: str, own: dict[str, Any]) -> str:
-    """Return one line of the table."""
-    typed = own["by_type"]
-    rank = own.get("rank_atoms") or own["rank"]
-    return (
-        f"{name[:34]:<35}{kind:<7}{own['n']:>7}"
-        f"{100 * own['coverage_68']:>6.0f}{100 * own['coverage_95']:>5.0f}"
-        f"{own['rms_z']:>7.2f}{own['miscalibration_area']:>7.3f}"
-        f"{'-' if rank is None else f'{rank:.2f}':>6}"
-        f"{100 * typed['coverage_68']:>10.0f}{100 * typed['coverage_95']:>5.0f}"
-        f"{typed['rms_z']:>7.2f}{typed['miscalibration_area']:>7.3f}"
-        f"{100 * own.get('interval_68', np.nan):>9.0f}"
-        f"{100 * own.get('interval_95', np.nan):>4.0f}"
-    )
+def row(name: str, kind: str, scores: dict[str, Any]) -> Row:
+    """Return the row of one test set and kind."""
+    typed = scores["by_type"]
+    return {
+        "set": name,
+        "kind": kind,
+        "n": scores["n"],
+        "coverage_68": scores["coverage_68"],
+        "coverage_95": scores["coverage_95"],
+        "rms_z": scores["rms_z"],
+        "miscalibration_area": scores["miscalibration_area"],
+        "rank": scores.get("rank_atoms") or scores["rank"],
+        "typed_68": typed["coverage_68"],
+        "typed_95": typed["coverage_95"],
+        "typed_rms_z": typed["rms_z"],
+        "typed_area": typed["miscalibration_area"],
+        "interval_68": scores.get("interval_68"),
+        "interval_95": scores.get("interval_95"),
+    }
 
 
-def by_type(scores: Any, kind: str) -> list[str]:
+def by_type(name: str, kind: str, scores: dict[str, Any]) -> list[Row]:
     """Return coverages of the config_types with enough observations, by their scale."""
-    return [
-        f"{group} {100 * own[kind]['by_type']['coverage_68']:.0f}/"
-        f"{100 * own[kind]['by_type']['coverage_95']:.0f}"
-        for group, own in sorted(scores.items())
-        if group != "all" and kind in own and own[kind]["n"] >= _LEAST[kind]
-    ]
+    rows = []
+    for group, found in sorted(scores.items()):
+        if group != "all" and kind in found and found[kind]["n"] >= _LEAST[kind]:
+            shares = found[kind]["by_type"]
+            rows.append(
+                {
+                    "set": name,
+                    "kind": kind,
+                    "config_type": group,
+                    "n": found[kind]["n"],
+                    "coverage_68": shares["coverage_68"],
+                    "coverage_95": shares["coverage_95"],
+                }
+            )
+    return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", default=["silicon", "carbon", "tungsten"])
-    parser.add_argument("--n-sparse", type=int, default=600)
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--json", metavar="FILE")
-    args = parser.parse_args()
-    print(
-        f"{'test set':<35}{'kind':<7}{'n':>7}{'68 %':>6}{'95 %':>5}{'rms z':>7}"
-        f"{'area':>7}{'rank':>6}{'by type 68':>11}{'95':>4}{'rms z':>7}{'area':>7}"
-        f"{'conf. 68':>9}{'95':>4}"
-    )
-    results = {}
-    for name in args.names:
-        with threadpool_limits(1):
+def together(rows: list[Row], kind: str) -> Row:
+    """Return the shares of all observations of one kind."""
+    mine = [row for row in rows if row["kind"] == kind]
+    total = sum(row["n"] for row in mine)
+    out: Row = {"set": "together", "kind": kind, "n": total}
+    for key in _SHARES:
+        if all(row[key] is not None for row in mine):
+            out[key] = sum(row["n"] * row[key] for row in mine) / total
+    return out
+
+
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__)
+    options.add_argument("names", nargs="*", default=["silicon", "carbon", "tungsten"])
+    options.add_argument("--n-sparse", type=int, default=600)
+    options.add_argument("--rows", type=int, default=10_000)
+    return options
+
+
+def run(args: argparse.Namespace) -> Report:
+    names = [Path(name).name for name in args.names]
+    report = Report("calibration", vars(args) | {"names": names})
+    report.header("error bars on test sets")
+    sets: list[Row] = []
+    types: list[Row] = []
+    for name, label in zip(args.names, names, strict=True):
+        with threads(1):
             model, test = fitted(name, args.n_sparse, args.rows)
-            tally, together = ScoreTally(model.calibration), residuals(model, test)
-        for own in together:
-            tally.add(own)
+            tally = ScoreTally(model.calibration)
+            for found in residuals(model, test):
+                tally.add(found)
         scores = tally.scores()
-        label = Path(name).name
-        results[label] = scores
         for kind in ("forces", "energy"):
             if kind in scores["all"]:
-                print(line(label, kind, scores["all"][kind]), flush=True)
-                print("    " + ", ".join(by_type(scores, kind)))
-    for kind in ("forces", "energy"):
-        shares = np.array(
-            [
-                (
-                    own[kind]["n"],
-                    own[kind]["coverage_68"],
-                    own[kind]["coverage_95"],
-                    own[kind]["by_type"]["coverage_68"],
-                    own[kind]["by_type"]["coverage_95"],
-                    own[kind].get("interval_68", np.nan),
-                    own[kind].get("interval_95", np.nan),
-                )
-                for own in (scores["all"] for scores in results.values())
-                if kind in own
-            ]
-        )
-        n = shares[:, 0]
-        mean = 100 * (n @ shares[:, 1:]) / n.sum()
-        print(
-            f"{'together':<35}{kind:<7}{int(n.sum()):>7}{mean[0]:>6.0f}{mean[1]:>5.0f}"
-            f"{mean[2]:>30.0f}{mean[3]:>5.0f}{mean[4]:>23.0f}{mean[5]:>4.0f}"
-        )
-    if args.json:
-        Path(args.json).write_text(json.dumps(results, indent=1) + "\n")
+                sets.append(row(label, kind, scores["all"][kind]))
+                types += by_type(label, kind, scores)
+    sets += [together(sets, kind) for kind in sorted({row["kind"] for row in sets})]
+    report.table("Test sets", SETS, sets)
+    report.table("config_types, each with its own scale", TYPES, types)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

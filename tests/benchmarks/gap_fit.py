@@ -1,9 +1,9 @@
 """A fit of QUIP's gap_fit and one of gapfit at the same settings, one core, in turn.
 
-Usage: python tests/benchmarks/gap_fit.py TRAIN TEST [--n-sparse 1000]
+Usage: python tests/benchmarks/gap_fit.py TRAIN TEST [--n-sparse 1000] [--json FILE]
 Same n_max, l_max, cutoff, number of sparse points and sigmas; silicon of Zuo et al. (J.
-Phys. Chem. A 124, 731, 2020) needs about ten minutes and 4 GB. Prints CPU time, peak
-memory and test errors of both.
+Phys. Chem. A 124, 731, 2020) needs about ten minutes and 4 GB. CPU time, peak memory
+and test errors of both.
 """
 
 from __future__ import annotations
@@ -20,25 +20,35 @@ from subprocess import DEVNULL
 
 import _quip
 import numpy as np
+from _common import Column, Label, Report, Row, Time, parser, script
 from ase import Atoms
 from ase.io import read, write
 
 SIGMA_ENERGY, SIGMA_FORCES = 0.01, 0.05
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("train")
-    parser.add_argument("test")
-    parser.add_argument("--r-cut", type=float, default=5.4)
-    parser.add_argument("--n-max", type=int, default=8)
-    parser.add_argument("--l-max", type=int, default=8)
-    parser.add_argument("--n-sparse", type=int, default=1000)
-    parser.add_argument("--sparse-method", default="fps", help="of gapfit")
-    return parser.parse_args()
+COLUMNS = (
+    Label("program", "program"),
+    Time("cpu", "CPU s"),
+    Column("gb", "GB", ".2f"),
+    Column("energy", "E meV/atom", ".2f"),
+    Column("forces", "F eV/Å", ".4f"),
+)
 
 
-def of_quip(args: argparse.Namespace) -> dict[str, float]:
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__)
+    options.add_argument("train", type=Path)
+    options.add_argument("test", type=Path)
+    options.add_argument("--r-cut", type=float, default=5.4)
+    options.add_argument("--n-max", type=int, default=8)
+    options.add_argument("--l-max", type=int, default=8)
+    options.add_argument("--n-sparse", type=int, default=1000)
+    options.add_argument("--sparse-method", default="fps", help="of gapfit")
+    return options
+
+
+def of_quip(args: argparse.Namespace) -> Row:
     """Fit and predict with QUIP."""
     from quippy.potential import Potential
 
@@ -84,23 +94,20 @@ def of_quip(args: argparse.Namespace) -> dict[str, float]:
             copy.calc = potential
             found.append((copy.get_potential_energy(), copy.get_forces()))
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu_s": cpu, "gb": after.ru_maxrss / 1e6, **errors(test, found)}
+    return {"cpu": cpu, "gb": after.ru_maxrss / 1e6, **errors(test, found)}
 
 
-def of_gapfit(args: argparse.Namespace) -> dict[str, float]:
+def of_gapfit(args: argparse.Namespace) -> Row:
     """Fit and predict with gapfit, in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("fit_set.py"))]
-    command += [args.train, args.test, "--delta", "1.0"]
+    command += [str(args.train), str(args.test), "--delta", "1.0"]
     for name in ("r_cut", "n_max", "l_max", "n_sparse", "sparse_method"):
         command += [f"--{name.replace('_', '-')}", str(getattr(args, name))]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    return {
-        "cpu_s": found["cpu_s"],
-        "gb": found["peak_memory_gb"],
-        "energy": found["test"]["energy"]["rmse"],
-        "forces": found["test"]["forces"]["rmse"],
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "fit.json"
+        command += ["--json", str(file)]
+        subprocess.run(command, stdout=DEVNULL, check=True)
+        return json.loads(file.read_text())["tables"]["Fit"]["rows"][0]
 
 
 def errors(
@@ -123,16 +130,16 @@ def errors(
     }
 
 
-def main() -> None:
-    args = arguments()
-    rows = {"gap_fit": of_quip(args), "gapfit": of_gapfit(args)}
-    print(f"{'':10}{'CPU s':>8}{'GB':>7}{'E, meV/atom':>13}{'F, eV/Å':>9}  (RMSE)")
-    for name, row in rows.items():
-        print(
-            f"{name:10}{row['cpu_s']:8.1f}{row['gb']:7.2f}"
-            f"{row['energy']:13.2f}{row['forces']:9.4f}"
-        )
+def run(args: argparse.Namespace) -> Report:
+    report = Report("gap_fit", vars(args))
+    report.header(f"{args.train.parent.name}, one thread; RMSE on the test set")
+    rows = [
+        {"program": "gap_fit"} | of_quip(args),
+        {"program": "gapfit"} | of_gapfit(args),
+    ]
+    report.table("Fit", COLUMNS, rows)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

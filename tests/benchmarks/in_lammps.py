@@ -22,7 +22,7 @@ from pathlib import Path
 
 import _quip
 import numpy as np
-from _common import MICRO, Column, Report, Row, parser, threads
+from _common import MICRO, Column, Label, Report, Row, Time, parser, script, threads
 from _models import Predict, frames_with, mixture, random_model, silicon, silicon_frames
 from ase import Atoms
 from ase.build import bulk
@@ -40,20 +40,20 @@ from helpers.lammps_trajectories import Trajectory, by_ase, by_lammps, start  # 
 
 GST = (32, 51, 52)
 SPEED = (
-    Column("case", "structure"),
-    Column("n_atoms", "atoms", "d"),
-    Column("what", "evaluated by"),
-    Column("pair", "pair µs/atom"),
-    Column("step", "step µs/atom"),
+    Label("case", "structure"),
+    Label("n_atoms", "atoms"),
+    Label("what", "evaluated by"),
+    Time("pair", "pair µs/atom"),
+    Time("step", "step µs/atom"),
     Column("over_core", "pair/core", ".3f"),
     Column("faster", "times one rank", ".2f"),
     Column("quippy", "QUIP/pair", ".1f"),
 )
 ENERGY = (
-    Column("case", "structure"),
-    Column("n_atoms", "atoms", "d"),
-    Column("step", "step fs"),
-    Column("what", "by"),
+    Label("case", "structure"),
+    Label("n_atoms", "atoms"),
+    Label("step", "step fs"),
+    Label("what", "by"),
     Column("drift", "drift meV/atom/ps", ".5f"),
     Column("rms", "rms meV/atom", ".5f"),
     Column("first", "max |Δx| Å, 10 steps", ".1e"),
@@ -219,7 +219,7 @@ def _energy_row(what: str, found: Trajectory, step: float, n_atoms: int) -> Row:
     return {"what": what, "drift": float(line[0]), "rms": rms}
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=5)
     options.add_argument(
         "--quippy", action=argparse.BooleanOptionalAction, default=_quip.available()
@@ -227,11 +227,10 @@ def arguments() -> argparse.Namespace:
     options.add_argument("--speed", action=argparse.BooleanOptionalAction, default=True)
     options.add_argument("--nve", action=argparse.BooleanOptionalAction, default=True)
     options.add_argument("--sparse", type=int, default=1000, help="points of a species")
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("in_lammps", vars(args))
     report.header(
         f"{args.sparse} sparse points of each species, n_max 8, l_max 6, cutoff 5 Å, "
@@ -248,8 +247,8 @@ def main() -> None:
                 row for case in structures() for row in energies(case, plugin, folder)
             ]
             report.table(f"{N_STEPS} steps at constant energy", ENERGY, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

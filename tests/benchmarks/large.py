@@ -1,8 +1,8 @@
 """Fits of more data than memory: peak memory, time, workers, checkpoints, kills.
 
-Usage: python tests/benchmarks/large.py STUDY [TRAIN] [--n-sparse 1000] [--repeats 3]
-       [--times 1]
-TRAIN is any labelled file (default: the silicon set shipped in data/). Studies:
+Usage: python tests/benchmarks/large.py STUDY ... [--train FILE] [--n-sparse 1000]
+           [--repeats 3] [--times 1] [--json FILE]
+FILE is labelled (default: the silicon set shipped in data/). Studies:
 
 growth       the data once and ten times (with fresh small displacements): peak memory, time
 many         100 000 environments, 4000 sparse points: peak memory
@@ -27,11 +27,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import ase.io
 import numpy as np
+from _common import Column, Label, Report, Row, Time, parser, script
 
 import gapfit
 
@@ -50,6 +52,11 @@ n_sparse = {n_sparse}
 [run]
 threads = 1
 """
+COST = (
+    Label("case", "case"),
+    Time("cpu", "CPU s"),
+    Column("peak_MB", "peak MB", ".0f"),
+)
 FIT = """
 import json, resource, sys, time
 import gapfit
@@ -96,7 +103,7 @@ def command(folder: Path, options: dict[str, object]) -> list[str]:
     return [sys.executable, str(script), *out, json.dumps(options)]
 
 
-def fitted(folder: Path, options: dict[str, object]) -> dict[str, float]:
+def fitted(folder: Path, options: dict[str, object]) -> Row:
     """Fit in a process of its own and return its figures."""
     subprocess.run(command(folder, options), check=True, env=environment())
     return json.loads((folder / "figures.json").read_text())
@@ -118,46 +125,57 @@ def replicated(train: Path, times: int, out: Path) -> Path:
     return out
 
 
-def growth(folder: Path, args: argparse.Namespace) -> None:
-    found = {}
+def growth(folder: Path, args: argparse.Namespace, report: Report) -> None:
+    rows: list[Row] = []
     for times in (1, 10):
         data = replicated(args.train, times, folder / f"data{times}.extxyz")
-        runs = [
-            fitted(folder, case(folder, data, args.n_sparse))
-            for _ in range(args.repeats)
-        ]
-        found[times] = {
-            key: statistics.median(run[key] for run in runs)
-            for key in ("peak_MB", "cpu")
-        }
-        print(f"data x {times}: {found[times]}", flush=True)
-    peak = found[10]["peak_MB"] / found[1]["peak_MB"]
-    print(f"ten times the data: peak memory x {peak:.3f}", end=", ")
-    print(f"CPU time x {found[10]['cpu'] / found[1]['cpu']:.2f}")
+        options = case(folder, data, args.n_sparse)
+        runs = [fitted(folder, options) for _ in range(args.repeats)]
+        rows.append({"case": f"data x {times}"} | medians(runs, ("cpu", "peak_MB")))
+    ratios = {key: rows[1][key] / rows[0][key] for key in ("cpu", "peak_MB")}
+    report.table("Growth", COST, rows)
+    print(
+        f"ten times the data: peak memory x {ratios['peak_MB']:.3f}, "
+        f"CPU time x {ratios['cpu']:.2f}"
+    )
 
 
-def many(folder: Path, args: argparse.Namespace) -> None:
+def many(folder: Path, args: argparse.Namespace, report: Report) -> None:
     n_atoms = sum(map(len, ase.io.iread(args.train)))
     data = replicated(args.train, -(-100_000 // n_atoms), folder / "data.extxyz")
-    print(json.dumps(fitted(folder, case(folder, data, 4000)), indent=1))
+    figures = fitted(folder, case(folder, data, 4000))
+    row = {"case": "100 000 environments, M = 4000"} | figures
+    report.table("Many environments", COST, [row])
 
 
-def workers(folder: Path, args: argparse.Namespace) -> None:
+def medians(runs: list[Row], keys: Iterable[str]) -> dict[str, float]:
+    return {key: statistics.median(run[key] for run in runs) for key in keys}
+
+
+def workers(folder: Path, args: argparse.Namespace, report: Report) -> None:
     train = replicated(args.train, args.times, folder / "data.extxyz")
-    walls: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+    runs: dict[int, list[Row]] = {1: [], 2: []}
     for _ in range(args.repeats):
-        for n, runs in walls.items():
-            runs.append(fitted(folder, case(folder, train, args.n_sparse, workers=n)))
+        for n, found in runs.items():
+            found.append(fitted(folder, case(folder, train, args.n_sparse, workers=n)))
             shutil.copy(folder / "model.npz", folder / f"model{n}.npz")
-    for n, runs in walls.items():
-        medians = {
-            stage: round(statistics.median(run["stages"][stage] for run in runs), 2)
-            for stage in runs[0]["stages"]
-        }
-        print(n, "workers:", [round(run["wall"], 2) for run in runs], "s", medians)
-    one, two = (statistics.median(r["wall"] for r in runs) for runs in walls.values())
-    ratios = [a["wall"] / b["wall"] for a, b in zip(walls[1], walls[2], strict=True)]
-    print(f"speed-up {one / two:.2f} (pairs: {[round(r, 2) for r in ratios]})")
+    rows = [
+        {"workers": n}
+        | medians(found, ("wall",))
+        | medians([run["stages"] for run in found], found[0]["stages"])
+        for n, found in runs.items()
+    ]
+    one = rows[0]["wall"]
+    columns = [
+        Label("workers", "workers"),
+        Time("wall", "wall s", ".2f"),
+        Column("speedup", "speed-up", ".2f"),
+        *(Column(name, name, ".2f") for name in runs[1][0]["stages"]),
+    ]
+    rows = [row | {"speedup": one / row["wall"]} for row in rows]
+    report.table("Workers", columns, rows)
+    ratios = [a["wall"] / b["wall"] for a, b in zip(runs[1], runs[2], strict=True)]
+    print(f"speed-up of each pair: {[round(ratio, 2) for ratio in ratios]}")
     relative = difference(folder / "model1.npz", folder / "model2.npz")
     print(f"largest relative difference of coefficients {relative:g}")
 
@@ -173,81 +191,114 @@ def difference(one: Path, other: Path) -> float:
     )
 
 
-def kills(folder: Path, args: argparse.Namespace) -> None:
+def kills(folder: Path, args: argparse.Namespace, report: Report) -> None:
     options = case(folder, args.train, args.n_sparse)
     alone = fitted(folder, options)
     shutil.copy(folder / "model.npz", folder / "alone.npz")
     rng = np.random.default_rng()
-    for delay in np.sort(rng.uniform(0.5, alone["wall"] + 1, 10)):
-        (folder / "model.npz").unlink(missing_ok=True)
-        shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-        under_way = {**options, "checkpoint": str(folder / "checkpoint")}
-        process = subprocess.Popen(command(folder, under_way), env=environment())
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        left = sorted(p.name for p in (folder / "checkpoint").glob("*"))
-        if not (folder / "checkpoint/state.json").exists():
-            print(f"killed after {delay:5.1f} s: not begun: {left}")
-            continue
+    delays = np.sort(rng.uniform(0.5, alone["wall"] + 1, 10))
+    rows = [
+        {"number": n} | killed(folder, options, float(delay))
+        for n, delay in enumerate(delays, start=1)
+    ]
+    columns = (
+        Label("number", "number"),
+        Column("delay", "killed after s"),
+        Column("files", "files left", "d"),
+        Column("difference", "relative difference", "g"),
+    )
+    report.table("Killed and resumed", columns, rows)
+
+
+def killed(folder: Path, options: dict[str, object], delay: float) -> Row:
+    """Kill a fit after some seconds and resume it, unless it had not begun."""
+    (folder / "model.npz").unlink(missing_ok=True)
+    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+    under_way = {**options, "checkpoint": str(folder / "checkpoint")}
+    process = subprocess.Popen(command(folder, under_way), env=environment())
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    row: Row = {"delay": delay, "files": len(list((folder / "checkpoint").glob("*")))}
+    if (folder / "checkpoint/state.json").exists():
         fitted(folder, {**under_way, "resume": True})
-        relative = difference(folder / "model.npz", folder / "alone.npz")
-        print(f"killed after {delay:5.1f} s, {left}: relative difference {relative:g}")
+        row["difference"] = difference(folder / "model.npz", folder / "alone.npz")
+    return row
 
 
-def checkpoints(folder: Path, args: argparse.Namespace) -> None:
+def checkpoints(folder: Path, args: argparse.Namespace, report: Report) -> None:
     options = case(folder, args.train, args.n_sparse)
-    rows: dict[bool, list[float]] = {False: [], True: []}
+    runs: dict[str, list[Row]] = {"without checkpoints": [], "with checkpoints": []}
     for _ in range(args.repeats):
-        for on, found in rows.items():
-            extra = {"checkpoint": str(folder / "checkpoint")} if on else {}
-            found.append(fitted(folder, {**options, **extra})["cpu"])
-    off, on = (statistics.median(found) for found in rows.values())
-    share = 100 * (on / off - 1)
-    print(f"CPU without {off:.2f} s, with checkpoints {on:.2f} s: {share:.1f} %")
+        for name, found in runs.items():
+            kept = {"checkpoint": str(folder / "checkpoint")}
+            extra = kept if name.startswith("with ") else {}
+            found.append(fitted(folder, {**options, **extra}))
+    rows = [
+        {"case": name} | medians(found, ("cpu", "peak_MB"))
+        for name, found in runs.items()
+    ]
+    report.table("Checkpoints", COST, rows)
+    print(
+        f"checkpoints: {100 * (rows[1]['cpu'] / rows[0]['cpu'] - 1):.1f} % of the time"
+    )
 
 
-def tasks(folder: Path, args: argparse.Namespace) -> None:
-    """Print the costs of which a fit on many workers is made."""
+def tasks(folder: Path, args: argparse.Namespace, report: Report) -> None:
+    """Measure the costs of which a fit on many workers is made."""
     from gapfit.execution.checkpoint import CheckpointFolder
     from gapfit.execution.merge_tree import Span
 
     n_atoms = sum(map(len, ase.io.iread(args.train)))
+    rows: list[Row] = []
     for n_sparse in (500, 1000, 2000):
-        figures = fitted(folder, case(folder, args.train, n_sparse))
-        model = gapfit.load(folder / "model.npz", training_sums=True)
-        assert model.training_sums is not None
+        stages = fitted(folder, case(folder, args.train, n_sparse))["stages"]
+        sums = gapfit.load(folder / "model.npz", training_sums=True).training_sums
+        assert sums is not None
         files = CheckpointFolder(folder)
         started = time.perf_counter()
-        files.write(Span(0, 1), model.training_sums)
+        files.write(Span(0, 1), sums)
         written = time.perf_counter()
-        part = files.read(Span(0, 1), model.training_sums.whitening)
-        part.merge(files.read(Span(0, 1), model.training_sums.whitening))
+        part = files.read(Span(0, 1), sums.whitening)
+        part.merge(files.read(Span(0, 1), sums.whitening))
         merged = time.perf_counter()
-        print(
-            f"M = {n_sparse}: rows {1e3 * figures['stages']['rows'] / n_atoms:.3f} ms per "
-            f"atom, write {written - started:.3f} s, read and add "
-            f"{(merged - written) / 2:.3f} s, solve {figures['stages']['solve']:.2f} s"
-        )
-
-
-def main() -> None:
-    studies = {
-        f.__name__: f for f in (growth, many, workers, kills, checkpoints, tasks)
-    }
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("study", choices=studies)
-    parser.add_argument("train", type=Path, nargs="?", default=SILICON)
-    parser.add_argument("--n-sparse", type=int, default=1000)
-    parser.add_argument(
-        "--times", type=int, default=1, help="copies of TRAIN (workers)"
+        row = {"n_sparse": n_sparse, "rows": 1e3 * stages["rows"] / n_atoms}
+        row |= {"write": written - started, "read": (merged - written) / 2}
+        rows.append(row | {"solve": stages["solve"]})
+    columns = (
+        Label("n_sparse", "M"),
+        Time("rows", "rows ms/atom", ".3f"),
+        Time("write", "write s", ".3f"),
+        Time("read", "read and add s", ".3f"),
+        Time("solve", "solve s", ".2f"),
     )
-    parser.add_argument("--repeats", type=int, default=3)
-    args = parser.parse_args()
+    report.table("Tasks", columns, rows)
+
+
+STUDIES = {f.__name__: f for f in (growth, many, workers, kills, checkpoints, tasks)}
+
+
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__, repeats=3)
+    options.add_argument("studies", nargs="+", choices=STUDIES, metavar="STUDY")
+    options.add_argument("--train", type=Path, default=SILICON, metavar="FILE")
+    options.add_argument("--n-sparse", type=int, default=1000)
+    options.add_argument(
+        "--times", type=int, default=1, help="copies of FILE (workers)"
+    )
+    return options
+
+
+def run(args: argparse.Namespace) -> Report:
+    report = Report("large", vars(args))
+    report.header("fits in processes of their own, one thread each")
+    # Killed processes leave no core files.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with TemporaryDirectory() as name:
-        studies[args.study](Path(name), args)
+    for study in args.studies:
+        with TemporaryDirectory() as name:
+            STUDIES[study](Path(name), args, report)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

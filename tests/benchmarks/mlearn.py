@@ -1,11 +1,12 @@
 """The benchmark of Zuo et al. (J. Phys. Chem. A 124, 731, 2020), tuned on training data.
 
-Usage: python tests/benchmarks/mlearn.py FOLDER [--n-sparse 2000] [--scan-n-sparse 500] ...
-FOLDER, named mlearn_Si and so on, holds train.extxyz and test.extxyz of one element (not
-shipped; .gz is fine). `gapfit tune` scans r_cut, the width of the atoms and zeta with few
-sparse points, then chooses sigmas and deltas with many, all from the training data;
-stress is fitted where the check of the labels finds nothing wrong. Prints the trials,
-errors on the test set, leave-one-out errors, and what the published potentials reach.
+Usage: python tests/benchmarks/mlearn.py FOLDER ... [--n-sparse 2000] [--scan-n-sparse 500]
+           [--json FILE] ...
+Each FOLDER, named mlearn_Si and so on, holds train.extxyz and test.extxyz of one element
+(not shipped; .gz is fine). `gapfit tune` scans r_cut, the width of the atoms and zeta with
+few sparse points, then chooses sigmas and deltas with many, all from the training data;
+stress is fitted where the check of the labels finds nothing wrong. Trials, errors on the
+test set, leave-one-out errors, and those of the published potentials.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_limits
+from _common import Column, Label, Report, Row, Time, parser, script, threads
 
 import gapfit
 from gapfit.config.sections import DataConfig, E0Config
@@ -44,20 +45,34 @@ SCAN = {
 LEAST_SQUARES = E0Config(method="least_squares")
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--n-sparse", type=int, default=2000)
-    parser.add_argument("--r-cut", type=float, default=5.5)
-    parser.add_argument("--sigma", type=float, default=0.5)
-    parser.add_argument("--n-max", type=int, default=8)
-    parser.add_argument("--l-max", type=int, default=8)
-    parser.add_argument("--scan-n-sparse", type=int, default=500, help="0: no scan")
-    parser.add_argument("--scan", type=json.loads, default=SCAN)
-    parser.add_argument("--tune-options", type=json.loads, default={}, help="[tune]")
-    parser.add_argument("--terms", type=json.loads, help="other terms altogether")
-    parser.add_argument("--no-stress", action="store_true")
-    return parser.parse_args()
+ERRORS = (
+    Label("element", "element"),
+    Label("kind", "MAE of"),
+    Column("test", "test", ".3f"),
+    Column("left_out", "left out", ".3f"),
+    Column("published", "published", ".2f"),
+)
+TIMES = (
+    Label("element", "element"),
+    Time("tune", "tune CPU s", ".0f"),
+    Time("fit", "fit CPU s", ".0f"),
+)
+
+
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__)
+    options.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    options.add_argument("--n-sparse", type=int, default=2000)
+    options.add_argument("--r-cut", type=float, default=5.5)
+    options.add_argument("--atom-sigma", type=float, default=0.5)
+    options.add_argument("--n-max", type=int, default=8)
+    options.add_argument("--l-max", type=int, default=8)
+    options.add_argument("--scan-n-sparse", type=int, default=500, help="0: no scan")
+    options.add_argument("--scan", type=json.loads, default=SCAN)
+    options.add_argument("--tune-options", type=json.loads, default={}, help="[tune]")
+    options.add_argument("--terms", type=json.loads, help="other terms altogether")
+    options.add_argument("--no-stress", action="store_true")
+    return options
 
 
 def found(folder: Path, part: str) -> str:
@@ -73,7 +88,7 @@ def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
         print(f"stress left out: {text}")
     soap = {
         "r_cut": args.r_cut,
-        "sigma": args.sigma,
+        "atom_sigma": args.atom_sigma,
         "n_max": args.n_max,
         "l_max": args.l_max,
         "n_sparse": args.n_sparse - 20,
@@ -102,33 +117,54 @@ def scanned(args: argparse.Namespace, train: Dataset, start: dict[str, Any]) -> 
     soap |= {key.partition(".")[2]: v for key, v in result.best.settings.items()}
 
 
-def main() -> None:
-    args = arguments()
-    best = PUBLISHED[args.folder.name.rpartition("_")[2]]
-    train_file, test_file = (found(args.folder, part) for part in ("train", "test"))
+def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], Row]:
+    """Return the errors and the times of one element."""
+    element = folder.name.rpartition("_")[2]
+    train_file, test_file = (found(folder, part) for part in ("train", "test"))
     everything = DataConfig(train=[train_file], check_stress=False)
     start = settings(args, read(train_file, everything))
     labels = DataConfig(**start["data"])
     train, test = read(train_file, labels), read(test_file, everything)
-    with threadpool_limits(1):
-        started = time.process_time()
-        if args.scan_n_sparse:
-            scanned(args, train, start)
-        result = tune(train, start)
-        tuned = time.process_time()
-        model = gapfit.fit(train, result.config)
-        fitted = time.process_time()
-        left_out = gapfit.leave_one_out(model, train)
-        errors = gapfit.evaluate(model, test)
+    started = time.process_time()
+    if args.scan_n_sparse:
+        scanned(args, train, start)
+    result = tune(train, start)
+    tuned = time.process_time()
+    model = gapfit.fit(train, result.config)
+    fitted = time.process_time()
+    left_out = gapfit.leave_one_out(model, train)
+    errors = gapfit.evaluate(model, test)
     print(format_trials(result.summary()))
-    print(f"sigmas: {result.config.sigma.model_dump()}")
+    print(f"{model}, sigmas: {result.config.sigma.model_dump()}")
     print(format_table(errors, "test"))
-    print(format_table(left_out, "left out in turn"))
-    print(f"tune {tuned - started:.0f} CPU s, fit {fitted - tuned:.0f} CPU s, {model}")
-    for kind, goal in zip(("energy", "forces"), best, strict=True):
-        own, loo = (e["all"][kind]["mae"] for e in (errors, left_out))
-        print(f"{kind}: test MAE {own:.4g}, left out {loo:.4g}, published {goal}")
+    print(format_table(left_out, "left out in turn"), flush=True)
+    rows = [
+        {
+            "element": element,
+            "kind": kind,
+            "test": errors["all"][kind]["mae"],
+            "left_out": left_out["all"][kind]["mae"],
+            "published": goal,
+        }
+        for kind, goal in zip(("energy", "forces"), PUBLISHED[element], strict=True)
+    ]
+    return rows, {"element": element, "tune": tuned - started, "fit": fitted - tuned}
+
+
+def run(args: argparse.Namespace) -> Report:
+    report = Report("mlearn", vars(args))
+    report.header("tuned on the training data, one thread; MAE in meV/atom and eV/Å")
+    errors: list[Row] = []
+    times: list[Row] = []
+    with threads(1):
+        for folder in args.folders:
+            rows, seconds = measure(folder, args)
+            errors += rows
+            times.append(seconds)
+    report.table("Errors", ERRORS, errors)
+    report.table("Times", TIMES, times)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

@@ -1,20 +1,22 @@
 """Conservation of energy and speed of molecular dynamics with a fitted potential.
 
-Usage: python tests/benchmarks/nve.py MODEL [--ps 5] [--temperature 1000]
+Usage: python tests/benchmarks/nve.py [MODEL] [--ps 5] [--temperature 1000]
            [--timestep 1.0] [--repeats N] [--json FILE]
 Silicon, 64 atoms: equilibrated with a Langevin thermostat, then a trajectory at constant
 energy. Drift: slope of a straight line through the total energy; fluctuation: rms
-deviation from it. Repeats are trajectories with other random numbers. MODEL comes from
-`gapfit fit examples/silicon/fit.toml --output DIR`, DIR/model.npz.
+deviation from it. Repeats are trajectories with other random numbers. Without MODEL, a
+file, examples/silicon is fitted first.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
-from _common import MICRO, Column, Report, Row, parser, threads
+from _common import MICRO, Column, Label, Report, Row, Time, parser, script, threads
+from _fits import silicon_model
 from ase import Atoms, units
 from ase.build import bulk
 from ase.constraints import FixCom
@@ -24,12 +26,12 @@ from ase.md.verlet import VelocityVerlet
 import gapfit
 
 COLUMNS = (
-    Column("seed", "seed", "d"),
+    Label("seed", "seed"),
     Column("drift", "drift meV/atom/ps", ".5f"),
     Column("fluctuation", "rms meV/atom", ".4f"),
     Column("temperature", "mean T / K"),
     Column("steps_per_second", "steps/s", ".0f"),
-    Column("us_per_atom", "µs/atom/step"),
+    Time("us_per_atom", "µs/atom/step"),
 )
 _EQUILIBRATION_PS = 1.0
 
@@ -87,20 +89,19 @@ def measure(model: gapfit.GAPModel, args: argparse.Namespace, seed: int) -> Row:
     }
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=1)
-    options.add_argument("model", help="model file of silicon")
+    options.add_argument("model", type=Path, nargs="?", help="model file of silicon")
     options.add_argument("--ps", type=float, default=5.0, help="length, ps")
     options.add_argument("--temperature", type=float, default=1000.0, help="K")
     options.add_argument("--timestep", type=float, default=1.0, help="fs")
     options.add_argument("--lattice", type=float, default=5.47, help="constant, Å")
     options.add_argument("--threads", type=int, default=1)
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    args = arguments()
-    model = gapfit.load(args.model)
+def run(args: argparse.Namespace) -> Report:
+    model = silicon_model(args.model)
     report = Report("nve", vars(args) | {"model": repr(model)})
     report.header(
         f"{model!r}, 64 atoms, {args.ps:g} ps in steps of {args.timestep:g} fs after "
@@ -113,8 +114,8 @@ def main() -> None:
         middle = {c.key: float(np.median([r[c.key] for r in rows])) for c in COLUMNS}
         rows.append(middle | {"seed": "median"})
     report.table("Constant energy", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

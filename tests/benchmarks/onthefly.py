@@ -19,7 +19,7 @@ from typing import Any
 
 import ase.io
 import numpy as np
-from _common import Column, Report, Row, parser, threads
+from _common import Column, Label, Report, Row, parser, script, threads
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -34,7 +34,8 @@ sys.path.append(str(EXAMPLE))
 from silicon_tersoff import tersoff  # noqa: E402
 
 COLUMNS = (
-    Column("what", "labelled"),
+    Label("what", "labelled"),
+    Label("share", "share"),
     Column("calls", "calls", "d"),
     Column("energy", "E meV/atom", ".2f"),
     Column("forces", "F eV/Å", ".3f"),
@@ -93,30 +94,30 @@ def compare(config: LearnConfig, folder: Path, test: Sequence[Atoms]) -> list[Ro
     every_tenth = [labelled(atoms) for atoms in path]
     first = asked[: config.learning.bootstrap]
 
-    def add(what: str, frames: Sequence[Atoms]) -> None:
+    def add(what: str, frames: Sequence[Atoms], share: float = 1.0) -> None:
         other, seconds = timed(lambda: gapfit.fit(frames, config.fit))
-        row = {"what": what, "calls": len(frames), "seconds": seconds}
+        row = {"what": what, "share": share, "calls": len(frames), "seconds": seconds}
         rows.append(row | {"ratio": len(frames) / n} | measure(other, test))
 
     add("every 10th step", every_tenth)
     for share in _EVENLY:
         size = round(share * len(every_tenth))
         chosen = np.linspace(0, len(every_tenth) - 1, size).round().astype(int)
-        add("of these, evenly", [every_tenth[k] for k in chosen])
+        add("of these, evenly", [every_tenth[k] for k in chosen], share)
     for share in _FIRST:
         size = round(share * len(every_tenth))
-        add("of these, the first", [*first, *every_tenth[:size]])
+        add("of these, the first", [*first, *every_tenth[:size]], share)
     return rows
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=1)
     options.add_argument("--steps", type=int, default=3000, help="of the heating")
     options.add_argument("--threshold", type=float, help="eV/Å; default: the example's")
     options.add_argument("--refit", type=float, help="default: the example's")
     options.add_argument("--test", type=Path, help="file that keeps the test set")
     options.add_argument("--threads", type=int, default=1)
-    return options.parse_args()
+    return options
 
 
 def settings(args: argparse.Namespace, seed: int) -> LearnConfig:
@@ -132,10 +133,9 @@ def settings(args: argparse.Namespace, seed: int) -> LearnConfig:
     return config.model_copy(update=changes)
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
-    report = Report("onthefly", {k: str(v) for k, v in vars(args).items()})
+    report = Report("onthefly", vars(args))
     report.header(f"64 atoms of silicon, {args.steps} steps, threads: {args.threads}")
     with threads(args.threads), TemporaryDirectory() as temporary:
         if args.test and args.test.exists():
@@ -148,8 +148,8 @@ def main() -> None:
             folder = Path(temporary) / f"seed{seed}"
             rows = compare(settings(args, seed), folder, test)
             report.table(f"Seed {seed}", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

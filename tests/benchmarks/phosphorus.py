@@ -1,6 +1,6 @@
 """Fit a published set of phosphorus as examples/phosphorus does: errors and CPU time.
 
-Usage: python tests/benchmarks/phosphorus.py TRAIN TEST [--n-sparse 1000]
+Usage: python tests/benchmarks/phosphorus.py TRAIN TEST [--n-sparse 1000] [--json FILE]
 The set is not shipped; its DFT settings may differ from those of data/phosphorus, since
 nothing of the latter is used. Errors are by config_type, and by the size of the force.
 """
@@ -8,74 +8,97 @@ nothing of the latter is used. Errors are by config_type, and by the size of the
 from __future__ import annotations
 
 import argparse
-import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from _common import Column, Label, Report, Row, Time, parser, script, threads
+from _fits import TimedFit, example, timed_fit
 
 import gapfit
-from gapfit.config import DataConfig, E0Config, load_config
+from gapfit.config import DataConfig, E0Config
 from gapfit.data import read
-from gapfit.evaluation import format_table
 from gapfit.fitting.proposal import without_isolated_atom
-
-CONFIG = Path(__file__).resolve().parents[2] / "examples" / "phosphorus" / "fit.toml"
 
 #: Sizes of the force, eV/Å.
 EDGES = (0, 0.5, 2, 10, 50, np.inf)
+FIT = (Label("n_sparse", "sparse points"), Time("cpu", "CPU s"))
+ERRORS = (
+    Label("part", "part"),
+    Label("config_type", "config_type"),
+    Column("energy", "E meV/atom", ".2f"),
+    Column("forces", "F eV/Å", ".3f"),
+)
+SIZES = (
+    Label("part", "part"),
+    Label("size", "|F|, eV/Å"),
+    Column("n_atoms", "atoms", "d"),
+    Column("mae", "MAE", ".3f"),
+    Column("relative", "MAE / mean |F|", ".3f"),
+)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("train")
-    parser.add_argument("test")
-    parser.add_argument("--n-sparse", type=int, default=1000)
-    return parser.parse_args()
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__)
+    options.add_argument("train", type=Path)
+    options.add_argument("test", type=Path)
+    options.add_argument("--n-sparse", type=int, default=1000)
+    return options
 
 
-def print_by_size(model: gapfit.GAPModel, file: str, part: str) -> None:
-    """Print the errors of force vectors in ranges of their length."""
-    frames = read(file, DataConfig(train=[file], check_stress=False)).frames
+def fit(train: Path, n_sparse: int) -> TimedFit:
+    """Return the fit with the settings of the example."""
+    config = example("phosphorus", n_sparse)
+    data = read(str(train), DataConfig(train=[str(train)]))
+    if without_isolated_atom(data.frames):
+        config = config.model_copy(update={"e0": E0Config(method="least_squares")})
+    return timed_fit(data, config)
+
+
+def by_type(part: str, errors: dict[str, Any]) -> list[Row]:
+    """Return the RMSE of each config_type."""
+    return [
+        {"part": part, "config_type": name}
+        | {k: found[k]["rmse"] for k in ("energy", "forces") if k in found}
+        for name, found in errors.items()
+    ]
+
+
+def by_size(part: str, model: gapfit.GAPModel, file: Path) -> list[Row]:
+    """Return the errors of force vectors in ranges of their length."""
+    frames = read(str(file), DataConfig(train=[str(file)], check_stress=False)).frames
     forces = np.concatenate([frame.forces for frame in frames])
     found = np.concatenate([p.forces for p in model.predict(frames)])
     size = np.linalg.norm(forces, axis=1)
     error = np.linalg.norm(found - forces, axis=1)
-    print(f"\n{part}: |F|, eV/Å{'atoms':>12}{'MAE':>9}{'MAE / mean |F|':>17}")
+    rows: list[Row] = []
     for low, high in pairwise(EDGES):
         inside = (size >= low) & (size < high)
         if inside.any():
-            mae, mean = error[inside].mean(), size[inside].mean()
-            n, span = inside.sum(), f"{low:g} .. {high:g}"
-            print(f"{span:<20}{n:>8}{mae:>9.3f}{mae / max(mean, 1e-9):>17.3f}")
+            mae, mean = float(error[inside].mean()), float(size[inside].mean())
+            row = {"part": part, "size": f"{low:g} .. {high:g}"}
+            row |= {"n_atoms": int(inside.sum()), "mae": mae}
+            rows.append(row | {"relative": mae / max(mean, 1e-9)})
+    return rows
 
 
-def fit(train: str, n_sparse: int) -> gapfit.GAPModel:
-    """Return the fit with the settings of the example."""
-    config = load_config(CONFIG)
-    data = read(train, DataConfig(train=[train]))
-    terms = [
-        term.model_copy(update={"n_sparse": n_sparse}) if term.type == "soap" else term
-        for term in config.terms
-    ]
-    changes: dict[str, object] = {"terms": terms}
-    if without_isolated_atom(data.frames):
-        changes["e0"] = E0Config(method="least_squares")
-    return gapfit.fit(data, config.model_copy(update=changes))
-
-
-def main() -> None:
-    args = arguments()
-    with threadpool_limits(1):
-        started = time.process_time()
-        model = fit(args.train, args.n_sparse)
-        for part in ("train", "test"):
-            print(format_table(gapfit.evaluate(model, getattr(args, part)), part))
-        print(f"\nCPU time {time.process_time() - started:.1f} s")
-    for part in ("train", "test"):
-        print_by_size(model, getattr(args, part), part)
+def run(args: argparse.Namespace) -> Report:
+    report = Report("phosphorus", vars(args))
+    report.header(f"{args.train.parent.name} with the settings of the example; RMSE")
+    parts = {"train": args.train, "test": args.test}
+    with threads(1):
+        done = fit(args.train, args.n_sparse)
+        errors: list[Row] = []
+        sizes: list[Row] = []
+        for part, file in parts.items():
+            errors += by_type(part, gapfit.evaluate(done.model, str(file)))
+            sizes += by_size(part, done.model, file)
+    report.table("Fit", FIT, [{"n_sparse": done.model.n_sparse, "cpu": done.cpu}])
+    report.table("Errors", ERRORS, errors)
+    report.table("Errors by size of the force", SIZES, sizes)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

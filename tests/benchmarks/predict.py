@@ -1,8 +1,9 @@
 """Time of energy, forces and stress per atom by stage, next to dgemm and to QUIP.
 
 Usage: python tests/benchmarks/predict.py [--json FILE] [--repeats N] [--no-quippy]
-One thread. The total is a user's `GAPModel.predict` of an `ase.Atoms`, neighbour list
-included. "dgemms" are the two bare products of the sum over sparse points in the whole
+CPU time of one thread. The total is a user's `GAPModel.predict` of an `ase.Atoms`,
+neighbour list included; the stages are times on the wall, which only an idle machine
+repeats. "dgemms" are the two bare products of the sum over sparse points in the whole
 feature space, also for models that are projected or use the quadratic form. Models
 have random coefficients: times do not depend on them. QUIP's include its neighbour list.
 """
@@ -18,7 +19,19 @@ from typing import Any
 
 import _quip
 import numpy as np
-from _common import MICRO, Column, Report, Row, dgemm_pair, medians, parser, threads
+from _common import (
+    MICRO,
+    Column,
+    Label,
+    Report,
+    Row,
+    Time,
+    dgemm_pair,
+    medians,
+    parser,
+    script,
+    threads,
+)
 from _models import Predict, frames_with, mixture, random_model, silicon, silicon_frames
 from ase import Atoms
 
@@ -27,12 +40,12 @@ from gapfit import GAPModel
 GST = (32, 51, 52)
 
 COLUMNS = (
-    Column("case", "structure, basis"),
-    Column("n_features", "F", "d"),
-    Column("n_sparse", "M", "d"),
-    Column("variant", "model"),
-    Column("total", "total"),
-    Column("neighbours", "nbr list"),
+    Label("case", "structure, basis"),
+    Label("n_features", "F"),
+    Label("n_sparse", "M"),
+    Label("variant", "model"),
+    Time("total", "total"),
+    Time("neighbours", "nbr list"),
     Column("descriptors", "descr."),
     Column("kernel", "kernel"),
     Column("adjoint", "adjoint"),
@@ -139,7 +152,7 @@ def _row(
     }
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=9)
     options.add_argument(
         "--quippy", action=argparse.BooleanOptionalAction, default=_quip.available()
@@ -153,11 +166,10 @@ def arguments() -> argparse.Namespace:
     options.add_argument(
         "--max-sparse", type=int, default=9000, help="leave out larger models"
     )
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("predict", vars(args))
     atoms, gst = silicon(args.cells), mixture(3, GST)
     report.header(
@@ -175,8 +187,8 @@ def main() -> None:
             frames = frames_with(mixture(3, GST, rattle=0.0), MIXTURE.n_sparse)
             rows += measure(MIXTURE, gst, frames, None, args.repeats)
     report.table("Prediction, µs/atom (M: for each species)", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from _common import Report, Row, parser
+from _common import Report, Row, parser, script
 from ase.build import bulk
 
 import gapfit
@@ -59,11 +59,11 @@ CELLS = {
 }
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=1)
     options.add_argument("--model", nargs="+", default=[], metavar="Si=FILE")
     options.add_argument("--only", help="properties, separated by commas")
-    return options.parse_args()
+    return options
 
 
 def properties(
@@ -113,8 +113,7 @@ def markdown(found: dict[str, dict[str, tuple[float, float | None]]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     files = dict(text.split("=", 1) for text in args.model)
     only = args.only.split(",") if args.only else list(PROPERTIES)
     report = Report("properties", vars(args))
@@ -127,8 +126,8 @@ def main() -> None:
         for name, (value, std) in own.items()
     ]
     report.tables["Properties"] = rows
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

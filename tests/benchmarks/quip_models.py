@@ -16,7 +16,18 @@ from pathlib import Path
 
 import _quip
 import numpy as np
-from _common import MICRO, Column, Report, Row, medians, parser, threads
+from _common import (
+    MICRO,
+    Column,
+    Label,
+    Report,
+    Row,
+    Time,
+    medians,
+    parser,
+    script,
+    threads,
+)
 from _models import Predict, random_model, silicon, silicon_frames
 from ase import Atoms
 
@@ -34,8 +45,8 @@ SETTINGS = {
     "zeta": 4,
 }
 COLUMNS = (
-    Column("n_sparse", "M", "d"),
-    Column("gapfit", "gapfit"),
+    Label("n_sparse", "M"),
+    Time("gapfit", "gapfit"),
     Column("quippy", "QUIP", ".0f"),
     Column("ratio", "QUIP/gapfit", ".1f"),
     Column("energy", "ΔE, eV/atom", ".1e"),
@@ -66,15 +77,14 @@ def measure(atoms: Atoms, n_sparse: int, folder: Path, repeats: int) -> Row:
     }
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=5)
     options.add_argument("--cells", type=int, default=2, help="cells along an edge")
     options.add_argument("--max-sparse", type=int, default=max(N_SPARSE))
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("quip_models", vars(args))
     atoms = silicon(args.cells)
     report.header(
@@ -88,8 +98,8 @@ def main() -> None:
             if n_sparse <= args.max_sparse
         ]
     report.table("Prediction, µs/atom", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

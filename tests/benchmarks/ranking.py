@@ -2,6 +2,7 @@
 
 Usage: python tests/benchmarks/ranking.py rank [NAME|FOLDER ...] [--n-sparse 600]
        python tests/benchmarks/ranking.py outside [FOLDER]
+       (--json FILE stands before rank or outside)
 `rank`: Spearman correlation of errors of test sets (as in calibration.py) with the
 standard deviations of the subset of regressors (SoR) and of the deterministic training
 conditional (DTC): force by atom, energy per atom; and of the length of force errors with
@@ -20,23 +21,41 @@ from typing import Any
 
 import ase.io
 import numpy as np
+from _common import Column, Label, Report, Row, parser, script, threads
 from ase.neighborlist import neighbor_list
 from calibration import fitted
-from threadpoolctl import threadpool_limits
 
 import gapfit
 from gapfit.gp.reliability import rank_correlation
 
 _DATA = Path(__file__).parents[2] / "data"
 _BOND = 2.85
+#: config_types of crystals in the shipped set, and in sets that are not shipped.
+SHIPPED = ("bulk_eos", "bulk_rattled")
+SETS = {
+    "silicon_md_pbe": ("md_1500K", "volume"),
+    "mlearn_Si": ("Elastic",),
+    "silicon_gap18": ("dia",),
+}
 
-#: What is asked of an atom, by the title of its column.
+#: Arguments of the prediction for an atom, by the title of its column.
 ATOMS: dict[str, dict[str, Any]] = {
     "force SoR": {"std": "forces", "form": "sor"},
     "force DTC": {"std": "forces", "form": "dtc"},
     "local energy DTC": {"std": "energies"},
     "novelty": {"novelty": True},
 }
+#: Form of the variance of energies, by the title of its column.
+ENERGIES = {"energy SoR": "sor", "energy DTC": "dtc"}
+RANKS = (
+    Label("set", "test set"),
+    *(Column(title, title, ".2f") for title in (*ATOMS, *ENERGIES)),
+)
+SHARES = (
+    Label("set", "set"),
+    Label("atoms", "atoms"),
+    *(Column(title, title, ".1%") for title in ATOMS),
+)
 
 
 def of_atoms(model: gapfit.GAPModel, atoms: Any, asked: dict[str, Any]) -> np.ndarray:
@@ -47,38 +66,30 @@ def of_atoms(model: gapfit.GAPModel, atoms: Any, asked: dict[str, Any]) -> np.nd
     return found.novelty if found.energies_std is None else found.energies_std
 
 
-def rank(names: Sequence[str], n_sparse: int) -> None:
-    """Print rank correlations."""
-    columns = [*ATOMS, "energy SoR", "energy DTC"]
-    print(f"{'test set':<20}" + "".join(f"{name:>18}" for name in columns))
-    for name in names:
-        with threadpool_limits(1):
-            model, test = fitted(name, n_sparse, 1)
-            frames = [f for f in test.frames if f.forces is not None]
-            frames = [f for f in frames if np.isfinite(f.forces).all()]
-            errors = [
-                np.linalg.norm(p.forces - f.forces, axis=1)
-                for f, p in zip(frames, model.predict(frames), strict=True)
-            ]
-            ranks = [
-                rank_correlation(
-                    np.concatenate(errors),
-                    np.concatenate([of_atoms(model, f, asked) for f in frames]),
-                )
-                for asked in ATOMS.values()
-            ]
-            frames = [f for f in test.frames if f.energy is not None]
-            error = np.array(
-                [(model.predict(f).energy - f.energy) / f.n_atoms for f in frames]
-            )
-            for form in ("sor", "dtc"):
-                std = [
-                    model.predict(f, std="energy", form=form).energy_std / f.n_atoms
-                    for f in frames
-                ]
-                ranks.append(rank_correlation(error, np.array(std)))
-        shown = "".join(f"{'-' if r is None else f'{r:.2f}':>18}" for r in ranks)
-        print(f"{Path(name).name:<20}{shown}", flush=True)
+def rank(name: str, n_sparse: int) -> Row:
+    """Return the rank correlations of one test set."""
+    model, test = fitted(name, n_sparse, 1)
+    frames = [f for f in test.frames if f.forces is not None]
+    frames = [f for f in frames if np.isfinite(f.forces).all()]
+    errors = np.concatenate(
+        [
+            np.linalg.norm(p.forces - f.forces, axis=1)
+            for f, p in zip(frames, model.predict(frames), strict=True)
+        ]
+    )
+    row: Row = {"set": Path(name).name}
+    for title, asked in ATOMS.items():
+        values = np.concatenate([of_atoms(model, f, asked) for f in frames])
+        row[title] = rank_correlation(errors, values)
+    frames = [f for f in test.frames if f.energy is not None]
+    error = np.array([(model.predict(f).energy - f.energy) / f.n_atoms for f in frames])
+    for title, form in ENERGIES.items():
+        std = [
+            model.predict(f, std="energy", form=form).energy_std / f.n_atoms
+            for f in frames
+        ]
+        row[title] = rank_correlation(error, np.array(std))
+    return row
 
 
 def crystals(
@@ -95,45 +106,37 @@ def crystals(
     return [*lone, *fit], held, other
 
 
-def outside(folder: Path | None) -> None:
-    """Print how many atoms outside the training data are seen."""
-    sets = {"silicon": (_DATA / "silicon", ("bulk_eos", "bulk_rattled"))}
-    if folder is not None:
-        sets |= {
-            "silicon_md_pbe": (folder / "silicon_md_pbe", ("md_1500K", "volume")),
-            "mlearn_Si": (folder / "mlearn_Si", ("Elastic",)),
-            "silicon_gap18": (folder / "silicon_gap18", ("dia",)),
-        }
-    print(f"{'set':<18}{'atoms':<10}" + "".join(f"{name:>18}" for name in ATOMS))
-    for name, (where, types) in sets.items():
-        files = [where / "train.extxyz", where / "test.extxyz"]
-        fit, held, other = crystals(files, lambda kind, types=types: kind in types)
-        model = gapfit.fit(fit, _settings())
-        groups = {
-            "liquid": [a for a in other if a.info["config_type"] in _LIQUIDS],
-            "surface": [a for a in other if a.info["config_type"].lower() == "surface"],
-        }
-        shown: dict[str, list[str]] = {"liquid": [], "surface": []}
-        for asked in ATOMS.values():
-            crystal = np.concatenate([of_atoms(model, a, asked) for a in held])
-            limit = np.quantile(crystal, 0.99)
-            for group, members in groups.items():
-                found = [of_atoms(model, a, asked) for a in members[:40]]
-                if group == "surface":
-                    found = [
-                        v[_few_neighbours(a)]
-                        for v, a in zip(found, members, strict=False)
-                    ]
-                values = np.concatenate([np.zeros(0), *found])
-                share = f"{100 * np.mean(values > limit):.1f} %" if len(values) else "-"
-                shown[group].append(share)
-        for group, cells in shown.items():
-            print(
-                f"{name:<18}{group:<10}" + "".join(f"{cell:>18}" for cell in cells),
-                flush=True,
-            )
+def outside(where: Path, types: Sequence[str]) -> list[Row]:
+    """Return which share of liquid and of surface atoms is seen to be new."""
+    files = [where / "train.extxyz", where / "test.extxyz"]
+    fit, held, other = crystals(files, lambda kind: kind in types)
+    model = gapfit.fit(fit, _settings())
+    kinds = [atoms.info["config_type"] for atoms in other]
+    groups = {
+        "liquid": [a for a, k in zip(other, kinds, strict=True) if k in _LIQUIDS],
+        "surface": [
+            a for a, k in zip(other, kinds, strict=True) if k.lower() == "surface"
+        ],
+    }
+    rows: list[Row] = [{"set": where.name, "atoms": group} for group in groups]
+    for title, asked in ATOMS.items():
+        limit = np.quantile(
+            np.concatenate([of_atoms(model, a, asked) for a in held]), 0.99
+        )
+        for row, (group, members) in zip(rows, groups.items(), strict=True):
+            values = [of_atoms(model, a, asked) for a in members[:_MOST]]
+            if group == "surface":
+                values = [
+                    v[_few_neighbours(a)] for v, a in zip(values, members, strict=False)
+                ]
+            together = np.concatenate([np.zeros(0), *values])
+            if len(together):
+                row[title] = float(np.mean(together > limit))
+    return rows
 
 
+#: Structures of a group that are looked at.
+_MOST = 40
 _LIQUIDS = ("liquid", "melt", "AIMD-NVT", "liq")
 
 
@@ -151,20 +154,34 @@ def _settings() -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__)
+    commands = options.add_subparsers(dest="command", required=True)
     ranks = commands.add_parser("rank")
     ranks.add_argument("names", nargs="*", default=["silicon", "carbon", "tungsten"])
     ranks.add_argument("--n-sparse", type=int, default=600)
     out = commands.add_parser("outside")
     out.add_argument("folder", nargs="?", type=Path)
-    args = parser.parse_args()
-    if args.command == "rank":
-        rank(args.names, args.n_sparse)
-    else:
-        outside(args.folder)
+    return options
+
+
+def run(args: argparse.Namespace) -> Report:
+    report = Report("ranking", vars(args))
+    with threads(1):
+        if args.command == "rank":
+            report.settings["names"] = [Path(name).name for name in args.names]
+            report.header("rank correlation of errors and standard deviations")
+            rows = [rank(name, args.n_sparse) for name in args.names]
+            report.table("Rank correlations", RANKS, rows)
+        else:
+            report.header("share of atoms above the 99th percentile of crystals")
+            sets = {_DATA / "silicon": SHIPPED}
+            if args.folder:
+                sets |= {args.folder / name: types for name, types in SETS.items()}
+            rows = [r for where, types in sets.items() for r in outside(where, types)]
+            report.table("Atoms outside the training data", SHARES, rows)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

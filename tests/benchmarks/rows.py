@@ -14,7 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from _common import Column, Report, Row, dgemm_product, medians, parser, threads
+from _common import (
+    Column,
+    Label,
+    Report,
+    Row,
+    Time,
+    dgemm_product,
+    medians,
+    parser,
+    script,
+    threads,
+)
 from _models import frames_with, mixture, random_model, silicon
 from ase import Atoms
 
@@ -26,12 +37,12 @@ GST = (32, 51, 52)
 _PEAK = 1000
 
 COLUMNS = (
-    Column("case", "case"),
-    Column("n_atoms", "atoms", "d"),
+    Label("case", "case"),
+    Label("n_atoms", "atoms"),
     Column("neighbours", "nbrs"),
-    Column("n_features", "F", "d"),
-    Column("n_sparse", "M", "d"),
-    Column("ms_per_atom", "ms/atom", ".3f"),
+    Label("n_features", "F"),
+    Label("n_sparse", "M"),
+    Time("ms_per_atom", "ms/atom", ".3f"),
     Column("gflop", "dense GF/atom", ".3f"),
     Column("rate", "rate GF/s"),
     Column("dgemm_rate", "dgemm GF/s"),
@@ -107,16 +118,15 @@ def _kernel_rows(model: GAPModel, pairs: Pairs) -> Callable[[], object]:
     return lambda: term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=9)
     options.add_argument(
         "--max-sparse", type=int, default=5000, help="leave out larger models"
     )
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("rows", vars(args))
     report.header(
         "kernel rows with forces and virial on one thread, cutoff 5 Å; medians of "
@@ -129,8 +139,8 @@ def main() -> None:
             if case.n_sparse <= args.max_sparse
         ]
     report.table("Kernel rows (M: for each species)", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

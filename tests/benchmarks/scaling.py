@@ -1,23 +1,36 @@
 """Time of predictions against atoms, sparse points, species and threads; peak memory.
 
 Usage: python tests/benchmarks/scaling.py [--json FILE] [--repeats N] [--large]
-Silicon with n_max 8, l_max 6 unless said otherwise; one thread, except where threads
-are compared. With --large, about 100 000 atoms in a fresh process: time and peak memory
-of the whole process.
+Silicon with n_max 8, l_max 6 unless said otherwise; CPU time of one thread, except where
+threads are compared. Stages are times on the wall, which only an idle machine repeats.
+With --large, about 100 000 atoms in a fresh process: time and peak memory of the whole
+process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from _common import MICRO, Column, Report, Row, cores, medians, parser, threads
+from _common import (
+    MICRO,
+    Column,
+    Label,
+    Report,
+    Row,
+    Time,
+    cores,
+    medians,
+    parser,
+    peak_memory,
+    script,
+    threads,
+)
 from _models import (
     Predict,
     frames_with,
@@ -35,10 +48,11 @@ _THREADED_CELLS = (2, 4, 8)
 _SPARSE = (200, 500, 1000, 2000, 4000, 9000)
 _SPECIES = ((32,), (32, 51, 52), (14, 32, 50, 51, 52))
 _LARGE_CELLS = 23
+MIB = 1024**2
 _BASIS = {"n_max": 8, "l_max": 6}
 
-_TIME = Column("per_atom", "µs/atom")
-_NEIGHBOURS = Column("neighbours", "nbr list")
+_TIME = Time("per_atom", "µs/atom")
+_NEIGHBOURS = Time("neighbours", "nbr list")
 
 
 def silicon_model(n_sparse: int = 1000) -> GAPModel:
@@ -83,7 +97,7 @@ def against_atoms(report: Report, repeats: int, max_atoms: int) -> None:
     report.table(
         "Atoms (M = 1000)",
         [
-            Column("n_atoms", "atoms", "d"),
+            Label("n_atoms", "atoms"),
             _TIME,
             _NEIGHBOURS,
             *stages,
@@ -104,7 +118,7 @@ def against_sparse(report: Report, repeats: int, max_sparse: int) -> None:
     report.table(
         "Sparse points (512 atoms)",
         [
-            Column("n_sparse", "M", "d"),
+            Label("n_sparse", "M"),
             _TIME,
             Column("kernel", "kernel"),
             Column("per_point", "kernel ns/point"),
@@ -128,8 +142,8 @@ def against_species(report: Report, repeats: int) -> None:
     report.table(
         "Species (rocksalt lattice, 216 atoms, n 6 l 4, M = 1000 for each species)",
         [
-            Column("n_species", "species", "d"),
-            Column("n_features", "F", "d"),
+            Label("n_species", "species"),
+            Label("n_features", "F"),
             _TIME,
             Column("kernel", "kernel"),
             Column("other", "without kernel"),
@@ -147,8 +161,8 @@ def against_threads(report: Report, repeats: int, max_atoms: int) -> None:
     report.table(
         "Threads (M = 1000)",
         [
-            Column("n_atoms", "atoms", "d"),
-            Column("threads", "threads", "d"),
+            Label("n_atoms", "atoms"),
+            Label("threads", "threads"),
             _TIME,
             Column("speedup", "speed-up", ".2f"),
             Column("efficiency", "per thread", ".2f"),
@@ -167,7 +181,7 @@ def threaded(prediction: Predict, repeats: int) -> list[Row]:
     largest = cores()
     counts = sorted({2**n for n in range(10) if 2**n <= largest} | {largest})
     calls = {str(n): lambda n=n: with_threads(n) for n in counts}
-    seconds = medians(calls, repeats)
+    seconds = medians(calls, repeats, time.perf_counter)
     return [
         {
             "n_atoms": len(prediction.atoms),
@@ -190,7 +204,7 @@ def large(report: Report, cells: int) -> None:
     report.table(
         f"Large cell (M = 1000, {cores()} threads)",
         [
-            Column("n_atoms", "atoms", "d"),
+            Label("n_atoms", "atoms"),
             Column("seconds", "seconds"),
             _TIME,
             Column("before_mb", "MB before"),
@@ -201,26 +215,12 @@ def large(report: Report, cells: int) -> None:
     )
 
 
-def peak_memory() -> float:
-    """Return the largest resident memory of this process so far, MB.
-
-    Not `resource.getrusage` on Linux: there it can start from the parent's.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 def worker(path: str, cells: int) -> None:
     """Print time and memory of one prediction as JSON."""
     model, atoms = gapfit.load(path), silicon(cells)
     with threads(cores()):
         model.predict(silicon(2))  # loads what is loaded with the first call
-        before = peak_memory()
+        before = peak_memory() / MIB
         started = time.perf_counter()
         model.predict(atoms)
         seconds = time.perf_counter() - started
@@ -229,26 +229,22 @@ def worker(path: str, cells: int) -> None:
         "seconds": seconds,
         "per_atom": MICRO * seconds / len(atoms),
         "before_mb": before,
-        "peak_mb": peak_memory(),
+        "peak_mb": peak_memory() / MIB,
     }
     row["kb_per_atom"] = 1024 * (row["peak_mb"] - before) / len(atoms)
     print(json.dumps(row))
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=9)
     options.add_argument("--large", action="store_true", help="about 100 000 atoms too")
     options.add_argument("--large-cells", type=int, default=_LARGE_CELLS)
     options.add_argument("--max-atoms", type=int, default=8000)
     options.add_argument("--max-sparse", type=int, default=9000)
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    if sys.argv[1:2] == ["--worker"]:
-        worker(sys.argv[2], int(sys.argv[3]))
-        return
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("scaling", vars(args))
     report.header(
         "prediction of energy, forces and stress with its neighbour list; medians of "
@@ -261,8 +257,11 @@ def main() -> None:
     against_threads(report, args.repeats, args.max_atoms)
     if args.large:
         large(report, args.large_cells)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--worker"]:
+        worker(sys.argv[2], int(sys.argv[3]))
+    else:
+        script(arguments(), run)

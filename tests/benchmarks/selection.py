@@ -1,7 +1,8 @@
 """What `gapfit select` saves in labels, and the time it takes.
 
-Usage: python tests/benchmarks/selection.py [TRAIN TEST] [--by std:atom ...] [--json FILE]
-           [--start 0.04] [--n-sparse 400] [--r-cut 5] [--repeats 3] [--pool 5000]
+Usage: python tests/benchmarks/selection.py [--sets TRAIN TEST] [--by std:atom ...]
+           [--json FILE] [--start 0.04] [--n-sparse 400] [--r-cut 5] [--repeats 3]
+           [--pool 5000]
 TRAIN and TEST are labelled. A small random share of TRAIN gives a first model, the rest
 is the pool: of 20 % of it, chosen in one batch, and of 20 % and 35 %, drawn at random, a
 new model is fitted with the same settings. Repeats are other random shares. Then 50 of
@@ -14,10 +15,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _common import Column, Report, Row, parser, threads
+from _common import Column, Label, Report, Row, Time, parser, script, threads
 from _models import silicon
 from ase import Atoms
 
@@ -28,9 +30,9 @@ from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
 
 LEARNING = (
-    Column("seed", "seed", "d"),
-    Column("how", "chosen by"),
-    Column("share", "share", ".2f"),
+    Label("seed", "seed"),
+    Label("how", "chosen by"),
+    Label("share", "share"),
     Column("n_frames", "frames", "d"),
     Column("n_atoms", "atoms", "d"),
     Column("forces", "forces eV/Å", ".4f"),
@@ -38,10 +40,10 @@ LEARNING = (
     Column("seconds", "s"),
 )
 TIMES = (
-    Column("atoms", "atoms each", "d"),
-    Column("by", "by"),
+    Label("atoms", "atoms each"),
+    Label("by", "by"),
     Column("wall", "wall s"),
-    Column("cpu", "CPU s"),
+    Time("cpu", "CPU s"),
 )
 _LABELS = DataConfig(train=["-"], use_stress=False, check_stress=False)
 _SELECTED, _RANDOM = 0.2, (0.2, 0.35)
@@ -63,8 +65,8 @@ class Learner:
 
     def __init__(self, args: argparse.Namespace, seed: int) -> None:
         self.args = args
-        every = list(read(args.sets[0], _LABELS).frames)
-        self.test = read(args.sets[1], _LABELS)
+        every = list(read(str(args.sets[0]), _LABELS).frames)
+        self.test = read(str(args.sets[1]), _LABELS)
         others = [frame for frame in every if not is_isolated(frame)]
         order = np.random.default_rng(seed).permutation(len(others))
         n_start = round(args.start * len(others))
@@ -134,22 +136,18 @@ def times(args: argparse.Namespace) -> list[Row]:
     return rows
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=3)
-    options.add_argument("sets", nargs="*", metavar="TRAIN TEST")
+    options.add_argument("--sets", nargs=2, type=Path, metavar=("TRAIN", "TEST"))
     options.add_argument("--by", nargs="+", default=["std:atom"], metavar="BY:PER")
     options.add_argument("--start", type=float, default=0.04)
     options.add_argument("--n-sparse", type=int, default=400)
     options.add_argument("--r-cut", type=float, default=5.0)
     options.add_argument("--pool", type=int, default=5000, help="0: no times")
-    args = options.parse_args()
-    if len(args.sets) not in (0, 2):
-        options.error("give both TRAIN and TEST, or neither")
-    return args
+    return options
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("selection", vars(args))
     report.header("test errors after 20 % selected or 35 % at random; time of 50 picks")
     if args.sets:
@@ -160,8 +158,8 @@ def main() -> None:
         with threads(2):
             rows = times(args)
         report.table(f"50 of {args.pool}, two threads", TIMES, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

@@ -1,19 +1,32 @@
 """What dynamics costs with neighbours that are kept, by skin.
 
-Usage: python tests/benchmarks/skin.py MODEL [--temperature 300] [--repeats N]
-           [--json FILE]
+Usage: python tests/benchmarks/skin.py [MODEL] [--temperature 300] [--repeats N]
+           [--max-cells 8] [--json FILE]
 Silicon in ASE, one thread, without standard deviations: CPU time of a step of 1 fs in µs
-per atom, the skins in turns, beside that of a neighbour list alone. MODEL comes from
-`gapfit fit examples/silicon/fit.toml --output DIR`, DIR/model.npz.
+per atom, the skins in turns, beside that of a neighbour list alone. Without MODEL, a
+file, examples/silicon is fitted first.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
-from _common import MICRO, Column, Report, Row, medians, parser, threads
+from _common import (
+    MICRO,
+    Column,
+    Label,
+    Report,
+    Row,
+    Time,
+    medians,
+    parser,
+    script,
+    threads,
+)
+from _fits import silicon_model
 from _models import silicon
 from ase import Atoms, units
 from ase.md.verlet import VelocityVerlet
@@ -28,9 +41,9 @@ SKINS = (0.0, 0.3, 0.5, 0.7, 1.0)
 SIZES = {2: 300, 4: 60, 8: 20}
 
 COLUMNS = (
-    Column("n_atoms", "atoms", "d"),
-    Column("list", "list alone", ".2f"),
-    *(Column(f"skin {skin}", f"skin {skin}", ".2f") for skin in SKINS),
+    Label("n_atoms", "atoms"),
+    Time("list", "list alone", ".2f"),
+    *(Time(f"skin {skin}", f"skin {skin}", ".2f") for skin in SKINS),
     *(Column(f"every {skin}", f"search every ({skin})", ".0f") for skin in SKINS[1:]),
 )
 
@@ -69,19 +82,29 @@ def measure(
     return row
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=7)
-    options.add_argument("model", help="model file of silicon")
+    options.add_argument("model", type=Path, nargs="?", help="model file of silicon")
     options.add_argument("--temperature", type=float, default=300.0, help="K")
-    args = options.parse_args()
-    model = gapfit.load(args.model)
+    options.add_argument(
+        "--max-cells", type=int, default=max(SIZES), help="leave out larger crystals"
+    )
+    return options
+
+
+def run(args: argparse.Namespace) -> Report:
+    model = silicon_model(args.model)
     report = Report("skin", vars(args) | {"model": repr(model)})
     report.header(f"{model!r}, {args.temperature:g} K, µs per atom and step")
     with threads(1):
-        rows = [measure(model, cells, steps, args) for cells, steps in SIZES.items()]
+        rows = [
+            measure(model, cells, n_steps, args)
+            for cells, n_steps in SIZES.items()
+            if cells <= args.max_cells
+        ]
     report.table("Dynamics", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

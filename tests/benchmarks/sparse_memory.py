@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 
 import numpy as np
-from _common import Column, Report
+from _common import Column, Label, Report, Time, parser, peak_memory, script
 from ase.build import bulk
 from threadpoolctl import threadpool_limits
 
@@ -28,33 +27,28 @@ from gapfit.model.terms import build_term, new_basis
 from gapfit.sparse.choose import SHARE_OF_MEMORY, choose_sparse_points
 from gapfit.sparse.methods import unique_rows
 
-COLUMNS = [
-    Column("method", "method", "s"),
-    Column("environments", "environments", "d"),
+COLUMNS = (
+    Label("method", "method"),
+    Label("environments", "environments"),
+    Label("n_sparse", "sparse points"),
     Column("all_mb", "all, MB", ".0f"),
     Column("granted_mb", "granted, MB", ".0f"),
     Column("peak_mb", "peak, MB", ".0f"),
-    Column("cpu_s", "CPU, s", ".1f"),
+    Time("cpu_s", "CPU, s", ".2f"),
     Column("passes", "passes", "d"),
-    Column("n_sparse", "sparse points", "d"),
-]
+)
 METHODS = ["random", "cur", "fps", "kmeans"]
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--environments", type=int, default=50_000)
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--memory", help="as run.memory")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
-    parser.add_argument("--n-sparse", type=int, default=1000)
-    parser.add_argument("--json", metavar="FILE", help="also write the results here")
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.full:
-        args.environments = 1_000_000
-    args.memory = args.memory or ("4 GB" if args.full else "100 MB")
-    return args
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__)
+    options.add_argument("--environments", type=int, default=50_000)
+    options.add_argument("--full", action="store_true")
+    options.add_argument("--memory", help="as run.memory; default 100 MB")
+    options.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS)
+    options.add_argument("--n-sparse", type=int, default=1000)
+    options.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
+    return options
 
 
 def silicon_set(n_environments: int) -> list[Frame]:
@@ -69,10 +63,6 @@ def silicon_set(n_environments: int) -> list[Frame]:
     return frames
 
 
-def peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-
-
 def measure(args: argparse.Namespace) -> dict[str, object]:
     frames = silicon_set(args.environments)
     method = args.methods[0]
@@ -82,7 +72,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     stages: set[str] = set()
     # Imports and first calls are no part of it.
     choose_sparse_points(frames[:1], [term], 0, lambda *step: None, lambda text: None)
-    before, started = peak_mb(), time.process_time()
+    before, started = peak_memory(), time.process_time()
     with threadpool_limits(1):
         chosen = choose_sparse_points(
             frames,
@@ -100,30 +90,31 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
         "environments": n_environments,
         "all_mb": n_environments * points.shape[1] * 8 / 1e6,
         "granted_mb": granted / 1e6,
-        "peak_mb": peak_mb() - before,
+        "peak_mb": (peak_memory() - before) / 1e6,
         "cpu_s": time.process_time() - started,
         "passes": sum(stage.startswith("environments") for stage in stages),
         "n_sparse": len(points),
     }
 
 
-def main() -> None:
-    args = arguments()
-    if args.alone:
-        print(json.dumps(measure(args)))
-        return
+def run(args: argparse.Namespace) -> Report:
     report = Report("sparse_memory", vars(args))
     report.header("choice of the sparse points of rattled silicon, one thread")
+    n_environments = 1_000_000 if args.full else args.environments
+    memory = args.memory or ("4 GB" if args.full else "100 MB")
     rows = []
     for method in args.methods:
         command = [sys.executable, __file__, "--alone", "--methods", method]
-        command += ["--environments", str(args.environments)]
-        command += ["--memory", args.memory, "--n-sparse", str(args.n_sparse)]
+        command += ["--environments", str(n_environments)]
+        command += ["--memory", memory, "--n-sparse", str(args.n_sparse)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
     report.table("memory and time", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    if "--alone" in sys.argv:
+        print(json.dumps(measure(arguments().parse_args())))
+    else:
+        script(arguments(), run)

@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from _common import MICRO, Column, Report, Row, parser, threads
+from _common import MICRO, Column, Label, Report, Row, Time, parser, script, threads
 from _models import random_model, silicon, silicon_frames
 from terms import local_term
 
@@ -31,23 +31,23 @@ from gapfit.gp.posterior import Posterior
 from gapfit.gp.whitening import whiten
 
 COLUMNS = (
-    Column("model", "terms"),
-    Column("n_sparse", "M", "d"),
-    Column("n_atoms", "atoms", "d"),
-    Column("plain", "E, F"),
-    Column("with_std", "E, F, std"),
+    Label("model", "terms"),
+    Label("n_sparse", "M"),
+    Label("n_atoms", "atoms"),
+    Time("plain", "E, F"),
+    Time("with_std", "E, F, std"),
     Column("over_plain", "ratio", ".2f"),
     Column("first", "first, s", ".2f"),
 )
 
 
 FORCES = (
-    Column("n_sparse", "M", "d"),
-    Column("n_atoms", "atoms", "d"),
-    Column("rows", "rows"),
-    Column("forces_std", "forces std"),
+    Label("n_sparse", "M"),
+    Label("n_atoms", "atoms"),
+    Time("rows", "rows"),
+    Time("forces_std", "forces std"),
     Column("over_rows", "ratio", ".2f"),
-    Column("dtc", "with priors (DTC)"),
+    Time("dtc", "with priors (DTC)"),
 )
 
 
@@ -119,13 +119,13 @@ def measure_forces(model: GAPModel, cells: list[int], repeats: int) -> list[Row]
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Return how long a call takes, s."""
-    started = time.perf_counter()
+    """Return the CPU time of a call, s."""
+    started = time.process_time()
     call()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=25)
     options.add_argument(
         "--cells",
@@ -137,11 +137,10 @@ def arguments() -> argparse.Namespace:
     options.add_argument(
         "--max-sparse", type=int, default=4000, help="leave out larger models"
     )
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("std", vars(args))
     report.header(
         "µs/atom on one thread, Si, SOAP n_max 8, l_max 6, cutoff 5 Å, zeta 4; medians "
@@ -169,8 +168,8 @@ def main() -> None:
             of_forces += measure_forces(with_posterior(soap), [2, 3], few)
     report.table("Prediction, µs/atom", COLUMNS, rows)
     report.table("Standard deviations of forces, µs/atom", FORCES, of_forces)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)

@@ -13,7 +13,18 @@ import argparse
 from dataclasses import replace
 
 import numpy as np
-from _common import MICRO, Column, Report, Row, medians, parser, threads
+from _common import (
+    MICRO,
+    Column,
+    Label,
+    Report,
+    Row,
+    Time,
+    medians,
+    parser,
+    script,
+    threads,
+)
 from _models import Predict, random_model, silicon, silicon_frames
 from ase import Atoms
 
@@ -26,11 +37,11 @@ from gapfit.model.terms import FittedTerm, build_term
 N_SPARSE = 1000
 
 COLUMNS = (
-    Column("model", "terms"),
+    Label("model", "terms"),
     Column("n_triplets", "triplets/atom"),
-    Column("total", "total"),
+    Time("total", "total"),
     Column("over_soap", "total/SOAP", ".3f"),
-    Column("own", "own, µs/atom", ".2f"),
+    Time("own", "own, µs/atom", ".2f"),
     Column("per_triplet", "own, µs/triplet", ".3f"),
 )
 
@@ -88,7 +99,7 @@ def measure(soap: GAPModel, atoms: Atoms, frames: list[Atoms], n: int) -> list[R
     return rows
 
 
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=9)
     options.add_argument(
         "--cells",
@@ -96,11 +107,10 @@ def arguments() -> argparse.Namespace:
         default=4,
         help="silicon cells along an edge (4: 512 atoms)",
     )
-    return options.parse_args()
+    return options
 
 
-def main() -> None:
-    args = arguments()
+def run(args: argparse.Namespace) -> Report:
     report = Report("terms", vars(args))
     atoms = silicon(args.cells)
     report.header(
@@ -112,8 +122,8 @@ def main() -> None:
         soap = random_model(frames, N_SPARSE)
         rows = measure(soap, atoms, frames, args.repeats)
     report.table("Prediction, µs/atom", COLUMNS, rows)
-    report.write(args.json)
+    return report
 
 
 if __name__ == "__main__":
-    main()
+    script(arguments(), run)
