@@ -28,7 +28,7 @@ from gapfit.evaluation.evaluate import evaluate
 from gapfit.model.prediction import Prediction
 from gapfit.model.provenance import e0_origin
 from gapfit.quip import load
-from gapfit.report import Wanted, collector, gather, learning_curve, write
+from gapfit.report import ReportOptions, collector, gather, learning_curve, write
 from gapfit.report.drawing import Drawing, Marks, new_figure, render, style
 from gapfit.report.learning import subset_models
 from gapfit.report.palette import COLOURS, Palette
@@ -426,7 +426,7 @@ def test_masked_forces_and_dimers_are_told_apart():
 
 
 def test_many_points_make_a_page_of_a_few_megabytes(si_model, tmp_path):
-    from gapfit.report import Part, of_fit
+    from gapfit.report import EvaluatedData, of_fit
     from gapfit.report.collect import MOST_POINTS
 
     frames, kept = [], collector(si_model)
@@ -441,7 +441,8 @@ def test_many_points_make_a_page_of_a_few_megabytes(si_model, tmp_path):
         }
     }
     parts = {
-        name: Part(("big.xyz",), metrics, frames, kept) for name in ("test", "train")
+        name: EvaluatedData(("big.xyz",), metrics, frames, kept)
+        for name in ("test", "train")
     }
     times = {"timings": {"rows": 1.0}, "memory": {}}
     contents = of_fit("big", si_model, tmp_path, parts, times, [])
@@ -567,10 +568,10 @@ def test_changed_data_are_said_to_be_others(copied):
     for part in ("train", "test"):
         every = ase.io.read(copied.parent / f"{part}.xyz", ":")
         ase.io.write(copied.parent / f"{part}.xyz", every[:-1], format="extxyz")
-    found = gather(copied, Wanted())
+    found = gather(copied, ReportOptions())
     text = "\n".join(found.notes)
     assert "are not those that the model was fitted to" in text
-    assert text.count("errors are not those in metrics.json") == 2
+    assert text.count("errors differ from those in metrics.json") == 2
     assert found.learning is None
     assert found.parts["test"].metrics["all"]["energy"]["n"] == 3
 
@@ -579,12 +580,12 @@ def test_data_that_cannot_be_predicted_are_a_note(copied):
     ase.io.write(
         copied.parent / "test.xyz", labelled_frames(silicon, 2), format="extxyz"
     )
-    found = gather(copied, Wanted(learning_curve=False, dimers=False))
+    found = gather(copied, ReportOptions(learning_curve=False, dimers=False))
     (note,) = found.notes
     assert note.startswith("test data: ")
     assert "Si" in note
-    assert found.parts["test"].found is None
-    assert found.parts["train"].found is not None
+    assert found.parts["test"].collector is None
+    assert found.parts["train"].collector is not None
 
 
 def test_metrics_of_another_fit_are_left_out(copied):
@@ -592,13 +593,15 @@ def test_metrics_of_another_fit_are_left_out(copied):
     metrics = json.loads(path.read_text(encoding="utf-8"))
     metrics["fit"]["log_marginal_likelihood"] += 1
     path.write_text(json.dumps(metrics), encoding="utf-8")
-    found = gather(copied, Wanted(learning_curve=False, dimers=False))
-    assert "is of another fit" in found.notes[0]
+    found = gather(copied, ReportOptions(learning_curve=False, dimers=False))
+    assert "belongs to another fit" in found.notes[0]
     assert not found.timings
     path.write_text("{", encoding="utf-8")
-    assert "cannot be read" in gather(copied, Wanted(learning_curve=False)).notes[0]
+    assert (
+        "cannot be read" in gather(copied, ReportOptions(learning_curve=False)).notes[0]
+    )
     path.unlink()
-    assert "is missing" in gather(copied, Wanted(learning_curve=False)).notes[0]
+    assert "is missing" in gather(copied, ReportOptions(learning_curve=False)).notes[0]
 
 
 def test_a_model_without_posterior_and_test_data_has_a_report(tmp_path):
@@ -609,7 +612,7 @@ def test_a_model_without_posterior_and_test_data_has_a_report(tmp_path):
     given = config() | {"run": {"store_posterior": False}}
     given["data"] = {"train": "data.xyz", "check_stress": False}
     gapfit.fit(config=given, base=tmp_path).save(tmp_path / "bare.npz")
-    found = gather(tmp_path / "bare.npz", Wanted())
+    found = gather(tmp_path / "bare.npz", ReportOptions())
     assert found.title == "bare.npz"
     assert found.dimers[0].curve.std is None
     # Nothing can be left out of the fit to all data.
@@ -632,7 +635,7 @@ def test_forces_alone_are_enough(tmp_path):
     gapfit.fit(frames, given).save(tmp_path / "forces.npz")
     ase.io.write(tmp_path / "data.xyz", frames, format="extxyz")
     files = [str(tmp_path / "data.xyz")]
-    found = gather(tmp_path / "forces.npz", Wanted(train=files, test=files))
+    found = gather(tmp_path / "forces.npz", ReportOptions(train=files, test=files))
     page, *_ = write(found, tmp_path / "forces.html")
     assert {own["k"] for own in marks_of(page)["parity"]} == {"forces"}
 
@@ -721,10 +724,12 @@ def test_of_a_model_of_quip_only_what_its_file_holds_is_told(from_quip, capsys):
     # Data that are given are looked at, and not taken for those of the fit.
     data = str(from_quip / "train.xyz")
     assert main([*argv, "--test", data, "--train", data]) == 0
-    assert "is not known" in "".join(json.loads(capsys.readouterr().out)["notes"])
+    assert "it is unknown whether" in "".join(
+        json.loads(capsys.readouterr().out)["notes"]
+    )
     page = read_page(from_quip / "p-report.html")
-    assert "There is none: a model of QUIP holds no posterior" in page.text
-    assert "Energies are counted from e0 of the file of QUIP." in page.text
+    assert "There are no error bars: a model of QUIP holds no posterior" in page.text
+    assert "Energies are relative to e0 of the file of QUIP." in page.text
 
 
 def test_info_of_a_model_of_quip_invents_no_settings(from_quip, capsys):
@@ -743,7 +748,7 @@ def test_info_of_a_model_of_quip_invents_no_settings(from_quip, capsys):
 
 
 def test_the_configuration_of_another_fit_is_not_used(fitted, tmp_path):
-    quick = Wanted(learning_curve=False, dimers=False, uncertainty=False)
+    quick = ReportOptions(learning_curve=False, dimers=False, uncertainty=False)
     resolved = (fitted / "fit.toml").read_text(encoding="utf-8")
     data = str(fitted.parent)
     for name in ("train.xyz", "test.xyz"):
@@ -784,7 +789,7 @@ def test_the_zero_of_energies_is_named(changes, said, tmp_path):
     model = gapfit.fit(config=given, base=tmp_path)
     assert e0_origin(model) == said
     model.save(tmp_path / "model.npz")
-    found = gather(tmp_path / "model.npz", Wanted(learning_curve=False))
+    found = gather(tmp_path / "model.npz", ReportOptions(learning_curve=False))
     page, *_ = write(found, tmp_path / "page.html")
     text = read_page(page).text
     assert f"({said})" in text
@@ -826,11 +831,11 @@ def test_a_folder_of_something_else_takes_no_figures(copied, capsys):
     before = {file.name for file in copied.iterdir()}
     assert main(["report", str(copied), "--output", str(page)]) == 1
     message = capsys.readouterr().err
-    assert f"{copied}: figures go there, but it holds fit.log" in message
+    assert f"{copied}: the folder for figures contains fit.log" in message
     assert "--output" in message
     assert {file.name for file in copied.iterdir()} == before
     assert not page.exists()
-    found = gather(copied, Wanted(learning_curve=False, dimers=False))
+    found = gather(copied, ReportOptions(learning_curve=False, dimers=False))
     with pytest.raises(GapfitError, match="which no report wrote"):
         write(found, page)
 
@@ -912,9 +917,9 @@ def test_properties_computed_earlier_are_part_of_it(copied, capsys):
 
 
 def test_crystals_are_computed_when_asked_for(fitted):
-    quick = Wanted(learning_curve=False, dimers=False, uncertainty=False)
+    quick = ReportOptions(learning_curve=False, dimers=False, uncertainty=False)
     assert not gather(fitted, quick).properties
-    wanted = Wanted(
+    wanted = ReportOptions(
         learning_curve=False,
         dimers=False,
         uncertainty=False,
@@ -1001,7 +1006,7 @@ def test_names_are_texts_and_nothing_else(hostile):
 
 def test_every_text_is_escaped(fitted, tmp_path):
     evil = "<x-evil>\"'&amp;"
-    found = gather(fitted, Wanted(learning_curve=False, dimers=False))
+    found = gather(fitted, ReportOptions(learning_curve=False, dimers=False))
     quantity = {"value": 1.0, "unit": f"{evil} unit", "std": None}
     properties = {
         f"{evil} crystal": {
@@ -1217,4 +1222,4 @@ def test_it_prints_on_several_pages_with_everything_open(browser, reported):
 
 def test_an_unknown_place_is_one_clear_error(tmp_path):
     with pytest.raises(GapfitError, match=r"give the folder that `gapfit fit` wrote"):
-        gather(tmp_path, Wanted())
+        gather(tmp_path, ReportOptions())

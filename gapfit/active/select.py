@@ -271,8 +271,8 @@ def _checked(model: GAPModel, raws: Iterable[RawFrame]) -> Iterator[Frame]:
             symbols = ", ".join(chemical_symbols[z] for z in model.species)
             errors = [
                 f"{frame.source}: contains {', '.join(chemical_symbols[z] for z in new)},"
-                f" which the model does not know (it knows {symbols}); remove the frame, or "
-                "fit a first model to data with these species"
+                f" which the model does not know (it knows {symbols}); remove the frame, "
+                "or fit a first model to data with these species"
             ]
         problems += errors
         if not problems:
