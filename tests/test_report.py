@@ -374,7 +374,7 @@ def test_a_bounded_number_of_errors_is_kept_with_the_largest():
     every = []
     for n, frame, prediction in made_up(300, 20):
         kept.predicted(n, frame, prediction)
-        held = sum(len(part) for part in kept._found["forces"])
+        held = sum(len(part) for part in kept._points["forces"])
         assert held <= 800 + 60
         every.append(np.abs(prediction.forces - frame.forces).ravel())
     sizes = np.concatenate(every)
@@ -468,7 +468,7 @@ def test_marks_of_the_legend_differ():
     many = Palette.of({f"{n:02d}": n for n in range(40)})
     assert many.labels[-1] == "17 other config_types"
     # The most common ones keep their own.
-    assert many.entry("39") != many.entry("00") == many.entry("16") == many.n_own
+    assert many.entry("39") != many.entry("00") == many.entry("16") == many.n_separate
 
 
 # learning curve ------------------------------------------------------------------------
@@ -648,7 +648,7 @@ def test_a_report_that_fails_does_not_fail_the_fit(
         raise RuntimeError("no ink")
 
     target = {
-        "write": "gapfit.report.writer",
+        "write": "gapfit.report.write",
         "collect": "gapfit.report.points.Collector.predicted",
     }
     monkeypatch.setattr(target[where], fail)

@@ -227,8 +227,8 @@ class _Gatherer:
             return (EvaluatedData(files, stored) if stored else None), None
         if stored and not listed and _differ(part.metrics, stored):
             self.notes.append(
-                f"{title}: errors differ from those in metrics.json: the files have changed "
-                "since the fit"
+                f"{title}: errors differ from those in metrics.json: the files have "
+                "changed since the fit"
             )
         if name == "train" and is_from_quip(self.model):
             self.notes.append(
