@@ -110,12 +110,12 @@ class FitReport:
         metrics: Mapping[str, Any],
         warnings: Sequence[str],
     ) -> None:
-        from gapfit.report import Part, of_fit, write
+        from gapfit.report import EvaluatedData, of_fit, write
 
         with self.console.progress() as progress:
             progress("report", 0, 1)
             parts = {
-                name: Part(
+                name: EvaluatedData(
                     tuple(files),
                     metrics[name],
                     dataset.frames,

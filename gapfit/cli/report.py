@@ -72,12 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Gather, draw and write."""
-    from gapfit.report import Wanted, gather, require_folder, write
+    from gapfit.report import ReportOptions, gather, require_folder, write
 
     path = _output(args.rundir, args.output)
     check_output(path, (".html",), inputs=[*args.train, *args.test])
     require_folder(path)
-    wanted = Wanted(
+    wanted = ReportOptions(
         train=args.train,
         test=args.test,
         learning_curve=args.learning_curve,

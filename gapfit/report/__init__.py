@@ -1,16 +1,16 @@
-"""Reports of a fit: one page with figures, which works without a network."""
+"""Reports of a fit: one page with figures, which works offline."""
 
-from gapfit.report.collect import Wanted, collector, gather, of_fit
-from gapfit.report.contents import Contents, DimerPanel, Part
+from gapfit.report.collect import ReportOptions, collector, gather, of_fit
+from gapfit.report.contents import Contents, DimerPanel, EvaluatedData
 from gapfit.report.learning import LearningCurve, learning_curve
 from gapfit.report.writer import figures_folder, remove, require_folder, write
 
 __all__ = [
     "Contents",
     "DimerPanel",
+    "EvaluatedData",
     "LearningCurve",
-    "Part",
-    "Wanted",
+    "ReportOptions",
     "collector",
     "figures_folder",
     "gather",

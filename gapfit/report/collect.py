@@ -1,4 +1,4 @@
-"""Gathers what a report tells: of a fit that has just ended, or from its folder."""
+"""Collection of the contents of a report, at the end of a fit or from its folder."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from gapfit.fitting.training_data import find_training_data
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import is_from_quip, why_no_posterior
 from gapfit.model.storage import load
-from gapfit.report.contents import TITLES, Contents, Part
+from gapfit.report.contents import TITLES, Contents, EvaluatedData
 from gapfit.report.crystals import Crystal, crystals_of, stored_properties
 from gapfit.report.dimers import dimer_panels
 from gapfit.report.learning import LearningCurve, learning_curve
 from gapfit.report.points import Collector
 
-__all__ = ["Wanted", "collector", "gather", "of_fit"]
+__all__ = ["ReportOptions", "collector", "gather", "of_fit"]
 
-#: Points of each kind that are drawn of the training and of the test data.
+#: Largest number of points of each kind in a figure of training or test data.
 MOST_POINTS = 1500
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a report is to hold, and where its data are.
+class ReportOptions:
+    """Contents and data of a report.
 
     Attributes
     ----------
     train, test : sequence of str
-        Files in place of those that the configuration names.
+        Data files; by default those of the configuration.
     learning_curve, dimers, uncertainty : bool
-        Whether they are part of it.
+        Whether the report has these sections.
     prototypes : sequence of str
         Crystals to compute properties of: ``"diamond"``, ``"rocksalt:NaCl"``.
     """
@@ -53,7 +53,7 @@ class Wanted:
 
 
 def collector(model: GAPModel) -> Collector:
-    """Return an observer of `gapfit.evaluate` that keeps what a report shows."""
+    """Return an observer of `gapfit.evaluate` that keeps errors for a report."""
     seed = model.config.run.seed
     return Collector(model.e0, model.cutoff, most=MOST_POINTS, seed=seed)
 
@@ -62,26 +62,26 @@ def of_fit(
     title: str,
     model: GAPModel,
     base: Path,
-    parts: Mapping[str, Part],
+    parts: Mapping[str, EvaluatedData],
     metrics: Mapping[str, Any],
     warnings: Sequence[str],
 ) -> Contents:
-    """Return the report of a fit whose errors have just been computed.
+    """Return the contents of the report at the end of a fit.
 
     Parameters
     ----------
     title : str
-        What the report is called.
+        Title of the report.
     model : GAPModel
-        The fit.
+        The fitted model.
     base : Path
         Folder that relative paths of its configuration refer to.
-    parts : mapping of str to Part
-        ``"test"`` and ``"train"``.
+    parts : mapping of str to EvaluatedData
+        Errors on ``"test"`` and ``"train"`` data.
     metrics : mapping
-        What goes to ``metrics.json``.
+        Contents of ``metrics.json``.
     warnings : sequence of str
-        Of the fit and its data.
+        Warnings of the fit and its data.
     """
     notes: list[str] = []
     return Contents(
@@ -97,48 +97,50 @@ def of_fit(
     )
 
 
-def gather(place: Path, wanted: Wanted, progress: Progress = silent) -> Contents:
-    """Return the report of a fit from its folder.
+def gather(
+    folder: Path, options: ReportOptions, progress: Progress = silent
+) -> Contents:
+    """Return the contents of the report of a fit from its folder.
 
     Parameters
     ----------
-    place : Path
+    folder : Path
         Folder that ``gapfit fit`` wrote, or a model file.
-    wanted : Wanted
-        What it is to hold. What cannot be made is a note in the report.
+    options : ReportOptions
+        Contents of the report. Those that cannot be made become a note in it.
     progress : callable
         Called as ``progress(stage, done, total)``.
 
     Raises
     ------
     GapfitError
-        There is no model; a file that was asked for cannot be read; a crystal that was
-        asked for is none.
+        There is no model; a file in `options` cannot be read; a prototype in it is
+        unknown.
     """
-    path = place / "model.npz" if place.is_dir() else place
+    path = folder / "model.npz" if folder.is_dir() else folder
     if not path.exists():
         raise GapfitError(
             f"{path}: there is no such model; give the folder that `gapfit fit` wrote, "
             "or a model file"
         )
     model = load(path)
-    crystals = crystals_of(wanted.prototypes, model)
-    return _Gatherer(model, path, wanted, crystals, progress).run()
+    crystals = crystals_of(options.prototypes, model)
+    return _Gatherer(model, path, options, crystals, progress).run()
 
 
 @dataclass
 class _Gatherer:
-    """What the steps of one report share."""
+    """One report, with the inputs and notes that its steps share."""
 
     model: GAPModel
     path: Path
-    wanted: Wanted
+    options: ReportOptions
     crystals: Sequence[Crystal]
     progress: Progress
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> Contents:
-        """Do all steps."""
+        """Do all steps and return the contents."""
         model = self.model
         stored = {} if is_from_quip(model) else self._stored()
         data, base = find_training_data(model, self.path, self.notes)
@@ -152,7 +154,7 @@ class _Gatherer:
         warnings = list(model.record.warnings)
         if "test" in sets:
             warnings += [f"test data: {text}" for text in sets["test"].warnings]
-        if self.wanted.uncertainty and model.posterior is None:
+        if self.options.uncertainty and model.posterior is None:
             self.notes.append(f"uncertainty is missing: {why_no_posterior(model)}")
         train = parts.get("train")
         return Contents(
@@ -165,25 +167,27 @@ class _Gatherer:
             timings=stored.get("timings", {}),
             memory=stored.get("memory", {}),
             learning=self._learning(sets),
-            dimers=dimer_panels(model, train, self.notes) if self.wanted.dimers else (),
+            dimers=dimer_panels(model, train, self.notes)
+            if self.options.dimers
+            else (),
             properties=self._properties(),
             warnings=list(dict.fromkeys(warnings)),
             notes=self.notes,
         )
 
     def _title(self) -> str:
-        own = self.path.absolute()
-        return own.parent.name if own.name == "model.npz" else own.name
+        path = self.path.absolute()
+        return path.parent.name if path.name == "model.npz" else path.name
 
     def _stored(self) -> dict[str, Any]:
-        """Return ``metrics.json`` if it is that of the model."""
+        """Return ``metrics.json`` if it belongs to the model."""
         path = self.path.parent / "metrics.json"
         if not path.exists():
             self.notes.append(f"{path} is missing: no time and memory of the fit")
             return {}
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            fit = found["fit"]
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            fit = stored["fit"]
         except (ValueError, KeyError, TypeError) as error:
             self.notes.append(
                 f"{path} cannot be read ({type(error).__name__}: {error}): no time and "
@@ -193,73 +197,75 @@ class _Gatherer:
         keys = ("data_digest", "log_marginal_likelihood")
         if any(fit.get(key) != getattr(self.model.record, key) for key in keys):
             self.notes.append(
-                f"{path} is of another fit than {self.path.name}: it is left out, and so "
-                "are time and memory"
+                f"{path} belongs to another fit than {self.path.name}: it is ignored, and "
+                "time and memory are missing"
             )
             return {}
-        return dict(found)
+        return dict(stored)
 
     def _part(
         self, name: str, data: DataConfig, base: Path, stored: Metrics | None
-    ) -> tuple[Part | None, Dataset | None]:
-        """Return the errors on one part of the data, and the data; None without them.
+    ) -> tuple[EvaluatedData | None, Dataset | None]:
+        """Return the errors on training or test data, and the data; None without data.
 
-        Training data are not returned if they are others than those of the fit.
+        Training data other than those of the fit are not returned.
         """
-        given = getattr(self.wanted, name)
-        files = tuple(given or getattr(data, name))
+        listed = getattr(self.options, name)
+        files = tuple(listed or getattr(data, name))
         if not files:
             return None, None
         title = TITLES[name].lower()
         try:
-            dataset = read(files, data, base=Path() if given else base)
+            dataset = read(files, data, base=Path() if listed else base)
             part = self._evaluated(name, files, dataset)
         except GapfitError as error:
-            if given:
+            if listed:
                 raise
-            kept = "; the errors are those of metrics.json" if stored else ""
-            self.notes.append(f"{title}: {error}{kept}; name the files by --{name}")
-            return (Part(files, stored) if stored else None), None
-        if stored and not given and _differ(part.metrics, stored):
+            source = "; the errors are those of metrics.json" if stored else ""
+            self.notes.append(f"{title}: {error}{source}; give the files with --{name}")
+            return (EvaluatedData(files, stored) if stored else None), None
+        if stored and not listed and _differ(part.metrics, stored):
             self.notes.append(
-                f"{title}: errors are not those in metrics.json: the files have changed "
-                "since the fit"
+                f"{title}: errors differ from those in metrics.json: the files have "
+                "changed since the fit"
             )
         if name == "train" and is_from_quip(self.model):
             self.notes.append(
-                "whether the model was fitted to the training data given is not known: "
-                "there is no learning curve"
+                "it is unknown whether the model was fitted to these training data: there "
+                "is no learning curve"
             )
             return part, None
         if name == "train" and not self.model.record.was_fitted_to(dataset.frames):
             self.notes.append(
                 f"the training data ({', '.join(files)}) are not those that the model was "
-                "fitted to: what is said of them holds for the present files, and there "
-                "is no learning curve; name the data of the fit by --train"
+                "fitted to: errors are those of the given files, and there is no learning "
+                "curve; give the data of the fit with --train"
             )
             return part, None
         return part, dataset
 
-    def _evaluated(self, name: str, files: tuple[str, ...], dataset: Dataset) -> Part:
-        """Return the errors on some data."""
-        found = collector(self.model)
+    def _evaluated(
+        self, name: str, files: tuple[str, ...], dataset: Dataset
+    ) -> EvaluatedData:
+        """Return the errors on a data set."""
+        observer = collector(self.model)
         metrics = evaluate(
             self.model,
             dataset,
-            # Fitted structures are predicted too well to judge by.
-            uncertainty=self.wanted.uncertainty and name == "test",
+            # Errors of fitted structures are too small to judge error bars.
+            uncertainty=self.options.uncertainty and name == "test",
             progress=self.progress,
-            observer=found,
+            observer=observer,
         )
-        return Part(files, metrics, dataset.frames, found)
+        return EvaluatedData(files, metrics, dataset.frames, observer)
 
     def _learning(self, sets: Mapping[str, Dataset]) -> LearningCurve | None:
-        if not self.wanted.learning_curve or "train" not in sets:
+        if not self.options.learning_curve or "train" not in sets:
             return None
         if any(addition.sparse_points for addition in self.model.record.appended):
             self.notes.append(
-                "sparse points were appended, of which the earlier data know nothing: "
-                "there is no learning curve"
+                "sparse points were appended, which the earlier data were not fitted "
+                "with: there is no learning curve"
             )
             return None
         test = sets.get("test")
@@ -274,31 +280,31 @@ class _Gatherer:
         return curve
 
     def _properties(self) -> dict[str, dict[str, Any]]:
-        """Return properties that were computed earlier, and those that are asked for."""
-        found = stored_properties(self.path, self.notes)
+        """Return properties that were computed earlier, and those of `options`."""
+        properties = stored_properties(self.path, self.notes)
         for crystal in self.crystals:
             try:
-                found[crystal.text] = crystal.properties(self.model, self.progress)
+                properties[crystal.text] = crystal.properties(self.model, self.progress)
             except GapfitError as error:
                 self.notes.append(f"--properties {crystal.text}: {error}")
-        return found
+        return properties
 
 
-def _ordered(parts: Mapping[str, Part]) -> dict[str, Part]:
+def _ordered(parts: Mapping[str, EvaluatedData]) -> dict[str, EvaluatedData]:
     return {name: parts[name] for name in TITLES if name in parts}
 
 
 def _differ(metrics: Metrics, stored: Metrics) -> bool:
-    """Return whether errors are others than those of rounding."""
+    """Return whether errors differ by more than rounding."""
     if metrics.keys() != stored.keys():
         return True
     pairs = [
-        (own, stored[group].get(kind, {}))
+        (new, stored[group].get(kind, {}))
         for group, kinds in metrics.items()
-        for kind, own in kinds.items()
+        for kind, new in kinds.items()
     ]
     return any(
-        own["n"] != other.get("n")
-        or abs(own["rmse"] - other["rmse"]) > 1e-6 * own["rmse"] + 1e-9
-        for own, other in pairs
+        new["n"] != old.get("n")
+        or abs(new["rmse"] - old["rmse"]) > 1e-6 * new["rmse"] + 1e-9
+        for new, old in pairs
     )

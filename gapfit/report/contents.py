@@ -1,4 +1,4 @@
-"""What a report tells, apart from how it looks."""
+"""Contents of a report, independent of their layout."""
 
 from __future__ import annotations
 
@@ -13,52 +13,52 @@ from gapfit.properties.dimer import DimerCurve
 from gapfit.report.learning import LearningCurve
 from gapfit.report.points import Collector
 
-__all__ = ["TITLES", "Contents", "DimerPanel", "Part"]
+__all__ = ["TITLES", "Contents", "DimerPanel", "EvaluatedData"]
 
-#: Names of the parts of the data for readers, in the order of a report.
+#: Titles of the data sets, in the order of a report.
 TITLES = {"test": "Test data", "train": "Training data"}
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class EvaluatedData:
     """Training or test data, and the errors on them.
 
     Attributes
     ----------
     files : tuple of str
-        Where the data are.
+        Names of the data files.
     metrics : Metrics
-        Errors as `gapfit.evaluate` gives them.
+        Errors, as returned by `gapfit.evaluate`.
     frames : sequence of Frame or None
-        The structures; None where they are not at hand.
-    found : Collector or None
-        Single errors; None where there are no structures.
+        The structures; None if they are not available.
+    collector : Collector or None
+        Single errors; None without structures.
     """
 
     files: tuple[str, ...]
     metrics: Metrics
     frames: Sequence[Frame] | None = None
-    found: Collector | None = None
+    collector: Collector | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class DimerPanel:
-    """Two atoms: what the model says, what the baseline does, and what the data say.
+    """Energy of two atoms by the model, by the baseline and in the data.
 
     Attributes
     ----------
     name : str
         ``"Ge-Te"``.
     curve : DimerCurve
-        Of the model.
+        Curve of the model.
     baseline : DimerCurve or None
-        Of what was not fitted; None without a baseline.
+        Curve of the baseline; None without one.
     points : sequence of (str, float, float)
         Source, distance (Å) and energy relative to the isolated atoms (eV) of dimers in
         the training data.
     closest : float or None
-        Shortest distance of such atoms in the training data, Å; None where they are far
-        apart or not at hand.
+        Shortest distance of such atoms in the training data, Å; None if they are far
+        apart or the data are not available.
     """
 
     name: str
@@ -70,18 +70,18 @@ class DimerPanel:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """All that a report tells.
+    """All contents of a report.
 
     Attributes
     ----------
     title : str
-        What the report is called.
+        Title of the report.
     model : GAPModel
         The potential.
     config_toml : str
         Its configuration, every value written out.
-    parts : dict of str to Part
-        ``"test"`` and ``"train"``, those that there are.
+    parts : dict of str to EvaluatedData
+        Available ones of ``"test"`` and ``"train"``.
     timings : mapping of str to float
         Seconds by stage of the fit.
     memory : mapping
@@ -91,17 +91,17 @@ class Contents:
     dimers : sequence of DimerPanel
         By pair of species.
     properties : mapping of str to mapping
-        What ``properties.json`` holds, by name.
+        Contents of each ``properties.json``, by name.
     warnings : sequence of str
-        Of the fit.
+        Warnings of the fit.
     notes : sequence of str
-        What the report lacks, and why.
+        Missing contents, and the reasons.
     """
 
     title: str
     model: GAPModel
     config_toml: str
-    parts: dict[str, Part]
+    parts: dict[str, EvaluatedData]
     timings: Mapping[str, float] = field(default_factory=dict)
     memory: Mapping[str, Any] = field(default_factory=dict)
     learning: LearningCurve | None = None

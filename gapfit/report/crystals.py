@@ -1,4 +1,4 @@
-"""Properties of crystals in a report: those found in its folder, and those asked for."""
+"""Properties of crystals in a report: stored in its folder, or computed for it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from gapfit.model.gap_model import GAPModel
 
 __all__ = ["Crystal", "crystals_of", "stored_properties"]
 
-# What is computed of a crystal that a report is asked for: what takes seconds.
+# Properties that are computed for a report: those that take seconds.
 _PROPERTIES = ("structure", "eos", "elastic")
 
 
 @dataclass(frozen=True)
 class Crystal:
-    """A prototype that a report is asked for.
+    """A prototype whose properties are computed for a report.
 
     Attributes
     ----------
     text : str
-        As it was asked for: ``"rocksalt:NaCl"``.
+        The argument of the user: ``"rocksalt:NaCl"``.
     name, formula : str
-        What `gapfit.properties.prototype` takes.
+        Arguments of `gapfit.properties.prototype`.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Crystal:
     formula: str
 
     def properties(self, model: GAPModel, progress: Progress) -> dict[str, Any]:
-        """Return the properties by a model as plain data.
+        """Return the properties predicted by a model as plain data.
 
         Raises
         ------
@@ -51,19 +51,19 @@ class Crystal:
 
 
 def crystals_of(texts: Iterable[str], model: GAPModel) -> list[Crystal]:
-    """Return the crystals that texts such as ``"rocksalt:NaCl"`` mean.
+    """Return the crystals of texts such as ``"rocksalt:NaCl"``.
 
     Parameters
     ----------
     texts : iterable of str
-        A prototype, with a formula after a colon unless the model has one species only.
+        Prototypes, with a formula after a colon unless the model has a single species.
     model : GAPModel
         The potential.
 
     Raises
     ------
     GapfitError
-        There is no such prototype, or the formula does not suit it.
+        A prototype is unknown, or its formula does not fit.
     """
     return [_crystal(text, model) for text in texts]
 
@@ -76,7 +76,8 @@ def _crystal(text: str, model: GAPModel) -> Crystal:
     name, _, formula = text.partition(":")
     if not formula and len(model.species) > 1:
         raise GapfitError(
-            f"--properties {text}: of what? Give {name}:FORMULA, such as {name}:"
+            f"--properties {text}: the formula is missing; give {name}:FORMULA, such as "
+            f"{name}:"
             f"{''.join(chemical_symbols[z] for z in model.species[:2])}"
         )
     formula = formula or chemical_symbols[model.species[0]]
@@ -88,22 +89,22 @@ def _crystal(text: str, model: GAPModel) -> Crystal:
 
 
 def stored_properties(model: Path, notes: list[str]) -> dict[str, dict[str, Any]]:
-    """Return what ``properties.json`` beside a model file, and in folders there, holds.
+    """Return the ``properties.json`` in the folder of a model file and its subfolders.
 
     Parameters
     ----------
     model : Path
         The model file.
     notes : list of str
-        What cannot be read, or is older than the model, is added to it.
+        Files that cannot be read or are older than the model are added to it.
     """
-    folder, found = model.parent, {}
+    folder, properties = model.parent, {}
     for path in [folder / "properties.json", *sorted(folder.glob("*/properties.json"))]:
         if not path.exists():
             continue
         try:
-            own = json.loads(path.read_text(encoding="utf-8"))
-            name = f"{_formula(own)} ({path.relative_to(folder)})"
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            name = f"{_formula(stored)} ({path.relative_to(folder)})"
         except (ValueError, KeyError, TypeError) as error:
             notes.append(f"{path} cannot be read: {error}")
             continue
@@ -112,11 +113,11 @@ def stored_properties(model: Path, notes: list[str]) -> dict[str, dict[str, Any]
                 f"{path} is older than the model: compute it again with `gapfit "
                 "properties`"
             )
-        found[name] = own
-    return found
+        properties[name] = stored
+    return properties
 
 
-def _formula(found: Mapping[str, Any]) -> str:
+def _formula(properties: Mapping[str, Any]) -> str:
     from ase.formula import Formula
 
-    return str(Formula.from_list(found["crystal"]["symbols"]).reduce()[0])
+    return str(Formula.from_list(properties["crystal"]["symbols"]).reduce()[0])

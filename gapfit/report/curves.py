@@ -21,26 +21,26 @@ __all__ = [
 ]
 
 _WIDTH = 11.0
-# Repulsion above this many well depths, or this energy (eV), is not drawn.
+# Largest drawn energy: this many well depths, but at least this energy, eV.
 _WELLS, _LEAST_HEIGHT = 2.0, 2.0
 
 
 def learning_figure(curve: LearningCurve) -> Drawing:
     """Draw errors against the number of structures fitted."""
-    kinds = [kind for kind in UNITS if all(kind in own for own in curve.rmse)]
+    kinds = [kind for kind in UNITS if all(kind in errors for errors in curve.rmse)]
     figure = new_figure(_WIDTH, 3.5)
     drawing = Drawing("learning", figure, _learning_text(curve, kinds))
     row = figure.subplots(1, len(kinds), squeeze=False)[0]
     for ax, kind in zip(row, kinds, strict=True):
-        looks = (
+        styles = (
             ("RMSE", curve.rmse, BLUE, "o-"),
             ("MAE", curve.mae, ORANGE, "s--"),
         )
         x = np.array(curve.n_frames, dtype=float)
-        for n, (name, errors, colour, line) in enumerate(looks):
-            y = np.array([own[kind] for own in errors])
-            (drawn,) = ax.plot(x, y, line, color=colour, ms=5, label=name)
-            drawn.set_gid(f"marks.{n}.{len(drawing.marks)}")
+        for n, (name, errors, colour, line) in enumerate(styles):
+            y = np.array([by_kind[kind] for by_kind in errors])
+            (artist,) = ax.plot(x, y, line, color=colour, ms=5, label=name)
+            artist.set_gid(f"marks.{n}.{len(drawing.marks)}")
             text = [
                 f"{count} structures\n{name} {error:.3g} {UNITS[kind]}"
                 for count, error in zip(curve.n_frames, y.tolist(), strict=True)
@@ -51,7 +51,7 @@ def learning_figure(curve: LearningCurve) -> Drawing:
         ax.minorticks_off()
         ax.set_xticks(x, [str(n) for n in curve.n_frames])
         low, high = ax.get_ylim()
-        # Flat curves would be blown up to cliffs.
+        # Otherwise flat curves would look steep.
         ax.set_ylim(min(low, high / 2), max(high, 2 * low))
         label_decades(ax.yaxis)
     row[0].legend(loc="best")
@@ -116,10 +116,8 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
             label="closer than any pair in the training data",
         )
     if panel.baseline is not None:
-        own = panel.baseline
-        ax.plot(
-            own.distances, own.energies, color=GREEN, ls="--", lw=1.3, label="baseline"
-        )
+        x, y = panel.baseline.distances, panel.baseline.energies
+        ax.plot(x, y, color=GREEN, ls="--", lw=1.3, label="baseline")
     facts = [
         f"{panel.name} at {d:.3g} Å\n{e:.4g} eV"
         + ("" if curve.std is None else f" ± {curve.std[n]:.2g} eV")
@@ -127,11 +125,11 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
             zip(curve.distances.tolist(), curve.energies.tolist(), strict=True)
         )
     ]
-    known = [energy for *_, energy in panel.points]
-    deepest = min([float(curve.energies.min()), *known, 0.0])
+    labels = [energy for *_, energy in panel.points]
+    deepest = min([float(curve.energies.min()), *labels, 0.0])
     lower = curve.energies if curve.std is None else curve.energies - curve.std
     top = max(_WELLS * -deepest, _LEAST_HEIGHT)
-    # The band belongs to the picture unless it is that of a model that knows nothing.
+    # The band is shown unless it is as wide as that of a model without data.
     bottom = max(min(float(lower.min()), deepest), 2 * deepest - 1) - 0.08 * top
     seen = (curve.energies < top) & (curve.energies > bottom)
     if panel.points:
@@ -154,7 +152,7 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
             {"t": [fact for fact, keep in zip(facts, seen, strict=True) if keep]},
         )
     )
-    above = [energy for energy in known if energy >= top]
+    above = [energy for energy in labels if energy >= top]
     if above:
         ax.text(
             0.97,
@@ -171,8 +169,8 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
 
 def property_figures(properties: Mapping[str, Mapping[str, Any]]) -> Iterator[Drawing]:
     """Yield the figures of properties whose curves were computed."""
-    for number, (name, found) in enumerate(properties.items(), 1):
-        curves = found.get("curves", {})
+    for number, (name, results) in enumerate(properties.items(), 1):
+        curves = results.get("curves", {})
         if curves.get("volumes"):
             yield _volumes(f"volumes-{number}", name, curves)
         if curves.get("phonons"):
@@ -195,19 +193,19 @@ def _volumes(file: str, name: str, curves: Mapping[str, Any]) -> Drawing:
     return Drawing(file, figure, f"{name}: energy against volume.", marks)
 
 
-def _phonons(file: str, name: str, found: Mapping[str, Any]) -> Drawing:
+def _phonons(file: str, name: str, modes: Mapping[str, Any]) -> Drawing:
     figure = new_figure(_WIDTH, 3.8)
     bands, dos = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
-    x, y = np.array(found["distances"]), np.array(found["bands"])
+    x, y = np.array(modes["distances"]), np.array(modes["bands"])
     jumps = 1 + np.flatnonzero(np.diff(x) == 0)
     for part, frequencies in zip(np.split(x, jumps), np.split(y, jumps), strict=True):
         bands.plot(part, frequencies, color=BLUE, lw=1.2)
     bands.axhline(0.0, color=GREY, lw=0.8)
-    at = [place for place, _ in found["labels"]]
-    bands.set_xticks(at, [text.replace("G", "Γ") for _, text in found["labels"]])
+    at = [position for position, _ in modes["labels"]]
+    bands.set_xticks(at, [text.replace("G", "Γ") for _, text in modes["labels"]])
     bands.set(ylabel="frequency, THz", xlim=(at[0], at[-1]), title=f"{name}: phonons")
-    dos.fill_betweenx(found["frequencies"], found["density"], color=BLUE, alpha=0.2)
-    dos.plot(found["density"], found["frequencies"], color=BLUE, lw=1.2)
+    dos.fill_betweenx(modes["frequencies"], modes["density"], color=BLUE, alpha=0.2)
+    dos.plot(modes["density"], modes["frequencies"], color=BLUE, lw=1.2)
     dos.set(xlabel="modes per THz", xlim=(0, None), title="density of states")
     return Drawing(file, figure, f"{name}: phonon bands and density of states.")
 
@@ -221,26 +219,28 @@ def resources_figure(contents: Contents) -> Drawing | None:
     stages = list(times)
     figure = new_figure(_WIDTH, 0.9 + 0.28 * len(stages))
     left, right = figure.subplots(1, 2, sharey=True)
-    places = np.arange(len(stages))
+    positions = np.arange(len(stages))
     seconds = np.array(list(times.values()))
-    left.barh(places, seconds, color=BLUE, height=0.65)
+    left.barh(positions, seconds, color=BLUE, height=0.65)
     largest = seconds.max()
-    for place, value in zip(places, seconds.tolist(), strict=True):
+    for position, value in zip(positions, seconds.tolist(), strict=True):
         left.text(
-            value + 0.01 * largest, place, f"{value:.3g} s", va="center", fontsize=9
+            value + 0.01 * largest, position, f"{value:.3g} s", va="center", fontsize=9
         )
-    left.set_yticks(places, stages)
+    left.set_yticks(positions, stages)
     left.invert_yaxis()
     left.set(xlabel="time, s", title="Time by stage", xlim=(0, 1.15 * largest))
     megabytes = np.array([peaks.get(name, np.nan) / 1e6 for name in stages])
-    right.barh(places, np.nan_to_num(megabytes), color=ORANGE, height=0.65)
-    for place, value in zip(places, megabytes.tolist(), strict=True):
+    right.barh(positions, np.nan_to_num(megabytes), color=ORANGE, height=0.65)
+    for position, value in zip(positions, megabytes.tolist(), strict=True):
         if np.isfinite(value):
-            right.text(value * 1.01, place, f"{value:.0f} MB", va="center", fontsize=9)
-    right.set(xlabel="memory, MB", title="Peak of the process by the end of the stage")
+            right.text(
+                value * 1.01, position, f"{value:.0f} MB", va="center", fontsize=9
+            )
+    right.set(xlabel="memory, MB", title="Peak memory at the end of the stage")
     if np.isfinite(megabytes).any():
         right.set_xlim(0, 1.15 * np.nanmax(megabytes))
     for ax in (left, right):
         ax.grid(visible=False, axis="y")
-    text = f"Time of the stages, {seconds.sum():.3g} s in all, and peak of the memory."
+    text = f"Time of the stages, {seconds.sum():.3g} s in total, and peak memory."
     return Drawing("resources", figure, text)

@@ -1,4 +1,4 @@
-"""From a figure to PNG, to SVG inside a page, and to what the page tells of its marks."""
+"""Rendering of figures: PNG, SVG inside a page, and data of their marks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _STYLE = {
     "lines.linewidth": 1.6,
     "svg.fonttype": "none",
     "text.color": "#222222",
-    # Names from data may hold dollars.
+    # Names from data may contain dollar signs.
     "text.parse_math": False,
     "xtick.color": "#555555",
     "xtick.labelcolor": "#222222",
@@ -54,7 +54,7 @@ _STYLE = {
 _PNG_DPI = 160
 _MOST_TICKS = 7
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-# Pixels of CSS for a point of a figure: texts of 9 points are as large as captions.
+# CSS pixels per point: texts of 9 points are then as large as captions.
 _PIXELS = 1.42
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
@@ -62,18 +62,18 @@ _HREF = "{http://www.w3.org/1999/xlink}href"
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """Marks that a page can tell of.
+    """Marks whose data the page can show.
 
     Attributes
     ----------
     axes : matplotlib.axes.Axes
-        Where they are.
+        Axes with the marks.
     x, y : (n,) float64
-        Where in its data coordinates.
+        Positions in data coordinates.
     entry : int
-        Of the legend; -1 without one.
+        Entry of the legend; -1 without one.
     facts : mapping of str to list
-        Columns of `n` plain values.
+        Columns of n plain values.
     """
 
     axes: Any
@@ -90,14 +90,14 @@ class Drawing:
     Attributes
     ----------
     name : str
-        Of its files; letters and hyphens.
+        Name of its files; letters and hyphens.
     figure : matplotlib.figure.Figure
-        Made by `new_figure`. The group of marks number n of entry k has the gid
+        Figure from `new_figure`. Group n of the marks, of entry k, has the gid
         ``"marks.k.n"``, an entry of the legend ``"legend.k"``.
     text : str
-        What it shows, for those who cannot see it.
+        Description of the figure, for screen readers.
     marks : list of Marks
-        What the page tells of.
+        Marks whose data the page can show.
     """
 
     name: str
@@ -108,16 +108,16 @@ class Drawing:
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """A figure as files hold it.
+    """A rendered figure.
 
     Attributes
     ----------
     name, text : str
-        Those of the `Drawing`.
+        Name and text of the `Drawing`.
     svg : str
-        An element of HTML; all its ids begin with the name.
+        HTML element; all its ids begin with the name.
     png : bytes
-        The same.
+        PNG file.
     marks : list of dict
         Plain data: ``x`` and ``y`` in the units of the SVG's viewBox, ``entry``, and the
         facts.
@@ -132,7 +132,7 @@ class Rendered:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the style of reports, whatever the user's own matplotlibrc says."""
+    """Draw in the style of reports, independent of the user's matplotlibrc."""
     from matplotlib import style as styles
 
     with styles.context(["default", _STYLE]), warnings.catch_warnings():
@@ -142,7 +142,7 @@ def style() -> Iterator[None]:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """Return an empty figure of some size in inches; units of display are those of SVG."""
+    """Return an empty figure of a size in inches; its display units are those of SVG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -152,14 +152,13 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def label_decades(axis: Any) -> None:
-    """Label a logarithmic axis in plain numbers, and no more than there is room for."""
+    """Label a logarithmic axis with plain numbers, as many as fit."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = (float(np.log10(end)) for end in sorted(axis.get_view_interval()))
     for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         powers = range(int(np.floor(low)), int(np.ceil(high)) + 1)
-        found = [(power, step) for power in powers for step in steps]
-        ticks = [10.0**power * step for power, step in found]
+        ticks = [10.0**power * step for power in powers for step in steps]
         ticks = [x for x in ticks if low <= np.log10(x) + 1e-9 <= high + 2e-9]
         if len(ticks) <= _MOST_TICKS:
             break
@@ -171,7 +170,7 @@ def label_decades(axis: Any) -> None:
 
 
 def _plain(value: float) -> str:
-    """Return a tick of a logarithmic axis; matplotlib's own are mathematical text."""
+    """Return the text of a tick of a logarithmic axis, without mathematical text."""
     if 1e-4 < value < 1e5:
         return f"{value:g}"
     power = int(np.floor(np.log10(value) + 1e-9))
@@ -181,32 +180,33 @@ def _plain(value: float) -> str:
 
 
 def render(drawing: Drawing) -> Rendered:
-    """Return a figure as SVG, PNG and data; to be called within `style`."""
+    """Return a figure as SVG, PNG and data; call it within `style`."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     figure = drawing.figure
     figure.draw_without_rendering()
-    # From here on nothing moves, so that all of them agree.
+    # Fix the layout, so that SVG, PNG and marks agree.
     figure.set_layout_engine("none")
     height = 72 * figure.get_figheight()
     marks = []
-    for own in drawing.marks:
-        at = own.axes.transData.transform(np.column_stack([own.x, own.y]))
+    for group in drawing.marks:
+        points = np.column_stack([group.x, group.y])
+        at = group.axes.transData.transform(points)
         marks.append(
             {
-                "entry": own.entry,
+                "entry": group.entry,
                 "x": np.round(at[:, 0], 1).tolist(),
                 "y": np.round(height - at[:, 1], 1).tolist(),
-                **own.facts,
+                **group.facts,
             }
         )
     svg, png = io.StringIO(), io.BytesIO()
-    # The salt makes ids differ between figures and not between runs.
+    # The salt makes ids differ between figures but not between runs.
     with matplotlib.rc_context({"svg.hashsalt": drawing.name}):
         FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})
-    # `savefig` would draw all of it once more for each file.
+    # `savefig` would lay out the figure again for each file.
     figure.set_dpi(_PNG_DPI)
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
     text = _embedded(svg.getvalue(), drawing)
@@ -214,7 +214,7 @@ def render(drawing: Drawing) -> Rendered:
 
 
 def _embedded(text: str, drawing: Drawing) -> str:
-    """Return an SVG file as an element of a page, smaller and with ids of its own."""
+    """Return an SVG file as a smaller element of a page, with unique ids."""
     root = ElementTree.fromstring(text)
     for parent in list(root.iter()):
         for child in list(parent):
@@ -229,7 +229,7 @@ def _embedded(text: str, drawing: Drawing) -> str:
         element.tail = None
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
-    # A style sheet for everything would be that of the whole page.
+    # A style sheet in the SVG would apply to the whole page.
     width = _PIXELS * 72 * drawing.figure.get_figwidth()
     lines = "stroke-linejoin: round; stroke-linecap: butt"
     root.set("style", f"{lines}; max-width: {width:.0f}px; --least: {width:.0f}px")
@@ -241,7 +241,7 @@ def _embedded(text: str, drawing: Drawing) -> str:
 
 
 def _prefix(element: ElementTree.Element, prefix: str) -> None:
-    """Make ids, and what refers to them, those of one figure."""
+    """Add a prefix to an element's id and to its references."""
     if "id" in element.attrib:
         element.set("id", prefix + element.attrib["id"])
     if _HREF in element.attrib:
@@ -251,7 +251,7 @@ def _prefix(element: ElementTree.Element, prefix: str) -> None:
 
 
 def _share_style(group: ElementTree.Element) -> None:
-    """Move what all markers of a group repeat to the group, and round their places."""
+    """Move the common style of markers to their group, and round their positions."""
     uses = group.findall(f"{_SVG}use")
     if len({use.attrib.get("style") for use in uses}) == 1 and len(uses) > 1:
         group.set("style", uses[0].attrib.get("style", ""))

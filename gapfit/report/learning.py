@@ -29,9 +29,9 @@ __all__ = ["LearningCurve", "learning_curve", "subset_models"]
 
 #: Shares of the training structures that are fitted.
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-# Fewer structures tell of themselves alone.
+# Least number of structures in a subset.
 _LEAST = 4
-# Atoms on which the errors of all fits are taken, at most.
+# Largest number of atoms in structures on which errors are computed.
 _MOST_ATOMS = 20_000
 
 
@@ -42,15 +42,15 @@ class LearningCurve:
     Attributes
     ----------
     n_frames : tuple of int
-        Structures fitted, ascending; the last number is all of them.
+        Numbers of structures fitted, ascending to all of them.
     rmse, mae : tuple of dict of str to float
         Root mean square and mean absolute error of each fit by kind, meV/atom, eV/Å and
         GPa.
     judged : str
-        ``"test"``: errors on the test data; ``"left out"``: on training structures that
-        none of the subsets holds, for all data by leaving each out in turn.
+        ``"test"``: errors on the test data; ``"left out"``: on training structures in
+        none of the subsets; for the fit to all data by leaving each out in turn.
     n_judged : int
-        Structures that the errors are those of.
+        Number of structures on which errors are computed.
     """
 
     n_frames: tuple[int, ...]
@@ -69,59 +69,59 @@ def learning_curve(
 ) -> LearningCurve | None:
     """Return errors against the number of training structures.
 
-    Subsets are nested and drawn at random (``run.seed``). Each fit has the sparse points,
-    the energies of isolated atoms and the sigmas of the model, so that all it takes is
-    one pass over the rows of half the data and a solution for each subset.
+    Subsets are nested and random (``run.seed``). All fits have the sparse points, the
+    energies of isolated atoms and the sigmas of the model, so they need only one pass over
+    the rows of half the data and a solution for each subset.
 
     Parameters
     ----------
     model : GAPModel
         The fit to all data.
     train : sequence of Frame
-        What it was fitted to.
+        Training data of the model.
     test : sequence of Frame, optional
-        What errors are taken on; without it, training structures that are left out.
+        Structures for the errors; by default training structures that are left out.
     progress : callable
         Called as ``progress(stage, done, total)``.
 
     Returns
     -------
     LearningCurve or None
-        None of data too few for two points.
+        None if the data are too few for two points.
     """
     seed = model.config.run.seed
     order = np.random.default_rng([seed, 8]).permutation(len(train))
     ends = [n for share in SHARES if (n := round(share * len(train))) >= _LEAST]
     if not ends:
         return None
-    drawn = order[ends[-1] :]
+    indices = order[ends[-1] :]
     if test is not None:
-        drawn = np.random.default_rng([seed, 9]).permutation(len(test))
-    known = train if test is None else test
-    drawn = _some(known, drawn)
-    judged = [known[int(n)] for n in drawn]
+        indices = np.random.default_rng([seed, 9]).permutation(len(test))
+    source = train if test is None else test
+    indices = _first(source, indices)
+    judged = [source[int(n)] for n in indices]
     parts = [order[a:b] for a, b in pairwise([0, *ends])]
-    found, n_frames = [], []
+    results, n_frames = [], []
     models = subset_models(model, train, parts, progress)
-    for n, part in enumerate(models):
+    for n, subset_model in enumerate(models):
         progress("learning curve", n, len(parts) + 1)
-        found.append(evaluate(part, Dataset(judged), uncertainty=False))
+        results.append(evaluate(subset_model, Dataset(judged), uncertainty=False))
         n_frames.append(ends[n])
     progress("learning curve", len(parts), len(parts) + 1)
-    whole = (
-        _left_out(model, train, drawn)
+    last = (
+        _left_out(model, train, indices)
         if test is None
         else evaluate(model, Dataset(judged), uncertainty=False)
     )
-    if whole:
-        found.append(whole)
+    if last:
+        results.append(last)
         n_frames.append(len(train))
     progress("learning curve", len(parts) + 1, len(parts) + 1)
     kind = "left out" if test is None else "test"
     rmse, mae = (
         tuple(
-            {kind: own[name] for kind, own in metrics["all"].items()}
-            for metrics in found
+            {kind: errors[name] for kind, errors in metrics["all"].items()}
+            for metrics in results
         )
         for name in ("rmse", "mae")
     )
@@ -139,16 +139,16 @@ def subset_models(
     Parameters
     ----------
     model : GAPModel
-        Whose sparse points, isolated atoms and sigmas they all have.
+        Model with the sparse points, isolated atoms and sigmas of all fits.
     train : sequence of Frame
-        What it was fitted to; sigmas that grow with energies are those among all of it.
+        Its training data; automatic sigmas are computed from all of them.
     parts : sequence of (n,) int64
-        Structures that each fit adds to those of the one before.
+        Indices of the structures that each fit adds to the one before.
     progress : callable
         Called as ``progress("rows", done, total)``.
     """
     config = model.config
-    everything = targets(train, model.baseline, config.sigma, silent)
+    target_frames = targets(train, model.baseline, config.sigma, silent)
     whitening = (
         whitened(model.terms, config, [])
         if model.posterior is None
@@ -158,8 +158,10 @@ def subset_models(
         model.terms, model.e0, config.sigma, whitening, config.solver.method
     )
     sums = TrainingSums(whitening, config.solver.method)
-    # Files, so that half of the data need not fit into the memory.
-    sets = [temporary_frames(everything[int(n)] for n in np.sort(own)) for own in parts]
+    # Files, so that half of the data need not fit into memory.
+    sets = [
+        temporary_frames(target_frames[int(n)] for n in np.sort(part)) for part in parts
+    ]
     sizes = [row_counts(frames).sum() for frames in sets]
     done, total, out = 0, int(sum(sizes)), []
     progress("rows", 0, total)
@@ -169,27 +171,27 @@ def subset_models(
         sums.merge(rows.sum_up(frames, groups, at_once))
         done += int(n_rows)
         progress("rows", done, total)
-        part = solved(replace(model, training_sums=sums), None, silent)
-        out.append(replace(part, training_sums=None, posterior=None))
+        fitted = solved(replace(model, training_sums=sums), None, silent)
+        out.append(replace(fitted, training_sums=None, posterior=None))
     return out
 
 
-def _some(frames: Sequence[Frame], order: np.ndarray) -> np.ndarray:
-    """Return the first structures of an order, with at most so many atoms."""
+def _first(frames: Sequence[Frame], order: np.ndarray) -> np.ndarray:
+    """Return the first structures of an order, with at most `_MOST_ATOMS` atoms, sorted."""
     atoms = np.cumsum(frame_sizes(frames)[order])
     return np.sort(order[: max(1, int(np.searchsorted(atoms, _MOST_ATOMS, "right")))])
 
 
-def _left_out(model: GAPModel, train: Sequence[Frame], drawn: np.ndarray) -> Metrics:
-    """Return the errors of some training structures, each for the fit without it."""
+def _left_out(model: GAPModel, train: Sequence[Frame], indices: np.ndarray) -> Metrics:
+    """Return the errors of training structures, each by the fit without it."""
     if model.posterior is None:
         return {}
     tally = ErrorTally()
-    everything = targets(train, model.baseline, model.config.sigma, silent)
+    frames = targets(train, model.baseline, model.config.sigma, silent)
     try:
-        for n in drawn:
-            for own in left_out_residuals(model, everything[int(n)]):
-                tally.add_residuals(own)
+        for n in indices:
+            for residuals in left_out_residuals(model, frames[int(n)]):
+                tally.add_residuals(residuals)
     except LeftOutError:
         return {}
     return tally.metrics()

@@ -1,4 +1,4 @@
-"""The page: sections, style and script inside one file that needs nothing else."""
+"""The page: sections, style and script in one self-contained file."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["page"]
 
 
 def page(contents: Contents, figures: Mapping[str, Rendered]) -> str:
-    """Return the whole report as HTML that needs nothing else.
+    """Return a report as self-contained HTML.
 
     Parameters
     ----------
     contents : Contents
-        What it tells.
+        Contents of the report.
     figures : mapping of str to Rendered
         Its figures by name.
     """
     sections = list(Sections(contents, figures))
     css, js = (_asset(name) for name in ("report.css", "report.js"))
-    # Only this script may run, whatever else found its way into the page.
+    # Only this script may run, so texts from data cannot run others.
     digest = base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
@@ -85,24 +85,25 @@ def _asset(name: str) -> str:
 
 
 def _data(figures: Mapping[str, Rendered]) -> str:
-    """Return what the page knows of marks, as JSON that cannot end its element."""
+    """Return the data of marks as JSON that cannot close its HTML element."""
     texts: dict[str, int] = {}
 
     def packed(value: Any) -> Any:
-        """Return a column with numbers in place of texts, which come again and again."""
+        """Return a column with numbers instead of texts, which repeat often."""
         if isinstance(value, list) and value and isinstance(value[0], str):
             return {"texts": [texts.setdefault(text, len(texts)) for text in value]}
         return value
 
-    found = {
+    groups = {
         name: [
-            {key: packed(value) for key, value in own.items()} for own in figure.marks
+            {key: packed(value) for key, value in marks.items()}
+            for marks in figure.marks
         ]
         for name, figure in figures.items()
         if figure.marks
     }
-    everything = {"figures": found, "texts": list(texts), "units": UNITS}
-    text = json.dumps(everything, ensure_ascii=True, separators=(",", ":"))
+    data = {"figures": groups, "texts": list(texts), "units": UNITS}
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
@@ -134,7 +135,7 @@ def _elements(contents: Contents) -> str:
 
 
 def _cards(contents: Contents) -> str:
-    """Return the numbers that a reader looks for first."""
+    """Return the most important numbers."""
     model, record = contents.model, contents.model.record
     cards = []
     if not is_from_quip(model):
@@ -146,16 +147,18 @@ def _cards(contents: Contents) -> str:
     if contents.parts:
         first, *others = contents.parts
         for kind in UNITS:
-            own = contents.parts[first].metrics["all"].get(kind)
-            if own is None:
+            errors = contents.parts[first].metrics["all"].get(kind)
+            if errors is None:
                 continue
-            more = [f"{own['unit']} on {_word(first)} data"]
+            more = [f"{errors['unit']} on {_word(first)} data"]
             for name in others:
-                error = contents.parts[name].metrics["all"].get(kind)
-                if error:
-                    more.append(f"{number(error['rmse'])} on {_word(name)} data")
+                others_errors = contents.parts[name].metrics["all"].get(kind)
+                if others_errors:
+                    more.append(
+                        f"{number(others_errors['rmse'])} on {_word(name)} data"
+                    )
             cards.append(
-                (f"{kind.capitalize()} RMSE", number(own["rmse"]), ", ".join(more))
+                (f"{kind.capitalize()} RMSE", number(errors["rmse"]), ", ".join(more))
             )
     if total := contents.timings.get("total"):
         peak = contents.memory.get("peak_bytes")

@@ -1,4 +1,4 @@
-"""Figures of single errors: parity, histograms, and errors beside standard deviations."""
+"""Figures of single errors: parity, histograms, errors against standard deviations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gapfit.evaluation.evaluate import Metrics
 from gapfit.evaluation.scores import UNITS
 from gapfit.gp.reliability import DIAGRAM_LEVELS
 from gapfit.model.provenance import e0_origin
-from gapfit.report.contents import TITLES, Contents, Part
+from gapfit.report.contents import TITLES, Contents, EvaluatedData
 from gapfit.report.drawing import Drawing, Marks, label_decades, new_figure
 from gapfit.report.palette import BLUE, GREY, ORANGE, Palette
-from gapfit.report.points import BIN_EDGES, Points, Scored, short_source, to_error
+from gapfit.report.points import BIN_EDGES, ErrorPoints, Scored, short_source, to_error
 from gapfit.report.tables import number
 
 __all__ = ["calibration_figure", "histogram_figure", "kinds_of", "parity_figure"]
@@ -27,19 +27,19 @@ _AXES = {
 }
 _VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 _WIDTH = 11.0
-# Standard deviations that are drawn of each kind.
+# Largest number of standard deviations of each kind in a figure.
 _MOST_SCORED = 1500
 
 
-def kinds_of(parts: Iterable[Part]) -> list[str]:
-    """Return the kinds of observations that some data hold."""
+def kinds_of(parts: Iterable[EvaluatedData]) -> list[str]:
+    """Return the kinds of observations in data sets."""
     present = {kind for part in parts for kind in part.metrics.get("all", {})}
     return [kind for kind in UNITS if kind in present]
 
 
 def parity_figure(contents: Contents, palette: Palette) -> Drawing | None:
-    """Draw prediction against reference for each kind and each part of the data."""
-    parts = {name: p for name, p in contents.parts.items() if p.found is not None}
+    """Draw prediction against reference for each kind and each data set."""
+    parts = {name: p for name, p in contents.parts.items() if p.collector is not None}
     kinds = kinds_of(parts.values())
     if not kinds:
         return None
@@ -47,11 +47,11 @@ def parity_figure(contents: Contents, palette: Palette) -> Drawing | None:
     figure.get_layout_engine().set(hspace=0.05)
     grid = figure.subplots(len(parts), len(kinds), squeeze=False)
     drawing = Drawing("parity", figure, _parity_text(parts, kinds))
-    # Where it is long, the caption says it.
+    # The caption has the full text.
     origin = e0_origin(contents.model).partition(" (")[0]
     for row, (name, part) in zip(grid, parts.items(), strict=True):
-        assert part.found is not None
-        points = part.found.points
+        assert part.collector is not None
+        points = part.collector.points
         for ax, kind in zip(row, kinds, strict=True):
             ax.set(title=f"{TITLES[name]}: {kind}", box_aspect=1)
             axis = _AXES[kind].format(e0=origin)
@@ -59,17 +59,17 @@ def parity_figure(contents: Contents, palette: Palette) -> Drawing | None:
             if kind in points:
                 _parity_panel(ax, kind, part, points[kind], palette, drawing)
             else:
-                _nothing(ax)
+                _no_values(ax)
     _legend(drawing, palette)
     return drawing
 
 
-def _parity_text(parts: dict[str, Part], kinds: Sequence[str]) -> str:
+def _parity_text(parts: dict[str, EvaluatedData], kinds: Sequence[str]) -> str:
     errors = [
-        f"{TITLES[name]}, {kind}: RMSE {own['rmse']:.3g} {own['unit']}"
+        f"{TITLES[name]}, {kind}: RMSE {error['rmse']:.3g} {error['unit']}"
         for name, part in parts.items()
         for kind in kinds
-        if (own := part.metrics["all"].get(kind))
+        if (error := part.metrics["all"].get(kind))
     ]
     return f"Predicted against reference values. {'; '.join(errors)}."
 
@@ -77,8 +77,8 @@ def _parity_text(parts: dict[str, Part], kinds: Sequence[str]) -> str:
 def _parity_panel(
     ax: Any,
     kind: str,
-    part: Part,
-    points: Points,
+    part: EvaluatedData,
+    points: ErrorPoints,
     palette: Palette,
     drawing: Drawing,
 ) -> None:
@@ -89,16 +89,16 @@ def _parity_panel(
     ax.plot(limits, limits, color=GREY, lw=1, zorder=1)
     ax.set(xlim=limits, ylim=limits)
     facts = _Facts(part, kind)
-    known = _known_std(part, kind)
+    stds = _stds(part, kind)
     for entry, which in _by_entry(part, points.frame, palette):
-        own = points.take(which)
-        error = to_error(kind) * (own.predicted - own.reference)
-        columns = facts.columns(own.frame, own.index, error)
-        columns |= {"r": _short(own.reference), "p": _short(own.predicted)}
-        if known:
-            places = zip(own.frame.tolist(), own.index.tolist(), strict=True)
-            columns["s"] = [known.get(place) for place in places]
-        _scatter(drawing, ax, own.reference, own.predicted, entry, palette, columns)
+        group = points.take(which)
+        error = to_error(kind) * (group.predicted - group.reference)
+        columns = facts.columns(group.frame, group.index, error)
+        columns |= {"r": _short(group.reference), "p": _short(group.predicted)}
+        if stds:
+            places = zip(group.frame.tolist(), group.index.tolist(), strict=True)
+            columns["s"] = [stds.get(place) for place in places]
+        _scatter(drawing, ax, group.reference, group.predicted, entry, palette, columns)
     errors = part.metrics["all"][kind]
     unit, n_all = errors["unit"], errors["n"]
     shown = f", {len(points)} shown" if len(points) < n_all else ""
@@ -123,7 +123,7 @@ def _scatter(
     palette: Palette,
     columns: dict[str, Any],
 ) -> None:
-    """Draw points as one group, and remember them for the page."""
+    """Draw points as one group, and keep their data for the page."""
     (line,) = ax.plot(
         x, y, ls="none", ms=5.5, mew=0, alpha=0.7, zorder=2, **palette.style(entry)
     )
@@ -132,9 +132,9 @@ def _scatter(
 
 
 def _by_entry(
-    part: Part, frame: np.ndarray, palette: Palette
+    part: EvaluatedData, frame: np.ndarray, palette: Palette
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the entries of the legend among some points, and which have it."""
+    """Yield entries of the legend and the indices of their points."""
     assert part.frames is not None
     numbers, inverse = np.unique(frame, return_inverse=True)
     entries = np.array(
@@ -144,20 +144,20 @@ def _by_entry(
         yield int(entry), np.flatnonzero(entries == entry)
 
 
-def _known_std(part: Part, kind: str) -> dict[tuple[int, int], float]:
-    """Return the standard deviations that are known, by frame and index."""
-    assert part.found is not None
-    own = part.found.standard_deviations.get(kind)
-    if own is None:
+def _stds(part: EvaluatedData, kind: str) -> dict[tuple[int, int], float]:
+    """Return standard deviations by frame and index, where available."""
+    assert part.collector is not None
+    scored = part.collector.standard_deviations.get(kind)
+    if scored is None:
         return {}
-    places = zip(own.frame.tolist(), own.index.tolist(), strict=True)
-    return dict(zip(places, _short(own.std, 3), strict=True))
+    places = zip(scored.frame.tolist(), scored.index.tolist(), strict=True)
+    return dict(zip(places, _short(scored.std, 3), strict=True))
 
 
 class _Facts:
-    """Says of errors what and where they are."""
+    """Descriptions of errors: kind, structure and atom."""
 
-    def __init__(self, part: Part, kind: str) -> None:
+    def __init__(self, part: EvaluatedData, kind: str) -> None:
         assert part.frames is not None
         self.frames = part.frames
         self.kind = kind
@@ -165,7 +165,7 @@ class _Facts:
     def columns(
         self, frame: np.ndarray, index: np.ndarray, error: np.ndarray
     ) -> dict[str, Any]:
-        """Return the columns that all errors have."""
+        """Return the columns of errors."""
         from ase.data import chemical_symbols
 
         frames: dict[int, Frame] = {n: self.frames[n] for n in set(frame.tolist())}
@@ -188,11 +188,11 @@ class _Facts:
 
 
 def _short(values: np.ndarray, digits: int = 6) -> list[float]:
-    """Return numbers with the digits that a reader may want."""
+    """Return numbers rounded to significant digits."""
     return [float(f"{x:.{digits}g}") for x in values.tolist()]
 
 
-def _nothing(ax: Any) -> None:
+def _no_values(ax: Any) -> None:
     ax.text(0.5, 0.5, "no reference values", ha="center", transform=ax.transAxes)
     ax.set(xticks=[], yticks=[])
 
@@ -201,10 +201,10 @@ def _legend(drawing: Drawing, palette: Palette) -> None:
     """Put the legend of the config_types below a figure."""
     from matplotlib.lines import Line2D
 
-    entries = sorted({own.entry for own in drawing.marks})
-    looks: list[dict[str, Any]] = [dict(palette.style(entry)) for entry in entries]
-    handles = [Line2D([], [], ls="none", ms=7, mew=0, **own) for own in looks]
-    # Texts come later: a label that begins with _ would be left out.
+    entries = sorted({marks.entry for marks in drawing.marks})
+    styles: list[dict[str, Any]] = [dict(palette.style(entry)) for entry in entries]
+    handles = [Line2D([], [], ls="none", ms=7, mew=0, **style) for style in styles]
+    # Texts are set later: matplotlib omits labels that begin with _.
     legend = drawing.figure.legend(
         handles,
         [f"{n}" for n in range(len(handles))],
@@ -222,8 +222,8 @@ def _legend(drawing: Drawing, palette: Palette) -> None:
 
 
 def histogram_figure(contents: Contents) -> Drawing | None:
-    """Draw how large the errors of each kind are, all of them."""
-    parts = {name: p for name, p in contents.parts.items() if p.found is not None}
+    """Draw histograms of the size of all errors of each kind."""
+    parts = {name: p for name, p in contents.parts.items() if p.collector is not None}
     kinds = kinds_of(parts.values())
     if not kinds:
         return None
@@ -241,21 +241,21 @@ def histogram_figure(contents: Contents) -> Drawing | None:
     )
 
 
-def _histogram(ax: Any, kind: str, parts: Mapping[str, Part]) -> None:
-    looks = {"test": (ORANGE, "-", 0.25), "train": (BLUE, "--", 0.12)}
+def _histogram(ax: Any, kind: str, parts: Mapping[str, EvaluatedData]) -> None:
+    styles = {"test": (ORANGE, "-", 0.25), "train": (BLUE, "--", 0.12)}
     ends = []
     for name, part in parts.items():
-        assert part.found is not None
-        counts = part.found.histograms.get(kind)
+        assert part.collector is not None
+        counts = part.collector.histograms.get(kind)
         if counts is None:
             continue
-        colour, line, alpha = looks[name]
+        colour, line, alpha = styles[name]
         density, edges = _density(counts)
         ax.stairs(density, 10**edges, color=colour, fill=True, alpha=alpha)
         ax.stairs(density, 10**edges, color=colour, ls=line, lw=1.5, label=TITLES[name])
         rmse = part.metrics["all"][kind]["rmse"]
         ax.axvline(rmse, color=colour, ls=line, lw=1)
-        # Symmetry makes some zero but for rounding: they are no errors.
+        # Errors that are zero by symmetry are only rounding errors.
         seen = np.flatnonzero((density > 0) & (edges[1:] > np.log10(rmse + 1e-7) - 5))
         if len(seen):
             ends += [edges[seen[0]], edges[seen[-1] + 1]]
@@ -266,7 +266,7 @@ def _histogram(ax: Any, kind: str, parts: Mapping[str, Part]) -> None:
 
 
 def _density(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return shares per decade, %, in bins as wide as their number suggests, and edges."""
+    """Return shares per decade, %, in bins that widen for few errors, and edges."""
     total = counts.sum()
     width = 2 if total > 2000 else 5 if total > 100 else 10
     edges = BIN_EDGES[::width]
@@ -277,10 +277,10 @@ def _density(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
     """Draw shares of errors inside intervals, and errors against standard deviations."""
     part = contents.parts.get("test")
-    if part is None or part.found is None:
+    if part is None or part.collector is None:
         return None
-    found = part.found.standard_deviations
-    kinds = [kind for kind in kinds_of([part]) if kind in found]
+    stds = part.collector.standard_deviations
+    kinds = [kind for kind in kinds_of([part]) if kind in stds]
     if not kinds:
         return None
     rng = np.random.default_rng(contents.model.config.run.seed)
@@ -298,13 +298,14 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
     above[0].set_ylabel("share of errors inside")
     above[0].legend(loc="best")
     for ax, kind in zip(below, kinds, strict=True):
-        _against_std(ax, kind, part, found[kind], palette, drawing, rng)
+        _against_std(ax, kind, part, stds[kind], palette, drawing, rng)
     below[0].set_ylabel("|error|")
-    # Where errors are few some lines are missing.
+    # Panels with few errors lack some lines.
     lines = max(
-        (ax.get_legend_handles_labels() for ax in below), key=lambda own: len(own[0])
+        (ax.get_legend_handles_labels() for ax in below),
+        key=lambda handles_labels: len(handles_labels[0]),
     )
-    # Points are everywhere inside.
+    # Below the panels, since points may be anywhere inside.
     below[len(below) // 2].legend(
         *lines, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(lines[0])
     )
@@ -313,54 +314,56 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
 
 
 def _reliability(ax: Any, kind: str, metrics: Metrics) -> None:
-    own = metrics["all"][kind]["uncertainty"]
+    scores = metrics["all"][kind]["uncertainty"]
     ax.plot([0, 1], [0, 1], color=GREY, lw=1)
-    ax.plot(DIAGRAM_LEVELS, own["diagram"], "o-", color=BLUE, ms=4, label="one scale")
+    ax.plot(
+        DIAGRAM_LEVELS, scores["diagram"], "o-", color=BLUE, ms=4, label="one scale"
+    )
     ax.plot(
         DIAGRAM_LEVELS,
-        own["by_type"]["diagram"],
+        scores["by_type"]["diagram"],
         "s--",
         color=ORANGE,
         ms=3.5,
         label="scale of each config_type",
     )
     ax.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1, xlabel="probability of the interval")
-    ax.set_title(f"{kind.capitalize()}, {own['n']} errors")
+    ax.set_title(f"{kind.capitalize()}, {scores['n']} errors")
 
 
 def _against_std(
     ax: Any,
     kind: str,
-    part: Part,
+    part: EvaluatedData,
     scored: Scored,
     palette: Palette,
     drawing: Drawing,
     rng: np.random.Generator,
 ) -> None:
     size, std = np.abs(scored.error), scored.std
-    some = np.flatnonzero(size > 0)
-    if len(some) > _MOST_SCORED:
-        some = np.sort(rng.choice(some, _MOST_SCORED, replace=False))
+    shown = np.flatnonzero(size > 0)
+    if len(shown) > _MOST_SCORED:
+        shown = np.sort(rng.choice(shown, _MOST_SCORED, replace=False))
     ax.set(xscale="log", yscale="log", box_aspect=1, xlabel=f"std, {UNITS[kind]}")
     ax.set_title(f"{kind.capitalize()}, error against std")
-    if not len(some):
-        _nothing(ax)
+    if not len(shown):
+        _no_values(ax)
         return
     facts = _Facts(part, kind)
-    for entry, which in _by_entry(part, scored.frame[some], palette):
-        own = some[which]
-        columns = facts.columns(scored.frame[own], scored.index[own], scored.error[own])
-        columns["s"] = _short(std[own], 3)
-        _scatter(drawing, ax, std[own], size[own], entry, palette, columns)
-    ends = np.array([std[some].min() / 1.5, std[some].max() * 1.5])
+    for entry, which in _by_entry(part, scored.frame[shown], palette):
+        n = shown[which]
+        columns = facts.columns(scored.frame[n], scored.index[n], scored.error[n])
+        columns["s"] = _short(std[n], 3)
+        _scatter(drawing, ax, std[n], size[n], entry, palette, columns)
+    ends = np.array([std[shown].min() / 1.5, std[shown].max() * 1.5])
     ax.plot(ends, ends, color="#222222", lw=1, label="|error| = std", zorder=3)
     ax.plot(ends, 2 * ends, color="#222222", lw=1, ls=":", label="2 std", zorder=3)
     if len(size) >= 40:
         groups = np.array_split(np.argsort(std), min(10, len(size) // 20))
-        mean = [[np.sqrt(np.mean(x[own] ** 2)) for own in groups] for x in (std, size)]
+        mean = [[np.sqrt(np.mean(x[n] ** 2)) for n in groups] for x in (std, size)]
         ax.plot(*mean, "k_-", ms=9, mew=1.6, lw=0.8, label="RMS error by std", zorder=4)
-    # Errors that happen to be tiny say nothing.
-    low = max(size[some].min(), 1e-3 * ends[0])
-    ax.set(xlim=ends, ylim=(low / 1.5, max(size[some].max() * 1.5, ends[1])))
+    # The axis does not extend to errors that are tiny by chance.
+    low = max(size[shown].min(), 1e-3 * ends[0])
+    ax.set(xlim=ends, ylim=(low / 1.5, max(size[shown].max() * 1.5, ends[1])))
     label_decades(ax.xaxis)
     label_decades(ax.yaxis)

@@ -1,4 +1,4 @@
-"""Some of the errors of a model, each with the place in the data where it was made."""
+"""A sample of the errors of a model, each with its place in the data."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from gapfit.model.prediction import Prediction
 __all__ = [
     "BIN_EDGES",
     "Collector",
-    "Points",
+    "ErrorPoints",
     "Scored",
     "ShortPair",
     "short_source",
     "to_error",
 ]
 
-#: Edges of the histogram of |error|, decades; what lies outside counts at the ends.
+#: Edges of the histogram of |error|, decades; errors outside are counted at the ends.
 BIN_EDGES = np.linspace(-8.0, 5.0, 131)
 
-#: What turns the difference of the values that are drawn into an error of the tables.
+#: Factor from the difference of drawn values to an error in the unit of the tables.
 _TO_ERROR = {"energy": 1000.0, "forces": 1.0, "stress": 1.0}
-# Distance up to which the closest pairs are looked for, Å.
+# Largest distance of the closest pairs, Å.
 _REACH = 3.5
-# Share of the points that are kept because their errors are the largest.
+# Share of the kept points that are those with the largest errors.
 _LARGEST = 0.1
 
 
 def to_error(kind: str) -> float:
-    """Return the unit of values of a kind in units of its errors."""
+    """Return the factor from values of a kind to errors in the unit of the tables."""
     return _TO_ERROR[kind]
 
 
 @dataclass(frozen=True, eq=False)
-class Points:
-    """Observations of one kind, reference beside prediction.
+class ErrorPoints:
+    """References and predictions of observations of one kind.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Points:
     reference, predicted : (n,) float64
         Energy relative to the isolated atoms, eV/atom; force, eV/Å; stress, GPa.
     n_total : int
-        Observations that these were chosen from.
+        Number of observations from which these were chosen.
     """
 
     frame: np.ndarray
@@ -64,8 +64,8 @@ class Points:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def take(self, which: np.ndarray) -> Points:
-        """Return some of the points."""
+    def take(self, which: np.ndarray) -> ErrorPoints:
+        """Return the points at indices."""
         names = ("frame", "index", "reference", "predicted")
         return replace(self, **{name: getattr(self, name)[which] for name in names})
 
@@ -77,7 +77,7 @@ class Scored:
     Attributes
     ----------
     frame, index : (n,) int64
-        As in `Points`.
+        As in `ErrorPoints`.
     error, std : (n,) float64
         Prediction minus reference, and the standard deviation of the observation.
     """
@@ -90,14 +90,14 @@ class Scored:
 
 @dataclass(frozen=True)
 class ShortPair:
-    """Two atoms alone in their structure.
+    """A structure of two atoms.
 
     Attributes
     ----------
     species : tuple of int
         Atomic numbers, ascending.
     distance : float
-        Å.
+        Distance, Å.
     energy : float
         Reference relative to the isolated atoms, eV.
     frame : int
@@ -113,29 +113,28 @@ class ShortPair:
 class Collector:
     """Keeps a bounded number of errors while a model is evaluated (an `Observer`).
 
-    Of each kind the largest errors are kept, and others drawn at random; histograms
-    count all of them.
+    The largest errors of each kind are kept, and a random sample of the others;
+    histograms count all.
 
     Parameters
     ----------
     e0 : dict of int to float
         Energies of the isolated atoms, eV.
     cutoff : float
-        Distance at which two atoms still feel each other, Å.
+        Cutoff of the model, Å.
     most : int
-        Points kept of each kind.
+        Largest number of points of each kind.
     seed : int
-        Of what is drawn.
+        Seed of the random sample.
 
     Attributes
     ----------
     histograms : dict of str to (len(BIN_EDGES) - 1,) int64
-        Errors of each kind by their size.
+        Numbers of errors of each kind by size.
     dimers : list of ShortPair
         Dimers among the structures.
     closest : dict of (int, int) to float
-        Shortest distance of two species, atomic numbers ascending, where it is below
-        3.5 Å.
+        Shortest distance of two species, atomic numbers ascending, if below 3.5 Å.
     """
 
     def __init__(
@@ -148,12 +147,12 @@ class Collector:
         self.dimers: list[ShortPair] = []
         self.closest: dict[tuple[int, int], float] = {}
         self._rng = np.random.default_rng([seed, 7])
-        self._found: dict[str, list[Points]] = {}
+        self._points: dict[str, list[ErrorPoints]] = {}
         self._keys: dict[str, list[np.ndarray]] = {}
         self._scored: dict[str, list[Scored]] = {}
 
     def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
-        """Take in a structure; see `gapfit.evaluation.scores.Observer`."""
+        """Add a structure; see `gapfit.evaluation.scores.Observer`."""
         self._look_for_close_pairs(frame)
         if frame.energy is not None:
             apart = sum(self.e0[z] for z in frame.numbers.tolist())
@@ -163,9 +162,11 @@ class Collector:
             )
             self._look_for_dimer(number, frame, float(both[0]))
         if frame.forces is not None and prediction.forces is not None:
-            known = np.flatnonzero(np.isfinite(frame.forces))
+            labelled = np.flatnonzero(np.isfinite(frame.forces))
             reference, predicted = frame.forces.ravel(), prediction.forces.ravel()
-            self._add("forces", number, known, reference[known], predicted[known])
+            self._add(
+                "forces", number, labelled, reference[labelled], predicted[labelled]
+            )
         if frame.stress is not None and prediction.stress is not None:
             reference, predicted = GPA * frame.stress, GPA * prediction.stress
             self._add("stress", number, np.arange(6), reference, predicted)
@@ -186,39 +187,39 @@ class Collector:
         counts, _ = np.histogram(inside, BIN_EDGES)
         self.histograms[kind] = self.histograms.get(kind, 0) + counts
         frame = np.full(len(index), number)
-        self._found.setdefault(kind, []).append(
-            Points(frame, index, reference, predicted)
+        self._points.setdefault(kind, []).append(
+            ErrorPoints(frame, index, reference, predicted)
         )
         self._keys.setdefault(kind, []).append(self._rng.random(len(index)))
         if sum(map(len, self._keys[kind])) > 8 * self.most:
             self._thin_out(kind)
 
     def _thin_out(self, kind: str) -> None:
-        """Forget all but the largest errors and those with the lowest random keys.
+        """Drop all but the largest errors and those with the lowest random keys.
 
-        What is dropped here could not have stayed to the end, whatever comes.
+        The final choice is the same: dropped points could not have been part of it.
         """
-        found, keys = _joined(self._found[kind]), np.concatenate(self._keys[kind])
-        if len(found) > self.most:
-            size = np.abs(found.predicted - found.reference)
+        points, keys = _joined(self._points[kind]), np.concatenate(self._keys[kind])
+        if len(points) > self.most:
+            size = np.abs(points.predicted - points.reference)
             n_largest = int(_LARGEST * self.most)
             kept = np.union1d(
                 np.argsort(-size, kind="stable")[:n_largest],
                 np.argsort(keys, kind="stable")[: self.most - n_largest],
             )
-            found, keys = found.take(kept), keys[kept]
-        self._found[kind], self._keys[kind] = [found], [keys]
+            points, keys = points.take(kept), keys[kept]
+        self._points[kind], self._keys[kind] = [points], [keys]
 
     def _look_for_close_pairs(self, frame: Frame) -> None:
         pairs = pair_list(frame, min(self.cutoff, _REACH))
         species = np.sort(frame.numbers[np.stack([pairs.i, pairs.j])], axis=0)
         distances = np.linalg.norm(pairs.R, axis=1)
-        found, which = np.unique(species, axis=1, return_inverse=True)
-        least = np.full(found.shape[1], np.inf)
+        kinds, which = np.unique(species, axis=1, return_inverse=True)
+        least = np.full(kinds.shape[1], np.inf)
         np.minimum.at(least, which.ravel(), distances)
-        for first, second, own in zip(*found.tolist(), least.tolist(), strict=True):
-            known = self.closest.get((first, second), np.inf)
-            self.closest[first, second] = min(known, own)
+        for first, second, d in zip(*kinds.tolist(), least.tolist(), strict=True):
+            shortest = self.closest.get((first, second), np.inf)
+            self.closest[first, second] = min(shortest, d)
 
     def _look_for_dimer(self, number: int, frame: Frame, energy: float) -> None:
         if frame.n_atoms != 2:
@@ -232,30 +233,30 @@ class Collector:
     def scored(
         self, number: int, frame: Frame, residuals: Residuals, std: np.ndarray
     ) -> None:
-        """Take in standard deviations; see `gapfit.evaluation.scores.Observer`."""
+        """Add standard deviations; see `gapfit.evaluation.scores.Observer`."""
         kind, factor = in_units(residuals)
         if not factor:
             return
         index = np.arange(len(std))
         if kind == "forces" and frame.forces is not None:
             index = np.flatnonzero(np.isfinite(frame.forces))
-        some = residuals.informative
+        used = residuals.informative
         self._scored.setdefault(kind, []).append(
             Scored(
-                np.full(int(some.sum()), number),
-                index[some],
-                factor * residuals.error[some],
-                abs(factor) * std[some],
+                np.full(int(used.sum()), number),
+                index[used],
+                factor * residuals.error[used],
+                abs(factor) * std[used],
             )
         )
 
     @property
-    def points(self) -> dict[str, Points]:
+    def points(self) -> dict[str, ErrorPoints]:
         """Points of each kind, in the order of the data."""
         out = {}
         for kind, counts in self.histograms.items():
             self._thin_out(kind)
-            out[kind] = replace(self._found[kind][0], n_total=int(counts.sum()))
+            out[kind] = replace(self._points[kind][0], n_total=int(counts.sum()))
         return out
 
     @property
@@ -278,12 +279,12 @@ def short_source(source: str) -> str:
     return f"{file.replace(chr(92), '/').rpartition('/')[2]}{comma}{frame}"
 
 
-def _joined(parts: Sequence[Points]) -> Points:
-    """Return points one after the other."""
+def _joined(parts: Sequence[ErrorPoints]) -> ErrorPoints:
+    """Return points concatenated."""
 
     def all_of(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts])
 
-    return Points(
+    return ErrorPoints(
         all_of("frame"), all_of("index"), all_of("reference"), all_of("predicted")
     )

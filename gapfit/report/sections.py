@@ -19,7 +19,7 @@ from gapfit.model.provenance import (
 )
 from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm
-from gapfit.report.contents import TITLES, Contents, Part
+from gapfit.report.contents import TITLES, Contents, EvaluatedData
 from gapfit.report.drawing import Rendered
 from gapfit.report.tables import (
     Cell,
@@ -37,12 +37,12 @@ _TERMS = {"soap": "SOAP", "distance_2b": "2-body", "angle_3b": "3-body"}
 
 
 def term_name(kind: str) -> str:
-    """Return what readers call a type of term."""
+    """Return the name of a type of term for readers."""
     return _TERMS.get(kind, kind)
 
 
 class Sections:
-    """The sections of a page: id, title and HTML; those with nothing to say are absent."""
+    """The sections of a page: id, title and HTML; empty sections are omitted."""
 
     def __init__(self, contents: Contents, figures: Mapping[str, Rendered]) -> None:
         self.contents = contents
@@ -73,32 +73,32 @@ class Sections:
         if figure is None:
             return
         interactive = ' tabindex="0"' if figure.marks else ""
-        told = f' <span class="hint">{escape(hint)}</span>' if hint else ""
+        hints = f' <span class="hint">{escape(hint)}</span>' if hint else ""
         yield (
             f'<figure id="figure-{name}" data-figure="{name}"{interactive}>'
             f'<div class="scroll">{figure.svg}</div>'
-            f"<figcaption>{escape(caption)}{told}</figcaption></figure>"
+            f"<figcaption>{escape(caption)}{hints}</figcaption></figure>"
         )
 
     def _warnings(self) -> Iterator[str]:
         for title, texts in (
-            ("Of the fit and its data", self.contents.warnings),
-            ("Of this report", self.contents.notes),
+            ("About the fit and its data", self.contents.warnings),
+            ("About this report", self.contents.notes),
         ):
             if texts:
                 items = "".join(f"<li>{escape(text)}</li>" for text in texts)
                 yield f'<div class="warning"><h3>{title}</h3><ul>{items}</ul></div>'
         if self.contents.warnings:
             yield (
-                '<p class="note">Of the fit and its data: files are named as in the '
-                "configuration, relative to its own folder.</p>"
+                '<p class="note">About the fit and its data: files are named as in the '
+                "configuration, relative to its folder.</p>"
             )
 
     def _fitted(self) -> Iterator[str]:
         model = self.contents.model
         yield from _quip_origin(model)
         rows: list[list[str | Cell]] = []
-        # What a fit knows comes before what it is judged by.
+        # Training data before test data.
         for name, part in reversed(self.contents.parts.items()):
             rows.append([TITLES[name], *_data_cells(part)])
         if rows:
@@ -111,10 +111,10 @@ class Sections:
         if is_from_quip(model):
             return
         sigma = model.config.sigma
-        rest = "all others" if sigma.config_types else "all"
-        sigmas: list[list[str | Cell]] = [[rest, *_sigmas(sigma)]]
-        for name, own in sorted(sigma.config_types.items()):
-            sigmas.append([name, *_sigmas(own)])
+        default = "all others" if sigma.config_types else "all"
+        sigmas: list[list[str | Cell]] = [[default, *_sigmas(sigma)]]
+        for name, group in sorted(sigma.config_types.items()):
+            sigmas.append([name, *_sigmas(group)])
         head = ["sigma", "energy, eV/atom", "forces, eV/Å", "virial, eV/atom"]
         yield table(head, sigmas)
 
@@ -131,9 +131,9 @@ class Sections:
         yield from self._figure(
             "parity",
             f"Predicted against reference values. {_counted_from(self.contents.model)} "
-            "Where there are many points, the largest errors and others drawn at "
-            "random are shown; the numbers in the panels are those of all.",
-            "Point at a mark to see where it comes from; click on the legend to hide a "
+            "If there are many points, the largest errors and a random sample of the "
+            "others are shown; the numbers in the panels include all.",
+            "Point at a mark to see its structure; click on the legend to hide a "
             "config_type; drag a rectangle to enlarge, double-click to go back; arrow "
             "keys go through the errors by size.",
         )
@@ -141,11 +141,11 @@ class Sections:
     def _distribution(self) -> Iterator[str]:
         yield from self._figure(
             "histograms",
-            "How large errors are, all of them; vertical lines are the RMSE. Errors that "
-            "symmetry makes zero are not shown.",
+            "Size of all errors; vertical lines are the RMSE. Errors that are zero by "
+            "symmetry are not shown.",
         )
         for name, part in self.contents.parts.items():
-            if part.found is not None:
+            if part.collector is not None:
                 title = f"Largest errors, {TITLES[name].lower()}"
                 inner = largest_table(part, "")
                 opened = " open" if name == "test" else ""
@@ -157,9 +157,10 @@ class Sections:
             return
         model = self.contents.model
         if model.posterior is None:
-            yield f'<p class="note">There is none: {escape(why_no_posterior(model))}.</p>'
+            reason = escape(why_no_posterior(model))
+            yield f'<p class="note">There are no error bars: {reason}.</p>'
         metrics = part.metrics
-        if not any("uncertainty" in own for own in metrics["all"].values()):
+        if not any("uncertainty" in scores for scores in metrics["all"].values()):
             return
         yield coverage_table(metrics, "Test data", ["all"])
         yield from self._figure(
@@ -167,7 +168,7 @@ class Sections:
             "Above: share of errors inside central intervals of a normal distribution "
             "against their probability; on the diagonal, standard deviations are as large "
             "as errors. Below: errors against standard deviations of the observations.",
-            "Point at a mark to see where it comes from; click on the legend to hide a "
+            "Point at a mark to see its structure; click on the legend to hide a "
             "config_type.",
         )
         groups = sorted(name for name in metrics if name != "all")
@@ -189,14 +190,14 @@ class Sections:
         judged = (
             f"{curve.n_judged} test structures"
             if curve.judged == "test"
-            else f"{curve.n_judged} training structures that no subset holds; the last "
+            else f"{curve.n_judged} training structures in none of the subsets; the last "
             "point leaves each of them out of the fit to all data in turn"
         )
         yield from self._figure(
             "learning",
             f"Errors of fits to nested random subsets of the training data, on {judged}. "
             "All fits have the sparse points, e0 and sigmas of the full "
-            "model, which know all data: a fit to a subset alone may be worse.",
+            "model, which depend on all data: a fit to a subset alone may be worse.",
         )
         kinds = [kind for kind in UNITS if kind in curve.rmse[0]]
         yield table(
@@ -205,32 +206,31 @@ class Sections:
                 *(f"{kind.capitalize()} RMSE, {UNITS[kind]}" for kind in kinds),
             ],
             [
-                [str(n), *(Cell(number(own[kind]), own[kind]) for kind in kinds)]
-                for n, own in zip(curve.n_frames, curve.rmse, strict=True)
+                [str(n), *(Cell(number(rmse[kind]), rmse[kind]) for kind in kinds)]
+                for n, rmse in zip(curve.n_frames, curve.rmse, strict=True)
             ],
         )
 
     def _dimers(self) -> Iterator[str]:
         panels = self.contents.dimers
-        texts = [
-            "Two atoms alone. Energies are counted from single atoms of the model."
-        ]
+        texts = ["Energy of two atoms, relative to the single atoms of the model."]
         if any(panel.points for panel in panels):
             origin = e0_origin(self.contents.model)
-            texts.append(f"Those of training data are counted from {origin}.")
+            texts.append(f"Energies of training data are relative to {origin}.")
         if any(panel.curve.std is not None for panel in panels):
             texts.append(
-                "The band is one standard deviation of the function either way."
+                "The band is plus and minus one standard deviation of the function."
             )
         if any(panel.closest is not None for panel in panels):
-            texts.append("In the grey the model extrapolates.")
+            texts.append("In the grey area the model extrapolates.")
         yield from self._figure("dimers", " ".join(texts))
 
     def _properties(self) -> Iterator[str]:
-        for number_of, (name, found) in enumerate(self.contents.properties.items(), 1):
+        properties = self.contents.properties.items()
+        for number_of, (name, results) in enumerate(properties, 1):
             yield f"<h3>{escape(name)}</h3>"
-            yield property_table(found, "")
-            texts = found.get("warnings", [])
+            yield property_table(results, "")
+            texts = results.get("warnings", [])
             if texts:
                 items = "".join(f"<li>{escape(text)}</li>" for text in texts)
                 yield f'<div class="warning"><ul>{items}</ul></div>'
@@ -248,21 +248,21 @@ class Sections:
         planned = self.contents.memory.get("planned_bytes")
         total = self.contents.timings.get("total")
         parts = [
-            f"{number(total)} s in all" if total else "",
-            f"peak of the memory {in_words(peak)}" if peak else "",
+            f"{number(total)} s in total" if total else "",
+            f"peak memory {in_words(peak)}" if peak else "",
             f"planned {in_words(planned)}" if planned else "",
         ]
         yield from self._figure(
             "resources",
-            f"Stages of the fit: {', '.join(filter(None, parts))}. Memory never falls: it "
-            "is the most that the process had held so far.",
+            f"Stages of the fit: {', '.join(filter(None, parts))}. Memory is the "
+            "peak of the process up to the end of the stage.",
         )
 
     def _configuration(self) -> Iterator[str]:
         if is_from_quip(self.contents.model):
             return
         yield (
-            "<p>Every value as it was used, for <code>gapfit fit</code>.</p>"
+            "<p>Every value as it was used, as input of <code>gapfit fit</code>.</p>"
             "<details><summary>fit.toml</summary>"
             f"<pre>{escape(self.contents.config_toml)}</pre></details>"
         )
@@ -295,8 +295,8 @@ def _counted_from(model: GAPModel) -> str:
     """Return the sentence about the zero of energies."""
     origin = e0_origin(model)
     if origin == "isolated atoms":
-        return "Energies are counted from the isolated atoms."
-    return f"Energies are counted from {origin}."
+        return "Energies are relative to the isolated atoms."
+    return f"Energies are relative to {origin}."
 
 
 def _fit_rows(record: FitRecord) -> list[list[str | Cell]]:
@@ -308,13 +308,13 @@ def _fit_rows(record: FitRecord) -> list[list[str | Cell]]:
     ]
 
 
-def _data_cells(part: Part) -> list[str | Cell]:
+def _data_cells(part: EvaluatedData) -> list[str | Cell]:
     from ase.data import chemical_symbols
 
     listed = ", ".join(part.files)
     if part.frames is None:
         none = Cell("\N{EN DASH}")
-        return [none, none, "not at hand", none, listed]
+        return [none, none, "not available", none, listed]
     elements = ", ".join(
         f"{chemical_symbols[z]} {n}" for z, n in species_counts(part.frames).items()
     )
@@ -329,7 +329,7 @@ def _data_cells(part: Part) -> list[str | Cell]:
 
 
 def _quip_origin(model: GAPModel) -> Iterator[str]:
-    """Yield what is known of a model of QUIP."""
+    """Yield the origin of a model of QUIP."""
     origin = model.record.quip
     if origin is None:
         return
@@ -338,8 +338,8 @@ def _quip_origin(model: GAPModel) -> Iterator[str]:
         [[origin.file, origin.label, str(origin.gap_version)]],
     )
     yield (
-        '<p class="note">Files of QUIP name neither the data nor the sigmas and the '
-        "solver of a fit: they are not known.</p>"
+        '<p class="note">Files of QUIP do not name the data, the sigmas and the '
+        "solver of a fit.</p>"
     )
 
 
@@ -362,6 +362,6 @@ def _term_row(term: FittedTerm, known: Mapping[str, Any]) -> list[str | Cell]:
     ]
 
 
-def _sigmas(own: Any) -> list[Cell]:
-    values = [getattr(own, kind) for kind in ("energy", "forces", "virial")]
+def _sigmas(group: Any) -> list[Cell]:
+    values = [getattr(group, kind) for kind in ("energy", "forces", "virial")]
     return [Cell("" if x is None else f"{x:g}", x) for x in values]

@@ -12,7 +12,7 @@ import numpy as np
 
 from gapfit.evaluation.evaluate import Metrics
 from gapfit.evaluation.scores import UNITS
-from gapfit.report.contents import Part
+from gapfit.report.contents import EvaluatedData
 from gapfit.report.points import short_source, to_error
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 _NUMBERS = ("n", "mae", "rmse", "max")
 _HEADS = ("n", "MAE", "RMSE", "max")
 _LARGEST = 5
-# Letters of a text that may be broken into lines.
+# Length from which a text may be broken into lines, letters.
 _LONG = 36
 
 
@@ -39,11 +39,11 @@ class Cell:
     Attributes
     ----------
     text : str
-        As it is shown.
+        Displayed text.
     value : float or None
-        All its digits; None where there is nothing.
+        Number with all digits; None without one.
     share : float or None
-        Length of a bar behind it, 0 to 1; None without one.
+        Length of a bar behind the text, 0 to 1; None without one.
     """
 
     text: str
@@ -60,7 +60,7 @@ class Cell:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits, without an exponent.
+    """Return a number with significant digits, without an exponent.
 
     Examples
     --------
@@ -90,13 +90,13 @@ def table(
     head : sequence of str
         Titles of the columns.
     body : sequence of sequence of str or Cell
-        Rows: the first entry is their title, texts are to the left, cells to the right.
+        Rows: a title, then texts (aligned to the left) and cells (to the right).
     above : sequence of (str, int), optional
-        Titles of groups of columns, and how many columns each has.
+        Titles of groups of columns, and their numbers of columns.
     caption : str
         Title of the table.
     strong : int
-        So many rows at the top are emphasised.
+        Number of rows at the top that are emphasised.
     """
     lines = [f"<caption>{escape(caption)}</caption>"] if caption else []
     lines.append("<thead>")
@@ -106,19 +106,20 @@ def table(
             for text, width in above
         )
         lines.append(f'<tr class="groups">{groups}</tr>')
-    # Titles stand as what is below them.
+    # Titles are aligned as the entries below them.
     kinds = [
-        "" if isinstance(own, Cell) else ' class="text"' for own in (body or [head])[0]
+        "" if isinstance(entry, Cell) else ' class="text"'
+        for entry in (body or [head])[0]
     ]
     titles = "".join(
         f'<th scope="col"{kind}>{escape(text)}</th>'
         for text, kind in zip(head, kinds, strict=True)
     )
     lines.append(f"<tr>{titles}</tr></thead><tbody>")
-    for n, (first, *rest) in enumerate(body):
+    for n, (first, *entries) in enumerate(body):
         name = first if isinstance(first, str) else first.text
         cells = "".join(
-            own.html if isinstance(own, Cell) else _text(own) for own in rest
+            entry.html if isinstance(entry, Cell) else _text(entry) for entry in entries
         )
         kind = ' class="strong"' if n < strong else ""
         lines.append(f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>')
@@ -138,9 +139,9 @@ def error_table(metrics: Metrics, caption: str) -> str:
     largest = {
         kind: max(
             (
-                own[kind]["rmse"]
-                for g, own in metrics.items()
-                if kind in own and g != "all"
+                errors[kind]["rmse"]
+                for g, errors in metrics.items()
+                if kind in errors and g != "all"
             ),
             default=0.0,
         )
@@ -150,8 +151,8 @@ def error_table(metrics: Metrics, caption: str) -> str:
     for group in groups:
         row: list[str | Cell] = [group]
         for kind in kinds:
-            own = metrics[group].get(kind)
-            row += [_error(own, key, largest[kind]) for key in _NUMBERS]
+            errors = metrics[group].get(kind)
+            row += [_error(errors, key, largest[kind]) for key in _NUMBERS]
         body.append(row)
     above = [("", 1), *((f"{kind}, {UNITS[kind]}", 4) for kind in kinds)]
     return table(
@@ -163,43 +164,42 @@ def error_table(metrics: Metrics, caption: str) -> str:
     )
 
 
-def _error(own: Mapping[str, Any] | None, key: str, largest: float) -> Cell:
-    if own is None:
+def _error(errors: Mapping[str, Any] | None, key: str, largest: float) -> Cell:
+    if errors is None:
         return Cell("\N{EN DASH}" if key == "n" else "")
     if key == "n":
-        return Cell(str(own["n"]), own["n"])
-    share = min(own[key] / largest, 1.0) if key == "rmse" and largest else None
-    return Cell(number(own[key]), own[key], share)
+        return Cell(str(errors["n"]), errors["n"])
+    share = min(errors[key] / largest, 1.0) if key == "rmse" and largest else None
+    return Cell(number(errors[key]), errors[key], share)
 
 
 def coverage_table(metrics: Metrics, caption: str, groups: Sequence[str]) -> str:
-    """Return how well standard deviations and intervals hold the errors of some groups."""
+    """Return the shares of errors inside standard deviations and intervals, by group."""
     body: list[list[str | Cell]] = []
     for group in groups:
         for kind in UNITS:
-            own = metrics.get(group, {}).get(kind, {}).get("uncertainty")
-            if own is None:
+            scores = metrics.get(group, {}).get(kind, {}).get("uncertainty")
+            if scores is None:
                 continue
-            rank = own.get("rank_atoms") or own["rank"]
-            typed = own["by_type"]
+            rank = scores.get("rank_atoms") or scores["rank"]
+            typed = scores["by_type"]
+            area = scores["miscalibration_area"]
             name = kind if group == "all" else f"{group}: {kind}"
             body.append(
                 [
                     f"{name}, {UNITS[kind]}",
-                    Cell(str(own["n"]), own["n"]),
-                    _percent(own["coverage_68"]),
-                    _percent(own["coverage_95"]),
-                    _percent(own.get("interval_68")),
-                    _percent(own.get("interval_95")),
+                    Cell(str(scores["n"]), scores["n"]),
+                    _percent(scores["coverage_68"]),
+                    _percent(scores["coverage_95"]),
+                    _percent(scores.get("interval_68")),
+                    _percent(scores.get("interval_95")),
                     _percent(typed["coverage_68"]),
                     _percent(typed["coverage_95"]),
-                    Cell(f"{own['rms_z']:.2f}", own["rms_z"]),
-                    Cell(
-                        f"{own['miscalibration_area']:.3f}", own["miscalibration_area"]
-                    ),
+                    Cell(f"{scores['rms_z']:.2f}", scores["rms_z"]),
+                    Cell(f"{area:.3f}", area),
                     Cell("\N{EN DASH}" if rank is None else f"{rank:.2f}", rank),
-                    Cell(number(own["sharpness"]), own["sharpness"]),
-                    Cell(number(own["crps"]), own["crps"]),
+                    Cell(number(scores["sharpness"]), scores["sharpness"]),
+                    Cell(number(scores["crps"]), scores["crps"]),
                 ]
             )
     above = [
@@ -217,13 +217,13 @@ def _percent(share: float | None) -> Cell:
     return Cell("\N{EN DASH}" if share is None else f"{100 * share:.0f}", share)
 
 
-def largest_table(part: Part, title: str) -> str:
+def largest_table(part: EvaluatedData, title: str) -> str:
     """Return the structures with the largest error of each kind."""
-    assert part.found is not None
+    assert part.collector is not None
     assert part.frames is not None
     body: list[list[str | Cell]] = []
     for kind in UNITS:
-        points = part.found.points.get(kind)
+        points = part.collector.points.get(kind)
         if points is None:
             continue
         error = to_error(kind) * (points.predicted - points.reference)
@@ -251,25 +251,25 @@ def largest_table(part: Part, title: str) -> str:
     )
 
 
-def property_table(found: Mapping[str, Any], caption: str) -> str:
-    """Return the properties of a crystal, beside references where there are any."""
-    comparison = found.get("comparison", {})
+def property_table(results: Mapping[str, Any], caption: str) -> str:
+    """Return the properties of a crystal, with references if there are any."""
+    comparison = results.get("comparison", {})
     body: list[list[str | Cell]] = []
-    for name, own in found["quantities"].items():
-        value, std = own["value"], own.get("std")
+    for name, quantity in results["quantities"].items():
+        value, std = quantity["value"], quantity.get("std")
         row: list[str | Cell] = [
             name,
             Cell(*_measured(value, std)),
             Cell("" if std is None else number(std, 2), std),
-            own["unit"],
+            quantity["unit"],
         ]
         if comparison:
-            other = comparison.get(name)
+            deviation = comparison.get(name)
             row += [
-                Cell(f"{other['reference']:g}" if other else "", None),
+                Cell(f"{deviation['reference']:g}" if deviation else "", None),
                 Cell(
-                    f"{100 * other['relative']:+.1f} %"
-                    if other and other["relative"] is not None
+                    f"{100 * deviation['relative']:+.1f} %"
+                    if deviation and deviation["relative"] is not None
                     else "",
                     None,
                 ),
@@ -282,7 +282,7 @@ def property_table(found: Mapping[str, Any], caption: str) -> str:
 
 
 def _measured(value: float, std: float | None) -> tuple[str, float]:
-    """Return a number with the digits that its standard deviation leaves it."""
+    """Return a number rounded to the digits that its standard deviation allows."""
     if not std or not np.isfinite(std):
         return number(value, 4), value
     decimals = min(max(1 - floor(log10(std)), 0), 6)

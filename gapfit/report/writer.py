@@ -1,4 +1,4 @@
-"""Writes a report: one page, and its figures as PNG."""
+"""Writing of a report: one page, and its figures as PNG."""
 
 from __future__ import annotations
 
@@ -24,51 +24,51 @@ from gapfit.report.parity import calibration_figure, histogram_figure, parity_fi
 
 __all__ = ["draw", "figures_folder", "remove", "require_folder", "write"]
 
-# Names of the files of figures.
+# Names of figure files.
 _FIGURES = re.compile(
     r"(parity|histograms|calibration|learning|dimers|resources|(volumes|phonons)-\d+)\.png"
 )
 
 
 def figures_folder(path: Path) -> Path:
-    """Return the folder of the figures of a report: named after its page."""
+    """Return the folder of the figures of a report, named after its page."""
     return path.with_suffix("")
 
 
 def require_folder(path: Path) -> None:
-    """Refuse a page whose figures would go to a folder of something else.
+    """Refuse a page whose figures would go to a folder with other files.
 
     Parameters
     ----------
     path : Path
-        Of the page.
+        File of the page.
 
     Raises
     ------
     GapfitError
-        The folder of its figures is a file, or holds what no report wrote.
+        The folder of its figures is a file, or has files that no report wrote.
     """
     folder = figures_folder(path)
-    advice = "give the page another name by --output"
+    advice = "give the page another name with --output"
     if folder.exists() and not folder.is_dir():
         raise GapfitError(
             f"{folder}: is a file where the folder of the figures should be; {advice}"
         )
     if not folder.exists():
         return
-    # File managers leave hidden files of their own.
-    names = (own.name for own in folder.iterdir() if not own.name.startswith("."))
+    # File managers leave hidden files.
+    names = (file.name for file in folder.iterdir() if not file.name.startswith("."))
     others = sorted(name for name in names if not _FIGURES.fullmatch(name))
     if others:
         raise GapfitError(
-            f"{folder}: figures go there, but it holds {others[0]}, which no report "
+            f"{folder}: the folder for figures contains {others[0]}, which no report "
             f"wrote; {advice}"
         )
     require_writable(folder / "parity.png")
 
 
 def remove(path: Path) -> None:
-    """Remove a page and its figures, where there are any, and nothing else."""
+    """Remove a page and its figures, if they exist, but no other files."""
     path.unlink(missing_ok=True)
     folder = figures_folder(path)
     if folder.is_dir():
@@ -86,12 +86,12 @@ def _remove_figures(folder: Path, kept: Collection[Path]) -> None:
 def draw(contents: Contents) -> dict[str, Rendered]:
     """Return all figures of a report by name."""
     with style():
-        return {own.name: render(own) for own in _drawings(contents)}
+        return {drawing.name: render(drawing) for drawing in _drawings(contents)}
 
 
 def _drawings(contents: Contents) -> Iterator[Drawing]:
     palette = _palette(contents)
-    for made in (
+    for drawing in (
         parity_figure(contents, palette),
         histogram_figure(contents),
         calibration_figure(contents, palette),
@@ -100,8 +100,8 @@ def _drawings(contents: Contents) -> Iterator[Drawing]:
         *property_figures(contents.properties),
         resources_figure(contents),
     ):
-        if made is not None:
-            yield made
+        if drawing is not None:
+            yield drawing
 
 
 def _palette(contents: Contents) -> Palette:
@@ -118,11 +118,11 @@ def write(contents: Contents, path: Path) -> list[Path]:
     Parameters
     ----------
     contents : Contents
-        What it tells.
+        Contents of the report.
     path : Path
-        Of the page, which ends in .html; figures go to a folder of the same name
-        without that, as ``parity.png`` and so on. Those of an earlier report that this
-        one does not show are removed.
+        File of the page, which ends in .html; figures go to a folder of the same name
+        without the suffix, as ``parity.png`` and so on. Other figures of an earlier
+        report are removed.
 
     Returns
     -------

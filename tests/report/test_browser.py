@@ -10,7 +10,7 @@ from helpers.browser import Browser, find_chromium
 from helpers.reports import KINDS, marks_of
 
 from gapfit.errors import GapfitError
-from gapfit.report import Wanted, gather
+from gapfit.report import ReportOptions, gather
 
 
 @pytest.fixture(scope="module")
@@ -186,4 +186,4 @@ def test_it_prints_on_several_pages_with_everything_open(browser, reported):
 
 def test_an_unknown_place_is_one_clear_error(tmp_path):
     with pytest.raises(GapfitError, match=r"give the folder that `gapfit fit` wrote"):
-        gather(tmp_path, Wanted())
+        gather(tmp_path, ReportOptions())

@@ -12,7 +12,7 @@ from helpers.reports import folder_of_a_fit, marks_of, read_page, structures
 
 import gapfit
 from gapfit.cli import main
-from gapfit.report import Wanted, gather, write
+from gapfit.report import ReportOptions, gather, write
 
 
 def test_missing_data_leave_what_can_be_told(copied, capsys):
@@ -44,10 +44,10 @@ def test_changed_data_are_said_to_be_others(copied):
     for part in ("train", "test"):
         every = ase.io.read(copied.parent / f"{part}.xyz", ":")
         ase.io.write(copied.parent / f"{part}.xyz", every[:-1], format="extxyz")
-    found = gather(copied, Wanted())
+    found = gather(copied, ReportOptions())
     text = "\n".join(found.notes)
     assert "are not those that the model was fitted to" in text
-    assert text.count("errors are not those in metrics.json") == 2
+    assert text.count("errors differ from those in metrics.json") == 2
     assert found.learning is None
     assert found.parts["test"].metrics["all"]["energy"]["n"] == 3
 
@@ -56,12 +56,12 @@ def test_data_that_cannot_be_predicted_are_a_note(copied):
     ase.io.write(
         copied.parent / "test.xyz", labelled_frames(silicon, 2), format="extxyz"
     )
-    found = gather(copied, Wanted(learning_curve=False, dimers=False))
+    found = gather(copied, ReportOptions(learning_curve=False, dimers=False))
     (note,) = found.notes
     assert note.startswith("test data: ")
     assert "Si" in note
-    assert found.parts["test"].found is None
-    assert found.parts["train"].found is not None
+    assert found.parts["test"].collector is None
+    assert found.parts["train"].collector is not None
 
 
 def test_metrics_of_another_fit_are_left_out(copied):
@@ -69,13 +69,15 @@ def test_metrics_of_another_fit_are_left_out(copied):
     metrics = json.loads(path.read_text(encoding="utf-8"))
     metrics["fit"]["log_marginal_likelihood"] += 1
     path.write_text(json.dumps(metrics), encoding="utf-8")
-    found = gather(copied, Wanted(learning_curve=False, dimers=False))
-    assert "is of another fit" in found.notes[0]
+    found = gather(copied, ReportOptions(learning_curve=False, dimers=False))
+    assert "belongs to another fit" in found.notes[0]
     assert not found.timings
     path.write_text("{", encoding="utf-8")
-    assert "cannot be read" in gather(copied, Wanted(learning_curve=False)).notes[0]
+    assert (
+        "cannot be read" in gather(copied, ReportOptions(learning_curve=False)).notes[0]
+    )
     path.unlink()
-    assert "is missing" in gather(copied, Wanted(learning_curve=False)).notes[0]
+    assert "is missing" in gather(copied, ReportOptions(learning_curve=False)).notes[0]
 
 
 def test_a_model_without_posterior_and_test_data_has_a_report(tmp_path):
@@ -86,7 +88,7 @@ def test_a_model_without_posterior_and_test_data_has_a_report(tmp_path):
     given = config() | {"run": {"store_posterior": False}}
     given["data"] = {"train": "data.xyz", "check_stress": False}
     gapfit.fit(config=given, base=tmp_path).save(tmp_path / "bare.npz")
-    found = gather(tmp_path / "bare.npz", Wanted())
+    found = gather(tmp_path / "bare.npz", ReportOptions())
     assert found.title == "bare.npz"
     assert found.dimers[0].curve.std is None
     # Nothing can be left out of the fit to all data.
@@ -109,7 +111,7 @@ def test_forces_alone_are_enough(tmp_path):
     gapfit.fit(frames, given).save(tmp_path / "forces.npz")
     ase.io.write(tmp_path / "data.xyz", frames, format="extxyz")
     files = [str(tmp_path / "data.xyz")]
-    found = gather(tmp_path / "forces.npz", Wanted(train=files, test=files))
+    found = gather(tmp_path / "forces.npz", ReportOptions(train=files, test=files))
     page, *_ = write(found, tmp_path / "forces.html")
     assert {own["k"] for own in marks_of(page)["parity"]} == {"forces"}
 
@@ -122,7 +124,7 @@ def test_a_report_that_fails_does_not_fail_the_fit(
         raise RuntimeError("no ink")
 
     target = {
-        "write": "gapfit.report.writer",
+        "write": "gapfit.report.write",
         "collect": "gapfit.report.points.Collector.predicted",
     }
     monkeypatch.setattr(target[where], fail)

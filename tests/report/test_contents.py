@@ -16,7 +16,7 @@ import gapfit
 from gapfit.cli import main
 from gapfit.model.provenance import e0_origin
 from gapfit.quip import load
-from gapfit.report import Wanted, gather, write
+from gapfit.report import ReportOptions, gather, write
 
 
 @pytest.fixture
@@ -47,10 +47,12 @@ def test_of_a_model_of_quip_only_what_its_file_holds_is_told(from_quip, capsys):
     # Data that are given are looked at, and not taken for those of the fit.
     data = str(from_quip / "train.xyz")
     assert main([*argv, "--test", data, "--train", data]) == 0
-    assert "is not known" in "".join(json.loads(capsys.readouterr().out)["notes"])
+    assert "it is unknown whether" in "".join(
+        json.loads(capsys.readouterr().out)["notes"]
+    )
     page = read_page(from_quip / "p-report.html")
-    assert "There is none: a model of QUIP contains no posterior" in page.text
-    assert "Energies are counted from e0 of the file of QUIP." in page.text
+    assert "There are no error bars: a model of QUIP contains no posterior" in page.text
+    assert "Energies are relative to e0 of the file of QUIP." in page.text
 
 
 def test_info_of_a_model_of_quip_invents_no_settings(from_quip, capsys):
@@ -69,7 +71,7 @@ def test_info_of_a_model_of_quip_invents_no_settings(from_quip, capsys):
 
 
 def test_the_configuration_of_another_fit_is_not_used(fitted, tmp_path):
-    quick = Wanted(learning_curve=False, dimers=False, uncertainty=False)
+    quick = ReportOptions(learning_curve=False, dimers=False, uncertainty=False)
     resolved = (fitted / "fit.toml").read_text(encoding="utf-8")
     data = str(fitted.parent)
     for name in ("train.xyz", "test.xyz"):
@@ -110,7 +112,7 @@ def test_the_zero_of_energies_is_named(changes, said, tmp_path):
     model = gapfit.fit(config=given, base=tmp_path)
     assert e0_origin(model) == said
     model.save(tmp_path / "model.npz")
-    found = gather(tmp_path / "model.npz", Wanted(learning_curve=False))
+    found = gather(tmp_path / "model.npz", ReportOptions(learning_curve=False))
     page, *_ = write(found, tmp_path / "page.html")
     text = read_page(page).text
     assert f"({said})" in text

@@ -7,7 +7,7 @@ import json
 from helpers.reports import marks_of, read_page
 
 from gapfit.cli import main
-from gapfit.report import Wanted, gather
+from gapfit.report import ReportOptions, gather
 
 
 def test_a_crystal_that_fails_is_named_and_the_rest_is_there(copied, capsys):
@@ -50,9 +50,9 @@ def test_properties_computed_earlier_are_part_of_it(copied, capsys):
 
 
 def test_crystals_are_computed_when_asked_for(fitted):
-    quick = Wanted(learning_curve=False, dimers=False, uncertainty=False)
+    quick = ReportOptions(learning_curve=False, dimers=False, uncertainty=False)
     assert not gather(fitted, quick).properties
-    wanted = Wanted(
+    wanted = ReportOptions(
         learning_curve=False,
         dimers=False,
         uncertainty=False,

@@ -45,4 +45,4 @@ def test_marks_of_the_legend_differ():
     many = Palette.of({f"{n:02d}": n for n in range(40)})
     assert many.labels[-1] == "17 other config_types"
     # The most common ones keep their own.
-    assert many.entry("39") != many.entry("00") == many.entry("16") == many.n_own
+    assert many.entry("39") != many.entry("00") == many.entry("16") == many.n_separate

@@ -9,7 +9,7 @@ from dataclasses import replace
 import ase.io
 from helpers.reports import HOSTILE, marks_of, read_page, svg_of
 
-from gapfit.report import Wanted, gather, write
+from gapfit.report import ReportOptions, gather, write
 
 
 def assert_nothing_is_loaded(path):
@@ -66,7 +66,7 @@ def test_names_are_texts_and_nothing_else(hostile):
 
 def test_every_text_is_escaped(fitted, tmp_path):
     evil = "<x-evil>\"'&amp;"
-    found = gather(fitted, Wanted(learning_curve=False, dimers=False))
+    found = gather(fitted, ReportOptions(learning_curve=False, dimers=False))
     quantity = {"value": 1.0, "unit": f"{evil} unit", "std": None}
     properties = {
         f"{evil} crystal": {

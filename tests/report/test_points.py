@@ -39,7 +39,7 @@ def test_a_bounded_number_of_errors_is_kept_with_the_largest():
     every = []
     for n, frame, prediction in made_up(300, 20):
         kept.predicted(n, frame, prediction)
-        held = sum(len(part) for part in kept._found["forces"])
+        held = sum(len(part) for part in kept._points["forces"])
         assert held <= 800 + 60
         every.append(np.abs(prediction.forces - frame.forces).ravel())
     sizes = np.concatenate(every)
@@ -91,7 +91,7 @@ def test_masked_forces_and_dimers_are_told_apart():
 
 
 def test_many_points_make_a_page_of_a_few_megabytes(si_model, tmp_path):
-    from gapfit.report import Part, of_fit
+    from gapfit.report import EvaluatedData, of_fit
     from gapfit.report.collect import MOST_POINTS
 
     frames, kept = [], collector(si_model)
@@ -106,7 +106,8 @@ def test_many_points_make_a_page_of_a_few_megabytes(si_model, tmp_path):
         }
     }
     parts = {
-        name: Part(("big.xyz",), metrics, frames, kept) for name in ("test", "train")
+        name: EvaluatedData(("big.xyz",), metrics, frames, kept)
+        for name in ("test", "train")
     }
     times = {"timings": {"rows": 1.0}, "memory": {}}
     contents = of_fit("big", si_model, tmp_path, parts, times, [])

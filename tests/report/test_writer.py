@@ -9,7 +9,7 @@ from PIL import Image
 
 from gapfit.cli import main
 from gapfit.errors import GapfitError
-from gapfit.report import Wanted, gather, write
+from gapfit.report import ReportOptions, gather, write
 
 
 def test_a_fit_lists_its_report_and_the_figures(copied, capsys):
@@ -40,11 +40,11 @@ def test_a_folder_of_something_else_takes_no_figures(copied, capsys):
     before = {file.name for file in copied.iterdir()}
     assert main(["report", str(copied), "--output", str(page)]) == 1
     message = capsys.readouterr().err
-    assert f"{copied}: figures go there, but it holds fit.log" in message
+    assert f"{copied}: the folder for figures contains fit.log" in message
     assert "--output" in message
     assert {file.name for file in copied.iterdir()} == before
     assert not page.exists()
-    found = gather(copied, Wanted(learning_curve=False, dimers=False))
+    found = gather(copied, ReportOptions(learning_curve=False, dimers=False))
     with pytest.raises(GapfitError, match="which no report wrote"):
         write(found, page)
 
