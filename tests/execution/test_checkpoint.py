@@ -153,10 +153,10 @@ def test_a_log_that_finds_no_room_ends_and_the_fit_goes_on(
     command, out = write_case(tmp_path), tmp_path / "fit-model"
     original = fit_command._Run._fit
 
-    def without_room(run, train):
+    def without_room(run, *arguments):
         with file_size_limit((out / "fit.log").stat().st_size + 10):
             run.console.say("more than there is room for")
-        return original(run, train)
+        return original(run, *arguments)
 
     monkeypatch.setattr(fit_command._Run, "_fit", without_room)
     assert main(command) == 0
@@ -172,8 +172,8 @@ def test_a_checkpoint_that_must_stay_is_told_after_the_results(
     command, out = write_case(tmp_path), tmp_path / "fit-model"
     original = fit_command._Run._fit
 
-    def with_notes(run, train):
-        model = original(run, train)
+    def with_notes(run, *arguments):
+        model = original(run, *arguments)
         (out / "checkpoint" / "notes.txt").write_text("mine")
         return model
 

@@ -48,7 +48,7 @@ def test_unfinished_fits_are_resumed_or_kept(tmp_path, alone):
     command, model = write_case(tmp_path), tmp_path / "fit-model"
     script = (
         "import os, signal, sys\n"
-        "from gapfit import summation\n"
+        "from gapfit.execution import tasks as summation\n"
         "from gapfit.cli import main\n"
         "from gapfit.execution.checkpoint import CheckpointFolder\n"
         "summation._LEAST_INTERVAL = summation._INTERVALS = 0.0\n"
@@ -119,7 +119,7 @@ def test_dask_workers_one_of_them_killed(tmp_path, alone):
         "if __name__ == '__main__':\n"
         "    with LocalCluster(n_workers=2, threads_per_worker=1,\n"
         "                      dashboard_address=None) as cluster:\n"
-        "        from gapfit import summation\n"
+        "        from gapfit.execution import tasks as summation\n"
         "        first = [True]\n"
         "        count = summation._ByWorkers._count\n"
         "        def killing(self):\n"

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from builders import ROOT
 
 FOLDER = ROOT / "tests" / "benchmarks"
 
