@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import ase.io
+from builders import DATA
 
 from gapfit.cli import main
 
-SILICON = Path(__file__).resolve().parent.parent / "data" / "silicon" / "train.extxyz"
+SILICON = DATA / "silicon" / "train.extxyz"
 CONFIG = """\
 [data]
 train = "train.xyz"

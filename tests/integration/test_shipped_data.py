@@ -8,7 +8,6 @@ import json
 import re
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +16,8 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.formula import Formula
 from ase.io import iread, write
+from builders import DATA
 
-DATA = Path(__file__).parent.parent / "data"
 SYSTEMS = {
     "Si": "silicon",
     "C": "carbon",

@@ -6,7 +6,6 @@ import copy
 import multiprocessing
 import pickle
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,13 +13,13 @@ from ase import Atoms
 from ase.calculators.lj import LennardJones
 from ase.mep import NEB
 from ase.optimize import BFGS
-from builders import cluster, config, labelled_frames, silicon, three_species
+from builders import ROOT, cluster, config, labelled_frames, silicon, three_species
 
 import gapfit
 import gapfit.quip
 
 WAYS = [copy.deepcopy, copy.copy, lambda model: pickle.loads(pickle.dumps(model))]
-QUIP = Path(__file__).parent / "quip_models"
+QUIP = ROOT / "tests" / "quip_models"
 
 
 def assert_same(one: gapfit.GAPModel, other: gapfit.GAPModel, atoms: Atoms) -> None:
