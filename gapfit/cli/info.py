@@ -51,6 +51,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         "terms": [
             {
                 "type": term.config.type,
+                "lossless": term.descriptor.lossless,
                 "n_features": term.descriptor.n_features,
                 "directions": {
                     term.descriptor.label(block): U.shape[1]
@@ -72,7 +73,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
 
 def baseline_text(model: GAPModel) -> str:
     """Return in words what the baseline is made of."""
-    from gapfit.baseline.pair_file import pair_label
+    from gapfit.descriptors.blocks import pair_label
 
     known = model.baseline
     if known is None:
@@ -174,7 +175,7 @@ def _shortcut(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
     from ase.data import chemical_symbols
 
     found = facts.get("shortcuts", [])
-    if number >= len(found) or facts["terms"][number]["type"] != "soap":
+    if number >= len(found) or not facts["terms"][number]["lossless"]:
         return []
     known = found[number]
     if not known["rank"]:

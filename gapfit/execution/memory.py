@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gapfit.descriptors.distance_2b import PAIRS_ROWS
+from gapfit.descriptors.protocol import Descriptor
 from gapfit.execution.merge_tree import Node, root
 from gapfit.gp.normal_equations import kept_rows
 
@@ -26,11 +26,6 @@ LIBRARY_BYTES = 30_000_000
 #: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB);
 #: dscribe, which takes 100 MB more, it never needs.
 WORKER_BYTES = 90_000_000
-# The native core multiplies about so many rows of derivatives at once, with so many
-# sparse points, and all values of so many environments.
-_CORE_ROWS, _CORE_POINTS, _CORE_ENVIRONMENTS = 1000, 1024, 128
-# Arrays by pair and sparse point of a term of pairs: three derivatives, three times.
-_PAIR_COPIES = 9
 #: Arrays of a pair list, some of them twice, bytes per pair.
 PAIR_BYTES = 100
 # Kernel matrices of a block that exist at once while one is made and factorised.
@@ -149,8 +144,8 @@ class TermRows(NamedTuple):
 
     Attributes
     ----------
-    type : {"soap", "distance_2b", "angle_3b"}
-        See `gapfit.config.sections`.
+    descriptor : Descriptor
+        Says what its rows take besides.
     n_sparse : int
         Sparse points of all blocks.
     n_blocks : int
@@ -159,7 +154,7 @@ class TermRows(NamedTuple):
         Values of an environment: descriptor and projection.
     """
 
-    type: str
+    descriptor: Descriptor
     n_sparse: int
     n_blocks: int
     width: int
@@ -218,11 +213,12 @@ class Batch:
         n_pairs = self.pairs_per_atom * n_atoms
         most = 0.0
         for term in self.terms:
-            m = term.n_sparse / max(term.n_blocks, 1)
-            if term.type == "soap":
-                n_rows = _CORE_ROWS if self.gradients else _CORE_ENVIRONMENTS
-                points = min(m, _CORE_POINTS * self.threads)
-                most = max(most, n_rows * (term.width + points))
-            elif term.type == "distance_2b":
-                most = max(most, _PAIR_COPIES * min(PAIRS_ROWS, n_pairs) * m)
-        return int(_DOUBLE * most + PAIR_BYTES * n_pairs)
+            needed = term.descriptor.row_bytes(
+                n_pairs,
+                term.n_sparse / max(term.n_blocks, 1),
+                term.width,
+                gradients=self.gradients,
+                threads=self.threads,
+            )
+            most = max(most, needed)
+        return int(most + PAIR_BYTES * n_pairs)

@@ -203,7 +203,7 @@ class _Addition:
                 "the errors on them"
             )
         for n in sorted({own.term for own in found}):
-            components = getattr(self.model.config.terms[n - 1], "components", "all")
+            components = self.model.terms[n - 1].descriptor.components
             if components != "all":
                 self.notes.append(
                     f"[[terms]] {n}: components = {components:g}: the directions are "

@@ -101,7 +101,7 @@ def _with_shortcuts(
     for n, term in enumerate(terms):
         progress("shortcuts", n, len(terms))
         shortcut = LosslessProjection({}, 0.0, 0.0, 0)
-        if getattr(term.config, "engine", None) == "native":
+        if term.descriptor.lossless:
             term, shortcut = with_lossless_projection(term, frames, shared, least[n])
         found.append(asdict(shortcut))
         out.append(term)

@@ -18,7 +18,6 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh, lapack, qr, solve_triangular
 
 from gapfit.data.neighbours import Pairs
-from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import VarianceForm, VarianceRequest
 from gapfit.errors import GapfitError
 from gapfit.gp.posterior import Posterior
@@ -133,8 +132,8 @@ def _factor_of_what_is_positive(B_inverse: np.ndarray) -> np.ndarray:
 class LocalVariance:
     """What a model needs to predict variances along with energies.
 
-    The SOAP term with most sparse points does so in its batches; covariances with the
-    points of other terms are computed before.
+    Of the terms `with_variances` that with most sparse points does so in its batches;
+    covariances with the points of other terms are computed before.
 
     Parameters
     ----------
@@ -151,7 +150,7 @@ class LocalVariance:
     Attributes
     ----------
     chosen : FittedTerm or None
-        The SOAP term whose batches give the variances; None without a SOAP term.
+        The term whose batches give the variances; None if there is no such term.
     others : list of FittedTerm
         All other terms.
     shortcuts : bool
@@ -171,8 +170,8 @@ class LocalVariance:
         *,
         prior_only: bool = False,
     ) -> None:
-        soaps = [term for term in terms if isinstance(term.descriptor, Soap)]
-        self.chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
+        able = [term for term in terms if term.descriptor.with_variances]
+        self.chosen = max(able, key=lambda term: term.n_sparse, default=None)
         self.others = [term for term in terms if term is not self.chosen]
         # What is left of a prior variance is far smaller than a posterior variance.
         self.shortcuts = energy_tolerance <= _ACCURATE and not prior_only
@@ -192,13 +191,11 @@ class LocalVariance:
         whitening: Whitening,
         B_inverse: np.ndarray,
     ) -> None:
-        soap = chosen.descriptor
-        assert isinstance(soap, Soap)
         blocks = [(term, block) for term in terms for block in term.sparse]
         other = [n for n, (term, _) in enumerate(blocks) if term is not chosen]
         own_first = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
         all_columns = _columns(whitening, other)
-        for z in soap.species:
+        for z in chosen.species:
             felt = [
                 n
                 for n, (term, block) in enumerate(blocks)
@@ -207,7 +204,8 @@ class LocalVariance:
             columns = _columns(whitening, [n for n in felt if n in other])
             before = int((columns < whitening.blocks[own_first].start).sum())
             W = explaining_factor(whitening, B_inverse, felt)
-            self.forms.append(soap.variance_form(z, chosen.sparse, W, before))
+            form = chosen.descriptor.variance_form(z, chosen.sparse, W, before)
+            self.forms.append(form)
             self.columns.append(np.searchsorted(all_columns, columns))
 
     def of(self, term: FittedTerm, pairs: Pairs) -> VarianceRequest | None:
@@ -237,8 +235,8 @@ class LocalVariance:
         """Return the prior variance of each atom, eV²."""
         assert self.chosen is not None
         numbers = pairs.numbers[pairs.start : pairs.stop]
-        described = np.isin(numbers, list(self.chosen.sparse))
-        return request.prior + described * float(self.chosen.config.delta**2)
+        by_species = np.array([form.kernel.delta**2 for form in request.forms])
+        return request.prior + by_species[np.searchsorted(self.chosen.species, numbers)]
 
     def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances with the points of the other terms, and their priors."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.config.sections import SoapConfig, Term
+from gapfit.config.sections import TermConfig
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
@@ -142,7 +142,7 @@ def choice_memory(
         All of ``run.memory``, bytes.
     """
     config, n_features = term.config, term.descriptor.n_features
-    if config.sparse_file is not None and getattr(config, "components", "all") == "all":
+    if config.sparse_file is not None and term.descriptor.components == "all":
         return 0
     n_atoms = int(frame_sizes(frames).sum())
     pairs, environments = _densities(term, sample)
@@ -164,7 +164,7 @@ def _is_wide(term: FittedTerm) -> bool:
     return min(map(descriptor.width, descriptor.blocks), default=0) > _NARROW
 
 
-def _held_bytes(config: Term, width: int) -> int:
+def _held_bytes(config: TermConfig, width: int) -> int:
     """Return the bytes for each environment of a choice among those that are held."""
     row = 8 * width + _BESIDES
     # SciPy's k-means holds the product of all rows with all centres.
@@ -175,7 +175,7 @@ def _held_bytes(config: Term, width: int) -> int:
 def _densities(term: FittedTerm, sample: Pairs) -> tuple[float, float]:
     """Return pairs and environments per atom."""
     pairs = sample.within(term.descriptor.cutoff)
-    if isinstance(term.config, SoapConfig):
+    if term.descriptor.atomic:
         count = pairs.n_atoms
     else:
         found = term.descriptor.environments(pairs)
@@ -202,7 +202,7 @@ class _Choice:
     def run(self, base: Path) -> FittedTerm:
         """Return the term with sparse points, projected where that was asked for."""
         config = self.term.config
-        components: Any = getattr(config, "components", "all")
+        components: Any = self.term.descriptor.components
         held = None
         if config.sparse_method != "file" or components != "all":
             held = self._all()
@@ -283,7 +283,7 @@ class _Choice:
     def _looked_at(self) -> set[int]:
         """Return the blocks whose environments give points, or directions before."""
         term = self.term
-        if getattr(term.config, "components", "all") != "all" and not term.projections:
+        if term.descriptor.components != "all" and not term.projections:
             return set(term.descriptor.blocks)
         return {block for block in term.descriptor.blocks if term.n_wanted(block)}
 
