@@ -30,6 +30,7 @@ import numpy as np
 
 from gapfit._support.paper import Paper
 from gapfit.data.neighbours import Pairs
+from gapfit.descriptors.blocks import species_label
 
 __all__ = [
     "Descriptor",
@@ -182,10 +183,15 @@ class Descriptor(Protocol):
     with_variances: bool = False
 
     def label(self, block: int) -> str:
-        """Return the name of a block, made of chemical symbols."""
+        """Return the name of a block, made of chemical symbols.
+
+        Blocks are atomic numbers of central species unless a descriptor says otherwise.
+        """
+        return species_label(block)
 
     def carriers(self, block: int) -> tuple[int, ...]:
         """Return the species of the atoms whose energies have the kernels of a block."""
+        return (block,)
 
     def width(self, block: int) -> int:
         """Length of the sparse points of a block."""

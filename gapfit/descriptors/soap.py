@@ -11,7 +11,6 @@ from gapfit._support.paper import Paper
 from gapfit.config.terms import SoapConfig
 from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import Pairs, separate
-from gapfit.descriptors.blocks import species_label
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.papers import soap_papers
 from gapfit.descriptors.protocol import (
@@ -82,14 +81,6 @@ class Soap(Descriptor):
         self.cutoff = engine.cutoff
         self.n_features = engine.n_features
         self.lossless = isinstance(engine, NativeEngine)
-
-    def label(self, block: int) -> str:
-        """Return the symbol of a central species."""
-        return species_label(block)
-
-    def carriers(self, block: int) -> tuple[int, ...]:
-        """Return the species of the atoms whose energies have the kernels of a block."""
-        return (block,)
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between environments of one block, eV²."""
