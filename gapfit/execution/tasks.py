@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -219,7 +220,9 @@ class _ByWorkers:
         self.running: dict[Future[Span], Node] = {}
         self.deaths: dict[Span, int] = {}
         self.waiting: deque[Node] = deque()
-        self.stamp = folder.start.stat().st_mtime_ns
+        # The modules are those that register the kinds of terms.
+        modules = tuple(type(term.config).__module__ for term in work.rows.terms)
+        self.shared = folder.path, folder.start.stat().st_mtime_ns, modules
 
     def run(self) -> TrainingSums:
         """Return the sum over all tasks."""
@@ -283,20 +286,17 @@ class _ByWorkers:
             self._start_again(lost, cause)
 
     def _submit(self, node: Node) -> None:
-        work = self.work
+        work, submit = self.work, self.pool.executor.submit
         try:
             if node.level:
                 parts = node.parts(self.known)
                 assert parts is not None
-                future = self.pool.executor.submit(
-                    _merge, self.folder.path, self.stamp, node.span, parts
-                )
+                future = submit(_merge, *self.shared, node.span, parts)
             else:
                 part = work.tasks[node.span.first]
-                future = self.pool.executor.submit(
+                future = submit(
                     _compute,
-                    self.folder.path,
-                    self.stamp,
+                    *self.shared,
                     node.span,
                     part,
                     work.groups[part],
@@ -341,11 +341,16 @@ class _ByWorkers:
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path, stamp: int) -> tuple[Rows, FrameFile]:
+def _opened(
+    folder: Path, stamp: int, modules: tuple[str, ...]
+) -> tuple[Rows, FrameFile]:
     """Return what the tasks of a folder share; read once by each worker.
 
-    `stamp` tells fits apart that used the same folder one after the other.
+    `stamp` tells fits apart that used the same folder one after the other. Descriptors
+    of other packages are known once their `modules` are imported.
     """
+    for module in modules:
+        import_module(module)
     files = CheckpointFolder(folder)
     model = load(files.start, training_sums=True)
     sums = model.training_sums
@@ -357,6 +362,7 @@ def _opened(folder: Path, stamp: int) -> tuple[Rows, FrameFile]:
 def _compute(
     folder: Path,
     stamp: int,
+    modules: tuple[str, ...],
     span: Span,
     part: slice,
     groups: Sequence[tuple[Group, ...]],
@@ -364,16 +370,22 @@ def _compute(
     threads: int,
 ) -> Span:
     """Write the sums over the rows of a task; run by a worker."""
-    rows, frames = _opened(folder, stamp)
+    rows, frames = _opened(folder, stamp, modules)
     with limited(threads):
         sums = rows.sum_up(frames[part], groups, batch_atoms)
     CheckpointFolder(folder).write(span, sums)
     return span
 
 
-def _merge(folder: Path, stamp: int, span: Span, parts: Sequence[Span]) -> Span:
+def _merge(
+    folder: Path,
+    stamp: int,
+    modules: tuple[str, ...],
+    span: Span,
+    parts: Sequence[Span],
+) -> Span:
     """Replace sums by their sum; run by a worker."""
-    rows, _ = _opened(folder, stamp)
+    rows, _ = _opened(folder, stamp, modules)
     files = CheckpointFolder(folder)
     if span in files.spans():
         # Done before by a worker that died, or whose answer was lost: parts may be gone.
