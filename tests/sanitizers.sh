@@ -23,7 +23,8 @@ libraries="libasan.so libubsan.so libstdc++.so"
 LD_PRELOAD="$(for name in $libraries; do printf '%s ' "$(g++ -print-file-name="$name")"; done)"
 export LD_PRELOAD
 
-tests=(tests/test_{angle_3b,core,distance_2b,local_variance,moving_pairs,native,neighbours,repulsion,soap}.py)
+tests=(tests/test_{angle_3b,core,distance_2b,local_variance,moving_pairs,native,neighbours,repulsion,soap}.py
+  tests/contract/test_descriptors.py)
 for bits in 128 256 512; do
   GAPFIT_INSTRUCTION_SET=$bits pytest -q -p no:cacheprovider "${tests[@]}" "$@"
 done

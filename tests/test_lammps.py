@@ -196,7 +196,7 @@ def test_every_kind_of_soap(settings, gst_model, plugin, tmp_path):
 
 
 def test_large_tables_of_triplets_become_sums(gst_full, plugin, tmp_path, monkeypatch):
-    monkeypatch.setattr("gapfit.descriptors.protocol.angle_3b._MOST_BYTES", 0.0)
+    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", 0.0)
     terms = tuple(replace(term) for term in gst_full.terms)
     model = replace(gst_full, terms=terms)
     atoms = standard(three_species())

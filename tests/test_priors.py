@@ -320,7 +320,7 @@ def test_parts_of_the_kernel_matrix_change_nothing(monkeypatch, kind):
     term = term_of(atoms, **TERMS[kind])
     expected = flat(priors(term, atoms))
     for side in (7, 40):
-        monkeypatch.setattr("gapfit.descriptors.protocol.cluster_priors._SIDE", side)
+        monkeypatch.setattr("gapfit.descriptors.cluster_priors._SIDE", side)
         np.testing.assert_allclose(flat(priors(term, atoms)), expected, rtol=1e-10)
 
 
