@@ -21,7 +21,7 @@ from gapfit.data.frame_file import frame_sizes
 from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.data.observations import KINDS
 from gapfit.data.sigmas import frame_sigmas
-from gapfit.descriptors.soap import Soap
+from gapfit.descriptors.protocol import Descriptor
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.rows import row_block
 
@@ -48,11 +48,11 @@ _FORCES = KINDS.index("forces")
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Environments of one block of a SOAP term, outside the span of its sparse points.
+    """Environments of one block of a term, outside the span of its sparse points.
 
     Attributes
     ----------
-    descriptor : Soap
+    descriptor : Descriptor
         Descriptor with the kernel.
     block : int
         Central species.
@@ -61,13 +61,13 @@ class Space:
     U : (m, m) float64
         Cholesky factor of their kernel matrix, eV.
     length : float
-        Displacement that changes the environment: the width of the atoms, Å.
+        Displacement that changes the environment, Å; see `Descriptor.displacement`.
     noise : float
         Variance of the energy of an environment given its labels, eV²: (sigma of a force
         times the length)².
     """
 
-    descriptor: Soap
+    descriptor: Descriptor
     block: int
     points: np.ndarray
     U: np.ndarray
@@ -165,9 +165,7 @@ class Candidate:
 
 
 def spaces_of(model: GAPModel) -> list[Space]:
-    """Return the blocks of all SOAP terms of a model.
-
-    Other terms are described completely by the grids of their sparse points.
+    """Return the blocks of all terms of a model that are not complete grids.
 
     Raises
     ------
@@ -178,8 +176,8 @@ def spaces_of(model: GAPModel) -> list[Space]:
     for term in model.terms:
         blocks = zip(term.sparse.items(), cholesky[first:], strict=False)
         first += len(term.sparse)
-        if isinstance(term.descriptor, Soap):
-            length = float(getattr(term.config, "atom_sigma"))  # noqa: B009
+        if not term.descriptor.complete:
+            length = term.descriptor.displacement
             noise = (length * model.config.sigma.forces) ** 2
             spaces += [
                 Space(term.descriptor, block, points, U, length, noise)
@@ -379,7 +377,7 @@ def _outside(
 
 
 def _environments(
-    descriptor: Soap, frames: Sequence[Frame]
+    descriptor: Descriptor, frames: Sequence[Frame]
 ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     pairs: Pairs = pairs_of(frames, descriptor.cutoff)
     return {
@@ -394,5 +392,5 @@ def unexplained_variance(
     """Return U^-T k_m, (m, n), eV, and unexplained and prior variances, (n,), eV²."""
     k_m = space.descriptor.kernel(space.points, values)
     W = solve_triangular(space.U, k_m, trans="T", check_finite=False)
-    prior = space.descriptor.dot_product.value(np.einsum("nf,nf->n", values, values))
+    prior = space.descriptor.variances(values)
     return W, np.maximum(prior - np.einsum("mn,mn->n", W, W), 0.0), prior

@@ -14,10 +14,8 @@ from gapfit.baseline.pair_file import read_pairs, table_of_points
 from gapfit.baseline.zbl import pair_baseline
 from gapfit.config.sections import (
     BaselineConfig,
-    Distance2bConfig,
     FitConfig,
     SigmaConfig,
-    Term,
 )
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
@@ -25,9 +23,9 @@ from gapfit.data.frame_file import frame_sizes, temporary_frames
 from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.data.sigmas import with_automatic_sigmas
 from gapfit.descriptors.blocks import species_pairs
-from gapfit.descriptors.pair_table import PairTable, tabulate
+from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.protocol import LocalPrediction
-from gapfit.descriptors.switch import Switch
+from gapfit.descriptors.registry import kind_of
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.threads import use_threads
 
@@ -163,7 +161,7 @@ def build_baseline(
     tables = [
         pair_baseline(named, species),
         table_of_points(points, species, named.width) if named.table else None,
-        *(_mean(term, species) for term in config.terms),
+        *(kind_of(term).prior_mean(term, species) for term in config.terms),
     ]
     calculator = None
     if named.calculator is not None:
@@ -174,23 +172,6 @@ def build_baseline(
     if not present and calculator is None:
         return None
     return Baseline(present, dict(points), calculator)
-
-
-def _mean(term: Term, species: tuple[int, ...]) -> PairTable | None:
-    """Return the prior mean f0 s(r) of a pair term; None without one."""
-    if not isinstance(term, Distance2bConfig) or not term.f0:
-        return None
-
-    f0, switch = term.f0, Switch(term.r_cut, term.width, term.switch)
-    smooth = term.switch == "smooth"
-
-    def potential(r: np.ndarray) -> np.ndarray:
-        if smooth:
-            return f0 * switch(r)
-        return f0 * np.eye(3, 1) * np.ones(len(r))
-
-    potentials = dict.fromkeys(species_pairs(species), potential)
-    return tabulate(species, potentials, term.r_cut, term.width, cosine=not smooth)
 
 
 def without_baseline(

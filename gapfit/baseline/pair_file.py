@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import BSpline, CubicHermiteSpline, make_interp_spline
 
-from gapfit.descriptors.blocks import pair_key, species_pairs
+from gapfit.descriptors.blocks import pair_key, pair_label, species_pairs
 from gapfit.descriptors.pair_table import SPACING, PairTable, tabulate
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import ConfigError
 
 __all__ = [
     "MIN_POINTS",
-    "pair_label",
     "points_problem",
     "read_pairs",
     "table_of_points",
@@ -140,13 +139,6 @@ def _require_complete(
     """Refuse a block that ends here with too few points."""
     if key and (problem := points_problem(np.array(points[key]), width)):
         raise ConfigError(f"{path}, line {begun[key]}: {pair_label(key)}: {problem}")
-
-
-def pair_label(key: int) -> str:
-    """Return the symbols of a pair of species: ``Ge-Te``."""
-    from ase.data import chemical_symbols
-
-    return "-".join(chemical_symbols[z] for z in divmod(key, 1000))
 
 
 def points_problem(points: np.ndarray, width: float) -> str:

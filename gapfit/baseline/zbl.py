@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from gapfit.config.sections import BaselineConfig
-from gapfit.descriptors.blocks import species_pairs
+from gapfit.descriptors.blocks import species_of_pair, species_pairs
 from gapfit.descriptors.pair_table import PairTable, tabulate
 from gapfit.descriptors.switch import Switch
 
@@ -53,7 +53,7 @@ def pair_baseline(config: BaselineConfig, species: tuple[int, ...]) -> PairTable
     if config.repulsion == "none":
         return None
     potentials = {
-        key: partial(_switched_zbl, *divmod(key, 1000), config.r_cut, config.width)
+        key: partial(_switched_zbl, *species_of_pair(key), config.r_cut, config.width)
         for key in species_pairs(species)
     }
     return tabulate(species, potentials, config.r_cut, config.width)

@@ -51,6 +51,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         "terms": [
             {
                 "type": term.config.type,
+                "lossless": term.descriptor.lossless,
                 "n_features": term.descriptor.n_features,
                 "directions": {
                     term.descriptor.label(block): U.shape[1]
@@ -72,7 +73,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
 
 def baseline_text(model: GAPModel) -> str:
     """Return the parts of the baseline in words."""
-    from gapfit.baseline.pair_file import pair_label
+    from gapfit.descriptors.blocks import pair_label
 
     baseline = model.baseline
     if baseline is None:
@@ -177,7 +178,7 @@ def _shortcut(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
     from ase.data import chemical_symbols
 
     shortcuts = facts.get("shortcuts", [])
-    if number >= len(shortcuts) or facts["terms"][number]["type"] != "soap":
+    if number >= len(shortcuts) or not facts["terms"][number]["lossless"]:
         return []
     shortcut = shortcuts[number]
     if not shortcut["rank"]:

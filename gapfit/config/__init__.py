@@ -12,7 +12,8 @@ from gapfit.config.sections import (
     SolverConfig,
     TuneConfig,
 )
-from gapfit.config.terms import Angle3bConfig, Distance2bConfig, SoapConfig, Term
+from gapfit.config.term_base import TermConfig, register_term
+from gapfit.config.terms import Angle3bConfig, Distance2bConfig, SoapConfig
 from gapfit.config.toml import config_from_dict, load_config, load_config_as
 
 __all__ = [
@@ -28,9 +29,10 @@ __all__ = [
     "SigmaConfig",
     "SoapConfig",
     "SolverConfig",
-    "Term",
+    "TermConfig",
     "TuneConfig",
     "config_from_dict",
     "load_config",
     "load_config_as",
+    "register_term",
 ]

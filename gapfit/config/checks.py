@@ -26,7 +26,7 @@ def turned(label: str) -> str:
 
 def _check_species_numbers(term: Any) -> None:
     """Raise a ValueError unless ``species_n_sparse`` fits the type of the term."""
-    size = {"soap": 1, "distance_2b": 2, "angle_3b": 3}[term.type]
+    size = term.symbols_per_block
     given = term.species_n_sparse
     for name, number in given.items():
         parts = name.split("-")

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from gapfit.config.sections import FitConfig
+from gapfit.config.term_base import TermConfig, term_model, term_models
 
 __all__ = [
     "all_tables",
@@ -28,7 +29,6 @@ __all__ = [
     "model_at",
     "nested_models",
     "table_title",
-    "term_kinds",
     "toml_key",
     "toml_value",
     "unit",
@@ -44,7 +44,12 @@ _TYPES = {
 
 
 def nested_models(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models in an annotation: ``X``, ``list[X | Y]``, ``dict[str, X]``."""
+    """Return the models in an annotation: ``X``, ``list[X | Y]``, ``dict[str, X]``.
+
+    A `TermConfig` stands for all kinds of terms.
+    """
+    if annotation is TermConfig:
+        return list(term_models().values())
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in nested_models(part)]
@@ -87,33 +92,14 @@ def model_at(
             return None
         free = get_origin(field.annotation) is dict
         model = models[0]
-    kinds = _kinds(path)
-    kind = data.get("type") if isinstance(data, dict) else None
-    return kinds.get(kind, model) if isinstance(kind, str) else model
-
-
-def term_kinds() -> tuple[str, ...]:
-    """Return the values that ``type`` of a term may have."""
-    return tuple(_kinds(("terms", 0)))
+    if not issubclass(model, TermConfig):
+        return model
+    return term_model(data.get("type") if isinstance(data, dict) else None) or model
 
 
 def kinds_with(key: str) -> list[str]:
     """Return the types of term that have a key."""
-    models = _kinds(("terms", 0))
-    return [kind for kind, model in models.items() if key in model.model_fields]
-
-
-def _kinds(path: Sequence[str | int]) -> dict[str, type[BaseModel]]:
-    """Return the models of an array of tables by the value of their ``type``."""
-    if len(path) != 2 or not isinstance(path[1], int):
-        return {}
-    field = FitConfig.model_fields.get(str(path[0]))
-    return {
-        kind: model
-        for model in (nested_models(field.annotation) if field else [])
-        if "type" in model.model_fields
-        for kind in get_args(model.model_fields["type"].annotation)
-    }
+    return [name for name, model in term_models().items() if key in model.model_fields]
 
 
 def _descend(data: Any, part: str | int) -> Any:

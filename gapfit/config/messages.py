@@ -16,11 +16,11 @@ from gapfit.config.describe import (
     kinds_with,
     model_at,
     table_title,
-    term_kinds,
     toml_key,
     toml_value,
 )
 from gapfit.config.sections import E0Config, FitConfig
+from gapfit.config.term_base import term_models
 from gapfit.config.toml_lines import KeyPath
 
 __all__ = ["impossible_values", "unknown_names"]
@@ -149,8 +149,6 @@ def impossible_values(
 def _present(loc: tuple[str | int, ...], data: Any) -> KeyPath:
     """Drop the parts of a pydantic location that are names of models, not of keys."""
     path: KeyPath = ()
-    if loc[0] == "terms" and len(loc) > 2 and loc[2] in term_kinds():
-        loc = (*loc[:2], *loc[3:])
     for position, part in enumerate(loc):
         try:
             data = data[part]
@@ -185,7 +183,7 @@ def _value_message(
     if field is None:  # a chemical symbol
         return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
     if path[0] == "terms" and key == "type":
-        return f"{shown} is unknown; use {_alternatives(term_kinds())}"
+        return f"{shown} is unknown; use {_alternatives(term_models())}"
     help_text = f" ({field.description})" if field.description else ""
     return f"{shown} must be {expectation(field)}{help_text}"
 

@@ -6,14 +6,12 @@ template that ``gapfit init`` writes and the table of options all come from them
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Discriminator,
     Field,
-    Tag,
     field_validator,
     model_validator,
 )
@@ -26,13 +24,12 @@ from gapfit.config.checks import (
     check_symbols,
     check_width,
 )
+from gapfit.config.term_base import AnyTerm, TermConfig
 from gapfit.config.terms import (
     Angle3bConfig,
     Distance2bConfig,
     SoapConfig,
-    Term,
     WeightingConfig,
-    kind_of_term,
 )
 
 __all__ = [
@@ -50,7 +47,7 @@ __all__ = [
     "SigmaOverride",
     "SoapConfig",
     "SolverConfig",
-    "Term",
+    "TermConfig",
     "TuneConfig",
     "WeightingConfig",
 ]
@@ -326,14 +323,7 @@ class FitConfig(Section):
     sigma: SigmaConfig = SigmaConfig()
     e0: E0Config = E0Config()
     baseline: BaselineConfig = BaselineConfig()
-    terms: list[
-        Annotated[
-            Annotated[SoapConfig, Tag("soap")]
-            | Annotated[Distance2bConfig, Tag("distance_2b")]
-            | Annotated[Angle3bConfig, Tag("angle_3b")],
-            Discriminator(kind_of_term),
-        ]
-    ] = Field(..., min_length=1)
+    terms: list[AnyTerm] = Field(..., min_length=1)
     solver: SolverConfig = SolverConfig()
     tune: TuneConfig | None = None
     prediction: PredictionConfig = PredictionConfig()

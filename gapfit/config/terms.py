@@ -1,27 +1,21 @@
-"""The configuration of the terms of a potential."""
+"""The configuration of the terms that come with gapfit."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gapfit.config.base import LARGEST_DELTA, LEAST_DELTA, Section, described
-from gapfit.config.checks import (
-    check_components,
-    check_sparse,
-    check_symbols,
-    check_width,
-)
+from gapfit.config.base import Section, described
+from gapfit.config.checks import check_components, check_symbols, check_width
+from gapfit.config.term_base import TermConfig, delta, register_term
 
 __all__ = [
     "Angle3bConfig",
     "Distance2bConfig",
     "QuipConfig",
     "SoapConfig",
-    "Term",
     "WeightingConfig",
-    "kind_of_term",
 ]
 
 
@@ -60,14 +54,29 @@ class QuipConfig(Section):
     )
 
 
-class SoapConfig(Section):
+@register_term
+class SoapConfig(TermConfig):
     """Smooth overlap of atomic positions, one block per central species."""
+
+    title: ClassVar[str] = "SOAP"
+    shown: ClassVar[tuple[str, ...]] = (
+        "n_max",
+        "l_max",
+        "zeta",
+        "atom_sigma",
+        "compression",
+        "sparse_method",
+    )
+    names_species: ClassVar[tuple[str, ...]] = (
+        "centres",
+        "species_weights",
+        "species_n_sparse",
+    )
 
     type: Literal["soap"] = described("soap", "kind of term")
     centres: list[str] = described(
         [], "central species of this term, by symbol; all when empty"
     )
-    r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
     n_max: int = described(
         8, "radial functions; above 12 they lose digits", ge=1, le=14
     )
@@ -92,20 +101,7 @@ class SoapConfig(Section):
         False, "sqrt(2) on off-diagonal features, unlike dscribe: the full kernel"
     )
     zeta: float = described(4.0, "power of the dot-product kernel", ge=1.0, le=20.0)
-    delta: float = described(
-        3.0,
-        "prior standard deviation per atom",
-        "eV",
-        ge=LEAST_DELTA,
-        le=LARGEST_DELTA,
-    )
     n_sparse: int = described(1000, "sparse points of each central species", ge=1)
-    species_n_sparse: dict[str, int] = described(
-        {}, "numbers that differ from n_sparse, by species: { Ge = 500 }; 0: none"
-    )
-    config_type_n_sparse: dict[str, int] = described(
-        {}, "how many from frames of a config_type; the rest from all others"
-    )
     sparse_method: Literal["cur", "fps", "kmeans", "random", "file"] = described(
         "cur",
         "leverage scores, farthest points, centres of clusters, random, or a list",
@@ -125,7 +121,6 @@ class SoapConfig(Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> SoapConfig:
-        check_sparse(self)
         if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):
             raise ValueError(
                 f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
@@ -156,11 +151,14 @@ def _check_quip(config: SoapConfig) -> None:
         )
 
 
-class Distance2bConfig(Section):
+@register_term
+class Distance2bConfig(TermConfig):
     """Pair potential, one block per pair of species: the stiff part of the energy."""
 
+    title: ClassVar[str] = "2-body"
+    symbols_per_block: ClassVar[int] = 2
+
     type: Literal["distance_2b"] = described("distance_2b", "kind of term")
-    r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
     width: float = described(1.0, "width of the switch at the cutoff", "Å", gt=0.05)
     switch: Literal["smooth", "cosine"] = described(
         "smooth", "form of the switch; cosine is QUIP's"
@@ -168,31 +166,15 @@ class Distance2bConfig(Section):
     theta: float = described(
         1.0, "length over which the potential varies", "Å", ge=0.05
     )
-    delta: float = described(
-        3.0,
-        "prior standard deviation per pair",
-        "eV",
-        ge=LEAST_DELTA,
-        le=LARGEST_DELTA,
-    )
+    delta: float = delta(3.0, "prior standard deviation per pair")
     f0: float = described(0.0, "prior mean per pair, within the switch", "eV")
     n_sparse: int = described(20, "sparse points of each pair of species", ge=1)
-    species_n_sparse: dict[str, int] = described(
-        {}, 'numbers that differ from n_sparse, by pair: { "Ge-Te" = 30 }; 0: none'
-    )
-    config_type_n_sparse: dict[str, int] = described(
-        {}, "how many from frames of a config_type; the rest from all others"
-    )
-    sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random", "file"] = (
-        described("uniform", "evenly over the distances, or as for soap")
-    )
     sparse_file: str | None = described(
         None, "for file: lines `Si-Si 2.35`, pair and Å; n_sparse is then ignored"
     )
 
     @model_validator(mode="after")
     def _sensible(self) -> Distance2bConfig:
-        check_sparse(self)
         check_width(self.width, self.r_cut)
         return self
 
@@ -200,8 +182,12 @@ class Distance2bConfig(Section):
 _Length = Annotated[float, Field(ge=0.05)]
 
 
-class Angle3bConfig(Section):
+@register_term
+class Angle3bConfig(TermConfig):
     """Three-body potential, one block per central species and pair of neighbours."""
+
+    title: ClassVar[str] = "3-body"
+    symbols_per_block: ClassVar[int] = 3
 
     type: Literal["angle_3b"] = described("angle_3b", "kind of term")
     r_cut: float = described(
@@ -222,20 +208,8 @@ class Angle3bConfig(Section):
         min_length=3,
         max_length=3,
     )
-    delta: float = described(
-        0.3,
-        "prior standard deviation per triplet",
-        "eV",
-        ge=LEAST_DELTA,
-        le=LARGEST_DELTA,
-    )
+    delta: float = delta(0.3, "prior standard deviation per triplet")
     n_sparse: int = described(200, "sparse points of each triplet of species", ge=1)
-    species_n_sparse: dict[str, int] = described(
-        {}, 'numbers that differ from n_sparse: { "Te-Ge-Ge" = 99 }; 0: none'
-    )
-    config_type_n_sparse: dict[str, int] = described(
-        {}, "how many from frames of a config_type; the rest from all others"
-    )
     sparse_method: Literal["uniform", "cur", "fps", "kmeans", "random", "file"] = (
         described("uniform", "one from each cell of a regular grid, or as for soap")
     )
@@ -245,16 +219,5 @@ class Angle3bConfig(Section):
 
     @model_validator(mode="after")
     def _sensible(self) -> Angle3bConfig:
-        check_sparse(self)
         check_width(self.width, self.r_cut)
         return self
-
-
-def kind_of_term(term: Any) -> str:
-    """Return the type of a term; a term of unknown type counts as a SOAP."""
-    kind = term.get("type") if isinstance(term, dict) else getattr(term, "type", None)
-    return kind if kind in ("distance_2b", "angle_3b") else "soap"
-
-
-#: The kinds of terms.
-Term = SoapConfig | Distance2bConfig | Angle3bConfig

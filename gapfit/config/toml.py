@@ -16,6 +16,7 @@ from gapfit.config.describe import is_table, toml_key, toml_value
 from gapfit.config.messages import impossible_values, unknown_names
 from gapfit.config.paths import relocated
 from gapfit.config.sections import FitConfig
+from gapfit.config.term_base import STRICT
 from gapfit.config.toml_lines import KeyPath, line_of, scan
 from gapfit.errors import ConfigError
 
@@ -260,7 +261,7 @@ def validated(
     problems = dict(unknown_names(values, top=kind))
     config = None
     try:
-        config = kind.model_validate(values, strict=True)
+        config = kind.model_validate(values, strict=True, context=STRICT)
     except ValidationError as error:
         for path, message in impossible_values(error, values, kind):
             problems.setdefault(path, message)

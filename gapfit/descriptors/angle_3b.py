@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gapfit import _core
+from gapfit._support.paper import Paper
+from gapfit.config.terms import Angle3bConfig
 from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import Pairs, core_pairs, separate, species_index
-from gapfit.descriptors.blocks import pair_key, species_pairs
+from gapfit.descriptors.blocks import (
+    species_of_pair,
+    species_of_triplet,
+    species_pairs,
+    triplet_key,
+    triplet_keys,
+    triplet_label,
+)
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
 from gapfit.descriptors.kernels import PermutedExponential, ProductExponential
+from gapfit.descriptors.papers import SEVERAL_TERMS
 from gapfit.descriptors.protocol import (
+    Descriptor,
     Environments,
     KernelRows,
     LocalPrediction,
@@ -26,15 +37,10 @@ from gapfit.descriptors.triplet_table import TripletGrid
 from gapfit.errors import GapfitError
 from gapfit.threads import native_threads
 
-__all__ = ["Angle3b", "triplet_key"]
+__all__ = ["Angle3b", "triplet_term"]
 
 #: Largest memory for the tables of a term, bytes.
 _MOST_BYTES = 200e6
-
-
-def triplet_key(centre: int, a: int, b: int) -> int:
-    """Return the key of a central atom and two neighbours, in any order: Z·10⁶ + pair."""
-    return 1_000_000 * centre + pair_key(a, b)
 
 
 class PreparedTriplets(NamedTuple):
@@ -44,7 +50,7 @@ class PreparedTriplets(NamedTuple):
     potentials: list[Any]
 
 
-class Angle3b:
+class Angle3b(Descriptor):
     """E = Σ_i Σ_{j,k} s(r_ij) s(r_ik) g(q), g a Gaussian process for each triplet.
 
     The inner sum is over pairs of neighbours of atom i, whose energy it is, and
@@ -74,10 +80,9 @@ class Angle3b:
         self.squared_exponential = kernel
         self.cutoff = switch.r_cut
         self.switch = switch
-        self.lengths: np.ndarray | None = np.array(kernel.theta)
-        self.projections: dict[int, np.ndarray] = {}
-        sides = species_pairs(species)
-        self.blocks = tuple(1_000_000 * z + pair for z in species for pair in sides)
+        self.lengths = np.array(kernel.theta)
+        sides = [species_of_pair(pair) for pair in species_pairs(species)]
+        self.blocks = tuple(triplet_key(z, *pair) for z in species for pair in sides)
         self.n_features = 3
         self._all_triplets = self._range(self.blocks)
         self.permuted = isinstance(kernel, PermutedExponential)
@@ -118,18 +123,11 @@ class Angle3b:
 
     def label(self, block: int) -> str:
         """Return the symbols of centre and neighbours: ``Si-Ge-Te`` has Si as centre."""
-        from ase.data import chemical_symbols
-
-        numbers = (block // 1_000_000, block // 1000 % 1000, block % 1000)
-        return "-".join(chemical_symbols[z] for z in numbers)
-
-    def width(self, block: int) -> int:
-        """Length of the sparse points of a block: q."""
-        return 3
+        return triplet_label(block)
 
     def carriers(self, block: int) -> tuple[int, ...]:
         """Return the species of the atoms whose energies have the kernels of a block."""
-        return (block // 1_000_000,)
+        return species_of_triplet(block)[:1]
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return q of all triplets of atoms by block; the central atom carries them."""
@@ -260,8 +258,7 @@ class Angle3b:
         ]
         sides = np.concatenate(couples)
         centres, ends = pairs.i[sides[:, 0]], pairs.j[sides]
-        z = np.sort(pairs.numbers[ends], axis=1)
-        keys = 1_000_000 * pairs.numbers[centres] + 1000 * z[:, 0] + z[:, 1]
+        keys = triplet_keys(pairs.numbers[centres], *pairs.numbers[ends].T)
         for block in np.unique(keys):
             members = np.flatnonzero(keys == block)
             atoms = np.column_stack([centres[members], ends[members]])
@@ -333,6 +330,24 @@ class Angle3b:
                 n_threads,
             )
         return LocalPrediction(energies, forces, to_voigt(virials), local)
+
+    def papers(self) -> Iterable[tuple[str, Paper]]:
+        """Return the methods used, in words, each with its paper."""
+        return [SEVERAL_TERMS]
+
+
+_KERNELS = {"angle": ProductExponential, "distances": PermutedExponential}
+
+
+def triplet_term(
+    config: Angle3bConfig, species: tuple[int, ...], *_: object
+) -> Angle3b:
+    """Return the descriptor with the settings of a configuration."""
+    return Angle3b(
+        species,
+        _KERNELS[config.coordinates](config.delta, tuple(config.theta)),
+        Switch(config.r_cut, config.width, config.switch),
+    )
 
 
 def _sides(q: np.ndarray) -> np.ndarray:

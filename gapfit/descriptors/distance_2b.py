@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from gapfit import _core
+from gapfit._support.paper import Paper
+from gapfit.config.terms import Distance2bConfig
 from gapfit.data.frame import VOIGT
 from gapfit.data.neighbours import Pairs, core_pairs, separate, species_index
-from gapfit.descriptors.blocks import pair_key, species_pairs
+from gapfit.descriptors.blocks import (
+    pair_key,
+    pair_keys,
+    pair_label,
+    species_of_pair,
+    species_pairs,
+)
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
 from gapfit.descriptors.kernels import ProductExponential, SquaredExponential
 from gapfit.descriptors.pair_table import PairTable, tabulate
+from gapfit.descriptors.papers import SEVERAL_TERMS
 from gapfit.descriptors.protocol import (
+    Descriptor,
     Environments,
     KernelRows,
     LocalPrediction,
@@ -25,17 +35,19 @@ from gapfit.descriptors.protocol import (
 from gapfit.descriptors.switch import Switch
 from gapfit.threads import native_threads
 
-__all__ = ["PAIRS_ROWS", "Distance2b"]
+__all__ = ["Distance2b", "pair_mean", "pair_term"]
 
 #: Distance of the knots of the table in lengths theta: error of forces below 1e-7 eV/Å.
 _KNOTS_PER_LENGTH = 0.03
 #: Largest error of slopes of tables, eV/Å, and smallest distance of knots, Å.
 _SLOPE_ERROR, _FINEST = 1e-9, 1e-3
 #: Pairs whose rows are computed together.
-PAIRS_ROWS = 16_384
+_PAIRS_ROWS = 16_384
+# Arrays by pair and sparse point in `kernel_rows`: three derivatives, three times.
+_COPIES = 9
 
 
-class Distance2b:
+class Distance2b(Descriptor):
     """E = Σ_pairs s(r) g(r), g a Gaussian process for each pair of species.
 
     s is the `Switch` that ends the potential at the cutoff. Sparse points are values of g,
@@ -62,8 +74,7 @@ class Distance2b:
         self.squared_exponential = kernel
         self.cutoff = switch.r_cut
         self.switch = switch
-        self.lengths: np.ndarray | None = np.array([kernel.theta])
-        self.projections: dict[int, np.ndarray] = {}
+        self.lengths = np.array([kernel.theta])
         self.blocks = species_pairs(species)
         self.n_features = 1
         place = [[self.blocks.index(pair_key(a, b)) for b in species] for a in species]
@@ -71,24 +82,16 @@ class Distance2b:
 
     def label(self, block: int) -> str:
         """Return the symbols of a pair of species: ``Ge-Te``."""
-        from ase.data import chemical_symbols
-
-        return "-".join(chemical_symbols[z] for z in divmod(block, 1000))
-
-    def width(self, block: int) -> int:
-        """Length of the sparse points of a block: a distance."""
-        return 1
+        return pair_label(block)
 
     def carriers(self, block: int) -> tuple[int, ...]:
         """Return the species of the atoms whose energies have the kernels of a block."""
-        return divmod(block, 1000)
+        return species_of_pair(block)
 
     def _keys(self, pairs: Pairs) -> np.ndarray:
         """Return the block of each pair, (n_pairs,) int64."""
         species_index(self.species, pairs.numbers)
-        a, b = pairs.numbers[pairs.i], pairs.numbers[pairs.j]
-        keys: np.ndarray = 1000 * np.minimum(a, b) + np.maximum(a, b)
-        return keys
+        return pair_keys(pairs.numbers[pairs.i], pairs.numbers[pairs.j])
 
     def by_block(self, pairs: Pairs) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """Yield each block with its pairs, (n,) int64, and their distances, (n,), Å."""
@@ -135,8 +138,8 @@ class Distance2b:
             first = columns.stop
             if len(members) == 0 or len(sparse[block]) == 0:
                 continue
-            for start in range(0, len(members), PAIRS_ROWS):
-                part = slice(start, start + PAIRS_ROWS)
+            for start in range(0, len(members), _PAIRS_ROWS):
+                part = slice(start, start + _PAIRS_ROWS)
                 self._add_rows(
                     rows, pairs, members[part], r[part], sparse[block], columns
                 )
@@ -273,6 +276,59 @@ class Distance2b:
     ) -> LocalPrediction:
         """Return energies, forces and virials of this term."""
         return prepared.evaluate(pairs, gradients=gradients, atom_virials=atom_virials)
+
+    def listed(self, words: Sequence[str]) -> np.ndarray:
+        """Return the distance in a line of a list, (1,), Å."""
+        values = super().listed(words)
+        if not 0 < values[0] <= self.cutoff:
+            raise ValueError(
+                f"the distance {values[0]:g} Å must be > 0 and <= r_cut = "
+                f"{self.cutoff:g} Å"
+            )
+        return values
+
+    def buffers_nbytes(
+        self,
+        n_pairs: float,
+        n_sparse: float,
+        width: int,
+        *,
+        gradients: bool,
+        threads: int,
+    ) -> float:
+        """Return the memory of the temporary arrays of `kernel_rows`, bytes."""
+        return 8.0 * _COPIES * min(_PAIRS_ROWS, n_pairs) * n_sparse
+
+    def papers(self) -> Iterable[tuple[str, Paper]]:
+        """Return the methods used, in words, each with its paper."""
+        return [SEVERAL_TERMS]
+
+
+def pair_term(
+    config: Distance2bConfig, species: tuple[int, ...], *_: object
+) -> Distance2b:
+    """Return the descriptor with the settings of a configuration."""
+    return Distance2b(
+        species,
+        SquaredExponential(config.delta, config.theta),
+        Switch(config.r_cut, config.width, config.switch),
+    )
+
+
+def pair_mean(config: Distance2bConfig, species: tuple[int, ...]) -> PairTable | None:
+    """Return the prior mean f0 s(r) of all pairs; None without one."""
+    if not config.f0:
+        return None
+    f0, switch = config.f0, Switch(config.r_cut, config.width, config.switch)
+    smooth = config.switch == "smooth"
+
+    def potential(r: np.ndarray) -> np.ndarray:
+        if smooth:
+            return f0 * switch(r)
+        return f0 * np.eye(3, 1) * np.ones(len(r))
+
+    potentials = dict.fromkeys(species_pairs(species), potential)
+    return tabulate(species, potentials, config.r_cut, config.width, cosine=not smooth)
 
 
 def _sums(

@@ -1,19 +1,36 @@
 """Interface of descriptors; each has its own file.
 
 A descriptor turns pair lists into environments, and sparse points into rows of the kernel
-matrix or into energies. It includes its kernel. Environments are divided into blocks (for
-SOAP: one per central species) that do not share sparse points.
+matrix or into energies. It includes its kernel, which is proportional to delta².
+Environments are divided into blocks (for SOAP: one per central species) that do not share
+sparse points.
+
+A new descriptor is a file with two classes and one call:
+
+1. its configuration, a `gapfit.config.TermConfig` whose ``type`` has the name of the
+   kind as its default, with the keys of ``[[terms]]`` that the others do not have;
+2. a class that inherits from `Descriptor`: members without a value or a body below are
+   mandatory, all others have defaults that suit a kernel of few coordinates;
+3. ``register(MyConfig, MyDescriptor)`` of `gapfit.descriptors.registry`.
+
+Fits, model files, error bars, `gapfit init` and messages about ``fit.toml`` then know it.
+A package names its module as an entry point of the group ``gapfit.descriptors``, so that
+the command line finds it. tests/contract/ holds the tests that all descriptors must pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
+from gapfit._support.paper import Paper
 from gapfit.data.neighbours import Pairs
+from gapfit.descriptors.blocks import species_label
 
 __all__ = [
     "Descriptor",
@@ -121,37 +138,75 @@ class LocalPrediction:
 
 
 class Descriptor(Protocol):
-    """Interface of the descriptor of a term, with its kernel."""
+    """Interface of the descriptor of a term, with its kernel; to be inherited from.
+
+    Attributes
+    ----------
+    cutoff : float
+        Range of the neighbours, Å.
+    blocks : tuple of int
+        Keys of the blocks, in the order of the columns of `kernel_rows`.
+    n_features : int
+        Length of a descriptor before any projection.
+    lengths : (n_features,) float64 or None
+        Lengths over which the kernel varies, in the units of the features: environments
+        that agree to 1e-3 of them count as equal. None: those that agree to 1e-10.
+    projections : mapping of int to (n_features, width) float64
+        Directions that descriptors are projected on, by block.
+    components : int, float or str
+        Directions to choose for that: a number, a relative size of the least, or "all".
+    complete : bool
+        Whether the sparse points of a fit cover the environments of other structures, as
+        those of a grid do: none are added later.
+    displacement : float
+        Displacement of an atom that changes its environment, Å; unused if complete.
+    atomic : bool
+        Whether each atom of the species of a block has one environment, so that lists
+        name sparse points by frame and atom.
+    lossless : bool
+        Whether `prepare` takes projections of a finished model; needs `operations`.
+    with_variances : bool
+        Whether `predict` takes ``variance``; needs `variance_form`.
+    """
 
     cutoff: float
-    #: Lengths over which the kernel varies, in the units of the features: environments
-    #: that agree to 1e-3 of them count as equal. None: those that agree to 1e-10.
-    lengths: np.ndarray | None
-    #: Directions (n_features, width) that descriptors are projected on, by block.
-    projections: dict[int, np.ndarray]
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        """Keys of the blocks, in the order of the columns of `kernel_rows`."""
-
-    @property
-    def n_features(self) -> int:
-        """Length of a descriptor before any projection."""
+    blocks: tuple[int, ...]
+    n_features: int
+    lengths: np.ndarray | None = None
+    projections: Mapping[int, np.ndarray] = MappingProxyType({})
+    components: int | float | str = "all"
+    complete: bool = True
+    displacement: float = 0.5
+    atomic: bool = False
+    lossless: bool = False
+    with_variances: bool = False
 
     def label(self, block: int) -> str:
-        """Return the name of a block, made of chemical symbols."""
+        """Return the name of a block, made of chemical symbols.
 
-    def width(self, block: int) -> int:
-        """Length of the sparse points of a block."""
+        Blocks are atomic numbers of central species unless a descriptor says otherwise.
+        """
+        return species_label(block)
 
     def carriers(self, block: int) -> tuple[int, ...]:
         """Return the species of the atoms whose energies have the kernels of a block."""
+        return (block,)
+
+    def width(self, block: int) -> int:
+        """Length of the sparse points of a block."""
+        U = self.projections.get(block)
+        return self.n_features if U is None else U.shape[1]
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return all environments of a pair list by block."""
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between environments of one block, eV²."""
+
+    def variances(self, values: np.ndarray) -> np.ndarray:
+        """Return k(x, x) of environments of one block, (n, width) -> (n,), eV²."""
+        variances = [self.kernel(x[None], x[None])[0, 0] for x in values]
+        return np.array(variances, dtype=float)
 
     def covariances(
         self, pairs: Pairs, sparse: Sparse
@@ -202,3 +257,96 @@ class Descriptor(Protocol):
 
         Arrays of gradients are empty unless asked for.
         """
+
+    def listed(self, words: Sequence[str]) -> np.ndarray:
+        """Return the sparse point in a line of a list, (n_features,).
+
+        Parameters
+        ----------
+        words : sequence of str
+            The line without the name of the block.
+
+        Raises
+        ------
+        ValueError
+            The words are not such a point; the message is for users.
+        """
+        wanted = self.n_features
+        try:
+            values = [float(word) for word in words]
+        except ValueError:
+            values = []
+        if len(values) != wanted or not all(map(math.isfinite, values)):
+            count = "1 number" if wanted == 1 else f"{wanted} numbers"
+            raise ValueError(
+                f"expected {count} after the label, found {' '.join(words)!r}"
+            )
+        return np.array(values)
+
+    def buffers_nbytes(
+        self,
+        n_pairs: float,
+        n_sparse: float,
+        width: int,
+        *,
+        gradients: bool,
+        threads: int,
+    ) -> float:
+        """Return the memory of the temporary arrays of `kernel_rows`, bytes.
+
+        Parameters
+        ----------
+        n_pairs : float
+            Pairs within the longest cutoff of the model.
+        n_sparse : float
+            Sparse points of a block, on average.
+        width : int
+            Numbers per environment: descriptor and projection.
+        gradients : bool
+            Whether forces or virials are among the rows.
+        threads : int
+            Threads of the native core.
+        """
+        return 0.0
+
+    def cautions(self) -> Iterable[str]:
+        """Return warnings about the settings, for a fit."""
+        return ()
+
+    def papers(self) -> Iterable[tuple[str, Paper]]:
+        """Return the methods used, in words, each with its paper."""
+        return ()
+
+    def operations(
+        self, n_sparse: int, width: int, rank: int | None, *, quadratic: bool
+    ) -> float:
+        """Return the number of multiplications for one local energy and its slope.
+
+        Parameters
+        ----------
+        n_sparse, width : int
+            Sparse points of a block, and their length.
+        rank : int or None
+            Directions that `prepare` is given; None for no projection.
+        quadratic : bool
+            See `prepare`.
+        """
+        raise TypeError(f"{type(self).__name__} is lossless, but has no operations")
+
+    def variance_form(
+        self, species: int, sparse: Sparse, W: np.ndarray, before: int
+    ) -> Any:
+        """Return the form that turns covariances of one central species into variances.
+
+        Parameters
+        ----------
+        species : int
+            Atomic number.
+        sparse : dict of int to (n_sparse, width) float64
+            Sparse points by block.
+        W : (size, size) float64
+            Factor from `gapfit.model.local_variance.explaining_factor`, 1/eV.
+        before : int
+            Number of points of other terms before those of this term.
+        """
+        raise TypeError(f"{type(self).__name__} has variances, but no form of them")

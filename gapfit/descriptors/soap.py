@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from gapfit._support.paper import Paper
+from gapfit.config.terms import SoapConfig
 from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import Pairs, separate
 from gapfit.descriptors.kernels import DotProductKernel
+from gapfit.descriptors.papers import soap_papers
 from gapfit.descriptors.protocol import (
+    Descriptor,
     Environments,
     KernelRows,
     LocalPrediction,
@@ -19,6 +23,7 @@ from gapfit.descriptors.protocol import (
 )
 from gapfit.descriptors.soap_engine import (
     EnergySum,
+    NativeEngine,
     SoapEngine,
     SparsePoints,
     VarianceForm,
@@ -26,66 +31,64 @@ from gapfit.descriptors.soap_engine import (
 )
 from gapfit.descriptors.soap_priors import soap_priors
 
-__all__ = ["Soap", "operations", "shortened"]
+__all__ = ["Soap", "shortened"]
+
+# About how many rows of derivatives, sparse points and environments the native core
+# multiplies at once.
+_CORE_ROWS, _CORE_POINTS, _CORE_ENVIRONMENTS = 1000, 1024, 128
 
 
-class Soap:
+class Soap(Descriptor):
     """SOAP term of a potential; see `gapfit.descriptors.protocol.Descriptor`.
 
     Parameters
     ----------
+    config : SoapConfig
+        Hyperparameters.
     engine : SoapEngine
         Computes power spectra, kernel rows and energies.
-    kernel : DotProductKernel
-        Kernel between normalised power spectra.
     species : tuple of int
         Atomic numbers, ascending: the blocks.
     projections : mapping of int to (n_features, width) float64, optional
         Directions U by block; the descriptor is U^T p/|p|, with the norm |p| of the full
         power spectrum.
-    centres : tuple of int, optional
-        Central species that have sparse points, ascending; all when absent.
+
+    Attributes
+    ----------
+    dot_product : DotProductKernel
+        Kernel between normalised power spectra.
     """
+
+    complete = False
+    atomic = True
+    with_variances = True
 
     def __init__(
         self,
+        config: SoapConfig,
         engine: SoapEngine,
-        kernel: DotProductKernel,
         species: tuple[int, ...],
         projections: Mapping[int, np.ndarray] | None = None,
-        centres: tuple[int, ...] | None = None,
     ) -> None:
+        self.config = config
         self.engine = engine
-        self.dot_product = kernel
+        self.dot_product = DotProductKernel(config.delta, config.zeta)
         self.species = species
-        self.blocks = species if centres is None else centres
+        self.blocks = _centres(config, species)
         self.projections = dict(projections or {})
+        self.components = config.components
+        self.displacement = config.atom_sigma
         self.cutoff = engine.cutoff
-        self.lengths: np.ndarray | None = None
-
-    def label(self, block: int) -> str:
-        """Return the symbol of a central species."""
-        from ase.data import chemical_symbols
-
-        return str(chemical_symbols[block])
-
-    @property
-    def n_features(self) -> int:
-        """Length of a power spectrum."""
-        return self.engine.n_features
-
-    def width(self, block: int) -> int:
-        """Length of the descriptors of a block: features, or directions kept."""
-        U = self.projections.get(block)
-        return self.n_features if U is None else U.shape[1]
-
-    def carriers(self, block: int) -> tuple[int, ...]:
-        """Return the species of the atoms whose energies have the kernels of a block."""
-        return (block,)
+        self.n_features = engine.n_features
+        self.lossless = isinstance(engine, NativeEngine)
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between environments of one block, eV²."""
         return self.dot_product.matrix(left, right)
+
+    def variances(self, values: np.ndarray) -> np.ndarray:
+        """Return k(x, x) of environments of one block, (n,), eV²."""
+        return self.dot_product.value(np.einsum("nf,nf->n", values, values))
 
     def covariances(
         self, pairs: Pairs, sparse: Sparse
@@ -202,7 +205,7 @@ class Soap:
                 choices.append(EnergySum(_projected(points, projections[z]), c))
             if quadratic and self.dot_product.zeta == 2 and len(c):
                 choices += [_squared(choice) for choice in choices]
-            out.append(min(choices, key=lambda choice: _cost(choice, self.n_features)))
+            out.append(min(choices, key=self._cost))
         return out
 
     def predict(
@@ -253,6 +256,66 @@ class Soap:
             kernel = replace(kernel, delta=0.0)
         return VarianceForm(self._points(species, sparse), kernel, W, before)
 
+    def operations(
+        self, n_sparse: int, width: int, rank: int | None, *, quadratic: bool
+    ) -> float:
+        """Return the multiplications for one environment in the cheapest way."""
+        ways = [False, True] if quadratic and self.dot_product.zeta == 2 else [False]
+        return min(
+            _operations(
+                self.n_features,
+                n_sparse,
+                rank or width,
+                projected=rank is not None or width < self.n_features,
+                quadratic=way,
+            )
+            for way in ways
+        )
+
+    def _cost(self, choice: EnergySum) -> float:
+        n_sparse, width = choice.points.values.shape
+        return _operations(
+            self.n_features,
+            n_sparse,
+            width,
+            projected=choice.points.projection is not None,
+            quadratic=choice.quadratic,
+        )
+
+    def buffers_nbytes(
+        self,
+        n_pairs: float,
+        n_sparse: float,
+        width: int,
+        *,
+        gradients: bool,
+        threads: int,
+    ) -> float:
+        """Return the memory of the temporary arrays of `kernel_rows`, bytes."""
+        n_rows = _CORE_ROWS if gradients else _CORE_ENVIRONMENTS
+        return 8 * n_rows * (width + min(n_sparse, _CORE_POINTS * threads))
+
+    def cautions(self) -> Iterator[str]:
+        """Yield warnings about the settings, for a fit."""
+        config, weighting = self.config, self.config.weighting
+        r0 = weighting.r0 or config.r_cut
+        # A poly weight that ends beyond the reach of the basis is cut off there, too.
+        if weighting.function != "poly" or r0 > self.cutoff:
+            yield (
+                f"weighting.function = {weighting.function!r} (r0 = {r0} Å) does not "
+                f"vanish at the cutoff ({self.cutoff:.2f} Å): energies jump as atoms "
+                'cross it; use function = "poly" with r0 = r_cut for dynamics'
+            )
+        if config.n_max > 12:
+            yield (
+                f"n_max = {config.n_max}: the radial basis is ill-conditioned above 12; "
+                "8 is as accurate"
+            )
+
+    def papers(self) -> Iterable[tuple[str, Paper]]:
+        """Return the methods used, in words, each with its paper."""
+        return soap_papers(self.config)
+
 
 def shortened(
     forms: Sequence[VarianceForm], sums: Sequence[EnergySum]
@@ -285,18 +348,15 @@ def _squared(choice: EnergySum) -> EnergySum:
     return EnergySum(points, np.zeros(0), quadratic=True)
 
 
-def _cost(choice: EnergySum, n_features: int) -> float:
-    n_sparse, width = choice.points.values.shape
-    return operations(
-        n_features,
-        n_sparse,
-        width,
-        projected=choice.points.projection is not None,
-        quadratic=choice.quadratic,
-    )
+def _centres(config: SoapConfig, species: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the central species of a term, those among `species` that it names."""
+    from ase.data import atomic_numbers
+
+    named = {atomic_numbers[symbol] for symbol in config.centres} or set(species)
+    return tuple(z for z in species if z in named)
 
 
-def operations(
+def _operations(
     n_features: int, n_sparse: int, width: int, *, projected: bool, quadratic: bool
 ) -> float:
     """Return the number of multiplications for one local energy and its slope.

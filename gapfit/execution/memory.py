@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gapfit.data.neighbours import PAIR_BYTES
-from gapfit.descriptors.distance_2b import PAIRS_ROWS
+from gapfit.descriptors.protocol import Descriptor
 from gapfit.execution.merge_tree import root, sums_held
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening, whiten_nbytes
@@ -28,11 +28,6 @@ LIBRARY_BYTES = 30_000_000
 #: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB);
 #: a worker never needs dscribe, which takes 100 MB more.
 WORKER_BYTES = 90_000_000
-# About how many rows of derivatives, sparse points and environments the native core
-# multiplies at once.
-_CORE_ROWS, _CORE_POINTS, _CORE_ENVIRONMENTS = 1000, 1024, 128
-# Arrays by pair and sparse point of a term of pairs: three derivatives, three times.
-_PAIR_COPIES = 9
 
 
 @dataclass(frozen=True)
@@ -128,8 +123,8 @@ class TermRows(NamedTuple):
 
     Attributes
     ----------
-    type : {"soap", "distance_2b", "angle_3b"}
-        See `gapfit.config.sections`.
+    descriptor : Descriptor
+        Descriptor, for the memory of its temporary arrays.
     n_sparse : int
         Sparse points of all blocks.
     n_blocks : int
@@ -138,7 +133,7 @@ class TermRows(NamedTuple):
         Numbers per environment: descriptor and projection.
     """
 
-    type: str
+    descriptor: Descriptor
     n_sparse: int
     n_blocks: int
     width: int
@@ -193,11 +188,12 @@ class Batch:
         n_pairs = self.pairs_per_atom * n_atoms
         most = 0.0
         for term in self.terms:
-            m = term.n_sparse / max(term.n_blocks, 1)
-            if term.type == "soap":
-                n_rows = _CORE_ROWS if self.gradients else _CORE_ENVIRONMENTS
-                points = min(m, _CORE_POINTS * self.threads)
-                most = max(most, n_rows * (term.width + points))
-            elif term.type == "distance_2b":
-                most = max(most, _PAIR_COPIES * min(PAIRS_ROWS, n_pairs) * m)
-        return int(_DOUBLE * most + PAIR_BYTES * n_pairs)
+            needed = term.descriptor.buffers_nbytes(
+                n_pairs,
+                term.n_sparse / max(term.n_blocks, 1),
+                term.width,
+                gradients=self.gradients,
+                threads=self.threads,
+            )
+            most = max(most, needed)
+        return int(most + PAIR_BYTES * n_pairs)

@@ -264,9 +264,9 @@ def batch_atoms(
 
 
 def _rows_of(term: FittedTerm, points: Mapping[int, int]) -> TermRows:
-    projected = getattr(term.config, "components", "all") != "all"
+    projected = term.descriptor.components != "all"
     return TermRows(
-        term.config.type,
+        term.descriptor,
         sum(points.values()),
         sum(m > 0 for m in points.values()),
         term.descriptor.n_features + (_width(term) if projected else 0),
@@ -276,7 +276,7 @@ def _rows_of(term: FittedTerm, points: Mapping[int, int]) -> TermRows:
 def _width(term: FittedTerm) -> int:
     """Return the largest length of the sparse points of a term."""
     n_features = term.descriptor.n_features
-    components = getattr(term.config, "components", "all")
+    components = term.descriptor.components
     return min(components, n_features) if isinstance(components, int) else n_features
 
 
@@ -312,9 +312,11 @@ def _points_planned(
             out.append({term.descriptor.blocks[0]: listed})
             continue
         wanted = {block: term.n_wanted(block) for block in term.descriptor.blocks}
-        out.append(
-            {block: min(n, present.get(block, n)) for block, n in wanted.items()}
-        )
+        if term.descriptor.atomic:
+            for block, n in wanted.items():
+                carriers = term.descriptor.carriers(block)
+                wanted[block] = min(n, sum(present.get(z, n) for z in carriers))
+        out.append(wanted)
     return out
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -220,7 +222,8 @@ class _ByWorkers:
         self.running: dict[Future[Span], Node] = {}
         self.deaths: dict[Span, int] = {}
         self.waiting: deque[Node] = deque()
-        self.stamp = folder.start.stat().st_mtime_ns
+        modules = tuple(type(term.config).__module__ for term in work.rows.terms)
+        self.inputs = _Inputs(folder.path, folder.start.stat().st_mtime_ns, modules)
 
     def run(self) -> TrainingSums:
         """Return the sum over all tasks."""
@@ -284,20 +287,17 @@ class _ByWorkers:
             self._start_again(lost, cause)
 
     def _submit(self, node: Node) -> None:
-        work = self.work
+        work, submit = self.work, self.pool.executor.submit
         try:
             if node.level:
                 parts = node.parts(self.spans)
                 assert parts is not None
-                future = self.pool.executor.submit(
-                    _merge, self.folder.path, self.stamp, node.span, parts
-                )
+                future = submit(_merge, self.inputs, node.span, parts)
             else:
                 part = work.tasks[node.span.first]
-                future = self.pool.executor.submit(
+                future = submit(
                     _compute,
-                    self.folder.path,
-                    self.stamp,
+                    self.inputs,
                     node.span,
                     part,
                     work.groups[part],
@@ -341,13 +341,20 @@ class _ByWorkers:
         )
 
 
-@lru_cache(maxsize=1)
-def _opened(folder: Path, stamp: int) -> tuple[RowBuilder, FrameFile]:
-    """Return the row builder and frames of a folder; each worker reads them once.
+class _Inputs(NamedTuple):
+    """Inputs of all tasks of a fit."""
 
-    `stamp` distinguishes fits that used the same folder one after the other.
-    """
-    files = CheckpointFolder(folder)
+    folder: Path
+    stamp: int  # distinguishes fits that used the same folder one after the other
+    modules: tuple[str, ...]  # importing them registers the descriptors
+
+
+@lru_cache(maxsize=1)
+def _opened(inputs: _Inputs) -> tuple[RowBuilder, FrameFile]:
+    """Return the row builder and frames of a folder; each worker reads them once."""
+    for module in inputs.modules:
+        import_module(module)
+    files = CheckpointFolder(inputs.folder)
     model = load(files.start, training_sums=True)
     sums = model.training_sums
     assert sums is not None
@@ -358,8 +365,7 @@ def _opened(folder: Path, stamp: int) -> tuple[RowBuilder, FrameFile]:
 
 
 def _compute(
-    folder: Path,
-    stamp: int,
+    inputs: _Inputs,
     span: Span,
     part: slice,
     groups: Sequence[tuple[Group, ...]],
@@ -367,17 +373,17 @@ def _compute(
     threads: int,
 ) -> Span:
     """Write the sums over the rows of a task; run by a worker."""
-    rows, frames = _opened(folder, stamp)
+    rows, frames = _opened(inputs)
     with limited(threads):
         sums = rows.sum_up(frames[part], groups, batch_atoms)
-    CheckpointFolder(folder).write(span, sums)
+    CheckpointFolder(inputs.folder).write(span, sums)
     return span
 
 
-def _merge(folder: Path, stamp: int, span: Span, parts: Sequence[Span]) -> Span:
+def _merge(inputs: _Inputs, span: Span, parts: Sequence[Span]) -> Span:
     """Replace sums by their sum; run by a worker."""
-    rows, _ = _opened(folder, stamp)
-    files = CheckpointFolder(folder)
+    rows, _ = _opened(inputs)
+    files = CheckpointFolder(inputs.folder)
     if span in files.spans():
         # Merged before by a worker that died or whose answer was lost: the parts may be
         # deleted already.

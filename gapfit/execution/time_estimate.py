@@ -14,7 +14,7 @@ from time import perf_counter
 import numpy as np
 from scipy.linalg.blas import dsyrk
 
-from gapfit.config.sections import FitConfig, SoapConfig
+from gapfit.config.sections import FitConfig
 from gapfit.data.batching import sample_frames
 from gapfit.data.dataset import Dataset
 from gapfit.data.frame import Frame
@@ -114,7 +114,7 @@ class _TimedFit:
 
     def _projected(self, term: FittedTerm) -> FittedTerm:
         """Return a term with random directions, as many as the configuration asks for."""
-        components = getattr(term.config, "components", "all")
+        components = term.descriptor.components
         if components == "all":
             return term
         n_features = term.descriptor.n_features
@@ -168,7 +168,7 @@ class _TimedFit:
             total += self._share * _seconds(partial(self._environments, bare, cutoff))
             # By environment: a Gram matrix, or distances to all points.
             each = {"cur": 4 * width**2, "fps": 4 * width * term.n_sparse}
-            if isinstance(term.config, SoapConfig):
+            if bare.descriptor.atomic:
                 total += self.planned.n_atoms * each.get(method, 0) / flops
         return total
 

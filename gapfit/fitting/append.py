@@ -205,7 +205,7 @@ class _Addition:
                 "errors on those data"
             )
         for n in sorted({new.term for new in added}):
-            components = getattr(self.model.config.terms[n - 1], "components", "all")
+            components = self.model.terms[n - 1].descriptor.components
             if components != "all":
                 self.notes.append(
                     f"[[terms]] {n}: components = {components:g}: the directions are "

@@ -14,12 +14,7 @@ from gapfit.baseline.baseline import (
     build_baseline,
     without_baseline,
 )
-from gapfit.config.sections import (
-    BaselineConfig,
-    FitConfig,
-    SigmaConfig,
-    SoapConfig,
-)
+from gapfit.config.sections import BaselineConfig, FitConfig, SigmaConfig
 from gapfit.data.dataset import Dataset
 from gapfit.data.e0 import resolve_e0
 from gapfit.data.frame import Frame
@@ -108,7 +103,8 @@ def sparse_terms(
             build_term(term, prepared.species, new_basis(term)) for term in config.terms
         ]
         for term in terms:
-            _warn_if_rough(term, notes)
+            for text in term.descriptor.cautions():
+                note(notes, text)
         return choose_sparse_points(
             prepared.frames,
             terms,
@@ -117,27 +113,6 @@ def sparse_terms(
             partial(note, notes),
             memory=SHARE_OF_MEMORY * config.run.memory_bytes,
             base=prepared.base,
-        )
-
-
-def _warn_if_rough(term: FittedTerm, notes: list[str]) -> None:
-    if not isinstance(term.config, SoapConfig):
-        return
-    weighting = term.config.weighting
-    r0 = weighting.r0 or term.config.r_cut
-    # A poly weight that ends beyond the reach of the basis is cut off there, too.
-    if weighting.function != "poly" or r0 > term.descriptor.cutoff:
-        note(
-            notes,
-            f"weighting.function = {weighting.function!r} (r0 = {r0} Å) does not "
-            f"vanish at the cutoff ({term.descriptor.cutoff:.2f} Å): energies jump as "
-            'atoms cross it; use function = "poly" with r0 = r_cut for dynamics',
-        )
-    if term.config.n_max > 12:
-        note(
-            notes,
-            f"n_max = {term.config.n_max}: the radial basis is ill-conditioned above 12; "
-            "8 is as accurate",
         )
 
 

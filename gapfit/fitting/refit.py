@@ -199,7 +199,7 @@ def _notes(model: GAPModel, ratios: Mapping[Group, float]) -> Iterator[str]:
 
 def _structures(model: GAPModel, given: Any, frames: Any) -> Sequence[Frame] | None:
     """Return structures to verify projections on; None if there are none."""
-    wanted = [getattr(term.config, "engine", None) == "native" for term in model.terms]
+    wanted = [term.descriptor.lossless for term in model.terms]
     if not model.config.prediction.project or not any(wanted):
         return ()
     if frames is not None:

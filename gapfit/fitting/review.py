@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from gapfit._support.progress import Progress, note
-from gapfit.config.sections import FitConfig, SigmaConfig, Term
+from gapfit.config.sections import FitConfig, SigmaConfig, TermConfig
 from gapfit.data.dataset import Dataset
 from gapfit.data.e0 import e0_warnings
 from gapfit.data.frame import Frame
@@ -68,7 +68,7 @@ def sigma_warnings(frames: Sequence[Frame], config: SigmaConfig) -> list[str]:
     return _absent_types("[sigma.config_types]", config.config_types, frames)
 
 
-def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
+def quota_warnings(frames: Sequence[Frame], terms: Sequence[TermConfig]) -> list[str]:
     """Return warnings of config_types that shall give sparse points but have no frames."""
     return [
         text
@@ -81,15 +81,17 @@ def quota_warnings(frames: Sequence[Frame], terms: Sequence[Term]) -> list[str]:
     ]
 
 
-def species_warnings(species: tuple[int, ...], terms: Sequence[Term]) -> list[str]:
+def species_warnings(
+    species: tuple[int, ...], terms: Sequence[TermConfig]
+) -> list[str]:
     """Return warnings of keys of terms that name species absent from the data."""
     from ase.data import chemical_symbols
 
     present = [chemical_symbols[z] for z in species]
     warnings = []
     for n, term in enumerate(terms):
-        for key in ("centres", "species_weights", "species_n_sparse"):
-            names = getattr(term, key, ())
+        for key in term.names_species:
+            names = getattr(term, key)
             absent = [x for x in names if not set(x.split("-")) <= set(present)]
             if absent:
                 warnings.append(

@@ -102,7 +102,7 @@ def _with_lossless(
     for n, term in enumerate(terms):
         progress("shortcuts", n, len(terms))
         projection = LosslessProjection({}, 0.0, 0.0, 0)
-        if getattr(term.config, "engine", None) == "native":
+        if term.descriptor.lossless:
             term, projection = with_lossless_projection(term, frames, shared, least[n])
         projections.append(asdict(projection))
         out.append(term)

@@ -50,8 +50,8 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     Raises
     ------
     GapfitError
-        The model needs Python at prediction: a calculator in its baseline, or
-        ``engine = "dscribe"``.
+        The model needs Python at prediction: a calculator in its baseline,
+        ``engine = "dscribe"``, or a descriptor of another package.
     """
     _require_native(model)
     arrays = dict(_general(model))
@@ -96,6 +96,11 @@ def _require_native(model: GAPModel) -> None:
         )
     for number, term in enumerate(model.terms, start=1):
         descriptor = term.descriptor
+        if not isinstance(descriptor, Soap | Distance2b | Angle3b):
+            raise GapfitError(
+                f'term {number} has type = "{term.config.type}", which the plugin does not '
+                "know; fit the model without it, or use gapfit's ASE calculator"
+            )
         if isinstance(descriptor, Soap) and not isinstance(
             descriptor.engine, NativeEngine
         ):

@@ -18,7 +18,6 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh, lapack, qr, solve_triangular
 
 from gapfit.data.neighbours import Pairs
-from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import VarianceForm, VarianceRequest
 from gapfit.errors import GapfitError
 from gapfit.gp.posterior import Posterior
@@ -134,8 +133,8 @@ def _factor_of_positive_part(B_inverse: np.ndarray) -> np.ndarray:
 class LocalVarianceForm:
     """Factors by which a model predicts variances along with energies.
 
-    The SOAP term with most sparse points does so in its batches; covariances with the
-    points of other terms are computed before.
+    Of the terms `with_variances` that with most sparse points does so in its batches;
+    covariances with the points of other terms are computed before.
 
     Parameters
     ----------
@@ -152,7 +151,7 @@ class LocalVarianceForm:
     Attributes
     ----------
     chosen : FittedTerm or None
-        The SOAP term whose batches give the variances; None without a SOAP term.
+        The term whose batches give the variances; None if there is no such term.
     others : list of FittedTerm
         All other terms.
     lossless : bool
@@ -172,8 +171,8 @@ class LocalVarianceForm:
         *,
         prior_only: bool = False,
     ) -> None:
-        soaps = [term for term in terms if isinstance(term.descriptor, Soap)]
-        self.chosen = max(soaps, key=lambda term: term.n_sparse, default=None)
+        able = [term for term in terms if term.descriptor.with_variances]
+        self.chosen = max(able, key=lambda term: term.n_sparse, default=None)
         self.others = [term for term in terms if term is not self.chosen]
         # The unexplained part of a variance is far smaller than a posterior variance.
         self.lossless = energy_tolerance <= _ACCURATE and not prior_only
@@ -193,13 +192,11 @@ class LocalVarianceForm:
         whitening: Whitening,
         B_inverse: np.ndarray,
     ) -> None:
-        soap = chosen.descriptor
-        assert isinstance(soap, Soap)
         blocks = [(term, block) for term in terms for block in term.sparse]
         other = [n for n, (term, _) in enumerate(blocks) if term is not chosen]
         first_chosen = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
         all_columns = _columns(whitening, other)
-        for z in soap.species:
+        for z in chosen.species:
             felt = [
                 n
                 for n, (term, block) in enumerate(blocks)
@@ -208,7 +205,8 @@ class LocalVarianceForm:
             columns = _columns(whitening, [n for n in felt if n in other])
             before = int((columns < whitening.blocks[first_chosen].start).sum())
             W = explaining_factor(whitening, B_inverse, felt)
-            self.forms.append(soap.variance_form(z, chosen.sparse, W, before))
+            form = chosen.descriptor.variance_form(z, chosen.sparse, W, before)
+            self.forms.append(form)
             self.columns.append(np.searchsorted(all_columns, columns))
 
     def of(self, term: FittedTerm, pairs: Pairs) -> VarianceRequest | None:
@@ -238,8 +236,10 @@ class LocalVarianceForm:
         """Return the prior variance of each atom, eV²."""
         assert self.chosen is not None
         numbers = pairs.numbers[pairs.start : pairs.stop]
-        described = np.isin(numbers, list(self.chosen.sparse))
-        prior: np.ndarray = request.prior + described * self.chosen.config.delta**2
+        by_species = np.array([form.kernel.delta**2 for form in request.forms])
+        prior: np.ndarray = (
+            request.prior + by_species[np.searchsorted(self.chosen.species, numbers)]
+        )
         return prior
 
     def _other_covariances(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:

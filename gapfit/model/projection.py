@@ -21,7 +21,6 @@ from gapfit.config.sections import PredictionConfig
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.neighbours import Pairs, pairs_of
-from gapfit.descriptors.soap import operations
 from gapfit.model.terms import FittedTerm
 
 __all__ = ["VERIFY_ATOMS", "LosslessProjection", "Ranks", "with_lossless_projection"]
@@ -154,25 +153,9 @@ def _truncated(
 
 
 def _operations(term: FittedTerm, block: int, rank: int | None) -> float:
-    """Return the work for one environment in the cheapest way, see `operations`."""
+    """Return the work for one environment, see `Descriptor.operations`."""
     n_sparse, width = term.sparse[block].shape
-    n_features = term.descriptor.n_features
-    projected = rank is not None or width < n_features
-    ways = (
-        [False, True]
-        if term.quadratic and getattr(term.config, "zeta", 0) == 2
-        else [False]
-    )
-    return min(
-        operations(
-            n_features,
-            n_sparse,
-            rank or width,
-            projected=projected,
-            quadratic=quadratic,
-        )
-        for quadratic in ways
-    )
+    return term.descriptor.operations(n_sparse, width, rank, quadratic=term.quadratic)
 
 
 def _sample(frames: Sequence[Frame], n_atoms: int, term: FittedTerm) -> Pairs:

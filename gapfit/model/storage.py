@@ -20,6 +20,7 @@ from gapfit._support.archive import (
 from gapfit.baseline.baseline import Baseline, build_baseline
 from gapfit.baseline.pair_file import points_problem
 from gapfit.config.sections import FitConfig
+from gapfit.config.term_base import term_model
 from gapfit.data.observations import KINDS
 from gapfit.descriptors.blocks import species_pairs
 from gapfit.errors import GapfitError, ModelFileError
@@ -207,6 +208,7 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
 
 
 def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
+    _require_descriptors(header["config"]["terms"])
     config = FitConfig.model_validate(header["config"])
     species = tuple(int(z) for z in header["species"])
     e0 = {int(z): float(energy) for z, energy in header["e0"].items()}
@@ -250,6 +252,16 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         _calibration(header.get("calibration")),
         FitRecord.from_plain(header["info"]),
     )
+
+
+def _require_descriptors(terms: list[dict[str, Any]]) -> None:
+    """Refuse terms of kinds that are not registered."""
+    unknown = [term["type"] for term in terms if term_model(term["type"]) is None]
+    if unknown:
+        raise ModelFileError(
+            f'a term of this model has type = "{unknown[0]}", which is unknown here; '
+            "import or install what registers it, then read the model again"
+        )
 
 
 def _calibration(plain: dict[str, Any] | None) -> Calibration | None:
@@ -326,14 +338,14 @@ def _build_term(
         name: _checked(arrays, f"{prefix}{name}", shape)
         for name, shape in basis_shapes(settings).items()
     }
-    projections = {}
-    if getattr(settings, "components", "all") != "all":
-        descriptor = build_term(settings, species, basis).descriptor
-        n_features = descriptor.n_features
-        for block in descriptor.blocks:
-            name = f"{prefix}{block}/projection"
-            projections[block] = _checked(arrays, name, (n_features, None))
-    bare = build_term(settings, species, basis, projections)
+    bare = build_term(settings, species, basis)
+    if bare.descriptor.components != "all":
+        shape = (bare.descriptor.n_features, None)
+        projections = {
+            block: _checked(arrays, f"{prefix}{block}/projection", shape)
+            for block in bare.descriptor.blocks
+        }
+        bare = build_term(settings, species, basis, projections)
     sparse, coefficients, lossless = {}, {}, {}
     for block in bare.descriptor.blocks:
         name = f"{prefix}{block}/"

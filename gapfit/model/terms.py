@@ -11,22 +11,11 @@ import numpy as np
 
 from gapfit._support.caching import WithoutCaches
 from gapfit.config.checks import turned
-from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig, Term
+from gapfit.config.sections import TermConfig
 from gapfit.data.neighbours import Pairs
-from gapfit.descriptors.angle_3b import Angle3b
-from gapfit.descriptors.distance_2b import Distance2b
-from gapfit.descriptors.kernels import (
-    DotProductKernel,
-    PermutedExponential,
-    ProductExponential,
-    SquaredExponential,
-)
 from gapfit.descriptors.protocol import Descriptor, LocalPrediction, Sparse
-from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
-from gapfit.descriptors.soap import Soap
-from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine, VarianceRequest
-from gapfit.descriptors.soap_features import Features
-from gapfit.descriptors.switch import Switch
+from gapfit.descriptors.registry import kind_of
+from gapfit.descriptors.soap_engine import VarianceRequest
 
 __all__ = [
     "FittedTerm",
@@ -38,16 +27,13 @@ __all__ = [
 ]
 
 
-_KERNELS_3B = {"angle": ProductExponential, "distances": PermutedExponential}
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class FittedTerm(WithoutCaches):
     """One term: its descriptor, sparse points and their coefficients.
 
     Attributes
     ----------
-    config : SoapConfig, Distance2bConfig or Angle3bConfig
+    config : TermConfig
         Hyperparameters.
     species : tuple of int
         Atomic numbers of the potential, ascending.
@@ -65,7 +51,7 @@ class FittedTerm(WithoutCaches):
         Whether zeta = 2 is evaluated as a quadratic form where that is cheaper.
     """
 
-    config: Term
+    config: TermConfig
     species: tuple[int, ...]
     basis: dict[str, np.ndarray]
     descriptor: Descriptor
@@ -109,7 +95,7 @@ class FittedTerm(WithoutCaches):
     ) -> LocalPrediction:
         """Return the contribution of this term; see `Descriptor.predict`.
 
-        A SOAP term can give the variances of local energies, too; see
+        A descriptor `with_variances` can give those of local energies, too; see
         `gapfit.model.local_variance`.
         """
         options = {} if variance is None else {"variance": variance}
@@ -143,38 +129,18 @@ def coefficient_vector(terms: Sequence[FittedTerm]) -> np.ndarray:
     )
 
 
-def new_basis(config: Term) -> dict[str, np.ndarray]:
-    """Return the basis tables of a term, from dscribe unless they are QUIP's."""
-    if not isinstance(config, SoapConfig):
-        return {}
-    if config.rbf == "polynomial":
-        from gapfit.descriptors.radial_polynomial import polynomial_basis
-
-        return polynomial_basis(config.r_cut, config.n_max)
-    if config.rbf == "equispaced_gaussians":
-        from gapfit.descriptors.radial_equispaced import equispaced_basis
-
-        return equispaced_basis(config.r_cut, config.n_max, config.atom_sigma)
-    from gapfit.descriptors.soap_dscribe import gto_basis
-
-    return gto_basis(config.r_cut, config.n_max, config.l_max)
+def new_basis(config: TermConfig) -> dict[str, np.ndarray]:
+    """Return the tables that define the descriptor of a term; empty for most kinds."""
+    return kind_of(config).basis(config)
 
 
-def basis_shapes(config: Term) -> dict[str, tuple[int | None, ...]]:
+def basis_shapes(config: TermConfig) -> dict[str, tuple[int | None, ...]]:
     """Return the shapes of the basis tables (None: any length)."""
-    if not isinstance(config, SoapConfig):
-        return {}
-    degrees, n_max = config.l_max + 1, config.n_max
-    if config.rbf == "polynomial":
-        n_nodes = 100
-        return {"nodes": (n_nodes,), "weights": (n_nodes,), "values": (n_max, n_nodes)}
-    if config.rbf == "equispaced_gaussians":
-        return {"nodes": (n_max,), "transform": (n_max, n_max)}
-    return {"alphas": (degrees, n_max), "betas": (degrees, n_max, n_max)}
+    return kind_of(config).basis_shapes(config)
 
 
 def build_term(
-    config: Term,
+    config: TermConfig,
     species: tuple[int, ...],
     basis: dict[str, np.ndarray],
     projections: Mapping[int, np.ndarray] | None = None,
@@ -183,7 +149,7 @@ def build_term(
 
     Parameters
     ----------
-    config : SoapConfig, Distance2bConfig or Angle3bConfig
+    config : TermConfig
         Hyperparameters.
     species : tuple of int
         Atomic numbers of the potential, ascending.
@@ -192,103 +158,5 @@ def build_term(
     projections : mapping of int to (n_features, width) float64, optional
         Directions that the descriptor of each block is projected on.
     """
-    descriptor: Descriptor
-    if isinstance(config, Distance2bConfig):
-        descriptor = Distance2b(
-            species,
-            SquaredExponential(config.delta, config.theta),
-            Switch(config.r_cut, config.width, config.switch),
-        )
-    elif isinstance(config, Angle3bConfig):
-        descriptor = Angle3b(
-            species,
-            _KERNELS_3B[config.coordinates](config.delta, tuple(config.theta)),
-            Switch(config.r_cut, config.width, config.switch),
-        )
-    else:
-        kernel = DotProductKernel(config.delta, config.zeta)
-        engine = _soap_engine(config, species, basis)
-        centres = _centres(config, species)
-        descriptor = Soap(engine, kernel, species, projections, centres)
+    descriptor = kind_of(config).build(config, species, basis, projections)
     return FittedTerm(config, species, basis, descriptor)
-
-
-def _soap_engine(
-    config: SoapConfig, species: tuple[int, ...], basis: dict[str, np.ndarray]
-) -> SoapEngine:
-    weighting = _weighting(config)
-    cutoff = reach(config.r_cut, config.atom_sigma, weighting)
-    n_channels = len(config.quip.neighbours) or len(species)
-    features = Features(n_channels, config.n_max, config.l_max, config.compression)
-    weights = _species_weights(config, species)
-    quip = config.rbf == "equispaced_gaussians"
-    full = config.full_kernel or quip
-    if config.engine == "dscribe":
-        from gapfit.descriptors.soap_dscribe import DscribeEngine, dscribe_options
-
-        return DscribeEngine(
-            species,
-            dscribe_options(config, weighting, weights),
-            cutoff=cutoff,
-            scale=features.prefactor(full=full) / features.prefactor(full=False),
-        )
-    return NativeEngine(
-        species,
-        _density(config, basis),
-        cutoff=cutoff,
-        weighting=weighting,
-        features=features,
-        channels=_channels(config, species, features),
-        scale=features.prefactor(full=full, plain=config.quip.plain),
-        central_in_all=config.quip.central_in_all,
-        species_weights=list(weights.values()),
-    )
-
-
-def _channels(
-    config: SoapConfig, species: tuple[int, ...], features: Features
-) -> list[int]:
-    """Return the density channel of each species, also of those with weight zero."""
-    from ase.data import atomic_numbers
-
-    if not config.quip.neighbours:
-        return features.channels
-    named = sorted(atomic_numbers[symbol] for symbol in config.quip.neighbours)
-    return [named.index(z) if z in named else 0 for z in species]
-
-
-def _weighting(config: SoapConfig) -> Weighting:
-    if config.rbf == "equispaced_gaussians":
-        quip = config.quip
-        return Weighting("cosine", config.r_cut, d=quip.width, w0=quip.central_weight)
-    w = config.weighting
-    return Weighting(w.function, w.r0 or config.r_cut, w.c, w.d, w.m, w.w0)
-
-
-def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
-    if config.rbf == "polynomial":
-        from gapfit.descriptors.radial_polynomial import PolynomialDensity
-
-        return PolynomialDensity(basis, config.l_max, config.atom_sigma)
-    if config.rbf == "equispaced_gaussians":
-        from gapfit.descriptors.radial_equispaced import EquispacedDensity
-
-        return EquispacedDensity(basis, config.l_max, config.atom_sigma)
-    return GtoDensity(basis["alphas"], basis["betas"], config.atom_sigma)
-
-
-def _centres(config: SoapConfig, species: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the central species of a term, those among `species` that it names."""
-    from ase.data import atomic_numbers
-
-    named = {atomic_numbers[symbol] for symbol in config.centres} or set(species)
-    return tuple(z for z in species if z in named)
-
-
-def _species_weights(config: SoapConfig, species: tuple[int, ...]) -> dict[str, float]:
-    from ase.data import chemical_symbols
-
-    symbols = [chemical_symbols[z] for z in species]
-    if named := config.quip.neighbours:
-        return {symbol: float(symbol in named) for symbol in symbols}
-    return {symbol: config.species_weights.get(symbol, 1.0) for symbol in symbols}

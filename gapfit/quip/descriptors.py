@@ -9,10 +9,14 @@ from itertools import product
 import numpy as np
 from pydantic import ValidationError
 
-from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig, Term
+from gapfit.config.sections import (
+    Angle3bConfig,
+    Distance2bConfig,
+    SoapConfig,
+    TermConfig,
+)
 from gapfit.config.terms import QuipConfig
-from gapfit.descriptors.angle_3b import triplet_key
-from gapfit.descriptors.blocks import pair_key
+from gapfit.descriptors.blocks import pair_key, triplet_key
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.xml_file import Coordinates
@@ -64,7 +68,7 @@ class Part:
 
     Attributes
     ----------
-    config : Term
+    config : TermConfig
         Settings of the term that it is part of.
     blocks : tuple of int
         Blocks of that term that have these points.
@@ -78,7 +82,7 @@ class Part:
         Options without effect, in QUIP and here.
     """
 
-    config: Term
+    config: TermConfig
     blocks: tuple[int, ...]
     points: np.ndarray
     coefficients: np.ndarray
@@ -147,7 +151,7 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
     )
 
 
-_Read = tuple[Term, tuple[int, ...], np.ndarray, float]
+_Read = tuple[TermConfig, tuple[int, ...], np.ndarray, float]
 
 
 def _refuse(options: Options, **only: object) -> None:

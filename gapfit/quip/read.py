@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gapfit.baseline.baseline import build_baseline
-from gapfit.config.sections import BaselineConfig, DataConfig, FitConfig, Term
+from gapfit.config.sections import BaselineConfig, DataConfig, FitConfig, TermConfig
 from gapfit.descriptors.blocks import species_pairs
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.model.gap_model import GAPModel
@@ -139,7 +139,7 @@ def _species(file: GapFile, symbols: Sequence[str] | None) -> tuple[int, ...]:
 class _Collected:
     """A term with the points of several descriptors that share its settings."""
 
-    config: Term
+    config: TermConfig
     points: dict[int, np.ndarray] = field(default_factory=dict)
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
     cutoffs: dict[str, list[float]] = field(default_factory=dict)

@@ -10,6 +10,7 @@ import numpy as np
 
 from gapfit.baseline.baseline import Baseline
 from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.descriptors.blocks import species_of_pair, species_of_triplet
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
 from gapfit.quip.descriptors import soap_order
@@ -91,6 +92,9 @@ def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
     if isinstance(config, SoapConfig):
         yield from _against_soap(term, config, plain)
         return
+    if not isinstance(config, Distance2bConfig | Angle3bConfig):
+        yield "QUIP has no such descriptor: leave the term out"
+        return
     if config.switch != "cosine":
         yield f'switch = "{config.switch}": fit with switch = "cosine"'
     if isinstance(config, Distance2bConfig):
@@ -100,7 +104,7 @@ def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
         mixed = [
             term.descriptor.label(block)
             for block, points in term.sparse.items()
-            if len(points) and len(set(_triplet(block))) > 1
+            if len(points) and len(set(species_of_triplet(block))) > 1
         ]
         if mixed:
             yield (
@@ -172,6 +176,7 @@ def _expressed(term: FittedTerm, block: int, cutoffs: np.ndarray) -> Expressed:
     if isinstance(config, SoapConfig):
         form = _soap(config, term.species, block)
     else:
+        assert isinstance(config, Distance2bConfig | Angle3bConfig)
         form = _of_sides(config, block)
     points, coefficients = term.sparse[block], term.coefficients[block]
     whole = np.zeros((len(points), form.width))
@@ -220,19 +225,15 @@ def _of_sides(config: Distance2bConfig | Angle3bConfig, block: int) -> _Form:
     orders: tuple[tuple[int, ...], ...] = (tuple(range(n)),)
     counts = 2
     if isinstance(config, Distance2bConfig):
-        a, b = divmod(block, 1000)
+        a, b = species_of_pair(block)
         options = f"distance_2b {ends} Z1={a} Z2={b}"
     else:
-        z, a, b = _triplet(block)
+        z, a, b = species_of_triplet(block)
         options = f"angle_3b {ends} Z={z} Z1={a} Z2={b}"
         if config.coordinates == "distances":
             options = f"distance_Nb order=3 compact_clusters=T {ends} Z={{{z} {a} {b}}}"
             orders, counts = tuple(permutations(range(n))), 1
     return _Form(options, counts, lengths, orders, np.arange(n), n)
-
-
-def _triplet(block: int) -> tuple[int, int, int]:
-    return block // 1_000_000, block // 1000 % 1000, block % 1000
 
 
 def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:

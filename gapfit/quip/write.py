@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from gapfit._support.archive import atomic_write
+from gapfit.descriptors.blocks import species_of_pair
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.quip.descriptors import WITH_DEGREES
@@ -185,7 +186,7 @@ def _glue_lines(glue: dict[int, np.ndarray], species: tuple[int, ...]) -> Iterat
         yield "    </potential_density>"
         yield "  </per_type_data>"
     for key, points in glue.items():
-        a, b = (species.index(z) + 1 for z in divmod(key, 1000))
+        a, b = (species.index(z) + 1 for z in species_of_pair(key))
         first, last = points[0, 2].item(), points[-1, 2].item()
         yield f'  <per_pair_data type1="{a}" type2="{b}">'
         yield (

@@ -110,7 +110,7 @@ def _data(figures: Mapping[str, Rendered]) -> str:
 
 
 def _subtitle(contents: Contents) -> str:
-    terms = " + ".join(term_name(term.config.type) for term in contents.model.terms)
+    terms = " + ".join(term_name(term.config) for term in contents.model.terms)
     baseline = " + ".join(contents.model.config.baseline.parts)
     return (
         f"Gaussian approximation potential {contents.title}: {terms}"

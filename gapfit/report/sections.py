@@ -8,6 +8,7 @@ from typing import Any
 
 from gapfit._support.resources import in_words
 from gapfit.citations import papers
+from gapfit.config.sections import TermConfig
 from gapfit.data.frame_file import config_types, frame_sizes, species_counts
 from gapfit.evaluation.scores import UNITS
 from gapfit.model.gap_model import GAPModel
@@ -33,12 +34,10 @@ from gapfit.report.tables import (
 
 __all__ = ["Sections", "term_name"]
 
-_TERMS = {"soap": "SOAP", "distance_2b": "2-body", "angle_3b": "3-body"}
 
-
-def term_name(kind: str) -> str:
+def term_name(config: TermConfig) -> str:
     """Return the name of a type of term for readers."""
-    return _TERMS.get(kind, kind)
+    return config.title or config.type
 
 
 class Sections:
@@ -345,15 +344,14 @@ def _quip_origin(model: GAPModel) -> Iterator[str]:
 
 def _term_row(term: FittedTerm, known: Mapping[str, Any]) -> list[str | Cell]:
     config = term.config
-    keys = ("n_max", "l_max", "zeta", "atom_sigma", "compression", "sparse_method")
     settings = [
         f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
-        for key in keys
+        for key in config.shown
         if (value := known.get(key)) is not None
     ]
     n_features = term.descriptor.n_features
     return [
-        term_name(config.type),
+        term_name(config),
         Cell(f"{term.descriptor.cutoff:g}"),
         Cell(str(term.n_sparse), term.n_sparse),
         Cell(str(n_features), n_features),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.config.sections import SoapConfig, Term
+from gapfit.config.sections import TermConfig
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
@@ -140,7 +140,7 @@ def choice_memory(
         All of ``run.memory``, bytes.
     """
     config, n_features = term.config, term.descriptor.n_features
-    if config.sparse_file is not None and getattr(config, "components", "all") == "all":
+    if config.sparse_file is not None and term.descriptor.components == "all":
         return 0
     n_atoms = int(frame_sizes(frames).sum())
     pairs, environments = _densities(term, sample)
@@ -162,7 +162,7 @@ def _is_wide(term: FittedTerm) -> bool:
     return min(map(descriptor.width, descriptor.blocks), default=0) > _NARROW
 
 
-def _held_bytes(config: Term, width: int) -> int:
+def _held_bytes(config: TermConfig, width: int) -> int:
     """Return the memory for each environment in a choice among gathered ones, bytes."""
     row = 8 * width + _BESIDES
     # SciPy's k-means keeps the product of all rows with all centres.
@@ -173,7 +173,7 @@ def _held_bytes(config: Term, width: int) -> int:
 def _densities(term: FittedTerm, sample: Pairs) -> tuple[float, float]:
     """Return pairs and environments per atom."""
     pairs = sample.within(term.descriptor.cutoff)
-    if isinstance(term.config, SoapConfig):
+    if term.descriptor.atomic:
         count = pairs.n_atoms
     else:
         environments = term.descriptor.environments(pairs)
@@ -200,7 +200,7 @@ class _SparseChoice:
     def run(self, base: Path) -> FittedTerm:
         """Return the term with sparse points, and projected if `components` is set."""
         config = self.term.config
-        components: Any = getattr(config, "components", "all")
+        components: Any = self.term.descriptor.components
         held = None
         if config.sparse_method != "file" or components != "all":
             held = self._gathered()
@@ -281,7 +281,7 @@ class _SparseChoice:
     def _blocks_needed(self) -> set[int]:
         """Return the blocks whose environments are needed for points or directions."""
         term = self.term
-        if getattr(term.config, "components", "all") != "all" and not term.projections:
+        if term.descriptor.components != "all" and not term.projections:
             return set(term.descriptor.blocks)
         return {block for block in term.descriptor.blocks if term.n_wanted(block)}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from gapfit.config.checks import turned
-from gapfit.config.sections import Distance2bConfig, SoapConfig
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
@@ -30,11 +28,11 @@ def listed_points(
 ) -> tuple[Sparse, int]:
     """Return the sparse points that a file lists; equal ones count once.
 
-    For SOAP, lines ``frame atom``: indices from 0, of the training frame in the order of
-    reading (through all files) and of the atom within its frame; atoms of species that are
-    not centres of the term are ignored. For the other terms, lines with the label of a
-    block and the values of the descriptor, such as ``Si-Si 2.35`` (Å). ``#`` begins a
-    comment.
+    For atomic descriptors such as SOAP, lines ``frame atom``: indices from 0, of the
+    training frame in the order of reading (through all files) and of the atom within its
+    frame; atoms of species that are not centres of the term are ignored. For the others,
+    lines with the label of a block and the values of the descriptor, such as
+    ``Si-Si 2.35`` (Å). ``#`` begins a comment.
 
     Parameters
     ----------
@@ -57,7 +55,7 @@ def listed_points(
     ConfigError
         The first error, with file and line.
     """
-    if isinstance(term.config, SoapConfig):
+    if term.descriptor.atomic:
         sizes = frame_sizes(frames).tolist()
         wanted = Counter(
             _indices(words, frames, sizes, where) for words, where in _lines(path)
@@ -132,23 +130,16 @@ def _environments(
     for part in batches(sizes, _BATCH_ATOMS):
         numbers = needed[part]
         starts = np.cumsum([0, *sizes[part]])
-        batch = [frames[n] for n in numbers]
-        n_listed += sum(
-            wanted[n, atom]
-            for n, frame in zip(numbers, batch, strict=True)
-            for atom in atoms[n]
-            if int(frame.numbers[atom]) in values
-        )
-        pairs = pairs_of(batch, term.descriptor.cutoff)
-        listed = [
-            start + a
+        pairs = pairs_of([frames[n] for n in numbers], term.descriptor.cutoff)
+        listed = {
+            start + a: wanted[n, a]
             for n, start in zip(numbers, starts, strict=False)
             for a in atoms[n]
-        ]
+        }
         for block, environments in term.descriptor.environments(pairs).items():
-            values[block].append(
-                environments.values[np.isin(environments.atoms, listed)]
-            )
+            chosen = np.isin(environments.atoms, list(listed))
+            values[block].append(environments.values[chosen])
+            n_listed += sum(listed[a] for a in environments.atoms[chosen])
     sparse = {block: np.concatenate(parts) for block, parts in values.items()}
     return sparse, n_listed
 
@@ -156,33 +147,16 @@ def _environments(
 def _listed_values(path: Path, term: FittedTerm) -> Sparse:
     descriptor = term.descriptor
     labels = {descriptor.label(block): block for block in descriptor.blocks}
-    points: dict[int, list[list[float]]] = {block: [] for block in descriptor.blocks}
+    points: dict[int, list[np.ndarray]] = {block: [] for block in descriptor.blocks}
     for (name, *words), where in _lines(path):
         block = labels.get(name, labels.get(turned(name)))
         if block is None:
             raise ConfigError(
                 f"{where}: {name!r} is unknown; this term has {', '.join(labels)}"
             )
-        points[block].append(_values(words, term, where))
+        try:
+            points[block].append(descriptor.listed(words))
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}") from None
     n = descriptor.n_features
     return {block: np.array(rows).reshape(-1, n) for block, rows in points.items()}
-
-
-def _values(words: list[str], term: FittedTerm, where: str) -> list[float]:
-    wanted = term.descriptor.n_features
-    try:
-        values = [float(word) for word in words]
-    except ValueError:
-        values = []
-    if len(values) != wanted or not all(map(math.isfinite, values)):
-        count = "1 number" if wanted == 1 else f"{wanted} numbers"
-        raise ConfigError(
-            f"{where}: expected {count} after the label, found {' '.join(words)!r}"
-        )
-    r_cut = term.descriptor.cutoff
-    if isinstance(term.config, Distance2bConfig) and not 0 < values[0] <= r_cut:
-        raise ConfigError(
-            f"{where}: the distance {values[0]:g} Å must be > 0 and <= r_cut = "
-            f"{r_cut:g} Å"
-        )
-    return values

@@ -19,8 +19,7 @@ from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.neighbours import pairs_of
-from gapfit.descriptors.protocol import Sparse
-from gapfit.descriptors.soap import Soap
+from gapfit.descriptors.protocol import Descriptor, Sparse
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
@@ -94,7 +93,7 @@ def novel_points(
     GapfitError
         The model has no SOAP term.
     """
-    if not any(isinstance(term.descriptor, Soap) for term in model.terms):
+    if all(term.descriptor.complete for term in model.terms):
         raise GapfitError(
             f"new_sparse = {n_points}: the model has no SOAP term, and the grids of pair "
             "and three-body terms are complete; leave new_sparse out"
@@ -106,7 +105,7 @@ def novel_points(
     for n, term in enumerate(model.terms):
         U = dict(zip(term.sparse, cholesky[first:], strict=False))
         first += len(U)
-        if isinstance(term.descriptor, Soap):
+        if not term.descriptor.complete:
             search = _Search(model, n, term.descriptor, U, frames, n_points, progress)
             points[n], term_results = search.run()
             results += term_results
@@ -119,7 +118,7 @@ class _Search:
 
     model: GAPModel
     number: int  # of the term
-    descriptor: Soap
+    descriptor: Descriptor
     cholesky: dict[int, np.ndarray]
     frames: Sequence[Frame]
     n_points: int
@@ -182,8 +181,7 @@ class _Search:
         """Return W (m, n), the unexplained variances and the prior variances, eV²."""
         k_m = self.descriptor.kernel(self.term.sparse[block], values)
         W = solve_triangular(self.cholesky[block], k_m, trans="T", check_finite=False)
-        squares = np.einsum("nf,nf->n", values, values)
-        prior = self.descriptor.dot_product.value(squares)
+        prior = self.descriptor.variances(values)
         return W, prior - np.einsum("mn,mn->n", W, W), prior
 
     def _chosen(self, block: int, values: np.ndarray) -> tuple[list[int], float, float]:

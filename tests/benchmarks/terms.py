@@ -29,7 +29,7 @@ from _models import Predict, random_model, silicon, silicon_frames
 from ase import Atoms
 
 from gapfit import GAPModel
-from gapfit.config.sections import Angle3bConfig, Distance2bConfig, Term
+from gapfit.config.sections import Angle3bConfig, Distance2bConfig, TermConfig
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pair_list, pairs_of
 from gapfit.model.terms import FittedTerm, build_term
@@ -46,7 +46,7 @@ COLUMNS = (
 )
 
 
-def local_term(config: Term, frames: list[Atoms]) -> FittedTerm:
+def local_term(config: TermConfig, frames: list[Atoms]) -> FittedTerm:
     """Return a pair or three-body term with shapes of the frames as sparse points."""
     term = build_term(config, (14,), {})
     pairs = pairs_of([structure_arrays(f) for f in frames], term.descriptor.cutoff)

@@ -1,0 +1,124 @@
+"""SOAP from its configuration: basis tables, engine, descriptor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gapfit.config.terms import SoapConfig
+from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
+from gapfit.descriptors.soap import Soap
+from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
+from gapfit.descriptors.soap_features import Features
+
+__all__ = ["soap_basis", "soap_basis_shapes", "soap_term"]
+
+
+def soap_term(
+    config: SoapConfig,
+    species: tuple[int, ...],
+    basis: dict[str, np.ndarray],
+    projections: Mapping[int, np.ndarray] | None = None,
+) -> Soap:
+    """Return the descriptor with the settings of a configuration."""
+    return Soap(config, _soap_engine(config, species, basis), species, projections)
+
+
+def soap_basis(config: SoapConfig) -> dict[str, np.ndarray]:
+    """Return the basis tables of a term, from dscribe unless they are QUIP's."""
+    if config.rbf == "polynomial":
+        from gapfit.descriptors.radial_polynomial import polynomial_basis
+
+        return polynomial_basis(config.r_cut, config.n_max)
+    if config.rbf == "equispaced_gaussians":
+        from gapfit.descriptors.radial_equispaced import equispaced_basis
+
+        return equispaced_basis(config.r_cut, config.n_max, config.atom_sigma)
+    from gapfit.descriptors.soap_dscribe import gto_basis
+
+    return gto_basis(config.r_cut, config.n_max, config.l_max)
+
+
+def soap_basis_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes of the basis tables (None: any length)."""
+    degrees, n_max = config.l_max + 1, config.n_max
+    if config.rbf == "polynomial":
+        n_nodes = 100
+        return {"nodes": (n_nodes,), "weights": (n_nodes,), "values": (n_max, n_nodes)}
+    if config.rbf == "equispaced_gaussians":
+        return {"nodes": (n_max,), "transform": (n_max, n_max)}
+    return {"alphas": (degrees, n_max), "betas": (degrees, n_max, n_max)}
+
+
+def _soap_engine(
+    config: SoapConfig, species: tuple[int, ...], basis: dict[str, np.ndarray]
+) -> SoapEngine:
+    weighting = _weighting(config)
+    cutoff = reach(config.r_cut, config.atom_sigma, weighting)
+    n_channels = len(config.quip.neighbours) or len(species)
+    features = Features(n_channels, config.n_max, config.l_max, config.compression)
+    weights = _species_weights(config, species)
+    quip = config.rbf == "equispaced_gaussians"
+    full = config.full_kernel or quip
+    if config.engine == "dscribe":
+        from gapfit.descriptors.soap_dscribe import DscribeEngine, dscribe_options
+
+        return DscribeEngine(
+            species,
+            dscribe_options(config, weighting, weights),
+            cutoff=cutoff,
+            scale=features.prefactor(full=full) / features.prefactor(full=False),
+        )
+    return NativeEngine(
+        species,
+        _density(config, basis),
+        cutoff=cutoff,
+        weighting=weighting,
+        features=features,
+        channels=_channels(config, species, features),
+        scale=features.prefactor(full=full, plain=config.quip.plain),
+        central_in_all=config.quip.central_in_all,
+        species_weights=list(weights.values()),
+    )
+
+
+def _channels(
+    config: SoapConfig, species: tuple[int, ...], features: Features
+) -> list[int]:
+    """Return the density channel of each species, also of those with weight zero."""
+    from ase.data import atomic_numbers
+
+    if not config.quip.neighbours:
+        return features.channels
+    named = sorted(atomic_numbers[symbol] for symbol in config.quip.neighbours)
+    return [named.index(z) if z in named else 0 for z in species]
+
+
+def _weighting(config: SoapConfig) -> Weighting:
+    if config.rbf == "equispaced_gaussians":
+        quip = config.quip
+        return Weighting("cosine", config.r_cut, d=quip.width, w0=quip.central_weight)
+    w = config.weighting
+    return Weighting(w.function, w.r0 or config.r_cut, w.c, w.d, w.m, w.w0)
+
+
+def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
+    if config.rbf == "polynomial":
+        from gapfit.descriptors.radial_polynomial import PolynomialDensity
+
+        return PolynomialDensity(basis, config.l_max, config.atom_sigma)
+    if config.rbf == "equispaced_gaussians":
+        from gapfit.descriptors.radial_equispaced import EquispacedDensity
+
+        return EquispacedDensity(basis, config.l_max, config.atom_sigma)
+    return GtoDensity(basis["alphas"], basis["betas"], config.atom_sigma)
+
+
+def _species_weights(config: SoapConfig, species: tuple[int, ...]) -> dict[str, float]:
+    from ase.data import chemical_symbols
+
+    symbols = [chemical_symbols[z] for z in species]
+    if named := config.quip.neighbours:
+        return {symbol: float(symbol in named) for symbol in symbols}
+    return {symbol: config.species_weights.get(symbol, 1.0) for symbol in symbols}

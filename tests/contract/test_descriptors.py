@@ -1,0 +1,69 @@
+"""The descriptors that come with gapfit pass the battery."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+from descriptor_contract import DescriptorContract, PredictionContract
+
+from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig
+
+pytestmark = pytest.mark.core
+
+#: No pair of the structures is near it, or where switches begin: third derivatives jump.
+R_CUT = 4.02
+SOAP = {"r_cut": R_CUT, "n_max": 4, "l_max": 3}
+TRIPLET = {"r_cut": R_CUT, "width": 0.9, "theta": [1.1, 1.4, 0.9]}
+
+
+class TestSoap(DescriptorContract):
+    SAME = 1e-12
+    CONFIGS: ClassVar = {
+        "gto": SoapConfig(**SOAP),
+        "polynomial": SoapConfig(**SOAP, rbf="polynomial"),
+        "equispaced": SoapConfig(**SOAP, rbf="equispaced_gaussians"),
+        "large": SoapConfig(r_cut=R_CUT, n_max=9, l_max=5),
+        "zeta 1": SoapConfig(**SOAP, zeta=1),
+        "zeta 2": SoapConfig(**SOAP, zeta=2),
+        "zeta 2.5": SoapConfig(**SOAP, zeta=2.5),
+        "mu2": SoapConfig(**SOAP, compression="mu2", species_weights={"Ge": 0.6}),
+        "mu1nu1": SoapConfig(**SOAP, compression="mu1nu1", species_weights={"Ge": 0.6}),
+        "crossover": SoapConfig(**SOAP, compression="crossover"),
+        "full kernel": SoapConfig(**SOAP, full_kernel=True),
+        "projected": SoapConfig(**SOAP, components=12),
+    }
+
+
+class TestDscribe(DescriptorContract):
+    """Its derivatives are central differences."""
+
+    CONFIGS: ClassVar = {
+        "gto": SoapConfig(r_cut=3.5, n_max=2, l_max=1, engine="dscribe")
+    }
+    ON = ("cluster", "one_atom")
+    PRECISION = SAME = 1e-5
+
+
+class TestPairs(DescriptorContract):
+    CONFIGS: ClassVar = {
+        "smooth": Distance2bConfig(r_cut=R_CUT, width=0.8, theta=0.6),
+        "cosine": Distance2bConfig(r_cut=R_CUT, width=0.8, theta=0.6, switch="cosine"),
+    }
+
+
+class TestTriplets(DescriptorContract):
+    CONFIGS: ClassVar = {
+        "smooth": Angle3bConfig(**TRIPLET),
+        "cosine": Angle3bConfig(**TRIPLET, switch="cosine"),
+    }
+
+
+class TestTripletsOfDistances(PredictionContract):
+    """Of models read from QUIP, which cannot be fitted."""
+
+    CONFIGS: ClassVar = {
+        "distances": Angle3bConfig(
+            r_cut=R_CUT, width=0.9, theta=[1.1, 1.1, 1.1], coordinates="distances"
+        )
+    }
