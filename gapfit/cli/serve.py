@@ -72,9 +72,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.serving import DEFAULT_PORT, address, serve
 
     if args.unix is not None and (args.host is not None or args.port is not None):
-        raise GapfitError(
-            "--unix is one address, --host and --port another; give only one"
-        )
+        raise GapfitError("--unix is one address, --host and --port another; give one")
     if args.unix is not None and ("/" in args.unix or not args.unix):
         raise GapfitError(
             f"--unix {args.unix}: give NAME of the file /tmp/ipi_NAME, without a folder"

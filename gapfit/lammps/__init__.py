@@ -1,8 +1,8 @@
 """Models in LAMMPS: export of a model, and the plugin that reads it.
 
-`export_lammps` writes what predictions are made of (tables of radial functions and pair
-potentials, projected sparse points, coefficients, factors of the variance) into one file
-with a checksum; the plugin evaluates it with the core of gapfit, so that both give the same
+`export_lammps` writes the data of predictions (tables of radial functions and pair
+potentials, projected sparse points, coefficients, factors of the variance) to one file
+with a checksum; the plugin evaluates it with the core of gapfit, so both give the same
 numbers. ::
 
     units metal
@@ -16,8 +16,8 @@ dumps, ``fix halt`` and the like.
 
 The plugin depends on no other library. The BLAS of liblammps is a slow reference
 implementation, and that of SciPy would tie runs to a Python environment, so the matrix
-products are gapfit's own; they are as fast as OpenBLAS on one thread for what is needed
-here (`plugin/matrix_products.hpp`). LAMMPS is under the GPL; a compiled plugin inherits it.
+products are those of gapfit; for these sizes they are as fast as OpenBLAS on one thread
+(`plugin/matrix_products.hpp`). LAMMPS is under the GPL; a compiled plugin inherits it.
 """
 
 from gapfit.lammps.build import build_plugin

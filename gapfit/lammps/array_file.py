@@ -14,10 +14,10 @@ from gapfit._support.archive import atomic_write
 
 __all__ = ["FORMAT_VERSION", "Value", "write_array_file"]
 
-#: Version of the format, raised when old plugins could not read what is written.
+#: Version of the format, raised when old plugins cannot read new files.
 FORMAT_VERSION = 1
 
-#: What can be written: text, or numbers as float64 or int64.
+#: Values that can be written: text, or numbers as float64 or int64.
 Value = np.ndarray | float | int | str
 
 _MAGIC = b"GAPFITLAMMPS"
@@ -30,9 +30,9 @@ def write_array_file(path: str | Path, arrays: Mapping[str, Value]) -> None:
     Parameters
     ----------
     path : str or Path
-        Where.
+        File to write.
     arrays : mapping of str to ndarray, float, int or str
-        Integers become int64, other numbers float64; a number alone has the shape (1,).
+        Integers become int64, other numbers float64; a single number has the shape (1,).
     """
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         file.write(bytes(_LINE))
@@ -51,7 +51,7 @@ def _write_header(file: BinaryIO, n_bytes: int, checksum: int) -> None:
 
 
 def _parts(name: str, value: Value) -> Iterator[bytes]:
-    """Yield the description of an array and its numbers, in whole lines."""
+    """Yield the description of an array and its numbers, padded to whole lines."""
     if isinstance(value, str):
         array, kind = np.frombuffer(value.encode(), dtype=np.uint8), 2
     else:

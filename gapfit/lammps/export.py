@@ -1,4 +1,4 @@
-"""Models as files for the LAMMPS plugin: what predictions are made of, and no more."""
+"""Models as files for the LAMMPS plugin, with the data of predictions."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 __all__ = ["export_lammps", "has_deviations"]
 
-#: Named arrays, one after the other.
+#: Pairs of name and array.
 Arrays = Iterator[tuple[str, Value]]
 
 
 def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> None:
     """Write a model as a file for ``pair_style gapfit``.
 
-    The file holds the sums that `GAPModel.predict` evaluates, lossless projections
-    included, so that LAMMPS gives the same numbers.
+    The file contains the sums that `GAPModel.predict` evaluates, including lossless
+    projections, so LAMMPS gives the same numbers.
 
     Parameters
     ----------
     model : GAPModel
-        Terms of any type, a baseline of pair potentials.
+        A model with terms of any type; its baseline may have pair potentials.
     path : str or Path
-        Where; replaced only once the new file is complete.
+        File to write; replaced when the new file is complete.
     std : bool
-        Whether the factors for the standard deviations of the atoms' energies go with it,
-        where the model holds what they are made of: 8 bytes times the square of the
-        number of sparse points of each species.
+        Whether to include the factors for standard deviations of atomic energies, if the
+        model has a posterior: 8 bytes times the square of the number of sparse points of
+        each species.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
 
 
 def has_deviations(model: GAPModel) -> bool:
-    """Return whether standard deviations can go with an exported model.
+    """Return whether standard deviations can be exported.
 
     They need the posterior and a SOAP term, with any number of other terms.
     """
@@ -137,20 +137,20 @@ def _general(model: GAPModel) -> Arrays:
 
 def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     assert isinstance(soap.engine, NativeEngine)
-    own = soap.engine.definition
+    definition = soap.engine.definition
     yield "cutoff", float(soap.cutoff)
     yield "zeta", float(soap.dot_product.zeta)
-    yield "table", own.table
-    yield "spacing", float(own.spacing)
-    yield "centre", own.centre
-    yield "weighting_function", own.weighting[0]
-    yield "weighting", np.array(own.weighting[1:], dtype=float)
-    yield "channel", np.array(own.channel)
-    yield "species_weight", np.array(own.species_weight, dtype=float)
-    yield "total", int(own.total)
-    yield "central_in_all", int(own.central_in_all)
-    yield "blocks", np.array(own.blocks)
-    yield "scale", own.scale
+    yield "table", definition.table
+    yield "spacing", float(definition.spacing)
+    yield "centre", definition.centre
+    yield "weighting_function", definition.weighting[0]
+    yield "weighting", np.array(definition.weighting[1:], dtype=float)
+    yield "channel", np.array(definition.channel)
+    yield "species_weight", np.array(definition.species_weight, dtype=float)
+    yield "total", int(definition.total)
+    yield "central_in_all", int(definition.central_in_all)
+    yield "blocks", np.array(definition.blocks)
+    yield "scale", definition.scale
     for species, choice in enumerate(sums):
         prefix = f"sum{species}/"
         yield prefix + "quadratic", int(choice.quadratic)
@@ -205,13 +205,13 @@ def _switch(switch: Switch) -> Arrays:
 
 
 def _variance(variance: LocalVarianceForm, soaps: dict[int, int]) -> Arrays:
-    """Yield what turns covariances into variances, by species and by other term."""
+    """Yield the arrays from covariances to variances, by species and by other term."""
     assert variance.chosen is not None
     sums: list[EnergySum] = variance.chosen.prepared
     forms = shortened(variance.forms, sums) if variance.lossless else variance.forms
-    for species, (form, own) in enumerate(zip(forms, sums, strict=True)):
+    for species, (form, energy_sum) in enumerate(zip(forms, sums, strict=True)):
         prefix = f"{species}/"
-        shared = not own.quadratic and _same(form.points, own.points)
+        shared = not energy_sum.quadratic and _same(form.points, energy_sum.points)
         yield prefix + "shared", int(shared)
         if not shared:
             yield from _points(prefix, form.points)
@@ -234,13 +234,13 @@ def _same(left: SparsePoints, right: SparsePoints) -> bool:
 
 
 def _covariances(term: FittedTerm) -> Arrays:
-    """Yield what covariances of local energies with the points of a term need."""
+    """Yield the arrays for covariances of local energies with the points of a term."""
     descriptor: Any = term.descriptor
     if isinstance(descriptor, Soap):
         yield "delta", float(descriptor.dot_product.delta)
         for block in descriptor.blocks:
-            own = SparsePoints(term.sparse[block], descriptor.projections.get(block))
-            yield from _points(f"{descriptor.species.index(block)}/", own)
+            sparse = SparsePoints(term.sparse[block], descriptor.projections.get(block))
+            yield from _points(f"{descriptor.species.index(block)}/", sparse)
         return
     yield "n_blocks", len(descriptor.blocks)
     for n, block in enumerate(descriptor.blocks):

@@ -24,7 +24,7 @@ from gapfit.quip.xml_file import Coordinates
 __all__ = [
     "OWN_CHANNEL",
     "WITH_DEGREES",
-    "Part",
+    "TermPart",
     "named_species",
     "part_of",
     "soap_order",
@@ -56,26 +56,26 @@ _OF_THE_FIT = frozenset(
 )
 #: From this version on 1/sqrt(2l + 1) is part of the features.
 WITH_DEGREES = 1_423_143_769
-#: From this version on the central atom has a species of its own.
+#: From this version on the central atom has a separate channel.
 OWN_CHANNEL = 1_426_512_068
 #: From this version on order 3 means a centre and two neighbours.
 _COMPACT = 1_596_837_814
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """What one descriptor of QUIP becomes.
+class TermPart:
+    """Part of a term: one descriptor of QUIP.
 
     Attributes
     ----------
     config : TermConfig
-        Settings of the term that it is part of.
+        Settings of the term.
     blocks : tuple of int
-        Blocks of that term that have these points.
+        Blocks of the term with these points.
     points : (n_sparse, width) float64
         Sparse points, in gapfit's order of features.
     coefficients : (n_sparse,) float64
-        1/eV.
+        Coefficients, 1/eV.
     cutoffs : (n_sparse,) float64
         Cutoff functions of the sparse points, which the coefficients contain.
     ignored : tuple of str
@@ -90,36 +90,36 @@ class Part:
     ignored: tuple[str, ...]
 
 
-def named_species(own: Coordinates) -> set[int]:
-    """Return the atomic numbers that a descriptor names; wildcards name none."""
+def named_species(source: Coordinates) -> set[int]:
+    """Return the atomic numbers in a descriptor's options, without wildcards."""
     from ase.data import chemical_symbols
 
-    options = Options.of(own.descriptor)
+    options = Options.of(source.descriptor)
     keys = ("Z", "species_Z", "Z1", "Z2")
-    found = {z for key in keys for z in options.integers(key)} - {0}
-    if unknown := [z for z in found if not 0 < z < len(chemical_symbols)]:
-        raise GapfitError(f"{own.label}: Z = {unknown[0]} is no atomic number")
-    return found
+    numbers = {z for key in keys for z in options.integers(key)} - {0}
+    if unknown := [z for z in numbers if not 0 < z < len(chemical_symbols)]:
+        raise GapfitError(f"{source.label}: Z = {unknown[0]} is not an atomic number")
+    return numbers
 
 
-def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
+def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> TermPart:
     """Return the term of one descriptor, its points and its coefficients.
 
     Parameters
     ----------
-    own : Coordinates
-        From the file.
+    source : Coordinates
+        The descriptor in the file.
     species : tuple of int
-        Atomic numbers of the model, ascending: what wildcards stand for.
+        Atomic numbers of the model, ascending, which wildcards stand for.
     version : int
         ``gap_version`` of the file.
 
     Raises
     ------
     GapfitError
-        Something is not supported: names it.
+        An option is not supported; the message names it.
     """
-    options = Options.of(own.descriptor)
+    options = Options.of(source.descriptor)
     readers = {
         "soap": _soap,
         "distance_2b": _distance_2b,
@@ -128,26 +128,28 @@ def part_of(own: Coordinates, species: tuple[int, ...], version: int) -> Part:
     }
     if options.name not in readers:
         raise GapfitError(
-            f"{own.label}: the descriptor {options.name} is not supported; supported are "
-            "soap, distance_2b, distance_Nb and angle_3b"
+            f"{source.label}: the descriptor {options.name} is not supported; supported "
+            "are soap, distance_2b, distance_Nb and angle_3b"
         )
-    if own.mean:
-        raise GapfitError(f"{own.label}: f0 = {own.mean:g} eV is not supported")
+    if source.mean:
+        raise GapfitError(f"{source.label}: f0 = {source.mean:g} eV is not supported")
     try:
         config, blocks, points, scale = readers[options.name](
-            own, options, species, version
+            source, options, species, version
         )
     except ValidationError as error:
-        found = error.errors()[0]
-        key = ".".join(map(str, found["loc"]))
-        what = f"{key} = {found['input']}" if key else "a setting"
-        reason = found["msg"].removeprefix("Value error, ")
-        raise GapfitError(f"{own.label}: {what} is not supported: {reason}") from error
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        setting = f"{key} = {first['input']}" if key else "a setting"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise GapfitError(
+            f"{source.label}: {setting} is not supported: {reason}"
+        ) from error
     options.asked.update(_OF_THE_FIT)
     options.asked.update(k for k in options.values if k.endswith("_parameter_name"))
-    coefficients = scale * own.alpha * own.cutoffs
-    return Part(
-        config, blocks, points, coefficients, own.cutoffs, tuple(options.unknown)
+    coefficients = scale * source.alpha * source.cutoffs
+    return TermPart(
+        config, blocks, points, coefficients, source.cutoffs, tuple(options.unknown)
     )
 
 
@@ -157,26 +159,26 @@ _Read = tuple[TermConfig, tuple[int, ...], np.ndarray, float]
 def _refuse(options: Options, **only: object) -> None:
     """Refuse options with other values than those supported."""
     for key, value in only.items():
-        found: object
+        stored: object
         if isinstance(value, bool):
-            found = options.logical(key, default=value)
+            stored = options.logical(key, default=value)
         elif isinstance(value, float | int):
-            found = options.real(key, default=float(value))
+            stored = options.real(key, default=float(value))
         else:
-            found = options.text(key, default=str(value))
-        if found != value:
+            stored = options.text(key, default=str(value))
+        if stored != value:
             raise GapfitError(
                 f"{options.name}: {key} = {options.values[key.lower()]} is not supported "
                 f"(only {value})"
             )
 
 
-def _require_kernel(own: Coordinates, options: Options, covariance: int) -> None:
+def _require_kernel(source: Coordinates, options: Options, covariance: int) -> None:
     names = {1: "ard_se", 2: "dot_product", 3: "bond_real_space", 4: "pp"}
-    if own.covariance != covariance:
-        found = names.get(own.covariance, f"number {own.covariance}")
+    if source.covariance != covariance:
+        name = names.get(source.covariance, f"number {source.covariance}")
         raise GapfitError(
-            f"{own.label}: {options.name} with the kernel {found} is not supported (only "
+            f"{source.label}: {options.name} with the kernel {name} is not supported (only "
             f"{names[covariance]})"
         )
 
@@ -188,9 +190,9 @@ def _symbols(numbers: tuple[int, ...] | list[int]) -> list[str]:
 
 
 def _soap(
-    own: Coordinates, options: Options, species: tuple[int, ...], version: int
+    source: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> _Read:
-    _require_kernel(own, options, 2)
+    _require_kernel(source, options, 2)
     _refuse(
         options,
         average=False,
@@ -220,8 +222,8 @@ def _soap(
         "central_reference_all_species", default=len(channels) == 1
     )
     options.text("central_reference_all_species")
-    if own.zeta is None:
-        raise GapfitError(f"{own.label}: zeta of the dot product is missing")
+    if source.zeta is None:
+        raise GapfitError(f"{source.label}: zeta of the dot product is missing")
     config = SoapConfig(
         rbf="equispaced_gaussians",
         r_cut=options.real("cutoff", default=0.0),
@@ -236,21 +238,21 @@ def _soap(
             neighbours=[] if wildcard else _symbols(sorted(channels)),
             plain=version < WITH_DEGREES,
         ),
-        zeta=own.zeta,
-        delta=own.delta,
+        zeta=source.zeta,
+        delta=source.delta,
     )
     centres = tuple(z for z in options.integers("Z") if z) or species
     order = soap_order(channels, config.n_max, config.l_max)
-    if own.points.shape[1] != len(order) + 1:
+    if source.points.shape[1] != len(order) + 1:
         raise GapfitError(
-            f"{own.label}: sparse points of {own.points.shape[1]} numbers do not fit "
-            f"their descriptor, which has {len(order) + 1}"
+            f"{source.label}: sparse points have {source.points.shape[1]} numbers, "
+            f"but their descriptor has {len(order) + 1}"
         )
-    return config, centres, np.ascontiguousarray(own.points[:, order]), 1.0
+    return config, centres, np.ascontiguousarray(source.points[:, order]), 1.0
 
 
 def soap_order(channels: list[int], n_max: int, l_max: int) -> np.ndarray:
-    """Return the place in QUIP's power spectrum of each feature of gapfit's.
+    """Return the index in QUIP's power spectrum of each feature of gapfit.
 
     QUIP counts radial functions through all its channels, K = 1 ... S n_max, and has
     features (K1, K2 <= K1, l), l running fastest; gapfit has blocks of two channels in
@@ -259,7 +261,7 @@ def soap_order(channels: list[int], n_max: int, l_max: int) -> np.ndarray:
     Parameters
     ----------
     channels : list of int
-        Atomic numbers in QUIP's order; 0 is all species together.
+        Atomic numbers in QUIP's order; 0 for all species together.
     n_max, l_max : int
         Radial functions; highest angular momentum.
     """
@@ -268,14 +270,14 @@ def soap_order(channels: list[int], n_max: int, l_max: int) -> np.ndarray:
     place = np.argsort(channels)
     a, b, degree, n, k = Features(len(channels), n_max, l_max).labels.T
     first, second = place[a] * n_max + n, place[b] * n_max + k
-    more, less = np.maximum(first, second), np.minimum(first, second)
-    return (more * (more + 1) // 2 + less) * (l_max + 1) + degree
+    larger, smaller = np.maximum(first, second), np.minimum(first, second)
+    return (larger * (larger + 1) // 2 + smaller) * (l_max + 1) + degree
 
 
 def _distance_2b(
-    own: Coordinates, options: Options, species: tuple[int, ...], version: int
+    source: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> _Read:
-    _require_kernel(own, options, 1)
+    _require_kernel(source, options, 1)
     _refuse(
         options,
         only_intra=False,
@@ -288,51 +290,53 @@ def _distance_2b(
         raise GapfitError("distance_2b: exponents are not supported")
     options.asked.update(("resid_name", "tail_range"))
     ends = [options.integer(key, default=0) for key in ("Z1", "Z2")]
-    return _pairs(own, options, species, ends)
+    return _pairs(source, options, species, ends)
 
 
 def _pairs(
-    own: Coordinates, options: Options, species: tuple[int, ...], ends: list[int]
+    source: Coordinates, options: Options, species: tuple[int, ...], ends: list[int]
 ) -> _Read:
-    """Return a pair term: QUIP counts each pair twice, so that g = 2 g_QUIP."""
+    """Return a pair term; QUIP counts each pair twice, so g = 2 g_QUIP."""
     config = Distance2bConfig(
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
-        theta=float(own.theta[0]),
-        delta=2 * own.delta,
+        theta=float(source.theta[0]),
+        delta=2 * source.delta,
     )
-    blocks = sorted({pair_key(a, b) for a, b in product(*_meant(ends, species))})
-    return config, tuple(blocks), own.points, 0.5
+    blocks = sorted({pair_key(a, b) for a, b in product(*_species_of(ends, species))})
+    return config, tuple(blocks), source.points, 0.5
 
 
-def _meant(numbers: list[int], species: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Yield the species that each number means; 0 means all."""
+def _species_of(
+    numbers: list[int], species: tuple[int, ...]
+) -> Iterator[tuple[int, ...]]:
+    """Yield the species of each number; 0 stands for all."""
     for z in numbers:
         yield (z,) if z else species
 
 
 def _angle_3b(
-    own: Coordinates, options: Options, species: tuple[int, ...], version: int
+    source: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> _Read:
-    """Return a three-body term: QUIP counts each pair of neighbours twice."""
-    _require_kernel(own, options, 1)
+    """Return a three-body term; QUIP counts each pair of neighbours twice."""
+    _require_kernel(source, options, 1)
     options.text("n_Z")
     ends = [options.integer(key, default=0) for key in ("Z", "Z1", "Z2")]
     config = Angle3bConfig(
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
-        theta=[float(length) for length in own.theta],
-        delta=2 * own.delta,
+        theta=[float(length) for length in source.theta],
+        delta=2 * source.delta,
     )
-    triplets = product(*_meant(ends, species))
+    triplets = product(*_species_of(ends, species))
     blocks = sorted({triplet_key(*triplet) for triplet in triplets})
-    return config, tuple(blocks), own.points, 0.5
+    return config, tuple(blocks), source.points, 0.5
 
 
 def _distance_nb(
-    own: Coordinates, options: Options, species: tuple[int, ...], version: int
+    source: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> _Read:
     order = options.integer("order", default=0)
     if order not in (2, 3):
@@ -340,37 +344,37 @@ def _distance_nb(
     ends = options.integers("Z") or [0] * order
     options.text("n_Z")
     compact = options.logical("compact_clusters", default=version >= _COMPACT)
-    _require_kernel(own, options, 1)
+    _require_kernel(source, options, 1)
     if len(ends) != order:
         raise GapfitError(
             f"distance_Nb: order = {order} does not agree with Z = {ends}"
         )
     if order == 2:
-        return _pairs(own, options, species, ends)
+        return _pairs(source, options, species, ends)
     if not compact:
         raise GapfitError(
             "distance_Nb: order = 3 with compact_clusters = F is not supported"
         )
-    if len({z for each in _meant(ends, species) for z in each}) > 1:
+    if len({z for each in _species_of(ends, species) for z in each}) > 1:
         raise GapfitError(
             "distance_Nb: order = 3 of several species is not supported: in QUIP its "
             "energies depend on the numbering of the atoms"
         )
-    return _distance_3b(own, options, next(_meant(ends, species))[0])
+    return _distance_3b(source, options, next(_species_of(ends, species))[0])
 
 
-def _distance_3b(own: Coordinates, options: Options, z: int) -> _Read:
-    if len(own.permutations) != 6:
+def _distance_3b(source: Coordinates, options: Options, z: int) -> _Read:
+    if len(source.permutations) != 6:
         raise GapfitError(
-            f"{own.label}: {len(own.permutations)} permutations of the three distances "
-            "are not supported (only all six)"
+            f"{source.label}: {len(source.permutations)} permutations of the three "
+            "distances are not supported (only all six)"
         )
     config = Angle3bConfig(
         coordinates="distances",
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
-        theta=[float(length) for length in own.theta],
-        delta=own.delta,
+        theta=[float(length) for length in source.theta],
+        delta=source.delta,
     )
-    return config, (triplet_key(z, z, z),), own.points, 1.0
+    return config, (triplet_key(z, z, z),), source.points, 1.0

@@ -16,19 +16,19 @@ def symbols(numbers: Iterable[int]) -> list[str]:
     Raises
     ------
     GapfitError
-        One of them is no atomic number.
+        One of them is not an atomic number.
     """
     from ase.data import chemical_symbols
 
     numbers = list(numbers)
     beyond = [z for z in numbers if not 0 < z < len(chemical_symbols)]
     if beyond:
-        raise GapfitError(f"gap={{...}}: Z = {beyond[0]} is no atomic number")
+        raise GapfitError(f"gap={{...}}: Z = {beyond[0]} is not an atomic number")
     return [chemical_symbols[z] for z in numbers]
 
 
 def every_block(size: int, species: Collection[int]) -> list[str]:
-    """Return the names of all pairs (`size` 2) or triplets (3) of some species.
+    """Return the names of all pairs (`size` 2) or triplets (3) of species.
 
     Parameters
     ----------

@@ -20,14 +20,14 @@ from gapfit.quip.remarks import Remark, unknown_option
 
 __all__ = ["Translation", "translate"]
 
-#: What becomes of options that no fit depends on.
+#: Options that do not change the fit, and their counterparts.
 _IGNORED = {
     "condition_number_norm": "diagnostics of gap_fit",
     "do_copy_atoms_file": "gapfit keeps a digest of the data",
     "do_copy_at_file": "gapfit keeps a digest of the data",
     "do_ip_timing": "gapfit shows its times",
     "dryrun": "gapfit fit --plan",
-    "export_covariance": "models have their posterior, run.store_posterior",
+    "export_covariance": "models contain their posterior, run.store_posterior",
     "gap_file": "gapfit fit writes FILE-model/model.npz; gapfit convert makes it XML",
     "gp_file": "gapfit fit writes FILE-model/model.npz; gapfit convert makes it XML",
     "linear_system_dump_file": "diagnostics of gap_fit",
@@ -35,10 +35,10 @@ _IGNORED = {
     "mpi_blocksize_rows": "see run.executor and run.workers",
     "mpi_print_all": "see run.executor and run.workers",
     "openmp_chunk_size": "see run.threads",
-    "sparse_separate_file": "gapfit convert always writes files beside the XML file",
+    "sparse_separate_file": "gapfit convert always writes separate files",
     "sparsify_only_no_fit": "has no counterpart",
-    "template_file": "nothing needs it",
-    "verbosity": "see the log beside the model",
+    "template_file": "not needed",
+    "verbosity": "see the log in the folder of the model",
 }
 #: Options that change the fit and that gapfit does not have.
 _MISSING = {
@@ -54,23 +54,23 @@ _MISSING = {
     "local_property0": "gapfit fits energies alone",
     "local_property_mask_parameter_name": "gapfit fits energies alone",
     "local_property_parameter_name": "gapfit fits energies alone",
-    "sparse_use_actual_gpcov": "gapfit chooses sparse points in its own ways",
+    "sparse_use_actual_gpcov": "gapfit has other methods for sparse points",
 }
 _KINDS = ("energy", "force", "virial")
-#: Names of labels that are there to be found in no file.
+#: Names of labels that mean that there is none.
 _NO_LABEL = frozenset({"dummy", "none", "null", "no", "off"})
 
 
 @dataclass(frozen=True)
 class Translation:
-    """A configuration, and what it is not.
+    """A configuration, and its differences from the command.
 
     Attributes
     ----------
     config : FitConfig
-        What the command says, as far as gapfit has it.
+        Settings of the command that gapfit has.
     remarks : tuple of Remark
-        Everything that is lost or different.
+        Options that are lost or different.
     """
 
     config: FitConfig
@@ -80,7 +80,7 @@ class Translation:
         """Return the text of ``fit.toml``; `source` is the name of the command's file."""
         top = [f"Translated from a command of gap_fit, {source}."]
         if self.remarks:
-            top += ["", "What has no counterpart, or another one:"]
+            top += ["", "Options without counterpart, or with a different one:"]
         for remark in self.remarks:
             top += textwrap.wrap(
                 f"- {remark}", 86, subsequent_indent="  ", break_on_hyphens=False
@@ -92,8 +92,8 @@ class Translation:
                 "with sqrt(n_atoms); gap_fit takes them as they are.",
             ],
             "solver": [
-                "gap_fit adds sparse_jitter (eV²) to coefficients that hold the cutoff",
-                "functions of sparse points: those near the cutoff count for less there.",
+                "gap_fit adds sparse_jitter (eV²) to coefficients that include the cutoff",
+                "functions of sparse points: those near the cutoff have less weight there.",
             ],
         }
         return template_toml(self.config, comments)
@@ -113,25 +113,25 @@ def translate(
     text : str
         See `gapfit.quip.gap_fit_tokens.command_options`.
     species : sequence of str
-        Symbols of the elements in the data: where ``e0`` is one number for all, and for
-        descriptors of some pairs or triplets alone.
+        Symbols of the elements in the data: needed if ``e0`` is one number for all, and
+        for descriptors of single pairs or triplets.
     labels : iterable of str, optional
-        Labels that the training data have; names of others are left out.
+        Labels in the training data; names of others are omitted.
     place : callable
-        Path of the training data -> path for the configuration.
+        Function from the path of the training data to that in the configuration.
 
     Raises
     ------
     GapfitError
-        The command cannot be read, lacks something, or has values that gapfit refuses.
+        The command cannot be read, lacks an option, or has values that gapfit refuses.
 
     Examples
     --------
-    >>> found = translate(
+    >>> translation = translate(
     ...     "gap_fit at_file=train.xyz default_sigma={0.002 0.1 0.1 0} "
     ...     "gap={distance_2b cutoff=4.0 delta=0.5 theta_uniform=1.0 n_sparse=15}"
     ... )
-    >>> found.config.terms[0].delta
+    >>> translation.config.terms[0].delta
     1.0
     """
     from ase.data import atomic_numbers
@@ -142,26 +142,26 @@ def translate(
         raise GapfitError(
             f"gap_fit: config_file = {file} is given: translate that file instead"
         )
-    work = _Work(options, None if labels is None else set(labels), remarks)
+    translator = _Translator(options, None if labels is None else set(labels), remarks)
     gap = options.text("gap")
     if gap is None:
         raise GapfitError("gap_fit: gap={...}, the descriptors, is missing")
     tables = {
-        "data": work.data(place),
-        "sigma": work.sigma(),
-        "e0": work.e0(species, gap),
+        "data": translator.data(place),
+        "sigma": translator.sigma(),
+        "e0": translator.e0(species, gap),
         "terms": translate_terms(
             gap, [atomic_numbers[symbol] for symbol in species], remarks
         ),
     }
-    work.rest(tables)
+    translator.add_others(tables)
     return Translation(
         config_from_dict(tables, "the command as a configuration"), tuple(remarks)
     )
 
 
-class _Work:
-    """One translation: options, and remarks about them."""
+class _Translator:
+    """Translates options to tables, and adds remarks about them."""
 
     def __init__(
         self, options: Options, labels: set[str] | None, remarks: list[Remark]
@@ -185,14 +185,14 @@ class _Work:
         file = options.text("atoms_filename", "at_file")
         if file is None:
             raise GapfitError("gap_fit: at_file, the training data, is missing")
-        found: dict[str, Any] = {"train": [place(file)]}
+        table: dict[str, Any] = {"train": [place(file)]}
         prefix = options.text("parameter_name_prefix", default="") or ""
         for kind in (*_KINDS, "stress"):
             option = f"{kind}_parameter_name"
             if (name := options.text(option)) is None:
                 name = kind if prefix else None
             if name is not None:
-                found |= self._label(kind, option, prefix + name)
+                table |= self._label(kind, option, prefix + name)
             elif kind in ("energy", "force") and self.labels is not None:
                 self._warn_of_default(kind, option, self.labels)
         simple = {
@@ -201,20 +201,20 @@ class _Work:
         }
         for option, key in simple.items():
             if (name := options.text(option)) is not None:
-                found |= self._if_present(option, key, prefix + name)
-        return found | self._own_sigmas()
+                table |= self._if_present(option, key, prefix + name)
+        return table | self._sigma_labels()
 
-    def _own_sigmas(self) -> dict[str, Any]:
-        """Return the labels of standard deviations that frames and atoms carry."""
+    def _sigma_labels(self) -> dict[str, Any]:
+        """Return the labels of standard deviations of frames and atoms."""
         names = ("kernel_regularisation_parameter_name", "sigma_parameter_name")
         option = next((key for key in names if key in self.options.values), names[1])
         name = self.options.text(*names, default="sigma")
-        found: dict[str, Any] = {}
+        table: dict[str, Any] = {}
         for kind in _KINDS:
-            found |= self._if_present(option, f"{kind}_sigma_key", f"{kind}_{name}")
+            table |= self._if_present(option, f"{kind}_sigma_key", f"{kind}_{name}")
         labels = self.labels or set()
         if f"force_atom_{name}" in labels:
-            found["force_sigma_key"] = f"force_atom_{name}"
+            table["force_sigma_key"] = f"force_atom_{name}"
         for kind in ("energy", "virial"):
             if f"{kind}_{name}" in labels:
                 self.note(
@@ -225,13 +225,13 @@ class _Work:
         for kind in ("force_component", "virial_component"):
             if f"{kind}_{name}" in labels:
                 self.note(option, f"{kind}_{name} in the data has no counterpart")
-        return found
+        return table
 
     def _label(self, kind: str, option: str, name: str) -> dict[str, Any]:
         key = "forces_key" if kind == "force" else f"{kind}_key"
         if name.lower() in _NO_LABEL:
             use = {"energy": "use_energies", "force": "use_forces"}
-            self.note(option, "taken as none: they are not fitted")
+            self.note(option, "means none: they are not fitted")
             return {use[kind]: False} if kind in use else {}
         if self.labels is not None and name not in self.labels:
             self.note(
@@ -244,12 +244,12 @@ class _Work:
         if kind not in labels:
             self.note(
                 option,
-                f"gap_fit reads {kind}, which the training data do not have, and so fits "
-                "none; gapfit looks for other usual names",
+                f"gap_fit reads {kind}, which the training data do not have, so it fits "
+                "none; gapfit searches other usual names",
             )
 
     def _if_present(self, option: str, key: str, name: str) -> dict[str, Any]:
-        """Return the name of an optional label if it is not gapfit's, too."""
+        """Return the name of an optional label unless it is the default of gapfit."""
         if name == DataConfig.model_fields[key].default:
             return {}
         if self.labels is not None and name not in self.labels:
@@ -273,24 +273,28 @@ class _Work:
                 f"default_sigma = {given}: four numbers, of energy, force, virial and "
                 f"hessian, not {len(values)}"
             )
-        found: dict[str, Any] = dict(self._sigmas("default_sigma", values))
+        table: dict[str, Any] = dict(self._sigmas("default_sigma", values))
         keys = ("config_type_kernel_regularisation", "config_type_sigma")
         types = type_values(
             options.text(*keys) or "", 4, "config_type_sigma", self.note_value
         )
-        own = {n: self._sigmas(f"config_type_sigma {n}", v) for n, v in types.items()}
-        # Frames of no config_type, or of one without sigmas.
-        found |= own.pop("default", {})
-        self.unused = {"energy", "forces", "virial"}.difference(found, *own.values())
-        if own:
-            found["config_types"] = own
+        by_type = {
+            name: self._sigmas(f"config_type_sigma {name}", numbers)
+            for name, numbers in types.items()
+        }
+        # Frames without a config_type, or with one without sigmas.
+        table |= by_type.pop("default", {})
+        kinds = {"energy", "forces", "virial"}
+        self.unused = kinds.difference(table, *by_type.values())
+        if by_type:
+            table["config_types"] = by_type
         keys = ("kernel_regularisation_is_per_atom", "sigma_per_atom")
         if not options.logical(*keys, default=True):
             self.note(
                 next(key for key in keys if key in options.values),
                 "gapfit multiplies sigmas of energies and virials with sqrt(n_atoms)",
             )
-        return found
+        return table
 
     def _sigmas(self, where: str, values: Sequence[str]) -> dict[str, float]:
         numbers = [number(where, value) for value in values]
@@ -308,7 +312,7 @@ class _Work:
             if method.lower() == "average":
                 self.note(
                     "e0_method",
-                    'taken as "least_squares": each species has an energy of its own',
+                    'taken as "least_squares": each species has a separate energy',
                 )
                 return {"method": "least_squares"}
             return {"method": "isolated"}
@@ -318,7 +322,7 @@ class _Work:
         every = list(species) or symbols(sorted(named_numbers(gap)))
         if not every:
             raise GapfitError(
-                f"e0 = {given} for all species, and no species is named: say which, "
+                f"e0 = {given} for all species, and no species is named: give them with "
                 "species = [...] or --species"
             )
         return dict.fromkeys(every, self._energy(given, offset))
@@ -326,8 +330,8 @@ class _Work:
     def _energy(self, text: str, offset: float) -> float:
         return number("e0", text) + offset
 
-    def rest(self, tables: dict[str, Any]) -> None:
-        """Add what remains to the tables; remark upon all that has no place in them."""
+    def add_others(self, tables: dict[str, Any]) -> None:
+        """Add other options to the tables, and remarks about those without counterpart."""
         options = self.options
         uses = {
             "energy": "use_energies",

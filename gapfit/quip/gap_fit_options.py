@@ -14,16 +14,16 @@ _TRUE = frozenset({"T", "TRUE", ".TRUE.", "YES", "1", ""})
 
 @dataclass
 class Options:
-    """Keys with values; remembers which were asked for.
+    """Keys with values, and the keys that were looked up.
 
-    QUIP does not tell capital letters from small ones: names and keys are small here.
+    QUIP ignores case: names and keys are in lower case here.
 
     Attributes
     ----------
     name : str
         The first word.
     values : dict of str to str
-        What follows; braces and quotes removed.
+        Keys and values, without braces and quotes.
     asked : set of str
         Keys that were looked up.
     """
@@ -45,7 +45,7 @@ class Options:
         if not words:
             raise GapfitError("an empty string of options")
         pairs = (word.partition("=") for word in words[1:])
-        # gap_fit leaves lone braces in the strings that it writes.
+        # gap_fit writes strings with single braces.
         values = {
             key.lower(): strip(value) for key, _, value in pairs if key.strip("{} ")
         }
@@ -66,43 +66,43 @@ class Options:
         return int(self._number(keys, int, default))
 
     def _number(self, keys: tuple[str, ...], kind: type, default: float) -> float:
-        found = self.text(*keys)
-        if found is None:
+        value = self.text(*keys)
+        if value is None:
             return default
         try:
-            return kind(found.replace("d", "e").replace("D", "e"))
+            return kind(value.replace("d", "e").replace("D", "e"))
         except ValueError:
             raise GapfitError(
-                f"{self.name}: {keys[0]} = {found}: not a number"
+                f"{self.name}: {keys[0]} = {value}: not a number"
             ) from None
 
     def integers(self, *keys: str) -> list[int]:
-        """Return whole numbers; none without the key."""
-        found = self.text(*keys)
+        """Return whole numbers; an empty list without the key."""
+        value = self.text(*keys)
         try:
-            return [int(word) for word in (found or "").split()]
+            return [int(word) for word in (value or "").split()]
         except ValueError:
             raise GapfitError(
-                f"{self.name}: {keys[0]} = {found}: not whole numbers"
+                f"{self.name}: {keys[0]} = {value}: not whole numbers"
             ) from None
 
     def logical(self, *keys: str, default: bool) -> bool:
         """Return a truth value; a key alone is true."""
-        found = self.text(*keys)
-        if found is None:
+        value = self.text(*keys)
+        if value is None:
             return default
-        if found.upper() not in _TRUE | _FALSE:
-            raise GapfitError(f"{self.name}: {keys[0]} = {found}: neither T nor F")
-        return found.upper() in _TRUE
+        if value.upper() not in _TRUE | _FALSE:
+            raise GapfitError(f"{self.name}: {keys[0]} = {value}: neither T nor F")
+        return value.upper() in _TRUE
 
     @property
     def unknown(self) -> list[str]:
-        """Keys that nothing asked for."""
+        """Keys that were not looked up."""
         return sorted(set(self.values) - self.asked)
 
 
 def strip(value: str) -> str:
-    """Return a value without its braces or quotes, however many."""
+    """Return a value without enclosing braces and quotes."""
     value = value.strip()
     for begin, end in ("{}", '""', "''"):
         if len(value) > 1 and value[0] == begin and value[-1] == end:
@@ -111,7 +111,7 @@ def strip(value: str) -> str:
 
 
 def split_words(text: str, separators: str = " \t\n\r") -> list[str]:
-    """Return the words between separators that are in no braces or quotes.
+    """Return the words between separators outside of braces and quotes.
 
     Raises
     ------
@@ -134,6 +134,6 @@ def split_words(text: str, separators: str = " \t\n\r") -> list[str]:
         elif letter == "}" and depth:
             depth -= 1
     if depth or quote:
-        what = "brace" if depth else "quote"
-        raise GapfitError(f"a {what} is not closed: {text.strip()[:80]}")
+        sign = "brace" if depth else "quote"
+        raise GapfitError(f"a {sign} is not closed: {text.strip()[:80]}")
     return [word for word in [*words, word] if word.strip()]

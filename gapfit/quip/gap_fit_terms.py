@@ -11,9 +11,9 @@ from gapfit.quip.gap_fit_options import Options, split_words, strip
 from gapfit.quip.gap_fit_tokens import repeated
 from gapfit.quip.gap_fit_values import (
     Note,
+    integer,
     required,
     type_values,
-    whole,
     whole_number,
     width,
 )
@@ -32,7 +32,7 @@ _SILENT = (
     "n_Z",
     "n_species",
 )
-#: Options for which gapfit has but one value.
+#: Options with a single supported value in gapfit.
 _FIXED: dict[str, tuple[str, ...]] = {
     "average": ("F",),
     "basis_error_exponent": ("10", "10.0"),
@@ -68,30 +68,33 @@ _METHODS = {
     "covariance": "fps",
     "pivot": "fps",
 }
-#: Those that do the same.
+#: Methods that are the same in gapfit.
 _SAME_METHODS = ("random", "uniform", "cur_points", "kmeans")
 
 
 def named_numbers(gap: str) -> set[int]:
     """Return the atomic numbers that the descriptors of ``gap={...}`` name."""
     keys = ("Z", "Z1", "Z2", "species_Z")
-    every = [Options.of(strip(text)) for text in split_words(gap, ":")]
-    return {z for own in every for key in keys for z in own.integers(key)} - {0}
+    descriptors = [Options.of(strip(text)) for text in split_words(gap, ":")]
+    numbers = {
+        z for options in descriptors for key in keys for z in options.integers(key)
+    }
+    return numbers - {0}
 
 
 def translate_terms(
     gap: str, species: Collection[int], remarks: list[Remark]
 ) -> list[dict[str, Any]]:
-    """Return the terms of ``gap={... : ...}``; expanded ones are one again.
+    """Return the terms of ``gap={... : ...}``; descriptors of single species are merged.
 
     Parameters
     ----------
     gap : str
-        What is in the braces.
+        Contents of the braces.
     species : collection of int
-        Atomic numbers of the data; without any, those that the descriptors name.
+        Atomic numbers of the data; if empty, those in the descriptors.
     remarks : list of Remark
-        Takes what has no counterpart.
+        Options without counterpart are added to it.
 
     Returns
     -------
@@ -101,11 +104,11 @@ def translate_terms(
     Raises
     ------
     GapfitError
-        A descriptor is broken, or none is left.
+        A descriptor is invalid, or none is supported.
     """
     named = sorted(named_numbers(gap))
     names = ", ".join(symbols(named))
-    known = species or named
+    numbers = species or named
     pieces: list[Piece] = []
     for number, text in enumerate(split_words(gap, ":"), 1):
         options = Options.of(strip(text))
@@ -119,16 +122,16 @@ def translate_terms(
             remarks.append(Remark(f"{name} {key}".rstrip(), value, text))
 
         for key in repeated(split_words(strip(text))[1:]):
-            note(key, "", "given more than once: the last one counts, as in gap_fit")
-        piece = _piece(options, known, note)
+            note(key, "", "given more than once: the last one is used, as in gap_fit")
+        piece = _piece(options, numbers, note)
         if piece is not None:
             pieces.append(piece)
     if not pieces:
-        raise GapfitError("gap={...} has no descriptor that gapfit knows")
+        raise GapfitError("gap={...} has no descriptor that gapfit supports")
     if not species and any(p.blocks and p.settings["type"] != "soap" for p in pieces):
-        others = f"if the data have others than {names}, their pairs and triplets are"
+        others = f"pairs and triplets of species in the data other than {names} are"
         remarks.append(Remark("gap", "", f"{others} fitted, too: see --species"))
-    return merged(pieces, known)
+    return merged(pieces, numbers)
 
 
 def _piece(options: Options, species: Collection[int], note: Note) -> Piece | None:
@@ -162,7 +165,7 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
 
 
 def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
-    """Return how sparse points are chosen."""
+    """Return the keys about the choice of sparse points."""
     named = options.text("sparse_method", default="random") or "random"
     method = _METHODS.get(named.lower())
     usual = "cur" if kind == "soap" else "uniform"
@@ -187,19 +190,19 @@ def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
             options.text("config_type_n_sparse") or "", 1, "config_type_n_sparse", note
         ).items()
     }
-    given = whole(options, "n_sparse", "n_sparseX", default=0)
+    given = integer(options, "n_sparse", "n_sparseX", default=0)
     total = sum(quotas.values())
     if quotas and given and given != total:
         note("n_sparse", str(given), f"taken as {max(given, total)} with all quotas")
-    found: dict[str, Any] = {
+    table: dict[str, Any] = {
         "n_sparse": max(given, total, 1),
         "sparse_method": method or usual,
     }
-    return found | ({"config_type_n_sparse": quotas} if quotas else {})
+    return table | ({"config_type_n_sparse": quotas} if quotas else {})
 
 
 def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
-    """Remark upon species that gap_fit replaces with all those of the data."""
+    """Add remarks about species that gap_fit replaces with all those of the data."""
     for key in keys:
         if (value := options.text(key)) is not None:
             note(key, value, "no effect without add_species=F: replaced by all species")
@@ -230,8 +233,8 @@ def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
         "type": "soap",
         "rbf": "equispaced_gaussians",
         "r_cut": required(options, "cutoff"),
-        "n_max": whole(options, "n_max"),
-        "l_max": whole(options, "l_max"),
+        "n_max": integer(options, "n_max"),
+        "l_max": integer(options, "l_max"),
         "atom_sigma": required(options, "atom_sigma", "atom_gaussian_width"),
         "zeta": required(options, "zeta", "soap_exponent"),
         "delta": required(options, "delta", "energy_scale"),
@@ -255,7 +258,7 @@ def _require_kernel(options: Options, note: Note, names: tuple[str, ...]) -> Non
 
 
 def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
-    """Return what pairs and triplets share."""
+    """Return the keys that pairs and triplets have in common."""
     _require_kernel(options, note, ("ard_se", "gaussian"))
     for key in ("zeta", "soap_exponent"):
         if (value := options.text(key)) is not None:
@@ -272,14 +275,14 @@ def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
 
 
 def _length(options: Options, note: Note) -> float | None:
-    """Return the length of the kernel, Å; None where it hangs on the data."""
+    """Return the length of the kernel, Å; None if it depends on the data."""
     for key in ("theta_fac", "theta_file"):
         if (value := options.text(key)) is not None:
             note(
                 key,
                 value,
-                "depends on the data: gapfit's default is taken; theta of a model that "
-                "gap_fit made stands in its XML file",
+                "depends on the data: gapfit's default is taken; the XML file of a "
+                "model of gap_fit has its theta",
             )
     if options.text("theta_uniform") is None:
         return None
@@ -293,9 +296,9 @@ def _blocks(
     ends: list[int],
     species: Collection[int],
 ) -> tuple[str, ...]:
-    """Return the pairs or triplets that a descriptor is for; none for all of them.
+    """Return the pairs or triplets of a descriptor; empty for all of them.
 
-    `ends` are the atomic numbers that `keys` give.
+    `ends` are the atomic numbers in the options `keys`.
     """
     if options.logical("add_species", default=True):
         _replaced(options, note, keys)
@@ -306,7 +309,7 @@ def _blocks(
         note(
             "add_species",
             "F",
-            f"one potential{which} together: gapfit has one of its own for each",
+            f"one potential{which} together: gapfit has a separate one for each",
         )
     return tuple(names) if any(ends) else ()
 
@@ -342,7 +345,7 @@ def _angle_3b(options: Options, species: Collection[int], note: Note) -> Piece:
 def _distance_nb(
     options: Options, species: Collection[int], note: Note
 ) -> Piece | None:
-    order = whole(options, "order", default=2)
+    order = integer(options, "order", default=2)
     options.text("compact_clusters")
     if order not in (2, 3):
         note("order", str(order), "left out: gapfit has terms of two and three atoms")
@@ -359,8 +362,8 @@ def _distance_nb(
     note(
         "order",
         "3",
-        "taken as angle_3b, of which distance and angle enter otherwise: the prior is "
-        "alike, not equal",
+        "taken as angle_3b, which depends on distance and angle in another way: the "
+        "prior is similar, not equal",
     )
     if (theta := _length(options, note)) is not None:
         # Lengths of the sum and of the squared difference of two distances.

@@ -1,4 +1,4 @@
-"""Where the command of gap_fit stands in a file: its options as keys and values."""
+"""The command of gap_fit in a file: its options as keys and values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gapfit.quip.remarks import Remark
 __all__ = ["command_options", "repeated"]
 
 _PROGRAM = re.compile(r"(?:^|[\s/;&|])gap_fit(?:[._]\w+)?[\"']?(?=\s|$)", re.MULTILINE)
-#: What ends a command in a shell.
+#: Start of a word that ends a command in a shell.
 _END = re.compile(r"(?:[12&]?>|[<|;&])")
 _VARIABLE = re.compile(r"\$(?:\w+|\{\w+\}|\()|`")
 
@@ -28,13 +28,12 @@ def command_options(text: str, remarks: list[Remark]) -> Options:
         A shell script or a line with the command, its words as a list in JSON, or the
         contents of a ``config_file``: ``key=value`` and no ``gap_fit``.
     remarks : list of Remark
-        Takes options that are given more than once.
+        Repeated options are added to it.
 
     Raises
     ------
     GapfitError
-        There is no such command, or several; it is broken; or it has variables of the
-        shell.
+        There is no command, or several; it is invalid; or it has shell variables.
     """
     words = _listed(text) if text.lstrip().startswith("[") else _shell_words(text)
     values = {}
@@ -42,26 +41,26 @@ def command_options(text: str, remarks: list[Remark]) -> Options:
         key, equals, value = strip(word).partition("=")
         if not equals or not re.fullmatch(r"[\w-]+", key):
             raise GapfitError(
-                f"no command of gap_fit: {word[:60]!r} is no option key=value; give a "
-                "file with `gap_fit key=value ...`, or with its options alone"
+                f"not a command of gap_fit: {word[:60]!r} is not an option key=value; "
+                "give a file with `gap_fit key=value ...`, or only with its options"
             )
-        if found := _VARIABLE.search(value):
+        if variable := _VARIABLE.search(value):
             raise GapfitError(
-                f"{key} = {value[:60]}: {found[0]} is for a shell; write what it stands for"
+                f"{key} = {value[:60]}: {variable[0]} is a shell variable; write its value"
             )
-        # Quotes are the shell's, what they hold is gap_fit's.
+        # The shell removes quotes; gap_fit sees their contents.
         value = strip(value) if value[:1] in ("'", '"') else value
         values[key.lower()] = strip(value)
     if not values:
-        raise GapfitError("no command of gap_fit: there are no options key=value")
+        raise GapfitError("not a command of gap_fit: there are no options key=value")
     for key in repeated(map(strip, words)):
-        text = "given more than once: the last one counts, as in gap_fit"
+        text = "given more than once: the last one is used, as in gap_fit"
         remarks.append(Remark(key, "", text))
     return Options("gap_fit", values)
 
 
 def repeated(words: Iterable[str]) -> list[str]:
-    """Return the keys, in lower case, that words ``key=value`` have more than once."""
+    """Return the keys, in lower case, that occur in several words ``key=value``."""
     counts = Counter(word.partition("=")[0].strip().lower() for word in words)
     return [key for key, count in counts.items() if count > 1 and key.strip("{} ")]
 
@@ -70,35 +69,35 @@ def _listed(text: str) -> Sequence[str]:
     try:
         words = json.loads(text)
     except ValueError as error:
-        raise GapfitError(f"no list of words in JSON: {error}") from None
+        raise GapfitError(f"not a list of words in JSON: {error}") from None
     if not all(isinstance(word, str) for word in words):
-        raise GapfitError("no list of words in JSON: it holds something else")
+        raise GapfitError("not a list of words in JSON: it has other values")
     names = [n for n, word in enumerate(words) if _PROGRAM.search(word)]
     return words[names[0] + 1 :] if names else words
 
 
 def _shell_words(text: str) -> Sequence[str]:
-    """Return the words of the one command, or of all that is not a comment."""
+    """Return the words of the command, or without one all words outside comments."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     text = _without_comments("\n".join(lines) + "\n")
     text = re.sub(r"\\\s*\n", " ", text)
     text = re.sub(r"\\([{}\"':])", r"\1", text)
-    found = list(_PROGRAM.finditer(text))
-    if len(found) > 1:
+    commands = list(_PROGRAM.finditer(text))
+    if len(commands) > 1:
         raise GapfitError(
-            f"{len(found)} commands of gap_fit in one file; keep the one to be translated"
+            f"{len(commands)} commands of gap_fit in one file; keep the one to translate"
         )
-    if not found:
+    if not commands:
         return split_words(text)
-    # A line ends the command, unless braces or quotes are open.
-    command = split_words(text[found[0].end() :], "\n")
+    # The command ends with the line, unless braces or quotes are open.
+    command = split_words(text[commands[0].end() :], "\n")
     words = split_words(command[0] if command else "")
     end = next((n for n, word in enumerate(words) if _END.match(word)), len(words))
     return [word.rstrip(";") for word in words[:end]]
 
 
 def _without_comments(text: str) -> str:
-    """Return a text of a shell without what follows a ``#`` that begins a word."""
+    """Return a text without shell comments, which follow a ``#`` that begins a word."""
     kept, quote, before, skipping = [], "", "\n", False
     for letter in text:
         if skipping and letter != "\n":

@@ -11,17 +11,17 @@ from gapfit.quip.gap_fit_options import Options
 
 __all__ = [
     "Note",
+    "integer",
     "number",
     "required",
     "type_values",
-    "whole",
     "whole_number",
     "width",
 ]
 
-#: Takes remarks: option, value and text.
+#: Adds a remark: option, value and text.
 Note = Callable[[str, str, str], None]
-#: Below it no cutoff function of gapfit goes, Å.
+#: Least width of cutoff functions, Å.
 _LEAST_WIDTH = 0.06
 
 
@@ -31,7 +31,7 @@ def required(options: Options, *keys: str) -> float:
     Raises
     ------
     GapfitError
-        It is missing, no number, or not above 0.
+        It is missing, not a number, or not above 0.
     """
     if options.text(*keys) is None:
         raise GapfitError(f"gap={{{options.name} ...}}: {keys[0]} is missing")
@@ -39,18 +39,18 @@ def required(options: Options, *keys: str) -> float:
     if not 0 < value < math.inf:
         raise GapfitError(
             f"gap={{{options.name} ...}}: {keys[0]} = {options.text(*keys)}: it must be a "
-            "number > 0; correct it, or leave the descriptor out"
+            "number > 0; correct it or remove the descriptor"
         )
     return value
 
 
-def whole(options: Options, *keys: str, default: int | None = None) -> int:
+def integer(options: Options, *keys: str, default: int | None = None) -> int:
     """Return a whole number by its key or one of its other names.
 
     Raises
     ------
     GapfitError
-        It is missing without a default, or not written as gap_fit reads them.
+        It is missing without a default, or not a whole number for gap_fit.
     """
     given = options.text(*keys)
     if given is None and default is not None:
@@ -61,12 +61,12 @@ def whole(options: Options, *keys: str, default: int | None = None) -> int:
 
 
 def number(where: str, text: str) -> float:
-    """Return a number; `where` says of what.
+    """Return a number; `where` is its name in messages.
 
     Raises
     ------
     GapfitError
-        It is none.
+        The text is not a number.
     """
     try:
         return float(text.lower().replace("d", "e"))
@@ -75,25 +75,25 @@ def number(where: str, text: str) -> float:
 
 
 def whole_number(where: str, text: str) -> int:
-    """Return a whole number; `where` says of what.
+    """Return a whole number; `where` is its name in messages.
 
     Raises
     ------
     GapfitError
-        It has more than digits, such as ``3.7`` or ``1e3``, which gap_fit refuses, too.
+        It does not consist of digits, such as ``3.7``, which gap_fit refuses, too.
     """
     if not re.fullmatch(r"[+-]?\d+", text):
-        raise GapfitError(f"{where} = {text}: it must be a whole number, digits alone")
+        raise GapfitError(f"{where} = {text}: it must be a whole number, only digits")
     return int(text)
 
 
 def width(options: Options, note: Note) -> float:
-    """Return the width of the cutoff function, Å, as near as gapfit has it.
+    """Return the width of the cutoff function, Å, or the nearest that gapfit allows.
 
     Raises
     ------
     GapfitError
-        It is no number, or the cutoff is missing or not above 0.
+        It is not a number, or the cutoff is missing or not above 0.
     """
     key, r_cut = "cutoff_transition_width", required(options, "cutoff")
     given = options.real(key, default=0.5)
@@ -107,21 +107,21 @@ def width(options: Options, note: Note) -> float:
 
 
 def type_values(text: str, n: int, key: str, note: Note) -> dict[str, list[str]]:
-    """Return what ``name:value:...:name:...`` gives each name, n values of each.
+    """Return the n values of each name in ``name:value:...:name:...``.
 
-    `note` takes the option `key`, a name and a text where the name is repeated.
+    `note` is called with the option `key`, a name and a text if the name is repeated.
 
     Raises
     ------
     GapfitError
-        The numbers of names and values do not fit.
+        The number of values does not fit the names.
     """
     words = [word.strip() for word in text.split(":")] if text.strip() else []
     if len(words) % (n + 1):
         raise GapfitError(
-            f"{key} = {text[:60]}: each name needs {n} values after it, with colons between"
+            f"{key} = {text[:60]}: each name needs {n} values after it, separated by colons"
         )
     names = words[:: n + 1]
     for name in sorted({name for name in names if names.count(name) > 1}):
-        note(key, name, "given more than once: the last one counts, as in gap_fit")
+        note(key, name, "given more than once: the last one is used, as in gap_fit")
     return {words[k]: words[k + 1 : k + 1 + n] for k in range(0, len(words), n + 1)}

@@ -1,4 +1,4 @@
-"""QUIP's Glue potential: the pair potentials that many GAPs were fitted on top of."""
+"""QUIP's Glue potential: pair potentials that are the baseline of many GAPs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["embedded_species", "glue_pairs", "glue_species"]
 
 @contextmanager
 def _damage_named() -> Iterator[None]:
-    """Give what a damaged part of a file raises the form of a user's error."""
+    """Turn errors of damaged parts of a file into errors for the user."""
     try:
         yield
     except GapfitError:
         raise
     except (KeyError, ValueError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise GapfitError(
-            f"Glue_params are damaged ({what}); get the file again"
+            f"Glue_params are damaged ({reason}); get the file again"
         ) from error
 
 
@@ -32,8 +32,8 @@ def _damage_named() -> Iterator[None]:
 def glue_species(glue: Element) -> dict[int, int]:
     """Return the atomic number of each type."""
     return {
-        int(own.attrib["type"]): int(own.attrib["atomic_num"])
-        for own in glue.findall("per_type_data")
+        int(entry.attrib["type"]): int(entry.attrib["atomic_num"])
+        for entry in glue.findall("per_type_data")
     }
 
 
@@ -41,9 +41,9 @@ def glue_species(glue: Element) -> dict[int, int]:
 def embedded_species(glue: Element) -> set[int]:
     """Return the atomic numbers whose energy depends on a density of their neighbours."""
     return {
-        int(own.attrib["atomic_num"])
-        for own in glue.findall("per_type_data")
-        if any(float(point.get("E", 0.0)) for point in own.iter("point"))
+        int(entry.attrib["atomic_num"])
+        for entry in glue.findall("per_type_data")
+        if any(float(point.get("E", 0.0)) for point in entry.iter("point"))
     }
 
 
@@ -51,14 +51,14 @@ def embedded_species(glue: Element) -> set[int]:
 def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     """Return the pair potentials as points with slopes.
 
-    Each is a cubic spline through its points with given slopes at both ends (zero unless
-    given); before the first point it goes on with the slope there, beyond the last one it
-    is zero.
+    Each is a cubic spline through its points with given slopes at both ends (default
+    zero); before the first point it continues with the slope there, beyond the last one
+    it is zero.
 
     Returns
     -------
     dict of int to (n, 3) float64
-        By `gapfit.descriptors.blocks.pair_key`: r (Å), φ (eV), φ' (eV/Å), of a pair.
+        r (Å), φ (eV), φ' (eV/Å) of a pair, by `gapfit.descriptors.blocks.pair_key`.
 
     Raises
     ------
@@ -68,13 +68,13 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     from scipy.interpolate import CubicSpline
 
     species = glue_species(glue)
-    found = {}
-    for own in glue.findall("per_pair_data"):
-        potential = own.find("potential_pair")
+    pairs = {}
+    for entry in glue.findall("per_pair_data"):
+        potential = entry.find("potential_pair")
         if potential is None:
             continue
         key = pair_key(
-            species[int(own.attrib["type1"])], species[int(own.attrib["type2"])]
+            species[int(entry.attrib["type1"])], species[int(entry.attrib["type2"])]
         )
         points = [
             (float(point.attrib["r"]), float(point.attrib["E"]))
@@ -88,5 +88,5 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
             )
         ends = [(1, float(potential.get(name, 0.0))) for name in ("y1", "yn")]
         spline = CubicSpline(r, energy, bc_type=tuple(ends))
-        found[key] = np.column_stack([r, energy, spline(r, 1)])
-    return found
+        pairs[key] = np.column_stack([r, energy, spline(r, 1)])
+    return pairs

@@ -1,4 +1,4 @@
-"""Descriptors that gap_fit has one by one for each species as one term."""
+"""Descriptors that gap_fit lists for each species, merged into terms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Piece:
     settings : dict
         Table ``[[terms]]``.
     blocks : tuple of str
-        Species that it is for, by symbol or as ``Ge-Te``; all without any.
+        Its species, by symbol or as ``Ge-Te``; empty for all.
     n_sparse : dict of str to int
         Sparse points of each block.
     """
@@ -33,15 +33,15 @@ class Piece:
 
 
 def merged(pieces: list[Piece], species: Collection[int]) -> list[dict[str, Any]]:
-    """Return terms, one for all pieces that differ in species and numbers only.
+    """Return terms, one for all pieces that differ only in species and numbers.
 
     Parameters
     ----------
     pieces : list of Piece
         Descriptors in their order.
     species : collection of int
-        Atomic numbers of the data: pairs and triplets of them that no piece of a term is
-        for get no sparse points.
+        Atomic numbers of the data; pairs and triplets without a piece get no sparse
+        points.
 
     Returns
     -------
@@ -50,37 +50,37 @@ def merged(pieces: list[Piece], species: Collection[int]) -> list[dict[str, Any]
     """
     terms: list[Piece] = []
     for piece in pieces:
-        own = next((term for term in terms if _belongs(piece, term)), None)
-        if own is None:
-            own = Piece(dict(piece.settings))
-            terms.append(own)
-        own.blocks += piece.blocks
-        own.n_sparse |= dict.fromkeys(piece.blocks, piece.settings["n_sparse"])
-    return [_term(own, species) for own in terms]
+        term = next((term for term in terms if _belongs(piece, term)), None)
+        if term is None:
+            term = Piece(dict(piece.settings))
+            terms.append(term)
+        term.blocks += piece.blocks
+        term.n_sparse |= dict.fromkeys(piece.blocks, piece.settings["n_sparse"])
+    return [_table(term, species) for term in terms]
 
 
-def _bare(piece: Piece) -> dict[str, Any]:
+def _without_n_sparse(piece: Piece) -> dict[str, Any]:
     return {key: value for key, value in piece.settings.items() if key != "n_sparse"}
 
 
 def _belongs(piece: Piece, term: Piece) -> bool:
-    """Tell whether a descriptor is another block of a term."""
+    """Return whether a descriptor is another block of a term."""
     if not piece.blocks or not term.blocks or set(piece.blocks) & set(term.blocks):
         return False
-    return _bare(piece) == _bare(term)
+    return _without_n_sparse(piece) == _without_n_sparse(term)
 
 
-def _term(own: Piece, species: Collection[int]) -> dict[str, Any]:
-    settings = dict(own.settings)
-    if not own.blocks:
+def _table(term: Piece, species: Collection[int]) -> dict[str, Any]:
+    settings = dict(term.settings)
+    if not term.blocks:
         return settings
-    settings["n_sparse"] = max(own.n_sparse.values())
-    others = {k: n for k, n in own.n_sparse.items() if n != settings["n_sparse"]}
+    settings["n_sparse"] = max(term.n_sparse.values())
+    others = {k: n for k, n in term.n_sparse.items() if n != settings["n_sparse"]}
     if settings["type"] == "soap":
-        settings["centres"] = list(own.blocks)
+        settings["centres"] = list(term.blocks)
     else:
         every = every_block(_SIZES[settings["type"]], species)
-        others |= {name: 0 for name in every if name not in own.blocks}
+        others |= {name: 0 for name in every if name not in term.blocks}
     if others:
         settings["species_n_sparse"] = others
     return settings

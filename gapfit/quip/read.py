@@ -16,7 +16,7 @@ from gapfit.errors import GapfitError, ModelFileError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.record import FitRecord, Origin
 from gapfit.model.terms import FittedTerm, build_term, new_basis
-from gapfit.quip.descriptors import Part, named_species, part_of
+from gapfit.quip.descriptors import TermPart, named_species, part_of
 from gapfit.quip.glue import embedded_species, glue_pairs, glue_species
 from gapfit.quip.xml_file import GapFile, read_gap_xml
 
@@ -29,24 +29,24 @@ def load(path: str | Path, *, species: Sequence[str] | None = None) -> GAPModel:
     Parameters
     ----------
     path : str or Path
-        The XML file (or ``.xml.gz``); files of sparse points lie beside it.
+        The XML file (or ``.xml.gz``), in the folder of its files of sparse points.
     species : sequence of str, optional
-        Chemical symbols of what it is to be used for; by default all that the file
-        names. Needed for models of wildcards alone.
+        Chemical symbols of the species to use; by default all in the file. Needed for
+        models with only wildcards.
 
     Returns
     -------
     GAPModel
-        ``record.quip`` holds the label, ``gap_version``, options that have no effect,
-        neither in QUIP nor here, and cutoff functions of sparse points (by term and
-        block, where they are not 1), which `local_variances` needs.
+        ``record.quip`` has the label, ``gap_version``, options without effect in QUIP
+        and here, and cutoff functions of sparse points (by term and block, if they are
+        not 1), which `local_variances` needs.
 
     Raises
     ------
     ModelFileError
         The file cannot be read; see `gapfit.quip.xml_file.read_gap_xml`.
     GapfitError
-        It holds something that is not supported: names it.
+        The model needs a feature that is not supported; the message names it.
     """
     file = read_gap_xml(path)
     try:
@@ -64,9 +64,9 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
             "(only Glue)"
         )
     species = _species(file, symbols)
-    parts = [part_of(own, species, file.version) for own in file.coordinates]
+    parts = [part_of(item, species, file.version) for item in file.coordinates]
     collected = _collected(parts)
-    terms = tuple(_term(own, species) for own in collected)
+    terms = tuple(_term(term, species) for term in collected)
     points = {}
     if "Glue" in file.init_args:
         if file.glue is None:
@@ -81,7 +81,7 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
         terms=[term.config for term in terms],
         baseline=baseline,
     )
-    cutoffs = [own.cutoffs for own in collected]
+    cutoffs = [term.cutoffs for term in collected]
     ignored = sorted({key for part in parts for key in part.ignored})
     return GAPModel(
         config,
@@ -106,7 +106,7 @@ def _species(file: GapFile, symbols: Sequence[str] | None) -> tuple[int, ...]:
     """Return the atomic numbers of a model, ascending."""
     from ase.data import atomic_numbers
 
-    named = set().union(*(named_species(own) for own in file.coordinates))
+    named = set().union(*(named_species(item) for item in file.coordinates))
     embedded: set[int] = set()
     if file.glue is not None:
         named |= set(glue_species(file.glue).values())
@@ -120,16 +120,14 @@ def _species(file: GapFile, symbols: Sequence[str] | None) -> tuple[int, ...]:
             from ase.data import chemical_symbols
 
             names = ", ".join(chemical_symbols[z] for z in missing)
-            raise GapfitError(
-                f"the model also names {names}: leave none of its species out"
-            )
+            raise GapfitError(f"the model also has {names}: list all of its species")
         named = given
         if named & embedded:
             raise GapfitError("densities of Glue (embedded atoms) are not supported")
     named -= embedded
     if not named:
         raise GapfitError(
-            "the model names no species (wildcards only): say which it is for, "
+            "the model names no species (only wildcards): give them with "
             "species = [...] or --species"
         )
     return tuple(sorted(named))
@@ -145,43 +143,43 @@ class _Collected:
     cutoffs: dict[str, list[float]] = field(default_factory=dict)
 
 
-def _collected(parts: Iterable[Part]) -> list[_Collected]:
-    """Return what becomes one term: descriptors with the same settings."""
+def _collected(parts: Iterable[TermPart]) -> list[_Collected]:
+    """Return terms, each with all descriptors of the same settings."""
     collected: list[_Collected] = []
     for part in parts:
-        free = (
-            own
-            for own in collected
-            if own.config == part.config and not set(own.points) & set(part.blocks)
+        matching = (
+            term
+            for term in collected
+            if term.config == part.config and not set(term.points) & set(part.blocks)
         )
-        own = next(free, None)
-        if own is None:
-            own = _Collected(part.config)
-            collected.append(own)
-        own.points |= dict.fromkeys(part.blocks, part.points)
-        own.coefficients |= dict.fromkeys(part.blocks, part.coefficients)
+        term = next(matching, None)
+        if term is None:
+            term = _Collected(part.config)
+            collected.append(term)
+        term.points |= dict.fromkeys(part.blocks, part.points)
+        term.coefficients |= dict.fromkeys(part.blocks, part.coefficients)
         if np.any(part.cutoffs != 1):
             names = map(str, part.blocks)
-            own.cutoffs |= dict.fromkeys(names, part.cutoffs.tolist())
+            term.cutoffs |= dict.fromkeys(names, part.cutoffs.tolist())
     return collected
 
 
-def _term(own: _Collected, species: tuple[int, ...]) -> FittedTerm:
+def _term(collected: _Collected, species: tuple[int, ...]) -> FittedTerm:
     from ase.data import chemical_symbols
 
-    config = own.config
-    most = max(len(points) for points in own.points.values())
+    config = collected.config
+    most = max(len(points) for points in collected.points.values())
     changes: dict[str, object] = {"n_sparse": most}
-    if config.type == "soap" and set(own.points) != set(species):
-        changes["centres"] = [chemical_symbols[z] for z in sorted(own.points)]
+    if config.type == "soap" and set(collected.points) != set(species):
+        changes["centres"] = [chemical_symbols[z] for z in sorted(collected.points)]
     config = config.model_copy(update=changes)
     term = build_term(config, species, new_basis(config))
     empty = np.zeros((0, term.descriptor.n_features))
     blocks = term.descriptor.blocks
     return replace(
         term,
-        sparse={block: own.points.get(block, empty) for block in blocks},
+        sparse={block: collected.points.get(block, empty) for block in blocks},
         coefficients={
-            block: own.coefficients.get(block, np.zeros(0)) for block in blocks
+            block: collected.coefficients.get(block, np.zeros(0)) for block in blocks
         },
     )

@@ -1,4 +1,4 @@
-"""What of a command of gap_fit has no counterpart."""
+"""Options of a command of gap_fit without an exact counterpart."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Remark", "unknown_option"]
 
 @dataclass(frozen=True)
 class Remark:
-    """One option that is not, or not exactly, what it was.
+    """One option without an exact counterpart.
 
     Attributes
     ----------
     option : str
-        Its name; options of a descriptor after its number and name.
+        Its name; for options of a descriptor, after its number and name.
     value : str
-        What it was set to.
+        Its value in the command.
     text : str
-        Why, and what to do.
+        The reason, and what to do.
     """
 
     option: str
@@ -32,7 +32,7 @@ class Remark:
         return f"{given}: {self.text}"
 
 
-def unknown_option(name: str, known: Iterable[str]) -> str:
-    """Return what to say about an option that gap_fit does not have."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.75)
+def unknown_option(name: str, options: Iterable[str]) -> str:
+    """Return the text about an option that gap_fit does not have."""
+    near = get_close_matches(name, list(options), n=1, cutoff=0.75)
     return "unknown to gap_fit" + (f"; did you mean {near[0]}?" if near else "")

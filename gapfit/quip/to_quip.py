@@ -1,4 +1,4 @@
-"""Terms of gapfit as descriptors of QUIP, and what QUIP cannot express."""
+"""Terms of gapfit as descriptors of QUIP, and reasons why some cannot be."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SAME_SLOPE = 1e-8
 
 @dataclass(frozen=True, eq=False)
 class Expressed:
-    """One descriptor as QUIP has it.
+    """One descriptor of QUIP.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Expressed:
 
 
 def is_plain(model: GAPModel) -> bool:
-    """Return whether features are without 1/sqrt(2l + 1), as before 2015."""
+    """Return whether features lack the factor 1/sqrt(2l + 1), as before 2015."""
     return any(
         term.config.quip.plain
         for term in model.terms
@@ -76,15 +76,15 @@ def obstacles(model: GAPModel) -> list[str]:
         Any model.
     """
     plain = is_plain(model)
-    found = []
+    reasons = []
     for number, term in enumerate(model.terms, 1):
         name = f"[[terms]] {number} ({term.config.type})"
-        found += [f"{name}: {reason}" for reason in _against(term, plain)]
+        reasons += [f"{name}: {reason}" for reason in _against(term, plain)]
     if model.baseline is not None:
-        found += _against_baseline(model, model.baseline)
+        reasons += _against_baseline(model, model.baseline)
     if not model.n_sparse:
-        found.append("no term has sparse points; fit one")
-    return found
+        reasons.append("no term has sparse points; fit one")
+    return reasons
 
 
 def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _against_soap(term: FittedTerm, config: SoapConfig, plain: bool) -> Iterator
     if together and quip.neighbours:
         yield 'compression = "mu2" with quip.neighbours: leave out one of them'
     if plain and not quip.plain:
-        yield "quip.plain = false beside a term where it is true: give all the same"
+        yield "quip.plain = false, but true in another term: set all to the same"
     channels = len(quip.neighbours) or len(term.species)
     if plain and not (together or quip.central_in_all or channels == 1):
         yield "quip.plain without quip.central_in_all: QUIP never had this; set both"
@@ -135,17 +135,17 @@ def _against_soap(term: FittedTerm, config: SoapConfig, plain: bool) -> Iterator
 
 def _against_baseline(model: GAPModel, baseline: Baseline) -> Iterator[str]:
     named = model.config.baseline
-    what = "fit without it, with a 2-body term and dimers in the data instead"
+    advice = "fit without it, with a 2-body term and dimers in the data instead"
     if named.repulsion != "none":
-        yield f'[baseline] repulsion = "{named.repulsion}": {what}'
+        yield f'[baseline] repulsion = "{named.repulsion}": {advice}'
     if baseline.calculator is not None:
-        yield f"[baseline] calculator = {baseline.calculator.name!r}: {what}"
+        yield f"[baseline] calculator = {baseline.calculator.name!r}: {advice}"
     if any(not _is_glue(points) for points in baseline.points.values()):
-        yield f"[baseline] table = {named.table!r}: {what}"
+        yield f"[baseline] table = {named.table!r}: {advice}"
 
 
 def _is_glue(points: np.ndarray) -> bool:
-    """Return whether QUIP's Glue, a spline with slopes at both ends, is this potential."""
+    """Return whether a potential is a Glue of QUIP: a spline with slopes at both ends."""
     from scipy.interpolate import CubicSpline
 
     if points.shape[1] != 3:
@@ -158,14 +158,14 @@ def _is_glue(points: np.ndarray) -> bool:
 def expressed(model: GAPModel) -> list[Expressed]:
     """Return the descriptors of a model without `obstacles`, one for each block.
 
-    Cutoff functions of sparse points are 1, but those of models that were read from QUIP,
-    whose variances they are a part of.
+    Cutoff functions of sparse points are 1, except in models that were read from QUIP,
+    whose variances depend on them.
     """
     origin = model.record.quip
-    cutoffs = origin.sparse_cutoffs if origin else [{}] * len(model.terms)
+    stored = origin.sparse_cutoffs if origin else [{}] * len(model.terms)
     return [
-        _expressed(term, block, np.array(own.get(str(block), np.ones(len(points)))))
-        for term, own in zip(model.terms, cutoffs, strict=True)
+        _expressed(term, block, np.array(cutoffs.get(str(block), np.ones(len(points)))))
+        for term, cutoffs in zip(model.terms, stored, strict=True)
         for block, points in term.sparse.items()
         if len(points)
     ]
@@ -179,8 +179,8 @@ def _expressed(term: FittedTerm, block: int, cutoffs: np.ndarray) -> Expressed:
         assert isinstance(config, Distance2bConfig | Angle3bConfig)
         form = _of_sides(config, block)
     points, coefficients = term.sparse[block], term.coefficients[block]
-    whole = np.zeros((len(points), form.width))
-    whole[:, form.order] = points
+    quip_points = np.zeros((len(points), form.width))
+    quip_points[:, form.order] = points
     alpha = np.zeros(len(points))
     np.divide(form.counts * coefficients, cutoffs, out=alpha, where=cutoffs > 0)
     delta = config.delta / form.counts
@@ -193,13 +193,13 @@ def _expressed(term: FittedTerm, block: int, cutoffs: np.ndarray) -> Expressed:
         orders=form.orders,
         alpha=alpha,
         cutoffs=cutoffs,
-        points=whole,
+        points=quip_points,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Form:
-    """What the kinds of descriptors differ in.
+    """Properties of a type of descriptor.
 
     QUIP counts pairs and triplets of angle_3b twice. With g = counts · g_QUIP, delta and
     the coefficients, of which the energy is delta² c k, are delta_QUIP = delta / counts
@@ -253,6 +253,6 @@ def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:
         f"species_Z={{{' '.join(map(str, channels))}}}"
     )
     order = soap_order(channels, config.n_max, config.l_max)
-    # The last element is the square root of what is added to all dot products: nothing.
+    # The last element is the square root of a constant in all dot products: 0.
     width = len(order) + 1
     return _Form(options, 1, (), (tuple(range(width)),), order, width)

@@ -18,7 +18,7 @@ from gapfit.model.terms import FittedTerm
 
 __all__ = ["local_variances"]
 
-# Environments whose kernels are held together.
+# Environments whose kernels are in memory together.
 _TOGETHER = 4096
 
 
@@ -37,27 +37,27 @@ def local_variances(
 def local_variances(
     model: GAPModel, atoms: Any, *, regularisation: float = 1e-3
 ) -> np.ndarray | list[np.ndarray]:
-    """Return QUIP's ``local_gap_variance``: what the sparse points leave open.
+    """Return QUIP's ``local_gap_variance``, the variance that sparse points do not explain.
 
     Each instance of a descriptor with the kernel k to the sparse points has the variance
     v = k(x, x) + ρ² - k^T (K_MM + ρ²)^-1 k. Instances count as independent: v times the
-    square of their cutoff function adds to the atoms that share their energy. Data and
-    their noise have no part in it, nor do coefficients: it tells environments far from
-    all sparse points, and its size is that of the prior.
+    square of their cutoff function is added to the atoms that share their energy. The
+    variance does not depend on data, their noise or coefficients: it detects environments
+    far from all sparse points, and its scale is that of the prior.
 
     Parameters
     ----------
     model : GAPModel
-        From `gapfit.quip.load`.
+        A model from `gapfit.quip.load`.
     atoms : ase.Atoms or list of ase.Atoms
-        Structures; of several the kernel matrices are factorised once.
+        Structures; kernel matrices are factorised once for a list.
     regularisation : float
         ρ, eV: QUIP's ``gap_variance_regularisation``.
 
     Returns
     -------
     (n_atoms,) float64, or a list of them
-        eV².
+        Variances, eV².
 
     Raises
     ------
@@ -74,7 +74,7 @@ def local_variances(
         raise GapfitError(
             f"regularisation = {regularisation:g} eV: give a positive number"
         )
-    known = [
+    sparse = [
         {
             block: _Sparse(term, block, cutoffs.get(str(block), 1.0), regularisation**2)
             for block, points in term.sparse.items()
@@ -85,26 +85,27 @@ def local_variances(
         )
     ]
     if isinstance(atoms, list | tuple):
-        return [_of_structure(model, own, known) for own in atoms]
-    return _of_structure(model, atoms, known)
+        return [_of_structure(model, structure, sparse) for structure in atoms]
+    return _of_structure(model, atoms, sparse)
 
 
 def _of_structure(
-    model: GAPModel, atoms: Any, known: Sequence[Mapping[int, _Sparse]]
+    model: GAPModel, atoms: Any, sparse: Sequence[Mapping[int, _Sparse]]
 ) -> np.ndarray:
     frame = structure_arrays(atoms)
     pairs = pair_list(frame, model.cutoff)
-    found = np.zeros(frame.n_atoms)
-    for term, blocks in zip(model.terms, known, strict=True):
+    variances = np.zeros(frame.n_atoms)
+    for term, blocks in zip(model.terms, sparse, strict=True):
         near = pairs.within(term.descriptor.cutoff)
         for block, owners, weights, x in _instances(term, near):
             if block not in blocks:
                 continue
             for at in range(0, len(x), _TOGETHER):
                 part = slice(at, at + _TOGETHER)
-                share = (weights[part] * blocks[block].left_open(x[part]))[:, None]
-                np.add.at(found, owners[part], share / owners.shape[1])
-    return found
+                unexplained = blocks[block].unexplained(x[part])
+                share = (weights[part] * unexplained)[:, None]
+                np.add.at(variances, owners[part], share / owners.shape[1])
+    return variances
 
 
 _Instances = tuple[int, np.ndarray, np.ndarray, np.ndarray]
@@ -114,9 +115,9 @@ def _instances(term: FittedTerm, pairs: Pairs) -> Iterator[_Instances]:
     """Yield block, atoms that share them, weights and values of QUIP's instances."""
     descriptor = term.descriptor
     if isinstance(descriptor, Distance2b):
-        for block, some, r in descriptor.by_block(pairs):
-            # Each pair comes twice, and QUIP has two instances of it.
-            owners = np.stack([pairs.i[some], pairs.j[some]], axis=1)
+        for block, which, r in descriptor.by_block(pairs):
+            # Each pair is listed twice, and QUIP has two instances of it.
+            owners = np.stack([pairs.i[which], pairs.j[which]], axis=1)
             yield block, owners, descriptor.switch(r)[0] ** 2, r[:, None]
     elif isinstance(descriptor, Angle3b):
         for block, atoms, s, x in descriptor.instances(pairs):
@@ -125,12 +126,13 @@ def _instances(term: FittedTerm, pairs: Pairs) -> Iterator[_Instances]:
             else:
                 yield block, atoms[:, :1], 2 * s**2, x
     else:
-        for block, found in descriptor.environments(pairs).items():
-            yield block, found.atoms[:, None], np.ones(len(found.atoms)), found.values
+        for block, environments in descriptor.environments(pairs).items():
+            atoms = environments.atoms
+            yield block, atoms[:, None], np.ones(len(atoms)), environments.values
 
 
 class _Sparse:
-    """Sparse points of a block as QUIP has them, with the factor of their kernels."""
+    """Sparse points of a block in QUIP, with the Cholesky factor of their kernels."""
 
     def __init__(
         self,
@@ -149,7 +151,7 @@ class _Sparse:
         K[np.diag_indices_from(K)] += added
         self._factor = cho_factor(K, overwrite_a=True)
 
-    def left_open(self, x: np.ndarray) -> np.ndarray:
+    def unexplained(self, x: np.ndarray) -> np.ndarray:
         """Return the variances of instances, without their cutoff functions, eV²."""
         k = self._scale * self._kernel(x, self._points) * self._cutoffs
         explained = np.einsum("xm,mx->x", k, cho_solve(self._factor, k.T))

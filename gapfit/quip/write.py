@@ -19,9 +19,9 @@ from gapfit.quip.to_quip import Expressed, expressed, is_plain, obstacles
 
 __all__ = ["save"]
 
-#: ``gap_version`` of what is written: QUIP refuses files that are newer than itself.
+#: ``gap_version`` of written files; QUIP refuses files that are newer than itself.
 _VERSION = 1_686_220_958
-#: Rows of sparse points that are turned into text together.
+#: Rows of sparse points that are converted to text together.
 _ROWS = 64
 _SUFFIX = ".xml"
 
@@ -31,16 +31,17 @@ def save(
 ) -> tuple[Path, ...]:
     """Write a model as a GAP of QUIP, for quip, quippy and LAMMPS's ``pair_style quip``.
 
-    Sparse points go to text files beside the XML file, which it names with their MD5 sums;
-    all must be kept together. Predictions are those of `GAPModel.without_shortcuts`. What
-    the fit knew of its uncertainty is left out: QUIP has another form of it.
+    Sparse points are written to text files in the folder of the XML file, which contains
+    their names and MD5 sums; keep all together. Predictions are those of
+    `GAPModel.without_shortcuts`. Uncertainties are not written: QUIP has another form of
+    them.
 
     Parameters
     ----------
     model : GAPModel
-        With terms that QUIP has: SOAP with ``rbf = "equispaced_gaussians"``, pairs and
-        triplets with ``switch = "cosine"``, and no baseline but one that was read from a
-        model of QUIP.
+        A model with terms of QUIP: SOAP with ``rbf = "equispaced_gaussians"``, pairs and
+        triplets with ``switch = "cosine"``, and no baseline except one that was read from
+        a model of QUIP.
     path : str or Path
         The file, ``.xml``. All files are replaced once the new ones are complete, the XML
         file last.
@@ -55,14 +56,19 @@ def save(
     Raises
     ------
     GapfitError
-        QUIP cannot express the model: all reasons, with what to do; or the file exists,
-        has another suffix, or cannot be written.
+        QUIP cannot express the model (all reasons are listed); the file exists, has
+        another suffix, or cannot be written.
     """
     path = Path(path)
     _check_path(path, overwrite)
-    if found := obstacles(model):
+    if reasons := obstacles(model):
         raise GapfitError(
-            "\n".join(["QUIP cannot express this model:", *(f"  - {x}" for x in found)])
+            "\n".join(
+                [
+                    "QUIP cannot express this model:",
+                    *(f"  - {reason}" for reason in reasons),
+                ]
+            )
         )
     parts = expressed(model)
     label = _label(model, parts)
@@ -71,7 +77,7 @@ def save(
         for n in range(1, len(parts) + 1)
     ]
     with ExitStack() as stack:
-        # What is entered first is replaced last.
+        # The first context is left last, so the XML file is replaced last.
         document = stack.enter_context(atomic_write(path))
         sums = []
         for side, part in zip(sides, parts, strict=True):
@@ -90,13 +96,13 @@ def _check_path(path: Path, overwrite: bool) -> None:
         raise GapfitError(f"{path}: is a folder; give the name of a file in it")
     if path.exists() and not overwrite:
         raise GapfitError(
-            f"{path}: exists already; give another name, or say that it is to be replaced "
-            "(overwrite=True, --force)"
+            f"{path}: exists already; give another name, or replace it with "
+            "overwrite=True or --force"
         )
 
 
 def _label(model: GAPModel, parts: Iterable[Expressed]) -> str:
-    """Return a name that is the same for the same model, and for no other."""
+    """Return a name that is unique to the model."""
     digest = hashlib.sha256(repr(sorted(model.e0.items())).encode())
     for part in parts:
         digest.update(f"{part.options} {part.theta} {part.orders}".encode())
@@ -112,7 +118,7 @@ def _glue(model: GAPModel) -> dict[int, np.ndarray]:
 
 
 def _write_points(path: Path, points: np.ndarray) -> str:
-    """Write numbers, one a line, and return the MD5 sum of the file."""
+    """Write numbers, one per line, and return the MD5 sum of the file."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("wb") as file:
         for start in range(0, len(points), _ROWS):
@@ -149,30 +155,30 @@ def _document(
     yield f"</{label}>"
 
 
-def _coordinates(own: Expressed, label: str, name: str, md5: str) -> Iterator[str]:
-    n_sparse, width = own.points.shape
-    zeta = "" if own.zeta is None else f' zeta="{own.zeta!r}"'
+def _coordinates(part: Expressed, label: str, name: str, md5: str) -> Iterator[str]:
+    n_sparse, width = part.points.shape
+    zeta = "" if part.zeta is None else f' zeta="{part.zeta!r}"'
     yield (
         f'    <gpCoordinates label="{label}" dimensions="{width}" '
-        f'signal_variance="{own.delta!r}" signal_mean="0.0" sparsified="T" '
-        f'n_permutations="{len(own.orders)}" covariance_type="{own.kernel}"{zeta} '
+        f'signal_variance="{part.delta!r}" signal_mean="0.0" sparsified="T" '
+        f'n_permutations="{len(part.orders)}" covariance_type="{part.kernel}"{zeta} '
         f'n_sparseX="{n_sparse}" sparseX_filename={quoteattr(name)} '
         f'sparseX_md5sum="{md5}">'
     )
-    if own.theta:
-        yield f"      <theta> {' '.join(map(repr, own.theta))} </theta>"
-    yield f"      <descriptor>{own.options}</descriptor>"
-    for n, order in enumerate(own.orders, 1):
+    if part.theta:
+        yield f"      <theta> {' '.join(map(repr, part.theta))} </theta>"
+    yield f"      <descriptor>{part.options}</descriptor>"
+    for n, order in enumerate(part.orders, 1):
         places = " ".join(str(place + 1) for place in order)
         yield f'      <permutation i="{n}">{places} </permutation>'
-    weights = zip(own.alpha.tolist(), own.cutoffs.tolist(), strict=True)
+    weights = zip(part.alpha.tolist(), part.cutoffs.tolist(), strict=True)
     for n, (alpha, cutoff) in enumerate(weights, 1):
         yield f'      <sparseX i="{n}" alpha="{alpha!r}" sparseCutoff="{cutoff!r}"/>'
     yield "    </gpCoordinates>"
 
 
 def _glue_lines(glue: dict[int, np.ndarray], species: tuple[int, ...]) -> Iterator[str]:
-    """Yield pair potentials as QUIP's Glue, whose densities are to give no energy."""
+    """Yield pair potentials as QUIP's Glue, with densities that give no energy."""
     yield f'<Glue_params n_types="{len(species)}">'
     for n, z in enumerate(species, 1):
         yield f'  <per_type_data atomic_num="{z}" type="{n}">'

@@ -1,7 +1,7 @@
 """The XML files of QUIP's GAP models as plain data, read defensively.
 
-Nothing in a file can name another one to be parsed or grow in memory: documents with a
-DTD (entities) are refused, and what is not needed is skipped while it is read.
+A file cannot include others or grow in memory: documents with a DTD (entities) are
+refused, and unused elements are skipped while reading.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["Coordinates", "GapFile", "read_gap_xml"]
 
 #: Parts that predictions do not need: the command line and the training data.
 _SKIPPED = frozenset({"command_line", "XYZ_data"})
-#: A compressed file that grows by more than this factor is no model.
+#: Largest factor by which a compressed file may grow.
 _MOST_GROWTH = 50
 _PIECE = 1 << 20
-#: Elements of models are longer than this, in bytes; beyond so many they must be.
+#: Mean size of elements must exceed this, bytes, in files with more than so many.
 _SHORTEST, _FEW = 16, 10_000
 
 
@@ -50,7 +50,7 @@ class Coordinates:
     theta : (n_dimensions,) float64
         Lengths of the kernel; empty for dot products.
     permutations : (n_permutations, n_dimensions) int64
-        Of the coordinates, from 0.
+        Permutations of the coordinates, from 0.
     alpha, cutoffs : (n_sparse,) float64
         Coefficients, 1/eV, and the cutoff functions of the sparse points.
     points : (n_sparse, n_dimensions) float64
@@ -72,26 +72,26 @@ class Coordinates:
 
 @dataclass(frozen=True, eq=False)
 class GapFile:
-    """What an XML file holds.
+    """Contents of an XML file.
 
     Attributes
     ----------
     path : Path
-        Where it was read.
+        The file.
     label : str
         Name of the model.
     version : int
         ``gap_version``: seconds since 1970; conventions changed with it.
     init_args : str
-        What QUIP's Potential is made of.
+        Arguments of QUIP's Potential.
     e0 : dict of int to float
-        By atomic number, eV.
+        Energies of isolated atoms by atomic number, eV.
     coordinates : tuple of Coordinates
         Descriptors.
     glue : Element or None
         ``Glue_params``, the pair potentials under the model.
     command_line : str
-        Of the fit, if it was kept.
+        Command of the fit, if it is stored.
     """
 
     path: Path
@@ -105,18 +105,18 @@ class GapFile:
 
 
 def read_gap_xml(path: str | Path) -> GapFile:
-    """Read a model of QUIP; sparse points may lie in files beside it.
+    """Read a model of QUIP; sparse points may be in other files of its folder.
 
     Parameters
     ----------
     path : str or Path
-        ``.xml``, or ``.xml.gz``.
+        The file, ``.xml`` or ``.xml.gz``.
 
     Raises
     ------
     ModelFileError
-        The file is missing, damaged, no GAP, or has a DTD; a file of sparse points is
-        missing, has other contents than its checksum says, or another length.
+        The file is missing, damaged, not a GAP, or has a DTD; a file of sparse points is
+        missing or has a wrong checksum or length.
     """
     path = Path(path)
     if not path.is_file():
@@ -130,12 +130,12 @@ def read_gap_xml(path: str | Path) -> GapFile:
     except ModelFileError:
         raise
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelFileError(f"{path}: damaged or incomplete ({what})") from error
+        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelFileError(f"{path}: damaged or incomplete ({reason})") from error
 
 
 def _parsed(path: Path) -> Element:
-    """Return the root of the document without what is skipped."""
+    """Return the root of the document without skipped elements."""
     builder = TreeBuilder()
     skipping = count = 0
 
@@ -187,7 +187,7 @@ def _parsed(path: Path) -> Element:
             f"{path}: the compressed file is damaged or truncated ({error}); get it again"
         ) from error
     except AssertionError as error:
-        raise ModelFileError(f"{path}: holds no XML elements") from error
+        raise ModelFileError(f"{path}: contains no XML elements") from error
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
@@ -200,8 +200,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
             n_bytes += len(piece)
             if compressed and n_bytes > most:
                 raise ModelFileError(
-                    f"{path}: grows to more than {most / 1e6:.0f} MB: no model does; "
-                    "decompress it yourself if it is one"
+                    f"{path}: grows to more than {most / 1e6:.0f} MB, which is unusual; "
+                    "if it is a model, decompress it and read that file"
                 )
             yield piece
 
@@ -209,8 +209,8 @@ def _pieces(path: Path) -> Iterator[bytes]:
 def _gap_file(path: Path, root: Element, params: Element) -> GapFile:
     if (n_gaps := sum(1 for _ in root.iter("GAP_params"))) > 1:
         raise ModelFileError(
-            f"{path}: holds {n_gaps} GAPs, and only files with one are supported; write "
-            "each to a file of its own"
+            f"{path}: contains {n_gaps} GAPs, and only files with one are supported; "
+            "write each to a separate file"
         )
     data = params.find("GAP_data")
     every = params.findall("gpSparse")
@@ -218,17 +218,17 @@ def _gap_file(path: Path, root: Element, params: Element) -> GapFile:
         raise ValueError(f"{len(every)} gpSparse, or no GAP_data")
     sparse = every[0]
     potential = root.find("Potential")
-    found = sparse.findall("gpCoordinates")
-    declared = int(sparse.get("n_coordinate", len(found)))
-    if declared != len(found) or not found:
-        raise ValueError(f"{declared} descriptors announced, {len(found)} there")
+    elements = sparse.findall("gpCoordinates")
+    declared = int(sparse.get("n_coordinate", len(elements)))
+    if declared != len(elements) or not elements:
+        raise ValueError(f"{declared} descriptors announced, {len(elements)} there")
     return GapFile(
         path=path,
         label=params.get("label", root.tag),
         version=int(params.get("gap_version", 0)),
         init_args=potential.get("init_args", "") if potential is not None else "",
         e0=_e0(data),
-        coordinates=tuple(_coordinates(path, own) for own in found),
+        coordinates=tuple(_coordinates(path, element) for element in elements),
         glue=next(root.iter("Glue_params"), None),
         others=tuple(
             child.tag
@@ -243,11 +243,11 @@ def _e0(data: Element) -> dict[int, float]:
     entries = data.findall("e0")
     if not entries:
         return dict.fromkeys(range(1, 119), _real(data.get("e0", "0")))
-    return {int(own.attrib["Z"]): _real(own.attrib["value"]) for own in entries}
+    return {int(entry.attrib["Z"]): _real(entry.attrib["value"]) for entry in entries}
 
 
 def _real(text: str) -> float:
-    """Return a number as Fortran writes it."""
+    """Return a number in the notation of Fortran."""
     value = float(text.replace("D", "E").replace("d", "e"))
     if not np.isfinite(value):
         raise ValueError(f"{text} is not a finite number")
@@ -262,11 +262,11 @@ def _reals(text: str | None) -> np.ndarray:
     return values
 
 
-def _coordinates(path: Path, own: Element) -> Coordinates:
-    attributes = own.attrib
+def _coordinates(path: Path, element: Element) -> Coordinates:
+    attributes = element.attrib
     label = attributes.get("label", "?")
     width = int(attributes["dimensions"])
-    points = own.findall("sparseX")
+    points = element.findall("sparseX")
     alpha = np.array([_real(point.attrib["alpha"]) for point in points])
     cutoffs = np.array([_real(point.get("sparseCutoff", "1")) for point in points])
     if (name := attributes.get("sparseX_filename")) is not None:
@@ -279,39 +279,41 @@ def _coordinates(path: Path, own: Element) -> Coordinates:
             f"{label} announces {n_sparse} sparse points of {width} numbers, and has "
             f"{len(alpha)} coefficients and {values.size} numbers"
         )
-    theta = _reals(own.findtext("theta"))
+    theta = _reals(element.findtext("theta"))
     covariance = int(attributes["covariance_type"])
     if covariance != 2 and len(theta) != width:
         raise ValueError(
             f"{label} has {len(theta)} values of theta for {width} numbers"
         )
     zeta = attributes.get("zeta")
-    # Before zeta had its own attribute it took the place of theta.
+    # Older files have zeta in the place of theta.
     if covariance == 2 and zeta is None and theta.size:
         zeta = str(theta[0])
     return Coordinates(
         label=label,
-        descriptor=(own.findtext("descriptor") or "").strip(),
+        descriptor=(element.findtext("descriptor") or "").strip(),
         covariance=covariance,
         delta=_real(attributes["signal_variance"]),
         mean=_real(attributes.get("signal_mean", "0")),
         zeta=None if zeta is None else _real(zeta),
         theta=theta if covariance != 2 else np.zeros(0),
-        permutations=_permutations(own, width),
+        permutations=_permutations(element, width),
         alpha=alpha,
         cutoffs=cutoffs,
         points=values.reshape(n_sparse, width),
     )
 
 
-def _permutations(own: Element, width: int) -> np.ndarray:
-    rows = [_reals(entry.text).astype(int) - 1 for entry in own.findall("permutation")]
-    if int(own.get("n_permutations", 1)) != max(len(rows), 1):
-        raise ValueError("the permutations announced are not those that are there")
-    if len(rows) <= 1:  # the identity, of which not all is always written
+def _permutations(element: Element, width: int) -> np.ndarray:
+    rows = [
+        _reals(entry.text).astype(int) - 1 for entry in element.findall("permutation")
+    ]
+    if int(element.get("n_permutations", 1)) != max(len(rows), 1):
+        raise ValueError("n_permutations does not agree with the permutations")
+    if len(rows) <= 1:  # the identity, which may be incomplete in the file
         return np.arange(width)[None, :]
     if any(sorted(row.tolist()) != list(range(width)) for row in rows):
-        raise ValueError("a permutation does not hold each coordinate once")
+        raise ValueError("a permutation does not have each coordinate once")
     return np.array(rows)
 
 
@@ -319,26 +321,26 @@ def _inline(point: Element) -> np.ndarray:
     slices = point.findall("sparseX_slice")
     if not slices:
         return _reals(point.text)
-    ordered = sorted(slices, key=lambda own: int(own.attrib["start"]))
-    return np.concatenate([_reals(own.text) for own in ordered])
+    ordered = sorted(slices, key=lambda part: int(part.attrib["start"]))
+    return np.concatenate([_reals(part.text) for part in ordered])
 
 
 def _separate_points(path: Path, name: str, md5: str | None) -> np.ndarray:
-    """Return the numbers of a file beside the XML file."""
-    # Only the name counts: files of QUIP lie beside each other.
+    """Return the numbers of a file in the folder of the XML file."""
+    # Folders in the name are ignored: files of QUIP are kept together.
     file = path.parent / Path(name).name
     try:
         content = file.read_bytes()
     except OSError as error:
         raise ModelFileError(
             f"{file}: the sparse points of {path} cannot be read ({error.strerror}); put "
-            "the file beside it under this name"
+            "the file into the same folder under this name"
         ) from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if md5 is not None and md5.strip().lower() != found:
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if md5 is not None and md5.strip().lower() != digest:
         raise ModelFileError(
-            f"{file}: has the MD5 sum {found}, but {path} was written with one that has "
-            f"{md5.strip()}; get both files again"
+            f"{file}: has the MD5 sum {digest}, but {path} expects {md5.strip()}; get "
+            "both files again"
         )
     try:
         return _reals(content.decode("ascii"))

@@ -24,21 +24,21 @@ __all__ = ["DEFAULT_PORT", "Served", "address", "serve"]
 DEFAULT_PORT = 31415
 #: Seconds between two attempts to reach the server.
 _PAUSE = 0.1
-#: Seconds in which a server that is left has to close the connection.
+#: Seconds that a server has to close the connection after the client left.
 _FAREWELL = 2.0
 _LARGEST_PORT = 65535
 
 
 class Served(NamedTuple):
-    """What was done for a server.
+    """Outcome of serving.
 
     Attributes
     ----------
     evaluations : int
-        How many.
+        Number of evaluations.
     told : bool
-        Whether the server said that it is done (``EXIT``), as i-PI does. Otherwise it
-        closed the connection when it had its forces, as ASE's server does at its end.
+        Whether the server sent ``EXIT``, as i-PI does. Otherwise it closed the connection
+        after it received forces, as ASE's server does.
     """
 
     evaluations: int
@@ -46,12 +46,12 @@ class Served(NamedTuple):
 
 
 def address(unix: str | None, host: str, port: int) -> str:
-    """Return where a server is, in words.
+    """Return the address of a server for messages.
 
     Raises
     ------
     GapfitError
-        There is no such port.
+        The port is invalid.
     """
     if unix is None and not 1 <= port <= _LARGEST_PORT:
         raise GapfitError(f"port {port}: give a number from 1 to {_LARGEST_PORT}")
@@ -66,22 +66,22 @@ def serve(
     port: int = DEFAULT_PORT,
     patience: float = 0.0,
 ) -> Served:
-    """Compute for a server until it is done.
+    """Compute forces for a server until it ends.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        With a `gapfit.GAPCalculator`. Species and their order, and the periodic
-        directions, which the protocol does not know; positions and cell come from the
-        server. Changed in place. The standard deviations and the novelty that the
-        calculator was made to compute (``uncertainty=...``) are sent as the extra string,
-        a JSON object of names and values in eV, eV/Å and eV/Å³.
+        Structure with a `gapfit.GAPCalculator`. It gives species, their order and the
+        periodic directions, which the protocol does not transmit; positions and cell come
+        from the server. Changed in place. Standard deviations and the novelty, if the
+        calculator computes them (``uncertainty=...``), are sent as the extra string, a
+        JSON object of names and values in eV, eV/Å and eV/Å³.
     unix : str, optional
         Name of a UNIX socket, the file /tmp/ipi_NAME; by default a TCP connection.
     host, port : str, int
-        Of the TCP connection.
+        Address of the TCP connection.
     patience : float
-        Seconds to wait for a server that is not there yet, 0 or more.
+        Time to wait for a server that has not started yet, s, 0 or more.
 
     Returns
     -------
@@ -92,11 +92,11 @@ def serve(
     ------
     GapfitError
         There is no server, or it closes the connection before it asked for forces or
-        while it waits for some, as it does if it crashes; it has another number of
-        atoms, sends a cell or positions that cannot be or what is not i-PI's protocol;
-        `port` or `patience` cannot be.
+        while it waits for them, as after a crash; it has another number of atoms, sends
+        an impossible cell or impossible positions, or does not follow i-PI's protocol;
+        `port` or `patience` is invalid.
     StructureError
-        As `gapfit.GAPModel.predict`; the connection is closed.
+        See `gapfit.GAPModel.predict`; the connection is closed.
     """
     where = address(unix, host, port)
     if not patience >= 0:
@@ -106,7 +106,7 @@ def serve(
 
 
 class _Client:
-    """Answers a server."""
+    """Answers the requests of a server."""
 
     def __init__(self, atoms: Any, protocol: Protocol) -> None:
         self.atoms, self.protocol = atoms, protocol
@@ -117,9 +117,8 @@ class _Client:
         """Answer until the server is done."""
         word: str | None = None
         try:
-            # A server that closes the connection is at its end only where it has all that
-            # it asked for: i-PI asks for the state at once when it has its forces, ASE's
-            # server does not.
+            # A closed connection is a regular end only after the server received forces:
+            # i-PI then asks for the state immediately, ASE's server does not.
             while word := self.protocol.word(self._state, may_end=word == "GETFORCE"):
                 if word == "EXIT":
                     break
@@ -127,8 +126,8 @@ class _Client:
         except BrokenOffError as error:
             raise GapfitError(
                 f"{self.protocol.where}: the server closed the connection after "
-                f"{self.count} evaluations without saying that it is done ({error}): it "
-                "crashed or was stopped; see its output"
+                f"{self.count} evaluations without sending EXIT ({error}): it crashed or "
+                "was stopped; see its output"
             ) from error
         return Served(self.count, word == "EXIT")
 
@@ -150,7 +149,7 @@ class _Client:
             raise self.protocol.foreign(repr(word), self._state)
 
     def _compute(self) -> None:
-        """Give the atoms the positions and the cell that come, and compute."""
+        """Receive cell and positions, and compute."""
         atoms = self.atoms
         cell, positions = self.protocol.structure(len(atoms), atoms.pbc)
         atoms.set_cell(cell)
@@ -164,11 +163,11 @@ class _Client:
 
 @contextmanager
 def _leaving(connection: socket.socket) -> Iterator[socket.socket]:
-    """Close a connection at the end in a way that the server survives.
+    """Close a connection at the end so that the server survives.
 
-    To close it while a request of the server is unread would reset the connection: the
-    thread of i-PI that serves all clients dies of that. Here the server finds the end
-    of what is sent to it, as of any client that leaves, and closes its side.
+    Closing it while a request of the server is unread would reset the connection, which
+    kills the thread of i-PI that serves all clients. Here the server sees the end of the
+    data and closes its side.
     """
     with closing(connection):
         try:
@@ -192,7 +191,7 @@ def _results(atoms: Any) -> tuple[float, np.ndarray, np.ndarray, bytes]:
     kinds = [f"{kind}_std" for kind in calculator.uncertainty]
     kinds += ["novelty"] if calculator.novelty else []
     extras = {kind: np.asarray(calculator.results[kind]).tolist() for kind in kinds}
-    # An empty string could be taken for a closed connection.
+    # An empty string could be mistaken for a closed connection.
     text = json.dumps(extras) if extras else "\0"
     return energy, forces, virial, text.encode()
 
@@ -208,7 +207,7 @@ def _connected(
             if unix is None:  # short messages must not wait to be joined
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
-        except (OSError, UnicodeError) as error:  # the latter for names that cannot be
+        except (OSError, UnicodeError) as error:  # the latter for invalid names
             connection.close()
             if time.monotonic() < deadline:
                 time.sleep(_PAUSE)

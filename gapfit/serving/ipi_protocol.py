@@ -1,7 +1,7 @@
-"""Messages of i-PI's socket protocol, as a client reads and writes them.
+"""Messages of i-PI's socket protocol, read and written by a client.
 
-Nothing that a server announces is believed before it is checked: no number of atoms but
-that of the structure, no long strings, no cell or positions that cannot be.
+All data of the server are checked: the number of atoms must be that of the structure,
+strings must be short, and cell and positions must be possible.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ __all__ = ["BrokenOffError", "Protocol"]
 #: Bytes of a header: a word and blanks.
 _HEADER = 12
 _WORDS = ("STATUS", "INIT", "POSDATA", "GETFORCE", "EXIT")
-#: Bytes of an initialisation string; i-PI's is a few words.
+#: Largest size of an initialisation string, bytes; that of i-PI has a few words.
 _LONGEST_INIT = 1 << 20
-#: Å; coordinates and cell vectors beyond have no digits left for the distances of atoms.
+#: Largest coordinate, Å; beyond it distances of atoms have no digits.
 _LARGEST = 1e9
-#: Å³ for each atom of a periodic structure: a tenth of hydrogen's at 500 GPa.
+#: Least volume per atom of a periodic structure, Å³: a tenth of hydrogen at 500 GPa.
 _LEAST_VOLUME = 0.1
 _INT, _REAL = np.dtype(np.int32), np.dtype(np.float64)
 
 
 class BrokenOffError(Exception):
-    """A connection that ended where a message was due; says where."""
+    """A connection that ended before a message was complete; the text says where."""
 
 
 class Protocol:
-    """One side of a connection, that of the client.
+    """The client's side of a connection.
 
     Parameters
     ----------
     connection : socket.socket
-        Connected.
+        The connected socket.
     where : str
         The address, for messages.
     """
@@ -53,14 +53,14 @@ class Protocol:
         Parameters
         ----------
         state : str
-            Of the client, for messages.
+            State of the client, for messages.
         may_end : bool
-            Whether the server may close the connection instead: None then.
+            Whether the server may close the connection instead; then None is returned.
 
         Raises
         ------
         GapfitError
-            It is no word of the protocol.
+            It is not a word of the protocol.
         BrokenOffError
             The connection ended.
         """
@@ -78,19 +78,19 @@ class Protocol:
         raise self.foreign(text, state)
 
     def foreign(self, text: str, state: str) -> GapfitError:
-        """Return the error of a header that has no place in this state of the client."""
+        """Return the error about an unexpected header in a state of the client."""
         return GapfitError(
             f"{self.where}: the server sent {text} to a client that is {state}; it "
-            "speaks another protocol than i-PI's"
+            "does not follow i-PI's protocol"
         )
 
     def skip_init(self) -> None:
-        """Read what follows INIT, which is of no use here.
+        """Read and ignore the data of INIT.
 
         Raises
         ------
         GapfitError
-            The string cannot be as long as the server says.
+            The announced length is impossible.
         BrokenOffError
             The connection ended.
         """
@@ -98,19 +98,19 @@ class Protocol:
         if not 0 <= n_bytes <= _LONGEST_INIT:
             raise GapfitError(
                 f"{self.where}: the server announced an initialisation string of "
-                f"{n_bytes} bytes; 0 to {_LONGEST_INIT} can be"
+                f"{n_bytes} bytes; 0 to {_LONGEST_INIT} are allowed"
             )
         self._received(int(n_bytes), "INIT")
 
     def structure(
         self, n_atoms: int, pbc: Sequence[bool]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Read what follows POSDATA.
+        """Read the data of POSDATA.
 
         Parameters
         ----------
         n_atoms : int
-            That there must be.
+            Expected number of atoms.
         pbc : sequence of 3 bool
             Periodic directions.
 
@@ -119,12 +119,12 @@ class Protocol:
         cell : (3, 3) float64
             Lattice vectors as rows, Å.
         positions : (n_atoms, 3) float64
-            Å.
+            Positions, Å.
 
         Raises
         ------
         GapfitError
-            Another number of atoms; a cell or positions that cannot be.
+            The number of atoms differs; the cell or positions are impossible.
         BrokenOffError
             The connection ended.
         """
@@ -138,7 +138,7 @@ class Protocol:
             )
         self._require_cell(cell, n_atoms, pbc)
         positions = self._lengths(3 * n_atoms)
-        if (bad := ~_sound(positions)).any():
+        if (bad := ~_possible(positions)).any():
             atom = int(np.flatnonzero(bad.any(axis=1))[0])
             raise GapfitError(
                 f"{self.where}: the server sent atom {atom} at {_vector(positions[atom])} "
@@ -164,13 +164,14 @@ class Protocol:
         Parameters
         ----------
         energy : float
-            eV.
+            Energy, eV.
         forces : (n_atoms, 3) float64
-            eV/Å.
+            Forces, eV/Å.
         virial : (3, 3) float64
-            eV.
+            Virial, eV.
         extra : bytes
-            The extra string, one byte at least: none could be taken for the end.
+            The extra string, at least one byte: an empty one could be mistaken for the
+            end.
 
         Raises
         ------
@@ -192,7 +193,7 @@ class Protocol:
         self, cell: np.ndarray, n_atoms: int, pbc: Sequence[bool]
     ) -> None:
         vectors = ", ".join(_vector(vector) for vector in cell)
-        if not _sound(cell).all():
+        if not _possible(cell).all():
             raise GapfitError(
                 f"{self.where}: the server sent the cell {vectors} Å; see its output, the "
                 "run may have exploded"
@@ -207,15 +208,15 @@ class Protocol:
     def _lengths(self, count: int) -> np.ndarray:
         """Return vectors, Å."""
         data = self._received(count * _REAL.itemsize, "POSDATA")
-        with np.errstate(invalid="ignore"):  # NaN is looked for afterwards
+        with np.errstate(invalid="ignore"):  # NaN is detected later
             return np.frombuffer(data, _REAL).reshape(-1, 3) * units.Bohr
 
-    def _received(self, n_bytes: int, what: str) -> bytes:
+    def _received(self, n_bytes: int, message: str) -> bytes:
         data = bytearray()
         while len(data) < n_bytes:
             piece = self._piece(n_bytes - len(data))
             if not piece:
-                raise BrokenOffError(f"in the middle of {what}")
+                raise BrokenOffError(f"in the middle of {message}")
             data += piece
         return bytes(data)
 
@@ -232,8 +233,8 @@ class Protocol:
             raise BrokenOffError(error.strerror or str(error)) from error
 
 
-def _sound(lengths: np.ndarray) -> np.ndarray:
-    """Return which lengths (Å) can be; NaN cannot."""
+def _possible(lengths: np.ndarray) -> np.ndarray:
+    """Return whether lengths (Å) are possible; NaN is not."""
     return np.abs(lengths) <= _LARGEST
 
 

@@ -202,8 +202,8 @@ def test_channels_and_centres_of_soap(gap, changes):
         ),
         (f"{PAIRS} : soap_turbo l_max=8", "", "gap 2 (soap_turbo)", "left out"),
         (f"{PAIRS} zeta=3", "", "gap 1 (distance_2b) zeta", "refuses it"),
-        (f"{PAIRS} Cutoff=5", "", "gap 1 (distance_2b) cutoff", "last one counts"),
-        (PAIRS, "AT_FILE=b.xyz", "at_file", "last one counts"),
+        (f"{PAIRS} Cutoff=5", "", "gap 1 (distance_2b) cutoff", "last one is used"),
+        (PAIRS, "AT_FILE=b.xyz", "at_file", "last one is used"),
         (f"{PAIRS} Z1=1", "", "gap 1 (distance_2b) Z1", "add_species=F"),
         (f"{SOAP} Z=8", "", "gap 1 (soap) Z", "replaced by all species"),
         (
@@ -222,16 +222,16 @@ def test_channels_and_centres_of_soap(gap, changes):
             f"{SOAP[:-1]}2 config_type_n_sparse={{{{a:1:a:2}}}}",
             "",
             "gap 1 (soap) config_type_n_sparse",
-            "last one counts",
+            "last one is used",
         ),
         (
             PAIRS,
             "config_type_sigma={a:1:1:1:1:a:2:2:2:2}",
             "config_type_sigma",
-            "last one counts",
+            "last one is used",
         ),
-        (PAIRS, "e0={Si:-1:Si:-2}", "e0", "last one counts"),
-        (f"{PAIRS} Z1=1 Z2=8 add_species=F", "", "gap", "others than H, O"),
+        (PAIRS, "e0={Si:-1:Si:-2}", "e0", "last one is used"),
+        (f"{PAIRS} Z1=1 Z2=8 add_species=F", "", "gap", "other than H, O"),
         (
             PAIRS,
             "energy_paramter_name=e",
@@ -360,7 +360,7 @@ def test_labels_that_the_data_lack_are_left_out():
     ("text", "message"),
     [
         ("", "no options"),
-        ("once upon a time", "no command of gap_fit"),
+        ("once upon a time", "not a command of gap_fit"),
         ("gap_fit at_file=a.xyz default_sigma={1 1 1 1}", "gap=.* is missing"),
         ("gap_fit gap={soap} default_sigma={1 1 1 1}", "at_file"),
         (f"gap_fit at_file=a gap={{{PAIRS}}}", "default_sigma"),
@@ -411,7 +411,7 @@ def test_labels_that_the_data_lack_are_left_out():
         ),
         (
             f"gap_fit at_file=a default_sigma={{1 1 1 1}} gap={{{PAIRS} Z1=999 Z2=1}}",
-            "no atomic number",
+            "not an atomic number",
         ),
         (
             "gap_fit at_file=a default_sigma={1 1 1 1} "
@@ -520,7 +520,10 @@ def test_convert_says_what_it_cannot_do(tmp_path, capsys):
         ([gap, str(tmp_path / "a.npz"), "--species", "Xx"], "not a chemical symbol"),
         ([str(existing), str(tmp_path / "a.xml"), "--species", "P"], "leave it out"),
         ([str(tmp_path / "binary"), str(tmp_path / "a.toml")], "not text"),
-        ([str(tmp_path / "text"), str(tmp_path / "a.toml")], "no command of gap_fit"),
+        (
+            [str(tmp_path / "text"), str(tmp_path / "a.toml")],
+            "not a command of gap_fit",
+        ),
     ]
     for arguments, message in cases:
         assert main(["convert", *arguments]) == 1

@@ -246,7 +246,7 @@ def test_a_wildcard_pair_potential_counts_all_pairs_twice(tmp_path):
         "distance_2b cutoff=4.0 covariance_type=ard_se", 1, points, alpha
     )
     (tmp_path / "gap.xml").write_text(xml(text))
-    with pytest.raises(GapfitError, match="wildcards only"):
+    with pytest.raises(GapfitError, match="only wildcards"):
         load(tmp_path / "gap.xml")
     atoms = mixture()
     model = load(
@@ -441,13 +441,13 @@ def test_what_would_be_left_out_is_refused(tmp_path):
         "distance_2b cutoff=4.0 Z1=14 Z2=8", 1, np.ones((1, 1)), np.ones(1)
     )
     path.write_text(xml(own))
-    with pytest.raises(GapfitError, match="also names O: leave none"):
+    with pytest.raises(GapfitError, match="also has O: list all"):
         load(path, species=["Si"])
     assert load(path, species=["Si", "O", "H"]).species == (1, 8, 14)
     text = xml(own)
     begin, end = text.index("<GAP_params"), text.index("</GAP_params>") + 13
     path.write_text(text[:end] + text[begin:end] + text[end:])
-    with pytest.raises(GapfitError, match="holds 2 GAPs"):
+    with pytest.raises(GapfitError, match="contains 2 GAPs"):
         load(path)
     again = text.replace("</gpSparse>", "</gpSparse><gpSparse></gpSparse>")
     path.write_text(again)

@@ -231,7 +231,7 @@ def test_a_server_that_breaks_off_is_no_success(
     with listening(name, talk):
         assert main([*command, "--wait", "30", "--unix", name]) == 1
     printed = capsys.readouterr()
-    assert "without saying that it is done" in printed.err
+    assert "without sending EXIT" in printed.err
     assert "The server is done" not in printed.out
 
 
