@@ -89,11 +89,10 @@ class GAPModel(WithoutCaches):
 
         symbols = " ".join(chemical_symbols[z] for z in self.species)
         kinds = " + ".join(term.config.type for term in self.terms)
-        baseline = " + ".join(self.config.baseline.parts)
-        return (
-            f"<GAPModel {symbols}: {kinds}, {self.n_sparse} sparse points, "
-            f"cutoff {self.cutoff:g} Å{baseline and f', baseline {baseline}'}>"
-        )
+        text = f"{kinds}, {self.n_sparse} sparse points, cutoff {self.cutoff:g} Å"
+        if baseline := " + ".join(self.config.baseline.parts):
+            text += f", baseline {baseline}"
+        return f"<GAPModel {symbols}: {text}>"
 
     @property
     def cutoff(self) -> float:
@@ -115,11 +114,8 @@ class GAPModel(WithoutCaches):
         save(self, path)
 
     def without_shortcuts(self) -> GAPModel:
-        """Return the same model, summing over all sparse points in all features.
-
-        Slower; `gapfit.model.projection` approximates these sums within its tolerances.
-        """
-        terms = [replace(term, lossless={}, quadratic=False) for term in self.terms]
+        """Return the same model, summing over all sparse points in all features: slower."""
+        terms = (replace(term, lossless={}, quadratic=False) for term in self.terms)
         return replace(self, terms=tuple(terms))
 
     def without_terms(self) -> GAPModel:

@@ -70,7 +70,7 @@ def test_it_is_fitted_saved_loaded_and_predicts(fit_toml, tmp_path):
     alone = gapfit.fit(
         frames, settings.model_copy(update={"terms": settings.terms[1:]})
     )
-    assert model.info["log_marginal_likelihood"] > alone.info["log_marginal_likelihood"]
+    assert model.record.log_marginal_likelihood > alone.record.log_marginal_likelihood
     more = gapfit.append(loaded, read(DATA / "silicon" / "test.extxyz", ":2"))
     assert np.isfinite(more.predict(frames[3], std=True).forces_std).all()
     assert {paper.key for _, paper in papers(model)} >= {"bartok2010", "bartok2015"}
