@@ -177,7 +177,7 @@ def _shortcut(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
     """Return the row about the lossless projection of a term, if there was a search."""
     from ase.data import chemical_symbols
 
-    shortcuts = facts.get("shortcuts", [])
+    shortcuts = facts.get("projections", [])
     if number >= len(shortcuts) or not facts["terms"][number]["lossless"]:
         return []
     shortcut = shortcuts[number]
