@@ -36,7 +36,7 @@ def arguments() -> argparse.ArgumentParser:
         dest="mode",
         action="store_const",
         const=QUICK,
-        help="about three minutes (default)",
+        help="the short ones, 150 s of CPU (default)",
     )
     modes.add_argument(
         "--full",
