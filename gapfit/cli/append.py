@@ -12,6 +12,7 @@ Labels have the names that the model was fitted with, unless others are given.
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from gapfit.cli._console import Console
 from gapfit.cli._data import print_contents, print_labels
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         new = append(
             old, dataset, data=data, new_sparse=args.new_sparse, progress=progress
         )
-    entry = new.record.appended[-1]
+    addition = new.record.appended[-1]
     likelihood = likelihoods(old, new)
     console.title("Changed")
     console.table(
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.json:
         console.result(
             {
-                "appended": entry,
+                "appended": asdict(addition),
                 "n_sparse": {"before": old.n_sparse, "after": new.n_sparse},
                 "log_marginal_likelihood": likelihood,
                 "warnings": new_warnings(old, new),

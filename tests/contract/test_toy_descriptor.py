@@ -16,13 +16,18 @@ from descriptor_contract import DescriptorContract
 
 import gapfit
 from gapfit.citations import papers
-from gapfit.config import load_config
+from gapfit.config import load_config, term_base
 from gapfit.config.term_base import register_term
 from gapfit.config.toml import dump_toml
 from gapfit.data.dataset import as_dataset
+from gapfit.descriptors import registry
 from gapfit.descriptors.registry import kind_of
 from gapfit.errors import ConfigError, GapfitError, ModelFileError
 from gapfit.execution.plan import plan
+
+# Known while these tests run; others list all kinds of terms.
+MODEL = term_base._MODELS.pop("coordination")
+KIND = registry._KINDS.pop("coordination")
 
 FIT = """
 [data]
@@ -45,6 +50,12 @@ r_cut = 4.0
 
 class TestCoordination(DescriptorContract):
     CONFIGS: ClassVar = {"default": CoordinationConfig(r_cut=4.02)}
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    monkeypatch.setitem(term_base._MODELS, "coordination", MODEL)
+    monkeypatch.setitem(registry._KINDS, "coordination", KIND)
 
 
 @pytest.fixture

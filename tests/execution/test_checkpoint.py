@@ -301,7 +301,7 @@ def test_what_a_killed_deletion_left_is_deleted_only_if_all_of_it_is_of_a_fit(
     (hidden / "notes.txt").write_text("mine")
     before = contents(tmp_path)
     with pytest.raises(
-        GapfitError, match=r"removed: .* holds notes\.txt, which no fit"
+        GapfitError, match=r"removed: .* contains notes\.txt, which no fit"
     ):
         folder.remove()
     assert contents(tmp_path) == before

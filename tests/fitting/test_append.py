@@ -72,8 +72,8 @@ def test_additions_one_after_the_other(frames, model):
     one_by_one = gapfit.append(gapfit.append(model, new[:2]), new[2:])
     assert_same(one_by_one, at_once, frames)
     first, second = one_by_one.record.appended
-    assert (first["n_frames"], second["n_frames"]) == (2, 2)
-    assert first["onto"] == model.record.data_digest
+    assert (first.n_frames, second.n_frames) == (2, 2)
+    assert first.onto == model.record.data_digest
     digests = {m.record.data_digest for m in (model, at_once, one_by_one)}
     assert len(digests) == 3
     left_out = [gapfit.leave_one_out(m, [*frames, *new]) for m in (at_once, one_by_one)]
