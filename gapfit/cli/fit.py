@@ -318,10 +318,12 @@ class _Run:
         self, model: GAPModel, train: Dataset, test: Dataset | None
     ) -> dict[str, Any]:
         from gapfit.evaluation.evaluate import evaluate, format_table
+        from gapfit.threads import use_threads
 
         metrics = {}
         started = time.perf_counter()
-        with self.console.progress() as progress:
+        n_threads = self.config.run.threads or None
+        with use_threads(n_threads), self.console.progress() as progress:
             for name, data in (("train", train), ("test", test)):
                 if data is not None:
                     # Errors of fitted structures are too small to judge error bars.

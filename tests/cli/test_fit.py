@@ -14,6 +14,8 @@ from helpers.commands import CONFIG, error_of
 import gapfit
 from gapfit.cli import main
 from gapfit.config.toml import load_config
+from gapfit.evaluation.evaluate import evaluate
+from gapfit.threads import native_threads
 
 
 def test_fit_writes_everything(fitted):
@@ -148,6 +150,21 @@ def test_fit_refuses_test_data_with_new_species(here, capsys):
     assert error_of(capsys, "fit", "fit.toml").startswith(
         "the test data contain Ge, which the training data do not"
     )
+
+
+def test_errors_are_computed_with_the_threads_of_the_fit(here, monkeypatch):
+    used = []
+
+    def watched(*arguments, **options):
+        with native_threads() as n_threads:
+            used.append(n_threads)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr("gapfit.evaluation.evaluate.evaluate", watched)
+    path = here / "fit.toml"
+    path.write_text(path.read_text("utf-8") + "\n[run]\nthreads = 3\n", "utf-8")
+    assert main(["fit", "fit.toml", "--no-report"]) == 0
+    assert used == [3, 3]
 
 
 def test_failed_fit_leaves_a_log_and_no_model(here, capsys, monkeypatch):
