@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+from helpers.processes import die_once
 from helpers.sums import Inline, Stop, fit, run, same, stopping_after
 
 from gapfit.errors import GapfitError
@@ -112,24 +112,11 @@ def test_errors_in_workers_name_the_frames(small_tasks, monkeypatch):
         fit(executor=Inline())
 
 
-def _die_once(flag: str) -> None:
-    """Make this worker kill itself at its first task, unless one has done so."""
-
-    def deadly(self, *args, **options):
-        if not Path(flag).exists():
-            Path(flag).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(self, *args, **options)
-
-    original = row_sums.RowBuilder.sum_up
-    row_sums.RowBuilder.sum_up = deadly
-
-
 def test_a_killed_process_of_the_pool_changes_nothing(tmp_path, monkeypatch):
     flag = tmp_path / "died"
 
     def pool(n_workers, **options):
-        deadly = {"initializer": _die_once, "initargs": (str(flag),)}
+        deadly = {"initializer": die_once, "initargs": (str(flag),)}
         return ProcessPoolExecutor(n_workers, **options | deadly)
 
     monkeypatch.setattr(executors, "ProcessPoolExecutor", pool)
