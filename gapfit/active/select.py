@@ -58,7 +58,7 @@ class Selection:
         Their numbers of atoms.
     by, per, unit : str
         Criterion of the scores, and their unit.
-    left : float
+    next_score : float
         Highest score of the remaining structures; 0 if there are none.
     n_pool : int
         Structures of the pool.
@@ -82,7 +82,7 @@ class Selection:
     by: str
     per: str
     unit: str
-    left: float
+    next_score: float
     n_pool: int
     n_labelled: int
     n_repeated: int
@@ -352,7 +352,7 @@ class _Selector:
             by=self.by,
             per=self.per,
             unit=judge.unit,
-            left=following.score if following else 0.0,
+            next_score=following.score if following else 0.0,
             n_pool=self.pool.n_pool,
             n_labelled=self.pool.n_labelled,
             n_repeated=self.pool.n_repeated,

@@ -109,7 +109,7 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
             [
                 ("sparse points", _listed(term["n_sparse"])),
                 ("features", _features(term)),
-                *_shortcut(facts, number),
+                *_projection(facts, number),
                 *_settings(facts["config"]["terms"][number], ("terms", number)),
             ]
         )
@@ -173,26 +173,26 @@ def _features(term: dict[str, Any]) -> str:
     return f"{term['n_features']}{kept}"
 
 
-def _shortcut(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
+def _projection(facts: dict[str, Any], number: int) -> list[tuple[str, str]]:
     """Return the row about the lossless projection of a term, if there was a search."""
     from ase.data import chemical_symbols
 
-    shortcuts = facts.get("projections", [])
-    if number >= len(shortcuts) or not facts["terms"][number]["lossless"]:
+    projections = facts.get("projections", [])
+    if number >= len(projections) or not facts["terms"][number]["lossless"]:
         return []
-    shortcut = shortcuts[number]
-    if not shortcut["rank"]:
-        return [("shortcut", "none that saves work within the tolerances")]
+    projection = projections[number]
+    if not projection["rank"]:
+        return [("lossless projection", "none that saves work within the tolerances")]
     ranks = ", ".join(
-        f"{chemical_symbols[int(z)]} {r}" for z, r in shortcut["rank"].items()
+        f"{chemical_symbols[int(z)]} {r}" for z, r in projection["rank"].items()
     )
-    errors = shortcut["energy_error"], shortcut["forces_error"]
+    errors = projection["energy_error"], projection["forces_error"]
     return [
         (
-            "shortcut",
+            "lossless projection",
             f"{ranks} directions; changes energies by at most "
             f"{errors[0]:.1e} eV/atom, forces by {errors[1]:.1e} "
-            f"eV/Å ({shortcut['n_atoms']} training environments)",
+            f"eV/Å ({projection['n_atoms']} training environments)",
         )
     ]
 

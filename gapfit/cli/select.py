@@ -146,7 +146,7 @@ def _print(console: Console, chosen: Selection) -> None:
     if len(lines) > _SHOWN:
         console.say(f"  ... and {len(lines) - _SHOWN} more")
     console.say(f"\n  {len(lines)} structures, {chosen.n_atoms.sum()} atoms")
-    console.say(f"  highest score of the remaining structures: {chosen.left:.4g}")
+    console.say(f"  highest score of the remaining structures: {chosen.next_score:.4g}")
     if chosen.n_certain < len(lines):
         console.warnings(
             [
@@ -158,7 +158,7 @@ def _print(console: Console, chosen: Selection) -> None:
 
 
 def _as_json(chosen: Selection) -> dict[str, Any]:
-    facts = ("by", "per", "unit", "left", "n_pool", "n_labelled", "n_repeated")
+    facts = ("by", "per", "unit", "next_score", "n_pool", "n_labelled", "n_repeated")
     return {
         **{name: getattr(chosen, name) for name in facts},
         "n_listed": chosen.n_listed,

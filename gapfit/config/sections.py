@@ -226,7 +226,7 @@ class SolverConfig(Section):
 
 
 class PredictionConfig(Section):
-    """Shortcuts of the finished model, verified at the end of the fit."""
+    """Lossless projections of the finished model, verified at the end of the fit."""
 
     project: bool = described(
         True, "sum over sparse points in the directions that they span"

@@ -243,7 +243,7 @@ class Descriptor(Protocol):
         projections: Mapping[int, np.ndarray] | None = None,
         quadratic: bool = False,
     ) -> Any:
-        """Return the data for `predict`; shortcuts as in `gapfit.model.projection`."""
+        """Return the data for `predict`; projections as in `gapfit.model.projection`."""
 
     def predict(
         self,

@@ -199,10 +199,10 @@ class _Addition:
         for new in added:
             self.notes.append(
                 f"[[terms]] {new.term}: {new.n_points} sparse points for {new.block} "
-                f"added: of {new.n_outside} new environments, up to {new.largest:.2g} of "
-                f"the prior variance was unexplained, now at most {new.left:.2g}. The "
-                "kernels of the earlier data with these points are neglected: check the "
-                "errors on those data"
+                f"added: of {new.n_outside} new environments, up to "
+                f"{new.unexplained_before:.2g} of the prior variance was unexplained, now "
+                f"at most {new.unexplained_after:.2g}. The kernels of the earlier data "
+                "with these points are neglected: check the errors on those data"
             )
         for n in sorted({new.term for new in added}):
             components = self.model.terms[n - 1].descriptor.components

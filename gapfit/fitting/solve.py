@@ -100,13 +100,13 @@ def _with_lossless(
     )
     out, projections = [], []
     for n, term in enumerate(terms):
-        progress("shortcuts", n, len(terms))
+        progress("projections", n, len(terms))
         projection = LosslessProjection({}, 0.0, 0.0, 0)
         if term.descriptor.lossless:
             term, projection = with_lossless_projection(term, frames, shared, least[n])
         projections.append(asdict(projection))
         out.append(term)
-    progress("shortcuts", len(terms), len(terms))
+    progress("projections", len(terms), len(terms))
     return out, projections
 
 

@@ -113,7 +113,7 @@ class GAPModel(WithoutCaches):
 
         save(self, path)
 
-    def without_shortcuts(self) -> GAPModel:
+    def without_projections(self) -> GAPModel:
         """Return the same model, summing over all sparse points in all features: slower."""
         terms = (replace(term, lossless={}, quadratic=False) for term in self.terms)
         return replace(self, terms=tuple(terms))

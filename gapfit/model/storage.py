@@ -193,7 +193,7 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
             if block in term.projections:
                 arrays[f"term{n}/{block}/projection"] = term.projections[block]
             if block in term.lossless:
-                arrays[f"term{n}/{block}/shortcut"] = term.lossless[block]
+                arrays[f"term{n}/{block}/lossless"] = term.lossless[block]
     for key, points in (model.baseline.points if model.baseline else {}).items():
         arrays[f"baseline/{key}"] = points
     whitening = _whitening(model)
@@ -353,8 +353,8 @@ def _build_term(
         sparse[block] = _checked(arrays, f"{name}sparse", (None, width))
         size = len(sparse[block])
         coefficients[block] = _checked(arrays, f"{name}coefficients", (size,))
-        if f"{name}shortcut" in arrays:
-            lossless[block] = _checked(arrays, f"{name}shortcut", (width, None))
+        if f"{name}lossless" in arrays:
+            lossless[block] = _checked(arrays, f"{name}lossless", (width, None))
     return replace(
         bare,
         sparse=sparse,

@@ -17,6 +17,7 @@ from gapfit.config.sections import (
 )
 from gapfit.config.terms import QuipConfig
 from gapfit.descriptors.blocks import pair_key, triplet_key
+from gapfit.descriptors.soap_features import Features
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.xml_file import Coordinates
@@ -265,8 +266,6 @@ def soap_order(channels: list[int], n_max: int, l_max: int) -> np.ndarray:
     n_max, l_max : int
         Radial functions; highest angular momentum.
     """
-    from gapfit.descriptors.soap_features import Features
-
     place = np.argsort(channels)
     a, b, degree, n, k = Features(len(channels), n_max, l_max).labels.T
     first, second = place[a] * n_max + n, place[b] * n_max + k

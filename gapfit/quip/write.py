@@ -33,7 +33,7 @@ def save(
 
     Sparse points are written to text files in the folder of the XML file, which contains
     their names and MD5 sums; keep all together. Predictions are those of
-    `GAPModel.without_shortcuts`. Uncertainties are not written: QUIP has another form of
+    `GAPModel.without_projections`. Uncertainties are not written: QUIP has another form of
     them.
 
     Parameters

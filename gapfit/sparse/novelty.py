@@ -50,7 +50,7 @@ class NewPoints:
         Sparse points added.
     n_outside : int
         Environments with an unexplained share of the prior variance above `LEAST`.
-    largest, left : float
+    unexplained_before, unexplained_after : float
         Largest unexplained share before and after the points were added.
     """
 
@@ -58,8 +58,8 @@ class NewPoints:
     block: str
     n_points: int
     n_outside: int
-    largest: float
-    left: float
+    unexplained_before: float
+    unexplained_after: float
 
 
 def novel_points(

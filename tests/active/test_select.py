@@ -36,7 +36,7 @@ def test_the_best_is_picked_every_time(model, pool, by, per):
         assert max(scores, key=scores.get) == n
         assert score == pytest.approx(scores[n], rel=1e-9)
         judge.observe(found.pop([own.index for own in found].index(n)))
-    assert chosen.left == pytest.approx(max(map(judge.score, found)), rel=1e-9)
+    assert chosen.next_score == pytest.approx(max(map(judge.score, found)), rel=1e-9)
 
 
 @pytest.mark.parametrize("by", BY)
@@ -45,7 +45,7 @@ def test_the_unknown_comes_first(model, by):
     pool = bare([*calm(8, seed=20), label(cluster()), *calm(8, seed=40)])
     chosen = gapfit.select(model, pool, 1, by=by)
     assert chosen.indices.tolist() == [8]
-    assert chosen.scores[0] > 2 * chosen.left
+    assert chosen.scores[0] > 2 * chosen.next_score
 
 
 @pytest.mark.parametrize("per", PER)

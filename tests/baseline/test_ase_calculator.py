@@ -47,7 +47,7 @@ def test_a_perfect_calculator_leaves_nothing_to_fit(tmp_path):
     model = gapfit.fit(frames, config() | CALCULATOR | {"e0": {"Si": -3.0}})
     assert max(np.abs(c).max() for c in model.terms[0].coefficients.values()) < 1e-9
     model.save(tmp_path / "m.npz")
-    for fitted in (model, gapfit.load(tmp_path / "m.npz"), model.without_shortcuts()):
+    for fitted in (model, gapfit.load(tmp_path / "m.npz"), model.without_projections()):
         found = fitted.predict(frames[1], std=True)
         np.testing.assert_allclose(found.forces, frames[1].get_forces(), atol=1e-9)
         np.testing.assert_allclose(found.stress, frames[1].get_stress(), atol=1e-9)

@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> Report:
     report.table(
         "Stages", STAGES, [{"stage": name, "cpu": s} for name, s in fit.stages.items()]
     )
-    print(f"\nshortcuts: {fit.model.record.projections}")
+    print(f"\nprojections: {fit.model.record.projections}")
     return report
 
 

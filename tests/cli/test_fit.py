@@ -62,7 +62,7 @@ def test_fit_prints_plan_progress_errors_and_next_command(here, capsys):
         "sparse points",
         "rows",
         "solve",
-        "shortcuts",
+        "projections",
         "calibrate",
         "evaluate",
         "uncertainty",

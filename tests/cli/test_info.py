@@ -25,7 +25,7 @@ def test_info(fitted, capsys):
         r"r_cut +4 Å",
         r"sparse points +Si 12",
         r"features +\d+$",
-        r"shortcut +none that saves work",
+        r"lossless projection +none that saves work",
         rf"data digest +{facts['data_digest']}",
         rf"log likelihood +{facts['log_marginal_likelihood']:.6g}",
         rf"versions .*gapfit {re.escape(gapfit.__version__)}",

@@ -76,7 +76,11 @@ def test_the_command_in_json(files, capsys):
     assert (found["n_pool"], found["n_labelled"], found["n_kept"]) == (10, 4, 6)
     assert len(found["chosen"]) == 2
     assert found["chosen"][0]["source"].startswith("0.xyz, frame ")
-    assert found["chosen"][0]["score"] >= found["chosen"][1]["score"] >= found["left"]
+    assert (
+        found["chosen"][0]["score"]
+        >= found["chosen"][1]["score"]
+        >= found["next_score"]
+    )
 
 
 @pytest.mark.parametrize(

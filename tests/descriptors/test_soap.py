@@ -1,4 +1,4 @@
-"""SOAP against dscribe, its definition; rows and shortcuts against predictions."""
+"""SOAP against dscribe, its definition; rows and projections against predictions."""
 
 from __future__ import annotations
 

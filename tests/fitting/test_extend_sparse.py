@@ -39,7 +39,7 @@ def test_points_are_taken_where_the_new_data_lie_outside(narrow):
     assert found.n_points == len(points[0][14]) == 2
     assert (found.term, found.block) == (1, "Si")
     assert found.n_outside == 48
-    assert found.largest > 0.01 > found.left > LEAST
+    assert found.unexplained_before > 0.01 > found.unexplained_after > LEAST
     # They are environments of the new data.
     term = narrow.terms[0]
     environments = term.descriptor.environments(pairs_of(new, 4.5))[14].values
@@ -48,7 +48,7 @@ def test_points_are_taken_where_the_new_data_lie_outside(narrow):
     # With enough of them nothing is left, and no point is superfluous.
     points, (found,) = novel_points(narrow, new, 1000, silent)
     assert 2 < found.n_points < found.n_outside
-    assert found.left <= LEAST
+    assert found.unexplained_after <= LEAST
     larger = extended(narrow, points)
     assert novel_points(larger, new, 1000, silent) == ({0: {}}, [])
 
@@ -65,7 +65,7 @@ def test_what_is_left_is_the_share_of_the_prior_variance(narrow):
     k = kernel(x, points)
     left = np.diag(kernel(x, x)) - np.einsum("nm,mn->n", k, np.linalg.solve(K, k.T))
     share = left / np.diag(kernel(x, x))
-    assert found.largest == pytest.approx(share.max(), rel=1e-6)
+    assert found.unexplained_before == pytest.approx(share.max(), rel=1e-6)
     assert found.n_outside == (share > LEAST).sum()
 
 
@@ -191,7 +191,7 @@ def test_projections_keep_what_the_old_data_needed():
     changes = [
         np.abs(a.energies - b.energies).max()
         for a, b in zip(
-            found.predict(old), found.without_shortcuts().predict(old), strict=True
+            found.predict(old), found.without_projections().predict(old), strict=True
         )
     ]
     assert max(changes) < 1e-5

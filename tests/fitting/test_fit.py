@@ -46,7 +46,7 @@ def test_progress_reports_every_stage_to_its_end():
         labelled_frames(silicon, 3), config(), progress=lambda *a: calls.append(a)
     )
     stages = list(dict.fromkeys(stage for stage, _, _ in calls))
-    expected = ["environments", "sparse points", "rows", "solve", "shortcuts"]
+    expected = ["environments", "sparse points", "rows", "solve", "projections"]
     assert stages == [*expected, "calibrate"]
     for stage in stages:
         done = [d for s, d, _ in calls if s == stage]

@@ -95,7 +95,7 @@ def test_variances_do_not_depend_on_what_was_predicted_before():
 
 
 @pytest.mark.parametrize("tolerance", [1e-6, 1e-2])
-def test_shortcuts_leave_variances_alone(tolerance):
+def test_projections_leave_variances_alone(tolerance):
     """Those of energies are used where they are accurate, and not otherwise."""
     frames = [
         frame
@@ -114,7 +114,7 @@ def test_shortcuts_leave_variances_alone(tolerance):
     changes = []
     for a, b in zip(
         model.predict(atoms, std="energies"),
-        model.without_shortcuts().predict(atoms, std="energies"),
+        model.without_projections().predict(atoms, std="energies"),
         strict=True,
     ):
         assert not np.array_equal(a.forces, b.forces)

@@ -48,7 +48,7 @@ def test_a_finished_model_is_projected_within_the_stated_tolerances(frames, mode
     assert facts["n_atoms"] == sum(len(atoms) for atoms in frames)
     (block,) = model.terms[0].prepared
     assert block.points.values.shape == (model.n_sparse, facts["rank"]["14"])
-    plain = model.without_shortcuts()
+    plain = model.without_projections()
     assert plain.terms[0].prepared[0].points.projection is None
     energies, forces = largest_changes(model.predict(frames), plain.predict(frames))
     assert energies == pytest.approx(facts["energy_error"], rel=1e-3)
@@ -72,7 +72,7 @@ def test_looser_tolerances_give_smaller_ranks(frames, model):
     assert ranks[0] > ranks[1] > ranks[2]
 
 
-def test_shortcuts_can_be_switched_off(frames):
+def test_projections_can_be_switched_off(frames):
     off = {"prediction": {"project": False, "quadratic": False}}
     model = gapfit.fit(frames[:6], config(**MANY, zeta=2.0) | off)
     assert model.record.projections == ()
@@ -91,7 +91,7 @@ def test_a_projection_that_saves_nothing_is_not_made(frames):
 def test_zeta_2_is_a_quadratic_form_and_equals_the_sum(frames):
     model = gapfit.fit(frames, config(**MANY, zeta=2.0))
     assert model.terms[0].prepared[0].quadratic
-    plain = model.without_shortcuts()
+    plain = model.without_projections()
     assert not plain.terms[0].prepared[0].quadratic
     energies, forces = largest_changes(model.predict(frames), plain.predict(frames))
     assert energies < 1e-8
@@ -158,13 +158,13 @@ def test_weights_of_absent_species_are_noted(frames, caplog):
         {**MANY, "components": 20},
         {"rbf": "polynomial", "compression": "mu2", "zeta": 2.0},
     ],
-    ids=["shortcut", "components", "polynomial"],
+    ids=["lossless", "components", "polynomial"],
 )
 def test_everything_survives_the_model_file(tmp_path, frames, soap):
     model = gapfit.fit(frames[:8], config(**soap))
     model.save(tmp_path / "m.npz")
     loaded = gapfit.load(tmp_path / "m.npz")
-    for a, b in ((model, loaded), (m.without_shortcuts() for m in (model, loaded))):
+    for a, b in ((model, loaded), (m.without_projections() for m in (model, loaded))):
         x, y = (m.predict(frames[-1], std=True) for m in (a, b))
         assert x.energy == y.energy
         np.testing.assert_array_equal(x.forces, y.forces)

@@ -101,8 +101,8 @@ def test_isolated_atoms_and_the_baseline_are_in_all_samples(with_baseline):
     assert (found.energies - bare.energies).min() > 5.0
 
 
-def test_samples_of_shortcuts_and_quadratic_forms_say_the_same():
-    """Other coefficients need other shortcuts: none are taken along."""
+def test_samples_of_projections_and_quadratic_forms_say_the_same():
+    """Other coefficients need other projections: none are taken along."""
     wanted = config(n_max=4, l_max=3, n_sparse=20, zeta=2)
     wanted["prediction"] = {"energy_tolerance": 0.01, "forces_tolerance": 0.1}
     model = gapfit.fit(labelled_frames(silicon, 3), wanted)

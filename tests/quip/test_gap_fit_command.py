@@ -444,7 +444,7 @@ def test_a_fit_has_the_pairs_and_triplets_of_the_command(tmp_path):
         for term in model.terms
     ]
     assert present == [{"Ge-Te"}, {"Ge-Sb-Te"}, {"Te"}]
-    exact = model.without_shortcuts()
+    exact = model.without_projections()
     assert forces_error(exact, frames[0]) < 1e-6
     # A model of QUIP has these descriptors, and no others.
     document = tmp_path / "gap.xml"
@@ -498,7 +498,7 @@ def test_a_translated_fit_gives_a_model_that_goes_to_quip(tmp_path, capsys):
     assert "uncertainties" in printed
     assert main(["convert", files["gap.xml"], files["back.npz"]]) == 0
     assert "label" in capsys.readouterr().out
-    one = gapfit.load(model).without_shortcuts().predict(frames[3])
+    one = gapfit.load(model).without_projections().predict(frames[3])
     two = gapfit.load(files["back.npz"]).predict(frames[3])
     assert two.energy == pytest.approx(one.energy, abs=1e-9)
     np.testing.assert_allclose(two.forces, one.forces, atol=1e-9)

@@ -85,7 +85,7 @@ def test_a_written_model_reads_back_with_the_same_predictions(case, tmp_path):
     again = load(tmp_path / "gap.xml")
     assert again.species == model.species
     for atoms in structures:
-        one, two = model.without_shortcuts().predict(atoms), again.predict(atoms)
+        one, two = model.without_projections().predict(atoms), again.predict(atoms)
         np.testing.assert_allclose(two.energies, one.energies, rtol=0, atol=1e-10)
         np.testing.assert_allclose(two.forces, one.forces, rtol=0, atol=1e-10)
         np.testing.assert_allclose(two.stress, one.stress, rtol=0, atol=1e-11)
@@ -97,7 +97,7 @@ def test_quippy_gives_the_numbers_of_a_written_model(case, tmp_path):
     save(model, tmp_path / "gap.xml")
     quip = potential.Potential(param_filename=str(tmp_path / "gap.xml"))
     for atoms in structures:
-        found = model.without_shortcuts().predict(atoms)
+        found = model.without_projections().predict(atoms)
         quip.calculate(atoms, ["energy", "forces", "stress", "energies"])
         theirs = quip.results
         assert theirs["energy"] == pytest.approx(found.energy, abs=1e-8)

@@ -50,10 +50,6 @@ LATE = {
     ("report/crystals.py", "gapfit.calculator"): _PROPERTIES,
     ("report/crystals.py", "gapfit.properties"): _PROPERTIES,
 }
-# Imports inside functions that have no such reason.
-LATE_WITHOUT_REASON = {
-    ("quip/descriptors.py", "gapfit.descriptors.soap_features"),
-}
 
 
 def test_no_room_bears_the_name_of_a_public_function():
@@ -131,8 +127,7 @@ def test_imports_inside_functions_have_a_reason():
         if not path.startswith(("cli/", "__init__"))
         for name in inside_functions(tree)
     }
-    assert late == LATE_WITHOUT_REASON | set(LATE)
-    assert not LATE_WITHOUT_REASON & set(LATE)
+    assert late == set(LATE)
 
 
 def test_modules_are_short():
