@@ -116,7 +116,7 @@ def config(**soap: object) -> dict:
     return {
         "e0": {"method": "least_squares"},
         "terms": [{**SOAP, **soap}],
-        "data": {"train": ["in memory"], "check_stress": False},
+        "data": {"train": ["in memory"], "check_labels": False},
     }
 
 

@@ -119,7 +119,7 @@ class LearnedModel:
         self.current = append(
             self.current,
             Dataset(self._frames[-1:]),
-            data=self._config.data.model_copy(update={"check_stress": False}),
+            data=self._config.data.model_copy(update={"check_labels": False}),
             new_sparse=learning.new_sparse,
         )
         self.current.save(self._folder.model)
@@ -135,7 +135,7 @@ class LearnedModel:
         config = self._config
         if self.n_merged:
             # The sign of the stress was checked on the given data; the reference is one.
-            data = config.data.model_copy(update={"check_stress": False})
+            data = config.data.model_copy(update={"check_labels": False})
             config = config.model_copy(update={"data": data})
         self.current = fit(Dataset(self._frames), config, base=self._setup.base)
         self.current.save(self._folder.model)

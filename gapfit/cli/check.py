@@ -44,9 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "CONFIG.toml, whose training and test data are checked",
     )
     parser.add_argument(
-        "--no-stress",
+        "--no-label-check",
         action="store_true",
-        help="skip the comparison of stresses with a quick fit",
+        help="skip the comparison of energies, forces and stress by quick fits",
     )
     add_label_arguments(parser, "found automatically, or as CONFIG.toml says")
 
@@ -65,14 +65,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 f"{key_options(keys)[0]} is for data files; give {', '.join(keys)} "
                 f"under [data] in {args.data[0]} instead"
             )
-        _check_config(Path(args.data[0]), not args.no_stress, console)
+        _check_config(Path(args.data[0]), not args.no_label_check, console)
     else:
-        _check_files(args.data, keys, not args.no_stress, console)
+        _check_files(args.data, keys, not args.no_label_check, console)
     return 0
 
 
 def _check_files(
-    files: list[str], keys: dict[str, str], stress: bool, console: Console
+    files: list[str], keys: dict[str, str], compare: bool, console: Console
 ) -> None:
     """Check data with the settings that `gapfit init` would write."""
     from gapfit.config.sections import DataConfig, E0Config
@@ -91,14 +91,14 @@ def _check_files(
     method = "least_squares" if missing else "isolated"
     e0 = resolve_e0(dataset.frames, E0Config.model_validate({"method": method}))
     _report(console, ", ".join(files), dataset, e0)
-    if stress:
-        warnings += stress_check(dataset, e0)
+    if compare:
+        warnings += label_check(dataset, e0)
     console.warnings(warnings)
     console.say("\nThese data can be fitted. Next:")
     console.say(f"  gapfit init {shlex.join([*files, *key_options(keys)])}")
 
 
-def _check_config(path: Path, stress: bool, console: Console) -> None:
+def _check_config(path: Path, compare: bool, console: Console) -> None:
     """Check all data of a configuration, and report the errors of all."""
     from gapfit.config.paths import named_files
     from gapfit.config.toml import load_config
@@ -115,7 +115,7 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
     warnings: list[str] = []
     errors: list[str] = []
-    train = _check_train(config, path.parent, stress, console, warnings, errors)
+    train = _check_train(config, path.parent, compare, console, warnings, errors)
     test = _check_test(config, path.parent, console, warnings, errors)
     if train is not None and test is not None:
         try:
@@ -132,7 +132,7 @@ def _check_config(path: Path, stress: bool, console: Console) -> None:
 def _check_train(
     config: FitConfig,
     base: Path,
-    stress: bool,
+    compare: bool,
     console: Console,
     warnings: list[str],
     errors: list[str],
@@ -151,7 +151,7 @@ def _check_train(
     warnings += dataset.warnings
     try:
         e0 = review(
-            dataset, config, warnings, base=base, progress=silent, stress=stress
+            dataset, config, warnings, base=base, progress=silent, compare=compare
         ).e0
     except GapfitError as error:
         errors.append(str(error))
@@ -218,8 +218,8 @@ def e0_text(e0: dict[int, float]) -> str:
     return ", ".join(f"{chemical_symbols[z]} {value:.6f} eV" for z, value in e0.items())
 
 
-def stress_check(dataset: Dataset, e0: dict[int, float] | None) -> list[str]:
-    """Return warnings from a quick fit about stresses that contradict the energies."""
-    from gapfit.fitting.stress_check import stress_warnings
+def label_check(dataset: Dataset, e0: dict[int, float] | None) -> list[str]:
+    """Return warnings from quick fits about labels that contradict each other."""
+    from gapfit.fitting.label_check import label_warnings
 
-    return stress_warnings(dataset.frames, e0)
+    return label_warnings(dataset.frames, e0)

@@ -76,8 +76,8 @@ class DataConfig(Section):
     use_energies: bool = described(True, "fit energies")
     use_forces: bool = described(True, "fit forces")
     use_stress: bool = described(True, "fit stress or virial where frames have it")
-    check_stress: bool = described(
-        True, "compare stress labels with a quick energies+forces fit and warn"
+    check_labels: bool = described(
+        True, "compare energies, forces and stress by quick fits and warn"
     )
 
     @model_validator(mode="before")

@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence, Sized
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gapfit.data.duplicates import Fingerprints
+from gapfit.data.energy_checks import EnergyTally
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import species_counts
 from gapfit.data.neighbours import pair_list
+from gapfit.data.places import MAX_PLACES, count_frames, list_places
 from gapfit.errors import DataError, StructureError
 
 __all__ = [
     "SetTally",
     "check_frames",
     "frame_problems",
-    "list_places",
     "refuse",
     "set_warnings",
 ]
 
 #: Range of the search for overlapping atoms, Å; a shorter one needs more cells.
 _NEAR = 2.0
-#: Frames listed in an error, and places listed in a warning.
-MAX_LISTED, MAX_PLACES = 20, 5
+#: Frames listed in an error.
+MAX_LISTED = 20
 #: Forces above this are rarely meant to be fitted, eV/Å.
 LARGE_FORCE = 100.0
 #: Net force that no converged calculation has: this times sqrt(n_atoms), eV/Å.
 NET_FORCE = 0.05
-#: Energies this far from the median of their composition are suspicious, eV/atom.
-OUTLYING_ENERGY = 10.0
-#: Fewest energies that show how they depend on size.
-MIN_FRAMES_FOR_TREND = 5
 
 
 def check_frames(frames: Sequence[Frame]) -> list[str]:
@@ -118,7 +114,7 @@ class SetTally:
         self._n_frames = 0
         self._fingerprints = Fingerprints()
         self._forces = _ForceTally()
-        self._energies = _EnergyTally()
+        self._energies = EnergyTally()
 
     def add(self, frame: Frame) -> None:
         """Add the next frame."""
@@ -162,31 +158,6 @@ def refuse_species(
         where = [n for n, f in enumerate(frames) if np.isin(f.numbers, new).any()]
         species = ", ".join(chemical_symbols[z] for z in new)
         raise DataError(text.format(species=species, places=list_places(frames, where)))
-
-
-def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -> str:
-    """Return the places of frames in words: "frames 3 and 17 of train.extxyz".
-
-    Parameters
-    ----------
-    frames : sequence of Frame
-        All frames.
-    indices : sequence of int, optional
-        Indices of the frames to list; all when absent.
-    """
-    if indices is None:
-        indices = range(len(frames))
-    shown: dict[str, list[str]] = defaultdict(list)
-    for n in indices[:MAX_PLACES]:
-        file, comma, index = frames[n].source.rpartition(", frame ")
-        shown[file if comma else ""].append(index.removeprefix("frame "))
-    texts = []
-    for file, numbers in shown.items():
-        listed = " and ".join(filter(None, [", ".join(numbers[:-1]), numbers[-1]]))
-        of = f" of {file}" if file else ""
-        texts.append(f"frame{'s' * (len(numbers) > 1)} {listed}{of}")
-    extra = len(indices) - MAX_PLACES
-    return ", ".join([*texts, f"{extra} more"] if extra > 0 else texts)
 
 
 def _duplicates(frames: Sequence[Frame], groups: Iterable[Sequence[int]]) -> list[str]:
@@ -266,95 +237,16 @@ class _ForceTally:
         warnings = []
         if self.large:
             warnings.append(
-                f"{_count(self.large)} with forces above {LARGE_FORCE:g} eV/Å, up to "
+                f"{count_frames(self.large)} with forces above {LARGE_FORCE:g} eV/Å, up to "
                 f"{self.largest:.1f} ({list_places(frames, self.large)}): they outweigh "
                 "the others in the fit; remove them, or give them a larger sigma (by "
                 "config_type, or force_sigma)"
             )
         if self.pushed:
             warnings.append(
-                f"{_count(self.pushed)} with forces that do not add up to zero, by up to "
-                f"{self.largest_net:.3g} eV/Å ({list_places(frames, self.pushed)}): no "
+                f"{count_frames(self.pushed)} with forces that do not add up to zero, by "
+                f"up to {self.largest_net:.3g} eV/Å ({list_places(frames, self.pushed)}): no "
                 "potential can reproduce them; look for fixed atoms whose forces were "
                 "set to zero, or for an unconverged calculation"
             )
         return warnings
-
-
-def _count(items: Sized) -> str:
-    return "1 frame" if len(items) == 1 else f"{len(items)} frames"
-
-
-class _EnergyTally:
-    """Energies, sizes and compositions of the frames that have an energy."""
-
-    def __init__(self) -> None:
-        self.energies, self.sizes, self.numbers = array("d"), array("q"), array("q")
-        self.compositions: dict[tuple[Any, ...], array[int]] = {}
-        self._latest: tuple[bytes, tuple[Any, ...]] = (b"", ())
-
-    def add(self, number: int, frame: Frame) -> None:
-        if frame.energy is None:
-            return
-        # Consecutive frames often have the same atoms.
-        numbers = frame.numbers.tobytes()
-        if numbers != self._latest[0]:
-            self._latest = numbers, _composition(frame)
-        group = self.compositions.setdefault(self._latest[1], array("q"))
-        group.append(len(self.numbers))
-        self.energies.append(frame.energy)
-        self.sizes.append(frame.n_atoms)
-        self.numbers.append(number)
-
-    def warnings(self, frames: Sequence[Frame]) -> list[str]:
-        energies, sizes = np.array(self.energies), np.array(self.sizes)
-        return [
-            *self._outlying(frames, energies / sizes),
-            *_energies_per_atom(energies, sizes),
-        ]
-
-    def _outlying(self, frames: Sequence[Frame], per_atom: np.ndarray) -> list[str]:
-        """Warn about energies per atom far from others of the same composition."""
-        numbers = np.array(self.numbers)
-        warnings = []
-        for group in self.compositions.values():
-            energies = per_atom[group]
-            median = float(np.median(energies))
-            deviation = np.abs(energies - median)
-            spread = 1.4826 * float(np.median(deviation))
-            far = np.flatnonzero(deviation > max(OUTLYING_ENERGY, 20 * spread))
-            if len(far):
-                worst = energies[far[np.argmax(deviation[far])]]
-                ratio = f"ratio {worst / median:.4g}; " if median else ""
-                where = list_places(frames, numbers[group][far].tolist())
-                warnings.append(
-                    f"{_count(far)} with energies far from others of the same "
-                    f"composition: {worst:.4g} eV/atom where the median of {len(group)} "
-                    f"is {median:.4g} ({ratio}a Hartree is 27.21 eV, 1 eV is 96.49 "
-                    f"kJ/mol): {where}; look for mixed units, atoms too close, or "
-                    "another zero of energy"
-                )
-        return warnings
-
-
-def _composition(frame: Frame) -> tuple[Any, ...]:
-    """Return the species of a frame and the share of each."""
-    species, counts = np.unique(frame.numbers, return_counts=True)
-    fractions = np.round(counts / frame.n_atoms, 6)
-    return (*species.tolist(), *fractions.tolist())
-
-
-def _energies_per_atom(energies: np.ndarray, sizes: np.ndarray) -> list[str]:
-    """Warn when energies do not grow with the number of atoms."""
-    if len(energies) < MIN_FRAMES_FOR_TREND:
-        return []
-    spread, mean = float(np.std(energies)), float(np.mean(energies))
-    size_spread = float(np.std(sizes) / np.mean(sizes))
-    # Total energies spread at least as much as the sizes.
-    if size_spread < 0.3 or spread >= abs(mean) * size_spread / 3:
-        return []
-    return [
-        f"energies do not grow with the number of atoms: {mean:.4g} ± {spread:.2g} eV "
-        f"in {len(energies)} frames of {sizes.min()} to {sizes.max()} atoms; they look "
-        "like energies per atom, where the total energy of each frame is expected"
-    ]

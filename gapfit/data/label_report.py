@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapfit.data.checks import list_places
 from gapfit.data.files import RawFrame
 from gapfit.data.frame import Frame
 from gapfit.data.labels import (
@@ -19,6 +18,7 @@ from gapfit.data.labels import (
     kinds_of,
     label_value,
 )
+from gapfit.data.places import list_places
 
 __all__ = ["KindReport", "LabelTally"]
 

@@ -21,8 +21,8 @@ from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.plan import batch_atoms
 from gapfit.fitting.extend_sparse import extended
+from gapfit.fitting.label_check import check_labels
 from gapfit.fitting.solve import solved
-from gapfit.fitting.stress_check import check_stress
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
@@ -112,8 +112,8 @@ def append(
     n_threads = config.run.threads or None
     with limited(n_threads):
         addition = _Addition(loaded, dataset, progress or silent)
-        if config.data.check_stress:
-            check_stress(addition.frames, loaded.e0, addition.notes, addition.progress)
+        if config.data.check_labels:
+            check_labels(addition.frames, loaded.e0, addition.notes, addition.progress)
         return addition.run(new_sparse)
 
 

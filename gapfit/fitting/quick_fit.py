@@ -1,7 +1,8 @@
-"""Virials predicted by a quick fit of energies and forces, with their uncertainty.
+"""A quick fit that predicts the labels of frames that it has not seen.
 
-Each half of a sample of the data is predicted by a fit to the other half, so that the
-errors are honest; virials are never fitted.
+One pass gives the rows of a sample of the data. Each half of the sample is then predicted
+by a fit to the other half, to energies, to forces or to both: only the small systems of
+equations are solved again.
 """
 
 from __future__ import annotations
@@ -11,106 +12,193 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 
 from gapfit._support.progress import silent
 from gapfit.config.sections import (
     DataConfig,
     E0Config,
     FitConfig,
-    PredictionConfig,
     SigmaConfig,
     SoapConfig,
 )
+from gapfit.data.batching import batches
 from gapfit.data.dataset import Dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
 from gapfit.data.neighbours import pair_list
-from gapfit.fitting.fit_prepared import fit_prepared
-from gapfit.fitting.prepare import prepare
-from gapfit.model.gap_model import GAPModel
-from gapfit.model.prediction import Prediction
+from gapfit.data.observations import KINDS
+from gapfit.fitting.prepare import prepare, sparse_terms, whitened
 from gapfit.model.rows import row_block
 
-__all__ = ["MIN_FRAMES", "VirialComparison", "compare", "sample"]
+__all__ = ["MIN_FRAMES", "HeldOut", "QuickFit", "quick_fit", "sample"]
 
-#: Size of the quick fits.
+#: Size of the quick fit.
 MAX_FRAMES, MAX_ATOMS, N_SPARSE = 150, 2000, 400
-#: Their cutoff, in units of the median distance to the nearest neighbour.
+#: Its cutoff, in units of the median distance to the nearest neighbour.
 CUTOFF = 2.2
 #: Config_types with fewer frames prove nothing alone; they are pooled.
 MIN_FRAMES = 6
 
 #: Range of the search for nearest neighbours, Å.
 _FAR = 4.0
+_BATCH_ATOMS = 256
 
 
 @dataclass(frozen=True, eq=False)
-class VirialComparison:
-    """Labels of virials, and predictions of a fit without them.
+class QuickFit:
+    """Whitened rows of a sample of frames, divided into two halves.
 
     Attributes
     ----------
-    labels, predicted : (n_frames, 6) float64
-        Virials, xx yy zz yz xz xy, eV/atom.
-    volumes : (n_frames,) float64
-        Volumes, Å³/atom.
-    config_types : tuple of str
-        The config_type of each frame.
-    offset_errors : dict of str to float
-        Standard error of the predicted mean diagonal of each config_type, eV/atom.
+    frames : tuple of Frame
+        The sample.
+    names : tuple of str
+        The config_type of each frame; rare ones are pooled.
+    half : (n_frames,) int64
+        The half of each frame, 0 or 1.
+    K : (n_rows, n_sparse) float64
+        Whitened rows of all energies, forces and virials.
+    y : (n_rows,) float64
+        Labels without the isolated atoms, eV, eV/Å, eV.
+    kind, frame : (n_rows,) int64
+        Position in `gapfit.data.observations.KINDS`; index of the frame.
     """
 
-    labels: np.ndarray
-    predicted: np.ndarray
-    volumes: np.ndarray
-    config_types: tuple[str, ...]
-    offset_errors: Mapping[str, float]
+    frames: tuple[Frame, ...]
+    names: tuple[str, ...]
+    half: np.ndarray
+    K: np.ndarray
+    y: np.ndarray
+    kind: np.ndarray
+    frame: np.ndarray
+
+    def rows(self, kind: str) -> np.ndarray:
+        """Return which rows are of one kind, (n_rows,) bool."""
+        return self.kind == KINDS.index(kind)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Number of atoms of each frame, (n_frames,) float64."""
+        return np.array([frame.n_atoms for frame in self.frames], dtype=np.float64)
+
+    @cached_property
+    def forces_rms(self) -> float:
+        """Root mean square of the force labels, eV/Å."""
+        forces = self.y[self.rows("forces")]
+        return float(np.sqrt(np.mean(forces**2))) if len(forces) else 0.0
+
+    @cached_property
+    def energy_spread(self) -> float:
+        """Robust standard deviation of the energies, eV/atom."""
+        rows = self.rows("energy")
+        energies = self.y[rows] / self.sizes[self.frame[rows]]
+        if not len(energies):
+            return 0.0
+        return float(1.4826 * np.median(np.abs(energies - np.median(energies))))
+
+    def groups(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield config_types of enough frames, and which frames they have."""
+        names = np.array(self.names)
+        for name in dict.fromkeys(self.names):
+            if (names == name).sum() >= MIN_FRAMES:
+                yield name, names == name
+
+    def held_out(self, *, energy: float, forces: float) -> HeldOut:
+        """Predict each half by a fit to energies and forces of the other half.
+
+        Parameters
+        ----------
+        energy, forces : float
+            Noise, eV/atom and eV/Å; infinite for labels that are not fitted.
+        """
+        sigma = np.full(len(self.y), np.inf)
+        rows = self.rows("energy")
+        # Rows of energies are sums over atoms: the noise is as of `SigmaConfig`.
+        sigma[rows] = energy * self.sizes[self.frame[rows]]
+        sigma[self.rows("forces")] = forces
+        return self.solve(sigma, self.y)
+
+    def solve(self, sigma: np.ndarray, y: np.ndarray) -> HeldOut:
+        """Predict each half by a fit to given targets of the other half.
+
+        Parameters
+        ----------
+        sigma : (n_rows,) float64
+            Noise; infinite for rows that are not fitted.
+        y : (n_rows,) float64
+            Targets.
+        """
+        values = np.empty(len(y))
+        factors = []
+        for half in (0, 1):
+            same = self.half[self.frame] == half
+            rows = np.flatnonzero(same & np.isfinite(sigma))
+            scaled = self.K[rows] / sigma[rows, None]
+            factor = cho_factor(scaled.T @ scaled + np.eye(self.K.shape[1]))
+            values[~same] = self.K[~same] @ cho_solve(
+                factor, scaled.T @ (y[rows] / sigma[rows])
+            )
+            factors.append(factor)
+        return HeldOut(values, tuple(factors))
 
 
-def compare(
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions of all rows, each by the fit to the other half of the frames.
+
+    Attributes
+    ----------
+    values : (n_rows,) float64
+        Predicted targets, in their units.
+    factors : tuple of Cholesky factors
+        Precision of the whitened coefficients of the fit to each half, for `cho_solve`.
+    """
+
+    values: np.ndarray
+    factors: tuple[tuple[np.ndarray, bool], ...]
+
+
+def quick_fit(
     frames: Sequence[Frame], e0: Mapping[int, float] | None = None
-) -> VirialComparison:
-    """Predict the virials of each half of the frames by a fit to the other half.
+) -> QuickFit:
+    """Return the rows of a quick fit of a few frames.
 
     Parameters
     ----------
     frames : sequence of Frame
-        All with forces and virial; a small number, as all are fitted.
+        A small number, as all are kept; see `sample`.
     e0 : dict of int to float, optional
         Energies of isolated atoms, eV; by least squares when absent.
     """
+    names = _group_names(frames)
+    half = np.zeros(len(frames), dtype=np.int64)
+    for name in dict.fromkeys(names):
+        members = np.flatnonzero(np.array(names) == name)
+        half[members] = np.arange(len(members)) % 2
     config = _quick_config(frames, e0)
-    groups: dict[str, list[Frame]] = defaultdict(list)
-    for name, frame in zip(_group_names(frames), frames, strict=True):
-        groups[name].append(frame)
-    kept: list[tuple[str, Frame, Prediction]] = []
-    errors: dict[str, list[float]] = defaultdict(list)
-    for half in (0, 1):
-        model = _fit([f for group in groups.values() for f in group[half::2]], config)
-        for name, group in groups.items():
-            tested = [
-                f for f in group[1 - half :: 2] if set(f.numbers) <= {*model.species}
-            ]
-            predictions = model.predict(tested)
-            kept += zip([name] * len(tested), tested, predictions, strict=True)
-            if tested:
-                misfit = _misfit(tested, predictions, config.sigma)
-                errors[name].append(misfit * _diagonal_error(model, tested))
-    sizes = np.array([frame.n_atoms for _, frame, _ in kept])
-    volumes = np.array([frame.volume for _, frame, _ in kept]) / sizes
-    stresses = np.array([prediction.stress for _, _, prediction in kept]).reshape(-1, 6)
-    labels = np.array([frame.virial for _, frame, _ in kept]).reshape(-1, 6)
-    return VirialComparison(
-        labels=labels / sizes[:, None],
-        predicted=-stresses * volumes[:, None],
-        volumes=volumes,
-        config_types=tuple(name for name, _, _ in kept),
-        offset_errors={name: float(np.mean(both)) for name, both in errors.items()},
+    with _silence("gapfit"):
+        prepared = prepare(Dataset(tuple(frames)), config, Path(), silent)
+        terms = sparse_terms(prepared, config, [], silent)
+        whitening = whitened(terms, config, [])
+    blocks = []
+    for batch in batches(frame_sizes(frames), _BATCH_ATOMS):
+        block = row_block(prepared.frames[batch], terms, prepared.e0, config.sigma)
+        whitening.apply(block.K, overwrite=True)
+        blocks.append(replace(block, frame=block.frame + batch.start))
+    return QuickFit(
+        tuple(frames),
+        tuple(names),
+        half,
+        np.concatenate([block.K for block in blocks]),
+        np.concatenate([block.y for block in blocks]),
+        np.concatenate([block.kind for block in blocks]),
+        np.concatenate([block.frame for block in blocks]),
     )
 
 
@@ -154,12 +242,6 @@ def _group_names(frames: Sequence[Frame]) -> list[str]:
     return [together if name in rare else name for name in types]
 
 
-def _fit(frames: Sequence[Frame], config: FitConfig) -> GAPModel:
-    bare = Dataset(tuple(replace(frame, virial=None) for frame in frames))
-    with _silence("gapfit"):
-        return fit_prepared(prepare(bare, config, Path(), silent), config, [])
-
-
 def _quick_config(frames: Sequence[Frame], e0: Mapping[int, float] | None) -> FitConfig:
     from ase.data import chemical_symbols
 
@@ -174,11 +256,9 @@ def _quick_config(frames: Sequence[Frame], e0: Mapping[int, float] | None) -> Fi
     )
     return FitConfig(
         data=DataConfig(train=["in memory"]),
-        sigma=SigmaConfig(energy=0.005, forces=0.1),
+        sigma=SigmaConfig(),
         e0=E0Config(method="least_squares", **given),
         terms=[soap],
-        # Projections take longer to verify than they save.
-        prediction=PredictionConfig(project=False),
     )
 
 
@@ -206,47 +286,3 @@ def _silence(name: str) -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(reject)
-
-
-def _misfit(
-    frames: Sequence[Frame], predictions: Sequence[Prediction], sigma: SigmaConfig
-) -> float:
-    """Return the ratio of the errors of the fit to sigma, at least 1."""
-    energies, forces = [], []
-    for frame, prediction in zip(frames, predictions, strict=True):
-        assert frame.forces is not None
-        assert prediction.forces is not None
-        if frame.energy is not None:
-            error = (prediction.energy - frame.energy) / np.sqrt(frame.n_atoms)
-            energies.append(error / sigma.energy)
-        labelled = np.isfinite(frame.forces)
-        forces.append((prediction.forces - frame.forces)[labelled] / sigma.forces)
-    sizes = [
-        np.sqrt(np.mean(np.square(e)))
-        for e in (energies, np.concatenate(forces))
-        if len(e)
-    ]
-    return float(max(1.0, *sizes))
-
-
-def _diagonal_error(model: GAPModel, frames: Sequence[Frame]) -> float:
-    """Return the standard deviation of the predicted mean diagonal, eV/atom.
-
-    It comes from the posterior of the coefficients, for the first few frames.
-    """
-    assert model.posterior is not None
-    rows = [
-        row_block(
-            [replace(frame, energy=None, forces=None)],
-            model.terms,
-            model.e0,
-            model.config.sigma,
-        )
-        .K[:3]
-        .mean(axis=0)
-        / frame.n_atoms
-        for frame in frames[:MIN_FRAMES]
-    ]
-    whitened = model.posterior.whitening.apply(np.mean(rows, axis=0)[None, :])
-    R = model.posterior.R
-    return float(np.linalg.norm(solve_triangular(R, whitened.T, trans="T")))

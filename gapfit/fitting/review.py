@@ -12,8 +12,8 @@ from gapfit.data.dataset import Dataset
 from gapfit.data.e0 import e0_warnings
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types
+from gapfit.fitting.label_check import check_labels
 from gapfit.fitting.prepare import Prepared, prepare
-from gapfit.fitting.stress_check import check_stress
 
 __all__ = ["review"]
 
@@ -25,7 +25,7 @@ def review(
     *,
     base: Path,
     progress: Progress,
-    stress: bool = True,
+    compare: bool = True,
 ) -> Prepared:
     """Prepare the data of a fit and collect warnings for the user.
 
@@ -41,9 +41,9 @@ def review(
         Folder that relative paths refer to.
     progress : callable
         Called as ``progress(stage, done, total)``.
-    stress : bool
-        Whether stress is compared with a quick fit of energies and forces, where
-        ``data.check_stress`` allows it.
+    compare : bool
+        Whether labels are compared with each other, where ``data.check_labels`` allows
+        it.
 
     Raises
     ------
@@ -58,8 +58,8 @@ def review(
         *species_warnings(prepared.species, config.terms),
     ):
         note(notes, text)
-    if stress and config.data.check_stress:
-        check_stress(prepared.bare, prepared.e0, notes, progress)
+    if compare and config.data.check_labels:
+        check_labels(prepared.bare, prepared.e0, notes, progress)
     return prepared
 
 

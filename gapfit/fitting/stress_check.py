@@ -7,26 +7,26 @@ with shear components in another order, or with a diagonal that is offset by a c
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
+from scipy.linalg import cho_solve
 
-from gapfit._support.progress import Progress, note
-from gapfit.data.frame import GPA, Frame
-from gapfit.fitting.quick_fit import MIN_FRAMES, VirialComparison, compare, sample
+from gapfit.data.frame import GPA
+from gapfit.fitting.quick_fit import MIN_FRAMES, HeldOut, QuickFit
 
-__all__ = [
-    "check_stress",
-    "diagnose",
-    "stress_warnings",
-]
+__all__ = ["VirialComparison", "compare_virials", "diagnose"]
 
 #: Correlation below which labels contradict the prediction, and above which another
 #: reading of them agrees with it.
 CONTRADICTS, AGREES = 0.5, 0.8
 #: Virials smaller than this are noise, eV/atom.
 SMALL = 0.003
+#: Fewest sheared frames that show an order of components.
+MIN_SHEARED = 3
 #: Offsets that matter, eV/atom; and in units of their standard error.
 MIN_OFFSET, SIGNIFICANT = 0.05, 3.0
 
@@ -37,39 +37,63 @@ MAX_SCALE = 6.0
 _UNITS = {"GPa": GPA, "kbar": 10 * GPA, "bar": 1e4 * GPA, "Hartree/Bohr³": 1 / 183.63}
 _NEAR_UNIT = 1.4
 _SHEAR = ("yz", "xz", "xy")
+#: Noise of the quick fit, eV/atom and eV/Å.
+_SIGMA_ENERGY, _SIGMA_FORCES = 0.005, 0.1
 
 
-def stress_warnings(
-    frames: Sequence[Frame], e0: Mapping[int, float] | None = None
-) -> list[str]:
-    """Compare stress labels with a quick fit of energies and forces.
+@dataclass(frozen=True, eq=False)
+class VirialComparison:
+    """Labels of virials, and predictions of a fit without them.
+
+    Attributes
+    ----------
+    labels, predicted : (n_frames, 6) float64
+        Virials, xx yy zz yz xz xy, eV/atom.
+    volumes : (n_frames,) float64
+        Volumes, Å³/atom.
+    config_types : tuple of str
+        The config_type of each frame.
+    offset_errors : dict of str to float
+        Standard error of the predicted mean diagonal of each config_type, eV/atom.
+    """
+
+    labels: np.ndarray
+    predicted: np.ndarray
+    volumes: np.ndarray
+    config_types: tuple[str, ...]
+    offset_errors: Mapping[str, float]
+
+
+def compare_virials(fit: QuickFit) -> VirialComparison:
+    """Predict the virials of each half of the frames by a fit to the other half.
 
     Parameters
     ----------
-    frames : sequence of Frame
-        Training frames; a sample of them is used.
-    e0 : dict of int to float, optional
-        Energies of isolated atoms, eV; by least squares when absent.
-
-    Returns
-    -------
-    list of str
-        Warnings with their evidence; empty when nothing is wrong or there is no stress.
+    fit : QuickFit
+        Rows of a sample of the data; frames without virial are fitted, not compared.
     """
-    n_labelled, usable = 0, []
-    for n, frame in enumerate(frames):
-        if frame.virial is not None:
-            n_labelled += 1
-            if frame.forces is not None:
-                usable.append(n)
-    if len(usable) < MIN_FRAMES:
-        if n_labelled < MIN_FRAMES:
-            return []
-        return [
-            f"the stress of {n_labelled} frames was not checked: only {len(usable)} of "
-            f"them have forces, and the comparison needs {MIN_FRAMES}"
-        ]
-    return diagnose(compare(sample(frames, usable), e0))
+    held_out = fit.held_out(energy=_SIGMA_ENERGY, forces=_SIGMA_FORCES)
+    rows = np.flatnonzero(fit.rows("virial")).reshape(-1, 6)
+    frames = fit.frame[rows[:, 0]]
+    sizes = fit.sizes[frames]
+    errors: dict[str, list[float]] = defaultdict(list)
+    names = [fit.names[n] for n in frames]
+    for half in (0, 1):
+        tested = fit.half[frames] != half
+        for name in dict.fromkeys(names):
+            of_name = tested & (np.array(names) == name)
+            if of_name.any():
+                errors[name].append(
+                    _misfit(fit, held_out, frames[of_name])
+                    * _diagonal_error(fit, held_out, half, rows[of_name])
+                )
+    return VirialComparison(
+        labels=fit.y[rows] / sizes[:, None],
+        predicted=held_out.values[rows] / sizes[:, None],
+        volumes=np.array([fit.frames[n].volume for n in frames]) / sizes,
+        config_types=tuple(names),
+        offset_errors={name: float(np.mean(both)) for name, both in errors.items()},
+    )
 
 
 def diagnose(comparison: VirialComparison) -> list[str]:
@@ -198,6 +222,8 @@ def _wrong_unit(labels: np.ndarray, predicted: np.ndarray) -> str:
 
 def _shear_order(labels: np.ndarray, predicted: np.ndarray) -> str:
     """Return evidence that the columns of `labels` are permuted; empty if none."""
+    if (np.abs(labels).max(axis=1) > SMALL).sum() < MIN_SHEARED:
+        return ""
     best = max(
         permutations(range(3)),
         key=lambda order: _correlation(labels[:, order], predicted),
@@ -227,12 +253,35 @@ def _offset(
     )
 
 
-def check_stress(
-    frames: Sequence[Frame], e0: dict[int, float], notes: list[str], progress: Progress
-) -> None:
-    """Add warnings about the stress of frames without the baseline to `notes`."""
-    if any(frame.virial is not None for frame in frames):
-        progress("stress check", 0, 1)
-        for text in stress_warnings(frames, e0):
-            note(notes, text)
-        progress("stress check", 1, 1)
+def _misfit(fit: QuickFit, held_out: HeldOut, frames: np.ndarray) -> float:
+    """Return the ratio of the errors of some frames to the noise, at least 1."""
+    error = held_out.values - fit.y
+    of_frames = np.isin(fit.frame, frames)
+    energies = fit.rows("energy") & of_frames
+    # Sums over atoms of independent noise.
+    scaled = error[energies] / np.sqrt(fit.sizes[fit.frame[energies]]) / _SIGMA_ENERGY
+    forces = error[fit.rows("forces") & of_frames] / _SIGMA_FORCES
+    sizes = [np.sqrt(np.mean(e**2)) for e in (scaled, forces) if len(e)]
+    return float(max(1.0, *sizes))
+
+
+def _diagonal_error(
+    fit: QuickFit, held_out: HeldOut, half: int, rows: np.ndarray
+) -> float:
+    """Return the standard deviation of the predicted mean diagonal, eV/atom.
+
+    Parameters
+    ----------
+    fit : QuickFit
+        Rows of the data.
+    held_out : HeldOut
+        Posterior of its coefficients.
+    half : int
+        The half that was fitted.
+    rows : (n_frames, 6) int64
+        Rows of the virials; the first few frames are taken.
+    """
+    first = rows[:MIN_FRAMES]
+    sizes = fit.sizes[fit.frame[first[:, 0]]]
+    mean = (fit.K[first[:, :3]].mean(axis=1) / sizes[:, None]).mean(axis=0)
+    return float(np.sqrt(mean @ cho_solve(held_out.factors[half], mean)))

@@ -71,7 +71,7 @@ def fitted(name: str, n_sparse: int, rows: int) -> tuple[gapfit.GAPModel, Any]:
         return gapfit.fit(config=config, base=base), test
     train = next(folder.glob("train.extxyz*"))
     settings = {
-        "data": {"train": str(train), "check_stress": False},
+        "data": {"train": str(train), "check_labels": False},
         "e0": {"method": "least_squares"},
         "sigma": {"energy": 0.003, "forces": 0.1, "virial": 0.1},
         "calibration": {"rows": rows},

@@ -68,7 +68,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _labels(file: Path) -> DataConfig:
-    return DataConfig(train=[str(file)], use_stress=False, check_stress=False)
+    return DataConfig(train=[str(file)], use_stress=False, check_labels=False)
 
 
 def run(args: argparse.Namespace) -> Report:

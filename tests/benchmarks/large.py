@@ -41,7 +41,7 @@ SILICON = Path(__file__).resolve().parents[2] / "data/silicon/train.extxyz"
 SETTINGS = """
 [data]
 train = [{train!r}]
-check_stress = false
+check_labels = false
 [e0]
 method = "least_squares"
 [[terms]]

@@ -24,7 +24,7 @@ from gapfit.config.sections import DataConfig, E0Config
 from gapfit.data.dataset import Dataset, read
 from gapfit.data.e0 import resolve_e0
 from gapfit.evaluation.evaluate import format_table
-from gapfit.fitting.stress_check import stress_warnings
+from gapfit.fitting.label_check import label_warnings
 from gapfit.fitting.trials import format_trials
 from gapfit.fitting.tune import tune
 
@@ -83,7 +83,7 @@ def found(folder: Path, part: str) -> str:
 def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
     """Return the configuration before tuning."""
     frames = train.frames
-    doubts = stress_warnings(frames, resolve_e0(frames, LEAST_SQUARES))
+    doubts = label_warnings(frames, resolve_e0(frames, LEAST_SQUARES))
     for text in doubts:
         print(f"stress left out: {text}")
     soap = {
@@ -97,7 +97,7 @@ def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
     return {
         "data": {
             "train": ["in memory"],
-            "check_stress": False,
+            "check_labels": False,
             "use_stress": not doubts and not args.no_stress,
         },
         "e0": {"method": "least_squares"},
@@ -121,7 +121,7 @@ def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], Row]:
     """Return the errors and the times of one element."""
     element = folder.name.rpartition("_")[2]
     train_file, test_file = (found(folder, part) for part in ("train", "test"))
-    everything = DataConfig(train=[train_file], check_stress=False)
+    everything = DataConfig(train=[train_file], check_labels=False)
     start = settings(args, read(train_file, everything))
     labels = DataConfig(**start["data"])
     train, test = read(train_file, labels), read(test_file, everything)

@@ -67,7 +67,7 @@ def by_type(part: str, errors: dict[str, Any]) -> list[Row]:
 
 def by_size(part: str, model: gapfit.GAPModel, file: Path) -> list[Row]:
     """Return the errors of force vectors in ranges of their length."""
-    frames = read(str(file), DataConfig(train=[str(file)], check_stress=False)).frames
+    frames = read(str(file), DataConfig(train=[str(file)], check_labels=False)).frames
     forces = np.concatenate([frame.forces for frame in frames])
     found = np.concatenate([p.forces for p in model.predict(frames)])
     size = np.linalg.norm(forces, axis=1)

@@ -146,7 +146,7 @@ def _few_neighbours(atoms: Any) -> np.ndarray:
 
 def _settings() -> dict[str, Any]:
     return {
-        "data": {"check_stress": False},
+        "data": {"check_labels": False},
         "e0": {"method": "least_squares"},
         "sigma": {"energy": 0.003, "forces": 0.1, "virial": 0.1},
         "calibration": {"method": "none"},

@@ -45,7 +45,7 @@ TIMES = (
     Column("wall", "wall s"),
     Time("cpu", "CPU s"),
 )
-_LABELS = DataConfig(train=["-"], use_stress=False, check_stress=False)
+_LABELS = DataConfig(train=["-"], use_stress=False, check_labels=False)
 _SELECTED, _RANDOM = 0.2, (0.2, 0.35)
 
 

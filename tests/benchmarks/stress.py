@@ -38,7 +38,7 @@ def arguments() -> argparse.ArgumentParser:
 def measure(args: argparse.Namespace) -> tuple[gapfit.FitConfig, list[Row]]:
     """Return the tuned settings, and the errors with and without virials."""
     start = {
-        "data": {"train": str(args.train), "check_stress": False},
+        "data": {"train": str(args.train), "check_labels": False},
         "e0": {"method": "least_squares"},
         "run": {"threads": 1},
         "terms": [
@@ -47,7 +47,7 @@ def measure(args: argparse.Namespace) -> tuple[gapfit.FitConfig, list[Row]]:
         ],
     }
     train, test = (
-        read(str(file), DataConfig(train=[str(file)], check_stress=False))
+        read(str(file), DataConfig(train=[str(file)], check_labels=False))
         for file in (args.train, args.test)
     )
     tuned = gapfit.tune(train, start).config

@@ -16,7 +16,7 @@ from gapfit.cli import main
 
 
 def test_check_prints_the_whole_report(here, capsys):
-    assert main(["check", "train.xyz", "--no-stress"]) == 0
+    assert main(["check", "train.xyz", "--no-label-check"]) == 0
     out = capsys.readouterr().out
     isolated = frames_of("isolated_atom", 1)[0].get_potential_energy()
     assert f"  e0       Si {isolated:.6f} eV\n" in out
@@ -42,7 +42,7 @@ def test_check_of_a_configuration_lists_the_errors_of_all_its_data(here, capsys)
 
 
 def test_check_without_isolated_atoms(here, capsys):
-    assert main(["check", "test.xyz", "--no-stress"]) == 0
+    assert main(["check", "test.xyz", "--no-label-check"]) == 0
     out = capsys.readouterr().out
     assert (
         "  - no energy of an isolated atom of Si: `gapfit init` will propose least "
@@ -91,20 +91,20 @@ def test_check_takes_one_configuration_only(here, capsys):
     )
 
 
-def test_stress_warnings_are_printed(here, capsys, monkeypatch):
+def test_label_warnings_are_printed(here, capsys, monkeypatch):
     seen = []
 
-    def stress_warnings(frames, e0):
+    def label_warnings(frames, e0):
         seen.append((len(frames), e0))
         return ["stress of bulk_rattled has the opposite sign"]
 
-    fake = types.ModuleType("gapfit.fitting.stress_check")
-    fake.stress_warnings = stress_warnings
-    monkeypatch.setitem(sys.modules, "gapfit.fitting.stress_check", fake)
+    fake = types.ModuleType("gapfit.fitting.label_check")
+    fake.label_warnings = label_warnings
+    monkeypatch.setitem(sys.modules, "gapfit.fitting.label_check", fake)
     assert main(["check", "train.xyz"]) == 0
     assert "- stress of bulk_rattled has the opposite sign" in capsys.readouterr().out
     assert seen[0][0] == 9
-    assert main(["check", "train.xyz", "--no-stress"]) == 0
+    assert main(["check", "train.xyz", "--no-label-check"]) == 0
     assert len(seen) == 1
 
 

@@ -26,7 +26,7 @@ def model() -> gapfit.GAPModel:
 def files(tmp_path_factory, model):
     """A folder with a model, its training data and other data."""
     folder = tmp_path_factory.mktemp("salt")
-    data = {"train": str(folder / "train.xyz"), "check_stress": False}
+    data = {"train": str(folder / "train.xyz"), "check_labels": False}
     ase.io.write(folder / "train.xyz", frames_of(12), format="extxyz")
     gapfit.fit(str(folder / "train.xyz"), settings(data=data, calibration={})).save(
         folder / "model.npz"

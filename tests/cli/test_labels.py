@@ -36,7 +36,7 @@ def test_init_and_check_take_the_names_of_labels(here, capsys):
         message = error_of(capsys, *command, "train.xyz")
         assert message.startswith("there are neither energies nor forces in 9 frames; ")
         assert message.endswith("; name them with --energy-key and --forces-key")
-    assert main(["check", "train.xyz", "--no-stress", *options]) == 0
+    assert main(["check", "train.xyz", "--no-label-check", *options]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^  energy +E_pbe +9 +9$", out, re.MULTILINE)
     assert re.search(r"^  dimer +2 +4 ", out, re.MULTILINE)
@@ -46,7 +46,7 @@ def test_init_and_check_take_the_names_of_labels(here, capsys):
     assert (config.energy_key, config.forces_key) == ("E_pbe", "F_pbe")
     assert config.config_type_key == "origin"
     assert config.stress_key is None
-    assert main(["check", "fit.toml", "--no-stress"]) == 0
+    assert main(["check", "fit.toml", "--no-label-check"]) == 0
 
 
 def test_wrong_name_of_a_label(here, capsys):

@@ -104,7 +104,7 @@ def test_process_exit_codes(here):
 def test_closed_pipe_is_no_error(here):
     code = "import sys; from gapfit.cli import main; sys.exit(main())"
     with subprocess.Popen(
-        [sys.executable, "-c", code, "check", "train.xyz", "--no-stress"],
+        [sys.executable, "-c", code, "check", "train.xyz", "--no-label-check"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
@@ -115,6 +115,6 @@ def test_closed_pipe_is_no_error(here):
 
 def test_ascii_terminal(here, monkeypatch):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = gapfit_process("check", "train.xyz", "--no-stress", env=environment)
+    done = gapfit_process("check", "train.xyz", "--no-label-check", env=environment)
     assert done.returncode == 0
     assert "eV/?" in done.stdout

@@ -22,7 +22,7 @@ def model() -> gapfit.GAPModel:
             "e0": {"method": "least_squares"},
             "sigma": {"energy": 0.0005, "forces": 0.01, "virial": 0.005},
             "terms": [soap],
-            "data": {"train": ["in memory"], "check_stress": False},
+            "data": {"train": ["in memory"], "check_labels": False},
         },
     )
 

@@ -23,7 +23,7 @@ def here(tmp_path, monkeypatch):
     given = {**SIGMA, "config_types": {"odd": {"energy": 0.02}}}
     soap = {"n_max": 8, "l_max": 6, "n_sparse": 96, "atom_sigma": 1.0}
     whole = config(**soap) | {"sigma": given}
-    whole["data"] = {"train": ["train.extxyz"], "check_stress": False}
+    whole["data"] = {"train": ["train.extxyz"], "check_labels": False}
     gapfit.fit(config=whole).save("model.npz")
     return tmp_path
 

@@ -16,7 +16,7 @@ def test_missing_targets_are_refused_as_judges_and_left_out_of_json(here, capsys
     (here / "noforces.toml").write_text(
         (here / "fit.toml")
         .read_text(encoding="utf-8")
-        .replace("check_stress = false", "check_stress = false\nuse_forces = false"),
+        .replace("check_labels = false", "check_labels = false\nuse_forces = false"),
         encoding="utf-8",
     )
     assert main(["tune", "noforces.toml", "--json"]) == 0
@@ -34,7 +34,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("train.extxyz", frames_of(4))
     (tmp_path / "fit.toml").write_text(
-        '[data]\ntrain = "train.extxyz"\ntest = "nowhere.extxyz"\ncheck_stress = false\n'
+        '[data]\ntrain = "train.extxyz"\ntest = "nowhere.extxyz"\ncheck_labels = false\n'
         '[e0]\nmethod = "least_squares"\n'
         '[tune]\nfolds = 2\nscan = { "soap.r_cut" = [3.5, 4.0] }\n'
         "[[terms]]\nn_max = 4\nl_max = 3\nn_sparse = 20\n",

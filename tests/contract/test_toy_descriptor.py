@@ -32,7 +32,7 @@ KIND = registry._KINDS.pop("coordination")
 FIT = """
 [data]
 train = "{train}"
-check_stress = false
+check_labels = false
 
 [e0]
 method = "least_squares"

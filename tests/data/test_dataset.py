@@ -183,7 +183,7 @@ def test_masked_forces_are_left_out():
 def test_masked_forces_change_nothing_in_a_fit(tmp_path):
     write(tmp_path / "masked.extxyz", masked_frames())
     settings = {
-        "data": {"check_stress": True},
+        "data": {"check_labels": True},
         "e0": {"method": "least_squares"},
         "terms": [{"n_sparse": 10, "n_max": 3, "l_max": 2}],
     }

@@ -14,7 +14,7 @@ from gapfit.config.sections import DataConfig, SigmaConfig, SigmaOverride
 from gapfit.data.dataset import read
 from gapfit.data.sigmas import frame_sigmas, heights, with_automatic_sigmas
 
-LABELS = DataConfig(train=["in memory"], check_stress=False)
+LABELS = DataConfig(train=["in memory"], check_labels=False)
 
 
 @pytest.fixture

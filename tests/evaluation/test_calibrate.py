@@ -184,7 +184,7 @@ def test_changed_training_files_are_refused(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     write("train.xyz", frames_of(2), format="extxyz")
-    data = {"train": "train.xyz", "check_stress": False}
+    data = {"train": "train.xyz", "check_labels": False}
     model = gapfit.fit("train.xyz", settings(data=data, calibration={}))
     again = gapfit.calibrate(replace(model, calibration=None))
     assert again.calibration == model.calibration

@@ -25,7 +25,7 @@ def write_case(folder: Path, **run: object) -> list[str]:
     """Write data and configuration; return the command that fits them."""
     ase.io.write(folder / "train.extxyz", FRAMES[:11] * 4)
     text = (
-        '[data]\ntrain = ["train.extxyz"]\ncheck_stress = false\n'
+        '[data]\ntrain = ["train.extxyz"]\ncheck_labels = false\n'
         '[e0]\nmethod = "least_squares"\n'
         "[[terms]]\nr_cut = 4.5\nn_max = 5\nl_max = 4\nn_sparse = 30\n[run]\n"
     )

@@ -50,7 +50,7 @@ def soap(n_sparse: int, **settings: object) -> dict:
 
 def settings(name: str | Path, *terms: dict, **tables: dict) -> dict:
     train = str(name if isinstance(name, Path) else DATA / name / "train.extxyz")
-    data = {"train": [train], "check_stress": False, **tables.pop("data", {})}
+    data = {"train": [train], "check_labels": False, **tables.pop("data", {})}
     return {"data": data, "terms": list(terms), **tables}
 
 

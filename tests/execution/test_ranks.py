@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec")
 SOON = 12.0
 CONFIG = """[data]
 train = ["train.extxyz"]
-check_stress = false
+check_labels = false
 [e0]
 method = "least_squares"
 [[terms]]

@@ -142,7 +142,7 @@ def test_labels_are_looked_for_as_in_the_fit(frames):
     found = gapfit.append(model, new)
     assert found.record.n_rows == {"energy": 9, "forces": 9 * 24, "virial": 0}
     assert_same_energies(found, fit_of_all(model, [*old, *new]), new)
-    plain = DataConfig(train=["-"], check_stress=False)
+    plain = DataConfig(train=["-"], check_labels=False)
     with pytest.raises(DataError, match="energy_key = 'my_energy'"):
         gapfit.append(model, later(silicon))
     assert (

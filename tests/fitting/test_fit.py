@@ -23,7 +23,7 @@ def test_the_same_from_atoms_files_and_configuration(tmp_path):
     frames = labelled_frames(silicon, 3)
     write(tmp_path / "train.xyz", frames, format="extxyz")
     (tmp_path / "fit.toml").write_text(
-        '[data]\ntrain = "train.xyz"\ncheck_stress = false\n[e0]\n'
+        '[data]\ntrain = "train.xyz"\ncheck_labels = false\n[e0]\n'
         'method = "least_squares"\n[[terms]]\nr_cut = 4.5\nn_max = 5\nl_max = 4\n'
         "n_sparse = 40\nzeta = 3.0\n"
     )
@@ -126,7 +126,7 @@ def test_cholesky_and_qr_agree_on_real_data():
     isolated = [a for a in read(DATA / "silicon" / "train.extxyz", ":") if len(a) == 1]
     frames += [a for a in isolated if a.info["config_type"] == "isolated_atom"]
     settings = {"terms": [{"r_cut": 5.0, "n_sparse": 100}]}
-    settings["data"] = {"train": ["in memory"], "check_stress": False}
+    settings["data"] = {"train": ["in memory"], "check_labels": False}
     predictions = []
     test = read(DATA / "silicon" / "test.extxyz", ":")
     for method in ("cholesky", "qr"):
@@ -195,7 +195,7 @@ def test_a_config_type_that_is_not_there_is_noticed():
 def test_missing_e0_and_bad_configuration_stop_before_the_work():
     frames = labelled_frames(silicon, 2)
     with pytest.raises(DataError, match="no energy of the isolated atom for Si"):
-        gapfit.fit(frames, {"terms": [{}], "data": {"check_stress": False}})
+        gapfit.fit(frames, {"terms": [{}], "data": {"check_labels": False}})
     with pytest.raises(ConfigError) as caught:
         gapfit.fit(frames, {"terms": [{"n_spase": 3, "zeta": -1}], "solvr": {}})
     for text in ("n_spase", "n_sparse", "zeta", "solvr", "solver"):

@@ -62,7 +62,7 @@ def test_fits_of_several_terms_are_far_from_rounding(model, request):
 ENERGIES = {
     "data": {
         "train": ["in memory"],
-        "check_stress": False,
+        "check_labels": False,
         "use_forces": False,
         "use_stress": False,
     }
@@ -183,7 +183,7 @@ def test_a_solution_beyond_numbers_is_refused():
 def test_the_command_line_says_so(tmp_path, capsys):
     ase.io.write(tmp_path / "train.xyz", labelled_frames(silicon), format="extxyz")
     (tmp_path / "fit.toml").write_text(
-        'data = { train = "train.xyz", check_stress = false }\n'
+        'data = { train = "train.xyz", check_labels = false }\n'
         'e0 = { method = "least_squares" }\ncalibration = { method = "none" }\n'
         "[[terms]]\nr_cut = 4.5\nn_max = 5\nl_max = 4\nn_sparse = 30\n"
         "[sigma]\nenergy = 1e-8\n"

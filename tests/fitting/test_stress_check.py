@@ -11,8 +11,8 @@ from builders import DATA
 from gapfit.config.sections import DataConfig, E0Config
 from gapfit.data.dataset import read
 from gapfit.data.frame import GPA, Frame
-from gapfit.fitting.quick_fit import VirialComparison
-from gapfit.fitting.stress_check import diagnose, stress_warnings
+from gapfit.fitting.label_check import label_warnings
+from gapfit.fitting.stress_check import VirialComparison, diagnose
 
 N = 12
 
@@ -116,7 +116,7 @@ def relabelled(frames, change) -> list[Frame]:
 def warnings_for(frames) -> str:
     from gapfit.data.e0 import resolve_e0
 
-    return "\n".join(stress_warnings(frames, resolve_e0(frames, E0Config())))
+    return "\n".join(label_warnings(frames, resolve_e0(frames, E0Config())))
 
 
 @pytest.mark.parametrize("system", ["silicon", "carbon", "tungsten"])
@@ -139,6 +139,6 @@ def test_mistakes_in_real_data_are_found():
 
 def test_without_stress_or_forces_there_is_nothing_to_check():
     frames = frames_of("silicon")
-    assert stress_warnings([replace(f, virial=None) for f in frames]) == []
-    (text,) = stress_warnings([replace(f, forces=None) for f in frames])
+    assert label_warnings([replace(f, virial=None) for f in frames]) == []
+    (text,) = label_warnings([replace(f, forces=None) for f in frames])
     assert "was not checked: only 0 of them have forces" in text

@@ -12,7 +12,7 @@ CONFIG = """\
 [data]
 train = "train.xyz"
 test = "test.xyz"
-check_stress = false
+check_labels = false
 [[terms]]
 r_cut = 4.0
 n_max = 4

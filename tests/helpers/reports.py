@@ -17,7 +17,7 @@ CONFIG = """\
 [data]
 train = "train.xyz"
 test = "test.xyz"
-check_stress = false
+check_labels = false
 [baseline]
 repulsion = "zbl"
 r_cut = 1.5

@@ -399,7 +399,7 @@ def test_the_first_two_commands_of_the_readme(tmp_path):
 def test_the_proposed_configuration_keeps_atoms_apart(system):
     """A dimer pushed together from half a bond on is ever more repulsive."""
     labels = DataConfig(
-        train=[str(ROOT / "data" / system / "train.extxyz")], check_stress=False
+        train=[str(ROOT / "data" / system / "train.extxyz")], check_labels=False
     )
     data = read(labels.train, labels)
     proposed = propose(data.frames, labels).config

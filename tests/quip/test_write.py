@@ -39,7 +39,7 @@ TRIPLETS = {"type": "angle_3b", "switch": "cosine", "r_cut": 3.3, "n_sparse": 15
 
 def config(*terms: dict, **tables: dict) -> dict:
     return {
-        "data": {"train": "-", "check_stress": False},
+        "data": {"train": "-", "check_labels": False},
         "e0": {"method": "least_squares"},
         "terms": list(terms),
         "calibration": {"method": "none"},

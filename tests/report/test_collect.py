@@ -86,7 +86,7 @@ def test_a_model_without_posterior_and_test_data_has_a_report(tmp_path):
         del atoms.calc.results["stress"]
     ase.io.write(tmp_path / "data.xyz", frames, format="extxyz")
     given = config() | {"run": {"store_posterior": False}}
-    given["data"] = {"train": "data.xyz", "check_stress": False}
+    given["data"] = {"train": "data.xyz", "check_labels": False}
     gapfit.fit(config=given, base=tmp_path).save(tmp_path / "bare.npz")
     found = gather(tmp_path / "bare.npz", ReportOptions())
     assert found.title == "bare.npz"

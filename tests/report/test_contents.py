@@ -108,7 +108,7 @@ def test_the_zero_of_energies_is_named(changes, said, tmp_path):
     ase.io.write(tmp_path / "data.xyz", [*frames, lone], format="extxyz")
     given = config() | {"e0": changes.get("e0", {})}
     own = changes.get("data", {})
-    given["data"] = {"train": "data.xyz", "check_stress": False, **own}
+    given["data"] = {"train": "data.xyz", "check_labels": False, **own}
     model = gapfit.fit(config=given, base=tmp_path)
     assert e0_origin(model) == said
     model.save(tmp_path / "model.npz")

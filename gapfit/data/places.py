@@ -1,0 +1,43 @@
+"""Frames in words: how many, and where."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence, Sized
+
+from gapfit.data.frame import Frame
+
+__all__ = ["count_frames", "list_places"]
+
+#: Places listed in a warning.
+MAX_PLACES = 5
+
+
+def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -> str:
+    """Return the places of frames in words: "frames 3 and 17 of train.extxyz".
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        All frames.
+    indices : sequence of int, optional
+        Indices of the frames to list; all when absent.
+    """
+    if indices is None:
+        indices = range(len(frames))
+    shown: dict[str, list[str]] = defaultdict(list)
+    for n in indices[:MAX_PLACES]:
+        file, comma, index = frames[n].source.rpartition(", frame ")
+        shown[file if comma else ""].append(index.removeprefix("frame "))
+    texts = []
+    for file, numbers in shown.items():
+        listed = " and ".join(filter(None, [", ".join(numbers[:-1]), numbers[-1]]))
+        of = f" of {file}" if file else ""
+        texts.append(f"frame{'s' * (len(numbers) > 1)} {listed}{of}")
+    extra = len(indices) - MAX_PLACES
+    return ", ".join([*texts, f"{extra} more"] if extra > 0 else texts)
+
+
+def count_frames(frames: Sized) -> str:
+    """Return "1 frame" or "3 frames"."""
+    return "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
