@@ -10,6 +10,7 @@ import numpy as np
 from gapfit.config.sections import SigmaConfig
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import temporary_frames
+from gapfit.data.observations import Quantity
 
 __all__ = [
     "frame_sigmas",
@@ -108,19 +109,19 @@ def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, 
     """
     override = config.config_types.get(frame.config_type)
 
-    def choose(frame_value: float | None, kind: str) -> float:
+    def choose(frame_value: float | None, quantity: Quantity) -> float:
         if frame_value is not None:
             return frame_value
-        special = getattr(override, kind, None)
-        return float(getattr(config, kind) if special is None else special)
+        special = getattr(override, quantity, None)
+        return float(getattr(config, quantity) if special is None else special)
 
     root = float(np.sqrt(frame.n_atoms))
     if frame.force_sigma is None:
-        forces = np.full((frame.n_atoms, 3), choose(None, "forces"))
+        forces = np.full((frame.n_atoms, 3), choose(None, Quantity.FORCES))
     else:
         forces = np.repeat(frame.force_sigma[:, None], 3, axis=1)
     return (
-        choose(frame.energy_sigma, "energy") * root,
+        choose(frame.energy_sigma, Quantity.ENERGY) * root,
         forces,
-        choose(frame.virial_sigma, "virial") * root,
+        choose(frame.virial_sigma, Quantity.VIRIAL) * root,
     )
