@@ -18,7 +18,7 @@ from gapfit.data.frame import to_voigt
 from gapfit.data.skin_pairs import MovingPairs
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.prediction import STD_KINDS, std_kinds
+from gapfit.model.prediction import StdKind, std_kinds
 from gapfit.model.storage import load
 
 __all__ = ["GAPCalculator"]
@@ -81,7 +81,7 @@ class GAPCalculator(Calculator):
         "forces",
         "stress",
         "stresses",
-        *(f"{kind}_std" for kind in STD_KINDS),
+        *(f"{kind}_std" for kind in StdKind),
         "novelty",
         "local_gap_variance",
     ]
@@ -100,7 +100,9 @@ class GAPCalculator(Calculator):
         self.n_threads = n_threads
         self.pairs = MovingPairs(self.model.cutoff, skin)
         if uncertainty is None:
-            uncertainty = ("energies",) if self.model.posterior is not None else ()
+            uncertainty = (
+                (StdKind.ENERGIES,) if self.model.posterior is not None else ()
+            )
         names = [uncertainty] if isinstance(uncertainty, str) else uncertainty
         if isinstance(names, bool):
             self.novelty, self.uncertainty = names, std_kinds(names)
@@ -146,7 +148,7 @@ class GAPCalculator(Calculator):
             raise PropertyNotImplementedError(
                 f"{baseline.calculator.title} gives no stress of single atoms"
             )
-        asked = (kind for kind in STD_KINDS if f"{kind}_std" in properties)
+        asked = (kind for kind in StdKind if f"{kind}_std" in properties)
         prediction = self.model.predict(
             structure,
             std=tuple(dict.fromkeys((*self.uncertainty, *asked))),
@@ -161,7 +163,7 @@ class GAPCalculator(Calculator):
             "energies": prediction.energies,
             "forces": prediction.forces,
         }
-        for kind in STD_KINDS:
+        for kind in StdKind:
             std = getattr(prediction, f"{kind}_std")
             if std is not None:
                 self.results[f"{kind}_std"] = std

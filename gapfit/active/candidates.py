@@ -19,7 +19,7 @@ from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.neighbours import Pairs, pairs_of
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.data.sigmas import frame_sigmas
 from gapfit.descriptors.protocol import Descriptor
 from gapfit.model.gap_model import GAPModel
@@ -43,7 +43,6 @@ MAX_ENVIRONMENTS = 8
 LEAST = 0.1
 
 _BATCH_ATOMS = 128
-_FORCES = KINDS.index("forces")
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,13 +257,15 @@ def _rows(
 ) -> list[CandidateRows | None]:
     """Return the rows of structures as if they were labelled like the training data."""
     posterior = model.require_posterior()
-    fitted = {kind for kind, n in model.record.n_rows.items() if n}
+    fitted = {q for q in Quantity if model.record.n_rows.get(q)}
     labelled = [
         replace(
             frame,
-            energy=0.0 if "energy" in fitted else None,
+            energy=0.0 if Quantity.ENERGY in fitted else None,
             forces=np.zeros((frame.n_atoms, 3)),
-            virial=np.zeros(6) if "virial" in fitted and frame.pbc.all() else None,
+            virial=np.zeros(6)
+            if Quantity.VIRIAL in fitted and frame.pbc.all()
+            else None,
         )
         for frame in frames
     ]
@@ -277,8 +278,8 @@ def _rows(
     out: list[CandidateRows | None] = []
     for n in range(len(frames)):
         rows = np.flatnonzero(block.frame == n)
-        is_force = block.kind[rows] == _FORCES
-        is_label = np.full(len(rows), True) if "forces" in fitted else ~is_force
+        is_force = block.kind[rows] == Quantity.FORCES.position
+        is_label = np.full(len(rows), True) if Quantity.FORCES in fitted else ~is_force
         out.append(
             compressed(psi[rows], block.sigma[rows], is_force, is_label, max_rows)
         )

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from gapfit.data.summary import Range
 
 __all__ = [
+    "check_test_data",
     "first_structure",
     "print_contents",
     "print_groups",
     "print_labels",
-    "refuse_new_species",
 ]
 
 
@@ -87,9 +87,11 @@ def print_groups(console: Console, dataset: Dataset) -> None:
     console.table(head, [units, *body])
 
 
-def refuse_new_species(train: Dataset, test: Dataset) -> None:
-    """Refuse test data with species that the training data lack."""
+def check_test_data(train: Dataset, test: Dataset) -> list[str]:
+    """Refuse test data with new species, and warn of test frames that are fitted."""
     from gapfit.data.checks import refuse_species
+    from gapfit.data.duplicates import shared_frames
+    from gapfit.data.places import count_frames, list_places
 
     refuse_species(
         test.frames,
@@ -97,6 +99,15 @@ def refuse_new_species(train: Dataset, test: Dataset) -> None:
         "the test data contain {species}, which the training data do not ({places}): no "
         "prediction is possible; add such frames to data.train or remove them",
     )
+    shared = shared_frames(train.frames, test.frames)
+    if not shared:
+        return []
+    return [
+        f"test data: {count_frames(shared)} of {len(test.frames)} "
+        f"({list_places(test.frames, shared)}) are identical to training frames: their "
+        "errors are those of a fit, not of predictions; remove them from data.test or "
+        "data.train"
+    ]
 
 
 def _range(values: Range | None, digits: int) -> str:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._data import (
+    check_test_data,
     print_contents,
     print_groups,
     print_labels,
-    refuse_new_species,
 )
 from gapfit.cli._labels import (
     add_label_arguments,
@@ -119,7 +119,7 @@ def _check_config(path: Path, compare: bool, console: Console) -> None:
     test = _check_test(config, path.parent, console, warnings, errors)
     if train is not None and test is not None:
         try:
-            refuse_new_species(train, test)
+            warnings += check_test_data(train, test)
         except DataError as error:
             errors.append(str(error))
     console.warnings(warnings)

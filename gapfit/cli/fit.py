@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gapfit._support.resources import in_words, peak_bytes
 from gapfit.cli._console import Console, duration, roughly, to_json
-from gapfit.cli._data import print_contents, print_labels, refuse_new_species
+from gapfit.cli._data import check_test_data, print_contents, print_labels
 from gapfit.cli._fit_folder import (
     CHECKPOINT,
     MARK,
@@ -187,6 +187,7 @@ class _Run:
     executor: Executor | None
     report: FitReport
     timings: dict[str, float] = field(default_factory=dict)
+    test_warnings: list[str] = field(default_factory=list)
     peaks: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> dict[str, Any]:
@@ -215,7 +216,9 @@ class _Run:
                 "fit.toml", MARK + resolved_toml(model.config, self.path.parent)
             )
         test_warnings = [f"test data: {text}" for text in test.warnings] if test else []
-        warnings = list(dict.fromkeys([*model.record.warnings, *test_warnings]))
+        warnings = list(
+            dict.fromkeys([*model.record.warnings, *self.test_warnings, *test_warnings])
+        )
         data, base = self.config.data, self.path.parent
         sets = {"train": (data.train, train)} | (
             {"test": (data.test, test)} if test else {}
@@ -256,7 +259,7 @@ class _Run:
         train = read(data.train, data, base=base)
         test = read(data.test, data, base=base) if data.test else None
         if test is not None:
-            refuse_new_species(train, test)
+            self.test_warnings = check_test_data(train, test)
         self.timings["read"] = time.perf_counter() - started
         print_contents(self.console, f"Training data: {', '.join(data.train)}", train)
         print_labels(self.console, train)

@@ -14,6 +14,7 @@ from gapfit.data.energy_checks import EnergyTally
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import species_counts
 from gapfit.data.neighbours import pair_list
+from gapfit.data.observations import Quantity
 from gapfit.data.places import MAX_PLACES, count_frames, list_places
 from gapfit.errors import DataError, StructureError
 
@@ -84,16 +85,13 @@ def frame_problems(frame: Frame) -> list[str]:
         pair_list(frame, _NEAR)
     except StructureError as error:
         problems.append(str(error))
-    for name, values in (
-        ("energy", frame.energy),
-        ("forces", frame.forces),
-        ("stress", frame.virial),
-    ):
+    for quantity in Quantity:
+        values = getattr(frame, quantity)
         if values is not None and not np.isfinite(values).all():
             bad = np.flatnonzero(~np.isfinite(np.ravel(values)))
-            at = f" of atom {bad[0] // 3}" if name == "forces" else ""
+            at = f" of atom {bad[0] // 3}" if quantity is Quantity.FORCES else ""
             problems.append(
-                f"{frame.source}: {name}{at} is {np.ravel(values)[bad[0]]}; "
+                f"{frame.source}: {quantity.reported}{at} is {np.ravel(values)[bad[0]]}; "
                 "compute it again or remove the frame"
             )
     return problems
@@ -191,23 +189,23 @@ def _join(places: Sequence[str]) -> str:
 
 def _label_difference(frames: Sequence[Frame], group: Sequence[int]) -> str:
     """Return the largest difference of the labels of identical frames; empty if none."""
-    limits: dict[str, tuple[Any, Any]] = {}
+    limits: dict[Quantity, tuple[Any, Any]] = {}
     for n in group:
         frame = frames[n]
-        for name in ("energy", "forces", "virial"):
-            if (value := getattr(frame, name)) is not None:
-                low, high = limits.get(name, (value, value))
-                limits[name] = np.minimum(low, value), np.maximum(high, value)
+        for quantity in Quantity:
+            if (value := getattr(frame, quantity)) is not None:
+                low, high = limits.get(quantity, (value, value))
+                limits[quantity] = np.minimum(low, value), np.maximum(high, value)
     n_atoms = frames[group[0]].n_atoms
-    for name, unit, tolerance in (
-        ("energy", "eV", 1e-4 * n_atoms),
-        ("forces", "eV/Å", 1e-3),
-        ("virial", "eV", 1e-3 * n_atoms),
+    for quantity, unit, tolerance in (
+        (Quantity.ENERGY, "eV", 1e-4 * n_atoms),
+        (Quantity.FORCES, "eV/Å", 1e-3),
+        (Quantity.VIRIAL, "eV", 1e-3 * n_atoms),
     ):
-        low, high = limits.get(name, (0.0, 0.0))
+        low, high = limits.get(quantity, (0.0, 0.0))
         spread = np.max(high - low)
         if spread > tolerance:
-            return f"{name} by {spread:.4g} {unit}"
+            return f"{quantity} by {spread:.4g} {unit}"
     return ""
 
 
@@ -245,8 +243,8 @@ class _ForceTally:
         if self.pushed:
             warnings.append(
                 f"{count_frames(self.pushed)} with forces that do not add up to zero, by "
-                f"up to {self.largest_net:.3g} eV/Å ({list_places(frames, self.pushed)}): no "
-                "potential can reproduce them; look for fixed atoms whose forces were "
+                f"up to {self.largest_net:.3g} eV/Å ({list_places(frames, self.pushed)}): "
+                "no potential can reproduce them; look for fixed atoms whose forces were "
                 "set to zero, or for an unconverged calculation"
             )
         return warnings

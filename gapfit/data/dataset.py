@@ -30,6 +30,7 @@ from gapfit.data.labels import (
     mask_value,
     sigma_value,
 )
+from gapfit.data.observations import Quantity
 from gapfit.data.spool import RawSpool
 from gapfit.errors import DataError
 
@@ -132,9 +133,10 @@ def _checked(
 
 def _require_targets(plan: LabelPlan, n_frames: int, counts: Counter[str]) -> None:
     """Refuse data with neither energies nor forces to fit."""
-    if any(c.key for q in ("energy", "forces") for c in plan.choices[q]):
+    targets = (Quantity.ENERGY, Quantity.FORCES)
+    if any(c.key for q in targets for c in plan.choices[q]):
         return
-    off = [q for q in ("energy", "forces") if not plan.choices[q]]
+    off = [q for q in targets if not plan.choices[q]]
     reason = f" ({' and '.join(off)} switched off)" if off else ""
     raise DataError(
         f"there are neither energies nor forces in {n_frames} frames{reason}; "
@@ -150,7 +152,9 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
     problems: list[str] = []
     for quantity, choices in plan.choices.items():
         present = [(c.kind, c.key) for c in choices if c.key and c.key in raw.labels]
-        if not present or (quantity == "virial" and not raw.frame.pbc.all()):
+        if not present:
+            continue
+        if quantity is Quantity.VIRIAL and not raw.frame.pbc.all():
             continue
         kind, key = present[0]
         try:

@@ -1,16 +1,18 @@
-"""Search for identical frames, from a few numbers kept of each."""
+"""Search for identical frames, within a set or in two, from a few numbers of each."""
 
 from __future__ import annotations
 
 import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from gapfit.data.frame import Frame
 
-__all__ = ["Fingerprints"]
+__all__ = ["Fingerprints", "shared_frames"]
 
 #: Structures whose positions and cells agree to this are the same, Å.
 SAME_POSITION = 1e-6
@@ -58,6 +60,35 @@ class Fingerprints:
                     self._weights[:, : self._sizes[members[0]]]
                 ).sum(axis=1)
                 yield from _equal(frames, members, projections[members], reach)
+
+
+def shared_frames(train: Sequence[Frame], test: Sequence[Frame]) -> list[int]:
+    """Return the indices of test frames that are training frames, too, ascending."""
+    fingerprints = Fingerprints()
+    for frame in chain(train, test):
+        fingerprints.add(frame)
+    groups = fingerprints.identical(_Both(train, test))
+    return sorted(
+        n - len(train)
+        for group in groups
+        if group[0] < len(train)
+        for n in group
+        if n >= len(train)
+    )
+
+
+class _Both(Sequence[Frame]):
+    """Frames of two sets, one after the other, not copied."""
+
+    def __init__(self, first: Sequence[Frame], second: Sequence[Frame]) -> None:
+        self._first, self._second = first, second
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._second)
+
+    def __getitem__(self, n: Any) -> Any:
+        first = len(self._first)
+        return self._first[n] if n < first else self._second[n - first]
 
 
 def _weights(size: int) -> np.ndarray:

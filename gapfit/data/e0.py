@@ -21,9 +21,9 @@ ISOLATION = 6.0
 _TOLERANCE = 1e-3
 
 
-def is_isolated(frame: Frame) -> bool:
-    """Return whether a frame is one atom without neighbours."""
-    return frame.n_atoms == 1 and pair_list(frame, ISOLATION).n_pairs == 0
+def is_isolated(frame: Frame, reach: float = ISOLATION) -> bool:
+    """Return whether a frame is one atom without neighbours within `reach`, Å."""
+    return frame.n_atoms == 1 and pair_list(frame, reach).n_pairs == 0
 
 
 def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:

@@ -15,6 +15,8 @@ __all__ = ["EnergyTally"]
 
 #: Energies this far from the median of their composition are suspicious, eV/atom.
 OUTLYING_ENERGY = 10.0
+#: Relative scatter above which energies, near zero, do not show how they depend on size.
+MAX_SCATTER = 0.15
 #: Fewest energies that show how they depend on size.
 MIN_FRAMES_FOR_TREND = 5
 
@@ -55,7 +57,7 @@ class EnergyTally:
         shares = np.zeros((len(self.energies), len(species)))
         for composition, group in self.compositions.items():
             present, fractions = _halves(composition)
-            columns = [species.index(z) for z in present]
+            columns = np.searchsorted(species, present)
             shares[np.ix_(np.array(group), columns)] = fractions
         return shares
 
@@ -125,13 +127,13 @@ def _energies_per_atom(
         typical = np.array([np.median(energies[kind == k]) for k in range(len(kinds))])
         as_given = _scatter(typical, kinds[:, 1:])
         as_total = _scatter(typical / kinds[:, 0], kinds[:, 1:])
-    if as_given >= as_total / 2:
+    if as_given >= as_total / 2 or as_given > MAX_SCATTER:
         return []
     return [
         "energies do not grow with the number of atoms: they scatter by "
         f"{100 * as_given:.2g} % in {len(energies)} frames of {sizes.min()} to "
-        f"{sizes.max()} atoms, and by {100 * as_total:.2g} % divided by these numbers; they "
-        "look like energies per atom, where the total energy of each frame is expected"
+        f"{sizes.max()} atoms, and by {100 * as_total:.2g} % divided by these numbers; "
+        "they look like energies per atom, where the total energy of each frame is expected"
     ]
 
 

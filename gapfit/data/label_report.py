@@ -18,15 +18,24 @@ from gapfit.data.labels import (
     kinds_of,
     label_value,
 )
+from gapfit.data.observations import Quantity
 from gapfit.data.places import list_places
 
 __all__ = ["KindReport", "LabelTally"]
 
-_OPTIONS = {"energy": "use_energies", "forces": "use_forces", "virial": "use_stress"}
+_OPTIONS = {
+    Quantity.ENERGY: "use_energies",
+    Quantity.FORCES: "use_forces",
+    Quantity.VIRIAL: "use_stress",
+}
 
 #: Labels of one quantity that differ by more than this contradict each other.
-_TOLERANCE = {"energy": 1e-4, "forces": 1e-3, "virial": 1e-3}
-_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "virial": "eV/atom of virial"}
+_TOLERANCE = {Quantity.ENERGY: 1e-4, Quantity.FORCES: 1e-3, Quantity.VIRIAL: 1e-3}
+_UNITS = {
+    Quantity.ENERGY: "eV/atom",
+    Quantity.FORCES: "eV/Å",
+    Quantity.VIRIAL: "eV/atom of virial",
+}
 
 
 @dataclass(frozen=True)
@@ -73,15 +82,18 @@ class LabelTally:
         self._n_frames = 0
         self._config_types: set[str] = set()
         self._without_volume: list[int] = []
-        self._virials = {choice.key for choice in plan.choices["virial"]}
+        self._virials = {choice.key for choice in plan.choices[Quantity.VIRIAL]}
         # Frames and numbers, by quantity and label and by kind of sigma.
-        self._used: dict[tuple[str, str | None], list[int]] = {}
+        self._used: dict[tuple[Quantity, str | None], list[int]] = {}
         self._sigmas = {kind: [0, 0] for kind in plan.sigma_keys}
         self._clashes = {q: _comparisons(q, c) for q, c in plan.choices.items()}
         has_label = {q: bool(c and c[0].key) for q, c in plan.choices.items()}
-        self._missing = [q for q in ("forces", "energy") if not has_label[q]]
-        self._missing = [q for q in self._missing if plan.choices[q]]
-        self._names: dict[str, set[str]] = {q: set() for q in self._missing}
+        self._missing = [
+            q
+            for q in (Quantity.FORCES, Quantity.ENERGY)
+            if plan.choices[q] and not has_label[q]
+        ]
+        self._names: dict[Quantity, set[str]] = {q: set() for q in self._missing}
 
     def add(self, raw: RawFrame, frame: Frame) -> None:
         """Add the next frame: as it was read, and with the labels chosen."""
@@ -101,7 +113,8 @@ class LabelTally:
             for comparison in comparisons:
                 comparison.add(raw)
         for quantity, names in self._names.items():
-            names |= _per_atom_names(raw) if quantity == "forces" else _numbers(raw)
+            per_atom = quantity is Quantity.FORCES
+            names |= _per_atom_names(raw) if per_atom else _numbers(raw)
 
     def report(self) -> list[KindReport]:
         """Return one line for each kind of label."""
@@ -135,7 +148,7 @@ class LabelTally:
                 lines.append(KindReport("sigma", key, n_having, size, note=note))
         return lines
 
-    def _choice_line(self, quantity: str, choice: LabelChoice) -> KindReport:
+    def _choice_line(self, quantity: Quantity, choice: LabelChoice) -> KindReport:
         if choice.key is None:
             return KindReport(choice.kind, None, 0, 0, note="none found")
         n_having, size = self._used.get((quantity, choice.key), (0, 0))
@@ -167,7 +180,7 @@ class LabelTally:
             for text in comparison.texts()
         ]
         for quantity in self._missing:
-            per_atom = quantity == "forces"
+            per_atom = quantity is Quantity.FORCES
             warnings.append(
                 f"no {quantity} found in {self._n_frames} frames: only "
                 f"{'energies' if per_atom else 'forces'} will be "
@@ -200,7 +213,7 @@ class _LabelComparison:
     """Comparison of an unused label with the one used, over all frames."""
 
     def __init__(
-        self, quantity: str, choices: Sequence[LabelChoice], unused: str
+        self, quantity: Quantity, choices: Sequence[LabelChoice], unused: str
     ) -> None:
         self.used, self.unused = choices[0], unused
         self._quantity = quantity
@@ -237,7 +250,7 @@ class _LabelComparison:
 
 
 def _comparisons(
-    quantity: str, choices: Sequence[LabelChoice]
+    quantity: Quantity, choices: Sequence[LabelChoice]
 ) -> list[_LabelComparison]:
     if not choices or choices[0].key is None:
         return []

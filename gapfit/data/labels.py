@@ -13,6 +13,7 @@ import numpy as np
 from gapfit.config.base import LEAST_SIGMA
 from gapfit.config.sections import DataConfig
 from gapfit.data.frame import Frame, to_voigt
+from gapfit.data.observations import Quantity
 from gapfit.errors import DataError
 
 __all__ = [
@@ -80,8 +81,7 @@ class LabelPlan:
     Attributes
     ----------
     choices : dict
-        Labels for "energy", "forces" and "virial", best first; none for a quantity that
-        is switched off.
+        Labels for each quantity, best first; none for one that is switched off.
     config_type_key : str
         Label of the kind of frame.
     sigma_keys : dict
@@ -90,7 +90,7 @@ class LabelPlan:
         Label of the atoms whose forces are left out.
     """
 
-    choices: dict[str, list[LabelChoice]]
+    choices: dict[Quantity, list[LabelChoice]]
     config_type_key: str
     sigma_keys: dict[str, str]
     force_mask_key: str
@@ -134,9 +134,9 @@ def choose(
     ]
 
 
-def kinds_of(quantity: str) -> tuple[str, ...]:
-    """Return the kinds of label that give a quantity: energy, forces or virial."""
-    return ("stress", "virial") if quantity == "virial" else (quantity,)
+def kinds_of(quantity: Quantity) -> tuple[str, ...]:
+    """Return the kinds of label that give a quantity: stress or virial for a virial."""
+    return tuple(dict.fromkeys((quantity.reported, str(quantity))))
 
 
 def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelPlan:
@@ -158,9 +158,9 @@ def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelP
     """
     explicit = {kind: getattr(config, f"{kind}_key") for kind in CANDIDATES}
     used = {
-        "energy": config.use_energies,
-        "forces": config.use_forces,
-        "virial": config.use_stress,
+        Quantity.ENERGY: config.use_energies,
+        Quantity.FORCES: config.use_forces,
+        Quantity.VIRIAL: config.use_stress,
     }
     asked = {
         f"{kind}_key": explicit[kind]

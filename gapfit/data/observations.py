@@ -1,26 +1,57 @@
-"""Numbers of observations: energies, forces and virials."""
+"""Quantities that are observed, and their numbers of observations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import numpy as np
 
 from gapfit.data.frame import Frame
 
 __all__ = [
-    "KINDS",
+    "Quantity",
     "count_rows",
     "row_counts",
 ]
 
-#: Kinds of observations.
-KINDS = ("energy", "forces", "virial")
+
+class Quantity(StrEnum):
+    """Quantity that is observed and fitted, in the order of the groups of rows.
+
+    The values name fields of `Frame`, keys of ``[sigma]`` and entries of files.
+    """
+
+    ENERGY = "energy"
+    FORCES = "forces"
+    VIRIAL = "virial"
+
+    @property
+    def position(self) -> int:
+        """Position of its rows among the groups of rows: 0, 1 or 2."""
+        return tuple(Quantity).index(self)
+
+    @property
+    def reported(self) -> str:
+        """Name in predictions and errors, which report the virial as a stress."""
+        return "stress" if self is Quantity.VIRIAL else str(self)
+
+    @property
+    def error_unit(self) -> str:
+        """Unit in which errors are reported: per atom, or of a component."""
+        return _ERROR_UNITS[self]
+
+
+_ERROR_UNITS = {
+    Quantity.ENERGY: "meV/atom",
+    Quantity.FORCES: "eV/Å",
+    Quantity.VIRIAL: "GPa",
+}
 
 
 def row_counts(frames: Sequence[Frame]) -> np.ndarray:
-    """Return the number of observations of each kind by frame, (n_frames, 3) int64."""
-    counts = np.zeros((len(frames), len(KINDS)), dtype=np.int64)
+    """Return the number of observations of each quantity by frame, (n_frames, 3) int64."""
+    counts = np.zeros((len(frames), len(Quantity)), dtype=np.int64)
     for n, frame in enumerate(frames):
         n_components = 0 if frame.forces is None else np.isfinite(frame.forces).sum()
         counts[n] = (
@@ -32,5 +63,6 @@ def row_counts(frames: Sequence[Frame]) -> np.ndarray:
 
 
 def count_rows(frames: Sequence[Frame]) -> dict[str, int]:
-    """Return the number of observations of each kind in all frames."""
-    return dict(zip(KINDS, row_counts(frames).sum(axis=0).tolist(), strict=True))
+    """Return the number of observations of each quantity in all frames, as plain data."""
+    counts = row_counts(frames).sum(axis=0).tolist()
+    return dict(zip(map(str, Quantity), counts, strict=True))

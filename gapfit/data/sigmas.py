@@ -8,14 +8,23 @@ from dataclasses import replace
 import numpy as np
 
 from gapfit.config.sections import SigmaConfig
+from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import temporary_frames
+from gapfit.data.observations import Quantity
 
 __all__ = [
+    "ISOLATED_SIGMA",
     "frame_sigmas",
     "heights",
     "with_automatic_sigmas",
 ]
+
+
+#: Sigma of the energy of an isolated atom, eV: it is met before all others.
+ISOLATED_SIGMA = 1e-4
+#: Images of an isolated atom are at least this far away, Å: no descriptor sees them.
+FAR = 9.0
 
 
 def heights(frames: Sequence[Frame]) -> list[float]:
@@ -96,6 +105,8 @@ def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, 
 
     Values of the frame take precedence over those of its config_type, and these over the
     global ones. Energies and virials scale with sqrt(n_atoms): errors of independent atoms.
+    The energy of an isolated atom, from which all others count, has at most the sigma
+    `ISOLATED_SIGMA` unless the frame or its config_type gives another.
 
     Returns
     -------
@@ -108,19 +119,25 @@ def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, 
     """
     override = config.config_types.get(frame.config_type)
 
-    def choose(frame_value: float | None, kind: str) -> float:
+    def choose(frame_value: float | None, quantity: Quantity) -> float:
         if frame_value is not None:
             return frame_value
-        special = getattr(override, kind, None)
-        return float(getattr(config, kind) if special is None else special)
+        special = getattr(override, quantity, None)
+        return float(getattr(config, quantity) if special is None else special)
 
+    energy = choose(frame.energy_sigma, Quantity.ENERGY)
+    given = (
+        frame.energy_sigma is not None or getattr(override, "energy", None) is not None
+    )
+    if not given and energy > ISOLATED_SIGMA and is_isolated(frame, FAR):
+        energy = ISOLATED_SIGMA
     root = float(np.sqrt(frame.n_atoms))
     if frame.force_sigma is None:
-        forces = np.full((frame.n_atoms, 3), choose(None, "forces"))
+        forces = np.full((frame.n_atoms, 3), choose(None, Quantity.FORCES))
     else:
         forces = np.repeat(frame.force_sigma[:, None], 3, axis=1)
     return (
-        choose(frame.energy_sigma, "energy") * root,
+        energy * root,
         forces,
-        choose(frame.virial_sigma, "virial") * root,
+        choose(frame.virial_sigma, Quantity.VIRIAL) * root,
     )

@@ -15,7 +15,7 @@ __all__ = ["ZeroLabels"]
 #: Range of the neighbours that pull at an atom, Å.
 _RANGE = 5.0
 #: Forces vanish by symmetry where the pulls of all neighbours cancel to this share.
-_CANCELS = 0.01
+_CANCELS = 1e-3
 
 
 class ZeroLabels:
@@ -40,7 +40,7 @@ class ZeroLabels:
         zero_virial = frame.virial is not None and not np.any(frame.virial)
         zero_atoms = np.zeros(frame.n_atoms, dtype=bool)
         if frame.forces is not None:
-            zero_atoms = ~frame.forces.any(axis=1)
+            zero_atoms = np.all(frame.forces == 0, axis=1)
         if not zero_virial and not zero_atoms.any():
             return False, False
         pulls, n_pairs = _pulls(frame)
@@ -62,8 +62,8 @@ class ZeroLabels:
         if self._forces:
             warnings.append(
                 f"all forces are exactly zero in {count_frames(self._forces)} whose atoms "
-                f"are not in places of symmetry ({list_places(frames, self._forces)}): they "
-                "look like placeholders of forces that were not computed; remove the "
+                f"are not in places of symmetry ({list_places(frames, self._forces)}): "
+                "they look like placeholders of forces that were not computed; remove the "
                 "labels, or set use_forces = false"
             )
         if self._fixed:

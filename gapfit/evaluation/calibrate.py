@@ -16,7 +16,7 @@ from gapfit.data.checks import refuse_species
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types
-from gapfit.data.observations import KINDS, row_counts
+from gapfit.data.observations import Quantity, row_counts
 from gapfit.errors import GapfitError, LeftOutError
 from gapfit.evaluation.residuals import (
     Residuals,
@@ -58,9 +58,9 @@ def calibrate(
 ) -> GAPModel:
     """Return a model whose standard deviations are scaled to its errors.
 
-    For each kind of observation, errors e are taken to be normal with the variance
-    a² s² + b², where s² is the variance of the subset of regressors; a and b maximise
-    the likelihood, for all structures together and for each config_type.
+    For each quantity, errors e are taken to be normal with the variance a² s² + b²,
+    where s² is the variance of the subset of regressors; a and b maximise the likelihood,
+    for all structures together and for each config_type.
 
     Parameters
     ----------
@@ -256,13 +256,13 @@ def calibration_of(
         Those of more structures of rare config_types, used for their scales alone.
     """
     kinds = {}
-    for kind in KINDS:
+    for quantity in Quantity:
         calibration = _kind_calibration(
-            [part for part in residuals if part.kind == kind],
-            [part for part in extra if part.kind == kind],
+            [part for part in residuals if part.quantity == quantity],
+            [part for part in extra if part.quantity == quantity],
         )
         if calibration:
-            kinds[kind] = calibration
+            kinds[quantity] = calibration
     return Calibration(kinds, method, n_structures)
 
 

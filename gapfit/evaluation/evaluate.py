@@ -1,4 +1,4 @@
-"""Errors of a model against reference data, by kind and config_type."""
+"""Errors of a model against reference data, by quantity and config_type."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gapfit.data.batching import batches
 from gapfit.data.dataset import Dataset, read
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.frame_file import frame_sizes
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.residuals import Residuals
 from gapfit.evaluation.scores import (
-    UNITS,
     Observer,
     Scores,
+    error_factor,
     format_scores,
-    in_units,
     score,
 )
 from gapfit.model.gap_model import GAPModel
@@ -29,7 +29,7 @@ from gapfit.model.storage import load
 
 __all__ = ["ErrorTally", "Metrics", "evaluate", "format_table", "with_scores"]
 
-#: {config_type or "all": {kind: {"n", "mae", "rmse", "max", "unit"}}}
+#: {config_type or "all": {reported quantity: {"n", "mae", "rmse", "max", "unit"}}}
 Metrics = dict[str, dict[str, dict[str, Any]]]
 
 _BATCH_ATOMS = 1024
@@ -69,8 +69,8 @@ def evaluate(
     -------
     dict
         ``{"all": {"energy": {"n", "mae", "rmse", "max", "unit"}, ...}, config_type:
-        ...}`` in meV/atom, eV/Å and GPa (per component); kinds without data are absent.
-        ``"uncertainty"`` of each kind are the scores of
+        ...}`` in meV/atom, eV/Å and GPa (per component); what has no data is absent.
+        ``"uncertainty"`` of each quantity are the scores of
         `gapfit.evaluation.scores.ScoreTally`.
     """
     if not isinstance(model, GAPModel):
@@ -87,8 +87,8 @@ def evaluate(
         batch = labelled[part]
         predictions = model.predict(batch)
         for n, (frame, prediction) in enumerate(zip(batch, predictions, strict=True)):
-            for kind, error in _errors(frame, prediction):
-                errors.add(frame.config_type, kind, error)
+            for quantity, error in _errors(frame, prediction):
+                errors.add(frame.config_type, quantity, error)
             if observer:
                 observer.predicted(part.start + n, frame, prediction)
             done += frame.n_atoms
@@ -112,80 +112,82 @@ def with_scores(metrics: Metrics, scores: Scores) -> Metrics:
     """Return errors with the scores of their standard deviations as ``uncertainty``."""
     return {
         group: {
-            kind: errors | {"uncertainty": scores[group][kind]}
-            if kind in scores.get(group, {})
+            name: errors | {"uncertainty": scores[group][name]}
+            if name in scores.get(group, {})
             else errors
-            for kind, errors in kinds.items()
+            for name, errors in errors_of.items()
         }
-        for group, kinds in metrics.items()
+        for group, errors_of in metrics.items()
     }
 
 
 class ErrorTally:
-    """Statistics of errors by group and kind; single errors are not kept."""
+    """Statistics of errors by group and quantity; single errors are not kept."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict[str, list[float]]] = {"all": {}}
+        self._groups: dict[str, dict[Quantity, list[float]]] = {"all": {}}
 
-    def add(self, config_type: str, kind: str, error: np.ndarray) -> None:
-        """Add errors of one kind of a frame, in the units of `Metrics`."""
+    def add(self, config_type: str, quantity: Quantity, error: np.ndarray) -> None:
+        """Add errors of a quantity of a frame, in `Quantity.error_unit`."""
         size = np.abs(error)
         added = len(size), float(size.sum()), float(np.sum(size**2))
         for group in {"all", config_type}:
-            kinds = self._groups.setdefault(group, {})
-            *sums, largest = kinds.get(kind, [0, 0.0, 0.0, 0.0])
+            sums_of = self._groups.setdefault(group, {})
+            *sums, largest = sums_of.get(quantity, [0, 0.0, 0.0, 0.0])
             summed = [a + b for a, b in zip(sums, added, strict=True)]
-            kinds[kind] = [*summed, max(largest, float(size.max()))]
+            sums_of[quantity] = [*summed, max(largest, float(size.max()))]
 
     def add_residuals(self, residuals: Residuals) -> None:
-        """Add the errors of one kind of a frame as `Residuals`."""
-        kind, factor = in_units(residuals)
-        self.add(residuals.config_type, kind, factor * residuals.error)
+        """Add the errors of a quantity of a frame as `Residuals`."""
+        error = error_factor(residuals) * residuals.error
+        self.add(residuals.config_type, residuals.quantity, error)
 
     def metrics(self) -> Metrics:
         """Return the statistics of all errors so far."""
         return {
             group: {
-                kind: {
+                quantity.reported: {
                     "n": n,
                     "mae": total / n,
                     "rmse": float(np.sqrt(squares / n)),
                     "max": largest,
-                    "unit": unit,
+                    "unit": quantity.error_unit,
                 }
-                for kind, unit in UNITS.items()
-                if kind in kinds
-                for n, total, squares, largest in [kinds[kind]]
+                for quantity in Quantity
+                if quantity in sums_of
+                for n, total, squares, largest in [sums_of[quantity]]
             }
-            for group, kinds in self._groups.items()
+            for group, sums_of in self._groups.items()
         }
 
 
-def _errors(frame: Frame, prediction: Prediction) -> Iterable[tuple[str, np.ndarray]]:
+def _errors(
+    frame: Frame, prediction: Prediction
+) -> Iterable[tuple[Quantity, np.ndarray]]:
     if frame.energy is not None:
         error = (prediction.energy - frame.energy) / frame.n_atoms
-        yield "energy", np.array([1000 * error])
+        yield Quantity.ENERGY, np.array([1000 * error])
     if frame.forces is not None and prediction.forces is not None:
         labelled = np.isfinite(frame.forces)
         if labelled.any():
-            yield "forces", (prediction.forces - frame.forces)[labelled]
+            yield Quantity.FORCES, (prediction.forces - frame.forces)[labelled]
     if frame.stress is not None and prediction.stress is not None:
-        yield "stress", GPA * (prediction.stress - frame.stress)
+        yield Quantity.VIRIAL, GPA * (prediction.stress - frame.stress)
 
 
 def format_table(metrics: Metrics, title: str) -> str:
     """Return errors and scores as plain-text tables, one line per config_type."""
     head = f"{title:<24}"
     units = " " * 24
-    for kind, unit in UNITS.items():
-        head += f" │ {kind + ' (' + unit + ')':<34}"
+    for quantity in Quantity:
+        head += f" │ {f'{quantity.reported} ({quantity.error_unit})':<34}"
         units += f" │ {'n':>7}{'MAE':>9}{'RMSE':>9}{'max':>9}"
     lines = [head.rstrip(), units]
     order = ["all", *sorted(group for group in metrics if group != "all")]
     for group in order:
         line = f"{group[:24]:<24}"
-        for kind in UNITS:
-            row = metrics[group].get(kind)
+        for quantity in Quantity:
+            row = metrics[group].get(quantity.reported)
             line += " │ " + (
                 f"{row['n']:>7}{row['mae']:>9.3g}{row['rmse']:>9.3g}{row['max']:>9.3g}"
                 if row
@@ -194,8 +196,8 @@ def format_table(metrics: Metrics, title: str) -> str:
         lines.append(line.rstrip())
     scores: Scores = {
         group: {
-            kind: row["uncertainty"]
-            for kind, row in metrics[group].items()
+            name: row["uncertainty"]
+            for name, row in metrics[group].items()
             if "uncertainty" in row
         }
         for group in order

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from gapfit.data.frame import Frame
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.errors import LeftOutError
 from gapfit.gp.observations import RowBlock
 from gapfit.model.gap_model import GAPModel
@@ -27,12 +27,12 @@ _MOST = 1e10
 
 @dataclass(frozen=True, eq=False)
 class Residuals:
-    """Errors of one kind of observation of one structure.
+    """Errors of one quantity of one structure.
 
     Attributes
     ----------
-    kind : str
-        One of `gapfit.data.observations.KINDS`.
+    quantity : Quantity
+        Observed quantity.
     config_type : str
         Kind of structure.
     n_atoms : int
@@ -48,7 +48,7 @@ class Residuals:
         Noise of the observations in the fit.
     """
 
-    kind: str
+    quantity: Quantity
     config_type: str
     n_atoms: int
     volume: float
@@ -64,7 +64,7 @@ class Residuals:
     @property
     def root(self) -> float:
         """sqrt(n_atoms) for energies and virials, 1 for forces: see `Scale`."""
-        return 1.0 if self.kind == "forces" else float(np.sqrt(self.n_atoms))
+        return 1.0 if self.quantity is Quantity.FORCES else float(np.sqrt(self.n_atoms))
 
 
 def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
@@ -105,7 +105,7 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
             "that were not fitted"
         )
     error, std = -residual * block.sigma, np.sqrt(variance) * block.sigma
-    yield from _by_kind(frame, block, error, std)
+    yield from _by_quantity(frame, block, error, std)
 
 
 def _from_rows(
@@ -150,17 +150,17 @@ def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
         return
     variance, _ = model.posterior.variance(block.K)
     error = block.K @ coefficient_vector(model.terms) - block.y
-    yield from _by_kind(frame, block, error, np.sqrt(variance))
+    yield from _by_quantity(frame, block, error, np.sqrt(variance))
 
 
-def _by_kind(
+def _by_quantity(
     frame: Frame, block: RowBlock, error: np.ndarray, std: np.ndarray
 ) -> Iterator[Residuals]:
-    for n, kind in enumerate(KINDS):
-        rows = block.kind == n
+    for quantity in Quantity:
+        rows = block.kind == quantity.position
         if rows.any():
             yield Residuals(
-                kind,
+                quantity,
                 frame.config_type,
                 frame.n_atoms,
                 frame.volume,

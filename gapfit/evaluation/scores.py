@@ -1,4 +1,4 @@
-"""Scores of standard deviations against errors, by kind and config_type."""
+"""Scores of standard deviations against errors, by quantity and config_type."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from gapfit._support.progress import Progress, silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.frame import GPA, Frame
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.calibrate import representative
 from gapfit.evaluation.residuals import Residuals, predicted_residuals
 from gapfit.gp.reliability import rank_correlation, reliability
@@ -18,25 +19,20 @@ from gapfit.model.gap_model import GAPModel
 from gapfit.model.prediction import Prediction
 
 __all__ = [
-    "UNITS",
     "Observer",
     "ScoreTally",
     "Scores",
+    "error_factor",
     "format_scores",
-    "in_units",
     "score",
 ]
 
-#: {config_type or "all": {kind: scores}}; see `ScoreTally.scores`.
+#: {config_type or "all": {reported quantity: scores}}; see `ScoreTally.scores`.
 Scores = dict[str, dict[str, dict[str, Any]]]
 
-#: Units of errors by quantity.
-UNITS = {"energy": "meV/atom", "forces": "eV/Å", "stress": "GPa"}
-
-
 _LEGEND = (
-    f"std, CRPS: {', '.join(UNITS.values())}. z: error / std. intervals: share inside the "
-    "conformal intervals of 68 and 95 %.\n"
+    f"std, CRPS: {', '.join(q.error_unit for q in Quantity)}. z: error / std. "
+    "intervals: share inside the conformal intervals of 68 and 95 %.\n"
     "by config_type: in 68 %, in 95 % and rms z with the scale of each config_type."
 )
 # Probabilities of the conformal intervals that are scored.
@@ -52,7 +48,7 @@ class Observer(Protocol):
     def scored(
         self, number: int, frame: Frame, residuals: Residuals, std: np.ndarray
     ) -> None:
-        """Take note of the errors of one kind and the standard deviations of these.
+        """Take note of the errors of one quantity and the standard deviations of these.
 
         Parameters
         ----------
@@ -61,7 +57,7 @@ class Observer(Protocol):
         frame : Frame
             The structure, its labels without the baseline.
         residuals : Residuals
-            Those of one kind.
+            Those of one quantity.
         std : (n,) float64
             Standard deviations of the observations, calibrated where the model is, in
             the unit of the errors.
@@ -80,16 +76,16 @@ class ScoreTally:
 
     def __init__(self, calibration: Calibration | None) -> None:
         self.calibration = calibration
-        self._groups: dict[tuple[str, str], list[tuple[np.ndarray, ...]]] = {}
+        self._groups: dict[tuple[str, Quantity], list[tuple[np.ndarray, ...]]] = {}
         self._atoms: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
 
     def add(self, residuals: Residuals, *, common: bool = True) -> None:
-        """Add the residuals of one kind of a structure; unless `common`, to its type alone.
+        """Add the residuals of a structure's quantity; unless `common`, to its type alone.
 
         Components that symmetry makes zero are skipped: any standard deviation would be
         right for them.
         """
-        name, factor = in_units(residuals)
+        quantity, factor = residuals.quantity, error_factor(residuals)
         size = abs(factor)
         informative = residuals.informative
         if not informative.any():
@@ -101,8 +97,8 @@ class ScoreTally:
         )
         groups = {residuals.config_type} | ({"all"} if common else set())
         for group in groups:
-            self._groups.setdefault((group, name), []).append(parts)
-        if name == "forces" and len(informative) == 3 * residuals.n_atoms:
+            self._groups.setdefault((group, quantity), []).append(parts)
+        if quantity is Quantity.FORCES and len(informative) == 3 * residuals.n_atoms:
             lengths = [
                 np.linalg.norm(components.reshape(-1, 3), axis=1)
                 for components in (residuals.error, residuals.std)
@@ -115,7 +111,11 @@ class ScoreTally:
         if self.calibration is None:
             return np.hypot(residuals.std, residuals.sigma)
         return self.calibration.observed(
-            residuals.kind, residuals.std, residuals.sigma, residuals.root, config_type
+            residuals.quantity,
+            residuals.std,
+            residuals.sigma,
+            residuals.root,
+            config_type,
         )
 
     def scores(self) -> Scores:
@@ -124,7 +124,7 @@ class ScoreTally:
         Returns
         -------
         dict
-            For each kind the result of `gapfit.gp.reliability.reliability`, in meV/atom,
+            Of each quantity the result of `gapfit.gp.reliability.reliability`, in meV/atom,
             eV/Å and GPa, and ``unit``; for forces ``rank_atoms``, the rank correlation of
             their lengths by atom; as ``by_type`` the same scores with the scale of each
             structure's config_type, which a simulation does not know; and
@@ -132,20 +132,20 @@ class ScoreTally:
             intervals of that probability, see `Calibration.multiplier`.
         """
         scores: Scores = {}
-        for (group, name), parts in self._groups.items():
+        for (group, quantity), parts in self._groups.items():
             error, std, by_type = (np.concatenate(x) for x in zip(*parts, strict=True))
-            row = reliability(error, std) | {"unit": UNITS[name]}
-            row |= self._intervals(name, np.abs(error) / std)
-            if name == "forces":
+            row = reliability(error, std) | {"unit": quantity.error_unit}
+            row |= self._intervals(quantity, np.abs(error) / std)
+            if quantity is Quantity.FORCES:
                 row["rank_atoms"] = self._rank_of_atoms(group)
             row["by_type"] = reliability(error, by_type)
-            scores.setdefault(group, {})[name] = row
+            scores.setdefault(group, {})[quantity.reported] = row
         return scores
 
-    def _intervals(self, name: str, scores: np.ndarray) -> dict[str, float]:
+    def _intervals(self, quantity: Quantity, scores: np.ndarray) -> dict[str, float]:
         """Return the shares of errors within the conformal intervals that exist."""
-        kind = "virial" if name == "stress" else name
-        calibration = self.calibration.kinds.get(kind) if self.calibration else None
+        kinds = self.calibration.kinds if self.calibration else {}
+        calibration = kinds.get(quantity)
         shares = {}
         for level in _LEVELS:
             quantile = calibration.quantile(level) if calibration else None
@@ -162,13 +162,13 @@ class ScoreTally:
         return rank_correlation(np.concatenate(errors), np.concatenate(stds))
 
 
-def in_units(residuals: Residuals) -> tuple[str, float]:
-    """Return the name of residuals in `UNITS`, and their factor to that unit."""
-    if residuals.kind == "energy":
-        return "energy", 1000 / residuals.n_atoms
-    if residuals.kind == "virial":
-        return "stress", -GPA / residuals.volume if residuals.volume else 0.0
-    return "forces", 1.0
+def error_factor(residuals: Residuals) -> float:
+    """Return the factor from residuals to errors in `Quantity.error_unit`."""
+    if residuals.quantity is Quantity.ENERGY:
+        return 1000 / residuals.n_atoms
+    if residuals.quantity is Quantity.VIRIAL:
+        return -GPA / residuals.volume if residuals.volume else 0.0
+    return 1.0
 
 
 def score(
@@ -210,7 +210,7 @@ def score(
 
 
 def format_scores(scores: Scores, title: str) -> str:
-    """Return the scores as a plain-text table, one line per kind and config_type."""
+    """Return the scores as a plain-text table, one line per quantity and config_type."""
     head = (
         f"{title:<24} {'kind':<8}{'n':>8}{'in 68 %':>9}{'in 95 %':>9}{'rms z':>7}"
         f"{'area':>7}{'rank':>6}{'std':>9}{'CRPS':>9}  {'intervals':<11}"
@@ -218,11 +218,11 @@ def format_scores(scores: Scores, title: str) -> str:
     )
     lines = [head.rstrip()]
     for group in ["all", *sorted(name for name in scores if name != "all")]:
-        for kind, row in scores.get(group, {}).items():
+        for name, row in scores.get(group, {}).items():
             rank = row.get("rank_atoms") or row["rank"]
             by_type = row["by_type"]
             lines.append(
-                f"{group[:24]:<24} {kind:<8}{row['n']:>8}"
+                f"{group[:24]:<24} {name:<8}{row['n']:>8}"
                 f"{100 * row['coverage_68']:>9.0f}{100 * row['coverage_95']:>9.0f}"
                 f"{row['rms_z']:>7.2f}{row['miscalibration_area']:>7.3f}"
                 f"{'-' if rank is None else f'{rank:.2f}':>6}{row['sharpness']:>9.3g}"

@@ -17,7 +17,7 @@ from gapfit.data.dataset import Dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes, species_counts
 from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
-from gapfit.data.observations import KINDS, row_counts
+from gapfit.data.observations import count_rows, row_counts
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import task_slices
 from gapfit.execution.memory import (
@@ -167,7 +167,6 @@ def plan(
     )
     if workers is None:
         workers = config.run.executor != "local" or config.run.workers > 1
-    counts = row_counts(frames).sum(axis=0).tolist()
     matrices = sizes.matrices
     stages = [
         matrices.whitening,
@@ -182,7 +181,7 @@ def plan(
     return Plan(
         len(frames),
         int(frame_sizes(frames).sum()),
-        dict(zip(KINDS, counts, strict=True)),
+        count_rows(frames),
         matrices.n_sparse,
         matrices.n_tasks,
         tuple(term.descriptor.n_features for term in terms),

@@ -249,7 +249,7 @@ class _Addition:
             old,
             n_frames=(old.n_frames or 0) + addition.n_frames,
             n_atoms=(old.n_atoms or 0) + addition.n_atoms,
-            n_rows={kind: n + rows[kind] for kind, n in old.n_rows.items()},
+            n_rows={name: n + rows[name] for name, n in old.n_rows.items()},
             data_digest=chained_digest(old.data_digest, digest),
             appended=(*old.appended, addition),
             warnings=tuple(dict.fromkeys([*old.warnings, *self.notes])),

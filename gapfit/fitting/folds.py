@@ -14,7 +14,7 @@ from gapfit.data.batching import batches
 from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.fitting.prepare import Prepared
 from gapfit.gp.fold_grams import FoldGrams
@@ -81,7 +81,7 @@ def affordable_folds(
     """
     frames = prepared.given
     classes = separate_types(frames, options)
-    n_groups = len({(k, class_of(f, k, classes)) for f in frames for k in KINDS})
+    n_groups = len({(q, class_of(f, q, classes)) for f in frames for q in Quantity})
     size = 8 * n_groups * n_sparse**2
     rows = 8 * len(frames) * n_sparse + 24 * _BATCH_ATOMS * n_sparse * 4
     folds = min(options.folds, len(frames))
@@ -123,7 +123,7 @@ def fill(
     """
     ends = np.cumsum([0] + [term.n_sparse for term in terms])
     columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
-    sigmas = {kind: float(getattr(config.sigma, kind)) for kind in KINDS}
+    sigmas = {str(q): float(getattr(config.sigma, q)) for q in Quantity}
     grams = FoldGrams(TrainingSums(whitening, "cholesky"), columns, sigmas)
     frames, given = prepared.frames, prepared.given
     classes = separate_types(given, options)
@@ -139,8 +139,8 @@ def fill(
         block = row_block(batch, terms, prepared.e0, config.sigma)
         groups = [
             [
-                ((kind, class_of(given[n], kind, classes)), int(folds[n]))
-                for kind in KINDS
+                ((quantity, class_of(given[n], quantity, classes)), int(folds[n]))
+                for quantity in Quantity
             ]
             for n in order[part]
         ]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gapfit.data.observations import Quantity
 from gapfit.fitting.quick_fit import QuickFit
 
 __all__ = ["force_warnings"]
@@ -21,6 +22,8 @@ _NOISE_ENERGY, _NOISE_FORCES = 0.01, 0.05
 _SMALL = 0.05
 #: Cosine below which forces do not follow from the positions, and fewest frames for that.
 _UNRELATED, _MIN_UNRELATED = 0.25, 8
+#: Factor by which unrelated forces raise the errors of energies.
+_HARMFUL = 5.0
 #: Cosine above which forces of energies alone show their scale.
 _RELATED = 0.5
 #: Scales within this factor are near; those beyond the other are never right.
@@ -28,10 +31,10 @@ _NEAR, _MAX_SCALE = 3.0, 6.0
 #: Errors of energies must fall to this share when forces are put right, and may exceed
 #: those of energies alone by this factor.
 _BETTER, _NOT_WORSE = 0.6, 1.5
-#: The same where energies alone do not show the scale, and for one config_type.
+#: The share for a single config_type; the factor where energies alone show no scale.
 _FAR_BETTER, _STILL_BETTER = 0.4, 0.8
 
-#: Units whose errors are within this factor of the smallest are all named.
+#: Units whose errors or scales are within this factor of the best are all named.
 _AS_GOOD = 1.3
 
 _SIGN, _SCALE = "sign", "scale"
@@ -66,7 +69,7 @@ def force_warnings(fit: QuickFit) -> list[str]:
     forces = _cosines(
         fit, fit.held_out(energy=np.inf, forces=_NOISE_FORCES * fit.forces_rms).values
     )
-    if fit.energy_spread == 0 or not fit.rows("energy").any():
+    if fit.energy_spread == 0 or not fit.rows(Quantity.ENERGY).any():
         return _unrelated_warning(fit, forces.cosines, forces.cosines)
     energies = _cosines(
         fit,
@@ -85,7 +88,7 @@ class _Comparison:
 
 
 def _cosines(fit: QuickFit, predicted: np.ndarray) -> _Comparison:
-    rows = np.flatnonzero(fit.rows("forces"))
+    rows = np.flatnonzero(fit.rows(Quantity.FORCES))
     frame, n = fit.frame[rows], len(fit.frames)
 
     def sums(values: np.ndarray) -> np.ndarray:
@@ -110,13 +113,14 @@ def _unrelated_warning(
     for name, frames in (*groups, ("all config_types", np.ones(len(both), dtype=bool))):
         usable = frames & both
         # All together say something only where no config_type has enough frames.
-        if usable.sum() < _MIN_UNRELATED or (evidence and len(frames) == frames.sum()):
+        if usable.sum() < _MIN_UNRELATED or (evidence and frames.all()):
             continue
-        cosines = np.median(by_forces[usable]), np.median(by_energies[usable])
-        if max(cosines) < _UNRELATED:
-            evidence.append(
-                f"{name} ({usable.sum()} frames, cosine {max(cosines):.2f})"
-            )
+        cosine = float(np.median(by_forces[usable]))
+        # Gradients in place of forces follow from the energies, with the other sign.
+        if abs(np.median(by_energies[usable])) > _RELATED:
+            continue
+        if cosine < _UNRELATED or (cosine < _RELATED and _harmful(fit, frames)):
+            evidence.append(f"{name} ({usable.sum()} frames, cosine {cosine:.2f})")
     if not evidence:
         return []
     return [
@@ -124,6 +128,12 @@ def _unrelated_warning(
         "a quick fit of the other frames does not predict them; look for another order of "
         "atoms or axes, or for forces of other frames, or set use_forces = false"
     ]
+
+
+def _harmful(fit: QuickFit, frames: np.ndarray) -> bool:
+    """Return whether forces make the prediction of left-out energies much worse."""
+    with_forces = _energy_error(fit, frames, 1.0)
+    return with_forces > _HARMFUL * _energy_error(fit, frames, np.inf)
 
 
 def _scale_warning(fit: QuickFit, energies: _Comparison) -> list[str]:
@@ -177,7 +187,8 @@ def _wrong_scale(
         return ""
     as_given = _energy_error(fit, frames, 1.0)
     alone = _energy_error(fit, frames, np.inf)
-    better, limit = (_FAR_BETTER, _STILL_BETTER) if strict else (_BETTER, _NOT_WORSE)
+    better = _FAR_BETTER if strict else _BETTER
+    limit = _NOT_WORSE if clear else _STILL_BETTER
     least = min(errors.values())
     if least > min(better * as_given, limit * alone):
         return ""
@@ -188,11 +199,19 @@ def _wrong_scale(
     if errors.get(_SIGN, np.inf) <= _AS_GOOD * least:
         return f"they have the opposite sign, like gradients{evidence}"
     like = [
-        text for text in errors if text != _SCALE and errors[text] <= _AS_GOOD * least
+        text
+        for text in errors
+        if text != _SCALE
+        and (errors[text] <= _AS_GOOD * least or _equal(candidates[text], scale))
     ]
     size = f"{scale:.2g} times as large" if clear else "in another unit"
     named = f", like {' or '.join(like)}" if like else ""
     return f"they are {size}{named}{evidence}"
+
+
+def _equal(one: float, other: float) -> bool:
+    """Return whether two scales are the same within the accuracy of a quick fit."""
+    return bool(1 / _AS_GOOD < one / other < _AS_GOOD)
 
 
 def _candidates(sizes: np.ndarray, scale: float | None) -> dict[str, float]:
@@ -217,12 +236,12 @@ def _energy_error(fit: QuickFit, frames: np.ndarray, scale: float) -> float:
 
     eV/atom; forces are not fitted at an infinite scale.
     """
-    rows = fit.rows("forces")
+    rows = fit.rows(Quantity.FORCES)
     changed = rows & frames[fit.frame]
     y = fit.y.copy()
     sigma = np.full(len(y), np.inf)
     sizes = fit.sizes[fit.frame]
-    energies = fit.rows("energy")
+    energies = fit.rows(Quantity.ENERGY)
     sigma[energies] = _NOISE_ENERGY * fit.energy_spread * sizes[energies]
     sigma[rows] = _NOISE_FORCES * fit.forces_rms
     if np.isfinite(scale):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gapfit._support.progress import Progress, note
 from gapfit.data.frame import Frame
@@ -35,12 +36,12 @@ def label_warnings(
     usable, n_virials = [], 0
     for n, frame in enumerate(frames):
         zero_forces, zero_virial = zeros.add(n, frame)
-        n_virials += frame.virial is not None and not zero_virial
+        n_virials += frame.virial is not None and not zero_virial and not zero_forces
         if frame.forces is not None and not zero_forces:
             usable.append(n)
     warnings = zeros.warnings(frames)
     if len(usable) >= MIN_FRAMES:
-        fit = quick_fit(sample(frames, usable), e0)
+        fit = quick_fit([_without_zero_virial(f) for f in sample(frames, usable)], e0)
         contradictions = force_warnings(fit)
         warnings += contradictions
         if not contradictions:
@@ -58,6 +59,12 @@ def check_labels(
     for text in label_warnings(frames, e0):
         note(notes, text)
     progress("label check", 1, 1)
+
+
+def _without_zero_virial(frame: Frame) -> Frame:
+    if frame.virial is None or frame.virial.any():
+        return frame
+    return replace(frame, virial=None)
 
 
 def _stress_warnings(fit: QuickFit, n_virials: int) -> list[str]:

@@ -32,7 +32,7 @@ from gapfit.data.dataset import Dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
 from gapfit.data.neighbours import pair_list
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.fitting.prepare import prepare, sparse_terms, whitened
 from gapfit.model.rows import row_block
 
@@ -48,6 +48,22 @@ MIN_FRAMES = 6
 #: Range of the search for nearest neighbours, Å.
 _FAR = 4.0
 _BATCH_ATOMS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions of all rows, each by the fit to the other half of the frames.
+
+    Attributes
+    ----------
+    values : (n_rows,) float64
+        Predicted targets, in their units.
+    factors : tuple of Cholesky factors
+        Precision of the whitened coefficients of the fit to each half, for `cho_solve`.
+    """
+
+    values: np.ndarray
+    factors: tuple[tuple[np.ndarray, bool], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +83,7 @@ class QuickFit:
     y : (n_rows,) float64
         Labels without the isolated atoms, eV, eV/Å, eV.
     kind, frame : (n_rows,) int64
-        Position in `gapfit.data.observations.KINDS`; index of the frame.
+        Position of the quantity in `gapfit.data.observations.Quantity`; index of the frame.
     """
 
     frames: tuple[Frame, ...]
@@ -78,9 +94,9 @@ class QuickFit:
     kind: np.ndarray
     frame: np.ndarray
 
-    def rows(self, kind: str) -> np.ndarray:
-        """Return which rows are of one kind, (n_rows,) bool."""
-        return self.kind == KINDS.index(kind)
+    def rows(self, quantity: Quantity) -> np.ndarray:
+        """Return which rows are of one quantity, (n_rows,) bool."""
+        return self.kind == quantity.position
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -90,13 +106,13 @@ class QuickFit:
     @cached_property
     def forces_rms(self) -> float:
         """Root mean square of the force labels, eV/Å."""
-        forces = self.y[self.rows("forces")]
+        forces = self.y[self.rows(Quantity.FORCES)]
         return float(np.sqrt(np.mean(forces**2))) if len(forces) else 0.0
 
     @cached_property
     def energy_spread(self) -> float:
         """Robust standard deviation of the energies, eV/atom."""
-        rows = self.rows("energy")
+        rows = self.rows(Quantity.ENERGY)
         energies = self.y[rows] / self.sizes[self.frame[rows]]
         if not len(energies):
             return 0.0
@@ -118,10 +134,9 @@ class QuickFit:
             Noise, eV/atom and eV/Å; infinite for labels that are not fitted.
         """
         sigma = np.full(len(self.y), np.inf)
-        rows = self.rows("energy")
-        # Rows of energies are sums over atoms: the noise is as of `SigmaConfig`.
+        rows = self.rows(Quantity.ENERGY)
         sigma[rows] = energy * self.sizes[self.frame[rows]]
-        sigma[self.rows("forces")] = forces
+        sigma[self.rows(Quantity.FORCES)] = forces
         return self.solve(sigma, self.y)
 
     def solve(self, sigma: np.ndarray, y: np.ndarray) -> HeldOut:
@@ -146,22 +161,6 @@ class QuickFit:
             )
             factors.append(factor)
         return HeldOut(values, tuple(factors))
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Predictions of all rows, each by the fit to the other half of the frames.
-
-    Attributes
-    ----------
-    values : (n_rows,) float64
-        Predicted targets, in their units.
-    factors : tuple of Cholesky factors
-        Precision of the whitened coefficients of the fit to each half, for `cho_solve`.
-    """
-
-    values: np.ndarray
-    factors: tuple[tuple[np.ndarray, bool], ...]
 
 
 def quick_fit(

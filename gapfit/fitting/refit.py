@@ -12,7 +12,7 @@ from gapfit.config.sections import FitConfig, SigmaConfig, SigmaOverride
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import Frame
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.errors import ConfigError
 from gapfit.fitting.solve import solved
 from gapfit.fitting.training_data import same_training_frames
@@ -25,7 +25,7 @@ from gapfit.threads import limited
 
 __all__ = ["refit"]
 
-_RELATIVE = ("energy", "forces")
+_RELATIVE = (Quantity.ENERGY, Quantity.FORCES)
 
 
 def refit(
@@ -116,19 +116,19 @@ def _changed(config: FitConfig, given: Mapping[str, Any]) -> FitConfig:
     values = {**old.model_dump(), **given, "config_types": types}
     tables = config.model_dump(mode="json", exclude_none=True)
     new = config_from_dict({**tables, "sigma": values}, "the new sigmas").sigma
-    for kind in _RELATIVE:
-        new = _grown_along(kind, old, new)
+    for quantity in _RELATIVE:
+        new = _grown_along(quantity, old, new)
     return config.model_copy(update={"sigma": new})
 
 
 def _refuse(old: SigmaConfig, given: Mapping[str, Any]) -> None:
     """Refuse sigmas of observations whose sums are not separate."""
-    for kind in _RELATIVE:
-        name = f"{kind}_relative"
+    for quantity in _RELATIVE:
+        name = f"{quantity}_relative"
         if name in given:
             raise ConfigError(
                 f"the new sigmas: {name} cannot be changed by itself, because the sums "
-                f"contain both parts together; give {kind}, which changes both by one "
+                f"contain both parts together; give {quantity}, which changes both by one "
                 "factor, or fit again"
             )
     unknown = sorted(set(given.get("config_types", {})) - set(old.config_types))
@@ -141,30 +141,31 @@ def _refuse(old: SigmaConfig, given: Mapping[str, Any]) -> None:
         )
 
 
-def _grown_along(kind: str, old: SigmaConfig, new: SigmaConfig) -> SigmaConfig:
+def _grown_along(quantity: Quantity, old: SigmaConfig, new: SigmaConfig) -> SigmaConfig:
     """Return sigmas whose relative part changes by the factor of the constant part."""
-    name = f"{kind}_relative"
+    name = f"{quantity}_relative"
     fraction = getattr(old, name)
     if not fraction:
         return new
-    factor = getattr(new, kind) / getattr(old, kind)
+    factor = getattr(new, quantity) / getattr(old, quantity)
     types = {}
     for key, override in new.config_types.items():
-        was, now = getattr(old.config_types[key], kind), getattr(override, kind)
+        was = getattr(old.config_types[key], quantity)
+        now = getattr(override, quantity)
         if now != was:
             raise ConfigError(
-                f"the new sigmas: {kind} of config_type {key} cannot be changed alone, "
-                f"because {name} = {fraction:g} is that of all frames; give {kind} without "
-                "a config_type, which changes all by one factor, or fit again"
+                f"the new sigmas: {quantity} of config_type {key} cannot be changed alone, "
+                f"because {name} = {fraction:g} is that of all frames; give {quantity} "
+                "without a config_type, which changes all by one factor, or fit again"
             )
         types[key] = override
         if was is not None:
-            types[key] = override.model_copy(update={kind: factor * was})
+            types[key] = override.model_copy(update={str(quantity): factor * was})
     if factor * fraction > 1:
         raise ConfigError(
-            f"the new sigmas: {kind} = {getattr(new, kind):g} would raise {name} from "
-            f"{fraction:g} to {factor * fraction:.3g}, which is above 1; give at most "
-            f"{kind} = {getattr(old, kind) / fraction:.3g}"
+            f"the new sigmas: {quantity} = {getattr(new, quantity):g} would raise {name} "
+            f"from {fraction:g} to {factor * fraction:.3g}, which is above 1; give at most "
+            f"{quantity} = {getattr(old, quantity) / fraction:.3g}"
         )
     return new.model_copy(update={name: factor * fraction, "config_types": types})
 
@@ -181,19 +182,19 @@ def _ratios(
 
 
 def _sigma_of(group: Group, sigma: SigmaConfig) -> float:
-    kind, name = group
-    override = getattr(sigma.config_types.get(name, SigmaOverride()), kind)
-    return float(getattr(sigma, kind) if override is None else override)
+    quantity, name = group
+    override = getattr(sigma.config_types.get(name, SigmaOverride()), quantity)
+    return float(getattr(sigma, quantity) if override is None else override)
 
 
 def _notes(model: GAPModel, ratios: Mapping[Group, float]) -> Iterator[str]:
     assert model.training_sums is not None
-    for kind in KINDS:
-        sums = model.training_sums.groups.get((kind, FRAME_SIGMA))
-        if sums is not None and any(changed == kind for changed, _ in ratios):
+    for quantity in Quantity:
+        sums = model.training_sums.groups.get((quantity, FRAME_SIGMA))
+        if sums is not None and any(changed == quantity for changed, _ in ratios):
             yield (
-                f"{sums.n_rows} observations of the {kind} come from frames that bring a "
-                "sigma: these sigmas stay"
+                f"{sums.n_rows} observations of the {quantity} come from frames that bring "
+                "a sigma: these sigmas stay"
             )
 
 

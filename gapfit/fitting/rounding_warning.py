@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gapfit.config.sections import FitConfig, SigmaOverride
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.gp.observations import Group
 from gapfit.gp.rounding import Loss, Rounding
@@ -21,13 +22,26 @@ TOLERANCE = 1e-4
 #: Rounding allowed in energies of atoms, eV.
 LOCAL_TOLERANCE = 1e-3
 
-_UNITS = {"energy": "eV", "forces": "eV/Å", "virial": "eV"}
-_SIGMA_UNITS = {"energy": "eV/atom", "forces": "eV/Å", "virial": "eV/atom"}
-_NAMES = {"energy": "energies", "forces": "forces", "virial": "virials"}
-_OWN_LABELS = {
-    "energy": "energy_sigma",
-    "forces": "force_sigma",
-    "virial": "virial_sigma",
+# The group of all observations has none of these.
+_UNITS: dict[str, str] = {
+    Quantity.ENERGY: "eV",
+    Quantity.FORCES: "eV/Å",
+    Quantity.VIRIAL: "eV",
+}
+_SIGMA_UNITS: dict[str, str] = {
+    Quantity.ENERGY: "eV/atom",
+    Quantity.FORCES: "eV/Å",
+    Quantity.VIRIAL: "eV/atom",
+}
+_NAMES: dict[str, str] = {
+    Quantity.ENERGY: "energies",
+    Quantity.FORCES: "forces",
+    Quantity.VIRIAL: "virials",
+}
+_OWN_LABELS: dict[str, str] = {
+    Quantity.ENERGY: "energy_sigma",
+    Quantity.FORCES: "force_sigma",
+    Quantity.VIRIAL: "virial_sigma",
 }
 # Deltas and ratios of targets to sigmas that ordinary fits have.
 _ORDINARY_DELTA, _ORDINARY_RATIO = 10.0, 1e4
@@ -51,11 +65,11 @@ def rounding_warning(rounding: Rounding, config: FitConfig) -> str | None:
     worst = rounding.worst
     if worst is None:
         return None
-    kind, loss = worst[0], rounding.groups[worst]
+    quantity, loss = worst[0], rounding.groups[worst]
     if loss.share > TOLERANCE:
         values = (
-            f"the fitted {_NAMES.get(kind, 'values')} by about {loss.change:.1g} "
-            f"{_UNITS.get(kind, 'of their units')}, {loss.share:.1g} of their size"
+            f"the fitted {_NAMES.get(quantity, 'values')} by about {loss.change:.1g} "
+            f"{_UNITS.get(quantity, 'of their units')}, {loss.share:.1g} of their size"
         )
     elif rounding.local > LOCAL_TOLERANCE:
         values = f"the energies of atoms by about {rounding.local:.1g} eV"
@@ -91,14 +105,16 @@ def _remedy(groups: Mapping[Group, Loss], config: FitConfig) -> str:
 
 
 def _sigma(group: Group, groups: Mapping[Group, Loss], config: FitConfig) -> str:
-    kind, name = group
-    if kind not in _UNITS:
+    quantity, name = group
+    if quantity not in _UNITS:
         return "a sigma"
     if name == FRAME_SIGMA:
-        return f"{_OWN_LABELS[kind]} of frames, {groups[group].sigma:.2g} on average,"
+        return (
+            f"{_OWN_LABELS[quantity]} of frames, {groups[group].sigma:.2g} on average,"
+        )
     override = config.sigma.config_types.get(name, SigmaOverride())
-    value = getattr(override, kind) if name != DEFAULT else None
+    value = getattr(override, quantity) if name != DEFAULT else None
     place = "sigma" if value is None else f"sigma.config_types.{name}"
     if value is None:
-        value = getattr(config.sigma, kind)
-    return f"{place}.{kind} = {value:g} {_SIGMA_UNITS[kind]}"
+        value = getattr(config.sigma, quantity)
+    return f"{place}.{quantity} = {value:g} {_SIGMA_UNITS[quantity]}"

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.linalg import cho_solve
 
 from gapfit.data.frame import GPA
+from gapfit.data.observations import Quantity
 from gapfit.fitting.quick_fit import MIN_FRAMES, HeldOut, QuickFit
 
 __all__ = ["VirialComparison", "compare_virials", "diagnose"]
@@ -73,7 +74,7 @@ def compare_virials(fit: QuickFit) -> VirialComparison:
         Rows of a sample of the data; frames without virial are fitted, not compared.
     """
     held_out = fit.held_out(energy=_SIGMA_ENERGY, forces=_SIGMA_FORCES)
-    rows = np.flatnonzero(fit.rows("virial")).reshape(-1, 6)
+    rows = np.flatnonzero(fit.rows(Quantity.VIRIAL)).reshape(-1, 6)
     frames = fit.frame[rows[:, 0]]
     sizes = fit.sizes[frames]
     errors: dict[str, list[float]] = defaultdict(list)
@@ -257,10 +258,10 @@ def _misfit(fit: QuickFit, held_out: HeldOut, frames: np.ndarray) -> float:
     """Return the ratio of the errors of some frames to the noise, at least 1."""
     error = held_out.values - fit.y
     of_frames = np.isin(fit.frame, frames)
-    energies = fit.rows("energy") & of_frames
+    energies = fit.rows(Quantity.ENERGY) & of_frames
     # Sums over atoms of independent noise.
     scaled = error[energies] / np.sqrt(fit.sizes[fit.frame[energies]]) / _SIGMA_ENERGY
-    forces = error[fit.rows("forces") & of_frames] / _SIGMA_FORCES
+    forces = error[fit.rows(Quantity.FORCES) & of_frames] / _SIGMA_FORCES
     sizes = [np.sqrt(np.mean(e**2)) for e in (scaled, forces) if len(e)]
     return float(max(1.0, *sizes))
 

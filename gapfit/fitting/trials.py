@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.config.sections import FitConfig
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.gp.evidence import HeldOut
 from gapfit.gp.hyperparameters import (
     score,
@@ -106,7 +106,7 @@ def format_trials(summary: Mapping[str, Any]) -> str:
                 _number(trial["energy_mae"], 1000, ".3g"),
                 _number(trial["forces_rmse"], 1, ".4g"),
                 _number(trial["virial_rmse"], 1, ".3g"),
-                " / ".join(f"{sigma[kind]:g}" for kind in KINDS),
+                " / ".join(f"{sigma[quantity]:g}" for quantity in Quantity),
                 " / ".join(f"{delta:g}" for delta in trial["delta"]),
             )
         )

@@ -14,7 +14,7 @@ from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import FitConfig, SigmaOverride, TuneConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import as_dataset
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.fitting.folds import affordable_folds, fill
 from gapfit.fitting.prepare import Prepared, sparse_terms, whitened
@@ -189,16 +189,16 @@ class _Tuner:
                 "choose another score"
             )
         fixed = Counter(
-            kind
+            quantity
             for frame in self.prepared.given
-            for kind in KINDS
-            if class_of(frame, kind, set()) == FRAME_SIGMA
+            for quantity in Quantity
+            if class_of(frame, quantity, set()) == FRAME_SIGMA
         )
-        for name in KINDS:
-            if fixed[name]:
+        for quantity in Quantity:
+            if fixed[quantity]:
                 self.note(
-                    f"{fixed[name]} of {len(self.prepared.given)} frames bring a sigma "
-                    f"of the {name}: these sigmas stay"
+                    f"{fixed[quantity]} of {len(self.prepared.given)} frames bring a sigma "
+                    f"of the {quantity}: these sigmas stay"
                 )
 
     def _options(self, config: FitConfig, n_sparse: int) -> TuneConfig:
@@ -233,19 +233,21 @@ def _separate(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]
 def _freedom(
     grams: FoldGrams, totals: Sequence[NormalEquations], options: TuneConfig
 ) -> Freedom:
-    """Return the freedom of the choice: a factor for each kind, or for each class."""
+    """Return the freedom of the choice: a factor for each quantity, or for each class."""
     parameters: dict[Group, int] = {}
     sigma: list[int | None] = []
     separate = _separate(grams, totals)
-    for kind, name in grams.groups:
-        if name == FRAME_SIGMA or kind == "energy" or not getattr(options, kind):
+    for group in grams.groups:
+        quantity, name = group
+        fixed = quantity == Quantity.ENERGY or not getattr(options, quantity)
+        if fixed or name == FRAME_SIGMA:
             sigma.append(None)
             continue
-        shared = (kind, name if (kind, name) in separate else DEFAULT)
+        shared = group if group in separate else (quantity, DEFAULT)
         sigma.append(parameters.setdefault(shared, len(parameters)))
     energy = [
-        kind == "energy" and name != FRAME_SIGMA and options.energy
-        for kind, name in grams.groups
+        quantity == Quantity.ENERGY and name != FRAME_SIGMA and options.energy
+        for quantity, name in grams.groups
     ]
     return Freedom(
         (options.delta,) * len(grams.columns),
@@ -265,10 +267,10 @@ def _at_limits(scales: Scales, grams: FoldGrams) -> Iterator[str]:
                 "times the given one: the data do not determine it; remove the term, or "
                 "set [tune] delta = false"
             )
-    for (kind, name), factor in zip(grams.groups, scales.sigma, strict=True):
+    for (quantity, name), factor in zip(grams.groups, scales.sigma, strict=True):
         if abs(np.log(factor)) > far:
             yield (
-                f"sigma.{kind}{f' of {name}' if name else ''} reached the end of the "
+                f"sigma.{quantity}{f' of {name}' if name else ''} reached the end of the "
                 f"search, {factor:.3g} times the given one: give a better first value"
             )
 
@@ -288,7 +290,7 @@ def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
     ]
     sigma = config.sigma
     ratios = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
-    moved = {kind: ratios.get((kind, DEFAULT), 1.0) for kind in KINDS}
+    moved = {q: ratios.get((q, DEFAULT), 1.0) for q in Quantity}
     names = set(sigma.config_types) | {name for _, name in ratios} - {
         FRAME_SIGMA,
         DEFAULT,
@@ -297,17 +299,20 @@ def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
     for name in sorted(names):
         given = sigma.config_types.get(name, SigmaOverride())
         values = {}
-        for kind in KINDS:
-            override = getattr(given, kind)
-            factor = ratios.get((kind, name), moved[kind])
-            if override is not None or factor != moved[kind]:
-                values[kind] = _rounded((override or getattr(sigma, kind)) * factor)
+        for quantity in Quantity:
+            override = getattr(given, quantity)
+            factor = ratios.get((quantity, name), moved[quantity])
+            if override is not None or factor != moved[quantity]:
+                old = override or getattr(sigma, quantity)
+                values[str(quantity)] = _rounded(old * factor)
         if values:
             overrides[name] = SigmaOverride(**values)
-    update: dict[str, Any] = {k: _rounded(getattr(sigma, k) * moved[k]) for k in KINDS}
-    for kind in ("energy", "forces"):
-        name = f"{kind}_relative"
-        update[name] = min(_rounded(getattr(sigma, name) * moved[kind]), 1.0)
+    update: dict[str, Any] = {
+        str(q): _rounded(getattr(sigma, q) * moved[q]) for q in Quantity
+    }
+    for quantity in (Quantity.ENERGY, Quantity.FORCES):
+        name = f"{quantity}_relative"
+        update[name] = min(_rounded(getattr(sigma, name) * moved[quantity]), 1.0)
     update["config_types"] = overrides
     return config.model_copy(
         update={"terms": terms, "sigma": sigma.model_copy(update=update)}

@@ -1,4 +1,4 @@
-"""Sums by kind of observation, class and fold.
+"""Sums by quantity, class and fold.
 
 With whitened rows Φ_g = K_g U^-1 / sigma_g of each group g, the Gram matrices
 G_g = Φ_g^T Φ_g, the vectors Φ_g^T y and |y|² are all that a fit needs. K_mm is block

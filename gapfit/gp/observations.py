@@ -11,7 +11,7 @@ __all__ = [
     "RowBlock",
 ]
 
-#: Kind of observation and class of frames.
+#: Quantity and class of frames.
 Group = tuple[str, str]
 
 
@@ -28,7 +28,7 @@ class RowBlock:
     sigma : (n_rows,) float64
         Standard deviations in the targets' units.
     kind : (n_rows,) int64
-        Position in `gapfit.data.observations.KINDS`.
+        Position of the quantity in this order: 0, 1 or 2.
     frame : (n_rows,) int64
         Index of the frame that each row belongs to.
     """

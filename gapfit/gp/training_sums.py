@@ -70,7 +70,7 @@ class TrainingSums:
         block : RowBlock
             Kernel rows, targets and sigmas.
         groups : sequence of sequence of Group
-            For each frame, the group of each kind of observation.
+            For each frame, the group of each quantity.
         keep : (n_rows,) bool, optional
             Rows that are added; all when absent.
         """

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.gp.conformal import HIGHEST, quantile
 
@@ -58,7 +59,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class KindCalibration:
-    """Calibration of one kind of observation.
+    """Calibration of the observations of one quantity.
 
     Attributes
     ----------
@@ -91,42 +92,42 @@ class Calibration:
 
     Attributes
     ----------
-    kinds : dict of str to KindCalibration
-        By kind of observation, among ``energy``, ``forces`` and ``virial``.
+    kinds : dict of Quantity to KindCalibration
+        By quantity; those without residuals are absent.
     method : str
         ``"leave one out"`` or ``"validation"``.
     n_structures : int
         Number of structures used.
     """
 
-    kinds: dict[str, KindCalibration]
+    kinds: dict[Quantity, KindCalibration]
     method: str
     n_structures: int
 
-    def scale(self, kind: str, config_type: str | None = None) -> Scale | None:
-        """Return the scale of a kind of observation; None where there is none.
+    def scale(self, quantity: Quantity, config_type: str | None = None) -> Scale | None:
+        """Return the scale of a quantity; None where there is none.
 
-        A kind without residuals shares the factor of forces, or else of energies: all
+        A quantity without residuals shares the factor of forces, or else of energies: all
         depend on the same uncertain coefficients.
 
         Parameters
         ----------
-        kind : str
-            ``"energy"``, ``"forces"`` or ``"virial"``.
+        quantity : Quantity
+            Observed quantity.
         config_type : str, optional
             Kind of structure, where it is known.
         """
-        calibration = self.kinds.get(kind)
+        calibration = self.kinds.get(quantity)
         if calibration is not None:
             return calibration.by_type.get(config_type or "", calibration.scale)
-        for related in ("forces", "energy"):
+        for related in (Quantity.FORCES, Quantity.ENERGY):
             if related in self.kinds:
                 return Scale(self.kinds[related].scale.factor, 0.0)
         return None
 
     def observed(
         self,
-        kind: str,
+        quantity: Quantity,
         std: np.ndarray,
         sigma: np.ndarray | float,
         root: float = 1.0,
@@ -136,27 +137,27 @@ class Calibration:
 
         Parameters
         ----------
-        kind : str
-            ``"energy"``, ``"forces"`` or ``"virial"``.
+        quantity : Quantity
+            Observed quantity.
         std : float64
             Standard deviation of the function, not calibrated.
         sigma : float64
             Noise of the observation in the fit: used where there are no residuals of this
-            kind to give the floor.
+            quantity to give the floor.
         root : float
             sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
         config_type : str, optional
             Kind of structure, where it is known.
         """
-        scale = self.scale(kind, config_type)
+        scale = self.scale(quantity, config_type)
         if scale is None:
             observed: np.ndarray = np.hypot(std, sigma)
             return observed
-        if kind not in self.kinds:
+        if quantity not in self.kinds:
             return np.hypot(scale.factor * std, sigma)
         return scale.std(std, root)
 
-    def multiplier(self, kind: str, level: float) -> float:
+    def multiplier(self, quantity: Quantity, level: float) -> float:
         """Return the half width of an interval over an observation's standard deviation.
 
         The interval around a prediction contains a new observation with at least the
@@ -168,17 +169,17 @@ class Calibration:
 
         Parameters
         ----------
-        kind : str
-            ``"energy"``, ``"forces"`` or ``"virial"``.
+        quantity : Quantity
+            Observed quantity.
         level : float
             Probability, between 0 and 1.
 
         Raises
         ------
         GapfitError
-            There are no residuals of this kind, or too few structures for the level.
+            There are no residuals of this quantity, or too few structures for the level.
         """
-        calibration = self.kinds.get(kind)
+        calibration = self.kinds.get(quantity)
         factor = calibration.quantile(level) if calibration else None
         if not 0 < level < 1 or calibration is None or factor is None:
             levels = calibration.levels if calibration else ()
@@ -186,28 +187,29 @@ class Calibration:
             reach = f"up to {highest}" if highest else "at no level"
             more = "; calibrate on more structures (gapfit calibrate)"
             raise GapfitError(
-                f"interval {level:g} of the {kind}: give a probability between 0 and 1; "
-                f"the {self.n_structures} structures of the calibration give intervals "
+                f"interval {level:g} of the {quantity}: give a probability between 0 and "
+                f"1; the {self.n_structures} structures of the calibration give intervals "
                 f"{reach}{more if highest < HIGHEST else ', the highest there is'}"
             )
         return factor
 
     def as_dict(self) -> dict[str, Any]:
         """Return the calibration as plain data."""
-        return asdict(self)
+        kinds = {str(quantity): asdict(part) for quantity, part in self.kinds.items()}
+        return asdict(self) | {"kinds": kinds}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
         """Return the calibration that `as_dict` describes."""
         kinds = {
-            kind: KindCalibration(
+            Quantity(quantity): KindCalibration(
                 Scale(**plain["scale"]),
                 {name: Scale(**scale) for name, scale in plain["by_type"].items()},
                 plain["n"],
                 tuple(plain["levels"]),
                 tuple(plain["quantiles"]),
             )
-            for kind, plain in values["kinds"].items()
+            for quantity, plain in values["kinds"].items()
         }
         return cls(kinds, values["method"], values["n_structures"])
 
@@ -262,7 +264,11 @@ def fitted_scale(
     return Scale(float(a), float(b))
 
 
-_UNITS = {"energy": "eV/√atom", "forces": "eV/Å", "virial": "eV/√atom"}
+_UNITS = {
+    Quantity.ENERGY: "eV/√atom",
+    Quantity.FORCES: "eV/Å",
+    Quantity.VIRIAL: "eV/√atom",
+}
 
 
 def format_calibration(calibration: Calibration) -> str:
@@ -271,19 +277,19 @@ def format_calibration(calibration: Calibration) -> str:
         f"Calibration ({calibration.method}, {calibration.n_structures} structures)",
         f"{'':<10}{'residuals':>10}{'std times':>11}{'floor':>11}",
     ]
-    for kind, calibrated in calibration.kinds.items():
+    for quantity, calibrated in calibration.kinds.items():
         scale = calibrated.scale
         lines.append(
-            f"{kind:<10}{calibrated.n:>10}{scale.factor:>11.3g}{scale.floor:>11.2e} "
-            f"{_UNITS[kind]}"
+            f"{quantity:<10}{calibrated.n:>10}{scale.factor:>11.3g}{scale.floor:>11.2e} "
+            f"{_UNITS[quantity]}"
         )
     return "\n".join(lines)
 
 
 def interval_multipliers(
     calibration: Calibration | None, level: float | None
-) -> dict[str, float]:
-    """Return half widths of intervals over standard deviations, by kind of observation.
+) -> dict[Quantity, float]:
+    """Return half widths of intervals over standard deviations, by quantity.
 
     Parameters
     ----------
@@ -303,4 +309,4 @@ def interval_multipliers(
         raise GapfitError(
             f"interval {level:g}: the model is not calibrated; use gapfit calibrate"
         )
-    return {kind: calibration.multiplier(kind, level) for kind in calibration.kinds}
+    return {q: calibration.multiplier(q, level) for q in calibration.kinds}

@@ -29,6 +29,7 @@ from gapfit.model.prediction import (
     Prediction,
     PredictionRequest,
     PredictOptions,
+    StdKind,
     std_kinds,
 )
 from gapfit.model.provenance import why_no_posterior
@@ -360,7 +361,7 @@ class GAPModel(WithoutCaches):
 
     def _local_form(self, wanted: PredictionRequest) -> LocalVarianceForm | None:
         """Return the form computed along with energies: variances, or the novelty."""
-        if "energies" in wanted.std:
+        if StdKind.ENERGIES in wanted.std:
             return self.local_variance
         return self._local_unexplained if wanted.novelty else None
 

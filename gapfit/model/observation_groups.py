@@ -1,4 +1,4 @@
-"""Groups of observations that share a sigma: their kind and the class of their frames."""
+"""Groups of observations that share a sigma: quantity and class of frames."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from gapfit.config.sections import FitConfig
 from gapfit.data.frame import Frame
+from gapfit.data.observations import Quantity
 from gapfit.gp.observations import Group
 
 __all__ = [
@@ -27,23 +28,23 @@ DEFAULT = ""
 ALL: Group = ("all", DEFAULT)
 
 
-def class_of(frame: Frame, kind: str, classes: Collection[str]) -> str:
-    """Return the class of the observations of one kind of a frame, as it was read.
+def class_of(frame: Frame, quantity: Quantity, classes: Collection[str]) -> str:
+    """Return the class of the observations of a quantity of a frame, as it was read.
 
     Parameters
     ----------
     frame : Frame
         Before automatic sigmas.
-    kind : str
-        One of `KINDS`.
-    apart : collection of str
+    quantity : Quantity
+        Observed quantity.
+    classes : collection of str
         The config_types that are classes.
     """
     sigma = {
-        "energy": frame.energy_sigma,
-        "forces": frame.force_sigma,
-        "virial": frame.virial_sigma,
-    }[kind]
+        Quantity.ENERGY: frame.energy_sigma,
+        Quantity.FORCES: frame.force_sigma,
+        Quantity.VIRIAL: frame.virial_sigma,
+    }[quantity]
     if sigma is not None:
         return FRAME_SIGMA
     return frame.config_type if frame.config_type in classes else DEFAULT
@@ -69,10 +70,7 @@ def groups_of(
     shared: dict[tuple[Group, Group, Group], tuple[Group, Group, Group]] = {}
     out = []
     for frame in frames:
-        groups = (
-            ("energy", class_of(frame, "energy", classes)),
-            ("forces", class_of(frame, "forces", classes)),
-            ("virial", class_of(frame, "virial", classes)),
-        )
+        energy, forces, virial = ((q, class_of(frame, q, classes)) for q in Quantity)
+        groups = (energy, forces, virial)
         out.append(shared.setdefault(groups, groups))
     return out

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal, TypedDict, get_args
 
 import numpy as np
 
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 
 __all__ = [
-    "STD_KINDS",
     "Form",
     "PredictOptions",
     "Prediction",
     "PredictionRequest",
+    "StdKind",
     "std_kinds",
 ]
 
@@ -24,8 +26,19 @@ Form = Literal["sor", "dtc"]
 
 _FORMS = get_args(Form)
 
-#: Quantities that have standard deviations.
-STD_KINDS = ("energy", "energies", "forces", "stress")
+
+class StdKind(StrEnum):
+    """Part of a prediction that can have a standard deviation, named as in `Prediction`."""
+
+    ENERGY = "energy"
+    ENERGIES = "energies"
+    FORCES = "forces"
+    STRESS = "stress"
+
+    @property
+    def quantity(self) -> Quantity | None:
+        """Observed quantity; None for energies of atoms, which have no reference."""
+        return next((q for q in Quantity if q.reported == self), None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +122,15 @@ class PredictionRequest:
     ----------
     forces, stress, atom_virials, novelty : bool
         As in `GAPModel.predict`.
-    std : tuple of str
-        Names among `STD_KINDS`.
+    std : tuple of StdKind
+        Standard deviations asked for.
     observation, calibrated : bool
         As in `GAPModel.predict`.
     form : {"sor", "dtc"}
         Form of the standard deviations of energy, forces and stress.
-    multipliers : mapping of str to float
-        By kind of observation, half width of an interval over the standard deviation of
-        an observation; empty where no intervals are asked for.
+    multipliers : mapping of Quantity to float
+        By quantity, half width of an interval over the standard deviation of an
+        observation; empty where no intervals are asked for.
 
     Raises
     ------
@@ -128,12 +141,12 @@ class PredictionRequest:
     forces: bool
     stress: bool
     atom_virials: bool
-    std: tuple[str, ...]
+    std: tuple[StdKind, ...]
     novelty: bool
     observation: bool
     calibrated: bool
     form: Form
-    multipliers: Mapping[str, float] = field(default_factory=dict)
+    multipliers: Mapping[Quantity, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.form not in _FORMS:
@@ -150,24 +163,22 @@ class PredictionRequest:
     @property
     def local(self) -> bool:
         """Whether variances of local energies are needed."""
-        return "energies" in self.std or self.novelty
+        return StdKind.ENERGIES in self.std or self.novelty
 
     @property
     def rows(self) -> bool:
         """Whether there are standard deviations that need kernel rows."""
-        return bool(self.row_kinds)
+        return bool(self.row_quantities)
 
     @property
-    def row_kinds(self) -> frozenset[str]:
-        """Kinds of standard deviations that need kernel rows."""
-        intervals = (
-            "stress" if kind == "virial" else kind for kind in self.multipliers
-        )
-        return frozenset(self.std).union(intervals) - {"energies"}
+    def row_quantities(self) -> frozenset[Quantity]:
+        """Quantities whose standard deviations or intervals need kernel rows."""
+        asked = (quantity for kind in self.std if (quantity := kind.quantity))
+        return frozenset(self.multipliers).union(asked)
 
 
-def std_kinds(std: bool | str | Sequence[str]) -> tuple[str, ...]:
-    """Return the names that the argument `std` of `GAPModel.predict` means.
+def std_kinds(std: bool | str | Sequence[str]) -> tuple[StdKind, ...]:
+    """Return the standard deviations that the argument `std` of `GAPModel.predict` means.
 
     Raises
     ------
@@ -175,12 +186,12 @@ def std_kinds(std: bool | str | Sequence[str]) -> tuple[str, ...]:
         An unknown name.
     """
     if isinstance(std, bool):
-        return STD_KINDS if std else ()
+        return tuple(StdKind) if std else ()
     names = (std,) if isinstance(std, str) else tuple(std)
     for name in names:
-        if name not in STD_KINDS:
+        if name not in tuple(StdKind):
             raise GapfitError(
                 f"std = {name!r}: there is no such standard deviation; choose among "
-                f"{', '.join(STD_KINDS)}"
+                f"{', '.join(StdKind)}"
             )
-    return names
+    return tuple(map(StdKind, names))

@@ -10,7 +10,7 @@ from gapfit.config.sections import SigmaConfig
 from gapfit.data.e0 import isolated_energy
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import pairs_of
-from gapfit.data.observations import KINDS, row_counts
+from gapfit.data.observations import Quantity, row_counts
 from gapfit.data.sigmas import frame_sigmas
 from gapfit.descriptors.protocol import KernelRows
 from gapfit.gp.observations import RowBlock
@@ -60,7 +60,7 @@ def row_block(
         K,
         y,
         sigmas,
-        np.repeat(np.arange(len(KINDS)), counts.sum(axis=0)),
+        np.repeat(np.arange(len(Quantity)), counts.sum(axis=0)),
         np.concatenate([np.repeat(numbers, of_kind) for of_kind in counts.T]),
     )
 
@@ -86,7 +86,7 @@ def rows_nbytes(
 
 
 def _places(counts: np.ndarray) -> list[list[slice]]:
-    """Return the rows of each kind of each frame, from their numbers (n_frames, 3)."""
+    """Return the rows of each quantity and frame, from their numbers (n_frames, 3)."""
     ends = np.cumsum(counts.T).reshape(counts.T.shape)
     return [
         [slice(int(end - n), int(end)) for n, end in zip(*of_kind, strict=True)]

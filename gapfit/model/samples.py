@@ -11,6 +11,7 @@ from scipy.linalg import solve_triangular
 
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.data.neighbours import pairs_of
+from gapfit.data.observations import Quantity
 from gapfit.model.calibration import Calibration
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import coefficient_vector, with_coefficients
@@ -147,5 +148,5 @@ class Samples(Sequence[GAPModel]):
 
 def _scale(calibration: Calibration | None) -> float:
     """Return the scale of coefficients: that of forces, the most numerous data."""
-    scale = calibration.scale("forces") if calibration else None
+    scale = calibration.scale(Quantity.FORCES) if calibration else None
     return scale.factor if scale else 1.0

@@ -21,7 +21,6 @@ from gapfit.baseline.baseline import Baseline, build_baseline
 from gapfit.baseline.pair_file import points_problem
 from gapfit.config.sections import FitConfig
 from gapfit.config.term_base import term_model
-from gapfit.data.observations import KINDS
 from gapfit.descriptors.blocks import species_pairs
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.gp.posterior import Posterior
@@ -268,9 +267,8 @@ def _calibration(plain: dict[str, Any] | None) -> Calibration | None:
     if plain is None:
         return None
     calibration = Calibration.from_dict(plain)
-    _require("calibration", set(calibration.kinds) <= set(KINDS))
-    for kind, of_kind in calibration.kinds.items():
-        _require(f"calibration of {kind}", _is_valid(of_kind))
+    for quantity, part in calibration.kinds.items():
+        _require(f"calibration of {quantity}", _is_valid(part))
     return calibration
 
 

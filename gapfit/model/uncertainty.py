@@ -12,10 +12,11 @@ from gapfit.config.sections import SigmaConfig
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import Pairs, pairs_of
+from gapfit.data.observations import Quantity
 from gapfit.data.sigmas import frame_sigmas
 from gapfit.gp.posterior import ROUNDING, Posterior
 from gapfit.model.calibration import Calibration
-from gapfit.model.prediction import PredictionRequest
+from gapfit.model.prediction import PredictionRequest, StdKind
 from gapfit.model.row_variances import (
     RowVariances,
     atom_variances,
@@ -27,10 +28,10 @@ from gapfit.model.terms import FittedTerm
 __all__ = ["StandardDeviations"]
 
 
-class _Quantity(NamedTuple):
-    """One quantity of a frame: its kind, posterior std, sqrt(n_atoms) or 1, noise."""
+class _Part(NamedTuple):
+    """One quantity of a frame: its posterior std, sqrt(n_atoms) or 1, and noise."""
 
-    kind: str
+    quantity: Quantity
     std: np.ndarray
     root: float
     sigma: np.ndarray | float
@@ -100,14 +101,14 @@ class StandardDeviations:
     ) -> None:
         negative = np.zeros(pairs.n_atoms, dtype=bool)
         share = np.maximum(variances, 0.0) / prior if len(variances) else np.zeros(0)
-        if not len(variances) or (request.novelty and "energies" in request.std):
+        if not len(variances) or (request.novelty and StdKind.ENERGIES in request.std):
             local = atom_variances(self.terms, self.posterior, pairs)
             share, negative = local.unexplained, local.negative
             variances = variances if len(variances) else local.energies
         scale = sum(term.config.delta**2 for term in self.terms)
         negative |= variances < -ROUNDING * scale
         for named, atoms in zip(out, _atoms(frames), strict=True):
-            if "energies" in request.std:
+            if StdKind.ENERGIES in request.std:
                 named["energies_std"] = np.sqrt(np.maximum(variances[atoms], 0.0))
             if request.novelty:
                 named["novelty"] = np.sqrt(np.minimum(share[atoms], 1.0))
@@ -122,7 +123,7 @@ class StandardDeviations:
         # Rows take far more memory than predictions: fewer structures at a time.
         cutoff = max(term.descriptor.cutoff for term in self.terms)
         n_sparse = self.posterior.whitening.n_sparse
-        gradients = not request.row_kinds.isdisjoint(("forces", "stress"))
+        gradients = bool(request.row_quantities - {Quantity.ENERGY})
         for part in batches([f.n_atoms for f in frames], rows_at_once(n_sparse)):
             batch = frames[part]
             variances = row_variances(
@@ -148,43 +149,44 @@ class StandardDeviations:
         """Return the standard deviations of one frame."""
         root = float(np.sqrt(frame.n_atoms))
         of_energy, of_forces, of_virial = frame_sigmas(frame, self.sigma)
-        parts: dict[str, _Quantity] = {}
-        if "energy" in request.row_kinds:
+        wanted, parts = request.row_quantities, []
+        if Quantity.ENERGY in wanted:
             std = np.sqrt(variances.energies[number])
-            parts["energy"] = _Quantity("energy", std, root, of_energy)
-        if "forces" in request.row_kinds:
+            parts.append(_Part(Quantity.ENERGY, std, root, of_energy))
+        if Quantity.FORCES in wanted:
             std = np.sqrt(variances.forces[atoms])
-            parts["forces"] = _Quantity("forces", std, 1.0, of_forces)
-        if "stress" in request.row_kinds and frame.volume > 1e-8:
+            parts.append(_Part(Quantity.FORCES, std, 1.0, of_forces))
+        if Quantity.VIRIAL in wanted and frame.volume > 1e-8:
             std = np.sqrt(variances.virials[number])
-            parts["stress"] = _Quantity("virial", std, root, of_virial)
+            parts.append(_Part(Quantity.VIRIAL, std, root, of_virial))
         named: dict[str, Any] = {}
-        for name, part in parts.items():
-            unit = frame.volume if name == "stress" else 1.0
+        for part in parts:
+            name = part.quantity.reported
+            unit = frame.volume if part.quantity is Quantity.VIRIAL else 1.0
             if name in request.std:
                 named[f"{name}_std"] = self._total(part, request) / unit
-            if part.kind in request.multipliers:
-                half = request.multipliers[part.kind] * self._observed(part, True)
+            if part.quantity in request.multipliers:
+                half = request.multipliers[part.quantity] * self._observed(part, True)
                 named[f"{name}_interval"] = half / unit
         return {
             name: float(value) if name.startswith("energy") else value
             for name, value in named.items()
         }
 
-    def _total(self, part: _Quantity, request: PredictionRequest) -> np.ndarray:
+    def _total(self, part: _Part, request: PredictionRequest) -> np.ndarray:
         """Return the standard deviation of the function or of an observation."""
         if request.observation:
             return self._observed(part, request.calibrated)
         calibration = self.calibration if request.calibrated else None
-        scale = calibration.scale(part.kind) if calibration else None
+        scale = calibration.scale(part.quantity) if calibration else None
         return part.std if scale is None else scale.factor * part.std
 
-    def _observed(self, part: _Quantity, calibrated: bool) -> np.ndarray:
+    def _observed(self, part: _Part, calibrated: bool) -> np.ndarray:
         """Return the standard deviation of an observation."""
         if self.calibration is None or not calibrated:
             std: np.ndarray = np.hypot(part.std, part.sigma)
             return std
-        return self.calibration.observed(part.kind, part.std, part.sigma, part.root)
+        return self.calibration.observed(part.quantity, part.std, part.sigma, part.root)
 
 
 def _atoms(frames: Sequence[Frame]) -> Iterator[slice]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.data.neighbours import pairs_of
+from gapfit.data.observations import Quantity
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.samples import Samples
 
@@ -99,5 +100,5 @@ def energy_stds(
         for term in model.terms
     ]
     variance, _ = model.posterior.variance(weights @ np.concatenate(rows, axis=1))
-    scale = model.calibration.scale("energy") if model.calibration else None
+    scale = model.calibration.scale(Quantity.ENERGY) if model.calibration else None
     return np.sqrt(variance) * (scale.factor if scale else 1.0)

@@ -10,6 +10,7 @@ from typing import Any
 from gapfit.config.sections import DataConfig, FitConfig
 from gapfit.config.template import template_toml
 from gapfit.config.toml import config_from_dict
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_blocks import symbols
 from gapfit.quip.gap_fit_options import Options
@@ -169,7 +170,7 @@ class _Translator:
         self.options = options
         self.labels = labels
         self.remarks = remarks
-        self.unused: set[str] = set()
+        self.unused: set[Quantity] = set()
 
     def note(self, key: str, text: str) -> None:
         """Add a remark about an option."""
@@ -284,8 +285,7 @@ class _Translator:
         }
         # Frames without a config_type, or with one without sigmas.
         table |= by_type.pop("default", {})
-        kinds = {"energy", "forces", "virial"}
-        self.unused = kinds.difference(table, *by_type.values())
+        self.unused = set(Quantity).difference(table, *by_type.values())
         if by_type:
             table["config_types"] = by_type
         keys = ("kernel_regularisation_is_per_atom", "sigma_per_atom")
@@ -298,8 +298,8 @@ class _Translator:
 
     def _sigmas(self, where: str, values: Sequence[str]) -> dict[str, float]:
         numbers = [number(where, value) for value in values]
-        named = zip(("energy", "forces", "virial"), numbers, strict=False)
-        return {kind: value for kind, value in named if value}
+        named = zip(Quantity, numbers, strict=False)
+        return {str(quantity): value for quantity, value in named if value}
 
     def e0(self, species: Sequence[str], gap: str) -> dict[str, Any]:
         """Return the energies of isolated atoms."""
@@ -334,12 +334,12 @@ class _Translator:
         """Add other options to the tables, and remarks about those without counterpart."""
         options = self.options
         uses = {
-            "energy": "use_energies",
-            "forces": "use_forces",
-            "virial": "use_stress",
+            Quantity.ENERGY: "use_energies",
+            Quantity.FORCES: "use_forces",
+            Quantity.VIRIAL: "use_stress",
         }
-        for kind in sorted(self.unused):
-            tables["data"][uses[kind]] = False
+        for quantity in sorted(self.unused):
+            tables["data"][uses[quantity]] = False
         if "sparse_jitter" in options.values:
             # Relative to kernels here, whose delta is that of QUIP for soap.
             scales = (

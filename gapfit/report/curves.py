@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.evaluation.scores import UNITS
+from gapfit.data.observations import Quantity
 from gapfit.report.contents import Contents, DimerPanel
 from gapfit.report.drawing import Drawing, Marks, label_decades, new_figure
 from gapfit.report.learning import LearningCurve
@@ -27,27 +27,32 @@ _WELLS, _LEAST_HEIGHT = 2.0, 2.0
 
 def learning_figure(curve: LearningCurve) -> Drawing:
     """Draw errors against the number of structures fitted."""
-    kinds = [kind for kind in UNITS if all(kind in errors for errors in curve.rmse)]
+    quantities = [
+        quantity
+        for quantity in Quantity
+        if all(quantity.reported in errors for errors in curve.rmse)
+    ]
     figure = new_figure(_WIDTH, 3.5)
-    drawing = Drawing("learning", figure, _learning_text(curve, kinds))
-    row = figure.subplots(1, len(kinds), squeeze=False)[0]
-    for ax, kind in zip(row, kinds, strict=True):
+    drawing = Drawing("learning", figure, _learning_text(curve, quantities))
+    row = figure.subplots(1, len(quantities), squeeze=False)[0]
+    for ax, quantity in zip(row, quantities, strict=True):
+        unit = quantity.error_unit
         styles = (
             ("RMSE", curve.rmse, BLUE, "o-"),
             ("MAE", curve.mae, ORANGE, "s--"),
         )
         x = np.array(curve.n_frames, dtype=float)
         for n, (name, errors, colour, line) in enumerate(styles):
-            y = np.array([by_kind[kind] for by_kind in errors])
+            y = np.array([of_fit[quantity.reported] for of_fit in errors])
             (artist,) = ax.plot(x, y, line, color=colour, ms=5, label=name)
             artist.set_gid(f"marks.{n}.{len(drawing.marks)}")
             text = [
-                f"{count} structures\n{name} {error:.3g} {UNITS[kind]}"
+                f"{count} structures\n{name} {error:.3g} {unit}"
                 for count, error in zip(curve.n_frames, y.tolist(), strict=True)
             ]
             drawing.marks.append(Marks(ax, x, y, -1, {"t": text}))
         ax.set(xscale="log", yscale="log", xlabel="structures fitted")
-        ax.set(title=kind.capitalize(), ylabel=f"error, {UNITS[kind]}")
+        ax.set(title=quantity.reported.capitalize(), ylabel=f"error, {unit}")
         ax.minorticks_off()
         ax.set_xticks(x, [str(n) for n in curve.n_frames])
         low, high = ax.get_ylim()
@@ -58,11 +63,10 @@ def learning_figure(curve: LearningCurve) -> Drawing:
     return drawing
 
 
-def _learning_text(curve: LearningCurve, kinds: Sequence[str]) -> str:
+def _learning_text(curve: LearningCurve, quantities: Sequence[Quantity]) -> str:
     ends = "; ".join(
-        f"{kind}: RMSE {curve.rmse[0][kind]:.3g} to {curve.rmse[-1][kind]:.3g} "
-        f"{UNITS[kind]}"
-        for kind in kinds
+        f"{name}: RMSE {curve.rmse[0][name]:.3g} to {curve.rmse[-1][name]:.3g} {unit}"
+        for name, unit in ((q.reported, q.error_unit) for q in quantities)
     )
     return (
         f"Learning curve from {curve.n_frames[0]} to {curve.n_frames[-1]} structures. "

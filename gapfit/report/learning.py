@@ -44,7 +44,7 @@ class LearningCurve:
     n_frames : tuple of int
         Numbers of structures fitted, ascending to all of them.
     rmse, mae : tuple of dict of str to float
-        Root mean square and mean absolute error of each fit by kind, meV/atom, eV/Å and
+        Root mean square and mean absolute error of each fit by quantity, meV/atom, eV/Å and
         GPa.
     judged : str
         ``"test"``: errors on the test data; ``"left out"``: on training structures in

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from gapfit._support.resources import in_words
-from gapfit.evaluation.scores import UNITS
+from gapfit.data.observations import Quantity
 from gapfit.model.provenance import is_from_quip
 from gapfit.report.contents import TITLES, Contents
 from gapfit.report.drawing import Rendered
@@ -102,7 +102,8 @@ def _data(figures: Mapping[str, Rendered]) -> str:
         for name, figure in figures.items()
         if figure.marks
     }
-    data = {"figures": groups, "texts": list(texts), "units": UNITS}
+    units = {quantity.reported: quantity.error_unit for quantity in Quantity}
+    data = {"figures": groups, "texts": list(texts), "units": units}
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"))
     for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -146,7 +147,8 @@ def _cards(contents: Contents) -> str:
     cards.append(("Sparse points", str(model.n_sparse), cutoff))
     if contents.parts:
         first, *others = contents.parts
-        for kind in UNITS:
+        for quantity in Quantity:
+            kind = quantity.reported
             errors = contents.parts[first].metrics["all"].get(kind)
             if errors is None:
                 continue

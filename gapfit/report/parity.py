@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from gapfit.data.frame import Frame
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.evaluate import Metrics
-from gapfit.evaluation.scores import UNITS
 from gapfit.gp.reliability import DIAGRAM_LEVELS
 from gapfit.model.provenance import e0_origin
 from gapfit.report.contents import TITLES, Contents, EvaluatedData
@@ -18,65 +18,67 @@ from gapfit.report.palette import BLUE, GREY, ORANGE, Palette
 from gapfit.report.points import BIN_EDGES, ErrorPoints, Scored, short_source, to_error
 from gapfit.report.tables import number
 
-__all__ = ["calibration_figure", "histogram_figure", "kinds_of", "parity_figure"]
+__all__ = ["calibration_figure", "histogram_figure", "parity_figure", "quantities_of"]
 
 _AXES = {
-    "energy": "energy above {e0}, eV/atom",
-    "forces": "force component, eV/Å",
-    "stress": "stress component, GPa",
+    Quantity.ENERGY: "energy above {e0}, eV/atom",
+    Quantity.FORCES: "force component, eV/Å",
+    Quantity.VIRIAL: "stress component, GPa",
 }
 _VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 _WIDTH = 11.0
-# Largest number of standard deviations of each kind in a figure.
+# Largest number of standard deviations of each quantity in a figure.
 _MOST_SCORED = 1500
 
 
-def kinds_of(parts: Iterable[EvaluatedData]) -> list[str]:
-    """Return the kinds of observations in data sets."""
-    present = {kind for part in parts for kind in part.metrics.get("all", {})}
-    return [kind for kind in UNITS if kind in present]
+def quantities_of(parts: Iterable[EvaluatedData]) -> list[Quantity]:
+    """Return the quantities observed in data sets."""
+    present = {name for part in parts for name in part.metrics.get("all", {})}
+    return [quantity for quantity in Quantity if quantity.reported in present]
 
 
 def parity_figure(contents: Contents, palette: Palette) -> Drawing | None:
-    """Draw prediction against reference for each kind and each data set."""
+    """Draw prediction against reference for each quantity and each data set."""
     parts = {name: p for name, p in contents.parts.items() if p.collector is not None}
-    kinds = kinds_of(parts.values())
-    if not kinds:
+    quantities = quantities_of(parts.values())
+    if not quantities:
         return None
     figure = new_figure(_WIDTH, 3.75 * len(parts) + palette.height)
     figure.get_layout_engine().set(hspace=0.05)
-    grid = figure.subplots(len(parts), len(kinds), squeeze=False)
-    drawing = Drawing("parity", figure, _parity_text(parts, kinds))
+    grid = figure.subplots(len(parts), len(quantities), squeeze=False)
+    drawing = Drawing("parity", figure, _parity_text(parts, quantities))
     # The caption has the full text.
     origin = e0_origin(contents.model).partition(" (")[0]
     for row, (name, part) in zip(grid, parts.items(), strict=True):
         assert part.collector is not None
         points = part.collector.points
-        for ax, kind in zip(row, kinds, strict=True):
-            ax.set(title=f"{TITLES[name]}: {kind}", box_aspect=1)
-            axis = _AXES[kind].format(e0=origin)
+        for ax, quantity in zip(row, quantities, strict=True):
+            ax.set(title=f"{TITLES[name]}: {quantity.reported}", box_aspect=1)
+            axis = _AXES[quantity].format(e0=origin)
             ax.set(xlabel=f"reference {axis}", ylabel="predicted")
-            if kind in points:
-                _parity_panel(ax, kind, part, points[kind], palette, drawing)
+            if quantity in points:
+                _parity_panel(ax, quantity, part, points[quantity], palette, drawing)
             else:
                 _no_values(ax)
     _legend(drawing, palette)
     return drawing
 
 
-def _parity_text(parts: dict[str, EvaluatedData], kinds: Sequence[str]) -> str:
+def _parity_text(
+    parts: dict[str, EvaluatedData], quantities: Sequence[Quantity]
+) -> str:
     errors = [
-        f"{TITLES[name]}, {kind}: RMSE {error['rmse']:.3g} {error['unit']}"
+        f"{TITLES[name]}, {quantity.reported}: RMSE {error['rmse']:.3g} {error['unit']}"
         for name, part in parts.items()
-        for kind in kinds
-        if (error := part.metrics["all"].get(kind))
+        for quantity in quantities
+        if (error := part.metrics["all"].get(quantity.reported))
     ]
     return f"Predicted against reference values. {'; '.join(errors)}."
 
 
 def _parity_panel(
     ax: Any,
-    kind: str,
+    quantity: Quantity,
     part: EvaluatedData,
     points: ErrorPoints,
     palette: Palette,
@@ -88,18 +90,18 @@ def _parity_panel(
     limits = (low - margin, high + margin)
     ax.plot(limits, limits, color=GREY, lw=1, zorder=1)
     ax.set(xlim=limits, ylim=limits)
-    facts = _Facts(part, kind)
-    stds = _stds(part, kind)
+    facts = _Facts(part, quantity)
+    stds = _stds(part, quantity)
     for entry, which in _by_entry(part, points.frame, palette):
         group = points.take(which)
-        error = to_error(kind) * (group.predicted - group.reference)
+        error = to_error(quantity) * (group.predicted - group.reference)
         columns = facts.columns(group.frame, group.index, error)
         columns |= {"r": _short(group.reference), "p": _short(group.predicted)}
         if stds:
             places = zip(group.frame.tolist(), group.index.tolist(), strict=True)
             columns["s"] = [stds.get(place) for place in places]
         _scatter(drawing, ax, group.reference, group.predicted, entry, palette, columns)
-    errors = part.metrics["all"][kind]
+    errors = part.metrics["all"][quantity.reported]
     unit, n_all = errors["unit"], errors["n"]
     shown = f", {len(points)} shown" if len(points) < n_all else ""
     ax.text(
@@ -144,10 +146,10 @@ def _by_entry(
         yield int(entry), np.flatnonzero(entries == entry)
 
 
-def _stds(part: EvaluatedData, kind: str) -> dict[tuple[int, int], float]:
+def _stds(part: EvaluatedData, quantity: Quantity) -> dict[tuple[int, int], float]:
     """Return standard deviations by frame and index, where available."""
     assert part.collector is not None
-    scored = part.collector.standard_deviations.get(kind)
+    scored = part.collector.standard_deviations.get(quantity)
     if scored is None:
         return {}
     places = zip(scored.frame.tolist(), scored.index.tolist(), strict=True)
@@ -155,12 +157,12 @@ def _stds(part: EvaluatedData, kind: str) -> dict[tuple[int, int], float]:
 
 
 class _Facts:
-    """Descriptions of errors: kind, structure and atom."""
+    """Descriptions of errors: quantity, structure and atom."""
 
-    def __init__(self, part: EvaluatedData, kind: str) -> None:
+    def __init__(self, part: EvaluatedData, quantity: Quantity) -> None:
         assert part.frames is not None
         self.frames = part.frames
-        self.kind = kind
+        self.quantity = quantity
 
     def columns(
         self, frame: np.ndarray, index: np.ndarray, error: np.ndarray
@@ -171,18 +173,18 @@ class _Facts:
         frames: dict[int, Frame] = {n: self.frames[n] for n in set(frame.tolist())}
         places = list(zip(frame.tolist(), index.tolist(), strict=True))
         out: dict[str, Any] = {
-            "k": self.kind,
+            "k": self.quantity.reported,
             "f": [short_source(frames[n].source) for n in frame.tolist()],
             "c": [frames[n].config_type for n in frame.tolist()],
             "e": _short(error, 4),
         }
-        if self.kind == "forces":
+        if self.quantity is Quantity.FORCES:
             out["i"] = [
                 f"atom {at // 3} ({chemical_symbols[frames[n].numbers[at // 3]]}), "
                 f"{'xyz'[at % 3]}"
                 for n, at in places
             ]
-        elif self.kind == "stress":
+        elif self.quantity is Quantity.VIRIAL:
             out["i"] = [_VOIGT[at] for _, at in places]
         return out
 
@@ -222,15 +224,15 @@ def _legend(drawing: Drawing, palette: Palette) -> None:
 
 
 def histogram_figure(contents: Contents) -> Drawing | None:
-    """Draw histograms of the size of all errors of each kind."""
+    """Draw histograms of the size of all errors of each quantity."""
     parts = {name: p for name, p in contents.parts.items() if p.collector is not None}
-    kinds = kinds_of(parts.values())
-    if not kinds:
+    quantities = quantities_of(parts.values())
+    if not quantities:
         return None
     figure = new_figure(_WIDTH, 3.2)
-    row = figure.subplots(1, len(kinds), squeeze=False)[0]
-    for ax, kind in zip(row, kinds, strict=True):
-        _histogram(ax, kind, parts)
+    row = figure.subplots(1, len(quantities), squeeze=False)[0]
+    for ax, quantity in zip(row, quantities, strict=True):
+        _histogram(ax, quantity, parts)
     row[0].set_ylabel("errors in a decade, %")
     handles, labels = row[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -241,19 +243,19 @@ def histogram_figure(contents: Contents) -> Drawing | None:
     )
 
 
-def _histogram(ax: Any, kind: str, parts: Mapping[str, EvaluatedData]) -> None:
+def _histogram(ax: Any, quantity: Quantity, parts: Mapping[str, EvaluatedData]) -> None:
     styles = {"test": (ORANGE, "-", 0.25), "train": (BLUE, "--", 0.12)}
     ends = []
     for name, part in parts.items():
         assert part.collector is not None
-        counts = part.collector.histograms.get(kind)
+        counts = part.collector.histograms.get(quantity)
         if counts is None:
             continue
         colour, line, alpha = styles[name]
         density, edges = _density(counts)
         ax.stairs(density, 10**edges, color=colour, fill=True, alpha=alpha)
         ax.stairs(density, 10**edges, color=colour, ls=line, lw=1.5, label=TITLES[name])
-        rmse = part.metrics["all"][kind]["rmse"]
+        rmse = part.metrics["all"][quantity.reported]["rmse"]
         ax.axvline(rmse, color=colour, ls=line, lw=1)
         # Errors that are zero by symmetry are only rounding errors.
         seen = np.flatnonzero((density > 0) & (edges[1:] > np.log10(rmse + 1e-7) - 5))
@@ -261,7 +263,8 @@ def _histogram(ax: Any, kind: str, parts: Mapping[str, EvaluatedData]) -> None:
             ends += [edges[seen[0]], edges[seen[-1] + 1]]
     low, high = (min(ends), max(ends)) if ends else (-3.0, 0.0)
     ax.set(xscale="log", xlim=(10**low, 10**high), ylim=(0, None))
-    ax.set(xlabel=f"|error|, {UNITS[kind]}", title=kind.capitalize())
+    title = quantity.reported.capitalize()
+    ax.set(xlabel=f"|error|, {quantity.error_unit}", title=title)
     label_decades(ax.xaxis)
 
 
@@ -280,25 +283,25 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
     if part is None or part.collector is None:
         return None
     stds = part.collector.standard_deviations
-    kinds = [kind for kind in kinds_of([part]) if kind in stds]
-    if not kinds:
+    quantities = [quantity for quantity in quantities_of([part]) if quantity in stds]
+    if not quantities:
         return None
     rng = np.random.default_rng(contents.model.config.run.seed)
     figure = new_figure(_WIDTH, 7.7 + palette.height)
     figure.get_layout_engine().set(hspace=0.05)
-    above, below = figure.subplots(2, len(kinds), squeeze=False)
+    above, below = figure.subplots(2, len(quantities), squeeze=False)
     drawing = Drawing(
         "calibration",
         figure,
         "Upper row: share of test errors inside central intervals against their "
         "probability. Lower row: size of errors against their standard deviations.",
     )
-    for ax, kind in zip(above, kinds, strict=True):
-        _reliability(ax, kind, part.metrics)
+    for ax, quantity in zip(above, quantities, strict=True):
+        _reliability(ax, quantity, part.metrics)
     above[0].set_ylabel("share of errors inside")
     above[0].legend(loc="best")
-    for ax, kind in zip(below, kinds, strict=True):
-        _against_std(ax, kind, part, stds[kind], palette, drawing, rng)
+    for ax, quantity in zip(below, quantities, strict=True):
+        _against_std(ax, quantity, part, stds[quantity], palette, drawing, rng)
     below[0].set_ylabel("|error|")
     # Panels with few errors lack some lines.
     lines = max(
@@ -313,8 +316,8 @@ def calibration_figure(contents: Contents, palette: Palette) -> Drawing | None:
     return drawing
 
 
-def _reliability(ax: Any, kind: str, metrics: Metrics) -> None:
-    scores = metrics["all"][kind]["uncertainty"]
+def _reliability(ax: Any, quantity: Quantity, metrics: Metrics) -> None:
+    scores = metrics["all"][quantity.reported]["uncertainty"]
     ax.plot([0, 1], [0, 1], color=GREY, lw=1)
     ax.plot(
         DIAGRAM_LEVELS, scores["diagram"], "o-", color=BLUE, ms=4, label="one scale"
@@ -328,12 +331,12 @@ def _reliability(ax: Any, kind: str, metrics: Metrics) -> None:
         label="scale of each config_type",
     )
     ax.set(xlim=(0, 1), ylim=(0, 1), box_aspect=1, xlabel="probability of the interval")
-    ax.set_title(f"{kind.capitalize()}, {scores['n']} errors")
+    ax.set_title(f"{quantity.reported.capitalize()}, {scores['n']} errors")
 
 
 def _against_std(
     ax: Any,
-    kind: str,
+    quantity: Quantity,
     part: EvaluatedData,
     scored: Scored,
     palette: Palette,
@@ -344,12 +347,13 @@ def _against_std(
     shown = np.flatnonzero(size > 0)
     if len(shown) > _MOST_SCORED:
         shown = np.sort(rng.choice(shown, _MOST_SCORED, replace=False))
-    ax.set(xscale="log", yscale="log", box_aspect=1, xlabel=f"std, {UNITS[kind]}")
-    ax.set_title(f"{kind.capitalize()}, error against std")
+    ax.set(xscale="log", yscale="log", box_aspect=1)
+    ax.set(xlabel=f"std, {quantity.error_unit}")
+    ax.set_title(f"{quantity.reported.capitalize()}, error against std")
     if not len(shown):
         _no_values(ax)
         return
-    facts = _Facts(part, kind)
+    facts = _Facts(part, quantity)
     for entry, which in _by_entry(part, scored.frame[shown], palette):
         n = shown[which]
         columns = facts.columns(scored.frame[n], scored.index[n], scored.error[n])

@@ -9,8 +9,9 @@ import numpy as np
 
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.neighbours import pair_list
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.residuals import Residuals
-from gapfit.evaluation.scores import in_units
+from gapfit.evaluation.scores import error_factor
 from gapfit.model.prediction import Prediction
 
 __all__ = [
@@ -27,21 +28,21 @@ __all__ = [
 BIN_EDGES = np.linspace(-8.0, 5.0, 131)
 
 #: Factor from the difference of drawn values to an error in the unit of the tables.
-_TO_ERROR = {"energy": 1000.0, "forces": 1.0, "stress": 1.0}
+_TO_ERROR = {Quantity.ENERGY: 1000.0, Quantity.FORCES: 1.0, Quantity.VIRIAL: 1.0}
 # Largest distance of the closest pairs, Å.
 _REACH = 3.5
 # Share of the kept points that are those with the largest errors.
 _LARGEST = 0.1
 
 
-def to_error(kind: str) -> float:
-    """Return the factor from values of a kind to errors in the unit of the tables."""
-    return _TO_ERROR[kind]
+def to_error(quantity: Quantity) -> float:
+    """Return the factor from values of a quantity to errors in the unit of the tables."""
+    return _TO_ERROR[quantity]
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorPoints:
-    """References and predictions of observations of one kind.
+    """References and predictions of observations of one quantity.
 
     Attributes
     ----------
@@ -72,7 +73,7 @@ class ErrorPoints:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Errors of one kind and their standard deviations, meV/atom, eV/Å or GPa.
+    """Errors of one quantity and their standard deviations, meV/atom, eV/Å or GPa.
 
     Attributes
     ----------
@@ -113,7 +114,7 @@ class ShortPair:
 class Collector:
     """Keeps a bounded number of errors while a model is evaluated (an `Observer`).
 
-    The largest errors of each kind are kept, and a random sample of the others;
+    The largest errors of each quantity are kept, and a random sample of the others;
     histograms count all.
 
     Parameters
@@ -123,14 +124,14 @@ class Collector:
     cutoff : float
         Cutoff of the model, Å.
     most : int
-        Largest number of points of each kind.
+        Largest number of points of each quantity.
     seed : int
         Seed of the random sample.
 
     Attributes
     ----------
-    histograms : dict of str to (len(BIN_EDGES) - 1,) int64
-        Numbers of errors of each kind by size.
+    histograms : dict of Quantity to (len(BIN_EDGES) - 1,) int64
+        Numbers of errors of each quantity by size.
     dimers : list of ShortPair
         Dimers among the structures.
     closest : dict of (int, int) to float
@@ -143,13 +144,13 @@ class Collector:
         self.e0 = e0
         self.cutoff = cutoff
         self.most = most
-        self.histograms: dict[str, np.ndarray] = {}
+        self.histograms: dict[Quantity, np.ndarray] = {}
         self.dimers: list[ShortPair] = []
         self.closest: dict[tuple[int, int], float] = {}
         self._rng = np.random.default_rng([seed, 7])
-        self._points: dict[str, list[ErrorPoints]] = {}
-        self._keys: dict[str, list[np.ndarray]] = {}
-        self._scored: dict[str, list[Scored]] = {}
+        self._points: dict[Quantity, list[ErrorPoints]] = {}
+        self._keys: dict[Quantity, list[np.ndarray]] = {}
+        self._scored: dict[Quantity, list[Scored]] = {}
 
     def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
         """Add a structure; see `gapfit.evaluation.scores.Observer`."""
@@ -157,23 +158,26 @@ class Collector:
         if frame.energy is not None:
             apart = sum(self.e0[z] for z in frame.numbers.tolist())
             both = np.array([frame.energy, prediction.energy]) - apart
-            self._add(
-                "energy", number, np.zeros(1, int), *(both / frame.n_atoms)[:, None]
-            )
+            energies = (both / frame.n_atoms)[:, None]
+            self._add(Quantity.ENERGY, number, np.zeros(1, int), *energies)
             self._look_for_dimer(number, frame, float(both[0]))
         if frame.forces is not None and prediction.forces is not None:
             labelled = np.flatnonzero(np.isfinite(frame.forces))
             reference, predicted = frame.forces.ravel(), prediction.forces.ravel()
             self._add(
-                "forces", number, labelled, reference[labelled], predicted[labelled]
+                Quantity.FORCES,
+                number,
+                labelled,
+                reference[labelled],
+                predicted[labelled],
             )
         if frame.stress is not None and prediction.stress is not None:
             reference, predicted = GPA * frame.stress, GPA * prediction.stress
-            self._add("stress", number, np.arange(6), reference, predicted)
+            self._add(Quantity.VIRIAL, number, np.arange(6), reference, predicted)
 
     def _add(
         self,
-        kind: str,
+        quantity: Quantity,
         number: int,
         index: np.ndarray,
         reference: np.ndarray,
@@ -181,25 +185,26 @@ class Collector:
     ) -> None:
         if not len(index):
             return
-        size = to_error(kind) * np.abs(predicted - reference)
+        size = to_error(quantity) * np.abs(predicted - reference)
         decades = np.log10(np.maximum(size, 1e-300))
         inside = np.clip(decades, BIN_EDGES[0], BIN_EDGES[-1])
         counts, _ = np.histogram(inside, BIN_EDGES)
-        self.histograms[kind] = self.histograms.get(kind, 0) + counts
+        self.histograms[quantity] = self.histograms.get(quantity, 0) + counts
         frame = np.full(len(index), number)
-        self._points.setdefault(kind, []).append(
+        self._points.setdefault(quantity, []).append(
             ErrorPoints(frame, index, reference, predicted)
         )
-        self._keys.setdefault(kind, []).append(self._rng.random(len(index)))
-        if sum(map(len, self._keys[kind])) > 8 * self.most:
-            self._thin_out(kind)
+        self._keys.setdefault(quantity, []).append(self._rng.random(len(index)))
+        if sum(map(len, self._keys[quantity])) > 8 * self.most:
+            self._thin_out(quantity)
 
-    def _thin_out(self, kind: str) -> None:
+    def _thin_out(self, quantity: Quantity) -> None:
         """Drop all but the largest errors and those with the lowest random keys.
 
         The final choice is the same: dropped points could not have been part of it.
         """
-        points, keys = _joined(self._points[kind]), np.concatenate(self._keys[kind])
+        points = _joined(self._points[quantity])
+        keys = np.concatenate(self._keys[quantity])
         if len(points) > self.most:
             size = np.abs(points.predicted - points.reference)
             n_largest = int(_LARGEST * self.most)
@@ -208,7 +213,7 @@ class Collector:
                 np.argsort(keys, kind="stable")[: self.most - n_largest],
             )
             points, keys = points.take(kept), keys[kept]
-        self._points[kind], self._keys[kind] = [points], [keys]
+        self._points[quantity], self._keys[quantity] = [points], [keys]
 
     def _look_for_close_pairs(self, frame: Frame) -> None:
         pairs = pair_list(frame, min(self.cutoff, _REACH))
@@ -234,14 +239,14 @@ class Collector:
         self, number: int, frame: Frame, residuals: Residuals, std: np.ndarray
     ) -> None:
         """Add standard deviations; see `gapfit.evaluation.scores.Observer`."""
-        kind, factor = in_units(residuals)
+        quantity, factor = residuals.quantity, error_factor(residuals)
         if not factor:
             return
         index = np.arange(len(std))
-        if kind == "forces" and frame.forces is not None:
+        if quantity is Quantity.FORCES and frame.forces is not None:
             index = np.flatnonzero(np.isfinite(frame.forces))
         used = residuals.informative
-        self._scored.setdefault(kind, []).append(
+        self._scored.setdefault(quantity, []).append(
             Scored(
                 np.full(int(used.sum()), number),
                 index[used],
@@ -251,25 +256,27 @@ class Collector:
         )
 
     @property
-    def points(self) -> dict[str, ErrorPoints]:
-        """Points of each kind, in the order of the data."""
+    def points(self) -> dict[Quantity, ErrorPoints]:
+        """Points of each quantity, in the order of the data."""
         out = {}
-        for kind, counts in self.histograms.items():
-            self._thin_out(kind)
-            out[kind] = replace(self._points[kind][0], n_total=int(counts.sum()))
+        for quantity, counts in self.histograms.items():
+            self._thin_out(quantity)
+            out[quantity] = replace(
+                self._points[quantity][0], n_total=int(counts.sum())
+            )
         return out
 
     @property
-    def standard_deviations(self) -> dict[str, Scored]:
-        """All standard deviations of each kind that were compared with errors."""
+    def standard_deviations(self) -> dict[Quantity, Scored]:
+        """All standard deviations of each quantity that were compared with errors."""
         return {
-            kind: Scored(
+            quantity: Scored(
                 *(
                     np.concatenate([getattr(part, name) for part in parts])
                     for name in ("frame", "index", "error", "std")
                 )
             )
-            for kind, parts in self._scored.items()
+            for quantity, parts in self._scored.items()
         }
 
 

@@ -10,7 +10,7 @@ from gapfit._support.resources import in_words
 from gapfit.citations import papers
 from gapfit.config.sections import TermConfig
 from gapfit.data.frame_file import config_types, frame_sizes, species_counts
-from gapfit.evaluation.scores import UNITS
+from gapfit.data.observations import Quantity
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import (
     e0_origin,
@@ -198,14 +198,16 @@ class Sections:
             "All fits have the sparse points, e0 and sigmas of the full "
             "model, which depend on all data: a fit to a subset alone may be worse.",
         )
-        kinds = [kind for kind in UNITS if kind in curve.rmse[0]]
+        units = {
+            q.reported: q.error_unit for q in Quantity if q.reported in curve.rmse[0]
+        }
         yield table(
             [
                 "structures fitted",
-                *(f"{kind.capitalize()} RMSE, {UNITS[kind]}" for kind in kinds),
+                *(f"{name.capitalize()} RMSE, {unit}" for name, unit in units.items()),
             ],
             [
-                [str(n), *(Cell(number(rmse[kind]), rmse[kind]) for kind in kinds)]
+                [str(n), *(Cell(number(rmse[name]), rmse[name]) for name in units)]
                 for n, rmse in zip(curve.n_frames, curve.rmse, strict=True)
             ],
         )
@@ -361,5 +363,5 @@ def _term_row(term: FittedTerm, known: Mapping[str, Any]) -> list[str | Cell]:
 
 
 def _sigmas(group: Any) -> list[Cell]:
-    values = [getattr(group, kind) for kind in ("energy", "forces", "virial")]
+    values = [getattr(group, quantity) for quantity in Quantity]
     return [Cell("" if x is None else f"{x:g}", x) for x in values]

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.evaluate import Metrics
-from gapfit.evaluation.scores import UNITS
 from gapfit.report.contents import EvaluatedData
 from gapfit.report.points import short_source, to_error
 
@@ -133,30 +133,30 @@ def _text(text: str) -> str:
 
 
 def error_table(metrics: Metrics, caption: str) -> str:
-    """Return the errors of each kind and config_type."""
-    kinds = [kind for kind in UNITS if kind in metrics["all"]]
+    """Return the errors of each quantity and config_type."""
+    units = {q.reported: q.error_unit for q in Quantity if q.reported in metrics["all"]}
     groups = ["all", *sorted(name for name in metrics if name != "all")]
     largest = {
-        kind: max(
+        name: max(
             (
-                errors[kind]["rmse"]
+                errors[name]["rmse"]
                 for g, errors in metrics.items()
-                if kind in errors and g != "all"
+                if name in errors and g != "all"
             ),
             default=0.0,
         )
-        for kind in kinds
+        for name in units
     }
     body: list[list[str | Cell]] = []
     for group in groups:
         row: list[str | Cell] = [group]
-        for kind in kinds:
-            errors = metrics[group].get(kind)
-            row += [_error(errors, key, largest[kind]) for key in _NUMBERS]
+        for name in units:
+            errors = metrics[group].get(name)
+            row += [_error(errors, key, largest[name]) for key in _NUMBERS]
         body.append(row)
-    above = [("", 1), *((f"{kind}, {UNITS[kind]}", 4) for kind in kinds)]
+    above = [("", 1), *((f"{name}, {unit}", 4) for name, unit in units.items())]
     return table(
-        ["config_type", *(_HEADS * len(kinds))],
+        ["config_type", *(_HEADS * len(units))],
         body,
         above=above,
         caption=caption,
@@ -177,17 +177,18 @@ def coverage_table(metrics: Metrics, caption: str, groups: Sequence[str]) -> str
     """Return the shares of errors inside standard deviations and intervals, by group."""
     body: list[list[str | Cell]] = []
     for group in groups:
-        for kind in UNITS:
-            scores = metrics.get(group, {}).get(kind, {}).get("uncertainty")
+        for quantity in Quantity:
+            name = quantity.reported
+            scores = metrics.get(group, {}).get(name, {}).get("uncertainty")
             if scores is None:
                 continue
             rank = scores.get("rank_atoms") or scores["rank"]
             typed = scores["by_type"]
             area = scores["miscalibration_area"]
-            name = kind if group == "all" else f"{group}: {kind}"
+            place = "" if group == "all" else f"{group}: "
             body.append(
                 [
-                    f"{name}, {UNITS[kind]}",
+                    f"{place}{name}, {quantity.error_unit}",
                     Cell(str(scores["n"]), scores["n"]),
                     _percent(scores["coverage_68"]),
                     _percent(scores["coverage_95"]),
@@ -218,15 +219,15 @@ def _percent(share: float | None) -> Cell:
 
 
 def largest_table(part: EvaluatedData, title: str) -> str:
-    """Return the structures with the largest error of each kind."""
+    """Return the structures with the largest error of each quantity."""
     assert part.collector is not None
     assert part.frames is not None
     body: list[list[str | Cell]] = []
-    for kind in UNITS:
-        points = part.collector.points.get(kind)
+    for quantity in Quantity:
+        points = part.collector.points.get(quantity)
         if points is None:
             continue
-        error = to_error(kind) * (points.predicted - points.reference)
+        error = to_error(quantity) * (points.predicted - points.reference)
         seen: set[int] = set()
         for n in np.argsort(-np.abs(error), kind="stable").tolist():
             number_of_frame = int(points.frame[n])
@@ -237,7 +238,7 @@ def largest_table(part: EvaluatedData, title: str) -> str:
             value = float(error[n])
             body.append(
                 [
-                    f"{kind}, {UNITS[kind]}",
+                    f"{quantity.reported}, {quantity.error_unit}",
                     short_source(frame.source),
                     frame.config_type,
                     Cell(str(frame.n_atoms)),

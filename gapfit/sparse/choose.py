@@ -18,6 +18,7 @@ from gapfit.descriptors.protocol import Sparse
 from gapfit.errors import DataError
 from gapfit.model.terms import FittedTerm, build_term
 from gapfit.sparse import streaming
+from gapfit.sparse.isolated import with_isolated_atoms
 from gapfit.sparse.listed import listed_points
 from gapfit.sparse.methods import (
     directions_of,
@@ -219,6 +220,8 @@ class _SparseChoice:
             lengths = self.term.descriptor.lengths
             if lengths is not None:
                 sparse = {block: points * lengths for block, points in sparse.items()}
+            quotas = config.config_type_n_sparse
+            sparse = with_isolated_atoms(sparse, self.term, self.frames, quotas)
         for block, points in sparse.items():
             if text := self._shortfall(block, len(points)):
                 self._note(text)

@@ -13,7 +13,7 @@ from helpers.error_bars import SOAP, frames_of, residuals, salt, settings
 import gapfit
 from gapfit.config.sections import DataConfig
 from gapfit.data.dataset import read
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError, LeftOutError
 from gapfit.evaluation.calibrate import calibration_of, representative
 from gapfit.evaluation.residuals import (
@@ -65,9 +65,9 @@ def test_a_fit_is_calibrated_by_structures_left_out(model):
     found = [own for frame in every for own in left_out_residuals(model, frame)]
     assert known.method == "leave one out"
     assert known.n_structures == 6
-    assert set(known.kinds) == set(KINDS)
+    assert set(known.kinds) == set(Quantity)
     for kind, own in known.kinds.items():
-        some = [r for r in found if r.kind == kind]
+        some = [r for r in found if r.quantity == kind]
         error = np.concatenate([r.error / r.root for r in some])
         std = np.concatenate([r.std / r.root for r in some])
         expected = fitted_scale(error, std)
@@ -200,7 +200,7 @@ def test_calibration_does_not_depend_on_threads():
     for threads in (1, 2):
         wanted = settings(calibration={}, run={"threads": threads})
         found.append(gapfit.fit(frames_of(2), wanted).calibration)
-    for kind in KINDS:
+    for kind in Quantity:
         a, b = (own.kinds[kind] for own in found)
         assert a.scale.factor == pytest.approx(b.scale.factor, rel=1e-5)
         assert a.scale.floor == pytest.approx(b.scale.floor, rel=1e-4)

@@ -46,7 +46,7 @@ def test_left_out_residuals_are_those_of_refits(method, n_sparse):
         )
         expected = list(predicted_residuals(refit, frame))
         found = list(left_out_residuals(model, frame))
-        assert [own.kind for own in found] == [own.kind for own in expected]
+        assert [own.quantity for own in found] == [own.quantity for own in expected]
         for a, b in zip(found, expected, strict=True):
             largest = np.abs(b.error).max()
             np.testing.assert_allclose(a.error, b.error, rtol=1e-6, atol=1e-7 * largest)
@@ -68,7 +68,7 @@ def with_coefficients(model: gapfit.GAPModel, c: np.ndarray) -> gapfit.GAPModel:
 def test_residuals_are_predictions_minus_references(model):
     atoms = label(salt(50))
     frame = read([atoms], model.config.data).frames[0]
-    found = {own.kind: own for own in predicted_residuals(model, frame)}
+    found = {own.quantity: own for own in predicted_residuals(model, frame)}
     bare = model.predict(atoms, std=True, calibrated=False)
     volume = atoms.get_volume()
     for kind, error, std in (

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.error_bars import residuals
 
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.scores import ScoreTally
 from gapfit.gp.reliability import rank_correlation
 from gapfit.model.calibration import Calibration, KindCalibration, Scale
@@ -15,16 +16,16 @@ def test_scores_are_of_observations_in_their_units():
     rng = np.random.default_rng(9)
     scale = Calibration(
         {
-            kind: KindCalibration(Scale(2.0, 0.1), {"a": Scale(1.0, 0.0)})
-            for kind in ("energy", "forces", "virial")
+            quantity: KindCalibration(Scale(2.0, 0.1), {"a": Scale(1.0, 0.0)})
+            for quantity in Quantity
         },
         "x",
         3,
     )
     tally = ScoreTally(scale)
     some = {
-        kind: residuals(rng, "a", 1.0, n=n, kind=kind)
-        for kind, n in (("energy", 1), ("forces", 24), ("virial", 6))
+        quantity: residuals(rng, "a", 1.0, n=n, quantity=quantity)
+        for quantity, n in zip(Quantity, (1, 24, 6), strict=True)
     }
     for own in some.values():
         tally.add(own)

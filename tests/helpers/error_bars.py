@@ -12,7 +12,7 @@ import gapfit
 from gapfit.data.dataset import read
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.data.neighbours import pairs_of
-from gapfit.data.observations import KINDS
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.residuals import (
     Residuals,
 )
@@ -99,9 +99,9 @@ def brute_covariance(model: gapfit.GAPModel, atoms: Atoms) -> dict[str, np.ndarr
     block = rows_of(model, [frame_of(model, atoms)])
     whole = block.K @ np.linalg.solve(normal_matrix(model), block.K.T)
     return {
-        kind: whole[np.ix_(own, own)]
-        for n, kind in enumerate(KINDS)
-        for own in [np.flatnonzero(block.kind == n)]
+        quantity: whole[np.ix_(own, own)]
+        for quantity in Quantity
+        for own in [np.flatnonzero(block.kind == quantity.position)]
     }
 
 
@@ -119,7 +119,7 @@ def unexplained(model: gapfit.GAPModel, atoms: Atoms) -> dict[str, np.ndarray]:
     block = rows_of(model, [frame_of(model, atoms)])
     explained = block.K @ np.linalg.solve(kernel_matrix(model), block.K.T)
     left = prior - np.diag(explained)
-    return {kind: left[block.kind == n] for n, kind in enumerate(KINDS)}
+    return {q: left[block.kind == q.position] for q in Quantity}
 
 
 def residuals(
@@ -128,8 +128,8 @@ def residuals(
     factor: float,
     n: int = 24,
     floor: float = 0.02,
-    kind: str = "forces",
+    quantity: Quantity = Quantity.FORCES,
 ) -> Residuals:
     std = np.exp(rng.normal(-2, 0.8, n))
     error = np.hypot(factor * std, floor) * rng.normal(size=n)
-    return Residuals(kind, config_type, 8, 100.0, error, std, np.full(n, 0.05))
+    return Residuals(quantity, config_type, 8, 100.0, error, std, np.full(n, 0.05))

@@ -12,6 +12,7 @@ from builders import config, label
 from helpers.error_bars import frames_of, residuals, salt, settings
 
 import gapfit
+from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.evaluation.calibrate import calibration_of
 from gapfit.model.calibration import Calibration, KindCalibration, Scale, fitted_scale
@@ -188,6 +189,13 @@ def test_predictions_are_scaled(model):
         expected = np.sqrt((scale.factor * std) ** 2 + (scale.floor * root) ** 2)
         np.testing.assert_allclose(getattr(noisy, name), expected, rtol=1e-12)
     np.testing.assert_array_equal(scaled.energies_std, bare.energies_std)
+
+
+def test_a_calibration_becomes_plain_data_and_back(model):
+    plain = model.calibration.as_dict()
+    assert {type(name) for name in plain["kinds"]} == {str}
+    assert Calibration.from_dict(json.loads(json.dumps(plain))) == model.calibration
+    assert set(Calibration.from_dict(plain).kinds) <= set(Quantity)
 
 
 def test_the_calibration_is_stored_bit_by_bit(tmp_path, model):
