@@ -11,7 +11,11 @@ from builders import slab
 from helpers.error_bars import SIGMA, molecule, salt
 
 from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pairs_of
 from gapfit.errors import GapfitError
+from gapfit.model.prediction import PredictionRequest
+from gapfit.model.row_variances import atom_variances, row_variances
+from gapfit.model.uncertainty import StandardDeviations
 
 
 def test_forms_of_several_structures_are_those_of_each(one_model):
@@ -30,21 +34,68 @@ def test_forms_of_several_structures_are_those_of_each(one_model):
             assert found.stress_std is None
 
 
-@pytest.mark.parametrize("form", ["sor", "dtc"])
-def test_parts_of_the_work_change_nothing(monkeypatch, one_model, form):
-    """Rows of one structure, pairs of one atom, seven rows at a time."""
-    some = [salt(5), molecule(4), salt(6)]
-    whole = one_model.predict(some, std=True, novelty=True, form=form)
-    monkeypatch.setattr("gapfit.model.row_variances._ROW_BYTES", 1.0)
-    monkeypatch.setattr("gapfit.model.row_variances._CHUNK_PAIRS", 1)
-    monkeypatch.setattr("gapfit.model.row_variances._CHUNK", 7)
-    monkeypatch.setattr("gapfit.model.gap_model._BATCH_ATOMS", 20)
-    pieces = one_model.predict(some, std=True, novelty=True, form=form)
-    for a, b in zip(whole, pieces, strict=True):
-        for name in ("energy_std", "energies_std", "forces_std", "novelty"):
+def test_more_atoms_than_are_predicted_together(one_model):
+    """Three batches: the first and the last of one structure, the second of two."""
+    large = [salt(5) * (5, 5, 4), salt(6) * (4, 4, 4), molecule(4), salt(7) * (4, 4, 4)]
+    together = one_model.predict(large, std=True, novelty=True)
+    for atoms, found in zip(large, together, strict=True):
+        alone = one_model.predict(atoms, std=True, novelty=True)
+        assert found.energy == pytest.approx(alone.energy, rel=1e-12)
+        for name in ("forces", "energy_std", "energies_std", "forces_std", "novelty"):
             np.testing.assert_allclose(
-                getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-12
+                getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12
             )
+
+
+@pytest.mark.parametrize("form", ["sor", "dtc"])
+def test_rows_of_one_structure_at_a_time_change_nothing(one_model, form):
+    frames = [structure_arrays(atoms) for atoms in (salt(5), molecule(4), salt(6))]
+    pairs, none = pairs_of(frames, one_model.cutoff), np.zeros(0)
+    request = PredictionRequest(
+        forces=False,
+        stress=False,
+        atom_virials=False,
+        std=("energy", "forces", "stress"),
+        novelty=False,
+        observation=False,
+        calibrated=False,
+        form=form,
+    )
+    parts = (one_model.terms, one_model.posterior, one_model.config.sigma, None)
+    whole = StandardDeviations(*parts).of(frames, pairs, request, none, none)
+    pieces = StandardDeviations(*parts, row_bytes=1.0)
+    for a, b in zip(whole, pieces.of(frames, pairs, request, none, none), strict=True):
+        assert a.keys() == b.keys()
+        for name, value in a.items():
+            np.testing.assert_allclose(b[name], value, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["sor", "dtc"])
+def test_seven_rows_at_a_time_change_nothing(one_model, form):
+    frames = [structure_arrays(atoms) for atoms in (salt(5), molecule(4))]
+    whole, pieces = (
+        row_variances(
+            one_model.terms,
+            one_model.posterior,
+            pairs_of(frames, one_model.cutoff),
+            gradients=True,
+            form=form,
+            **chunk,
+        )
+        for chunk in ({}, {"chunk_rows": 7})
+    )
+    for name, value in vars(whole).items():
+        np.testing.assert_allclose(getattr(pieces, name), value, rtol=1e-9, atol=1e-12)
+
+
+def test_pairs_of_one_atom_at_a_time_change_nothing(one_model):
+    pairs = pairs_of([structure_arrays(salt(5))], one_model.cutoff)
+    whole, pieces = (
+        atom_variances(one_model.terms, one_model.posterior, pairs, **chunk)
+        for chunk in ({}, {"chunk_pairs": 1})
+    )
+    for name, value in vars(whole).items():
+        np.testing.assert_allclose(getattr(pieces, name), value, rtol=1e-9, atol=1e-12)
 
 
 def slab_of_two() -> Atoms:
