@@ -30,7 +30,7 @@ from gapfit.data.labels import (
     mask_value,
     sigma_value,
 )
-from gapfit.data.spool import RawSpool
+from gapfit.data.spool import MOST_ATOMS, RawSpool
 from gapfit.errors import DataError
 
 __all__ = [
@@ -66,7 +66,11 @@ class Dataset:
 
 
 def read(
-    sources: Any, config: DataConfig, *, base: Path | str | None = None
+    sources: Any,
+    config: DataConfig,
+    *,
+    base: Path | str | None = None,
+    most_atoms: int = MOST_ATOMS,
 ) -> Dataset:
     """Read structures and their labels, and check them.
 
@@ -79,6 +83,9 @@ def read(
         Names of the labels, and which to use; ``train`` and ``test`` are ignored.
     base : path, optional
         Folder that relative paths refer to; the current one when absent.
+    most_atoms : int
+        Atoms held in memory, the others in a temporary file, while the labels to use are
+        not known.
 
     Returns
     -------
@@ -100,7 +107,7 @@ def read(
     'dft_energy'
     """
     counts: Counter[str] = Counter()
-    with RawSpool() as raws:
+    with RawSpool(most_atoms) as raws:
         for raw in load(sources, Path(base) if base is not None else Path()):
             counts.update(raw.labels.keys())
             raws.add(raw)
