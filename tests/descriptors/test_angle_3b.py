@@ -13,7 +13,14 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from builders import STRUCTURES, config, label, labelled_frames, silicon
+from builders import (
+    STRUCTURES,
+    config,
+    label,
+    labelled_frames,
+    silicon,
+    without_tables,
+)
 
 import gapfit
 from gapfit import _core
@@ -121,13 +128,12 @@ def test_energy_is_the_sum_over_all_triplets(name):
         ("three_species", [2.0, 1.0, 3.0]),
     ],
 )
-def test_the_table_equals_the_kernel_sum(name, theta, monkeypatch):
+def test_the_table_equals_the_kernel_sum(name, theta):
     atoms = STRUCTURES[name]()
     term = random_term(atoms, theta=theta, r_cut=3.6)
     pairs = pair_list(structure_arrays(atoms), 3.6)
     table = term.predict(pairs, gradients=True, atom_virials=True)
-    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", 0)
-    exact = replace(term).predict(pairs, gradients=True, atom_virials=True)
+    exact = without_tables(term).predict(pairs, gradients=True, atom_virials=True)
     assert not np.array_equal(table.energies, exact.energies)
     assert abs((table.energies - exact.energies).sum()) < 1e-8
     assert np.abs(table.energies - exact.energies).max() < 1e-8
@@ -135,7 +141,7 @@ def test_the_table_equals_the_kernel_sum(name, theta, monkeypatch):
     np.testing.assert_allclose(table.virials, exact.virials, atol=1e-6)
 
 
-def test_the_table_holds_the_widest_and_the_narrowest_triplets(monkeypatch):
+def test_the_table_holds_the_widest_and_the_narrowest_triplets():
     """The corners of its domain: atoms nearly touching, or at the cutoff."""
     term = random_term(silicon())
     r = [0.3001, 0.35, R_CUT / 2, R_CUT - 1e-3]
@@ -150,8 +156,7 @@ def test_the_table_holds_the_widest_and_the_narrowest_triplets(monkeypatch):
     c = {14014014: np.random.default_rng(1).normal(size=50)}
     term = replace(term, sparse=some, coefficients=c)
     table = term.predict(pairs, gradients=True)
-    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", 0)
-    exact = replace(term).predict(pairs, gradients=True)
+    exact = without_tables(term).predict(pairs, gradients=True)
     assert np.abs(table.energies - exact.energies).max() < 1e-8
     assert np.abs(table.forces - exact.forces).max() < 2e-7
 
@@ -301,11 +306,15 @@ def test_threads_change_nothing_but_rounding():
     np.testing.assert_array_equal(found[1][0].forces, found[2][0].forces)
 
 
-@pytest.mark.parametrize("most_bytes", [0, 1e9], ids=["sums", "tables"])
-def test_everything_survives_the_model_file(tmp_path, monkeypatch, most_bytes):
-    monkeypatch.setattr("gapfit.descriptors.angle_3b._MOST_BYTES", most_bytes)
+@pytest.mark.parametrize(
+    ("theta", "tables"),
+    [([0.3, 0.5, 0.3], False), ([2, 3, 2], True)],
+    ids=["sums", "tables"],
+)
+def test_everything_survives_the_model_file(tmp_path, theta, tables):
     frames = labelled_frames(STRUCTURES["three_species"], 3)
-    model = gapfit.fit(frames, three_body(PAIR, SOAP, r_cut=3.6, theta=[2, 3, 2]))
+    model = gapfit.fit(frames, three_body(PAIR, SOAP, r_cut=3.6, theta=theta))
+    assert (model.terms[0].descriptor.grid(18) is not None) is tables
     model.save(tmp_path / "m.npz")
     loaded = gapfit.load(tmp_path / "m.npz")
     a, b = (m.predict(frames[0], std=True) for m in (model, loaded))
