@@ -16,6 +16,7 @@ from gapfit.errors import GapfitError
 from gapfit.model.prediction import PredictionRequest
 from gapfit.model.row_variances import atom_variances, row_variances
 from gapfit.model.uncertainty import StandardDeviations
+from gapfit.testing import ROUNDING, SAME_POSTERIOR
 
 
 def test_forms_of_several_structures_are_those_of_each(one_model):
@@ -25,11 +26,9 @@ def test_forms_of_several_structures_are_those_of_each(one_model):
     for atoms, found in zip(some, together, strict=True):
         alone = one_model.predict(atoms, std=True, novelty=True, form="dtc")
         for name in ("energy_std", "energies_std", "forces_std", "novelty"):
-            np.testing.assert_allclose(
-                getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12
-            )
+            SAME_POSTERIOR.check(getattr(found, name), getattr(alone, name))
         if atoms.cell.rank == 3:
-            np.testing.assert_allclose(found.stress_std, alone.stress_std, rtol=1e-9)
+            SAME_POSTERIOR.check(found.stress_std, alone.stress_std)
         else:
             assert found.stress_std is None
 
@@ -40,11 +39,9 @@ def test_more_atoms_than_are_predicted_together(one_model):
     together = one_model.predict(large, std=True, novelty=True)
     for atoms, found in zip(large, together, strict=True):
         alone = one_model.predict(atoms, std=True, novelty=True)
-        assert found.energy == pytest.approx(alone.energy, rel=1e-12)
+        ROUNDING.check(found.energy, alone.energy)
         for name in ("forces", "energy_std", "energies_std", "forces_std", "novelty"):
-            np.testing.assert_allclose(
-                getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12
-            )
+            SAME_POSTERIOR.check(getattr(found, name), getattr(alone, name))
 
 
 @pytest.mark.parametrize("form", ["sor", "dtc"])
@@ -67,7 +64,7 @@ def test_rows_of_one_structure_at_a_time_change_nothing(one_model, form):
     for a, b in zip(whole, pieces.of(frames, pairs, request, none, none), strict=True):
         assert a.keys() == b.keys()
         for name, value in a.items():
-            np.testing.assert_allclose(b[name], value, rtol=1e-9, atol=1e-12)
+            SAME_POSTERIOR.check(b[name], value)
 
 
 @pytest.mark.parametrize("form", ["sor", "dtc"])
@@ -85,7 +82,7 @@ def test_seven_rows_at_a_time_change_nothing(one_model, form):
         for chunk in ({}, {"chunk_rows": 7})
     )
     for name, value in vars(whole).items():
-        np.testing.assert_allclose(getattr(pieces, name), value, rtol=1e-9, atol=1e-12)
+        SAME_POSTERIOR.check(getattr(pieces, name), value)
 
 
 def test_pairs_of_one_atom_at_a_time_change_nothing(one_model):
@@ -95,7 +92,7 @@ def test_pairs_of_one_atom_at_a_time_change_nothing(one_model):
         for chunk in ({}, {"chunk_pairs": 1})
     )
     for name, value in vars(whole).items():
-        np.testing.assert_allclose(getattr(pieces, name), value, rtol=1e-9, atol=1e-12)
+        SAME_POSTERIOR.check(getattr(pieces, name), value)
 
 
 def slab_of_two() -> Atoms:
@@ -118,7 +115,7 @@ def test_observations_have_the_noise_of_the_fit(one_model, config_type):
         ("stress_std", own["virial"] * root / volume),
     ):
         expected = np.sqrt(np.square(getattr(bare, name)) + sigma**2)
-        np.testing.assert_allclose(getattr(noisy, name), expected, rtol=1e-12)
+        ROUNDING.check(getattr(noisy, name), expected)
     # No reference calculation gives energies of atoms.
     np.testing.assert_array_equal(noisy.energies_std, bare.energies_std)
 
@@ -134,9 +131,9 @@ def test_sigmas_of_a_frame_are_those_of_its_observations(one_model):
     bare = one_model.predict(atoms, std=True)
     noisy = one_model.predict(frame, std=True, observation=True)
     added = np.sqrt(noisy.forces_std**2 - bare.forces_std**2)
-    np.testing.assert_allclose(added, np.tile(frame.force_sigma, (3, 1)).T, rtol=1e-9)
+    SAME_POSTERIOR.check(added, np.tile(frame.force_sigma, (3, 1)).T)
     of_energy = np.sqrt(noisy.energy_std**2 - bare.energy_std**2)
-    assert of_energy == pytest.approx(0.5 * np.sqrt(8), rel=1e-9)
+    SAME_POSTERIOR.check(of_energy, 0.5 * np.sqrt(8))
 
 
 def test_only_what_is_asked_is_returned(one_model):
@@ -146,9 +143,7 @@ def test_only_what_is_asked_is_returned(one_model):
     for name, kind in names.items():
         for asked in (kind, (kind,)):
             found = one_model.predict(atoms, std=asked, forces=False, stress=False)
-            np.testing.assert_allclose(
-                getattr(found, name), getattr(every, name), rtol=1e-12
-            )
+            ROUNDING.check(getattr(found, name), getattr(every, name))
             assert all(getattr(found, other) is None for other in {*names} - {name})
             assert found.forces is None
             assert found.stress is None
