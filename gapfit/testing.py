@@ -2,11 +2,17 @@
 
 They return errors as numbers, so that tests and users choose the bound. A potential is
 anything with the ``predict`` method of `gapfit.GAPModel`.
+
+Bounds that many tests share have a name, which says what may differ and why by so much:
+``FORCE_SLOPE.check(forces_error(model, atoms))`` or ``SAME_POTENTIAL.check(one, other)``.
+Those of energies, forces and stresses are absolute, since these may vanish by symmetry;
+those of numbers that do not vanish are relative.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -16,12 +22,100 @@ from gapfit.data.frame import VOIGT
 from gapfit.model.prediction import Prediction
 
 __all__ = [
+    "DENSE_ALGEBRA",
+    "FORCE_SLOPE",
+    "OTHER_PROGRAM",
+    "PRINTED",
+    "REFIT",
+    "REORDERED_SUMS",
+    "ROUNDING",
+    "SAME_POSTERIOR",
+    "SAME_POTENTIAL",
+    "STRESS_SLOPE",
+    "TABULATED",
     "Potential",
+    "Tolerance",
     "crossing_jumps",
     "forces_error",
     "invariance_errors",
     "stress_error",
 ]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest difference of numbers that should be equal, and why they may differ.
+
+    Attributes
+    ----------
+    allows : str
+        What may make them differ, and why by so much.
+    rtol, atol : float
+        Bound relative to the expected number, plus an absolute one in the unit of the
+        numbers: eV, eV/Å, eV/Å³.
+    """
+
+    allows: str
+    rtol: float = 0.0
+    atol: float = 0.0
+
+    def check(self, found: Any, expected: Any = 0.0) -> None:
+        """Raise an AssertionError if numbers differ by more; an error alone is from 0."""
+        np.testing.assert_allclose(
+            found,
+            expected,
+            rtol=self.rtol,
+            atol=self.atol,
+            equal_nan=False,
+            err_msg=f"allowed: {self.allows}",
+        )
+
+
+#: One formula, with a few operations more or in another order.
+ROUNDING = Tolerance("rounding of a few operations, 1e-16 each", rtol=1e-12)
+#: Standard deviations, evidence and scores of one posterior.
+SAME_POSTERIOR = Tolerance(
+    "other parts of the same sums, in matrices that are well conditioned once whitened",
+    rtol=1e-9,
+)
+#: Posterior against plain inversion.
+DENSE_ALGEBRA = Tolerance(
+    "dense matrices that are not whitened: their condition costs half of the digits",
+    rtol=1e-8,
+)
+#: Errors of left-out data by algebra against fits without them.
+REFIT = Tolerance(
+    "the variance that other data leave is a small difference of large numbers",
+    rtol=1e-6,
+)
+#: Energies, forces and stresses of the same coefficients.
+REORDERED_SUMS = Tolerance(
+    "large coefficients that cancel, added in another order", atol=1e-10
+)
+#: Energies, forces and stresses of one potential in two forms, or of moved atoms.
+SAME_POTENTIAL = Tolerance(
+    "kernels computed anew from rounded positions, or another form of the same sum, "
+    "times large coefficients that cancel",
+    atol=1e-9,
+)
+#: Energies, forces and stresses against QUIP or scikit-learn.
+OTHER_PROGRAM = Tolerance(
+    "constants, splines and solvers of another program", atol=1e-8
+)
+#: Functions in tables against the sum over sparse points.
+TABULATED = Tolerance(
+    "interpolation between the knots, which are chosen for this error", atol=1e-8
+)
+#: Numbers in files of text.
+PRINTED = Tolerance("eight decimals in a file", atol=1e-8)
+#: `forces_error` of a smooth potential, eV/Å.
+FORCE_SLOPE = Tolerance(
+    "differences of energies at steps of 1e-3 Å: h⁴ and rounding over h", atol=1e-6
+)
+#: `stress_error` of a smooth potential, eV/Å³.
+STRESS_SLOPE = Tolerance(
+    "differences of energies at strains of 1e-4, over the volume", atol=1e-7
+)
 
 
 class Potential(Protocol):

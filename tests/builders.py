@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +140,13 @@ def random_term(atoms: Atoms, *, repeat: int = 1, **settings: object) -> FittedT
     term = build_term(wanted, species, term.basis, projections)
     coefficients = {z: rng.normal(size=len(points)) for z, points in sparse.items()}
     return replace(term, sparse=sparse, coefficients=coefficients)
+
+
+def without_tables(term: FittedTerm) -> FittedTerm:
+    """Return a three-body term that sums over its sparse points."""
+    descriptor = copy(term.descriptor)
+    descriptor.most_bytes = 0
+    return replace(term, descriptor=descriptor)
 
 
 @contextmanager

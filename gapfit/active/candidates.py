@@ -31,7 +31,6 @@ __all__ = [
     "Outside",
     "Space",
     "candidates",
-    "energy_variances",
     "spaces_of",
 ]
 
@@ -39,9 +38,8 @@ __all__ = [
 MAX_ROWS = 32
 #: Environments per structure and block whose covariances with others are kept.
 MAX_ENVIRONMENTS = 8
-#: Environments whose unexplained variance is below this share of the noise are described.
-LEAST = 0.1
 
+# Atoms whose rows are computed together.
 _BATCH_ATOMS = 128
 
 
@@ -64,6 +62,9 @@ class Space:
     noise : float
         Variance of the energy of an environment given its labels, eV²: (sigma of a force
         times the length)².
+    negligible : float
+        Environments with a smaller unexplained variance, as a share of the noise, count as
+        described by the sparse points.
     """
 
     descriptor: Descriptor
@@ -72,6 +73,7 @@ class Space:
     U: np.ndarray
     length: float
     noise: float
+    negligible: float = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +195,7 @@ def candidates(
     *,
     rows: bool,
     max_rows: int = MAX_ROWS,
+    batch_atoms: int = _BATCH_ATOMS,
 ) -> Iterator[Candidate]:
     """Yield the candidates of structures.
 
@@ -210,9 +213,11 @@ def candidates(
         Whether rows are computed, which takes most of the time.
     max_rows : int
         Combinations of rows kept of a structure.
+    batch_atoms : int
+        Atoms whose rows are computed together; at least one structure.
     """
     sizes = frame_sizes(frames)[np.asarray(indices, dtype=np.int64)]
-    for part in batches(sizes, _BATCH_ATOMS):
+    for part in batches(sizes, batch_atoms):
         batch = [frames[n] for n in indices[part]]
         rows_of = _rows(model, batch, max_rows) if rows else [None] * len(batch)
         outside = _outside(batch, spaces)
@@ -222,34 +227,6 @@ def candidates(
 
 def _sigmas(model: GAPModel, frames: Sequence[Frame]) -> list[np.ndarray]:
     return [frame_sigmas(frame, model.config.sigma)[1][:, 0] for frame in frames]
-
-
-def energy_variances(
-    model: GAPModel, frames: Sequence[Frame], indices: Sequence[int]
-) -> Iterator[np.ndarray]:
-    """Yield the variances of the energies of atoms of structures, (n_atoms,), eV².
-
-    This needs no derivatives and is much faster than rows.
-
-    Parameters
-    ----------
-    model : GAPModel
-        A model with its posterior.
-    frames : sequence of Frame
-        The pool; few frames are in memory at a time.
-    indices : sequence of int
-        Numbers of the structures among the frames.
-    """
-    sizes = frame_sizes(frames)[np.asarray(indices, dtype=np.int64)]
-    for part in batches(sizes, _BATCH_ATOMS):
-        for prediction in model.predict(
-            [frames[n] for n in indices[part]],
-            forces=False,
-            stress=False,
-            std="energies",
-        ):
-            assert prediction.energies_std is not None
-            yield prediction.energies_std**2
 
 
 def _rows(
@@ -363,7 +340,7 @@ def _outside(
             first = int(ends[n]) - frames[n].n_atoms
             order = np.argsort(-unexplained[inside], kind="stable")
             order = inside[order[:MAX_ENVIRONMENTS]]
-            order = order[unexplained[order] > LEAST * space.noise]
+            order = order[unexplained[order] > space.negligible * space.noise]
             out[n].append(
                 Outside(
                     atoms[inside] - first,

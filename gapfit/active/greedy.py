@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from gapfit.active.candidates import LEAST, Candidate, Outside, Space
+from gapfit.active.candidates import Candidate, Outside, Space
 
 __all__ = [
     "By",
@@ -147,7 +147,7 @@ class _Surroundings:
         values, W, kernel = outside.values, outside.W, self._space.descriptor.kernel
         projected = self._projected(outside)
         covariance = kernel(values, values) - W.T @ W - projected.T @ projected
-        chosen, factor = _pivots(covariance, self._space.noise)
+        chosen, factor = _pivots(covariance, self._space.noise, self._space.negligible)
         n, m = len(self._L), len(chosen)
         L = np.zeros((n + m, n + m))
         L[:n, :n], L[n:, :n], L[n:, n:] = self._L, projected[:, chosen].T, factor
@@ -160,18 +160,20 @@ def _columns(matrix: np.ndarray) -> np.ndarray:
     return np.einsum("nk,nk->k", matrix, matrix)
 
 
-def _pivots(covariance: np.ndarray, noise: float) -> tuple[list[int], np.ndarray]:
+def _pivots(
+    covariance: np.ndarray, noise: float, negligible: float
+) -> tuple[list[int], np.ndarray]:
     """Return environments worth observing, and the Cholesky factor of their matrix.
 
-    The environment with the largest variance is next, until that is a small share of the
-    noise.
+    The environment with the largest variance is next, until that is a negligible share of
+    the noise.
     """
     now, chosen = covariance.copy(), list[int]()
     while len(chosen) < len(covariance):
         variances = np.diag(now).copy()
         variances[chosen] = 0.0
         pivot = int(np.argmax(variances))
-        if variances[pivot] <= LEAST * noise:
+        if variances[pivot] <= negligible * noise:
             break
         chosen.append(pivot)
         column = now[:, pivot].copy()

@@ -13,14 +13,9 @@ import numpy as np
 
 from gapfit._support.progress import Progress, silent
 from gapfit._support.resources import in_words
-from gapfit.active.candidates import (
-    Candidate,
-    Space,
-    candidates,
-    energy_variances,
-    spaces_of,
-)
+from gapfit.active.candidates import Candidate, Space, candidates, spaces_of
 from gapfit.active.greedy import By, Criterion, Per, criterion, greedy
+from gapfit.active.shortlist import shortlisted
 from gapfit.config.sections import RunConfig
 from gapfit.data.checks import frame_problems, refuse
 from gapfit.data.duplicates import Fingerprints
@@ -36,8 +31,6 @@ __all__ = ["Selection", "select"]
 
 # Share of the memory for candidates.
 _SHARE = 0.5
-#: Candidates whose rows are computed: per structure to choose, and the least in total.
-SHORTLIST, LEAST_LISTED = 20, 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,18 +356,17 @@ class _Selector:
 
     def _listed(self, judge: Criterion) -> list[int]:
         """Return the structures whose rows are computed."""
-        distinct = self.pool.distinct
-        size = max(SHORTLIST * self.n, LEAST_LISTED)
-        if not judge.rows or len(distinct) <= size:
-            return distinct
-        estimates = np.zeros(len(distinct))
-        self.progress("shortlist", 0, len(distinct))
-        variances_of = energy_variances(self.model, self.pool.frames, distinct)
-        for n, variances in enumerate(variances_of):
-            estimates[n] = variances.max() if self.per == "atom" else variances.sum()
-            self.progress("shortlist", n + 1, len(distinct))
-        best = np.argsort(-estimates, kind="stable")[:size]
-        return [distinct[n] for n in sorted(best.tolist())]
+        pool = self.pool
+        if not judge.rows:
+            return pool.distinct
+        return shortlisted(
+            self.model,
+            pool.frames,
+            pool.distinct,
+            self.n,
+            self.per,
+            progress=self.progress,
+        )
 
     def _scored(
         self, listed: list[int], judge: Criterion, spaces: Sequence[Space]

@@ -31,7 +31,7 @@ from gapfit.data.labels import (
     sigma_value,
 )
 from gapfit.data.observations import Quantity
-from gapfit.data.spool import RawSpool
+from gapfit.data.spool import MOST_ATOMS, RawSpool
 from gapfit.errors import DataError
 
 __all__ = [
@@ -67,7 +67,11 @@ class Dataset:
 
 
 def read(
-    sources: Any, config: DataConfig, *, base: Path | str | None = None
+    sources: Any,
+    config: DataConfig,
+    *,
+    base: Path | str | None = None,
+    most_atoms: int = MOST_ATOMS,
 ) -> Dataset:
     """Read structures and their labels, and check them.
 
@@ -80,6 +84,9 @@ def read(
         Names of the labels, and which to use; ``train`` and ``test`` are ignored.
     base : path, optional
         Folder that relative paths refer to; the current one when absent.
+    most_atoms : int
+        Atoms held in memory, the others in a temporary file, while the labels to use are
+        not known.
 
     Returns
     -------
@@ -101,7 +108,7 @@ def read(
     'dft_energy'
     """
     counts: Counter[str] = Counter()
-    with RawSpool() as raws:
+    with RawSpool(most_atoms) as raws:
         for raw in load(sources, Path(base) if base is not None else Path()):
             counts.update(raw.labels.keys())
             raws.add(raw)

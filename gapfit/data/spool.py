@@ -12,10 +12,12 @@ from typing import IO, Any
 from gapfit.data.files import RawFrame
 from gapfit.data.frame_file import writing_to
 
-__all__ = ["RawSpool"]
+__all__ = ["MOST_ATOMS", "RawSpool"]
 
-#: Atoms in memory at a time, about 10 MB; a frame counts as this many more.
-_HELD, _EACH = 40_000, 50
+#: Atoms in memory at a time, about 10 MB.
+MOST_ATOMS = 40_000
+# A frame counts as this many more.
+_EACH = 50
 
 
 class RawSpool:
@@ -29,7 +31,7 @@ class RawSpool:
         Atoms held at a time.
     """
 
-    def __init__(self, most_atoms: int = _HELD) -> None:
+    def __init__(self, most_atoms: int = MOST_ATOMS) -> None:
         self._most_atoms = most_atoms
         with writing_to(tempfile.gettempdir()):
             self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115

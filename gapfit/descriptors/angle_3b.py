@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -39,9 +40,6 @@ from gapfit.threads import native_threads
 
 __all__ = ["Angle3b", "triplet_term"]
 
-#: Largest memory for the tables of a term, bytes.
-_MOST_BYTES = 200e6
-
 
 class PreparedTriplets(NamedTuple):
     """Fitted potentials of triplets, and the triplets that have one, for predictions."""
@@ -68,6 +66,8 @@ class Angle3b(Descriptor):
         (r_ij, r_ik, r_jk) instead of q, with lengths in Å; it is for models of QUIP.
     switch : Switch
         Ends the potential at the cutoff.
+    most_bytes : float
+        Largest memory for the tables of a term, bytes; beyond it there are none.
     """
 
     def __init__(
@@ -75,6 +75,8 @@ class Angle3b(Descriptor):
         species: tuple[int, ...],
         kernel: ProductExponential,
         switch: Switch,
+        *,
+        most_bytes: float = 200e6,
     ) -> None:
         self.species = species
         self.squared_exponential = kernel
@@ -84,12 +86,14 @@ class Angle3b(Descriptor):
         sides = [species_of_pair(pair) for pair in species_pairs(species)]
         self.blocks = tuple(triplet_key(z, *pair) for z in species for pair in sides)
         self.n_features = 3
+        self.most_bytes = most_bytes
         self._all_triplets = self._range(self.blocks)
         self.permuted = isinstance(kernel, PermutedExponential)
         self._kernel = _core.TripletKernel(kernel.delta, kernel.theta, self.permuted)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Angle3b, (self.species, self.squared_exponential, self.switch)
+        new = partial(Angle3b, most_bytes=self.most_bytes)
+        return new, (self.species, self.squared_exponential, self.switch)
 
     def _range(self, blocks: tuple[int, ...]) -> Any:
         """Return the triplets of some blocks in the form of the core."""
@@ -119,7 +123,7 @@ class Angle3b(Descriptor):
         if self.permuted or self.switch.form == "cosine":
             return None
         grid = TripletGrid.for_cutoff(self.squared_exponential.theta, self.cutoff)
-        return grid if grid.n_bytes * n_tables <= _MOST_BYTES else None
+        return grid if grid.n_bytes * n_tables <= self.most_bytes else None
 
     def label(self, block: int) -> str:
         """Return the symbols of centre and neighbours: ``Si-Ge-Te`` has Si as centre."""
@@ -294,8 +298,8 @@ class Angle3b(Descriptor):
     ) -> PreparedTriplets:
         """Return the fitted functions g as tables: their cost is independent of M.
 
-        If these would take more than 200 MB (short lengths, many species), predictions sum
-        over the sparse points instead: the same numbers, but slower.
+        If these would take more than `most_bytes` (short lengths, many species),
+        predictions sum over the sparse points instead: the same numbers, but slower.
         """
         present = tuple(block for block in self.blocks if len(sparse[block]))
         kernel = self.squared_exponential

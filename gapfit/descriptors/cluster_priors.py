@@ -22,7 +22,7 @@ from gapfit.threads import blas_threads
 
 __all__ = ["Clusters", "cluster_priors"]
 
-#: Rows and columns of the parts in which the kernel matrix is formed.
+# Rows and columns of the parts in which the kernel matrix is formed.
 _SIDE = 512
 
 
@@ -56,6 +56,7 @@ def cluster_priors(
     n_atoms: int,
     *,
     gradients: bool,
+    side: int = _SIDE,
 ) -> PriorVariances:
     """Return the prior variances of one frame.
 
@@ -69,6 +70,9 @@ def cluster_priors(
         Number of atoms.
     gradients : bool
         Whether those of forces and virials are wanted.
+    side : int
+        Rows and columns of the parts in which the kernel matrix is formed, which bounds
+        the memory.
     """
     energies, virials = np.zeros(1), np.zeros((int(gradients), 6))
     forces = np.zeros((n_atoms if gradients else 0, 3))
@@ -76,9 +80,8 @@ def cluster_priors(
         if len(block.s) == 0:
             continue
         with blas_threads():
-            variances = _variances(
-                kernel, block.q, *_frame_slopes(block, gradients=gradients)
-            )
+            a, w = _frame_slopes(block, gradients=gradients)
+            variances = _variances(kernel, block.q, a, w, side)
             energies += variances[0]
             if not gradients:
                 continue
@@ -87,7 +90,7 @@ def cluster_priors(
                 a = np.einsum("nm,nmx->nx", moves, block.ds[members])
                 dq = np.einsum("nm,nmxd->nxd", moves, block.dq[members])
                 w = block.s[members, None, None] * dq
-                forces[atom] += _variances(kernel, block.q[members], a, w)
+                forces[atom] += _variances(kernel, block.q[members], a, w, side)
     # Where symmetry makes a variance zero, rounding may make it negative.
     return PriorVariances(energies, np.maximum(forces, 0.0), np.maximum(virials, 0.0))
 
@@ -124,7 +127,7 @@ def _clusters_by_atom(
 
 
 def _variances(
-    kernel: ProductExponential, q: np.ndarray, a: np.ndarray, w: np.ndarray
+    kernel: ProductExponential, q: np.ndarray, a: np.ndarray, w: np.ndarray, side: int
 ) -> np.ndarray:
     """Return the variances of Σ_n a_n g(q_n) + w_n·g'(q_n).
 
@@ -136,6 +139,8 @@ def _variances(
         Arguments.
     a, w : (n, m), (n, m, d) float64
         Weights of m sums.
+    side : int
+        As for `cluster_priors`.
 
     Returns
     -------
@@ -154,7 +159,7 @@ def _variances(
     half, ones = 0.5 * np.einsum("nd,nd->n", z, z), np.ones(n)
     outer, inner = np.column_stack([z, -half, ones]), np.column_stack([z, ones, -half])
     total = np.zeros(m)
-    parts = [slice(start, start + _SIDE) for start in range(0, n, _SIDE)]
+    parts = [slice(start, start + side) for start in range(0, n, side)]
     for first, second in combinations_with_replacement(parts, 2):
         k = outer[first] @ inner[second].T
         np.exp(k, out=k)

@@ -41,8 +41,8 @@ __all__ = ["Distance2b", "pair_mean", "pair_term"]
 _KNOTS_PER_LENGTH = 0.03
 #: Largest error of slopes of tables, eV/Å, and smallest distance of knots, Å.
 _SLOPE_ERROR, _FINEST = 1e-9, 1e-3
-#: Pairs whose rows are computed together.
-_PAIRS_ROWS = 16_384
+# Pairs whose rows are computed together.
+_CHUNK_PAIRS = 16_384
 # Arrays by pair and sparse point in `kernel_rows`: three derivatives, three times.
 _COPIES = 9
 
@@ -122,9 +122,17 @@ class Distance2b(Descriptor):
         return np.stack([s * k, s1 * k + s * k1, s2 * k + 2 * s1 * k1 + s * k2])
 
     def kernel_rows(
-        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+        self,
+        pairs: Pairs,
+        sparse: Sparse,
+        *,
+        gradients: bool,
+        chunk_pairs: int = _CHUNK_PAIRS,
     ) -> KernelRows:
-        """Return the rows of K_nm: energies, forces and virials of a pair list."""
+        """Return the rows of K_nm: energies, forces and virials of a pair list.
+
+        Those of `chunk_pairs` pairs are computed together, which bounds the memory.
+        """
         n_sparse = sum(len(points) for points in sparse.values())
         n_columns = n_sparse if gradients else 0
         rows = KernelRows(
@@ -138,8 +146,8 @@ class Distance2b(Descriptor):
             first = columns.stop
             if len(members) == 0 or len(sparse[block]) == 0:
                 continue
-            for start in range(0, len(members), _PAIRS_ROWS):
-                part = slice(start, start + _PAIRS_ROWS)
+            for start in range(0, len(members), chunk_pairs):
+                part = slice(start, start + chunk_pairs)
                 self._add_rows(
                     rows, pairs, members[part], r[part], sparse[block], columns
                 )
@@ -297,7 +305,7 @@ class Distance2b(Descriptor):
         threads: int,
     ) -> float:
         """Return the memory of the temporary arrays of `kernel_rows`, bytes."""
-        return 8.0 * _COPIES * min(_PAIRS_ROWS, n_pairs) * n_sparse
+        return 8.0 * _COPIES * min(_CHUNK_PAIRS, n_pairs) * n_sparse
 
     def papers(self) -> Iterable[tuple[str, Paper]]:
         """Return the methods used, in words, each with its paper."""

@@ -19,10 +19,10 @@ from gapfit.threads import blas_threads
 
 __all__ = ["soap_priors"]
 
-#: Memory for derivatives of environments, bytes.
+# Memory for derivatives of environments, bytes.
 _MOST_BYTES = 200e6
-#: Environments whose covariances with all others of a frame are formed together.
-_ROWS = 512
+# Environments whose covariances with all others of a frame are formed together.
+_CHUNK_ROWS = 512
 # With unit vectors as points, the kernel rows are derivatives of the features.
 _LINEAR = DotProductKernel(1.0, 1.0)
 
@@ -35,6 +35,8 @@ def soap_priors(
     pairs: Pairs,
     *,
     gradients: bool,
+    most_bytes: float = _MOST_BYTES,
+    chunk_rows: int = _CHUNK_ROWS,
 ) -> PriorVariances:
     """Return the prior variances of one frame.
 
@@ -52,11 +54,12 @@ def soap_priors(
         Neighbours of all atoms of one frame.
     gradients : bool
         Whether those of forces and virials are wanted.
-
-    Notes
-    -----
-    Takes at most 0.2 GB for derivatives with respect to positions, in addition to
-    9 n_features numbers for each atom of a species, and n_features² numbers.
+    most_bytes : float
+        Memory for derivatives with respect to positions, bytes; at least those of one
+        atom. 9 n_features numbers for each atom of a species and n_features² numbers are
+        needed in addition.
+    chunk_rows : int
+        Environments whose covariances with all others are formed together.
     """
     n_atoms = pairs.n_atoms if gradients else 0
     energies = np.zeros(1)
@@ -65,30 +68,32 @@ def soap_priors(
     for block in blocks:
         members = np.flatnonzero(pairs.numbers == block)
         with blas_threads():
-            energies += _energy_variance(kernel, q[members])
+            energies += _energy_variance(kernel, q[members], chunk_rows)
         if not gradients or len(members) == 0:
             continue
         features = _FeatureDerivatives(engine, species, block)
         strains = features.strains(pairs, members)
         with blas_threads():
-            virials += _slope_variances(kernel, q[members], strains)
-        for atom, centres, slopes in _moved(features, pairs, members):
+            virials += _slope_variances(kernel, q[members], strains, chunk_rows)
+        for atom, centres, slopes in _moved(features, pairs, members, most_bytes):
             with blas_threads():
-                forces[atom] += _slope_variances(kernel, q[centres], slopes)
+                forces[atom] += _slope_variances(kernel, q[centres], slopes, chunk_rows)
     # Where symmetry makes a variance zero, rounding may make it negative.
     return PriorVariances(energies, np.maximum(forces, 0.0), np.maximum(virials, 0.0))
 
 
-def _energy_variance(kernel: DotProductKernel, units: np.ndarray) -> float:
+def _energy_variance(
+    kernel: DotProductKernel, units: np.ndarray, chunk_rows: int
+) -> float:
     """Return the variance of the sum of local energies, eV²."""
     return sum(
-        float(kernel.matrix(units[start : start + _ROWS], units).sum())
-        for start in range(0, len(units), _ROWS)
+        float(kernel.matrix(units[start : start + chunk_rows], units).sum())
+        for start in range(0, len(units), chunk_rows)
     )
 
 
 def _slope_variances(
-    kernel: DotProductKernel, units: np.ndarray, slopes: np.ndarray
+    kernel: DotProductKernel, units: np.ndarray, slopes: np.ndarray, chunk_rows: int
 ) -> np.ndarray:
     """Return the variances of derivatives of a sum of local energies.
 
@@ -100,6 +105,8 @@ def _slope_variances(
         Unit power spectra.
     slopes : (n, m, n_features) float64
         Their derivatives along m directions.
+    chunk_rows : int
+        As for `soap_priors`.
 
     Returns
     -------
@@ -107,8 +114,8 @@ def _slope_variances(
         Variance along each direction.
     """
     total = np.zeros(slopes.shape[1])
-    for start in range(0, len(units), _ROWS):
-        rows = slice(start, start + _ROWS)
+    for start in range(0, len(units), chunk_rows):
+        rows = slice(start, start + chunk_rows)
         T = units[rows] @ units.T
         _, slope = kernel.value_and_slope(T)
         curvature = kernel.curvature(T)
@@ -208,7 +215,10 @@ class _FeatureDerivatives:
 
 
 def _moved(
-    features: _FeatureDerivatives, pairs: Pairs, members: np.ndarray
+    features: _FeatureDerivatives,
+    pairs: Pairs,
+    members: np.ndarray,
+    most_bytes: float,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yield each atom, the centres whose features depend on it, and the derivatives.
 
@@ -219,7 +229,7 @@ def _moved(
     has_features[members] = True
     felt = np.bincount(pairs.j[has_features[pairs.i]], minlength=pairs.n_atoms)
     # The rows of the centres themselves are fewer than those of their neighbours.
-    group = np.cumsum(48 * features.n_features * felt) // _MOST_BYTES
+    group = np.cumsum(48 * features.n_features * felt) // most_bytes
     for number in np.unique(group):
         moving = group == number
         near = moving.copy()

@@ -18,16 +18,13 @@ __all__ = [
     "RowVariances",
     "atom_variances",
     "row_variances",
-    "rows_at_once",
 ]
 
 
 # Pairs whose local energies are handled together.
 _CHUNK_PAIRS = 20_000
 # Rows that are whitened together.
-_CHUNK = 2048
-# Memory of the rows of structures that are handled together, bytes.
-_ROW_BYTES = 64e6
+_CHUNK_ROWS = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +47,23 @@ class AtomVariances:
 
 
 def atom_variances(
-    terms: Sequence[FittedTerm], posterior: Posterior, pairs: Pairs
+    terms: Sequence[FittedTerm],
+    posterior: Posterior,
+    pairs: Pairs,
+    *,
+    chunk_pairs: int = _CHUNK_PAIRS,
 ) -> AtomVariances:
-    """Return the variances of all local energies of a pair list."""
+    """Return the variances of all local energies of a pair list.
+
+    Parameters
+    ----------
+    terms, posterior, pairs
+        As for `row_variances`.
+    chunk_pairs : int
+        Pairs handled together, which bounds the memory; at least those of one atom.
+    """
     parts = [
-        _atom_variances(terms, posterior, chunk) for chunk in pairs.chunks(_CHUNK_PAIRS)
+        _atom_variances(terms, posterior, chunk) for chunk in pairs.chunks(chunk_pairs)
     ]
     names = ("energies", "unexplained", "negative")
     return AtomVariances(
@@ -100,11 +109,6 @@ class RowVariances:
     n_negative: np.ndarray
 
 
-def rows_at_once(n_sparse: int) -> int:
-    """Return how many atoms' rows may be in memory together."""
-    return max(int(_ROW_BYTES / (24 * n_sparse)), 1)
-
-
 def row_variances(
     terms: Sequence[FittedTerm],
     posterior: Posterior,
@@ -112,6 +116,7 @@ def row_variances(
     *,
     gradients: bool,
     form: Form = "sor",
+    chunk_rows: int = _CHUNK_ROWS,
 ) -> RowVariances:
     """Return the variances of all observations of a pair list.
 
@@ -127,6 +132,8 @@ def row_variances(
         Whether forces and virials are included.
     form : {"sor", "dtc"}
         Subset of regressors, or with the unexplained part added.
+    chunk_rows : int
+        Rows whitened together, which bounds the memory.
     """
     rows = [
         term.descriptor.kernel_rows(
@@ -159,7 +166,7 @@ def row_variances(
         if priors is not None:
             prior = np.sum([getattr(part, kind).ravel() for part in priors], axis=0)
         K = [part.reshape(n_rows, -1) for part in parts]
-        values, below = _variances(posterior, K, prior)
+        values, below = _variances(posterior, K, prior, chunk_rows)
         variances[kind] = values.reshape(shape)
         np.add.at(negative, frame, below)
     return RowVariances(
@@ -168,7 +175,10 @@ def row_variances(
 
 
 def _variances(
-    posterior: Posterior, K: Sequence[np.ndarray], prior: np.ndarray | None
+    posterior: Posterior,
+    K: Sequence[np.ndarray],
+    prior: np.ndarray | None,
+    chunk_rows: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances of rows, and which priors were less than their explained part.
 
@@ -177,8 +187,8 @@ def _variances(
     n_rows = len(K[0])
     variance, below = np.empty(n_rows), np.zeros(n_rows, dtype=np.int64)
     with blas_threads():
-        for first in range(0, n_rows, _CHUNK):
-            rows = slice(first, first + _CHUNK)
+        for first in range(0, n_rows, chunk_rows):
+            rows = slice(first, first + chunk_rows)
             k_m = np.concatenate([part[rows] for part in K], axis=1)
             variance[rows], below[rows] = posterior.variance(
                 k_m, None if prior is None else prior[rows]

@@ -21,7 +21,6 @@ from gapfit.model.row_variances import (
     RowVariances,
     atom_variances,
     row_variances,
-    rows_at_once,
 )
 from gapfit.model.terms import FittedTerm
 
@@ -51,12 +50,15 @@ class StandardDeviations:
         Noise of observations where there is no calibration.
     calibration : Calibration or None
         None leaves the standard deviations those of the posterior.
+    row_bytes : float
+        Memory for the rows of structures handled together, bytes; at least one structure.
     """
 
     terms: Sequence[FittedTerm]
     posterior: Posterior
     sigma: SigmaConfig
     calibration: Calibration | None
+    row_bytes: float = 64e6
 
     def of(
         self,
@@ -122,9 +124,11 @@ class StandardDeviations:
     ) -> None:
         # Rows take far more memory than predictions: fewer structures at a time.
         cutoff = max(term.descriptor.cutoff for term in self.terms)
-        n_sparse = self.posterior.whitening.n_sparse
+        # Three rows for each atom.
+        row_bytes = 24 * self.posterior.whitening.n_sparse
+        n_atoms = max(int(self.row_bytes / row_bytes), 1)
         gradients = bool(request.row_quantities - {Quantity.ENERGY})
-        for part in batches([f.n_atoms for f in frames], rows_at_once(n_sparse)):
+        for part in batches([f.n_atoms for f in frames], n_atoms):
             batch = frames[part]
             variances = row_variances(
                 self.terms,

@@ -41,8 +41,6 @@ __all__ = ["compute"]
 
 # Vacuum between slabs beyond the cutoff, Å; thickness of slabs, Å.
 _BEYOND_CUTOFF, _THICKNESS = 2.0, 12.0
-# Atoms up to which all samples' force constants are computed: they are (3 n_atoms)².
-_LARGEST = 100
 # Constants below this share of the largest are zero by symmetry.
 _ZERO = 1e-3
 
@@ -163,10 +161,10 @@ class _Computation:
         """Elastic response of all samples."""
         if self.samples is None:
             return None
-        if len(self.crystal) > _LARGEST:
+        if len(self.crystal) > self.settings.elastic_atoms:
             self.report.warnings.append(
                 f"no error bars of lattice and elasticity: they are computed for cells of "
-                f"up to {_LARGEST} atoms, this has {len(self.crystal)}"
+                f"up to {self.settings.elastic_atoms} atoms, this has {len(self.crystal)}"
             )
             return None
         try:

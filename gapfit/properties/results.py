@@ -44,6 +44,9 @@ class Settings:
         Surfaces; by default 100, 110 and 111 of cubic cells, the faces of others.
     temperature, timestep, steps : float, float, int
         Dynamics at constant energy: temperature, K; time step, fs; number of steps.
+    elastic_atoms : int
+        Atoms up to which lattice and elasticity have error bars: each sample needs
+        (3 n_atoms)² force constants.
     """
 
     samples: int = 30
@@ -53,6 +56,7 @@ class Settings:
     temperature: float = 300.0
     timestep: float = 1.0
     steps: int = 2000
+    elastic_atoms: int = 100
 
     def __post_init__(self) -> None:
         if self.samples < 0 or self.samples == 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import config, labelled_frames, silicon
@@ -11,6 +13,7 @@ import gapfit
 from gapfit.active import candidates, greedy
 from gapfit.data.dataset import read
 from gapfit.data.neighbours import pairs_of
+from gapfit.testing import DENSE_ALGEBRA, SAME_POSTERIOR
 
 
 def test_labels_are_of_the_kinds_that_the_model_was_fitted_to(varied):
@@ -23,16 +26,24 @@ def test_labels_are_of_the_kinds_that_the_model_was_fitted_to(varied):
     for own, atoms in zip(found, varied, strict=True):
         assert len(own.rows.labels) == 1
         assert own.rows.forces.shape == (len(atoms), 3, 3 * len(atoms) + 1)
-        assert judge.score(own) == pytest.approx(posterior.gain(atoms), rel=1e-8)
+        DENSE_ALGEBRA.check(judge.score(own), posterior.gain(atoms))
 
 
-def test_what_lies_outside_is_conditioned_on_what_was_picked(
-    model, varied, monkeypatch
-):
-    for module in (candidates, greedy):
-        monkeypatch.setattr(module, "LEAST", 0.0)
+@pytest.mark.parametrize("by", ["std", "novelty", "d-optimal"])
+def test_structures_one_at_a_time_score_the_same(model, varied, by):
+    judge = greedy.criterion(by, "atom", model.n_sparse, candidates.spaces_of(model))
+    together, alone = (
+        candidates_of(model, varied, rows=judge.rows, batch_atoms=n) for n in (10**6, 1)
+    )
+    for a, b in zip(together, alone, strict=True):
+        assert (a.index, a.n_atoms) == (b.index, b.n_atoms)
+        SAME_POSTERIOR.check(judge.score(a), judge.score(b))
+
+
+def test_what_lies_outside_is_conditioned_on_what_was_picked(model, varied):
     (space,) = candidates.spaces_of(model)
-    found = candidates_of(model, varied, rows=False)
+    space = replace(space, negligible=0.0)
+    found = candidates_of(model, varied, rows=False, spaces=[space])
     judge = greedy.criterion("novelty", "atom", model.n_sparse, [space])
     frames = read(varied, model.config.data).frames
     descriptor, points = space.descriptor, model.terms[0].sparse[14]

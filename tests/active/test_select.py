@@ -10,8 +10,10 @@ from helpers.selection import PER, bare, calm, candidates_of
 
 import gapfit
 from gapfit.active import candidates, greedy
-from gapfit.active import select as selection
+from gapfit.active.shortlist import energy_variances, shortlisted
+from gapfit.data.frame import structure_arrays
 from gapfit.errors import DataError, GapfitError
+from gapfit.testing import SAME_POSTERIOR
 
 BY = ("std", "novelty", "d-optimal")
 
@@ -30,13 +32,13 @@ def test_the_best_is_picked_every_time(model, pool, by, per):
     spaces = candidates.spaces_of(model)
     judge = greedy.criterion(by, per, model.n_sparse, spaces)
     before = [judge.score(own) for own in found]
-    np.testing.assert_allclose(chosen.alone, np.take(before, chosen.indices), rtol=1e-9)
+    SAME_POSTERIOR.check(chosen.alone, np.take(before, chosen.indices))
     for n, score in zip(chosen.indices, chosen.scores, strict=True):
         scores = {own.index: judge.score(own) for own in found}
         assert max(scores, key=scores.get) == n
-        assert score == pytest.approx(scores[n], rel=1e-9)
+        SAME_POSTERIOR.check(score, scores[n])
         judge.observe(found.pop([own.index for own in found].index(n)))
-    assert chosen.next_score == pytest.approx(max(map(judge.score, found)), rel=1e-9)
+    SAME_POSTERIOR.check(chosen.next_score, max(map(judge.score, found)))
 
 
 @pytest.mark.parametrize("by", BY)
@@ -75,20 +77,19 @@ def test_equal_structures_are_left_out(model, pool):
     plain = gapfit.select(model, pool[:8], 4)
     first = [again.index(pool[n]) for n in plain.indices]
     assert chosen.indices.tolist() == first
-    np.testing.assert_allclose(chosen.scores, plain.scores, rtol=1e-9)
+    SAME_POSTERIOR.check(chosen.scores, plain.scores)
 
 
 @pytest.mark.parametrize("by", BY)
-def test_it_does_not_depend_on_order_batches_and_memory(model, pool, by, monkeypatch):
+def test_it_does_not_depend_on_order_and_memory(model, pool, by):
     plain = gapfit.select(model, pool, 5, by=by)
     order = np.random.default_rng(3).permutation(len(pool))
     other = gapfit.select(model, [pool[n] for n in order], 5, by=by)
     assert order[other.indices].tolist() == plain.indices.tolist()
-    np.testing.assert_allclose(other.scores, plain.scores, rtol=1e-9)
-    monkeypatch.setattr(candidates, "_BATCH_ATOMS", 1)
-    one_by_one = gapfit.select(model, pool, 5, by=by, memory="1 GB")
-    assert one_by_one.indices.tolist() == plain.indices.tolist()
-    assert one_by_one.n_certain == plain.n_certain == 5
+    SAME_POSTERIOR.check(other.scores, plain.scores)
+    small = gapfit.select(model, pool, 5, by=by, memory="1 GB")
+    assert small.indices.tolist() == plain.indices.tolist()
+    assert small.n_certain == plain.n_certain == 5
 
 
 def test_of_a_larger_pool_the_best_are_kept(model):
@@ -105,21 +106,40 @@ def test_of_a_larger_pool_the_best_are_kept(model):
 
 
 @pytest.mark.parametrize("per", PER)
-def test_rows_are_computed_of_a_shortlist(model, per, monkeypatch):
+def test_a_shortlist_has_the_largest_variances_of_energies(model, per):
     pool = bare([*calm(12), *calm(6, rattle=0.1), *calm(6, rattle=0.04), label(slab())])
-    whole = gapfit.select(model, pool, 3, per=per)
-    monkeypatch.setattr(selection, "SHORTLIST", 3)
-    monkeypatch.setattr(selection, "LEAST_LISTED", 5)
-    short = gapfit.select(model, pool, 3, per=per)
-    assert (whole.n_listed, short.n_listed) == (25, 9)
+    frames = [structure_arrays(atoms) for atoms in pool]
     deviations = [p.energies_std for p in model.predict(pool, std="energies")]
     quick = [x.max() if per == "atom" else (x**2).sum() for x in deviations]
-    best = np.argsort(quick)[-9:].tolist()
-    assert set(short.indices.tolist()) <= set(best)
-    among = gapfit.select(model, [pool[n] for n in sorted(best)], 3, per=per)
-    assert np.sort(best)[among.indices].tolist() == short.indices.tolist()
+    indices = list(range(1, 25))
+    for sizes, length in (((3, 5), 9), ((2, 8), 8), ((8, 5), 24)):
+        per_pick, least = sizes
+        found = shortlisted(
+            model, frames, indices, 3, per, per_pick=per_pick, least=least
+        )
+        best = sorted(indices, key=lambda n: quick[n])[-length:]
+        assert found == sorted(best)
+
+
+def test_variances_of_energies_of_one_structure_at_a_time(model, varied):
+    frames, indices = [structure_arrays(atoms) for atoms in varied], (5, 0, 9)
+    together, alone = (
+        energy_variances(model, frames, indices, batch_atoms=n) for n in (10**6, 1)
+    )
+    for x, y in zip(together, alone, strict=True):
+        SAME_POSTERIOR.check(x, y)
+
+
+def test_rows_are_computed_of_a_shortlist(model):
+    pool = [Atoms("Si2", [[0, 0, 0], [2.3 + 5e-4 * n, 0, 0]]) for n in range(1010)]
+    chosen = gapfit.select(model, pool, 2)
+    assert (chosen.n_pool, chosen.n_listed) == (1010, 1000)
+    frames = [structure_arrays(atoms) for atoms in pool]
+    listed = shortlisted(model, frames, range(1010), 2, "atom")
+    among = gapfit.select(model, [pool[n] for n in listed], 2)
+    assert np.take(listed, among.indices).tolist() == chosen.indices.tolist()
     # Where nothing is computed but environments, there is none.
-    assert gapfit.select(model, pool, 3, by="novelty").n_listed == 25
+    assert gapfit.select(model, pool, 2, by="novelty").n_listed == 1010
 
 
 def test_unknown_species_are_named_with_their_frames(model, pool):

@@ -13,7 +13,14 @@ from gapfit.baseline.zbl import pair_baseline, zbl
 from gapfit.config.sections import BaselineConfig
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pair_list
-from gapfit.testing import forces_error, invariance_errors, stress_error
+from gapfit.testing import (
+    FORCE_SLOPE,
+    SAME_POTENTIAL,
+    STRESS_SLOPE,
+    forces_error,
+    invariance_errors,
+    stress_error,
+)
 
 pytestmark = pytest.mark.core
 
@@ -71,11 +78,9 @@ def test_data_that_are_nothing_but_the_baseline_leave_nothing_to_fit():
     model = gapfit.fit(frames, config() | ZBL | {"e0": {"Si": 0.0}})
     assert max(np.abs(c).max() for c in model.terms[0].coefficients.values()) < 1e-9
     prediction = model.predict(frames[0])
-    np.testing.assert_allclose(prediction.forces, frames[0].get_forces(), atol=1e-9)
-    np.testing.assert_allclose(prediction.stress, frames[0].get_stress(), atol=1e-9)
-    assert prediction.energy == pytest.approx(
-        frames[0].get_potential_energy(), abs=1e-9
-    )
+    SAME_POTENTIAL.check(prediction.forces, frames[0].get_forces())
+    SAME_POTENTIAL.check(prediction.stress, frames[0].get_stress())
+    SAME_POTENTIAL.check(prediction.energy, frames[0].get_potential_energy())
 
 
 @pytest.mark.parametrize("name", ["silicon", "one_atom", "three_species"])
@@ -83,10 +88,10 @@ def test_derivatives_and_invariances_with_all_parts(name):
     terms = [{"type": "distance_2b", "r_cut": 4.5}, config()["terms"][0]]
     frames = labelled_frames(STRUCTURES[name], 3)
     model = gapfit.fit(frames, config() | ZBL | {"terms": terms})
-    assert forces_error(model, frames[0]) < 1e-6
-    assert stress_error(model, frames[0]) < 1e-7
+    FORCE_SLOPE.check(forces_error(model, frames[0]))
+    STRESS_SLOPE.check(stress_error(model, frames[0]))
     errors = invariance_errors(model, frames[0], np.random.default_rng(2))
-    assert max(errors.values()) < 1e-9
+    SAME_POTENTIAL.check([*errors.values()])
 
 
 def test_the_baseline_survives_the_model_file(tmp_path):

@@ -128,3 +128,14 @@ def test_check_names_config_types_of_quotas_that_are_not_there(here, capsys):
         "[[terms]] 1: config_type_n_sparse: liqiud: no frame has this config_type; did "
         "you mean 'liquid'?"
     ) in capsys.readouterr().out
+
+
+def test_test_frames_that_are_training_frames_are_named(here, capsys):
+    frames = ase.io.read("train.xyz", ":")
+    ase.io.write("test.xyz", [*ase.io.read("test.xyz", ":"), frames[2], frames[5]])
+    for command in (["check", "fit.toml"], ["fit", "fit.toml", "--no-report"]):
+        assert main(command) == 0
+        out = " ".join(capsys.readouterr().out.split())
+        assert "are identical to training frames" in out
+        assert "of test.xyz) are identical" in out
+        assert "test data: 2 frames of" in out

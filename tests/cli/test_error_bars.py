@@ -15,6 +15,7 @@ from helpers.error_bars import frames_of, salt, settings
 
 import gapfit
 from gapfit.cli import main
+from gapfit.testing import PRINTED
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_predict_writes_standard_deviations(here, argv, options):
             )
         for name in ("energy_std", "stress_std"):
             np.testing.assert_allclose(atoms.info[name], getattr(own, name), rtol=1e-7)
-        np.testing.assert_allclose(atoms.get_forces(), own.forces, atol=1e-7)
+        PRINTED.check(atoms.get_forces(), own.forces)
 
 
 def test_predict_writes_only_the_kinds_named(here):
@@ -93,10 +94,8 @@ def test_predict_writes_intervals(here):
                 kind: model.calibration.multiplier(kind, 0.8)
                 for kind in ("energy", "forces", "virial")
             }
-            np.testing.assert_allclose(
-                atoms.arrays["forces_interval"],
-                times["forces"] * own.forces_std,
-                atol=1e-7,
+            PRINTED.check(
+                atoms.arrays["forces_interval"], times["forces"] * own.forces_std
             )
             for kind, name in (("energy", "energy"), ("virial", "stress")):
                 np.testing.assert_allclose(

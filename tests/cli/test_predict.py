@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import ase.io
-import numpy as np
 import pytest
 from helpers.commands import error_of
 
 import gapfit
 from gapfit.cli import main
 from gapfit.cli._console import Stages
+from gapfit.testing import PRINTED
 
 
 def test_predict(fitted, data, tmp_path, capsys):
@@ -22,14 +22,12 @@ def test_predict(fitted, data, tmp_path, capsys):
     expected = gapfit.load(model).predict(ase.io.read(test, 0), std=True)
     [found, *_] = ase.io.read(out, ":")
     assert found.info["config_type"] == "bulk_rattled"
-    assert found.get_potential_energy() == pytest.approx(expected.energy, abs=1e-7)
-    np.testing.assert_allclose(found.get_forces(), expected.forces, atol=1e-7)
-    np.testing.assert_allclose(found.get_stress(), expected.stress, atol=1e-7)
-    np.testing.assert_allclose(
-        found.arrays["energies_std"], expected.energies_std, atol=1e-7
-    )
+    PRINTED.check(found.get_potential_energy(), expected.energy)
+    PRINTED.check(found.get_forces(), expected.forces)
+    PRINTED.check(found.get_stress(), expected.stress)
+    PRINTED.check(found.arrays["energies_std"], expected.energies_std)
     energies = found.calc.results["energies"]
-    np.testing.assert_allclose(energies, expected.energies, atol=1e-7)
+    PRINTED.check(energies, expected.energies)
 
 
 def test_predict_without_std_and_volume(fitted, tmp_path, capsys):

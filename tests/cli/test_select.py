@@ -13,6 +13,7 @@ from helpers.selection import bare, calm
 
 import gapfit
 from gapfit.cli import main
+from gapfit.testing import PRINTED
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_the_command(model, pool, files, capsys):
         )
         assert atoms.info["name"] == f"structure {n}"
         assert atoms.arrays["colour"].tolist() == list(range(len(atoms)))
-        np.testing.assert_allclose(atoms.positions, pool[n].positions, atol=1e-7)
+        PRINTED.check(atoms.positions, pool[n].positions)
 
 
 def test_the_command_in_json(files, capsys):

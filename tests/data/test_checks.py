@@ -7,9 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ase.build import bulk
+from builders import DATA
 
-from gapfit.data.checks import check_frames, frame_problems, list_places, set_warnings
+from gapfit.config.sections import DataConfig
+from gapfit.data.checks import check_frames, frame_problems, set_warnings
+from gapfit.data.dataset import read
 from gapfit.data.frame import Frame, structure_arrays
+from gapfit.data.places import list_places
 from gapfit.errors import DataError
 
 
@@ -210,3 +214,14 @@ def test_places_of_frames_without_a_file() -> None:
     assert list_places([replace(frame(0), source="frame 5")]) == "frame 5"
     both = [frame(1), replace(frame(0), source="frame 5")]
     assert list_places(both) == "frame 1 of train.extxyz, frame 5"
+
+
+@pytest.mark.parametrize(
+    "system", ["silicon", "carbon", "tungsten", "phosphorus", "fe7cr2ni"]
+)
+def test_energies_per_atom_of_the_shipped_data(system: str) -> None:
+    path = DATA / system / "train.extxyz"
+    frames = [f for f in read(path, DataConfig(train=["-"])).frames if f.energy]
+    assert not [text for text in set_warnings(frames) if "do not grow" in text]
+    per_atom = [replace(f, energy=f.energy / f.n_atoms) for f in frames]
+    assert [text for text in set_warnings(per_atom) if "do not grow" in text]

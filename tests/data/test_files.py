@@ -12,6 +12,7 @@ from helpers.reading import CONFIG, STRESS, config, frames, line, refuses, text_
 
 from gapfit.data.dataset import KindReport, read
 from gapfit.errors import DataError
+from gapfit.testing import PRINTED
 
 
 def test_labels_of_an_extxyz_file_are_found(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_labels_of_an_extxyz_file_are_found(tmp_path: Path) -> None:
     np.testing.assert_allclose(first.forces, atoms[1].calc.results["forces"])
     np.testing.assert_allclose(first.stress, STRESS)
     np.testing.assert_allclose(first.virial, -STRESS * atoms[1].get_volume())
-    np.testing.assert_allclose(first.positions, atoms[1].positions, atol=1e-7)
+    PRINTED.check(first.positions, atoms[1].positions)
 
 
 @pytest.mark.parametrize("suffix", ["xyz", "extxyz.gz", "extxyz.bz2", "xyz.xz", "traj"])
@@ -45,7 +46,7 @@ def test_other_formats(tmp_path: Path, suffix: str) -> None:
     write(path, frames(), format=form)
     data = read(path, CONFIG)
     assert [frame.energy for frame in data.frames] == pytest.approx([-43, -42.9, -42.8])
-    np.testing.assert_allclose(data.frames[2].stress, STRESS, atol=1e-7)
+    PRINTED.check(data.frames[2].stress, STRESS)
 
 
 def test_ase_database_with_its_key_value_pairs(tmp_path: Path) -> None:

@@ -321,12 +321,11 @@ def test_what_was_read_is_put_aside_and_comes_back() -> None:
     assert found[3].labels["strange"] == str(raws[3].labels["strange"])
 
 
-def test_reading_is_the_same_however_little_is_held(monkeypatch) -> None:
+def test_reading_is_the_same_however_little_is_held() -> None:
     atoms = [a for a in labelled_frames(silicon, 6) for _ in range(2)]
     atoms[4].info["remark"] = lambda: 0
     held = read(atoms, LABELS)
-    monkeypatch.setattr("gapfit.data.spool._HELD", 0)
-    stored = read(atoms, LABELS)
+    stored = read(atoms, LABELS, most_atoms=0)
     assert held.warnings == stored.warnings
     assert "are identical and count several times" in held.warnings[0]
     assert held.report == stored.report

@@ -20,6 +20,7 @@ from gapfit.descriptors.soap_dscribe import gto_basis
 from gapfit.descriptors.soap_features import Features
 from gapfit.errors import ConfigError, StructureError
 from gapfit.model.terms import build_term, new_basis
+from gapfit.testing import ROUNDING
 
 pytestmark = pytest.mark.core
 
@@ -164,7 +165,7 @@ def test_full_kernel_is_the_sum_over_all_pairs_of_channels():
     a, b, degree, n, k = features.labels.T
     factor = features.prefactor(full=True) / features.prefactor(full=False)
     p = [factor * f[degree, a * n_max + n, b * n_max + k] for f in everything]
-    assert p[0] @ p[1] == pytest.approx(float(np.vdot(*everything)), rel=1e-12)
+    ROUNDING.check(p[0] @ p[1], float(np.vdot(*everything)))
 
 
 OPTIONS = {

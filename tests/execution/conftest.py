@@ -11,7 +11,7 @@ from gapfit.fitting import fit_prepared as fitting
 
 
 @pytest.fixture
-def small_tasks(monkeypatch):
+def one_frame_each(monkeypatch):
     """Make every frame a task and the tree three levels high."""
 
     def one_each(sizes: np.ndarray, n_sparse: int) -> list[slice]:
@@ -19,5 +19,10 @@ def small_tasks(monkeypatch):
 
     monkeypatch.setattr(fitting, "task_slices", one_each)
     monkeypatch.setattr(tree, "FAN", 3)
+
+
+@pytest.fixture
+def small_tasks(monkeypatch, one_frame_each):
+    """Do the same, with a checkpoint after each task."""
     monkeypatch.setattr(summation, "_LEAST_INTERVAL", 0.0)
     monkeypatch.setattr(summation, "_INTERVALS", 0.0)

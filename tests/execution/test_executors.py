@@ -8,6 +8,7 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+from builders import labelled_frames, silicon
 from helpers.processes import die_once
 from helpers.sums import Inline, Stop, fit, run, same, stopping_after
 
@@ -120,10 +121,11 @@ def test_a_killed_process_of_the_pool_changes_nothing(tmp_path, monkeypatch):
         return ProcessPoolExecutor(n_workers, **options | deadly)
 
     monkeypatch.setattr(executors, "ProcessPoolExecutor", pool)
-    monkeypatch.setattr(row_sums, "_LEAST_ATOMS", 20)
-    parallel = fit(settings={"run": {"workers": 2}})
+    # So many atoms that each frame is a task.
+    frames = labelled_frames(lambda: silicon() * (4, 4, 2), 3)
+    parallel = fit(frames=frames, settings={"run": {"workers": 2}})
     assert flag.exists()
-    same(parallel, fit())
+    same(parallel, fit(frames=frames))
 
 
 def test_workers_end_with_a_killed_leader():

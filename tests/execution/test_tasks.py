@@ -81,11 +81,11 @@ def test_checkpoints_keep_what_workers_have_done_ahead(
     assert len(computed) == len(FRAMES) - done
 
 
-def test_checkpoints_take_a_small_share_of_the_time(tmp_path, small_tasks, monkeypatch):
+def test_checkpoints_take_a_small_share_of_the_time(
+    tmp_path, one_frame_each, monkeypatch
+):
     """Their interval follows what they cost: at most 1/40 of the time."""
     clock, written = [0.0], []
-    monkeypatch.setattr(summation, "_LEAST_INTERVAL", 5.0)
-    monkeypatch.setattr(summation, "_INTERVALS", 40.0)
     monkeypatch.setattr(summation.time, "monotonic", lambda: clock[0])
 
     def slow_write(self, span, sums):

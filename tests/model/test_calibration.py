@@ -16,6 +16,7 @@ from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.evaluation.calibrate import calibration_of
 from gapfit.model.calibration import Calibration, KindCalibration, Scale, fitted_scale
+from gapfit.testing import ROUNDING
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +166,8 @@ def test_observations_of_a_kind_without_residuals_have_the_noise_of_the_fit(mode
     bare = model.predict(salt(40), std=True, calibrated=False)
     found = some.predict(salt(40), std=True, observation=True)
     sigma = model.config.sigma
-    assert found.energy_std == pytest.approx(
-        np.hypot(factor * bare.energy_std, sigma.energy * np.sqrt(8)), rel=1e-12
+    ROUNDING.check(
+        found.energy_std, np.hypot(factor * bare.energy_std, sigma.energy * np.sqrt(8))
     )
 
 
@@ -183,11 +184,9 @@ def test_predictions_are_scaled(model):
     ):
         scale = model.calibration.kinds[kind].scale
         std = np.asarray(getattr(bare, name))
-        np.testing.assert_allclose(
-            getattr(scaled, name), scale.factor * std, rtol=1e-12
-        )
+        ROUNDING.check(getattr(scaled, name), scale.factor * std)
         expected = np.sqrt((scale.factor * std) ** 2 + (scale.floor * root) ** 2)
-        np.testing.assert_allclose(getattr(noisy, name), expected, rtol=1e-12)
+        ROUNDING.check(getattr(noisy, name), expected)
     np.testing.assert_array_equal(scaled.energies_std, bare.energies_std)
 
 

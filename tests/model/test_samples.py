@@ -11,7 +11,13 @@ from helpers.error_bars import brute_covariance, frames_of, molecule, salt, sett
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
-from gapfit.testing import forces_error, stress_error
+from gapfit.testing import (
+    FORCE_SLOPE,
+    SAME_POTENTIAL,
+    STRESS_SLOPE,
+    forces_error,
+    stress_error,
+)
 
 N = 4000
 ZBL = {"repulsion": "zbl", "r_cut": 2.2, "width": 0.8}
@@ -78,14 +84,12 @@ def test_each_sample_is_a_model_that_says_the_same(request, name, build):
     for n, sample in enumerate(samples):
         expected = sample.predict(atoms)
         assert isinstance(sample, gapfit.GAPModel)
-        assert found.energies[n] == pytest.approx(expected.energy, abs=1e-9)
-        np.testing.assert_allclose(found.forces[n], expected.forces, rtol=0, atol=1e-9)
+        SAME_POTENTIAL.check(found.energies[n], expected.energy)
+        SAME_POTENTIAL.check(found.forces[n], expected.forces)
         if expected.stress is None:
             assert found.stress is None
         else:
-            np.testing.assert_allclose(
-                found.stress[n], expected.stress, rtol=0, atol=1e-9
-            )
+            SAME_POTENTIAL.check(found.stress[n], expected.stress)
 
 
 def test_isolated_atoms_and_the_baseline_are_in_all_samples(with_baseline):
@@ -95,9 +99,9 @@ def test_isolated_atoms_and_the_baseline_are_in_all_samples(with_baseline):
     expected = with_baseline.predict(atoms)
     found = with_baseline.sample(2, seed=3, scale=0.0).predict(atoms)
     bare = replace(with_baseline, baseline=None).sample(2, scale=0.0).predict(atoms)
-    np.testing.assert_allclose(found.energies, expected.energy, rtol=0, atol=1e-9)
+    SAME_POTENTIAL.check(found.energies, expected.energy)
     np.testing.assert_allclose(found.forces[1], expected.forces, rtol=0, atol=1e-8)
-    np.testing.assert_allclose(found.stress[1], expected.stress, rtol=0, atol=1e-9)
+    SAME_POTENTIAL.check(found.stress[1], expected.stress)
     assert (found.energies - bare.energies).min() > 5.0
 
 
@@ -111,14 +115,14 @@ def test_samples_of_projections_and_quadratic_forms_say_the_same():
     found = samples.predict(silicon(30))
     for n, sample in enumerate(samples):
         expected = sample.predict(silicon(30))
-        assert found.energies[n] == pytest.approx(expected.energy, abs=1e-9)
-        np.testing.assert_allclose(found.forces[n], expected.forces, rtol=0, atol=1e-9)
+        SAME_POTENTIAL.check(found.energies[n], expected.energy)
+        SAME_POTENTIAL.check(found.forces[n], expected.forces)
 
 
 def test_forces_and_stress_of_samples_are_derivatives(with_baseline):
     for sample in with_baseline.sample(2, seed=6):
-        assert forces_error(sample, salt(23)) < 1e-6
-        assert stress_error(sample, salt(23)) < 1e-7
+        FORCE_SLOPE.check(forces_error(sample, salt(23)))
+        STRESS_SLOPE.check(stress_error(sample, salt(23)))
 
 
 def test_samples_are_a_sequence(model):
@@ -133,11 +137,9 @@ def test_samples_are_a_sequence(model):
     def energy(sample: gapfit.GAPModel) -> float:
         return sample.predict(salt(1)).energy
 
-    assert [energy(own) for own in samples] == pytest.approx(energies, abs=1e-9)
-    assert [energy(own) for own in samples[1:4:2]] == pytest.approx(
-        energies[1:4:2], abs=1e-9
-    )
-    assert energy(samples[-1]) == pytest.approx(energies[-1], abs=1e-9)
+    SAME_POTENTIAL.check([energy(own) for own in samples], energies)
+    SAME_POTENTIAL.check([energy(own) for own in samples[1:4:2]], energies[1:4:2])
+    SAME_POTENTIAL.check(energy(samples[-1]), energies[-1])
     with pytest.raises(IndexError):
         samples[5]
 

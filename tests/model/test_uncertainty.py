@@ -11,7 +11,12 @@ from builders import slab
 from helpers.error_bars import SIGMA, molecule, salt
 
 from gapfit.data.frame import structure_arrays
+from gapfit.data.neighbours import pairs_of
 from gapfit.errors import GapfitError
+from gapfit.model.prediction import PredictionRequest
+from gapfit.model.row_variances import atom_variances, row_variances
+from gapfit.model.uncertainty import StandardDeviations
+from gapfit.testing import ROUNDING, SAME_POSTERIOR
 
 
 def test_forms_of_several_structures_are_those_of_each(one_model):
@@ -21,30 +26,73 @@ def test_forms_of_several_structures_are_those_of_each(one_model):
     for atoms, found in zip(some, together, strict=True):
         alone = one_model.predict(atoms, std=True, novelty=True, form="dtc")
         for name in ("energy_std", "energies_std", "forces_std", "novelty"):
-            np.testing.assert_allclose(
-                getattr(found, name), getattr(alone, name), rtol=1e-9, atol=1e-12
-            )
+            SAME_POSTERIOR.check(getattr(found, name), getattr(alone, name))
         if atoms.cell.rank == 3:
-            np.testing.assert_allclose(found.stress_std, alone.stress_std, rtol=1e-9)
+            SAME_POSTERIOR.check(found.stress_std, alone.stress_std)
         else:
             assert found.stress_std is None
 
 
+def test_more_atoms_than_are_predicted_together(one_model):
+    """Three batches: the first and the last of one structure, the second of two."""
+    large = [salt(5) * (5, 5, 4), salt(6) * (4, 4, 4), molecule(4), salt(7) * (4, 4, 4)]
+    together = one_model.predict(large, std=True, novelty=True)
+    for atoms, found in zip(large, together, strict=True):
+        alone = one_model.predict(atoms, std=True, novelty=True)
+        ROUNDING.check(found.energy, alone.energy)
+        for name in ("forces", "energy_std", "energies_std", "forces_std", "novelty"):
+            SAME_POSTERIOR.check(getattr(found, name), getattr(alone, name))
+
+
 @pytest.mark.parametrize("form", ["sor", "dtc"])
-def test_parts_of_the_work_change_nothing(monkeypatch, one_model, form):
-    """Rows of one structure, pairs of one atom, seven rows at a time."""
-    some = [salt(5), molecule(4), salt(6)]
-    whole = one_model.predict(some, std=True, novelty=True, form=form)
-    monkeypatch.setattr("gapfit.model.row_variances._ROW_BYTES", 1.0)
-    monkeypatch.setattr("gapfit.model.row_variances._CHUNK_PAIRS", 1)
-    monkeypatch.setattr("gapfit.model.row_variances._CHUNK", 7)
-    monkeypatch.setattr("gapfit.model.gap_model._BATCH_ATOMS", 20)
-    pieces = one_model.predict(some, std=True, novelty=True, form=form)
-    for a, b in zip(whole, pieces, strict=True):
-        for name in ("energy_std", "energies_std", "forces_std", "novelty"):
-            np.testing.assert_allclose(
-                getattr(a, name), getattr(b, name), rtol=1e-9, atol=1e-12
-            )
+def test_rows_of_one_structure_at_a_time_change_nothing(one_model, form):
+    frames = [structure_arrays(atoms) for atoms in (salt(5), molecule(4), salt(6))]
+    pairs, none = pairs_of(frames, one_model.cutoff), np.zeros(0)
+    request = PredictionRequest(
+        forces=False,
+        stress=False,
+        atom_virials=False,
+        std=("energy", "forces", "stress"),
+        novelty=False,
+        observation=False,
+        calibrated=False,
+        form=form,
+    )
+    parts = (one_model.terms, one_model.posterior, one_model.config.sigma, None)
+    whole = StandardDeviations(*parts).of(frames, pairs, request, none, none)
+    pieces = StandardDeviations(*parts, row_bytes=1.0)
+    for a, b in zip(whole, pieces.of(frames, pairs, request, none, none), strict=True):
+        assert a.keys() == b.keys()
+        for name, value in a.items():
+            SAME_POSTERIOR.check(b[name], value)
+
+
+@pytest.mark.parametrize("form", ["sor", "dtc"])
+def test_seven_rows_at_a_time_change_nothing(one_model, form):
+    frames = [structure_arrays(atoms) for atoms in (salt(5), molecule(4))]
+    whole, pieces = (
+        row_variances(
+            one_model.terms,
+            one_model.posterior,
+            pairs_of(frames, one_model.cutoff),
+            gradients=True,
+            form=form,
+            **chunk,
+        )
+        for chunk in ({}, {"chunk_rows": 7})
+    )
+    for name, value in vars(whole).items():
+        SAME_POSTERIOR.check(getattr(pieces, name), value)
+
+
+def test_pairs_of_one_atom_at_a_time_change_nothing(one_model):
+    pairs = pairs_of([structure_arrays(salt(5))], one_model.cutoff)
+    whole, pieces = (
+        atom_variances(one_model.terms, one_model.posterior, pairs, **chunk)
+        for chunk in ({}, {"chunk_pairs": 1})
+    )
+    for name, value in vars(whole).items():
+        SAME_POSTERIOR.check(getattr(pieces, name), value)
 
 
 def slab_of_two() -> Atoms:
@@ -67,7 +115,7 @@ def test_observations_have_the_noise_of_the_fit(one_model, config_type):
         ("stress_std", own["virial"] * root / volume),
     ):
         expected = np.sqrt(np.square(getattr(bare, name)) + sigma**2)
-        np.testing.assert_allclose(getattr(noisy, name), expected, rtol=1e-12)
+        ROUNDING.check(getattr(noisy, name), expected)
     # No reference calculation gives energies of atoms.
     np.testing.assert_array_equal(noisy.energies_std, bare.energies_std)
 
@@ -83,9 +131,9 @@ def test_sigmas_of_a_frame_are_those_of_its_observations(one_model):
     bare = one_model.predict(atoms, std=True)
     noisy = one_model.predict(frame, std=True, observation=True)
     added = np.sqrt(noisy.forces_std**2 - bare.forces_std**2)
-    np.testing.assert_allclose(added, np.tile(frame.force_sigma, (3, 1)).T, rtol=1e-9)
+    SAME_POSTERIOR.check(added, np.tile(frame.force_sigma, (3, 1)).T)
     of_energy = np.sqrt(noisy.energy_std**2 - bare.energy_std**2)
-    assert of_energy == pytest.approx(0.5 * np.sqrt(8), rel=1e-9)
+    SAME_POSTERIOR.check(of_energy, 0.5 * np.sqrt(8))
 
 
 def test_only_what_is_asked_is_returned(one_model):
@@ -95,9 +143,7 @@ def test_only_what_is_asked_is_returned(one_model):
     for name, kind in names.items():
         for asked in (kind, (kind,)):
             found = one_model.predict(atoms, std=asked, forces=False, stress=False)
-            np.testing.assert_allclose(
-                getattr(found, name), getattr(every, name), rtol=1e-12
-            )
+            ROUNDING.check(getattr(found, name), getattr(every, name))
             assert all(getattr(found, other) is None for other in {*names} - {name})
             assert found.forces is None
             assert found.stress is None
