@@ -221,7 +221,7 @@ class SolverConfig(Section):
         "cholesky", "qr is twice as slow, for ill-conditioned fits"
     )
     jitter: float = described(
-        1e-8, "added to K_mm, relative to its diagonal", ge=0, le=1e-2
+        1e-8, "least that is added to K_mm, relative to its diagonal", ge=0, le=1e-2
     )
 
 

@@ -10,6 +10,7 @@ from gapfit._support.progress import Progress
 from gapfit.config.sections import FitConfig, PredictionConfig
 from gapfit.data.frame import Frame
 from gapfit.fitting.rounding_warning import ROUNDED, rounding_warning
+from gapfit.gp.conditioning import well_conditioned
 from gapfit.gp.posterior import Posterior
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.projection import LosslessProjection, Ranks, with_lossless_projection
@@ -46,7 +47,7 @@ def solved(
     assert sums is not None
     progress("solve", 0, 1)
     with one_thread():
-        solution = sums.solve()
+        sums, solution = well_conditioned(sums, sums.solve())
         warning = rounding_warning(sums.rounding(solution), config)
     progress("solve", 1, 1)
     terms = with_coefficients(model.terms, solution.coefficients)

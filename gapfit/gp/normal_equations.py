@@ -6,7 +6,7 @@ may be summed anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -118,6 +118,25 @@ class NormalEquations(Accumulator):
         out.b = self.b / factor**2
         out._G = None if self._G is None else self._G / factor**2
         out._rows = [rows / factor for rows in self._rows]
+        return out
+
+    def transformed(
+        self, transform: Callable[[np.ndarray], np.ndarray]
+    ) -> NormalEquations:
+        """Return the sums over rows Φ T.
+
+        Parameters
+        ----------
+        transform : callable
+            Returns rows (n, n_sparse) times T.
+        """
+        out = NormalEquations(len(self.b))
+        Accumulator.merge(out, self)
+        out.b = transform(self.b[None])[0]
+        out._rows = [np.ascontiguousarray(transform(rows)) for rows in self._rows]
+        if self._G is not None:
+            G = self._G + np.triu(self._G, 1).T
+            out._G = np.asfortranarray(np.triu(transform(transform(G).T)))
         return out
 
     def widened(self, columns: np.ndarray, n_sparse: int) -> NormalEquations:

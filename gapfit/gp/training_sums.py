@@ -180,6 +180,20 @@ class TrainingSums:
         }
         return out
 
+    def rewhitened(self, whitening: Whitening) -> TrainingSums:
+        """Return the sums over the same data with other factors of K_mm + jitter."""
+        self.close()
+        out = TrainingSums(whitening, self.method)
+        out.groups = dict(self.groups)
+        if self.method == "cholesky":
+            out.groups = {
+                group: sums.transformed(
+                    lambda rows: whitening.apply(self.whitening.unapply(rows))
+                )
+                for group, sums in self.groups.items()
+            }
+        return out
+
     def header(self) -> dict[str, Any]:
         """Return the description of `arrays` in a file, as plain data."""
         return {"method": self.method, "groups": [list(g) for g in sorted(self.groups)]}

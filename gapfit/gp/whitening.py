@@ -56,6 +56,13 @@ class Whitening:
             ).T
         return out
 
+    def unapply(self, rows: np.ndarray) -> np.ndarray:
+        """Return Φ U, (n, n_sparse): the rows K of whitened rows Φ = K U^-1."""
+        out = np.empty_like(rows)
+        for U, block in zip(self.cholesky, self.blocks, strict=True):
+            out[:, block] = rows[:, block] @ U
+        return out
+
     def redo(self, c: np.ndarray) -> np.ndarray:
         """Return U c, (n_sparse,)."""
         return np.concatenate(

@@ -1,0 +1,85 @@
+"""A larger jitter, found from the sums alone, where coefficients cancel each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gapfit.gp.conditioning import MAX_CANCELLATION, cancellation, well_conditioned
+from gapfit.gp.training_sums import TrainingSums
+from gapfit.gp.whitening import whiten
+
+N = 30
+
+
+def kernels() -> tuple[list[np.ndarray], np.ndarray]:
+    """Return K_mm of a smooth and of a rough block, and rows of both, (200, 60)."""
+    rng = np.random.default_rng(0)
+    x, points = rng.uniform(size=200), np.linspace(0, 1, N)
+    lengths = (0.5, 0.02)
+
+    def kernel(a, b, length):
+        return 9.0 * np.exp(-((a[:, None] - b) ** 2) / (2 * length**2))
+
+    K_mm = [kernel(points, points, length) for length in lengths]
+    return K_mm, np.hstack([kernel(x, points, length) for length in lengths])
+
+
+def sums(method: str, jitter: float, sigma: float) -> TrainingSums:
+    K_mm, K = kernels()
+    y = 1e3 * np.sin(9 * np.arange(200))
+    out = TrainingSums(whiten(K_mm, jitter), method)
+    out.add(("energy", ""), K, y, np.full(200, sigma))
+    out.add(("forces", ""), K[:20], y[:20], np.full(20, sigma))
+    return out
+
+
+@pytest.mark.parametrize("method", ["cholesky", "qr"])
+def test_sums_with_another_jitter_are_those_of_the_data(method):
+    found = sums(method, 1e-9, 0.1)
+    expected = sums(method, 1e-6, 0.1)
+    again = found.rewhitened(expected.whitening).solve()
+    solution = expected.solve()
+    _, K = kernels()
+    values = K @ solution.coefficients
+    np.testing.assert_allclose(K @ again.coefficients, values, atol=1e-5)
+    assert again.log_marginal_likelihood == pytest.approx(
+        solution.log_marginal_likelihood, rel=1e-7
+    )
+    # The sums that were given stay.
+    np.testing.assert_array_equal(
+        found.solve().coefficients, sums(method, 1e-9, 0.1).solve().coefficients
+    )
+
+
+@pytest.mark.parametrize("method", ["cholesky", "qr"])
+def test_only_the_block_that_cancels_gets_a_larger_jitter(method):
+    given = sums(method, 1e-12, 1e-3)
+    solution = given.solve()
+    before = cancellation(given.whitening, solution)
+    better, raised = well_conditioned(given, solution)
+    after = cancellation(better.whitening, raised)
+    assert before[0] > 2 * MAX_CANCELLATION
+    assert after[0] < before[0] / 2
+    assert better.whitening.jitter[0] > 1e-12
+    assert better.whitening.jitter[1] == 1e-12
+    assert max(after) <= MAX_CANCELLATION or better.whitening.jitter[0] == 1e-5
+
+
+def test_ordinary_fits_stay_as_they_are():
+    given = sums("cholesky", 1e-8, 1e3)
+    solution = given.solve()
+    assert max(cancellation(given.whitening, solution)) < MAX_CANCELLATION
+    assert well_conditioned(given, solution) == (given, solution)
+
+
+def test_cancellation_is_the_rounding_of_predictions():
+    """Kernels with errors of one unit in the last place change predictions by as much."""
+    given = sums("cholesky", 1e-12, 0.01)
+    solution = given.solve()
+    _, K = kernels()
+    rng = np.random.default_rng(1)
+    ulp = K * (1 + 2.0**-53 * rng.choice([-1, 1], size=K.shape))
+    changes = (ulp - K) @ solution.coefficients
+    bound = sum(cancellation(given.whitening, solution))
+    assert 0.01 * bound < np.sqrt(np.mean(changes**2)) < 3 * bound
