@@ -24,6 +24,7 @@ from gapfit.data.label_names import (
     config_type,
     kind_of,
     kinds_of,
+    listed,
     make_plan,
 )
 from gapfit.data.label_report import KindReport, LabelTally
@@ -137,7 +138,7 @@ def _require_targets(plan: LabelPlan, counts: LabelCounts) -> None:
     reason = f" ({' and '.join(off)} switched off)" if off else ""
     raise DataError(
         f"there are neither energies nor forces in {counts.n_frames} frames{reason}; "
-        f"labels found: {', '.join(sorted(counts.by_name)) or 'none at all'}; "
+        f"labels found: {listed(counts.by_name) or 'none at all'}; "
         "name them with energy_key and forces_key in [data]"
     )
 
@@ -161,7 +162,7 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
         reasons = [plan.unused[key] for key in raw.labels if key in plan.unused]
         problems.append(
             f"{source}: there is no energy, forces or stress to fit (labels: "
-            f"{', '.join(sorted(raw.labels)) or 'none'}); "
+            f"{listed(raw.labels) or 'none'}); "
             f"{'; '.join(reasons) or 'add them or remove the frame'}"
         )
     for kind, key in plan.sigma_keys.items():

@@ -25,6 +25,8 @@ __all__ = [
     "value_of",
 ]
 
+#: Longest message, characters: keys and lines of damaged files have any length.
+_LONGEST = 600
 #: Words after a value that would change it: gapfit reads eV and Å alone.
 _UNITS = frozenset(
     {
@@ -59,6 +61,7 @@ _BRACKET = re.compile(r"[\[\]]")
 _ROW = re.compile(r"\[([^\[\]]*)\]")
 _ESCAPE = re.compile(r"\\(.)")
 _PART = re.compile(r"[^\s,]+")
+_ITEM = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s,]+")
 _NUMERIC_START = frozenset("+-.0123456789nNiI")
 _FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)", re.ASCII)
 #: Plain comments may have any form unless they name what a structure is made of.
@@ -80,6 +83,8 @@ class XyzError(ValueError):
     """
 
     def __init__(self, problem: str, line: int = 1) -> None:
+        if len(problem) > _LONGEST:
+            problem = f"{problem[: _LONGEST // 2]} ... {problem[-_LONGEST // 2 :]}"
         super().__init__(problem)
         self.line = line
 
@@ -269,13 +274,13 @@ def value_of(key: str, word: Word) -> Any:
         return word.text
     if word.bracketed:
         return bracketed(word.text)
-    value = _plain(key, word.text)
+    value = _plain(word.text)
     if key in _BY_COLUMNS and isinstance(value, np.ndarray) and value.shape == (9,):
         return value.reshape((3, 3), order="F")
     return value
 
 
-def _plain(key: str, text: str) -> Any:
+def _plain(text: str) -> Any:
     """Return the value in a text without brackets of its own."""
     parts = _PART.findall(text)
     if not parts:
@@ -283,7 +288,7 @@ def _plain(key: str, text: str) -> Any:
     values = _array(parts)
     if values is not None:
         return values[0] if len(values) == 1 else values
-    return _json(key, text) if text.startswith("_JSON ") else text
+    return _json(text) if text.startswith("_JSON ") else text
 
 
 def _array(parts: Sequence[str]) -> np.ndarray | None:
@@ -293,11 +298,11 @@ def _array(parts: Sequence[str]) -> np.ndarray | None:
     return values
 
 
-def _json(key: str, text: str) -> Any:
+def _json(text: str) -> Any:
     try:
         value = json.loads(text.removeprefix("_JSON "))
-    except (ValueError, RecursionError) as error:
-        raise XyzError(f"{key}={shown(text)} is not JSON ({error})") from None
+    except (ValueError, RecursionError):  # a text that only begins like JSON
+        return text
     try:
         array = np.array(value)
     except (ValueError, OverflowError):  # rows of different length, large integers
@@ -313,7 +318,7 @@ def bracketed(text: str) -> Any:
     text : str
         ``[1, 2, 3]`` or ``[[1, 2], [3, 4]]``; commas or spaces separate.
     """
-    rows = [_PART.findall(row) for row in _ROW.findall(text)]
+    rows = [_ITEM.findall(row) for row in _ROW.findall(text)]
     nested = text.count("[") > 1
     flat = [part.strip("\"'") for row in rows for part in row]
     is_regular = len({len(row) for row in rows}) == 1

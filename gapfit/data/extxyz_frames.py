@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def _result(key: str, value: Any) -> Any:
 
 
 def xyz_frames(
-    stream: TextIO, name: str, n_bytes: int, compressed: bool
+    stream: TextIO, name: str, n_bytes: int, packed: BinaryIO | None = None
 ) -> Iterator[XyzFrame]:
     """Yield the frames of a file.
 
@@ -120,15 +120,15 @@ def xyz_frames(
         Name of the file in messages.
     n_bytes : int
         Size of the file.
-    compressed : bool
-        Whether the stream decompresses the file.
+    packed : BinaryIO, optional
+        The file itself if the stream decompresses it.
 
     Raises
     ------
     DataError
         A frame cannot be understood or is incomplete; the message has frame and line.
     """
-    lines = Lines(stream, n_bytes, compressed)
+    lines = Lines(stream, n_bytes, packed)
     count = 0
     try:
         while True:
@@ -154,19 +154,20 @@ def _require_end(lines: Lines, name: str) -> None:
         )
 
 
-def _n_atoms(line: str) -> int:
+def _n_atoms(line: str, is_first: bool) -> int:
     if not _COUNT.fullmatch(line):
+        cause = "the frame before has more or fewer lines than it says"
+        if is_first:
+            cause = "this is not an XYZ file: give it the suffix of its format"
         raise XyzError(
-            f"expected the number of atoms, found {shown(line.strip())}; the frame before "
-            "has more or fewer lines than it says, or this is not an XYZ file",
-            0,
+            f"expected the number of atoms, found {shown(line.strip())}; {cause}", 0
         )
     return int(line)
 
 
 def _frame(lines: Lines, first: str, source: str) -> XyzFrame:
     """Return the frame whose first line was taken."""
-    n_atoms = _n_atoms(first)
+    n_atoms = _n_atoms(first, lines.start == 1)
     if not lines.fits(n_atoms, _SHORTEST):
         raise XyzError(
             f"{n_atoms} atoms cannot be in the rest of the file; correct the number of "
@@ -252,7 +253,8 @@ def _with_vectors(header: Header, lines: Lines, n_atoms: int) -> Header:
             break
         line = n_atoms + 1 + number
         vector = numbers_in(words[1:]) if number < 4 else None
-        if words[0] != f"VEC{number}" or vector is None or vector.size != 3:
+        is_sound = vector is not None and vector.size == 3 and np.isfinite(vector).all()
+        if words[0] != f"VEC{number}" or not is_sound:
             raise XyzError(
                 f"expected VEC{min(number, 3)} with three numbers, found "
                 f"{shown(' '.join(words))}",

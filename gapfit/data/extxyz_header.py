@@ -100,6 +100,7 @@ def read_header(line: str) -> Header:
     lattice = _reserved(words, "lattice")
     properties = _reserved(words, "properties")
     periodic = _reserved(words, "pbc")
+    _refuse_nearly_reserved(words)
     cell = _cell(*lattice) if lattice else None
     if cell is None:
         cell = _other_cell(words)
@@ -131,6 +132,13 @@ def _reserved(words: dict[str, Word], name: str) -> tuple[str, Word] | None:
     for key in keys:
         del words[key]
     return keys[0], value
+
+
+def _refuse_nearly_reserved(words: dict[str, Word]) -> None:
+    """Refuse ``Lattice:`` and the like, which would otherwise be keys of their own."""
+    for key in words:
+        if _PUNCTUATION.sub("", key.lower()) in ("lattice", "properties", "pbc"):
+            raise XyzError(f'{key} is not a key of extended XYZ; write it as key="..."')
 
 
 def _numbers(word: Word) -> np.ndarray | None:

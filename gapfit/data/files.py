@@ -162,19 +162,20 @@ def _reason(error: Exception) -> str:
 
 
 def _cure(path: Path, count: int) -> str:
-    if count or path.suffix in (".xyz", ".extxyz"):
+    if count or path.suffix in (".xyz", ".extxyz", ".gz", ".bz2", ".xz"):
         return "correct the file, or cut it before this frame"
     return (
         "by its name or contents, ASE takes it for another format or a damaged file; "
-        f"correct it, or convert it (read are {READ})"
+        f"correct it, or convert it (gapfit reads {READ})"
     )
 
 
 def _frames(path: Path, name: str) -> Iterator[Any]:
     file = file_format(path, name)
     if file.kind == "xyz":
-        with file.text() as stream:
-            yield from xyz_frames(stream, name, file.n_bytes, file.opener is not None)
+        with path.open("rb") as binary, file.text(binary) as stream:
+            packed = binary if file.opener else None
+            yield from xyz_frames(stream, name, file.n_bytes, packed)
     elif file.kind == "database":
         yield from _read_database(path)
     else:
@@ -202,6 +203,6 @@ def _read_other(path: Path, name: str) -> Iterator[Any]:
         yield from iread(str(path), index=":", do_not_split_by_at_sign=True)
     except UnknownFileTypeError:
         raise DataError(
-            f"{name}: the format is not known by its name or contents; read are {READ}; "
-            "convert it, or rename it if its suffix is wrong"
+            f"{name}: the format is not known by its name or contents; convert it, or "
+            f"rename it if its suffix is wrong (gapfit reads {READ})"
         ) from None

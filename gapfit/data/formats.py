@@ -9,8 +9,9 @@ import re
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from gapfit.errors import DataError
 
@@ -23,6 +24,7 @@ READ = (
 _CONVERT = (
     'write it as extended XYZ, in Python with ase.io.write("data.extxyz", frames)'
 )
+_DEEPMD = "read the folder with the package dpdata, then " + _CONVERT
 
 #: Bytes at the beginning that are looked at.
 _HEAD = 8192
@@ -52,6 +54,12 @@ def _begins(pattern: bytes) -> Callable[[bytes, str], object]:
 def _has(pattern: bytes) -> Callable[[bytes, str], object]:
     search = re.compile(pattern, re.MULTILINE).search
     return lambda head, name: search(head)
+
+
+def _ase_reads(name: str) -> bool:
+    from ase.io.formats import ioformats
+
+    return name in ioformats
 
 
 def _is_dump_of_types(head: bytes, name: str) -> bool:
@@ -109,24 +117,28 @@ _FOREIGN: tuple[tuple[Callable[[bytes, str], object], str, str], ...] = (
     (
         lambda head, name: (
             re.match(rb"\s*begin\s*$", head, re.MULTILINE)
-            and not name.endswith(".data")
+            and not _ase_reads("runnerdata")
         ),
-        "an input.data file of RuNNer or n2p2 (in Bohr and Hartree)",
-        "rename it to input.data if your ASE reads runnerdata, or " + _CONVERT,
+        "an input.data file of RuNNer or n2p2",
+        "newer versions of ASE read it",
     ),
     (
         lambda head, name: re.search(
             r"(box|coord|energy|force|type|virial)\.raw$", name
         ),
         "a .raw file of DeePMD",
-        "read its folder with the package dpdata, then " + _CONVERT,
+        _DEEPMD,
     ),
     (
         lambda head, name: head.startswith(b"\x89HDF") and not name.endswith(".nc"),
         "an HDF5 file",
         _CONVERT,
     ),
-    (_begins(rb"\x80[\x02-\x05]"), "a Python pickle", "load it in Python, " + _CONVERT),
+    (
+        _begins(rb"\x80[\x02-\x05]"),
+        "a Python pickle",
+        "load it in Python, and " + _CONVERT,
+    ),
     (_begins(rb"\x93NUMPY"), "a NumPy array", _CONVERT),
     (
         lambda head, name: head.startswith(b"PK") and name.endswith(".npz"),
@@ -166,13 +178,19 @@ class FileFormat:
     n_bytes: int
     opener: Callable[..., Any] | None
 
-    def text(self) -> TextIO:
-        """Open it as text; bytes that are not UTF-8 become surrogates."""
-        opener: Callable[..., Any] = self.opener or open
-        stream: TextIO = opener(
-            self.path, "rt", encoding="utf-8-sig", errors="surrogateescape"
+    def text(self, file: BinaryIO) -> TextIO:
+        """Return its text; bytes that are not UTF-8 become surrogates.
+
+        Parameters
+        ----------
+        file : BinaryIO
+            The file, open at its beginning.
+        """
+        return TextIOWrapper(
+            self.opener(file, "rb") if self.opener else file,
+            encoding="utf-8-sig",
+            errors="surrogateescape",
         )
-        return stream
 
 
 def file_format(path: Path, name: str) -> FileFormat:
@@ -202,7 +220,7 @@ def file_format(path: Path, name: str) -> FileFormat:
     for test, noun, cure in _FOREIGN:
         if test(head, file):
             raise DataError(
-                f"{name}: is {noun}, which gapfit does not read; {cure} (read are {READ})"
+                f"{name}: is {noun}, which is not read; {cure} (gapfit reads {READ})"
             )
     kind = "other"
     if file.endswith(_DATABASES) or head.startswith(b"SQLite format 3"):
@@ -227,7 +245,10 @@ def _size(path: Path, name: str) -> int:
         ) from None
     if not stat.S_ISREG(status.st_mode):
         noun = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
-        raise DataError(f"{name}: is {noun}; name files that hold structures")
+        cure = "name files that hold structures"
+        if path.is_dir() and (path / "type.raw").exists():
+            noun, cure = "a folder of DeePMD data, which is not read", _DEEPMD
+        raise DataError(f"{name}: is {noun}; {cure}")
     return status.st_size
 
 

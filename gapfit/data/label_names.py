@@ -21,6 +21,7 @@ __all__ = [
     "config_type",
     "kind_of",
     "kinds_of",
+    "listed",
     "make_plan",
     "names_of",
 ]
@@ -39,6 +40,8 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     for kind, (names, bare_names) in _NAMES.items()
 }
 
+#: Names that a message lists.
+_MOST_LISTED = 30
 _KINDS = {name.lower(): kind for kind, names in CANDIDATES.items() for name in names}
 
 #: Labels that carry standard deviations.
@@ -242,11 +245,17 @@ def make_plan(config: DataConfig, counts: LabelCounts) -> LabelPlan:
     }
     return LabelPlan(
         choices,
-        config.config_type_key,
-        sigma_keys,
-        config.force_mask_key,
+        _as_written(config.config_type_key, counts),
+        {kind: _as_written(key, counts) for kind, key in sigma_keys.items()},
+        _as_written(config.force_mask_key, counts),
         dict(_reasons(choices, counts.by_name)),
     )
+
+
+def _as_written(key: str, counts: LabelCounts) -> str:
+    """Return a name as the frames write it, if they do so in another case alone."""
+    same = [name for name in counts.by_name if name.lower() == key.lower()]
+    return same[0] if len(same) == 1 else key
 
 
 def _reasons(
@@ -257,16 +266,23 @@ def _reasons(
         for key in best.ignored:
             yield (
                 key,
-                f"{key!r} (in {counts[key]} frames) is not used, but {best.key!r} (in "
-                f"{counts[str(best.key)]}) is; choose with {best.kind}_key in [data]",
+                f"{key!r} (number of frames: {counts[key]}) is not used, {best.key!r} "
+                f"({counts[str(best.key)]}) is; choose with {best.kind}_key in [data]",
             )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names for a message, in order; long ones and long lists are cut."""
+    texts = [n if len(n) <= 60 else f"{n[:57]}..." for n in sorted(names)]
+    more = [f"{len(texts) - _MOST_LISTED} more"] if len(texts) > _MOST_LISTED else []
+    return ", ".join(texts[:_MOST_LISTED] + more)
 
 
 def _missing_label(option: str, key: str, counts: LabelCounts) -> DataError:
     by_lower = {name.lower(): name for name in counts.by_name}
     near = get_close_matches(key.lower(), by_lower, n=1, cutoff=0.5)
     hint = f"the nearest label is {by_lower[near[0]]!r}; " if near else ""
-    names = ", ".join(sorted(counts.by_name)) or "none at all"
+    names = listed(counts.by_name) or "none at all"
     return DataError(
         f"{option} = {key!r}: none of the {counts.n_frames} frames has this label; {hint}"
         f"labels found: {names}; correct {option}, or leave it out"

@@ -17,6 +17,7 @@ from gapfit.data.label_names import (
     config_type,
     kind_of,
     kinds_of,
+    listed,
     names_of,
 )
 from gapfit.data.labels import BadLabelError, label_value
@@ -173,7 +174,7 @@ class LabelTally:
                 f"no {quantity} found in {self._n_frames} frames: only "
                 f"{'energies' if per_atom else 'forces'} will be "
                 f"fitted; {'arrays' if per_atom else 'numbers'} that the frames have: "
-                f"{', '.join(sorted(self._names[quantity])) or 'none'}; if one of them "
+                f"{listed(self._names[quantity]) or 'none'}; if one of them "
                 f"is the {quantity}, set {quantity}_key in [data]"
             )
         if self._without_volume:
@@ -188,12 +189,18 @@ class LabelTally:
         for choices in self._plan.choices.values():
             names = [c.key for c in choices if c.kind == choices[0].kind and c.key]
             if len(names) > 1 and choices[1].is_complement:
-                used = ", ".join(f"{n!r} in {self._counts[n]} frames" for n in names)
+                used = ", ".join(
+                    f"{n!r} in {_in_frames(self._counts[n])}" for n in names
+                )
                 yield (
                     f"{choices[0].kind}: under several names, {used}; all are used, as no "
                     "frame has two of them; if they were not computed in the same way, "
                     f"choose with {choices[0].kind}_key in [data]"
                 )
+
+
+def _in_frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _count(tally: list[int], value: float | np.ndarray) -> None:

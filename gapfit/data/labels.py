@@ -55,8 +55,10 @@ def label_value(kind: str, value: Any, frame: Frame) -> Any:
                 "three components for each atom"
             )
         return array
-    voigt = _voigt(kind, array, frame.n_atoms)
-    return -voigt * frame.volume if kind == "stress" else voigt
+    # What becomes infinite, or is, has no symmetry and is refused as such.
+    with np.errstate(over="ignore", invalid="ignore"):
+        voigt = _voigt(kind, array, frame.n_atoms)
+        return -voigt * frame.volume if kind == "stress" else voigt
 
 
 def sigma_value(kind: str, value: Any, n_atoms: int) -> Any:
@@ -118,6 +120,7 @@ def _voigt(kind: str, array: np.ndarray, n_atoms: int) -> np.ndarray:
         matrix = array.reshape(3, 3)
         asymmetry = np.abs(matrix - matrix.T).max()
         floor = 1e-5 if kind == "stress" else 1e-4 * n_atoms
+        # NaN and infinity pass; they are refused as such.
         if asymmetry > max(MAX_ASYMMETRY * np.abs(matrix).max(), floor):
             raise BadLabelError(
                 f"is not symmetric: opposite components differ by {asymmetry:.4g} "

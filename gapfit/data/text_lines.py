@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from gapfit.data.extxyz import XyzError
 
@@ -13,8 +13,11 @@ __all__ = ["Lines"]
 _CHUNK = 1 << 20
 #: Longest line, characters.
 _LONGEST = 1 << 24
-#: A compressed file may expand to this many characters, or to this multiple of its size.
-_FREE, _MOST_EXPANSION = 1 << 24, 300
+#: A compressed file may expand to this multiple of what was read of it; structures, whose
+#: digits are random, expand to less than a tenth of that.
+_MOST_EXPANSION = 100
+#: Most space at the end of a file, characters.
+_MOST_BLANK = 1 << 24
 _SURROGATE = re.compile("[\udc80-\udcff]")
 
 
@@ -27,8 +30,8 @@ class Lines:
         Text, decoded with surrogate escapes.
     n_bytes : int
         Size of the file.
-    compressed : bool
-        Whether the stream decompresses the file.
+    packed : BinaryIO, optional
+        The file itself if the stream decompresses it.
 
     Attributes
     ----------
@@ -38,9 +41,11 @@ class Lines:
         Number of the first line of the frame that is read; lines of errors count from it.
     """
 
-    def __init__(self, stream: TextIO, n_bytes: int, compressed: bool) -> None:
+    def __init__(
+        self, stream: TextIO, n_bytes: int, packed: BinaryIO | None = None
+    ) -> None:
         self.number = self.start = 1
-        self._stream, self._n_bytes, self._compressed = stream, n_bytes, compressed
+        self._stream, self._n_bytes, self._packed = stream, n_bytes, packed
         self._lines: list[str] = []
         self._at = self._n_read = 0
         self._rest = ""
@@ -56,11 +61,9 @@ class Lines:
         shortest : int
             Characters of the shortest line.
         """
-        if self._compressed:
-            most = max(_FREE, _MOST_EXPANSION * self._n_bytes)
-        else:
-            # Small excesses are found by counting, which tells how many lines there are.
-            most = self._n_bytes - self._n_read + 2 * _CHUNK
+        expansion = _MOST_EXPANSION if self._packed else 1
+        # Small excesses are found by counting, which tells how many lines there are.
+        most = self._n_bytes * expansion - self._n_read + 2 * _CHUNK
         return n_lines * shortest <= most
 
     def take(self, count: int) -> list[str]:
@@ -82,9 +85,13 @@ class Lines:
         return lines[0] if lines else ""
 
     def is_blank(self) -> bool:
-        """Return whether nothing but space is left, and take the lines before the rest."""
-        while lines := self.take(_CHUNK):
-            if any(map(str.strip, lines)):
+        """Return whether nothing but space is left."""
+        if any(map(str.strip, self._lines[self._at :])) or self._rest.strip():
+            return False
+        n_blank = 0
+        while chunk := self._stream.read(_CHUNK):
+            n_blank += len(chunk)
+            if chunk.strip() or n_blank > _MOST_BLANK:
                 return False
         return True
 
@@ -93,8 +100,10 @@ class Lines:
         self._n_read += len(chunk)
         self._ended = not chunk
         self._is_doubtful |= not chunk.isascii()
-        if self._compressed and self._n_read > max(
-            _FREE, _MOST_EXPANSION * self._n_bytes
+        if (
+            self._packed
+            and self._n_read > _CHUNK
+            and self._n_read > _MOST_EXPANSION * self._packed.tell()
         ):
             raise XyzError(
                 f"the file expands to more than {_MOST_EXPANSION} times its size, which "
