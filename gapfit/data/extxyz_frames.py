@@ -96,8 +96,10 @@ def _constraints(mask: np.ndarray) -> Any:
 
 def _result(key: str, value: Any) -> Any:
     """Return a label in the form of a calculator; None if it has none."""
-    array = np.asarray(value) if isinstance(value, float | int | np.ndarray) else None
-    if array is None or array.dtype.kind not in "if":
+    if not isinstance(value, np.number | np.ndarray):
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "if":
         return None
     if key == "stress":
         if array.shape in ((3, 3), (9,)):

@@ -225,11 +225,12 @@ class _LabelComparison:
         self.used, self.unused = choices[0], unused
         self._quantity, self._choices = quantity, choices
         self._kind = str(kind_of(unused))
-        self._n_alone = 0
+        self._n_frames = self._n_alone = 0
         self._worst, self._opposite, self._where = 0.0, 0.0, ""
 
     def add(self, raw: RawFrame) -> None:
         """Add the labels of the next frame."""
+        self._n_frames += 1
         if self.unused not in raw.labels:
             return
         choice = next((c for c in self._choices if c.key in raw.labels), None)
@@ -248,7 +249,10 @@ class _LabelComparison:
     def texts(self) -> Iterator[str]:
         """Yield the differences of the unused label from the one used, in words."""
         if self._n_alone:
-            yield (f"is the only one in {self._n_alone} frames, where it is ignored")
+            yield (
+                f"is the only one in {self._n_alone} of {self._n_frames} frames, where it "
+                "is ignored"
+            )
         limit = _TOLERANCE[self._quantity]
         if self._worst > limit:
             sign = ", by the opposite sign" if self._opposite < limit else ""

@@ -314,7 +314,7 @@ def _decorate(out: Atoms, rng: np.random.Generator) -> None:
             change()
     results = {
         "energy": rng.normal(),
-        "free_energy": 1.5,
+        "free_energy": -2,
         "magmom": 0.3,
         "forces": rng.normal(size=(n, 3)),
         "stress": rng.normal(size=6),

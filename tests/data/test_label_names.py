@@ -73,7 +73,9 @@ def test_an_energy_and_a_free_energy_are_not_mixed() -> None:
     data = read(atoms, CONFIG)
     assert data.frames[0].energy is None
     (warning,) = data.warnings
-    assert "'free_energy' is the only one in 1 frames, where it is ignored" in warning
+    assert (
+        "'free_energy' is the only one in 1 of 5 frames, where it is ignored" in warning
+    )
 
 
 def test_a_key_that_was_given_is_used_alone() -> None:

@@ -92,8 +92,8 @@ def test_frames_without_the_label_used_are_reported() -> None:
     )
     assert "2 frames without" in line(data, "energy").note
     assert data.warnings == (
-        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 frames, where it "
-        "is ignored; choose with energy_key in [data]",
+        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 of 5 frames, "
+        "where it is ignored; choose with energy_key in [data]",
     )
 
 
