@@ -145,6 +145,9 @@ class _Header:
             if equals is None:
                 if before and not loose[0] and _changes_value(key):
                     loose = (before, key)
+                if ":" in key and _MEANT.match(key):
+                    raise XyzError(f"{shown(key)} has no '='; write key=value")
+                before = ""
                 self._add(key, Word("T"))
                 continue
             self._at = equals.end()

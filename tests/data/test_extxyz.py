@@ -249,6 +249,8 @@ def test_a_stress_that_cannot_be_fitted_does_no_harm_where_it_is_not_used(
         ("a=[[1, 2] energy=1", r"the value of a begins with \[ and never ends"),
         ('a="x"energy=1', "follows the value of a without a space"),
         ("config_type=energy=-1", "config_type='energy=-1' is not one value"),
+        ("energy:-1", "'energy:-1' has no '='; write key=value"),
+        ("REF_stress a=1 energy: -1", "'energy:' has no '='; write key=value"),
         ("energy=1 ==", "expected key=value in the header, found '=='"),
         ("energy=1 [3]", r"expected key=value in the header, found '\[3\]'"),
     ],
@@ -259,6 +261,11 @@ def test_a_broken_grammar_is_refused(tmp_path: Path, words: str, problem: str) -
         text(f"{LATTICE} {PROPERTIES} {words}"),
         rf"a\.xyz, frame 0 \(line 2\): .*{problem}",
     )
+
+
+def test_an_energy_without_equals_sign_is_refused(tmp_path: Path) -> None:
+    header = f"{LATTICE} {PROPERTIES} energy -1"
+    refused(tmp_path, text(header), "frame 0: energy is 'True', which is not a number")
 
 
 @pytest.mark.parametrize("value", ["-1eV", '"-1 Ry"', "-1,5", "1_0", "١", "T", "1..2"])
