@@ -12,12 +12,15 @@ import numpy as np
 
 from gapfit._support.archive import sync, unwritable
 from gapfit._support.whole_writes import append_all
+from gapfit.data.extxyz_frames import frame_of_lines
 from gapfit.errors import GapfitError
 
 __all__ = ["LabelFile"]
 
 #: Largest difference of equal positions, Å; files have eight decimals.
 _SAME = 1e-6
+#: Longest line with a number of atoms, bytes.
+_LONGEST_COUNT = 20
 
 
 class LabelFile:
@@ -136,10 +139,8 @@ class _Reader:
             self._require_alike(lines[2:])
             try:
                 atoms = _parsed(b"".join(lines).decode())
-            except (
-                Exception
-            ) as error:  # damage shows in as many ways as there are bytes
-                self._refuse(f"cannot be read ({type(error).__name__}: {error})")
+            except ValueError as error:  # of the text or of its encoding
+                self._refuse(f"cannot be read ({error})")
             if atoms.calc is None or not {"energy", "forces"} <= {*atoms.calc.results}:
                 self._refuse("has no energy or no forces")
             yield atoms
@@ -152,7 +153,7 @@ class _Reader:
         header = self._file.readline()
         if not header.endswith(b"\n") and not header.strip(b"0123456789\0"):
             return []  # the end, or cut short
-        if not header.strip().isdigit():
+        if not header.strip().isdigit() or len(header) > _LONGEST_COUNT:
             shown = header.strip()[:60].decode(errors="replace")
             self._refuse(
                 f"expected the number of atoms, found {shown!r}; the frame before it may "
@@ -187,6 +188,4 @@ class _Reader:
 
 def _parsed(text: str) -> Any:
     """Return the structure in the text of one frame of extended XYZ."""
-    from ase.io.extxyz import read_xyz
-
-    return next(read_xyz(StringIO(text), slice(0, 1)))
+    return frame_of_lines(text.removesuffix("\n").split("\n"), "structure").atoms()

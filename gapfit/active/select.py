@@ -22,6 +22,7 @@ from gapfit.data.duplicates import Fingerprints
 from gapfit.data.files import RawFrame, load
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import temporary_frames
+from gapfit.data.label_names import config_type
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.storage import load as load_model
@@ -269,7 +270,8 @@ def _checked(model: GAPModel, raws: Iterable[RawFrame]) -> Iterator[Frame]:
             ]
         problems += errors
         if not problems:
-            yield replace(frame, config_type=str(raw.labels.get(key, "default")))
+            kind = config_type(raw.labels, key) or "default"
+            yield replace(frame, config_type=kind)
     refuse(problems)
 
 

@@ -100,14 +100,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     from gapfit._support.archive import atomic_write
     from gapfit.data.batching import batches
-    from gapfit.data.files import structures
+    from gapfit.data.files import require_files, structures
     from gapfit.data.frame import structure_arrays
     from gapfit.model.storage import load
     from gapfit.quip import local_variances
 
     output: Path = args.output
-    if not args.data.is_file():
-        raise GapfitError(f"{args.data}: no such file")
+    require_files([args.data], Path())
     check_output(output, EXTENDED_XYZ, inputs=[args.data])
     _check_flags(args)
     model = load(args.model)

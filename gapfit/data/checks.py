@@ -89,10 +89,12 @@ def frame_problems(frame: Frame) -> list[str]:
         values = getattr(frame, quantity)
         if values is not None and not np.isfinite(values).all():
             bad = np.flatnonzero(~np.isfinite(np.ravel(values)))
-            at = f" of atom {bad[0] // 3}" if quantity is Quantity.FORCES else ""
+            is_force = quantity is Quantity.FORCES
+            at = f" of atom {bad[0] // 3}" if is_force else ""
+            mask = ", or leave out forces that are missing with force_mask" * is_force
             problems.append(
                 f"{frame.source}: {quantity.reported}{at} is {np.ravel(values)[bad[0]]}; "
-                "compute it again or remove the frame"
+                f"compute it again or remove the frame{mask}"
             )
     return problems
 

@@ -6,7 +6,6 @@ virial = -stress × volume in eV, six components in the order xx yy zz yz xz xy.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +18,17 @@ from gapfit.data.checks import SetTally, frame_problems, refuse
 from gapfit.data.files import RawFrame, load
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import species_counts, temporary_frames
-from gapfit.data.label_report import KindReport, LabelTally
-from gapfit.data.labels import (
-    CANDIDATES,
-    BadLabelError,
+from gapfit.data.label_names import (
+    LabelCounts,
     LabelPlan,
+    config_type,
+    kind_of,
     kinds_of,
-    label_value,
+    listed,
     make_plan,
-    mask_value,
-    sigma_value,
 )
+from gapfit.data.label_report import KindReport, LabelTally
+from gapfit.data.labels import BadLabelError, label_value, mask_value, sigma_value
 from gapfit.data.observations import Quantity
 from gapfit.data.spool import MOST_ATOMS, RawSpool
 from gapfit.errors import DataError
@@ -107,14 +106,14 @@ def read(
     >>> read(atoms, DataConfig(train=["-"])).report[0].key
     'dft_energy'
     """
-    counts: Counter[str] = Counter()
+    counts = LabelCounts()
     with RawSpool(most_atoms) as raws:
         for raw in load(sources, Path(base) if base is not None else Path()):
-            counts.update(raw.labels.keys())
+            counts.add(raw.labels)
             raws.add(raw)
-        plan = make_plan(config, counts, len(raws))
-        _require_targets(plan, len(raws), counts)
-        labels, tally = LabelTally(plan, counts), SetTally()
+        plan = make_plan(config, counts)
+        _require_targets(plan, counts)
+        labels, tally = LabelTally(plan, counts.by_name), SetTally()
         frames = temporary_frames(_checked(raws, plan, labels, tally))
     warnings = [*labels.warnings(frames), *tally.warnings(frames)]
     return Dataset(frames, tuple(labels.report()), tuple(warnings))
@@ -127,9 +126,10 @@ def _checked(
     problems: list[str] = []
     for raw in raws:
         frame, wrong = _build(raw, plan)
-        problems += wrong + frame_problems(frame)
-        frame, wrong = _masked(frame, raw, plan)
-        problems += wrong
+        mask, wrong_mask = _mask(frame, raw, plan)
+        # Forces that are left out may have any value.
+        problems += wrong + frame_problems(_with_forces(frame, mask, 0.0)) + wrong_mask
+        frame = _with_forces(frame, mask, np.nan)
         # The tallies expect good labels, and are of no use once there are bad ones.
         if not problems:
             labels.add(raw, frame)
@@ -138,7 +138,7 @@ def _checked(
     refuse(problems)
 
 
-def _require_targets(plan: LabelPlan, n_frames: int, counts: Counter[str]) -> None:
+def _require_targets(plan: LabelPlan, counts: LabelCounts) -> None:
     """Refuse data with neither energies nor forces to fit."""
     targets = (Quantity.ENERGY, Quantity.FORCES)
     if any(c.key for q in targets for c in plan.choices[q]):
@@ -146,8 +146,8 @@ def _require_targets(plan: LabelPlan, n_frames: int, counts: Counter[str]) -> No
     off = [q for q in targets if not plan.choices[q]]
     reason = f" ({' and '.join(off)} switched off)" if off else ""
     raise DataError(
-        f"there are neither energies nor forces in {n_frames} frames{reason}; "
-        f"labels found: {', '.join(sorted(counts)) or 'none at all'}; "
+        f"there are neither energies nor forces in {counts.n_frames} frames{reason}; "
+        f"labels found: {listed(counts.by_name) or 'none at all'}; "
         "name them with energy_key and forces_key in [data]"
     )
 
@@ -170,9 +170,11 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
             name = kind if kind == key else f"{kind} ({key!r})"
             problems.append(f"{source}: {name} {error}; correct it or remove the frame")
     if not fields and not problems and not _has_unused_label(raw, plan):
+        reasons = [plan.unused[key] for key in raw.labels if key in plan.unused]
         problems.append(
             f"{source}: there is no energy, forces or stress to fit (labels: "
-            f"{', '.join(sorted(raw.labels)) or 'none'}); add them or remove the frame"
+            f"{listed(raw.labels) or 'none'}); "
+            f"{'; '.join(reasons) or 'add them or remove the frame'}"
         )
     for kind, key in plan.sigma_keys.items():
         if key in raw.labels:
@@ -180,32 +182,40 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
                 fields[kind] = sigma_value(kind, raw.labels[key], raw.frame.n_atoms)
             except BadLabelError as error:
                 problems.append(f"{source}: {key} {error}; correct it or remove it")
-    if plan.config_type_key in raw.labels:
-        fields["config_type"] = str(raw.labels[plan.config_type_key])
+    if (kind_of_frame := config_type(raw.labels, plan.config_type_key)) is not None:
+        fields["config_type"] = kind_of_frame
     return replace(raw.frame, **fields), problems
 
 
-def _masked(frame: Frame, raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
-    """Return a frame without the forces of masked atoms, and the problems of the mask."""
+def _mask(
+    frame: Frame, raw: RawFrame, plan: LabelPlan
+) -> tuple[np.ndarray | None, list[str]]:
+    """Return the atoms whose forces are left out, (n_atoms,) bool, and its problems."""
     key = plan.force_mask_key
     if frame.forces is None or key not in raw.labels:
-        return frame, []
+        return None, []
     try:
-        mask = mask_value(raw.labels[key], frame.n_atoms)
+        return mask_value(raw.labels[key], frame.n_atoms), []
     except BadLabelError as error:
-        return frame, [f"{frame.source}: {key} {error}; correct it or remove it"]
-    return replace(frame, forces=np.where(mask[:, None], np.nan, frame.forces)), []
+        return None, [f"{frame.source}: {key} {error}; correct it or remove it"]
+
+
+def _with_forces(frame: Frame, mask: np.ndarray | None, value: float) -> Frame:
+    """Return a frame in which the forces of masked atoms have another value."""
+    if mask is None or frame.forces is None:
+        return frame
+    return replace(frame, forces=np.where(mask[:, None], value, frame.forces))
 
 
 def _has_unused_label(raw: RawFrame, plan: LabelPlan) -> bool:
     """Return whether the frame has a label of a quantity that is switched off."""
-    return any(
-        key in raw.labels
+    off = {
+        kind
         for quantity, choices in plan.choices.items()
         if not choices
         for kind in kinds_of(quantity)
-        for key in CANDIDATES[kind]
-    )
+    }
+    return any(kind_of(key) in off for key in raw.labels)
 
 
 def as_dataset(frames: Any, config: FitConfig, base: Path | None = None) -> Dataset:

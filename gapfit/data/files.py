@@ -1,32 +1,18 @@
-"""Structures from files (extended XYZ, ASE databases, anything ASE reads) or ase.Atoms.
-
-Extended XYZ is cut into frames here, and ASE parses each frame. This gives the frame and
-line of every error, detects where ASE stops silently (a blank line, a truncated frame), and
-reads compressed files in one pass.
-"""
+"""Structures from files (extended XYZ, ASE databases, anything ASE reads) or ase.Atoms."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from gapfit.data.extxyz_frames import XyzFrame, xyz_frames
+from gapfit.data.formats import READ, file_format
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.errors import DataError
 
 __all__ = ["RawFrame", "load", "require_files", "structures"]
-
-_OPENERS: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-}
-_DATABASES = (".db", ".aselmdb")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +57,7 @@ def load(sources: Any, base: Path) -> Iterator[RawFrame]:
     for index, source in enumerate(sources):
         if isinstance(source, str | Path):
             path = base / Path(source).expanduser()
-            yield from (_raw(a, where) for where, a in structures(path, str(source)))
+            yield from (_raw(a, where) for where, a in _items(path, str(source)))
         elif hasattr(source, "positions"):
             _refuse_stale(source, f"frame {index}")
             yield _raw(source, f"frame {index}")
@@ -111,6 +97,8 @@ def require_files(names: Sequence[str | Path], base: Path) -> None:
 
 
 def _raw(atoms: Any, source: str) -> RawFrame:
+    if isinstance(atoms, XyzFrame):
+        return RawFrame(atoms.structure, atoms.labels)
     results = getattr(atoms.calc, "results", None) or {}
     labels = {**atoms.arrays, **atoms.info, **results}
     del labels["numbers"], labels["positions"]
@@ -141,29 +129,26 @@ def structures(path: Path, name: str) -> Iterator[tuple[str, Any]]:
 
     Every failure becomes a DataError.
     """
-    compressed = path.suffix in _OPENERS
-    suffix = Path(path.stem).suffix if compressed else path.suffix
-    if suffix in (".xyz", ".extxyz"):
-        frames = _read_xyz(path, name)
-    elif suffix in _DATABASES:
-        frames = _read_database(path)
-    else:
-        frames = _read_other(path)
-    count = 0
+    for source, item in _items(path, name):
+        yield source, item.atoms() if isinstance(item, XyzFrame) else item
+
+
+def _items(path: Path, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield places and structures as `XyzFrame` or ase.Atoms."""
+    frames, count = _frames(path, name), 0
     while True:
         source = f"{name}, frame {count}"
         try:
-            atoms = next(frames)
+            item = next(frames)
         except StopIteration:
             break
         except DataError:
             raise
         except Exception as error:  # every format fails in its own way
             raise DataError(
-                f"{source}: cannot be read ({_reason(error)}); "
-                "correct the file, or cut it before this frame"
+                f"{source}: cannot be read ({_reason(error)}); {_cure(path, count)}"
             ) from error
-        yield source, atoms
+        yield source, item
         count += 1
     if count == 0:
         raise DataError(f"{name}: there are no structures in this file; remove it")
@@ -172,13 +157,35 @@ def structures(path: Path, name: str) -> Iterator[tuple[str, Any]]:
 def _reason(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is not a chemical symbol or a known name"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    text = " ".join(str(error).split())[:300]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _cure(path: Path, count: int) -> str:
+    if count or path.suffix in (".xyz", ".extxyz", ".gz", ".bz2", ".xz"):
+        return "correct the file, or cut it before this frame"
+    return (
+        "by its name or contents, ASE takes it for another format or a damaged file; "
+        f"correct it, or convert it (gapfit reads {READ})"
+    )
+
+
+def _frames(path: Path, name: str) -> Iterator[Any]:
+    file = file_format(path, name)
+    if file.kind == "xyz":
+        with path.open("rb") as binary, file.text(binary) as stream:
+            packed = binary if file.opener else None
+            yield from xyz_frames(stream, name, file.n_bytes, packed)
+    elif file.kind == "database":
+        yield from _read_database(path)
+    else:
+        yield from _read_other(path, name)
 
 
 def _read_database(path: Path) -> Iterator[Any]:
     from ase.db import connect
 
-    with connect(path) as database:
+    with connect(path, type=None if path.suffix == ".aselmdb" else "db") as database:
         for row in database.select():
             atoms = row.toatoms()
             atoms.info.update(row.key_value_pairs)
@@ -186,64 +193,16 @@ def _read_database(path: Path) -> Iterator[Any]:
             yield atoms
 
 
-def _read_other(path: Path) -> Iterator[Any]:
+def _read_other(path: Path, name: str) -> Iterator[Any]:
     from ase.io import iread
+    from ase.io.formats import UnknownFileTypeError
 
-    yield from iread(str(path), index=":", do_not_split_by_at_sign=True)
-
-
-def _read_xyz(path: Path, name: str) -> Iterator[Any]:
-    from ase.io.extxyz import key_val_str_to_dict, read_xyz
-
-    def parse_comment(comment: str) -> dict[str, Any]:
-        values = key_val_str_to_dict(comment)
-        if "stress" in values:
-            # ASE keeps one triangle of a 3x3 stress but all of nine numbers, whose
-            # symmetry can then be checked.
-            values["stress"] = values["stress"].ravel()
-        return values
-
-    with _OPENERS.get(path.suffix, open)(path, "rt", encoding="utf-8") as stream:
-        for text in _xyz_frames(stream, name):
-            yield from read_xyz(StringIO(text), slice(0, 1), parse_comment)
-
-
-def _xyz_frames(stream: TextIO, name: str) -> Iterator[str]:
-    """Yield the text of each frame; ``VEC1 ...`` lines may follow the atoms."""
-    frame, number = 0, 1
-    header = stream.readline()
-    while header.strip():
-        where = f"{name}, frame {frame} (line {number})"
-        lines = [header, *(stream.readline() for _ in range(1 + _count(header, where)))]
-        if not lines[-1]:
-            present = sum(map(bool, lines)) - 2
-            raise DataError(
-                f"{where}: the file ends after {max(present, 0)} of "
-                f"{len(lines) - 2} atoms; it was truncated: copy or write it again, "
-                "or remove this frame"
-            )
-        header = stream.readline()
-        while header.lstrip().startswith("VEC"):
-            lines.append(header)
-            header = stream.readline()
-        yield "".join(lines)
-        frame, number = frame + 1, number + len(lines)
-    if header and any(line.strip() for line in stream):
-        raise DataError(
-            f"{name} (line {number}): a blank line followed by more text; most programs "
-            "stop reading there; remove the blank line"
-        )
-
-
-def _count(header: str, where: str) -> int:
+    if not path.stat().st_size:
+        return
     try:
-        count = int(header)
-    except ValueError:
-        count = -1
-    if count < 0:
-        shown = header.strip()[:60]
+        yield from iread(str(path), index=":", do_not_split_by_at_sign=True)
+    except UnknownFileTypeError:
         raise DataError(
-            f"{where}: expected the number of atoms, found {shown!r}; the frame before "
-            "has more or fewer lines than it says, or this is not an XYZ file"
-        )
-    return count
+            f"{name}: the format is not known by its name or contents; convert it, or "
+            f"rename it if its suffix is wrong (gapfit reads {READ})"
+        ) from None

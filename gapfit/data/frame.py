@@ -90,7 +90,8 @@ class Frame:
 def to_voigt(matrix: np.ndarray) -> np.ndarray:
     """Return the six Voigt components of the symmetric part, shape (..., 6)."""
     rows, columns = _VOIGT_INDEX
-    return 0.5 * (matrix[..., rows, columns] + matrix[..., columns, rows])
+    # Halved first: the sum of two large components may overflow.
+    return 0.5 * matrix[..., rows, columns] + 0.5 * matrix[..., columns, rows]
 
 
 def voigt_to_matrix(voigt: np.ndarray | Sequence[float]) -> np.ndarray:

@@ -10,14 +10,16 @@ import numpy as np
 
 from gapfit.data.files import RawFrame
 from gapfit.data.frame import Frame
-from gapfit.data.labels import (
-    CANDIDATES,
-    BadLabelError,
+from gapfit.data.label_names import (
     LabelChoice,
     LabelPlan,
+    config_type,
+    kind_of,
     kinds_of,
-    label_value,
+    listed,
+    names_of,
 )
+from gapfit.data.labels import BadLabelError, label_value
 from gapfit.data.observations import Quantity
 from gapfit.data.places import list_places
 
@@ -79,7 +81,7 @@ class LabelTally:
 
     def __init__(self, plan: LabelPlan, counts: Counter[str]) -> None:
         self._plan, self._counts = plan, counts
-        self._n_frames = 0
+        self._n_frames = self._n_typed = 0
         self._config_types: set[str] = set()
         self._without_volume: list[int] = []
         self._virials = {choice.key for choice in plan.choices[Quantity.VIRIAL]}
@@ -101,6 +103,7 @@ class LabelTally:
             self._without_volume.append(self._n_frames)
         self._n_frames += 1
         self._config_types.add(frame.config_type)
+        self._n_typed += config_type(raw.labels, self._plan.config_type_key) is not None
         for quantity, choices in self._plan.choices.items():
             value = getattr(frame, quantity)
             first = next((c.key for c in choices if c.key in raw.labels), None)
@@ -123,13 +126,11 @@ class LabelTally:
         for quantity, choices in plan.choices.items():
             if not choices:
                 kinds = kinds_of(quantity)
-                unused = tuple(
-                    k for kind in kinds for k in CANDIDATES[kind] if counts[k]
-                )
+                unused = tuple(k for kind in kinds for k in names_of(kind, counts))
                 note = f"not used: {_OPTIONS[quantity]} = false"
                 lines.append(KindReport(kinds[0], None, 0, 0, unused, note))
             lines += [self._choice_line(quantity, choice) for choice in choices]
-        typed = counts[plan.config_type_key]
+        typed = self._n_typed
         lines.append(
             KindReport(
                 "config_type",
@@ -179,13 +180,14 @@ class LabelTally:
             for comparison in comparisons
             for text in comparison.texts()
         ]
+        warnings += self._mixtures()
         for quantity in self._missing:
             per_atom = quantity is Quantity.FORCES
             warnings.append(
                 f"no {quantity} found in {self._n_frames} frames: only "
                 f"{'energies' if per_atom else 'forces'} will be "
                 f"fitted; {'arrays' if per_atom else 'numbers'} that the frames have: "
-                f"{', '.join(sorted(self._names[quantity])) or 'none'}; if one of them "
+                f"{listed(self._names[quantity]) or 'none'}; if one of them "
                 f"is the {quantity}, set {quantity}_key in [data]"
             )
         if self._without_volume:
@@ -194,6 +196,24 @@ class LabelTally:
                 "periodic in three directions; set pbc and cell if they should be"
             )
         return warnings
+
+    def _mixtures(self) -> Iterator[str]:
+        """Yield the labels that are used together, each in frames of its own."""
+        for choices in self._plan.choices.values():
+            names = [c.key for c in choices if c.kind == choices[0].kind and c.key]
+            if len(names) > 1 and choices[1].is_complement:
+                used = ", ".join(
+                    f"{n!r} in {_in_frames(self._counts[n])}" for n in names
+                )
+                yield (
+                    f"{choices[0].kind}: under several names, {used}; all are used, as no "
+                    "frame has two of them; if they were not computed in the same way, "
+                    f"choose with {choices[0].kind}_key in [data]"
+                )
+
+
+def _in_frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _count(tally: list[int], value: float | np.ndarray) -> None:
@@ -216,18 +236,21 @@ class _LabelComparison:
         self, quantity: Quantity, choices: Sequence[LabelChoice], unused: str
     ) -> None:
         self.used, self.unused = choices[0], unused
-        self._quantity = quantity
-        self._kind = next(k for k in kinds_of(quantity) if unused in CANDIDATES[k])
-        self._keys = {choice.key for choice in choices}
-        self._n_alone = 0
+        self._quantity, self._choices = quantity, choices
+        self._kind = str(kind_of(unused))
+        self._n_frames = self._n_alone = 0
         self._worst, self._opposite, self._where = 0.0, 0.0, ""
 
     def add(self, raw: RawFrame) -> None:
         """Add the labels of the next frame."""
+        self._n_frames += 1
         if self.unused not in raw.labels:
             return
-        self._n_alone += not self._keys & raw.labels.keys()
-        ours = _per_atom_value(self.used.kind, str(self.used.key), raw)
+        choice = next((c for c in self._choices if c.key in raw.labels), None)
+        if choice is None:
+            self._n_alone += 1
+            return
+        ours = _per_atom_value(choice.kind, str(choice.key), raw)
         theirs = _per_atom_value(self._kind, self.unused, raw)
         if ours is None or theirs is None or np.shape(ours) != np.shape(theirs):
             return
@@ -239,7 +262,10 @@ class _LabelComparison:
     def texts(self) -> Iterator[str]:
         """Yield the differences of the unused label from the one used, in words."""
         if self._n_alone:
-            yield (f"is the only one in {self._n_alone} frames, where it is ignored")
+            yield (
+                f"is the only one in {self._n_alone} of {self._n_frames} frames, where it "
+                "is ignored"
+            )
         limit = _TOLERANCE[self._quantity]
         if self._worst > limit:
             sign = ", by the opposite sign" if self._opposite < limit else ""

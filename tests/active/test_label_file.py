@@ -89,7 +89,17 @@ DAMAGES = {
     "no number": (10, b"Cu 0 0 x 0 0 0\n", r"frame 1 \(line 7\): cannot be read"),
     "short atom": (10, b"Cu 0 0\n", r"frame 1 \(line 10\): does not have the columns"),
     "no text": (8, b"\xff\n", r"frame 1 \(line 7\): cannot be read"),
-    "no names": (8, b"step=1\n", r"frame 1 \(line 7\): has no energy or no forces"),
+    "no names": (
+        8,
+        b"step=1\n",
+        r"frame 1 \(line 7\): cannot be read \(expected 4 col",
+    ),
+    "other names": (
+        8,
+        b"Properties=species:S:1:pos:R:3:f:R:3\n",
+        r"frame 1 \(line 7\): has no energy or no forces",
+    ),
+    "no count": (7, b"9" * 5000 + b"\n", r"frame 1 \(line 7\): expected the number"),
     "the last one": (22, b"Cu 0 0 x 0 0 0\n", r"frame 3 \(line 19\): cannot be read"),
 }
 

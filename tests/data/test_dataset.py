@@ -23,7 +23,7 @@ def test_unknown_species(tmp_path: Path, symbol: str) -> None:
     lines[13] = lines[13].replace("Si", symbol)
     (tmp_path / "d.xyz").write_text("".join(lines))
     message = (
-        r"frame 1: cannot be read \('Qq' is not a chemical symbol"
+        r"frame 1 \(line 14\): 'Qq' is not a chemical symbol or atomic number"
         if symbol == "Qq"
         else r"frame 1: atom 1 has atomic number 0 \(symbol 'X'\), which is not an element"
     )
@@ -198,6 +198,27 @@ def test_masked_forces_change_nothing_in_a_fit(tmp_path):
     assert models[0].record.n_rows["forces"] == 8 * 18
     from_file = read(tmp_path / "masked.extxyz", CONFIG)
     assert np.isnan(from_file.frames[3].forces[:2]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -100.0])
+def test_forces_that_are_missing_need_a_mask(tmp_path, value):
+    cells = masked_frames()
+    for atoms in cells:
+        atoms.calc.results["forces"][:2] = value
+    write(tmp_path / "missing.extxyz", cells)
+    for source in (cells, tmp_path / "missing.extxyz"):
+        data = read(source, CONFIG)
+        assert np.isnan(data.frames[3].forces[:2]).all()
+        assert np.abs(data.frames[3].forces[2:]).max() == 0.1
+    del cells[3].arrays["force_mask"]
+    if value != -100.0:
+        refuses("frame 3: forces of atom 0 is .* leave out .* with force_mask", cells)
+
+
+def test_missing_forces_beside_the_mask_are_refused():
+    cells = masked_frames()
+    cells[1].calc.results["forces"][5, 2] = np.nan
+    refuses("frame 1: forces of atom 5 is nan", cells)
 
 
 @pytest.mark.parametrize("mask", [np.arange(8), np.ones(7, dtype=bool), np.ones(8)])

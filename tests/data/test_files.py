@@ -91,7 +91,10 @@ def test_no_sources() -> None:
 
 def test_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "d.xyz").write_bytes(b"\x80\x81\xff")
-    refuses(r"d\.xyz, frame 0: cannot be read \(UnicodeDecodeError", tmp_path / "d.xyz")
+    refuses(
+        r"d\.xyz, frame 0 \(line 1\): the byte 0x80 is not UTF-8 text; save the file",
+        tmp_path / "d.xyz",
+    )
     (tmp_path / "d.traj").write_bytes(b"nothing")
     refuses(r"d\.traj, frame 0: cannot be read \(", tmp_path / "d.traj")
     (tmp_path / "d.db").write_bytes(b"nothing to see here")
@@ -108,7 +111,11 @@ def test_file_cut_short(tmp_path: Path) -> None:
     (tmp_path / "d.xyz").write_text("".join(lines[:-3]) + "Si 0.1 0.2 0")
     refuses("after 6 of 8 atoms", tmp_path / "d.xyz")
     (tmp_path / "d.xyz").write_text("".join(lines[:-1]) + "Si 0.1 0.2")
-    refuses(r"d\.xyz, frame 2: cannot be read \(ValueError", tmp_path / "d.xyz")
+    refuses(
+        r"d\.xyz, frame 2 \(line 30\): expected 7 columns, species, pos \(3\), forces "
+        r"\(3\), found 3",
+        tmp_path / "d.xyz",
+    )
 
 
 def test_compressed_file_cut_short(tmp_path: Path) -> None:
@@ -137,8 +144,8 @@ def test_wrong_number_of_lines(tmp_path: Path) -> None:
     del lines[5]
     (tmp_path / "d.xyz").write_text("".join(lines))
     refuses(
-        r"d\.xyz, frame 0: cannot be read|d\.xyz, frame 1 \(line \d+\): expected the "
-        "number of atoms, found 'Lattice",
+        r"d\.xyz, frame 0 \(line 10\): expected 7 columns.*, found 1; correct the line, "
+        "Properties, or the number of atoms",
         tmp_path / "d.xyz",
     )
 

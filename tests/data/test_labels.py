@@ -83,6 +83,7 @@ def test_frames_without_the_label_used_are_reported() -> None:
     for item in atoms[:2]:
         del item.calc.results["energy"], item.calc.results["stress"]
         item.info["dft_energy"] = -43.0
+    atoms[4].info["dft_energy"] = -42.6  # the two names do not exclude each other
     data = read(atoms, CONFIG)
     assert data.frames[0].energy is None
     assert data.frames[0].virial is None
@@ -91,8 +92,8 @@ def test_frames_without_the_label_used_are_reported() -> None:
     )
     assert "2 frames without" in line(data, "energy").note
     assert data.warnings == (
-        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 frames, where it "
-        "is ignored; choose with energy_key in [data]",
+        "energy: 'energy' is used, and 'dft_energy' is the only one in 2 of 5 frames, "
+        "where it is ignored; choose with energy_key in [data]",
     )
 
 

@@ -1,0 +1,280 @@
+"""Formats of files by their contents: those that are read, and those to be converted."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from gapfit.errors import DataError
+
+__all__ = ["READ", "FileFormat", "file_format"]
+
+#: Formats that are read, for messages.
+READ = (
+    "extended XYZ, ASE's .traj and .db, OUTCAR, vasprun.xml and others that ASE reads"
+)
+_CONVERT = (
+    'write it as extended XYZ, in Python with ase.io.write("data.extxyz", frames)'
+)
+_DEEPMD = "read the folder with the package dpdata, then " + _CONVERT
+
+#: Bytes at the beginning that are looked at.
+_HEAD = 8192
+_OPENERS: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+_SUFFIXES = (".gz", ".bz2", ".xz")
+_XYZ = (".xyz", ".extxyz", ".exyz")
+_DATABASES = (".db", ".aselmdb")
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_COUNT = re.compile(rb"[ \t]*\d+[ \t\r]*")
+
+
+def _begins(pattern: bytes) -> Callable[[bytes, str], object]:
+    search = re.compile(pattern, re.MULTILINE).match
+    return lambda head, name: search(head)
+
+
+def _has(pattern: bytes) -> Callable[[bytes, str], object]:
+    search = re.compile(pattern, re.MULTILINE).search
+    return lambda head, name: search(head)
+
+
+def _ase_reads(name: str) -> bool:
+    from ase.io.formats import ioformats
+
+    return name in ioformats
+
+
+def _is_dump_of_types(head: bytes, name: str) -> bool:
+    columns = re.search(rb"^ITEM: ATOMS(.*)$", head, re.MULTILINE)
+    return head.startswith(b"ITEM: ") and not (
+        columns and b"element" in columns[1].split()
+    )
+
+
+def _is_other_json(head: bytes, name: str) -> bool:
+    text = head.lstrip()
+    of_ase = re.match(rb'\{\s*"(\d+|ids|nextid)"', text) or b"__ase_objtype__" in text
+    return text[:1] in (b"{", b"[") and not of_ase and not name.endswith(".cjson")
+
+
+#: What other programs write: a test of contents and name, the format, a way to convert it.
+_FOREIGN: tuple[tuple[Callable[[bytes, str], object], str, str], ...] = (
+    (
+        _begins(rb"\s*1\.0\s+Version"),
+        "an ML_AB file of VASP",
+        "convert it to extended XYZ with the package pymlff",
+    ),
+    (
+        _has(rb"^\s*BEGIN_CFG"),
+        "a .cfg file of MLIP (moment tensor potentials)",
+        "its types are numbers without elements: read it with the package maml or mlip's "
+        "own tools, then " + _CONVERT,
+    ),
+    (
+        _has(rb'^\s*\{\s*"Dataset"'),
+        "a JSON file of FitSNAP",
+        "read its Positions, Lattice, Energy, Forces and Stress (see its EnergyStyle, "
+        "StressStyle) with Python's json after the comment line, then " + _CONVERT,
+    ),
+    (
+        lambda head, name: _is_other_json(head, name) and b'"@module"' in head,
+        "a JSON file of pymatgen",
+        "turn its structures into ASE's with pymatgen.io.ase.AseAtomsAdaptor, then "
+        + _CONVERT,
+    ),
+    (_is_other_json, "a JSON file of another program", _CONVERT),
+    (
+        _is_dump_of_types,
+        "a LAMMPS dump with types instead of elements",
+        "dump with `element` among its columns and dump_modify element, or read it with "
+        "ase.io.read(..., specorder=[...]), then " + _CONVERT,
+    ),
+    (
+        lambda head, name: (
+            re.search(rb"^\s*\d+\s+atoms\b", head, re.MULTILINE) and b"xlo xhi" in head
+        ),
+        "a data file of LAMMPS",
+        'read it with ase.io.read(..., format="lammps-data"), then ' + _CONVERT,
+    ),
+    (
+        lambda head, name: (
+            re.match(rb"\s*begin\s*$", head, re.MULTILINE)
+            and not _ase_reads("runnerdata")
+        ),
+        "an input.data file of RuNNer or n2p2",
+        "newer versions of ASE read it",
+    ),
+    (
+        lambda head, name: re.search(
+            r"(box|coord|energy|force|type|virial)\.raw$", name
+        ),
+        "a .raw file of DeePMD",
+        _DEEPMD,
+    ),
+    (
+        lambda head, name: head.startswith(b"\x89HDF") and not name.endswith(".nc"),
+        "an HDF5 file",
+        _CONVERT,
+    ),
+    (
+        _begins(rb"\x80[\x02-\x05]"),
+        "a Python pickle",
+        "load it in Python, and " + _CONVERT,
+    ),
+    (_begins(rb"\x93NUMPY"), "a NumPy array", _CONVERT),
+    (
+        lambda head, name: head.startswith(b"PK") and name.endswith(".npz"),
+        "a NumPy archive, or a model of gapfit",
+        "name structures instead, or " + _CONVERT,
+    ),
+    (_begins(rb"PK\x03\x04"), "a zip archive", "unpack it, and name the files in it"),
+    (
+        lambda head, name: head[257:262] == b"ustar",
+        "a tar archive",
+        "unpack it, and name the files in it",
+    ),
+    (_begins(rb"\x28\xb5\x2f\xfd"), "compressed by zstd", "unpack it"),
+    (_begins(rb"7z\xbc\xaf"), "a 7z archive", "unpack it"),
+    (_begins(rb"\xff\xfe|\xfe\xff"), "UTF-16 text", "save it as UTF-8"),
+)
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """Format of a file, and how to open it.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    kind : {"xyz", "database", "other"}
+        Its reader: extended XYZ, ASE's databases, or whatever ASE takes it for.
+    n_bytes : int
+        Its size.
+    opener : callable or None
+        Function that opens it decompressed; None if it is not compressed.
+    """
+
+    path: Path
+    kind: str
+    n_bytes: int
+    opener: Callable[..., Any] | None
+
+    def text(self, file: BinaryIO) -> TextIO:
+        """Return its text; bytes that are not UTF-8 become surrogates.
+
+        Parameters
+        ----------
+        file : BinaryIO
+            The file, open at its beginning.
+        """
+        return TextIOWrapper(
+            self.opener(file, "rb") if self.opener else file,
+            encoding="utf-8-sig",
+            errors="surrogateescape",
+        )
+
+
+def file_format(path: Path, name: str) -> FileFormat:
+    """Return the format of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Its name in messages.
+
+    Raises
+    ------
+    DataError
+        It is no file, cannot be opened, or has the format of another program; the message
+        says how to convert it.
+    """
+    n_bytes = _size(path, name)
+    head = _head(path, name, open)
+    opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
+    if opener is not None:
+        head = _head(path, name, opener)
+    file = path.name.lower()
+    if opener is not None and file.endswith(_SUFFIXES):
+        file = file.rpartition(".")[0]
+    for test, noun, cure in _FOREIGN:
+        if test(head, file):
+            raise DataError(
+                f"{name}: is {noun}, which is not read; {cure} (gapfit reads {READ})"
+            )
+    kind = "other"
+    if file.endswith(_DATABASES) or head.startswith(b"SQLite format 3"):
+        kind = "database"
+    elif file.endswith(_XYZ) or _looks_like_xyz(head):
+        kind = "xyz"
+    elif opener is not None and not path.name.endswith(_SUFFIXES):
+        raise DataError(
+            f"{name}: is compressed, and its name does not say so; unpack it, or add the "
+            "suffix .gz, .bz2 or .xz"
+        )
+    return FileFormat(path, kind, n_bytes, opener)
+
+
+def _size(path: Path, name: str) -> int:
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{name}: cannot be opened ({reason}); correct the path"
+        ) from None
+    if not stat.S_ISREG(status.st_mode):
+        noun = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
+        cure = "name files that hold structures"
+        if path.is_dir() and (path / "type.raw").exists():
+            noun, cure = "a folder of DeePMD data, which is not read", _DEEPMD
+        raise DataError(f"{name}: is {noun}; {cure}")
+    return status.st_size
+
+
+def _head(path: Path, name: str, opener: Callable[..., Any]) -> bytes:
+    try:
+        with opener(path, "rb") as file:
+            head: bytes = file.read(_HEAD)
+    except PermissionError as error:
+        raise DataError(
+            f"{name}: cannot be opened ({error.strerror}); make it readable"
+        ) from None
+    return head.removeprefix(b"\xef\xbb\xbf")
+
+
+def _looks_like_xyz(head: bytes) -> bool:
+    """Return whether a number of atoms, a line and a row with a position come first."""
+    lines = head.split(b"\n", 3)
+    if len(lines) < 3 or not _COUNT.fullmatch(lines[0]):
+        return False
+    words = lines[2].split()
+    return len(words) >= 4 and sum(map(_is_number, words)) >= 3
+
+
+def _is_number(word: bytes) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
