@@ -97,6 +97,7 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
                 gap_version=file.version,
                 ignored=tuple(ignored),
                 sparse_cutoffs=tuple(cutoffs),
+                counted_once=tuple(term.counted_once for term in collected),
             ),
         ),
     )
@@ -138,6 +139,7 @@ class _Collected:
     """A term with the points of several descriptors that share its settings."""
 
     config: TermConfig
+    counted_once: bool
     points: dict[int, np.ndarray] = field(default_factory=dict)
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
     cutoffs: dict[str, list[float]] = field(default_factory=dict)
@@ -150,11 +152,12 @@ def _collected(parts: Iterable[TermPart]) -> list[_Collected]:
         matching = (
             term
             for term in collected
-            if term.config == part.config and not set(term.points) & set(part.blocks)
+            if (term.config, term.counted_once) == (part.config, part.counted_once)
+            and not set(term.points) & set(part.blocks)
         )
         term = next(matching, None)
         if term is None:
-            term = _Collected(part.config)
+            term = _Collected(part.config, part.counted_once)
             collected.append(term)
         term.points |= dict.fromkeys(part.blocks, part.points)
         term.coefficients |= dict.fromkeys(part.blocks, part.coefficients)

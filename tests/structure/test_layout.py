@@ -51,9 +51,7 @@ LATE = {
     ("report/crystals.py", "gapfit.properties"): _PROPERTIES,
 }
 # Imports inside functions that have no such reason.
-LATE_WITHOUT_REASON = {
-    ("quip/descriptors.py", "gapfit.descriptors.soap_features"),
-}
+LATE_WITHOUT_REASON: set[tuple[str, str]] = set()
 
 
 def test_no_room_bears_the_name_of_a_public_function():
