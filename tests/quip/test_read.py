@@ -201,7 +201,9 @@ def test_unknown_species_are_an_error_and_not_silence():
 
 
 def xml(coordinates: str, *, version: int = 1_700_000_000, extra: str = "") -> str:
-    init = "Sum init_args_pot1={IP Glue}" if extra else "IP GAP"
+    init = "IP GAP"
+    if extra:
+        init = "Sum init_args_pot1={IP Glue} init_args_pot2={IP GAP}"
     energies = "".join(f'<e0 Z="{z}" value="{-0.5 * z}"/>' for z in range(1, 93))
     return (
         f'<G><Potential label="G" init_args="{init}"/>{extra}'
