@@ -78,6 +78,11 @@ def load_config_as(kind: type[_Config], path: str | Path) -> _Config:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_broken_message(path, str(error), text)) from None
+    except (RecursionError, ValueError):
+        raise ConfigError(
+            f"{path}: brackets nested hundreds of times, or a number of thousands of "
+            f"digits, which no configuration needs{_init_hint(path)}"
+        ) from None
     return validated(kind, data, str(path), scan(text))
 
 

@@ -60,6 +60,8 @@ class Origin:
         Options that have no effect in QUIP.
     sparse_cutoffs : tuple of dict
         For each term, by block: values of the cutoff function at the sparse points.
+    counted_once : tuple of bool
+        For each term: whether it is of pairs that QUIP counts once instead of twice.
     """
 
     file: str
@@ -67,11 +69,14 @@ class Origin:
     gap_version: int | None
     ignored: tuple[str, ...]
     sparse_cutoffs: tuple[dict[str, Any], ...]
+    counted_once: tuple[bool, ...]
 
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Origin:
         """Return what `dataclasses.asdict` gave."""
-        lists = ("ignored", "sparse_cutoffs")
+        lists = ("ignored", "sparse_cutoffs", "counted_once")
+        # Version 0.1.0 did not store the last one; it counted all pairs twice.
+        values = {"counted_once": [False] * len(values["sparse_cutoffs"]), **values}
         return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
 
 

@@ -9,27 +9,16 @@ from itertools import product
 import numpy as np
 from pydantic import ValidationError
 
-from gapfit.config.sections import (
-    Angle3bConfig,
-    Distance2bConfig,
-    SoapConfig,
-    TermConfig,
-)
-from gapfit.config.terms import QuipConfig
+from gapfit.config.sections import Angle3bConfig, Distance2bConfig, TermConfig
 from gapfit.descriptors.blocks import pair_key, triplet_key
-from gapfit.descriptors.soap_features import Features
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_options import Options
+from gapfit.quip.messages import shown
+from gapfit.quip.requirements import TermRead, refuse, require_kernel, require_width
+from gapfit.quip.soap import soap_term
 from gapfit.quip.xml_file import Coordinates
 
-__all__ = [
-    "OWN_CHANNEL",
-    "WITH_DEGREES",
-    "TermPart",
-    "named_species",
-    "part_of",
-    "soap_order",
-]
+__all__ = ["TermPart", "named_species", "part_of"]
 
 #: Options of the fit, which predictions do not need.
 _OF_THE_FIT = frozenset(
@@ -50,15 +39,14 @@ _OF_THE_FIT = frozenset(
         "theta_fac",
         "theta_file",
         "theta_uniform",
+        "lengthscale_factor",
+        "lengthscale_file",
+        "lengthscale_uniform",
         "unique_descriptor_tolerance",
         "unique_hash_tolerance",
         "zeta",
     ]
 )
-#: From this version on 1/sqrt(2l + 1) is part of the features.
-WITH_DEGREES = 1_423_143_769
-#: From this version on the central atom has a separate channel.
-OWN_CHANNEL = 1_426_512_068
 #: From this version on order 3 means a centre and two neighbours.
 _COMPACT = 1_596_837_814
 
@@ -81,6 +69,8 @@ class TermPart:
         Cutoff functions of the sparse points, which the coefficients contain.
     ignored : tuple of str
         Options without effect, in QUIP and here.
+    counted_once : bool
+        Whether QUIP counts each pair once; otherwise twice.
     """
 
     config: TermConfig
@@ -89,6 +79,7 @@ class TermPart:
     coefficients: np.ndarray
     cutoffs: np.ndarray
     ignored: tuple[str, ...]
+    counted_once: bool
 
 
 def named_species(source: Coordinates) -> set[int]:
@@ -96,7 +87,7 @@ def named_species(source: Coordinates) -> set[int]:
     from ase.data import chemical_symbols
 
     options = Options.of(source.descriptor)
-    keys = ("Z", "species_Z", "Z1", "Z2")
+    keys = ("Z", "Z_center", "species_Z", "Z1", "Z2")
     numbers = {z for key in keys for z in options.integers(key)} - {0}
     if unknown := [z for z in numbers if not 0 < z < len(chemical_symbols)]:
         raise GapfitError(f"{source.label}: Z = {unknown[0]} is not an atomic number")
@@ -122,162 +113,49 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
     """
     options = Options.of(source.descriptor)
     readers = {
-        "soap": _soap,
+        "soap": soap_term,
         "distance_2b": _distance_2b,
         "distance_nb": _distance_nb,
         "angle_3b": _angle_3b,
     }
     if options.name not in readers:
         raise GapfitError(
-            f"{source.label}: the descriptor {options.name} is not supported; supported "
-            "are soap, distance_2b, distance_Nb and angle_3b"
+            f"{source.label}: the descriptor {shown(options.name)} is not supported; "
+            "supported are soap, distance_2b, distance_Nb and angle_3b"
         )
     if source.mean:
         raise GapfitError(f"{source.label}: f0 = {source.mean:g} eV is not supported")
     try:
-        config, blocks, points, scale = readers[options.name](
+        config, blocks, points, counts = readers[options.name](
             source, options, species, version
         )
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        setting = f"{key} = {first['input']}" if key else "a setting"
-        reason = first["msg"].removeprefix("Value error, ")
+        setting = f"{key} = {shown(str(first['input']))}" if key else "a setting"
+        reason = shown(first["msg"].removeprefix("Value error, "), 200)
         raise GapfitError(
             f"{source.label}: {setting} is not supported: {reason}"
         ) from error
     options.asked.update(_OF_THE_FIT)
     options.asked.update(k for k in options.values if k.endswith("_parameter_name"))
-    coefficients = scale * source.alpha * source.cutoffs
+    # g = counts · g_QUIP: delta is counts · delta_QUIP, which kernels contain squared.
     return TermPart(
-        config, blocks, points, coefficients, source.cutoffs, tuple(options.unknown)
+        config,
+        blocks,
+        points,
+        source.alpha * source.cutoffs / counts,
+        source.cutoffs,
+        tuple(map(shown, options.unknown)),
+        counted_once=config.type == "distance_2b" and counts == 1,
     )
-
-
-_Read = tuple[TermConfig, tuple[int, ...], np.ndarray, float]
-
-
-def _refuse(options: Options, **only: object) -> None:
-    """Refuse options with other values than those supported."""
-    for key, value in only.items():
-        stored: object
-        if isinstance(value, bool):
-            stored = options.logical(key, default=value)
-        elif isinstance(value, float | int):
-            stored = options.real(key, default=float(value))
-        else:
-            stored = options.text(key, default=str(value))
-        if stored != value:
-            raise GapfitError(
-                f"{options.name}: {key} = {options.values[key.lower()]} is not supported "
-                f"(only {value})"
-            )
-
-
-def _require_kernel(source: Coordinates, options: Options, covariance: int) -> None:
-    names = {1: "ard_se", 2: "dot_product", 3: "bond_real_space", 4: "pp"}
-    if source.covariance != covariance:
-        name = names.get(source.covariance, f"number {source.covariance}")
-        raise GapfitError(
-            f"{source.label}: {options.name} with the kernel {name} is not supported (only "
-            f"{names[covariance]})"
-        )
-
-
-def _symbols(numbers: tuple[int, ...] | list[int]) -> list[str]:
-    from ase.data import chemical_symbols
-
-    return [chemical_symbols[z] for z in numbers]
-
-
-def _soap(
-    source: Coordinates, options: Options, species: tuple[int, ...], version: int
-) -> _Read:
-    _require_kernel(source, options, 2)
-    _refuse(
-        options,
-        average=False,
-        diagonal_radial=False,
-        normalise=True,
-        covariance_sigma0=0.0,
-        basis_error_exponent=10.0,
-        cutoff_dexp=0,
-        radial_basis="EQUISPACED_GAUSS",
-        nu_R=2,
-        nu_S=2,
-        Z_mix=False,
-        R_mix=False,
-        sym_mix=False,
-        coupling=True,
-        K=0,
-        mix_shift=0.0,
-    )
-    if options.text("Z_map") is not None:
-        raise GapfitError("soap: Z_map (compression by elements) is not supported")
-    options.text("n_Z")
-    channels = options.integers("species_Z") or [0]
-    if len(channels) != options.integer("n_species", default=1):
-        raise GapfitError(f"soap: n_species does not agree with species_Z = {channels}")
-    wildcard = channels == [0]
-    everywhere = version < OWN_CHANNEL or options.logical(
-        "central_reference_all_species", default=len(channels) == 1
-    )
-    options.text("central_reference_all_species")
-    if source.zeta is None:
-        raise GapfitError(f"{source.label}: zeta of the dot product is missing")
-    config = SoapConfig(
-        rbf="equispaced_gaussians",
-        r_cut=options.real("cutoff", default=0.0),
-        n_max=options.integer("n_max", default=4),
-        l_max=options.integer("l_max", default=4),
-        atom_sigma=options.real("atom_sigma", "atom_gaussian_width", default=0.5),
-        compression="mu2" if wildcard else "off",
-        quip=QuipConfig(
-            width=options.real("cutoff_transition_width", default=0.5),
-            central_weight=options.real("central_weight", default=1.0),
-            central_in_all=everywhere and not wildcard,
-            neighbours=[] if wildcard else _symbols(sorted(channels)),
-            plain=version < WITH_DEGREES,
-        ),
-        zeta=source.zeta,
-        delta=source.delta,
-    )
-    centres = tuple(z for z in options.integers("Z") if z) or species
-    order = soap_order(channels, config.n_max, config.l_max)
-    if source.points.shape[1] != len(order) + 1:
-        raise GapfitError(
-            f"{source.label}: sparse points have {source.points.shape[1]} numbers, "
-            f"but their descriptor has {len(order) + 1}"
-        )
-    return config, centres, np.ascontiguousarray(source.points[:, order]), 1.0
-
-
-def soap_order(channels: list[int], n_max: int, l_max: int) -> np.ndarray:
-    """Return the index in QUIP's power spectrum of each feature of gapfit.
-
-    QUIP counts radial functions through all its channels, K = 1 ... S n_max, and has
-    features (K1, K2 <= K1, l), l running fastest; gapfit has blocks of two channels in
-    ascending order of species, and in them l, n, n'.
-
-    Parameters
-    ----------
-    channels : list of int
-        Atomic numbers in QUIP's order; 0 for all species together.
-    n_max, l_max : int
-        Radial functions; highest angular momentum.
-    """
-    place = np.argsort(channels)
-    a, b, degree, n, k = Features(len(channels), n_max, l_max).labels.T
-    first, second = place[a] * n_max + n, place[b] * n_max + k
-    larger, smaller = np.maximum(first, second), np.minimum(first, second)
-    return (larger * (larger + 1) // 2 + smaller) * (l_max + 1) + degree
 
 
 def _distance_2b(
     source: Coordinates, options: Options, species: tuple[int, ...], version: int
-) -> _Read:
-    _require_kernel(source, options, 1)
-    _refuse(
+) -> TermRead:
+    require_kernel(source, options, 1)
+    refuse(
         options,
         only_intra=False,
         only_inter=False,
@@ -289,22 +167,27 @@ def _distance_2b(
         raise GapfitError("distance_2b: exponents are not supported")
     options.asked.update(("resid_name", "tail_range"))
     ends = [options.integer(key, default=0) for key in ("Z1", "Z2")]
-    return _pairs(source, options, species, ends)
+    return _pairs(source, options, species, ends, 2)
 
 
 def _pairs(
-    source: Coordinates, options: Options, species: tuple[int, ...], ends: list[int]
-) -> _Read:
-    """Return a pair term; QUIP counts each pair twice, so g = 2 g_QUIP."""
+    source: Coordinates,
+    options: Options,
+    species: tuple[int, ...],
+    ends: list[int],
+    counts: int,
+) -> TermRead:
+    """Return a pair term; `counts` is how often QUIP counts each pair."""
+    require_width(source, 1)
     config = Distance2bConfig(
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
         theta=float(source.theta[0]),
-        delta=2 * source.delta,
+        delta=counts * source.delta,
     )
     blocks = sorted({pair_key(a, b) for a, b in product(*_species_of(ends, species))})
-    return config, tuple(blocks), source.points, 0.5
+    return config, tuple(blocks), source.points, counts
 
 
 def _species_of(
@@ -317,11 +200,15 @@ def _species_of(
 
 def _angle_3b(
     source: Coordinates, options: Options, species: tuple[int, ...], version: int
-) -> _Read:
+) -> TermRead:
     """Return a three-body term; QUIP counts each pair of neighbours twice."""
-    _require_kernel(source, options, 1)
+    require_kernel(source, options, 1)
+    require_width(source, 3)
     options.text("n_Z")
-    ends = [options.integer(key, default=0) for key in ("Z", "Z1", "Z2")]
+    ends = [
+        options.integer(*names, default=0)
+        for names in (("Z", "Z_center"), ("Z1",), ("Z2",))
+    ]
     config = Angle3bConfig(
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
@@ -331,25 +218,26 @@ def _angle_3b(
     )
     triplets = product(*_species_of(ends, species))
     blocks = sorted({triplet_key(*triplet) for triplet in triplets})
-    return config, tuple(blocks), source.points, 0.5
+    return config, tuple(blocks), source.points, 2
 
 
 def _distance_nb(
     source: Coordinates, options: Options, species: tuple[int, ...], version: int
-) -> _Read:
+) -> TermRead:
     order = options.integer("order", default=0)
     if order not in (2, 3):
         raise GapfitError(f"distance_Nb: order = {order} is not supported")
     ends = options.integers("Z") or [0] * order
     options.text("n_Z")
     compact = options.logical("compact_clusters", default=version >= _COMPACT)
-    _require_kernel(source, options, 1)
+    require_kernel(source, options, 1)
     if len(ends) != order:
         raise GapfitError(
-            f"distance_Nb: order = {order} does not agree with Z = {ends}"
+            f"distance_Nb: order = {order} does not agree with Z = "
+            f"{shown(options.text('Z') or '')}"
         )
     if order == 2:
-        return _pairs(source, options, species, ends)
+        return _pairs(source, options, species, ends, 2 if compact else 1)
     if not compact:
         raise GapfitError(
             "distance_Nb: order = 3 with compact_clusters = F is not supported"
@@ -362,7 +250,8 @@ def _distance_nb(
     return _distance_3b(source, options, next(_species_of(ends, species))[0])
 
 
-def _distance_3b(source: Coordinates, options: Options, z: int) -> _Read:
+def _distance_3b(source: Coordinates, options: Options, z: int) -> TermRead:
+    require_width(source, 3)
     if len(source.permutations) != 6:
         raise GapfitError(
             f"{source.label}: {len(source.permutations)} permutations of the three "
@@ -376,4 +265,4 @@ def _distance_3b(source: Coordinates, options: Options, z: int) -> _Read:
         theta=[float(length) for length in source.theta],
         delta=source.delta,
     )
-    return config, (triplet_key(z, z, z),), source.points, 1.0
+    return config, (triplet_key(z, z, z),), source.points, 1

@@ -13,10 +13,12 @@ from gapfit.config.toml import config_from_dict
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_blocks import symbols
+from gapfit.quip.gap_fit_descriptors import named_numbers
 from gapfit.quip.gap_fit_options import Options
-from gapfit.quip.gap_fit_terms import named_numbers, translate_terms
+from gapfit.quip.gap_fit_terms import translate_terms
 from gapfit.quip.gap_fit_tokens import command_options
 from gapfit.quip.gap_fit_values import number, type_values
+from gapfit.quip.messages import few_lines, shown
 from gapfit.quip.remarks import Remark, unknown_option
 
 __all__ = ["Translation", "translate"]
@@ -135,13 +137,25 @@ def translate(
     >>> translation.config.terms[0].delta
     1.0
     """
+    try:
+        return _translated(text, species, labels, place)
+    except GapfitError as error:
+        raise type(error)(few_lines(str(error))) from error
+
+
+def _translated(
+    text: str,
+    species: Sequence[str],
+    labels: Iterable[str] | None,
+    place: Callable[[str], str],
+) -> Translation:
     from ase.data import atomic_numbers
 
     remarks: list[Remark] = []
     options = command_options(text, remarks)
     if (file := options.text("config_file")) is not None:
         raise GapfitError(
-            f"gap_fit: config_file = {file} is given: translate that file instead"
+            f"gap_fit: config_file = {shown(file)} is given: translate that file instead"
         )
     translator = _Translator(options, None if labels is None else set(labels), remarks)
     gap = options.text("gap")
@@ -271,8 +285,8 @@ class _Translator:
         values = given.replace(",", " ").split()
         if len(values) != 4:
             raise GapfitError(
-                f"default_sigma = {given}: four numbers, of energy, force, virial and "
-                f"hessian, not {len(values)}"
+                f"default_sigma = {shown(given)}: four numbers, of energy, force, virial "
+                f"and hessian, not {len(values)}"
             )
         table: dict[str, Any] = dict(self._sigmas("default_sigma", values))
         keys = ("config_type_kernel_regularisation", "config_type_sigma")
@@ -322,8 +336,8 @@ class _Translator:
         every = list(species) or symbols(sorted(named_numbers(gap)))
         if not every:
             raise GapfitError(
-                f"e0 = {given} for all species, and no species is named: give them with "
-                "species = [...] or --species"
+                f"e0 = {shown(given)} for all species, and no species is named: give them "
+                "with species = [...] or --species"
             )
         return dict.fromkeys(every, self._energy(given, offset))
 
@@ -346,7 +360,8 @@ class _Translator:
                 term["delta"] if term["type"] == "soap" else term["delta"] / 2
                 for term in tables["terms"]
             )
-            jitter = options.real("sparse_jitter", default=0.0) / max(scales) ** 2
+            largest = max(scales)
+            jitter = options.real("sparse_jitter", default=0.0) / largest / largest
             tables["solver"] = {"jitter": min(jitter, 1e-2)}
         if (seed := options.integer("rnd_seed", default=-1)) >= 0:
             tables["run"] = {"seed": seed}

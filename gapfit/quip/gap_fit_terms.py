@@ -7,20 +7,24 @@ from typing import Any
 
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_blocks import matching_blocks, symbols
-from gapfit.quip.gap_fit_options import Options, split_words, strip
-from gapfit.quip.gap_fit_tokens import repeated
+from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
+from gapfit.quip.gap_fit_options import Options, entries, repeated
 from gapfit.quip.gap_fit_values import (
+    LENGTHS,
     Note,
     integer,
+    is_usual,
+    length,
     required,
     type_values,
     whole_number,
     width,
 )
 from gapfit.quip.merge_terms import Piece, merged
+from gapfit.quip.messages import shown
 from gapfit.quip.remarks import Remark, unknown_option
 
-__all__ = ["named_numbers", "translate_terms"]
+__all__ = ["translate_terms"]
 
 #: Options without influence on the fit.
 _SILENT = (
@@ -31,31 +35,35 @@ _SILENT = (
     "energy_parameter_name",
     "n_Z",
     "n_species",
+    "resid_name",
+    "tail_range",
 )
-#: Options with a single supported value in gapfit.
-_FIXED: dict[str, tuple[str, ...]] = {
-    "average": ("F",),
-    "basis_error_exponent": ("10", "10.0"),
-    "coupling": ("T",),
-    "covariance_sigma0": ("0", "0.0"),
-    "cutoff_dexp": ("0",),
-    "diagonal_radial": ("F",),
-    "exponents": ("1", "1.0"),
-    "f0": ("0", "0.0"),
-    "has_tail": ("F",),
-    "K": ("0",),
-    "mix_shift": ("0", "0.0"),
-    "n_exponents": ("1",),
-    "normalise": ("T",),
-    "nu_R": ("2",),
-    "nu_S": ("2",),
-    "only_inter": ("F",),
-    "only_intra": ("F",),
-    "radial_basis": ("EQUISPACED_GAUSS",),
-    "R_mix": ("F",),
-    "sym_mix": ("F",),
-    "Z_map": (),
-    "Z_mix": ("F",),
+#: Options with a single supported value in gapfit; None for those without one.
+_FIXED: dict[str, str | None] = {
+    "average": "F",
+    "basis_error_exponent": "10",
+    "coupling": "T",
+    "covariance_sigma0": "0",
+    "cutoff_dexp": "0",
+    "diagonal_radial": "F",
+    "exponents": "1",
+    "f0": "0",
+    "has_tail": "F",
+    "K": "0",
+    "mix_shift": "0",
+    "n_exponents": "1",
+    "normalise": "T",
+    "normalize": "T",
+    "nu_R": "2",
+    "nu_S": "2",
+    "only_inter": "F",
+    "only_intra": "F",
+    "radial_basis": "EQUISPACED_GAUSS",
+    "R_mix": "F",
+    "sym_mix": "F",
+    "tail_exponent": "0",
+    "Z_map": None,
+    "Z_mix": "F",
 }
 _METHODS = {
     "random": "random",
@@ -70,16 +78,6 @@ _METHODS = {
 }
 #: Methods that are the same in gapfit.
 _SAME_METHODS = ("random", "uniform", "cur_points", "kmeans")
-
-
-def named_numbers(gap: str) -> set[int]:
-    """Return the atomic numbers that the descriptors of ``gap={...}`` name."""
-    keys = ("Z", "Z1", "Z2", "species_Z")
-    descriptors = [Options.of(strip(text)) for text in split_words(gap, ":")]
-    numbers = {
-        z for options in descriptors for key in keys for z in options.integers(key)
-    }
-    return numbers - {0}
 
 
 def translate_terms(
@@ -110,8 +108,13 @@ def translate_terms(
     names = ", ".join(symbols(named))
     numbers = species or named
     pieces: list[Piece] = []
-    for number, text in enumerate(split_words(gap, ":"), 1):
-        options = Options.of(strip(text))
+    for number, text in enumerate(descriptor_texts(gap), 1):
+        options = Options.of(text)
+        if ":" in options.values:
+            raise GapfitError(
+                f"gap={{...}}: descriptor {number} has a colon inside its braces, where "
+                "it separates nothing"
+            )
 
         def note(
             key: str,
@@ -121,13 +124,16 @@ def translate_terms(
         ) -> None:
             remarks.append(Remark(f"{name} {key}".rstrip(), value, text))
 
-        for key in repeated(split_words(strip(text))[1:]):
+        for key in repeated([key for key, _ in entries(text)]):
             note(key, "", "given more than once: the last one is used, as in gap_fit")
         piece = _piece(options, numbers, note)
         if piece is not None:
             pieces.append(piece)
     if not pieces:
-        raise GapfitError("gap={...} has no descriptor that gapfit supports")
+        reasons = "; ".join(map(str, remarks[:3]))
+        raise GapfitError(
+            f"gap={{...}} has no descriptor that gapfit supports: {reasons}"
+        )
     if not species and any(p.blocks and p.settings["type"] != "soap" for p in pieces):
         others = f"pairs and triplets of species in the data other than {names} are"
         remarks.append(Remark("gap", "", f"{others} fitted, too: see --species"))
@@ -154,7 +160,7 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
         return None
     for key, usual in _FIXED.items():
         value = options.text(key)
-        if value is not None and value.upper() not in usual:
+        if value is not None and not is_usual(value, usual):
             note(key, value, "has no counterpart: left out")
     for key in _SILENT:
         options.text(key)
@@ -192,10 +198,15 @@ def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
     }
     given = integer(options, "n_sparse", "n_sparseX", default=0)
     total = sum(quotas.values())
+    if given < 0 or min(quotas.values(), default=1) < 0 or not max(given, total):
+        raise GapfitError(
+            f"gap={{{options.name} ...}}: n_sparse = {given}: gap_fit needs n_sparse or "
+            "config_type_n_sparse above 0"
+        )
     if quotas and given and given != total:
         note("n_sparse", str(given), f"taken as {max(given, total)} with all quotas")
     table: dict[str, Any] = {
-        "n_sparse": max(given, total, 1),
+        "n_sparse": max(given, total),
         "sparse_method": method or usual,
     }
     return table | ({"config_type_n_sparse": quotas} if quotas else {})
@@ -210,7 +221,7 @@ def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
 
 def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
     _require_kernel(options, note, ("dot_product",))
-    for key in ("theta_uniform", "theta_fac", "theta_file"):
+    for key in LENGTHS:
         if (value := options.text(key)) is not None:
             note(key, value, "not for dot products: left out")
     expand = options.logical("add_species", default=True)
@@ -218,6 +229,14 @@ def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
     named = [z for z in options.integers("species_Z") if z and not expand]
     if expand:
         _replaced(options, note, ("Z", "species_Z"))
+    elif len(named) != len(set(named)) or len(named) not in (
+        0,
+        options.integer("n_species", default=1),
+    ):
+        raise GapfitError(
+            f"gap={{soap ...}}: species_Z = {shown(options.text('species_Z') or '')} does "
+            "not agree with n_species, or names a species twice"
+        )
     together = not named and not expand
     quip: dict[str, Any] = {
         "width": width(options, note),
@@ -274,21 +293,6 @@ def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
     }
 
 
-def _length(options: Options, note: Note) -> float | None:
-    """Return the length of the kernel, Å; None if it depends on the data."""
-    for key in ("theta_fac", "theta_file"):
-        if (value := options.text(key)) is not None:
-            note(
-                key,
-                value,
-                "depends on the data: gapfit's default is taken; the XML file of a "
-                "model of gap_fit has its theta",
-            )
-    if options.text("theta_uniform") is None:
-        return None
-    return options.real("theta_uniform", default=1.0)
-
-
 def _blocks(
     options: Options,
     note: Note,
@@ -328,16 +332,19 @@ def _pairs(
     species: Collection[int],
 ) -> Piece:
     settings = _clusters(options, note, "distance_2b")
-    if (theta := _length(options, note)) is not None:
+    if (theta := length(options, note)) is not None:
         settings["theta"] = theta
     return Piece(settings, _blocks(options, note, keys, ends, species))
 
 
 def _angle_3b(options: Options, species: Collection[int], note: Note) -> Piece:
-    keys = ("Z", "Z1", "Z2")
-    ends = [options.integer(key, default=0) for key in keys]
+    keys = ("Z", "Z_center", "Z1", "Z2")
+    ends = [
+        options.integer(*names, default=0)
+        for names in (("Z", "Z_center"), ("Z1",), ("Z2",))
+    ]
     settings = _clusters(options, note, "angle_3b")
-    if (theta := _length(options, note)) is not None:
+    if (theta := length(options, note)) is not None:
         settings["theta"] = [theta] * 3
     return Piece(settings, _blocks(options, note, keys, ends, species))
 
@@ -345,18 +352,30 @@ def _angle_3b(options: Options, species: Collection[int], note: Note) -> Piece:
 def _distance_nb(
     options: Options, species: Collection[int], note: Note
 ) -> Piece | None:
-    order = integer(options, "order", default=2)
-    options.text("compact_clusters")
+    order = integer(options, "order")
+    compact = options.logical("compact_clusters", default=True)
     if order not in (2, 3):
         note("order", str(order), "left out: gapfit has terms of two and three atoms")
+        return None
+    if order == 3 and not compact:
+        note(
+            "compact_clusters",
+            "F",
+            "left out: gapfit's triplets have a centre, those of order = 3 with "
+            "compact_clusters = F have none; add a term of type angle_3b",
+        )
         return None
     ends = options.integers("Z") or [0] * order
     if len(ends) != order:
         raise GapfitError(
-            f"distance_Nb: order = {order} does not agree with Z = {ends}"
+            f"distance_Nb: order = {order} does not agree with Z = "
+            f"{shown(options.text('Z') or '')}"
         )
     if order == 2:
-        return _pairs(options, note, ("Z",), ends, species)
+        pairs = _pairs(options, note, ("Z",), ends, species)
+        if not compact:  # QUIP then counts each pair once
+            pairs.settings["delta"] /= 2
+        return pairs
     settings = _clusters(options, note, "angle_3b")
     settings["delta"] /= 2
     note(
@@ -365,7 +384,7 @@ def _distance_nb(
         "taken as angle_3b, which depends on distance and angle in another way: the "
         "prior is similar, not equal",
     )
-    if (theta := _length(options, note)) is not None:
+    if (theta := length(options, note)) is not None:
         # Lengths of the sum and of the squared difference of two distances.
         settings["theta"] = [2**0.5 * theta, 2 * theta**2, theta]
     return Piece(settings, _blocks(options, note, ("Z",), ends, species))

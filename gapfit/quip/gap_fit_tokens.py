@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from gapfit.errors import GapfitError
-from gapfit.quip.gap_fit_options import Options, split_words, strip
+from gapfit.quip.gap_fit_options import Options, entries, repeated
+from gapfit.quip.gap_fit_shell import program_words
+from gapfit.quip.messages import shown
 from gapfit.quip.remarks import Remark
 
-__all__ = ["command_options", "repeated"]
+__all__ = ["command_options"]
 
-_PROGRAM = re.compile(r"(?:^|[\s/;&|])gap_fit(?:[._]\w+)?[\"']?(?=\s|$)", re.MULTILINE)
-#: Start of a word that ends a command in a shell.
-_END = re.compile(r"(?:[12&]?>|[<|;&])")
-_VARIABLE = re.compile(r"\$(?:\w+|\{\w+\}|\()|`")
+_PROGRAM = re.compile(r"(?:^|/)gap_fit(?:[._]\w+)?$", re.ASCII)
+_KEY = re.compile(r"[\w-]+", re.ASCII)
 
 
 def command_options(text: str, remarks: list[Remark]) -> Options:
@@ -35,78 +34,60 @@ def command_options(text: str, remarks: list[Remark]) -> Options:
     GapfitError
         There is no command, or several; it is invalid; or it has shell variables.
     """
-    words = _listed(text) if text.lstrip().startswith("[") else _shell_words(text)
-    values = {}
-    for word in words:
-        key, equals, value = strip(word).partition("=")
-        if not equals or not re.fullmatch(r"[\w-]+", key):
-            raise GapfitError(
-                f"not a command of gap_fit: {word[:60]!r} is not an option key=value; "
-                "give a file with `gap_fit key=value ...`, or only with its options"
-            )
-        if variable := _VARIABLE.search(value):
-            raise GapfitError(
-                f"{key} = {value[:60]}: {variable[0]} is a shell variable; write its value"
-            )
-        # The shell removes quotes; gap_fit sees their contents.
-        value = strip(value) if value[:1] in ("'", '"') else value
-        values[key.lower()] = strip(value)
+    values: dict[str, str] = {}
+    pairs = entries(_line(text.replace("\r\n", "\n")))
+    for key, value in pairs:
+        if value is None or not _KEY.fullmatch(key):
+            raise GapfitError(_no_option(key))
+        values.pop(key.lower(), None)
+        values[key.lower()] = value
     if not values:
         raise GapfitError("not a command of gap_fit: there are no options key=value")
-    for key in repeated(map(strip, words)):
-        text = "given more than once: the last one is used, as in gap_fit"
-        remarks.append(Remark(key, "", text))
+    for key in repeated([key for key, _ in pairs]):
+        note = "given more than once: the last one is used, as in gap_fit"
+        remarks.append(Remark(key, "", note))
     return Options("gap_fit", values)
 
 
-def repeated(words: Iterable[str]) -> list[str]:
-    """Return the keys, in lower case, that occur in several words ``key=value``."""
-    counts = Counter(word.partition("=")[0].strip().lower() for word in words)
-    return [key for key, count in counts.items() if count > 1 and key.strip("{} ")]
+def _no_option(key: str) -> str:
+    if key.startswith("#"):
+        return "a comment: gap_fit has none in a config_file; remove what follows #"
+    return (
+        f"not a command of gap_fit: {shown(key)!r} is not an option key=value; give a "
+        "file with `gap_fit key=value ...`, or only with its options"
+    )
+
+
+def _line(text: str) -> str:
+    """Return all options of a command as one text."""
+    words = _listed(text) if text.lstrip().startswith("[") else program_words(text)
+    if words is None and text.startswith("#!"):
+        raise GapfitError("not a command of gap_fit: this script does not call it")
+    if words is None:
+        return text
+    return " ".join(map(_as_gap_fit_sees, words))
+
+
+def _as_gap_fit_sees(word: str) -> str:
+    """Return a word of the command line; gap_fit puts quotes around bare values."""
+    key, equals, value = word.partition("=")
+    if not equals or not re.search(r"\s", word) or value[:1] in ("{", '"', "'"):
+        return word
+    if '"' not in value:
+        return f'{key}="{value}"'
+    if "'" not in value:
+        return f"{key}='{value}'"
+    raise GapfitError(f"{shown(word)}: quotes of both kinds in one option; leave one")
 
 
 def _listed(text: str) -> Sequence[str]:
     try:
         words = json.loads(text)
-    except ValueError as error:
-        raise GapfitError(f"not a list of words in JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise GapfitError(
+            f"not a list of words in JSON: {shown(str(error), 100)}"
+        ) from None
     if not all(isinstance(word, str) for word in words):
         raise GapfitError("not a list of words in JSON: it has other values")
     names = [n for n, word in enumerate(words) if _PROGRAM.search(word)]
     return words[names[0] + 1 :] if names else words
-
-
-def _shell_words(text: str) -> Sequence[str]:
-    """Return the words of the command, or without one all words outside comments."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    text = _without_comments("\n".join(lines) + "\n")
-    text = re.sub(r"\\\s*\n", " ", text)
-    text = re.sub(r"\\([{}\"':])", r"\1", text)
-    commands = list(_PROGRAM.finditer(text))
-    if len(commands) > 1:
-        raise GapfitError(
-            f"{len(commands)} commands of gap_fit in one file; keep the one to translate"
-        )
-    if not commands:
-        return split_words(text)
-    # The command ends with the line, unless braces or quotes are open.
-    command = split_words(text[commands[0].end() :], "\n")
-    words = split_words(command[0] if command else "")
-    end = next((n for n, word in enumerate(words) if _END.match(word)), len(words))
-    return [word.rstrip(";") for word in words[:end]]
-
-
-def _without_comments(text: str) -> str:
-    """Return a text without shell comments, which follow a ``#`` that begins a word."""
-    kept, quote, before, skipping = [], "", "\n", False
-    for letter in text:
-        if skipping and letter != "\n":
-            continue
-        skipping = letter == "#" and not quote and before.isspace()
-        if skipping:
-            continue
-        if before != "\\" and letter in (quote or "\"'"):
-            quote = "" if quote else letter
-        kept.append(letter)
-        before = letter
-    return "".join(kept)

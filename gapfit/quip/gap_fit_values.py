@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_options import Options
+from gapfit.quip.messages import shown
+from gapfit.quip.numbers import real, whole
 
 __all__ = [
+    "LENGTHS",
     "Note",
     "integer",
+    "is_usual",
+    "length",
     "number",
     "required",
     "type_values",
@@ -21,6 +25,12 @@ __all__ = [
 
 #: Adds a remark: option, value and text.
 Note = Callable[[str, str, str], None]
+#: Lengths of kernels under their names and older ones: the same for all dimensions, and
+#: two ways to take it from data or a file.
+_UNIFORM = ("lengthscale_uniform", "theta_uniform")
+_FACTOR = ("lengthscale_factor", "theta_fac")
+_FILE = ("lengthscale_file", "theta_file")
+LENGTHS = (*_UNIFORM, *_FACTOR, *_FILE)
 #: Least width of cutoff functions, Å.
 _LEAST_WIDTH = 0.06
 
@@ -38,8 +48,9 @@ def required(options: Options, *keys: str) -> float:
     value = options.real(*keys, default=0.0)
     if not 0 < value < math.inf:
         raise GapfitError(
-            f"gap={{{options.name} ...}}: {keys[0]} = {options.text(*keys)}: it must be a "
-            "number > 0; correct it or remove the descriptor"
+            f"gap={{{options.name} ...}}: {keys[0]} = "
+            f"{shown(options.text(*keys) or '')}: it must be a number > 0; correct it or "
+            "remove the descriptor"
         )
     return value
 
@@ -69,9 +80,9 @@ def number(where: str, text: str) -> float:
         The text is not a number.
     """
     try:
-        return float(text.lower().replace("d", "e"))
+        return real(text)
     except ValueError:
-        raise GapfitError(f"{where} = {text}: not a number") from None
+        raise GapfitError(f"{shown(where)} = {shown(text)}: not a number") from None
 
 
 def whole_number(where: str, text: str) -> int:
@@ -82,9 +93,53 @@ def whole_number(where: str, text: str) -> int:
     GapfitError
         It does not consist of digits, such as ``3.7``, which gap_fit refuses, too.
     """
-    if not re.fullmatch(r"[+-]?\d+", text):
-        raise GapfitError(f"{where} = {text}: it must be a whole number, only digits")
-    return int(text)
+    try:
+        return whole(text)
+    except ValueError:
+        raise GapfitError(
+            f"{shown(where)} = {shown(text)}: it must be a whole number, only digits"
+        ) from None
+
+
+def is_usual(value: str, usual: str | None) -> bool:
+    """Return whether a value is the usual one, in any notation; None for no value."""
+    if usual is None:
+        return False
+    if usual in ("T", "F"):
+        return Options("", {"x": value}).logical("x", default=True) == (usual == "T")
+    try:
+        return real(value) == real(usual)
+    except ValueError:
+        return value.upper() == usual
+
+
+def length(options: Options, note: Note) -> float | None:
+    """Return the length of a kernel, Å; None if it depends on the data.
+
+    Raises
+    ------
+    GapfitError
+        None is given or several are, which gap_fit refuses, too.
+    """
+    given = [names for names in (_UNIFORM, _FACTOR, _FILE) if options.text(*names)]
+    if len(given) != 1:
+        what = (
+            f"not {' and '.join(names[0] for names in given)}" if given else "missing"
+        )
+        raise GapfitError(
+            f"gap={{{options.name} ...}}: exactly one of lengthscale_uniform, "
+            f"lengthscale_factor and lengthscale_file (or theta_...) is needed, {what}"
+        )
+    if given[0] is _UNIFORM:
+        return options.real(*_UNIFORM, default=1.0)
+    key = next(key for key in given[0] if options.text(key))
+    note(
+        key,
+        options.text(key) or "",
+        "depends on the data: gapfit's default is taken; the XML file of a model of "
+        "gap_fit has its theta",
+    )
+    return None
 
 
 def width(options: Options, note: Note) -> float:
@@ -97,8 +152,6 @@ def width(options: Options, note: Note) -> float:
     """
     key, r_cut = "cutoff_transition_width", required(options, "cutoff")
     given = options.real(key, default=0.5)
-    if math.isnan(given):
-        raise GapfitError(f"gap={{{options.name} ...}}: {key} = nan: not a number")
     taken = min(max(given, _LEAST_WIDTH), r_cut - 0.01)
     if taken != given:
         bounds = f"it must be above 0.05 and below cutoff = {r_cut:g}"
@@ -119,7 +172,8 @@ def type_values(text: str, n: int, key: str, note: Note) -> dict[str, list[str]]
     words = [word.strip() for word in text.split(":")] if text.strip() else []
     if len(words) % (n + 1):
         raise GapfitError(
-            f"{key} = {text[:60]}: each name needs {n} values after it, separated by colons"
+            f"{key} = {shown(text)}: each name needs {n} values after it, separated by "
+            "colons"
         )
     names = words[:: n + 1]
     for name in sorted({name for name in names if names.count(name) > 1}):

@@ -7,11 +7,21 @@ from contextlib import contextmanager
 from xml.etree.ElementTree import Element
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
-from gapfit.descriptors.blocks import pair_key
+from gapfit.descriptors.blocks import pair_key, pair_label
 from gapfit.errors import GapfitError
+from gapfit.quip.messages import shown
+from gapfit.quip.numbers import real, whole
 
 __all__ = ["embedded_species", "glue_pairs", "glue_species"]
+
+#: Limits of r (Å) and φ (eV), which keep splines finite and tables small.
+_LONGEST, _LARGEST, _CLOSEST = 30.0, 1e12, 1e-4
+#: Where a potential begins that is given at r = 0; no atoms are that close, Å.
+_BEGIN = 0.01
+#: Knots of all pairs, each of 24 bytes and 0.001 Å apart.
+_MOST_KNOTS = 2e7
 
 
 @contextmanager
@@ -24,26 +34,29 @@ def _damage_named() -> Iterator[None]:
     except (KeyError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise GapfitError(
-            f"Glue_params are damaged ({reason}); get the file again"
+            f"Glue_params are damaged ({shown(reason, 300)}); get the file again"
         ) from error
 
 
 @_damage_named()
 def glue_species(glue: Element) -> dict[int, int]:
     """Return the atomic number of each type."""
-    return {
-        int(entry.attrib["type"]): int(entry.attrib["atomic_num"])
+    species = {
+        whole(entry.attrib["type"]): whole(entry.attrib["atomic_num"])
         for entry in glue.findall("per_type_data")
     }
+    if impossible := [z for z in species.values() if not 0 < z < 119]:
+        raise ValueError(f"{impossible[0]} is not an atomic number")
+    return species
 
 
 @_damage_named()
 def embedded_species(glue: Element) -> set[int]:
     """Return the atomic numbers whose energy depends on a density of their neighbours."""
     return {
-        int(entry.attrib["atomic_num"])
+        whole(entry.attrib["atomic_num"])
         for entry in glue.findall("per_type_data")
-        if any(float(point.get("E", 0.0)) for point in entry.iter("point"))
+        if any(real(point.get("E", "0")) for point in entry.iter("point"))
     }
 
 
@@ -63,30 +76,52 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     Raises
     ------
     GapfitError
-        A potential has fewer than two points, or they do not ascend.
+        A potential has fewer than two points, they do not ascend or are absurd, or a pair
+        has two potentials.
     """
-    from scipy.interpolate import CubicSpline
-
     species = glue_species(glue)
-    pairs = {}
+    pairs: dict[int, np.ndarray] = {}
     for entry in glue.findall("per_pair_data"):
         potential = entry.find("potential_pair")
         if potential is None:
             continue
         key = pair_key(
-            species[int(entry.attrib["type1"])], species[int(entry.attrib["type2"])]
+            species[whole(entry.attrib["type1"])], species[whole(entry.attrib["type2"])]
         )
-        points = [
-            (float(point.attrib["r"]), float(point.attrib["E"]))
-            for point in potential.findall("point")
-        ]
-        r, energy = np.array(points).reshape(-1, 2).T
-        if len(r) < 2 or np.any(np.diff(r) <= 0):
-            raise GapfitError(
-                f"a pair potential of Glue needs two or more points with ascending r, not "
-                f"{r.tolist()}"
-            )
-        ends = [(1, float(potential.get(name, 0.0))) for name in ("y1", "yn")]
-        spline = CubicSpline(r, energy, bc_type=tuple(ends))
-        pairs[key] = np.column_stack([r, energy, spline(r, 1)])
+        if key in pairs:
+            raise ValueError(f"{pair_label(key)} has two potentials")
+        pairs[key] = _points(potential, pair_label(key))
+    knots = (
+        len(species) ** 2 * max((p[-1, 0] for p in pairs.values()), default=0) / 2e-3
+    )
+    if knots > _MOST_KNOTS:
+        raise ValueError(f"{len(species)} species are too many for tables of pairs")
     return pairs
+
+
+def _points(potential: Element, pair: str) -> np.ndarray:
+    """Return the points of a potential with their slopes, (n, 3)."""
+    points = [
+        (real(point.attrib["r"]), real(point.attrib["E"]))
+        for point in potential.findall("point")
+    ]
+    if whole(potential.get("num_points", str(len(points)))) != len(points):
+        raise ValueError(f"{pair}: num_points, {len(points)} of them there")
+    r, energy = np.array(points).reshape(-1, 2).T
+    if len(r) < 2 or np.any(np.diff(r) <= 0):
+        raise ValueError(
+            f"{pair}: a potential needs two or more points with ascending r, not "
+            f"{shown(str(r[:9].tolist()))}"
+        )
+    ends = [real(potential.get(name, "0")) for name in ("y1", "yn")]
+    if r[0] < 0 or r[-1] > _LONGEST or np.diff(r).min() < _CLOSEST:
+        raise ValueError(
+            f"{pair}: r from {r[0]:g} to {r[-1]:g} Å; it must be within 0 and "
+            f"{_LONGEST:g} Å, in steps of at least {_CLOSEST:g} Å"
+        )
+    if max(np.abs(energy).max(), *map(abs, ends)) > _LARGEST:
+        raise ValueError(f"{pair}: an energy or slope above {_LARGEST:g} eV or eV/Å")
+    spline = CubicSpline(r, energy, bc_type=((1, ends[0]), (1, ends[1])))
+    if r[0] < _BEGIN:
+        r = np.concatenate([[_BEGIN], r[r > _BEGIN + _CLOSEST]])
+    return np.column_stack([r, spline(r), spline(r, 1)])

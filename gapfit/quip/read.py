@@ -12,12 +12,14 @@ import numpy as np
 from gapfit.baseline.baseline import build_baseline
 from gapfit.config.sections import BaselineConfig, DataConfig, FitConfig, TermConfig
 from gapfit.descriptors.blocks import species_pairs
-from gapfit.errors import GapfitError, ModelFileError
+from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.record import FitRecord, Origin
 from gapfit.model.terms import FittedTerm, build_term, new_basis
 from gapfit.quip.descriptors import TermPart, named_species, part_of
 from gapfit.quip.glue import embedded_species, glue_pairs, glue_species
+from gapfit.quip.messages import few_lines, shown
+from gapfit.quip.potential import is_on_glue
 from gapfit.quip.xml_file import GapFile, read_gap_xml
 
 __all__ = ["load"]
@@ -51,28 +53,25 @@ def load(path: str | Path, *, species: Sequence[str] | None = None) -> GAPModel:
     file = read_gap_xml(path)
     try:
         return _model(file, species)
-    except ModelFileError:
-        raise
     except GapfitError as error:
-        raise GapfitError(f"{file.path}: {error}") from error
+        raise GapfitError(few_lines(f"{file.path}: {error}")) from error
 
 
 def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
+    on_glue = is_on_glue(file)
     if file.others:
         raise GapfitError(
-            f"the model is on top of {', '.join(file.others)}, which is not supported "
-            "(only Glue)"
+            f"the model is together with {shown(', '.join(file.others))}, which is not "
+            "supported (only GAP_params and Glue_params): it may be a potential "
+            "underneath; if the model does not need it, remove it"
         )
     species = _species(file, symbols)
     parts = [part_of(item, species, file.version) for item in file.coordinates]
     collected = _collected(parts)
     terms = tuple(_term(term, species) for term in collected)
     points = {}
-    if "Glue" in file.init_args:
-        if file.glue is None:
-            raise GapfitError(
-                "the model is on top of Glue, whose Glue_params are missing"
-            )
+    if on_glue:
+        assert file.glue is not None
         pairs = glue_pairs(file.glue)
         points = {key: pairs[key] for key in species_pairs(species) if key in pairs}
     baseline = BaselineConfig(table=file.path.name if points else None)
@@ -97,6 +96,7 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
                 gap_version=file.version,
                 ignored=tuple(ignored),
                 sparse_cutoffs=tuple(cutoffs),
+                counted_once=tuple(term.counted_once for term in collected),
             ),
         ),
     )
@@ -119,7 +119,7 @@ def _species(file: GapFile, symbols: Sequence[str] | None) -> tuple[int, ...]:
         if missing := sorted(named - embedded - given):
             from ase.data import chemical_symbols
 
-            names = ", ".join(chemical_symbols[z] for z in missing)
+            names = shown(", ".join(chemical_symbols[z] for z in missing))
             raise GapfitError(f"the model also has {names}: list all of its species")
         named = given
         if named & embedded:
@@ -138,6 +138,7 @@ class _Collected:
     """A term with the points of several descriptors that share its settings."""
 
     config: TermConfig
+    counted_once: bool
     points: dict[int, np.ndarray] = field(default_factory=dict)
     coefficients: dict[int, np.ndarray] = field(default_factory=dict)
     cutoffs: dict[str, list[float]] = field(default_factory=dict)
@@ -150,11 +151,12 @@ def _collected(parts: Iterable[TermPart]) -> list[_Collected]:
         matching = (
             term
             for term in collected
-            if term.config == part.config and not set(term.points) & set(part.blocks)
+            if (term.config, term.counted_once) == (part.config, part.counted_once)
+            and not set(term.points) & set(part.blocks)
         )
         term = next(matching, None)
         if term is None:
-            term = _Collected(part.config)
+            term = _Collected(part.config, part.counted_once)
             collected.append(term)
         term.points |= dict.fromkeys(part.blocks, part.points)
         term.coefficients |= dict.fromkeys(part.blocks, part.coefficients)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from gapfit.quip.messages import shown
+
 __all__ = ["Remark", "unknown_option"]
 
 
@@ -28,11 +30,12 @@ class Remark:
     text: str
 
     def __str__(self) -> str:
-        given = f"{self.option} = {self.value}" if self.value else self.option
+        option, value = shown(self.option), shown(self.value)
+        given = f"{option} = {value}" if value else option
         return f"{given}: {self.text}"
 
 
 def unknown_option(name: str, options: Iterable[str]) -> str:
     """Return the text about an option that gap_fit does not have."""
-    near = get_close_matches(name, list(options), n=1, cutoff=0.75)
+    near = get_close_matches(name[:60], list(options), n=1, cutoff=0.75)
     return "unknown to gap_fit" + (f"; did you mean {near[0]}?" if near else "")

@@ -13,7 +13,7 @@ from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig
 from gapfit.descriptors.blocks import species_of_pair, species_of_triplet
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
-from gapfit.quip.descriptors import soap_order
+from gapfit.quip.soap import soap_order
 
 __all__ = ["Expressed", "expressed", "is_plain", "obstacles"]
 
@@ -162,22 +162,28 @@ def expressed(model: GAPModel) -> list[Expressed]:
     whose variances depend on them.
     """
     origin = model.record.quip
-    stored = origin.sparse_cutoffs if origin else [{}] * len(model.terms)
+    n_terms = len(model.terms)
+    stored = origin.sparse_cutoffs if origin else [{}] * n_terms
+    counted_once = origin.counted_once if origin else [False] * n_terms
     return [
-        _expressed(term, block, np.array(cutoffs.get(str(block), np.ones(len(points)))))
-        for term, cutoffs in zip(model.terms, stored, strict=True)
+        _expressed(
+            term, block, np.array(cutoffs.get(str(block), np.ones(len(points)))), once
+        )
+        for term, cutoffs, once in zip(model.terms, stored, counted_once, strict=True)
         for block, points in term.sparse.items()
         if len(points)
     ]
 
 
-def _expressed(term: FittedTerm, block: int, cutoffs: np.ndarray) -> Expressed:
+def _expressed(
+    term: FittedTerm, block: int, cutoffs: np.ndarray, once: bool
+) -> Expressed:
     config = term.config
     if isinstance(config, SoapConfig):
         form = _soap(config, term.species, block)
     else:
         assert isinstance(config, Distance2bConfig | Angle3bConfig)
-        form = _of_sides(config, block)
+        form = _of_sides(config, block, once)
     points, coefficients = term.sparse[block], term.coefficients[block]
     quip_points = np.zeros((len(points), form.width))
     quip_points[:, form.order] = points
@@ -201,9 +207,9 @@ def _expressed(term: FittedTerm, block: int, cutoffs: np.ndarray) -> Expressed:
 class _Form:
     """Properties of a type of descriptor.
 
-    QUIP counts pairs and triplets of angle_3b twice. With g = counts · g_QUIP, delta and
-    the coefficients, of which the energy is delta² c k, are delta_QUIP = delta / counts
-    and alpha = counts · c.
+    QUIP counts most pairs, and triplets of angle_3b, twice. With g = counts · g_QUIP,
+    delta and the coefficients, of which the energy is delta² c k, are
+    delta_QUIP = delta / counts and alpha = counts · c.
     """
 
     options: str
@@ -214,7 +220,9 @@ class _Form:
     width: int
 
 
-def _of_sides(config: Distance2bConfig | Angle3bConfig, block: int) -> _Form:
+def _of_sides(
+    config: Distance2bConfig | Angle3bConfig, block: int, once: bool
+) -> _Form:
     ends = (
         f"cutoff={config.r_cut!r} cutoff_transition_width={config.width!r} "
         "covariance_type=ard_se"
@@ -227,6 +235,9 @@ def _of_sides(config: Distance2bConfig | Angle3bConfig, block: int) -> _Form:
     if isinstance(config, Distance2bConfig):
         a, b = species_of_pair(block)
         options = f"distance_2b {ends} Z1={a} Z2={b}"
+        if once:
+            options = f"distance_Nb order=2 compact_clusters=F {ends} Z={{{a} {b}}}"
+            counts = 1
     else:
         z, a, b = species_of_triplet(block)
         options = f"angle_3b {ends} Z={z} Z1={a} Z2={b}"

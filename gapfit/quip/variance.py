@@ -74,19 +74,35 @@ def local_variances(
         raise GapfitError(
             f"regularisation = {regularisation:g} eV: give a positive number"
         )
+    origin = model.record.quip
+    counts = [
+        _counts(term, once)
+        for term, once in zip(model.terms, origin.counted_once, strict=True)
+    ]
     sparse = [
         {
-            block: _Sparse(term, block, cutoffs.get(str(block), 1.0), regularisation**2)
+            block: _Sparse(
+                term, block, cutoffs.get(str(block), 1.0), regularisation**2, n
+            )
             for block, points in term.sparse.items()
             if len(points)
         }
-        for term, cutoffs in zip(
-            model.terms, model.record.quip.sparse_cutoffs, strict=True
+        for term, cutoffs, n in zip(
+            model.terms, origin.sparse_cutoffs, counts, strict=True
         )
     ]
     if isinstance(atoms, list | tuple):
         return [_of_structure(model, structure, sparse) for structure in atoms]
     return _of_structure(model, atoms, sparse)
+
+
+def _counts(term: FittedTerm, once: bool) -> int:
+    """Return how often QUIP counts each pair or triplet of a term."""
+    descriptor = term.descriptor
+    twice = isinstance(descriptor, Distance2b) or (
+        isinstance(descriptor, Angle3b) and not descriptor.permuted
+    )
+    return 2 if twice and not once else 1
 
 
 def _of_structure(
@@ -103,7 +119,7 @@ def _of_structure(
             for at in range(0, len(x), _TOGETHER):
                 part = slice(at, at + _TOGETHER)
                 unexplained = blocks[block].unexplained(x[part])
-                share = (weights[part] * unexplained)[:, None]
+                share = (blocks[block].counts * weights[part] * unexplained)[:, None]
                 np.add.at(variances, owners[part], share / owners.shape[1])
     return variances
 
@@ -112,19 +128,22 @@ _Instances = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 
 
 def _instances(term: FittedTerm, pairs: Pairs) -> Iterator[_Instances]:
-    """Yield block, atoms that share them, weights and values of QUIP's instances."""
+    """Yield block, atoms that share them, weights and values of QUIP's instances.
+
+    The weights are for instances that QUIP counts once.
+    """
     descriptor = term.descriptor
     if isinstance(descriptor, Distance2b):
         for block, which, r in descriptor.by_block(pairs):
-            # Each pair is listed twice, and QUIP has two instances of it.
             owners = np.stack([pairs.i[which], pairs.j[which]], axis=1)
-            yield block, owners, descriptor.switch(r)[0] ** 2, r[:, None]
+            # Each pair is listed twice.
+            yield block, owners, 0.5 * descriptor.switch(r)[0] ** 2, r[:, None]
     elif isinstance(descriptor, Angle3b):
         for block, atoms, s, x in descriptor.instances(pairs):
             if descriptor.permuted:
                 yield block, atoms, s**2, x
             else:
-                yield block, atoms[:, :1], 2 * s**2, x
+                yield block, atoms[:, :1], s**2, x
     else:
         for block, environments in descriptor.environments(pairs).items():
             atoms = environments.atoms
@@ -140,9 +159,11 @@ class _Sparse:
         block: int,
         cutoffs: float | list[float],
         added: float,
+        counts: int,
     ) -> None:
-        # Pairs and triplets have twice QUIP's delta; see gapfit.quip.descriptors.
-        self._scale = _quip_scale(term)
+        self.counts = counts
+        # delta is that of QUIP times counts; see gapfit.quip.descriptors.
+        self._scale = 1 / counts**2
         self._kernel, self._points = term.descriptor.kernel, term.sparse[block]
         self._cutoffs = np.broadcast_to(cutoffs, len(self._points))
         self._prior = self._scale * term.config.delta**2 + added
@@ -156,11 +177,3 @@ class _Sparse:
         k = self._scale * self._kernel(x, self._points) * self._cutoffs
         explained = np.einsum("xm,mx->x", k, cho_solve(self._factor, k.T))
         return np.asarray(self._prior - explained)
-
-
-def _quip_scale(term: FittedTerm) -> float:
-    descriptor = term.descriptor
-    twice = isinstance(descriptor, Distance2b) or (
-        isinstance(descriptor, Angle3b) and not descriptor.permuted
-    )
-    return 0.25 if twice else 1.0

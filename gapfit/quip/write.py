@@ -14,7 +14,7 @@ from gapfit._support.archive import atomic_write
 from gapfit.descriptors.blocks import species_of_pair
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
-from gapfit.quip.descriptors import WITH_DEGREES
+from gapfit.quip.soap import WITH_DEGREES
 from gapfit.quip.to_quip import Expressed, expressed, is_plain, obstacles
 
 __all__ = ["save"]

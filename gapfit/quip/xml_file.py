@@ -1,34 +1,29 @@
-"""The XML files of QUIP's GAP models as plain data, read defensively.
-
-A file cannot include others or grow in memory: documents with a DTD (entities) are
-refused, and unused elements are skipped while reading.
-"""
+"""The XML files of QUIP's GAP models as plain data."""
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from gapfit.errors import ModelFileError
+from gapfit.quip.messages import few_lines, shown
+from gapfit.quip.numbers import real, reals, whole, wholes
+from gapfit.quip.xml_tree import parsed
 
 __all__ = ["Coordinates", "GapFile", "read_gap_xml"]
 
-#: Parts that predictions do not need: the command line and the training data.
-_SKIPPED = frozenset({"command_line", "XYZ_data"})
-#: Largest factor by which a compressed file may grow.
-_MOST_GROWTH = 50
-_PIECE = 1 << 20
-#: Mean size of elements must exceed this, bytes, in files with more than so many.
-_SHORTEST, _FEW = 16, 10_000
+#: Largest numbers: descriptors are of the order of 1 to 100, and coefficients that cancel
+#: do so within the digits of double precision.
+_LARGEST_POINT, _LARGEST_ALPHA = 1e6, 1e30
+#: Largest energy of an isolated atom, eV.
+_LARGEST_E0 = 1e10
+#: Longest notation of a number in a file of sparse points, with its newline.
+_BYTES_PER_NUMBER = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,26 +77,29 @@ class GapFile:
         Name of the model.
     version : int
         ``gap_version``: seconds since 1970; conventions changed with it.
-    init_args : str
-        Arguments of QUIP's Potential.
+    init_args : str or None
+        Arguments of QUIP's Potential; None if there is no such element.
+    on_core : bool
+        Whether the model says that it was fitted on top of another potential.
     e0 : dict of int to float
         Energies of isolated atoms by atomic number, eV.
     coordinates : tuple of Coordinates
         Descriptors.
     glue : Element or None
         ``Glue_params``, the pair potentials under the model.
-    command_line : str
-        Command of the fit, if it is stored.
+    others : tuple of str
+        Elements that are no part of a GAP or of Glue: perhaps another potential.
     """
 
     path: Path
     label: str
     version: int
-    init_args: str
+    init_args: str | None
+    on_core: bool
     e0: dict[int, float]
     coordinates: tuple[Coordinates, ...]
-    glue: Element | None = None
-    others: tuple[str, ...] = field(default=())
+    glue: Element | None
+    others: tuple[str, ...]
 
 
 def read_gap_xml(path: str | Path) -> GapFile:
@@ -121,166 +119,136 @@ def read_gap_xml(path: str | Path) -> GapFile:
     path = Path(path)
     if not path.is_file():
         raise ModelFileError(f"{path}: there is no such file")
-    root = _parsed(path)
-    params = root.find("GAP_params") if root.tag != "GAP_params" else root
-    if params is None:
-        raise ModelFileError(f"{path}: not a GAP of QUIP (it has no GAP_params)")
+    root = parsed(path)
     try:
-        return _gap_file(path, root, params)
-    except ModelFileError:
-        raise
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        return _gap_file(path, root)
+    except ModelFileError as error:
+        raise ModelFileError(few_lines(str(error))) from error
+    except (ValueError, KeyError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise ModelFileError(f"{path}: damaged or incomplete ({reason})") from error
+        raise ModelFileError(
+            f"{path}: damaged or incomplete ({shown(reason, 300)})"
+        ) from error
 
 
-def _parsed(path: Path) -> Element:
-    """Return the root of the document without skipped elements."""
-    builder = TreeBuilder()
-    skipping = count = 0
+#: Elements that a model may have, by the element around them; "" is the document's.
+_PARTS = {
+    "": ("Potential", "GAP_params", "Glue_params"),
+    "GAP_params": ("GAP_data", "gpSparse", "Glue_params"),
+    "GAP_data": ("e0",),
+    "gpSparse": ("gpCoordinates",),
+    "gpCoordinates": ("theta", "descriptor", "permutation", "sparseX"),
+    "sparseX": ("sparseX_slice",),
+    "Glue_params": ("per_type_data", "per_pair_data"),
+    "per_type_data": ("density", "potential_density"),
+    "per_pair_data": ("potential_pair",),
+    **dict.fromkeys(("density", "potential_density", "potential_pair"), ("point",)),
+}
 
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal skipping, count
-        if skipping or name in _SKIPPED:
-            skipping += 1
-            return
-        count += 1
-        if count > _FEW and count * _SHORTEST > parser.CurrentByteIndex:
+
+def _unknown_parts(root: Element) -> Iterator[str]:
+    """Yield the names of elements that are no part of a GAP or of Glue."""
+    if root.tag not in ("GAP_params", "quip_params") and root.tag.endswith("_params"):
+        yield root.tag
+    place = "GAP_params" if root.tag == "GAP_params" else ""
+    inside = [(place, child) for child in root]
+    while inside:
+        place, element = inside.pop()
+        if element.tag in _PARTS.get(place, ()):
+            place = "" if element.tag == "Potential" else element.tag
+        elif place or element.tag.endswith("_params") or not len(element):
+            yield element.tag
+            continue
+        # Others may enclose the parts of a document, such as <quip> those of Glue.
+        inside += [(place, child) for child in element]
+
+
+def _gap_file(path: Path, root: Element) -> GapFile:
+    params, glue = list(root.iter("GAP_params")), list(root.iter("Glue_params"))
+    if not params:
+        raise ModelFileError(f"{path}: not a GAP of QUIP (it has no GAP_params)")
+    for name, found in (("GAPs", params), ("Glue_params", glue)):
+        if len(found) > 1:
             raise ModelFileError(
-                f"{path}: more elements than a GAP of QUIP can have: refused"
+                f"{path}: contains {len(found)} {name}, and only files with one are "
+                "supported; write each to a separate file"
             )
-        builder.start(name, attributes)
-
-    def end(name: str) -> None:
-        nonlocal skipping
-        if skipping:
-            skipping -= 1
-        else:
-            builder.end(name)
-
-    def text(data: str) -> None:
-        if not skipping:
-            builder.data(data)
-
-    def refuse(*_: object) -> None:
-        raise ModelFileError(
-            f"{path}: declares a document type or entities, which no GAP of QUIP needs: "
-            "refused"
-        )
-
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = text
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
-    try:
-        for piece in _pieces(path):
-            parser.Parse(piece, False)
-        parser.Parse(b"", True)
-        return builder.close()
-    except expat.ExpatError as error:
-        raise ModelFileError(
-            f"{path}: not well-formed XML, or truncated: {error}; get the file again"
-        ) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ModelFileError(
-            f"{path}: the compressed file is damaged or truncated ({error}); get it again"
-        ) from error
-    except AssertionError as error:
-        raise ModelFileError(f"{path}: contains no XML elements") from error
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    compressed = path.suffix == ".gz"
-    most = _MOST_GROWTH * max(path.stat().st_size, _PIECE)
-    with path.open("rb") as raw:
-        file: BinaryIO = gzip.GzipFile(fileobj=raw) if compressed else raw  # type: ignore[assignment]
-        n_bytes = 0
-        while piece := file.read(_PIECE):
-            n_bytes += len(piece)
-            if compressed and n_bytes > most:
-                raise ModelFileError(
-                    f"{path}: grows to more than {most / 1e6:.0f} MB, which is unusual; "
-                    "if it is a model, decompress it and read that file"
-                )
-            yield piece
-
-
-def _gap_file(path: Path, root: Element, params: Element) -> GapFile:
-    if (n_gaps := sum(1 for _ in root.iter("GAP_params"))) > 1:
-        raise ModelFileError(
-            f"{path}: contains {n_gaps} GAPs, and only files with one are supported; "
-            "write each to a separate file"
-        )
-    data = params.find("GAP_data")
-    every = params.findall("gpSparse")
+    data, every = params[0].find("GAP_data"), params[0].findall("gpSparse")
     if data is None or len(every) != 1:
         raise ValueError(f"{len(every)} gpSparse, or no GAP_data")
-    sparse = every[0]
-    potential = root.find("Potential")
-    elements = sparse.findall("gpCoordinates")
-    declared = int(sparse.get("n_coordinate", len(elements)))
-    if declared != len(elements) or not elements:
+    elements = every[0].findall("gpCoordinates")
+    declared = every[0].get("n_coordinate", str(len(elements)))
+    if whole(declared) != len(elements) or not elements:
         raise ValueError(f"{declared} descriptors announced, {len(elements)} there")
     return GapFile(
         path=path,
-        label=params.get("label", root.tag),
-        version=int(params.get("gap_version", 0)),
-        init_args=potential.get("init_args", "") if potential is not None else "",
+        label=params[0].get("label", root.tag),
+        version=whole(params[0].get("gap_version", "0")),
+        init_args=_init_args(path, root),
+        on_core=data.get("do_core", "F").strip().upper() in ("T", "TRUE"),
         e0=_e0(data),
         coordinates=tuple(_coordinates(path, element) for element in elements),
-        glue=next(root.iter("Glue_params"), None),
-        others=tuple(
-            child.tag
-            for child in root.iter()
-            if child.tag.endswith("_params")
-            and child.tag not in ("GAP_params", "Glue_params", "quip_params")
-        ),
+        glue=glue[0] if glue else None,
+        others=tuple(dict.fromkeys(_unknown_parts(root))),
     )
+
+
+def _init_args(path: Path, root: Element) -> str | None:
+    """Return the arguments of the Potential that QUIP takes: the one of the document."""
+    potentials = list(root.iter("Potential"))
+    if len(potentials) > 1:
+        labelled = [p for p in potentials if p.get("label") == root.tag]
+        if len(labelled) != 1:
+            names = ", ".join(shown(p.get("label", "none"), 30) for p in potentials[:3])
+            raise ModelFileError(
+                f"{path}: {len(potentials)} elements Potential (labels {names}), of which "
+                f"not exactly one is labelled as the document, {shown(root.tag)}; keep the "
+                "one to read"
+            )
+        potentials = labelled
+    if not potentials:
+        return None
+    if "init_args" not in potentials[0].attrib:
+        raise ModelFileError(
+            f"{path}: Potential has no attribute init_args, so what the model is made of "
+            'is unknown; add it: init_args="IP GAP" if there is nothing else'
+        )
+    return potentials[0].attrib["init_args"]
 
 
 def _e0(data: Element) -> dict[int, float]:
     entries = data.findall("e0")
-    if not entries:
-        return dict.fromkeys(range(1, 119), _real(data.get("e0", "0")))
-    return {int(entry.attrib["Z"]): _real(entry.attrib["value"]) for entry in entries}
-
-
-def _real(text: str) -> float:
-    """Return a number in the notation of Fortran."""
-    value = float(text.replace("D", "E").replace("d", "e"))
-    if not np.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
-
-
-def _reals(text: str | None) -> np.ndarray:
-    words = (text or "").replace("D", "E").split()
-    values = np.array(words, dtype=float)
-    if not np.isfinite(values).all():
-        raise ValueError("a number is not finite")
-    return values
+    if entries:
+        e0 = {whole(e.attrib["Z"]): real(e.attrib["value"]) for e in entries}
+    else:
+        e0 = dict.fromkeys(range(1, 119), real(data.get("e0", "0")))
+    if (largest := max(map(abs, e0.values()))) > _LARGEST_E0:
+        raise ValueError(f"an e0 of {largest:.3g} eV is the energy of no atom")
+    return e0
 
 
 def _coordinates(path: Path, element: Element) -> Coordinates:
     attributes = element.attrib
-    label = attributes.get("label", "?")
-    width = int(attributes["dimensions"])
+    label = shown(attributes.get("label", "?"))
+    width = whole(attributes["dimensions"])
     points = element.findall("sparseX")
-    alpha = np.array([_real(point.attrib["alpha"]) for point in points])
-    cutoffs = np.array([_real(point.get("sparseCutoff", "1")) for point in points])
+    n_sparse = whole(attributes.get("n_sparseX", str(len(points))))
+    alpha = np.array([real(point.attrib["alpha"]) for point in points])
+    cutoffs = np.array([real(point.get("sparseCutoff", "1")) for point in points])
     if (name := attributes.get("sparseX_filename")) is not None:
-        values = _separate_points(path, name, attributes.get("sparseX_md5sum"))
+        values = _separate_points(
+            path, name, attributes.get("sparseX_md5sum"), len(points) * width
+        )
     else:
         values = np.concatenate([np.zeros(0), *map(_inline, points)])
-    n_sparse = int(attributes.get("n_sparseX", len(points)))
-    if len(alpha) != n_sparse or values.size != n_sparse * width:
+    if len(alpha) != n_sparse or values.size != n_sparse * width or width < 1:
         raise ValueError(
             f"{label} announces {n_sparse} sparse points of {width} numbers, and has "
             f"{len(alpha)} coefficients and {values.size} numbers"
         )
-    theta = _reals(element.findtext("theta"))
-    covariance = int(attributes["covariance_type"])
+    theta = reals(element.findtext("theta"))
+    _refuse_absurd(label, theta, alpha, cutoffs, values)
+    covariance = whole(attributes["covariance_type"])
     if covariance != 2 and len(theta) != width:
         raise ValueError(
             f"{label} has {len(theta)} values of theta for {width} numbers"
@@ -293,9 +261,9 @@ def _coordinates(path: Path, element: Element) -> Coordinates:
         label=label,
         descriptor=(element.findtext("descriptor") or "").strip(),
         covariance=covariance,
-        delta=_real(attributes["signal_variance"]),
-        mean=_real(attributes.get("signal_mean", "0")),
-        zeta=None if zeta is None else _real(zeta),
+        delta=real(attributes["signal_variance"]),
+        mean=real(attributes.get("signal_mean", "0")),
+        zeta=None if zeta is None else real(zeta),
         theta=theta if covariance != 2 else np.zeros(0),
         permutations=_permutations(element, width),
         alpha=alpha,
@@ -304,15 +272,36 @@ def _coordinates(path: Path, element: Element) -> Coordinates:
     )
 
 
+def _refuse_absurd(
+    label: str,
+    theta: np.ndarray,
+    alpha: np.ndarray,
+    cutoffs: np.ndarray,
+    values: np.ndarray,
+) -> None:
+    """Refuse numbers with which predictions are not finite."""
+    for what, numbers, most in (
+        ("length of the kernel", theta, _LARGEST_POINT),
+        ("coefficient", alpha, _LARGEST_ALPHA),
+        ("value of a cutoff function", cutoffs, _LARGEST_POINT),
+        ("number of a sparse point", values, _LARGEST_POINT),
+    ):
+        if numbers.size and (largest := np.abs(numbers).max()) > most:
+            raise ValueError(
+                f"{label}: a {what} is {largest:.3g}, more than {most:g}: no fit gives that"
+            )
+
+
 def _permutations(element: Element, width: int) -> np.ndarray:
     rows = [
-        _reals(entry.text).astype(int) - 1 for entry in element.findall("permutation")
+        [place - 1 for place in wholes(entry.text)]
+        for entry in element.findall("permutation")
     ]
-    if int(element.get("n_permutations", 1)) != max(len(rows), 1):
+    if whole(element.get("n_permutations", "1")) != max(len(rows), 1):
         raise ValueError("n_permutations does not agree with the permutations")
     if len(rows) <= 1:  # the identity, which may be incomplete in the file
         return np.arange(width)[None, :]
-    if any(sorted(row.tolist()) != list(range(width)) for row in rows):
+    if any(sorted(row) != list(range(width)) for row in rows):
         raise ValueError("a permutation does not have each coordinate once")
     return np.array(rows)
 
@@ -320,29 +309,45 @@ def _permutations(element: Element, width: int) -> np.ndarray:
 def _inline(point: Element) -> np.ndarray:
     slices = point.findall("sparseX_slice")
     if not slices:
-        return _reals(point.text)
-    ordered = sorted(slices, key=lambda part: int(part.attrib["start"]))
-    return np.concatenate([_reals(part.text) for part in ordered])
+        return reals(point.text)
+    ordered = sorted(slices, key=lambda part: whole(part.attrib["start"]))
+    return np.concatenate([reals(part.text) for part in ordered])
 
 
-def _separate_points(path: Path, name: str, md5: str | None) -> np.ndarray:
-    """Return the numbers of a file in the folder of the XML file."""
+def _separate_points(path: Path, name: str, md5: str | None, count: int) -> np.ndarray:
+    """Return the `count` numbers of a file in the folder of the XML file."""
     # Folders in the name are ignored: files of QUIP are kept together.
     file = path.parent / Path(name).name
-    try:
-        content = file.read_bytes()
-    except OSError as error:
+    size = _size(file, path)
+    if size > _BYTES_PER_NUMBER * (count + 1):
         raise ModelFileError(
-            f"{file}: the sparse points of {path} cannot be read ({error.strerror}); put "
-            "the file into the same folder under this name"
-        ) from error
+            f"{file}: has {size} bytes, too many for the {count} numbers that {path} "
+            "announces; get both files again"
+        )
+    content = file.read_bytes()
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 is not None and md5.strip().lower() != digest:
         raise ModelFileError(
-            f"{file}: has the MD5 sum {digest}, but {path} expects {md5.strip()}; get "
-            "both files again"
+            f"{file}: has the MD5 sum {digest}, but {path} expects {shown(md5)}; get both "
+            "files again"
         )
     try:
-        return _reals(content.decode("ascii"))
+        return reals(content.decode("ascii"))
     except ValueError as error:
-        raise ModelFileError(f"{file}: not a list of numbers ({error})") from error
+        raise ModelFileError(
+            f"{file}: not a list of numbers ({shown(str(error), 100)})"
+        ) from error
+
+
+def _size(file: Path, path: Path) -> int:
+    """Return the size of a file of sparse points, bytes."""
+    try:
+        if file.is_file():
+            return file.stat().st_size
+        reason = "no such file"
+    except OSError as error:
+        reason = str(error.strerror)
+    raise ModelFileError(
+        f"{file.parent / shown(file.name)}: the sparse points of {path} cannot be read "
+        f"({reason}); put the file into the same folder under this name"
+    )

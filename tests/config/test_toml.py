@@ -372,6 +372,13 @@ def test_broken_toml(problems, text, expected):
     assert problems(text) == [expected]
 
 
+@pytest.mark.parametrize("value", ["[" * 5000, "1" * 5000, "{a = " * 5000])
+def test_absurd_values_are_one_clear_line(problems, value):
+    (problem,) = problems(f"[data]\ntrain = {value}\n")
+    assert problem.startswith("fit.toml")
+    assert len(problem) < 300
+
+
 def test_data_in_place_of_a_configuration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     xyz = "1\nProperties=species:S:1:pos:R:3\nSi 0 0 0\n"

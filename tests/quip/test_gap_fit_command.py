@@ -192,7 +192,12 @@ def test_channels_and_centres_of_soap(gap, changes):
         (f"{SOAP} sparse_method=file", "", "gap 1 (soap) sparse_method", "sparse_file"),
         (f"{SOAP} sparse_method=uniform", "", "gap 1 (soap) sparse_method", '"cur"'),
         (f"{PAIRS} f0=1.0", "", "gap 1 (distance_2b) f0", "no counterpart"),
-        (f"{PAIRS} theta_fac=0.5", "", "gap 1 (distance_2b) theta_fac", "data"),
+        (
+            PAIRS.replace("theta_uniform=1", "theta_fac=0.5"),
+            "",
+            "gap 1 (distance_2b) theta_fac",
+            "data",
+        ),
         (
             f"{PAIRS} covariance_type=pp",
             "",
@@ -250,7 +255,8 @@ def test_whatever_has_no_counterpart_is_named(gap, more, option, text):
 
 
 def test_settings_of_pairs_follow_the_command():
-    config = simple(f"{PAIRS} : distance_Nb order=2 cutoff=6 delta=0.1").config
+    other = "distance_Nb order=2 cutoff=6 delta=0.1 theta_uniform=1 n_sparse=7"
+    config = simple(f"{PAIRS} : {other}").config
     assert [term.r_cut for term in config.terms] == [4.0, 6.0]
     assert [term.delta for term in config.terms] == [1.0, 0.2]
     quiet = simple(PAIRS, "virial_parameter_name=none force_parameter_name=None")
@@ -262,7 +268,8 @@ def test_settings_of_pairs_follow_the_command():
 def test_keys_are_the_same_in_any_case():
     text = (
         f"gap_fit AT_FILE=a.xyz Default_Sigma={{0.1 0.2 0.3 0}} E0_METHOD=average "
-        f"GAP={{{SOAP.upper()} : Distance_2b CUTOFF=4 Delta=0.5 Theta_Uniform=2}}"
+        f"GAP={{{SOAP.upper()} : Distance_2b CUTOFF=4 Delta=0.5 Theta_Uniform=2 "
+        "N_SPARSE=7}"
     )
     config = translate(text).config
     soap, pairs = config.terms
@@ -312,8 +319,8 @@ def test_a_comment_ends_the_line(gap):
             [{"Al-Al-Al", "Al-Al-Cu", "Cu-Al-Al", "Cu-Al-Cu"}],
         ),
         (
-            "distance_Nb order=2 cutoff=4 delta=1 theta_uniform=1 Z={{29 13}} "
-            "add_species=F",
+            "distance_Nb order=2 cutoff=4 delta=1 theta_uniform=1 n_sparse=7 "
+            "Z={{29 13}} add_species=F",
             [{"Al-Al", "Cu-Cu"}],
         ),
     ],
@@ -457,7 +464,7 @@ def test_a_fit_has_the_pairs_and_triplets_of_the_command(tmp_path):
     export_lammps(model, tmp_path / "gap.gapfit")
 
 
-@pytest.mark.parametrize("name", ["P", "GST", "FeCrNi"])
+@pytest.mark.parametrize("name", ["P", "GST", "FeCrNi", "CuAl"])
 def test_translated_commands_can_be_planned(name, tmp_path, capsys):
     (tmp_path / "new").mkdir()
     for file in ("cmd.json", "train.xyz"):

@@ -247,7 +247,7 @@ def test_side_files_must_be_there_and_be_what_they_were(write, tmp_path):
     for content, message in (
         ("2.5 2.6\n", "1 sparse points of 1 numbers"),
         ("2.5 x\n", "not a list of numbers"),
-        ("inf\n", "not finite"),
+        ("inf\n", "not a finite number"),
         (b"\xff\xfe", "not a list of numbers"),
     ):
         write(content, "points.dat")

@@ -1,0 +1,108 @@
+"""Files of QUIP that are damaged in seeded ways: one short error, or finite predictions."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from ase import Atoms
+from builders import ROOT
+from mutations import Refused, mutants, read_or_refused
+
+from gapfit.errors import StructureError
+from gapfit.quip import load, local_variances
+
+TOKENS = (
+    *(b"<!-- -->", b"<![CDATA[x]]>", b"<GAP_params>", b"</GAP_params>", b"<Foo/>"),
+    *(b"Glue", b"IP LJ", b"label=", b"<LJ_params/>", b"<e0/>", b"<sparseX/>"),
+    *(
+        b" compact_clusters=F",
+        b" average=T",
+        b" species_Z={15 8}",
+        b" Z=0",
+        b" n_max=9",
+    ),
+    *(b'<Potential init_args="IP GAP"/>', b"<permutation>1</permutation>", b"&#9;"),
+)
+FOLDER = ROOT / "tests" / "fuzz"
+SMALL = (FOLDER / "gap.xml").read_bytes()
+SIDE = (FOLDER / "gap.xml.sparseX.1").read_bytes()
+
+
+def finite_or_refused(content: bytes, path) -> bool:
+    """Return whether a file is read; its predictions must be finite."""
+    path.write_bytes(content)
+    model = read_or_refused(lambda: load(path))
+    if isinstance(model, Refused):
+        return False
+    z = model.species
+    positions = [[0.0, 0, 0], [2.1, 0, 0], [0.3, 2.4, 0], [0, 0.4, 2.2]]
+    atoms = Atoms([z[0], z[-1], z[0], z[-1]], positions, cell=[9.0] * 3, pbc=True)
+    found = read_or_refused(lambda: model.predict(atoms))
+    if isinstance(found, Refused):
+        return False
+    assert np.isfinite(found.energy)
+    assert np.isfinite(found.forces).all()
+    assert np.isfinite(found.stress).all()
+    return True
+
+
+def fuzz(tmp_path, sound: bytes, n: int, seed: int) -> None:
+    (tmp_path / "gap.xml.sparseX.1").write_bytes(SIDE)
+    path = tmp_path / "gap.xml"
+    assert finite_or_refused(sound, path)
+    read = 0
+    for k, content in enumerate(mutants([sound], n, seed=seed, tokens=TOKENS)):
+        try:
+            read += finite_or_refused(content, path)
+        except Exception as error:
+            error.add_note(f"mutant {k} of seed {seed}")
+            raise
+    # Damage to labels and the like changes nothing; most is noticed.
+    assert 0 < read < 0.7 * n
+
+
+def test_damaged_models_are_one_short_error_or_finite(tmp_path):
+    fuzz(tmp_path, SMALL, 250, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_many_damaged_models(tmp_path, seed):
+    fuzz(tmp_path, SMALL, 10_000, seed=100 + seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["P", "P_soap", "GST"])
+def test_damaged_fits_of_gap_fit(tmp_path, name):
+    folder = ROOT / "tests" / "quip_models" / name
+    for side in folder.glob("gap.xml.sparseX*"):
+        (tmp_path / side.name).write_bytes(side.read_bytes())
+    fuzz(tmp_path, (folder / "gap.xml").read_bytes(), 1_000, seed=7)
+
+
+def test_damaged_files_of_sparse_points_are_one_short_error(tmp_path):
+    path, side = tmp_path / "gap.xml", tmp_path / "gap.xml.sparseX.1"
+    checksum = f' sparseX_md5sum="{hashlib.md5(SIDE).hexdigest()}"'.encode()
+    path.write_bytes(SMALL.replace(checksum, b""))
+    for content in mutants([SIDE], 100, seed=3):
+        side.write_bytes(content)
+        model = read_or_refused(lambda: load(path))
+        if not isinstance(model, Refused):
+            assert all(np.isfinite(p).all() for p in model.terms[0].sparse.values())
+
+
+def test_variances_of_a_damaged_model_are_numbers_or_refused(tmp_path):
+    (tmp_path / "gap.xml.sparseX.1").write_bytes(SIDE)
+    path = tmp_path / "gap.xml"
+    atoms = Atoms("P2", [[0.0, 0, 0], [2.1, 0, 0]], cell=[9.0] * 3, pbc=True)
+    for content in mutants([SMALL], 40, seed=5, tokens=TOKENS):
+        path.write_bytes(content)
+        model = read_or_refused(lambda: load(path))
+        if isinstance(model, Refused):
+            continue
+        try:
+            assert np.isfinite(local_variances(model, atoms)).all()
+        except StructureError:  # another species
+            continue
