@@ -144,7 +144,7 @@ class E0Config(BaseModel):
 
     method: Literal["isolated", "least_squares"] = described(
         "isolated",
-        "for species not given here: from isolated atoms in the data, or least squares",
+        "for species not given here nor isolated in the data: an error, or least_squares",
     )
 
     @property

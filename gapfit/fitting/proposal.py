@@ -19,9 +19,9 @@ from gapfit.config.sections import (
     SigmaOverride,
     SoapConfig,
 )
-from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, species_counts
+from gapfit.data.isolated import is_isolated
 from gapfit.data.neighbours import pair_list
 
 __all__ = ["Proposal", "nearest_distances", "propose", "without_isolated_atom"]
