@@ -70,6 +70,10 @@ class DataConfig(Section):
         "force_sigma", "label of force sigmas, by frame (info) or by atom (array)"
     )
     virial_sigma_key: str = described("virial_sigma", "label of a frame's virial sigma")
+    frame_sigmas: Literal["per_atom", "total"] | None = described(
+        None,
+        "energy and virial sigmas of frames: per_atom (when absent), or total as gap_fit's",
+    )
     force_mask_key: str = described(
         "force_mask", "label of an array: true for atoms whose forces are not fitted"
     )

@@ -31,6 +31,7 @@ from gapfit.data.labels import (
     sigma_value,
 )
 from gapfit.data.observations import Quantity
+from gapfit.data.sigma_labels import sigma_label_warnings
 from gapfit.data.spool import MOST_ATOMS, RawSpool
 from gapfit.errors import DataError
 
@@ -116,7 +117,11 @@ def read(
         _require_targets(plan, len(raws), counts)
         labels, tally = LabelTally(plan, counts), SetTally()
         frames = temporary_frames(_checked(raws, plan, labels, tally))
-    warnings = [*labels.warnings(frames), *tally.warnings(frames)]
+    warnings = [
+        *labels.warnings(frames),
+        *sigma_label_warnings(frames, plan, counts),
+        *tally.warnings(frames),
+    ]
     return Dataset(frames, tuple(labels.report()), tuple(warnings))
 
 
@@ -174,12 +179,15 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
             f"{source}: there is no energy, forces or stress to fit (labels: "
             f"{', '.join(sorted(raw.labels)) or 'none'}); add them or remove the frame"
         )
-    for kind, key in plan.sigma_keys.items():
-        if key in raw.labels:
+    for kind in plan.sigma_keys:
+        if name := plan.sigma_key(kind, raw.labels):
             try:
-                fields[kind] = sigma_value(kind, raw.labels[key], raw.frame.n_atoms)
+                fields[kind] = sigma_value(kind, raw.labels[name], raw.frame.n_atoms)
             except BadLabelError as error:
-                problems.append(f"{source}: {key} {error}; correct it or remove it")
+                problems.append(f"{source}: {name} {error}; correct it or remove it")
+                continue
+            if plan.frame_sigmas == "total" and kind != "force_sigma":
+                fields[kind] /= np.sqrt(raw.frame.n_atoms)
     if plan.config_type_key in raw.labels:
         fields["config_type"] = str(raw.labels[plan.config_type_key])
     return replace(raw.frame, **fields), problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -88,12 +88,24 @@ class LabelPlan:
         Label of each of `SIGMAS`.
     force_mask_key : str
         Label of the atoms whose forces are left out.
+    frame_sigmas : {"per_atom", "total"} or None
+        Meaning of sigmas of energies and virials; None where the user did not say.
     """
 
     choices: dict[Quantity, list[LabelChoice]]
     config_type_key: str
     sigma_keys: dict[str, str]
     force_mask_key: str
+    frame_sigmas: str | None
+
+    def sigma_key(self, kind: str, labels: Container[str]) -> str | None:
+        """Return the label that gives a kind of sigma of a frame; None without any.
+
+        As for gap_fit, ``force_atom_sigma`` of atoms comes before that of the frame.
+        """
+        key = self.sigma_keys[kind]
+        of_atoms = [key.replace("force_", "force_atom_", 1)] * (kind == "force_sigma")
+        return next((name for name in (*of_atoms, key) if name in labels), None)
 
 
 def choose(
@@ -182,7 +194,13 @@ def make_plan(config: DataConfig, counts: Counter[str], n_frames: int) -> LabelP
         quantity: choose(kinds_of(quantity), counts, explicit) if on else []
         for quantity, on in used.items()
     }
-    return LabelPlan(choices, config.config_type_key, sigma_keys, config.force_mask_key)
+    return LabelPlan(
+        choices,
+        config.config_type_key,
+        sigma_keys,
+        config.force_mask_key,
+        config.frame_sigmas,
+    )
 
 
 def _missing_label(
@@ -240,10 +258,12 @@ def label_value(kind: str, value: Any, frame: Frame) -> Any:
 def sigma_value(kind: str, value: Any, n_atoms: int) -> Any:
     """Return a standard deviation: one number, or for forces one for each atom."""
     array = _numbers(value)
-    bad = array[~(np.isfinite(array) & (array >= LEAST_SIGMA))]
+    bad = np.flatnonzero(~(np.isfinite(array) & (array >= LEAST_SIGMA)))
     if bad.size:
+        where = f" for atom {bad[0]}" if array.size > 1 else ""
         raise BadLabelError(
-            f"is {bad.flat[0]:g}; a sigma must be finite and at least {LEAST_SIGMA:g}"
+            f"is {array.flat[bad[0]]:g}{where}; a sigma must be finite and at least "
+            f"{LEAST_SIGMA:g}"
         )
     if kind != "force_sigma":
         return _one_number(array)
