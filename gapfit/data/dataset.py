@@ -180,11 +180,11 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
             f"{', '.join(sorted(raw.labels)) or 'none'}); add them or remove the frame"
         )
     for kind in plan.sigma_keys:
-        if name := plan.sigma_key(kind, raw.labels):
+        if label := plan.sigma_key(kind, raw.labels):
             try:
-                fields[kind] = sigma_value(kind, raw.labels[name], raw.frame.n_atoms)
+                fields[kind] = sigma_value(kind, raw.labels[label], raw.frame.n_atoms)
             except BadLabelError as error:
-                problems.append(f"{source}: {name} {error}; correct it or remove it")
+                problems.append(f"{source}: {label} {error}; correct it or remove it")
                 continue
             if plan.frame_sigmas == "total" and kind != "force_sigma":
                 fields[kind] /= np.sqrt(raw.frame.n_atoms)
