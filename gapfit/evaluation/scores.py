@@ -11,6 +11,7 @@ from gapfit._support.progress import Progress, silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.observations import Quantity
+from gapfit.data.places import TOTAL, group_name
 from gapfit.evaluation.calibrate import representative
 from gapfit.evaluation.residuals import Residuals, predicted_residuals
 from gapfit.gp.reliability import rank_correlation, reliability
@@ -95,7 +96,7 @@ class ScoreTally:
             size * self.std(residuals)[informative],
             size * self.std(residuals, residuals.config_type)[informative],
         )
-        groups = {residuals.config_type} | ({"all"} if common else set())
+        groups = {group_name(residuals.config_type)} | ({TOTAL} if common else set())
         for group in groups:
             self._groups.setdefault((group, quantity), []).append(parts)
         if quantity is Quantity.FORCES and len(informative) == 3 * residuals.n_atoms:
@@ -217,7 +218,7 @@ def format_scores(scores: Scores, title: str) -> str:
         f"{'by config_type':<21}"
     )
     lines = [head.rstrip()]
-    for group in ["all", *sorted(name for name in scores if name != "all")]:
+    for group in [TOTAL, *sorted(name for name in scores if name != TOTAL)]:
         for name, row in scores.get(group, {}).items():
             rank = row.get("rank_atoms") or row["rank"]
             by_type = row["by_type"]

@@ -12,6 +12,7 @@ from builders import config, label, labelled_frames, silicon
 from helpers.error_bars import frames_of, salt, settings
 
 import gapfit
+from gapfit.evaluation.evaluate import format_table
 from gapfit.gp.reliability import reliability
 
 
@@ -76,12 +77,20 @@ def test_evaluation_is_the_difference_of_prediction_and_label():
     assert metrics["all"]["stress"]["n"] == 24
 
 
-def test_a_config_type_called_all_counts_once():
+def test_a_config_type_called_all_is_not_the_total():
     frames = labelled_frames(silicon, 3)
-    for atoms in frames:
+    for atoms in frames[:2]:
         atoms.info["config_type"] = "all"
     model = gapfit.fit(frames, config(n_sparse=8))
-    assert gapfit.evaluate(model, frames)["all"]["energy"]["n"] == 3
+    metrics = gapfit.evaluate(model, frames)
+    assert metrics["all"]["energy"]["n"] == 3
+    own = metrics["all (config_type)"]["energy"]
+    assert own["n"] == 2
+    assert own["uncertainty"]["n"] == 2
+    assert metrics["all"]["energy"]["uncertainty"]["n"] == 3
+    lines = format_table(metrics, "Errors").splitlines()
+    starts = [line.split("│")[0].strip() for line in lines[2:5]]
+    assert starts == ["all", "all (config_type)", "even"]
 
 
 def test_evaluation_takes_the_file_of_a_model(tmp_path):
