@@ -281,3 +281,5 @@ def test_leave_one_out_has_scores_and_a_plot(here, capsys):
     assert main([*argv, "--plot", "plot.png"]) == 0
     assert "Uncertainty" in capsys.readouterr().out
     assert Path("plot.png").stat().st_size > 1000
+    assert main([*argv, "--no-uncertainty"]) == 0
+    assert "Uncertainty" not in capsys.readouterr().out
