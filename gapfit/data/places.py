@@ -7,7 +7,7 @@ from collections.abc import Sequence, Sized
 
 from gapfit.data.frame import Frame
 
-__all__ = ["TOTAL", "count_frames", "group_name", "list_places"]
+__all__ = ["TOTAL", "count_frames", "group_name", "list_places", "shortened"]
 
 #: Name of all frames together in tables by config_type.
 TOTAL = "all"
@@ -55,3 +55,17 @@ def group_name(config_type: str) -> str:
     ('bulk', 'all (config_type)')
     """
     return f"{TOTAL} (config_type)" if config_type == TOTAL else config_type
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most `most` letters, without its middle if it is longer.
+
+    Examples
+    --------
+    >>> shortened("interface_of_two_crystals_7", 16)
+    'interface_…als_7'
+    """
+    if len(name) <= most:
+        return name
+    end = most // 3
+    return f"{name[: most - end - 1]}…{name[-end:]}"

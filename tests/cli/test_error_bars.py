@@ -221,7 +221,7 @@ def test_evaluate_prints_and_draws_the_scores(here, capsys):
     lines = capsys.readouterr().out.splitlines()
     first = next(n for n, text in enumerate(lines) if text.startswith("Uncertainty"))
     end = lines.index("", first)
-    assert lines[end + 1].startswith("std, CRPS: meV/atom, eV/Å, GPa.")
+    assert lines[end + 1].startswith("std: meV/atom, eV/Å, GPa.")
     rows = [text.split() for text in lines[first + 1 : end]]
     groups = ("all", "new")
     kinds = ("energy", "forces", "stress")

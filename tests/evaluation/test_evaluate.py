@@ -107,3 +107,19 @@ def test_kinds_without_labels_are_absent():
     bare = silicon()
     bare.calc = SinglePointCalculator(bare, energy=-10.0)
     assert set(gapfit.evaluate(model, [bare])["all"]) == {"energy"}
+
+
+def test_tables_fit_into_100_columns():
+    row = {"n": 123456, "mae": 1.234e-5, "rmse": 123456.0, "max": 1.0, "unit": "eV"}
+    scores = dict.fromkeys(("coverage_68", "coverage_95", "interval_68"), 1.0)
+    scores |= {"rms_z": 12.34, "rank": -0.5, "sharpness": 1.23e-5, "n": 123456}
+    kinds = {
+        kind: row | {"uncertainty": scores} for kind in ("energy", "forces", "stress")
+    }
+    rare = {"energy": row | {"uncertainty": scores | {"n": 1}}}
+    long = "a_config_type_with_a_very_long_name_number_7"
+    text = format_table({"all": kinds, long: kinds, "rare": rare}, "Errors, test data")
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("a_config_type_…umber_7") == 4
+    assert text.count("\nrare ") == 1
+    assert text.endswith("1 lines of fewer than 5 errors are left out.")
