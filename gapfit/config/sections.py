@@ -6,12 +6,13 @@ template that ``gapfit init`` writes and the table of options all come from them
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -320,7 +321,26 @@ class RunConfig(Section):
         return int(float(text[:-1]) * 1000 ** ("kMGT".index(text[-1]) + 1))
 
 
-class FitConfig(Section):
+if TYPE_CHECKING:
+    # For type checkers the signature of the constructor is that of the fields.
+    from pydantic._internal._model_construction import ModelMetaclass as _InWords
+else:
+
+    class _InWords(type(BaseModel)):
+        """Classes whose constructor tells mistakes as files and dictionaries do."""
+
+        def __call__(cls, *arguments: Any, **values: Any) -> Any:
+            """Return an object, or raise a `ConfigError` that lists all mistakes."""
+            try:
+                return super().__call__(*arguments, **values)
+            except ValidationError:
+                from gapfit.config.toml import validated
+
+                validated(cls, values, cls.__name__)
+                raise
+
+
+class FitConfig(Section, metaclass=_InWords):
     """Configuration of a fit; only ``data.train`` and one term are mandatory."""
 
     data: DataConfig

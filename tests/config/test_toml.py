@@ -502,3 +502,6 @@ def test_mistakes_of_dictionaries_are_told_in_words(changes, message):
     with pytest.raises(ConfigError) as caught:
         config_from_dict(given)
     assert message in str(caught.value)
+    with pytest.raises(ConfigError) as direct:
+        FitConfig(**given)
+    assert str(direct.value) == str(caught.value).replace("config: ", "FitConfig: ")
