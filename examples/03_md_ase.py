@@ -52,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> None:
         energies.append(atoms.get_total_energy() / len(atoms))
         if dynamics.nsteps % max(given.steps // 10, 1) == 0:
             row = f"{1e-3 * dynamics.nsteps:6.3f}{atoms.get_temperature():8.0f}"
-            std = atoms.calc.results["energies_std"].max()
+            std = atoms.calc.extra_results["energies_std"].max()
             print(f"{row}{energies[-1]:13.5f}{std:12.4f}")
             frames.append(atoms.copy())
     write("md.extxyz", frames)

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from gapfit.evaluation.evaluate import evaluate
     from gapfit.evaluation.leave_one_out import leave_one_out
     from gapfit.execution.checkpoint import remove_checkpoint
+    from gapfit.execution.plan import plan
     from gapfit.fitting.append import append
+    from gapfit.fitting.check import check
     from gapfit.fitting.fit import fit
+    from gapfit.fitting.proposal import propose
     from gapfit.fitting.refit import refit
     from gapfit.fitting.tune import tune
     from gapfit.model.gap_model import GAPModel
@@ -30,11 +33,14 @@ __all__ = [
     "__version__",
     "append",
     "calibrate",
+    "check",
     "evaluate",
     "fit",
     "learn",
     "leave_one_out",
     "load",
+    "plan",
+    "propose",
     "refit",
     "remove_checkpoint",
     "select",
@@ -48,15 +54,46 @@ _HOME = {
     "GapfitError": "gapfit.errors",
     "append": "gapfit.fitting.append",
     "calibrate": "gapfit.evaluation.calibrate",
+    "check": "gapfit.fitting.check",
     "evaluate": "gapfit.evaluation.evaluate",
     "fit": "gapfit.fitting.fit",
     "learn": "gapfit.active.learn",
     "leave_one_out": "gapfit.evaluation.leave_one_out",
     "load": "gapfit.model.storage",
+    "plan": "gapfit.execution.plan",
+    "propose": "gapfit.fitting.proposal",
     "refit": "gapfit.fitting.refit",
     "remove_checkpoint": "gapfit.execution.checkpoint",
     "select": "gapfit.active.select",
     "tune": "gapfit.fitting.tune",
+}
+
+#: Packages and modules for users, imported when they are first used.
+_PACKAGES = frozenset(
+    {
+        "active",
+        "citations",
+        "config",
+        "data",
+        "evaluation",
+        "lammps",
+        "properties",
+        "quip",
+        "report",
+        "serving",
+        "testing",
+    }
+)
+
+#: Commands whose functions have other names.
+_COMMANDS = {
+    "cite": "gapfit.citations.papers",
+    "convert": "gapfit.quip.load, gapfit.quip.save and gapfit.quip.translate",
+    "export_lammps": "gapfit.lammps.export_lammps",
+    "info": "the attributes config and record of a GAPModel",
+    "init": "gapfit.propose",
+    "predict": "the method predict of a GAPModel",
+    "serve": "gapfit.serving.serve",
 }
 
 
@@ -67,8 +104,11 @@ def __getattr__(name: str) -> Any:
         return version("gapfit")
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'gapfit' has no attribute {name!r}")
+    if name in _PACKAGES:
+        return import_module(f"gapfit.{name}")
+    hint = f"; use {_COMMANDS[name]}" if name in _COMMANDS else ""
+    raise AttributeError(f"module 'gapfit' has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_PACKAGES])

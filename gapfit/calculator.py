@@ -19,6 +19,7 @@ from gapfit.data.skin_pairs import MovingPairs
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.prediction import StdKind, std_kinds
+from gapfit.model.provenance import model_digest
 from gapfit.model.storage import load
 
 __all__ = ["GAPCalculator"]
@@ -34,6 +35,8 @@ _KEYWORDS = (
     "label",
     "restart",
 )
+#: Properties that ASE has no names for.
+_EXTRA = (*(f"{kind}_std" for kind in StdKind), "novelty", "local_gap_variance")
 
 
 class GAPCalculator(Calculator):
@@ -46,10 +49,10 @@ class GAPCalculator(Calculator):
     uncertainty : bool, str or sequence of str, optional
         Standard deviations computed with every call, as `std` of `GAPModel.predict`:
         ``"energy"``, ``"energies"``, ``"forces"``, ``"stress"`` give
-        ``results["energy_std"]`` and so on; ``"novelty"``, of each atom, is nearly free,
-        unless ``"energies"`` are asked for, too. By default that of each atom's energy,
-        which is nearly free, whenever the model has its posterior; others are computed
-        when they are asked for: ``atoms.calc.get_property("forces_std")``.
+        ``extra_results["energy_std"]`` and so on; ``"novelty"``, of each atom, is nearly
+        free, unless ``"energies"`` are asked for, too. By default that of each atom's
+        energy, which is nearly free, whenever the model has its posterior; others are
+        computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
     skin : float, optional
@@ -72,7 +75,14 @@ class GAPCalculator(Calculator):
     ``stresses``, the share of each atom in the stress, is computed on demand; so is, for
     models read from QUIP, ``local_gap_variance`` (`gapfit.quip.local_variances`). An
     unknown species and atoms on top of each other raise `StructureError`.
+    ``results`` hold only what ASE has names for, so that files and databases take them;
+    standard deviations and the novelty are in `extra_results`. ``parameters``, which ASE
+    writes into trajectories and databases, name the file of the model and its digest
+    (`gapfit info`).
     """
+
+    #: Name in files and databases of ASE.
+    name = "gapfit"
 
     implemented_properties = [  # noqa: RUF012 (ASE declares an instance variable)
         "energy",
@@ -81,9 +91,7 @@ class GAPCalculator(Calculator):
         "forces",
         "stress",
         "stresses",
-        *(f"{kind}_std" for kind in StdKind),
-        "novelty",
-        "local_gap_variance",
+        *_EXTRA,
     ]
 
     def __init__(
@@ -95,8 +103,11 @@ class GAPCalculator(Calculator):
         skin: float = 0.5,
         **kwargs: Any,
     ) -> None:
+        self._extra: dict[str, Any] = {}
         super().__init__(**kwargs)
         self.model = model if isinstance(model, GAPModel) else load(model)
+        file = {} if isinstance(model, GAPModel) else {"model": str(model)}
+        self.parameters = file | {"digest": model_digest(self.model)}
         self.n_threads = n_threads
         self.pairs = MovingPairs(self.model.cutoff, skin)
         if uncertainty is None:
@@ -134,13 +145,49 @@ class GAPCalculator(Calculator):
             )
         return {}
 
+    @property
+    def extra_results(self) -> dict[str, Any]:
+        """Standard deviations and novelty that came along with ``results``, by name."""
+        return self._extra if self.results else {}
+
+    def get_property(
+        self, name: str, atoms: Any = None, allow_calculation: bool = True
+    ) -> Any:
+        """Return a property, from the last evaluation if it is there.
+
+        Parameters
+        ----------
+        name : str
+            One of ``implemented_properties``.
+        atoms : ase.Atoms, optional
+            The structure; by default that of the last evaluation.
+        allow_calculation : bool
+            Whether to compute what is not there; otherwise None is returned.
+        """
+        if name not in _EXTRA:
+            return super().get_property(name, atoms, allow_calculation)
+        if atoms is not None and self.check_state(atoms):
+            self.reset()
+        if name not in self.extra_results:
+            if not allow_calculation:
+                return None
+            self.calculate(self.atoms if atoms is None else atoms, [name])
+        if name not in self.extra_results:
+            raise PropertyNotImplementedError(f"{name} is not present in this result")
+        return copy.copy(self.extra_results[name])
+
+    def calculation_required(self, atoms: Any, properties: Sequence[str]) -> bool:
+        """Return whether any of the properties has to be computed."""
+        there = {*self.results, *self.extra_results}
+        return bool(self.check_state(atoms)) or not there.issuperset(properties)
+
     def calculate(
         self,
         atoms: Any = None,
         properties: Any = ("energy",),
         system_changes: Any = all_changes,
     ) -> None:
-        """Fill ``results``; all properties come from one evaluation."""
+        """Fill ``results`` and `extra_results` by one evaluation."""
         super().calculate(atoms, properties, system_changes)
         structure: Any = self.atoms
         baseline = self.model.baseline
@@ -163,16 +210,15 @@ class GAPCalculator(Calculator):
             "energies": prediction.energies,
             "forces": prediction.forces,
         }
-        for kind in StdKind:
-            std = getattr(prediction, f"{kind}_std")
-            if std is not None:
-                self.results[f"{kind}_std"] = std
+        self._extra = {
+            name: value
+            for name in _EXTRA
+            if (value := getattr(prediction, name, None)) is not None
+        }
         if "local_gap_variance" in properties:
             from gapfit.quip import local_variances
 
-            self.results["local_gap_variance"] = local_variances(self.model, structure)
-        if prediction.novelty is not None:
-            self.results["novelty"] = prediction.novelty
+            self._extra["local_gap_variance"] = local_variances(self.model, structure)
         if prediction.stress is not None:
             self.results["stress"] = prediction.stress
             if prediction.atom_virials is not None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
 from ase.md.verlet import VelocityVerlet
 from builders import STRUCTURES, config, labelled_frames, silicon
 from helpers.error_bars import frames_of, molecule, salt, settings
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
+from gapfit.model.provenance import model_digest
 from gapfit.testing import ROUNDING
 
 
@@ -29,7 +33,7 @@ def test_results_are_the_models_predictions(tmp_path, si_model, source):
     np.testing.assert_array_equal(atoms.get_stress(), expected.stress)
     np.testing.assert_array_equal(atoms.get_potential_energies(), expected.energies)
     np.testing.assert_array_equal(
-        atoms.calc.results["energies_std"], expected.energies_std
+        atoms.calc.extra_results["energies_std"], expected.energies_std
     )
     assert np.all(expected.energies_std > 0)
 
@@ -38,7 +42,7 @@ def test_uncertainty_can_be_left_out(si_model):
     atoms = silicon()
     atoms.calc = gapfit.GAPCalculator(si_model, uncertainty=False)
     atoms.get_forces()
-    assert "energies_std" not in atoms.calc.results
+    assert "energies_std" not in atoms.calc.extra_results
     std = atoms.calc.get_property("energies_std", atoms)
     np.testing.assert_array_equal(std, si_model.predict(atoms, std=True).energies_std)
 
@@ -161,10 +165,11 @@ def test_results_hold_the_standard_deviations_asked_for(model, uncertainty, name
     atoms.calc = gapfit.GAPCalculator(model, uncertainty=uncertainty)
     atoms.get_forces()
     bare = {"energy", "free_energy", "energies", "forces", "stress"}
-    assert set(atoms.calc.results) == bare | names
+    assert set(atoms.calc.results) == bare
+    assert set(atoms.calc.extra_results) == names
     expected = model.predict(atoms, std=True, novelty=True)
     for name in names:
-        found = atoms.calc.results[name]
+        found = atoms.calc.extra_results[name]
         # Beside energies the novelty is computed another way.
         rtol = 1e-6 if name == "novelty" else 1e-12
         np.testing.assert_allclose(found, getattr(expected, name), rtol=rtol)
@@ -192,7 +197,7 @@ def test_a_molecule_has_no_std_of_its_stress(model):
     atoms = molecule(9)
     atoms.calc = gapfit.GAPCalculator(model, uncertainty=True)
     atoms.get_forces()
-    assert "stress_std" not in atoms.calc.results
+    assert "stress_std" not in atoms.calc.extra_results
     with pytest.raises(PropertyNotImplementedError, match="volume"):
         atoms.calc.get_property("stress_std", atoms)
 
@@ -204,6 +209,66 @@ def test_a_calculator_refuses_what_its_model_does_not_know(model):
     atoms = salt(1)
     atoms.calc = gapfit.GAPCalculator(bare)
     atoms.get_forces()
-    assert not set(STD) & set(atoms.calc.results)
+    assert not atoms.calc.extra_results
     with pytest.raises(GapfitError, match="store_posterior = true"):
         atoms.calc.get_property("forces_std", atoms)
+
+
+def test_extra_results_belong_to_one_structure(model):
+    atoms = salt(31)
+    calculator = atoms.calc = gapfit.GAPCalculator(model)
+    assert calculator.extra_results == {}
+    atoms.get_forces()
+    assert not calculator.calculation_required(atoms, ["forces", "energies_std"])
+    assert calculator.calculation_required(atoms, ["forces_std"])
+    calculator.get_property("energies_std", atoms)[:] = 0.0  # a copy
+    assert np.all(calculator.get_property("energies_std") > 0)
+    atoms.rattle(0.1, seed=1)
+    assert (
+        calculator.get_property("energies_std", atoms, allow_calculation=False) is None
+    )
+    assert calculator.extra_results == {}
+    with pytest.raises(PropertyNotImplementedError, match="dipole"):
+        calculator.get_property("dipole", atoms)
+
+
+def labelled_by(calculator):
+    atoms = salt(32)
+    atoms.calc = calculator
+    atoms.get_forces()
+    return atoms
+
+
+@pytest.mark.parametrize("uncertainty", [None, True, False])
+def test_ase_takes_all_results(model, tmp_path, uncertainty):
+    """Single points, files, databases: whatever standard deviations are there."""
+    atoms = labelled_by(gapfit.GAPCalculator(model, uncertainty=uncertainty))
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    properties = atoms.get_properties(["energy", "forces", "stress"])
+    np.testing.assert_array_equal(properties["forces"], forces)
+    copied = atoms.copy()
+    copied.calc = SinglePointCalculator(copied, **atoms.calc.results)
+    assert copied.get_potential_energy() == energy
+    for file in ("a.extxyz", "a.traj", "a.json"):
+        ase.io.write(tmp_path / file, atoms)
+        found = ase.io.read(tmp_path / file)
+        assert found.get_potential_energy() == pytest.approx(energy)
+        np.testing.assert_allclose(found.get_forces(), forces, atol=1e-7)
+    with connect(tmp_path / "a.db") as database:
+        database.write(atoms)
+    assert connect(tmp_path / "a.db").get(1).energy == energy
+
+
+def test_trajectories_name_the_potential(model, tmp_path):
+    model.save(tmp_path / "model.npz")
+    atoms = labelled_by(gapfit.GAPCalculator(tmp_path / "model.npz"))
+    digest = model_digest(model)
+    expected = {"model": str(tmp_path / "model.npz"), "digest": digest}
+    assert atoms.calc.todict() == expected
+    ase.io.write(tmp_path / "a.traj", atoms)
+    found = ase.io.read(tmp_path / "a.traj").calc
+    assert (found.name, found.parameters) == ("gapfit", expected)
+    assert gapfit.GAPCalculator(model).todict() == {"digest": digest}
+    other = model.without_terms()
+    assert gapfit.GAPCalculator(other, uncertainty=False).todict()["digest"] != digest
+    assert model_digest(model.without_projections()) == digest

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -93,8 +93,15 @@ class LearningFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self._write(_IDENTITY, {"format": _FORMAT, "identity": identity})
 
-    def require(self, identity: Mapping[str, Any]) -> None:
+    def require(self, identity: Mapping[str, Any], fitted: Sequence[str] = ()) -> None:
         """Refuse to resume with settings other than those of the folder.
+
+        Parameters
+        ----------
+        identity : mapping
+            The settings.
+        fitted : sequence of str
+            Those that may differ: the model is then removed, and has to be fitted again.
 
         Raises
         ------
@@ -106,12 +113,26 @@ class LearningFolder:
             raise GapfitError(
                 f"{self.path}: there is nothing to resume; start without --resume"
             )
-        if changes := differences(begun.get("identity"), identity):
+        old = dict(begun.get("identity", {}))
+        tables = [
+            {name: values.get(name) for name in fitted} for values in (old, identity)
+        ]
+        kept = [
+            {name: value for name, value in values.items() if name not in fitted}
+            for values in (old, identity)
+        ]
+        if changes := differences(kept[0], kept[1]):
             raise GapfitError(
                 f"{self.path} is the folder of another learning run:\n  "
                 + "\n  ".join(changes)
                 + "\nrestore these to resume it, or choose another folder"
             )
+        if changes := differences(tables[0], tables[1]):
+            self.log({"event": "settings", "changes": changes})
+            if (state := self._read(_STATE)) is not None:
+                self.write_state(state)
+            self.model.unlink(missing_ok=True)
+            self._write(_IDENTITY, {"format": _FORMAT, "identity": identity})
 
     def labels(self) -> LabelFile:
         """Return the labelled structures."""

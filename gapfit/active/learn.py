@@ -9,13 +9,13 @@ npj Comput. Mater. 6, 20 (2020)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gapfit.active.folder import LearningFolder
 from gapfit.active.online_model import LearnedModel
-from gapfit.active.setup import Setup, first_structures
+from gapfit.active.setup import FIT_TABLES, Setup, first_structures
 from gapfit.active.simulation import Labeller, LearningRun, Status
 from gapfit.config.learn import LearnConfig
 from gapfit.config.toml import load_config_as, validated
@@ -48,7 +48,9 @@ def learn(
     reference : ase.calculators.calculator.Calculator, optional
         Replaces the calculator of ``reference.calculator``.
     resume : bool
-        Continue the simulation that was begun in `folder`.
+        Continue the simulation that was begun in `folder`. Tables of the fit, such as
+        ``[e0]``, ``[sigma]`` and ``[[terms]]``, may have changed: the model is then fitted
+        again to the labelled structures.
     base : Path, optional
         Folder that relative paths refer to; by default that of the TOML file.
     report : callable, optional
@@ -82,7 +84,7 @@ def learn(
     files = LearningFolder(Path(folder))
     with files.held():
         if resume:
-            files.require(setup.identity)
+            files.require(setup.identity, FIT_TABLES)
         else:
             files.begin(setup.identity)
         return _Learner(setup, files, report or _silent).run()
@@ -106,7 +108,8 @@ class _Learner:
 
     def run(self) -> GAPModel:
         """Do all simulations that are not done yet."""
-        n_first = self.setup.config.learning.bootstrap
+        first = first_structures(self.setup)
+        n_first = len(first)
         start: dict[str, Any] = {
             "job": 0,
             "merged": n_first,
@@ -114,7 +117,7 @@ class _Learner:
             "run": None,
         }
         state = self.folder.read_state() or start
-        self._label_first()
+        self._label_first(first)
         model = LearnedModel(
             self.setup, self.folder, self.labels, state["merged"], state["fitted"]
         )
@@ -127,10 +130,8 @@ class _Learner:
         model.finish()
         return model.current
 
-    def _label_first(self) -> None:
+    def _label_first(self, first: Sequence[tuple[str, Any]]) -> None:
         """Label the structures for a first model that have no labels yet."""
-        for number, atoms in enumerate(
-            first_structures(self.setup.jobs, self.setup.config)
-        ):
+        for number, (kind, atoms) in enumerate(first):
             where = f"structure {number + 1} of the first model"
-            self.labeller.label(atoms, number, where, {"config_type": "bootstrap"})
+            self.labeller.label(atoms, number, where, {"config_type": kind})

@@ -21,12 +21,18 @@ from gapfit.data.dataset import Dataset, read
 from gapfit.data.digest import data_digest
 from gapfit.data.files import require_files, structures
 from gapfit.data.frame import Frame, structure_arrays
+from gapfit.data.isolated import lone_atoms, most_isolated
 from gapfit.errors import ConfigError, DataError
 
-__all__ = ["Job", "Setup", "first_structures"]
+__all__ = ["FIT_TABLES", "Job", "Setup", "first_structures"]
+
+#: Tables that may change before a learning run is resumed: the model is fitted again.
+FIT_TABLES = ("baseline", "calibration", "e0", "prediction", "sigma", "solver", "terms")
 
 # Settings that may change before a learning run is resumed.
 _FREE = {"learning": {"max_calls"}, "run": {"threads", "memory", "workers", "executor"}}
+# Side of the box of an isolated atom, Å: no descriptor sees its images.
+_BOX = 15.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +70,8 @@ class Setup:
         The simulations, in order.
     reference : Reference
         Labels structures.
+    lone : list of str
+        Elements whose isolated atoms the reference computes first.
     """
 
     config: LearnConfig
@@ -71,6 +79,7 @@ class Setup:
     given: Dataset | None
     jobs: list[Job]
     reference: Reference
+    lone: list[str]
 
     @classmethod
     def read(cls, config: LearnConfig, base: Path, calculator: Any = None) -> Setup:
@@ -93,9 +102,12 @@ class Setup:
         jobs = list(_jobs(config, base))
         if given is not None and not config.learning.bootstrap:
             _require_species(jobs, given)
+        lone = _without_e0(config, given, jobs)
+        if lone and not config.learning.isolated_atoms:
+            raise _no_e0(lone)
         reference = _reference(config, base, calculator)
         reference.require()
-        return cls(config, base, given, jobs, reference)
+        return cls(config, base, given, jobs, reference, lone)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -150,6 +162,30 @@ def _require_species(jobs: Sequence[Job], given: Dataset) -> None:
             )
 
 
+def _without_e0(
+    config: LearnConfig, given: Dataset | None, jobs: Sequence[Job]
+) -> list[str]:
+    """Return the elements whose energy of the isolated atom would be missing."""
+    from ase.data import atomic_numbers, chemical_symbols
+
+    if config.e0.method != "isolated" or not config.data.use_energies:
+        return []
+    species = {z for job in jobs for z in job.start.numbers.tolist()}
+    species -= {atomic_numbers[symbol] for symbol in config.e0.given}
+    if given is not None:
+        atoms = lone_atoms(given.frames, sorted(species))
+        species -= {z for z in species if most_isolated(atoms[z])}
+    return [str(chemical_symbols[z]) for z in sorted(species)]
+
+
+def _no_e0(lone: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"no energy of the isolated atom for {', '.join(lone)}: give it under [e0] "
+        f"({lone[0]} = ... in eV), let the reference compute it ([learning] "
+        'isolated_atoms = true), or choose [e0] method = "least_squares"'
+    )
+
+
 def _reference(config: LearnConfig, base: Path, calculator: Any) -> Reference:
     if calculator is not None:
         return Reference(lambda: calculator, type(calculator).__name__)
@@ -181,14 +217,23 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.path.remove(path)
 
 
-def first_structures(jobs: Sequence[Job], config: LearnConfig) -> list[Any]:
-    """Return displaced and strained starting structures for a first model.
+def first_structures(setup: Setup) -> list[tuple[str, Any]]:
+    """Return structures for a first model, with their config_types.
 
-    Starts are used in turn, with displacements that grow from round to round.
+    Isolated atoms come first, where they are asked for. Then come displaced and strained
+    starting structures: starts are used in turn, with displacements that grow from round
+    to round.
     """
+    from ase import Atoms
+
+    jobs, config = setup.jobs, setup.config
+    pbc = np.any([job.start.pbc for job in jobs])
+    made = [
+        ("isolated_atom", Atoms(symbol, cell=[_BOX] * 3, pbc=pbc))
+        for symbol in setup.lone
+    ]
     n, learning = config.learning.bootstrap, config.learning
     rounds = -(-n // len(jobs))
-    made = []
     for k in range(n):
         rng = np.random.default_rng([config.run.seed, k])
         atoms = jobs[k % len(jobs)].start.copy()
@@ -198,5 +243,5 @@ def first_structures(jobs: Sequence[Job], config: LearnConfig) -> list[Any]:
         strain = 0.5 * (strain + strain.T) * np.outer(atoms.pbc, atoms.pbc)
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
         atoms.positions += size * learning.rattle * rng.normal(size=(len(atoms), 3))
-        made.append(atoms)
+        made.append(("bootstrap", atoms))
     return made

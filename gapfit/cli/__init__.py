@@ -6,6 +6,7 @@ Start-up is fast because every command imports its libraries only when it runs.
 from __future__ import annotations
 
 import argparse
+import difflib
 import itertools
 import sys
 import traceback
@@ -137,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 for success, 1 for bad input, 130 when interrupted. Wrong usage raises
         ``SystemExit`` with status 2, as argparse does.
     """
-    args = _parser().parse_args(argv)
+    parser = _parser()
+    args = parser.parse_args(_known_command(argv, parser))
     console = Console(json_only=getattr(args, "json", False))
     try:
         return int(args.run(args, console))
@@ -151,6 +153,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         lines = [line if line.startswith(" ") else f"  {line}" for line in lines]
         print("\n".join([f"gapfit: error: {first}", *lines]), file=sys.stderr)
         return 1
+
+
+def _known_command(
+    argv: Sequence[str] | None, parser: argparse.ArgumentParser
+) -> list[str]:
+    """Return the arguments; refuse an unknown command with the nearest name.
+
+    ``gapfit help`` and ``gapfit help COMMAND`` stand for ``--help``.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    place = next((n for n, word in enumerate(words) if not word.startswith("-")), None)
+    if place is None:
+        return words
+    names = [_name(module) for module in itertools.chain(*_GROUPS.values())]
+    if words[place] == "help":
+        del words[place]
+        if len(words) == place:
+            return [*words, "--help"]
+        words = [*words[: place + 1], "--help"]
+    if words[place] not in names:
+        near = [name for name in names if name.startswith(words[place])]
+        near += difflib.get_close_matches(words[place], names, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        parser.error(
+            f"there is no command {words[place]!r}; {hint}`gapfit --help` lists all"
+        )
+    return words
 
 
 def _message(error: Exception) -> str:

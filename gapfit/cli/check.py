@@ -76,7 +76,7 @@ def _check_files(
 ) -> None:
     """Check data with the settings that `gapfit init` would write."""
     from gapfit.config.sections import DataConfig, E0Config
-    from gapfit.data.e0 import resolve_e0
+    from gapfit.data.e0 import e0_warnings, resolve_e0
     from gapfit.fitting.proposal import without_isolated_atom
 
     dataset = read_files(files, DataConfig.model_validate({"train": files, **keys}))
@@ -89,7 +89,9 @@ def _check_files(
             "energies of separated atoms; add a frame with the single atom in a large box"
         )
     method = "least_squares" if missing else "isolated"
-    e0 = resolve_e0(dataset.frames, E0Config.model_validate({"method": method}))
+    options = E0Config.model_validate({"method": method})
+    e0 = resolve_e0(dataset.frames, options)
+    warnings += e0_warnings(dataset.frames, options)
     _report(console, ", ".join(files), dataset, e0)
     if compare:
         warnings += label_check(dataset, e0)

@@ -64,12 +64,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     data = model.config.data.model_copy(update=given_keys(args))
     dataset = read_files(args.data, data)
     with console.progress() as progress:
-        if args.leave_one_out:
-            metrics = leave_one_out(model, dataset, progress=progress)
-        else:
-            metrics = evaluate(
-                model, dataset, uncertainty=args.uncertainty, progress=progress
-            )
+        compared = leave_one_out if args.leave_one_out else evaluate
+        metrics = compared(
+            model, dataset, uncertainty=args.uncertainty, progress=progress
+        )
     if args.json:
         console.result(metrics)
     else:

@@ -38,11 +38,12 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
     """Return everything about a model as JSON types."""
     from ase.data import chemical_symbols
 
-    from gapfit.model.provenance import e0_origin, fit_config
+    from gapfit.model.provenance import e0_origin, fit_config, model_digest
 
     return {
         "file": str(path),
         "size": path.stat().st_size,
+        "digest": model_digest(model),
         "species": [chemical_symbols[z] for z in model.species],
         "cutoff": model.cutoff,
         "e0": {chemical_symbols[z]: energy for z, energy in model.e0.items()},
@@ -99,6 +100,7 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
             ("cutoff", f"{facts['cutoff']:.2f} Å"),
             ("baseline", facts["baseline"]),
             ("file size", f"{facts['size'] / 1e6:.2f} MB"),
+            ("digest", facts["digest"]),
             *(_no_fit() if quip else _fitted(facts)),
             ("versions", _listed(facts.get("versions", {}))),
         ]

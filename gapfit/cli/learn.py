@@ -19,6 +19,7 @@ the tables of fit.toml (gapfit init DATA writes them) and some more:
 
   [learning]
   bootstrap = 5                     # displaced structures to label for a first model
+  isolated_atoms = true             # and isolated atoms, unless [e0] or data give them
 
   [[runs]]                          # one after the other
   start = "crystal.extxyz"
@@ -31,7 +32,8 @@ the tables of fit.toml (gapfit init DATA writes them) and some more:
 Writes DIR/labelled.extxyz (every reference calculation, before anything else is done),
 DIR/model.npz, DIR/log.jsonl (a line for each calculation: step, standard deviation,
 errors before it was learned) and DIR/trajectory.extxyz. After a kill, --resume continues
-with the same numbers and repeats no calculation.
+with the same numbers and repeats no calculation. Tables of the fit ([e0], [sigma],
+[[terms]] ...) may change before: the model is then fitted again to what is labelled.
 """
 
 from __future__ import annotations

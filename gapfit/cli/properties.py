@@ -108,11 +108,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         make_output_folder(args.output, "properties.json")
     only = args.only.replace(" ", "").split(",") if args.only else PROPERTIES
     model = load(args.model)
-    crystal = _crystal(args, model)
+    notes: list[str] = []
+    crystal = _crystal(args, model, notes)
     with console.progress() as progress:
         report = compute(
             model, crystal, only=only, settings=settings, progress=progress
         )
+    report.warnings[:0] = notes
     comparison, messages = compared(report.quantities, reference)
     results = report.as_dict()
     if args.reference:
@@ -149,7 +151,7 @@ def _plane(text: str) -> tuple[int, int, int]:
     return int(indices[1]), int(indices[2]), int(indices[3])
 
 
-def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
+def _crystal(args: argparse.Namespace, model: GAPModel, notes: list[str]) -> Any:
     """Return the structure of the command line."""
     from gapfit.calculator import GAPCalculator
     from gapfit.cli._data import first_structure
@@ -175,7 +177,7 @@ def _crystal(args: argparse.Namespace, model: GAPModel) -> Any:
             )
         formula = symbols[0]
     calculator = GAPCalculator(model, uncertainty=False)
-    return prototype(args.prototype, formula, calculator, args.lattice)
+    return prototype(args.prototype, formula, calculator, args.lattice, notes=notes)
 
 
 def _table(

@@ -150,7 +150,7 @@ def unit(field: FieldInfo) -> str:
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
     """Return the allowed words of a field, empty if it accepts any value of its type."""
-    annotation = field.annotation
+    annotation = _plain_type(field.annotation)
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
@@ -183,6 +183,8 @@ def expectation(field: FieldInfo) -> str:
     if get_origin(kind) is list:
         filled = any(getattr(item, "min_length", None) for item in field.metadata)
         return "a text or a list of texts" + (", at least one" if filled else "")
+    if get_origin(kind) is dict:
+        return "a table"
     if any(getattr(item, "pattern", None) for item in field.metadata):
         return f"a text such as {toml_value(field.default)}"
     return _described(_TYPES.get(kind, "a value"), field.metadata, field)

@@ -88,6 +88,11 @@ class LearningConfig(Section):
     bootstrap: int = described(
         0, "structures to make and label for a first model, if data.train has none"
     )
+    isolated_atoms: bool = described(
+        False,
+        "first have the reference compute the isolated atoms that neither [e0] nor "
+        "data.train gives",
+    )
     rattle: float = described(
         0.1, "largest standard deviation of their displacements", "Å", gt=0, le=1
     )

@@ -108,7 +108,12 @@ def _unknown_key(
     kinds = kinds_with(key) if path and path[0] == "terms" and len(path) == 2 else []
     if kinds:
         return f"{what}; `{key}` belongs to terms of type {_alternatives(kinds)}"
-    elsewhere = _homes(table_like, top)
+    # Of terms, the nearest key of another kind would be refused, too.
+    elsewhere = {
+        name: homes
+        for name, homes in _homes(table_like, top).items()
+        if not (path[:1] == ("terms",) and set(homes) == {"[[terms]]"})
+    }
     homes = elsewhere.get(key, [])
     if homes:
         return f"{what}; `{key}` belongs to {' or '.join(homes)}"
@@ -175,6 +180,10 @@ def _value_message(
         return f"{table_title(path, top)}: {item['ctx']['error']}"
     if model_at(path, top=top) is not None:
         title = table_title(path, top)
+        if item["type"] == "too_short":
+            return f"{title}: there is none; give at least one"
+        if path and isinstance(path[-1], int):
+            return f"{title} = {_short(str(item['input']))}: must be a table of keys"
         kind = "an array of tables" if title.startswith("[[") else "a table"
         return f"{title} must be {kind}, written {title}"
     shown = f"{where}`{key}` = {_short(toml_value(item['input']))}"

@@ -6,12 +6,13 @@ template that ``gapfit init`` writes and the table of options all come from them
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    ValidationError,
     field_validator,
     model_validator,
 )
@@ -70,6 +71,10 @@ class DataConfig(Section):
         "force_sigma", "label of force sigmas, by frame (info) or by atom (array)"
     )
     virial_sigma_key: str = described("virial_sigma", "label of a frame's virial sigma")
+    frame_sigmas: Literal["per_atom", "total"] | None = described(
+        None,
+        "energy and virial sigmas of frames: per_atom (when absent), or total as gap_fit's",
+    )
     force_mask_key: str = described(
         "force_mask", "label of an array: true for atoms whose forces are not fitted"
     )
@@ -144,7 +149,7 @@ class E0Config(BaseModel):
 
     method: Literal["isolated", "least_squares"] = described(
         "isolated",
-        "for species not given here: from isolated atoms in the data, or least squares",
+        "for species not given here nor isolated in the data: an error, or least_squares",
     )
 
     @property
@@ -316,7 +321,26 @@ class RunConfig(Section):
         return int(float(text[:-1]) * 1000 ** ("kMGT".index(text[-1]) + 1))
 
 
-class FitConfig(Section):
+if TYPE_CHECKING:
+    # For type checkers the signature of the constructor is that of the fields.
+    from pydantic._internal._model_construction import ModelMetaclass as _InWords
+else:
+
+    class _InWords(type(BaseModel)):
+        """Classes whose constructor tells mistakes as files and dictionaries do."""
+
+        def __call__(cls, *arguments: Any, **values: Any) -> Any:
+            """Return an object, or raise a `ConfigError` that lists all mistakes."""
+            try:
+                return super().__call__(*arguments, **values)
+            except ValidationError:
+                from gapfit.config.toml import validated
+
+                validated(cls, values, cls.__name__)
+                raise
+
+
+class FitConfig(Section, metaclass=_InWords):
     """Configuration of a fit; only ``data.train`` and one term are mandatory."""
 
     data: DataConfig

@@ -30,6 +30,7 @@ from gapfit.data.label_names import (
 from gapfit.data.label_report import KindReport, LabelTally
 from gapfit.data.labels import BadLabelError, label_value, mask_value, sigma_value
 from gapfit.data.observations import Quantity
+from gapfit.data.sigma_labels import sigma_label_warnings
 from gapfit.data.spool import MOST_ATOMS, RawSpool
 from gapfit.errors import DataError
 
@@ -115,7 +116,11 @@ def read(
         _require_targets(plan, counts)
         labels, tally = LabelTally(plan, counts.by_name), SetTally()
         frames = temporary_frames(_checked(raws, plan, labels, tally))
-    warnings = [*labels.warnings(frames), *tally.warnings(frames)]
+    warnings = [
+        *labels.warnings(frames),
+        *sigma_label_warnings(frames, plan, counts.by_name),
+        *tally.warnings(frames),
+    ]
     return Dataset(frames, tuple(labels.report()), tuple(warnings))
 
 
@@ -176,12 +181,15 @@ def _build(raw: RawFrame, plan: LabelPlan) -> tuple[Frame, list[str]]:
             f"{listed(raw.labels) or 'none'}); "
             f"{'; '.join(reasons) or 'add them or remove the frame'}"
         )
-    for kind, key in plan.sigma_keys.items():
-        if key in raw.labels:
+    for kind in plan.sigma_keys:
+        if label := plan.sigma_key(kind, raw.labels):
             try:
-                fields[kind] = sigma_value(kind, raw.labels[key], raw.frame.n_atoms)
+                fields[kind] = sigma_value(kind, raw.labels[label], raw.frame.n_atoms)
             except BadLabelError as error:
-                problems.append(f"{source}: {key} {error}; correct it or remove it")
+                problems.append(f"{source}: {label} {error}; correct it or remove it")
+                continue
+            if plan.frame_sigmas == "total" and kind != "force_sigma":
+                fields[kind] /= np.sqrt(raw.frame.n_atoms)
     if (kind_of_frame := config_type(raw.labels, plan.config_type_key)) is not None:
         fields["config_type"] = kind_of_frame
     return replace(raw.frame, **fields), problems

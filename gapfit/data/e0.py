@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from gapfit.config.sections import E0Config
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import species_counts
-from gapfit.data.neighbours import pair_list
+from gapfit.data.isolated import (
+    SAME_ENERGY,
+    LoneAtom,
+    choice_warnings,
+    lone_atoms,
+    most_isolated,
+    near_miss,
+)
 from gapfit.errors import DataError
 
-__all__ = ["e0_warnings", "is_isolated", "isolated_energy", "resolve_e0"]
-
-#: A lone atom counts as isolated when its images are at least this far away, Å.
-ISOLATION = 6.0
-
-#: Isolated atoms of one species must agree to this, eV.
-_TOLERANCE = 1e-3
-
-
-def is_isolated(frame: Frame, reach: float = ISOLATION) -> bool:
-    """Return whether a frame is one atom without neighbours within `reach`, Å."""
-    return frame.n_atoms == 1 and pair_list(frame, reach).n_pairs == 0
+__all__ = [
+    "e0_warnings",
+    "isolated_energy",
+    "resolve_e0",
+    "same_energy",
+]
 
 
 def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
@@ -34,7 +35,9 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
     frames : sequence of Frame
         Training frames.
     config : E0Config
-        Given values take precedence; the others come from ``config.method``.
+        Given values take precedence, then the most isolated atoms (see
+        `gapfit.data.isolated.candidates`); what is left comes from least squares if that
+        is ``config.method``.
 
     Returns
     -------
@@ -49,29 +52,36 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
     from ase.data import atomic_numbers, chemical_symbols
 
     species = list(species_counts(frames))
-    given = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
-    wanted = [z for z in species if z not in given]
+    energies = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
+    wanted = [z for z in species if z not in energies]
     if all(frame.energy is None for frame in frames):
-        energies = dict.fromkeys(wanted, 0.0)  # forces alone leave the constant open
-    elif config.method == "least_squares":
-        energies = _least_squares(frames, wanted, given)
+        energies |= dict.fromkeys(wanted, 0.0)  # forces alone leave the constant open
     else:
-        energies = _isolated(frames)
-    missing = [chemical_symbols[z] for z in wanted if z not in energies]
-    if missing and config.method == "least_squares":
-        raise DataError(
-            f"no frame with {', '.join(missing)} has an energy, so least squares cannot "
-            f"find e0; set it in the configuration ([e0] {missing[0]} = ... in eV)"
-        )
-    if missing:
-        raise DataError(
-            f"no energy of the isolated atom for {', '.join(missing)}: add a frame with "
-            f"the single atom in a large box, set it in the configuration ([e0] "
-            f'{missing[0]} = ... in eV), or choose [e0] method = "least_squares"'
-        )
-    return {
-        z: given[z] if z in given else energies[z] for z in sorted({*species, *given})
-    }
+        atoms = lone_atoms(frames, wanted)
+        energies |= {z: best.energy for z in atoms if (best := most_isolated(atoms[z]))}
+        open_ = [z for z in wanted if z not in energies]
+        if open_ and config.method == "least_squares":
+            energies |= _least_squares(frames, open_, energies)
+        missing = [z for z in open_ if z not in energies]
+        if missing and config.method == "least_squares":
+            names = [str(chemical_symbols[z]) for z in missing]
+            raise DataError(
+                f"no frame with {', '.join(names)} has an energy, so least squares cannot "
+                f"find e0; set it in the configuration ([e0] {names[0]} = ... in eV)"
+            )
+        if missing:
+            raise _missing(missing, atoms)
+    return {z: energies[z] for z in sorted(energies)}
+
+
+def same_energy(frame: Frame, e0: Mapping[int, float]) -> bool:
+    """Return whether a lone atom has the energy that is e0 of its species."""
+    z = int(frame.numbers[0])
+    return (
+        frame.energy is not None
+        and z in e0
+        and abs(frame.energy - e0[z]) <= SAME_ENERGY
+    )
 
 
 def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
@@ -84,17 +94,16 @@ def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
         f"[e0] {chemical_symbols[z]}: there is no {chemical_symbols[z]} in the data"
         for z in sorted(given.difference(species))
     ]
+    if all(frame.energy is None for frame in frames):
+        return warnings
     wanted = [z for z in species if z not in given]
-    counts = np.array(
-        [
-            [np.sum(frame.numbers == z) for z in wanted]
-            for frame in frames
-            if frame.energy is not None
-        ]
-    )
-    determined = not counts.size or np.linalg.matrix_rank(counts) == len(wanted)
-    if config.method == "least_squares" and not determined:
-        names = ", ".join(chemical_symbols[z] for z in wanted)
+    atoms = lone_atoms(frames, wanted)
+    for z in wanted:
+        warnings += choice_warnings(atoms[z])
+    open_ = [z for z in wanted if most_isolated(atoms[z]) is None]
+    warnings += [text for z in open_ if (text := near_miss(atoms[z]))]
+    if config.method == "least_squares" and not _determined(frames, open_):
+        names = ", ".join(chemical_symbols[z] for z in open_)
         warnings.append(
             f"the compositions in the data do not determine e0 of {names} one by one: "
             "energies of other compositions will be wrong; add frames of other "
@@ -103,25 +112,36 @@ def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
     return warnings
 
 
+def _determined(frames: Sequence[Frame], wanted: Sequence[int]) -> bool:
+    """Return whether the compositions of frames with energies tell species apart."""
+    counts = np.array(
+        [
+            [np.sum(frame.numbers == z) for z in wanted]
+            for frame in frames
+            if frame.energy is not None
+        ]
+    )
+    return bool(not counts.size or np.linalg.matrix_rank(counts) == len(wanted))
+
+
 def isolated_energy(numbers: np.ndarray, e0: dict[int, float]) -> float:
     """Return the sum of the isolated atoms' energies, eV."""
     return float(sum(e0[int(z)] for z in numbers))
 
 
-def _isolated(frames: Sequence[Frame]) -> dict[int, float]:
-    atoms: dict[int, tuple[float, str]] = {}
-    for frame in frames:
-        if frame.energy is None or not is_isolated(frame):
-            continue
-        z = int(frame.numbers[0])
-        if z in atoms and abs(atoms[z][0] - frame.energy) > _TOLERANCE:
-            raise DataError(
-                f"isolated atoms disagree: {atoms[z][1]} has {atoms[z][0]:.6f} eV and "
-                f"{frame.source} has {frame.energy:.6f} eV for the same element; keep the "
-                "right one, or set the value under [e0]"
-            )
-        atoms.setdefault(z, (frame.energy, frame.source))
-    return {z: energy for z, (energy, _) in atoms.items()}
+def _missing(
+    missing: Sequence[int], atoms: Mapping[int, Sequence[LoneAtom]]
+) -> DataError:
+    """Return the error about species without an isolated atom."""
+    from ase.data import chemical_symbols
+
+    names = [str(chemical_symbols[z]) for z in missing]
+    near = "".join(f"; {text}" for z in missing if (text := near_miss(atoms[z])))
+    return DataError(
+        f"no energy of the isolated atom for {', '.join(names)}{near}: add a "
+        f"frame with the single atom in a large box, set it in the configuration ([e0] "
+        f'{names[0]} = ... in eV), or choose [e0] method = "least_squares"'
+    )
 
 
 def _least_squares(

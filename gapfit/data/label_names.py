@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -106,14 +106,15 @@ class LabelPlan:
     Attributes
     ----------
     choices : dict
-        Labels for each quantity, best first; none for one that
-        is switched off.
+        Labels for each quantity, best first; none for one that is switched off.
     config_type_key : str
         Label of the kind of frame.
     sigma_keys : dict
         Label of each of `SIGMAS`.
     force_mask_key : str
         Label of the atoms whose forces are left out.
+    frame_sigmas : {"per_atom", "total"} or None
+        Meaning of sigmas of energies and virials; None where the user did not say.
     unused : dict
         Why a label of a quantity that is used is not, by its name.
     """
@@ -122,7 +123,17 @@ class LabelPlan:
     config_type_key: str
     sigma_keys: dict[str, str]
     force_mask_key: str
+    frame_sigmas: str | None = None
     unused: dict[str, str] = field(default_factory=dict)
+
+    def sigma_key(self, kind: str, labels: Container[str]) -> str | None:
+        """Return the label that gives a kind of sigma of a frame; None without any.
+
+        As for gap_fit, ``force_atom_sigma`` of atoms comes before that of the frame.
+        """
+        key = self.sigma_keys[kind]
+        of_atoms = [key.replace("force_", "force_atom_", 1)] * (kind == "force_sigma")
+        return next((name for name in (*of_atoms, key) if name in labels), None)
 
 
 def kind_of(name: str) -> str | None:
@@ -249,6 +260,7 @@ def make_plan(config: DataConfig, counts: LabelCounts) -> LabelPlan:
         _as_written(config.config_type_key, counts),
         {kind: _as_written(key, counts) for kind, key in sigma_keys.items()},
         _as_written(config.force_mask_key, counts),
+        config.frame_sigmas,
         dict(_reasons(choices, counts.by_name)),
     )
 

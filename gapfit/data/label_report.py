@@ -146,7 +146,8 @@ class LabelTally:
             n_having, size = self._sigmas[kind]
             if n_having:
                 note = f"gives {kind}"
-                lines.append(KindReport("sigma", key, n_having, size, note=note))
+                name = plan.sigma_key(kind, counts) or key
+                lines.append(KindReport("sigma", name, n_having, size, note=note))
         return lines
 
     def _choice_line(self, quantity: Quantity, choice: LabelChoice) -> KindReport:

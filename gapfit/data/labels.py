@@ -64,10 +64,12 @@ def label_value(kind: str, value: Any, frame: Frame) -> Any:
 def sigma_value(kind: str, value: Any, n_atoms: int) -> Any:
     """Return a standard deviation: one number, or for forces one for each atom."""
     array = _numbers(value)
-    bad = array[~(np.isfinite(array) & (array >= LEAST_SIGMA))]
+    bad = np.flatnonzero(~(np.isfinite(array) & (array >= LEAST_SIGMA)))
     if bad.size:
+        where = f" for atom {bad[0]}" if array.size > 1 else ""
         raise BadLabelError(
-            f"is {bad.flat[0]:g}; a sigma must be finite and at least {LEAST_SIGMA:g}"
+            f"is {array.flat[bad[0]]:g}{where}; a sigma must be finite and at least "
+            f"{LEAST_SIGMA:g}"
         )
     if kind != "force_sigma":
         return _one_number(array)

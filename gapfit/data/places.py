@@ -7,7 +7,10 @@ from collections.abc import Sequence, Sized
 
 from gapfit.data.frame import Frame
 
-__all__ = ["count_frames", "list_places"]
+__all__ = ["TOTAL", "count_frames", "group_name", "list_places", "shortened"]
+
+#: Name of all frames together in tables by config_type.
+TOTAL = "all"
 
 #: Places listed in a warning.
 MAX_PLACES = 5
@@ -41,3 +44,28 @@ def list_places(frames: Sequence[Frame], indices: Sequence[int] | None = None) -
 def count_frames(frames: Sized) -> str:
     """Return "1 frame" or "3 frames"."""
     return "1 frame" if len(frames) == 1 else f"{len(frames)} frames"
+
+
+def group_name(config_type: str) -> str:
+    """Return the name of a config_type in tables, which is never that of all frames.
+
+    Examples
+    --------
+    >>> group_name("bulk"), group_name("all")
+    ('bulk', 'all (config_type)')
+    """
+    return f"{TOTAL} (config_type)" if config_type == TOTAL else config_type
+
+
+def shortened(name: str, most: int) -> str:
+    """Return a name of at most `most` letters, without its middle if it is longer.
+
+    Examples
+    --------
+    >>> shortened("interface_of_two_crystals_7", 16)
+    'interface_…als_7'
+    """
+    if len(name) <= most:
+        return name
+    end = most // 3
+    return f"{name[: most - end - 1]}…{name[-end:]}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from gapfit.config.sections import SigmaConfig
-from gapfit.data.e0 import is_isolated
+from gapfit.data.e0 import same_energy
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import temporary_frames
+from gapfit.data.isolated import FAR, is_isolated, is_marked
 from gapfit.data.observations import Quantity
 
 __all__ = [
@@ -23,8 +24,6 @@ __all__ = [
 
 #: Sigma of the energy of an isolated atom, eV: it is met before all others.
 ISOLATED_SIGMA = 1e-4
-#: Images of an isolated atom are at least this far away, Å: no descriptor sees them.
-FAR = 9.0
 
 
 def heights(frames: Sequence[Frame]) -> list[float]:
@@ -100,13 +99,25 @@ def _grown(
         yield frame
 
 
-def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, float]:
+def frame_sigmas(
+    frame: Frame, config: SigmaConfig, e0: Mapping[int, float] | None = None
+) -> tuple[float, np.ndarray, float]:
     """Return the sigmas of a frame's targets.
 
     Values of the frame take precedence over those of its config_type, and these over the
     global ones. Energies and virials scale with sqrt(n_atoms): errors of independent atoms.
     The energy of an isolated atom, from which all others count, has at most the sigma
     `ISOLATED_SIGMA` unless the frame or its config_type gives another.
+
+    Parameters
+    ----------
+    frame : Frame
+        The frame.
+    config : SigmaConfig
+        Sigmas.
+    e0 : mapping of int to float, optional
+        Energies of isolated atoms by atomic number, eV. Lone atoms of another energy, such
+        as those of an equation of state that goes far, are not isolated atoms then.
 
     Returns
     -------
@@ -129,7 +140,7 @@ def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, 
     given = (
         frame.energy_sigma is not None or getattr(override, "energy", None) is not None
     )
-    if not given and energy > ISOLATED_SIGMA and is_isolated(frame, FAR):
+    if not given and energy > ISOLATED_SIGMA and _is_zero(frame, e0):
         energy = ISOLATED_SIGMA
     root = float(np.sqrt(frame.n_atoms))
     if frame.force_sigma is None:
@@ -141,3 +152,12 @@ def frame_sigmas(frame: Frame, config: SigmaConfig) -> tuple[float, np.ndarray, 
         forces,
         choose(frame.virial_sigma, Quantity.VIRIAL) * root,
     )
+
+
+def _is_zero(frame: Frame, e0: Mapping[int, float] | None) -> bool:
+    """Return whether a frame is the isolated atom from which energies count."""
+    if not is_isolated(frame, FAR):
+        return False
+    if e0 is None or frame.energy is None:
+        return is_marked(frame) or not frame.pbc.any()
+    return same_energy(frame, e0)

@@ -10,6 +10,7 @@ import numpy as np
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import species_counts
 from gapfit.data.neighbours import pair_list
+from gapfit.data.places import TOTAL, group_name
 
 __all__ = ["Range", "TypeSummary", "element_counts", "summarise"]
 
@@ -63,20 +64,20 @@ def element_counts(frames: Sequence[Frame]) -> dict[str, int]:
 
 def summarise(frames: Sequence[Frame]) -> list[TypeSummary]:
     """Return a summary of each config_type in the order of their names, "all" first."""
-    everything = TypeSummary("all", 0, 0, None, None, None, None)
+    everything = TypeSummary(TOTAL, 0, 0, None, None, None, None)
     groups: dict[str, TypeSummary] = {}
     for frame in frames:
-        summary, name = _summary(frame), frame.config_type
+        summary = _summary(frame)
+        name = summary.name
         everything = _joined(everything, summary)
         groups[name] = _joined(groups[name], summary) if name in groups else summary
-    groups.pop("all", None)
     return [everything, *(groups[name] for name in sorted(groups))]
 
 
 def _summary(frame: Frame) -> TypeSummary:
     n = frame.n_atoms
     return TypeSummary(
-        frame.config_type,
+        group_name(frame.config_type),
         1,
         n,
         None if frame.energy is None else _point(frame.energy / n),

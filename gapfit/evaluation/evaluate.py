@@ -15,6 +15,7 @@ from gapfit.data.dataset import Dataset, read
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import Quantity
+from gapfit.data.places import TOTAL, group_name, shortened
 from gapfit.evaluation.residuals import Residuals
 from gapfit.evaluation.scores import (
     Observer,
@@ -71,7 +72,8 @@ def evaluate(
         ``{"all": {"energy": {"n", "mae", "rmse", "max", "unit"}, ...}, config_type:
         ...}`` in meV/atom, eV/Å and GPa (per component); what has no data is absent.
         ``"uncertainty"`` of each quantity are the scores of
-        `gapfit.evaluation.scores.ScoreTally`.
+        `gapfit.evaluation.scores.ScoreTally`. A config_type of the name ``all`` is
+        ``"all (config_type)"``.
     """
     if not isinstance(model, GAPModel):
         model = load(model)
@@ -125,13 +127,13 @@ class ErrorTally:
     """Statistics of errors by group and quantity; single errors are not kept."""
 
     def __init__(self) -> None:
-        self._groups: dict[str, dict[Quantity, list[float]]] = {"all": {}}
+        self._groups: dict[str, dict[Quantity, list[float]]] = {TOTAL: {}}
 
     def add(self, config_type: str, quantity: Quantity, error: np.ndarray) -> None:
         """Add errors of a quantity of a frame, in `Quantity.error_unit`."""
         size = np.abs(error)
         added = len(size), float(size.sum()), float(np.sum(size**2))
-        for group in {"all", config_type}:
+        for group in (TOTAL, group_name(config_type)):
             sums_of = self._groups.setdefault(group, {})
             *sums, largest = sums_of.get(quantity, [0, 0.0, 0.0, 0.0])
             summed = [a + b for a, b in zip(sums, added, strict=True)]
@@ -175,32 +177,40 @@ def _errors(
         yield Quantity.VIRIAL, GPA * (prediction.stress - frame.stress)
 
 
+#: Columns of the names in tables.
+_NAME = 22
+
+
 def format_table(metrics: Metrics, title: str) -> str:
-    """Return errors and scores as plain-text tables, one line per config_type."""
-    head = f"{title:<24}"
-    units = " " * 24
-    for quantity in Quantity:
-        head += f" │ {f'{quantity.reported} ({quantity.error_unit})':<34}"
-        units += f" │ {'n':>7}{'MAE':>9}{'RMSE':>9}{'max':>9}"
-    lines = [head.rstrip(), units]
-    order = ["all", *sorted(group for group in metrics if group != "all")]
-    for group in order:
-        line = f"{group[:24]:<24}"
+    """Return errors and scores as plain-text tables of at most 100 columns.
+
+    There is a line for each config_type; largest errors are in the metrics and the report.
+    """
+    names = [TOTAL, *sorted(group for group in metrics if group != TOTAL)]
+    title = shortened(title, _NAME)
+    units = [f"{q.reported} ({q.error_unit})" for q in Quantity]
+    lines = [
+        f"{title:<{_NAME}}" + "".join(f" │ {unit:<22}" for unit in units),
+        " " * _NAME + f" │ {'n':>6}{'MAE':>8}{'RMSE':>8}" * len(units),
+    ]
+    for group in names:
+        line = f"{shortened(group, _NAME):<{_NAME}}"
         for quantity in Quantity:
             row = metrics[group].get(quantity.reported)
             line += " │ " + (
-                f"{row['n']:>7}{row['mae']:>9.3g}{row['rmse']:>9.3g}{row['max']:>9.3g}"
+                f"{row['n']:>6}{row['mae']:>8.3g}{row['rmse']:>8.3g}"
                 if row
-                else f"{'-':>7}{'':27}"
+                else f"{'-':>6}{'':16}"
             )
-        lines.append(line.rstrip())
+        lines.append(line)
+    lines = [line.rstrip() for line in lines]
     scores: Scores = {
         group: {
             name: row["uncertainty"]
             for name, row in metrics[group].items()
             if "uncertainty" in row
         }
-        for group in order
+        for group in names
     }
     if any(scores.values()):
         lines += ["", format_scores(scores, "Uncertainty")]

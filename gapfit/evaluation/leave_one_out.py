@@ -22,6 +22,7 @@ def leave_one_out(
     model: GAPModel,
     frames: Any = None,
     *,
+    uncertainty: bool = True,
     progress: Progress | None = None,
     base: Path | None = None,
 ) -> Metrics:
@@ -36,6 +37,8 @@ def leave_one_out(
         Saved with its posterior.
     frames : list of ase.Atoms, Dataset, path, list of paths, or None
         All data it was fitted to; None reads ``config.data.train``.
+    uncertainty : bool
+        Also compare standard deviations with the errors.
     progress : callable, optional
         Called as ``progress("leave one out", done, total)`` in atoms.
     base : Path, optional
@@ -74,7 +77,9 @@ def leave_one_out(
     for frame in target_frames:
         for residuals in left_out_residuals(model, frame):
             errors.add_residuals(residuals)
-            scores.add(residuals)
+            if uncertainty:
+                scores.add(residuals)
         done += frame.n_atoms
         report("leave one out", done, total)
-    return with_scores(errors.metrics(), scores.scores())
+    metrics = errors.metrics()
+    return with_scores(metrics, scores.scores()) if uncertainty else metrics

@@ -11,6 +11,7 @@ from gapfit._support.progress import Progress, silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.observations import Quantity
+from gapfit.data.places import TOTAL, group_name, shortened
 from gapfit.evaluation.calibrate import representative
 from gapfit.evaluation.residuals import Residuals, predicted_residuals
 from gapfit.gp.reliability import rank_correlation, reliability
@@ -31,10 +32,11 @@ __all__ = [
 Scores = dict[str, dict[str, dict[str, Any]]]
 
 _LEGEND = (
-    f"std, CRPS: {', '.join(q.error_unit for q in Quantity)}. z: error / std. "
-    "intervals: share inside the conformal intervals of 68 and 95 %.\n"
-    "by config_type: in 68 %, in 95 % and rms z with the scale of each config_type."
+    f"std: {', '.join(q.error_unit for q in Quantity)}. z: error / std. "
+    "intervals: % inside the conformal intervals\nof 68 and 95 %."
 )
+# Errors that say something about coverage.
+_FEW = 5
 # Probabilities of the conformal intervals that are scored.
 _LEVELS = (0.68, 0.95)
 
@@ -95,7 +97,7 @@ class ScoreTally:
             size * self.std(residuals)[informative],
             size * self.std(residuals, residuals.config_type)[informative],
         )
-        groups = {residuals.config_type} | ({"all"} if common else set())
+        groups = {group_name(residuals.config_type)} | ({TOTAL} if common else set())
         for group in groups:
             self._groups.setdefault((group, quantity), []).append(parts)
         if quantity is Quantity.FORCES and len(informative) == 3 * residuals.n_atoms:
@@ -210,27 +212,33 @@ def score(
 
 
 def format_scores(scores: Scores, title: str) -> str:
-    """Return the scores as a plain-text table, one line per quantity and config_type."""
-    head = (
-        f"{title:<24} {'kind':<8}{'n':>8}{'in 68 %':>9}{'in 95 %':>9}{'rms z':>7}"
-        f"{'area':>7}{'rank':>6}{'std':>9}{'CRPS':>9}  {'intervals':<11}"
-        f"{'by config_type':<21}"
-    )
-    lines = [head.rstrip()]
-    for group in ["all", *sorted(name for name in scores if name != "all")]:
+    """Return scores as a plain-text table of at most 100 columns.
+
+    There is a line for each quantity and config_type with enough errors to say something;
+    the metrics and the report have all of them, and more scores.
+    """
+    lines = [
+        f"{title:<22} {'kind':<7}{'n':>7}{'in 68 %':>9}{'in 95 %':>9}{'rms z':>7}"
+        f"{'rank':>6}{'std':>9}  {'intervals':<9}"
+    ]
+    few = 0
+    for group in [TOTAL, *sorted(name for name in scores if name != TOTAL)]:
         for name, row in scores.get(group, {}).items():
+            if group != TOTAL and row["n"] < _FEW:
+                few += 1
+                continue
             rank = row.get("rank_atoms") or row["rank"]
-            by_type = row["by_type"]
             lines.append(
-                f"{group[:24]:<24} {name:<8}{row['n']:>8}"
+                f"{shortened(group, 22):<22} {name:<7}{row['n']:>7}"
                 f"{100 * row['coverage_68']:>9.0f}{100 * row['coverage_95']:>9.0f}"
-                f"{row['rms_z']:>7.2f}{row['miscalibration_area']:>7.3f}"
-                f"{'-' if rank is None else f'{rank:.2f}':>6}{row['sharpness']:>9.3g}"
-                f"{row['crps']:>9.3g}{_percent(row, 'interval_68'):>6}"
-                f"{_percent(row, 'interval_95'):>5}  {100 * by_type['coverage_68']:>4.0f}"
-                f"{100 * by_type['coverage_95']:>6.0f}{by_type['rms_z']:>7.2f}"
+                f"{row['rms_z']:>7.2f}{'-' if rank is None else f'{rank:.2f}':>6}"
+                f"{row['sharpness']:>9.3g}  {_percent(row, 'interval_68'):>4}"
+                f"{_percent(row, 'interval_95'):>5}"
             )
-    return "\n".join([*lines, "", _LEGEND])
+    legend = [_LEGEND]
+    if few:
+        legend.append(f"{few} lines of fewer than {_FEW} errors are left out.")
+    return "\n".join([*lines, "", *legend])
 
 
 def _percent(row: dict[str, Any], key: str) -> str:

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gapfit._support.resources import in_words, resident_bytes
 from gapfit.config.sections import FitConfig
+from gapfit.config.toml import as_config
 from gapfit.data.batching import sample_frames
-from gapfit.data.dataset import Dataset
+from gapfit.data.dataset import Dataset, as_dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes, species_counts
 from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
@@ -136,8 +138,8 @@ class Plan:
 
 
 def plan(
-    dataset: Dataset,
-    config: FitConfig,
+    frames: Any = None,
+    config: FitConfig | Mapping[str, Any] | str | Path | None = None,
     base: Path | None = None,
     *,
     workers: bool | None = None,
@@ -146,35 +148,34 @@ def plan(
 
     Parameters
     ----------
-    dataset : Dataset
-        Training data.
-    config : FitConfig
-        Configuration of the fit.
-    base : Path, optional
+    frames, config, base
         As for `gapfit.fit`.
     workers : bool, optional
         Whether other processes sum up the rows; by default as ``config.run`` says.
     """
-    frames = dataset.frames
-    terms = planned_terms(dataset, config)
+    if base is None and isinstance(config, str | Path):
+        base = Path(config).parent
+    settings = as_config(config, frames)
+    dataset = as_dataset(frames, settings, base)
+    frames, terms = dataset.frames, planned_terms(dataset, settings)
     sample = _sampled_pairs(frames, terms)
     sizes = sizes_of(
         frames,
         terms,
         _points_planned(frames, terms, base or Path()),
-        config,
+        settings,
         sample.n_pairs / sample.n_atoms,
     )
     if workers is None:
-        workers = config.run.executor != "local" or config.run.workers > 1
+        workers = settings.run.executor != "local" or settings.run.workers > 1
     matrices = sizes.matrices
     stages = [
         matrices.whitening,
         matrices.led if workers else matrices.rows + sizes.batch_bytes,
         matrices.solved,
-        _end_bytes(frames, terms, sizes, config),
+        _end_bytes(frames, terms, sizes, settings),
         *(
-            choice_memory(term, frames, sample, config.run.memory_bytes)
+            choice_memory(term, frames, sample, settings.run.memory_bytes)
             for term in terms
         ),
     ]

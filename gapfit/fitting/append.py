@@ -13,9 +13,9 @@ from gapfit.config.sections import DataConfig
 from gapfit.data.checks import refuse_species
 from gapfit.data.dataset import Dataset, as_dataset
 from gapfit.data.digest import chained_digest, data_digest
-from gapfit.data.e0 import is_isolated, isolated_energy
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
+from gapfit.data.isolated import SAME_ENERGY, candidates, lone_atoms
 from gapfit.data.observations import count_rows, row_counts
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import RowBuilder
@@ -34,9 +34,6 @@ from gapfit.sparse.novelty import LEAST, NewPoints, novel_points
 from gapfit.threads import limited, one_thread
 
 __all__ = ["append"]
-
-# Isolated atoms that differ by more were computed in another way, eV.
-_SAME_E0 = 1e-3
 
 
 def append(
@@ -258,15 +255,11 @@ class _Addition:
 
 def _isolated_warnings(frames: Sequence[Frame], e0: dict[int, float]) -> list[str]:
     """Return warnings of isolated atoms whose energy differs from e0 of the model."""
-    warnings = []
-    for frame in frames:
-        if frame.energy is None or not is_isolated(frame):
-            continue
-        expected = isolated_energy(frame.numbers, e0)
-        if abs(frame.energy - expected) > _SAME_E0:
-            warnings.append(
-                f"{frame.source}: an isolated atom of {frame.energy:.6f} eV, where e0 of "
-                f"the model is {expected:.6f} eV: e0 stays; make sure that the new data "
-                "were computed like the earlier ones"
-            )
-    return warnings
+    return [
+        f"{atom.source}: an isolated atom of {atom.energy:.6f} eV, where e0 of the model "
+        f"is {e0[z]:.6f} eV: e0 stays; make sure that the new data were computed like the "
+        "earlier ones"
+        for z, atoms in lone_atoms(frames, list(e0)).items()
+        for atom in candidates(atoms)
+        if abs(atom.energy - e0[z]) > SAME_ENERGY
+    ]

@@ -11,9 +11,9 @@ import numpy as np
 from gapfit._support.progress import Progress
 from gapfit.config.sections import FitConfig, TuneConfig
 from gapfit.data.batching import batches
-from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
+from gapfit.data.isolated import is_isolated
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.fitting.prepare import Prepared

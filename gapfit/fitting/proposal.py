@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +21,19 @@ from gapfit.config.sections import (
     SigmaOverride,
     SoapConfig,
 )
-from gapfit.data.e0 import is_isolated
+from gapfit.data.dataset import read
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, species_counts
+from gapfit.data.isolated import is_isolated
 from gapfit.data.neighbours import pair_list
 
-__all__ = ["Proposal", "nearest_distances", "propose", "without_isolated_atom"]
+__all__ = [
+    "Proposal",
+    "data_table",
+    "nearest_distances",
+    "propose",
+    "without_isolated_atom",
+]
 
 #: Cutoff in nearest-neighbour distances; 2.0 to 2.5 fit best.
 _SHELLS = 2.2
@@ -65,18 +74,35 @@ class Proposal:
     suggestions: dict[str, SigmaOverride]
 
 
-def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
+def propose(
+    frames: Any, data: DataConfig | Mapping[str, Any] | None = None
+) -> Proposal:
     """Return a configuration that suits a data set.
 
     Parameters
     ----------
-    frames : sequence of Frame
+    frames : list of ase.Atoms, path, list of paths, or sequence of Frame
         The training data.
-    data : DataConfig
-        The table ``[data]``.
+    data : DataConfig or dict, optional
+        The table ``[data]``; by default with the paths, and labels as they are found.
+
+    Returns
+    -------
+    Proposal
+        Its ``config`` can be given to `gapfit.fit`.
+
+    Examples
+    --------
+    >>> import gapfit
+    >>> proposal = gapfit.propose("train.extxyz")  # doctest: +SKIP
+    >>> model = gapfit.fit("train.extxyz", proposal.config)  # doctest: +SKIP
     """
     from ase.data import chemical_symbols
 
+    if not isinstance(data, DataConfig):
+        data = data_table(frames, data or {})
+    if isinstance(frames, str | Path) or not isinstance(frames[0], Frame):
+        frames = read(frames, data).frames
     counts = species_counts(frames)
     distances = nearest_distances(frames)
     r_cut = _r_cut(distances)
@@ -113,6 +139,14 @@ def propose(frames: Sequence[Frame], data: DataConfig) -> Proposal:
         "e0": _e0_comment(frames, missing),
     }
     return Proposal(config, comments, suggestions)
+
+
+def data_table(frames: Any, given: Mapping[str, Any]) -> DataConfig:
+    """Return the table of the data, with the paths of the frames if these are paths."""
+    files = [frames] if isinstance(frames, str | Path) else list(frames[:1]) and frames
+    named = all(isinstance(file, str | Path) for file in files)
+    train = [str(file) for file in files] if named else ["in memory"]
+    return DataConfig.model_validate({"train": train, **given})
 
 
 def without_isolated_atom(frames: Sequence[Frame]) -> list[str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
@@ -12,6 +16,7 @@ __all__ = [
     "energies_were_fitted",
     "fit_config",
     "is_from_quip",
+    "model_digest",
     "why_no_posterior",
 ]
 
@@ -96,3 +101,21 @@ def why_no_posterior(model: GAPModel) -> str:
         "this model was saved without its posterior, so it has no uncertainty; "
         "fit again with run.store_posterior = true"
     )
+
+
+def model_digest(model: GAPModel) -> str:
+    """Return the SHA-256 of what predictions depend on: equal for equal potentials.
+
+    Error bars, facts about the fit and ways to evaluate faster do not count.
+    """
+    config = model.config.model_dump(mode="json", include={"baseline", "terms"})
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    digest.update(repr(sorted(model.e0.items())).encode())
+    tables = [model.baseline.points] if model.baseline else []
+    for term in model.terms:
+        tables += [term.sparse, term.coefficients]
+    for table in tables:
+        for key, values in sorted(table.items()):
+            digest.update(f"{key}".encode())
+            digest.update(np.ascontiguousarray(values, dtype=float).tobytes())
+    return digest.hexdigest()

@@ -125,7 +125,7 @@ def _targets(
     energies, forces, virials = places
     y, sigmas = np.empty(n_rows), np.empty(n_rows)
     for n, frame in enumerate(frames):
-        of_energy, of_forces, of_virial = frame_sigmas(frame, config)
+        of_energy, of_forces, of_virial = frame_sigmas(frame, config, e0)
         if frame.energy is not None:
             y[energies[n]] = frame.energy - isolated_energy(frame.numbers, e0)
             sigmas[energies[n]] = of_energy

@@ -148,7 +148,7 @@ class _Computation:
         progress("structure", 0, 1)
         self.crystal = relaxed(crystal, self.calculator, cell="free")
         self.report = Report(self.crystal.copy())
-        self.report.warnings += doubts_of_crystal(model, self.crystal)
+        self.report.warnings += doubts_of_crystal(model, crystal, self.crystal)
         if model.posterior is None:
             self.report.warnings.append(f"no error bars: {why_no_posterior(model)}")
         elif settings.samples:

@@ -12,7 +12,12 @@ from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import energies_were_fitted
 from gapfit.properties.equation_of_state import EquationOfState
 
-__all__ = ["doubts_of_crystal", "doubts_of_curve"]
+__all__ = ["UNSURE", "doubts_of_crystal", "doubts_of_curve"]
+
+#: Standard deviation of the energy beyond which a crystal is far from the data, eV/atom.
+UNSURE = 0.1
+#: Largest relative change of the volume that a good start of a relaxation needs.
+_LARGE_CHANGE = 0.25
 
 # Warning about fits to forces and virials alone.
 _NO_ENERGIES = (
@@ -22,16 +27,16 @@ _NO_ENERGIES = (
 )
 
 
-def doubts_of_crystal(model: GAPModel, crystal: Any) -> list[str]:
-    """Return warnings about undetermined energies and atoms without neighbours.
+def doubts_of_crystal(model: GAPModel, start: Any, crystal: Any) -> list[str]:
+    """Return warnings about energies that the data do not determine, and lost crystals.
 
     Parameters
     ----------
     model : GAPModel
         The potential; atoms without neighbours are not reported if its baseline has a
         calculator, whose range is not known.
-    crystal : ase.Atoms
-        Relaxed structure.
+    start, crystal : ase.Atoms
+        The structure before and after its relaxation.
     """
     warnings = [] if energies_were_fitted(model) else [_NO_ENERGIES]
     near = np.unique(pair_list(as_frame(crystal, "crystal"), model.cutoff).i)
@@ -42,6 +47,29 @@ def doubts_of_crystal(model: GAPModel, crystal: Any) -> list[str]:
             f"structure: {n_alone} of {len(crystal)} atoms have no neighbour within the "
             f"cutoff of the model, {model.cutoff:g} Å: this is not a crystal; "
             "start from a smaller lattice constant"
+        )
+    return warnings + _far_away(model, start, crystal)
+
+
+def _far_away(model: GAPModel, start: Any, crystal: Any) -> list[str]:
+    """Return a warning about a crystal far from the data, or far from its start."""
+    warnings, n = [], len(crystal)
+    before, after = (atoms.get_volume() / n for atoms in (start, crystal))
+    moved = f"from {before:.2f} to {after:.2f} Å³/atom"
+    if model.posterior is not None:
+        predictions = model.predict([start, crystal], std="energy")
+        first, last = (float(p.energy_std or 0.0) / n for p in predictions)
+        if last > UNSURE:
+            warnings.append(
+                f"structure: the model does not know this crystal: its energy has a "
+                f"standard deviation of {last:.3g} eV/atom ({first:.3g} before the "
+                f"relaxation, {moved}); it is far from the data, and nothing in this "
+                "report can be relied on: start elsewhere, or add such structures"
+            )
+    if not warnings and abs(after / before - 1) > _LARGE_CHANGE:
+        warnings.append(
+            f"structure: the relaxation changed the volume {moved}: make sure that this "
+            "is the crystal you mean"
         )
     return warnings
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gapfit._support.progress import note
+from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError
+from gapfit.properties.plausibility import UNSURE
 
 __all__ = ["PROTOTYPES", "check_prototype", "prototype"]
 
@@ -37,8 +41,31 @@ _COMPOUNDS = {
 _SHORTEST, _LONGEST, _TRIED = 0.75, 1.9, 70
 
 
+#: Least energy by which the atoms of a crystal are bound, eV/atom.
+_BOUND = 0.05
+#: Standard deviations by which an energy may be worse than predicted.
+_CAUTION = 2.0
+
+
+class _Minimum(NamedTuple):
+    """A minimum of the scan: lattice constant, Å; energy and its std, eV/atom."""
+
+    a: float
+    energy: float
+    std: float
+
+    def __str__(self) -> str:
+        std = f" ± {self.std:.2f}" if self.std else ""
+        return f"a = {self.a:.2f} Å ({self.energy:.2f}{std} eV/atom)"
+
+
 def prototype(
-    name: str, formula: str, calculator: Any, lattice: float | None = None
+    name: str,
+    formula: str,
+    calculator: Any,
+    lattice: float | None = None,
+    *,
+    notes: list[str] | None = None,
 ) -> Any:
     """Return the conventional cell of a crystal, not relaxed.
 
@@ -50,9 +77,13 @@ def prototype(
         ``"Si"``, or ``"NaCl"`` for a compound.
     calculator : ase.calculators.calculator.Calculator
         Calculator that determines the lattice constant: the deepest minimum of a coarse
-        scan around the sum of covalent radii.
+        scan around the sum of covalent radii. For a `GAPCalculator` with error bars, two
+        standard deviations are added to energies: far from its data a potential may have
+        false minima.
     lattice : float, optional
         Lattice constant a, Å, instead of the scan; c/a is ideal.
+    notes : list of str, optional
+        A warning is added where other minima are as deep or deeper.
 
     Raises
     ------
@@ -72,15 +103,44 @@ def prototype(
         atoms.calc = calculator
         energies.append(atoms.get_potential_energy())
     middle = np.array(energies[1:-1])
-    minima = (middle < energies[:-2]) & (middle < energies[2:])
-    if not minima.any():
+    places = np.flatnonzero((middle < energies[:-2]) & (middle < energies[2:]))
+    if not len(places):
         raise GapfitError(
             f"{name} {formula}: the potential has no minimum of the energy at lattice "
             f"constants between {tried[0]:.2f} and {tried[-1]:.2f} Å; give "
             "the lattice constant (--lattice)"
         )
-    best = 1 + int(np.argmin(np.where(minima, middle, np.inf)))
-    return _built(name, formula, float(tried[best]))
+    minima = []
+    for a, energy in zip(tried[1 + places], middle[places], strict=True):
+        atoms = _built(name, formula, float(a))
+        std = _energy_std(atoms, calculator) / len(atoms)
+        minima.append(_Minimum(float(a), energy / len(atoms), std))
+    # Far apart the atoms of a crystal are hardly bound any more.
+    bound = [m for m in minima if m.energy < energies[-1] / len(unit) - _BOUND]
+    best, doubt = _best(bound or minima)
+    if doubt and notes is None:
+        note([], f"{name} {formula}: {doubt}")
+    elif doubt and notes is not None:
+        notes.append(f"{name} {formula}: {doubt}")
+    return _built(name, formula, best.a)
+
+
+def _best(minima: Sequence[_Minimum]) -> tuple[_Minimum, str]:
+    """Return the minimum that is deepest for certain, and what speaks against it."""
+    best = min(minima, key=lambda minimum: minimum.energy + _CAUTION * minimum.std)
+    deepest = min(minima, key=lambda minimum: minimum.energy)
+    if deepest is not best:
+        return best, (
+            f"the deepest minimum, {deepest}, is too uncertain to be taken: it is far from "
+            f"the data; {best} is taken (--lattice for another)"
+        )
+    others = ", ".join(str(minimum) for minimum in minima if minimum is not best)
+    if others and (not best.std or best.std > UNSURE):
+        return best, (
+            f"{best} is taken, the deepest of several minima; others are {others}: compare "
+            "with the data, and choose with --lattice"
+        )
+    return best, ""
 
 
 def check_prototype(name: str, formula: str) -> None:
@@ -141,3 +201,10 @@ def _contact(unit: Any) -> float:
     i, j, d = neighbor_list("ijd", unit, 1.01)
     radii = covalent_radii[unit.numbers]
     return float(((radii[i] + radii[j]) / d).max())
+
+
+def _energy_std(atoms: Any, calculator: Any) -> float:
+    """Return the standard deviation of the energy, eV; 0 without error bars."""
+    if isinstance(calculator, GAPCalculator) and calculator.model.posterior is not None:
+        return float(calculator.get_property("energy_std", atoms))
+    return 0.0

@@ -90,10 +90,6 @@ class Translation:
             )
         comments = {
             "": top,
-            "data": [
-                "energy_sigma and virial_sigma of a frame are per atom here and multiplied",
-                "with sqrt(n_atoms); gap_fit takes them as they are.",
-            ],
             "solver": [
                 "gap_fit adds sparse_jitter (eV²) to coefficients that include the cutoff",
                 "functions of sparse points: those near the cutoff have less weight there.",
@@ -228,15 +224,11 @@ class _Translator:
         for kind in _KINDS:
             table |= self._if_present(option, f"{kind}_sigma_key", f"{kind}_{name}")
         labels = self.labels or set()
-        if f"force_atom_{name}" in labels:
+        # With both, the sigmas of atoms count for gapfit, too.
+        if f"force_atom_{name}" in labels and f"force_{name}" not in labels:
             table["force_sigma_key"] = f"force_atom_{name}"
-        for kind in ("energy", "virial"):
-            if f"{kind}_{name}" in labels:
-                self.note(
-                    option,
-                    f"{kind}_{name} of a frame is per atom here, times sqrt(n_atoms): "
-                    "divide those of the data by sqrt(n_atoms)",
-                )
+        if self.labels is None or labels & {f"energy_{name}", f"virial_{name}"}:
+            table["frame_sigmas"] = "total"
         for kind in ("force_component", "virial_component"):
             if f"{kind}_{name}" in labels:
                 self.note(option, f"{kind}_{name} in the data has no counterpart")

@@ -185,12 +185,14 @@ def _results(atoms: Any) -> tuple[float, np.ndarray, np.ndarray, bytes]:
     """Return energy (eV), forces (eV/Å), virial (eV) and the extra string."""
     calculator = atoms.calc
     energy, forces = atoms.get_potential_energy(), calculator.results["forces"]
+    # A slab whose open direction has no cell vector has no volume, and so no stress.
     virial = np.zeros((3, 3))
-    if atoms.pbc.any():
+    if atoms.pbc.any() and atoms.cell.rank == 3:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
-    kinds = [f"{kind}_std" for kind in calculator.uncertainty]
-    kinds += ["novelty"] if calculator.novelty else []
-    extras = {kind: np.asarray(calculator.results[kind]).tolist() for kind in kinds}
+    extras = {
+        name: np.asarray(value).tolist()
+        for name, value in calculator.extra_results.items()
+    }
     # An empty string could be mistaken for a closed connection.
     text = json.dumps(extras) if extras else "\0"
     return energy, forces, virial, text.encode()

@@ -23,8 +23,11 @@ _WORDS = ("STATUS", "INIT", "POSDATA", "GETFORCE", "EXIT")
 _LONGEST_INIT = 1 << 20
 #: Largest coordinate, Å; beyond it distances of atoms have no digits.
 _LARGEST = 1e9
-#: Least volume per atom of a periodic structure, Å³: a tenth of hydrogen at 500 GPa.
+#: Least volume per atom of a crystal, Å³: a tenth of hydrogen at 500 GPa.
 _LEAST_VOLUME = 0.1
+#: Least area (Å²) or length (Å) of the cell of a slab or a chain, whatever is in it.
+_LEAST_AREA = 0.1
+_UNITS = {1: "Å", 2: "Å²", 3: "Å³"}
 _INT, _REAL = np.dtype(np.int32), np.dtype(np.float64)
 
 
@@ -198,11 +201,15 @@ class Protocol:
                 f"{self.where}: the server sent the cell {vectors} Å; see its output, the "
                 "run may have exploded"
             )
-        volume = abs(float(np.linalg.det(cell)))
-        if any(pbc) and volume < _LEAST_VOLUME * n_atoms:
+        periodic = cell[np.asarray(pbc, dtype=bool)]
+        # Lengths, areas and volumes alike; open directions may lack a vector.
+        size = float(np.sqrt(max(np.linalg.det(periodic @ periodic.T), 0.0)))
+        least = _LEAST_VOLUME * n_atoms if len(periodic) == 3 else _LEAST_AREA
+        if len(periodic) and size < least:
             raise GapfitError(
-                f"{self.where}: the server sent the cell {vectors} Å, of {volume:.3g} Å³ "
-                f"for {n_atoms} atoms; see its output, or give --pbc none for a molecule"
+                f"{self.where}: the server sent the cell {vectors} Å, of {size:.3g} "
+                f"{_UNITS[len(periodic)]} for {n_atoms} atoms; see its output, or give "
+                "--pbc none for a molecule"
             )
 
     def _lengths(self, count: int) -> np.ndarray:

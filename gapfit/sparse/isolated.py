@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
+from gapfit.data.isolated import is_isolated
 from gapfit.data.neighbours import pairs_of
 from gapfit.descriptors.protocol import Sparse
 from gapfit.model.terms import FittedTerm

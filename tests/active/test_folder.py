@@ -10,7 +10,7 @@ import sys
 
 import ase.io
 import pytest
-from helpers.learning import Counting, config_of, learn, same_outcome
+from helpers.learning import Counting, config_of, learn, log, same_outcome
 
 from gapfit.active import folder as learning_folder
 from gapfit.active import online_model as learned_model
@@ -128,6 +128,28 @@ def _toml(config: dict, calculator: str) -> str:
             lines.append(f"[[{name}]]")
             lines += [f"{key} = {json.dumps(v)}" for key, v in table.items()]
     return "\n".join(lines)
+
+
+def test_tables_of_the_fit_may_change_before_it_is_resumed(whole, tmp_path):
+    """The labels stay, and the model is fitted to them again."""
+    config, first = config_of(whole, tmp_path), Counting()
+    config["learning"]["max_calls"] = 4
+    with pytest.raises(GapfitError, match="there were 4 calls"):
+        learn(config, tmp_path / "out", first)
+    labelled = (tmp_path / "out" / "labelled.extxyz").read_bytes()
+    config["learning"]["max_calls"] = 100
+    config["sigma"], config["e0"] = {"forces": 0.02}, {"Cu": 3.5}
+    config["terms"][0]["n_sparse"] = 30
+    second = Counting()
+    model = learn(config, tmp_path / "out", second, resume=True)
+    kept = (tmp_path / "out" / "labelled.extxyz").read_bytes()
+    assert kept.startswith(labelled)
+    assert model.record.n_frames == 4 + second.n_calls
+    assert (model.e0[29], model.config.sigma.forces) == (3.5, 0.02)
+    (changed,) = [r for r in log(tmp_path / "out") if r["event"] == "settings"]
+    assert "sigma.forces: 0.05 then, 0.02 now" in changed["changes"]
+    # Now they are the settings of the folder.
+    learn(config, tmp_path / "out", Counting(), resume=True)
 
 
 def test_folders_of_something_else_are_refused(whole, tmp_path):

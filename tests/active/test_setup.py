@@ -5,6 +5,7 @@ from __future__ import annotations
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from helpers.learning import Counting, config_of, learn, settings
@@ -26,7 +27,7 @@ def test_first_structures_are_strained_only_where_they_are_periodic(tmp_path):
     ase.io.write(tmp_path / "cu.extxyz", slab)
     config = validated(LearnConfig, settings(tmp_path), "config")
     setup = Setup.read(config, tmp_path, EMT())
-    made = first_structures(setup.jobs, config)
+    made = [atoms for _, atoms in first_structures(setup)]
     assert len(made) == 2
     assert not np.allclose(made[0].cell, made[1].cell)
     for atoms in made:
@@ -34,8 +35,8 @@ def test_first_structures_are_strained_only_where_they_are_periodic(tmp_path):
         assert (
             np.abs(atoms.cell.array[:2, :2] / slab.cell[0, 0] - np.eye(2)).max() < 0.02
         )
-    again = first_structures(setup.jobs, config)
-    np.testing.assert_array_equal(made[1].positions, again[1].positions)
+    _, again = first_structures(setup)[1]
+    np.testing.assert_array_equal(made[1].positions, again.positions)
 
 
 def test_species_without_data_and_a_reference_without_name_are_refused(tmp_path):
@@ -55,6 +56,46 @@ def test_species_without_data_and_a_reference_without_name_are_refused(tmp_path)
     with pytest.raises(GapfitError, match=r"\[reference\] calculator 'no.such:Thing'"):
         gapfit.learn(config, tmp_path / "out", base=tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_e0_is_told_before_the_reference_is_called(tmp_path):
+    calculator = Counting()
+    config = settings(tmp_path, e0={})
+    with pytest.raises(
+        GapfitError, match=r"atom for Cu: give it under .* isolated_atoms"
+    ):
+        learn(config, tmp_path / "out", calculator)
+    assert calculator.n_calls == 0
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "given").mkdir()
+    for e0 in ({"Cu": 3.5}, {"method": "least_squares"}):
+        setup = validated(LearnConfig, settings(tmp_path, e0=e0), "config")
+        assert Setup.read(setup, tmp_path, calculator).lone == []
+
+
+def test_the_reference_computes_isolated_atoms(tmp_path):
+    config = settings(tmp_path, {"steps": 4, "temperature": 100}, e0={})
+    config["learning"]["isolated_atoms"] = True
+    calculator = Counting()
+    model = learn(config, tmp_path / "out", calculator)
+    frames = ase.io.read(tmp_path / "out" / "labelled.extxyz", ":")
+    kinds = [atoms.info["config_type"] for atoms in frames[:3]]
+    assert kinds == ["isolated_atom", "bootstrap", "bootstrap"]
+    assert len(frames[0]) == 1
+    assert model.e0[29] == pytest.approx(frames[0].get_potential_energy())
+    assert model.record.n_frames == calculator.n_calls == len(frames)
+
+
+def test_isolated_atoms_in_the_data_are_not_computed_again(tmp_path):
+    frames = [bulk("Cu", cubic=True), Atoms("Cu", cell=[12] * 3, pbc=True)]
+    for atoms in frames:
+        atoms.calc = EMT()
+        atoms.get_forces()
+    ase.io.write(tmp_path / "some.extxyz", frames)
+    config = settings(tmp_path, e0={}, data={"train": "some.extxyz"})
+    config["learning"]["isolated_atoms"] = True
+    checked = validated(LearnConfig, config, "config")
+    assert Setup.read(checked, tmp_path, EMT()).lone == []
 
 
 def test_labelled_frames_of_one_learning_are_given_to_another(whole, tmp_path):

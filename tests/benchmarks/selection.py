@@ -26,8 +26,8 @@ from ase import Atoms
 import gapfit
 from gapfit.config.sections import DataConfig
 from gapfit.data.dataset import Dataset, read
-from gapfit.data.e0 import is_isolated
 from gapfit.data.frame import Frame
+from gapfit.data.isolated import is_isolated
 
 LEARNING = (
     Label("seed", "seed"),

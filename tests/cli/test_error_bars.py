@@ -221,7 +221,7 @@ def test_evaluate_prints_and_draws_the_scores(here, capsys):
     lines = capsys.readouterr().out.splitlines()
     first = next(n for n, text in enumerate(lines) if text.startswith("Uncertainty"))
     end = lines.index("", first)
-    assert lines[end + 1].startswith("std, CRPS: meV/atom, eV/Å, GPa.")
+    assert lines[end + 1].startswith("std: meV/atom, eV/Å, GPa.")
     rows = [text.split() for text in lines[first + 1 : end]]
     groups = ("all", "new")
     kinds = ("energy", "forces", "stress")
@@ -281,3 +281,5 @@ def test_leave_one_out_has_scores_and_a_plot(here, capsys):
     assert main([*argv, "--plot", "plot.png"]) == 0
     assert "Uncertainty" in capsys.readouterr().out
     assert Path("plot.png").stat().st_size > 1000
+    assert main([*argv, "--no-uncertainty"]) == 0
+    assert "Uncertainty" not in capsys.readouterr().out

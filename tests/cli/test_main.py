@@ -67,6 +67,17 @@ def test_the_usage_of_a_command_begins_with_its_name(capsys):
     assert capsys.readouterr().out.startswith("usage: gapfit info [-h]")
 
 
+def test_help_is_a_command(capsys):
+    texts = []
+    for argv in (["help"], ["--help"], ["help", "info"], ["info", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(argv)
+        assert caught.value.code == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert texts[2] == texts[3]
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
@@ -78,7 +89,12 @@ def test_version(capsys):
     ("argv", "message"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (["fitt"], "invalid choice: 'fitt'"),
+        (["fitt"], "there is no command 'fitt'; did you mean fit?"),
+        (["--debug", "fti", "fit.toml"], "no command 'fti'; did you mean fit?"),
+        (["eval", "model.npz"], "did you mean evaluate?"),
+        (["export"], "did you mean export-lammps?"),
+        (["xyzzy"], "there is no command 'xyzzy'; `gapfit --help` lists all"),
+        (["help", "tunee"], "there is no command 'tunee'; did you mean tune?"),
         (["fit"], "the following arguments are required: CONFIG"),
         (["predict", "model.npz", "a.xyz"], "required: --output"),
         (["info", "model.npz", "--frob"], "unrecognized arguments: --frob"),

@@ -487,3 +487,28 @@ def test_tables_of_numbers_are_written_and_read_back(tmp_path):
     assert load_config(tmp_path / "fit.toml") == config
     (tmp_path / "more.toml").write_text(template_toml(config), encoding="utf-8")
     assert load_config(tmp_path / "more.toml") == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"terms": []}, "[[terms]]: there is none; give at least one"),
+        ({"terms": ["soap"]}, "[[terms]] 1 = soap: must be a table of keys"),
+        (
+            {"terms": [{"type": "angle_3b", "foo": 1}]},
+            "[[terms]] 1: unknown key `foo`; known here: type, r_cut",
+        ),
+        (
+            {"data": {"train": ["a"], "frame_sigmas": "sum"}},
+            'must be "per_atom" or "total"',
+        ),
+    ],
+)
+def test_mistakes_of_dictionaries_are_told_in_words(changes, message):
+    given = {"data": {"train": ["a.xyz"]}, "terms": [{"type": "soap"}], **changes}
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict(given)
+    assert message in str(caught.value)
+    with pytest.raises(ConfigError) as direct:
+        FitConfig(**given)
+    assert str(direct.value) == str(caught.value).replace("config: ", "FitConfig: ")

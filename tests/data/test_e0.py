@@ -10,29 +10,21 @@ from ase import Atoms
 from ase.build import bulk
 
 from gapfit.config.sections import E0Config
-from gapfit.data.e0 import e0_warnings, is_isolated, resolve_e0
+from gapfit.data.e0 import e0_warnings, resolve_e0
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.errors import DataError
 
 
-def frame(atoms: Atoms, energy: float, source: str = "x.xyz, frame 0") -> Frame:
-    return replace(structure_arrays(atoms), energy=energy, source=source)
+def frame(
+    atoms: Atoms, energy: float, source: str = "x.xyz, frame 0", kind: str = "default"
+) -> Frame:
+    return replace(
+        structure_arrays(atoms), energy=energy, source=source, config_type=kind
+    )
 
 
 def lone(symbol: str = "Si", side: float = 9.0, pbc: bool = True) -> Atoms:
     return Atoms(symbol, cell=[side, side, side], pbc=pbc)
-
-
-def test_isolated_atoms_are_recognised():
-    assert is_isolated(structure_arrays(lone()))
-    assert is_isolated(structure_arrays(lone(side=0, pbc=False)))
-    assert not is_isolated(structure_arrays(lone(side=5.0)))
-    assert not is_isolated(structure_arrays(bulk("Si")))
-    for cell in (
-        [[9, 0, 0], [8.5, 3, 0], [0, 0, 9]],
-        [[8, 0, 0], [25, 2, 0], [0, 0, 9]],
-    ):
-        assert not is_isolated(structure_arrays(Atoms("Si", cell=cell, pbc=True)))
 
 
 def test_from_isolated_atoms_and_given_values_win():
@@ -61,6 +53,69 @@ def test_isolated_atoms_that_disagree():
         DataError, match=r"a.xyz, frame 3 has -0.8.*b.xyz, frame 7 has -0.5"
     ):
         resolve_e0(frames, E0Config())
+
+
+def test_given_values_end_the_search():
+    """Two spin states, an equation of state: nothing matters once a value is given."""
+    frames = [frame(lone(), -0.8), frame(lone(), -0.5), frame(lone(side=7.0), -0.6)]
+    for method in ("isolated", "least_squares"):
+        assert resolve_e0(frames, E0Config(method=method, Si=-0.7)) == {14: -0.7}
+    assert e0_warnings(frames, E0Config(Si=-0.7)) == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["IsolatedAtom", "isolated_atom", "isolated-atom", "ISOLATED ATOM Si"]
+)
+def test_marked_atoms_win_over_lone_ones(kind):
+    curve = [frame(lone(side=a), -0.8 - 4 / a**2, kind="eos") for a in (4.0, 6.5, 30.0)]
+    frames = [*curve, frame(lone(side=9.5), -0.8, kind=kind)]
+    assert resolve_e0(frames, E0Config()) == {14: -0.8}
+    assert e0_warnings(frames, E0Config()) == []
+
+
+def test_the_most_isolated_of_unmarked_atoms():
+    sides = (4.0, 6.5, 14.0, 9.0)
+    frames = [frame(lone(side=a), -0.8 - 4 / a**2) for a in sides]
+    assert resolve_e0(frames, E0Config()) == {14: -0.8 - 4 / 14.0**2}
+    assert e0_warnings(frames, E0Config()) == []
+    free = frame(lone(side=0, pbc=False), -0.8)
+    assert resolve_e0([*frames, free], E0Config()) == {14: -0.8}
+    (text,) = e0_warnings(frames[:2], E0Config())
+    assert "images are only 6.50 Å away" in text
+
+
+def test_marked_atoms_of_several_boxes():
+    """The largest box counts, and the difference is told."""
+    frames = [
+        frame(lone(side=8.0), -0.9, "a.xyz, frame 1", "isolated_atom"),
+        frame(lone(side=15.0), -0.8, "a.xyz, frame 2", "isolated_atom"),
+    ]
+    assert resolve_e0(frames, E0Config()) == {14: -0.8}
+    (text,) = e0_warnings(frames, E0Config())
+    assert "a.xyz, frame 2, -0.800000 eV with images 15.00" in text
+    assert "a.xyz, frame 1, also named an isolated atom, has -0.900000 eV" in text
+
+
+def test_a_marked_atom_in_too_small_a_box():
+    frames = [frame(lone(side=5.0), -0.8, "a.xyz, frame 3", "IsolatedAtom")]
+    expected = r"a.xyz, frame 3 is named an isolated atom of Si.*5.00 Å away.*least 6 Å"
+    with pytest.raises(DataError, match=expected):
+        resolve_e0(frames, E0Config())
+    (text,) = e0_warnings(frames, E0Config(method="least_squares"))
+    assert "too small" in text
+
+
+def test_least_squares_keep_isolated_atoms():
+    rng = np.random.default_rng(0)
+    frames = [frame(lone("Ge"), -5.0)]
+    for n in (1, 2, 3):
+        atoms = Atoms("Ge" * n + "Te", positions=rng.normal(size=(n + 1, 3)))
+        frames.append(frame(atoms, -4.0 * n - 3.0))
+    found = resolve_e0(frames, E0Config(method="least_squares"))
+    per_atom = [(5.0 * n - 4.0 * n - 3.0) / (n + 1) for n in (1, 2, 3)]
+    shares = [1 / (n + 1) for n in (1, 2, 3)]
+    expected = np.dot(shares, per_atom) / np.dot(shares, shares)
+    assert found == {32: -5.0, 52: pytest.approx(expected)}
 
 
 def test_least_squares_over_compositions():

@@ -12,6 +12,7 @@ from builders import config, label, labelled_frames, silicon
 from helpers.error_bars import frames_of, salt, settings
 
 import gapfit
+from gapfit.evaluation.evaluate import format_table
 from gapfit.gp.reliability import reliability
 
 
@@ -76,12 +77,20 @@ def test_evaluation_is_the_difference_of_prediction_and_label():
     assert metrics["all"]["stress"]["n"] == 24
 
 
-def test_a_config_type_called_all_counts_once():
+def test_a_config_type_called_all_is_not_the_total():
     frames = labelled_frames(silicon, 3)
-    for atoms in frames:
+    for atoms in frames[:2]:
         atoms.info["config_type"] = "all"
     model = gapfit.fit(frames, config(n_sparse=8))
-    assert gapfit.evaluate(model, frames)["all"]["energy"]["n"] == 3
+    metrics = gapfit.evaluate(model, frames)
+    assert metrics["all"]["energy"]["n"] == 3
+    own = metrics["all (config_type)"]["energy"]
+    assert own["n"] == 2
+    assert own["uncertainty"]["n"] == 2
+    assert metrics["all"]["energy"]["uncertainty"]["n"] == 3
+    lines = format_table(metrics, "Errors").splitlines()
+    starts = [line.split("│")[0].strip() for line in lines[2:5]]
+    assert starts == ["all", "all (config_type)", "even"]
 
 
 def test_evaluation_takes_the_file_of_a_model(tmp_path):
@@ -98,3 +107,19 @@ def test_kinds_without_labels_are_absent():
     bare = silicon()
     bare.calc = SinglePointCalculator(bare, energy=-10.0)
     assert set(gapfit.evaluate(model, [bare])["all"]) == {"energy"}
+
+
+def test_tables_fit_into_100_columns():
+    row = {"n": 123456, "mae": 1.234e-5, "rmse": 123456.0, "max": 1.0, "unit": "eV"}
+    scores = dict.fromkeys(("coverage_68", "coverage_95", "interval_68"), 1.0)
+    scores |= {"rms_z": 12.34, "rank": -0.5, "sharpness": 1.23e-5, "n": 123456}
+    kinds = {
+        kind: row | {"uncertainty": scores} for kind in ("energy", "forces", "stress")
+    }
+    rare = {"energy": row | {"uncertainty": scores | {"n": 1}}}
+    long = "a_config_type_with_a_very_long_name_number_7"
+    text = format_table({"all": kinds, long: kinds, "rare": rare}, "Errors, test data")
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("a_config_type_…umber_7") == 4
+    assert text.count("\nrare ") == 1
+    assert text.endswith("1 lines of fewer than 5 errors are left out.")

@@ -141,6 +141,13 @@ def test_summary():
     assert a.min_distance == pytest.approx(1.8)
     assert a.volume == Range(pytest.approx(1728.0), pytest.approx(1728.0))
     assert element_counts(frames) == {"Si": 7}
+    total, other, own = summarise([frame(DIMER, "all"), frame(ATOM, "a")])
+    assert (total.n_atoms, own.n_atoms) == (3, 2)
+    assert [item.name for item in (total, other, own)] == [
+        "all",
+        "a",
+        "all (config_type)",
+    ]
 
 
 def test_bonds_too_short_for_a_repulsion_get_none():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import tomllib
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from builders import ROOT
-from pydantic_core import PydanticUndefined
+from helpers.key_page import default, key_page
 
 import gapfit
 from gapfit.cli import _parser
@@ -181,18 +180,6 @@ def test_python_runs(folder, monkeypatch, capsys):
     assert capsys.readouterr().out
 
 
-def default(model: type, key: str) -> str:
-    """Return the default of a key as the reference shows it."""
-    if key not in model.model_fields:
-        return ""
-    value = model.model_fields[key].default
-    if value is PydanticUndefined:
-        return "required"
-    if value is None:
-        return "none"
-    return "table" if hasattr(type(value), "model_fields") else f"`{json.dumps(value)}`"
-
-
 def test_the_reference_has_all_keys_of_terms_and_of_learning():
     text = (ROOT / "docs" / "reference" / "fit-toml.md").read_text()
     terms = (SoapConfig, Distance2bConfig, Angle3bConfig)
@@ -210,6 +197,12 @@ def test_the_reference_has_all_keys_of_terms_and_of_learning():
             assert f"| `{table}.{key}` | {default(model, key)} |" in text, key
     for table in FitConfig.model_fields:
         assert f"[{table}]" in text, table
+
+
+def test_the_page_of_all_keys_is_that_of_the_code():
+    page = ROOT / "docs" / "reference" / "keys.md"
+    # python tests/helpers/key_page.py > docs/reference/keys.md
+    assert page.read_text() == key_page()
 
 
 def test_the_readme_is_short():

@@ -39,9 +39,10 @@ def test_novelty_alone_is_that_beside_energies(one_model):
     atoms.calc = gapfit.GAPCalculator(one_model, uncertainty="novelty")
     atoms.get_forces()
     np.testing.assert_array_equal(
-        atoms.calc.results["novelty"], one_model.predict(atoms, novelty=True).novelty
+        atoms.calc.extra_results["novelty"],
+        one_model.predict(atoms, novelty=True).novelty,
     )
-    assert "energies_std" not in atoms.calc.results
+    assert "energies_std" not in atoms.calc.extra_results
 
 
 def test_novelty_of_species_that_the_largest_term_does_not_describe():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.morse import MorsePotential
 
+import gapfit
 from gapfit.errors import GapfitError
-from gapfit.properties import (
-    prototype,
-)
+from gapfit.properties import compute, prototype
 
 
 @pytest.mark.parametrize(
@@ -40,3 +43,62 @@ def test_prototypes_that_cannot_be_are_refused():
         GapfitError, match=r"no minimum .* give the lattice constant \(--lattice\)"
     ):
         prototype("fcc", "Cu", repulsive)
+
+
+class TwoMinima(gapfit.GAPCalculator):
+    """Two minima of diamond: 5 eV/atom deep at 4.4 Å, `depth` deep at 5.4 Å."""
+
+    depth, std = 1.0, 10.0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=()):
+        a = (8 * atoms.get_volume() / len(atoms)) ** (1 / 3)
+        wells = 5 * np.exp(-(((a - 4.4) / 0.3) ** 2))
+        wells += self.depth * np.exp(-(((a - 5.4) / 0.3) ** 2))
+        self.atoms, self.results = atoms.copy(), {"energy": -wells * len(atoms)}
+        self._extra = {"energy_std": (self.std if a < 5 else 0.02) * len(atoms)}
+
+
+def chosen(calculator, formula="Si") -> tuple[float, list[str]]:
+    notes: list[str] = []
+    found = prototype("diamond", formula, calculator, notes=notes)
+    return found.cell.lengths()[0], notes
+
+
+def test_a_deep_minimum_far_from_the_data_is_passed_over(si_model):
+    a, (text,) = chosen(TwoMinima(si_model))
+    assert a == pytest.approx(5.4, abs=0.1)
+    assert "the deepest minimum, a = 4.4" in text
+    assert "± 10.00 eV/atom), is too uncertain" in text
+    assert "(-1.00 ± 0.02 eV/atom) is taken" in text
+
+
+def test_a_deep_minimum_that_is_certain_is_taken(si_model):
+    sure = TwoMinima(si_model)
+    sure.std = 0.02
+    a, notes = chosen(sure)
+    assert a == pytest.approx(4.4, abs=0.1)
+    assert notes == []
+
+
+def test_atoms_that_hardly_attract_are_no_crystal(si_model):
+    weak = TwoMinima(si_model)
+    weak.depth = 0.02
+    assert chosen(weak)[0] == pytest.approx(4.4, abs=0.1)
+
+
+def test_without_error_bars_other_minima_are_named(si_model):
+    a, (text,) = chosen(TwoMinima(replace(si_model, posterior=None)))
+    assert a == pytest.approx(4.4, abs=0.1)
+    assert "the deepest of several minima; others are a = 5.3" in text
+
+
+def test_a_crystal_far_from_the_data_is_told(si_model):
+    """Simple cubic silicon is far from rattled diamond."""
+    crystal = prototype("sc", "Si", gapfit.GAPCalculator(si_model))
+    near = bulk("Si", cubic=True)
+    doubts = [
+        compute(si_model, atoms, only=["structure"]).warnings
+        for atoms in (crystal, near)
+    ]
+    assert any("the model does not know this crystal" in text for text in doubts[0])
+    assert doubts[1] == []

@@ -352,9 +352,10 @@ def test_labels_that_the_data_lack_are_left_out():
     assert found.config.data.energy_sigma_key == "energy_s"
     assert found.config.data.force_sigma_key == "force_sigma"
     assert "no such label" in remarks(found)["force_parameter_name"]
-    assert "sqrt(n_atoms)" in remarks(found)["sigma_parameter_name"]
+    assert found.config.data.frame_sigmas == "total"
     of_atoms = simple(PAIRS, labels=["energy", "force", "force_atom_sigma"])
     assert of_atoms.config.data.force_sigma_key == "force_atom_sigma"
+    assert of_atoms.config.data.frame_sigmas is None
     assert not of_atoms.remarks
     assert (
         "gap_fit reads force"

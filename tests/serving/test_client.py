@@ -14,7 +14,6 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Timer
-from typing import Any
 
 import ase.io
 import numpy as np
@@ -26,8 +25,8 @@ from ase.calculators.socketio import (
 )
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
-from ase.units import Bohr
 from builders import cluster, silicon
+from helpers.ipi import init, listening, posdata, said, with_calculator
 
 import gapfit
 from gapfit.cli import main
@@ -82,12 +81,6 @@ def served(client, **address):
             yield server, pool.submit(client)
         finally:
             server.close()
-
-
-def with_calculator(atoms, model, **options):
-    out = atoms.copy()
-    out.calc = gapfit.GAPCalculator(model, **{"uncertainty": False} | options)
-    return out
 
 
 @pytest.mark.parametrize("build", [silicon, cluster])
@@ -160,23 +153,6 @@ def test_a_server_with_other_atoms_is_refused(si_model, name):
             atoms.get_forces()
         with pytest.raises(gapfit.GapfitError, match=r"sent 16 atoms, the .* has 8"):
             future.result(30)
-
-
-@contextmanager
-def listening(name: str, talk):
-    """Let a function talk to the client that connects; close the connection then."""
-    with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor(1) as pool:
-        server.bind(actualunixsocketname(name))
-        server.listen()
-
-        def accept() -> Any:
-            with server.accept()[0] as connection:
-                return talk(connection)
-
-        try:
-            yield pool.submit(accept)
-        finally:
-            Path(actualunixsocketname(name)).unlink()
 
 
 def test_a_server_that_says_so_is_done(si_model, name):
@@ -312,27 +288,6 @@ def test_another_protocol_is_told(si_model, name, message):
         serve(own, unix=name, patience=30)
 
 
-def posdata(atoms: ase.Atoms, n_atoms: int | None = None) -> bytes:
-    """Return the message with the structure, and perhaps another number of atoms."""
-    parts = (atoms.cell.T / Bohr, np.eye(3), atoms.positions / Bohr)
-    cell, inverse, positions = (np.ascontiguousarray(x).tobytes() for x in parts)
-    count = np.int32(len(atoms) if n_atoms is None else n_atoms).tobytes()
-    return b"POSDATA     " + cell + inverse + count + positions
-
-
-def init(n_bytes: int, text: bytes = b"") -> bytes:
-    return b"INIT        " + np.array([0, n_bytes], np.int32).tobytes() + text
-
-
-def said(connection: socket.socket, data: bytes) -> None:
-    """Send all, and wait until the client closes the connection in order."""
-    connection.settimeout(10)
-    connection.sendall(data)
-    connection.shutdown(socket.SHUT_WR)
-    while connection.recv(4096):
-        pass
-
-
 def error_of(si_model, name, sent: bytes, pbc=True) -> str:
     """Return the error of the client, one line that begins with the address."""
     own = with_calculator(silicon(), si_model)
@@ -369,11 +324,40 @@ def test_lengths_that_cannot_be_are_refused(si_model, name, part, value):
 
 
 @pytest.mark.parametrize("cell", [np.zeros((3, 3)), np.ones((3, 3)), 0.1 * np.eye(3)])
-def test_a_periodic_structure_needs_a_volume(si_model, name, cell):
+@pytest.mark.parametrize(
+    ("pbc", "unit"), [((1, 1, 1), "Å³"), ((1, 1, 0), "Å²"), ((0, 0, 1), "Å")]
+)
+def test_periodic_directions_need_a_cell(si_model, name, cell, pbc, unit):
     atoms = silicon()
-    atoms.cell[:] = cell
-    message = error_of(si_model, name, posdata(atoms), pbc=[True, True, False])
-    assert "Å³ for 8 atoms" in message
+    atoms.cell[:] = 0.5 * cell if sum(pbc) == 1 and cell[0, 1] == 0 else cell
+    if sum(pbc) == 1 and cell[0, 1]:
+        atoms.cell[2] = 0.0
+    message = error_of(si_model, name, posdata(atoms), pbc=pbc)
+    assert f" {unit} for 8 atoms" in message
+
+
+@pytest.mark.parametrize("pbc", [(1, 1, 0), (0, 1, 1), (0, 0, 1)])
+def test_open_directions_need_no_cell_vector(si_model, name, pbc):
+    """A slab as ase.build.graphene makes it: forces, and no virial."""
+    own = with_calculator(silicon(), si_model, uncertainty=["stress", "energies"])
+    own.pbc = pbc
+    own.cell[~own.pbc] = 0.0
+    atoms = own.copy()
+    atoms.rattle(0.02, seed=3)
+    expected = si_model.predict(atoms)
+
+    def talk(connection: socket.socket) -> dict:
+        return IPIProtocol(connection).calculate(atoms.positions, atoms.cell)
+
+    with listening(name, talk) as server:
+        assert serve(own, unix=name, patience=30) == (1, False)
+        found = server.result(30)
+    REORDERED_SUMS.check(found["energy"], expected.energy)
+    REORDERED_SUMS.check(found["forces"], expected.forces)
+    assert found["virial"].shape == (3, 3)
+    assert not found["virial"].any()
+    extras = json.loads(found["morebytes"].tobytes())
+    assert extras.keys() == {"energies_std"}
 
 
 @pytest.mark.parametrize(
@@ -387,47 +371,6 @@ def test_a_periodic_structure_needs_a_volume(si_model, name, cell):
 )
 def test_a_message_cut_short_is_told(si_model, name, sent, where):
     assert where in error_of(si_model, name, sent)
-
-
-def malformed(rng: np.random.Generator) -> bytes:
-    """Return what a server may send that has gone mad."""
-    words = [b"STATUS      ", init(4, b"four"), posdata(silicon()), b"GETFORCE    "]
-    talk = [words[0], *(words[n] for n in rng.integers(0, 4, rng.integers(1, 9)))]
-    data = bytearray(b"".join([*talk, b"EXIT        "]))
-    for _ in range(rng.integers(1, 5)):
-        place = int(rng.integers(0, len(data) + 1))
-        kind = rng.integers(0, 5)
-        if kind == 0:
-            data[place : place + 1] = rng.bytes(1)
-        elif kind == 1:
-            data[place : place + 4] = rng.integers(
-                -(2**31), 2**31, 1, np.int32
-            ).tobytes()
-        elif kind == 2:
-            wild = rng.choice([np.nan, np.inf, -1e308, 1e-308, 0.0, 1e6, -1e12])
-            data[place : place + 8] = np.float64(wild).tobytes()
-        elif kind == 3:
-            del data[place : place + int(rng.integers(1, 40))]
-        else:
-            data[place:place] = rng.bytes(int(rng.integers(1, 40)))
-    return bytes(data[: rng.integers(0, len(data) + 1)] if rng.random() < 0.3 else data)
-
-
-def test_malformed_conversations_end_in_order(si_model, name):
-    rng, errors = np.random.default_rng(7), []
-    own = with_calculator(silicon(), si_model)
-    for _ in range(300):
-        sent = malformed(rng)
-        with listening(
-            name, lambda connection, sent=sent: said(connection, sent)
-        ) as end:
-            try:
-                serve(own, unix=name, patience=30)
-            except gapfit.GapfitError as error:
-                errors.append(str(error))
-            end.result(10)
-    assert 100 < len(errors) < 300
-    assert all(error.startswith(f"/tmp/ipi_{name}: ") for error in errors)
 
 
 def test_a_server_that_is_not_there_is_told(model_file, tmp_path, name, capsys):

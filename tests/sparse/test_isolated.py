@@ -103,3 +103,17 @@ def test_the_sigma_of_isolated_atoms(frames):
     assert frame_sigmas(near, config)[0] == 0.002
     far = replace(near, cell=10.0 * np.eye(3))
     assert frame_sigmas(far, config)[0] == ISOLATED_SIGMA
+
+
+def test_only_atoms_of_the_energy_e0_are_followed_closely(frames):
+    """Neither other spin states nor the end of an equation of state are."""
+    atom = read(frames[:1], DataConfig(train=["-"])).frames[0]
+    config, e0 = SigmaConfig(energy=0.002), {14: atom.energy}
+    assert frame_sigmas(atom, config, e0)[0] == ISOLATED_SIGMA
+    other = replace(atom, energy=atom.energy + 0.1)
+    assert frame_sigmas(other, config, e0)[0] == 0.002
+    box = replace(atom, cell=12.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
+    curve = replace(box, energy=atom.energy - 0.05, config_type="eos")
+    assert frame_sigmas(curve, config, e0)[0] == 0.002
+    assert frame_sigmas(replace(box, config_type="eos"), config)[0] == 0.002
+    assert frame_sigmas(replace(box, config_type="eos"), config, e0)[0] == 1e-4

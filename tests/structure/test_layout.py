@@ -39,8 +39,10 @@ _FACE = "the model offers its file and its samples, which are built from models"
 _PROPERTIES = "properties take ASE's optimisers and phonopy; most reports have none"
 _WORKER = "done ahead by workers, so that their first task does not wait for it"
 _QUIP = "needed for models read from QUIP alone"
+_WORDS = "messages are made from the models, whose constructors use them"
 LATE = {
     ("calculator.py", "gapfit.quip"): _QUIP,
+    ("config/sections.py", "gapfit.config.toml"): _WORDS,
     ("execution/executors.py", "gapfit.model.storage"): _WORKER,
     ("model/gap_model.py", "gapfit.model.samples"): _FACE,
     ("model/gap_model.py", "gapfit.model.storage"): _FACE,
