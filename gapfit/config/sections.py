@@ -126,6 +126,9 @@ class SigmaConfig(Section):
         "eV/atom",
         ge=LEAST_SIGMA,
     )
+    isolated: float = described(
+        1e-4, "of the energy of an isolated atom", "eV", ge=LEAST_SIGMA
+    )
     forces_relative: float = described(
         0.0,
         "added in quadrature: this fraction of the force on the atom",

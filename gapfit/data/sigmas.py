@@ -15,15 +15,11 @@ from gapfit.data.isolated import FAR, is_isolated, is_marked
 from gapfit.data.observations import Quantity
 
 __all__ = [
-    "ISOLATED_SIGMA",
     "frame_sigmas",
     "heights",
+    "takes_isolated_sigma",
     "with_automatic_sigmas",
 ]
-
-
-#: Sigma of the energy of an isolated atom, eV: it is met before all others.
-ISOLATED_SIGMA = 1e-4
 
 
 def heights(frames: Sequence[Frame]) -> list[float]:
@@ -106,8 +102,8 @@ def frame_sigmas(
 
     Values of the frame take precedence over those of its config_type, and these over the
     global ones. Energies and virials scale with sqrt(n_atoms): errors of independent atoms.
-    The energy of an isolated atom, from which all others count, has at most the sigma
-    `ISOLATED_SIGMA` unless the frame or its config_type gives another.
+    The energy of an isolated atom, from which all others count, has a sigma of its own
+    unless the frame or its config_type gives another.
 
     Parameters
     ----------
@@ -137,11 +133,8 @@ def frame_sigmas(
         return float(getattr(config, quantity) if special is None else special)
 
     energy = choose(frame.energy_sigma, Quantity.ENERGY)
-    given = (
-        frame.energy_sigma is not None or getattr(override, "energy", None) is not None
-    )
-    if not given and energy > ISOLATED_SIGMA and _is_zero(frame, e0):
-        energy = ISOLATED_SIGMA
+    if takes_isolated_sigma(frame, config, e0):
+        energy = config.isolated
     root = float(np.sqrt(frame.n_atoms))
     if frame.force_sigma is None:
         forces = np.full((frame.n_atoms, 3), choose(None, Quantity.FORCES))
@@ -152,6 +145,28 @@ def frame_sigmas(
         forces,
         choose(frame.virial_sigma, Quantity.VIRIAL) * root,
     )
+
+
+def takes_isolated_sigma(
+    frame: Frame, config: SigmaConfig, e0: Mapping[int, float] | None = None
+) -> bool:
+    """Return whether the energy of a frame has the sigma of isolated atoms.
+
+    Parameters
+    ----------
+    frame : Frame
+        The frame, as it was read.
+    config : SigmaConfig
+        Sigmas.
+    e0 : mapping of int to float, optional
+        As for `frame_sigmas`.
+    """
+    if frame.n_atoms > 1 or frame.energy_sigma is not None:
+        return False
+    override = config.config_types.get(frame.config_type)
+    if override is not None and override.energy is not None:
+        return False
+    return _is_zero(frame, e0)
 
 
 def _is_zero(frame: Frame, e0: Mapping[int, float] | None) -> bool:

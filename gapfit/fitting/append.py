@@ -175,7 +175,7 @@ class _Addition:
         rows = RowBuilder(
             model.terms, model.e0, config.sigma, sums.whitening, sums.method
         )
-        groups = groups_of(self.dataset.frames, config)
+        groups = groups_of(self.dataset.frames, config, self.model.e0)
         done, total = 0, int(row_counts(self.frames).sum())
 
         def report(n_rows: int) -> None:

@@ -125,7 +125,7 @@ def _sums(
     summation = Summation(
         rows,
         prepared.frames,
-        groups_of(prepared.given, config),
+        groups_of(prepared.given, config, prepared.e0),
         row_counts(prepared.frames).sum(axis=1),
         task_slices(frame_sizes(prepared.frames), model.n_sparse),
         batch_atoms(prepared.given, model.terms, config, pairs_per_atom),

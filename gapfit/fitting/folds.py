@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -81,7 +82,8 @@ def affordable_folds(
     """
     frames = prepared.given
     classes = separate_types(frames, options)
-    n_groups = len({(q, class_of(f, q, classes)) for f in frames for q in Quantity})
+    of = partial(class_of, classes=classes, config=config.sigma, e0=prepared.e0)
+    n_groups = len({(q, of(f, q)) for f in frames for q in Quantity})
     size = 8 * n_groups * n_sparse**2
     rows = 8 * len(frames) * n_sparse + 24 * _BATCH_ATOMS * n_sparse * 4
     folds = min(options.folds, len(frames))
@@ -127,6 +129,7 @@ def fill(
     grams = FoldGrams(TrainingSums(whitening, "cholesky"), columns, sigmas)
     frames, given = prepared.frames, prepared.given
     classes = separate_types(given, options)
+    of = partial(class_of, classes=classes, config=config.sigma, e0=prepared.e0)
     folds = assign_folds(frames, options, config.run.seed)
     least = _ZERO_ROW * max(term.config.delta for term in terms) ** 2
     # Frames of one fold and type are consecutive, so that their rows add in blocks.
@@ -139,7 +142,7 @@ def fill(
         block = row_block(batch, terms, prepared.e0, config.sigma)
         groups = [
             [
-                ((quantity, class_of(given[n], quantity, classes)), int(folds[n]))
+                ((quantity, of(given[n], quantity)), int(folds[n]))
                 for quantity in Quantity
             ]
             for n in order[part]

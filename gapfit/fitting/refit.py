@@ -19,7 +19,7 @@ from gapfit.fitting.training_data import same_training_frames
 from gapfit.gp.observations import Group
 from gapfit.model.calibration import OUTDATED
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.observation_groups import FRAME_SIGMA
+from gapfit.model.observation_groups import FRAME_SIGMA, ISOLATED
 from gapfit.model.storage import load_with_sums
 from gapfit.threads import limited
 
@@ -183,6 +183,8 @@ def _ratios(
 
 def _sigma_of(group: Group, sigma: SigmaConfig) -> float:
     quantity, name = group
+    if name == ISOLATED:
+        return sigma.isolated
     override = getattr(sigma.config_types.get(name, SigmaOverride()), quantity)
     return float(getattr(sigma, quantity) if override is None else override)
 

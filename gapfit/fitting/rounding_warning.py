@@ -11,7 +11,7 @@ from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.gp.observations import Group
 from gapfit.gp.rounding import Loss, Rounding
-from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA
+from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, ISOLATED
 
 __all__ = ["ROUNDED", "rounding_warning"]
 
@@ -112,6 +112,8 @@ def _sigma(group: Group, groups: Mapping[Group, Loss], config: FitConfig) -> str
         return (
             f"{_OWN_LABELS[quantity]} of frames, {groups[group].sigma:.2g} on average,"
         )
+    if name == ISOLATED:
+        return f"sigma.isolated = {config.sigma.isolated:g} eV"
     override = config.sigma.config_types.get(name, SigmaOverride())
     value = getattr(override, quantity) if name != DEFAULT else None
     place = "sigma" if value is None else f"sigma.config_types.{name}"

@@ -34,10 +34,13 @@ from gapfit.gp.hyperparameters import (
 )
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group
-from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, class_of
+from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, ISOLATED, class_of
 from gapfit.threads import limited
 
 __all__ = ["tune", "tune_prepared"]
+
+# Classes of frames whose sigmas stay.
+_FIXED = (FRAME_SIGMA, ISOLATED)
 
 # Classes with fewer observations share their sigma with all others.
 _MIN_ROWS = 50
@@ -226,7 +229,7 @@ def _separate(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]
     return {
         group
         for group, gram in rows
-        if group[1] != FRAME_SIGMA and gram.n_rows >= _MIN_ROWS
+        if group[1] not in _FIXED and gram.n_rows >= _MIN_ROWS
     }
 
 
@@ -240,13 +243,13 @@ def _freedom(
     for group in grams.groups:
         quantity, name = group
         fixed = quantity == Quantity.ENERGY or not getattr(options, quantity)
-        if fixed or name == FRAME_SIGMA:
+        if fixed or name in _FIXED:
             sigma.append(None)
             continue
         shared = group if group in separate else (quantity, DEFAULT)
         sigma.append(parameters.setdefault(shared, len(parameters)))
     energy = [
-        quantity == Quantity.ENERGY and name != FRAME_SIGMA and options.energy
+        quantity == Quantity.ENERGY and name not in _FIXED and options.energy
         for quantity, name in grams.groups
     ]
     return Freedom(
@@ -292,8 +295,8 @@ def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
     ratios = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
     moved = {q: ratios.get((q, DEFAULT), 1.0) for q in Quantity}
     names = set(sigma.config_types) | {name for _, name in ratios} - {
-        FRAME_SIGMA,
         DEFAULT,
+        *_FIXED,
     }
     overrides = {}
     for name in sorted(names):

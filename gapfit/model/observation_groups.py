@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from gapfit.config.sections import FitConfig
+from gapfit.config.sections import FitConfig, SigmaConfig
 from gapfit.data.frame import Frame
 from gapfit.data.observations import Quantity
+from gapfit.data.sigmas import takes_isolated_sigma
 from gapfit.gp.observations import Group
 
 __all__ = [
     "ALL",
     "DEFAULT",
     "FRAME_SIGMA",
+    "ISOLATED",
     "class_of",
     "groups_of",
 ]
@@ -20,6 +22,8 @@ __all__ = [
 
 #: Class of frames that bring their own sigma.
 FRAME_SIGMA = "(own)"
+#: Class of isolated atoms, from which energies count.
+ISOLATED = "(isolated)"
 #: Class of all other frames.
 DEFAULT = ""
 
@@ -28,7 +32,13 @@ DEFAULT = ""
 ALL: Group = ("all", DEFAULT)
 
 
-def class_of(frame: Frame, quantity: Quantity, classes: Collection[str]) -> str:
+def class_of(
+    frame: Frame,
+    quantity: Quantity,
+    classes: Collection[str],
+    config: SigmaConfig | None = None,
+    e0: Mapping[int, float] | None = None,
+) -> str:
     """Return the class of the observations of a quantity of a frame, as it was read.
 
     Parameters
@@ -39,6 +49,10 @@ def class_of(frame: Frame, quantity: Quantity, classes: Collection[str]) -> str:
         Observed quantity.
     classes : collection of str
         The config_types that are classes.
+    config : SigmaConfig, optional
+        Sigmas, which tell isolated atoms; these are no class of their own when absent.
+    e0 : mapping of int to float, optional
+        Energies of isolated atoms by atomic number, eV.
     """
     sigma = {
         Quantity.ENERGY: frame.energy_sigma,
@@ -47,11 +61,19 @@ def class_of(frame: Frame, quantity: Quantity, classes: Collection[str]) -> str:
     }[quantity]
     if sigma is not None:
         return FRAME_SIGMA
+    if (
+        quantity is Quantity.ENERGY
+        and config is not None
+        and takes_isolated_sigma(frame, config, e0)
+    ):
+        return ISOLATED
     return frame.config_type if frame.config_type in classes else DEFAULT
 
 
 def groups_of(
-    frames: Sequence[Frame], config: FitConfig
+    frames: Sequence[Frame],
+    config: FitConfig,
+    e0: Mapping[int, float] | None = None,
 ) -> list[tuple[Group, Group, Group]]:
     """Return the group of each frame's energy, forces and virial in a fit.
 
@@ -62,6 +84,8 @@ def groups_of(
     config : FitConfig
         The config_types with sigmas are classes; all rows are one group where the sums
         are not kept for other sigmas (``run.store_sums = false``).
+    e0 : mapping of int to float, optional
+        Energies of isolated atoms by atomic number, eV.
     """
     if not config.run.store_sums:
         return [(ALL, ALL, ALL)] * len(frames)
@@ -70,7 +94,9 @@ def groups_of(
     shared: dict[tuple[Group, Group, Group], tuple[Group, Group, Group]] = {}
     out = []
     for frame in frames:
-        energy, forces, virial = ((q, class_of(frame, q, classes)) for q in Quantity)
+        energy, forces, virial = (
+            (q, class_of(frame, q, classes, config.sigma, e0)) for q in Quantity
+        )
         groups = (energy, forces, virial)
         out.append(shared.setdefault(groups, groups))
     return out

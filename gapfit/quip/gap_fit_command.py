@@ -291,6 +291,9 @@ class _Translator:
         }
         # Frames without a config_type, or with one without sigmas.
         table |= by_type.pop("default", {})
+        # gap_fit treats isolated atoms as all others.
+        if "energy" in table:
+            table["isolated"] = table["energy"]
         self.unused = set(Quantity).difference(table, *by_type.values())
         if by_type:
             table["config_types"] = by_type

@@ -13,7 +13,6 @@ import gapfit
 from gapfit.config.sections import DataConfig, SigmaConfig, SigmaOverride
 from gapfit.data.dataset import read
 from gapfit.data.sigmas import (
-    ISOLATED_SIGMA,
     frame_sigmas,
     heights,
     with_automatic_sigmas,
@@ -50,7 +49,7 @@ def test_sigmas_add_in_quadrature_to_those_of_the_config_type(frames):
         size = np.linalg.norm(frame.forces, axis=1)
         energy, forces, virial = frame_sigmas(frame, sigma)
         n = frame.n_atoms
-        least = 0.01 if n > 1 else ISOLATED_SIGMA
+        least = 0.01 if n > 1 else sigma.isolated
         assert energy == pytest.approx(np.sqrt(n * (least**2 + (0.3 * height) ** 2)))
         expected = np.sqrt(base**2 + (0.2 * size) ** 2)
         np.testing.assert_allclose(forces, np.repeat(expected[:, None], 3, axis=1))

@@ -45,6 +45,6 @@ def fit_of_all(model, frames):
     sigma, method = model.config.sigma, model.config.solver.method
     rows = RowBuilder(model.terms, model.e0, sigma, whitening, method)
     prepared = targets(given, model.baseline, sigma, silent)
-    groups = groups_of(given, model.config)
+    groups = groups_of(given, model.config, model.e0)
     sums = rows.sum_up(prepared, groups, 1000)
     return solved(replace(model, training_sums=sums), prepared, silent)

@@ -272,7 +272,7 @@ def structure(record: dict) -> Atoms:
 
 
 SIGMAS = {
-    "GST": {"energy": 0.002, "forces": 0.05, "virial": 0.05},
+    "GST": {"energy": 0.002, "isolated": 0.002, "forces": 0.05, "virial": 0.05},
     "FeCrNi": {
         "energy": 0.002,
         "forces": 0.05,

@@ -15,7 +15,7 @@ from gapfit.config.sections import DataConfig, SigmaConfig
 from gapfit.data.dataset import read
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
-from gapfit.data.sigmas import ISOLATED_SIGMA, frame_sigmas
+from gapfit.data.sigmas import frame_sigmas
 
 SILICON = DATA / "silicon" / "train.extxyz"
 
@@ -92,8 +92,8 @@ def test_quotas_are_kept(frames):
 def test_the_sigma_of_isolated_atoms(frames):
     atom = read(frames[:1], DataConfig(train=["-"])).frames[0]
     config = SigmaConfig(energy=0.002)
-    assert frame_sigmas(atom, config)[0] == ISOLATED_SIGMA
-    assert frame_sigmas(atom, SigmaConfig(energy=1e-5))[0] == 1e-5
+    assert frame_sigmas(atom, config)[0] == 1e-4
+    assert frame_sigmas(atom, SigmaConfig(isolated=0.01))[0] == 0.01
     assert frame_sigmas(replace(atom, energy_sigma=0.01), config)[0] == 0.01
     by_type = SigmaConfig.model_validate(
         {"energy": 0.002, "config_types": {"isolated_atom": {"energy": 0.03}}}
@@ -102,14 +102,14 @@ def test_the_sigma_of_isolated_atoms(frames):
     near = replace(atom, cell=8.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
     assert frame_sigmas(near, config)[0] == 0.002
     far = replace(near, cell=10.0 * np.eye(3))
-    assert frame_sigmas(far, config)[0] == ISOLATED_SIGMA
+    assert frame_sigmas(far, config)[0] == 1e-4
 
 
 def test_only_atoms_of_the_energy_e0_are_followed_closely(frames):
     """Neither other spin states nor the end of an equation of state are."""
     atom = read(frames[:1], DataConfig(train=["-"])).frames[0]
     config, e0 = SigmaConfig(energy=0.002), {14: atom.energy}
-    assert frame_sigmas(atom, config, e0)[0] == ISOLATED_SIGMA
+    assert frame_sigmas(atom, config, e0)[0] == 1e-4
     other = replace(atom, energy=atom.energy + 0.1)
     assert frame_sigmas(other, config, e0)[0] == 0.002
     box = replace(atom, cell=12.0 * np.eye(3), pbc=np.ones(3, dtype=bool))
