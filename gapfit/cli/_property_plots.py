@@ -47,10 +47,29 @@ def _save(figure: Any, path: Path) -> None:
 
 
 def _eos(report: Report) -> Any:
+    """Draw energies relative to the lowest, the fitted curve, and the error band."""
+    curves = report.curves
+    assert curves.volumes is not None
+    assert curves.energies is not None
     figure = _figure(5, 4)
     ax = figure.subplots()
-    ax.plot(report.curves.volumes, report.curves.energies, "o-")
-    ax.set(xlabel="volume, Å³/atom", ylabel="energy, eV/atom")
+    zero = curves.energies.min() if curves.fitted is None else curves.fitted.energy
+    heights = 1000 * (curves.energies - zero)
+    if curves.energies_std is not None:
+        std = 1000 * curves.energies_std
+        ax.fill_between(
+            curves.volumes, heights - std, heights + std, alpha=0.2, label="± std"
+        )
+    if curves.fitted is not None:
+        fine = np.linspace(curves.volumes.min(), curves.volumes.max(), 200)
+        ax.plot(
+            fine, 1000 * (curves.fitted.energies(fine) - zero), label="Birch-Murnaghan"
+        )
+        ax.axvline(curves.fitted.volume, color="0.8", lw=1)
+    ax.plot(curves.volumes, heights, "o", color="tab:blue", label="potential")
+    ax.ticklabel_format(useOffset=False)
+    ax.set(xlabel="volume, Å³/atom", ylabel="energy above the minimum, meV/atom")
+    ax.legend()
     return figure
 
 

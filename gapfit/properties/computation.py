@@ -228,7 +228,7 @@ class _Computation:
         energies = np.array([cell.get_potential_energy() for cell in cells]) / n
         curves = self.report.curves
         curves.volumes, curves.energies = volumes, energies
-        best = birch_murnaghan(volumes, energies)
+        curves.fitted = best = birch_murnaghan(volumes, energies)
         self.report.warnings += doubts_of_curve(best)
         samples = self._sampled_curves(cells)
         for name, unit in _EOS.items():
@@ -242,6 +242,8 @@ class _Computation:
         n = len(self.crystal)
         volumes = [cell.get_volume() / n for cell in cells]
         energies = np.array([self.samples.predict(cell).energies for cell in cells]) / n
+        lowest = energies[energies.mean(axis=1).argmin()]
+        self.report.curves.energies_std = (energies - lowest).std(axis=1, ddof=1)
         try:
             return [birch_murnaghan(volumes, sample) for sample in energies.T]
         except GapfitError as error:

@@ -36,6 +36,13 @@ class EquationOfState:
     bulk_modulus: float
     derivative: float
 
+    def energies(self, volumes: np.ndarray) -> np.ndarray:
+        """Return the energies of Birch and Murnaghan at volumes, in the units given."""
+        x = (self.volume / volumes) ** (2 / 3)
+        shape = (x - 1) ** 3 * self.derivative + (x - 1) ** 2 * (6 - 4 * x)
+        height = 9 / 16 * self.volume * self.bulk_modulus / GPA
+        return np.asarray(self.energy + height * shape)
+
 
 def birch_murnaghan(
     volumes: Sequence[float] | np.ndarray, energies: Sequence[float] | np.ndarray

@@ -10,6 +10,7 @@ import numpy as np
 
 from gapfit.errors import GapfitError
 from gapfit.properties.dimer import DimerCurve
+from gapfit.properties.equation_of_state import EquationOfState
 from gapfit.properties.phonon_bands import Phonons
 from gapfit.properties.quantities import CrystalQuantity
 
@@ -73,6 +74,10 @@ class Curves:
     ----------
     volumes, energies : (n,) float64 or None
         Equation of state, Å³/atom and eV/atom.
+    energies_std : (n,) float64 or None
+        Standard deviation of energies relative to the lowest, eV/atom.
+    fitted : EquationOfState or None
+        Curve through them.
     dimers : dict of str to DimerCurve
         By pair of species: ``"Ga-As"``.
     phonons : Phonons or None
@@ -81,6 +86,8 @@ class Curves:
 
     volumes: np.ndarray | None = None
     energies: np.ndarray | None = None
+    energies_std: np.ndarray | None = None
+    fitted: EquationOfState | None = None
     dimers: dict[str, DimerCurve] = field(default_factory=dict)
     phonons: Phonons | None = None
 

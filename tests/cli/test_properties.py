@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import ase.io
+import numpy as np
 import pytest
 from ase.build import bulk
 from helpers.crystals import copper_frames
@@ -64,6 +65,11 @@ def test_the_command_prints_compares_and_writes(saved, capsys):
     for name in ("eos", "dimers"):
         assert (saved / "out" / f"{name}.png").read_bytes()[1:4] == b"PNG"
     assert not (saved / "out" / "phonons.png").exists()
+    curves = found["curves"]
+    assert curves["fitted"]["volume"] == found["quantities"]["eos.volume"]["value"]
+    std = np.array(curves["energies_std"])
+    assert std.min() == 0.0
+    assert std[0] > 0 < std[-1]
 
 
 def test_the_command_reads_a_crystal_and_prints_json(saved, capsys):

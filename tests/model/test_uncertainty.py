@@ -13,7 +13,7 @@ from helpers.error_bars import SIGMA, molecule, salt
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
 from gapfit.errors import GapfitError
-from gapfit.model.prediction import PredictionRequest
+from gapfit.model.prediction import PredictionRequest, std_kinds
 from gapfit.model.row_variances import atom_variances, row_variances
 from gapfit.model.uncertainty import StandardDeviations
 from gapfit.testing import ROUNDING, SAME_POSTERIOR
@@ -52,7 +52,7 @@ def test_rows_of_one_structure_at_a_time_change_nothing(one_model, form):
         forces=False,
         stress=False,
         atom_virials=False,
-        std=("energy", "forces", "stress"),
+        std=std_kinds(("energy", "forces", "stress")),
         novelty=False,
         observation=False,
         calibrated=False,

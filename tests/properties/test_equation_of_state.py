@@ -19,6 +19,7 @@ def test_recovers_the_parameters_of_the_equation():
     assert eos.energy == pytest.approx(-5.4, abs=1e-9)
     assert eos.bulk_modulus == pytest.approx(90, rel=1e-6)
     assert eos.derivative == pytest.approx(4.3, rel=1e-6)
+    np.testing.assert_allclose(eos.energies(V), E, rtol=0, atol=1e-9)
 
 
 def test_equals_ase_on_noisy_data():
