@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from gapfit._support.disk import unwritable
 from gapfit.errors import GapfitError
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "sync",
     "target_of",
     "unpacked",
-    "unwritable",
     "write_archive",
 ]
 
@@ -143,15 +142,6 @@ def require_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> GapfitError:
-    """Return the error that says why a file cannot be written, and what to do."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    advice = "free some space there" if full else "choose another place"
-    return GapfitError(
-        f"{path}: cannot be written ({error.strerror or error}); {advice}"
-    )
 
 
 def write_archive(

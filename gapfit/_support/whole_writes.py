@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from gapfit._support.archive import sync, unwritable
+from gapfit._support.archive import sync
+from gapfit._support.disk import unwritable
 
 __all__ = ["append_all", "write_all"]
 

@@ -48,7 +48,7 @@ def learn(
     reference : ase.calculators.calculator.Calculator, optional
         Replaces the calculator of ``reference.calculator``.
     resume : bool
-        Continue the simulation that was begun in `folder`.
+        Continue the simulation that was begun in `folder`, if there is one.
     base : Path, optional
         Folder that relative paths refer to; by default that of the TOML file.
     report : callable, optional
@@ -81,7 +81,7 @@ def learn(
     setup = Setup.read(config, base or Path(), reference)
     files = LearningFolder(Path(folder))
     with files.held():
-        if resume:
+        if resume and files.is_begun:
             files.require(setup.identity)
         else:
             files.begin(setup.identity)

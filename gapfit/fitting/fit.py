@@ -25,7 +25,6 @@ from gapfit.fitting.prepare import Prepared
 from gapfit.fitting.review import review
 from gapfit.fitting.tune import tune_prepared
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.storage import load
 from gapfit.threads import limited
 
 __all__ = [
@@ -61,8 +60,8 @@ def fit(
         saved: `gapfit.remove_checkpoint` deletes it. An earlier fit in it is replaced
         unless `resume` is true.
     resume : bool
-        Continue the fit in `checkpoint`: same data and configuration. A finished one gives
-        the same model again without new sums.
+        Continue the fit in `checkpoint`, if there is one: same data and configuration. A
+        finished one gives the same model again without new sums.
     executor : concurrent.futures.Executor, optional
         Used instead of the one that ``run.executor`` names. Its workers must see
         `checkpoint`, or the folder for temporary files if there is none.
@@ -156,7 +155,7 @@ def _work_folder(
             path = Path(temporary) / "work"
         folder = CheckpointFolder(Path(path).absolute())
         with folder.held():
-            if resume:
+            if resume and folder.exists:
                 folder.require(identity)
             else:
                 folder.begin(identity)
@@ -191,7 +190,7 @@ class _Fitter:
             progress=self.progress,
         )
         if resume and self.folder and self.folder.start.exists():
-            model = load(self.folder.start, training_sums=True)
+            model = self.folder.read_start()
             prepared = prepared.with_sigmas(model.config.sigma)
             self.notes += model.record.warnings
         else:
@@ -211,5 +210,5 @@ class _Fitter:
         model = unfitted(prepared, config, self.notes, self.progress)
         model = model.with_record(tuning=tuning)
         if self.folder:
-            model.save(self.folder.start)
+            self.folder.write_start(model)
         return prepared, model

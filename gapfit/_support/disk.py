@@ -1,0 +1,78 @@
+"""Errors of disks and folders as sentences: which file, what happened, and the cure."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gapfit.errors import GapfitError
+
+__all__ = ["cure", "in_short", "shortened", "unreadable", "unwritable", "writing"]
+
+_CURES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EIO: "the disk or its connection fails: check it, or choose another place",
+    errno.EROFS: "choose a place that is not read-only",
+    errno.EACCES: "change the permissions, or choose another place",
+    errno.EPERM: "change the permissions, or choose another place",
+}
+# Characters of a message of another library that a message of gapfit contains.
+_MOST = 120
+
+
+def cure(error: OSError) -> str:
+    """Return what to do about an error of the operating system."""
+    return _CURES.get(error.errno or 0, "choose another place")
+
+
+def in_short(error: BaseException) -> str:
+    """Return the kind and the message of an error, in a part of one line.
+
+    Examples
+    --------
+    >>> in_short(ValueError("no  number"))
+    'ValueError: no number'
+    """
+    text = shortened(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a text, in one line."""
+    line = " ".join(text[: 2 * _MOST].split())
+    return line if len(line) <= _MOST else f"{line[:_MOST]} ..."
+
+
+def unwritable(path: Path | str, error: OSError) -> GapfitError:
+    """Return the error that says why a file cannot be written, and what to do."""
+    return GapfitError(
+        f"{path}: cannot be written ({error.strerror or error}); {cure(error)}"
+    )
+
+
+def unreadable(path: Path | str, error: OSError) -> GapfitError:
+    """Return the error that says why a file cannot be read, and what to do."""
+    advice = (
+        _CURES[errno.EIO]
+        if error.errno == errno.EIO
+        else "correct its name or its permissions"
+    )
+    return GapfitError(f"{path}: cannot be read ({error.strerror or error}); {advice}")
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Turn an OSError in the block into a GapfitError about a file.
+
+    Parameters
+    ----------
+    path : path
+        File or folder that the block writes, for errors that name none.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(error.filename or path, error) from error
