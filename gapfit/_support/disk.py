@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from gapfit.errors import GapfitError
 
-__all__ = ["cure", "in_short", "shortened", "unreadable", "unwritable", "writing"]
+__all__ = [
+    "cure",
+    "in_short",
+    "opened_for_writing",
+    "sentence",
+    "shortened",
+    "unreadable",
+    "unwritable",
+    "writing",
+]
 
 _CURES = {
     errno.ENOSPC: "free some space there",
@@ -46,6 +57,25 @@ def shortened(text: str) -> str:
     return line if len(line) <= _MOST else f"{line[:_MOST]} ..."
 
 
+def sentence(error: OSError) -> str:
+    """Return what happened to which file, and what to do about it.
+
+    Examples
+    --------
+    >>> sentence(FileNotFoundError(2, "No such file or directory", "a.xyz"))
+    'a.xyz: No such file or directory'
+    >>> sentence(OSError(28, "No space left on device"))
+    'a disk failed (No space left on device); free some space there'
+    """
+    if error.filename is not None:
+        what = f"{error.filename}: {error.strerror}"
+    elif error.errno in _CURES:
+        what = f"a disk failed ({error.strerror})"
+    else:
+        return str(error)
+    return f"{what}; {_CURES[error.errno]}" if error.errno in _CURES else what
+
+
 def unwritable(path: Path | str, error: OSError) -> GapfitError:
     """Return the error that says why a file cannot be written, and what to do."""
     return GapfitError(
@@ -76,3 +106,31 @@ def writing(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(error.filename or path, error) from error
+
+
+def opened_for_writing(path: Path, *, append: bool) -> BinaryIO:
+    """Return a file opened for writing, unbuffered.
+
+    Parameters
+    ----------
+    path : Path
+        The file; made if it is missing.
+    append : bool
+        Write after what it contains, instead of emptying it.
+
+    Raises
+    ------
+    GapfitError
+        It cannot be opened, or is a link: what that points to must not be written to.
+    """
+    if path.is_symlink():
+        raise GapfitError(
+            f"{path}: is a link to {path.readlink()}, which would be written to; remove "
+            "the link"
+        )
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+
+    with writing(path):
+        return open(path, "ab" if append else "wb", buffering=0, opener=opened)

@@ -157,7 +157,9 @@ def _message(error: Exception) -> str:
     if isinstance(error, GapfitError):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        from gapfit._support.disk import sentence
+
+        return sentence(error)
     if isinstance(error, MemoryError):
         return "out of memory; lower n_sparse or run.memory"
     return (

@@ -3,9 +3,7 @@
 The file, all numbers little-endian, each part a multiple of 8 bytes long:
 
 - the 16 bytes of `MAGIC`;
-- a record for each frame: four int64 (n_atoms; bits for pbc and for the optional fields
-  that follow; number of the config_type; bytes of the source), the atomic numbers as
-  int64, positions, cell and the optional fields as float64, the source as UTF-8;
+- a record for each frame, see `gapfit.data.frame_record`;
 - the index, int64: start of each record and end of the last one (n_frames + 1), atoms of
   each frame, number of the config_type of each frame, CRC-32 of each record;
 - JSON: names of the config_types, the number of atoms of each species, and the name of the
@@ -22,7 +20,7 @@ import tempfile
 import weakref
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
@@ -33,6 +31,7 @@ import numpy as np
 from gapfit._support.disk import cure
 from gapfit._support.whole_writes import write_all
 from gapfit.data.frame import Frame
+from gapfit.data.frame_record import packed, unpacked
 from gapfit.errors import DataError, GapfitError
 
 __all__ = [
@@ -49,16 +48,7 @@ __all__ = [
 #: First and last bytes of a file, with the version of the format.
 MAGIC = b"gapfit frames 2\n"
 
-_HEADER, _SIZES, _END = Struct("<4q"), Struct("<3q"), Struct("<4q16s")
-#: Optional fields in the order of their bits, after those of pbc, and their shapes.
-_OPTIONAL: dict[str, Callable[[int], tuple[int, ...]]] = {
-    "energy": lambda n: (),
-    "forces": lambda n: (n, 3),
-    "virial": lambda n: (6,),
-    "energy_sigma": lambda n: (),
-    "force_sigma": lambda n: (n,),
-    "virial_sigma": lambda n: (),
-}
+_SIZES, _END = Struct("<3q"), Struct("<4q16s")
 _BUFFER = 1 << 16
 
 
@@ -209,7 +199,7 @@ class FrameFile(Sequence[Frame]):
             if zlib.crc32(data.data) != self._checksums[number]:
                 self._refuse(f"its frame {number} is damaged (another checksum)")
             self._checked[number] = 1
-        return _unpacked(data, self._names)
+        return unpacked(data, self._names)
 
 
 @contextmanager
@@ -329,7 +319,7 @@ def _write(
     waiting = bytearray(MAGIC)
     for frame in frames:
         kind = names.setdefault(frame.config_type, len(names))
-        record = _packed(frame, kind)
+        record = packed(frame, kind)
         waiting += record
         if len(waiting) > _BUFFER:
             with writing_to(path):
@@ -352,58 +342,3 @@ def _write(
     checksum = zlib.crc32(_SIZES.pack(*counts), zlib.crc32(data))
     with writing_to(path):
         write_all(stream, waiting + data + _END.pack(*counts, checksum, MAGIC))
-
-
-def _packed(frame: Frame, kind: int) -> bytes:
-    """Return the record of a frame."""
-    n = frame.n_atoms
-    bits = sum(periodic << k for k, periodic in enumerate(frame.pbc.tolist()))
-    floats: list[tuple[Any, tuple[int, ...]]] = [
-        (frame.positions, (n, 3)),
-        (frame.cell, (3, 3)),
-    ]
-    for bit, (name, shape) in enumerate(_OPTIONAL.items(), 3):
-        value = getattr(frame, name)
-        if value is not None:
-            bits |= 1 << bit
-            floats.append((value, shape(n)))
-    source = frame.source.encode("utf-8", "surrogatepass")
-    return b"".join(
-        [
-            _HEADER.pack(n, bits, kind, len(source)),
-            np.asarray(frame.numbers, "<i8").tobytes(),
-            *(np.asarray(v, "<f8").reshape(shape).tobytes() for v, shape in floats),
-            source.ljust(-(-len(source) // 8) * 8, b"\0"),
-        ]
-    )
-
-
-def _unpacked(data: np.ndarray, names: Sequence[str]) -> Frame:
-    """Return the frame of a record, whose bytes become its arrays."""
-    words = data.view("<i8")
-    n, bits, kind, n_source = words[: _HEADER.size // 8].tolist()
-    first = _HEADER.size // 8 + n
-    values = data.view("<f8")
-    fields: dict[str, Any] = {}
-    at = first + 3 * n + 9
-    for bit, (name, shape) in enumerate(_OPTIONAL.items(), 3):
-        if bits >> bit & 1:
-            form = shape(n)
-            if not form:
-                fields[name] = float(values[at])
-                at += 1
-                continue
-            size = form[0] * (3 if len(form) == 2 else 1)
-            fields[name] = values[at : at + size].reshape(form)
-            at += size
-    return Frame(
-        numbers=words[first - n : first],
-        positions=values[first : first + 3 * n].reshape(n, 3),
-        cell=values[first + 3 * n : first + 3 * n + 9].reshape(3, 3),
-        pbc=np.array([bits & 1, bits & 2, bits & 4], dtype=bool),
-        config_type=names[kind],
-        source=data[8 * at : 8 * at + n_source]
-        .tobytes()
-        .decode("utf-8", "surrogatepass"),
-        **fields,
-    )

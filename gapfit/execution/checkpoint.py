@@ -55,11 +55,17 @@ class CheckpointFolder:
     fit : str
         Name of the fit that its files belong to: digest of its identity and a random
         number. `begin` and `require` set it.
+
+    Attributes
+    ----------
+    identity : mapping
+        Facts about the fit; empty until `begin` or `require`.
     """
 
     def __init__(self, path: Path, fit: str = "") -> None:
         self.path = path
         self.fit = fit
+        self.identity: Mapping[str, Any] = {}
 
     @property
     def start(self) -> Path:
@@ -100,6 +106,7 @@ class CheckpointFolder:
         """Make an empty folder for the fit that `identity` describes."""
         self.remove()
         self.fit = digest_of([identity, secrets.token_hex(16)])
+        self.identity = identity
         with writing(self.path):
             self.path.mkdir(parents=True)
         # The state comes first: a folder without it is empty.
@@ -121,7 +128,7 @@ class CheckpointFolder:
                 + "\n  ".join(lines)
                 + "\nrestore these values to resume it, or start again without --resume"
             )
-        self.fit = state["fit"]
+        self.fit, self.identity = state["fit"], identity
 
     def _state(self) -> dict[str, Any]:
         return read_sealed(

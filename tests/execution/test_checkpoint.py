@@ -153,10 +153,10 @@ def test_a_log_that_finds_no_room_ends_and_the_fit_goes_on(
     command, out = write_case(tmp_path), tmp_path / "fit-model"
     original = fit_command._Run._fit
 
-    def without_room(run, *arguments):
+    def without_room(run, *arguments, **options):
         with file_size_limit((out / "fit.log").stat().st_size + 10):
             run.console.say("more than there is room for")
-        return original(run, *arguments)
+        return original(run, *arguments, **options)
 
     monkeypatch.setattr(fit_command._Run, "_fit", without_room)
     assert main(command) == 0
@@ -172,8 +172,8 @@ def test_a_checkpoint_that_must_stay_is_told_after_the_results(
     command, out = write_case(tmp_path), tmp_path / "fit-model"
     original = fit_command._Run._fit
 
-    def with_notes(run, *arguments):
-        model = original(run, *arguments)
+    def with_notes(run, *arguments, **options):
+        model = original(run, *arguments, **options)
         (out / "checkpoint" / "notes.txt").write_text("mine")
         return model
 
