@@ -15,9 +15,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from gapfit._support.archive import atomic_write, sync, target_of
+from gapfit._support.archive import atomic_write, sync
 from gapfit._support.disk import writing
 from gapfit._support.identity import differences, digest_of
+from gapfit._support.leftovers import target_of
 from gapfit._support.sealed import read_sealed, write_sealed
 from gapfit._support.whole_writes import append_all
 from gapfit.active.label_file import LabelFile

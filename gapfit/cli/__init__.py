@@ -34,6 +34,7 @@ from gapfit.cli import (
     tune,
 )
 from gapfit.cli._console import Console
+from gapfit.cli._signals import Terminated, orderly_end
 from gapfit.errors import GapfitError
 
 __all__ = ["main"]
@@ -57,7 +58,8 @@ first fit:
   gapfit tune fit.toml                          writes fit-tuned.toml: better sigmas
   gapfit fit fit.toml                           writes model and report to fit-model
 
-exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted
+exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted,
+  143 terminated (SIGTERM)
 """
 
 
@@ -134,13 +136,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for bad input, 130 when interrupted. Wrong usage raises
-        ``SystemExit`` with status 2, as argparse does.
+        0 for success, 1 for bad input, 130 when interrupted, 143 after SIGTERM. Wrong
+        usage raises ``SystemExit`` with status 2, as argparse does.
     """
     args = _parser().parse_args(argv)
     console = Console(json_only=getattr(args, "json", False))
     try:
-        return int(args.run(args, console))
+        with orderly_end():
+            return int(args.run(args, console))
+    except Terminated as end:
+        print(f"gapfit: stopped by {end}", file=sys.stderr)
+        return end.status
     except KeyboardInterrupt:
         print("gapfit: interrupted", file=sys.stderr)
         return 130

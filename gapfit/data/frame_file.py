@@ -29,6 +29,7 @@ from typing import Any, BinaryIO, NoReturn, overload
 import numpy as np
 
 from gapfit._support.disk import cure
+from gapfit._support.leftovers import sweep_once
 from gapfit._support.whole_writes import write_all
 from gapfit.data.frame import Frame
 from gapfit.data.frame_record import packed, unpacked
@@ -281,6 +282,7 @@ def unnamed_file(folder: Path | str | None = None) -> BinaryIO:
     """
     with writing_to(folder or "the folder for temporary files"):
         folder = folder or tempfile.gettempdir()
+        sweep_once(Path(folder))
         return tempfile.TemporaryFile(buffering=0, dir=folder)
 
 

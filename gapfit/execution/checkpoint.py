@@ -20,11 +20,11 @@ from gapfit._support.archive import (
     atomic_write,
     read_arrays,
     read_header,
-    target_of,
     write_archive,
 )
 from gapfit._support.disk import in_short, writing
 from gapfit._support.identity import differences, digest_of
+from gapfit._support.leftovers import sweep, target_of
 from gapfit._support.locks import locked
 from gapfit._support.sealed import read_sealed, write_sealed
 from gapfit.data.frame import Frame
@@ -100,6 +100,7 @@ class CheckpointFolder:
             "folder"
         )
         with locked(self.path.with_name(f".{self.path.name}.lock"), busy):
+            sweep(self.path.parent)
             yield
 
     def begin(self, identity: Mapping[str, Any]) -> None:

@@ -284,7 +284,7 @@ class _ByWorkers:
             self._start_again(lost, cause)
 
     def _submit(self, node: Node) -> None:
-        work, submit = self.work, self.pool.executor.submit
+        work, submit = self.work, self.pool.submit
         try:
             if node.level:
                 parts = node.parts(self.spans)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from gapfit._support.leftovers import temporary_folder
 from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import FitConfig
 from gapfit.config.toml import as_config
@@ -93,6 +93,8 @@ def fit(
         dataset = as_dataset(frames, settings, base)
         identity = fit_identity(dataset, settings, base)
         folder = stack.enter_context(_work_folder(checkpoint, resume, identity, pool))
+        if pool:
+            stack.push(pool.stop_after_error)  # or they write to the folder as it goes
         n_threads = settings.run.threads * (settings.run.workers if pool else 1) or None
         stack.enter_context(limited(n_threads))
         plan = plan or planned(dataset, settings, base)
@@ -127,8 +129,7 @@ def _work_folder(
             folder = path
         else:
             if path is None:
-                temporary = stack.enter_context(TemporaryDirectory(prefix="gapfit-"))
-                path = Path(temporary) / "work"
+                path = stack.enter_context(temporary_folder()) / "work"
             folder = CheckpointFolder(Path(path).absolute())
             stack.enter_context(folder.held())
         if resume and folder.exists:

@@ -152,7 +152,7 @@ def test_log_and_trajectory_that_find_no_room_say_so(tmp_path):
 def test_a_start_that_was_killed_as_it_wrote_its_first_file_does_not_block(tmp_path):
     folder = LearningFolder(tmp_path / "out")
     folder.path.mkdir()
-    (folder.path / ".learning.json.ab12_xyz.json").write_text('{"form')
+    (folder.path / ".learning.json.gapfit-ab12_xyz.json").write_text('{"form')
     assert not folder.is_begun
     folder.begin({"a": 1})
     folder.require({"a": 1})

@@ -56,8 +56,8 @@ def folder(tmp_path) -> CheckpointFolder:
     )
     for name in (
         *names,
-        ".sum-000032-000033.npz.ab12_xyz.npz",
-        ".start.npz.ab12_xyz.npz",
+        ".sum-000032-000033.npz.gapfit-ab12_xyz.npz",
+        ".start.npz.gapfit-ab12_xyz.npz",
     ):
         (folder.path / name).write_text("x")
     return folder
