@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from gapfit._support.disk import unwritable, writing
+from gapfit._support.disk import unwritable
 from gapfit._support.leftovers import sweep, temporary_file
 from gapfit.errors import GapfitError
 
@@ -86,8 +86,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             f"{target}: there is no folder {target.parent}; make it first"
         )
     sweep(target.parent)
-    with writing(target):
+    try:
         descriptor, name = temporary_file(target)
+    except OSError as error:
+        raise unwritable(target, error) from error
     temporary = Path(name)
     try:
         yield temporary
