@@ -54,7 +54,7 @@ class GAPCalculator(Calculator):
         energy, which is nearly free, whenever the model has its posterior; others are
         computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
-        Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
+        Threads to use; by default those of `gapfit.threads.available`.
     skin : float, optional
         Added to the cutoff of the neighbour search, Å: the list serves until an atom has
         moved by half of it; results are the same to the last bit. 0: search each time.

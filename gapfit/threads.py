@@ -26,6 +26,7 @@ __all__ = [
 
 #: Environment variable that sets the default number of threads.
 VARIABLE = "GAPFIT_NUM_THREADS"
+_VARIABLES_OF_OTHERS = ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 _MOST = 1024
 # Seconds to wait for the calls of daemon threads at the end of the process.
 _PATIENCE = 10.0
@@ -36,19 +37,35 @@ _chosen: ContextVar[int] = ContextVar("gapfit_threads", default=0)
 def available() -> int:
     """Return the default number of threads.
 
-    ``GAPFIT_NUM_THREADS`` if it is set, otherwise the cores this process may run on.
+    ``GAPFIT_NUM_THREADS`` if it is set; else the first number of ``OMP_NUM_THREADS``; else
+    ``SLURM_CPUS_PER_TASK``; else the cores this process may run on. Values of the latter
+    two variables that are no numbers are ignored, as others ignore them.
     """
     text = os.environ.get(VARIABLE)
-    if text is None:
-        if hasattr(os, "sched_getaffinity"):
-            return max(len(os.sched_getaffinity(0)), 1)
-        return os.cpu_count() or 1
-    if not text.strip().isdecimal() or not 1 <= int(text) <= _MOST:
-        raise ConfigError(
-            f"environment variable {VARIABLE} = {text!r}: it must be a whole number "
-            f"from 1 to {_MOST}"
-        )
-    return int(text)
+    if text is not None:
+        if (n_threads := _number(text)) is None:
+            raise ConfigError(
+                f"environment variable {VARIABLE} = {text!r}: it must be a whole number "
+                f"from 1 to {_MOST}"
+            )
+        return n_threads
+    for name in _VARIABLES_OF_OTHERS:
+        # OpenMP has a number for each level of nested loops.
+        first, _, _ = os.environ.get(name, "").partition(",")
+        if n_threads := _number(first):
+            return n_threads
+    if hasattr(os, "sched_getaffinity"):
+        return max(len(os.sched_getaffinity(0)), 1)
+    return os.cpu_count() or 1
+
+
+def _number(text: str) -> int | None:
+    """Return the number of threads that a text says; None if it says none."""
+    text = text.strip()
+    valid = (
+        text.isdecimal() and len(text) <= len(str(_MOST)) and 1 <= int(text) <= _MOST
+    )
+    return int(text) if valid else None
 
 
 @contextmanager

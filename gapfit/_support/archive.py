@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from gapfit._support.disk import unwritable
+from gapfit._support.leftovers import sweep, temporary_file
 from gapfit.errors import GapfitError
 
 __all__ = [
@@ -26,9 +26,7 @@ __all__ = [
     "read_header",
     "require_writable",
     "sync",
-    "target_of",
     "unpacked",
-    "unwritable",
     "write_archive",
 ]
 
@@ -78,19 +76,20 @@ Writable = np.ndarray | Packed
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path that replaces `path` on success and vanishes on failure."""
+    """Give a temporary path that replaces `path` on success and vanishes on failure.
+
+    What killed processes left of such files in the folder is deleted.
+    """
     target = Path(path)
     if not target.parent.is_dir():
         raise GapfitError(
             f"{target}: there is no folder {target.parent}; make it first"
         )
+    sweep(target.parent)
     try:
-        handle, name = tempfile.mkstemp(
-            dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix or ".tmp"
-        )
+        descriptor, name = temporary_file(target)
     except OSError as error:
         raise unwritable(target, error) from error
-    os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
@@ -103,22 +102,14 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         with suppress(OSError):
             sync(target.parent)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         # A failed write names no file or the temporary one, which users do not know.
         if isinstance(error, OSError) and error.filename in (None, "", name):
             raise unwritable(target, error) from error
         raise
-
-
-def target_of(name: str) -> str | None:
-    """Return the name of the file that a temporary file of `atomic_write` is for.
-
-    None if the name is not one of a temporary file. A killed process leaves such files.
-    """
-    match = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}(\.\w+)", name)
-    if match and match[2] == (Path(match[1]).suffix or ".tmp"):
-        return match[1]
-    return None
+    finally:
+        os.close(descriptor)
 
 
 def sync(path: Path) -> None:
@@ -143,15 +134,6 @@ def require_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise unwritable(path, error) from error
-
-
-def unwritable(path: Path, error: OSError) -> GapfitError:
-    """Return the error that says why a file cannot be written, and what to do."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    advice = "free some space there" if full else "choose another place"
-    return GapfitError(
-        f"{path}: cannot be written ({error.strerror or error}); {advice}"
-    )
 
 
 def write_archive(

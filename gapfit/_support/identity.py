@@ -1,13 +1,21 @@
-"""Differences between two records of plain data, in words."""
+"""Records of plain data: their differences in words, and their digest."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
     "differences",
+    "digest_of",
 ]
+
+
+def digest_of(plain: Any) -> str:
+    """Return a SHA-256 of plain data."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: Any, new: Any, name: str = "") -> list[str]:

@@ -12,7 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from gapfit._support.archive import sync, unwritable
+from gapfit._support.archive import sync
+from gapfit._support.disk import opened_for_writing, unwritable
 
 __all__ = ["append_all", "write_all"]
 
@@ -48,10 +49,10 @@ def append_all(path: Path, data: bytes, *, wait: bool = True) -> None:
     Raises
     ------
     GapfitError
-        Not all bytes could be written; the file is unchanged.
+        Not all bytes could be written, or the file is a link; it is unchanged.
     """
     try:
-        with path.open("ab", buffering=0) as file:
+        with opened_for_writing(path, append=True) as file:
             size = os.fstat(file.fileno()).st_size
             try:
                 write_all(file, data)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from gapfit._support.archive import atomic_write, sync, target_of
-from gapfit._support.identity import differences
+from gapfit._support.archive import atomic_write, sync
+from gapfit._support.disk import writing
+from gapfit._support.identity import differences, digest_of
+from gapfit._support.leftovers import target_of
+from gapfit._support.sealed import read_sealed, write_sealed
 from gapfit._support.whole_writes import append_all
 from gapfit.active.label_file import LabelFile
 from gapfit.config.learn import LABELLED
@@ -25,10 +28,19 @@ from gapfit.execution.checkpoint import CheckpointFolder
 
 __all__ = ["LearningFolder"]
 
-_FORMAT = "gapfit-learning"
+_FORMAT, _PROGRESS, _VERSION = "gapfit-learning", "gapfit-learning-state", 2
 _IDENTITY, _STATE = "learning.json", "state.json"
 _LOG, _TRAJECTORY, _FAILED = "log.jsonl", "trajectory.extxyz", "failed.extxyz"
 _GROWING = (_LOG, _TRAJECTORY)
+
+
+#: Tables that may change before a learning run is resumed: the model is fitted again.
+FIT_TABLES = ("baseline", "calibration", "e0", "prediction", "sigma", "solver", "terms")
+
+
+def _of_the_run(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that stay as they are throughout a run."""
+    return {name: value for name, value in identity.items() if name not in FIT_TABLES}
 
 
 class LearningFolder:
@@ -47,6 +59,11 @@ class LearningFolder:
     def model(self) -> Path:
         """File of the current potential."""
         return self.path / "model.npz"
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether learning was begun here."""
+        return (self.path / _IDENTITY).exists()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -74,7 +91,7 @@ class LearningFolder:
         GapfitError
             The folder has files that would be lost.
         """
-        if (self.path / _IDENTITY).exists():
+        if self.is_begun:
             n = len(LabelFile(self.path / LABELLED))
             raise GapfitError(
                 f"{self.path}: learning was begun here, with {n} reference calculations "
@@ -90,49 +107,38 @@ class LearningFolder:
             )
         for path in entries:
             path.unlink()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._write(_IDENTITY, {"format": _FORMAT, "identity": identity})
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self._write(_IDENTITY, _FORMAT, {"identity": identity})
 
-    def require(self, identity: Mapping[str, Any], fitted: Sequence[str] = ()) -> None:
+    def require(self, identity: Mapping[str, Any]) -> None:
         """Refuse to resume with settings other than those of the folder.
 
         Parameters
         ----------
         identity : mapping
-            The settings.
-        fitted : sequence of str
-            Those that may differ: the model is then removed, and has to be fitted again.
+            The settings. Tables of the fit may differ: the model is then removed, and has
+            to be fitted again.
 
         Raises
         ------
         GapfitError
-            The settings differ (they are listed), or nothing was begun.
+            The settings differ (they are listed), or cannot be read.
         """
-        begun = self._read(_IDENTITY)
-        if begun is None:
-            raise GapfitError(
-                f"{self.path}: there is nothing to resume; start without --resume"
-            )
+        begun = self._read(_IDENTITY, _FORMAT) or {}
         old = dict(begun.get("identity", {}))
-        tables = [
-            {name: values.get(name) for name in fitted} for values in (old, identity)
-        ]
-        kept = [
-            {name: value for name, value in values.items() if name not in fitted}
-            for values in (old, identity)
-        ]
-        if changes := differences(kept[0], kept[1]):
+        if changes := differences(_of_the_run(old), _of_the_run(identity)):
             raise GapfitError(
                 f"{self.path} is the folder of another learning run:\n  "
                 + "\n  ".join(changes)
                 + "\nrestore these to resume it, or choose another folder"
             )
-        if changes := differences(tables[0], tables[1]):
+        if changes := differences(old, identity):
             self.log({"event": "settings", "changes": changes})
-            if (state := self._read(_STATE)) is not None:
+            if (state := self._read(_STATE, _PROGRESS)) is not None:
                 self.write_state(state)
             self.model.unlink(missing_ok=True)
-            self._write(_IDENTITY, {"format": _FORMAT, "identity": identity})
+            self._write(_IDENTITY, _FORMAT, {"identity": identity})
 
     def labels(self) -> LabelFile:
         """Return the labelled structures."""
@@ -143,16 +149,33 @@ class LearningFolder:
         for name in (_LOG, _TRAJECTORY):
             if (path := self.path / name).exists():
                 sync(path)
-        self._write(_STATE, {**state, "lengths": self.lengths()})
+        progress = {**state, "lengths": self.lengths(), "part_of": self._name()}
+        self._write(_STATE, _PROGRESS, progress)
 
     def read_state(self) -> dict[str, Any] | None:
         """Return the state, if there is one; cut log and trajectory to its lengths."""
-        state = self._read(_STATE)
-        lengths = (state or {}).get("lengths", {})
+        state = self._read(_STATE, _PROGRESS)
+        if state is None:
+            return None
+        if state["part_of"] != self._name():
+            raise GapfitError(
+                f"{self.path / _STATE}: belongs to another learning run than "
+                f"{_IDENTITY}; restore the file, or {self._advice}"
+            )
         for name in _GROWING:
-            if name in lengths:
-                self._cut(name, lengths[name])
+            self._cut(name, state["lengths"][name])
         return state
+
+    def _name(self) -> str:
+        """Return the digest of the settings, which names this learning run."""
+        begun = self._read(_IDENTITY, _FORMAT) or {}
+        return digest_of(_of_the_run(begun.get("identity", {})))
+
+    @property
+    def _advice(self) -> str:
+        return (
+            f"start again in another folder with {LABELLED} of this one as data.train"
+        )
 
     def lengths(self) -> dict[str, int]:
         """Return the lengths of log and trajectory, bytes."""
@@ -172,7 +195,8 @@ class LearningFolder:
     def _cut(self, name: str, length: int) -> None:
         path = self.path / name
         if path.exists() and path.stat().st_size > length:
-            os.truncate(path, length)
+            with writing(path):
+                os.truncate(path, length)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Add a line to the log."""
@@ -184,7 +208,7 @@ class LearningFolder:
         from ase.io import write
 
         self.log(record)
-        if (state := self._read(_STATE)) is not None:
+        if (state := self._read(_STATE, _PROGRESS)) is not None:
             self.write_state(state)
         with atomic_write(self.path / _FAILED) as temporary:
             write(temporary, atoms, format="extxyz")
@@ -197,18 +221,11 @@ class LearningFolder:
         write(stream, atoms, format="extxyz")
         append_all(self.path / _TRAJECTORY, stream.getvalue().encode(), wait=False)
 
-    def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        with atomic_write(self.path / name) as temporary:
-            temporary.write_text(json.dumps(value), encoding="utf-8")
+    def _write(self, name: str, kind: str, value: Mapping[str, Any]) -> None:
+        write_sealed(self.path / name, kind, _VERSION, value)
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def _read(self, name: str, kind: str) -> dict[str, Any] | None:
         path = self.path / name
-        if not path.exists():
-            return None
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise GapfitError(
-                f"{path}: damaged ({type(error).__name__}: {error}); start again "
-                f"in another folder with {LABELLED} of this one as data.train"
-            ) from error
+        return (
+            read_sealed(path, kind, _VERSION, self._advice) if path.exists() else None
+        )

@@ -10,7 +10,8 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from gapfit._support.archive import sync, unwritable
+from gapfit._support.archive import sync
+from gapfit._support.disk import unwritable
 from gapfit._support.whole_writes import append_all
 from gapfit.data.extxyz_frames import frame_of_lines
 from gapfit.errors import GapfitError

@@ -15,7 +15,7 @@ from typing import Any
 
 from gapfit.active.folder import LearningFolder
 from gapfit.active.online_model import LearnedModel
-from gapfit.active.setup import FIT_TABLES, Setup, first_structures
+from gapfit.active.setup import Setup, first_structures
 from gapfit.active.simulation import Labeller, LearningRun, Status
 from gapfit.config.learn import LearnConfig
 from gapfit.config.toml import load_config_as, validated
@@ -48,9 +48,9 @@ def learn(
     reference : ase.calculators.calculator.Calculator, optional
         Replaces the calculator of ``reference.calculator``.
     resume : bool
-        Continue the simulation that was begun in `folder`. Tables of the fit, such as
-        ``[e0]``, ``[sigma]`` and ``[[terms]]``, may have changed: the model is then fitted
-        again to the labelled structures.
+        Continue the simulation that was begun in `folder`, if there is one. Tables of the
+        fit, such as ``[e0]``, ``[sigma]`` and ``[[terms]]``, may have changed: the model is
+        then fitted again to the labelled structures.
     base : Path, optional
         Folder that relative paths refer to; by default that of the TOML file.
     report : callable, optional
@@ -83,8 +83,8 @@ def learn(
     setup = Setup.read(config, base or Path(), reference)
     files = LearningFolder(Path(folder))
     with files.held():
-        if resume:
-            files.require(setup.identity, FIT_TABLES)
+        if resume and files.is_begun:
+            files.require(setup.identity)
         else:
             files.begin(setup.identity)
         return _Learner(setup, files, report or _silent).run()

@@ -12,6 +12,7 @@ from gapfit.active.setup import Setup
 from gapfit.baseline.baseline import build_baseline
 from gapfit.config.sections import DataConfig
 from gapfit.data.dataset import Dataset, read
+from gapfit.data.digest import chained_digest, data_digest
 from gapfit.data.frame import Frame
 from gapfit.errors import GapfitError
 from gapfit.fitting.append import append
@@ -79,12 +80,43 @@ class LearnedModel:
         return replace(model, baseline=baseline)
 
     def _require_frames(self) -> None:
-        n, expected = self.current.record.n_frames, len(self._frames)
-        if n not in (expected, expected + 1):
+        """Refuse a model of other frames than those here, or with other terms."""
+        record, expected = self.current.record, len(self._frames)
+        advice = "remove this file and use --resume to fit it again"
+        if record.n_frames not in (expected, expected + 1):
             raise GapfitError(
-                f"{self._folder.model}: was fitted to {n} frames, {expected} are expected; "
-                "remove this file and use --resume to fit it again"
+                f"{self._folder.model}: was fitted to {record.n_frames} frames, {expected} "
+                f"are expected; {advice}"
             )
+        is_ahead = record.n_frames == expected + 1
+        if is_ahead and len(self._labels) > self.n_merged:
+            frames = [*self._frames, self._next_frame()]
+        else:
+            frames = self._frames
+        if record.data_digest not in self._digests(frames):
+            raise GapfitError(
+                f"{self._folder.model}: was fitted to other data than those of "
+                f"{self._labels.path.name} and data.train; restore what was changed, or "
+                f"{advice}"
+            )
+        if self.current.config.terms != self._config.terms:
+            raise GapfitError(
+                f"{self._folder.model}: was fitted with other [[terms]]; {advice}"
+            )
+
+    def _digests(self, frames: Sequence[Frame]) -> set[str]:
+        """Return the digests that models of the frames may have.
+
+        All were fitted at once, or the last of them were appended one by one.
+        """
+        digest = data_digest(frames[: len(self._given) + self.fitted])
+        for frame in frames[len(self._given) + self.fitted :]:
+            digest = chained_digest(digest, data_digest([frame]))
+        return {digest, data_digest(frames)}
+
+    def _next_frame(self) -> Frame:
+        """Return the first structure that is labelled but not learned."""
+        return self._frame(self._labels.frames[self.n_merged])
 
     def _frame(self, atoms: Any) -> Frame:
         """Return a labelled structure as a frame of the fit."""
@@ -105,7 +137,7 @@ class LearnedModel:
         shrinks standard deviations but keeps their calibration, so without refits too
         few structures would be labelled.
         """
-        self._frames.append(self._frame(self._labels.frames[self.n_merged]))
+        self._frames.append(self._next_frame())
         self.n_merged += 1
         n, learning = len(self._frames), self._setup.config.learning
         refit = n >= learning.refit * (len(self._given) + self.fitted)

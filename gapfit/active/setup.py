@@ -24,10 +24,7 @@ from gapfit.data.frame import Frame, structure_arrays
 from gapfit.data.isolated import lone_atoms, most_isolated
 from gapfit.errors import ConfigError, DataError
 
-__all__ = ["FIT_TABLES", "Job", "Setup", "first_structures"]
-
-#: Tables that may change before a learning run is resumed: the model is fitted again.
-FIT_TABLES = ("baseline", "calibration", "e0", "prediction", "sigma", "solver", "terms")
+__all__ = ["Job", "Setup", "first_structures"]
 
 # Settings that may change before a learning run is resumed.
 _FREE = {"learning": {"max_calls"}, "run": {"threads", "memory", "workers", "executor"}}

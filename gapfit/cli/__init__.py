@@ -35,6 +35,7 @@ from gapfit.cli import (
     tune,
 )
 from gapfit.cli._console import Console
+from gapfit.cli._signals import Terminated, orderly_end
 from gapfit.errors import GapfitError
 
 __all__ = ["main"]
@@ -58,7 +59,8 @@ first fit:
   gapfit tune fit.toml                          writes fit-tuned.toml: better sigmas
   gapfit fit fit.toml                           writes model and report to fit-model
 
-exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted
+exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted,
+  143 terminated (SIGTERM)
 """
 
 
@@ -135,14 +137,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for bad input, 130 when interrupted. Wrong usage raises
-        ``SystemExit`` with status 2, as argparse does.
+        0 for success, 1 for bad input, 130 when interrupted, 143 after SIGTERM. Wrong
+        usage raises ``SystemExit`` with status 2, as argparse does.
     """
     parser = _parser()
     args = parser.parse_args(_known_command(argv, parser))
     console = Console(json_only=getattr(args, "json", False))
     try:
-        return int(args.run(args, console))
+        with orderly_end():
+            return int(args.run(args, console))
+    except Terminated as end:
+        print(f"gapfit: stopped by {end}", file=sys.stderr)
+        return end.status
     except KeyboardInterrupt:
         print("gapfit: interrupted", file=sys.stderr)
         return 130
@@ -186,7 +192,9 @@ def _message(error: Exception) -> str:
     if isinstance(error, GapfitError):
         return str(error)
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        from gapfit._support.disk import sentence
+
+        return sentence(error)
     if isinstance(error, MemoryError):
         return "out of memory; lower n_sparse or run.memory"
     return (

@@ -83,8 +83,15 @@ class Console:
 
         If the log cannot be written any more, it ends with a printed message and the
         work continues.
+
+        Raises
+        ------
+        GapfitError
+            The file cannot be opened, or is a link.
         """
-        with path.open("ab" if append else "wb", buffering=0) as self._log:
+        from gapfit._support.disk import opened_for_writing
+
+        with opened_for_writing(path, append=append) as self._log:
             try:
                 yield
             finally:
@@ -240,8 +247,12 @@ def _write(stream: TextIO, text: str) -> None:
     text = text.encode(encoding, "replace").decode(encoding)
     try:
         print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        # `gapfit fit ... | head`: the work continues, and neither this process nor the
-        # interpreter at exit may write to the pipe again.
+    except OSError as error:
+        # Neither this process nor the interpreter at exit may write there again.
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), stream.fileno())
+        # `gapfit fit ... | head`: the work continues.
+        if not isinstance(error, BrokenPipeError):
+            from gapfit._support.disk import unwritable
+
+            raise unwritable("standard output", error) from error

@@ -2,24 +2,75 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gapfit.errors import GapfitError
 
-__all__ = ["CHECKPOINT", "MARK", "RESULTS", "holds", "prepare", "without_checkpoint"]
+if TYPE_CHECKING:
+    from gapfit.execution.checkpoint import CheckpointFolder
+
+__all__ = [
+    "MARK",
+    "RESULTS",
+    "held",
+    "holds",
+    "is_finished",
+    "prepare",
+    "require_same",
+    "without_checkpoint",
+]
 
 #: The files that a fit writes.
 RESULTS = ("model.npz", "metrics.json", "fit.log", "fit.toml")
-#: Folder of an unfinished fit.
-CHECKPOINT = "checkpoint"
 #: First line of the configuration that a fit writes.
 MARK = "# Written by gapfit fit: every value as it was used.\n"
+# Folder of an unfinished fit.
+_CHECKPOINT = "checkpoint"
 
 
-def prepare(folder: Path, config: Path, *, resume: bool) -> None:
-    """Make the folder, and refuse one where the results cannot be written.
+@contextmanager
+def held(folder: Path) -> Iterator[CheckpointFolder]:
+    """Make the output folder, keep other fits out of it, and yield its checkpoint.
 
-    Refused, too, is a folder with a fit.toml of the user, or with an unfinished fit.
+    Raises
+    ------
+    GapfitError
+        It cannot be made, or another fit is running there.
+    """
+    from gapfit._support.disk import writing
+    from gapfit.execution.checkpoint import CheckpointFolder
+
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except GapfitError as error:
+        if isinstance(error.__cause__, FileExistsError | NotADirectoryError):
+            raise GapfitError(
+                f"{folder}: is a file where the output folder should be; choose another "
+                "with --output"
+            ) from None
+        raise
+    checkpoint = CheckpointFolder((folder / _CHECKPOINT).absolute())
+    with checkpoint.held():
+        yield checkpoint
+
+
+def prepare(
+    folder: Path,
+    config: Path,
+    checkpoint: CheckpointFolder,
+    *,
+    resume: bool,
+    force: bool,
+) -> None:
+    """Refuse a folder where the results cannot be written or would replace others.
+
+    Refused are a folder with a fit.toml of the user, and without `force` one with a
+    model or with an unfinished fit that is not resumed.
 
     Parameters
     ----------
@@ -27,16 +78,13 @@ def prepare(folder: Path, config: Path, *, resume: bool) -> None:
         Folder for the results.
     config : Path
         Configuration of the fit, which may lie in the folder.
+    checkpoint : CheckpointFolder
+        The unfinished fit in the folder, if there is one.
     resume : bool
-        Whether to continue the unfinished fit in the folder.
+        Whether to continue the unfinished fit.
+    force : bool
+        Whether to replace the results of another fit.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise GapfitError(
-            f"{folder}: is a file where the output folder should be; choose another "
-            "with --output"
-        ) from None
     for name in RESULTS:
         if (folder / name).is_dir():
             raise GapfitError(
@@ -51,8 +99,67 @@ def prepare(folder: Path, config: Path, *, resume: bool) -> None:
                     f"{resolved}: was not written by `gapfit fit` and would be "
                     "replaced; choose another folder with --output"
                 )
-    if not resume:
-        _refuse_unfinished(folder / CHECKPOINT)
+    if force or (resume and checkpoint.exists):
+        return
+    if checkpoint.spans():
+        raise GapfitError(
+            f"{checkpoint.path} contains an unfinished fit: continue it with --resume, or "
+            "start again with --force"
+        )
+    if (folder / "model.npz").exists():
+        raise GapfitError(
+            f"{folder / 'model.npz'}: exists already; choose another folder with "
+            "--output, or --force to replace its fit"
+        )
+
+
+def is_finished(folder: Path, checkpoint: CheckpointFolder) -> bool:
+    """Return whether the folder contains all results of a fit, and no unfinished one."""
+    written = (folder / name for name in RESULTS if name != "fit.log")
+    return not checkpoint.exists and all(path.is_file() for path in written)
+
+
+def require_same(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of a finished fit; refuse those of another one.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder with the results.
+    identity : mapping
+        Facts about the fit that is asked for, as in its metrics.
+
+    Raises
+    ------
+    GapfitError
+        The fit in the folder was another one, or its files are damaged.
+    """
+    from gapfit._support.disk import in_short
+    from gapfit._support.identity import differences
+    from gapfit.model.storage import load
+
+    path, advice = folder / "metrics.json", "choose another folder, or fit with --force"
+    record = load(folder / "model.npz").record
+    try:
+        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stored = metrics["identity"]
+        belongs = all(
+            metrics["fit"][key] == getattr(record, key)
+            for key in ("data_digest", "log_marginal_likelihood")
+        )
+    except Exception as error:  # damage shows in as many ways as there are bytes
+        raise GapfitError(
+            f"{path}: does not say of which fit it is ({in_short(error)}); {advice}"
+        ) from error
+    if not belongs:
+        raise GapfitError(f"{path}: belongs to another fit than model.npz; {advice}")
+    # A model stays finished when gapfit is upgraded.
+    if lines := differences(stored | {"gapfit": ""}, {**identity, "gapfit": ""}):
+        raise GapfitError(
+            f"{folder} contains the finished fit of another configuration or other "
+            "data:\n  " + "\n  ".join(lines) + f"\n{advice}"
+        )
+    return metrics
 
 
 def holds(folder: Path, config: Path) -> bool:
@@ -61,7 +168,7 @@ def holds(folder: Path, config: Path) -> bool:
     return resolved.exists() and resolved.samefile(config)
 
 
-def without_checkpoint(folder: Path) -> list[str]:
+def without_checkpoint(checkpoint: CheckpointFolder) -> list[str]:
     """Remove the checkpoint of a fit whose results are written.
 
     Returns
@@ -69,23 +176,10 @@ def without_checkpoint(folder: Path) -> list[str]:
     list of str
         Warnings if it cannot be removed, which does not make the fit fail.
     """
-    from gapfit.execution.checkpoint import remove_checkpoint
-
     try:
-        remove_checkpoint(folder / CHECKPOINT)
+        checkpoint.remove()
     except (GapfitError, OSError) as error:
         return [
             f"the checkpoint, which is no longer needed, could not be removed: {error}"
         ]
     return []
-
-
-def _refuse_unfinished(path: Path) -> None:
-    """Refuse to replace the work of a killed fit by mistake."""
-    from gapfit.execution.checkpoint import CheckpointFolder
-
-    if CheckpointFolder(path).spans():
-        raise GapfitError(
-            f"{path} contains an unfinished fit: continue it with --resume, or remove the "
-            "folder to start again"
-        )

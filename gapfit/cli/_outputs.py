@@ -77,7 +77,8 @@ def make_output_folder(path: Path, file: str) -> None:
     GapfitError
         The message says what is wrong with the path.
     """
-    from gapfit._support.archive import require_writable, unwritable
+    from gapfit._support.archive import require_writable
+    from gapfit._support.disk import unwritable
 
     if path.exists() and not path.is_dir():
         raise GapfitError(f"{path}: is a file; give a folder with --output")

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import shlex
-import sys
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,16 @@ from gapfit._support.resources import in_words, peak_bytes
 from gapfit.cli._console import Console, duration, roughly, to_json
 from gapfit.cli._data import check_test_data, print_contents, print_labels
 from gapfit.cli._fit_folder import (
-    CHECKPOINT,
     MARK,
     RESULTS,
+    held,
     holds,
+    is_finished,
     prepare,
+    require_same,
     without_checkpoint,
 )
+from gapfit.cli._fit_plan import log_header, print_plan
 from gapfit.cli._fit_report import FitReport
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from gapfit.config.sections import FitConfig
     from gapfit.data.dataset import Dataset
+    from gapfit.execution.checkpoint import CheckpointFolder
     from gapfit.execution.plan import Plan
     from gapfit.model.gap_model import GAPModel
 
@@ -52,20 +55,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="DIR",
-        help="folder for the results, made if missing; results of an earlier fit in "
-        "it are replaced (default: beside CONFIG and named after it: fit-model for "
-        "fit.toml)",
+        help="folder for the results, made if missing (default: beside CONFIG and "
+        "named after it: fit-model for fit.toml)",
     )
     parser.add_argument(
         "--plan",
         action="store_true",
         help="print rows, memory and an estimate of the time, but do not fit",
     )
-    parser.add_argument(
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
         "--resume",
         action="store_true",
-        help="continue an unfinished fit of the same data and configuration from "
-        "DIR/checkpoint",
+        help="continue the unfinished fit of the same data and configuration in DIR; "
+        "start it if there is none, do nothing if it is finished",
+    )
+    start.add_argument(
+        "--force",
+        action="store_true",
+        help="replace a fit in DIR, finished or not",
     )
     parser.add_argument(
         "--workers",
@@ -145,34 +153,37 @@ def _lead(
     path: Path = args.config
     folder = args.output or path.parent / f"{path.stem}-model"
     report = FitReport(folder / _REPORT, console, wanted=args.report)
-    fit = _Run(config, path, folder, console, args.resume, executor, report)
+    fit = _Run(config, path, folder, console, executor, report)
     if args.plan:
         fit.print_plan(with_time=True)
         return
-    prepare(folder, path, resume=args.resume)
-    # Warnings of the library are part of the model and printed at the end.
-    logging.getLogger("gapfit").addHandler(logging.NullHandler())
-    with console.logging_to(folder / "fit.log", append=args.resume):
-        _log_header(console, path)
-        try:
-            metrics = fit.run()
-        except BaseException:
-            console.log(traceback.format_exc())
-            raise
+    with held(folder) as checkpoint:
+        if args.resume and is_finished(folder, checkpoint):
+            metrics = fit.finished()
+            checkpoint.remove()  # what a process killed at its very end left
+        else:
+            prepare(folder, path, checkpoint, resume=args.resume, force=args.force)
+            metrics = _logged(fit, checkpoint, resume=args.resume)
     if args.json:
         console.result(metrics)
 
 
-def _log_header(console: Console, config: Path) -> None:
-    from importlib.metadata import version
-
-    names = ("gapfit", "numpy", "scipy", "ase", "dscribe", "pydantic")
-    console.log(time.strftime("%Y-%m-%d %H:%M:%S %z"))
-    console.log(
-        f"python {sys.version.split()[0]} on {sys.platform}, {os.cpu_count()} CPUs"
-    )
-    console.log(", ".join(f"{name} {version(name)}" for name in names))
-    console.log(f"configuration {config}:\n{config.read_text(encoding='utf-8')}")
+def _logged(fit: _Run, checkpoint: CheckpointFolder, *, resume: bool) -> dict[str, Any]:
+    """Fit with a log in the folder, and return the metrics."""
+    console = fit.console
+    # Warnings of the library are part of the model and printed at the end.
+    logging.getLogger("gapfit").addHandler(logging.NullHandler())
+    goes_on = resume and checkpoint.exists
+    with console.logging_to(fit.folder / "fit.log", append=goes_on):
+        log_header(console, fit.path)
+        try:
+            return fit.run(checkpoint, resume=resume)
+        except Exception:
+            console.log(traceback.format_exc())
+            raise
+        except BaseException as stop:
+            console.log(f"stopped: {str(stop) or type(stop).__name__}")
+            raise
 
 
 @dataclass
@@ -183,20 +194,38 @@ class _Run:
     path: Path
     folder: Path
     console: Console
-    resume: bool
     executor: Executor | None
     report: FitReport
     timings: dict[str, float] = field(default_factory=dict)
     test_warnings: list[str] = field(default_factory=list)
     peaks: dict[str, int] = field(default_factory=dict)
 
-    def run(self) -> dict[str, Any]:
+    def finished(self) -> dict[str, Any]:
+        """Return the metrics of the finished fit in the folder; refuse another one."""
+        from gapfit.fitting.identity import fit_identity
+
+        train, test = self._read()
+        identity = fit_identity(train, self.config, self.path.parent)
+        metrics = require_same(self.folder, self._identity(identity, test))
+        self.console.say(f"\n{self.folder}: this fit is finished, nothing to do")
+        return metrics
+
+    def _identity(
+        self, identity: Mapping[str, Any], test: Dataset | None
+    ) -> dict[str, Any]:
+        """Return the identity of the fit with that of the test data."""
+        from gapfit.data.digest import data_digest
+
+        digest = data_digest(test.frames) if test else None
+        return {**identity, "SHA-256 of the test data": digest}
+
+    def run(self, checkpoint: CheckpointFolder, *, resume: bool) -> dict[str, Any]:
         """Do all steps and return the contents of metrics.json."""
         from gapfit.config.toml import resolved_toml
 
         started = time.perf_counter()
         train, test, planned = self.print_plan()
-        model = self._fit(train, planned)
+        model = self._fit(train, planned, checkpoint, resume=resume)
         model_path = self.folder / "model.npz"
         model.save(model_path)
         metrics: dict[str, Any] = self._errors(model, train, test)
@@ -210,6 +239,7 @@ class _Run:
         metrics["fit"] = {
             k: v for k, v in model.record.plain().items() if k != "warnings"
         }
+        metrics["identity"] = self._identity(checkpoint.identity, test)
         self._write("metrics.json", to_json(metrics) + "\n")
         if not holds(self.folder, self.path):
             self._write(
@@ -226,7 +256,7 @@ class _Run:
         begun = time.perf_counter()
         warnings += self.report.write(model, base, sets, metrics, warnings)
         self.timings["report"] = time.perf_counter() - begun
-        warnings += without_checkpoint(self.folder)
+        warnings += without_checkpoint(checkpoint)
         self.console.warnings(warnings)
         self._print_end(model_path, planned)
         return metrics
@@ -247,7 +277,14 @@ class _Run:
             expected = roughly(estimated_seconds(train, self.config, planned, test))
             if self.config.run.executor != "local":
                 expected += ", with a single worker"
-        self._print_plan(planned, test, expected)
+        print_plan(
+            self.console,
+            planned,
+            self.config,
+            self.folder,
+            test=test,
+            expected=expected,
+        )
         planned.sizes.require()
         return train, test, planned
 
@@ -267,29 +304,14 @@ class _Run:
             print_contents(self.console, f"Test data: {', '.join(data.test)}", test)
         return train, test
 
-    def _print_plan(self, size: Plan, test: Dataset | None, expected: str) -> None:
-        rows = ", ".join(f"{kind} {n}" for kind, n in size.n_rows.items() if n)
-        n_test = f" ({len(test.frames)} more to test)" if test else ""
-        memory = f"about {in_words(size.memory_bytes)}"
-        if size.worker_bytes:
-            memory += f", and {in_words(size.worker_bytes)} in each worker"
-        self.console.title("Plan")
-        self.console.rows(
-            [
-                ("frames", f"{size.n_frames}{n_test}"),
-                ("atoms", str(size.n_atoms)),
-                ("rows", f"{sum(size.n_rows.values())} ({rows})"),
-                ("tasks", str(size.n_tasks)),
-                ("sparse points", str(size.n_sparse)),
-                ("features", ", ".join(str(n) for n in size.n_features)),
-                ("solver", self.config.solver.method),
-                ("memory", memory),
-                *([("time", expected)] if expected else []),
-                ("output", str(self.folder)),
-            ]
-        )
-
-    def _fit(self, train: Dataset, planned: Plan) -> GAPModel:
+    def _fit(
+        self,
+        train: Dataset,
+        planned: Plan,
+        checkpoint: CheckpointFolder,
+        *,
+        resume: bool,
+    ) -> GAPModel:
         from gapfit.fitting.fit import fit
 
         self.console.title("Fit")
@@ -299,8 +321,8 @@ class _Run:
                 self.config,
                 progress=progress,
                 base=self.path.parent,
-                checkpoint=self.folder / CHECKPOINT,
-                resume=self.resume,
+                checkpoint=checkpoint,
+                resume=resume,
                 executor=self.executor,
                 plan=planned,
             )

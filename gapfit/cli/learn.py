@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue the simulation that was begun in DIR",
+        help="continue the simulation that was begun in DIR; begin it if there is none",
     )
     parser.add_argument(
         "--json",

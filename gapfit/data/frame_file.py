@@ -3,14 +3,13 @@
 The file, all numbers little-endian, each part a multiple of 8 bytes long:
 
 - the 16 bytes of `MAGIC`;
-- a record for each frame: four int64 (n_atoms; bits for pbc and for the optional fields
-  that follow; number of the config_type; bytes of the source), the atomic numbers as
-  int64, positions, cell and the optional fields as float64, the source as UTF-8;
+- a record for each frame, see `gapfit.data.frame_record`;
 - the index, int64: start of each record and end of the last one (n_frames + 1), atoms of
-  each frame, number of the config_type of each frame;
-- JSON: names of the config_types, and the number of atoms of each species;
-- three int64: n_frames, start of the index, bytes of the JSON; and `MAGIC` again, which
-  only a complete file has.
+  each frame, number of the config_type of each frame, CRC-32 of each record;
+- JSON: names of the config_types, the number of atoms of each species, and the name of the
+  fit that the file is part of, if any;
+- four int64: n_frames, start of the index, bytes of the JSON, CRC-32 of index, JSON and
+  these three numbers; and `MAGIC` again, which only a complete file has.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ import json
 import os
 import tempfile
 import weakref
+import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from struct import Struct
@@ -28,8 +28,11 @@ from typing import Any, BinaryIO, NoReturn, overload
 
 import numpy as np
 
+from gapfit._support.disk import cure
+from gapfit._support.leftovers import sweep_once
 from gapfit._support.whole_writes import write_all
 from gapfit.data.frame import Frame
+from gapfit.data.frame_record import packed, unpacked
 from gapfit.errors import DataError, GapfitError
 
 __all__ = [
@@ -38,23 +41,15 @@ __all__ = [
     "frame_sizes",
     "species_counts",
     "temporary_frames",
+    "unnamed_file",
     "write_frames",
     "writing_to",
 ]
 
 #: First and last bytes of a file, with the version of the format.
-MAGIC = b"gapfit frames 1\n"
+MAGIC = b"gapfit frames 2\n"
 
-_HEADER, _END = Struct("<4q"), Struct("<3q16s")
-#: Optional fields in the order of their bits, after those of pbc, and their shapes.
-_OPTIONAL: dict[str, Callable[[int], tuple[int, ...]]] = {
-    "energy": lambda n: (),
-    "forces": lambda n: (n, 3),
-    "virial": lambda n: (6,),
-    "energy_sigma": lambda n: (),
-    "force_sigma": lambda n: (n,),
-    "virial_sigma": lambda n: (),
-}
+_SIZES, _END = Struct("<3q"), Struct("<4q16s")
 _BUFFER = 1 << 16
 
 
@@ -65,10 +60,13 @@ class FrameFile(Sequence[Frame]):
     another process opens the same file. A forked process reads through the same
     descriptor, since positioned reads share no state.
 
+    A frame that changed on the disk since it was written is refused when it is read.
+
     Attributes
     ----------
     path : str
-        The file, absolute.
+        The file, absolute; that of an unnamed file is valid as long as this process has
+        it open.
     sizes : (n_frames,) int64
         Number of atoms of each frame.
     species : dict of int to int
@@ -80,27 +78,36 @@ class FrameFile(Sequence[Frame]):
     species: dict[int, int]
     _descriptor: int
 
+    def __init__(self, path: Path | str, descriptor: int, part_of: str = "") -> None:
+        self.path = os.path.abspath(path)
+        self._descriptor = descriptor
+        weakref.finalize(self, os.close, descriptor)
+        self._read_index(part_of)
+
     @classmethod
-    def open(cls, path: Path | str) -> FrameFile:
+    def open(cls, path: Path | str, *, part_of: str = "") -> FrameFile:
         """Open a file of frames.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+        part_of : str
+            Name of the fit that the file must belong to; any when empty.
 
         Raises
         ------
         DataError
-            The file cannot be read, is not a file of frames, or was truncated.
+            The file cannot be read, is not a file of frames, was changed or truncated,
+            or belongs to another fit.
         """
-        self = cls()
-        self.path = os.path.abspath(path)
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be opened ({error.strerror}); correct the path"
             ) from error
-        self._descriptor = descriptor
-        weakref.finalize(self, os.close, descriptor)
-        self._read_index()
-        return self
+        return cls(path, descriptor, part_of)
 
     @property
     def config_types(self) -> list[str]:
@@ -129,38 +136,71 @@ class FrameFile(Sequence[Frame]):
         return FrameFile.open, (self.path,)
 
     def _read(self, start: int, length: int) -> bytes:
-        data = os.pread(self._descriptor, length, start)
-        if len(data) != length:
-            self._refuse()
-        return data
+        data = np.empty(length, np.uint8)
+        self._fill(data, start)
+        return data.tobytes()
 
-    def _refuse(self) -> NoReturn:
+    def _fill(self, data: np.ndarray, start: int) -> None:
+        """Fill an array with the bytes from a place in the file."""
+        try:
+            n_bytes = os.preadv(self._descriptor, [data.data], start)
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: the frames cannot be read ({error.strerror}); {cure(error)}"
+            ) from error
+        if n_bytes != len(data):
+            self._refuse("truncated")
+
+    def _refuse(self, problem: str) -> NoReturn:
         raise DataError(
-            f"{self.path}: is not a complete file of gapfit's frames (of another program, "
-            "truncated or of another version); read the data again to write a new one"
+            f"{self.path}: {problem}; remove the file, and read the data again to write a "
+            "new one"
         )
 
-    def _read_index(self) -> None:
+    def _read_index(self, part_of: str) -> None:
         end = os.fstat(self._descriptor).st_size - _END.size
-        if end < len(MAGIC) or self._read(0, len(MAGIC)) != MAGIC:
-            self._refuse()
-        n_frames, start, n_json, mark = _END.unpack(self._read(end, _END.size))
-        n_index = 8 * (3 * n_frames + 1)
-        if mark != MAGIC or n_frames < 0 or start + n_index + n_json != end:
-            self._refuse()
-        index = np.frombuffer(self._read(start, n_index), "<i8")
-        self._starts, self.sizes, self._kinds = np.split(
-            index, [n_frames + 1, 2 * n_frames + 1]
+        foreign = (
+            "is not a complete file of gapfit's frames (of another program, truncated or "
+            "of another version)"
         )
-        about = json.loads(self._read(end - n_json, n_json))
+        if end < len(MAGIC) or self._read(0, len(MAGIC)) != MAGIC:
+            self._refuse(foreign)
+        n_frames, start, n_json, checksum, mark = _END.unpack(
+            self._read(end, _END.size)
+        )
+        n_index = 8 * (4 * n_frames + 1)
+        if (
+            mark != MAGIC
+            or min(n_frames, start, n_json) < 0
+            or start + n_index + n_json != end
+        ):
+            self._refuse(foreign)
+        data = self._read(start, n_index + n_json)
+        sizes = _SIZES.pack(n_frames, start, n_json)
+        if zlib.crc32(sizes, zlib.crc32(data)) != checksum:
+            self._refuse("the index of its frames is damaged (another checksum)")
+        index = np.frombuffer(data, "<i8", 4 * n_frames + 1)
+        self._starts, self.sizes, self._kinds, self._checksums = np.split(
+            index, [n_frames + 1, 2 * n_frames + 1, 3 * n_frames + 1]
+        )
+        about = json.loads(data[n_index:])
+        # Frames that were found whole; checking them each time would take a tenth longer.
+        self._checked = bytearray(n_frames)
         self._names: list[str] = about["config_types"]
         self.species = {int(z): n for z, n in about["species"].items()}
+        if part_of and about["part_of"] != part_of:
+            self._refuse("belongs to another fit than its folder")
 
     def _frame(self, number: int) -> Frame:
         start, stop = self._starts[number : number + 2].tolist()
-        # A bytearray makes the arrays writable, like those of other frames.
-        data = bytearray(self._read(start, stop - start))
-        return _unpacked(data, self._names)
+        # A buffer of its own, not bytes: the arrays are writable, like those of others.
+        data = np.empty(stop - start, np.uint8)
+        self._fill(data, start)
+        if not self._checked[number]:
+            if zlib.crc32(data.data) != self._checksums[number]:
+                self._refuse(f"its frame {number} is damaged (another checksum)")
+            self._checked[number] = 1
+        return unpacked(data, self._names)
 
 
 @contextmanager
@@ -170,12 +210,14 @@ def writing_to(path: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise GapfitError(
-            f"{path}: the frames cannot be written there ({error.strerror}); free some "
-            "space, or set TMPDIR to a folder with more space"
+            f"{path}: the frames cannot be written there ({error.strerror}); "
+            f"{cure(error)}, or set TMPDIR to another folder"
         ) from error
 
 
-def write_frames(frames: Iterable[Frame], path: Path | str) -> FrameFile:
+def write_frames(
+    frames: Iterable[Frame], path: Path | str, *, part_of: str = ""
+) -> FrameFile:
     """Write frames to a file, one after the other, and open it.
 
     Parameters
@@ -184,6 +226,8 @@ def write_frames(frames: Iterable[Frame], path: Path | str) -> FrameFile:
         Only one is in memory at a time.
     path : path
         The file, replaced if it exists; removed if the frames end with an error.
+    part_of : str
+        Name of the fit that the file belongs to.
 
     Raises
     ------
@@ -194,7 +238,7 @@ def write_frames(frames: Iterable[Frame], path: Path | str) -> FrameFile:
         with writing_to(path):
             stream = open(path, "wb", buffering=0)  # noqa: SIM115
         try:
-            _write(frames, stream, path)
+            _write(frames, stream, path, part_of)
         finally:
             stream.close()
     except BaseException:
@@ -206,9 +250,9 @@ def write_frames(frames: Iterable[Frame], path: Path | str) -> FrameFile:
 def temporary_frames(
     frames: Iterable[Frame], folder: Path | str | None = None
 ) -> FrameFile:
-    """Write frames to a temporary file that exists as long as the returned object.
+    """Write frames to an unnamed file that exists as long as the returned object.
 
-    The process that made the file removes it, at the latest when the process ends.
+    Nothing remains of it when the process ends, even if it is killed.
 
     Parameters
     ----------
@@ -217,12 +261,29 @@ def temporary_frames(
     folder : path, optional
         Folder of the file; that of `tempfile` (``TMPDIR``) when absent.
     """
-    with writing_to(folder or tempfile.gettempdir()):
-        handle, name = tempfile.mkstemp(".frames", "gapfit-", folder)
-    os.close(handle)
-    file = write_frames(frames, name)
-    weakref.finalize(file, _remove, name, os.getpid())
-    return file
+    with unnamed_file(folder) as stream:
+        _write(frames, stream, folder or tempfile.gettempdir())
+        descriptor = os.dup(stream.fileno())
+    return FrameFile(f"/proc/{os.getpid()}/fd/{descriptor}", descriptor)
+
+
+def unnamed_file(folder: Path | str | None = None) -> BinaryIO:
+    """Return a new file without a name, unbuffered.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Folder on whose disk it lies; that of `tempfile` (``TMPDIR``) when absent.
+
+    Raises
+    ------
+    GapfitError
+        It cannot be made.
+    """
+    with writing_to(folder or "the folder for temporary files"):
+        folder = folder or tempfile.gettempdir()
+        sweep_once(Path(folder))
+        return tempfile.TemporaryFile(buffering=0, dir=folder)
 
 
 def frame_sizes(frames: Sequence[Frame]) -> np.ndarray:
@@ -250,21 +311,17 @@ def _sorted(counts: Counter[int]) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def _remove(path: str, owner: int) -> None:
-    # A forked process has a copy of the finalizer.
-    if os.getpid() == owner:
-        Path(path).unlink(missing_ok=True)
-
-
-def _write(frames: Iterable[Frame], stream: BinaryIO, path: Path | str) -> None:
+def _write(
+    frames: Iterable[Frame], stream: BinaryIO, path: Path | str, part_of: str = ""
+) -> None:
     """Write records, index and end."""
     names: dict[str, int] = {}
-    starts, sizes, kinds = [len(MAGIC)], [], []
+    starts, sizes, kinds, checksums = [len(MAGIC)], [], [], []
     species: Counter[int] = Counter()
     waiting = bytearray(MAGIC)
     for frame in frames:
         kind = names.setdefault(frame.config_type, len(names))
-        record = _packed(frame, kind)
+        record = packed(frame, kind)
         waiting += record
         if len(waiting) > _BUFFER:
             with writing_to(path):
@@ -273,63 +330,17 @@ def _write(frames: Iterable[Frame], stream: BinaryIO, path: Path | str) -> None:
         starts.append(starts[-1] + len(record))
         sizes.append(frame.n_atoms)
         kinds.append(kind)
+        checksums.append(zlib.crc32(record))
         species.update(frame.numbers.tolist())
-    about = {"config_types": list(names), "species": _sorted(species)}
+    about = {
+        "config_types": list(names),
+        "species": _sorted(species),
+        "part_of": part_of,
+    }
     text = json.dumps(about).encode()
-    index = np.concatenate([starts, sizes, kinds]).astype("<i8")
-    end = _END.pack(len(sizes), starts[-1], len(text), MAGIC)
+    data = np.concatenate([starts, sizes, kinds, checksums]).astype("<i8").tobytes()
+    data += text
+    counts = (len(sizes), starts[-1], len(text))
+    checksum = zlib.crc32(_SIZES.pack(*counts), zlib.crc32(data))
     with writing_to(path):
-        write_all(stream, waiting + index.tobytes() + text + end)
-
-
-def _packed(frame: Frame, kind: int) -> bytes:
-    """Return the record of a frame."""
-    n = frame.n_atoms
-    bits = sum(periodic << k for k, periodic in enumerate(frame.pbc.tolist()))
-    floats: list[tuple[Any, tuple[int, ...]]] = [
-        (frame.positions, (n, 3)),
-        (frame.cell, (3, 3)),
-    ]
-    for bit, (name, shape) in enumerate(_OPTIONAL.items(), 3):
-        value = getattr(frame, name)
-        if value is not None:
-            bits |= 1 << bit
-            floats.append((value, shape(n)))
-    source = frame.source.encode("utf-8", "surrogatepass")
-    return b"".join(
-        [
-            _HEADER.pack(n, bits, kind, len(source)),
-            np.asarray(frame.numbers, "<i8").tobytes(),
-            *(np.asarray(v, "<f8").reshape(shape).tobytes() for v, shape in floats),
-            source.ljust(-(-len(source) // 8) * 8, b"\0"),
-        ]
-    )
-
-
-def _unpacked(data: bytearray, names: Sequence[str]) -> Frame:
-    """Return the frame of a record."""
-    n, bits, kind, n_source = _HEADER.unpack_from(data)
-    first = _HEADER.size + 8 * n
-    values = np.frombuffer(data, "<f8", -(-(len(data) - first) // 8), first)
-    fields: dict[str, Any] = {}
-    at = 3 * n + 9
-    for bit, (name, shape) in enumerate(_OPTIONAL.items(), 3):
-        if bits >> bit & 1:
-            form = shape(n)
-            if not form:
-                fields[name] = float(values[at])
-                at += 1
-                continue
-            size = form[0] * (3 if len(form) == 2 else 1)
-            fields[name] = values[at : at + size].reshape(form)
-            at += size
-    text = first + 8 * at
-    return Frame(
-        numbers=np.frombuffer(data, "<i8", n, _HEADER.size),
-        positions=values[: 3 * n].reshape(n, 3),
-        cell=values[3 * n : 3 * n + 9].reshape(3, 3),
-        pbc=np.array([bits & 1, bits & 2, bits & 4], dtype=bool),
-        config_type=names[kind],
-        source=data[text : text + n_source].decode("utf-8", "surrogatepass"),
-        **fields,
-    )
+        write_all(stream, waiting + data + _END.pack(*counts, checksum, MAGIC))

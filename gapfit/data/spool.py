@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import pickle
-import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
+from struct import Struct
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
+from gapfit._support.disk import unreadable
+from gapfit._support.whole_writes import write_all
 from gapfit.data.files import RawFrame
-from gapfit.data.frame_file import writing_to
+from gapfit.data.frame_file import unnamed_file, writing_to
+from gapfit.errors import DataError
 
 __all__ = ["MOST_ATOMS", "RawSpool"]
 
@@ -18,6 +23,10 @@ __all__ = ["MOST_ATOMS", "RawSpool"]
 MOST_ATOMS = 40_000
 # A frame counts as this many more.
 _EACH = 50
+# Before each part: its bytes and their CRC-32.
+_PART = Struct("<2q")
+# The file has no name.
+_NAME = "temporary file of the structures"
 
 
 class RawSpool:
@@ -33,8 +42,7 @@ class RawSpool:
 
     def __init__(self, most_atoms: int = MOST_ATOMS) -> None:
         self._most_atoms = most_atoms
-        with writing_to(tempfile.gettempdir()):
-            self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._file = unnamed_file()
         self._n_stored = self._n_parts = self._size = 0
         self._held: list[RawFrame] = []
 
@@ -53,10 +61,23 @@ class RawSpool:
         return self._n_stored + len(self._held)
 
     def __iter__(self) -> Iterator[RawFrame]:
-        self._file.seek(0)
+        start = 0
         for _ in range(self._n_parts):
-            yield from pickle.load(self._file)
+            length, checksum = _PART.unpack(self._read(start, _PART.size))
+            part = self._read(start + _PART.size, length)
+            if zlib.crc32(part) != checksum:
+                raise DataError(
+                    f"{_NAME}: damaged on its disk; set TMPDIR to a folder on another one"
+                )
+            yield from pickle.loads(part)
+            start += _PART.size + length
         yield from self._held
+
+    def _read(self, start: int, length: int) -> bytes:
+        try:
+            return os.pread(self._file.fileno(), length, start)
+        except OSError as error:
+            raise unreadable(_NAME, error) from error
 
     def add(self, raw: RawFrame) -> None:
         """Append a structure."""
@@ -71,9 +92,9 @@ class RawSpool:
         except Exception:  # a user may attach any object to a structure
             held = [replace(raw, labels=_plain(raw.labels)) for raw in self._held]
             part = pickle.dumps(held, pickle.HIGHEST_PROTOCOL)
-        with writing_to(tempfile.gettempdir()):
-            self._file.write(part)
-            self._file.flush()
+        with writing_to(_NAME):
+            write_all(self._file, _PART.pack(len(part), zlib.crc32(part)))
+            write_all(self._file, part)
         self._n_parts += 1
         self._n_stored += len(self._held)
         self._held, self._size = [], 0

@@ -1,17 +1,17 @@
 """Files of an unfinished fit: its initial model, and sums over parts of its data.
 
 Workers on any machine that sees the folder read and write them, and a fit that was killed
-continues from them. Every file appears complete or not at all.
+continues from them. Every file appears complete or not at all, and holds the name of the
+fit that it belongs to: a file of another fit, or of another part of the data, is refused.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import re
+import secrets
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,25 @@ from gapfit._support.archive import (
     atomic_write,
     read_arrays,
     read_header,
-    target_of,
     write_archive,
 )
-from gapfit._support.identity import differences
+from gapfit._support.disk import in_short, writing
+from gapfit._support.identity import differences, digest_of
+from gapfit._support.leftovers import sweep, target_of
+from gapfit._support.locks import locked
+from gapfit._support.sealed import read_sealed, write_sealed
+from gapfit.data.frame import Frame
+from gapfit.data.frame_file import FrameFile, write_frames
 from gapfit.errors import GapfitError
 from gapfit.execution.merge_tree import Span
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.storage import load, save
 
 __all__ = ["CheckpointFolder", "remove_checkpoint"]
 
-_FORMAT = "gapfit-checkpoint"
+_FORMAT, _SUMS, _VERSION = "gapfit-checkpoint", "gapfit-sums", 2
 _STATE, _START, _FRAMES = "state.json", "start.npz", "frames.bin"
 _SUM = re.compile(r"sum-(\d{6,})-(\d{6,})\.npz")
 # Number of unexpected files that an error names.
@@ -45,10 +52,20 @@ class CheckpointFolder:
     ----------
     path : Path
         The folder; made by `begin`.
+    fit : str
+        Name of the fit that its files belong to: digest of its identity and a random
+        number. `begin` and `require` set it.
+
+    Attributes
+    ----------
+    identity : mapping
+        Facts about the fit; empty until `begin` or `require`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fit: str = "") -> None:
         self.path = path
+        self.fit = fit
+        self.identity: Mapping[str, Any] = {}
 
     @property
     def start(self) -> Path:
@@ -62,8 +79,8 @@ class CheckpointFolder:
 
     @property
     def exists(self) -> bool:
-        """Whether a fit was started here."""
-        return (self.path / _STATE).is_file()
+        """Whether a fit was started here and has files that a resumed one can use."""
+        return (self.path / _STATE).is_file() and self.start.is_file()
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -74,32 +91,28 @@ class CheckpointFolder:
         Raises
         ------
         GapfitError
-            Another fit is running here.
+            Another fit is running here, or the lock cannot be written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = self.path.with_name(f".{self.path.name}.lock")
-        # If it is a link, the file that it points to must not be emptied.
-        with lock.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise GapfitError(
-                    f"{self.path}: another fit is running here; wait for it, or choose "
-                    "another folder"
-                ) from None
-            except OSError:
-                pass  # a file system without locks
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        busy = GapfitError(
+            f"{self.path}: another fit is running here; wait for it, or choose another "
+            "folder"
+        )
+        with locked(self.path.with_name(f".{self.path.name}.lock"), busy):
+            sweep(self.path.parent)
             yield
-            lock.unlink(missing_ok=True)
 
     def begin(self, identity: Mapping[str, Any]) -> None:
         """Make an empty folder for the fit that `identity` describes."""
         self.remove()
-        self.path.mkdir(parents=True)
+        self.fit = digest_of([identity, secrets.token_hex(16)])
+        self.identity = identity
+        with writing(self.path):
+            self.path.mkdir(parents=True)
         # The state comes first: a folder without it is empty.
-        with atomic_write(self.path / _STATE) as temporary:
-            state = {"format": _FORMAT, "identity": identity}
-            temporary.write_text(json.dumps(state, indent=1), encoding="utf-8")
+        state = {"identity": identity, "fit": self.fit}
+        write_sealed(self.path / _STATE, _FORMAT, _VERSION, state)
 
     def require(self, identity: Mapping[str, Any]) -> None:
         """Refuse to continue another fit than the one started here.
@@ -107,33 +120,53 @@ class CheckpointFolder:
         Raises
         ------
         GapfitError
-            Lists the differences, or says that no fit was started.
+            Lists the differences, or says that the state is damaged.
         """
-        if not self.exists:
-            raise GapfitError(
-                f"{self.path}: there is no unfinished fit to resume; start it without "
-                "--resume"
-            )
-        try:
-            begun = self._state()["identity"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise GapfitError(
-                f"{self.path / _STATE}: damaged or not written by gapfit "
-                f"({type(error).__name__}: {error}); move {self.path} elsewhere and start "
-                "again without --resume"
-            ) from error
-        if lines := differences(begun, identity):
+        state = self._state()
+        if lines := differences(state["identity"], identity):
             raise GapfitError(
                 f"{self.path} is the checkpoint of another fit:\n  "
                 + "\n  ".join(lines)
                 + "\nrestore these values to resume it, or start again without --resume"
             )
+        self.fit, self.identity = state["fit"], identity
 
     def _state(self) -> dict[str, Any]:
-        state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
-        if state["format"] != _FORMAT:
-            raise ValueError(f"format {state['format']!r}")
-        return dict(state)
+        return read_sealed(
+            self.path / _STATE,
+            _FORMAT,
+            _VERSION,
+            f"move {self.path} elsewhere and start again",
+        )
+
+    def write_start(self, model: GAPModel) -> None:
+        """Write the model before its fit."""
+        save(model, self.start, part_of=self.fit)
+
+    def read_start(self) -> GAPModel:
+        """Return the model before its fit.
+
+        Raises
+        ------
+        GapfitError
+            The file is missing, damaged, or belongs to another fit.
+        """
+        return load(self.start, training_sums=True, part_of=self.fit)
+
+    def write_frames(self, frames: Iterable[Frame]) -> None:
+        """Write the frames for the workers."""
+        with atomic_write(self.frames) as temporary:
+            write_frames(frames, temporary, part_of=self.fit)
+
+    def read_frames(self) -> FrameFile:
+        """Open the frames.
+
+        Raises
+        ------
+        DataError
+            The file is missing, damaged, or belongs to another fit.
+        """
+        return FrameFile.open(self.frames, part_of=self.fit)
 
     def remove(self) -> None:
         """Delete the folder with the files of a fit, if there is one.
@@ -155,7 +188,8 @@ class CheckpointFolder:
             self._require_begun()
             if has_remainder:
                 _delete(hidden)
-            self.path.rename(hidden)
+            with writing(self.path):
+                self.path.rename(hidden)
             has_remainder = True
         if has_remainder:
             _delete(hidden)
@@ -166,7 +200,7 @@ class CheckpointFolder:
             return
         try:
             self._state()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except GapfitError as error:
             raise _not_ours(self.path, f"has no {_STATE} of a fit") from error
 
     def spans(self) -> set[Span]:
@@ -177,26 +211,52 @@ class CheckpointFolder:
 
     def write(self, span: Span, sums: TrainingSums) -> None:
         """Write the sums over a span of tasks."""
-        header = {"format": _FORMAT, "sums": sums.header()}
+        header = {**self._label(span), "sums": sums.header()}
         write_archive(self._file(span), header, sums.arrays())
 
     def read(self, span: Span, whitening: Whitening) -> TrainingSums:
-        """Return the sums over a span of tasks."""
+        """Return the sums over a span of tasks.
+
+        Raises
+        ------
+        GapfitError
+            The file is missing, damaged, or of another fit or another span.
+        """
         path = self._file(span)
+        advice = "remove this file, and --resume computes it again"
         try:
             with zipfile.ZipFile(path) as archive:
                 header = read_header(archive)
+                expected = self._label(span)
+                label = {key: header.get(key) for key in expected}
+                if lines := differences(expected, label):
+                    names = ", ".join(line.partition(":")[0] for line in lines)
+                    raise GapfitError(
+                        f"{path}: contains other sums than its name says (it differs in "
+                        f"{names}): of another fit or other rows; {advice}"
+                    )
                 arrays = read_arrays(archive, header["arrays"])
             return TrainingSums.from_arrays(whitening, header["sums"], arrays)
+        except GapfitError:
+            raise
         except Exception as error:  # damage shows in as many ways as there are bytes
             raise GapfitError(
-                f"{path}: damaged ({type(error).__name__}: {error}); remove this file, "
-                "and --resume computes it again"
+                f"{path}: damaged ({in_short(error)}); {advice}"
             ) from error
+
+    def _label(self, span: Span) -> dict[str, Any]:
+        """Return what a file of sums says about itself."""
+        return {
+            "format": _SUMS,
+            "version": _VERSION,
+            "fit": self.fit,
+            "tasks": list(span),
+        }
 
     def drop(self, span: Span) -> None:
         """Delete the sums over a span of tasks."""
-        self._file(span).unlink(missing_ok=True)
+        with writing(self._file(span)):
+            self._file(span).unlink(missing_ok=True)
 
     def _file(self, span: Span) -> Path:
         return self.path / f"sum-{span.first:06d}-{span.stop:06d}.npz"
@@ -265,6 +325,7 @@ def _not_ours(folder: Path, reason: str) -> GapfitError:
 
 
 def _delete(folder: Path) -> None:
-    for path in list(folder.iterdir()):
-        path.unlink()
-    folder.rmdir()
+    with writing(folder):
+        for path in list(folder.iterdir()):
+            path.unlink()
+        folder.rmdir()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -35,17 +37,28 @@ class Pool:
         Threads of each process.
     reopen : callable or None
         Returns another executor after a worker died; None where that cannot be done.
+    end : callable or None
+        Makes the workers end, even in the middle of a task; None where that cannot be
+        done.
     """
 
     executor: Executor
     n_workers: int
     threads: int
     reopen: Callable[[], Executor] | None = None
+    end: Callable[[], None] | None = None
+
+    def submit(self, task: Callable[..., Any], /, *arguments: Any) -> Future[Any]:
+        """Give a task to a worker."""
+        # A worker that starts now inherits that it gets no SIGINT: at Ctrl-C, this process
+        # ends the workers.
+        with _without_interrupts():
+            return self.executor.submit(task, *arguments)
 
     def wake(self) -> None:
         """Start the workers and their imports, in the background."""
         for _ in range(self.n_workers):
-            self.executor.submit(_import)
+            self.submit(_import)
 
     def renew(self, error: BrokenExecutor) -> None:
         """Replace an executor that lost a worker; raise `error` if that cannot be done."""
@@ -54,17 +67,38 @@ class Pool:
         self.executor.shutdown(wait=False, cancel_futures=True)
         self.executor = self.reopen()
 
+    def stop_after_error(self, kind: type[BaseException] | None, *_: object) -> None:
+        """End the workers at once if there is an error; an exit of a context."""
+        if kind is not None and self.end is not None:
+            self.end()
+            self.executor.shutdown(wait=True, cancel_futures=True)
 
-def _end_with_leader() -> None:
-    """End this worker as soon as the process that started it is gone.
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold SIGINT back until the end of the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_leader(lifeline: Connection) -> None:
+    """End this worker as soon as the process that started it is gone or wants it to end.
 
     Workers of a killed leader would wait for tasks forever and keep their memory.
+
+    Parameters
+    ----------
+    lifeline : Connection
+        A pipe whose other end the leader closes.
     """
     leader = multiprocessing.parent_process()
     assert leader is not None
 
     def follow() -> None:
-        leader.join()
+        wait([lifeline, leader.sentinel])
         os._exit(1)
 
     Thread(target=follow, daemon=True).start()
@@ -150,18 +184,24 @@ def _local(run: RunConfig) -> Iterator[Pool | None]:
     # Forked children would inherit the locks of threads that do not exist there.
     context = multiprocessing.get_context("spawn")
 
+    lifeline, end = context.Pipe(duplex=False)
+
     def start() -> Executor:
         return ProcessPoolExecutor(
-            run.workers, mp_context=context, initializer=_end_with_leader
+            run.workers,
+            mp_context=context,
+            initializer=_end_with_leader,
+            initargs=(lifeline,),
         )
 
     threads = run.threads or max(available() // run.workers, 1)
-    pool = Pool(start(), run.workers, threads, start)
-    pool.wake()
-    try:
+    pool = Pool(start(), run.workers, threads, start, end.close)
+    with ExitStack() as stack:
+        stack.callback(end.close)
+        stack.callback(lambda: pool.executor.shutdown(wait=True, cancel_futures=True))
+        stack.push(pool.stop_after_error)
+        pool.wake()
         yield pool
-    finally:
-        pool.executor.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gapfit._support.archive import atomic_write
 from gapfit.data.frame import Frame
-from gapfit.data.frame_file import FrameFile, write_frames
+from gapfit.data.frame_file import FrameFile
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.checkpoint import CheckpointFolder
@@ -24,7 +23,6 @@ from gapfit.execution.executors import Pool
 from gapfit.execution.merge_tree import Node, Span, outermost, root
 from gapfit.gp.observations import Group
 from gapfit.gp.training_sums import TrainingSums
-from gapfit.model.storage import load
 from gapfit.threads import limited
 
 __all__ = ["Summation", "sum_by_workers", "sum_here"]
@@ -205,9 +203,8 @@ def sum_by_workers(
     GapfitError
         A task failed, or too many workers died during it: names the frames.
     """
-    if not folder.frames.exists():
-        with atomic_write(folder.frames) as temporary:
-            write_frames(work.frames, temporary)
+    # Written again by a resumed fit: sooner done than checked to be whole.
+    folder.write_frames(work.frames)
     return _ByWorkers(work, folder, pool, report).run()
 
 
@@ -223,7 +220,7 @@ class _ByWorkers:
         self.deaths: dict[Span, int] = {}
         self.waiting: deque[Node] = deque()
         modules = tuple(type(term.config).__module__ for term in work.rows.terms)
-        self.inputs = _Inputs(folder.path, folder.start.stat().st_mtime_ns, modules)
+        self.inputs = _Inputs(folder.path, folder.fit, modules)
 
     def run(self) -> TrainingSums:
         """Return the sum over all tasks."""
@@ -287,7 +284,7 @@ class _ByWorkers:
             self._start_again(lost, cause)
 
     def _submit(self, node: Node) -> None:
-        work, submit = self.work, self.pool.executor.submit
+        work, submit = self.work, self.pool.submit
         try:
             if node.level:
                 parts = node.parts(self.spans)
@@ -345,8 +342,13 @@ class _Inputs(NamedTuple):
     """Inputs of all tasks of a fit."""
 
     folder: Path
-    stamp: int  # distinguishes fits that used the same folder one after the other
+    fit: str  # distinguishes fits that used the same folder one after the other
     modules: tuple[str, ...]  # importing them registers the descriptors
+
+    @property
+    def files(self) -> CheckpointFolder:
+        """The files of the fit."""
+        return CheckpointFolder(self.folder, self.fit)
 
 
 @lru_cache(maxsize=1)
@@ -354,14 +356,13 @@ def _opened(inputs: _Inputs) -> tuple[RowBuilder, FrameFile]:
     """Return the row builder and frames of a folder; each worker reads them once."""
     for module in inputs.modules:
         import_module(module)
-    files = CheckpointFolder(inputs.folder)
-    model = load(files.start, training_sums=True)
+    model = inputs.files.read_start()
     sums = model.training_sums
     assert sums is not None
     rows = RowBuilder(
         model.terms, model.e0, model.config.sigma, sums.whitening, sums.method
     )
-    return rows, FrameFile.open(files.frames)
+    return rows, inputs.files.read_frames()
 
 
 def _compute(
@@ -376,14 +377,14 @@ def _compute(
     rows, frames = _opened(inputs)
     with limited(threads):
         sums = rows.sum_up(frames[part], groups, batch_atoms)
-    CheckpointFolder(inputs.folder).write(span, sums)
+    inputs.files.write(span, sums)
     return span
 
 
 def _merge(inputs: _Inputs, span: Span, parts: Sequence[Span]) -> Span:
     """Replace sums by their sum; run by a worker."""
     rows, _ = _opened(inputs)
-    files = CheckpointFolder(inputs.folder)
+    files = inputs.files
     if span in files.spans():
         # Merged before by a worker that died or whose answer was lost: the parts may be
         # deleted already.

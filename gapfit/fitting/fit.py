@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from gapfit._support.leftovers import temporary_folder
 from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import FitConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import Dataset, as_dataset
-from gapfit.data.digest import data_digest
 from gapfit.evaluation.calibrate import with_calibration
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool, open_pool
 from gapfit.execution.plan import Plan
 from gapfit.execution.plan import plan as planned
 from gapfit.fitting.fit_prepared import fitted, unfitted
+from gapfit.fitting.identity import fit_identity
 from gapfit.fitting.prepare import Prepared
 from gapfit.fitting.review import review
 from gapfit.fitting.tune import tune_prepared
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.storage import load
 from gapfit.threads import limited
 
 __all__ = [
@@ -39,7 +37,7 @@ def fit(
     *,
     progress: Progress | None = None,
     base: Path | None = None,
-    checkpoint: Path | str | None = None,
+    checkpoint: Path | str | CheckpointFolder | None = None,
     resume: bool = False,
     executor: Executor | None = None,
     plan: Plan | None = None,
@@ -56,13 +54,13 @@ def fit(
         Called as ``progress(stage, done, total)``.
     base : Path, optional
         Folder that relative paths refer to; by default that of the TOML file.
-    checkpoint : path, optional
-        Folder for the sums so far. It stays after the fit, in case the model cannot be
-        saved: `gapfit.remove_checkpoint` deletes it. An earlier fit in it is replaced
-        unless `resume` is true.
+    checkpoint : path or CheckpointFolder, optional
+        Folder for the sums so far, or one that is held already. It stays after the fit,
+        in case the model cannot be saved: `gapfit.remove_checkpoint` deletes it. An
+        earlier fit in it is replaced unless `resume` is true.
     resume : bool
-        Continue the fit in `checkpoint`: same data and configuration. A finished one gives
-        the same model again without new sums.
+        Continue the fit in `checkpoint`, if there is one: same data and configuration. A
+        finished one gives the same model again without new sums.
     executor : concurrent.futures.Executor, optional
         Used instead of the one that ``run.executor`` names. Its workers must see
         `checkpoint`, or the folder for temporary files if there is none.
@@ -93,9 +91,10 @@ def fit(
         base = Path(config).parent if isinstance(config, str | Path) else Path()
     with open_pool(settings.run, executor) as pool, ExitStack() as stack:
         dataset = as_dataset(frames, settings, base)
-        digest = data_digest(dataset.frames)
-        identity = _identity(dataset, digest, settings, base)
+        identity = fit_identity(dataset, settings, base)
         folder = stack.enter_context(_work_folder(checkpoint, resume, identity, pool))
+        if pool:
+            stack.push(pool.stop_after_error)  # or they write to the folder as it goes
         n_threads = settings.run.threads * (settings.run.workers if pool else 1) or None
         stack.enter_context(limited(n_threads))
         plan = plan or planned(dataset, settings, base)
@@ -111,56 +110,33 @@ def fit(
             pairs_per_atom=plan.sizes.batch.pairs_per_atom,
         )
         model = with_calibration(model, prepared.frames, fitter.progress)
-    return model.with_record(data_digest=digest)
-
-
-def _identity(
-    dataset: Dataset, digest: str, config: FitConfig, base: Path
-) -> dict[str, Any]:
-    """Return the facts that a checkpoint and the fit that resumes it must share."""
-    from importlib.metadata import version
-
-    files = [config.baseline.table, *(term.sparse_file for term in config.terms)]
-    settings = config.model_dump(mode="json", exclude={"data"})
-    for name in ("executor", "workers", "scheduler", "threads", "memory"):
-        settings["run"].pop(name)
-    return {
-        "gapfit": version("gapfit"),
-        "frames": len(dataset.frames),
-        "SHA-256 of the data": digest,
-        "SHA-256 of": {name: _file_digest(base, name) for name in files if name},
-        **settings,
-    }
-
-
-def _file_digest(base: Path, name: str) -> str | None:
-    """Return a SHA-256 of a file; None for a missing file (reported later)."""
-    try:
-        content = (base / Path(name).expanduser()).read_bytes()
-    except OSError:
-        return None
-    return hashlib.sha256(content).hexdigest()
+    return model.with_record(data_digest=identity["SHA-256 of the data"])
 
 
 @contextmanager
 def _work_folder(
-    path: Path | str | None, resume: bool, identity: dict[str, Any], pool: Pool | None
+    path: Path | str | CheckpointFolder | None,
+    resume: bool,
+    identity: dict[str, Any],
+    pool: Pool | None,
 ) -> Iterator[CheckpointFolder | None]:
     """Yield the folder of a fit; without a path, one that is deleted after the fit."""
     if path is None and pool is None:
         yield None
         return
     with ExitStack() as stack:
-        if path is None:
-            temporary = stack.enter_context(TemporaryDirectory(prefix="gapfit-"))
-            path = Path(temporary) / "work"
-        folder = CheckpointFolder(Path(path).absolute())
-        with folder.held():
-            if resume:
-                folder.require(identity)
-            else:
-                folder.begin(identity)
-            yield folder
+        if isinstance(path, CheckpointFolder):
+            folder = path
+        else:
+            if path is None:
+                path = stack.enter_context(temporary_folder()) / "work"
+            folder = CheckpointFolder(Path(path).absolute())
+            stack.enter_context(folder.held())
+        if resume and folder.exists:
+            folder.require(identity)
+        else:
+            folder.begin(identity)
+        yield folder
 
 
 class _Fitter:
@@ -191,7 +167,7 @@ class _Fitter:
             progress=self.progress,
         )
         if resume and self.folder and self.folder.start.exists():
-            model = load(self.folder.start, training_sums=True)
+            model = self.folder.read_start()
             prepared = prepared.with_sigmas(model.config.sigma)
             self.notes += model.record.warnings
         else:
@@ -211,5 +187,5 @@ class _Fitter:
         model = unfitted(prepared, config, self.notes, self.progress)
         model = model.with_record(tuning=tuning)
         if self.folder:
-            model.save(self.folder.start)
+            self.folder.write_start(model)
         return prepared, model

@@ -15,6 +15,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from gapfit._support.archive import atomic_write
+from gapfit._support.leftovers import temporary_folder
 from gapfit.errors import GapfitError
 
 __all__ = ["PLUGIN", "Lammps", "build_plugin", "installed_lammps", "lammps_source"]
@@ -176,9 +177,11 @@ def build_plugin(
     ]
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / PLUGIN
-    with atomic_write(target) as temporary:
+    # Linkers replace their output file, and with it its lock.
+    with temporary_folder() as work, atomic_write(target) as temporary:
+        linked = work / PLUGIN
         done = subprocess.run(
-            [*command, "-o", str(temporary)],
+            [*command, "-o", str(linked)],
             check=False,
             capture_output=True,
             text=True,
@@ -187,6 +190,7 @@ def build_plugin(
             raise GapfitError(
                 f"the compiler failed:\n  {' '.join(command)}\n{_head(done.stderr)}"
             )
+        shutil.copyfile(linked, temporary)
     return target
 
 

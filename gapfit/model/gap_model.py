@@ -233,7 +233,7 @@ class GAPModel(WithoutCaches):
         atom_virials : bool
             Whether to compute the virial of each atom.
         n_threads : int, optional
-            Threads to use; by default ``GAPFIT_NUM_THREADS`` or all cores of the process.
+            Threads to use; by default those of `gapfit.threads.available`.
             The same number gives the same bits.
         moving : MovingPairs, optional
             Neighbours of a single structure within this model's cutoff, kept between

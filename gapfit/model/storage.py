@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from gapfit._support.archive import (
     unpacked,
     write_archive,
 )
+from gapfit._support.disk import in_short, unreadable
 from gapfit.baseline.baseline import Baseline, build_baseline
 from gapfit.baseline.pair_file import points_problem
 from gapfit.config.sections import FitConfig
@@ -39,7 +41,7 @@ _FORMAT = "gapfit-model"
 _UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 
 
-def save(model: GAPModel, path: str | Path) -> None:
+def save(model: GAPModel, path: str | Path, *, part_of: str = "") -> None:
     """Write a model; the same model gives the same bytes.
 
     Parameters
@@ -48,11 +50,16 @@ def save(model: GAPModel, path: str | Path) -> None:
         The model.
     path : str or Path
         The file; replaced only once the new one is complete.
+    part_of : str
+        Name of the unfinished fit that the file belongs to.
     """
-    write_archive(path, _header(model), _arrays(model))
+    header = _header(model) | ({"part_of": part_of} if part_of else {})
+    write_archive(path, header, _arrays(model))
 
 
-def load(path: str | Path, *, training_sums: bool = False) -> GAPModel:
+def load(
+    path: str | Path, *, training_sums: bool = False, part_of: str = ""
+) -> GAPModel:
     """Read a model written by `save`; predictions are the same to the last bit.
 
     Parameters
@@ -62,11 +69,14 @@ def load(path: str | Path, *, training_sums: bool = False) -> GAPModel:
     training_sums : bool
         Read the sums over the training data, too: `gapfit.append` and `gapfit.refit`
         need them, predictions do not.
+    part_of : str
+        Name of the unfinished fit that the file must belong to.
 
     Raises
     ------
     ModelFileError
-        The file is missing, damaged, not a gapfit model, or of a newer schema.
+        The file is missing, damaged, not a gapfit model, of a newer schema, or part of
+        another fit.
     """
     path = Path(path)
     if not path.is_file():
@@ -74,6 +84,11 @@ def load(path: str | Path, *, training_sums: bool = False) -> GAPModel:
     try:
         with zipfile.ZipFile(path) as archive:
             header = _checked_header(path, read_header(archive))
+            if part_of and header.get("part_of") != part_of:
+                raise ModelFileError(
+                    f"{path}: belongs to another fit than its folder; restore the file, "
+                    f"or move {path.parent} elsewhere and start again"
+                )
             if not training_sums:
                 header |= {
                     "training_sums": None,
@@ -84,6 +99,9 @@ def load(path: str | Path, *, training_sums: bool = False) -> GAPModel:
     except ModelFileError:
         raise
     except Exception as error:  # damage shows in as many ways as there are bytes
+        # Reading at a wrong offset in a damaged file is an OSError, too.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise ModelFileError(str(unreadable(path, error))) from error
         raise ModelFileError(_damaged(path, error)) from error
 
 
@@ -133,7 +151,7 @@ def _damaged(path: Path, error: Exception) -> str:
         return f"{path}: not a gapfit model (gapfit writes .npz archives)"
     return (
         f"{path}: the model file is damaged or truncated "
-        f"({type(error).__name__}: {error}); copy it again or fit it again"
+        f"({in_short(error)}); copy it again or fit it again"
     )
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import ase.io
+import numpy as np
 import pytest
+from helpers.damage import damaged
 from helpers.learning import Counting, config_of, learn, log, same_outcome
 
+import gapfit
 from gapfit.active import folder as learning_folder
 from gapfit.active import online_model as learned_model
 from gapfit.active.label_file import LabelFile
@@ -107,7 +112,8 @@ def test_a_process_that_is_killed_can_be_resumed_on_the_command_line(whole, tmp_
             [*command, *words], cwd=tmp_path, env=env, capture_output=True, text=True
         )
 
-    assert run(deadly=4).returncode == -signal.SIGKILL
+    # With nothing to resume it starts.
+    assert run("--resume", deadly=4).returncode == -signal.SIGKILL
     labelled = tmp_path / "learn-model" / "labelled.extxyz"
     assert len(ase.io.read(labelled, ":")) == 3
     assert run("--resume", deadly=4).returncode == 0
@@ -156,8 +162,6 @@ def test_folders_of_something_else_are_refused(whole, tmp_path):
     config = config_of(whole, tmp_path)
     with pytest.raises(GapfitError, match="learning was begun here, with"):
         learn(config, whole[0])
-    with pytest.raises(GapfitError, match="there is nothing to resume"):
-        learn(config, tmp_path / "new", resume=True)
     with pytest.raises(GapfitError, match="contains other files"):
         learn(config, tmp_path, base=tmp_path)
     config["threshold"]["forces"] = 0.5
@@ -169,6 +173,69 @@ def test_folders_of_something_else_are_refused(whole, tmp_path):
         pytest.raises(GapfitError, match="running here"),
     ):
         learn(config, whole[0], resume=True)
+
+
+def copied(whole, tmp_path):
+    """Return a copy of the folder of a finished learning run, and its configuration."""
+    shutil.copytree(whole[0], tmp_path / "out")
+    return tmp_path / "out", config_of(whole, tmp_path)
+
+
+def test_files_of_another_learning_run_are_refused(whole, tmp_path):
+    folder, config = copied(whole, tmp_path)
+    other = tmp_path / "other"
+    config["run"]["seed"] = 7
+    config["runs"] = [{**config["runs"][0], "steps": 5}]
+    learn(config, other)
+    config = config_of(whole, tmp_path)
+    for name, match in {
+        "state.json": r"state\.json: belongs to another learning run",
+        "model.npz": r"model\.npz: was fitted to \d+ frames, \d+ are expected; remove",
+    }.items():
+        kept = (folder / name).read_bytes()
+        shutil.copy(other / name, folder / name)
+        with pytest.raises(GapfitError, match=match):
+            learn(config, folder, resume=True)
+        (folder / name).write_bytes(kept)
+    model = gapfit.load(folder / "model.npz", training_sums=True)
+    record = replace(model.record, data_digest="0" * 64)
+    replace(model, record=record).save(folder / "model.npz")
+    with pytest.raises(GapfitError, match="was fitted to other data than those of lab"):
+        learn(config, folder, resume=True)
+    (folder / "model.npz").unlink()
+    learn(config, folder, resume=True)
+    same_outcome(folder, whole[0])
+
+
+def test_a_label_that_changed_is_noticed(whole, tmp_path):
+    folder, config = copied(whole, tmp_path)
+    path = folder / "labelled.extxyz"
+    text = path.read_text()
+    first = text.index("energy=") + len("energy=")
+    changed = "9" if text[first] != "9" else "8"
+    path.write_text(text[:first] + changed + text[first + 1 :])
+    with pytest.raises(GapfitError, match=r"other data than those of labelled\.extxyz"):
+        learn(config, folder, resume=True)
+
+
+@pytest.mark.parametrize("name", ["learning.json", "state.json", "model.npz"])
+def test_damaged_files_are_refused_or_change_nothing(whole, tmp_path, name):
+    folder, config = copied(whole, tmp_path)
+    kept, rng = (folder / name).read_bytes(), np.random.default_rng(1)
+    n_refused = 0
+    for _ in range(20):
+        (folder / name).write_bytes(damaged(kept, rng))
+        try:
+            learn(config, folder, resume=True)
+        except GapfitError as caught:
+            n_refused += 1
+            message = str(caught)
+        else:
+            same_outcome(folder, whole[0])
+            continue
+        assert f"{folder / name}: " in message
+        assert "\n" not in message
+    assert n_refused > 15
 
 
 def test_changed_files_are_refused(whole, tmp_path):

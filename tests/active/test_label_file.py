@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import ase.io
@@ -11,6 +10,7 @@ import pytest
 from ase.build import bulk
 from builders import file_size_limit
 
+from gapfit._support.sealed import write_sealed
 from gapfit.active.folder import LearningFolder
 from gapfit.active.label_file import LabelFile
 from gapfit.active.reference import single_point
@@ -121,7 +121,8 @@ def test_a_refused_start_leaves_labels_alone(path):
     folder = LearningFolder(path.parent)
     text = path.read_bytes()[:-5]
     path.write_bytes(text)
-    (path.parent / "learning.json").write_text(json.dumps({"identity": {"a": 1}}))
+    identity = {"identity": {"a": 1}}
+    write_sealed(path.parent / "learning.json", "gapfit-learning", 2, identity)
     with pytest.raises(GapfitError, match="begun here, with 3 reference calculations"):
         folder.begin({"a": 1})
     with pytest.raises(GapfitError, match="another learning"):
@@ -161,9 +162,8 @@ def test_log_and_trajectory_that_find_no_room_say_so(tmp_path):
 def test_a_start_that_was_killed_as_it_wrote_its_first_file_does_not_block(tmp_path):
     folder = LearningFolder(tmp_path / "out")
     folder.path.mkdir()
-    (folder.path / ".learning.json.ab12_xyz.json").write_text('{"form')
-    with pytest.raises(GapfitError, match="nothing to resume"):
-        folder.require({"a": 1})
+    (folder.path / ".learning.json.gapfit-ab12_xyz.json").write_text('{"form')
+    assert not folder.is_begun
     folder.begin({"a": 1})
     folder.require({"a": 1})
     assert [file.name for file in folder.path.iterdir()] == ["learning.json"]

@@ -24,12 +24,15 @@ from builders import config, labelled_frames, silicon
 from helpers.model_files import header_of, rewritten
 
 import gapfit
+from gapfit._support.sealed import write_sealed
 from gapfit.active.folder import LearningFolder
 from gapfit.active.online_model import LearnedModel
 from gapfit.baseline.ase_calculator import NamedCalculator
 from gapfit.baseline.harmless_calculators import HARMLESS, origin_problem
 from gapfit.cli import main
 from gapfit.config.learn import LearnConfig
+from gapfit.config.sections import DataConfig
+from gapfit.data.dataset import read
 from gapfit.data.frame import structure_arrays
 from gapfit.errors import GapfitError
 from gapfit.execution.checkpoint import CheckpointFolder
@@ -358,7 +361,7 @@ def resumed(place, honest, baseline):
     folder.model.write_bytes((honest / "model.npz").read_bytes())
     values = config(n_sparse=10) | {"baseline": baseline, "data": {"train": ["x"]}}
     runs = {"threshold": {"forces": 1.0}, "runs": [{"start": "x"}]}
-    given = SimpleNamespace(frames=[None] * 4)
+    given = read("train.extxyz", DataConfig(train=["-"]), base=honest)
     setup = SimpleNamespace(config=LearnConfig(**values, **runs), given=given)
     return LearnedModel(setup, folder, folder.labels(), 0, 0).current
 
@@ -379,8 +382,10 @@ def test_resumed_learning_does_not_trust_what_only_the_folder_names(place, hones
 def test_a_folder_of_work_cannot_spoil_other_files(place):
     folder = LearningFolder(place / "learn-model")
     folder.begin({})
-    state = {"lengths": {"../precious": 0, str(place / "precious"): 0}}
-    (folder.path / "state.json").write_text(json.dumps(state))
+    folder.write_state({})
+    state = folder.read_state()
+    state["lengths"] |= {"../precious": 0, str(place / "precious"): 0}
+    write_sealed(folder.path / "state.json", "gapfit-learning-state", 2, state)
     folder.read_state()
     nothing_happened(place)
     for name in ("labelled.extxyz", "log.jsonl", "trajectory.extxyz"):
@@ -389,6 +394,7 @@ def test_a_folder_of_work_cannot_spoil_other_files(place):
             pass
         (folder.path / name).unlink()
     (place / ".fit.lock").symlink_to("precious")
-    with CheckpointFolder(place / "fit").held():
+    fit = CheckpointFolder(place / "fit")
+    with pytest.raises(GapfitError, match="is a link where gapfit"), fit.held():
         pass
     nothing_happened(place)

@@ -23,7 +23,7 @@ from gapfit.descriptors.soap_engine import NativeEngine
 from gapfit.errors import ConfigError
 from gapfit.model.prediction import Prediction
 from gapfit.testing import SAME_POTENTIAL
-from gapfit.threads import VARIABLE, available, native_threads, use_threads
+from gapfit.threads import VARIABLE, native_threads, use_threads
 
 pytestmark = pytest.mark.core
 
@@ -66,21 +66,12 @@ def test_threads_change_nothing_but_rounding(name):
             np.testing.assert_array_equal(own.values, found[0][2][z].values)
 
 
-def test_default_number_of_threads(monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
-    assert available() == len(os.sched_getaffinity(0))
+def test_the_number_of_threads_of_calls(monkeypatch):
     monkeypatch.setenv(VARIABLE, "3")
     with native_threads() as n_threads:
         assert n_threads == 3
     with use_threads(2), native_threads() as n_threads:
         assert n_threads == 2
-
-
-@pytest.mark.parametrize("text", ["0", "two", "-1", "", "9999"])
-def test_bad_environment_variable(monkeypatch, text):
-    monkeypatch.setenv(VARIABLE, text)
-    with pytest.raises(ConfigError, match=rf"{VARIABLE} = '{text}'.*1 to 1024"):
-        available()
 
 
 def test_blas_is_held_to_one_thread_meanwhile():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import gzip
+import os
 import pickle
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import config, labelled_frames, silicon
+from helpers.damage import damaged
 
 import gapfit
 from gapfit.config.sections import DataConfig, SigmaConfig
@@ -168,7 +170,7 @@ def test_a_file_that_is_cut_short_or_foreign_is_refused(
         "longer": whole + b"more",
         "empty": b"",
         "foreign": b"PK\3\4" + bytes(500),
-        "newer": whole.replace(b"frames 1\n", b"frames 2\n"),
+        "newer": whole.replace(b"frames 2\n", b"frames 3\n"),
     }
     for name, data in broken.items():
         (tmp_path / name).write_bytes(data)
@@ -178,6 +180,50 @@ def test_a_file_that_is_cut_short_or_foreign_is_refused(
             FrameFile.open(tmp_path / name)
     with pytest.raises(DataError, match=r"nowhere: cannot be opened \(No such file"):
         FrameFile.open(tmp_path / "nowhere")
+
+
+def test_a_file_that_changed_is_refused_or_gives_the_same_frames(
+    tmp_path: Path, stored: FrameFile
+) -> None:
+    """Whatever happens to the bytes, no other frame comes out, and no other error."""
+    whole, frames = Path(stored.path).read_bytes(), many()
+    path, rng, n_refused = tmp_path / "damaged", np.random.default_rng(3), 0
+    for _ in range(1000):
+        path.write_bytes(damaged(whole, rng))
+        try:
+            read_again = FrameFile.open(path)[:]
+        except DataError as caught:
+            message = str(caught)
+        else:
+            assert len(read_again) == len(frames)
+            for one, other in zip(frames, read_again, strict=True):
+                assert_same(one, other)
+            continue
+        n_refused += 1
+        assert message.startswith(f"{path}: ")
+        assert "write a new one" in message
+    assert n_refused > 900
+
+
+def test_files_know_the_fit_that_they_are_part_of(tmp_path: Path) -> None:
+    path = tmp_path / "frames.bin"
+    write_frames(many(), path, part_of="one fit")
+    assert len(FrameFile.open(path, part_of="one fit")) == 11
+    with pytest.raises(DataError, match=r"frames\.bin: belongs to another fit"):
+        FrameFile.open(path, part_of="another")
+    write_frames(many(), path)
+    with pytest.raises(DataError, match="belongs to another fit"):
+        FrameFile.open(path, part_of="one fit")
+
+
+def test_structures_put_aside_on_a_bad_disk_are_refused() -> None:
+    with RawSpool(most_atoms=1) as spool:
+        for n in range(3):
+            spool.add(RawFrame(frame(4, n), {}))
+        assert len(list(spool)) == 3
+        os.pwrite(spool._file.fileno(), b"\1", 200)
+        with pytest.raises(DataError, match="damaged on its disk; set TMPDIR"):
+            list(spool)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -190,16 +236,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_temporary_file_lives_as_long_as_its_frames(tmp_path: Path) -> None:
     frames = temporary_frames(many(), tmp_path)
     copy = pickle.loads(pickle.dumps(frames))
-    assert copy.path == frames.path
-    (path,) = tmp_path.iterdir()
-    del copy
-    gc.collect()
-    assert path.exists()
-    last = frames[-1]
+    assert not list(tmp_path.iterdir())
+    path, last = Path(frames.path), frames[-1]
+    assert path.stat().st_nlink == 0
     del frames
     gc.collect()
     assert not path.exists()
-    assert last.energy == 10.0
+    assert copy[-1].energy == last.energy == 10.0
 
 
 def test_a_temporary_file_is_removed_when_the_frames_fail(tmp_path: Path) -> None:
@@ -246,7 +289,6 @@ for _ in range(50):
 if not child:
     sys.exit(3)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
-assert os.path.exists(frames.path)
 print(frames[4].energy)
 """
     folder = tmp_path / "temporary"

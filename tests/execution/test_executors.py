@@ -14,8 +14,7 @@ from helpers.sums import Inline, Stop, fit, run, same, stopping_after
 
 from gapfit.errors import GapfitError
 from gapfit.execution import accumulate as row_sums
-from gapfit.execution import executors
-from gapfit.execution import tasks as summation
+from gapfit.execution import checkpoint, executors
 
 
 class Dying(Inline):
@@ -77,12 +76,12 @@ def test_a_task_that_always_kills_is_given_up_naming_its_frames(
 def test_frames_for_workers_appear_complete_or_not_at_all(tmp_path, monkeypatch):
     folder = tmp_path / "checkpoint"
 
-    def killed(frames, path):
+    def killed(frames, path, **_):
         Path(path).write_bytes(b"the first of them")
         raise Stop
 
     with monkeypatch.context() as patched:
-        patched.setattr(summation, "write_frames", killed)
+        patched.setattr(checkpoint, "write_frames", killed)
         with pytest.raises(Stop):
             fit(checkpoint=folder, executor=Inline())
     assert sorted(path.name for path in folder.iterdir()) == ["start.npz", "state.json"]

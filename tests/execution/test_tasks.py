@@ -165,9 +165,11 @@ def test_a_second_fit_in_the_same_folder_is_refused(tmp_path, small_tasks):
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_nothing_to_resume_and_folders_of_the_user_are_refused(tmp_path):
-    with pytest.raises(GapfitError, match="no unfinished fit to resume"):
-        fit(checkpoint=tmp_path / "checkpoint", resume=True)
+def test_with_nothing_to_resume_it_starts(tmp_path):
+    same(fit(checkpoint=tmp_path / "checkpoint", resume=True), fit())
+
+
+def test_folders_of_the_user_are_refused(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     with pytest.raises(GapfitError, match=r"mine: .* contains thesis\.tex, .* move it"):

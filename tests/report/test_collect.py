@@ -139,7 +139,7 @@ def test_a_report_that_fails_does_not_fail_the_fit(
 def test_a_fit_without_a_report_removes_that_of_another(copied):
     assert (copied / "report.html").exists()
     toml = str(copied.parent / "fit.toml")
-    assert main(["fit", toml, "--no-report"]) == 0
+    assert main(["fit", toml, "--no-report", "--force"]) == 0
     assert not (copied / "report.html").exists()
 
 

@@ -13,7 +13,7 @@ from gapfit.report import ReportOptions, gather, write
 
 
 def test_a_fit_lists_its_report_and_the_figures(copied, capsys):
-    assert main(["fit", str(copied.parent / "fit.toml")]) == 0
+    assert main(["fit", str(copied.parent / "fit.toml"), "--force"]) == 0
     written = capsys.readouterr().out.partition("Written in ")[2].splitlines()
     n = len(list((copied / "report").iterdir()))
     assert any(line.startswith(f"  {copied / 'report.html'}  ") for line in written)
@@ -31,7 +31,7 @@ def test_figures_of_an_earlier_report_go_and_nothing_else(copied):
     left = {file.name for file in folder.iterdir()}
     assert left == names - {"dimers.png", "calibration.png"}
     toml = str(copied.parent / "fit.toml")
-    assert main(["fit", toml, "--no-report"]) == 0
+    assert main(["fit", toml, "--no-report", "--force"]) == 0
     assert not folder.exists()
 
 

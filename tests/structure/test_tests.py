@@ -14,6 +14,7 @@ MOST_LINES = 600
 OTHERS = {
     "benchmarks",
     "contract",
+    "faults",
     "fuzz",
     "helpers",
     "integration",

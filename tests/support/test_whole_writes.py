@@ -12,7 +12,8 @@ from ase.build import bulk
 from builders import file_size_limit
 from matplotlib.figure import Figure
 
-from gapfit._support.archive import atomic_write, target_of, write_archive
+from gapfit._support.archive import atomic_write, write_archive
+from gapfit._support.leftovers import target_of
 from gapfit._support.whole_writes import append_all, write_all
 from gapfit.data import frame_file
 from gapfit.data.files import load
@@ -124,4 +125,4 @@ def test_leftovers_of_killed_processes_are_recognised(tmp_path, name):
         assert target_of(temporary.name) == name
     assert target_of(name) is None
     assert target_of(".state.json.swp") is None
-    assert target_of(".state.json.abcdefgh.txt") is None
+    assert target_of(".state.json.gapfit-abcdefgh.txt") is None

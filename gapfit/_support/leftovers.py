@@ -1,0 +1,164 @@
+"""Temporary files and folders, and removal of those that killed processes left.
+
+Each is locked by the process that made it. The lock dies with the process, so whatever can
+be locked is left over; where the file system has no locks, nothing is removed. Links are
+never followed, and what belongs to other users or has other names stays.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+from gapfit._support.disk import writing
+from gapfit._support.locks import is_named, try_lock
+
+__all__ = [
+    "sweep",
+    "sweep_once",
+    "target_of",
+    "temporary_file",
+    "temporary_folder",
+]
+
+_FILE = re.compile(r"\.(.+)\.gapfit-[a-z0-9_]{8}(\.[^.]+)")
+_FOLDER = re.compile(r"gapfit-[a-z0-9_]{8}\.work")
+_LOCK = "gapfit.lock"
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def target_of(name: str) -> str | None:
+    """Return the name of the file that a temporary file is for.
+
+    None if the name is not one that `temporary_file` gives.
+    """
+    match = _FILE.fullmatch(name)
+    if match and match[2] == (Path(match[1]).suffix or ".tmp"):
+        return match[1]
+    return None
+
+
+def temporary_file(target: Path) -> tuple[int, str]:
+    """Make an empty file beside a target, with its suffix.
+
+    Returns
+    -------
+    descriptor, name : int, str
+        The file is locked until the descriptor is closed.
+    """
+    while True:
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{target.name}.gapfit-",
+            suffix=target.suffix or ".tmp",
+            dir=target.parent,
+        )
+        if try_lock(descriptor) is not False and is_named(descriptor, name):
+            return descriptor, name
+        os.close(descriptor)  # another process took it for a leftover
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder in that of `tempfile` (``TMPDIR``) and delete it after the block.
+
+    Raises
+    ------
+    GapfitError
+        It cannot be made.
+    """
+    with writing("the folder for temporary files"):
+        parent = Path(tempfile.gettempdir())
+    sweep(parent)
+    with writing(parent):
+        path, lock = _locked_folder(parent)
+    try:
+        yield path
+    finally:
+        _delete(path)
+        os.close(lock)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """Return a new folder and the descriptor that locks it."""
+    while True:
+        path = Path(tempfile.mkdtemp(".work", "gapfit-", parent))
+        with suppress(FileNotFoundError):  # another process took it for a leftover
+            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+            if try_lock(lock) is not False and is_named(lock, path / _LOCK):
+                return path, lock
+            os.close(lock)
+
+
+def _delete(path: Path) -> None:
+    """Delete a folder; its lock goes last, or nobody could tell whose the rest is."""
+    with suppress(OSError):
+        for entry in path.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _LOCK:
+                entry.unlink(missing_ok=True)
+        (path / _LOCK).unlink(missing_ok=True)
+        path.rmdir()
+
+
+def sweep(folder: Path) -> None:
+    """Delete the temporary files and folders in a folder that dead processes left."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries]
+    except OSError:
+        return
+    for name in names:
+        if target_of(name):
+            _sweep_file(folder / name)
+        elif _FOLDER.fullmatch(name):
+            _sweep_folder(folder / name)
+
+
+#: The same, for the first call with a folder only.
+sweep_once = cache(sweep)
+
+
+def _sweep_file(path: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | _FLAGS)
+        try:
+            if _is_leftover(descriptor, path):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _sweep_folder(path: Path) -> None:
+    with suppress(OSError):
+        info = path.lstat()
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
+            return
+        try:
+            lock = os.open(path / _LOCK, os.O_RDWR | _FLAGS)
+        except FileNotFoundError:
+            path.rmdir()  # refused unless it is empty
+            return
+        try:
+            if _is_leftover(lock, path / _LOCK):
+                _delete(path)
+        finally:
+            os.close(lock)
+
+
+def _is_leftover(descriptor: int, path: Path) -> bool:
+    """Return whether a file is one of this user that no process holds; lock it."""
+    info = os.fstat(descriptor)
+    return (
+        stat.S_ISREG(info.st_mode)
+        and info.st_uid == os.geteuid()
+        and try_lock(descriptor) is True
+        and is_named(descriptor, path)
+    )
