@@ -116,7 +116,12 @@ def test_a_fit_with_the_same_settings_and_sparse_points_is_the_one_of_gap_fit(ca
     ours = gapfit.fit(
         SMALL / "P" / "train.xyz",
         {
-            "sigma": {"energy": 0.002, "forces": 0.05, "virial": 0.05},
+            "sigma": {
+                "energy": 0.002,
+                "isolated": 0.002,
+                "forces": 0.05,
+                "virial": 0.05,
+            },
             "solver": {"jitter": 1e-8 / 0.2**2},
             "calibration": {"method": "none"},
             "terms": [soap],

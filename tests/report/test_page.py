@@ -55,7 +55,7 @@ def test_names_are_texts_and_nothing_else(hostile):
     page = read_page(hostile)
     # As they are in the file, which does not keep a backslash.
     data = ase.io.read(hostile.parent.parent / "train.xyz", ":")
-    names = {atoms.info["config_type"] for atoms in data}
+    names = {atoms.info["config_type"].strip() for atoms in data}
     assert names >= {"atom", "dimer", *HOSTILE[:2]}
     assert {row[0][1] for row in page.tables["Training data"][2:]} == names | {"all"}
     assert {c for own in marks_of(hostile)["parity"] for c in own["c"]} == names
