@@ -15,6 +15,7 @@ OTHERS = {
     "benchmarks",
     "contract",
     "helpers",
+    "faults",
     "integration",
     "quip_models",
     "structure",
