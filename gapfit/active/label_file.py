@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 
 from gapfit._support.archive import sync
 from gapfit._support.disk import unwritable
+from gapfit._support.sealed import read_sealed, write_sealed
 from gapfit._support.whole_writes import append_all
 from gapfit.data.extxyz_frames import frame_of_lines
 from gapfit.errors import GapfitError
@@ -22,10 +24,15 @@ __all__ = ["LabelFile"]
 _SAME = 1e-6
 #: Longest line with a number of atoms, bytes.
 _LONGEST_COUNT = 20
+_SEAL, _VERSION = "gapfit-labels", 1
+_PIECE = 1 << 20
 
 
 class LabelFile:
     """Labelled structures in extended XYZ.
+
+    A sealed file beside it has the checksums of the file before and after the latest
+    structure, so that a changed one is noticed.
 
     Reading changes nothing. A process killed while writing may leave an unfinished last
     structure, which is ignored; `append` moves it to the file `unfinished` before it
@@ -44,19 +51,21 @@ class LabelFile:
     Raises
     ------
     GapfitError
-        The file is damaged; the message names frame and line.
+        The file is damaged or was changed; the message names frame and line if it can.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.frames: list[Any] = []
-        self._end, self._unfinished = 0, b""
+        self._end, self._checksum, self._unfinished = 0, 0, b""
         if path.exists():
             with path.open("rb") as file:
                 reader = _Reader(path, file)
                 self.frames.extend(reader.frames())
                 self._end = file.seek(reader.end)
                 self._unfinished = file.read()
+            self._checksum = self._checksum_of(self._end)
+            self._require_unchanged()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -80,9 +89,39 @@ class LabelFile:
         write(stream, atoms, format="extxyz")
         data = stream.getvalue().encode()
         self._move_unfinished()
+        checksum = zlib.crc32(data, self._checksum)
+        sizes = [[self._end, self._checksum], [self._end + len(data), checksum]]
+        write_sealed(self._seal, _SEAL, _VERSION, {"sizes and checksums": sizes})
         append_all(self.path, data)
+        self._end, self._checksum = self._end + len(data), checksum
         self.frames.append(_parsed(stream.getvalue()))
         return self.frames[-1]
+
+    @property
+    def _seal(self) -> Path:
+        return self.path.with_name(f"{self.path.stem}.json")
+
+    def _checksum_of(self, n_bytes: int) -> int:
+        """Return the checksum of the beginning of the file."""
+        checksum, rest = 0, n_bytes
+        with self.path.open("rb") as file:
+            while rest and (part := file.read(min(rest, _PIECE))):
+                checksum, rest = zlib.crc32(part, checksum), rest - len(part)
+        return checksum
+
+    def _require_unchanged(self) -> None:
+        """Refuse a file that is not as it was written."""
+        if not self._seal.exists():
+            return
+        advice = "restore it, or start another simulation with its frames as data.train"
+        content = read_sealed(self._seal, _SEAL, _VERSION, advice)
+        before, after = content["sizes and checksums"]
+        size = self.path.stat().st_size
+        expected = after if size >= after[0] else before
+        if size < expected[0] or self._checksum_of(expected[0]) != expected[1]:
+            raise GapfitError(
+                f"{self.path}: was changed since gapfit wrote it; {advice}"
+            )
 
     def _move_unfinished(self) -> None:
         """Move an unfinished last structure to another file."""

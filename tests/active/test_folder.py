@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -207,18 +208,41 @@ def test_files_of_another_learning_run_are_refused(whole, tmp_path):
     same_outcome(folder, whole[0])
 
 
-def test_a_label_that_changed_is_noticed(whole, tmp_path):
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_label_that_changed_is_noticed(whole, tmp_path, number):
+    """Even the last one, which no model has learned yet."""
+    config = config_of(whole, tmp_path)
+    config["learning"]["max_calls"] = 3
+    path = tmp_path / "out" / "labelled.extxyz"
+    with pytest.raises(GapfitError, match="there were 3 calls"):
+        learn(config, path.parent)
+    text = path.read_text()
+    first = [m.end() for m in re.finditer("energy=-?", text)][number]
+    changed = "9" if text[first] != "9" else "8"
+    path.write_text(text[:first] + changed + text[first + 1 :])
+    config["learning"]["max_calls"] = 100
+    with pytest.raises(
+        GapfitError, match=r"labelled\.extxyz: was changed since gapfit"
+    ):
+        learn(config, path.parent, resume=True)
+    path.write_text(text)
+    learn(config, path.parent, resume=True)
+
+
+def test_without_its_seal_the_model_tells_that_a_label_changed(whole, tmp_path):
     folder, config = copied(whole, tmp_path)
     path = folder / "labelled.extxyz"
     text = path.read_text()
-    first = text.index("energy=") + len("energy=")
-    changed = "9" if text[first] != "9" else "8"
-    path.write_text(text[:first] + changed + text[first + 1 :])
+    first = re.search("energy=-?", text).end()
+    path.write_text(text[:first] + "9" * 2 + text[first + 1 :])
+    (folder / "labelled.json").unlink()
     with pytest.raises(GapfitError, match=r"other data than those of labelled\.extxyz"):
         learn(config, folder, resume=True)
 
 
-@pytest.mark.parametrize("name", ["learning.json", "state.json", "model.npz"])
+@pytest.mark.parametrize(
+    "name", ["learning.json", "state.json", "model.npz", "labelled.extxyz"]
+)
 def test_damaged_files_are_refused_or_change_nothing(whole, tmp_path, name):
     folder, config = copied(whole, tmp_path)
     kept, rng = (folder / name).read_bytes(), np.random.default_rng(1)
@@ -233,7 +257,7 @@ def test_damaged_files_are_refused_or_change_nothing(whole, tmp_path, name):
         else:
             same_outcome(folder, whole[0])
             continue
-        assert f"{folder / name}: " in message
+        assert name in message
         assert "\n" not in message
     assert n_refused > 15
 
