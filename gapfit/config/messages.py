@@ -10,18 +10,19 @@ from pydantic import BaseModel, ValidationError
 
 from gapfit.config.describe import (
     all_tables,
+    dotted,
     expectation,
     field_at,
     is_table,
     kinds_with,
     model_at,
     table_title,
-    toml_key,
     toml_value,
 )
 from gapfit.config.sections import E0Config, FitConfig
 from gapfit.config.term_base import term_models
 from gapfit.config.toml_lines import KeyPath
+from gapfit.errors import shortened
 
 __all__ = ["impossible_values", "unknown_names"]
 
@@ -71,7 +72,9 @@ def _symbols() -> tuple[str, ...]:
 def _unknown_symbol(key: str) -> str:
     near = _nearest(key, (*E0Config.model_fields, *_symbols()))
     guess = f"; did you mean `{near}`?" if near else ""
-    return f"[e0]: `{key}` is neither a chemical symbol nor `method`{guess}"
+    return (
+        f"[e0]: `{shortened(key, 60)}` is neither a chemical symbol nor `method`{guess}"
+    )
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -94,14 +97,12 @@ def _unknown_key(
     )
     if table_like:
         brackets = ("[", "]") if isinstance(value, dict) else ("[[", "]]")
-        name = ".".join(
-            toml_key(str(p)) for p in (*path, key) if not isinstance(p, int)
-        )
+        name = dotted(*(p for p in (*path, key) if not isinstance(p, int)))
         what = f"unknown table {brackets[0]}{name}{brackets[1]}"
         names = [name for name, field in model.model_fields.items() if is_table(field)]
     else:
         where = f"{table_title(path, top)}: " if path else ""
-        what = f"{where}unknown key `{key}`"
+        what = f"{where}unknown key `{shortened(key, 60)}`"
         names = [
             name for name, field in model.model_fields.items() if not is_table(field)
         ]
@@ -172,14 +173,14 @@ def _value_message(
             return f"the table {table_title(path, top)} is missing; {_mandatory(path, top)}"
         return f"{where}`{key}` is missing: {field.description if field else ''}"
     if item["type"] == "value_error" and model_at(path, top=top) is not None:
-        return f"{table_title(path, top)}: {item['ctx']['error']}"
+        return f"{table_title(path, top)}: {_cause(item)}"
     if model_at(path, top=top) is not None:
         title = table_title(path, top)
         kind = "an array of tables" if title.startswith("[[") else "a table"
         return f"{title} must be {kind}, written {title}"
-    shown = f"{where}`{key}` = {_short(toml_value(item['input']))}"
+    shown = f"{where}`{key}` = {shortened(toml_value(item['input']), 60)}"
     if item["type"] == "value_error":
-        return f"{shown}: {item['ctx']['error']}"
+        return f"{shown}: {_cause(item)}"
     if field is None:  # a chemical symbol
         return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
     if path[0] == "terms" and key == "type":
@@ -199,5 +200,6 @@ def _alternatives(words: Iterable[str]) -> str:
     return " or ".join(toml_value(word) for word in words)
 
 
-def _short(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+def _cause(item: Any) -> str:
+    """Return the text of the error of a check of gapfit."""
+    return shortened(str(item["ctx"]["error"]), 300)
