@@ -7,6 +7,7 @@ is a `ForeignError` whose message is one line.
 from __future__ import annotations
 
 import json
+import math
 import re
 import stat
 import tomllib
@@ -22,6 +23,7 @@ __all__ = [
     "file_size",
     "foreign_bytes",
     "foreign_text",
+    "json_file",
     "json_values",
     "require_plain_values",
     "toml_values",
@@ -30,6 +32,8 @@ __all__ = [
 
 MB = 10**6
 
+#: Largest JSON file, bytes; its values take twenty times as much memory.
+_LARGEST_JSON = 32 * MB
 #: Deepest nesting of tables and lists; configurations need five.
 _DEEPEST = 32
 #: Most parts of a dotted key.
@@ -164,10 +168,16 @@ def json_values(text: str | bytes) -> Any:
     Raises
     ------
     ForeignError
-        It is not JSON, gives a name twice, or see `require_plain_values`.
+        It is not JSON, gives a name twice, has a number that is not finite, or see
+        `require_plain_values`.
     """
     try:
-        values = json.loads(text, object_pairs_hook=_distinct)
+        values = json.loads(
+            text,
+            object_pairs_hook=_distinct,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
     except RecursionError:
         raise _too_deep() from None
     except json.JSONDecodeError as error:
@@ -180,6 +190,24 @@ def json_values(text: str | bytes) -> Any:
         raise ForeignError(f"a number has more than {_MOST_DIGITS} digits") from None
     require_plain_values(values)
     return values
+
+
+def json_file(path: Path) -> Any:
+    """Return the values of a JSON file.
+
+    Raises
+    ------
+    ForeignError
+        See `foreign_text` and `json_values`.
+    """
+    return json_values(foreign_text(path, _LARGEST_JSON))
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise ForeignError(f"not valid JSON: {_quoted(word)} is not a finite number")
+    return value
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

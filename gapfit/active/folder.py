@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gapfit._support.archive import atomic_write, sync, target_of
+from gapfit._support.foreign import json_file
 from gapfit._support.identity import differences
 from gapfit._support.whole_writes import append_all
 from gapfit.active.label_file import LabelFile
@@ -185,7 +186,7 @@ class LearningFolder:
         if not path.exists():
             return None
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            return dict(json_file(path))
         except (ValueError, TypeError) as error:
             raise GapfitError(
                 f"{path}: damaged ({type(error).__name__}: {error}); start again "

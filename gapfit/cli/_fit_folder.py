@@ -45,14 +45,21 @@ def prepare(folder: Path, config: Path, *, resume: bool) -> None:
             )
     resolved = folder / "fit.toml"
     if resolved.exists() and not holds(folder, config):
-        with resolved.open(encoding="utf-8", errors="replace") as file:
-            if file.readline() != MARK:
-                raise GapfitError(
-                    f"{resolved}: was not written by `gapfit fit` and would be "
-                    "replaced; choose another folder with --output"
-                )
+        if not _is_marked(resolved):
+            raise GapfitError(
+                f"{resolved}: was not written by `gapfit fit` and would be "
+                "replaced; choose another folder with --output"
+            )
     if not resume:
         _refuse_unfinished(folder / CHECKPOINT)
+
+
+def _is_marked(path: Path) -> bool:
+    """Return whether a file begins with the line that a fit writes."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(len(MARK) + 1) == MARK
 
 
 def holds(folder: Path, config: Path) -> bool:

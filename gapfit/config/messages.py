@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -24,7 +25,10 @@ from gapfit.config.term_base import term_models
 from gapfit.config.toml_lines import KeyPath
 from gapfit.errors import shortened
 
-__all__ = ["impossible_values", "unknown_names"]
+__all__ = ["extreme_numbers", "impossible_values", "unknown_names"]
+
+#: Numbers are between these sizes, or zero: their powers have to be numbers, too.
+_LEAST, _LARGEST = 1e-30, 1e30
 
 
 def unknown_names(
@@ -145,6 +149,34 @@ def impossible_values(
         if item["type"] == "extra_forbidden" or bad_symbol:
             continue  # unknown_names reports names
         yield path, _value_message(path, item, data, top)
+
+
+def extreme_numbers(
+    values: Any, top: type[BaseModel] = FitConfig, path: KeyPath = ()
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield path and message of every number that overflows as soon as it is used."""
+    if isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        for part, value in items:
+            yield from extreme_numbers(value, top, (*path, part))
+    elif isinstance(values, float) and _is_extreme(values):
+        key = next(part for part in reversed(path) if isinstance(part, str))
+        table = path[: len(path) - 1 - path[::-1].index(key)]
+        where = f"{table_title(table, top)}: " if table else ""
+        yield (
+            path,
+            f"{where}`{shortened(key, 60)}` = {values:g}: numbers must be 0, or between "
+            f"{_LEAST:g} and {_LARGEST:g} in size",
+        )
+
+
+def _is_extreme(number: float) -> bool:
+    # Other messages say what is wrong with numbers that are not finite.
+    return (
+        bool(number)
+        and math.isfinite(number)
+        and not (_LEAST <= abs(number) <= _LARGEST)
+    )
 
 
 def _present(loc: tuple[str | int, ...], data: Any) -> KeyPath:

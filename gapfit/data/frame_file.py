@@ -28,6 +28,7 @@ from typing import Any, BinaryIO, NoReturn, overload
 
 import numpy as np
 
+from gapfit._support.foreign import json_values
 from gapfit._support.whole_writes import write_all
 from gapfit.data.frame import Frame
 from gapfit.errors import DataError, GapfitError
@@ -152,9 +153,15 @@ class FrameFile(Sequence[Frame]):
         self._starts, self.sizes, self._kinds = np.split(
             index, [n_frames + 1, 2 * n_frames + 1]
         )
-        about = json.loads(self._read(end - n_json, n_json))
-        self._names: list[str] = about["config_types"]
-        self.species = {int(z): n for z, n in about["species"].items()}
+        ascending = self._starts[0] >= len(MAGIC) and (np.diff(self._starts) >= 0).all()
+        if not ascending or self._starts[-1] > start or (self.sizes < 0).any():
+            self._refuse()
+        try:
+            about = json_values(self._read(end - n_json, n_json))
+            self._names: list[str] = about["config_types"]
+            self.species = {int(z): n for z, n in about["species"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._refuse()
 
     def _frame(self, number: int) -> Frame:
         start, stop = self._starts[number : number + 2].tolist()

@@ -23,6 +23,7 @@ from gapfit._support.archive import (
     target_of,
     write_archive,
 )
+from gapfit._support.foreign import json_file
 from gapfit._support.identity import differences
 from gapfit.errors import GapfitError
 from gapfit.execution.merge_tree import Span
@@ -130,7 +131,7 @@ class CheckpointFolder:
             )
 
     def _state(self) -> dict[str, Any]:
-        state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
+        state = json_file(self.path / _STATE)
         if state["format"] != _FORMAT:
             raise ValueError(f"format {state['format']!r}")
         return dict(state)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from gapfit._support.foreign import json_values
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_options import Options, split_words, strip
 from gapfit.quip.remarks import Remark
@@ -67,10 +67,10 @@ def repeated(words: Iterable[str]) -> list[str]:
 
 def _listed(text: str) -> Sequence[str]:
     try:
-        words = json.loads(text)
+        words = json_values(text)
     except ValueError as error:
         raise GapfitError(f"not a list of words in JSON: {error}") from None
-    if not all(isinstance(word, str) for word in words):
+    if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
         raise GapfitError("not a list of words in JSON: it has other values")
     names = [n for n, word in enumerate(words) if _PROGRAM.search(word)]
     return words[names[0] + 1 :] if names else words

@@ -18,6 +18,7 @@ from xml.parsers import expat
 
 import numpy as np
 
+from gapfit._support.foreign import MB, ForeignError, foreign_bytes
 from gapfit.errors import ModelFileError
 
 __all__ = ["Coordinates", "GapFile", "read_gap_xml"]
@@ -27,6 +28,8 @@ _SKIPPED = frozenset({"command_line", "XYZ_data"})
 #: Largest factor by which a compressed file may grow.
 _MOST_GROWTH = 50
 _PIECE = 1 << 20
+#: Largest file of sparse points, bytes.
+_LARGEST_POINTS = 4000 * MB
 #: Mean size of elements must exceed this, bytes, in files with more than so many.
 _SHORTEST, _FEW = 16, 10_000
 
@@ -330,12 +333,12 @@ def _separate_points(path: Path, name: str, md5: str | None) -> np.ndarray:
     # Folders in the name are ignored: files of QUIP are kept together.
     file = path.parent / Path(name).name
     try:
-        content = file.read_bytes()
-    except OSError as error:
+        content = foreign_bytes(file, _LARGEST_POINTS)
+    except ForeignError as error:
         raise ModelFileError(
-            f"{file}: the sparse points of {path} cannot be read ({error.strerror}); put "
+            f"{file}: the sparse points of {path} cannot be read: it {error}; put "
             "the file into the same folder under this name"
-        ) from error
+        ) from None
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 is not None and md5.strip().lower() != digest:
         raise ModelFileError(

@@ -44,7 +44,7 @@ NAMES = [
     *("-", "1", "1a", "nan", "true", "'''", '"""', "\r\n", "<script>", "x" * 300),
 ]
 SYMBOLS = ["Si", "Ge", "H", "U"]
-FLOATS = [-0.0, 0.0, 5e-324, 1e-300, 1e-8, 0.1, 1 / 3, 1e16, 1e22, 1e-5, 123456.789]
+FLOATS = [-0.0, 0.0, 1e-30, 3e-29, 1e-8, 0.1, 1 / 3, 1e16, 1e22, 1e-5, 123456.789]
 INTEGERS = [0, 1, 2, 7, 10**9, 2**63 - 1]
 TOKENS = [
     *(
@@ -130,7 +130,7 @@ def _number(rng: np.random.Generator, kind: type, limits: list[Any]) -> Any:
     if math.isfinite(most):
         inside += [rng.uniform(max(least, -most), most), math.nextafter(most, -most)]
     if math.isfinite(least):
-        inside.append(math.nextafter(least, math.inf))
+        inside.append(math.nextafter(least, math.inf) if least else 1e-30)
     return float(rng.choice(inside))
 
 
@@ -276,6 +276,8 @@ SOUND = '[data]\ntrain = "a"\n[[terms]]\n'
         ("n_sparse = 0x" + "f" * 10**5, "integer of more than 64 bits"),
         ("r_cut = nan", "`r_cut` = nan must be a number > 1"),
         ("r_cut = 1e999", "`r_cut` = inf must be a number > 1"),
+        ("zeta = 1e300", "`zeta` = 1e+300: numbers must be 0, or between 1e-30 and"),
+        ("species_weights = {Si = 1e-99}", "`Si` = 1e-99: numbers must be 0"),
         ("r_cut = 1979-05-27", "`r_cut` = 1979-05-27 must be a number > 1"),
         ("zeta = 2\nzeta = 2", "line 5: not valid TOML: cannot overwrite a value"),
         ("zeta = \0", "there is a NUL in line 4"),
