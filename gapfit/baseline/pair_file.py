@@ -149,7 +149,7 @@ def _require_complete(
     width: float,
 ) -> None:
     """Refuse a block that ends here with too few points."""
-    if key and (problem := points_problem(np.array(points[key]), width)):
+    if key and (problem := points_problem(np.reshape(points[key], (-1, 2)), width)):
         raise ConfigError(f"{path}, line {begun[key]}: {pair_label(key)}: {problem}")
 
 

@@ -44,12 +44,11 @@ def prepare(folder: Path, config: Path, *, resume: bool) -> None:
                 "or choose another folder with --output"
             )
     resolved = folder / "fit.toml"
-    if resolved.exists() and not holds(folder, config):
-        if not _is_marked(resolved):
-            raise GapfitError(
-                f"{resolved}: was not written by `gapfit fit` and would be "
-                "replaced; choose another folder with --output"
-            )
+    if resolved.exists() and not holds(folder, config) and not _is_marked(resolved):
+        raise GapfitError(
+            f"{resolved}: was not written by `gapfit fit` and would be "
+            "replaced; choose another folder with --output"
+        )
     if not resume:
         _refuse_unfinished(folder / CHECKPOINT)
 
