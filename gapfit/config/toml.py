@@ -286,8 +286,6 @@ def validated(
     """
     values = _plain_values(data, source)
     problems = dict(islice(unknown_names(values, top=kind), _MOST_PROBLEMS))
-    for path, message in islice(extreme_numbers(values, kind), _MOST_PROBLEMS):
-        problems.setdefault(path, message)
     config = None
     try:
         config = kind.model_validate(values, strict=True, context=STRICT)
@@ -295,6 +293,8 @@ def validated(
         impossible = impossible_values(error, values, kind)
         for path, message in islice(impossible, _MOST_PROBLEMS):
             problems.setdefault(path, message)
+    for path, message in islice(extreme_numbers(values, kind), _MOST_PROBLEMS):
+        problems.setdefault(path, message)
     if problems or config is None:
         raise ConfigError(_listed(problems, source, lines or {}))
     return config

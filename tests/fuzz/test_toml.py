@@ -276,7 +276,10 @@ SOUND = '[data]\ntrain = "a"\n[[terms]]\n'
         ("n_sparse = 0x" + "f" * 10**5, "integer of more than 64 bits"),
         ("r_cut = nan", "`r_cut` = nan must be a number > 1"),
         ("r_cut = 1e999", "`r_cut` = inf must be a number > 1"),
-        ("zeta = 1e300", "`zeta` = 1e+300: numbers must be 0, or between 1e-30 and"),
+        (
+            "weighting = {c = 1e300}",
+            "`c` = 1e+300: numbers must be 0, or between 1e-30",
+        ),
         ("species_weights = {Si = 1e-99}", "`Si` = 1e-99: numbers must be 0"),
         ("r_cut = 1979-05-27", "`r_cut` = 1979-05-27 must be a number > 1"),
         ("zeta = 2\nzeta = 2", "line 5: not valid TOML: cannot overwrite a value"),
