@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,8 +17,9 @@ from typing import IO, Any
 import numpy as np
 
 from gapfit._support.disk import unwritable
+from gapfit._support.foreign import MB, json_values
 from gapfit._support.leftovers import sweep, temporary_file
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 
 __all__ = [
     "Packed",
@@ -31,6 +34,10 @@ __all__ = [
 ]
 
 _HEADER = "header.json"
+#: Largest header, bytes; those of models have kilobytes.
+_LARGEST_HEADER = 32 * MB
+#: Kinds of NumPy's types that arrays may have: bool, integers, floating point.
+_NUMBERS = "biuf"
 # Rows of a matrix that are brought into order together.
 _PANEL = 64
 
@@ -179,16 +186,26 @@ def read_header(archive: zipfile.ZipFile) -> Any:
     Raises
     ------
     ValueError
-        The archive has a compressed member, which `write_archive` never writes: a small
-        file could fill the memory.
+        The archive has what `write_archive` never writes, with which a small file could
+        fill the memory: a compressed member, one name twice, members that overlap.
     """
-    for member in archive.infolist():
+    members = archive.infolist()
+    for member in members:
         stored = member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1
         if not stored or member.file_size != member.compress_size:
-            raise ValueError(f"member {member.filename!r} is compressed or encrypted")
-    if _HEADER not in archive.namelist():
+            raise ValueError(
+                f"member {shortened(member.filename)!r} is compressed or encrypted"
+            )
+    names = Counter(member.filename for member in members)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"member {shortened(twice[0])!r} occurs twice")
+    if sum(member.file_size for member in members) > archive.start_dir:
+        raise ValueError("its members are larger than the file")
+    if _HEADER not in names:
         return None
-    return json.loads(archive.read(_HEADER))
+    if archive.getinfo(_HEADER).file_size > _LARGEST_HEADER:
+        raise ValueError(f"{_HEADER} has more than {_LARGEST_HEADER / MB:g} MB")
+    return json_values(archive.read(_HEADER))
 
 
 def read_arrays(
@@ -205,21 +222,43 @@ def read_arrays(
 
 
 def _read(archive: zipfile.ZipFile, name: str, spec: Mapping[str, Any]) -> np.ndarray:
-    with archive.open(f"{name}.npy") as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-        # The checksum is compared only at the end of the member.
-        surplus = file.read(1)
-    announced = list(array.shape) == spec["shape"] and array.dtype.str == spec["dtype"]
-    if surplus or not announced:
+    member = f"{name}.npy"
+    n_bytes = archive.getinfo(member).file_size
+    with archive.open(member) as file:
+        shape, dtype = _announced(file)
+        # The memory is taken before the values are read, so their number is checked first.
+        fits = file.tell() + math.prod(shape) * dtype.itemsize == n_bytes
+    if (
+        not fits
+        or dtype.kind not in _NUMBERS
+        or list(shape) != spec["shape"]
+        or dtype.str != spec["dtype"]
+    ):
         raise ValueError(
-            f"array {name} is {array.dtype} {array.shape}, not as announced"
+            f"array {shortened(name)} is {dtype} {shape} in {n_bytes} bytes, not as "
+            "announced"
         )
+    with archive.open(member) as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+        # The checksum is compared only at the end of the member.
+        file.read(1)
     return array
+
+
+def _announced(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Return shape and type from the header of an array."""
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"version {version} of NumPy's format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return shape, dtype
 
 
 def unpacked(triangle: np.ndarray, size: int) -> np.ndarray:
     """Return the upper triangular (size, size) matrix of `Packed`, zero below."""
     triangle = np.asarray(triangle)
+    if triangle.shape != (size * (size + 1) // 2,):
+        raise ValueError(f"{triangle.shape} numbers for a triangle of {size} rows")
     out, first = np.zeros((size, size), order="F"), 0
     for start in range(0, size, _PANEL):
         panel = np.zeros((min(_PANEL, size - start), size))

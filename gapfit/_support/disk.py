@@ -14,9 +14,9 @@ from gapfit.errors import GapfitError
 __all__ = [
     "cure",
     "in_short",
+    "one_line",
     "opened_for_writing",
     "sentence",
-    "shortened",
     "unreadable",
     "unwritable",
     "writing",
@@ -47,11 +47,11 @@ def in_short(error: BaseException) -> str:
     >>> in_short(ValueError("no  number"))
     'ValueError: no number'
     """
-    text = shortened(str(error))
+    text = one_line(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def shortened(text: str) -> str:
+def one_line(text: str) -> str:
     """Return the beginning of a text, in one line."""
     line = " ".join(text[: 2 * _MOST].split())
     return line if len(line) <= _MOST else f"{line[:_MOST]} ..."

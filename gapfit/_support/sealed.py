@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gapfit._support.archive import atomic_write
-from gapfit._support.disk import in_short, shortened, unreadable
+from gapfit._support.disk import in_short, one_line, unreadable
+from gapfit._support.foreign import file_size, json_values
 from gapfit.errors import GapfitError
 
 __all__ = ["read_sealed", "write_sealed"]
@@ -55,8 +56,8 @@ def read_sealed(path: Path, kind: str, version: int, advice: str) -> dict[str, A
         The file cannot be read, is damaged, or has another format or version.
     """
     try:
-        text = path.read_bytes().decode()
-        whole = json.loads(text)
+        file_size(path)
+        whole = json_values(path.read_bytes().decode())
         found = whole["format"], whole["version"]
         content, checksum = whole["content"], whole["crc32"]
     except OSError as error:
@@ -66,7 +67,7 @@ def read_sealed(path: Path, kind: str, version: int, advice: str) -> dict[str, A
             f"{path}: damaged or not written by gapfit ({in_short(error)}); {advice}"
         ) from error
     if found != (kind, version):
-        shown = shortened(f"{found[0]!r}, version {found[1]!r}")
+        shown = one_line(f"{found[0]!r}, version {found[1]!r}")
         raise GapfitError(
             f"{path}: is {shown}, but this gapfit reads {kind!r}, version {version}; "
             f"{advice}"

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import BSpline, CubicHermiteSpline, make_interp_spline
 
+from gapfit._support.foreign import MB, ForeignError, foreign_text
 from gapfit.descriptors.blocks import pair_key, pair_label, species_pairs
 from gapfit.descriptors.pair_table import SPACING, PairTable, tabulate
 from gapfit.descriptors.switch import Switch
-from gapfit.errors import ConfigError
+from gapfit.errors import ConfigError, shortened
 
 __all__ = [
     "MIN_POINTS",
@@ -24,6 +25,10 @@ __all__ = [
 
 #: Points of one pair of species: a spline of fifth degree has six coefficients.
 MIN_POINTS = 6
+#: Largest distance of a table, Å, and largest size of a potential, eV, or its slope, eV/Å.
+_FARTHEST, _HIGHEST = 100.0, 1e15
+#: Largest file, bytes: the points of 100 pairs of species, 10 000 each.
+_LARGEST = 50 * MB
 #: Distance of the knots of tables of cubic splines, whose third derivative jumps, Å.
 _SLOPES_SPACING = 0.001
 
@@ -54,8 +59,8 @@ def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
         The first error, with file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = foreign_text(path, _LARGEST).split("\n")
+    except ForeignError as error:
         raise ConfigError(
             f"[baseline] table: {path} cannot be read as text: {error}"
         ) from None
@@ -77,7 +82,7 @@ def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
         elif words and not key:
             raise ConfigError(
                 f"{where}: expected a pair of species such as Si-Si before the first "
-                f"numbers, found {' '.join(words)!r}"
+                f"numbers, found {_found(words)}"
             )
         elif words:
             points[key].append(_point(words, points[key], where))
@@ -103,11 +108,18 @@ def _key(word: str, where: str) -> int:
     symbols = word.split("-")
     unknown = [s for s in symbols if atomic_numbers.get(s, 0) == 0]
     if len(symbols) != 2 or unknown:
-        what = f"{unknown[0]!r} is not a chemical symbol" if unknown else "not a pair"
+        what = (
+            f"{_found(unknown)} is not a chemical symbol" if unknown else "not a pair"
+        )
         raise ConfigError(
-            f"{where}: {word!r}: {what}; expected a pair of species such as Si-Si"
+            f"{where}: {_found([word])}: {what}; expected a pair of species such as Si-Si"
         )
     return pair_key(*(int(atomic_numbers[s]) for s in symbols))
+
+
+def _found(words: list[str]) -> str:
+    """Return the beginning of a line for messages."""
+    return repr(shortened(" ".join(words[:20]), 60))
 
 
 def _point(words: list[str], before: list[list[float]], where: str) -> list[float]:
@@ -118,7 +130,7 @@ def _point(words: list[str], before: list[list[float]], where: str) -> list[floa
     if len(point) != 2 or not all(map(math.isfinite, point)):
         raise ConfigError(
             f"{where}: expected two finite numbers, r (Å) and phi (eV), found "
-            f"{' '.join(words)!r}"
+            f"{_found(words)}"
         )
     if point[0] <= (before[-1][0] if before else 0.0):
         least = f"the r before it, {before[-1][0]:g} Å" if before else "0"
@@ -137,7 +149,7 @@ def _require_complete(
     width: float,
 ) -> None:
     """Refuse a block that ends here with too few points."""
-    if key and (problem := points_problem(np.array(points[key]), width)):
+    if key and (problem := points_problem(np.reshape(points[key], (-1, 2)), width)):
         raise ConfigError(f"{path}, line {begun[key]}: {pair_label(key)}: {problem}")
 
 
@@ -160,6 +172,11 @@ def points_problem(points: np.ndarray, width: float) -> str:
     r = points[:, 0]
     if not np.isfinite(points).all() or r[0] <= 0 or np.any(np.diff(r) <= 0):
         return "r must be positive and ascending, and all numbers finite"
+    if r[-1] > _FARTHEST or np.abs(points[:, 1:]).max() > _HIGHEST:
+        return (
+            f"r must be at most {_FARTHEST:g} Å, and other numbers {_HIGHEST:g} in size; "
+            "check their units"
+        )
     if r[-1] - r[0] <= width and not with_slopes:
         return (
             f"extends from {r[0]:g} to {r[-1]:g} Å, which is no longer than the switch at "

@@ -36,7 +36,7 @@ from gapfit.cli import (
 )
 from gapfit.cli._console import Console
 from gapfit.cli._signals import Terminated, orderly_end
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, bounded
 
 __all__ = ["main"]
 
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if getattr(args, "debug", False):
             traceback.print_exc()
-        first, *lines = _message(error).split("\n")
+        first, *lines = bounded(_message(error)).split("\n")
         lines = [line if line.startswith(" ") else f"  {line}" for line in lines]
         print("\n".join([f"gapfit: error: {first}", *lines]), file=sys.stderr)
         return 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,13 +91,11 @@ def prepare(
                 "or choose another folder with --output"
             )
     resolved = folder / "fit.toml"
-    if resolved.exists() and not holds(folder, config):
-        with resolved.open(encoding="utf-8", errors="replace") as file:
-            if file.readline() != MARK:
-                raise GapfitError(
-                    f"{resolved}: was not written by `gapfit fit` and would be "
-                    "replaced; choose another folder with --output"
-                )
+    if resolved.exists() and not holds(folder, config) and not _is_marked(resolved):
+        raise GapfitError(
+            f"{resolved}: was not written by `gapfit fit` and would be "
+            "replaced; choose another folder with --output"
+        )
     if force or (resume and checkpoint.exists):
         return
     if checkpoint.spans():
@@ -135,13 +132,14 @@ def require_same(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
         The fit in the folder was another one, or its files are damaged.
     """
     from gapfit._support.disk import in_short
+    from gapfit._support.foreign import json_file
     from gapfit._support.identity import differences
     from gapfit.model.storage import load
 
     path, advice = folder / "metrics.json", "choose another folder, or fit with --force"
     record = load(folder / "model.npz").record
     try:
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        metrics: dict[str, Any] = json_file(path)
         stored = metrics["identity"]
         belongs = all(
             metrics["fit"][key] == getattr(record, key)
@@ -160,6 +158,14 @@ def require_same(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
             "data:\n  " + "\n  ".join(lines) + f"\n{advice}"
         )
     return metrics
+
+
+def _is_marked(path: Path) -> bool:
+    """Return whether a file begins with the line that a fit writes."""
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(len(MARK) + 1) == MARK
 
 
 def holds(folder: Path, config: Path) -> bool:

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date, time
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -18,10 +19,12 @@ from pydantic.fields import FieldInfo
 
 from gapfit.config.sections import FitConfig
 from gapfit.config.term_base import TermConfig, term_model, term_models
+from gapfit.errors import shortened
 
 __all__ = [
     "all_tables",
     "choices",
+    "dotted",
     "expectation",
     "field_at",
     "is_table",
@@ -134,12 +137,16 @@ def table_title(path: Sequence[str | int], top: type[BaseModel] = FitConfig) -> 
         title = f"[[{path[0]}]] {path[1] + 1}"
         if len(path) == 2:
             return title
-        inner = ".".join(toml_key(str(part)) for part in (path[0], *path[2:]))
-        return f"{title}, [{inner}]"
-    name = ".".join(toml_key(str(part)) for part in path)
+        return f"{title}, [{dotted(path[0], *path[2:])}]"
+    name = dotted(*path)
     field = top.model_fields.get(str(path[0]))
     array = field is not None and get_origin(field.annotation) is list
     return f"[[{name}]]" if array and len(path) == 1 else f"[{name}]"
+
+
+def dotted(*parts: str | int) -> str:
+    """Return the name of a table or key in messages; long parts of it are shortened."""
+    return ".".join(shortened(toml_key(str(part)), 60) for part in parts)
 
 
 def unit(field: FieldInfo) -> str:
@@ -220,6 +227,8 @@ def toml_value(value: Any) -> str:
     if isinstance(value, dict):
         pairs = (f"{toml_key(str(k))} = {toml_value(v)}" for k, v in value.items())
         return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, date | time):
+        return value.isoformat()
     return _quoted(str(value))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,20 +11,24 @@ from pydantic import BaseModel, ValidationError
 
 from gapfit.config.describe import (
     all_tables,
+    dotted,
     expectation,
     field_at,
     is_table,
     kinds_with,
     model_at,
     table_title,
-    toml_key,
     toml_value,
 )
 from gapfit.config.sections import E0Config, FitConfig
 from gapfit.config.term_base import term_models
 from gapfit.config.toml_lines import KeyPath
+from gapfit.errors import shortened
 
-__all__ = ["impossible_values", "unknown_names"]
+__all__ = ["extreme_numbers", "impossible_values", "unknown_names"]
+
+#: Numbers are between these sizes, or zero: their powers have to be numbers, too.
+_LEAST, _LARGEST = 1e-30, 1e30
 
 
 def unknown_names(
@@ -71,7 +76,9 @@ def _symbols() -> tuple[str, ...]:
 def _unknown_symbol(key: str) -> str:
     near = _nearest(key, (*E0Config.model_fields, *_symbols()))
     guess = f"; did you mean `{near}`?" if near else ""
-    return f"[e0]: `{key}` is neither a chemical symbol nor `method`{guess}"
+    return (
+        f"[e0]: `{shortened(key, 60)}` is neither a chemical symbol nor `method`{guess}"
+    )
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str | None:
@@ -94,14 +101,12 @@ def _unknown_key(
     )
     if table_like:
         brackets = ("[", "]") if isinstance(value, dict) else ("[[", "]]")
-        name = ".".join(
-            toml_key(str(p)) for p in (*path, key) if not isinstance(p, int)
-        )
+        name = dotted(*(p for p in (*path, key) if not isinstance(p, int)))
         what = f"unknown table {brackets[0]}{name}{brackets[1]}"
         names = [name for name, field in model.model_fields.items() if is_table(field)]
     else:
         where = f"{table_title(path, top)}: " if path else ""
-        what = f"{where}unknown key `{key}`"
+        what = f"{where}unknown key `{shortened(key, 60)}`"
         names = [
             name for name, field in model.model_fields.items() if not is_table(field)
         ]
@@ -151,6 +156,34 @@ def impossible_values(
         yield path, _value_message(path, item, data, top)
 
 
+def extreme_numbers(
+    values: Any, top: type[BaseModel] = FitConfig, path: KeyPath = ()
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield path and message of every number that overflows as soon as it is used."""
+    if isinstance(values, dict | list):
+        items = values.items() if isinstance(values, dict) else enumerate(values)
+        for part, value in items:
+            yield from extreme_numbers(value, top, (*path, part))
+    elif isinstance(values, float) and _is_extreme(values):
+        key = next(part for part in reversed(path) if isinstance(part, str))
+        table = path[: len(path) - 1 - path[::-1].index(key)]
+        where = f"{table_title(table, top)}: " if table else ""
+        yield (
+            path,
+            f"{where}`{shortened(key, 60)}` = {values:g}: numbers must be 0, or between "
+            f"{_LEAST:g} and {_LARGEST:g} in size",
+        )
+
+
+def _is_extreme(number: float) -> bool:
+    # Other messages say what is wrong with numbers that are not finite.
+    return (
+        bool(number)
+        and math.isfinite(number)
+        and not (_LEAST <= abs(number) <= _LARGEST)
+    )
+
+
 def _present(loc: tuple[str | int, ...], data: Any) -> KeyPath:
     """Drop the parts of a pydantic location that are names of models, not of keys."""
     path: KeyPath = ()
@@ -177,18 +210,18 @@ def _value_message(
             return f"the table {table_title(path, top)} is missing; {_mandatory(path, top)}"
         return f"{where}`{key}` is missing: {field.description if field else ''}"
     if item["type"] == "value_error" and model_at(path, top=top) is not None:
-        return f"{table_title(path, top)}: {item['ctx']['error']}"
+        return f"{table_title(path, top)}: {_cause(item)}"
     if model_at(path, top=top) is not None:
         title = table_title(path, top)
         if item["type"] == "too_short":
             return f"{title}: there is none; give at least one"
         if path and isinstance(path[-1], int):
-            return f"{title} = {_short(str(item['input']))}: must be a table of keys"
+            return f"{title} = {shortened(str(item['input']), 60)}: must be a table of keys"
         kind = "an array of tables" if title.startswith("[[") else "a table"
         return f"{title} must be {kind}, written {title}"
-    shown = f"{where}`{key}` = {_short(toml_value(item['input']))}"
+    shown = f"{where}`{key}` = {shortened(toml_value(item['input']), 60)}"
     if item["type"] == "value_error":
-        return f"{shown}: {item['ctx']['error']}"
+        return f"{shown}: {_cause(item)}"
     if field is None:  # a chemical symbol
         return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
     if path[0] == "terms" and key == "type":
@@ -208,5 +241,6 @@ def _alternatives(words: Iterable[str]) -> str:
     return " or ".join(toml_value(word) for word in words)
 
 
-def _short(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+def _cause(item: Any) -> str:
+    """Return the text of the error of a check of gapfit."""
+    return shortened(str(item["ctx"]["error"]), 300)

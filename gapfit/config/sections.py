@@ -190,10 +190,10 @@ class BaselineConfig(NamesCalculator):
         "none", "zbl: screened repulsion of the nuclei (Ziegler, Biersack, Littmark)"
     )
     r_cut: float = described(
-        2.0, "cutoff of the repulsion; below the shortest bonds", "Å", gt=0.5
+        2.0, "cutoff of the repulsion; below the shortest bonds", "Å", gt=0.5, le=20.0
     )
     width: float = described(
-        1.0, "of the switch that ends repulsion and table", "Å", gt=0.05
+        1.0, "of the switch that ends repulsion and table", "Å", gt=0.05, le=20.0
     )
     table: str | None = described(
         None, "file of pair potentials: lines Si-Si, then r (Å) and phi (eV)"
@@ -297,7 +297,7 @@ class RunConfig(Section):
     memory: str = described(
         "4 GB",
         "limit per process, plus 0.2 GB of Python; a quarter for choosing sparse points",
-        pattern=r"^\s*\d+(\.\d*)?\s*[kMGT]i?B\s*$",
+        pattern=r"^\s*[0-9]{1,12}(\.[0-9]{0,12})?\s*[kMGT]i?B\s*$",
     )
     executor: Literal["local", "mpi", "dask"] = described(
         "local", "where rows are computed: local processes, MPI ranks or Dask workers"

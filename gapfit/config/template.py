@@ -18,6 +18,7 @@ from gapfit.config.describe import (
 )
 from gapfit.config.sections import FitConfig, SigmaOverride
 from gapfit.config.toml import scalars, written_tables
+from gapfit.errors import printable
 
 __all__ = ["template_toml"]
 
@@ -89,7 +90,8 @@ def _summary(model: BaseModel) -> list[str]:
 
 
 def _remarks(lines: Sequence[str]) -> list[str]:
-    return [f"# {line}".rstrip() for line in lines]
+    # Lines can name what is in the data; a line break there would end the comment.
+    return [f"# {printable(line)}".rstrip() for line in lines]
 
 
 def _suggested(config_type: str, sigmas: SigmaOverride) -> str:

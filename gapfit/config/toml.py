@@ -7,18 +7,27 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gapfit._support.foreign import (
+    MB,
+    ForeignError,
+    UnopenedError,
+    foreign_text,
+    require_plain_values,
+    toml_values,
+)
 from gapfit.config.describe import is_table, toml_key, toml_value
-from gapfit.config.messages import impossible_values, unknown_names
+from gapfit.config.messages import extreme_numbers, impossible_values, unknown_names
 from gapfit.config.paths import relocated
 from gapfit.config.sections import FitConfig
 from gapfit.config.term_base import STRICT
 from gapfit.config.toml_lines import KeyPath, line_of, scan
-from gapfit.errors import ConfigError
+from gapfit.errors import ConfigError, shortened
 
 __all__ = [
     "as_config",
@@ -33,6 +42,10 @@ __all__ = [
 _Config = TypeVar("_Config", bound=FitConfig)
 
 _XYZ = (".xyz", ".extxyz")
+#: Largest configuration, bytes: 20 000 long names of files.
+_LARGEST = 2 * MB
+#: Problems that are looked into; a message shows fewer.
+_MOST_PROBLEMS = 50
 
 
 def load_config(path: str | Path) -> FitConfig:
@@ -64,25 +77,23 @@ def load_config_as(kind: type[_Config], path: str | Path) -> _Config:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: no such file; `gapfit init DATA` writes a configuration"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
+        text = foreign_text(path, _LARGEST)
+    except UnopenedError as error:
+        if error.missing:
+            raise ConfigError(
+                f"{path}: no such file; `gapfit init DATA` writes a configuration"
+            ) from None
+        raise ConfigError(f"{path}: {error}; name a configuration") from None
+    except ForeignError as error:
         raise ConfigError(
             f"{path}: cannot be read as UTF-8 text: {error}{_init_hint(path)}"
         ) from None
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
     try:
-        data = tomllib.loads(text)
+        data = toml_values(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(_broken_message(path, str(error), text)) from None
-    except (RecursionError, ValueError):
-        raise ConfigError(
-            f"{path}: brackets nested hundreds of times, or a number of thousands of "
-            f"digits, which no configuration needs{_init_hint(path)}"
-        ) from None
+    except ForeignError as error:
+        raise ConfigError(f"{path}: {error}{_init_hint(path)}") from None
     return validated(kind, data, str(path), scan(text))
 
 
@@ -135,8 +146,7 @@ def dump_toml(config: FitConfig) -> str:
             for key, v in scalars(model)
             if v is not None
         ]
-        if body or title.startswith("[["):
-            blocks.append("\n".join([title, *body]))
+        blocks.append("\n".join([title, *body]))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -187,6 +197,17 @@ def scalars(model: BaseModel) -> Iterator[tuple[str, Any]]:
     yield from (model.__pydantic_extra__ or {}).items()
 
 
+def _plain_values(data: Mapping[str, Any], source: str) -> Any:
+    """Return tables as TOML types, which can be written and read again."""
+    try:
+        require_plain_values(data)
+        values = _plain(data)
+        require_plain_values(values)
+    except ForeignError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    return values
+
+
 def _plain(value: Any) -> Any:
     """Return Python values (NumPy scalars, paths, tuples) as TOML types."""
     if isinstance(value, BaseModel):
@@ -206,7 +227,7 @@ def _plain(value: Any) -> Any:
 
 def _init_hint(path: Path) -> str:
     """Return advice about a file that may contain data instead of a configuration."""
-    if path.suffix == ".toml" or path.is_dir():
+    if path.suffix == ".toml":
         return ""
     return f"; if it contains structures, {_init_command(path)} writes a configuration"
 
@@ -231,11 +252,12 @@ def _syntax_message(path: Path, message: str, text: str) -> str:
         message = message[: place.start()]
         line = int(place[1]) if place[1] else text.rstrip("\n").count("\n") + 1
         where = f", line {line}" + (f", column {place[2]}" if place[2] else "")
-        shown = f": `{text.splitlines()[line - 1].strip()}`" if text else ""
+        shown = (
+            f": `{shortened(text.split(chr(10))[line - 1].strip())}`" if text else ""
+        )
     hint = "; texts need quotes, decimals a point" if message == "Invalid value" else ""
-    return (
-        f"{path}{where}: not valid TOML: {message[0].lower()}{message[1:]}{hint}{shown}"
-    )
+    message = shortened(f"{message[0].lower()}{message[1:]}")
+    return f"{path}{where}: not valid TOML: {message}{hint}{shown}"
 
 
 def validated(
@@ -262,14 +284,17 @@ def validated(
     ConfigError
         Unknown names or impossible values, all listed.
     """
-    values = _plain(data)
-    problems = dict(unknown_names(values, top=kind))
+    values = _plain_values(data, source)
+    problems = dict(islice(unknown_names(values, top=kind), _MOST_PROBLEMS))
     config = None
     try:
         config = kind.model_validate(values, strict=True, context=STRICT)
     except ValidationError as error:
-        for path, message in impossible_values(error, values, kind):
+        impossible = impossible_values(error, values, kind)
+        for path, message in islice(impossible, _MOST_PROBLEMS):
             problems.setdefault(path, message)
+    for path, message in islice(extreme_numbers(values, kind), _MOST_PROBLEMS):
+        problems.setdefault(path, message)
     if problems or config is None:
         raise ConfigError(_listed(problems, source, lines or {}))
     return config
@@ -279,7 +304,8 @@ def _listed(
     problems: dict[KeyPath, str], source: str, lines: dict[KeyPath, int]
 ) -> str:
     placed = [
-        (line_of(lines, path) or 0, message) for path, message in problems.items()
+        (line_of(lines, path) or 0, shortened(message, 500))
+        for path, message in problems.items()
     ]
     return "\n".join(
         f"{source}, line {line}: {message}" if line else f"{source}: {message}"

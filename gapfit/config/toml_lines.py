@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import re
 
+from gapfit._support.foreign import without_strings
+
 __all__ = ["KeyPath", "line_of", "scan"]
 
 #: Path of a value: table names, keys, and indices of arrays of tables.
 KeyPath = tuple[str | int, ...]
 
-_STRING_OR_COMMENT = re.compile(
-    r'"""(?:\\.|[^\\])*?"""'
-    r"|'''.*?'''"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'"
-    r"|#[^\n]*",
-    re.DOTALL,
-)
 _KEY_PART = re.compile(r'"((?:\\.|[^"\\])*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)')
-
-
-def _mask(match: re.Match[str]) -> str:
-    blank = " " if match[0].startswith("#") else "x"
-    return re.sub(r"[^\n]", blank, match[0])
 
 
 def _parts(key: str) -> list[str]:
@@ -51,7 +40,7 @@ def scan(text: str) -> dict[KeyPath, int]:
     >>> lines["data", "train"], lines["terms", 1, "zeta"]
     (2, 5)
     """
-    masked = _STRING_OR_COMMENT.sub(_mask, text)
+    masked = without_strings(text)
     lines: dict[KeyPath, int] = {}
     counts: dict[KeyPath, int] = {}
     table: KeyPath = ()

@@ -29,6 +29,7 @@ from typing import Any, BinaryIO, NoReturn, overload
 import numpy as np
 
 from gapfit._support.disk import cure
+from gapfit._support.foreign import json_values
 from gapfit._support.leftovers import sweep_once
 from gapfit._support.whole_writes import write_all
 from gapfit.data.frame import Frame
@@ -183,11 +184,17 @@ class FrameFile(Sequence[Frame]):
         self._starts, self.sizes, self._kinds, self._checksums = np.split(
             index, [n_frames + 1, 2 * n_frames + 1, 3 * n_frames + 1]
         )
-        about = json.loads(data[n_index:])
+        ascending = self._starts[0] >= len(MAGIC) and (np.diff(self._starts) >= 0).all()
+        if not ascending or self._starts[-1] > start or (self.sizes < 0).any():
+            self._refuse(foreign)
         # Frames that were found whole; checking them each time would take a tenth longer.
         self._checked = bytearray(n_frames)
-        self._names: list[str] = about["config_types"]
-        self.species = {int(z): n for z, n in about["species"].items()}
+        try:
+            about = json_values(data[n_index:])
+            self._names: list[str] = about["config_types"]
+            self.species = {int(z): n for z, n in about["species"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._refuse(foreign)
         if part_of and about["part_of"] != part_of:
             self._refuse("belongs to another fit than its folder")
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from gapfit._support.foreign import MB, ForeignError, file_size
 from gapfit.config.sections import FitConfig
 from gapfit.data.dataset import Dataset
 from gapfit.data.digest import data_digest
@@ -41,9 +42,13 @@ def fit_identity(dataset: Dataset, config: FitConfig, base: Path) -> dict[str, A
 
 
 def _file_digest(base: Path, name: str) -> str | None:
-    """Return a SHA-256 of a file; None for a missing file (reported later)."""
+    """Return a SHA-256 of a file; None for one that cannot be read (reported later)."""
+    path, digest = base / Path(name).expanduser(), hashlib.sha256()
     try:
-        content = (base / Path(name).expanduser()).read_bytes()
-    except OSError:
+        file_size(path)
+        with path.open("rb") as file:
+            while piece := file.read(MB):
+                digest.update(piece)
+    except (OSError, ForeignError):
         return None
-    return hashlib.sha256(content).hexdigest()
+    return digest.hexdigest()

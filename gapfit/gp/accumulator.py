@@ -73,4 +73,6 @@ class Accumulator:
 
     def _restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         square, n_rows, log_sigma = arrays["sums"].tolist()
+        if not (0 <= n_rows < 2**53 and 0 <= square < np.inf):
+            raise ValueError(f"sums over {n_rows} rows with the square {square}")
         self.square, self.n_rows, self.log_sigma = square, int(n_rows), log_sigma

@@ -175,6 +175,10 @@ class NormalEquations(Accumulator):
         """Return the sums that `arrays` describes."""
         out = cls.__new__(cls)
         out._restore(arrays)
+        if arrays["b"].shape != (n_sparse,):
+            raise ValueError(
+                f"sums of {arrays['b'].shape} for {n_sparse} sparse points"
+            )
         out.b, out._G, out._rows = arrays["b"], None, []
         if "G" in arrays:
             out._G = unpacked(arrays["G"], n_sparse)

@@ -218,6 +218,8 @@ class TrainingSums:
         out = cls(whitening, header["method"])
         kind = _KINDS[out.method]
         for n, (quantity, class_name) in enumerate(header["groups"]):
+            if not (isinstance(quantity, str) and isinstance(class_name, str)):
+                raise ValueError("names of groups that are no texts")
             prefix = f"{n}/"
             group_arrays = {
                 key.removeprefix(prefix): array

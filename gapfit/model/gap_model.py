@@ -277,7 +277,8 @@ class GAPModel(WithoutCaches):
         given = [atoms] if single else atoms
         frames = [as_frame(item, f"structure {n}") for n, item in enumerate(given)]
         predictions: list[Prediction] = []
-        with use_threads(n_threads):
+        # Overflows end in numbers that `finite` refuses.
+        with use_threads(n_threads), np.errstate(over="ignore", invalid="ignore"):
             for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
                 batch = frames[part]
                 pairs = moving.of(batch[0]) if moving else pairs_of(batch, self.cutoff)
@@ -312,18 +313,16 @@ class GAPModel(WithoutCaches):
             atoms = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
             volume = frame.volume if wanted.stress else 0.0
-            out.append(
-                Prediction(
-                    energy=float(energies[atoms].sum()),
-                    energies=energies[atoms],
-                    forces=forces[atoms] if wanted.forces else None,
-                    stress=-virial / volume
-                    if volume > 1e-8 and np.isfinite(virial).all()
-                    else None,
-                    atom_virials=None if local is None else local[atoms],
-                    **std,
-                )
+            has_stress = volume > 1e-8 and not np.isnan(virial).all()
+            prediction = Prediction(
+                energy=float(energies[atoms].sum()),
+                energies=energies[atoms],
+                forces=forces[atoms] if wanted.forces else None,
+                stress=-virial / volume if has_stress else None,
+                atom_virials=None if local is None else local[atoms],
+                **std,
             )
+            out.append(prediction.finite(frame.source))
         return out
 
     def _contributions(

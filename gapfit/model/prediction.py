@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Literal, TypedDict, get_args
 
@@ -97,6 +97,24 @@ class Prediction:
     stress_interval: np.ndarray | None = None
     n_negative: int = 0
     atom_virials: np.ndarray | None = None
+
+    def finite(self, source: str) -> Prediction:
+        """Return the same prediction of the structure `source`.
+
+        Raises
+        ------
+        GapfitError
+            A number in it is not finite.
+        """
+        for part in fields(self):
+            values = getattr(self, part.name)
+            if values is not None and not np.isfinite(values).all():
+                raise GapfitError(
+                    f"{source}: the {part.name} predicted by the model is not finite; its "
+                    "coefficients or settings are too large: fit it again, or get the "
+                    "model file again"
+                )
+        return self
 
 
 class PredictOptions(TypedDict, total=False):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from itertools import islice
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from gapfit.data.digest import chained_digest, data_digest
 from gapfit.data.frame import Frame
@@ -38,11 +41,6 @@ class Addition:
     onto: str
     sparse_points: tuple[dict[str, Any], ...] = ()
 
-    @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Addition:
-        """Return what `dataclasses.asdict` gave."""
-        return cls(**{**values, "sparse_points": tuple(values["sparse_points"])})
-
 
 @dataclass(frozen=True)
 class Origin:
@@ -69,15 +67,13 @@ class Origin:
     gap_version: int | None
     ignored: tuple[str, ...]
     sparse_cutoffs: tuple[dict[str, Any], ...]
-    counted_once: tuple[bool, ...]
+    counted_once: tuple[bool, ...] = ()
 
-    @classmethod
-    def from_plain(cls, values: Mapping[str, Any]) -> Origin:
-        """Return what `dataclasses.asdict` gave."""
-        lists = ("ignored", "sparse_cutoffs", "counted_once")
-        # Version 0.1.0 did not store the last one; it counted all pairs twice.
-        values = {"counted_once": [False] * len(values["sparse_cutoffs"]), **values}
-        return cls(**{**values, **{name: tuple(values[name]) for name in lists}})
+    def __post_init__(self) -> None:
+        # Version 0.1.0 did not store it; it counted all pairs twice.
+        if not self.counted_once:
+            twice = (False,) * len(self.sparse_cutoffs)
+            object.__setattr__(self, "counted_once", twice)
 
 
 @dataclass(frozen=True)
@@ -157,10 +153,11 @@ class FitRecord:
         """Return what `plain` gave; keys of other versions are left out."""
         names = {entry.name for entry in fields(cls)}
         known = {name: value for name, value in values.items() if name in names}
-        for name in ("jitter", "projections", "warnings"):
-            if name in known:
-                known[name] = tuple(known[name])
-        known["appended"] = tuple(map(Addition.from_plain, known.get("appended", ())))
-        if "quip" in known:
-            known["quip"] = Origin.from_plain(known["quip"])
-        return cls(**known)
+        record: FitRecord = _adapter().validate_python(known)
+        return record
+
+
+@cache
+def _adapter() -> TypeAdapter[FitRecord]:
+    """Return what checks the types of a record from a file."""
+    return TypeAdapter(FitRecord)

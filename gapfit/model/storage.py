@@ -19,25 +19,23 @@ from gapfit._support.archive import (
     write_archive,
 )
 from gapfit._support.disk import in_short, unreadable
+from gapfit._support.foreign import UnopenedError, file_size
 from gapfit.baseline.baseline import Baseline, build_baseline
 from gapfit.baseline.pair_file import points_problem
 from gapfit.config.sections import FitConfig
-from gapfit.config.term_base import term_model
 from gapfit.descriptors.blocks import species_pairs
 from gapfit.errors import GapfitError, ModelFileError
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
 from gapfit.model.calibration import Calibration, KindCalibration
+from gapfit.model.file_header import FORMAT, SCHEMA, checked_config, checked_header
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm, basis_shapes, build_term
 
-__all__ = ["SCHEMA", "load", "load_with_sums", "save"]
+__all__ = ["load", "load_with_sums", "save"]
 
-#: Raised whenever older versions of gapfit could not read the file correctly.
-SCHEMA = 1
-_FORMAT = "gapfit-model"
 _UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 
 
@@ -79,11 +77,14 @@ def load(
         another fit.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ModelFileError(f"{path}: there is no such model file")
+    try:
+        file_size(path)
+    except UnopenedError as error:
+        reason = "there is no such model file" if error.missing else str(error)
+        raise ModelFileError(f"{path}: {reason}") from None
     try:
         with zipfile.ZipFile(path) as archive:
-            header = _checked_header(path, read_header(archive))
+            header = checked_header(path, read_header(archive))
             if part_of and header.get("part_of") != part_of:
                 raise ModelFileError(
                     f"{path}: belongs to another fit than its folder; restore the file, "
@@ -95,7 +96,7 @@ def load(
                     "arrays": _without_sums(header["arrays"]),
                 }
             arrays = read_arrays(archive, header["arrays"])
-        return _build(header, arrays)
+        return _build(path, header, arrays)
     except ModelFileError:
         raise
     except Exception as error:  # damage shows in as many ways as there are bytes
@@ -155,31 +156,10 @@ def _damaged(path: Path, error: Exception) -> str:
     )
 
 
-def _checked_header(path: Path, header: Any) -> dict[str, Any]:
-    if header is None:
-        raise ModelFileError(
-            f"{path}: not a gapfit model (an archive without header.json)"
-        )
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
-        raise ModelFileError(
-            f"{path}: not a gapfit model (header names another format)"
-        )
-    schema = header.get("schema")
-    if type(schema) is not int or schema < 1:
-        raise ValueError(f"schema {schema!r} is not a version number")
-    if schema > SCHEMA:
-        writer = header.get("info", {}).get("versions", {}).get("gapfit", "a newer one")
-        raise ModelFileError(
-            f"{path}: written with schema {schema} by gapfit {writer}; this "
-            f"gapfit reads up to schema {SCHEMA}; upgrade gapfit"
-        )
-    return header
-
-
 def _header(model: GAPModel) -> dict[str, Any]:
     whitening = _whitening(model)
     return {
-        "format": _FORMAT,
+        "format": FORMAT,
         "schema": SCHEMA,
         "units": _UNITS,
         "config": model.config.model_dump(mode="json"),
@@ -224,9 +204,10 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
     return arrays
 
 
-def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
-    _require_descriptors(header["config"]["terms"])
-    config = FitConfig.model_validate(header["config"])
+def _build(
+    path: Path, header: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> GAPModel:
+    config = checked_config(path, header)
     species = tuple(int(z) for z in header["species"])
     e0 = {int(z): float(energy) for z, energy in header["e0"].items()}
     _require(
@@ -269,16 +250,6 @@ def _build(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> GAPModel:
         _calibration(header.get("calibration")),
         FitRecord.from_plain(header["info"]),
     )
-
-
-def _require_descriptors(terms: list[dict[str, Any]]) -> None:
-    """Refuse terms of kinds that are not registered."""
-    unknown = [term["type"] for term in terms if term_model(term["type"]) is None]
-    if unknown:
-        raise ModelFileError(
-            f'a term of this model has type = "{unknown[0]}", which is unknown here; '
-            "import or install what registers it, then read the model again"
-        )
 
 
 def _calibration(plain: dict[str, Any] | None) -> Calibration | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
@@ -12,9 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.errors import GapfitError
+from gapfit._support.foreign import MB, foreign_text, json_file, toml_values
+from gapfit.errors import GapfitError, shortened
 
 __all__ = ["CrystalQuantity", "ReferenceComparison", "compared", "read_reference"]
+
+#: Largest file of reference values, bytes.
+_LARGEST = 2 * MB
 
 
 @dataclass(frozen=True)
@@ -86,17 +88,21 @@ def read_reference(path: str | Path) -> dict[str, float]:
     if path.suffix not in (".json", ".toml"):
         raise GapfitError(f"{path}: give reference values as .json or .toml")
     try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        if path.suffix == ".json":
+            values = json_file(path)
+        else:
+            values = toml_values(foreign_text(path, _LARGEST))
     except ValueError as error:
-        raise GapfitError(f"{path}: cannot be read: {error}") from error
+        reason = shortened(str(error), 300)
+        raise GapfitError(f"{path}: cannot be read: {reason}") from error
     if not isinstance(values, dict):
         raise GapfitError(f"{path}: give a table of names and numbers")
     reference = {}
     for name, value in _flat(values):
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not np.isfinite(value):
-            raise GapfitError(f"{path}: {name} = {value!r}: give a finite number")
+            shown = f"{shortened(name, 60)} = {shortened(repr(value), 60)}"
+            raise GapfitError(f"{path}: {shown}: give a finite number")
         reference[name] = float(value)
     return reference
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 
+from gapfit._support.foreign import json_values
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_options import Options, entries, repeated
 from gapfit.quip.gap_fit_shell import program_words
@@ -82,12 +82,12 @@ def _as_gap_fit_sees(word: str) -> str:
 
 def _listed(text: str) -> Sequence[str]:
     try:
-        words = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        words = json_values(text)
+    except ValueError as error:
         raise GapfitError(
             f"not a list of words in JSON: {shown(str(error), 100)}"
         ) from None
-    if not all(isinstance(word, str) for word in words):
+    if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
         raise GapfitError("not a list of words in JSON: it has other values")
     names = [n for n, word in enumerate(words) if _PROGRAM.search(word)]
     return words[names[0] + 1 :] if names else words

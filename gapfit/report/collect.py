@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gapfit._support.foreign import json_file
 from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import DataConfig
 from gapfit.config.toml import resolved_toml
@@ -186,7 +186,7 @@ class _Gatherer:
             self.notes.append(f"{path} is missing: no time and memory of the fit")
             return {}
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = json_file(path)
             fit = stored["fit"]
         except (ValueError, KeyError, TypeError) as error:
             self.notes.append(

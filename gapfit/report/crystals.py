@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapfit._support.foreign import json_file
 from gapfit._support.progress import Progress
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
@@ -103,7 +103,7 @@ def stored_properties(model: Path, notes: list[str]) -> dict[str, dict[str, Any]
         if not path.exists():
             continue
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = json_file(path)
             name = f"{_formula(stored)} ({path.relative_to(folder)})"
         except (ValueError, KeyError, TypeError) as error:
             notes.append(f"{path} cannot be read: {error}")

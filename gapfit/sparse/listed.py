@@ -8,19 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
+from gapfit._support.foreign import MB, ForeignError, foreign_text
 from gapfit.config.checks import turned
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.neighbours import pairs_of
 from gapfit.descriptors.protocol import Sparse
-from gapfit.errors import ConfigError
+from gapfit.errors import ConfigError, shortened
 from gapfit.model.terms import FittedTerm
 from gapfit.sparse.methods import unique_rows
 
 __all__ = ["count_listed", "listed_points"]
 
 _BATCH_ATOMS = 1024
+#: Largest file, bytes: millions of points.
+_LARGEST = 100 * MB
+#: Digits of the largest index.
+_MOST_DIGITS = 15
 
 
 def listed_points(
@@ -76,8 +81,8 @@ def count_listed(path: Path) -> int:
 def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
     """Yield the words of each line that has any, and its place for messages."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = foreign_text(path, _LARGEST).split("\n")
+    except ForeignError as error:
         raise ConfigError(
             f"sparse_file: {path} cannot be read as text: {error}"
         ) from None
@@ -93,10 +98,12 @@ def _lines(path: Path) -> Iterator[tuple[list[str], str]]:
 def _indices(
     words: list[str], frames: Sequence[Frame], sizes: Sequence[int], where: str
 ) -> tuple[int, int]:
-    if len(words) != 2 or not all(word.isdecimal() for word in words):
+    if len(words) != 2 or not all(
+        word.isdecimal() and len(word) <= _MOST_DIGITS for word in words
+    ):
         raise ConfigError(
             f"{where}: expected two whole numbers, frame and atom, counted from 0; found "
-            f"{' '.join(words)!r}"
+            f"{shortened(' '.join(words[:20]), 60)!r}"
         )
     frame, atom = map(int, words)
     if frame >= len(frames):
@@ -152,11 +159,12 @@ def _listed_values(path: Path, term: FittedTerm) -> Sparse:
         block = labels.get(name, labels.get(turned(name)))
         if block is None:
             raise ConfigError(
-                f"{where}: {name!r} is unknown; this term has {', '.join(labels)}"
+                f"{where}: {shortened(name, 60)!r} is unknown; this term has "
+                f"{', '.join(labels)}"
             )
         try:
             points[block].append(descriptor.listed(words))
         except ValueError as error:
-            raise ConfigError(f"{where}: {error}") from None
+            raise ConfigError(f"{where}: {shortened(str(error), 300)}") from None
     n = descriptor.n_features
     return {block: np.array(rows).reshape(-1, n) for block, rows in points.items()}

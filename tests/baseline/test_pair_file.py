@@ -129,6 +129,7 @@ GRID = "\n".join(f"{r} 1.0" for r in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
         (f"Si-Si\n{GRID}\n5.5 1.0", 8, "must be greater than the r before it, 6 Å"),
         ("Si-Si\n0.0 1", 2, "must be greater than 0"),
         ("# none\n\nSi-Si # a\n1 2\n2 3\n", 3, "2 points, at least 6"),
+        (f"Si-Si\nSi-Ge\n{GRID}", 1, "0 points, at least 6"),
         ("Si-Si\n1 2\n2 nan\n", 3, "found '2 nan'"),
         ("Si-Si\n1 2\n2 a\n", 3, "two finite numbers"),
         ("Si-Si\n1 2\n2 3 4\n", 3, "two finite numbers"),

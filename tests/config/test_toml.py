@@ -90,22 +90,8 @@ a = 1
 si = 1.0
 Ge = "x"
 metod = "isolated"
-[[terms]]
-n_spase = 100
-r_cut = 0.5
-[terms.weighting]
-function = "pol"
-rnought = 3
-[[terms]]
-n_max = 8.0
-[solver]
-r0 = 1
-[run]
-memory = "4"
-seed = inf
-store_posterior = 1
 """
-    assert problems(text) == [
+    assert problems(text + "[[terms]]\n") == [
         "fit.toml, line 1: unknown key `n_sparse`; `n_sparse` belongs to [[terms]]",
         "fit.toml, line 4: [data]: unknown key `zeta`; `zeta` belongs to [[terms]]",
         "fit.toml, line 5: [data]: unknown key `energykey`; did you mean `energy_key`?",
@@ -121,24 +107,47 @@ store_posterior = 1
         'fit.toml, line 15: [e0]: `Ge` = "x" must be a number, in eV',
         "fit.toml, line 16: [e0]: `metod` is neither a chemical symbol nor `method`; "
         "did you mean `method`?",
-        "fit.toml, line 18: [[terms]] 1: unknown key `n_spase`; "
+    ]
+
+
+def test_problems_of_terms_and_solver_are_listed_with_lines(problems):
+    text = """\
+[[terms]]
+n_spase = 100
+r_cut = 0.5
+[terms.weighting]
+function = "pol"
+rnought = 3
+[[terms]]
+n_max = 8.0
+[solver]
+r0 = 1
+[run]
+memory = "4"
+seed = inf
+store_posterior = 1
+"""
+    missing = "fit.toml: the table [data] is missing; it must give `train`"
+    assert problems(text) == [
+        missing,
+        "fit.toml, line 2: [[terms]] 1: unknown key `n_spase`; "
         "did you mean `n_sparse`?",
-        "fit.toml, line 19: [[terms]] 1: `r_cut` = 0.5 must be a number > 1 and <= 20 Å "
+        "fit.toml, line 3: [[terms]] 1: `r_cut` = 0.5 must be a number > 1 and <= 20 Å "
         "(cutoff radius)",
-        'fit.toml, line 21: [[terms]] 1, [terms.weighting]: `function` = "pol" must be '
+        'fit.toml, line 5: [[terms]] 1, [terms.weighting]: `function` = "pol" must be '
         '"poly" or "pow" or "exp" or "none" (poly ends smoothly at r0; the others jump '
         "at the cutoff, unfit for MD)",
-        "fit.toml, line 22: [[terms]] 1, [terms.weighting]: unknown key `rnought`; "
+        "fit.toml, line 6: [[terms]] 1, [terms.weighting]: unknown key `rnought`; "
         "known here: function, r0, c, d, m, w0",
-        "fit.toml, line 24: [[terms]] 2: `n_max` = 8.0 must be a whole number >= 1 and "
+        "fit.toml, line 8: [[terms]] 2: `n_max` = 8.0 must be a whole number >= 1 and "
         "<= 14 (radial functions; above 12 they lose digits)",
-        "fit.toml, line 26: [solver]: unknown key `r0`; `r0` belongs to "
+        "fit.toml, line 10: [solver]: unknown key `r0`; `r0` belongs to "
         "[terms.weighting]",
-        'fit.toml, line 28: [run]: `memory` = "4" must be a text such as "4 GB" '
+        'fit.toml, line 12: [run]: `memory` = "4" must be a text such as "4 GB" '
         "(limit per process, plus 0.2 GB of Python; a quarter for choosing sparse points)",
-        "fit.toml, line 29: [run]: `seed` = inf must be a whole number >= 0 "
+        "fit.toml, line 13: [run]: `seed` = inf must be a whole number >= 0 "
         "(seed of the random number generator)",
-        "fit.toml, line 30: [run]: `store_posterior` = 1 must be true or false "
+        "fit.toml, line 14: [run]: `store_posterior` = 1 must be true or false "
         "(store the posterior, for uncertainties, in the model file)",
     ]
 

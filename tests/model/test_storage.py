@@ -16,7 +16,7 @@ from helpers.model_files import header_of, rewritten
 import gapfit
 from gapfit._support.archive import atomic_write
 from gapfit.errors import GapfitError, ModelFileError
-from gapfit.model.storage import SCHEMA
+from gapfit.model.file_header import SCHEMA
 
 
 @pytest.fixture(scope="module")
