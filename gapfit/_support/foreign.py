@@ -40,8 +40,8 @@ _DEEPEST = 32
 _MOST_PARTS = 32
 #: Most digits of a number; the largest float64 in full has 309.
 _MOST_DIGITS = 400
-#: Integers are below this size, as TOML demands.
-_INTEGERS = 2**63
+#: Bits of integers: as TOML demands, and those of states of random generators in JSON.
+_TOML_BITS, _JSON_BITS = 64, 130
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -188,7 +188,7 @@ def json_values(text: str | bytes) -> Any:
         raise
     except ValueError:  # an integer of thousands of digits
         raise ForeignError(f"a number has more than {_MOST_DIGITS} digits") from None
-    require_plain_values(values)
+    require_plain_values(values, _JSON_BITS)
     return values
 
 
@@ -256,13 +256,15 @@ def _mask(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", blank, match[0])
 
 
-def require_plain_values(values: Any) -> None:
-    """Refuse nested values that are too deep, and integers of more than 64 bits.
+def require_plain_values(values: Any, bits: int = _TOML_BITS) -> None:
+    """Refuse nested values that are too deep, and integers that are too large.
 
     Parameters
     ----------
     values : dict, list or scalar
         As from JSON or TOML.
+    bits : int
+        Most bits of an integer with its sign.
 
     Raises
     ------
@@ -277,9 +279,11 @@ def require_plain_values(values: Any) -> None:
                 inner.extend((str(key), item) for key, item in value.items())
             elif isinstance(value, list | tuple):
                 inner.extend((name, item) for item in value)
-            elif isinstance(value, int) and not -_INTEGERS <= value < _INTEGERS:
+            elif isinstance(value, int) and not (
+                -(2 ** (bits - 1)) <= value < 2 ** (bits - 1)
+            ):
                 raise ForeignError(
-                    f"{_quoted(name)} is an integer of more than 64 bits"
+                    f"{_quoted(name)} is an integer of more than {bits} bits"
                 )
         level = inner
         if not level:
