@@ -28,8 +28,8 @@ __all__ = [
 
 #: Range of the search for overlapping atoms, Å; a shorter one needs more cells.
 _NEAR = 2.0
-#: Frames listed in an error.
-MAX_LISTED = 20
+#: Problems listed in an error of at most ten lines.
+MAX_LISTED = 8
 #: Forces above this are rarely meant to be fitted, eV/Å.
 LARGE_FORCE = 100.0
 #: Net force that no converged calculation has: this times sqrt(n_atoms), eV/Å.

@@ -154,7 +154,7 @@ def test_sealed_files_say_what_is_wrong(tmp_path):
             '"some"', '"other"'
         ): "is 'other', version 3, but this gapfit reads",
         text.replace("3", "4", 1): "is 'some', version 4, but this gapfit reads 'some'",
-        text[:-4]: "damaged or not written by gapfit (JSONDecodeError",
+        text[:-4]: "damaged or not written by gapfit (ForeignError",
         "[]": "damaged or not written by gapfit (TypeError",
     }.items():
         path.write_text(changed)

@@ -265,7 +265,10 @@ def test_what_cannot_be_written_is_named_without_a_temporary_file(
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(GapfitError) as raised, atomic_write(target):
         pass
-    told = f"{target}: cannot be written (Permission denied); choose another place"
+    told = (
+        f"{target}: cannot be written (Permission denied); change the permissions, or "
+    )
+    told += "choose another place"
     assert str(raised.value) == told
     monkeypatch.undo()
     target.mkdir()

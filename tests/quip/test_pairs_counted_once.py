@@ -16,7 +16,7 @@ from builders import ROOT
 
 import gapfit
 from gapfit.errors import GapfitError
-from gapfit.model.record import Origin
+from gapfit.model.record import FitRecord
 from gapfit.quip import load, local_variances, save
 
 FOLDER = ROOT / "tests" / "quip_models" / "CuAl"
@@ -131,7 +131,8 @@ def test_models_of_the_first_version_are_read():
         "ignored": [],
         "sparse_cutoffs": [{}, {}],
     }
-    assert Origin.from_plain(values).counted_once == (False, False)
+    record = FitRecord.from_plain({"quip": values})
+    assert record.quip.counted_once == (False, False)
 
 
 @pytest.mark.parametrize("version", [None, BEFORE])
