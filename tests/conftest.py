@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from pathlib import Path
 
@@ -77,10 +79,17 @@ def model_for(si_model, gst_model):
 
 @pytest.fixture(scope="session")
 def plugin(tmp_path_factory) -> Path:
-    """Return the LAMMPS plugin, built for the LAMMPS that is installed."""
-    from gapfit.lammps.build import build_plugin
+    """Return the LAMMPS plugin, built once for the LAMMPS that is installed."""
+    from gapfit.lammps.build import PLUGIN, build_plugin
 
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         pytest.skip("there is no C++ compiler")
 
-    return build_plugin(tmp_path_factory.mktemp("plugin"))
+    # Processes of pytest-xdist have folders side by side.
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "plugin"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = folder / PLUGIN
+        return built if built.exists() else build_plugin(folder)
