@@ -165,7 +165,7 @@ def _without_e0(
     """Return the elements whose energy of the isolated atom would be missing."""
     from ase.data import atomic_numbers, chemical_symbols
 
-    if config.e0.method != "isolated" or not config.data.use_energies:
+    if config.e0.method == "least_squares" or not config.data.use_energies:
         return []
     species = {z for job in jobs for z in job.start.numbers.tolist()}
     species -= {atomic_numbers[symbol] for symbol in config.e0.given}

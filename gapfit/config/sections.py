@@ -150,9 +150,10 @@ class E0Config(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, float] = Field(init=False)
 
-    method: Literal["isolated", "least_squares"] = described(
-        "isolated",
-        "for species not given here nor isolated in the data: an error, or least_squares",
+    method: Literal["auto", "isolated", "least_squares"] = described(
+        "auto",
+        "for species not given here nor isolated in the data: least_squares, with a "
+        "warning (auto) or without, or an error (isolated)",
     )
 
     @property

@@ -24,6 +24,7 @@ __all__ = [
     "isolated_energy",
     "resolve_e0",
     "same_energy",
+    "species_without_atom",
 ]
 
 
@@ -60,10 +61,10 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
         atoms = lone_atoms(frames, wanted)
         energies |= {z: best.energy for z in atoms if (best := most_isolated(atoms[z]))}
         open_ = [z for z in wanted if z not in energies]
-        if open_ and config.method == "least_squares":
+        if open_ and config.method != "isolated":
             energies |= _least_squares(frames, open_, energies)
         missing = [z for z in open_ if z not in energies]
-        if missing and config.method == "least_squares":
+        if missing and config.method != "isolated":
             names = [str(chemical_symbols[z]) for z in missing]
             raise DataError(
                 f"no frame with {', '.join(names)} has an energy, so least squares cannot "
@@ -102,14 +103,34 @@ def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
         warnings += choice_warnings(atoms[z])
     open_ = [z for z in wanted if most_isolated(atoms[z]) is None]
     warnings += [text for z in open_ if (text := near_miss(atoms[z]))]
-    if config.method == "least_squares" and not _determined(frames, open_):
-        names = ", ".join(chemical_symbols[z] for z in open_)
+    names = ", ".join(chemical_symbols[z] for z in open_)
+    if config.method == "auto" and open_:
+        warnings.append(
+            f"no isolated atom of {names} in the data: e0 comes from least squares over "
+            "the compositions, which suits the energies of the data, but not those of "
+            "separated atoms; add a frame with the single atom in a large box, set [e0] "
+            f"{chemical_symbols[open_[0]]} = ... in eV, or accept it with [e0] method = "
+            '"least_squares"'
+        )
+    if config.method != "isolated" and not _determined(frames, open_):
         warnings.append(
             f"the compositions in the data do not determine e0 of {names} one by one: "
             "energies of other compositions will be wrong; add frames of other "
             "compositions or isolated atoms, or set e0 in the configuration"
         )
     return warnings
+
+
+def species_without_atom(frames: Sequence[Frame], config: E0Config) -> list[int]:
+    """Return the species whose e0 is neither given nor that of an isolated atom."""
+    from ase.data import atomic_numbers
+
+    given = {atomic_numbers[symbol] for symbol in config.given}
+    wanted = [z for z in species_counts(frames) if z not in given]
+    if all(frame.energy is None for frame in frames):
+        return []
+    atoms = lone_atoms(frames, wanted)
+    return [z for z in wanted if most_isolated(atoms[z]) is None]
 
 
 def _determined(frames: Sequence[Frame], wanted: Sequence[int]) -> bool:

@@ -74,19 +74,11 @@ def e0_origin(model: GAPModel) -> str:
         ``"isolated atoms"`` where they were taken from isolated atoms in the data, or set
         in the configuration.
     """
-    from ase.data import chemical_symbols
-
     if is_from_quip(model):
         return "e0 of the file of QUIP"
     if not energies_were_fitted(model):
         return "e0 (no energies were fitted)"
-    config = model.config.e0
-    from_data = any(chemical_symbols[z] not in config.given for z in model.species)
-    return (
-        "e0 by least squares"
-        if from_data and config.method == "least_squares"
-        else "isolated atoms"
-    )
+    return "e0 by least squares" if model.record.without_atom else "isolated atoms"
 
 
 def why_no_posterior(model: GAPModel) -> str:

@@ -98,6 +98,8 @@ class FitRecord:
         Versions of gapfit and the libraries.
     warnings : tuple of str
         What the user should know.
+    without_atom : tuple of int
+        Atomic numbers of species whose e0 comes from least squares.
     data_digest : str or None
         SHA-256 of the data.
     appended : tuple of Addition
@@ -117,6 +119,7 @@ class FitRecord:
     projections: tuple[dict[str, Any], ...] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    without_atom: tuple[int, ...] = ()
     data_digest: str | None = None
     appended: tuple[Addition, ...] = ()
     tuning: dict[str, Any] | None = None

@@ -81,7 +81,9 @@ def load(
         file_size(path)
     except UnopenedError as error:
         reason = "there is no such model file" if error.missing else str(error)
-        raise ModelFileError(f"{path}: {reason}") from None
+        inside = path / "model.npz"
+        hint = f"; give {inside}" if inside.is_file() else ""
+        raise ModelFileError(f"{path}: {reason}{hint}") from None
     try:
         with zipfile.ZipFile(path) as archive:
             header = checked_header(path, read_header(archive))
@@ -149,7 +151,10 @@ def _damaged(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
     if not is_archive:
-        return f"{path}: not a gapfit model (gapfit writes .npz archives)"
+        hint = "; convert a model of QUIP with `gapfit convert`" * (
+            path.suffix == ".xml"
+        )
+        return f"{path}: not a gapfit model (gapfit writes .npz archives){hint}"
     return (
         f"{path}: the model file is damaged or truncated "
         f"({in_short(error)}); copy it again or fit it again"

@@ -202,7 +202,7 @@ class _Computation:
                 self.put(f"structure.{name}", value, unit, std)
         volumes = np.abs(np.linalg.det(cells)) / n
         self.put("structure.volume", crystal.get_volume() / n, "Å³/atom", volumes)
-        if energies_were_fitted(self.model):
+        if energies_were_fitted(self.model) and not self.model.record.without_atom:
             self.cohesion()
 
     def cohesion(self) -> None:

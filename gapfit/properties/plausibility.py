@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,8 @@ def doubts_of_crystal(model: GAPModel, start: Any, crystal: Any) -> list[str]:
         The structure before and after its relaxation.
     """
     warnings = [] if energies_were_fitted(model) else [_NO_ENERGIES]
+    if model.record.without_atom:
+        warnings.append(_no_atoms(model.record.without_atom))
     near = np.unique(pair_list(as_frame(crystal, "crystal"), model.cutoff).i)
     n_alone = len(crystal) - len(near)
     unlimited = model.baseline is not None and model.baseline.calculator is not None
@@ -49,6 +52,17 @@ def doubts_of_crystal(model: GAPModel, start: Any, crystal: Any) -> list[str]:
             "start from a smaller lattice constant"
         )
     return warnings + _far_away(model, start, crystal)
+
+
+def _no_atoms(species: Sequence[int]) -> str:
+    from ase.data import chemical_symbols
+
+    names = ", ".join(str(chemical_symbols[z]) for z in species)
+    return (
+        f"the data have no isolated atom of {names}: the cohesive energy is omitted, and "
+        "energies of separated atoms, such as dimers pulled apart, have no meaning; fit "
+        "with the isolated atom among the data, or its energy under [e0]"
+    )
 
 
 def _far_away(model: GAPModel, start: Any, crystal: Any) -> list[str]:

@@ -49,7 +49,9 @@ def test_check_without_isolated_atoms(here, capsys):
         "squares over the compositions for [e0]"
     ) in out
     assert out.endswith("These data can be fitted. Next:\n  gapfit init test.xyz\n")
-    Path("fit.toml").write_text('[data]\ntrain = "test.xyz"\n[[terms]]\n')
+    Path("fit.toml").write_text(
+        '[data]\ntrain = "test.xyz"\n[e0]\nmethod = "isolated"\n[[terms]]\n'
+    )
     message = error_of(capsys, "check", "fit.toml")
     assert message.startswith("no energy of the isolated atom for Si")
 

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from gapfit.config.sections import E0Config
-from gapfit.data.e0 import e0_warnings, resolve_e0
+from gapfit.data.e0 import e0_warnings, resolve_e0, species_without_atom
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.errors import DataError
 
@@ -41,7 +41,18 @@ def test_missing_isolated_atom():
     with pytest.raises(
         DataError, match=r"isolated atom for Si.*\[e0\] Si = .*least_sq"
     ):
-        resolve_e0([frame(bulk("Si"), -10.0)], E0Config())
+        resolve_e0([frame(bulk("Si"), -10.0)], E0Config(method="isolated"))
+
+
+def test_least_squares_stand_in_for_missing_atoms_with_a_warning():
+    frames = [frame(bulk("Si"), -10.0), frame(lone("Ge"), -4.0)]
+    assert resolve_e0(frames, E0Config()) == {14: pytest.approx(-5.0), 32: -4.0}
+    (text,) = e0_warnings(frames, E0Config())
+    assert text.startswith("no isolated atom of Si in the data: e0 comes from least")
+    assert e0_warnings(frames, E0Config(method="least_squares")) == []
+    assert e0_warnings(frames[1:], E0Config()) == []
+    assert species_without_atom(frames, E0Config()) == [14]
+    assert species_without_atom(frames, E0Config(Si=-0.8)) == []
 
 
 def test_isolated_atoms_that_disagree():
@@ -100,7 +111,7 @@ def test_a_marked_atom_in_too_small_a_box():
     frames = [frame(lone(side=5.0), -0.8, "a.xyz, frame 3", "IsolatedAtom")]
     expected = r"a.xyz, frame 3 is named an isolated atom of Si.*5.00 Å away.*least 6 Å"
     with pytest.raises(DataError, match=expected):
-        resolve_e0(frames, E0Config())
+        resolve_e0(frames, E0Config(method="isolated"))
     (text,) = e0_warnings(frames, E0Config(method="least_squares"))
     assert "too small" in text
 

@@ -23,7 +23,7 @@ def test_check_says_what_a_fit_would(frames):
     assert any("no frame has this config_type" in text for text in checked.warnings)
     assert set(checked.warnings) <= set(model.record.warnings)
     with pytest.raises(DataError, match="no energy of the isolated atom for Si"):
-        gapfit.check(frames, {"terms": [{}]})
+        gapfit.check(frames, {"terms": [{}], "e0": {"method": "isolated"}})
 
 
 def test_without_a_configuration_one_is_proposed(frames, tmp_path):

@@ -196,7 +196,7 @@ def test_a_config_type_that_is_not_there_is_noticed():
 def test_missing_e0_and_bad_configuration_stop_before_the_work():
     frames = labelled_frames(silicon, 2)
     with pytest.raises(DataError, match="no energy of the isolated atom for Si"):
-        gapfit.fit(frames, {"terms": [{}], "data": {"check_labels": False}})
+        gapfit.fit(frames, {"terms": [{}], "e0": {"method": "isolated"}})
     with pytest.raises(ConfigError) as caught:
         gapfit.fit(frames, {"terms": [{"n_spase": 3, "zeta": -1}], "solvr": {}})
     for text in ("n_spase", "n_sparse", "zeta", "solvr", "solver"):

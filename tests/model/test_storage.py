@@ -277,3 +277,16 @@ def test_what_cannot_be_written_is_named_without_a_temporary_file(
         pass
     assert str(raised.value).startswith(f"{target}: cannot be written (")
     assert ".npz." not in str(raised.value)
+
+
+def test_folders_and_models_of_quip_get_a_hint(tmp_path, saved):
+    folder = tmp_path / "fit-model"
+    folder.mkdir()
+    with pytest.raises(ModelFileError, match=r"fit-model: is a folder$"):
+        gapfit.load(folder)
+    (folder / "model.npz").write_bytes(saved.read_bytes())
+    with pytest.raises(ModelFileError, match=r"is a folder; give .*model\.npz$"):
+        gapfit.load(folder)
+    (tmp_path / "gap.xml").write_text("<GAP_params/>")
+    with pytest.raises(ModelFileError, match=r"not a gapfit model.*gapfit convert"):
+        gapfit.load(tmp_path / "gap.xml")

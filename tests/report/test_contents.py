@@ -104,8 +104,9 @@ def test_the_configuration_of_another_fit_is_not_used(fitted, tmp_path):
 )
 def test_the_zero_of_energies_is_named(changes, said, tmp_path):
     frames = labelled_frames(silicon, 6)
-    lone = label(Atoms("Si", cell=[20] * 3, pbc=True))
-    ase.io.write(tmp_path / "data.xyz", [*frames, lone], format="extxyz")
+    if "least squares" not in said:
+        frames.append(label(Atoms("Si", cell=[20] * 3, pbc=True)))
+    ase.io.write(tmp_path / "data.xyz", frames, format="extxyz")
     given = config() | {"e0": changes.get("e0", {})}
     own = changes.get("data", {})
     given["data"] = {"train": "data.xyz", "check_labels": False, **own}
