@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from helpers.faults import CASES, fill, names, require_completed, run, temporary
 
+import gapfit
+
 TESTS = Path(__file__).parents[1]
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES)
 CALLS = ("open", "write", "fsync", "rename", "mkdir")
@@ -27,7 +29,8 @@ class Server:
     """A process in which commands run whose disk fails."""
 
     def __init__(self, library: Path) -> None:
-        path = os.pathsep.join([str(TESTS), str(TESTS.parent)])
+        installed = Path(gapfit.__file__).parents[1]
+        path = os.pathsep.join([str(TESTS), str(installed)])
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "helpers.fault_server"],
             env={**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": path},
