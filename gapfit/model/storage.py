@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,8 @@ def load(
     except UnopenedError as error:
         reason = "there is no such model file" if error.missing else str(error)
         inside = path / "model.npz"
-        hint = f"; give {inside}" if inside.is_file() else ""
+        # Path.is_file raises an error for names that are too long.
+        hint = f"; give {inside}" if os.path.isfile(inside) else ""  # noqa: PTH113
         raise ModelFileError(f"{path}: {reason}{hint}") from None
     try:
         with zipfile.ZipFile(path) as archive:
