@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from gapfit._support.caching import WithoutCaches
-from gapfit.baseline.harmless_calculators import origin_problem, refusal, shortened
+from gapfit.baseline.harmless_calculators import origin_problem, refusal
 from gapfit.data.frame import Frame
 from gapfit.descriptors.protocol import LocalPrediction
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 
 #: Environment variable that allows calculators of model files to be imported.
 TRUST = "GAPFIT_TRUST_CALCULATORS"

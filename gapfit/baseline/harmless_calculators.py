@@ -13,7 +13,9 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-__all__ = ["HARMLESS", "origin_problem", "refusal", "shortened"]
+from gapfit.errors import shortened
+
+__all__ = ["HARMLESS", "origin_problem", "refusal"]
 
 _NUMBER, _SWITCH = "a number", "true or false"
 _WATER = {"rc": _NUMBER, "width": _NUMBER}
@@ -92,8 +94,3 @@ def origin_problem() -> str:
     if place is not None and place == installed:
         return ""
     return f"ase comes from {place}, but the installed one is {installed}"
-
-
-def shortened(text: str, most: int = 120) -> str:
-    """Return a text in no more than `most` characters."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
