@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.faults import CASES, fill, names, require_completed, run, temporary
+from helpers.faults import CASES, names, require_completed, run, temporary
 
 import gapfit
 
@@ -62,15 +62,6 @@ def server(tmp_path_factory):
     server = Server(library)
     yield server
     server.close()
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
-    """Return a folder with the input of all cases."""
-    folder = tmp_path_factory.mktemp("inputs") / "folder"
-    folder.mkdir()
-    fill(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

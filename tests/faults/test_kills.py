@@ -11,7 +11,6 @@ import pytest
 from helpers.faults import (
     CASES,
     Case,
-    fill,
     killing,
     names,
     require_all_ended,
@@ -25,15 +24,6 @@ KILL, TERM, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGINT
 STATUSES = {KILL: {-KILL, 0}, TERM: {143, -TERM, 0}, INT: {130, -INT, 0}}
 # Seconds in which workers import gapfit.
 _STARTING = 4.0
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
-    """Return a folder with the input of all cases."""
-    folder = tmp_path_factory.mktemp("inputs") / "folder"
-    folder.mkdir()
-    fill(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
