@@ -98,10 +98,12 @@ class Matrices:
 
     @property
     def solved(self) -> int:
-        """Memory while the fit is solved and written."""
+        """Memory while the fit is solved, perhaps with a raised jitter, and written."""
         n_groups = len(self.group_rows)
         solve = TrainingSums.solve_nbytes(self.method, self.n_sparse, n_groups)
-        return self.points + self.sums + solve
+        # A jitter that is raised twice: the factors before, between and after.
+        raised = 2 * Whitening.nbytes(self.blocks)
+        return self.points + self.sums + solve + raised
 
     @property
     def posterior(self) -> int:

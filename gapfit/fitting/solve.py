@@ -47,7 +47,7 @@ def solved(
     assert sums is not None
     progress("solve", 0, 1)
     with one_thread():
-        sums, solution = well_conditioned(sums, sums.solve())
+        sums, solution = well_conditioned(sums)
         warning = rounding_warning(sums.rounding(solution), config)
     progress("solve", 1, 1)
     terms = with_coefficients(model.terms, solution.coefficients)

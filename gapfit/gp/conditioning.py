@@ -23,19 +23,21 @@ _MAX_JITTER = 1e-5
 _EPS = 2.0**-53
 
 
-def well_conditioned(
-    sums: TrainingSums, solution: Solution
-) -> tuple[TrainingSums, Solution]:
+def well_conditioned(sums: TrainingSums) -> tuple[TrainingSums, Solution]:
     """Return sums with a jitter large enough, and their solution.
 
     Parameters
     ----------
     sums : TrainingSums
-        Sums over the data; returned as they are if nothing needs to change.
-    solution : Solution
-        Their solution.
+        Sums over the data; returned as they are if nothing needs to change, else used up.
+
+    Raises
+    ------
+    LostDigitsError, GapfitError
+        See `TrainingSums.solve`.
     """
     while True:
+        solution = sums.solve()
         whitening = sums.whitening
         jitter = [
             _raised(size, present)
@@ -45,8 +47,8 @@ def well_conditioned(
         ]
         if tuple(jitter) == whitening.jitter:
             return sums, solution
+        del solution  # memory for the matrices
         sums = sums.rewhitened(_with_jitter(whitening, jitter))
-        solution = sums.solve()
 
 
 def cancellation(whitening: Whitening, solution: Solution) -> list[float]:

@@ -67,8 +67,8 @@ class NormalEquations(Accumulator):
 
     @staticmethod
     def solve_nbytes(n_sparse: int, n_groups: int) -> int:
-        """Return the temporary memory of a solution, and of a packed triangle, bytes."""
-        return int(1.5 * 8 * n_sparse**2)
+        """Return the temporary memory of a solution, and of a `transformed`, bytes."""
+        return int(2.5 * 8 * n_sparse**2)
 
     def merge(self, other: Self) -> None:
         """Add the sums over other observations of the group."""
@@ -135,8 +135,14 @@ class NormalEquations(Accumulator):
         out.b = transform(self.b[None])[0]
         out._rows = [np.ascontiguousarray(transform(rows)) for rows in self._rows]
         if self._G is not None:
-            G = self._G + np.triu(self._G, 1).T
-            out._G = np.asfortranarray(np.triu(transform(transform(G).T)))
+            # One name, so that at most two matrices exist besides the given one.
+            G = self._G.copy()
+            G += np.triu(G, 1).T
+            G = transform(G)
+            G = np.ascontiguousarray(G.T)
+            G = transform(G)
+            G = np.triu(G)
+            out._G = np.asfortranarray(G)
         return out
 
     def widened(self, columns: np.ndarray, n_sparse: int) -> NormalEquations:

@@ -151,7 +151,7 @@ class TrainingSums:
 
     @staticmethod
     def solve_nbytes(method: str, n_sparse: int, n_groups: int) -> int:
-        """Return the temporary memory of `solve`, bytes."""
+        """Return the temporary memory of `solve` and `rewhitened`, bytes."""
         return _KINDS[method].solve_nbytes(n_sparse, n_groups)
 
     def merge(self, other: TrainingSums) -> None:
@@ -181,17 +181,22 @@ class TrainingSums:
         return out
 
     def rewhitened(self, whitening: Whitening) -> TrainingSums:
-        """Return the sums over the same data with other factors of K_mm + jitter."""
+        """Return the sums over the same data with other factors of K_mm + jitter.
+
+        These are used up: of all matrices, one at a time exists twice.
+        """
         self.close()
+
+        def rewhiten(rows: np.ndarray) -> np.ndarray:
+            return whitening.apply(self.whitening.unapply(rows), overwrite=True)
+
         out = TrainingSums(whitening, self.method)
-        out.groups = dict(self.groups)
-        if self.method == "cholesky":
-            out.groups = {
-                group: sums.transformed(
-                    lambda rows: whitening.apply(self.whitening.unapply(rows))
-                )
-                for group, sums in self.groups.items()
-            }
+        for group in list(self.groups):
+            sums = self.groups.pop(group)
+            # A model that shares the group keeps it as it is.
+            out.groups[group] = (
+                sums.transformed(rewhiten) if self.method == "cholesky" else sums
+            )
         return out
 
     def header(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Whitening:
         """Return Φ U, (n, n_sparse): the rows K of whitened rows Φ = K U^-1."""
         out = np.empty_like(rows)
         for U, block in zip(self.cholesky, self.blocks, strict=True):
-            out[:, block] = rows[:, block] @ U
+            np.matmul(rows[:, block], U, out=out[:, block])
         return out
 
     def redo(self, c: np.ndarray) -> np.ndarray:
