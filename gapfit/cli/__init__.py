@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 from types import ModuleType
 
+from gapfit._support.termination import Terminated
 from gapfit.cli import (
     append,
     calibrate,
@@ -35,7 +36,7 @@ from gapfit.cli import (
     tune,
 )
 from gapfit.cli._console import Console
-from gapfit.cli._signals import Terminated, orderly_end
+from gapfit.cli._signals import orderly_end
 from gapfit.errors import GapfitError, bounded
 
 __all__ = ["main"]

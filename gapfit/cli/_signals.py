@@ -8,25 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Terminated", "orderly_end"]
+from gapfit._support.termination import Terminated
+
+__all__ = ["orderly_end"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 #: Seconds in which a signal that comes again does not disturb the end.
 _PAUSE = 3.0
-
-
-class Terminated(BaseException):
-    """The process got a signal that ends it.
-
-    Attributes
-    ----------
-    status : int
-        Exit status.
-    """
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.status = 128 + number
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from threading import Thread, Timer
 from typing import TypeVar
 
 from gapfit._support.extras import needed
+from gapfit._support.termination import Terminated, exit_status
 from gapfit.errors import GapfitError
 
 __all__ = ["Ranks", "agreed", "joined", "started"]
@@ -31,8 +32,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 3.0
 #: Seconds that mpiexec gets to pass on output: an abort drops what is not yet printed.
 _PAUSE = 0.3
-#: Exit status after a signal.
-_INTERRUPTED = 130
 
 _T = TypeVar("_T")
 
@@ -75,7 +74,8 @@ class Ranks:
     """The ranks of this MPI job, which ends as a whole from now on.
 
     It is aborted if this process ends before `part` was called, whatever the reason, and
-    soon after SIGINT or SIGTERM, which are a `KeyboardInterrupt` on rank 0.
+    soon after SIGINT or SIGTERM, which are a `KeyboardInterrupt` and a `Terminated` on
+    rank 0.
 
     Attributes
     ----------
@@ -139,23 +139,24 @@ class Ranks:
             signal.signal(number, self._interrupt)
         Thread(target=self._follow, args=(receiver,), daemon=True).start()
 
-    def _interrupt(self, *_: object) -> None:
+    def _interrupt(self, number: int, _: object) -> None:
         # A terminal's Ctrl-C may come twice: from it, and from mpiexec.
         _ignore_signals()
-        self._status = _INTERRUPTED
+        self._status = exit_status(number)
         # Usually all ranks get the signal; one message is enough.
         if self.rank == 0:
             self._reported = True
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
     def _follow(self, receiver: socket.socket) -> None:
-        while receiver.recv(1)[0] not in _SIGNALS:
+        while (number := receiver.recv(1)[0]) not in _SIGNALS:
             pass
-        self._status = _INTERRUPTED
+        self._status = exit_status(number)
         time.sleep(2 * _GRACE if self.rank else _GRACE)
         if not self._reported:
             where = f"rank {self.rank} of {self.size} was " if self.rank else ""
-            print(f"gapfit: {where}interrupted", file=sys.stderr)
+            how = "interrupted" if number == signal.SIGINT else "stopped by SIGTERM"
+            print(f"gapfit: {where}{how}", file=sys.stderr)
         self._abort()
 
     def _leave(self) -> None:

@@ -7,8 +7,9 @@ import signal
 
 import pytest
 
+from gapfit._support.termination import Terminated
 from gapfit.cli import main
-from gapfit.cli._signals import Terminated, orderly_end
+from gapfit.cli._signals import orderly_end
 from gapfit.model import storage
 
 

@@ -131,17 +131,25 @@ def resumes(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "to_leader"),
-    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGINT, True)],
+    ("number", "to_leader", "message", "status"),
+    [
+        (signal.SIGINT, False, "interrupted", 130),
+        (signal.SIGTERM, False, "stopped by SIGTERM", 143),
+        (signal.SIGINT, True, "interrupted", 130),
+        (signal.SIGTERM, True, "stopped by SIGTERM", 143),
+    ],
 )
-def test_a_signal_ends_a_job_whose_workers_are_busy(case, number, to_leader):
+def test_a_signal_ends_a_job_whose_workers_are_busy(
+    case, number, to_leader, message, status
+):
     leader = "Path(sys.argv[2]).with_name('leader').write_text(str(os.getpid()))"
     job = started(case, deed=BUSY, leader=leader)
     begun(job, case)
     time.sleep(0.3)
     pid = int(case.with_name("leader").read_text()) if to_leader else job.pid
     os.kill(pid, number)
-    assert "gapfit: interrupted\n" in ended(job)
+    assert f"gapfit: {message}\n" in ended(job)
+    assert job.returncode == status
     resumes(case)
 
 
