@@ -90,7 +90,7 @@ def _check_files(
         )
     method = "least_squares" if missing else "isolated"
     options = E0Config.model_validate({"method": method})
-    e0 = resolve_e0(dataset.frames, options)
+    e0 = resolve_e0(dataset.frames, options).e0
     warnings += e0_warnings(dataset.frames, options)
     _report(console, ", ".join(files), dataset, e0)
     if compare:

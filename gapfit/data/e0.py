@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,15 +21,30 @@ from gapfit.data.isolated import (
 from gapfit.errors import DataError
 
 __all__ = [
+    "AtomEnergies",
     "e0_warnings",
     "isolated_energy",
     "resolve_e0",
     "same_energy",
-    "species_without_atom",
 ]
 
 
-def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
+class AtomEnergies(NamedTuple):
+    """Energies of isolated atoms, and which of them stand in for missing atoms.
+
+    Attributes
+    ----------
+    e0 : dict of int to float
+        Energy by atomic number, eV; 0 where no frame has an energy.
+    without_atom : tuple of int
+        Species whose energy is neither given nor that of an isolated atom, ascending.
+    """
+
+    e0: dict[int, float]
+    without_atom: tuple[int, ...]
+
+
+def resolve_e0(frames: Sequence[Frame], config: E0Config) -> AtomEnergies:
     """Return the energy of the isolated atom of each species.
 
     Parameters
@@ -40,11 +56,6 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
         `gapfit.data.isolated.candidates`); what is left comes from least squares if that
         is ``config.method``.
 
-    Returns
-    -------
-    dict of int to float
-        Energy by atomic number, eV; 0 where no frame has an energy.
-
     Raises
     ------
     DataError
@@ -55,6 +66,7 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
     species = list(species_counts(frames))
     energies = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
     wanted = [z for z in species if z not in energies]
+    open_: list[int] = []
     if all(frame.energy is None for frame in frames):
         energies |= dict.fromkeys(wanted, 0.0)  # forces alone leave the constant open
     else:
@@ -72,7 +84,9 @@ def resolve_e0(frames: Sequence[Frame], config: E0Config) -> dict[int, float]:
             )
         if missing:
             raise _missing(missing, atoms)
-    return {z: energies[z] for z in sorted(energies)}
+    return AtomEnergies(
+        {z: energies[z] for z in sorted(energies)}, tuple(sorted(open_))
+    )
 
 
 def same_energy(frame: Frame, e0: Mapping[int, float]) -> bool:
@@ -119,18 +133,6 @@ def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
             "compositions or isolated atoms, or set e0 in the configuration"
         )
     return warnings
-
-
-def species_without_atom(frames: Sequence[Frame], config: E0Config) -> list[int]:
-    """Return the species whose e0 is neither given nor that of an isolated atom."""
-    from ase.data import atomic_numbers
-
-    given = {atomic_numbers[symbol] for symbol in config.given}
-    wanted = [z for z in species_counts(frames) if z not in given]
-    if all(frame.energy is None for frame in frames):
-        return []
-    atoms = lone_atoms(frames, wanted)
-    return [z for z in wanted if most_isolated(atoms[z]) is None]
 
 
 def _determined(frames: Sequence[Frame], wanted: Sequence[int]) -> bool:

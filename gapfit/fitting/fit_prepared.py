@@ -8,7 +8,6 @@ import numpy as np
 
 from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import BaselineConfig, FitConfig
-from gapfit.data.e0 import species_without_atom
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import count_rows, row_counts
 from gapfit.execution.accumulate import RowBuilder, task_slices
@@ -62,10 +61,7 @@ def unfitted(
         e0=prepared.e0,
         terms=tuple(with_coefficients(terms, np.zeros(whitening.n_sparse))),
         training_sums=TrainingSums(whitening, config.solver.method),
-        record=FitRecord(
-            warnings=tuple(notes),
-            without_atom=tuple(species_without_atom(prepared.bare, config.e0)),
-        ),
+        record=FitRecord(warnings=tuple(notes), without_atom=prepared.without_atom),
     )
 
 

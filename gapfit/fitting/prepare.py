@@ -43,6 +43,8 @@ class Prepared:
         Atomic numbers, ascending.
     e0 : dict of int to float
         Energies of isolated atoms by atomic number, eV.
+    without_atom : tuple of int
+        Species whose energy is neither given nor that of an isolated atom.
     baseline : Baseline or None
         Subtracted from the labels.
     baseline_config : BaselineConfig
@@ -56,6 +58,7 @@ class Prepared:
     given: Sequence[Frame]
     species: tuple[int, ...]
     e0: dict[int, float]
+    without_atom: tuple[int, ...]
     baseline: Baseline | None
     baseline_config: BaselineConfig
     base: Path
@@ -79,13 +82,14 @@ def prepare(
     baseline = build_baseline(config, dataset.species, points, trusted=True)
     bare = without_baseline(dataset.frames, baseline, progress)
     frames = with_automatic_sigmas(bare, dataset.frames, config.sigma)
-    e0 = resolve_e0(bare, config.e0)
+    atoms = resolve_e0(bare, config.e0)
     return Prepared(
         frames,
         bare,
         dataset.frames,
         dataset.species,
-        e0,
+        atoms.e0,
+        atoms.without_atom,
         baseline,
         config.baseline,
         base,

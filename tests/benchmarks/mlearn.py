@@ -83,7 +83,7 @@ def found(folder: Path, part: str) -> str:
 def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
     """Return the configuration before tuning."""
     frames = train.frames
-    warnings = label_warnings(frames, resolve_e0(frames, LEAST_SQUARES))
+    warnings = label_warnings(frames, resolve_e0(frames, LEAST_SQUARES).e0)
     doubts = [text for text in warnings if "stress" in text]
     for text in doubts:
         print(f"stress left out: {text}")

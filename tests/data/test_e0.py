@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from gapfit.config.sections import E0Config
-from gapfit.data.e0 import e0_warnings, resolve_e0, species_without_atom
+from gapfit.data.e0 import e0_warnings, resolve_e0
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.errors import DataError
 
@@ -33,8 +33,8 @@ def test_from_isolated_atoms_and_given_values_win():
         frame(lone("C"), -1.2),
         frame(bulk("SiC", "zincblende", 4.3), -15.0),
     ]
-    assert resolve_e0(frames, E0Config()) == {6: -1.2, 14: -0.8}
-    assert resolve_e0(frames, E0Config(C=-1.5)) == {6: -1.5, 14: -0.8}
+    assert resolve_e0(frames, E0Config()).e0 == {6: -1.2, 14: -0.8}
+    assert resolve_e0(frames, E0Config(C=-1.5)).e0 == {6: -1.5, 14: -0.8}
 
 
 def test_missing_isolated_atom():
@@ -46,13 +46,13 @@ def test_missing_isolated_atom():
 
 def test_least_squares_stand_in_for_missing_atoms_with_a_warning():
     frames = [frame(bulk("Si"), -10.0), frame(lone("Ge"), -4.0)]
-    assert resolve_e0(frames, E0Config()) == {14: pytest.approx(-5.0), 32: -4.0}
+    assert resolve_e0(frames, E0Config()).e0 == {14: pytest.approx(-5.0), 32: -4.0}
     (text,) = e0_warnings(frames, E0Config())
     assert text.startswith("no isolated atom of Si in the data: e0 comes from least")
     assert e0_warnings(frames, E0Config(method="least_squares")) == []
     assert e0_warnings(frames[1:], E0Config()) == []
-    assert species_without_atom(frames, E0Config()) == [14]
-    assert species_without_atom(frames, E0Config(Si=-0.8)) == []
+    assert resolve_e0(frames, E0Config()).without_atom == (14,)
+    assert resolve_e0(frames, E0Config(Si=-0.8)).without_atom == ()
 
 
 def test_isolated_atoms_that_disagree():
@@ -70,7 +70,7 @@ def test_given_values_end_the_search():
     """Two spin states, an equation of state: nothing matters once a value is given."""
     frames = [frame(lone(), -0.8), frame(lone(), -0.5), frame(lone(side=7.0), -0.6)]
     for method in ("isolated", "least_squares"):
-        assert resolve_e0(frames, E0Config(method=method, Si=-0.7)) == {14: -0.7}
+        assert resolve_e0(frames, E0Config(method=method, Si=-0.7)).e0 == {14: -0.7}
     assert e0_warnings(frames, E0Config(Si=-0.7)) == []
 
 
@@ -80,17 +80,17 @@ def test_given_values_end_the_search():
 def test_marked_atoms_win_over_lone_ones(kind):
     curve = [frame(lone(side=a), -0.8 - 4 / a**2, kind="eos") for a in (4.0, 6.5, 30.0)]
     frames = [*curve, frame(lone(side=9.5), -0.8, kind=kind)]
-    assert resolve_e0(frames, E0Config()) == {14: -0.8}
+    assert resolve_e0(frames, E0Config()).e0 == {14: -0.8}
     assert e0_warnings(frames, E0Config()) == []
 
 
 def test_the_most_isolated_of_unmarked_atoms():
     sides = (4.0, 6.5, 14.0, 9.0)
     frames = [frame(lone(side=a), -0.8 - 4 / a**2) for a in sides]
-    assert resolve_e0(frames, E0Config()) == {14: -0.8 - 4 / 14.0**2}
+    assert resolve_e0(frames, E0Config()).e0 == {14: -0.8 - 4 / 14.0**2}
     assert e0_warnings(frames, E0Config()) == []
     free = frame(lone(side=0, pbc=False), -0.8)
-    assert resolve_e0([*frames, free], E0Config()) == {14: -0.8}
+    assert resolve_e0([*frames, free], E0Config()).e0 == {14: -0.8}
     (text,) = e0_warnings(frames[:2], E0Config())
     assert "images are only 6.50 Å away" in text
 
@@ -101,7 +101,7 @@ def test_marked_atoms_of_several_boxes():
         frame(lone(side=8.0), -0.9, "a.xyz, frame 1", "isolated_atom"),
         frame(lone(side=15.0), -0.8, "a.xyz, frame 2", "isolated_atom"),
     ]
-    assert resolve_e0(frames, E0Config()) == {14: -0.8}
+    assert resolve_e0(frames, E0Config()).e0 == {14: -0.8}
     (text,) = e0_warnings(frames, E0Config())
     assert "a.xyz, frame 2, -0.800000 eV with images 15.00" in text
     assert "a.xyz, frame 1, also named an isolated atom, has -0.900000 eV" in text
@@ -122,7 +122,7 @@ def test_least_squares_keep_isolated_atoms():
     for n in (1, 2, 3):
         atoms = Atoms("Ge" * n + "Te", positions=rng.normal(size=(n + 1, 3)))
         frames.append(frame(atoms, -4.0 * n - 3.0))
-    found = resolve_e0(frames, E0Config(method="least_squares"))
+    found = resolve_e0(frames, E0Config(method="least_squares")).e0
     per_atom = [(5.0 * n - 4.0 * n - 3.0) / (n + 1) for n in (1, 2, 3)]
     shares = [1 / (n + 1) for n in (1, 2, 3)]
     expected = np.dot(shares, per_atom) / np.dot(shares, shares)
@@ -138,9 +138,9 @@ def test_least_squares_over_compositions():
             "Ge" * n_ge + "Te" * n_te, positions=rng.normal(size=(n_ge + n_te, 3))
         )
         frames.append(frame(atoms, n_ge * exact["Ge"] + n_te * exact["Te"]))
-    found = resolve_e0(frames, E0Config(method="least_squares"))
+    found = resolve_e0(frames, E0Config(method="least_squares")).e0
     assert found == {32: pytest.approx(-4.0), 52: pytest.approx(-3.0)}
-    found = resolve_e0(frames, E0Config(method="least_squares", Ge=-5.0))
+    found = resolve_e0(frames, E0Config(method="least_squares", Ge=-5.0)).e0
     assert found[32] == -5.0
 
 
@@ -165,7 +165,7 @@ def test_least_squares_needs_energies_of_every_species():
 
 
 def test_forces_alone_leave_the_constant_open():
-    assert resolve_e0([structure_arrays(bulk("Si"))], E0Config()) == {14: 0.0}
+    assert resolve_e0([structure_arrays(bulk("Si"))], E0Config()).e0 == {14: 0.0}
 
 
 def test_unknown_symbol_in_the_configuration():

@@ -193,6 +193,14 @@ def test_a_config_type_that_is_not_there_is_noticed():
     assert "Evn: no frame has this config_type; did you mean 'even'?" in warning
 
 
+@pytest.mark.parametrize(
+    ("e0", "species"), [({"method": "least_squares"}, (14,)), ({"Si": -1.0}, ())]
+)
+def test_the_model_remembers_species_without_an_isolated_atom(e0, species):
+    model = gapfit.fit(labelled_frames(silicon, 3), config() | {"e0": e0})
+    assert model.record.without_atom == species
+
+
 def test_missing_e0_and_bad_configuration_stop_before_the_work():
     frames = labelled_frames(silicon, 2)
     with pytest.raises(DataError, match="no energy of the isolated atom for Si"):

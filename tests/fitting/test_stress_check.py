@@ -116,7 +116,7 @@ def relabelled(frames, change) -> list[Frame]:
 def warnings_for(frames) -> str:
     from gapfit.data.e0 import resolve_e0
 
-    return "\n".join(label_warnings(frames, resolve_e0(frames, E0Config())))
+    return "\n".join(label_warnings(frames, resolve_e0(frames, E0Config()).e0))
 
 
 @pytest.mark.parametrize("system", ["silicon", "carbon", "tungsten"])
