@@ -101,8 +101,8 @@ class Matrices:
         """Memory while the fit is solved, perhaps with a raised jitter, and written."""
         n_groups = len(self.group_rows)
         solve = TrainingSums.solve_nbytes(self.method, self.n_sparse, n_groups)
-        # A jitter that is raised twice: the factors before, between and after.
-        raised = 2 * Whitening.nbytes(self.blocks)
+        # A jitter that is raised twice: factors between and after, and their quotient.
+        raised = 3 * Whitening.nbytes(self.blocks)
         return self.points + self.sums + solve + raised
 
     @property

@@ -87,12 +87,12 @@ def affordable_folds(
     size = 8 * n_groups * n_sparse**2
     rows = 8 * len(frames) * n_sparse + 24 * _BATCH_ATOMS * n_sparse * 4
     folds = min(options.folds, len(frames))
-    # One more copy is for the totals, two for the algebra.
-    affordable = int((config.run.memory_bytes - rows) // size) - 3
+    # Two more copies are for totals, as the jitter may rise, two for the algebra.
+    affordable = int((config.run.memory_bytes - rows) // size) - 4
     if affordable < min(2, folds):
         raise GapfitError(
             f"the Gram matrices of {n_sparse} sparse points and {n_groups} groups need "
-            f"{(5 * size + rows) / 1e9:.2g} GB even with 2 folds, run.memory is "
+            f"{(6 * size + rows) / 1e9:.2g} GB even with 2 folds, run.memory is "
             f"{config.run.memory}: raise it, or tune with fewer sparse points"
         )
     return min(folds, affordable)

@@ -23,13 +23,12 @@ from gapfit.fitting.scan import check_scan, with_settings
 from gapfit.fitting.trials import Trial, Tuning
 from gapfit.gp.evidence import HeldOut, Scales
 from gapfit.gp.fold_grams import FoldGrams
+from gapfit.gp.followed_jitter import FollowedJitter
 from gapfit.gp.hyperparameters import (
     MOST,
     N_STEPS,
     Freedom,
     ScoredScales,
-    choose,
-    judge,
     score,
 )
 from gapfit.gp.normal_equations import NormalEquations
@@ -163,25 +162,29 @@ class _Tuner:
         whitening = whitened(terms, config, self.notes)
         options = self._options(config, whitening.n_sparse)
         grams = fill(self.prepared, terms, whitening, config, options, self.progress)
-        totals = grams.totals()
-        if self.given is None:
-            ones = Scales(np.ones(len(terms)), np.ones(len(totals)))
-            self.given = _as_trial({}, self.config, judge(grams, totals, ones))
-            self._check_targets(self.given.held_out)
-        freedom = _freedom(grams, totals, self.options)
+        trials = FollowedJitter(grams)
+        ones = Scales(np.ones(len(terms)), np.ones(len(trials.totals)))
+        # The choice comes before trials that change the jitter.
+        if self.given is None and trials.suits(ones):
+            self._judge_given(trials, ones)
+        freedom = _freedom(grams, trials.totals, self.options)
         steps = iter(range(1, N_STEPS + 1))
         self.progress("hyperparameters", 0, N_STEPS)
-        chosen = choose(
-            grams,
-            totals,
-            freedom,
-            lambda: self.progress("hyperparameters", next(steps), N_STEPS),
+        chosen = trials.chosen(
+            freedom, lambda: self.progress("hyperparameters", next(steps), N_STEPS)
         )
         self.progress("hyperparameters", N_STEPS, N_STEPS)
+        if self.given is None:
+            self._judge_given(trials, ones)
+        grams = trials.grams
         for text in _at_limits(chosen.scales, grams):
             self.note(text)
         tuned = _tuned(config, grams, chosen.scales)
         return _as_trial(settings, tuned, chosen)
+
+    def _judge_given(self, trials: FollowedJitter, ones: Scales) -> None:
+        self.given = _as_trial({}, self.config, trials.judged(ones))
+        self._check_targets(self.given.held_out)
 
     def _check_targets(self, errors: HeldOut) -> None:
         """Refuse a score without targets; note the sigmas that are not tuned."""

@@ -9,8 +9,8 @@ the data is needed.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cholesky
 
+from gapfit.gp.raised_jitter import raised_jitter
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Solution, Whitening
 
@@ -48,7 +48,7 @@ def well_conditioned(sums: TrainingSums) -> tuple[TrainingSums, Solution]:
         if tuple(jitter) == whitening.jitter:
             return sums, solution
         del solution  # memory for the matrices
-        sums = sums.rewhitened(_with_jitter(whitening, jitter))
+        sums = sums.rewhitened(raised_jitter(whitening, jitter))
 
 
 def cancellation(whitening: Whitening, solution: Solution) -> list[float]:
@@ -71,19 +71,3 @@ def _raised(size: float, jitter: float) -> float:
     # Coefficients fall with the square root of the jitter, roughly; by half decades.
     steps = max(int(np.ceil(4 * np.log10(size / MAX_CANCELLATION))), 1)
     return float(min(max(jitter, 1e-14) * 10.0 ** (steps / 2), _MAX_JITTER))
-
-
-def _with_jitter(whitening: Whitening, jitter: list[float]) -> Whitening:
-    """Return the factors of the same kernels with at least their jitter."""
-    factors = []
-    for U, present, wanted in zip(
-        whitening.cholesky, whitening.jitter, jitter, strict=True
-    ):
-        if wanted == present:
-            factors.append(U)
-            continue
-        K = U.T @ U
-        scale = np.mean(np.diag(K)) / (1.0 + present)
-        K[np.diag_indices(len(K))] += (wanted - present) * scale
-        factors.append(cholesky(K, overwrite_a=True, check_finite=False))
-    return Whitening(tuple(factors), tuple(jitter))

@@ -15,7 +15,7 @@ from scipy.linalg.blas import dsymv
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.normal_equations import NormalEquations, solve_normal
 
-__all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence"]
+__all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence", "system"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,20 @@ class Evidence:
     sigma: np.ndarray
 
 
-def _system(
+def system(
     grams: Sequence[NormalEquations | None], scales: Scales, d: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return D Σ_g G_g/s_g² D (upper triangle) and D Σ_g b_g/s_g²."""
+    """Return D Σ_g G_g/s_g² D (upper triangle) and D Σ_g b_g/s_g².
+
+    Parameters
+    ----------
+    grams : sequence of (NormalEquations or None)
+        One for each group.
+    scales : Scales
+        Ratios of deltas and sigmas.
+    d : (n_sparse,) float64
+        `Scales.column_scale`.
+    """
     n = len(d)
     S, b = np.zeros((n, n), order="F"), np.zeros(n)
     for gram, factor in zip(grams, scales.sigma, strict=True):
@@ -96,7 +106,7 @@ def log_evidence(
         B is not positive definite to working precision.
     """
     d = scales.column_scale(columns)
-    B, b = _system(grams, scales, d)
+    B, b = system(grams, scales, d)
     B[np.diag_indices_from(B)] += 1.0
     solved = solve_normal(B, b)
     z, log_det = solved.z, solved.log_det
@@ -166,13 +176,13 @@ def held_out(
         The systems are not positive definite to working precision.
     """
     d = scales.column_scale(grams.columns)
-    S, b = _system(totals, scales, d)
+    S, b = system(totals, scales, d)
     S[np.diag_indices_from(S)] += 1.0
     energies = [np.zeros(0)]
     squares, counts = {"forces": 0.0, "virial": 0.0}, {"forces": 0, "virial": 0}
     for fold in grams.folds:
         fold_sums = grams.of_fold(fold)
-        S_fold, b_fold = _system(fold_sums, scales, d)
+        S_fold, b_fold = system(fold_sums, scales, d)
         z = d * solve_normal(S - S_fold, b - b_fold).z
         energies.extend(
             (rows.phi @ z - rows.y) / np.sqrt(rows.n_atoms)

@@ -9,12 +9,13 @@ diagonal over terms, so the columns of a term scale with its delta, and a group 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group, RowBlock
+from gapfit.gp.raised_jitter import RaisedJitter
 from gapfit.gp.training_sums import TrainingSums
 
 __all__ = ["EnergyRows", "FoldGrams", "total"]
@@ -90,6 +91,14 @@ class FoldGrams:
             total([part for key, part in self.sums.groups.items() if key[0] == group])
             for group in self.groups
         ]
+
+    def rewhitened(self, raised: RaisedJitter) -> FoldGrams:
+        """Return the same with a larger jitter; the sums are used up."""
+        energies = {
+            fold: [replace(rows, phi=raised.apply(rows.phi)) for rows in parts]
+            for fold, parts in self.energies.items()
+        }
+        return replace(self, sums=self.sums.rewhitened(raised), energies=energies)
 
     def keep_energies(
         self, block: RowBlock, folds: np.ndarray, n_atoms: np.ndarray

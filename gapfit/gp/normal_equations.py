@@ -175,6 +175,13 @@ class NormalEquations(Accumulator):
         return {**shared, "rows": np.concatenate([empty, *self._rows]).ravel()}
 
     @classmethod
+    def of_products(cls, G: np.ndarray, b: np.ndarray) -> NormalEquations:
+        """Return sums with these products alone, Φ^T Φ (upper triangle) and Φ^T ỹ."""
+        out = cls(0)
+        out.b, out._G = b, G
+        return out
+
+    @classmethod
     def from_arrays(
         cls, n_sparse: int, arrays: Mapping[str, np.ndarray]
     ) -> NormalEquations:

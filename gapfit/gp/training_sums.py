@@ -19,6 +19,7 @@ from gapfit.errors import GapfitError
 from gapfit.gp.accumulator import Accumulator
 from gapfit.gp.normal_equations import NormalEquations, solve_normal
 from gapfit.gp.observations import Group, RowBlock
+from gapfit.gp.raised_jitter import RaisedJitter
 from gapfit.gp.rounding import Rounding, rounding_of
 from gapfit.gp.streaming_qr import StreamingQR, triangular
 from gapfit.gp.whitening import Solution, Whitening
@@ -180,22 +181,18 @@ class TrainingSums:
         }
         return out
 
-    def rewhitened(self, whitening: Whitening) -> TrainingSums:
-        """Return the sums over the same data with other factors of K_mm + jitter.
+    def rewhitened(self, raised: RaisedJitter) -> TrainingSums:
+        """Return the sums over the same data with a larger jitter.
 
         These are used up: of all matrices, one at a time exists twice.
         """
         self.close()
-
-        def rewhiten(rows: np.ndarray) -> np.ndarray:
-            return whitening.apply(self.whitening.unapply(rows), overwrite=True)
-
-        out = TrainingSums(whitening, self.method)
+        out = TrainingSums(raised.whitening, self.method)
         for group in list(self.groups):
             sums = self.groups.pop(group)
             # A model that shares the group keeps it as it is.
             out.groups[group] = (
-                sums.transformed(rewhiten) if self.method == "cholesky" else sums
+                sums.transformed(raised.apply) if self.method == "cholesky" else sums
             )
         return out
 

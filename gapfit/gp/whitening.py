@@ -56,12 +56,10 @@ class Whitening:
             ).T
         return out
 
-    def unapply(self, rows: np.ndarray) -> np.ndarray:
-        """Return Φ U, (n, n_sparse): the rows K of whitened rows Φ = K U^-1."""
-        out = np.empty_like(rows)
-        for U, block in zip(self.cholesky, self.blocks, strict=True):
-            np.matmul(rows[:, block], U, out=out[:, block])
-        return out
+    def scaled(self, d: np.ndarray) -> Whitening:
+        """Return the factors U D of kernels that `d` (n_sparse,) multiplies, D K_mm D."""
+        factors = zip(self.cholesky, self.blocks, strict=True)
+        return Whitening(tuple(U * d[block] for U, block in factors), self.jitter)
 
     def redo(self, c: np.ndarray) -> np.ndarray:
         """Return U c, (n_sparse,)."""

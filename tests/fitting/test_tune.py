@@ -87,6 +87,23 @@ def test_the_tuned_configuration_is_the_best_nearby(case):
         assert worse < best - 0.5
 
 
+def test_trials_have_the_jitter_that_their_fit_raises(case):
+    deltas_alone = {"energy": False, "forces": False, "virial": False}
+    wanted = settings(solver={"jitter": 1e-12}, tune=deltas_alone | {"folds": 3})
+    wanted["terms"][0] = wanted["terms"][0] | {"n_sparse": 40}
+    result = tune(case.dataset, wanted)
+    model = gapfit.fit(case.dataset, result.config)
+    assert model.record.jitter[0] > 1e-12
+    assert model.record.log_marginal_likelihood == pytest.approx(
+        result.best.log_marginal_likelihood, abs=0.05
+    )
+    given = gapfit.fit(case.dataset, result.given.config)
+    assert given.record.jitter[0] == 1e-12
+    assert given.record.log_marginal_likelihood == pytest.approx(
+        result.given.log_marginal_likelihood, abs=0.05
+    )
+
+
 def test_the_same_input_gives_the_same_result(case):
     one, other = (tune(case.dataset, settings()) for _ in range(2))
     assert one.config == other.config
