@@ -220,4 +220,9 @@ class Angle3bConfig(TermConfig):
     @model_validator(mode="after")
     def _sensible(self) -> Angle3bConfig:
         check_width(self.width, self.r_cut)
+        if self.coordinates == "distances" and len(set(self.theta)) > 1:
+            raise ValueError(
+                f'theta = {self.theta} with coordinates = "distances": energies would '
+                "depend on the order of the sides; give one length three times"
+            )
         return self

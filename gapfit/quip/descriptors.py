@@ -257,12 +257,14 @@ def _distance_3b(source: Coordinates, options: Options, z: int) -> TermRead:
             f"{source.label}: {len(source.permutations)} permutations of the three "
             "distances are not supported (only all six)"
         )
+    # QUIP takes the mean length of dimensions that permutations exchange.
+    length = float(np.mean(source.theta))
     config = Angle3bConfig(
         coordinates="distances",
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
-        theta=[float(length) for length in source.theta],
+        theta=[length] * 3,
         delta=source.delta,
     )
     return config, (triplet_key(z, z, z),), source.points, 1

@@ -463,3 +463,8 @@ def test_dimers_have_no_triplets():
     assert model.terms[1].n_sparse == 0
     FORCE_SLOPE.check(forces_error(model, dimers[3]))
     assert np.isfinite(model.predict(silicon(), std=True).energies_std).all()
+
+
+def test_sides_in_any_order_have_one_length():
+    with pytest.raises(ValueError, match="depend on the order of the sides"):
+        Angle3bConfig(coordinates="distances", theta=[1.0, 1.0, 1.2])

@@ -514,3 +514,22 @@ def test_old_versions_are_those_of_quippy(tmp_path, version):
     found = model.predict(atoms)
     OTHER_PROGRAM.check(found.energy, expected.get_potential_energy())
     OTHER_PROGRAM.check(found.forces, expected.get_forces())
+
+
+def test_lengths_of_exchanged_sides_are_their_mean(tmp_path):
+    """So the kernel of three sides in any order does not depend on the order of atoms."""
+    text = FILES["P"].read_text()
+    old = "0.10000000000000000E+001  0.10000000000000000E+001  0.10000000000000000E+001"
+    assert old in text
+    (tmp_path / "gap.xml").write_text(text.replace(old, "0.6 1.0 1.7"))
+    model = load(tmp_path / "gap.xml")
+    assert model.config.terms[1].theta == pytest.approx([1.1, 1.1, 1.1])
+    reference = json.loads((FILES["P"].parent / "reference.json").read_text())
+    atoms = max(map(structure, reference), key=len)
+    found = model.predict(atoms)
+    order = np.random.default_rng(0).permutation(len(atoms))
+    OTHER_PROGRAM.check(model.predict(atoms[order]).energy, found.energy)
+    potential = pytest.importorskip("quippy.potential")
+    atoms.calc = potential.Potential(param_filename=str(tmp_path / "gap.xml"))
+    OTHER_PROGRAM.check(found.energy, atoms.get_potential_energy())
+    OTHER_PROGRAM.check(found.forces, atoms.get_forces())
