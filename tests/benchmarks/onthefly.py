@@ -45,6 +45,8 @@ COLUMNS = (
 _TEST_SEED, _N_TEST = 1000, 100
 # Of the structures that are labelled without asking.
 _EVENLY, _FIRST = (0.5, 0.33, 0.2, 0.15, 0.1), (0.95, 0.9, 0.85, 0.8, 0.7)
+# Of every tenth structure a tenth is fitted alone.
+_LEAST_STEPS = 100
 
 
 def labelled(atoms: Atoms) -> Atoms:
@@ -112,12 +114,21 @@ def compare(config: LearnConfig, folder: Path, test: Sequence[Atoms]) -> list[Ro
 
 def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=1)
-    options.add_argument("--steps", type=int, default=3000, help="of the heating")
+    options.add_argument("--steps", type=_steps, default=3000, help="of the heating")
     options.add_argument("--threshold", type=float, help="eV/Å; default: the example's")
     options.add_argument("--refit", type=float, help="default: the example's")
     options.add_argument("--test", type=Path, help="file that keeps the test set")
     options.add_argument("--threads", type=int, default=1)
     return options
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) < _LEAST_STEPS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of at least {_LEAST_STEPS}: of fewer steps "
+            "the smallest share has no structure to fit"
+        )
+    return int(text)
 
 
 def settings(args: argparse.Namespace, seed: int) -> LearnConfig:

@@ -352,6 +352,14 @@ def test_unknown_names_and_three_results_are_errors_of_usage(command):
         assert caught.value.code == 2
 
 
+def test_heatings_too_short_for_the_smallest_share_are_refused(modules, capsys):
+    options = modules("onthefly").arguments()
+    assert options.parse_args(["--steps", "100"]).steps == 100
+    with pytest.raises(SystemExit):
+        options.parse_args(["--steps", "99"])
+    assert "'99' is not a whole number of at least 100" in capsys.readouterr().err
+
+
 def test_repeats_are_whole_numbers(modules):
     options = modules("_common").parser("A test.", repeats=3)
     assert isinstance(options, argparse.ArgumentParser)
