@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 
 __all__ = [
     "cure",
     "in_short",
-    "one_line",
     "opened_for_writing",
     "sentence",
     "unreadable",
@@ -30,8 +29,6 @@ _CURES = {
     errno.EACCES: "change the permissions, or choose another place",
     errno.EPERM: "change the permissions, or choose another place",
 }
-# Characters of a message of another library that a message of gapfit contains.
-_MOST = 120
 
 
 def cure(error: OSError) -> str:
@@ -47,14 +44,8 @@ def in_short(error: BaseException) -> str:
     >>> in_short(ValueError("no  number"))
     'ValueError: no number'
     """
-    text = one_line(str(error))
+    text = shortened(" ".join(str(error).split()))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def one_line(text: str) -> str:
-    """Return the beginning of a text, in one line."""
-    line = " ".join(text[: 2 * _MOST].split())
-    return line if len(line) <= _MOST else f"{line[:_MOST]} ..."
 
 
 def sentence(error: OSError) -> str:

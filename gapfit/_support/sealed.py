@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gapfit._support.archive import atomic_write
-from gapfit._support.disk import in_short, one_line, unreadable
+from gapfit._support.disk import in_short, unreadable
 from gapfit._support.foreign import file_size, json_values
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 
 __all__ = ["read_sealed", "write_sealed"]
 
@@ -67,7 +67,7 @@ def read_sealed(path: Path, kind: str, version: int, advice: str) -> dict[str, A
             f"{path}: damaged or not written by gapfit ({in_short(error)}); {advice}"
         ) from error
     if found != (kind, version):
-        shown = one_line(f"{found[0]!r}, version {found[1]!r}")
+        shown = shortened(f"{found[0]!r}, version {found[1]!r}")
         raise GapfitError(
             f"{path}: is {shown}, but this gapfit reads {kind!r}, version {version}; "
             f"{advice}"

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gapfit.errors import shortened
+
 __all__ = [
     "Word",
     "XyzError",
@@ -98,8 +100,7 @@ class Word(NamedTuple):
 
 def shown(text: object) -> str:
     """Return a text for a message: quoted, and not too long."""
-    words = str(text)
-    return repr(words if len(words) <= 60 else words[:57] + "...")
+    return repr(shortened(str(text), 60))
 
 
 def header_words(line: str) -> dict[str, Word]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import re
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from gapfit._support.foreign import UnopenedError, file_size
 from gapfit.errors import DataError
 
 __all__ = ["READ", "FileFormat", "file_format"]
@@ -36,13 +37,6 @@ _OPENERS: dict[bytes, Callable[..., Any]] = {
 _SUFFIXES = (".gz", ".bz2", ".xz")
 _XYZ = (".xyz", ".extxyz", ".exyz")
 _DATABASES = (".db", ".aselmdb")
-_KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 _COUNT = re.compile(rb"[ \t]*\d+[ \t\r]*")
 
 
@@ -237,19 +231,13 @@ def file_format(path: Path, name: str) -> FileFormat:
 
 def _size(path: Path, name: str) -> int:
     try:
-        status = path.stat()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"{name}: cannot be opened ({reason}); correct the path"
-        ) from None
-    if not stat.S_ISREG(status.st_mode):
-        noun = _KINDS.get(stat.S_IFMT(status.st_mode), "no regular file")
-        cure = "name files that hold structures"
-        if path.is_dir() and (path / "type.raw").exists():
-            noun, cure = "a folder of DeePMD data, which is not read", _DEEPMD
-        raise DataError(f"{name}: is {noun}; {cure}")
-    return status.st_size
+        return file_size(path)
+    except UnopenedError as error:
+        reason, cure = str(error), "name files that hold structures"
+    # Path.is_file raises an error for names that are too long.
+    if os.path.isfile(path / "type.raw"):  # noqa: PTH113
+        reason, cure = "is a folder of DeePMD data, which is not read", _DEEPMD
+    raise DataError(f"{name}: {reason}; {cure}")
 
 
 def _head(path: Path, name: str, opener: Callable[..., Any]) -> bytes:

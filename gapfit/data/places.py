@@ -7,7 +7,7 @@ from collections.abc import Sequence, Sized
 
 from gapfit.data.frame import Frame
 
-__all__ = ["TOTAL", "count_frames", "group_name", "list_places", "shortened"]
+__all__ = ["TOTAL", "abbreviation", "count_frames", "group_name", "list_places"]
 
 #: Name of all frames together in tables by config_type.
 TOTAL = "all"
@@ -57,12 +57,12 @@ def group_name(config_type: str) -> str:
     return f"{TOTAL} (config_type)" if config_type == TOTAL else config_type
 
 
-def shortened(name: str, most: int) -> str:
+def abbreviation(name: str, most: int) -> str:
     """Return a name of at most `most` letters, without its middle if it is longer.
 
     Examples
     --------
-    >>> shortened("interface_of_two_crystals_7", 16)
+    >>> abbreviation("interface_of_two_crystals_7", 16)
     'interface_…als_7'
     """
     if len(name) <= most:

@@ -31,7 +31,7 @@ from gapfit.descriptors.soap_engine import (
 )
 from gapfit.descriptors.soap_priors import soap_priors
 
-__all__ = ["Soap", "shortened"]
+__all__ = ["Soap", "projected_forms"]
 
 # About how many rows of derivatives, sparse points and environments the native core
 # multiplies at once.
@@ -224,7 +224,9 @@ class Soap(Descriptor):
         energies of all terms are included.
         """
         if variance is not None and variance.lossless:
-            variance = replace(variance, forms=shortened(variance.forms, prepared))
+            variance = replace(
+                variance, forms=projected_forms(variance.forms, prepared)
+            )
         energies, forces, virials, local, variances = self.engine.predict(
             pairs,
             prepared,
@@ -317,7 +319,7 @@ class Soap(Descriptor):
         return soap_papers(self.config)
 
 
-def shortened(
+def projected_forms(
     forms: Sequence[VarianceForm], sums: Sequence[EnergySum]
 ) -> list[VarianceForm]:
     """Return variance forms with the points of the energy sums, unless these are quadratic.

@@ -15,7 +15,7 @@ from gapfit.data.dataset import Dataset, read
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.observations import Quantity
-from gapfit.data.places import TOTAL, group_name, shortened
+from gapfit.data.places import TOTAL, abbreviation, group_name
 from gapfit.evaluation.residuals import Residuals
 from gapfit.evaluation.scores import (
     Observer,
@@ -187,14 +187,14 @@ def format_table(metrics: Metrics, title: str) -> str:
     There is a line for each config_type; largest errors are in the metrics and the report.
     """
     names = [TOTAL, *sorted(group for group in metrics if group != TOTAL)]
-    title = shortened(title, _NAME)
+    title = abbreviation(title, _NAME)
     units = [f"{q.reported} ({q.error_unit})" for q in Quantity]
     lines = [
         f"{title:<{_NAME}}" + "".join(f" │ {unit:<22}" for unit in units),
         " " * _NAME + f" │ {'n':>6}{'MAE':>8}{'RMSE':>8}" * len(units),
     ]
     for group in names:
-        line = f"{shortened(group, _NAME):<{_NAME}}"
+        line = f"{abbreviation(group, _NAME):<{_NAME}}"
         for quantity in Quantity:
             row = metrics[group].get(quantity.reported)
             line += " │ " + (

@@ -11,7 +11,7 @@ from gapfit._support.progress import Progress, silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.observations import Quantity
-from gapfit.data.places import TOTAL, group_name, shortened
+from gapfit.data.places import TOTAL, abbreviation, group_name
 from gapfit.evaluation.calibrate import representative
 from gapfit.evaluation.residuals import Residuals, predicted_residuals
 from gapfit.gp.reliability import rank_correlation, reliability
@@ -229,7 +229,7 @@ def format_scores(scores: Scores, title: str) -> str:
                 continue
             rank = row.get("rank_atoms") or row["rank"]
             lines.append(
-                f"{shortened(group, 22):<22} {name:<7}{row['n']:>7}"
+                f"{abbreviation(group, 22):<22} {name:<7}{row['n']:>7}"
                 f"{100 * row['coverage_68']:>9.0f}{100 * row['coverage_95']:>9.0f}"
                 f"{row['rms_z']:>7.2f}{'-' if rank is None else f'{rank:.2f}':>6}"
                 f"{row['sharpness']:>9.3g}  {_percent(row, 'interval_68'):>4}"

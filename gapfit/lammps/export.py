@@ -13,7 +13,7 @@ from gapfit.data.neighbours import MIN_DISTANCE
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.pair_table import PairTable
-from gapfit.descriptors.soap import Soap, shortened
+from gapfit.descriptors.soap import Soap, projected_forms
 from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
@@ -208,7 +208,9 @@ def _variance(variance: LocalVarianceForm, soaps: dict[int, int]) -> Arrays:
     """Yield the arrays from covariances to variances, by species and by other term."""
     assert variance.chosen is not None
     sums: list[EnergySum] = variance.chosen.prepared
-    forms = shortened(variance.forms, sums) if variance.lossless else variance.forms
+    forms = (
+        projected_forms(variance.forms, sums) if variance.lossless else variance.forms
+    )
     for species, (form, energy_sum) in enumerate(zip(forms, sums, strict=True)):
         prefix = f"{species}/"
         shared = not energy_sum.quadratic and _same(form.points, energy_sum.points)

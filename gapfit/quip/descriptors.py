@@ -11,9 +11,8 @@ from pydantic import ValidationError
 
 from gapfit.config.sections import Angle3bConfig, Distance2bConfig, TermConfig
 from gapfit.descriptors.blocks import pair_key, triplet_key
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
-from gapfit.quip.messages import shown
 from gapfit.quip.requirements import TermRead, refuse, require_kernel, require_width
 from gapfit.quip.soap import soap_term
 from gapfit.quip.xml_file import Coordinates
@@ -120,7 +119,7 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
     }
     if options.name not in readers:
         raise GapfitError(
-            f"{source.label}: the descriptor {shown(options.name)} is not supported; "
+            f"{source.label}: the descriptor {shortened(options.name)} is not supported; "
             "supported are soap, distance_2b, distance_Nb and angle_3b"
         )
     if source.mean:
@@ -132,8 +131,8 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        setting = f"{key} = {shown(str(first['input']))}" if key else "a setting"
-        reason = shown(first["msg"].removeprefix("Value error, "), 200)
+        setting = f"{key} = {shortened(str(first['input']))}" if key else "a setting"
+        reason = shortened(first["msg"].removeprefix("Value error, "), 200)
         raise GapfitError(
             f"{source.label}: {setting} is not supported: {reason}"
         ) from error
@@ -146,7 +145,7 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
         points,
         source.alpha * source.cutoffs / counts,
         source.cutoffs,
-        tuple(map(shown, options.unknown)),
+        tuple(map(shortened, options.unknown)),
         counted_once=config.type == "distance_2b" and counts == 1,
     )
 
@@ -234,7 +233,7 @@ def _distance_nb(
     if len(ends) != order:
         raise GapfitError(
             f"distance_Nb: order = {order} does not agree with Z = "
-            f"{shown(options.text('Z') or '')}"
+            f"{shortened(options.text('Z') or '')}"
         )
     if order == 2:
         return _pairs(source, options, species, ends, 2 if compact else 1)

@@ -11,14 +11,13 @@ from gapfit.config.sections import DataConfig, FitConfig
 from gapfit.config.template import template_toml
 from gapfit.config.toml import config_from_dict
 from gapfit.data.observations import Quantity
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_blocks import symbols
 from gapfit.quip.gap_fit_descriptors import named_numbers
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.gap_fit_terms import translate_terms
 from gapfit.quip.gap_fit_tokens import command_options
 from gapfit.quip.gap_fit_values import number, type_values
-from gapfit.quip.messages import few_lines, shown
 from gapfit.quip.remarks import Remark, unknown_option
 
 __all__ = ["Translation", "translate"]
@@ -133,25 +132,14 @@ def translate(
     >>> translation.config.terms[0].delta
     1.0
     """
-    try:
-        return _translated(text, species, labels, place)
-    except GapfitError as error:
-        raise type(error)(few_lines(str(error))) from error
-
-
-def _translated(
-    text: str,
-    species: Sequence[str],
-    labels: Iterable[str] | None,
-    place: Callable[[str], str],
-) -> Translation:
     from ase.data import atomic_numbers
 
     remarks: list[Remark] = []
     options = command_options(text, remarks)
     if (file := options.text("config_file")) is not None:
         raise GapfitError(
-            f"gap_fit: config_file = {shown(file)} is given: translate that file instead"
+            f"gap_fit: config_file = {shortened(file)} is given: translate that file "
+            "instead"
         )
     translator = _Translator(options, None if labels is None else set(labels), remarks)
     gap = options.text("gap")
@@ -277,8 +265,8 @@ class _Translator:
         values = given.replace(",", " ").split()
         if len(values) != 4:
             raise GapfitError(
-                f"default_sigma = {shown(given)}: four numbers, of energy, force, virial "
-                f"and hessian, not {len(values)}"
+                f"default_sigma = {shortened(given)}: four numbers, of energy, force, "
+                f"virial and hessian, not {len(values)}"
             )
         table: dict[str, Any] = dict(self._sigmas("default_sigma", values))
         keys = ("config_type_kernel_regularisation", "config_type_sigma")
@@ -331,8 +319,8 @@ class _Translator:
         every = list(species) or symbols(sorted(named_numbers(gap)))
         if not every:
             raise GapfitError(
-                f"e0 = {shown(given)} for all species, and no species is named: give them "
-                "with species = [...] or --species"
+                f"e0 = {shortened(given)} for all species, and no species is named: give "
+                "them with species = [...] or --species"
             )
         return dict.fromkeys(every, self._energy(given, offset))
 

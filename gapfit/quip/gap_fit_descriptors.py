@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options, split_parts
-from gapfit.quip.messages import shown
 
 __all__ = ["descriptor_texts", "named_numbers"]
 
@@ -63,9 +62,9 @@ def _inside(before: str, inside: str) -> str:
     if key.endswith("=") and "{" not in inside and len(inside.split()) > 1:
         name = key[:-1].split()[-1:]
         raise GapfitError(
-            f"gap={{...}}: {shown(''.join(name))}={{{shown(inside)}}} needs two pairs of "
-            f"braces, {{{{{shown(inside)}}}}}: gap_fit removes one, and then reads the "
-            "first value alone"
+            f"gap={{...}}: {shortened(''.join(name))}={{{shortened(inside)}}} needs two "
+            f"pairs of braces, {{{{{shortened(inside)}}}}}: gap_fit removes one, and then "
+            "reads the first value alone"
         )
     return inside
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from gapfit.errors import GapfitError
-from gapfit.quip.messages import shown
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.numbers import real, whole, wholes
 
 __all__ = ["Options", "entries", "repeated", "split_parts"]
@@ -145,7 +144,7 @@ class Options:
         return value.upper() in _TRUE
 
     def _message(self, key: str, value: str | None, problem: str) -> str:
-        return f"{shown(self.name)}: {key} = {shown(value or '')}: {problem}"
+        return f"{shortened(self.name)}: {key} = {shortened(value or '')}: {problem}"
 
     @property
     def unknown(self) -> list[str]:
@@ -167,7 +166,7 @@ def entries(text: str) -> list[tuple[str, str | None]]:
     """
     if "\t" in text:
         raise GapfitError(
-            f"a tab in {shown(text.lstrip())!r}: QUIP does not separate options at "
+            f"a tab in {shortened(text.lstrip())!r}: QUIP does not separate options at "
             "tabs; write blanks"
         )
     joined: list[str] = []
@@ -181,7 +180,9 @@ def entries(text: str) -> list[tuple[str, str | None]]:
     pairs = [strip(word) if word[0] in _BRACES else word for word in joined]
     parts = [pair.partition("=") for pair in pairs]
     if alone := [value for key, _, value in parts if not key.strip()]:
-        raise GapfitError(f"{shown('=' + alone[0])!r}: a value without a key before it")
+        raise GapfitError(
+            f"{shortened('=' + alone[0])!r}: a value without a key before it"
+        )
     return [(strip(k), strip(value) if equals else None) for k, equals, value in parts]
 
 
@@ -248,5 +249,5 @@ def split_parts(text: str, separators: str) -> list[str]:
             begin = place + 1
     if depth or quote:
         sign = "brace" if depth else "quote"
-        raise GapfitError(f"a {sign} is not closed: {shown(text, 80)}")
+        raise GapfitError(f"a {sign} is not closed: {shortened(text, 80)}")
     return [*parts, text[begin:]]

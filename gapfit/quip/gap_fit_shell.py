@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from gapfit.errors import GapfitError
-from gapfit.quip.messages import shown
+from gapfit.errors import GapfitError, shortened
 
 __all__ = ["program_words"]
 
@@ -73,11 +72,11 @@ def program_words(text: str) -> list[str] | None:
         return None
     for word in calls[0]:
         if word.problems:
-            raise GapfitError(f"{shown(word.text)}: {word.problems[0]}")
+            raise GapfitError(f"{shortened(word.text)}: {word.problems[0]}")
         if expanded := word.expanded():
             raise GapfitError(
-                f"{shown(word.text)}: a shell makes several words of "
-                f"{shown(expanded)}; put quotes around it"
+                f"{shortened(word.text)}: a shell makes several words of "
+                f"{shortened(expanded)}; put quotes around it"
             )
     return [word.text for word in calls[0]]
 
@@ -165,7 +164,9 @@ class _Scanner:
     def _end(self, quote: str) -> int:
         end = self.text.find(quote, self.at + 1)
         if end < 0:
-            raise GapfitError(f"a quote is not closed: {shown(self.text[self.at :])}")
+            raise GapfitError(
+                f"a quote is not closed: {shortened(self.text[self.at :])}"
+            )
         return end
 
     def _plain(self, word: _Word, *, quoted: bool) -> None:
@@ -186,7 +187,9 @@ class _Scanner:
             word.add("$", quoted=True)
             self.at += 1
             return
-        word.problems.append(f"{shown(match[0])} is a shell variable; write its value")
+        word.problems.append(
+            f"{shortened(match[0])} is a shell variable; write its value"
+        )
         word.add(match[0], quoted=True)
         self.at = match.end()
 
@@ -195,7 +198,9 @@ class _Scanner:
         self.at += 1
         while self.text[self.at : self.at + 1] != '"':
             if self.at >= len(self.text):
-                raise GapfitError(f"a quote is not closed: {shown(self.text[begin:])}")
+                raise GapfitError(
+                    f"a quote is not closed: {shortened(self.text[begin:])}"
+                )
             escaped = self.text[self.at + 1 : self.at + 2]
             if self.text[self.at] != "\\" or escaped not in ("$", "`", '"', "\\", "\n"):
                 self._plain(word, quoted=True)

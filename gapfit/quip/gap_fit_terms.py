@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_blocks import matching_blocks, symbols
 from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
 from gapfit.quip.gap_fit_options import Options, entries, repeated
@@ -21,7 +21,6 @@ from gapfit.quip.gap_fit_values import (
     width,
 )
 from gapfit.quip.merge_terms import Piece, merged
-from gapfit.quip.messages import shown
 from gapfit.quip.remarks import Remark, unknown_option
 
 __all__ = ["translate_terms"]
@@ -234,8 +233,8 @@ def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
         options.integer("n_species", default=1),
     ):
         raise GapfitError(
-            f"gap={{soap ...}}: species_Z = {shown(options.text('species_Z') or '')} does "
-            "not agree with n_species, or names a species twice"
+            f"gap={{soap ...}}: species_Z = {shortened(options.text('species_Z') or '')} "
+            "does not agree with n_species, or names a species twice"
         )
     together = not named and not expand
     quip: dict[str, Any] = {
@@ -369,7 +368,7 @@ def _distance_nb(
     if len(ends) != order:
         raise GapfitError(
             f"distance_Nb: order = {order} does not agree with Z = "
-            f"{shown(options.text('Z') or '')}"
+            f"{shortened(options.text('Z') or '')}"
         )
     if order == 2:
         pairs = _pairs(options, note, ("Z",), ends, species)

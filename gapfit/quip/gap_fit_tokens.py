@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 
 from gapfit._support.foreign import json_values
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options, entries, repeated
 from gapfit.quip.gap_fit_shell import program_words
-from gapfit.quip.messages import shown
 from gapfit.quip.remarks import Remark
 
 __all__ = ["command_options"]
@@ -53,7 +52,7 @@ def _no_option(key: str) -> str:
     if key.startswith("#"):
         return "a comment: gap_fit has none in a config_file; remove what follows #"
     return (
-        f"not a command of gap_fit: {shown(key)!r} is not an option key=value; give a "
+        f"not a command of gap_fit: {shortened(key)!r} is not an option key=value; give a "
         "file with `gap_fit key=value ...`, or only with its options"
     )
 
@@ -77,7 +76,9 @@ def _as_gap_fit_sees(word: str) -> str:
         return f'{key}="{value}"'
     if "'" not in value:
         return f"{key}='{value}'"
-    raise GapfitError(f"{shown(word)}: quotes of both kinds in one option; leave one")
+    raise GapfitError(
+        f"{shortened(word)}: quotes of both kinds in one option; leave one"
+    )
 
 
 def _listed(text: str) -> Sequence[str]:
@@ -85,7 +86,7 @@ def _listed(text: str) -> Sequence[str]:
         words = json_values(text)
     except ValueError as error:
         raise GapfitError(
-            f"not a list of words in JSON: {shown(str(error), 100)}"
+            f"not a list of words in JSON: {shortened(str(error), 100)}"
         ) from None
     if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
         raise GapfitError("not a list of words in JSON: it has other values")

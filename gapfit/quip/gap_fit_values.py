@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
-from gapfit.quip.messages import shown
 from gapfit.quip.numbers import real, whole
 
 __all__ = [
@@ -49,8 +48,8 @@ def required(options: Options, *keys: str) -> float:
     if not 0 < value < math.inf:
         raise GapfitError(
             f"gap={{{options.name} ...}}: {keys[0]} = "
-            f"{shown(options.text(*keys) or '')}: it must be a number > 0; correct it or "
-            "remove the descriptor"
+            f"{shortened(options.text(*keys) or '')}: it must be a number > 0; correct it "
+            "or remove the descriptor"
         )
     return value
 
@@ -82,7 +81,9 @@ def number(where: str, text: str) -> float:
     try:
         return real(text)
     except ValueError:
-        raise GapfitError(f"{shown(where)} = {shown(text)}: not a number") from None
+        raise GapfitError(
+            f"{shortened(where)} = {shortened(text)}: not a number"
+        ) from None
 
 
 def whole_number(where: str, text: str) -> int:
@@ -97,7 +98,8 @@ def whole_number(where: str, text: str) -> int:
         return whole(text)
     except ValueError:
         raise GapfitError(
-            f"{shown(where)} = {shown(text)}: it must be a whole number, only digits"
+            f"{shortened(where)} = {shortened(text)}: it must be a whole number, only "
+            "digits"
         ) from None
 
 
@@ -172,7 +174,7 @@ def type_values(text: str, n: int, key: str, note: Note) -> dict[str, list[str]]
     words = [word.strip() for word in text.split(":")] if text.strip() else []
     if len(words) % (n + 1):
         raise GapfitError(
-            f"{key} = {shown(text)}: each name needs {n} values after it, separated by "
+            f"{key} = {shortened(text)}: each name needs {n} values after it, separated by "
             "colons"
         )
     names = words[:: n + 1]

@@ -10,8 +10,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from gapfit.descriptors.blocks import pair_key, pair_label
-from gapfit.errors import GapfitError
-from gapfit.quip.messages import shown
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.numbers import real, whole
 
 __all__ = ["embedded_species", "glue_pairs", "glue_species"]
@@ -34,7 +33,7 @@ def _damage_named() -> Iterator[None]:
     except (KeyError, ValueError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise GapfitError(
-            f"Glue_params are damaged ({shown(reason, 300)}); get the file again"
+            f"Glue_params are damaged ({shortened(reason, 300)}); get the file again"
         ) from error
 
 
@@ -111,7 +110,7 @@ def _points(potential: Element, pair: str) -> np.ndarray:
     if len(r) < 2 or np.any(np.diff(r) <= 0):
         raise ValueError(
             f"{pair}: a potential needs two or more points with ascending r, not "
-            f"{shown(str(r[:9].tolist()))}"
+            f"{shortened(str(r[:9].tolist()))}"
         )
     ends = [real(potential.get(name, "0")) for name in ("y1", "yn")]
     if r[0] < 0 or r[-1] > _LONGEST or np.diff(r).min() < _CLOSEST:

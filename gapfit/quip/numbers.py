@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from gapfit.quip.messages import shown
+from gapfit.errors import shortened
 
 __all__ = ["real", "reals", "whole", "wholes"]
 
@@ -32,7 +32,7 @@ def real(text: str) -> float:
         value = float(f"{match[1]}e{match[2] or match[3] or 0}")
         if np.isfinite(value):
             return value
-    raise ValueError(f"{shown(text) or 'nothing'} is not a finite number")
+    raise ValueError(f"{shortened(text) or 'nothing'} is not a finite number")
 
 
 def whole(text: str) -> int:
@@ -44,7 +44,7 @@ def whole(text: str) -> int:
         The text is not one.
     """
     if _WHOLE.fullmatch(text.strip()) is None:
-        raise ValueError(f"{shown(text) or 'nothing'} is not a whole number")
+        raise ValueError(f"{shortened(text) or 'nothing'} is not a whole number")
     return int(text)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import entries
-from gapfit.quip.messages import shown
 from gapfit.quip.xml_file import GapFile
 
 __all__ = ["is_on_glue"]
@@ -43,7 +42,7 @@ def is_on_glue(file: GapFile) -> bool:
     kinds = sorted(kind for kind, _ in parts)
     if kinds not in (["gap"], ["gap", "glue"]):
         raise GapfitError(
-            f"the Potential is the sum of {shown(' and '.join(kinds))}, which is not "
+            f"the Potential is the sum of {shortened(' and '.join(kinds))}, which is not "
             f"supported: {_ADVICE}"
         )
     labels = dict(parts)
@@ -60,8 +59,8 @@ def is_on_glue(file: GapFile) -> bool:
 def _check_label(kind: str, named: str, there: str) -> None:
     if named and named != there:
         raise GapfitError(
-            f"the Potential names {kind} label={shown(named)}, but {kind}_params have the "
-            f"label {shown(there) or 'none'}; correct one of them"
+            f"the Potential names {kind} label={shortened(named)}, but {kind}_params have "
+            f"the label {shortened(there) or 'none'}; correct one of them"
         )
 
 
@@ -72,9 +71,9 @@ def _refuse_left_out(file: GapFile) -> None:
         what = 'GAP_data have do_core="T": the fit was on top of another potential'
     if what:
         raise GapfitError(
-            f"{what}, but the Potential is {shown(file.init_args or '')} alone; add what "
-            "is underneath (Sum init_args_pot1={IP Glue} init_args_pot2={IP GAP ...}), or "
-            'remove Glue_params and set do_core="F"'
+            f"{what}, but the Potential is {shortened(file.init_args or '')} alone; add "
+            "what is underneath (Sum init_args_pot1={IP Glue} init_args_pot2={IP GAP "
+            '...}), or remove Glue_params and set do_core="F"'
         )
 
 
@@ -90,8 +89,8 @@ def _parts(text: str, depth: int = 0) -> Iterator[tuple[str, str]]:
     kind = flags - {"ip"}
     if "ip" not in flags or len(kind) != 1 or not set(settings) <= {"label"}:
         raise GapfitError(
-            f"the Potential {shown(text)!r} is not supported{_reason(flags, settings)}: "
-            f"{_ADVICE}"
+            f"the Potential {shortened(text)!r} is not "
+            f"supported{_reason(flags, settings)}: {_ADVICE}"
         )
     yield kind.pop(), settings.get("label", "")
 
@@ -100,4 +99,4 @@ def _reason(flags: set[str], settings: dict[str, str]) -> str:
     """Return which options of a potential are too many, if that is the reason."""
     if "ip" not in flags or len(flags) != 2:
         return ""
-    return f" with {shown(', '.join(sorted(set(settings) - {'label'})))}"
+    return f" with {shortened(', '.join(sorted(set(settings) - {'label'})))}"

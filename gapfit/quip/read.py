@@ -12,13 +12,12 @@ import numpy as np
 from gapfit.baseline.baseline import build_baseline
 from gapfit.config.sections import BaselineConfig, DataConfig, FitConfig, TermConfig
 from gapfit.descriptors.blocks import species_pairs
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.record import FitRecord, Origin
 from gapfit.model.terms import FittedTerm, build_term, new_basis
 from gapfit.quip.descriptors import TermPart, named_species, part_of
 from gapfit.quip.glue import embedded_species, glue_pairs, glue_species
-from gapfit.quip.messages import few_lines, shown
 from gapfit.quip.potential import is_on_glue
 from gapfit.quip.xml_file import GapFile, read_gap_xml
 
@@ -54,14 +53,14 @@ def load(path: str | Path, *, species: Sequence[str] | None = None) -> GAPModel:
     try:
         return _model(file, species)
     except GapfitError as error:
-        raise GapfitError(few_lines(f"{file.path}: {error}")) from error
+        raise GapfitError(f"{file.path}: {error}") from error
 
 
 def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
     on_glue = is_on_glue(file)
     if file.others:
         raise GapfitError(
-            f"the model is together with {shown(', '.join(file.others))}, which is not "
+            f"the model is together with {shortened(', '.join(file.others))}, which is not "
             "supported (only GAP_params and Glue_params): it may be a potential "
             "underneath; if the model does not need it, remove it"
         )
@@ -119,7 +118,7 @@ def _species(file: GapFile, symbols: Sequence[str] | None) -> tuple[int, ...]:
         if missing := sorted(named - embedded - given):
             from ase.data import chemical_symbols
 
-            names = shown(", ".join(chemical_symbols[z] for z in missing))
+            names = shortened(", ".join(chemical_symbols[z] for z in missing))
             raise GapfitError(f"the model also has {names}: list all of its species")
         named = given
         if named & embedded:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from gapfit.quip.messages import shown
+from gapfit.errors import shortened
 
 __all__ = ["Remark", "unknown_option"]
 
@@ -30,7 +30,7 @@ class Remark:
     text: str
 
     def __str__(self) -> str:
-        option, value = shown(self.option), shown(self.value)
+        option, value = shortened(self.option), shortened(self.value)
         given = f"{option} = {value}" if value else option
         return f"{given}: {self.text}"
 

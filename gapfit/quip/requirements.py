@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gapfit.config.term_base import TermConfig
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
-from gapfit.quip.messages import shown
 from gapfit.quip.xml_file import Coordinates
 
 __all__ = ["TermRead", "refuse", "require_kernel", "require_width"]
@@ -27,7 +26,7 @@ def refuse(options: Options, **only: object) -> None:
         else:
             stored = options.text(key, default=str(value))
         if stored != value:
-            given = shown(options.text(key) or "")
+            given = shortened(options.text(key) or "")
             raise GapfitError(
                 f"{options.name}: {key} = {given} is not supported (only {value})"
             )

@@ -6,9 +6,8 @@ import numpy as np
 
 from gapfit.config.terms import QuipConfig, SoapConfig
 from gapfit.descriptors.soap_features import Features
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
-from gapfit.quip.messages import shown
 from gapfit.quip.requirements import TermRead, refuse, require_kernel, require_width
 from gapfit.quip.xml_file import Coordinates
 
@@ -70,12 +69,12 @@ def soap_term(
     if len(channels) != options.integer("n_species", default=1):
         raise GapfitError(
             "soap: n_species does not agree with species_Z = "
-            f"{shown(options.text('species_Z') or 'none')}"
+            f"{shortened(options.text('species_Z') or 'none')}"
         )
     if len(set(channels)) != len(channels) or (0 in channels and len(channels) > 1):
         raise GapfitError(
-            f"soap: species_Z = {shown(options.text('species_Z') or '')} names a species "
-            "twice, or all beside others"
+            f"soap: species_Z = {shortened(options.text('species_Z') or '')} names a "
+            "species twice, or all beside others"
         )
     wildcard = channels == [0]
     everywhere = version < OWN_CHANNEL or options.logical(

@@ -10,8 +10,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from gapfit.errors import ModelFileError
-from gapfit.quip.messages import few_lines, shown
+from gapfit.errors import ModelFileError, shortened
 from gapfit.quip.numbers import real, reals, whole, wholes
 from gapfit.quip.xml_tree import parsed
 
@@ -122,12 +121,12 @@ def read_gap_xml(path: str | Path) -> GapFile:
     root = parsed(path)
     try:
         return _gap_file(path, root)
-    except ModelFileError as error:
-        raise ModelFileError(few_lines(str(error))) from error
+    except ModelFileError:
+        raise
     except (ValueError, KeyError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise ModelFileError(
-            f"{path}: damaged or incomplete ({shown(reason, 300)})"
+            f"{path}: damaged or incomplete ({shortened(reason, 300)})"
         ) from error
 
 
@@ -199,11 +198,13 @@ def _init_args(path: Path, root: Element) -> str | None:
     if len(potentials) > 1:
         labelled = [p for p in potentials if p.get("label") == root.tag]
         if len(labelled) != 1:
-            names = ", ".join(shown(p.get("label", "none"), 30) for p in potentials[:3])
+            names = ", ".join(
+                shortened(p.get("label", "none"), 30) for p in potentials[:3]
+            )
             raise ModelFileError(
                 f"{path}: {len(potentials)} elements Potential (labels {names}), of which "
-                f"not exactly one is labelled as the document, {shown(root.tag)}; keep the "
-                "one to read"
+                f"not exactly one is labelled as the document, {shortened(root.tag)}; "
+                "keep the one to read"
             )
         potentials = labelled
     if not potentials:
@@ -229,7 +230,7 @@ def _e0(data: Element) -> dict[int, float]:
 
 def _coordinates(path: Path, element: Element) -> Coordinates:
     attributes = element.attrib
-    label = shown(attributes.get("label", "?"))
+    label = shortened(attributes.get("label", "?"))
     width = whole(attributes["dimensions"])
     points = element.findall("sparseX")
     n_sparse = whole(attributes.get("n_sparseX", str(len(points))))
@@ -328,14 +329,14 @@ def _separate_points(path: Path, name: str, md5: str | None, count: int) -> np.n
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if md5 is not None and md5.strip().lower() != digest:
         raise ModelFileError(
-            f"{file}: has the MD5 sum {digest}, but {path} expects {shown(md5)}; get both "
-            "files again"
+            f"{file}: has the MD5 sum {digest}, but {path} expects {shortened(md5)}; get "
+            "both files again"
         )
     try:
         return reals(content.decode("ascii"))
     except ValueError as error:
         raise ModelFileError(
-            f"{file}: not a list of numbers ({shown(str(error), 100)})"
+            f"{file}: not a list of numbers ({shortened(str(error), 100)})"
         ) from error
 
 
@@ -348,6 +349,6 @@ def _size(file: Path, path: Path) -> int:
     except OSError as error:
         reason = str(error.strerror)
     raise ModelFileError(
-        f"{file.parent / shown(file.name)}: the sparse points of {path} cannot be read "
+        f"{file.parent / shortened(file.name)}: the sparse points of {path} cannot be read "
         f"({reason}); put the file into the same folder under this name"
     )
