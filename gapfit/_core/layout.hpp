@@ -50,6 +50,12 @@ struct Layout {
         return depends(block.a, density) || depends(block.b, density);
     }
     int size(const FeatureBlock &block) const { return block.per_degree * (l_max + 1); }
+
+    // How many environments or rows are handled together: `most`, fewer where their
+    // features would take more than 256 MB.
+    int at_once(int most) const {
+        return std::clamp((1 << 25) / std::max(n_features(), 1), 1, most);
+    }
 };
 
 // blocks: pairs of channels in the order of the features; scale: a factor for each feature.

@@ -24,7 +24,7 @@ struct Batch {
 inline std::vector<Batch> make_batches(const PairList &pairs, const Layout &layout,
                                        int n_threads) {
     // Enough rows for the matrix product at full rate, few enough for the caches.
-    constexpr std::int64_t most = 256, least = 16;
+    const std::int64_t most = layout.at_once(256), least = std::min<std::int64_t>(16, most);
     std::vector<std::vector<std::int64_t>> own(layout.channel.size());
     for (std::int64_t k = 0; k < pairs.n_centres; ++k)
         own[pairs.species[pairs.start + k]].push_back(k);

@@ -144,19 +144,17 @@ class RowBuilder {
     void add(const std::vector<std::int64_t> &centres, const RowBlock &block, double delta2,
              double zeta) {
         // So many rows at once that the matrix product runs at full rate.
-        constexpr int enough = 768;
+        const int enough = layout_.at_once(768), most = layout_.at_once(128);
         std::size_t next = 0;
         while (next < centres.size()) {
             clear();
-            while (next < centres.size() && n_rows() < enough && n_ < max_environments_)
+            while (next < centres.size() && n_rows() < enough && n_ < most)
                 take(centres[next++]);
             run(block, delta2, zeta);
         }
     }
 
   private:
-    static constexpr int max_environments_ = 128;
-
     void clear() {
         n_ = 0;
         for (RowClass &rows : classes_) rows.clear();

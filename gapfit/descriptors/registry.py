@@ -14,7 +14,12 @@ from gapfit.descriptors.angle_3b import triplet_term
 from gapfit.descriptors.distance_2b import pair_mean, pair_term
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.protocol import Descriptor
-from gapfit.descriptors.soap_build import soap_basis, soap_basis_shapes, soap_term
+from gapfit.descriptors.soap_build import (
+    soap_basis,
+    soap_basis_shapes,
+    soap_term,
+    soap_width,
+)
 from gapfit.errors import GapfitError
 
 __all__ = ["Kind", "kind_of", "register"]
@@ -32,6 +37,10 @@ def _no_tables(*_: object) -> dict[str, Any]:
     return {}
 
 
+def _one(*_: object) -> int:
+    return 1
+
+
 @dataclass(frozen=True)
 class Kind:
     """Functions of the configuration of a term, see `register`."""
@@ -42,6 +51,7 @@ class Kind:
     basis: Callable[[Any], Basis]
     basis_shapes: Callable[[Any], BasisShapes]
     prior_mean: Callable[[Any, tuple[int, ...]], PairTable | None]
+    n_features: Callable[[Any, tuple[int, ...]], int]
 
 
 _KINDS: dict[str, Kind] = {}
@@ -54,6 +64,7 @@ def register(
     basis: Callable[[Any], Basis] = _no_tables,
     basis_shapes: Callable[[Any], BasisShapes] = _no_tables,
     prior_mean: Callable[[Any, tuple[int, ...]], PairTable | None] = _none,
+    n_features: Callable[[Any, tuple[int, ...]], int] = _one,
 ) -> None:
     """Register a descriptor for configurations, fits and model files.
 
@@ -71,6 +82,9 @@ def register(
     prior_mean : callable
         Called with the configuration and the atomic numbers: pair potentials that are
         subtracted from the labels before the fit; or None.
+    n_features : callable
+        Called with the configuration and the atomic numbers: numbers of an environment. A
+        model file without an array of as many is refused before memory is taken for them.
 
     Raises
     ------
@@ -79,7 +93,7 @@ def register(
     """
     register_term(model)
     name = model.model_fields["type"].default
-    _KINDS[name] = Kind(build, basis, basis_shapes, prior_mean)
+    _KINDS[name] = Kind(build, basis, basis_shapes, prior_mean, n_features)
 
 
 def kind_of(config: TermConfig) -> Kind:
@@ -98,6 +112,12 @@ def kind_of(config: TermConfig) -> Kind:
     return _KINDS[config.type]
 
 
-register(SoapConfig, soap_term, basis=soap_basis, basis_shapes=soap_basis_shapes)
+register(
+    SoapConfig,
+    soap_term,
+    basis=soap_basis,
+    basis_shapes=soap_basis_shapes,
+    n_features=soap_width,
+)
 register(Distance2bConfig, pair_term, prior_mean=pair_mean)
 register(Angle3bConfig, triplet_term)

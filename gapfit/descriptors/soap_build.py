@@ -12,7 +12,7 @@ from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
 from gapfit.descriptors.soap_features import Features
 
-__all__ = ["soap_basis", "soap_basis_shapes", "soap_term"]
+__all__ = ["soap_basis", "soap_basis_shapes", "soap_term", "soap_width"]
 
 
 def soap_term(
@@ -51,13 +51,22 @@ def soap_basis_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
     return {"alphas": (degrees, n_max), "betas": (degrees, n_max, n_max)}
 
 
+def soap_width(config: SoapConfig, species: tuple[int, ...]) -> int:
+    """Return the number of features, which grows with the number of species squared."""
+    return len(_features(config, species))
+
+
+def _features(config: SoapConfig, species: tuple[int, ...]) -> Features:
+    n_channels = len(config.quip.neighbours) or len(species)
+    return Features(n_channels, config.n_max, config.l_max, config.compression)
+
+
 def _soap_engine(
     config: SoapConfig, species: tuple[int, ...], basis: dict[str, np.ndarray]
 ) -> SoapEngine:
     weighting = _weighting(config)
     cutoff = reach(config.r_cut, config.atom_sigma, weighting)
-    n_channels = len(config.quip.neighbours) or len(species)
-    features = Features(n_channels, config.n_max, config.l_max, config.compression)
+    features = _features(config, species)
     weights = _species_weights(config, species)
     quip = config.rbf == "equispaced_gaussians"
     full = config.full_kernel or quip

@@ -61,13 +61,22 @@ class Features:
     @cached_property
     def labels(self) -> np.ndarray:
         """Channels a, b, degree l and n, n' of each feature, (n_features, 5) int64."""
+        out, first = np.empty((len(self), 5), dtype=np.int64), 0
+        for a, b in self.blocks:
+            numbers = self._numbers(same=a == b)
+            rows = out[first : first + len(numbers)]
+            rows[:, :2], rows[:, 2:] = (a, b), numbers
+            first += len(numbers)
+        return out
+
+    def _numbers(self, *, same: bool) -> np.ndarray:
+        """Return l, n, n' of the features of a block of equal or unequal channels."""
         return np.array(
             [
-                (a, b, degree, n, k)
-                for a, b in self.blocks
+                (degree, n, k)
                 for degree in range(self.l_max + 1)
                 for n in range(self.n_max)
-                for k in range(n if a == b else 0, self.n_max)
+                for k in range(n if same else 0, self.n_max)
             ]
         )
 
@@ -89,12 +98,18 @@ class Features:
         plain : bool
             Whether 1/sqrt(2l + 1) is left out, as by QUIP before 2015.
         """
-        a, b, degree, n, k = self.labels.T
+        # Many species have many features: no more than this number of each is kept.
+        by_kind = {
+            same: self._block_prefactor(full=full, plain=plain, same=same)
+            for same in (True, False)
+        }
+        return np.concatenate([by_kind[a == b] for a, b in self.blocks])
+
+    def _block_prefactor(self, *, full: bool, plain: bool, same: bool) -> np.ndarray:
+        degree, n, k = self._numbers(same=same).T
         weight = np.ones(len(degree)) if plain else 1.0 / (2 * degree + 1)
         factor: np.ndarray = np.pi * np.sqrt(8.0 * weight)
         if full:
-            twice = (a == b) & (n != k)
-            if self.compression == "off":
-                twice |= a != b
+            twice = n != k if same else np.full(len(n), self.compression == "off")
             factor = np.where(twice, np.sqrt(2.0) * factor, factor)
         return factor

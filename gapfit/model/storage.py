@@ -33,7 +33,7 @@ from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.file_header import FORMAT, SCHEMA, checked_config, checked_header
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.record import FitRecord
-from gapfit.model.terms import FittedTerm, basis_shapes, build_term
+from gapfit.model.terms import FittedTerm, basis_shapes, build_term, feature_count
 
 __all__ = ["load", "load_with_sums", "save"]
 
@@ -332,6 +332,12 @@ def _build_term(
         name: _checked(arrays, f"{prefix}{name}", shape)
         for name, shape in basis_shapes(settings).items()
     }
+    # A small file must not announce descriptors that fill the memory.
+    sizes = [array.size for name, array in arrays.items() if name.startswith(prefix)]
+    _require(
+        f"term {n + 1} (an environment has more numbers than the file)",
+        feature_count(settings, species) <= max(sizes, default=0),
+    )
     bare = build_term(settings, species, basis)
     if bare.descriptor.components != "all":
         shape = (bare.descriptor.n_features, None)

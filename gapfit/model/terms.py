@@ -22,6 +22,7 @@ __all__ = [
     "basis_shapes",
     "build_term",
     "coefficient_vector",
+    "feature_count",
     "new_basis",
     "with_coefficients",
 ]
@@ -137,6 +138,11 @@ def new_basis(config: TermConfig) -> dict[str, np.ndarray]:
 def basis_shapes(config: TermConfig) -> dict[str, tuple[int | None, ...]]:
     """Return the shapes of the basis tables (None: any length)."""
     return kind_of(config).basis_shapes(config)
+
+
+def feature_count(config: TermConfig, species: tuple[int, ...]) -> int:
+    """Return how many numbers an environment of a term has, before it is built."""
+    return kind_of(config).n_features(config, species)
 
 
 def build_term(
