@@ -13,10 +13,13 @@ from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import energies_were_fitted
 from gapfit.properties.equation_of_state import EquationOfState
 
-__all__ = ["UNSURE", "doubts_of_crystal", "doubts_of_curve"]
+__all__ = ["UNKNOWN", "UNSURE", "doubts_of_crystal", "doubts_of_curve"]
 
 #: Standard deviation of the energy beyond which a crystal is far from the data, eV/atom.
 UNSURE = 0.1
+#: Standard deviation of the energy beyond which a minimum may be an artefact, eV/atom:
+#: crystals of one composition differ by less.
+UNKNOWN = 1.0
 #: Largest relative change of the volume that a good start of a relaxation needs.
 _LARGE_CHANGE = 0.25
 
