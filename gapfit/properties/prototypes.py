@@ -152,8 +152,8 @@ def _unknown(crystal: str, best: _Minimum, n_minima: int) -> str:
     return (
         f"{crystal}: {which} of the energy, {best}, is far from all data of the model: "
         f"with a standard deviation above {UNKNOWN:g} eV/atom it may not exist; add such "
-        "structures to the data, or start from a lattice constant that you know "
-        "(--lattice)"
+        "structures to the data, or start from a lattice constant that you know (gapfit "
+        "properties --lattice)"
     )
 
 

@@ -92,7 +92,7 @@ def test_a_lone_minimum_far_from_all_data_is_refused(si_model):
     with pytest.raises(
         GapfitError,
         match=r"diamond Si: the only minimum .* a = 4\.\d+ Å .* ± 15\.00 eV/atom\), is far "
-        r"from all data of the model.* \(--lattice\)",
+        r"from all data of the model.* properties --lattice\)",
     ):
         chosen(lone)
     lone.std = 0.9
