@@ -96,7 +96,10 @@ def dimer_figure(panels: Sequence[DimerPanel]) -> Drawing:
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles)
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(len(handles), 2 * columns),
     )
     return drawing
 
@@ -173,7 +176,7 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
         )
     if data is not None:
         ax.set_title(panel.name, loc="left")
-        ax.set_title(data.text, loc="right", fontsize=8)
+        ax.set_title(data.text, loc="right", fontsize=8, fontweight="normal")
     else:
         ax.set_title(panel.name)
     ax.set(xlabel="distance, Å", ylim=(bottom, top))
