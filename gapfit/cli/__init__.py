@@ -30,6 +30,7 @@ from gapfit.cli import (
     properties,
     refit,
     report,
+    schema,
     select,
     serve,
     tune,
@@ -47,6 +48,7 @@ _GROUPS = {
     "model": (info, evaluate, report, properties, cite),
     "use": (predict, select, serve),
     "exchange": (convert, export_lammps, lammps),
+    "setup": (schema,),
 }
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
