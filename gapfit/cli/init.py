@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file to write (default: fit.toml)",
     )
     parser.add_argument(
+        "--three-body",
+        action="store_true",
+        help="propose a three-body term (angle_3b) beside SOAP and pairs",
+    )
+    parser.add_argument(
         "--schema",
         action="store_true",
         help="also write the JSON schema beside it, and name it for editors",
@@ -62,7 +67,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     dataset = read_files(args.data, data)
     if args.test:
         read_files(args.test, data)
-    proposal = propose(dataset.frames, data)
+    proposal = propose(dataset.frames, data, three_body=args.three_body)
     text = template_toml(proposal.config, proposal.comments, proposal.suggestions)
     if args.schema:
         write_schema(schema, "fit")

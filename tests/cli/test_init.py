@@ -60,6 +60,18 @@ def test_init_keeps_an_existing_schema(here, capsys):
     assert not Path("new.toml").exists()
 
 
+def test_init_proposes_a_three_body_term_when_asked_for(here, capsys):
+    assert main(["init", "train.xyz", "--output", "new.toml", "--three-body"]) == 0
+    assert "soap + distance_2b + angle_3b" in capsys.readouterr().out
+    soap, pairs, triplets = load_config("new.toml").terms
+    assert (soap.type, pairs.type, triplets.type) == ("soap", "distance_2b", "angle_3b")
+    assert triplets.r_cut < soap.r_cut
+    text = Path("new.toml").read_text(encoding="utf-8")
+    assert "# angle_3b: r_cut is 1.5 times the longest" in text
+    assert main(["init", "train.xyz", "--output", "new.toml", "--force"]) == 0
+    assert "angle_3b: r_cut" not in Path("new.toml").read_text(encoding="utf-8")
+
+
 def test_init_keeps_an_existing_file(here, capsys):
     message = error_of(capsys, "init", "train.xyz")
     assert message.startswith("fit.toml: exists already;")
