@@ -19,6 +19,7 @@ from gapfit.cli import (
     calibrate,
     check,
     cite,
+    completion,
     convert,
     evaluate,
     export_lammps,
@@ -31,6 +32,7 @@ from gapfit.cli import (
     properties,
     refit,
     report,
+    schema,
     select,
     serve,
     tune,
@@ -39,7 +41,7 @@ from gapfit.cli._console import Console
 from gapfit.cli._signals import orderly_end
 from gapfit.errors import GapfitError, bounded
 
-__all__ = ["main"]
+__all__ = ["command_parser", "main"]
 
 #: Modules of the commands, by the headings of ``gapfit --help``.
 _GROUPS = {
@@ -48,6 +50,7 @@ _GROUPS = {
     "model": (info, evaluate, report, properties, cite),
     "use": (predict, select, serve),
     "exchange": (convert, export_lammps, lammps),
+    "setup": (schema, completion),
 }
 
 _DESCRIPTION = "Fit, check and run Gaussian Approximation Potentials."
@@ -75,7 +78,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     debug = argparse.ArgumentParser(add_help=False)
     debug.add_argument(
         "--debug",
@@ -141,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 for success, 1 for bad input, 130 when interrupted, 143 after SIGTERM. Wrong
         usage raises ``SystemExit`` with status 2, as argparse does.
     """
-    parser = _parser()
+    parser = command_parser()
     args = parser.parse_args(_known_command(argv, parser))
     console = Console(json_only=getattr(args, "json", False))
     try:

@@ -78,7 +78,10 @@ def _dimers(report: Report) -> Any:
     ax = figure.subplots()
     lowest = 0.0
     for name, curve in report.curves.dimers.items():
-        (line,) = ax.plot(curve.distances, curve.energies, label=name)
+        label = name if curve.data is None else f"{name}: {curve.data.text}"
+        alone = curve.data is not None and not curve.data.n_dimers
+        style = ":" if alone else "-"
+        (line,) = ax.plot(curve.distances, curve.energies, style, label=label)
         if curve.std is not None:
             low, high = curve.energies - curve.std, curve.energies + curve.std
             ax.fill_between(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def _check_files(
 ) -> None:
     """Check data with the settings that `gapfit init` would write."""
     from gapfit.config.sections import DataConfig, E0Config
-    from gapfit.data.e0 import e0_warnings, resolve_e0
+    from gapfit.data.e0 import e0_warnings, resolve_e0, species_without_atom
     from gapfit.fitting.proposal import without_isolated_atom
 
     dataset = read_files(files, DataConfig.model_validate({"train": files, **keys}))
@@ -92,7 +93,8 @@ def _check_files(
     options = E0Config.model_validate({"method": method})
     e0 = resolve_e0(dataset.frames, options).e0
     warnings += e0_warnings(dataset.frames, options)
-    _report(console, ", ".join(files), dataset, e0)
+    text = e0_text(e0, species_without_atom(dataset.frames, options))
+    _report(console, ", ".join(files), dataset, text)
     if compare:
         warnings += label_check(dataset, e0)
     console.warnings(warnings)
@@ -128,7 +130,8 @@ def _check_config(path: Path, compare: bool, console: Console) -> None:
     if errors:
         raise DataError("\n".join(errors))
     console.say("\nThese data can be fitted. Next:")
-    console.say(f"  gapfit fit {shlex.quote(str(path))}")
+    for command in ("tune", "fit"):
+        console.say(f"  gapfit {command} {shlex.quote(str(path))}")
 
 
 def _check_train(
@@ -142,9 +145,10 @@ def _check_train(
     """Report on the training data, with the checks of a fit; return them."""
     from gapfit._support.progress import silent
     from gapfit.data.dataset import read
+    from gapfit.data.e0 import species_without_atom
     from gapfit.fitting.review import review
 
-    files, e0 = config.data.train, None
+    files, text = config.data.train, ""
     try:
         dataset = read(files, config.data, base=base)
     except DataError as error:
@@ -155,9 +159,10 @@ def _check_train(
         e0 = review(
             dataset, config, warnings, base=base, progress=silent, compare=compare
         ).e0
+        text = e0_text(e0, species_without_atom(dataset.frames, config.e0))
     except GapfitError as error:
         errors.append(str(error))
-    _report(console, f"train: {', '.join(files)}", dataset, e0)
+    _report(console, f"train: {', '.join(files)}", dataset, text)
     errors += _list_errors(config, dataset, base)
     return dataset
 
@@ -179,7 +184,7 @@ def _check_test(
     except DataError as error:
         errors.append(str(error))
         return None
-    _report(console, f"test: {', '.join(config.data.test)}", dataset, None)
+    _report(console, f"test: {', '.join(config.data.test)}", dataset, "")
     warnings += dataset.warnings
     return dataset
 
@@ -203,21 +208,22 @@ def _list_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
     return errors
 
 
-def _report(
-    console: Console, name: str, dataset: Dataset, e0: dict[int, float] | None
-) -> None:
+def _report(console: Console, name: str, dataset: Dataset, e0: str) -> None:
     print_contents(console, name, dataset)
-    if e0 is not None:
-        console.rows([("e0     ", e0_text(e0))])
+    if e0:
+        console.rows([("e0     ", e0)])
     print_labels(console, dataset)
     print_groups(console, dataset)
 
 
-def e0_text(e0: dict[int, float]) -> str:
-    """Return the energies of isolated atoms in one line."""
+def e0_text(e0: dict[int, float], fitted: Sequence[int]) -> str:
+    """Return energies of isolated atoms in one line; those `fitted` are least squares."""
     from ase.data import chemical_symbols
 
-    return ", ".join(f"{chemical_symbols[z]} {value:.6f} eV" for z, value in e0.items())
+    return ", ".join(
+        f"{chemical_symbols[z]} {value:.6f} eV" + " (least squares)" * (z in fitted)
+        for z, value in e0.items()
+    )
 
 
 def label_check(dataset: Dataset, e0: dict[int, float] | None) -> list[str]:

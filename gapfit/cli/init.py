@@ -11,6 +11,7 @@ from gapfit.cli._console import Console
 from gapfit.cli._data import print_contents, print_labels
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
 from gapfit.cli._outputs import check_output
+from gapfit.cli.schema import schema_line, write_schema
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,15 +30,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="file to write (default: fit.toml)",
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace the file if it exists"
+        "--three-body",
+        action="store_true",
+        help="propose a three-body term (angle_3b) beside SOAP and pairs",
     )
+    parser.add_argument(
+        "--schema",
+        action="store_true",
+        help="also write the JSON schema beside it, and name it for editors",
+    )
+    parser.add_argument("--force", action="store_true", help="replace files that exist")
     add_label_arguments(parser, "found automatically")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Read the data, propose a configuration and write it."""
     output: Path = args.output
-    check_output(output, force=args.force, inputs=[*args.data, *args.test])
+    inputs = [*args.data, *args.test]
+    check_output(output, force=args.force, inputs=inputs)
+    schema = output.with_suffix(".schema.json")
+    if args.schema:
+        check_output(schema, force=args.force, inputs=inputs)
 
     from gapfit._support.archive import atomic_write
     from gapfit.config.sections import DataConfig
@@ -54,8 +67,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     dataset = read_files(args.data, data)
     if args.test:
         read_files(args.test, data)
-    proposal = propose(dataset.frames, data)
+    proposal = propose(dataset.frames, data, three_body=args.three_body)
     text = template_toml(proposal.config, proposal.comments, proposal.suggestions)
+    if args.schema:
+        write_schema(schema, "fit")
+        # Editors look for it above the first table.
+        text = f"{schema_line(schema)}\n\n{text}"
     with atomic_write(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -76,7 +93,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if proposal.config.e0.method == "least_squares":
         warnings.append(" ".join(proposal.comments["e0"]).removeprefix("WARNING: "))
     console.warnings(warnings)
-    console.say(f"\nWrote {output}. Next:")
+    written = f"{output} and {schema}" if args.schema else f"{output}"
+    console.say(f"\nWrote {written}. Next:")
     name = shlex.quote(str(output))
     console.say(f"  gapfit check {name}")
     console.say(f"  gapfit tune {name}")

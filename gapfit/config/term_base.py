@@ -15,6 +15,7 @@ __all__ = [
     "AnyTerm",
     "TermConfig",
     "delta",
+    "load_plugins",
     "register_term",
     "term_model",
     "term_models",
@@ -119,12 +120,13 @@ def term_model(name: Any) -> type[TermConfig] | None:
     if not isinstance(name, str):
         return None
     if name not in _MODELS:
-        _load_plugins()
+        load_plugins()
     return _MODELS.get(name)
 
 
 @cache
-def _load_plugins() -> None:
+def load_plugins() -> None:
+    """Register the kinds of terms of installed packages."""
     from importlib.metadata import entry_points
 
     for entry in entry_points(group=_PLUGINS):

@@ -181,6 +181,20 @@ def _errors(
 _NAME = 22
 
 
+def _number(value: float) -> str:
+    """Return three digits, or what leaves a space in a column of 8.
+
+    Examples
+    --------
+    >>> _number(0.04567), _number(1.234e-7), _number(2345.6)
+    ('0.0457', '1.2e-07', '2346')
+    """
+    text = f"{value:.3g}"
+    if len(text) < 8:
+        return text
+    return f"{value:.0f}" if 1 < value < 1e7 else f"{value:.2g}"
+
+
 def format_table(metrics: Metrics, title: str) -> str:
     """Return errors and scores as plain-text tables of at most 100 columns.
 
@@ -198,7 +212,7 @@ def format_table(metrics: Metrics, title: str) -> str:
         for quantity in Quantity:
             row = metrics[group].get(quantity.reported)
             line += " │ " + (
-                f"{row['n']:>6}{row['mae']:>8.3g}{row['rmse']:>8.3g}"
+                f"{row['n']:>6}{_number(row['mae']):>8}{_number(row['rmse']):>8}"
                 if row
                 else f"{'-':>6}{'':16}"
             )

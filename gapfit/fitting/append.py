@@ -17,6 +17,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.isolated import SAME_ENERGY, candidates, lone_atoms
 from gapfit.data.observations import count_rows, row_counts
+from gapfit.data.pair_data import joined_pair_data, pair_data
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.plan import batch_atoms
@@ -248,6 +249,10 @@ class _Addition:
             n_atoms=(old.n_atoms or 0) + addition.n_atoms,
             n_rows={name: n + rows[name] for name, n in old.n_rows.items()},
             data_digest=chained_digest(old.data_digest, digest),
+            pairs=joined_pair_data(
+                old.pairs,
+                pair_data(self.dataset.frames, self.model.species, self.model.cutoff),
+            ),
             appended=(*old.appended, addition),
             warnings=tuple(dict.fromkeys([*old.warnings, *self.notes])),
         )

@@ -13,6 +13,7 @@ from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import FitConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import Dataset, as_dataset
+from gapfit.data.pair_data import pair_data
 from gapfit.evaluation.calibrate import with_calibration
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool, open_pool
@@ -110,7 +111,10 @@ def fit(
             pairs_per_atom=plan.sizes.batch.pairs_per_atom,
         )
         model = with_calibration(model, prepared.frames, fitter.progress)
-    return model.with_record(data_digest=identity["SHA-256 of the data"])
+    return model.with_record(
+        data_digest=identity["SHA-256 of the data"],
+        pairs=pair_data(dataset.frames, model.species, model.cutoff),
+    )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.config.sections import (
+    Angle3bConfig,
     BaselineConfig,
     DataConfig,
     Distance2bConfig,
@@ -39,6 +40,11 @@ __all__ = [
 _SHELLS = 2.2
 #: Range of cutoffs, Å; short bonds (carbon) need their second and third shells, too.
 _R_CUT = (4.5, 6.5)
+#: Cutoff of triplets in nearest-neighbour distances, between the first two shells, and its
+#: range, Å: further out triplets are many and say little.
+_SHELL, _R_CUT_TRIPLETS = 1.5, (2.5, 4.5)
+#: Sparse points of all triplets of species together, of which each has some.
+_TRIPLET_POINTS, _TRIPLET_RANGE = 600, (50, 200)
 #: More sparse points than this cost more than they gain.
 _MAX_SPARSE = 1000
 #: A set with at most this many environments keeps all of them.
@@ -51,6 +57,13 @@ _REACH = 5.0
 _CORE = 0.75
 # Below this range there is no baseline, Å.
 _SHORTEST = 0.6
+
+_TRIPLET_COMMENT = (
+    f"angle_3b: r_cut is {_SHELL} times the longest, within {_R_CUT_TRIPLETS[0]} .. "
+    f"{_R_CUT_TRIPLETS[1]} Å; each triplet of",
+    f"species has {_TRIPLET_RANGE[0]} to {_TRIPLET_RANGE[1]} sparse points, "
+    f"about {_TRIPLET_POINTS} together.",
+)
 
 _LOOSE = re.compile(r"liq|amorph|melt|rand|rss|dimer|trimer|cluster|spheres", re.I)
 
@@ -75,7 +88,10 @@ class Proposal:
 
 
 def propose(
-    frames: Any, data: DataConfig | Mapping[str, Any] | None = None
+    frames: Any,
+    data: DataConfig | Mapping[str, Any] | None = None,
+    *,
+    three_body: bool = False,
 ) -> Proposal:
     """Return a configuration that suits a data set.
 
@@ -85,6 +101,8 @@ def propose(
         The training data.
     data : DataConfig or dict, optional
         The table ``[data]``; by default with the paths, and labels as they are found.
+    three_body : bool
+        Whether to propose a three-body term (``angle_3b``), too.
 
     Returns
     -------
@@ -116,6 +134,7 @@ def propose(
         terms=[
             SoapConfig(r_cut=r_cut, n_sparse=n_sparse),
             Distance2bConfig(r_cut=r_cut),
+            *([_triplets(distances, len(counts))] if three_body else []),
         ],
     )
     near = ", ".join(
@@ -130,6 +149,7 @@ def propose(
             f"n_sparse is a third of the {counts[most]} environments of "
             f"{chemical_symbols[most]}, but at least {_SMALL_SET}",
             f"(or all of them, if fewer) and at most {_MAX_SPARSE}; rounded down.",
+            *(_TRIPLET_COMMENT if three_body else ()),
         ],
         "baseline": [
             f"Ends at {_CORE} of the shortest distance of nearest neighbours; keeps atoms",
@@ -208,6 +228,16 @@ def _n_sparse(n_environments: int) -> int:
     wanted = max(n_environments // 3, min(n_environments, _SMALL_SET), 1)
     step = 10 ** max(len(str(wanted)) - 2, 0)
     return min(wanted // step * step, _MAX_SPARSE)
+
+
+def _triplets(distances: dict[int, float], n_species: int) -> Angle3bConfig:
+    """Return a three-body term of bonds and their angles."""
+    if not distances:
+        return Angle3bConfig()
+    r_cut = float(np.clip(_SHELL * max(distances.values()), *_R_CUT_TRIPLETS))
+    n_triplets = n_species * n_species * (n_species + 1) // 2
+    n_sparse = int(np.clip(_TRIPLET_POINTS // n_triplets, *_TRIPLET_RANGE))
+    return Angle3bConfig(r_cut=round(r_cut, 1), n_sparse=n_sparse)
 
 
 def _sigma_comment(

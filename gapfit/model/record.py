@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from gapfit.data.digest import chained_digest, data_digest
 from gapfit.data.frame import Frame
+from gapfit.data.pair_data import PairData
 
 __all__ = ["Addition", "FitRecord", "Origin"]
 
@@ -100,6 +101,8 @@ class FitRecord:
         What the user should know.
     without_atom : tuple of int
         Atomic numbers of species whose e0 comes from least squares.
+    pairs : tuple of PairData
+        Shortest distances and dimers by pair of species; empty where they are not known.
     data_digest : str or None
         SHA-256 of the data.
     appended : tuple of Addition
@@ -120,6 +123,7 @@ class FitRecord:
     versions: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     without_atom: tuple[int, ...] = ()
+    pairs: tuple[PairData, ...] = ()
     data_digest: str | None = None
     appended: tuple[Addition, ...] = ()
     tuning: dict[str, Any] | None = None
@@ -139,6 +143,11 @@ class FitRecord:
         for n_frames in added:
             digest = chained_digest(digest, data_digest(islice(unread, n_frames)))
         return digest == self.data_digest and next(unread, None) is None
+
+    def pair(self, first: int, second: int) -> PairData | None:
+        """Return the data of two species, atomic numbers; None if they are not known."""
+        species = tuple(sorted((first, second)))
+        return next((pair for pair in self.pairs if pair.species == species), None)
 
     def plain(self) -> dict[str, Any]:
         """Return all that is known as JSON types."""

@@ -82,10 +82,7 @@ def load(
         file_size(path)
     except UnopenedError as error:
         reason = "there is no such model file" if error.missing else str(error)
-        inside = path / "model.npz"
-        # Path.is_file raises an error for names that are too long.
-        hint = f"; give {inside}" if os.path.isfile(inside) else ""  # noqa: PTH113
-        raise ModelFileError(f"{path}: {reason}{hint}") from None
+        raise ModelFileError(f"{path}: {reason}{_hint(path)}") from None
     try:
         with zipfile.ZipFile(path) as archive:
             header = checked_header(path, read_header(archive))
@@ -108,6 +105,15 @@ def load(
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise ModelFileError(str(unreadable(path, error))) from error
         raise ModelFileError(_damaged(path, error)) from error
+
+
+def _hint(path: Path) -> str:
+    """Return which file to give instead of a folder; empty for all else."""
+    # Methods of Path raise an error for names that are too long.
+    if not os.path.isdir(path):  # noqa: PTH112
+        return ""
+    inside = path / "model.npz"
+    return f"; give {inside if inside.is_file() else 'a model file, usually model.npz'}"
 
 
 def load_with_sums(model: GAPModel | str | Path) -> GAPModel:

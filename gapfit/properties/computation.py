@@ -15,6 +15,7 @@ from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import energies_were_fitted, why_no_posterior
 from gapfit.model.samples import Samples
+from gapfit.properties import plausibility
 from gapfit.properties.defects import vacancy
 from gapfit.properties.dimer import dimer_curve
 from gapfit.properties.elastic import (
@@ -30,7 +31,6 @@ from gapfit.properties.equation_of_state import (
 )
 from gapfit.properties.evaluators import by_calculator, by_samples, energy_std
 from gapfit.properties.phonon_bands import phonons
-from gapfit.properties.plausibility import doubts_of_crystal, doubts_of_curve
 from gapfit.properties.quantities import CrystalQuantity
 from gapfit.properties.relax import relaxed
 from gapfit.properties.results import PROPERTIES, Report, Settings
@@ -148,7 +148,9 @@ class _Computation:
         progress("structure", 0, 1)
         self.crystal = relaxed(crystal, self.calculator, cell="free")
         self.report = Report(self.crystal.copy())
-        self.report.warnings += doubts_of_crystal(model, crystal, self.crystal)
+        self.report.warnings += plausibility.doubts_of_crystal(
+            model, crystal, self.crystal
+        )
         if model.posterior is None:
             self.report.warnings.append(f"no error bars: {why_no_posterior(model)}")
         elif settings.samples:
@@ -229,7 +231,7 @@ class _Computation:
         curves = self.report.curves
         curves.volumes, curves.energies = volumes, energies
         curves.fitted = best = birch_murnaghan(volumes, energies)
-        self.report.warnings += doubts_of_curve(best)
+        self.report.warnings += plausibility.doubts_of_curve(best)
         samples = self._sampled_curves(cells)
         for name, unit in _EOS.items():
             std = np.array([getattr(curve, name) for curve in samples])
@@ -338,11 +340,9 @@ class _Computation:
             self.put(f"dimer.{name}.distance", curve.distances[best], "Å")
             self.put(f"dimer.{name}.energy", curve.energies[best], "eV", std)
             self.report.facts[f"dimer.{name}.repulsive"] = curve.is_repulsive
-            if not curve.is_repulsive:
-                self.report.warnings.append(
-                    f"dimer: {name} attracts at some distance below its lowest energy, at "
-                    f"{curve.distances[best]:.2f} Å; hot atoms may collapse"
-                )
+            if curve.data is not None:
+                self.report.facts[f"dimer.{name}.n_dimers"] = curve.data.n_dimers
+        self.report.warnings += plausibility.doubts_of_dimers(self.report.curves.dimers)
 
     def phonon(self) -> None:
         """Add bands and density of states."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapfit.data.frame import Frame
+from gapfit.data.pair_data import PairData
 from gapfit.model.gap_model import GAPModel
 from gapfit.properties.evaluators import energy_stds
 
@@ -28,11 +29,14 @@ class DimerCurve:
         Energies relative to those of the single atoms by the same potential, eV.
     std : (n,) float64 or None
         Standard deviations of the energies, eV; None without a posterior.
+    data : PairData or None
+        Such pairs in the data of the fit; None where they are not known.
     """
 
     distances: np.ndarray
     energies: np.ndarray
     std: np.ndarray | None
+    data: PairData | None = None
 
     @property
     def lowest(self) -> int:
@@ -81,7 +85,8 @@ def dimer_curve(
         std = energy_stds(
             model, np.hstack([np.eye(len(pairs)), apart]), [*pairs, *atoms]
         )
-    return DimerCurve(distances, energies[:-2] - energies[-2:].sum(), std)
+    energies = energies[:-2] - energies[-2:].sum()
+    return DimerCurve(distances, energies, std, model.record.pair(first, second))
 
 
 def _open_frame(numbers: list[int], x: list[float]) -> Frame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,26 @@ from gapfit.data.frame import as_frame
 from gapfit.data.neighbours import pair_list
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import energies_were_fitted
+from gapfit.properties.dimer import DimerCurve
 from gapfit.properties.equation_of_state import EquationOfState
 
-__all__ = ["UNSURE", "doubts_of_crystal", "doubts_of_curve"]
+__all__ = [
+    "UNKNOWN",
+    "UNSURE",
+    "doubts_of_crystal",
+    "doubts_of_curve",
+    "doubts_of_dimers",
+]
 
 #: Standard deviation of the energy beyond which a crystal is far from the data, eV/atom.
 UNSURE = 0.1
+#: Standard deviation of the energy beyond which a minimum may be an artefact, eV/atom:
+#: crystals of one composition differ by less.
+UNKNOWN = 1.0
 #: Largest relative change of the volume that a good start of a relaxation needs.
 _LARGE_CHANGE = 0.25
+# Largest number of pairs of species in a warning.
+_MOST_PAIRS = 6
 
 # Warning about fits to forces and virials alone.
 _NO_ENERGIES = (
@@ -97,3 +109,33 @@ def doubts_of_curve(curve: EquationOfState) -> list[str]:
         f"{curve.derivative:.3g} where both should be positive; the potential "
         "extrapolates, or this is not a minimum"
     ]
+
+
+def doubts_of_dimers(curves: Mapping[str, DimerCurve]) -> list[str]:
+    """Return warnings about pairs of atoms that collapse, or without data.
+
+    Parameters
+    ----------
+    curves : mapping of str to DimerCurve
+        By pair of species.
+    """
+    warnings = [
+        f"dimer: {name} attracts at some distance below its lowest energy, at "
+        f"{curve.distances[curve.lowest]:.2f} Å; hot atoms may collapse"
+        for name, curve in curves.items()
+        if not curve.is_repulsive
+    ]
+    unknown = {
+        name: curve.data
+        for name, curve in curves.items()
+        if curve.data is not None and not curve.data.n_dimers
+    }
+    if unknown:
+        texts = [f"{name} ({data.text})" for name, data in unknown.items()]
+        if len(texts) > _MOST_PAIRS:
+            texts = [*texts[:_MOST_PAIRS], f"and {len(texts) - _MOST_PAIRS} more pairs"]
+        warnings.append(
+            "dimer: these curves extrapolate from pairs in larger structures: "
+            f"{'; '.join(texts)}"
+        )
+    return warnings

@@ -10,7 +10,8 @@ import numpy as np
 from gapfit._support.progress import note
 from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError
-from gapfit.properties.plausibility import UNSURE
+from gapfit.model.provenance import energies_were_fitted
+from gapfit.properties.plausibility import UNKNOWN, UNSURE
 
 __all__ = ["PROTOTYPES", "check_prototype", "prototype"]
 
@@ -89,7 +90,7 @@ def prototype(
     ------
     GapfitError
         The prototype is unknown or does not fit the formula, or the scan has no
-        minimum.
+        minimum, or none whose energy has a standard deviation below 1 eV/atom.
     """
     if lattice is not None:
         if not 0 < lattice < np.inf:
@@ -118,6 +119,8 @@ def prototype(
     # Far apart the atoms of a crystal are hardly bound any more.
     bound = [m for m in minima if m.energy < energies[-1] / len(unit) - _BOUND]
     best, doubt = _best(bound or minima)
+    if best.std > UNKNOWN:
+        raise GapfitError(_unknown(f"{name} {formula}", best, len(minima)))
     if doubt and notes is None:
         note([], f"{name} {formula}: {doubt}")
     elif doubt and notes is not None:
@@ -141,6 +144,17 @@ def _best(minima: Sequence[_Minimum]) -> tuple[_Minimum, str]:
             "with the data, and choose with --lattice"
         )
     return best, ""
+
+
+def _unknown(crystal: str, best: _Minimum, n_minima: int) -> str:
+    """Return why the most certain of the minima is refused."""
+    which = "the only minimum" if n_minima == 1 else f"the best of {n_minima} minima"
+    return (
+        f"{crystal}: {which} of the energy, {best}, is far from all data of the model: "
+        f"with a standard deviation above {UNKNOWN:g} eV/atom it may not exist; add such "
+        "structures to the data, or start from a lattice constant that you know (gapfit "
+        "properties --lattice)"
+    )
 
 
 def check_prototype(name: str, formula: str) -> None:
@@ -204,7 +218,14 @@ def _contact(unit: Any) -> float:
 
 
 def _energy_std(atoms: Any, calculator: Any) -> float:
-    """Return the standard deviation of the energy, eV; 0 without error bars."""
-    if isinstance(calculator, GAPCalculator) and calculator.model.posterior is not None:
-        return float(calculator.get_property("energy_std", atoms))
-    return 0.0
+    """Return the standard deviation of the energy, eV; 0 where it says nothing.
+
+    That is without error bars, and without energies in the fit: forces leave the energy
+    of a crystal that they describe well uncertain by a constant.
+    """
+    if not isinstance(calculator, GAPCalculator):
+        return 0.0
+    model = calculator.model
+    if model.posterior is None or not energies_were_fitted(model):
+        return 0.0
+    return float(calculator.get_property("energy_std", atoms))

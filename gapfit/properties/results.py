@@ -104,7 +104,8 @@ class Report:
         By name: ``"elastic.C11"``.
     facts : dict of str to bool or int
         ``"elastic.stable"`` (Born), ``"phonon.stable"``, ``"dimer.Si-Si.repulsive"``,
-        ``"vacancy.n_atoms"`` (of the larger supercell).
+        ``"dimer.Si-Si.n_dimers"`` (in the data of the fit), ``"vacancy.n_atoms"`` (of
+        the larger supercell).
     curves : Curves
         Curves for plots.
     warnings : list of str

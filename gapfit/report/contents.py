@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gapfit.data.frame import Frame
+from gapfit.data.pair_data import PairData
 from gapfit.evaluation.evaluate import Metrics
 from gapfit.model.gap_model import GAPModel
 from gapfit.properties.dimer import DimerCurve
@@ -56,16 +57,15 @@ class DimerPanel:
     points : sequence of (str, float, float)
         Source, distance (Å) and energy relative to the isolated atoms (eV) of dimers in
         the training data.
-    closest : float or None
-        Shortest distance of such atoms in the training data, Å; None if they are far
-        apart or the data are not available.
+    data : PairData or None
+        Such pairs in the training data; None where nothing is known of them.
     """
 
     name: str
     curve: DimerCurve
     baseline: DimerCurve | None
     points: Sequence[tuple[str, float, float]] = ()
-    closest: float | None = None
+    data: PairData | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -96,7 +96,10 @@ def dimer_figure(panels: Sequence[DimerPanel]) -> Drawing:
         for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles)
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(len(handles), 2 * columns),
     )
     return drawing
 
@@ -109,11 +112,15 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
         ax.fill_between(
             curve.distances, low, high, color=BLUE, alpha=0.22, lw=0, label="± std"
         )
-    ax.plot(curve.distances, curve.energies, color=BLUE, label="model")
-    if panel.closest is not None:
+    data = panel.data
+    style, name = "-", "model"
+    if data is not None and not data.n_dimers:
+        style, name = ":", "model, no dimer in the training data"
+    ax.plot(curve.distances, curve.energies, style, color=BLUE, label=name)
+    if data is not None and data.closest is not None:
         ax.axvspan(
             0,
-            panel.closest,
+            data.closest,
             color="#999999",
             alpha=0.16,
             lw=0,
@@ -167,7 +174,12 @@ def _dimer_panel(ax: Any, panel: DimerPanel, drawing: Drawing) -> None:
             va="top",
             fontsize=9,
         )
-    ax.set(title=panel.name, xlabel="distance, Å", ylim=(bottom, top))
+    if data is not None:
+        ax.set_title(panel.name, loc="left")
+        ax.set_title(data.text, loc="right", fontsize=8, fontweight="normal")
+    else:
+        ax.set_title(panel.name)
+    ax.set(xlabel="distance, Å", ylim=(bottom, top))
     ax.set_xlim(curve.distances[0], curve.distances[-1])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gapfit.data.frame_file import species_counts
+from gapfit.data.pair_data import PairData
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.properties.dimer import dimer_curve
@@ -35,9 +36,9 @@ def dimer_panels(
 
     counts: Counter[int] = Counter(dict.fromkeys(model.species, 1))
     points: dict[tuple[int, int], list[tuple[str, float, float]]] = {}
-    closest: dict[tuple[int, int], float] = {}
+    read: dict[tuple[int, int], PairData] = {}
     if train is not None and train.frames is not None and train.collector is not None:
-        closest = train.collector.closest
+        read = {pair.species: pair for pair in train.collector.pairs.pairs}
         counts.update(species_counts(train.frames))
         for dimer in train.collector.dimers:
             source = short_source(train.frames[dimer.frame].source)
@@ -55,12 +56,13 @@ def dimer_panels(
     panels = []
     try:
         for a, b in sorted(pairs[:_MOST_PAIRS]):
+            curve = dimer_curve(model, a, b)
             panel = DimerPanel(
                 f"{chemical_symbols[a]}-{chemical_symbols[b]}",
-                dimer_curve(model, a, b),
+                curve,
                 dimer_curve(baseline, a, b, reach=model.cutoff) if baseline else None,
                 points.get((a, b), ()),
-                closest.get((a, b)),
+                read.get((a, b), curve.data),
             )
             panels.append(panel)
     except GapfitError as error:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gapfit.data.frame import GPA, Frame
-from gapfit.data.neighbours import pair_list
 from gapfit.data.observations import Quantity
+from gapfit.data.pair_data import PairTally, dimer_distance
 from gapfit.evaluation.residuals import Residuals
 from gapfit.evaluation.scores import error_factor
 from gapfit.model.prediction import Prediction
@@ -29,8 +29,6 @@ BIN_EDGES = np.linspace(-8.0, 5.0, 131)
 
 #: Factor from the difference of drawn values to an error in the unit of the tables.
 _TO_ERROR = {Quantity.ENERGY: 1000.0, Quantity.FORCES: 1.0, Quantity.VIRIAL: 1.0}
-# Largest distance of the closest pairs, Å.
-_REACH = 3.5
 # Share of the kept points that are those with the largest errors.
 _LARGEST = 0.1
 
@@ -134,8 +132,8 @@ class Collector:
         Numbers of errors of each quantity by size.
     dimers : list of ShortPair
         Dimers among the structures.
-    closest : dict of (int, int) to float
-        Shortest distance of two species, atomic numbers ascending, if below 3.5 Å.
+    pairs : PairTally
+        Shortest distances and dimers by pair of species.
     """
 
     def __init__(
@@ -146,7 +144,7 @@ class Collector:
         self.most = most
         self.histograms: dict[Quantity, np.ndarray] = {}
         self.dimers: list[ShortPair] = []
-        self.closest: dict[tuple[int, int], float] = {}
+        self.pairs = PairTally(e0, cutoff)
         self._rng = np.random.default_rng([seed, 7])
         self._points: dict[Quantity, list[ErrorPoints]] = {}
         self._keys: dict[Quantity, list[np.ndarray]] = {}
@@ -154,7 +152,7 @@ class Collector:
 
     def predicted(self, number: int, frame: Frame, prediction: Prediction) -> None:
         """Add a structure; see `gapfit.evaluation.scores.Observer`."""
-        self._look_for_close_pairs(frame)
+        self.pairs.add(frame)
         if frame.energy is not None:
             apart = sum(self.e0[z] for z in frame.numbers.tolist())
             both = np.array([frame.energy, prediction.energy]) - apart
@@ -215,24 +213,10 @@ class Collector:
             points, keys = points.take(kept), keys[kept]
         self._points[quantity], self._keys[quantity] = [points], [keys]
 
-    def _look_for_close_pairs(self, frame: Frame) -> None:
-        pairs = pair_list(frame, min(self.cutoff, _REACH))
-        species = np.sort(frame.numbers[np.stack([pairs.i, pairs.j])], axis=0)
-        distances = np.linalg.norm(pairs.R, axis=1)
-        kinds, which = np.unique(species, axis=1, return_inverse=True)
-        least = np.full(kinds.shape[1], np.inf)
-        np.minimum.at(least, which.ravel(), distances)
-        for first, second, d in zip(*kinds.tolist(), least.tolist(), strict=True):
-            shortest = self.closest.get((first, second), np.inf)
-            self.closest[first, second] = min(shortest, d)
-
     def _look_for_dimer(self, number: int, frame: Frame, energy: float) -> None:
-        if frame.n_atoms != 2:
-            return
-        R = pair_list(frame, self.cutoff).R
-        if len(R) == 2:
+        distance = dimer_distance(frame, self.cutoff)
+        if distance is not None:
             first, second = sorted(frame.numbers.tolist())
-            distance = float(np.linalg.norm(R[0]))
             self.dimers.append(ShortPair((first, second), distance, energy, number))
 
     def scored(

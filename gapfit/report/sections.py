@@ -222,8 +222,14 @@ class Sections:
             texts.append(
                 "The band is plus and minus one standard deviation of the function."
             )
-        if any(panel.closest is not None for panel in panels):
+        data = [panel.data for panel in panels if panel.data is not None]
+        if any(pair.closest is not None for pair in data):
             texts.append("In the grey area the model extrapolates.")
+        if not all(pair.n_dimers for pair in data):
+            texts.append(
+                "A dotted curve extrapolates all the way, from pairs in larger "
+                "structures: there is no such dimer in the training data."
+            )
         yield from self._figure("dimers", " ".join(texts))
 
     def _properties(self) -> Iterator[str]:

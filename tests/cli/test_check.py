@@ -26,12 +26,21 @@ def test_check_prints_the_whole_report(here, capsys):
     assert "These data can be fitted. Next:\n  gapfit init train.xyz\n" in out
 
 
+@pytest.mark.parametrize("source", ["test.xyz", "only.toml"])
+def test_energies_of_atoms_by_least_squares_are_called_so(here, source, capsys):
+    text = CONFIG.replace("train.xyz", "test.xyz")
+    Path("only.toml").write_text(text, encoding="utf-8")
+    assert main(["check", source, "--no-label-check"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  e0       Si -?\d+\.\d{6} eV \(least squares\)$", out, re.M)
+
+
 def test_check_of_a_configuration_lists_the_errors_of_all_its_data(here, capsys):
     assert main(["check", "fit.toml"]) == 0
     out = capsys.readouterr().out
     assert "\ntrain: train.xyz\n" in out
     assert "\ntest: test.xyz\n" in out
-    assert out.endswith("Next:\n  gapfit fit fit.toml\n")
+    assert out.endswith("Next:\n  gapfit tune fit.toml\n  gapfit fit fit.toml\n")
     for name in ("train.xyz", "test.xyz"):
         broken = ase.io.read(name, ":")
         broken[-1].calc.results["energy"] = np.nan

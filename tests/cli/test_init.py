@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import ase.io
 from helpers.commands import CONFIG, error_of
 
 from gapfit.cli import main
+from gapfit.config import FitConfig
+from gapfit.config.schema import config_schema
 from gapfit.config.toml import load_config
 
 
@@ -35,6 +38,38 @@ def test_init_writes_a_configuration_for_the_data(here, capsys):
         "  gapfit tune sub/new.toml\n"
         "  gapfit fit sub/new.toml\n"
     )
+
+
+def test_init_names_the_schema_beside_the_file_for_editors(here, capsys):
+    assert main(["init", "train.xyz", "--output", "new.toml", "--schema"]) == 0
+    assert "Wrote new.toml and new.schema.json. Next:" in capsys.readouterr().out
+    text = Path("new.toml").read_text(encoding="utf-8")
+    assert text.startswith("#:schema ./new.schema.json\n\n#")
+    assert load_config("new.toml").data.train == ["train.xyz"]
+    schema = json.loads(Path("new.schema.json").read_text(encoding="utf-8"))
+    assert schema == config_schema(FitConfig)
+    argv = ["init", "train.xyz", "--output", "new.toml", "--force"]
+    assert main(argv) == 0
+    assert "#:schema" not in Path("new.toml").read_text(encoding="utf-8")
+
+
+def test_init_keeps_an_existing_schema(here, capsys):
+    Path("new.schema.json").write_text("{}", encoding="utf-8")
+    argv = ["init", "train.xyz", "--output", "new.toml", "--schema"]
+    assert error_of(capsys, *argv).startswith("new.schema.json: exists already;")
+    assert not Path("new.toml").exists()
+
+
+def test_init_proposes_a_three_body_term_when_asked_for(here, capsys):
+    assert main(["init", "train.xyz", "--output", "new.toml", "--three-body"]) == 0
+    assert "soap + distance_2b + angle_3b" in capsys.readouterr().out
+    soap, pairs, triplets = load_config("new.toml").terms
+    assert (soap.type, pairs.type, triplets.type) == ("soap", "distance_2b", "angle_3b")
+    assert triplets.r_cut < soap.r_cut
+    text = Path("new.toml").read_text(encoding="utf-8")
+    assert "# angle_3b: r_cut is 1.5 times the longest" in text
+    assert main(["init", "train.xyz", "--output", "new.toml", "--force"]) == 0
+    assert "angle_3b: r_cut" not in Path("new.toml").read_text(encoding="utf-8")
 
 
 def test_init_keeps_an_existing_file(here, capsys):

@@ -57,6 +57,7 @@ def test_help_lists_the_commands_under_headings(capsys):
         "model": ["info", "evaluate", "report", "properties", "cite"],
         "use": ["predict", "select", "serve"],
         "exchange": ["convert", "export-lammps", "lammps"],
+        "setup": ["schema", "completion"],
     }
     assert max(map(len, text.splitlines())) <= 88
 

@@ -65,6 +65,9 @@ def test_the_command_prints_compares_and_writes(saved, capsys):
     for name in ("eos", "dimers"):
         assert (saved / "out" / f"{name}.png").read_bytes()[1:4] == b"PNG"
     assert not (saved / "out" / "phonons.png").exists()
+    assert found["facts"]["dimer.Cu-Cu.n_dimers"] == 0
+    assert "dimer: these curves extrapolate from pairs in larger structures" in text
+    assert "Cu-Cu (no dimer in the data, pairs from 2." in text
     curves = found["curves"]
     assert curves["fitted"]["volume"] == found["quantities"]["eos.volume"]["value"]
     std = np.array(curves["energies_std"])

@@ -263,6 +263,17 @@ def test_a_broken_grammar_is_refused(tmp_path: Path, words: str, problem: str) -
     )
 
 
+def test_words_that_belong_to_no_key_are_refused_where_the_stress_is_not_used_too(
+    tmp_path: Path,
+) -> None:
+    refused(
+        tmp_path,
+        text(f"{LATTICE} {PROPERTIES} stress=1 2 3 4 5 6"),
+        "stress=1 is followed by '2'; quote values with spaces",
+        use_stress=False,
+    )
+
+
 def test_an_energy_without_equals_sign_is_refused(tmp_path: Path) -> None:
     header = f"{LATTICE} {PROPERTIES} energy -1"
     refused(tmp_path, text(header), "frame 0: energy is 'True', which is not a number")

@@ -120,6 +120,9 @@ def test_tables_fit_into_100_columns():
     long = "a_config_type_with_a_very_long_name_number_7"
     text = format_table({"all": kinds, long: kinds, "rare": rare}, "Errors, test data")
     assert max(map(len, text.splitlines())) <= 100
+    tiny = {kind: row | {"mae": 1.23e-7, "rmse": 4321.5} for kind, row in kinds.items()}
+    narrow = format_table({"all": tiny}, "Errors")
+    assert "1.2e-07    4322" in narrow
     assert text.count("a_config_type_…umber_7") == 4
     assert text.count("\nrare ") == 1
     assert text.endswith("1 lines of fewer than 5 errors are left out.")

@@ -52,7 +52,7 @@ def test_it_is_what_gapfit_fit_gives(method, frames, tmp_path):
     whole = gapfit.fit([*frames, *new], given)
     assert found.n_sparse == 24
     assert_same(found, whole, [*frames, *new])
-    for key in ("n_frames", "n_atoms", "n_rows", "n_sparse"):
+    for key in ("n_frames", "n_atoms", "n_rows", "n_sparse", "pairs"):
         assert getattr(found.record, key) == getattr(whole.record, key)
 
 

@@ -50,6 +50,26 @@ def test_cutoff(atoms, r_cut):
 
 
 @pytest.mark.parametrize(
+    ("atoms", "r_cut", "n_sparse"),
+    [
+        (bulk("Si"), 3.5, 200),  # 1.5 × 2.351 Å
+        (bulk("C", "diamond", a=3.57), 2.5, 200),  # 1.5 × 1.546 = 2.3 Å, too short
+        (bulk("Mg"), 4.5, 200),  # 1.5 × 3.2 = 4.8 Å, too long
+        (bulk("MgO", "rocksalt", a=4.8), 3.6, 100),  # six triplets of species
+        (ATOM, 3.5, 200),  # nothing to go by: the default
+    ],
+)
+def test_triplets_reach_over_bonds_and_share_their_sparse_points(
+    atoms, r_cut, n_sparse
+):
+    config = propose([frame(atoms)], DATA, three_body=True).config
+    *_, triplets = config.terms
+    assert triplets.type == "angle_3b"
+    assert (triplets.r_cut, triplets.n_sparse) == (r_cut, n_sparse)
+    assert len(propose([frame(atoms)], DATA).config.terms) == len(config.terms) - 1
+
+
+@pytest.mark.parametrize(
     ("n_atoms", "n_sparse"),
     [(1, 1), (2, 2), (105, 100), (600, 500), (1800, 600), (3072, 1000)],
 )

@@ -12,7 +12,7 @@ from builders import ROOT
 from helpers.key_page import default, key_page
 
 import gapfit
-from gapfit.cli import _parser
+from gapfit.cli import command_parser
 from gapfit.config import (
     Angle3bConfig,
     Distance2bConfig,
@@ -85,13 +85,13 @@ GAPFIT_COMMANDS = [
     ("page", "words"), GAPFIT_COMMANDS, ids=lambda x: x if isinstance(x, str) else None
 )
 def test_commands_parse(page, words):
-    _parser().parse_args(words)
+    command_parser().parse_args(words)
 
 
 def test_every_command_is_shown():
     shown = {words[0] for _, words in GAPFIT_COMMANDS}
     listed = (ROOT / "docs" / "reference" / "commands.md").read_text()
-    (action,) = _parser()._subparsers._group_actions
+    (action,) = command_parser()._subparsers._group_actions
     for command in action.choices:
         assert f"`gapfit {command}" in listed
     assert shown <= set(action.choices)

@@ -282,7 +282,9 @@ def test_what_cannot_be_written_is_named_without_a_temporary_file(
 def test_folders_and_models_of_quip_get_a_hint(tmp_path, saved):
     folder = tmp_path / "fit-model"
     folder.mkdir()
-    with pytest.raises(ModelFileError, match=r"fit-model: is a folder$"):
+    with pytest.raises(
+        ModelFileError, match=r"is a folder; give a model file, usually"
+    ):
         gapfit.load(folder)
     (folder / "model.npz").write_bytes(saved.read_bytes())
     with pytest.raises(ModelFileError, match=r"is a folder; give .*model\.npz$"):

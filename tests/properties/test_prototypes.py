@@ -82,8 +82,45 @@ def test_a_deep_minimum_that_is_certain_is_taken(si_model):
 
 def test_atoms_that_hardly_attract_are_no_crystal(si_model):
     weak = TwoMinima(si_model)
-    weak.depth = 0.02
+    weak.depth, weak.std = 0.02, 0.9
     assert chosen(weak)[0] == pytest.approx(4.4, abs=0.1)
+
+
+def test_a_lone_minimum_far_from_all_data_is_refused(si_model):
+    lone = TwoMinima(si_model)
+    lone.depth, lone.std = 0.0, 15.0
+    with pytest.raises(
+        GapfitError,
+        match=r"diamond Si: the only minimum .* a = 4\.\d+ Å .* ± 15\.00 eV/atom\), is far "
+        r"from all data of the model.* properties --lattice\)",
+    ):
+        chosen(lone)
+    lone.std = 0.9
+    assert chosen(lone)[0] == pytest.approx(4.4, abs=0.1)
+
+
+def test_a_lattice_constant_of_the_user_needs_no_scan(si_model):
+    lone = TwoMinima(si_model)
+    lone.depth, lone.std = 0.0, 15.0
+    assert prototype("diamond", "Si", lone, 5.4).cell.lengths()[0] == 5.4
+
+
+def test_minima_that_are_all_far_from_the_data_are_refused(si_model):
+    class Blind(TwoMinima):
+        def calculate(self, *args, **keywords):
+            super().calculate(*args, **keywords)
+            self._extra = {"energy_std": 3.0 * len(self.atoms)}
+
+    with pytest.raises(GapfitError, match=r"the best of 2 minima .* a = 4"):
+        chosen(Blind(si_model))
+
+
+def test_without_energies_in_the_fit_the_error_of_the_energy_refuses_nothing(si_model):
+    """Forces say nothing about a constant, and the minimum does not depend on it."""
+    rows = si_model.record.n_rows | {"energy": 0}
+    lone = TwoMinima(si_model.with_record(n_rows=rows))
+    lone.depth, lone.std = 0.0, 15.0
+    assert chosen(lone)[0] == pytest.approx(4.4, abs=0.1)
 
 
 def test_without_error_bars_other_minima_are_named(si_model):

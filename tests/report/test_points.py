@@ -85,7 +85,9 @@ def test_masked_forces_and_dimers_are_told_apart():
     (dimer,) = kept.dimers
     assert (dimer.species, dimer.frame) == ((14, 32), 7)
     assert (dimer.distance, dimer.energy) == (2.5, -2.0)
-    assert kept.closest == {(14, 32): 2.5}
+    silicon, mixed, germanium = kept.pairs.pairs
+    assert (mixed.species, mixed.closest, mixed.n_dimers) == ((14, 32), 2.5, 1)
+    assert silicon.closest is germanium.closest is None
     assert kept.points["energy"].reference[0] == pytest.approx(-1.0)
     assert kept.points["energy"].predicted[0] == pytest.approx(-0.5)
 
