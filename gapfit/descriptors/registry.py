@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from gapfit.config.term_base import TermConfig, register_term
-from gapfit.config.terms import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.config.terms import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.descriptors.ace import ace_term
 from gapfit.descriptors.angle_3b import triplet_term
 from gapfit.descriptors.distance_2b import pair_mean, pair_term
 from gapfit.descriptors.pair_table import PairTable
@@ -101,3 +102,4 @@ def kind_of(config: TermConfig) -> Kind:
 register(SoapConfig, soap_term, basis=soap_basis, basis_shapes=soap_basis_shapes)
 register(Distance2bConfig, pair_term, prior_mean=pair_mean)
 register(Angle3bConfig, triplet_term)
+register(AceConfig, ace_term)
