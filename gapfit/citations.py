@@ -71,7 +71,7 @@ def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
     used = [entry for term in model.terms for entry in term.descriptor.papers()]
     yield from dict.fromkeys(used)
     if not is_from_quip(model):
-        if any(term.config.sparse_method == "cur" for term in model.terms):
+        if any(term.config.points_method == "cur" for term in model.terms):
             yield "sparse points by leverage scores", LEVERAGE
         yield "solution of the sparse Gaussian process", SOLVER
     if model.posterior is not None:

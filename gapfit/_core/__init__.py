@@ -11,6 +11,7 @@ from importlib import import_module
 from types import ModuleType
 
 __all__ = [
+    "Ace",
     "PairList",
     "Points",
     "SkinList",
@@ -61,6 +62,7 @@ def _choose() -> tuple[int, ModuleType]:
 #: Bits of the vectors of the module in use.
 instruction_set, _module = _choose()
 
+Ace = _module.Ace
 PairList = _module.PairList
 Points = _module.Points
 SkinList = _module.SkinList

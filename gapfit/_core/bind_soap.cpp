@@ -13,6 +13,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "bind_blas.hpp"
 #include "bind_pairs.hpp"
 #include "bind_threads.hpp"
 #include "engine.hpp"
@@ -20,26 +21,6 @@
 using namespace gapfit::bindings;
 
 namespace {
-
-// A function of SciPy's BLAS whose arguments begin as stated.
-template <class Function>
-Function scipy_blas(const char *name, const char *begin) {
-    const nb::object capsule =
-        nb::module_::import_("scipy.linalg.cython_blas").attr("__pyx_capi__")[name];
-    const char *signature = PyCapsule_GetName(capsule.ptr());
-    if (signature == nullptr) throw nb::python_error();
-    require(std::string(signature).rfind(begin, 0) == 0,
-            "the BLAS of this SciPy does not use 32-bit integers");
-    void *pointer = PyCapsule_GetPointer(capsule.ptr(), signature);
-    if (pointer == nullptr) throw nb::python_error();
-    return reinterpret_cast<Function>(pointer);
-}
-
-gapfit::Blas scipy_blas() {
-    return gapfit::Blas(
-        scipy_blas<gapfit::Dgemm>("dgemm", "void (char *, char *, int *"),
-        scipy_blas<gapfit::Dtrmm>("dtrmm", "void (char *, char *, char *, char *, int *"));
-}
 
 // Sparse points of one central species; keeps its arrays alive.
 class Points {
@@ -268,13 +249,6 @@ class Soap {
     void check(const PairList &pairs) const {
         require(static_cast<std::size_t>(pairs.n_species()) <= n_species(),
                 "the pair list has species that this descriptor does not know");
-    }
-
-    static double *rows(Out array, std::size_t n_rows, std::int64_t n_columns) {
-        require(array.shape(0) == n_rows &&
-                    array.shape(1) == static_cast<std::size_t>(n_columns),
-                "rows must be (observations, sparse points)");
-        return array.data();
     }
 
     gapfit::Blas blas_;

@@ -53,6 +53,7 @@ NB_MODULE(GAPFIT_MODULE, m) {
           "Real solid harmonics r^l Y_lm and their gradients.\n\n"
           "vectors: (n, 3) float64, Å. Returns ((n, (l_max+1)^2), (n, 3, (l_max+1)^2)),\n"
           "m = -l..l at index l*l + l + m, orthonormal, no Condon-Shortley phase.");
+    bind_ace(m);
     bind_neighbours(m);
     bind_pairs(m);
     bind_soap(m);

@@ -45,8 +45,17 @@ struct NewArray {
     nb::capsule owner;
 };
 
+// The data of rows (observations, sparse points) that are added to.
+inline double *rows(Out array, std::size_t n_rows, std::int64_t n_columns) {
+    require(
+        array.shape(0) == n_rows && array.shape(1) == static_cast<std::size_t>(n_columns),
+        "rows must be (observations, sparse points)");
+    return array.data();
+}
+
 }  // namespace gapfit::bindings
 
+void bind_ace(nanobind::module_ &m);
 void bind_neighbours(nanobind::module_ &m);
 void bind_pairs(nanobind::module_ &m);
 void bind_soap(nanobind::module_ &m);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "density_gradients.hpp"
 #include "predict.hpp"
 
 namespace gapfit::detail {
@@ -53,14 +54,6 @@ inline std::vector<Segment> active_segments(const Layout &layout, int density) {
     return segments;
 }
 
-// Neighbours of one environment by the atom they are images of.
-struct Moved {
-    std::int64_t atom;
-    int density;
-    std::vector<int> neighbours;  // indices into the sorted neighbourhood
-    int row;                      // first of three rows in its class
-};
-
 // One environment of a group.
 struct Environment {
     std::int64_t centre = 0;
@@ -76,7 +69,7 @@ class RowWorker {
     static constexpr int stride = NV * lanes;
 
     explicit RowWorker(const Basis &basis)
-        : basis_(basis), layout_(basis.layout), expansion_(basis),
+        : basis_(basis), layout_(basis.layout), expansion_(basis), gradients_(basis),
           size_(layout_.n_lm() * stride), c_(expansion_.coefficients()),
           p_(expansion_.features()), dc_(3 * n()), sums_(9 * n()) {}
 
@@ -89,7 +82,7 @@ class RowWorker {
         e.norm = normalise(p_.data(), F);
         std::copy(p_.begin(), p_.begin() + F, q);
         if (classes.empty()) return;
-        harmonic_gradients(e.near);
+        gradients_.of(e.near);
         RowClass &dense = classes[0];
         std::fill_n(&dense.D[static_cast<std::size_t>(e.dense_row) * F],
                     9 * static_cast<std::size_t>(F), 0.0);
@@ -111,23 +104,12 @@ class RowWorker {
   private:
     std::size_t n() const { return static_cast<std::size_t>(size_); }
 
-    // ∂Y_lm, three components after each other in the layout of Y.
-    void harmonic_gradients(const Neighbourhood &near) {
-        const int width = near.width(), block = layout_.n_lm() * width;
-        dY_.assign(3 * static_cast<std::size_t>(block), 0.0);
-        for (int x = 0; x < 3; ++x)
-            for (const SolidHarmonics::Summand &s : basis_.harmonics.gradient()[x]) {
-                double *to = dY_.data() + x * block + s.lm * width;
-                const double *from = near.Y.data() + s.lower * width;
-                for (int k = 0; k < width; k += lanes)
-                    store(to + k, load(to + k) + s.factor * load(from + k));
-            }
-    }
-
     // Rows of one atom; adds to the sums for the centre and the virial.
     void form_moved(const Environment &e, const Moved &moved, RowClass &rows) {
         std::fill(dc_.begin(), dc_.end(), 0.0);
-        for (int k : moved.neighbours) add_gradient(e.near, k, moved.row < 0);
+        double *strain = sums_.data() + 3 * size_;
+        for (int k : moved.neighbours)
+            gradients_.add(e.near, k, moved.row < 0 ? nullptr : dc_.data(), strain);
         if (moved.row < 0) return;  // images of the centre itself: forces cancel
         for (int x = 0; x < 3; ++x) {
             const double *dc = dc_.data() + x * size_;
@@ -138,42 +120,6 @@ class RowWorker {
             std::copy(p_.begin(), p_.begin() + rows.n_active,
                       &rows.D[static_cast<std::size_t>(moved.row + x) * rows.n_active]);
         }
-    }
-
-    // -∇c of one neighbour, into dc, and its share of the strain derivatives.
-    void add_gradient(const Neighbourhood &near, int k, bool strain_only) {
-        const int n_l = layout_.l_max + 1, width = near.width();
-        across_.resize(static_cast<std::size_t>(n_l * stride));
-        along_.resize(across_.size());
-        basis_.radial.gradients<NV>(near.r[k], near.w[k], near.slope[k], across_.data(),
-                                    along_.data());
-        const double u[3] = {near.ux[k], near.uy[k], near.uz[k]};
-        const double R[3] = {u[0] * near.r[k], u[1] * near.r[k], u[2] * near.r[k]};
-        double *strain = sums_.data() + 3 * size_;
-        for (int l = 0, lm = 0; l < n_l; ++l)
-            for (; lm < (l + 1) * (l + 1); ++lm)
-                for (int v = 0; v < stride; v += lanes) {
-                    const Vec along =
-                        near.Y[lm * width + k] * load(&along_[l * stride + v]);
-                    const Vec across = load(&across_[l * stride + v]);
-                    Vec g[3];
-                    for (int x = 0; x < 3; ++x)
-                        g[x] = -(u[x] * along +
-                                 dY_[(x * layout_.n_lm() + lm) * width + k] * across);
-                    const int to = lm * stride + v;
-                    if (!strain_only)
-                        for (int x = 0; x < 3; ++x)
-                            store(&dc_[x * size_ + to], load(&dc_[x * size_ + to]) + g[x]);
-                    const Vec w[6] = {R[0] * g[0],
-                                      R[1] * g[1],
-                                      R[2] * g[2],
-                                      0.5 * (R[1] * g[2] + R[2] * g[1]),
-                                      0.5 * (R[0] * g[2] + R[2] * g[0]),
-                                      0.5 * (R[0] * g[1] + R[1] * g[0])};
-                    for (int x = 0; x < 6; ++x)
-                        store(strain + x * size_ + to,
-                              load(strain + x * size_ + to) + w[x]);
-                }
     }
 
     void add_dense(RowClass &dense, int first, int density,
@@ -197,8 +143,9 @@ class RowWorker {
     const Basis &basis_;
     const Layout &layout_;
     Expansion<NV> expansion_;
+    DensityGradients<NV> gradients_;
     int size_;
-    Buffer c_, p_, dc_, sums_, dY_, across_, along_;
+    Buffer c_, p_, dc_, sums_;
 };
 
 }  // namespace gapfit::detail

@@ -85,6 +85,34 @@ struct Scratch {
     }
 };
 
+// Forces and virials of one centre from dE/dc, added to those of its neighbours.
+template <int NV>
+void scatter(Expansion<NV> &expansion, const Neighbourhood &near, const double *d,
+             const PairList &pairs, std::int64_t centre, Buffer &buffer,
+             PredictionArrays &out) {
+    const std::size_t width = static_cast<std::size_t>(near.width());
+    buffer.resize(3 * width);
+    double *gradients = buffer.data();
+    expansion.pair_gradients(near, d, gradients);
+    const std::int64_t i = pairs.start + centre;
+    double own[3] = {0, 0, 0}, virial[9] = {};
+    for (int k = 0; k < near.size(); ++k) {
+        const std::int64_t j = pairs.j[near.order[k]];
+        const double *R = pairs.R + 3 * near.order[k];
+        for (int x = 0; x < 3; ++x) {
+            const double g = gradients[x * width + k];
+            own[x] += g;
+            out.forces[3 * j + x] -= g;
+            for (int y = 0; y < 3; ++y) virial[3 * y + x] -= R[y] * g;
+            if (out.atom_virials == nullptr) continue;
+            for (int y = 0; y < 3; ++y)
+                out.atom_virials[9 * j + 3 * y + x] -= R[y] * gradients[x * width + k];
+        }
+    }
+    for (int x = 0; x < 3; ++x) out.forces[3 * i + x] += own[x];
+    for (int k = 0; k < 9; ++k) out.virials[9 * pairs.frame[i] + k] += virial[k];
+}
+
 // Works on one batch after the other.
 template <int NV>
 class Worker {
@@ -119,7 +147,8 @@ class Worker {
                          block.n_features);
             expansion_.adjoint(scratch_.c.data() + k * C, own, scratch_.d.data());
             scratch_.near.gather(basis_, pairs, batch.centres[k]);
-            scatter(pairs, batch.centres[k], out);
+            scatter(expansion_, scratch_.near, scratch_.d.data(), pairs, batch.centres[k],
+                    scratch_.pair, out);
         }
         out.seconds[2] += watch.lap();
     }
@@ -176,31 +205,6 @@ class Worker {
             variances.values[batch.centres[k]] +=
                 (empty ? 0.0 : own.delta2) - dot(y, y, own.size());
         }
-    }
-
-    void scatter(const PairList &pairs, std::int64_t centre, PredictionArrays &out) {
-        const Neighbourhood &near = scratch_.near;
-        const std::size_t width = static_cast<std::size_t>(near.width());
-        scratch_.pair.resize(3 * width);
-        double *gradients = scratch_.pair.data();
-        expansion_.pair_gradients(near, scratch_.d.data(), gradients);
-        const std::int64_t i = pairs.start + centre;
-        double own[3] = {0, 0, 0}, virial[9] = {};
-        for (int k = 0; k < near.size(); ++k) {
-            const std::int64_t j = pairs.j[near.order[k]];
-            const double *R = pairs.R + 3 * near.order[k];
-            for (int x = 0; x < 3; ++x) {
-                const double g = gradients[x * width + k];
-                own[x] += g;
-                out.forces[3 * j + x] -= g;
-                for (int y = 0; y < 3; ++y) virial[3 * y + x] -= R[y] * g;
-                if (out.atom_virials == nullptr) continue;
-                for (int y = 0; y < 3; ++y)
-                    out.atom_virials[9 * j + 3 * y + x] -= R[y] * gradients[x * width + k];
-            }
-        }
-        for (int x = 0; x < 3; ++x) out.forces[3 * i + x] += own[x];
-        for (int k = 0; k < 9; ++k) out.virials[9 * pairs.frame[i] + k] += virial[k];
     }
 
     const Basis &basis_;

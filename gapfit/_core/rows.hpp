@@ -122,7 +122,7 @@ class RowBuilder {
     RowBuilder(const Basis &basis, Blas blas, ThreadTeam &team, const PairList &pairs,
                const RowArrays &out)
         : basis_(basis), layout_(basis.layout), blas_(blas), team_(team), pairs_(pairs),
-          out_(out), slot_(static_cast<std::size_t>(pairs.n_atoms), -1) {
+          out_(out), moved_(pairs.n_atoms) {
         for (int t = 0; t < team.size(); ++t) {
             workers_.emplace_back(basis);
             products_.emplace_back(blas);
@@ -172,9 +172,8 @@ class RowBuilder {
         Environment &e = group_[n_];
         e.centre = centre;
         e.near.gather(basis_, pairs_, centre);
-        e.moved.clear();
         if (!classes_.empty()) {
-            find_moved(e);
+            moved_.find(layout_, pairs_, e.near, e.moved);
             e.dense_row = classes_[0].n_rows;
             const std::int64_t i = pairs_.start + centre;
             for (int x = 0; x < 3; ++x) new_row(classes_[0], force_row(i, x));
@@ -189,19 +188,6 @@ class RowBuilder {
             }
         }
         ++n_;
-    }
-
-    void find_moved(Environment &e) {
-        for (int density = 0; density < layout_.n_densities; ++density)
-            for (int k = e.near.begin(density); k < e.near.end(density); ++k) {
-                int &slot = slot_[pairs_.j[e.near.order[k]]];
-                if (slot < 0) {
-                    slot = static_cast<int>(e.moved.size());
-                    e.moved.push_back({pairs_.j[e.near.order[k]], density, {}, -1});
-                }
-                e.moved[slot].neighbours.push_back(k);
-            }
-        for (const Moved &moved : e.moved) slot_[moved.atom] = -1;
     }
 
     double *force_row(std::int64_t atom, int x) const {
@@ -277,7 +263,8 @@ class RowBuilder {
     ThreadTeam &team_;
     const PairList &pairs_;
     const RowArrays &out_;
-    std::vector<int> slot_, class_of_density_;
+    MovedAtoms moved_;
+    std::vector<int> class_of_density_;
     std::vector<RowWorker<NV>> workers_;
     std::vector<RowProduct> products_;
     std::vector<RowClass> classes_;

@@ -196,13 +196,12 @@ def _list_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
 
     errors = []
     for settings in config.terms:
-        if settings.sparse_file is None:
+        file = settings.points_file
+        if file is None:
             continue
         term = build_term(settings, train.species, new_basis(settings))
         try:
-            listed_points(
-                base / Path(settings.sparse_file).expanduser(), term, train.frames
-            )
+            listed_points(base / Path(file).expanduser(), term, train.frames)
         except GapfitError as error:
             errors.append(str(error))
     return errors

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         check_output(schema, force=args.force, inputs=inputs)
 
     from gapfit._support.archive import atomic_write
-    from gapfit.config.sections import DataConfig
+    from gapfit.config.sections import DataConfig, SparseTermConfig
     from gapfit.config.template import template_toml
     from gapfit.data.files import require_files
     from gapfit.fitting.proposal import propose
@@ -80,6 +80,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     print_labels(console, dataset)
     console.title("Proposed")
     term = proposal.config.terms[0]
+    assert isinstance(term, SparseTermConfig)
     console.rows(
         [
             ("terms", " + ".join(t.type for t in proposal.config.terms)),

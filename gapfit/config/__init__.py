@@ -12,11 +12,12 @@ from gapfit.config.sections import (
     SolverConfig,
     TuneConfig,
 )
-from gapfit.config.term_base import TermConfig, register_term
-from gapfit.config.terms import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.config.term_base import SparseTermConfig, TermConfig, register_term
+from gapfit.config.terms import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
 from gapfit.config.toml import config_from_dict, load_config, load_config_as
 
 __all__ = [
+    "AceConfig",
     "Angle3bConfig",
     "BaselineConfig",
     "DataConfig",
@@ -29,6 +30,7 @@ __all__ = [
     "SigmaConfig",
     "SoapConfig",
     "SolverConfig",
+    "SparseTermConfig",
     "TermConfig",
     "TuneConfig",
     "config_from_dict",

@@ -187,6 +187,9 @@ def expectation(field: FieldInfo) -> str:
         length = next(m.min_length for m in field.metadata if hasattr(m, "min_length"))
         limits = get_args(get_args(kind)[0])[1].metadata
         return _described(f"a list of {length} numbers", limits, field)
+    if get_origin(kind) is list and _plain_type(get_args(kind)[0]) is int:
+        limits = get_args(get_args(kind)[0])[1].metadata
+        return _described("a list of whole numbers", limits, field)
     if get_origin(kind) is list:
         filled = any(getattr(item, "min_length", None) for item in field.metadata)
         return "a text or a list of texts" + (", at least one" if filled else "")

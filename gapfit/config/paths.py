@@ -12,7 +12,7 @@ __all__ = ["named_files", "relocated"]
 def named_files(config: FitConfig) -> list[str]:
     """Return the data files, the table of the baseline and the lists of sparse points."""
     table = [config.baseline.table] if config.baseline.table else []
-    points = [term.sparse_file for term in config.terms if term.sparse_file]
+    points = [term.points_file for term in config.terms if term.points_file]
     return [*config.data.train, *config.data.test, *table, *points]
 
 
@@ -24,8 +24,8 @@ def relocated(config: FitConfig, place: Callable[[str], str]) -> FitConfig:
     }
     table = config.baseline.table
     terms = [
-        term.model_copy(update={"sparse_file": place(term.sparse_file)})
-        if term.sparse_file
+        term.model_copy(update={"sparse_file": place(term.points_file)})
+        if term.points_file
         else term
         for term in config.terms
     ]

@@ -25,8 +25,9 @@ from gapfit.config.checks import (
     check_symbols,
     check_width,
 )
-from gapfit.config.term_base import AnyTerm, TermConfig
+from gapfit.config.term_base import AnyTerm, SparseTermConfig, TermConfig
 from gapfit.config.terms import (
+    AceConfig,
     Angle3bConfig,
     Distance2bConfig,
     SoapConfig,
@@ -34,6 +35,7 @@ from gapfit.config.terms import (
 )
 
 __all__ = [
+    "AceConfig",
     "Angle3bConfig",
     "BaselineConfig",
     "CalibrationConfig",
@@ -48,6 +50,7 @@ __all__ = [
     "SigmaOverride",
     "SoapConfig",
     "SolverConfig",
+    "SparseTermConfig",
     "TermConfig",
     "TuneConfig",
     "WeightingConfig",

@@ -13,6 +13,7 @@ from gapfit.config.checks import check_sparse
 __all__ = [
     "STRICT",
     "AnyTerm",
+    "SparseTermConfig",
     "TermConfig",
     "delta",
     "load_plugins",
@@ -51,13 +52,31 @@ class TermConfig(Section):
     """
 
     title: ClassVar[str] = ""
-    shown: ClassVar[tuple[str, ...]] = ("sparse_method",)
+    shown: ClassVar[tuple[str, ...]] = ()
     symbols_per_block: ClassVar[int] = 1
-    names_species: ClassVar[tuple[str, ...]] = ("species_n_sparse",)
+    names_species: ClassVar[tuple[str, ...]] = ()
 
     type: str = described(..., "kind of term")
     r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)
     delta: float = delta(3.0, "prior standard deviation per atom")
+
+    @property
+    def points_method(self) -> str | None:
+        """How sparse points are chosen; None: functions of the term stand for them."""
+        return None
+
+    @property
+    def points_file(self) -> str | None:
+        """The list that sparse points are read from; None: there is none."""
+        return None
+
+
+class SparseTermConfig(TermConfig):
+    """A term whose sparse points are chosen among the environments of the data."""
+
+    shown: ClassVar[tuple[str, ...]] = ("sparse_method",)
+    names_species: ClassVar[tuple[str, ...]] = ("species_n_sparse",)
+
     n_sparse: int = described(100, "sparse points of each block", ge=1)
     species_n_sparse: dict[str, int] = described(
         {},
@@ -73,8 +92,18 @@ class TermConfig(Section):
         None, "for file: the list of sparse points; n_sparse is then ignored"
     )
 
+    @property
+    def points_method(self) -> str | None:
+        """How sparse points are chosen."""
+        return self.sparse_method
+
+    @property
+    def points_file(self) -> str | None:
+        """The list that sparse points are read from; None: there is none."""
+        return self.sparse_file
+
     @model_validator(mode="after")
-    def _sparse_points_agree(self) -> TermConfig:
+    def _sparse_points_agree(self) -> SparseTermConfig:
         check_sparse(self)
         return self
 

@@ -8,9 +8,15 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from gapfit.config.base import Section, described
 from gapfit.config.checks import check_components, check_symbols, check_width
-from gapfit.config.term_base import TermConfig, delta, register_term
+from gapfit.config.term_base import (
+    SparseTermConfig,
+    TermConfig,
+    delta,
+    register_term,
+)
 
 __all__ = [
+    "AceConfig",
     "Angle3bConfig",
     "Distance2bConfig",
     "QuipConfig",
@@ -55,7 +61,7 @@ class QuipConfig(Section):
 
 
 @register_term
-class SoapConfig(TermConfig):
+class SoapConfig(SparseTermConfig):
     """Smooth overlap of atomic positions, one block per central species."""
 
     title: ClassVar[str] = "SOAP"
@@ -152,7 +158,7 @@ def _check_quip(config: SoapConfig) -> None:
 
 
 @register_term
-class Distance2bConfig(TermConfig):
+class Distance2bConfig(SparseTermConfig):
     """Pair potential, one block per pair of species: the stiff part of the energy."""
 
     title: ClassVar[str] = "2-body"
@@ -183,7 +189,7 @@ _Length = Annotated[float, Field(ge=0.05)]
 
 
 @register_term
-class Angle3bConfig(TermConfig):
+class Angle3bConfig(SparseTermConfig):
     """Three-body potential, one block per central species and pair of neighbours."""
 
     title: ClassVar[str] = "3-body"
@@ -225,4 +231,45 @@ class Angle3bConfig(TermConfig):
                 f'theta = {self.theta} with coordinates = "distances": energies would '
                 "depend on the order of the sides; give one length three times"
             )
+        return self
+
+
+@register_term
+class AceConfig(TermConfig):
+    """Atomic cluster expansion: energies linear in polynomials of the density.
+
+    What SOAP's power spectrum leaves out are products of three and four densities.
+    """
+
+    title: ClassVar[str] = "ACE"
+    shown: ClassVar[tuple[str, ...]] = ("orders", "n_max", "l_max", "smoothness")
+
+    type: Literal["ace"] = described("ace", "kind of term")
+    orders: list[Annotated[int, Field(ge=1, le=4)]] = described(
+        [3, 4],
+        "numbers of densities that are multiplied: 3 for four-body functions",
+        min_length=1,
+        max_length=4,
+    )
+    n_max: list[Annotated[int, Field(ge=1, le=16)]] = described(
+        [4, 2], "radial functions, for each of the orders"
+    )
+    l_max: list[Annotated[int, Field(ge=0, le=10)]] = described(
+        [3, 2], "highest angular momentum, for each of the orders"
+    )
+    delta: float = delta(0.3, "prior standard deviation per atom")
+    smoothness: float = described(
+        1.0, "power by which the prior of a function falls with its degree", ge=0, le=20
+    )
+
+    @model_validator(mode="after")
+    def _one_size_for_each_order(self) -> AceConfig:
+        for name in ("n_max", "l_max"):
+            if len(getattr(self, name)) != len(self.orders):
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} must have one number for each of "
+                    f"orders = {self.orders}"
+                )
+        if len(set(self.orders)) < len(self.orders):
+            raise ValueError(f"orders = {self.orders}: name each once")
         return self

@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from gapfit._support.paper import Paper
 from gapfit.config.terms import SoapConfig
 
-__all__ = ["SEVERAL_TERMS", "soap_papers"]
+__all__ = ["ACE", "SEVERAL_TERMS", "soap_papers"]
 
+ACE = Paper(
+    "drautz2019",
+    "R. Drautz",
+    "Atomic cluster expansion for accurate and transferable interatomic potentials",
+    "Phys. Rev. B 99, 014104",
+    2019,
+    "10.1103/PhysRevB.99.014104",
+)
 SOAP = Paper(
     "bartok2013",
     "A. P. Bartók and R. Kondor and G. Csányi",

@@ -7,7 +7,8 @@ sparse points.
 
 A new descriptor is a file with two classes and one call:
 
-1. its configuration, a `gapfit.config.TermConfig` whose ``type`` has the name of the
+1. its configuration, a `gapfit.config.SparseTermConfig` (or a `TermConfig` where no sparse
+   points are chosen) whose ``type`` has the name of the
    kind as its default, with the keys of ``[[terms]]`` that the others do not have;
 2. a class that inherits from `Descriptor`: members without a value or a body below are
    mandatory, all others have defaults that suit a kernel of few coordinates;
@@ -163,6 +164,9 @@ class Descriptor(Protocol):
     atomic : bool
         Whether each atom of the species of a block has one environment, so that lists
         name sparse points by frame and atom.
+    linear : bool
+        Whether the kernel is the dot product of the features: each feature is then a
+        sparse point of its own, and no environment is chosen.
     lossless : bool
         Whether `prepare` takes projections of a finished model; needs `operations`.
     with_variances : bool
@@ -178,6 +182,7 @@ class Descriptor(Protocol):
     complete: bool = True
     displacement: float = 0.5
     atomic: bool = False
+    linear: bool = False
     lossless: bool = False
     with_variances: bool = False
 
@@ -196,6 +201,22 @@ class Descriptor(Protocol):
         """Length of the sparse points of a block."""
         U = self.projections.get(block)
         return self.n_features if U is None else U.shape[1]
+
+    def scaling(self, mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """Return the projection that scales the features of a `linear` kernel.
+
+        Parameters
+        ----------
+        mean, square : (n_features,) float64
+            Means of the features and of their squares over the training environments of a
+            block.
+
+        Returns
+        -------
+        (n_features, n_features) float64
+            Diagonal.
+        """
+        raise TypeError(f"{type(self).__name__} is linear, but has no scaling")
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return all environments of a pair list by block."""

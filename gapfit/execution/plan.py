@@ -33,7 +33,7 @@ from gapfit.gp.observations import Group
 from gapfit.model.observation_groups import groups_of
 from gapfit.model.projection import VERIFY_ATOMS
 from gapfit.model.terms import FittedTerm, build_term, new_basis
-from gapfit.sparse.choose import choice_memory
+from gapfit.sparse.choice_memory import choice_memory
 from gapfit.sparse.listed import count_listed
 from gapfit.threads import available
 
@@ -305,14 +305,15 @@ def _points_planned(
     present = species_counts(frames)
     out = []
     for term in terms:
-        if term.config.sparse_file is not None:
-            listed = count_listed(base / Path(term.config.sparse_file).expanduser())
+        file = term.config.points_file
+        if file is not None:
+            listed = count_listed(base / Path(file).expanduser())
             # A list names atoms, whose blocks are unknown here: all in one block takes
             # the most memory.
             out.append({term.descriptor.blocks[0]: listed})
             continue
         wanted = {block: term.n_wanted(block) for block in term.descriptor.blocks}
-        if term.descriptor.atomic:
+        if term.descriptor.atomic and not term.descriptor.linear:
             for block, n in wanted.items():
                 carriers = term.descriptor.carriers(block)
                 wanted[block] = min(n, sum(present.get(z, n) for z in carriers))

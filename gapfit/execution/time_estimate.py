@@ -106,6 +106,9 @@ class _TimedFit:
             environments = term.descriptor.environments(pairs)
             for block, m in zip(term.descriptor.blocks, blocks, strict=False):
                 values = environments[block].values
+                if term.descriptor.linear:
+                    sparse[block] = np.eye(term.descriptor.width(block))
+                    continue
                 index = self.rng.integers(max(len(values), 1), size=m)
                 sparse[block] = values[index] if len(values) else values
             zeros = {block: np.zeros(len(points)) for block, points in sparse.items()}
@@ -161,7 +164,7 @@ class _TimedFit:
         """Return the time of the choice of the sparse points."""
         flops, total = self._flops(), 0.0
         for term, bare in zip(self.terms, self.bare, strict=True):
-            method, width = term.config.sparse_method, bare.descriptor.n_features
+            method, width = term.config.points_method, bare.descriptor.n_features
             if method == "file":
                 continue
             cutoff = max(other.descriptor.cutoff for other in self.bare)
@@ -169,7 +172,7 @@ class _TimedFit:
             # By environment: a Gram matrix, or distances to all points.
             each = {"cur": 4 * width**2, "fps": 4 * width * term.n_sparse}
             if bare.descriptor.atomic:
-                total += self.planned.n_atoms * each.get(method, 0) / flops
+                total += self.planned.n_atoms * each.get(method or "", 0) / flops
         return total
 
     def _environments(self, term: FittedTerm, cutoff: float) -> None:

@@ -28,7 +28,7 @@ def fit_identity(dataset: Dataset, config: FitConfig, base: Path) -> dict[str, A
     """
     from importlib.metadata import version
 
-    files = [config.baseline.table, *(term.sparse_file for term in config.terms)]
+    files = [config.baseline.table, *(term.points_file for term in config.terms)]
     settings = config.model_dump(mode="json", exclude={"data"})
     for name in ("executor", "workers", "scheduler", "threads", "memory"):
         settings["run"].pop(name)

@@ -21,7 +21,8 @@ from gapfit.data.frame import Frame
 from gapfit.data.sigmas import with_automatic_sigmas
 from gapfit.gp.whitening import Whitening, whiten
 from gapfit.model.terms import FittedTerm, build_term, new_basis
-from gapfit.sparse.choose import SHARE_OF_MEMORY, choose_sparse_points
+from gapfit.sparse.choice_memory import SHARE_OF_MEMORY
+from gapfit.sparse.choose import choose_sparse_points
 from gapfit.threads import one_thread
 
 __all__ = ["Prepared", "prepare", "sparse_terms", "whitened"]

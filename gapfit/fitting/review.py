@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from gapfit._support.progress import Progress, note
-from gapfit.config.sections import FitConfig, SigmaConfig, TermConfig
+from gapfit.config.sections import FitConfig, SigmaConfig, SparseTermConfig, TermConfig
 from gapfit.data.dataset import Dataset
 from gapfit.data.e0 import e0_warnings
 from gapfit.data.frame import Frame
@@ -73,6 +73,7 @@ def quota_warnings(frames: Sequence[Frame], terms: Sequence[TermConfig]) -> list
     return [
         text
         for n, term in enumerate(terms)
+        if isinstance(term, SparseTermConfig)
         for text in _absent_types(
             f"[[terms]] {n + 1}: config_type_n_sparse:",
             term.config_type_n_sparse,

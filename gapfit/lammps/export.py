@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gapfit.data.neighbours import MIN_DISTANCE
+from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.pair_table import PairTable
@@ -56,14 +57,17 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     _require_native(model)
     arrays = dict(_general(model))
     tables: list[PairTable] = list(model.baseline.tables) if model.baseline else []
-    counts = dict.fromkeys(("soap", "pair", "triplet"), 0)
-    soaps: dict[int, int] = {}  # numbers of SOAP terms by the identity of the term
+    counts = dict.fromkeys(("soap", "pair", "triplet", "ace"), 0)
+    numbers: dict[int, int] = {}  # of terms of their kind, by the identity of the term
     variance = model.local_variance if std and has_deviations(model) else None
     for term in model.terms:
         descriptor = term.descriptor
         if isinstance(descriptor, Soap):
-            soaps[id(term)] = counts["soap"]
+            numbers[id(term)] = counts["soap"]
             arrays |= _named("soap", counts, _soap(descriptor, term.prepared))
+        elif isinstance(descriptor, Ace):
+            numbers[id(term)] = counts["ace"]
+            arrays |= _named("ace", counts, _ace(descriptor, term.prepared))
         elif isinstance(descriptor, Angle3b):
             arrays |= _named("triplet", counts, _triplets(descriptor, term))
         else:
@@ -71,9 +75,9 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     for table in tables:
         arrays |= _named("pair", counts, _pairs(table))
     arrays |= {f"n_{kind}": n for kind, n in counts.items()}
-    arrays["variance/soap"] = soaps[id(variance.chosen)] if variance else -1
+    arrays["variance/soap"] = numbers[id(variance.chosen)] if variance else -1
     if variance is not None:
-        arrays |= {f"variance/{k}": value for k, value in _variance(variance, soaps)}
+        arrays |= {f"variance/{k}": value for k, value in _variance(variance, numbers)}
     write_array_file(path, arrays)
 
 
@@ -96,7 +100,7 @@ def _require_native(model: GAPModel) -> None:
         )
     for number, term in enumerate(model.terms, start=1):
         descriptor = term.descriptor
-        if not isinstance(descriptor, Soap | Distance2b | Angle3b):
+        if not isinstance(descriptor, Soap | Distance2b | Angle3b | Ace):
             raise GapfitError(
                 f'term {number} has type = "{term.config.type}", which the plugin does not '
                 "know; fit the model without it, or use gapfit's ASE calculator"
@@ -164,6 +168,22 @@ def _points(prefix: str, points: SparsePoints) -> Arrays:
         yield prefix + "projection", points.projection
 
 
+def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> Arrays:
+    table, spacing = ace.radial_table
+    functions = ace.expansion
+    yield "cutoff", float(ace.cutoff)
+    yield "table", table
+    yield "spacing", spacing
+    yield "n_functions", ace.n_features
+    yield "places", functions.coefficients
+    yield "products", functions.products
+    yield "summands", functions.summands
+    yield "factors", functions.factors
+    for species, values in enumerate(coefficients):
+        if values is not None:
+            yield f"coefficients{species}", values
+
+
 def _pairs(table: PairTable) -> Arrays:
     yield "values", table.values
     yield "start", table.start
@@ -204,7 +224,7 @@ def _switch(switch: Switch) -> Arrays:
     yield "cosine", int(switch.form == "cosine")
 
 
-def _variance(variance: LocalVarianceForm, soaps: dict[int, int]) -> Arrays:
+def _variance(variance: LocalVarianceForm, numbers: dict[int, int]) -> Arrays:
     """Yield the arrays from covariances to variances, by species and by other term."""
     assert variance.chosen is not None
     sums: list[EnergySum] = variance.chosen.prepared
@@ -225,8 +245,8 @@ def _variance(variance: LocalVarianceForm, soaps: dict[int, int]) -> Arrays:
     for n, term in enumerate(variance.others):
         prefix = f"other{n}/"
         yield prefix + "type", term.config.type
-        if id(term) in soaps:
-            yield prefix + "soap", soaps[id(term)]
+        if id(term) in numbers:
+            yield prefix + term.config.type, numbers[id(term)]
         for name, value in _covariances(term):
             yield prefix + name, value
 
@@ -243,6 +263,12 @@ def _covariances(term: FittedTerm) -> Arrays:
         for block in descriptor.blocks:
             sparse = SparsePoints(term.sparse[block], descriptor.projections.get(block))
             yield from _points(f"{descriptor.species.index(block)}/", sparse)
+        return
+    if isinstance(descriptor, Ace):
+        yield "delta", float(descriptor.dot_product.delta)
+        for species, block in enumerate(descriptor.species):
+            if len(term.sparse[block]):
+                yield f"scales{species}", descriptor.scales(block)
         return
     yield "n_blocks", len(descriptor.blocks)
     for n, block in enumerate(descriptor.blocks):

@@ -11,7 +11,7 @@ import numpy as np
 
 from gapfit._support.caching import WithoutCaches
 from gapfit.config.checks import turned
-from gapfit.config.sections import TermConfig
+from gapfit.config.sections import SparseTermConfig, TermConfig
 from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.protocol import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.registry import kind_of
@@ -72,7 +72,10 @@ class FittedTerm(WithoutCaches):
         return sum(len(points) for points in self.sparse.values())
 
     def n_wanted(self, block: int) -> int:
-        """Return how many sparse points the configuration wants for a block."""
+        """Return how many sparse points the term wants for a block."""
+        if self.descriptor.linear:
+            return self.descriptor.n_features
+        assert isinstance(self.config, SparseTermConfig)
         label, given = self.descriptor.label(block), self.config.species_n_sparse
         return given.get(label, given.get(turned(label), self.config.n_sparse))
 

@@ -9,15 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.config.sections import TermConfig
+from gapfit.config.sections import SparseTermConfig
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
-from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
+from gapfit.data.neighbours import pairs_of
 from gapfit.descriptors.protocol import Sparse
 from gapfit.errors import DataError
 from gapfit.model.terms import FittedTerm, build_term
 from gapfit.sparse import streaming
+from gapfit.sparse.choice_memory import (
+    BATCH_ATOMS,
+    SHARE_OF_MEMORY,
+    choice_config,
+    held_at_most,
+    held_bytes,
+    is_wide,
+)
+from gapfit.sparse.functions import with_functions
 from gapfit.sparse.isolated import with_isolated_atoms
 from gapfit.sparse.listed import listed_points
 from gapfit.sparse.methods import (
@@ -29,31 +38,13 @@ from gapfit.sparse.methods import (
 )
 from gapfit.sparse.streaming import Batch
 
-__all__ = [
-    "SHARE_OF_MEMORY",
-    "choice_memory",
-    "choose_sparse_points",
-]
-
-#: Share of ``run.memory`` that the choice may use.
-SHARE_OF_MEMORY = 0.25
+__all__ = ["choose_sparse_points"]
 
 # Methods that always give the number wanted if there are enough distinct environments.
 _EXACT = ("cur", "fps", "random")
 # Values in units of the kernel's lengths are rounded to this many digits: closer points
 # would make the kernel matrix singular, and millions of triplets are nearly equal.
 _DIGITS_OF_LENGTHS = 3
-# Bytes of descriptors above which a further pass over the data is worthwhile.
-_LITTLE = 128e6
-# Environments computed together: bounds the memory of their pair lists.
-_BATCH_ATOMS = 1024
-# Copies of the descriptors in memory where all are gathered: in pieces, joined, distinct
-# ones, and those of the methods.
-_COPIES = 4
-# A hash takes as much memory as a shorter descriptor.
-_NARROW = 8
-# Memory for key, hash and kind of a descriptor, bytes.
-_BESIDES = 24
 
 
 def choose_sparse_points(
@@ -96,13 +87,18 @@ def choose_sparse_points(
     """
     types = sorted(set(config_types(frames)))
     chosen = []
+    cutoff = max(term.descriptor.cutoff for term in terms)
     for n, term in enumerate(terms):
+        if term.descriptor.linear:
+            chosen.append(with_functions(term, frames, cutoff))
+            progress("sparse points", n + 1, len(terms))
+            continue
         choice = _SparseChoice(
             frames,
             replace(term, sparse={}),
             types,
-            max(t.descriptor.cutoff for t in terms),
-            _held_at_most(term, memory),
+            cutoff,
+            held_at_most(term, memory),
             seed,
             n,
             len(terms),
@@ -118,68 +114,6 @@ def choose_sparse_points(
             "them"
         )
     return chosen
-
-
-def choice_memory(
-    term: FittedTerm,
-    frames: Sequence[Frame],
-    sample: Pairs,
-    granted: float = np.inf,
-) -> int:
-    """Return the approximate memory for the choice of a term's sparse points, bytes.
-
-    Parameters
-    ----------
-    term : FittedTerm
-        Term without sparse points.
-    frames : sequence of Frame
-        Training data.
-    sample : Pairs
-        Neighbours in a sample of the frames, within the cutoff of the term or a longer
-        one; numbers of pairs and environments are estimated from them.
-    granted : float
-        All of ``run.memory``, bytes.
-    """
-    config, n_features = term.config, term.descriptor.n_features
-    if config.sparse_file is not None and term.descriptor.components == "all":
-        return 0
-    n_atoms = int(frame_sizes(frames).sum())
-    pairs, environments = _densities(term, sample)
-    batch = min(max(_BATCH_ATOMS, int(frame_sizes(frames).max())), n_atoms)
-    each = environments * _held_bytes(config, n_features)
-    held = min(each * n_atoms, _held_at_most(term, SHARE_OF_MEMORY * granted))
-    return int(batch * (PAIR_BYTES * pairs + each) + held)
-
-
-def _held_at_most(term: FittedTerm, memory: float) -> float:
-    """Return the memory for descriptors that could be computed again instead, bytes."""
-    method = term.config.sparse_method
-    lossless = method == "random" or (method == "cur" and _is_wide(term))
-    return min(memory, _LITTLE) if lossless else memory
-
-
-def _is_wide(term: FittedTerm) -> bool:
-    descriptor = term.descriptor
-    return min(map(descriptor.width, descriptor.blocks), default=0) > _NARROW
-
-
-def _held_bytes(config: TermConfig, width: int) -> int:
-    """Return the memory for each environment in a choice among gathered ones, bytes."""
-    row = 8 * width + _BESIDES
-    # SciPy's k-means keeps the product of all rows with all centres.
-    clusters = 8 * config.n_sparse if config.sparse_method == "kmeans" else 0
-    return _COPIES * row + clusters
-
-
-def _densities(term: FittedTerm, sample: Pairs) -> tuple[float, float]:
-    """Return pairs and environments per atom."""
-    pairs = sample.within(term.descriptor.cutoff)
-    if term.descriptor.atomic:
-        count = pairs.n_atoms
-    else:
-        environments = term.descriptor.environments(pairs)
-        count = sum(len(part.atoms) for part in environments.values())
-    return pairs.n_pairs / pairs.n_atoms, count / pairs.n_atoms
 
 
 @dataclass
@@ -200,7 +134,7 @@ class _SparseChoice:
 
     def run(self, base: Path) -> FittedTerm:
         """Return the term with sparse points, and projected if `components` is set."""
-        config = self.term.config
+        config = self.config
         components: Any = self.term.descriptor.components
         held = None
         if config.sparse_method != "file" or components != "all":
@@ -227,6 +161,11 @@ class _SparseChoice:
                 self._note(text)
         return replace(self.term, sparse=sparse)
 
+    @property
+    def config(self) -> SparseTermConfig:
+        """The configuration of the term."""
+        return choice_config(self.term)
+
     def _batches(self) -> Iterator[Batch]:
         """Yield all environments with the index of their config_type."""
         self._passes += 1
@@ -236,7 +175,7 @@ class _SparseChoice:
         total, done = self.n_terms * n_atoms, self.number * n_atoms
         wanted = self._blocks_needed()
         self.progress(stage, done, total)
-        for selection in batches(sizes, _BATCH_ATOMS):
+        for selection in batches(sizes, BATCH_ATOMS):
             frames = self.frames[selection]
             pairs = pairs_of(frames, self.cutoff)
             types = np.array([self.types.index(f.config_type) for f in frames])
@@ -271,7 +210,7 @@ class _SparseChoice:
         for batch in self._batches():
             for block, part in batch.items():
                 n, width = part[0].shape
-                size += n * _held_bytes(self.term.config, width)
+                size += n * held_bytes(self.config, width)
                 parts.setdefault(block, []).append(part)
             if size > self.memory:
                 return None
@@ -305,12 +244,12 @@ class _SparseChoice:
     @property
     def _quotas(self) -> dict[int, int]:
         """Numbers of sparse points by index of the config_type."""
-        given = self.term.config.config_type_n_sparse
+        given = self.config.config_type_n_sparse
         return {self.types.index(n): q for n, q in given.items() if n in self.types}
 
     def _selected(self, held: Batch) -> Sparse:
         """Return the sparse points chosen from gathered environments."""
-        method, descriptor = self.term.config.sparse_method, self.term.descriptor
+        method, descriptor = self.config.sparse_method, self.term.descriptor
         sparse: Sparse = {}
         for block in descriptor.blocks:
             wanted = self.term.n_wanted(block)
@@ -328,12 +267,12 @@ class _SparseChoice:
 
     def _streamed(self) -> Sparse:
         """Return the sparse points chosen from environments that do not fit in memory."""
-        descriptor, config = self.term.descriptor, self.term.config
+        descriptor, config = self.term.descriptor, self.config
         widths = {block: descriptor.width(block) for block in descriptor.blocks}
         salts = {b: int(self._rng(b).integers(2**64, dtype="u8")) for b in widths}
         wanted = {block: self.term.n_wanted(block) for block in widths}
         quotas = self._quotas
-        if config.sparse_method == "cur" and _is_wide(self.term):
+        if config.sparse_method == "cur" and is_wide(self.term):
             points = streaming.cur(self._batches, wanted, quotas, salts)
             empty = {b: np.zeros((0, width)) for b, width in widths.items()}
             return empty | points
@@ -362,7 +301,7 @@ class _SparseChoice:
         return self._selected(held)
 
     def _pool_size(self, width: int, n_pools: int) -> int:
-        return int(self.memory / (_held_bytes(self.term.config, width) * n_pools))
+        return int(self.memory / (held_bytes(self.config, width) * n_pools))
 
     def _listed(self, path: Path) -> Sparse:
         sparse, n_repeated = listed_points(path, self.term, self.frames)
@@ -372,7 +311,7 @@ class _SparseChoice:
 
     def _shortfall(self, block: int, n_found: int) -> str:
         """Return a warning about too few sparse points; empty if there are enough."""
-        config = self.term.config
+        config = self.config
         name, wanted = self.term.descriptor.label(block), self.term.n_wanted(block)
         if not n_found and config.sparse_file is not None:
             return f"{config.sparse_file} lists no points of {name}: this part stays 0"

@@ -23,7 +23,7 @@ from gapfit.descriptors.protocol import Descriptor, Sparse
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
-from gapfit.sparse.choose import SHARE_OF_MEMORY
+from gapfit.sparse.choice_memory import SHARE_OF_MEMORY
 from gapfit.sparse.streaming import Batch, subset
 
 __all__ = ["LEAST", "NewPoints", "novel_points"]

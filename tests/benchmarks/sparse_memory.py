@@ -24,7 +24,8 @@ from threadpoolctl import threadpool_limits
 from gapfit.config.sections import RunConfig, SoapConfig
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.model.terms import build_term, new_basis
-from gapfit.sparse.choose import SHARE_OF_MEMORY, choose_sparse_points
+from gapfit.sparse.choice_memory import SHARE_OF_MEMORY
+from gapfit.sparse.choose import choose_sparse_points
 from gapfit.sparse.methods import unique_rows
 
 COLUMNS = (

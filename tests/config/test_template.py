@@ -20,6 +20,7 @@ def config():
                 {"zeta": 2},
                 {"type": "distance_2b"},
                 {"type": "angle_3b"},
+                {"type": "ace"},
             ],
         }
     )

@@ -256,7 +256,7 @@ theta = 0.5
 def test_unknown_term(problems):
     assert problems('[data]\ntrain = "a"\n[[terms]]\ntype = "sop"\n') == [
         'fit.toml, line 4: [[terms]] 1: `type` = "sop" is unknown; use "soap" '
-        'or "distance_2b" or "angle_3b"'
+        'or "distance_2b" or "angle_3b" or "ace"'
     ]
 
 
@@ -272,7 +272,7 @@ weighting = { ro = 3 }
 """
     assert problems(text) == [
         'fit.toml, line 4: [[terms]] 1: `type` = "sopa" is unknown; use "soap" '
-        'or "distance_2b" or "angle_3b"',
+        'or "distance_2b" or "angle_3b" or "ace"',
         "fit.toml, line 5: [[terms]] 1: unknown key `n_spase`; did you mean `n_sparse`?",
         "fit.toml, line 6: [[terms]] 1: `r_cut` = 0.5 must be a number > 1 and <= 20 Å "
         "(cutoff radius)",

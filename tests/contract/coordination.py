@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from gapfit.config import TermConfig
+from gapfit.config import SparseTermConfig
 from gapfit.config.base import described
 from gapfit.data.frame import VOIGT
 from gapfit.data.neighbours import separate
@@ -20,7 +20,7 @@ from gapfit.descriptors.registry import register
 from gapfit.descriptors.switch import Switch
 
 
-class CoordinationConfig(TermConfig):
+class CoordinationConfig(SparseTermConfig):
     """Energy of an atom by the sum of switches of its neighbours, by species."""
 
     type: Literal["coordination"] = described("coordination", "kind of term")

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 from descriptor_contract import DescriptorContract, PredictionContract
 
-from gapfit.config import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.config import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
 
 pytestmark = pytest.mark.core
 
@@ -56,6 +56,18 @@ class TestTriplets(DescriptorContract):
     CONFIGS: ClassVar = {
         "smooth": Angle3bConfig(**TRIPLET),
         "cosine": Angle3bConfig(**TRIPLET, switch="cosine"),
+    }
+
+
+class TestAce(DescriptorContract):
+    SAME = 1e-12
+    CONFIGS: ClassVar = {
+        "default orders": AceConfig(
+            r_cut=R_CUT, orders=[3, 4], n_max=[2, 1], l_max=[2, 2]
+        ),
+        "all orders": AceConfig(
+            r_cut=R_CUT, orders=[1, 2, 3, 4], n_max=[9, 3, 1, 1], l_max=[0, 3, 2, 1]
+        ),
     }
 
 

@@ -123,6 +123,16 @@ def test_two_soap_terms_equal_python(plugin, tmp_path):
     assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_cluster_expansions_equal_python(ranks, plugin, tmp_path):
+    ace = {"type": "ace", "orders": [3, 4], "n_max": [2, 1], "l_max": [2, 1]}
+    terms = [{**ace, "r_cut": 4.5}, {**SOAP, "n_sparse": 10}, TWO_BODY]
+    model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
+    atoms = standard(three_species() * (2, 1, 1))
+    found = calculate(plugin, model, atoms, tmp_path, ranks=ranks)
+    assert_equal(found, model, atoms)
+
+
 def test_potentials_without_soap_equal_python(plugin, tmp_path):
     terms = [TWO_BODY, THREE_BODY]
     model = gapfit.fit(labelled_frames(silicon), {**config(), "terms": terms})

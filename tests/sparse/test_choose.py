@@ -19,7 +19,8 @@ from gapfit.data.neighbours import pairs_of
 from gapfit.errors import ConfigError
 from gapfit.model.terms import build_term, new_basis
 from gapfit.sparse import streaming as sparse_stream
-from gapfit.sparse.choose import choice_memory, choose_sparse_points
+from gapfit.sparse.choice_memory import choice_memory
+from gapfit.sparse.choose import choose_sparse_points
 from gapfit.sparse.methods import select_with_quotas, unique_rows
 
 

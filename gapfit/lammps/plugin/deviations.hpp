@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "ace_term.hpp"
 #include "matrix_products.hpp"
 #include "pair_kernel.hpp"
 #include "terms.hpp"
@@ -164,16 +165,61 @@ class OtherSoap final : public OtherTerm {
     Buffer q_, own_, k_;
 };
 
+class OtherAce final : public OtherTerm {
+  public:
+    OtherAce(const Source &source, const std::string &prefix, AceTerm &ace) : ace_(ace) {
+        const double delta = source.file.real(prefix + "delta");
+        delta2_ = delta * delta;
+        for (long s = 0; s < source.n_species; ++s) {
+            const std::string name = prefix + "scales" + std::to_string(s);
+            scales_.push_back(nullptr);
+            first_.push_back(n_columns_);
+            if (!source.file.has(name)) continue;
+            scales_.back() = source.file.reals(name, {ace.size()}).data;
+            n_columns_ += ace.size();
+        }
+    }
+
+    std::int64_t n_columns() const override { return n_columns_; }
+
+    void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
+                     double *priors) override {
+        const std::size_t n = static_cast<std::size_t>(ace_.size());
+        ace_.describe(pairs, team, B_);
+        for (std::int64_t c = 0; c < pairs.n_centres; ++c) {
+            const std::size_t species = static_cast<std::size_t>(pairs.species[c]);
+            const double *scales = scales_[species];
+            if (scales == nullptr) continue;
+            const double *B = B_.data() + static_cast<std::size_t>(c) * n;
+            double *to = covariances + c * n_columns_ + first_[species];
+            for (std::size_t f = 0; f < n; ++f) {
+                const double x = scales[f] * B[f];
+                to[f] = delta2_ * x;
+                priors[c] += delta2_ * x * x;
+            }
+        }
+    }
+
+  private:
+    AceTerm &ace_;
+    double delta2_ = 0.0;
+    std::vector<const double *> scales_;  // by species
+    std::vector<std::int64_t> first_;     // by species
+    std::int64_t n_columns_ = 0;
+    Buffer B_;
+};
+
 // Turns covariances into variances, in the batches of one SOAP term.
 class Deviations {
   public:
     // chosen: the SOAP term that the file names.
-    Deviations(const Source &source, std::vector<SoapTerm> &soaps, std::size_t chosen) {
+    Deviations(const Source &source, std::vector<SoapTerm> &soaps,
+               std::vector<AceTerm> &aces, std::size_t chosen) {
         const ArrayFile &file = source.file;
         const int n_others = file.integer("variance/n_others", 0, most_terms);
         for (int k = 0; k < n_others; ++k) {
             others_.push_back(
-                other(source, "variance/other" + std::to_string(k) + "/", soaps));
+                other(source, "variance/other" + std::to_string(k) + "/", soaps, aces));
             n_other_ += others_.back()->n_columns();
         }
         for (long s = 0; s < source.n_species; ++s)
@@ -212,10 +258,18 @@ class Deviations {
 
   private:
     static std::unique_ptr<OtherTerm> other(const Source &source, const std::string &prefix,
-                                            std::vector<SoapTerm> &soaps) {
+                                            std::vector<SoapTerm> &soaps,
+                                            std::vector<AceTerm> &aces) {
         const std::string type = source.file.text(prefix + "type");
         if (type == "distance_2b") return std::make_unique<OtherPairs>(source, prefix);
         if (type == "angle_3b") return std::make_unique<OtherTriplets>(source, prefix);
+        if (type == "ace") {
+            const int last = static_cast<int>(aces.size()) - 1;
+            return std::make_unique<OtherAce>(
+                source, prefix,
+                aces[static_cast<std::size_t>(
+                    source.file.integer(prefix + "ace", 0, last))]);
+        }
         if (type != "soap") throw FileError("names a type of terms that there is not");
         const int last = static_cast<int>(soaps.size()) - 1;
         return std::make_unique<OtherSoap>(

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "ace_term.hpp"
 #include "deviations.hpp"
 #include "matrix_products.hpp"
 #include "terms.hpp"
@@ -70,11 +71,12 @@ class Potential {
         add(source, "soap", soaps_);
         add(source, "pair", pairs_);
         add(source, "triplet", triplets_);
+        add(source, "ace", aces_);
         const int last = static_cast<int>(soaps_.size()) - 1;
         const int chosen = file_.integer("variance/soap", -1, last);
         if (chosen < 0) return;
         chosen_ = static_cast<std::size_t>(chosen);
-        deviations_ = std::make_unique<Deviations>(source, soaps_, chosen_);
+        deviations_ = std::make_unique<Deviations>(source, soaps_, aces_, chosen_);
     }
 
     Potential(const Potential &) = delete;
@@ -106,6 +108,11 @@ class Potential {
             add_energies(out);
         }
         for (const TripletTerm &term : triplets_) {
+            own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
+            term.predict(pairs, team, arrays);
+            add_energies(out);
+        }
+        for (AceTerm &term : aces_) {
             own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
             term.predict(pairs, team, arrays);
             add_energies(out);
@@ -173,6 +180,7 @@ class Potential {
     std::vector<SoapTerm> soaps_;
     std::vector<PairTerm> pairs_;
     std::vector<TripletTerm> triplets_;
+    std::vector<AceTerm> aces_;
     std::size_t chosen_ = 0;
     std::unique_ptr<Deviations> deviations_;
     Buffer own_;

@@ -166,7 +166,28 @@ class ShortPairs {
     std::vector<double> R_;
 };
 
-// The only term that depends on being given no neighbours beyond its cutoff.
+// Radial functions of a term.
+struct RadialArrays {
+    RadialArrays(const ArrayFile &file, const std::string &prefix)
+        : table(file.reals(prefix + "table", {-1, 3, -1, -1})),
+          n_knots(ArrayFile::length(prefix + "table", table.shape[0])),
+          n_l(ArrayFile::length(prefix + "table", table.shape[2])),
+          n_max(ArrayFile::length(prefix + "table", table.shape[3])),
+          spacing(file.real(prefix + "spacing", shortest_length, longest_length)) {
+        if (n_knots < 2 || n_knots > 1000000)
+            throw FileError("has radial functions without knots, or with too many");
+    }
+
+    RadialTable functions() const {
+        return RadialTable(table.data, n_knots, n_l, n_max, spacing);
+    }
+
+    ArrayView<double> table;
+    int n_knots, n_l, n_max;
+    double spacing;
+};
+
+// As the cluster expansion, it depends on being given no neighbours beyond its cutoff.
 class SoapTerm {
   public:
     SoapTerm(const Source &source, const std::string &prefix)
@@ -231,28 +252,21 @@ class SoapTerm {
 
     static Basis basis(const Source &source, const std::string &prefix) {
         const ArrayFile &file = source.file;
-        const auto table = file.reals(prefix + "table", {-1, 3, -1, -1});
-        const int n_knots = ArrayFile::length(prefix + "table", table.shape[0]);
-        const int n_l = ArrayFile::length(prefix + "table", table.shape[2]);
-        const int n_max = ArrayFile::length(prefix + "table", table.shape[3]);
+        const RadialArrays table(file, prefix);
         const auto weight = file.reals(prefix + "species_weight", {source.n_species});
         const auto scale = file.reals(prefix + "scale", {-1});
-        const auto centre = file.reals(prefix + "centre", {n_max});
+        const auto centre = file.reals(prefix + "centre", {table.n_max});
         const auto weighting = file.reals(prefix + "weighting", {4});
-        const double spacing =
-            file.real(prefix + "spacing", shortest_length, longest_length);
-        if (n_knots < 2 || n_knots > 1000000)
-            throw FileError("has radial functions without knots, or with too many");
         Layout layout =
-            make_layout(n_max, n_l - 1,
+            make_layout(table.n_max, table.n_l - 1,
                         file.small_integers(prefix + "channel", {source.n_species}, 0,
                                             static_cast<std::int32_t>(source.n_species)),
                         {weight.begin(), weight.end()}, file.flag(prefix + "total"),
                         file.flag(prefix + "central_in_all"), channels(source, prefix),
                         {scale.begin(), scale.end()});
         return Basis{std::move(layout),
-                     SolidHarmonics(n_l - 1),
-                     RadialTable(table.data, n_knots, n_l, n_max, spacing),
+                     SolidHarmonics(table.n_l - 1),
+                     table.functions(),
                      Weighting(Weighting::kind_of(file.text(prefix + "weighting_function")),
                                weighting.data[0], weighting.data[1], weighting.data[2],
                                weighting.data[3]),

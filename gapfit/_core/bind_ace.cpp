@@ -1,0 +1,156 @@
+// The functions of a cluster expansion, their rows and energies, for Python.
+#include <array>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include "ace.hpp"
+#include "bind_blas.hpp"
+#include "bind_pairs.hpp"
+#include "bind_threads.hpp"
+
+using namespace gapfit::bindings;
+
+namespace {
+
+using Counts = In<std::int32_t, nb::ndim<2>>;
+
+class Ace {
+  public:
+    // table (n_knots, 3, l_max + 1, n_max) and spacing: radial functions; channel and
+    // weight: of each species; coefficients (n, 3): channel, lm and n of those that are
+    // used; products (n_products, 4) of them, -1 for no further factor; summands
+    // (n_summands, 2): number of function and product, each with a factor.
+    Ace(Table table, double spacing, const std::vector<int> &channel,
+        const std::vector<double> &weight, Counts coefficients, Counts products,
+        Counts summands, Vector factors, int n_functions)
+        : blas_(scipy_blas()) {
+        const int n_knots = static_cast<int>(table.shape(0));
+        const int n_l = static_cast<int>(table.shape(2));
+        const int n_max = static_cast<int>(table.shape(3));
+        require(n_knots >= 2 && table.shape(1) == 3,
+                "the table must be (n_knots, 3, l_max + 1, n_max)");
+        require(spacing > 0, "the spacing of the knots must be positive");
+        require(n_functions >= 0, "there must be a number of functions");
+        require(coefficients.shape(1) == 3, "coefficients must be (n, 3)");
+        require(products.shape(1) == gapfit::Invariants::most_factors,
+                "products must be (n_products, 4)");
+        require(summands.shape(1) == 2 && factors.shape(0) == summands.shape(0),
+                "summands must be (n_summands, 2), with a factor for each");
+        using Weighting = gapfit::Weighting;
+        gapfit::Basis basis{
+            gapfit::make_layout(n_max, n_l - 1, channel, weight, false, false, {}, {}),
+            gapfit::SolidHarmonics(n_l - 1),
+            gapfit::RadialTable(table.data(), n_knots, n_l, n_max, spacing),
+            Weighting(Weighting::Kind::none, 1.0, 1.0, 1.0, 1.0),
+            std::vector<double>(static_cast<std::size_t>(n_max), 0.0)};
+        std::vector<gapfit::Coefficient> used;
+        for (std::size_t k = 0; k < coefficients.shape(0); ++k)
+            used.push_back({coefficients(k, 0), coefficients(k, 1), coefficients(k, 2)});
+        std::vector<gapfit::Invariants::Product> of;
+        for (std::size_t k = 0; k < products.shape(0); ++k)
+            of.push_back({products(k, 0), products(k, 1), products(k, 2), products(k, 3)});
+        std::vector<gapfit::Invariants::Summand> sums;
+        for (std::size_t k = 0; k < summands.shape(0); ++k)
+            sums.push_back({summands(k, 0), summands(k, 1), factors(k)});
+        const int n_used = static_cast<int>(used.size());
+        ace_ = gapfit::make_ace(
+            {std::move(basis), std::move(used),
+             gapfit::Invariants(n_used, n_functions, std::move(of), std::move(sums))});
+    }
+
+    Array environments(const PairList &pairs, int n_threads) const {
+        check(pairs);
+        const NewArray B{static_cast<std::size_t>(pairs.list().n_centres), size()};
+        run(n_threads,
+            [&](gapfit::ThreadTeam &team) { ace_->describe(pairs.list(), team, B.data); });
+        return B.array();
+    }
+
+    nb::tuple predict(const PairList &pairs,
+                      const std::vector<std::optional<Vector>> &coefficients,
+                      bool gradients, bool atom_virials, int n_threads) const {
+        check(pairs);
+        std::vector<std::vector<double>> weights;
+        for (const std::optional<Vector> &own : coefficients) {
+            require(!own || own->shape(0) == size(),
+                    "there must be a coefficient for each function");
+            weights.push_back(own ? ace_->basis().invariants.weights(own->data())
+                                  : std::vector<double>());
+        }
+        require(weights.size() == n_species(), "there must be coefficients by species");
+        const PredictionResult result(pairs.list(), gradients, atom_virials);
+        gapfit::PredictionArrays out = result.arrays();
+        run(n_threads, [&](gapfit::ThreadTeam &team) {
+            ace_->predict(weights, pairs.list(), team, out);
+        });
+        return nb::make_tuple(
+            result.tuple(), nb::make_tuple(out.seconds[0], out.seconds[1], out.seconds[2]));
+    }
+
+    // weights: by species, factors of the columns; None for a species without columns.
+    void add_rows(const PairList &pairs, const std::vector<std::optional<Vector>> &weights,
+                  Out energies, std::optional<Out> forces, std::optional<Out> virials,
+                  int n_threads) const {
+        check(pairs);
+        require(weights.size() == n_species(), "there must be weights by species");
+        std::vector<gapfit::AceRowBlock> blocks;
+        std::int64_t n_columns = 0;
+        for (const std::optional<Vector> &own : weights) {
+            require(!own || own->shape(0) == size(),
+                    "there must be a weight for each function");
+            blocks.push_back({own ? own->data() : nullptr, n_columns});
+            n_columns += own ? static_cast<std::int64_t>(size()) : 0;
+        }
+        const std::size_t n_frames = static_cast<std::size_t>(pairs.list().n_frames);
+        gapfit::RowArrays out;
+        out.n_columns = n_columns;
+        out.energies = rows(energies, n_frames, n_columns);
+        require(forces.has_value() == virials.has_value(),
+                "give forces and virials, or neither");
+        if (forces) {
+            out.forces = rows(*forces, 3 * static_cast<std::size_t>(pairs.list().n_atoms),
+                              n_columns);
+            out.virials = rows(*virials, 6 * n_frames, n_columns);
+        }
+        run(n_threads, [&](gapfit::ThreadTeam &team) {
+            ace_->rows(blocks, pairs.list(), blas_, team, out);
+        });
+    }
+
+    int n_functions() const { return ace_->basis().invariants.size(); }
+    int n_products() const { return ace_->basis().invariants.n_products(); }
+
+  private:
+    std::size_t size() const { return static_cast<std::size_t>(n_functions()); }
+    std::size_t n_species() const { return ace_->basis().basis.layout.channel.size(); }
+
+    void check(const PairList &pairs) const {
+        require(static_cast<std::size_t>(pairs.n_species()) <= n_species(),
+                "the pair list has species that this descriptor does not know");
+    }
+
+    gapfit::Blas blas_;
+    std::unique_ptr<gapfit::Ace> ace_;
+};
+
+}  // namespace
+
+void bind_ace(nb::module_ &m) {
+    nb::class_<Ace>(m, "Ace")
+        .def(nb::init<Table, double, const std::vector<int> &, const std::vector<double> &,
+                      Counts, Counts, Counts, Vector, int>(),
+             "table"_a, "spacing"_a, "channel"_a, "species_weight"_a, "coefficients"_a,
+             "products"_a, "summands"_a, "factors"_a, "n_functions"_a)
+        .def_prop_ro("n_functions", &Ace::n_functions)
+        .def_prop_ro("n_products", &Ace::n_products)
+        .def("environments", &Ace::environments, "pairs"_a, "n_threads"_a)
+        .def("predict", &Ace::predict, "pairs"_a, "coefficients"_a, "gradients"_a,
+             "atom_virials"_a, "n_threads"_a)
+        .def("add_rows", &Ace::add_rows, "pairs"_a, "weights"_a, "energies"_a.noconvert(),
+             "forces"_a.noconvert().none(), "virials"_a.noconvert().none(), "n_threads"_a);
+}

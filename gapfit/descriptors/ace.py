@@ -1,0 +1,268 @@
+"""Atomic cluster expansion with a linear kernel: one block per central species.
+
+The energy of an atom is linear in invariant polynomials B_f of the density of its
+neighbours (Drautz, Phys. Rev. B 99, 014104 (2019)). As a Gaussian process with a smoothness
+prior its kernel is k(x, x') = delta² Σ_f u_f² B_f(x) B_f(x'), which adds to those of other
+terms. The functions stand in place of sparse points, so this kernel is not approximated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from gapfit import _core
+from gapfit._support.paper import Paper
+from gapfit.config.terms import AceConfig
+from gapfit.data.frame import to_voigt
+from gapfit.data.neighbours import Pairs, core_pairs
+from gapfit.descriptors.ace_functions import Expansion, Order, expansion
+from gapfit.descriptors.kernels import DotProductKernel
+from gapfit.descriptors.papers import ACE, SEVERAL_TERMS
+from gapfit.descriptors.protocol import (
+    Descriptor,
+    Environments,
+    KernelRows,
+    LocalPrediction,
+    PriorVariances,
+    Sparse,
+)
+from gapfit.descriptors.radial_bessel import bessel_table
+from gapfit.threads import native_threads
+
+__all__ = ["Ace", "ace_term"]
+
+# Environments whose rows the core forms at once, for each thread.
+_TOGETHER = 4
+
+
+class Ace(Descriptor):
+    """Cluster expansion; see `gapfit.descriptors.protocol.Descriptor`.
+
+    Parameters
+    ----------
+    config : AceConfig
+        Hyperparameters.
+    species : tuple of int
+        Atomic numbers, ascending: the blocks.
+    scalings : mapping of int to (n_features, n_features) float64, optional
+        By block, diagonal matrices of the u_f.
+
+    Attributes
+    ----------
+    expansion : Expansion
+        The functions.
+    dot_product : DotProductKernel
+        Kernel between scaled functions.
+    """
+
+    complete = True
+    atomic = True
+    linear = True
+
+    def __init__(
+        self,
+        config: AceConfig,
+        species: tuple[int, ...],
+        scalings: Mapping[int, np.ndarray] | None = None,
+    ) -> None:
+        self.config = config
+        self.species = species
+        self.blocks = species
+        self.cutoff = config.r_cut
+        self.dot_product = DotProductKernel(config.delta, 1.0)
+        orders = zip(config.orders, config.n_max, config.l_max, strict=True)
+        self.expansion: Expansion = expansion(
+            tuple(Order(*order) for order in orders), len(species)
+        )
+        self.n_features = len(self.expansion.functions)
+        self.components = self.n_features
+        self.projections = dict(scalings or {})
+        self._core = self._made()
+
+    @property
+    def radial_table(self) -> tuple[np.ndarray, float]:
+        """Radial functions at knots, and the distance of these, Å; see `bessel_table`."""
+        config = self.config
+        return bessel_table(config.r_cut, max(config.n_max), max(config.l_max))
+
+    def _made(self) -> Any:
+        functions = self.expansion
+        table, spacing = self.radial_table
+        n_species = len(self.species)
+        return _core.Ace(
+            table,
+            spacing,
+            list(range(n_species)),
+            [1.0] * n_species,
+            functions.coefficients,
+            functions.products,
+            functions.summands,
+            functions.factors,
+            self.n_features,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_core"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._core = self._made()
+
+    def scaling(self, mean: np.ndarray, square: np.ndarray) -> np.ndarray:
+        """Return diag(u): the prior falls with the degree, and delta is that of an atom.
+
+        u_f = (degree / least degree)^-smoothness / (spread of B_f), times a number such
+        that the energies of the training environments vary by delta.
+        """
+        degrees = self.expansion.degrees
+        prior = (degrees / degrees.min(initial=np.inf)) ** -self.config.smoothness
+        spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+        # A function that is the same everywhere, as in a crystal at rest, says nothing.
+        alive = spread > 1e-10 * np.sqrt(square)
+        u = np.where(alive, prior / np.where(alive, spread, 1.0), 0.0)
+        total = float(np.sqrt((prior[alive] ** 2).sum()))
+        return np.diag(u / total if total else u)
+
+    def scales(self, block: int) -> np.ndarray:
+        """Return u of a block, (n_features,)."""
+        if block not in self.projections:
+            return np.ones(self.n_features)
+        return np.diag(self.projections[block])
+
+    def environments(self, pairs: Pairs) -> dict[int, Environments]:
+        """Return the (scaled) functions of all centres by species."""
+        with native_threads() as n_threads:
+            B = self._core.environments(core_pairs(pairs, self.species), n_threads)
+        numbers = pairs.numbers[pairs.start : pairs.stop]
+        by_block = {}
+        for z in self.blocks:
+            centres = np.flatnonzero(numbers == z)
+            values = B[centres] * self.scales(z)
+            by_block[z] = Environments(pairs.start + centres, values)
+        return by_block
+
+    def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Return the kernel matrix between environments of one block, eV²."""
+        return self.dot_product.matrix(left, right)
+
+    def variances(self, values: np.ndarray) -> np.ndarray:
+        """Return k(x, x) of environments of one block, (n,), eV²."""
+        return self.dot_product.value(np.einsum("nf,nf->n", values, values))
+
+    def covariances(
+        self, pairs: Pairs, sparse: Sparse
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return covariances of local energies with the functions, and prior variances."""
+        ends = np.cumsum([0] + [len(sparse[z]) for z in self.blocks])
+        k_m = np.zeros((pairs.n_centres, ends[-1]))
+        prior = np.zeros(pairs.n_centres)
+        for n, (z, part) in enumerate(self.environments(pairs).items()):
+            at = part.atoms - pairs.start
+            k_m[at, ends[n] : ends[n + 1]] = self.kernel(part.values, sparse[z])
+            prior[at] = self.variances(part.values)
+        return k_m, prior
+
+    def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
+        """Return prior variances: sums over the functions, which are independent."""
+        identity = {z: np.eye(self.n_features) for z in self.blocks}
+        rows = self.kernel_rows(pairs, identity, gradients=gradients)
+        square = self.dot_product.delta**2
+        energies, forces, virials = (
+            np.einsum("...f,...f->...", K, K) / square
+            for K in (rows.energies, rows.forces, rows.virials)
+        )
+        if gradients:
+            return PriorVariances(energies, forces, virials)
+        return PriorVariances(energies, np.zeros((0, 3)), np.zeros((0, 6)))
+
+    def kernel_rows(
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+    ) -> KernelRows:
+        """Return the rows of K_nm: delta² u_f times what is observed of ΣB_f."""
+        present = [z for z in self.blocks if len(sparse[z])]
+        n_rows = self.n_features * len(present)
+        n_columns = n_rows if gradients else 0
+        rows = KernelRows(
+            energies=np.zeros((pairs.n_frames, n_rows)),
+            forces=np.zeros((pairs.n_atoms, 3, n_columns)),
+            virials=np.zeros((pairs.n_frames, 6, n_columns)),
+        )
+        weights = [
+            self.dot_product.delta**2 * self.scales(z) if z in present else None
+            for z in self.species
+        ]
+        with native_threads() as n_threads:
+            self._core.add_rows(
+                core_pairs(pairs, self.species),
+                weights,
+                rows.energies,
+                rows.forces.reshape(-1, n_columns) if gradients else None,
+                rows.virials.reshape(-1, n_columns) if gradients else None,
+                n_threads,
+            )
+        return rows
+
+    def prepare(
+        self,
+        sparse: Sparse,
+        coefficients: Mapping[int, np.ndarray],
+        *,
+        projections: Mapping[int, np.ndarray] | None = None,
+        quadratic: bool = False,
+    ) -> list[np.ndarray | None]:
+        """Return the coefficients of the functions B_f by central species, eV."""
+        square = self.dot_product.delta**2
+        return [
+            square * self.scales(z) * coefficients[z] if len(coefficients[z]) else None
+            for z in self.species
+        ]
+
+    def predict(
+        self,
+        pairs: Pairs,
+        prepared: list[np.ndarray | None],
+        *,
+        gradients: bool,
+        atom_virials: bool = False,
+    ) -> LocalPrediction:
+        """Return energies, forces and virials of this term."""
+        with native_threads() as n_threads:
+            (energies, forces, virials, local), _ = self._core.predict(
+                core_pairs(pairs, self.species),
+                prepared,
+                gradients,
+                atom_virials,
+                n_threads,
+            )
+        return LocalPrediction(energies, forces, to_voigt(virials), local)
+
+    def buffers_nbytes(
+        self,
+        n_pairs: float,
+        n_sparse: float,
+        width: int,
+        *,
+        gradients: bool,
+        threads: int,
+    ) -> float:
+        """Return the memory of the temporary arrays of `kernel_rows`, bytes."""
+        n_coefficients = len(self.expansion.coefficients)
+        each = self.n_features * (n_coefficients + 1)
+        return 8.0 * _TOGETHER * threads * each if gradients else 0.0
+
+    def papers(self) -> Iterable[tuple[str, Paper]]:
+        """Return the methods used, in words, each with its paper."""
+        return [("cluster expansion", ACE), SEVERAL_TERMS]
+
+
+def ace_term(
+    config: AceConfig,
+    species: tuple[int, ...],
+    basis: Mapping[str, np.ndarray],
+    projections: Mapping[int, np.ndarray] | None = None,
+) -> Ace:
+    """Return the descriptor with the settings of a configuration."""
+    return Ace(config, species, projections)

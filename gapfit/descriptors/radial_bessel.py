@@ -1,0 +1,77 @@
+"""Radial functions of the cluster expansion: spherical Bessel functions that end smoothly.
+
+Orthonormal combinations of sin(k r)/(k r) whose value and first two derivatives vanish at
+the cutoff (Kocer, Mason & Erturk, J. Chem. Phys. 150, 154102 (2019)).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["bessel_table"]
+
+# Distance of the knots, Å, and in units of the shortest wavelength over 2 pi.
+_SPACING, _SPACING_IN_WAVES = 0.025, 0.1
+# Below this k r, sin(k r)/(k r) and its derivatives are series.
+_SMALL = 0.05
+
+
+def bessel_table(r_cut: float, n_max: int, l_max: int) -> tuple[np.ndarray, float]:
+    """Return the functions at equidistant knots from 0 to the cutoff, for the core.
+
+    They do not depend on l.
+
+    Returns
+    -------
+    values : (n_knots, 3, l_max + 1, n_max) float64
+        g, g' and g'', Å^(-3/2) and per Å, Å².
+    spacing : float
+        Distance of the knots, Å.
+    """
+    spacing = min(_SPACING, _SPACING_IN_WAVES * r_cut / ((n_max + 1) * np.pi))
+    knots = np.linspace(0.0, r_cut, int(np.ceil(r_cut / spacing)) + 1)
+    functions = _orthonormal(knots, r_cut, n_max).transpose(2, 1, 0)
+    shape = (len(knots), 3, l_max + 1, n_max)
+    return np.ascontiguousarray(np.broadcast_to(functions[:, :, None], shape)), float(
+        knots[1]
+    )
+
+
+def _orthonormal(r: np.ndarray, r_cut: float, n_max: int) -> np.ndarray:
+    """Return g_n, g_n' and g_n'' at distances r, (n_max, 3, n)."""
+    previous, d = _ending(r, r_cut, 0), 1.0
+    out = [previous]
+    for n in range(1, n_max):
+        e = n**2 * (n + 2) ** 2 / (4 * (n + 1) ** 4 + 1)
+        d, before = 1 - e / d, d
+        previous = (_ending(r, r_cut, n) + np.sqrt(e / before) * previous) / np.sqrt(d)
+        out.append(previous)
+    return np.array(out)
+
+
+def _ending(r: np.ndarray, r_cut: float, n: int) -> np.ndarray:
+    """Return f_n of the paper, which ends smoothly at the cutoff, (3, n)."""
+    a, b = n + 1, n + 2
+    norm = (-1) ** n * np.sqrt(2.0) * np.pi / r_cut**1.5 * a * b / np.hypot(a, b)
+    waves = _sinc(r, a * np.pi / r_cut) + _sinc(r, b * np.pi / r_cut)
+    functions: np.ndarray = norm * waves
+    return functions
+
+
+def _sinc(r: np.ndarray, k: float) -> np.ndarray:
+    """Return sin(k r)/(k r) and its first two derivatives, (3, n)."""
+    x = k * r
+    small = x < _SMALL
+    x = np.where(small, 1.0, x)
+    value = np.sin(x) / x
+    slope = (np.cos(x) - value) / x
+    exact = np.stack([value, k * slope, -(k**2) * (value + 2 * slope / x)])
+    x = np.where(small, k * r, 0.0)
+    series = np.stack(
+        [
+            1 - x**2 / 6 + x**4 / 120 - x**6 / 5040,
+            k * (-x / 3 + x**3 / 30 - x**5 / 840),
+            k**2 * (-1 / 3 + x**2 / 10 - x**4 / 168),
+        ]
+    )
+    return np.where(small, series, exact)
