@@ -33,9 +33,9 @@ _SUSPECT = 5.0
 _AROUND, _NEAREST = 10, 3
 #: Scatters, times the distance relative to that between sound frames, that prove a shift.
 _PROVEN = 6.0
-#: A shift has more frames than this number and this share of all frames together, and at
-#: least this share of the frames that have any.
-_FEW, _FEW_SHARE, _MOST = 2, 0.01, 0.6
+#: A shift has more frames than this number and this share of all frames, and at least
+#: this share of the frames that seem shifted.
+_FEW, _FEW_SHARE, _MOST = 2, 0.025, 0.6
 #: Shifts of frames that belong together differ by this many scatters, or this share.
 _ALIKE, _ALIKE_SHARE = 2.0, 0.1
 #: Least scatter and least shift, eV/atom.
@@ -57,7 +57,7 @@ def shift_warnings(fit: QuickFit) -> list[str]:
     shifts = _shifts(energies, *_by_config_type(energies, errors))
     proven = np.abs(shifts.size) > _PROVEN * shifts.scatter * shifts.distance
     members = _largest_group(shifts, proven)
-    few = _FEW + _FEW_SHARE * len(energies.frames)
+    few = max(_FEW, _FEW_SHARE * len(energies.frames))
     if members.sum() <= few or members.sum() < _MOST * proven.sum():
         return []
     size = float(np.median(shifts.size[members]))
