@@ -196,14 +196,14 @@ def _wrong_scale(
         f" (a quick fit misses left-out energies by {1e3 * as_given:.3g} meV/atom, and by "
         f"{1e3 * least:.3g} with forces put right)"
     )
-    if errors.get(_SIGN, np.inf) <= _AS_GOOD * least:
-        return f"they have the opposite sign, like gradients{evidence}"
     like = [
         text
         for text in errors
         if text != _SCALE
         and (errors[text] <= _AS_GOOD * least or _equal(candidates[text], scale))
     ]
+    if _SIGN in like:
+        return f"they have the opposite sign, like gradients{evidence}"
     size = f"{scale:.2g} times as large" if clear else "in another unit"
     named = f", like {' or '.join(like)}" if like else ""
     return f"they are {size}{named}{evidence}"

@@ -1,4 +1,4 @@
-"""Labels compared with each other: zeros, forces with energies, stress with both."""
+"""Labels compared: zeros, forces with energies, stress with both, like frames."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from gapfit.data.frame import Frame
 from gapfit.data.zero_labels import ZeroLabels
 from gapfit.fitting.force_check import force_warnings
 from gapfit.fitting.quick_fit import MIN_FRAMES, QuickFit, quick_fit, sample
+from gapfit.fitting.shift_check import shift_warnings
 from gapfit.fitting.stress_check import compare_virials, diagnose
 
 __all__ = ["check_labels", "label_warnings"]
+
+#: Energies compared beyond the sample of the quick fit.
+_OTHER_FRAMES, _OTHER_ATOMS = 600, 12000
 
 
 def label_warnings(
@@ -41,11 +45,11 @@ def label_warnings(
             usable.append(n)
     warnings = zeros.warnings(frames)
     if len(usable) >= MIN_FRAMES:
-        fit = quick_fit([_without_zero_virial(f) for f in sample(frames, usable)], e0)
+        fit = _quick_fit(frames, usable, e0)
         contradictions = force_warnings(fit)
         warnings += contradictions
         if not contradictions:
-            warnings += _stress_warnings(fit, n_virials)
+            warnings += _stress_warnings(fit, n_virials) + shift_warnings(fit)
     elif n_virials >= MIN_FRAMES:
         warnings.append(_not_checked(n_virials, len(usable)))
     return warnings
@@ -59,6 +63,20 @@ def check_labels(
     for text in label_warnings(frames, e0):
         note(notes, text)
     progress("label check", 1, 1)
+
+
+def _quick_fit(
+    frames: Sequence[Frame], usable: Sequence[int], e0: Mapping[int, float] | None
+) -> QuickFit:
+    """Return a quick fit of a sample of the usable frames, with energies of others."""
+    chosen = sample(frames, usable)
+    rest = sorted(set(range(len(frames))) - set(chosen))
+    others = sample(frames, rest, _OTHER_FRAMES, _OTHER_ATOMS)
+    return quick_fit(
+        [_without_zero_virial(frames[n]) for n in chosen],
+        e0,
+        [frames[n] for n in others],
+    )
 
 
 def _without_zero_virial(frame: Frame) -> Frame:

@@ -34,9 +34,12 @@ from gapfit.data.frame_file import config_types, frame_sizes
 from gapfit.data.neighbours import pair_list
 from gapfit.data.observations import Quantity
 from gapfit.fitting.prepare import prepare, sparse_terms, whitened
+from gapfit.gp.observations import RowBlock
+from gapfit.gp.whitening import Whitening
 from gapfit.model.rows import row_block
+from gapfit.model.terms import FittedTerm
 
-__all__ = ["MIN_FRAMES", "HeldOut", "QuickFit", "quick_fit", "sample"]
+__all__ = ["MIN_FRAMES", "EnergyRows", "HeldOut", "QuickFit", "quick_fit", "sample"]
 
 #: Size of the quick fit.
 MAX_FRAMES, MAX_ATOMS, N_SPARSE = 150, 2000, 400
@@ -67,6 +70,25 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
+class EnergyRows:
+    """Whitened rows of the energies of some frames, in eV.
+
+    Attributes
+    ----------
+    frames : tuple of Frame
+        All with an energy.
+    K : (n_frames, n_sparse) float64
+        Rows of the total energies.
+    y : (n_frames,) float64
+        Energies without the isolated atoms.
+    """
+
+    frames: tuple[Frame, ...]
+    K: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class QuickFit:
     """Whitened rows of a sample of frames, divided into two halves.
 
@@ -84,6 +106,8 @@ class QuickFit:
         Labels without the isolated atoms, eV, eV/Å, eV.
     kind, frame : (n_rows,) int64
         Position of the quantity in `gapfit.data.observations.Quantity`; index of the frame.
+    others : EnergyRows
+        Energies of frames beyond the sample.
     """
 
     frames: tuple[Frame, ...]
@@ -93,6 +117,7 @@ class QuickFit:
     y: np.ndarray
     kind: np.ndarray
     frame: np.ndarray
+    others: EnergyRows
 
     def rows(self, quantity: Quantity) -> np.ndarray:
         """Return which rows are of one quantity, (n_rows,) bool."""
@@ -124,6 +149,20 @@ class QuickFit:
         for name in dict.fromkeys(self.names):
             if (names == name).sum() >= MIN_FRAMES:
                 yield name, names == name
+
+    def energy_rows(self) -> EnergyRows:
+        """Return the energies of the sample and of the frames beyond it."""
+        rows = self.rows(Quantity.ENERGY)
+        return EnergyRows(
+            (*(self.frames[n] for n in self.frame[rows]), *self.others.frames),
+            np.concatenate([self.K[rows], self.others.K]),
+            np.concatenate([self.y[rows], self.others.y]),
+        )
+
+    def force_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return rows (n_rows, n_sparse) and labels (n_rows,) of the forces."""
+        rows = self.rows(Quantity.FORCES)
+        return self.K[rows], self.y[rows]
 
     def held_out(self, *, energy: float, forces: float) -> HeldOut:
         """Predict each half by a fit to energies and forces of the other half.
@@ -164,7 +203,9 @@ class QuickFit:
 
 
 def quick_fit(
-    frames: Sequence[Frame], e0: Mapping[int, float] | None = None
+    frames: Sequence[Frame],
+    e0: Mapping[int, float] | None = None,
+    others: Sequence[Frame] = (),
 ) -> QuickFit:
     """Return the rows of a quick fit of a few frames.
 
@@ -174,6 +215,8 @@ def quick_fit(
         A small number, as all are kept; see `sample`.
     e0 : dict of int to float, optional
         Energies of isolated atoms, eV; by least squares when absent.
+    others : sequence of Frame
+        Further frames, of which only the energies get rows.
     """
     names = _group_names(frames)
     half = np.zeros(len(frames), dtype=np.int64)
@@ -185,24 +228,55 @@ def quick_fit(
         prepared = prepare(Dataset(tuple(frames)), config, Path(), silent)
         terms = sparse_terms(prepared, config, [], silent)
         whitening = whitened(terms, config, [])
-    blocks = []
-    for batch in batches(frame_sizes(frames), _BATCH_ATOMS):
-        block = row_block(prepared.frames[batch], terms, prepared.e0, config.sigma)
-        whitening.apply(block.K, overwrite=True)
-        blocks.append(replace(block, frame=block.frame + batch.start))
+
+    def rows(of: Sequence[Frame]) -> RowBlock:
+        return _whitened_rows(of, terms, prepared.e0, whitening)
+
+    block = rows(prepared.frames)
+    comparable = [f for f in others if f.energy is not None]
+    comparable = [f for f in comparable if set(f.numbers.tolist()) <= set(prepared.e0)]
+    energies = rows([replace(f, forces=None, virial=None) for f in comparable])
     return QuickFit(
         tuple(frames),
         tuple(names),
         half,
-        np.concatenate([block.K for block in blocks]),
-        np.concatenate([block.y for block in blocks]),
-        np.concatenate([block.kind for block in blocks]),
-        np.concatenate([block.frame for block in blocks]),
+        block.K,
+        block.y,
+        block.kind,
+        block.frame,
+        EnergyRows(tuple(comparable), energies.K, energies.y),
     )
 
 
-def sample(frames: Sequence[Frame], usable: Sequence[int]) -> list[Frame]:
-    """Return frames of all config_types in turn, within `MAX_FRAMES` and `MAX_ATOMS`.
+def _whitened_rows(
+    frames: Sequence[Frame],
+    terms: Sequence[FittedTerm],
+    e0: dict[int, float],
+    whitening: Whitening,
+) -> RowBlock:
+    """Return rows of all labels of some frames, made in batches."""
+    n_sparse = sum(term.n_sparse for term in terms)
+    none = np.zeros(0, dtype=np.int64)
+    blocks = [RowBlock(np.zeros((0, n_sparse)), np.zeros(0), np.zeros(0), none, none)]
+    for batch in batches(frame_sizes(frames), _BATCH_ATOMS):
+        block = row_block(frames[batch], terms, e0, SigmaConfig())
+        whitening.apply(block.K, overwrite=True)
+        blocks.append(replace(block, frame=block.frame + batch.start))
+    return RowBlock(
+        *(
+            np.concatenate([getattr(block, field) for block in blocks])
+            for field in ("K", "y", "sigma", "kind", "frame")
+        )
+    )
+
+
+def sample(
+    frames: Sequence[Frame],
+    usable: Sequence[int],
+    max_frames: int = MAX_FRAMES,
+    max_atoms: int = MAX_ATOMS,
+) -> list[int]:
+    """Return indices of frames of all config_types in turn.
 
     Parameters
     ----------
@@ -210,6 +284,8 @@ def sample(frames: Sequence[Frame], usable: Sequence[int]) -> list[Frame]:
         All frames.
     usable : sequence of int
         Indices of those to choose from.
+    max_frames, max_atoms : int
+        Most frames, and most atoms together.
     """
     types, sizes = config_types(frames), frame_sizes(frames)
     queues: dict[str, list[int]] = defaultdict(list)
@@ -220,15 +296,15 @@ def sample(frames: Sequence[Frame], usable: Sequence[int]) -> list[Frame]:
         deque(np.array(queue)[np.argsort(np.arange(len(queue)) * 0.618033989 % 1.0)])
         for queue in queues.values()
     ]
-    taken: list[Frame] = []
+    taken: list[int] = []
     n_atoms = 0
-    while any(waiting) and len(taken) < MAX_FRAMES:
+    while any(waiting) and len(taken) < max_frames:
         for queue in waiting:
-            if queue and len(taken) < MAX_FRAMES:
-                n = queue.popleft()
-                if n_atoms + sizes[n] <= MAX_ATOMS or len(taken) < MIN_FRAMES:
-                    taken.append(frames[n])
-                    n_atoms += sizes[n]
+            if queue and len(taken) < max_frames:
+                n = int(queue.popleft())
+                if n_atoms + sizes[n] <= max_atoms or len(taken) < MIN_FRAMES:
+                    taken.append(n)
+                    n_atoms += int(sizes[n])
     return taken
 
 

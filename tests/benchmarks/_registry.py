@@ -140,6 +140,7 @@ BENCHMARKS = (
     Benchmark("derivatives"),
     Benchmark("calibration"),
     Benchmark("ranking", full=("rank",)),
+    Benchmark("label_checks"),
     Benchmark("properties", needs=(PHONOPY,)),
     Benchmark("onthefly"),
     Benchmark(
