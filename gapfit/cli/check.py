@@ -77,7 +77,7 @@ def _check_files(
 ) -> None:
     """Check data with the settings that `gapfit init` would write."""
     from gapfit.config.sections import DataConfig, E0Config
-    from gapfit.data.e0 import e0_warnings, resolve_e0, species_without_atom
+    from gapfit.data.e0 import e0_warnings, resolve_e0
     from gapfit.fitting.proposal import without_isolated_atom
 
     dataset = read_files(files, DataConfig.model_validate({"train": files, **keys}))
@@ -91,9 +91,9 @@ def _check_files(
         )
     method = "least_squares" if missing else "isolated"
     options = E0Config.model_validate({"method": method})
-    e0 = resolve_e0(dataset.frames, options).e0
+    e0, without_atom = resolve_e0(dataset.frames, options)
     warnings += e0_warnings(dataset.frames, options)
-    text = e0_text(e0, species_without_atom(dataset.frames, options))
+    text = e0_text(e0, without_atom)
     _report(console, ", ".join(files), dataset, text)
     if compare:
         warnings += label_check(dataset, e0)
@@ -145,7 +145,6 @@ def _check_train(
     """Report on the training data, with the checks of a fit; return them."""
     from gapfit._support.progress import silent
     from gapfit.data.dataset import read
-    from gapfit.data.e0 import species_without_atom
     from gapfit.fitting.review import review
 
     files, text = config.data.train, ""
@@ -156,10 +155,10 @@ def _check_train(
         return None
     warnings += dataset.warnings
     try:
-        e0 = review(
+        prepared = review(
             dataset, config, warnings, base=base, progress=silent, compare=compare
-        ).e0
-        text = e0_text(e0, species_without_atom(dataset.frames, config.e0))
+        )
+        text = e0_text(prepared.e0, prepared.without_atom)
     except GapfitError as error:
         errors.append(str(error))
     _report(console, f"train: {', '.join(files)}", dataset, text)

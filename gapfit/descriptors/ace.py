@@ -32,7 +32,7 @@ from gapfit.descriptors.protocol import (
 from gapfit.descriptors.radial_bessel import bessel_table
 from gapfit.threads import native_threads
 
-__all__ = ["Ace", "ace_term"]
+__all__ = ["Ace", "ace_features", "ace_term"]
 
 # Environments whose rows the core forms at once, for each thread.
 _TOGETHER = 4
@@ -73,10 +73,7 @@ class Ace(Descriptor):
         self.blocks = species
         self.cutoff = config.r_cut
         self.dot_product = DotProductKernel(config.delta, 1.0)
-        orders = zip(config.orders, config.n_max, config.l_max, strict=True)
-        self.expansion: Expansion = expansion(
-            tuple(Order(*order) for order in orders), len(species)
-        )
+        self.expansion = _expansion(config, species)
         self.n_features = len(self.expansion.functions)
         self.components = self.n_features
         self.projections = dict(scalings or {})
@@ -256,6 +253,16 @@ class Ace(Descriptor):
     def papers(self) -> Iterable[tuple[str, Paper]]:
         """Return the methods used, in words, each with its paper."""
         return [("cluster expansion", ACE), SEVERAL_TERMS]
+
+
+def ace_features(config: AceConfig, species: tuple[int, ...]) -> int:
+    """Return the number of functions of an environment."""
+    return len(_expansion(config, species).functions)
+
+
+def _expansion(config: AceConfig, species: tuple[int, ...]) -> Expansion:
+    orders = zip(config.orders, config.n_max, config.l_max, strict=True)
+    return expansion(tuple(Order(*order) for order in orders), len(species))
 
 
 def ace_term(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations_with_replacement, product
+from itertools import combinations_with_replacement, islice, product
 from math import comb
 from typing import NamedTuple
 
@@ -19,8 +19,8 @@ __all__ = ["MOST_FUNCTIONS", "Expansion", "Function", "Order", "expansion"]
 
 #: More functions than this are refused.
 MOST_FUNCTIONS = 5000
-# More products of channels than this are not even counted.
-_MOST_PRODUCTS = 2_000_000
+# More sets of factors than this are not tried.
+_MOST_SETS = 500_000
 # Of functions with equal factors, those that others give to within this are left out.
 _DEPENDENT = 1e-9
 _MOST_FACTORS = 4
@@ -119,10 +119,11 @@ def expansion(orders: tuple[Order, ...], n_channels: int) -> Expansion:
     """
     functions: list[Function] = []
     for order in orders:
-        n_products = _n_products(order, n_channels)
-        if n_products <= _MOST_PRODUCTS:
-            functions += _functions(order, n_channels)
-        if n_products > _MOST_PRODUCTS or len(functions) > MOST_FUNCTIONS:
+        n_sets = _n_sets(order, n_channels)
+        if n_sets <= _MOST_SETS:
+            free = MOST_FUNCTIONS - len(functions)
+            functions += islice(_functions(order, n_channels), free + 1)
+        if n_sets > _MOST_SETS or len(functions) > MOST_FUNCTIONS:
             raise GapfitError(
                 f"ace: order {order.n_factors} with n_max = {order.n_max} and l_max = "
                 f"{order.l_max} has more than {MOST_FUNCTIONS} functions for "
@@ -131,7 +132,7 @@ def expansion(orders: tuple[Order, ...], n_channels: int) -> Expansion:
     return _for_core(tuple(functions))
 
 
-def _n_products(order: Order, n_channels: int) -> int:
+def _n_sets(order: Order, n_channels: int) -> int:
     """Return the number of sets of factors, before any rule."""
     n = n_channels * order.n_max * (order.l_max + 1)
     return comb(n + order.n_factors - 1, order.n_factors)
