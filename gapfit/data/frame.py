@@ -25,6 +25,8 @@ GPA = 160.21766208
 
 #: Row and column of the six Voigt components xx yy zz yz xz xy (ASE's order).
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+#: Least volume that a stress refers to, Å³.
+_LEAST_VOLUME = 1e-8
 _VOIGT_INDEX = tuple(np.array(VOIGT).T)
 
 
@@ -80,6 +82,11 @@ class Frame:
     def volume(self) -> float:
         """Volume of the cell, Å³; 0 without a three-dimensional cell."""
         return float(abs(np.linalg.det(self.cell)))
+
+    @property
+    def has_volume(self) -> bool:
+        """Whether the volume is large enough for a stress."""
+        return self.volume > _LEAST_VOLUME
 
     @property
     def stress(self) -> np.ndarray | None:
