@@ -40,6 +40,8 @@ _DEEPEST = 32
 _MOST_PARTS = 32
 #: Most digits of a number; the largest float64 in full has 309.
 _MOST_DIGITS = 400
+#: Most values and tables of a TOML file; to check more would take many seconds.
+_MOST_VALUES = 50_000
 #: Bits of integers: as TOML demands, and those of states of random generators in JSON.
 _TOML_BITS, _JSON_BITS = 64, 130
 
@@ -50,12 +52,13 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-# Strings end where tomllib ends them: two more quotes may come before the last three.
+# Strings end where tomllib ends them: two more quotes may come before the last three. One
+# that never ends goes on to the end, so that no text is searched for its end twice.
 _STRING_OR_COMMENT = re.compile(
-    r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""(?:"{1,2})?'
-    r"|'''.*?'''(?:'{1,2})?"
-    r'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
-    r"|'[^'\n]*'"
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:"""(?:"{1,2})?)?'
+    r"|'''(?:[^']++|'(?!''))*+(?:'''(?:'{1,2})?)?"
+    r'|"(?:[^"\\\n]++|\\[^\n])*+"?'
+    r"|'[^'\n]*+'?"
     r"|#[^\n]*",
     re.DOTALL,
 )
@@ -225,7 +228,8 @@ def toml_values(text: str) -> dict[str, Any]:
     Raises
     ------
     ForeignError
-        Keys or numbers are too long, or see `require_plain_values`.
+        Keys or numbers are too long, there are too many values, or see
+        `require_plain_values`.
     tomllib.TOMLDecodeError
         It is not TOML.
     """
@@ -238,6 +242,10 @@ def toml_values(text: str) -> dict[str, Any]:
         if match := pattern.search(code):
             line = code.count("\n", 0, match.start()) + 1
             raise ForeignError(f"{problem} in line {line}")
+    if sum(map(code.count, "=,[")) > _MOST_VALUES:
+        raise ForeignError(
+            f"there are more than {_MOST_VALUES} values and tables; nothing needs that"
+        )
     try:
         values = tomllib.loads(text)
     except RecursionError:
