@@ -200,6 +200,14 @@ def test_long_words_end_soon(tmp_path: Path, text: str, word: str) -> None:
             check(path, CONFIG)
 
 
+def test_a_column_that_occurs_twice_among_many_is_found_soon(tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    names = ":".join(f"x{n}:R:1" for n in (*range(10**5), 10**5 - 1))
+    path.write_text(f"1\nProperties=species:S:1:pos:R:3:{names}\nH 0 0 0\n")
+    with time_limit(PATIENCE), pytest.raises(GapfitError, match="names 'x99999' twice"):
+        next(structures(path, path.name))
+
+
 @pytest.mark.slow
 def test_many_damaged_files(tmp_path: Path) -> None:
     run(tmp_path, range(TRIES, MANY))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import config, labelled_frames, silicon
+from helpers.foreign_archives import rewrapped
 from helpers.model_files import header_of, rewritten
 
 import gapfit
@@ -218,6 +219,37 @@ def test_forged_models(models, tmp_path, capsys):
 @pytest.mark.slow
 def test_many_forged_models(models, tmp_path, capsys):
     run(models, tmp_path, capsys, range(TRIES, MANY))
+
+
+def run_rewrapped(models: list[Path], folder: Path, tries: range) -> int:
+    """Return how many files of other programs were read: those with the same numbers."""
+    path, n_read = folder / "model.npz", 0
+    expected = [gapfit.load(model).predict(silicon()).forces for model in models]
+    for number in tries:
+        rewrapped(models[number % 2], path, np.random.default_rng(number))
+        before = time.monotonic()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                forces = gapfit.load(path, training_sums=True).predict(silicon()).forces
+            np.testing.assert_allclose(forces, expected[number % 2], rtol=0, atol=1e-9)
+            n_read += 1
+        except ModelFileError as error:
+            require_short(str(error))
+        except Exception as error:
+            raise AssertionError(f"try {number}: {error!r}") from error
+        assert time.monotonic() - before < PATIENCE
+    return n_read
+
+
+@pytest.mark.usefixtures("bounded_memory")
+def test_models_that_other_programs_wrote(models, tmp_path):
+    assert 0 < run_rewrapped(models, tmp_path, range(TRIES)) < TRIES // 2
+
+
+@pytest.mark.slow
+def test_many_models_that_other_programs_wrote(models, tmp_path):
+    run_rewrapped(models, tmp_path, range(TRIES, MANY))
 
 
 @pytest.mark.usefixtures("bounded_memory")
