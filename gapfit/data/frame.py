@@ -15,6 +15,7 @@ __all__ = [
     "VOIGT",
     "Frame",
     "as_frame",
+    "determinant",
     "structure_arrays",
     "to_voigt",
     "voigt_to_matrix",
@@ -81,7 +82,7 @@ class Frame:
     @property
     def volume(self) -> float:
         """Volume of the cell, Å³; 0 without a three-dimensional cell."""
-        return float(abs(np.linalg.det(self.cell)))
+        return abs(determinant(self.cell))
 
     @property
     def has_volume(self) -> bool:
@@ -92,6 +93,12 @@ class Frame:
     def stress(self) -> np.ndarray | None:
         """Stress in ASE's sign and Voigt order, eV/Å³, shape (6,)."""
         return None if self.virial is None else -self.virial / self.volume
+
+
+def determinant(matrix: np.ndarray) -> float:
+    """Return the determinant of lattice vectors, without a warning if they are tiny."""
+    with np.errstate(divide="ignore"):
+        return float(np.linalg.det(matrix))
 
 
 def to_voigt(matrix: np.ndarray) -> np.ndarray:

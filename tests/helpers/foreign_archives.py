@@ -86,7 +86,7 @@ def rewrapped(source: Path, target: Path, rng: np.random.Generator) -> None:
     """
     with zipfile.ZipFile(source) as archive:
         members = [(name, archive.read(name)) for name in archive.namelist()]
-    before, comment = b"", b""
+    sound, before, comment = dict(members), b"", b""
     kinds = {"compression": zipfile.ZIP_STORED, "flags": 0, "lies": 0}
     for _ in range(rng.integers(1, 3)):
         at = int(rng.integers(1, len(members)))
@@ -109,8 +109,8 @@ def rewrapped(source: Path, target: Path, rng: np.random.Generator) -> None:
                 kinds["lies"] = int(rng.choice([1, -1, 10**9, 2**32 - 1]))
             case 7:
                 members.append(("other.npy", data))
-            case _ if name.endswith(".npy"):
-                data = _other_array(data, rng)
+            case _ if name.endswith(".npy") and name in sound:
+                data = _other_array(sound[name], rng)
                 members[at] = name, data
                 if rng.integers(4) and members[0][0] == "header.json":
                     members[0] = "header.json", _announcing(members[0][1], name, data)
