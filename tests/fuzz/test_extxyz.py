@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -118,6 +119,80 @@ def mutated(rng: np.random.Generator) -> bytes:
 
 class OutOfTimeError(BaseException):
     """No Exception: readers turn those into refusals, and a hang would look like one."""
+
+
+#: A file with decimals in all its parts.
+PLAIN = SEEDS[0].replace("5 0 0 0 5 0 0 0 5", "5.5 0.0 0 0 5.5 0 0 0 5.5")
+PLAIN = PLAIN.replace("-10.5", "10.5").replace("1 0 0 0 1 0", "1.5 0 0 0 1.5 0.0")
+#: Numbers as some write them: what a number becomes, and whether it stays the same.
+SPELLINGS = {
+    "same": ["{}0", "{}00000", "+{}", "{}e0", "{}D+00", "{}d0", "{}E-0", "0{}", "00{}"],
+    "other": ["{}_0", "{}f", "{}e", "{}e1_0", "0x{}", "{}j", "{}D", "{}e1.5", "+-{}"],
+    "foreign": [
+        "{}\u0661",
+        "\uff11{}",
+        "{}\u00b2",
+        "{}\0",
+        "{}\x1b",
+        "{}\u200b",
+        "{}*",
+    ],
+}
+#: Changes that leave a file as it is, and those that no reader can accept.
+LAYOUTS: list[tuple[bool, Callable[[str], str]]] = [
+    (True, lambda text: text.replace("\n", "\r\n")),
+    (True, lambda text: text.replace("\n", "\r")),
+    (True, lambda text: text.replace(" 0 0 0 0.1", "\t0  0\t 0 0.1")),
+    (True, lambda text: text.replace("\n", " \n")),
+    (True, lambda text: text.rstrip("\n")),
+    (True, lambda text: text + "\n \n"),
+    (True, lambda text: text.replace("energy=", "energy = ")),
+    (False, lambda text: text.replace("Si ", "Si 1 ", 1)),
+    (False, lambda text: text.replace(" 0.1 0 0", " 0.1 0", 1)),
+    (False, lambda text: text.replace("2\n", "3\n", 1)),
+    (False, lambda text: text.replace("2\n", "1\n", 1)),
+    (False, lambda text: text.replace("2\n", "2.0\n", 1)),
+    (False, lambda text: text.replace("2\n", "\u0662\n", 1)),
+    (False, lambda text: text.replace(" energy", "energy")),
+    (False, lambda text: text.replace("\nSi 1.3", "\n\nSi 1.3")),
+]
+
+
+def respelled(rng: np.random.Generator) -> tuple[str, bool]:
+    """Return a file, and whether it must be read as `PLAIN`, or not at all."""
+    if rng.integers(4) == 0:
+        same, change = LAYOUTS[rng.integers(len(LAYOUTS))]
+        return change(PLAIN), same
+    numbers = list(re.finditer(r"(?<![\w.+-])[0-9]+\.[0-9]+(?![\w.])", PLAIN))
+    number = numbers[rng.integers(len(numbers))]
+    kind = str(rng.choice(list(SPELLINGS)))
+    spelling = SPELLINGS[kind][rng.integers(len(SPELLINGS[kind]))].format(number[0])
+    text = PLAIN[: number.start()] + spelling + PLAIN[number.end() :]
+    return text, kind == "same"
+
+
+def check_respelled(path: Path, tries: range) -> None:
+    """Require that files have the numbers of the sound one, or are refused."""
+    path.write_text(PLAIN)
+    (sound,) = read(path, CONFIG).frames
+    for number in tries:
+        text, same = respelled(np.random.default_rng(number))
+        path.write_bytes(text.encode())
+        try:
+            frames = list(read(path, CONFIG).frames)
+        except GapfitError:
+            frames = []
+        assert len(frames) == same, text
+        if not same:
+            continue
+        for name in ("numbers", "positions", "cell", "energy", "forces", "virial"):
+            np.testing.assert_array_equal(
+                getattr(frames[0], name), getattr(sound, name), err_msg=text
+            )
+
+
+def test_numbers_are_read_as_they_are_or_refused(tmp_path: Path) -> None:
+    check_respelled(tmp_path / "a.xyz", range(TRIES))
 
 
 @contextmanager
