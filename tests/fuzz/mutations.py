@@ -149,7 +149,7 @@ def _repeat(content: bytes, rng: random.Random, words: _Words) -> bytes:
     """Insert a few letters many times: what takes the square of a length takes long."""
     at, begin = _place(content, rng), _place(content, rng)
     unit = rng.choice((content[begin : begin + rng.randint(1, 6)], rng.choice(words)))
-    n = min(20_000 // max(len(unit), 1), rng.choice((3, 300, 20_000)))
+    n = min(4_000 // max(len(unit), 1), rng.choice((3, 30, 4_000)))
     return content[:at] + unit * n + content[at:]
 
 

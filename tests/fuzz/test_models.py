@@ -382,6 +382,15 @@ def test_models_of_other_versions_are_named(models, tmp_path):
     require_short(str(raised.value))
 
 
+@pytest.mark.parametrize("rank", [1e-300, {"x": 1}, {"119": 1}, {"14": None}])
+def test_records_that_none_has_are_refused(models, tmp_path, rank):
+    header, arrays = parts_of(models[0])
+    header["info"]["projections"][0]["rank"] = rank
+    write_archive(tmp_path / "m.npz", header, arrays)
+    with pytest.raises(ModelFileError, match="damaged"):
+        gapfit.load(tmp_path / "m.npz")
+
+
 def test_overflowing_predictions_are_errors(models, tmp_path):
     header, arrays = parts_of(models[0])
     arrays["term0/14/coefficients"] = np.full(6, 1.7e308)
