@@ -11,6 +11,7 @@ import math
 import re
 import stat
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ __all__ = [
 
 MB = 10**6
 
-#: Largest JSON file, bytes; its values take twenty times as much memory.
+#: Largest JSON file, bytes.
 _LARGEST_JSON = 32 * MB
 #: Deepest nesting of tables and lists; configurations need five.
 _DEEPEST = 32
@@ -40,8 +41,10 @@ _DEEPEST = 32
 _MOST_PARTS = 32
 #: Most digits of a number; the largest float64 in full has 309.
 _MOST_DIGITS = 400
-#: Bits of integers: as TOML demands, and those of states of random generators in JSON.
-_TOML_BITS, _JSON_BITS = 64, 130
+#: Most values and tables of TOML and JSON: more take many seconds and much memory.
+_MOST_TOML, _MOST_JSON = 50_000, 10**6
+#: Most bits of an integer with its sign; NumPy has no larger ones.
+_BITS = 64
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -50,12 +53,13 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-# Strings end where tomllib ends them: two more quotes may come before the last three.
+# Strings end where tomllib ends them: two more quotes may come before the last three. One
+# that never ends goes on to the end, so that no text is searched for its end twice.
 _STRING_OR_COMMENT = re.compile(
-    r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"""(?:"{1,2})?'
-    r"|'''.*?'''(?:'{1,2})?"
-    r'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
-    r"|'[^'\n]*'"
+    r'"""(?:[^"\\]++|\\.|"(?!""))*+(?:"""(?:"{1,2})?)?'
+    r"|'''(?:[^']++|'(?!''))*+(?:'''(?:'{1,2})?)?"
+    r'|"(?:[^"\\\n]++|\\[^\n])*+"?'
+    r"|'[^'\n]*+'?"
     r"|#[^\n]*",
     re.DOTALL,
 )
@@ -162,16 +166,35 @@ def _unreadable(error: OSError | ValueError) -> UnopenedError:
     return UnopenedError(f"cannot be opened ({reason})", missing=missing)
 
 
-def json_values(text: str | bytes) -> Any:
+def _require_few(text: str, marks: str, most: int) -> None:
+    """Refuse a text with more of the marks that separate and open values."""
+    if sum(map(text.count, marks)) > most:
+        raise ForeignError(
+            f"there are more than {most} values and tables; nothing needs that"
+        )
+
+
+def json_values(text: str | bytes, *, bits: int = _BITS, most: int = _MOST_JSON) -> Any:
     """Return the values of a JSON text.
+
+    Parameters
+    ----------
+    text : str or bytes
+        The text.
+    bits : int
+        Most bits of an integer with its sign.
+    most : int
+        Most commas and brackets.
 
     Raises
     ------
     ForeignError
-        It is not JSON, gives a name twice, has a number that is not finite, or see
-        `require_plain_values`.
+        It is not JSON in UTF-8, has too many values, gives a name twice, has a number
+        that is not finite, or see `require_plain_values`.
     """
     try:
+        text = text.decode() if isinstance(text, bytes) else text
+        _require_few(text, ",[{", most)
         values = json.loads(
             text,
             object_pairs_hook=_distinct,
@@ -188,7 +211,7 @@ def json_values(text: str | bytes) -> Any:
         raise
     except ValueError:  # an integer of thousands of digits
         raise ForeignError(f"a number has more than {_MOST_DIGITS} digits") from None
-    require_plain_values(values, _JSON_BITS)
+    require_plain_values(values, bits)
     return values
 
 
@@ -213,8 +236,8 @@ def _finite(word: str) -> float:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ForeignError(f"not valid JSON: {_quoted(twice)} occurs twice in a table")
     return values
 
@@ -225,7 +248,8 @@ def toml_values(text: str) -> dict[str, Any]:
     Raises
     ------
     ForeignError
-        Keys or numbers are too long, or see `require_plain_values`.
+        Keys or numbers are too long, there are too many values, or see
+        `require_plain_values`.
     tomllib.TOMLDecodeError
         It is not TOML.
     """
@@ -238,6 +262,7 @@ def toml_values(text: str) -> dict[str, Any]:
         if match := pattern.search(code):
             line = code.count("\n", 0, match.start()) + 1
             raise ForeignError(f"{problem} in line {line}")
+    _require_few(code, "=,[", _MOST_TOML)
     try:
         values = tomllib.loads(text)
     except RecursionError:
@@ -256,7 +281,7 @@ def _mask(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", blank, match[0])
 
 
-def require_plain_values(values: Any, bits: int = _TOML_BITS) -> None:
+def require_plain_values(values: Any, bits: int = _BITS) -> None:
     """Refuse nested values that are too deep, and integers that are too large.
 
     Parameters

@@ -15,6 +15,11 @@ from gapfit.errors import GapfitError, shortened
 
 __all__ = ["read_sealed", "write_sealed"]
 
+#: Most bits of integers: states of random generators have 128 and no sign.
+_BITS = 129
+#: Most values: states of simulations have positions and velocities.
+_MOST = 10**8
+
 
 def write_sealed(
     path: Path, kind: str, version: int, content: Mapping[str, Any]
@@ -57,7 +62,7 @@ def read_sealed(path: Path, kind: str, version: int, advice: str) -> dict[str, A
     """
     try:
         file_size(path)
-        whole = json_values(path.read_bytes().decode())
+        whole = json_values(path.read_bytes(), bits=_BITS, most=_MOST)
         found = whole["format"], whole["version"]
         content, checksum = whole["content"], whole["crc32"]
     except OSError as error:

@@ -128,7 +128,10 @@ class NamedCalculator(WithoutCaches):
             virials = np.zeros((0, 6))
             if gradients:
                 forces = np.array(atoms.get_forces(), dtype=float)
-                virials = -_stress(atoms, frame.volume)[None] * frame.volume
+                stress = np.full(6, np.nan)
+                if frame.has_volume:
+                    stress = _stress(atoms)
+                virials = -stress[None] * frame.volume
         except Exception as error:  # calculators fail in their own ways
             raise GapfitError(
                 f"{self.title} failed for {frame.source}: {_reason(error)}"
@@ -148,12 +151,10 @@ class NamedCalculator(WithoutCaches):
         return parts + (energy - parts.sum()) / n
 
 
-def _stress(atoms: Any, volume: float) -> np.ndarray:
+def _stress(atoms: Any) -> np.ndarray:
     """Return the stress in Voigt order, eV/Å³; NaN where there is none."""
     from ase.calculators.calculator import PropertyNotImplementedError
 
-    if volume <= 1e-8:
-        return np.full(6, np.nan)
     try:
         return np.array(atoms.get_stress(voigt=True), dtype=float)
     except (PropertyNotImplementedError, NotImplementedError):

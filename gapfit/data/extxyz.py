@@ -65,7 +65,7 @@ _ESCAPE = re.compile(r"\\(.)")
 _PART = re.compile(r"[^\s,]+")
 _ITEM = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s,]+")
 _NUMERIC_START = frozenset("+-.0123456789nNiI")
-_FORTRAN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))[dD]([+-]?\d+)", re.ASCII)
+_FORTRAN = re.compile(r"([+-]?(?:\d++\.?\d*+|\.\d++))[dD]([+-]?\d++)", re.ASCII)
 #: Plain comments may have any form unless they name what a structure is made of.
 _MEANT = re.compile(
     r"lattice|properties|pbc|cell|energy|force|stress|virial", re.IGNORECASE
@@ -356,6 +356,11 @@ def numbers_in(parts: Sequence[str]) -> np.ndarray | None:
     except ValueError:
         pass
     try:
-        return np.array([float(_FORTRAN.sub(r"\1e\2", part)) for part in parts])
+        return np.array([_fortran(part) for part in parts])
     except ValueError:
         return None
+
+
+def _fortran(text: str) -> float:
+    match = _FORTRAN.fullmatch(text)
+    return float(f"{match[1]}e{match[2]}" if match else text)

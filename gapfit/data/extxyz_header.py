@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -233,9 +234,9 @@ def _columns(key: str, word: Word) -> tuple[Column, ...]:
         alias = "" if name == "z" and kind == "R" else _ALIASES.get(name.lower(), "")
         columns.append(Column(alias or _ASE_NAMES.get(name, name), kind, start, count))
         start += count
-    names = [column.name for column in columns]
-    if len(fields) % 3 or len(set(names)) < len(names):
-        repeated = next((name for name in names if names.count(name) > 1), None)
+    counts = Counter(column.name for column in columns)
+    repeated = next((name for name, count in counts.items() if count > 1), None)
+    if len(fields) % 3 or repeated:
         problem = (
             f"names {repeated!r} twice" if repeated else "is not name:type:number:..."
         )

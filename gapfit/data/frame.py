@@ -15,6 +15,7 @@ __all__ = [
     "VOIGT",
     "Frame",
     "as_frame",
+    "determinant",
     "structure_arrays",
     "to_voigt",
     "voigt_to_matrix",
@@ -25,6 +26,8 @@ GPA = 160.21766208
 
 #: Row and column of the six Voigt components xx yy zz yz xz xy (ASE's order).
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+#: Least volume that a stress refers to, Å³.
+_LEAST_VOLUME = 1e-8
 _VOIGT_INDEX = tuple(np.array(VOIGT).T)
 
 
@@ -79,12 +82,23 @@ class Frame:
     @property
     def volume(self) -> float:
         """Volume of the cell, Å³; 0 without a three-dimensional cell."""
-        return float(abs(np.linalg.det(self.cell)))
+        return abs(determinant(self.cell))
+
+    @property
+    def has_volume(self) -> bool:
+        """Whether the volume is large enough for a stress."""
+        return self.volume > _LEAST_VOLUME
 
     @property
     def stress(self) -> np.ndarray | None:
         """Stress in ASE's sign and Voigt order, eV/Å³, shape (6,)."""
         return None if self.virial is None else -self.virial / self.volume
+
+
+def determinant(matrix: np.ndarray) -> float:
+    """Return the determinant of lattice vectors, without a warning if they are tiny."""
+    with np.errstate(divide="ignore"):
+        return float(np.linalg.det(matrix))
 
 
 def to_voigt(matrix: np.ndarray) -> np.ndarray:

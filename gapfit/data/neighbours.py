@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gapfit import _core
-from gapfit.data.frame import Frame
+from gapfit.data.frame import Frame, determinant
 from gapfit.errors import StructureError
 
 __all__ = [
@@ -139,7 +139,7 @@ def _spanning_cell(frame: Frame) -> np.ndarray:
         open_directions = rows[present.sum() :]
         extents = np.ptp(frame.positions @ open_directions.T, axis=0) + 1.0
         cell[~present] = open_directions * extents[:, None]
-    if abs(np.linalg.det(cell)) < 1e-8:
+    if abs(determinant(cell)) < 1e-8:
         raise StructureError(
             f"{frame.source}: the cell vectors are linearly dependent (volume 0): "
             f"{frame.cell.tolist()}; correct the cell"

@@ -312,13 +312,14 @@ class GAPModel(WithoutCaches):
         for frame, virial, std in zip(frames, virials, deviations, strict=True):
             atoms = slice(first, first + frame.n_atoms)
             first += frame.n_atoms
-            volume = frame.volume if wanted.stress else 0.0
-            has_stress = volume > 1e-8 and not np.isnan(virial).all()
+            has_stress = (
+                wanted.stress and frame.has_volume and not np.isnan(virial).all()
+            )
             prediction = Prediction(
                 energy=float(energies[atoms].sum()),
                 energies=energies[atoms],
                 forces=forces[atoms] if wanted.forces else None,
-                stress=-virial / volume if has_stress else None,
+                stress=-virial / frame.volume if has_stress else None,
                 atom_virials=None if local is None else local[atoms],
                 **std,
             )

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, TypeAdapter
 
 from gapfit.data.digest import chained_digest, data_digest
+from gapfit.data.extxyz_rows import HEAVIEST
 from gapfit.data.frame import Frame
 from gapfit.data.pair_data import PairData
 
@@ -77,6 +78,19 @@ class Origin:
             object.__setattr__(self, "counted_once", twice)
 
 
+def _sound_projection(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of a `LosslessProjection`; refuse those that none has."""
+    numbers = TypeAdapter(dict[int, int]).validate_python(facts["rank"])
+    if not all(1 <= z <= HEAVIEST for z in numbers):
+        raise ValueError(f"rank of {sorted(numbers)}, which are no elements")
+    for name in ("energy_error", "forces_error", "n_atoms"):
+        TypeAdapter(float).validate_python(facts[name])
+    return facts
+
+
+_Projection = Annotated[dict[str, Any], AfterValidator(_sound_projection)]
+
+
 @dataclass(frozen=True)
 class FitRecord:
     """Facts about a fit; None where they are not known.
@@ -119,7 +133,7 @@ class FitRecord:
     n_sparse: int | None = None
     jitter: tuple[float, ...] | None = None
     log_marginal_likelihood: float | None = None
-    projections: tuple[dict[str, Any], ...] | None = None
+    projections: tuple[_Projection, ...] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     without_atom: tuple[int, ...] = ()

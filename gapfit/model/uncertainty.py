@@ -160,7 +160,7 @@ class StandardDeviations:
         if Quantity.FORCES in wanted:
             std = np.sqrt(variances.forces[atoms])
             parts.append(_Part(Quantity.FORCES, std, 1.0, of_forces))
-        if Quantity.VIRIAL in wanted and frame.volume > 1e-8:
+        if Quantity.VIRIAL in wanted and frame.has_volume:
             std = np.sqrt(variances.virials[number])
             parts.append(_Part(Quantity.VIRIAL, std, root, of_virial))
         named: dict[str, Any] = {}

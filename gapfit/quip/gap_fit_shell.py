@@ -85,16 +85,18 @@ def _arguments(command: list[_Word]) -> list[_Word] | None:
     """Return the arguments of gap_fit in a command; None if it is another."""
     if not command or command[0].text in _MENTION:
         return None
+    keys = [word.text.partition("=")[0].strip().lower() for word in command]
+    # Found once: a script may have many words.
+    telling = max((n for n, key in enumerate(keys) if key in _TELLING), default=0)
     for number, word in enumerate(command):
-        arguments = command[number + 1 :]
         if "=" in word.text:
             continue
+        arguments = slice(number + 1, None)
         if _PROGRAM.fullmatch(PurePosixPath(word.text).name):
-            given = any("=" in a.text or a.problems for a in arguments)
-            return arguments if given else None
-        keys = {a.text.partition("=")[0].strip().lower() for a in arguments}
-        if word.problems and keys & _TELLING:
-            return arguments
+            given = any("=" in a.text or a.problems for a in command[arguments])
+            return command[arguments] if given else None
+        if word.problems and telling > number:
+            return command[arguments]
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 from gapfit.errors import GapfitError, shortened
@@ -178,6 +179,6 @@ def type_values(text: str, n: int, key: str, note: Note) -> dict[str, list[str]]
             "colons"
         )
     names = words[:: n + 1]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
         note(key, name, "given more than once: the last one is used, as in gap_fit")
     return {words[k]: words[k + 1 : k + 1 + n] for k in range(0, len(words), n + 1)}

@@ -12,7 +12,7 @@ __all__ = ["real", "reals", "whole", "wholes"]
 
 # An exponent of three digits may stand without its letter: 0.5-101.
 _REAL = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eEdD]([+-]?\d+)|([+-]\d+))?", re.ASCII
+    r"([+-]?(?:\d++\.?\d*+|\.\d++))(?:[eEdD]([+-]?\d++)|([+-]\d++))?", re.ASCII
 )
 _WHOLE = re.compile(r"[+-]?\d{1,20}", re.ASCII)
 #: What no list of numbers contains; NumPy would read "1_0", "inf" and "nan".

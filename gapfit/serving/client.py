@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gapfit.data.frame import structure_arrays
 from gapfit.errors import GapfitError, StructureError
 from gapfit.serving.ipi_protocol import BrokenOffError, Protocol
 
@@ -185,9 +186,9 @@ def _results(atoms: Any) -> tuple[float, np.ndarray, np.ndarray, bytes]:
     """Return energy (eV), forces (eV/Å), virial (eV) and the extra string."""
     calculator = atoms.calc
     energy, forces = atoms.get_potential_energy(), calculator.results["forces"]
-    # A slab whose open direction has no cell vector has no volume, and so no stress.
+    # A slab whose open direction has no cell vector, or a tiny one, has no stress.
     virial = np.zeros((3, 3))
-    if atoms.pbc.any() and atoms.cell.rank == 3:
+    if atoms.pbc.any() and structure_arrays(atoms).has_volume:
         virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
     extras = {
         name: np.asarray(value).tolist()

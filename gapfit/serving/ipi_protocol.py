@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase import units
 
+from gapfit.data.frame import determinant
 from gapfit.errors import GapfitError
 
 __all__ = ["BrokenOffError", "Protocol"]
@@ -203,7 +204,7 @@ class Protocol:
             )
         periodic = cell[np.asarray(pbc, dtype=bool)]
         # Lengths, areas and volumes alike; open directions may lack a vector.
-        size = float(np.sqrt(max(np.linalg.det(periodic @ periodic.T), 0.0)))
+        size = float(np.sqrt(max(determinant(periodic @ periodic.T), 0.0)))
         least = _LEAST_VOLUME * n_atoms if len(periodic) == 3 else _LEAST_AREA
         if len(periodic) and size < least:
             raise GapfitError(

@@ -166,3 +166,10 @@ def test_thin_structures_are_searched_far():
     assert pair_list(chain, 60.0).n_pairs == 98
     pair = structure_arrays(Atoms("H2", [[0, 0, 0], [0.7, 0, 0]]))
     assert pair_list(pair, 1000.0).n_pairs == 2
+
+
+def test_cells_of_denormal_numbers_have_no_volume():
+    cell = [[-3, 1e-320, 1], [1e-200, 0, 1e-320], [1e-162, 2e-323, 1e-162]]
+    frame = structure_arrays(Atoms("Si", cell=cell))
+    assert frame.volume < 1e-100
+    assert not frame.has_volume

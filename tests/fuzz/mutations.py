@@ -145,6 +145,14 @@ def _duplicate(content: bytes, rng: random.Random, _: _Words) -> bytes:
     return content[:at] + content[begin:end] + content[at:]
 
 
+def _repeat(content: bytes, rng: random.Random, words: _Words) -> bytes:
+    """Insert a few letters many times: what takes the square of a length takes long."""
+    at, begin = _place(content, rng), _place(content, rng)
+    unit = rng.choice((content[begin : begin + rng.randint(1, 6)], rng.choice(words)))
+    n = min(4_000 // max(len(unit), 1), rng.choice((3, 30, 4_000)))
+    return content[:at] + unit * n + content[at:]
+
+
 def _truncate(content: bytes, rng: random.Random, _: _Words) -> bytes:
     return content[: _place(content, rng)]
 
@@ -152,5 +160,5 @@ def _truncate(content: bytes, rng: random.Random, _: _Words) -> bytes:
 # Numbers are what readers believe most, so they change most often.
 _DAMAGES = (
     *(_renumber, _renumber, _renumber, _flip, _flip, _delete, _delete),
-    *(_insert, _insert, _swap_words, _duplicate, _truncate),
+    *(_insert, _insert, _swap_words, _duplicate, _truncate, _repeat),
 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -116,10 +117,88 @@ def mutated(rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
+class OutOfTimeError(BaseException):
+    """No Exception: readers turn those into refusals, and a hang would look like one."""
+
+
+#: A file with decimals in all its parts.
+PLAIN = SEEDS[0].replace("5 0 0 0 5 0 0 0 5", "5.5 0.0 0 0 5.5 0 0 0 5.5")
+PLAIN = PLAIN.replace("-10.5", "10.5").replace("1 0 0 0 1 0", "1.5 0 0 0 1.5 0.0")
+#: Numbers as some write them: what a number becomes, and whether it stays the same.
+SPELLINGS = {
+    "same": ["{}0", "{}00000", "+{}", "{}e0", "{}D+00", "{}d0", "{}E-0", "0{}", "00{}"],
+    "other": ["{}_0", "{}f", "{}e", "{}e1_0", "0x{}", "{}j", "{}D", "{}e1.5", "+-{}"],
+    "foreign": [
+        "{}\u0661",
+        "\uff11{}",
+        "{}\u00b2",
+        "{}\0",
+        "{}\x1b",
+        "{}\u200b",
+        "{}*",
+    ],
+}
+#: Changes that leave a file as it is, and those that no reader can accept.
+LAYOUTS: list[tuple[bool, Callable[[str], str]]] = [
+    (True, lambda text: text.replace("\n", "\r\n")),
+    (True, lambda text: text.replace("\n", "\r")),
+    (True, lambda text: text.replace(" 0 0 0 0.1", "\t0  0\t 0 0.1")),
+    (True, lambda text: text.replace("\n", " \n")),
+    (True, lambda text: text.rstrip("\n")),
+    (True, lambda text: text + "\n \n"),
+    (True, lambda text: text.replace("energy=", "energy = ")),
+    (False, lambda text: text.replace("Si ", "Si 1 ", 1)),
+    (False, lambda text: text.replace(" 0.1 0 0", " 0.1 0", 1)),
+    (False, lambda text: text.replace("2\n", "3\n", 1)),
+    (False, lambda text: text.replace("2\n", "1\n", 1)),
+    (False, lambda text: text.replace("2\n", "2.0\n", 1)),
+    (False, lambda text: text.replace("2\n", "\u0662\n", 1)),
+    (False, lambda text: text.replace(" energy", "energy")),
+    (False, lambda text: text.replace("\nSi 1.3", "\n\nSi 1.3")),
+]
+
+
+def respelled(rng: np.random.Generator) -> tuple[str, bool]:
+    """Return a file, and whether it must be read as `PLAIN`, or not at all."""
+    if rng.integers(4) == 0:
+        same, change = LAYOUTS[rng.integers(len(LAYOUTS))]
+        return change(PLAIN), same
+    numbers = list(re.finditer(r"(?<![\w.+-])[0-9]+\.[0-9]+(?![\w.])", PLAIN))
+    number = numbers[rng.integers(len(numbers))]
+    kind = str(rng.choice(list(SPELLINGS)))
+    spelling = SPELLINGS[kind][rng.integers(len(SPELLINGS[kind]))].format(number[0])
+    text = PLAIN[: number.start()] + spelling + PLAIN[number.end() :]
+    return text, kind == "same"
+
+
+def check_respelled(path: Path, tries: range) -> None:
+    """Require that files have the numbers of the sound one, or are refused."""
+    path.write_text(PLAIN)
+    (sound,) = read(path, CONFIG).frames
+    for number in tries:
+        text, same = respelled(np.random.default_rng(number))
+        path.write_bytes(text.encode())
+        try:
+            frames = list(read(path, CONFIG).frames)
+        except GapfitError:
+            frames = []
+        assert len(frames) == same, text
+        if not same:
+            continue
+        for name in ("numbers", "positions", "cell", "energy", "forces", "virial"):
+            np.testing.assert_array_equal(
+                getattr(frames[0], name), getattr(sound, name), err_msg=text
+            )
+
+
+def test_numbers_are_read_as_they_are_or_refused(tmp_path: Path) -> None:
+    check_respelled(tmp_path / "a.xyz", range(TRIES))
+
+
 @contextmanager
 def time_limit(seconds: int) -> Iterator[None]:
     def stop(*_: object) -> None:
-        raise TimeoutError
+        raise OutOfTimeError
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(seconds)
@@ -163,7 +242,7 @@ def run(folder: Path, tries: range) -> None:
             with time_limit(PATIENCE), warnings.catch_warnings():
                 warnings.simplefilter("error")
                 check(path, settings)
-        except Exception as error:
+        except (Exception, OutOfTimeError) as error:
             raise AssertionError(f"try {number}: {error!r} for {data!r}") from error
 
 
@@ -173,6 +252,35 @@ def test_damaged_files(tmp_path: Path, first: int) -> None:
     run(tmp_path, range(first, first + EACH))
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert taken * 1024 < MEMORY
+
+
+@pytest.mark.parametrize("word", ["9", "9.", "+", "1 ", "a ", "a=", '\\"', "[1", "T "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}\n\nH 0 0 0\n",
+        "1\n{}\nH 0 0 0\n",
+        "1\na={}\nH 0 0 0\n",
+        '1\nLattice="{}"\nH 0 0 0\n',
+        "1\nstress=_JSON {}\nH 0 0 0\n",
+        "1\n\nH 0 {} 0\n",
+        "1\n\nH 0 0 0\nVEC1 {}\n",
+    ],
+)
+def test_long_words_end_soon(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "a.xyz"
+    for end in ("", "x"):
+        path.write_text(text.format(word * (20_000 // len(word)) + end))
+        with time_limit(PATIENCE):
+            check(path, CONFIG)
+
+
+def test_a_column_that_occurs_twice_among_many_is_found_soon(tmp_path: Path) -> None:
+    path = tmp_path / "a.xyz"
+    names = ":".join(f"x{n}:R:1" for n in (*range(10**5), 10**5 - 1))
+    path.write_text(f"1\nProperties=species:S:1:pos:R:3:{names}\nH 0 0 0\n")
+    with time_limit(PATIENCE), pytest.raises(GapfitError, match="names 'x99999' twice"):
+        next(structures(path, path.name))
 
 
 @pytest.mark.slow

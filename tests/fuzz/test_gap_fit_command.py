@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from builders import ROOT
@@ -34,6 +35,8 @@ config_type_kernel_regularisation={a:0.0001:0.04:0.01:0.0:default:0.002:0.2:0.1:
 energy_parameter_name = dft_energy rnd_seed=5 verbosity="VERBOSE"
 """
 LISTED = (ROOT / "tests" / "quip_models" / "GST" / "cmd.json").read_bytes()
+#: Most time of one command, s.
+PATIENCE = 10
 SOUND = (SCRIPT, OPTIONS, LISTED)
 TOKENS = (
     *(
@@ -91,6 +94,13 @@ def test_damaged_commands_are_one_short_error_or_a_configuration():
 @pytest.mark.parametrize("seed", range(10))
 def test_many_damaged_commands(seed):
     fuzz(10_000, seed=100 + seed)
+
+
+@pytest.mark.parametrize("word", ["1 ", "$a ", "soap ", "'' ", "a=1 ", "$a gap_fit=1 "])
+def test_long_texts_end_soon(word):
+    before = time.monotonic()
+    assert isinstance(translated(word.encode() * 10_000), Refused)
+    assert time.monotonic() - before < PATIENCE
 
 
 def test_convert_writes_a_configuration_or_says_why_not(tmp_path, capsys):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import config, labelled_frames, silicon
+from helpers.foreign_archives import rewrapped
 from helpers.model_files import header_of, rewritten
 
 import gapfit
@@ -220,6 +221,37 @@ def test_many_forged_models(models, tmp_path, capsys):
     run(models, tmp_path, capsys, range(TRIES, MANY))
 
 
+def run_rewrapped(models: list[Path], folder: Path, tries: range) -> int:
+    """Return how many files of other programs were read: those with the same numbers."""
+    path, n_read = folder / "model.npz", 0
+    expected = [gapfit.load(model).predict(silicon()).forces for model in models]
+    for number in tries:
+        rewrapped(models[number % 2], path, np.random.default_rng(number))
+        before = time.monotonic()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                forces = gapfit.load(path, training_sums=True).predict(silicon()).forces
+            np.testing.assert_allclose(forces, expected[number % 2], rtol=0, atol=1e-9)
+            n_read += 1
+        except ModelFileError as error:
+            require_short(str(error))
+        except Exception as error:
+            raise AssertionError(f"try {number}: {error!r}") from error
+        assert time.monotonic() - before < PATIENCE
+    return n_read
+
+
+@pytest.mark.usefixtures("bounded_memory")
+def test_models_that_other_programs_wrote(models, tmp_path):
+    assert 0 < run_rewrapped(models, tmp_path, range(TRIES)) < TRIES // 2
+
+
+@pytest.mark.slow
+def test_many_models_that_other_programs_wrote(models, tmp_path):
+    run_rewrapped(models, tmp_path, range(TRIES, MANY))
+
+
 @pytest.mark.usefixtures("bounded_memory")
 def test_damaged_models(models, tmp_path):
     data, path = models[1].read_bytes(), tmp_path / "model.npz"
@@ -348,6 +380,15 @@ def test_models_of_other_versions_are_named(models, tmp_path):
     with pytest.raises(ModelFileError, match="by gapfit of another version") as raised:
         gapfit.load(path)
     require_short(str(raised.value))
+
+
+@pytest.mark.parametrize("rank", [1e-300, {"x": 1}, {"119": 1}, {"14": None}])
+def test_records_that_none_has_are_refused(models, tmp_path, rank):
+    header, arrays = parts_of(models[0])
+    header["info"]["projections"][0]["rank"] = rank
+    write_archive(tmp_path / "m.npz", header, arrays)
+    with pytest.raises(ModelFileError, match="damaged"):
+        gapfit.load(tmp_path / "m.npz")
 
 
 def test_overflowing_predictions_are_errors(models, tmp_path):

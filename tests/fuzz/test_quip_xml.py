@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mutations import Refused, mutants, read_or_refused
 
 from gapfit.errors import StructureError
 from gapfit.quip import load, local_variances
+from gapfit.quip.numbers import real
 
 TOKENS = (
     *(b"<!-- -->", b"<![CDATA[x]]>", b"<GAP_params>", b"</GAP_params>", b"<Foo/>"),
@@ -25,6 +27,8 @@ TOKENS = (
     ),
     *(b'<Potential init_args="IP GAP"/>', b"<permutation>1</permutation>", b"&#9;"),
 )
+#: Most time of one number, s.
+PATIENCE = 1
 FOLDER = ROOT / "tests" / "fuzz"
 SMALL = (FOLDER / "gap.xml").read_bytes()
 SIDE = (FOLDER / "gap.xml.sparseX.1").read_bytes()
@@ -91,6 +95,17 @@ def test_damaged_files_of_sparse_points_are_one_short_error(tmp_path):
         model = read_or_refused(lambda: load(path))
         if not isinstance(model, Refused):
             assert all(np.isfinite(p).all() for p in model.terms[0].sparse.values())
+
+
+@pytest.mark.parametrize("word", ["9" * 10**5, "9" * 10**5 + "x", "." + "9" * 10**5])
+def test_long_numbers_end_soon(tmp_path, word):
+    path = tmp_path / "gap.xml"
+    path.write_bytes(SMALL.replace(b"cutoff=", f"cutoff={word} cutoff=".encode()))
+    before = time.monotonic()
+    read_or_refused(lambda: load(path))
+    with pytest.raises(ValueError, match="not a finite number"):
+        real(f"{word}-x")
+    assert time.monotonic() - before < PATIENCE
 
 
 def test_variances_of_a_damaged_model_are_numbers_or_refused(tmp_path):

@@ -17,7 +17,7 @@ import gapfit
 from gapfit.serving import serve
 
 #: Conversations of a quick run, those of the slow one, and most seconds of one.
-TRIES, MANY, PATIENCE = 250, 20_000, 10.0
+TRIES, MANY, PATIENCE = 250, 100_000, 10.0
 NUMBERS = (np.nan, np.inf, -1e308, 1e-308, 0.0, 1e6, -1e12)
 COUNTS = (-(2**31), -1, 0, 7, 9, 2**20, 2**31 - 1)
 

@@ -201,6 +201,34 @@ def test_files_that_are_no_tables(tmp_path, name):
         require_short(str(raised.value), path)
 
 
+@pytest.mark.parametrize("name", ["json", "toml"])
+def test_many_values_are_refused_at_once(tmp_path, name):
+    path = tmp_path / f"a.{name}"
+    text = {
+        "json": '{"a": [' + "0," * 10**6 + "0]}",
+        "toml": "a = [" + "0," * 10**5 + "]",
+    }
+    path.write_text(text[name])
+    with pytest.raises(GapfitError, match=r"more than \d+ values and tables"):
+        read_reference(path)
+
+
+def test_a_name_that_occurs_twice_among_many_is_found_soon(tmp_path):
+    path, before = tmp_path / "a.json", time.monotonic()
+    path.write_text("{" + "".join(f'"{n}": 0, ' for n in range(10**5)) + '"99999": 1}')
+    with pytest.raises(GapfitError, match="'99999' occurs twice"):
+        read_reference(path)
+    assert time.monotonic() - before < PATIENCE
+
+
+@pytest.mark.parametrize("name", ["json", "toml"])
+def test_numbers_that_numpy_does_not_have_are_refused(tmp_path, name):
+    path = tmp_path / f"a.{name}"
+    path.write_text(SOUND[name].replace("153", "9" * 30))
+    with pytest.raises(GapfitError, match="'C11' is an integer of more than 64 bits"):
+        read_reference(path)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

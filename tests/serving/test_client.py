@@ -336,12 +336,19 @@ def test_periodic_directions_need_a_cell(si_model, name, cell, pbc, unit):
     assert f" {unit} for 8 atoms" in message
 
 
+def test_cells_of_denormal_numbers_are_refused(si_model, name):
+    atoms = silicon()
+    atoms.cell[:] = [[1e-308, 1e-200, 1e-200], [1, 1e-308, 1e-162], [5, 0, 1e-320]]
+    assert " Å³ for 8 atoms" in error_of(si_model, name, posdata(atoms))
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-12])
 @pytest.mark.parametrize("pbc", [(1, 1, 0), (0, 1, 1), (0, 0, 1)])
-def test_open_directions_need_no_cell_vector(si_model, name, pbc):
+def test_open_directions_need_no_cell_vector(si_model, name, pbc, length):
     """A slab as ase.build.graphene makes it: forces, and no virial."""
     own = with_calculator(silicon(), si_model, uncertainty=["stress", "energies"])
     own.pbc = pbc
-    own.cell[~own.pbc] = 0.0
+    own.cell[~own.pbc] = length * np.eye(3)[~own.pbc]
     atoms = own.copy()
     atoms.rattle(0.02, seed=3)
     expected = si_model.predict(atoms)
