@@ -21,20 +21,19 @@ using Counts = In<std::int32_t, nb::ndim<2>>;
 
 class Ace {
   public:
-    // table (n_knots, 3, l_max + 1, n_max) and spacing: radial functions; channel and
-    // weight: of each species; coefficients (n, 3): channel, lm and n of those that are
-    // used; products (n_products, 4) of them, -1 for no further factor; summands
-    // (n_summands, 2): number of function and product, each with a factor.
-    Ace(Table table, double spacing, const std::vector<int> &channel,
-        const std::vector<double> &weight, Counts coefficients, Counts products,
+    // table (n_tables, n_knots, 3, l_max + 1, n_max) and spacing: radial functions;
+    // table_of and channel: those of each species; coefficients (n, 3): channel, lm and n
+    // of those that are used; products (n_products, 4) of them, -1 for no further factor;
+    // summands (n_summands, 2): number of function and product, each with a factor.
+    Ace(Tables table, const std::vector<int> &table_of, double spacing,
+        const std::vector<int> &channel, Counts coefficients, Counts products,
         Counts summands, Vector factors, int n_functions)
         : blas_(scipy_blas()) {
-        const int n_knots = static_cast<int>(table.shape(0));
-        const int n_l = static_cast<int>(table.shape(2));
-        const int n_max = static_cast<int>(table.shape(3));
-        require(n_knots >= 2 && table.shape(1) == 3,
-                "the table must be (n_knots, 3, l_max + 1, n_max)");
-        require(spacing > 0, "the spacing of the knots must be positive");
+        check_tables(table, spacing);
+        const int n_tables = static_cast<int>(table.shape(0));
+        const int n_knots = static_cast<int>(table.shape(1));
+        const int n_l = static_cast<int>(table.shape(3));
+        const int n_max = static_cast<int>(table.shape(4));
         require(n_functions >= 0, "there must be a number of functions");
         require(coefficients.shape(1) == 3, "coefficients must be (n, 3)");
         require(products.shape(1) == gapfit::Invariants::most_factors,
@@ -42,12 +41,13 @@ class Ace {
         require(summands.shape(1) == 2 && factors.shape(0) == summands.shape(0),
                 "summands must be (n_summands, 2), with a factor for each");
         using Weighting = gapfit::Weighting;
-        gapfit::Basis basis{
-            gapfit::make_layout(n_max, n_l - 1, channel, weight, false, false, {}, {}),
-            gapfit::SolidHarmonics(n_l - 1),
-            gapfit::RadialTable(table.data(), n_knots, n_l, n_max, spacing),
+        gapfit::Basis basis = gapfit::make_basis(
+            gapfit::make_layout(n_max, n_l - 1, channel,
+                                std::vector<double>(channel.size(), 1.0), false, false, {},
+                                {}),
+            table.data(), n_tables, n_knots, spacing, table_of,
             Weighting(Weighting::Kind::none, 1.0, 1.0, 1.0, 1.0),
-            std::vector<double>(static_cast<std::size_t>(n_max), 0.0)};
+            std::vector<double>(static_cast<std::size_t>(n_tables * n_max), 0.0));
         std::vector<gapfit::Coefficient> used;
         for (std::size_t k = 0; k < coefficients.shape(0); ++k)
             used.push_back({coefficients(k, 0), coefficients(k, 1), coefficients(k, 2)});
@@ -142,9 +142,9 @@ class Ace {
 
 void bind_ace(nb::module_ &m) {
     nb::class_<Ace>(m, "Ace")
-        .def(nb::init<Table, double, const std::vector<int> &, const std::vector<double> &,
+        .def(nb::init<Tables, const std::vector<int> &, double, const std::vector<int> &,
                       Counts, Counts, Counts, Vector, int>(),
-             "table"_a, "spacing"_a, "channel"_a, "species_weight"_a, "coefficients"_a,
+             "table"_a, "table_of"_a, "spacing"_a, "channel"_a, "coefficients"_a,
              "products"_a, "summands"_a, "factors"_a, "n_functions"_a)
         .def_prop_ro("n_functions", &Ace::n_functions)
         .def_prop_ro("n_products", &Ace::n_products)

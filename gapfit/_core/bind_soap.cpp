@@ -150,29 +150,29 @@ class Variances {
 
 class Soap {
   public:
-    Soap(Table table, double spacing, Vector centre,
+    // table (n_tables, n_knots, 3, l_max + 1, n_max): radial functions; table_of: which one
+    // each species has; centre (n_tables, n_max): share of a central atom.
+    Soap(Tables table, const std::vector<int> &table_of, double spacing, Matrix centre,
          const std::tuple<std::string, double, double, double, double> &weight,
          const std::vector<int> &channel, const std::vector<double> &species_weight,
          bool total, bool central_in_all, const std::vector<std::pair<int, int>> &blocks,
          Vector scale)
         : blas_(scipy_blas()) {
-        const int n_knots = static_cast<int>(table.shape(0));
-        const int n_l = static_cast<int>(table.shape(2));
-        const int n_max = static_cast<int>(table.shape(3));
-        require(n_knots >= 2 && table.shape(1) == 3,
-                "the table must be (n_knots, 3, l_max + 1, n_max)");
-        require(spacing > 0, "the spacing of the knots must be positive");
+        check_tables(table, spacing);
+        const int n_tables = static_cast<int>(table.shape(0));
+        const int n_knots = static_cast<int>(table.shape(1));
+        const int n_l = static_cast<int>(table.shape(3));
+        const int n_max = static_cast<int>(table.shape(4));
         gapfit::Layout layout = gapfit::make_layout(
             n_max, n_l - 1, channel, species_weight, total, central_in_all, blocks,
             std::vector<double>(scale.data(), scale.data() + scale.shape(0)));
-        require(centre.shape(0) == static_cast<std::size_t>(n_max),
-                "centre must have one value for each radial function");
+        require(centre.shape(0) == table.shape(0) && centre.shape(1) == table.shape(4),
+                "centre must have one value for each radial function of each table");
         const auto &[function, r0, c, d, m] = weight;
-        gapfit::Basis basis{
-            std::move(layout), gapfit::SolidHarmonics(n_l - 1),
-            gapfit::RadialTable(table.data(), n_knots, n_l, n_max, spacing),
+        gapfit::Basis basis = gapfit::make_basis(
+            std::move(layout), table.data(), n_tables, n_knots, spacing, table_of,
             gapfit::Weighting(gapfit::Weighting::kind_of(function), r0, c, d, m),
-            std::vector<double>(centre.data(), centre.data() + n_max)};
+            std::vector<double>(centre.data(), centre.data() + n_tables * n_max));
         engine_ = gapfit::make_engine(std::move(basis));
     }
 
@@ -185,6 +185,18 @@ class Soap {
             engine_->describe(pairs.list(), blas_, team, q.data, norms.data);
         });
         return nb::make_tuple(q.array(), norms.array());
+    }
+
+    // Σ c c^T over centres and m, by degree: (l_max + 1, n, n), n = channels times n_max.
+    Array density_gram(const PairList &pairs, int n_threads) const {
+        check(pairs);
+        const gapfit::Layout &layout = engine_->basis().layout;
+        const std::size_t n = static_cast<std::size_t>(layout.n_channels() * layout.n_max);
+        const NewArray gram{static_cast<std::size_t>(layout.l_max) + 1, n, n};
+        run(n_threads, [&](gapfit::ThreadTeam &team) {
+            engine_->density_gram(pairs.list(), team, gram.data);
+        });
+        return gram.array();
     }
 
     nb::tuple predict(const PairList &pairs, const std::vector<Block> &blocks,
@@ -271,14 +283,15 @@ void bind_soap(nb::module_ &m) {
         .def(nb::init<std::vector<VarianceBlock>, Matrix, Vector>(), "blocks"_a, "other"_a,
              "prior"_a);
     nb::class_<Soap>(m, "Soap")
-        .def(nb::init<Table, double, Vector,
+        .def(nb::init<Tables, const std::vector<int> &, double, Matrix,
                       const std::tuple<std::string, double, double, double, double> &,
                       const std::vector<int> &, const std::vector<double> &, bool, bool,
                       const std::vector<std::pair<int, int>> &, Vector>(),
-             "table"_a, "spacing"_a, "centre"_a, "weighting"_a, "channel"_a,
+             "table"_a, "table_of"_a, "spacing"_a, "centre"_a, "weighting"_a, "channel"_a,
              "species_weight"_a, "total"_a, "central_in_all"_a, "blocks"_a, "scale"_a)
         .def_prop_ro("n_features", &Soap::n_features)
         .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
+        .def("density_gram", &Soap::density_gram, "pairs"_a, "n_threads"_a)
         .def("predict", &Soap::predict, "pairs"_a, "blocks"_a, "gradients"_a,
              "atom_virials"_a, "n_threads"_a, "variances"_a.none() = nb::none())
         .def("add_rows", &Soap::add_rows, "pairs"_a, "points"_a, "delta"_a, "zeta"_a,

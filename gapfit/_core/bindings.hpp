@@ -19,7 +19,7 @@ using In = nb::ndarray<const T, Shape..., nb::c_contig, nb::device::cpu>;
 using Vector = In<double, nb::ndim<1>>;
 using Matrix = In<double, nb::ndim<2>>;
 using Vectors = In<double, nb::shape<-1, 3>>;
-using Table = In<double, nb::ndim<4>>;
+using Tables = In<double, nb::ndim<5>>;
 using Integers = In<std::int64_t, nb::ndim<1>>;
 using Species = In<std::int32_t, nb::ndim<1>>;
 using Out = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
@@ -44,6 +44,12 @@ struct NewArray {
     double *data = nullptr;
     nb::capsule owner;
 };
+
+inline void check_tables(const Tables &table, double spacing) {
+    require(table.shape(0) >= 1 && table.shape(1) >= 2 && table.shape(2) == 3,
+            "the table must be (n_tables, n_knots, 3, l_max + 1, n_max)");
+    require(spacing > 0, "the spacing of the knots must be positive");
+}
 
 // The data of rows (observations, sparse points) that are added to.
 inline double *rows(Out array, std::size_t n_rows, std::int64_t n_columns) {

@@ -69,8 +69,8 @@ class DensityGradients {
         const int size = layout_.n_lm() * stride;
         across_.resize(static_cast<std::size_t>(n_l * stride));
         along_.resize(across_.size());
-        basis_.radial.gradients<NV>(near.r[k], near.w[k], near.slope[k], across_.data(),
-                                    along_.data());
+        basis_.radial[near.table[k]].template gradients<NV>(
+            near.r[k], near.w[k], near.slope[k], across_.data(), along_.data());
         const double u[3] = {near.ux[k], near.uy[k], near.uz[k]};
         const double R[3] = {u[0] * near.r[k], u[1] * near.r[k], u[2] * near.r[k]};
         for (int l = 0, lm = 0; l < n_l; ++l)

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "density_gram.hpp"
 #include "predict.hpp"
 #include "rows.hpp"
 
@@ -16,6 +17,8 @@ class Engine {
     virtual const Basis &basis() const = 0;
     virtual void describe(const PairList &pairs, Blas blas, ThreadTeam &team, double *q,
                           double *norms) const = 0;
+    virtual void density_gram(const PairList &pairs, ThreadTeam &team,
+                              double *gram) const = 0;
     virtual void predict(const std::vector<BlockKernel> &blocks, const Variances &variances,
                          const PairList &pairs, Blas blas, ThreadTeam &team,
                          PredictionArrays &out) const = 0;
@@ -36,6 +39,11 @@ class EngineOf final : public Engine {
     void describe(const PairList &pairs, Blas blas, ThreadTeam &team, double *q,
                   double *norms) const override {
         gapfit::describe<NV>(basis_, pairs, blas, team, q, norms);
+    }
+
+    void density_gram(const PairList &pairs, ThreadTeam &team,
+                      double *gram) const override {
+        gapfit::density_gram<NV>(basis_, pairs, team, gram);
     }
 
     void predict(const std::vector<BlockKernel> &blocks, const Variances &variances,

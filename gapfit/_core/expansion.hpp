@@ -23,6 +23,7 @@ class Neighbourhood {
         width_ = padded(size_);
         own_ = pairs.species[pairs.start + centre];
         sort(layout, pairs, begin);
+        table.resize(static_cast<std::size_t>(size_));
         for (Buffer *array : {&ux, &uy, &uz, &r, &w, &slope}) array->resize(width_);
         for (int k = 0; k < size_; ++k) {
             const double *R = pairs.R + 3 * order[k];
@@ -42,7 +43,9 @@ class Neighbourhood {
         }
         basis.weighting.evaluate(width_, r.data(), w.data(), slope.data());
         for (int k = 0; k < size_; ++k) {
-            const double weight = layout.weight[pairs.species[pairs.j[order[k]]]];
+            const std::int32_t species = pairs.species[pairs.j[order[k]]];
+            const double weight = layout.weight[species];
+            table[k] = basis.table[species];
             w[k] *= weight;
             slope[k] *= weight;
         }
@@ -62,6 +65,7 @@ class Neighbourhood {
     int end(int channel) const { return ends_[static_cast<std::size_t>(channel) + 1]; }
 
     std::vector<std::int64_t> order;  // index of each neighbour's pair
+    std::vector<int> table;           // of the radial functions of each neighbour
     Buffer ux, uy, uz, r, w, slope, Y;
 
   private:
@@ -109,7 +113,8 @@ class Expansion {
         radial_.resize(static_cast<std::size_t>(near.size() * n_l_ * stride));
         for (int k = 0; k < near.size(); ++k) {
             const std::size_t at = static_cast<std::size_t>(k);
-            basis_.radial.values<NV>(near.r[at], near.w[at], &radial_[row(k)]);
+            functions(near, k).template values<NV>(near.r[at], near.w[at],
+                                                   &radial_[row(k)]);
         }
         for (int channel = 0; channel < layout_.n_densities; ++channel) {
             const int begin = near.begin(channel);
@@ -199,8 +204,8 @@ class Expansion {
         across_.resize(along_.size());
         for (int k = 0; k < near.size(); ++k) {
             const std::size_t at = static_cast<std::size_t>(k);
-            basis_.radial.gradients<NV>(near.r[at], near.w[at], near.slope[at],
-                                        &across_[row(k)], &along_[row(k)]);
+            functions(near, k).template gradients<NV>(
+                near.r[at], near.w[at], near.slope[at], &across_[row(k)], &along_[row(k)]);
         }
         constexpr int most = max_accumulators / (2 * NV);
         constexpr int rows = most >= 7 ? 7 : most >= 3 ? 3 : 1;
@@ -216,6 +221,11 @@ class Expansion {
     }
 
   private:
+    const RadialTable &functions(const Neighbourhood &near, int k) const {
+        return basis_
+            .radial[static_cast<std::size_t>(near.table[static_cast<std::size_t>(k)])];
+    }
+
     std::size_t row(int k) const { return static_cast<std::size_t>(k * n_l_ * stride); }
 
     const double *at(const double *c, int channel, int l) const {
@@ -225,11 +235,12 @@ class Expansion {
     void add_central(int species, double *c) const {
         const int own = layout_.channel[static_cast<std::size_t>(species)];
         const double weight = layout_.weight[static_cast<std::size_t>(species)];
+        const double *centre = basis_.centre_of(species);
         for (int channel = 0; channel < layout_.n_densities; ++channel) {
             if (channel != own && !layout_.central_in_all) continue;
             const double share = layout_.central_in_all ? 1.0 : weight;
             double *to = c + channel * layout_.n_lm() * stride;
-            for (int n = 0; n < layout_.n_max; ++n) to[n] += share * basis_.centre[n];
+            for (int n = 0; n < layout_.n_max; ++n) to[n] += share * centre[n];
         }
     }
 

@@ -99,9 +99,35 @@ inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
 struct Basis {
     Layout layout;
     SolidHarmonics harmonics;
-    RadialTable radial;
+    std::vector<RadialTable> radial;
+    std::vector<int> table;  // of `radial`, by species of the neighbour
     Weighting weighting;
-    std::vector<double> centre;  // (n_max): the central atom's share of c_n00
+    std::vector<double> centre;  // (n_tables, n_max): a central atom's share of c_n00
+
+    const double *centre_of(int species) const {
+        return centre.data() +
+               static_cast<std::size_t>(table[static_cast<std::size_t>(species)]) *
+                   static_cast<std::size_t>(layout.n_max);
+    }
 };
+
+// tables (n_tables, n_knots, 3, n_l, n_max): radial functions; table: that of each species.
+inline Basis make_basis(Layout layout, const double *tables, int n_tables, int n_knots,
+                        double spacing, std::vector<int> table, Weighting weighting,
+                        std::vector<double> centre) {
+    const int n_l = layout.l_max + 1, n_max = layout.n_max;
+    if (table.size() != layout.channel.size())
+        throw std::invalid_argument("there must be a table for each species");
+    for (const int k : table)
+        if (k < 0 || k >= n_tables)
+            throw std::invalid_argument("species must name one of the tables");
+    std::vector<RadialTable> radial;
+    const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(n_knots) * 3 * n_l * n_max;
+    for (int k = 0; k < n_tables; ++k)
+        radial.emplace_back(tables + k * size, n_knots, n_l, n_max, spacing);
+    return Basis{std::move(layout), SolidHarmonics(n_l - 1),
+                 std::move(radial), std::move(table),
+                 weighting,         std::move(centre)};
+}
 
 }  // namespace gapfit

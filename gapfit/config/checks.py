@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "check_channels",
     "check_components",
     "check_import_name",
     "check_plain",
@@ -16,6 +17,10 @@ __all__ = [
     "check_width",
     "turned",
 ]
+
+
+#: Radial functions that the core can handle.
+MOST_CHANNELS = 16
 
 
 def turned(label: str) -> str:
@@ -81,6 +86,14 @@ def check_components(value: Any) -> Any:
     raise ValueError(
         'it must be "all", a whole number >= 1, or a relative size from 1e-7 to below 1'
     )
+
+
+def check_channels(value: Any) -> Any:
+    """Return a value of ``channels``; raise a ValueError if it is invalid."""
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value == "all" or (number and 1 <= value <= MOST_CHANNELS):
+        return value
+    raise ValueError(f'it must be "all" or a whole number from 1 to {MOST_CHANNELS}')
 
 
 def check_sparse(term: Any) -> None:

@@ -7,7 +7,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from gapfit.config.base import Section, described
-from gapfit.config.checks import check_components, check_symbols, check_width
+from gapfit.config.checks import (
+    check_channels,
+    check_components,
+    check_symbols,
+    check_width,
+)
 from gapfit.config.term_base import (
     SparseTermConfig,
     TermConfig,
@@ -121,6 +126,10 @@ class SoapConfig(SparseTermConfig):
             "leading directions to keep: their number, or the smallest relative size",
         )
     )
+    channels: Annotated[int | str, BeforeValidator(check_channels)] = described(
+        "all",
+        "leading combinations of radial functions and species to keep, for each l",
+    )
     engine: Literal["native", "dscribe"] = described(
         "native", "dscribe is a slow reference"
     )
@@ -137,9 +146,22 @@ class SoapConfig(SparseTermConfig):
             _check_quip(self)
         elif self.quip != QuipConfig():
             raise ValueError('quip is for rbf = "equispaced_gaussians"')
+        if self.channels != "all":
+            _check_contracted(self)
         if any(weight <= 0 for weight in self.species_weights.values()):
             raise ValueError("species_weights must be positive")
         return self
+
+
+def _check_contracted(config: SoapConfig) -> None:
+    """Refuse options that choose among densities of species."""
+    unsupported = {
+        "compression": config.compression != "off",
+        "equispaced_gaussians": config.rbf == "equispaced_gaussians",
+        "dscribe": config.engine != "native",
+    }
+    if names := [name for name, given in unsupported.items() if given]:
+        raise ValueError(f"{', '.join(names)}: not with channels; remove one of them")
 
 
 def _check_quip(config: SoapConfig) -> None:

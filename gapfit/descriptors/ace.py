@@ -19,6 +19,7 @@ from gapfit.config.terms import AceConfig
 from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import Pairs, core_pairs
 from gapfit.descriptors.ace_functions import Expansion, Order, expansion
+from gapfit.descriptors.density import RadialTables
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.papers import ACE, SEVERAL_TERMS
 from gapfit.descriptors.protocol import (
@@ -80,20 +81,23 @@ class Ace(Descriptor):
         self._core = self._made()
 
     @property
-    def radial_table(self) -> tuple[np.ndarray, float]:
-        """Radial functions at knots, and the distance of these, Å; see `bessel_table`."""
+    def radial(self) -> RadialTables:
+        """Radial functions, the same for all species, each with a density of its own."""
         config = self.config
-        return bessel_table(config.r_cut, max(config.n_max), max(config.l_max))
+        n_max, n_species = max(config.n_max), len(self.species)
+        table, spacing = bessel_table(config.r_cut, n_max, max(config.l_max))
+        centre = np.zeros((1, n_max))
+        return RadialTables(
+            table[None], [0] * n_species, spacing, centre, list(range(n_species))
+        )
 
     def _made(self) -> Any:
-        functions = self.expansion
-        table, spacing = self.radial_table
-        n_species = len(self.species)
+        functions, radial = self.expansion, self.radial
         return _core.Ace(
-            table,
-            spacing,
-            list(range(n_species)),
-            [1.0] * n_species,
+            radial.table,
+            radial.table_of,
+            radial.spacing,
+            radial.channel,
             functions.coefficients,
             functions.products,
             functions.summands,

@@ -60,6 +60,14 @@ COMPRESSION = Paper(
     2022,
     "10.1038/s41524-022-00847-y",
 )
+CONTRACTION = Paper(
+    "goscinski2021",
+    "A. Goscinski and F. Musil and S. Pozdnyakov and J. Nigam and M. Ceriotti",
+    "Optimal radial basis for density-based atomic representations",
+    "J. Chem. Phys. 155, 104106",
+    2021,
+    "10.1063/5.0057229",
+)
 _SEVERAL_TERMS = Paper(
     "bartok2015",
     "A. P. Bartók and G. Csányi",
@@ -84,3 +92,5 @@ def soap_papers(config: SoapConfig) -> Iterator[tuple[str, Paper]]:
         yield f"weighting {function!r} of neighbours", _WEIGHTS[function]
     if config.compression != "off":
         yield "compressed SOAP", COMPRESSION
+    if config.channels != "all":
+        yield "contracted densities", CONTRACTION

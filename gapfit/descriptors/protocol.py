@@ -167,6 +167,9 @@ class Descriptor(Protocol):
     linear : bool
         Whether the kernel is the dot product of the features: each feature is then a
         sparse point of its own, and no environment is chosen.
+    adaptive : bool
+        Whether tables of its basis are still to be found from the environments of the
+        data, see `environment_sums`.
     lossless : bool
         Whether `prepare` takes projections of a finished model; needs `operations`.
     with_variances : bool
@@ -185,6 +188,11 @@ class Descriptor(Protocol):
     linear: bool = False
     lossless: bool = False
     with_variances: bool = False
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether tables of its basis are still to be found."""
+        return False
 
     def label(self, block: int) -> str:
         """Return the name of a block, made of chemical symbols.
@@ -217,6 +225,14 @@ class Descriptor(Protocol):
             Diagonal.
         """
         raise TypeError(f"{type(self).__name__} is linear, but has no scaling")
+
+    def environment_sums(self, pairs: Pairs) -> np.ndarray:
+        """Return sums over environments from which an `adaptive` basis is found."""
+        raise TypeError(f"{type(self).__name__} does not adapt to the data")
+
+    def adapted_basis(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the tables to add to the basis, from `environment_sums` of all data."""
+        raise TypeError(f"{type(self).__name__} does not adapt to the data")
 
     def environments(self, pairs: Pairs) -> dict[int, Environments]:
         """Return all environments of a pair list by block."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from gapfit._support.paper import Paper
 from gapfit.config.terms import SoapConfig
 from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import Pairs, separate
+from gapfit.descriptors.density import leading
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.papers import soap_papers
 from gapfit.descriptors.protocol import (
@@ -32,6 +33,9 @@ from gapfit.descriptors.soap_engine import (
 from gapfit.descriptors.soap_priors import soap_priors
 
 __all__ = ["Soap", "projected_forms"]
+
+#: Name of the table of directions of channels, (l_max + 1, n_species · n_max, channels).
+CONTRACTION = "contraction"
 
 # About how many rows of derivatives, sparse points and environments the native core
 # multiplies at once.
@@ -81,6 +85,23 @@ class Soap(Descriptor):
         self.cutoff = engine.cutoff
         self.n_features = engine.n_features
         self.lossless = isinstance(engine, NativeEngine)
+        #: Makes the engine of the densities that channels are combined of; None if they
+        #: are known, or if there are none.
+        self.primitive: Callable[[], NativeEngine] | None = None
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether channels are still to be combined from the data."""
+        return self.primitive is not None
+
+    def environment_sums(self, pairs: Pairs) -> np.ndarray:
+        """Return Σ c c^T of the densities, (l_max + 1, n, n)."""
+        assert self.primitive is not None
+        return self.primitive().density_gram(pairs)
+
+    def adapted_basis(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the directions of the channels in the densities."""
+        return {CONTRACTION: leading(sums, int(self.config.channels))}
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between environments of one block, eV²."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from gapfit.config.terms import SoapConfig
+from gapfit.descriptors.density import RadialTables, contracted, shared
 from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
-from gapfit.descriptors.soap import Soap
+from gapfit.descriptors.soap import CONTRACTION, Soap
 from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
 from gapfit.descriptors.soap_features import Features
+from gapfit.errors import GapfitError
 
 __all__ = ["soap_basis", "soap_basis_shapes", "soap_term", "soap_width"]
 
@@ -22,7 +25,11 @@ def soap_term(
     projections: Mapping[int, np.ndarray] | None = None,
 ) -> Soap:
     """Return the descriptor with the settings of a configuration."""
-    return Soap(config, _soap_engine(config, species, basis), species, projections)
+    engine = _soap_engine(config, species, basis)
+    descriptor = Soap(config, engine, species, projections)
+    if config.channels != "all" and CONTRACTION not in basis:
+        descriptor.primitive = partial(_primitive_engine, config, species, basis)
+    return descriptor
 
 
 def soap_basis(config: SoapConfig) -> dict[str, np.ndarray]:
@@ -42,6 +49,13 @@ def soap_basis(config: SoapConfig) -> dict[str, np.ndarray]:
 
 def soap_basis_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
     """Return the shapes of the basis tables (None: any length)."""
+    shapes = _radial_shapes(config)
+    if config.channels != "all":
+        shapes[CONTRACTION] = (config.l_max + 1, None, int(config.channels))
+    return shapes
+
+
+def _radial_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
     degrees, n_max = config.l_max + 1, config.n_max
     if config.rbf == "polynomial":
         n_nodes = 100
@@ -57,6 +71,8 @@ def soap_width(config: SoapConfig, species: tuple[int, ...]) -> int:
 
 
 def _features(config: SoapConfig, species: tuple[int, ...]) -> Features:
+    if config.channels != "all":
+        return Features(1, int(config.channels), config.l_max)
     n_channels = len(config.quip.neighbours) or len(species)
     return Features(n_channels, config.n_max, config.l_max, config.compression)
 
@@ -69,7 +85,9 @@ def _soap_engine(
     features = _features(config, species)
     weights = _species_weights(config, species)
     quip = config.rbf == "equispaced_gaussians"
-    full = config.full_kernel or quip
+    # Combinations of densities have no preferred axes: only the full kernel is the same
+    # for all of them.
+    full = config.full_kernel or quip or config.channels != "all"
     if config.engine == "dscribe":
         from gapfit.descriptors.soap_dscribe import DscribeEngine, dscribe_options
 
@@ -81,15 +99,44 @@ def _soap_engine(
         )
     return NativeEngine(
         species,
-        _density(config, basis),
+        _radial(config, species, basis, cutoff),
         cutoff=cutoff,
         weighting=weighting,
         features=features,
-        channels=_channels(config, species, features),
         scale=features.prefactor(full=full, plain=config.quip.plain),
         central_in_all=config.quip.central_in_all,
         species_weights=list(weights.values()),
     )
+
+
+def _radial(
+    config: SoapConfig,
+    species: tuple[int, ...],
+    basis: dict[str, np.ndarray],
+    cutoff: float,
+) -> RadialTables:
+    density = _density(config, basis)
+    if config.channels == "all":
+        channels = _channels(config, species, _features(config, species))
+        return shared(density, cutoff, channels)
+    n, q = len(species) * config.n_max, int(config.channels)
+    if q > n:
+        raise GapfitError(
+            f"channels = {q}: n_max = {config.n_max} and {len(species)} species make only "
+            f'{n}; use channels = "all" or fewer'
+        )
+    unknown = np.broadcast_to(np.eye(n, q), (config.l_max + 1, n, q))
+    return contracted(density, cutoff, basis.get(CONTRACTION, unknown), len(species))
+
+
+def _primitive_engine(
+    config: SoapConfig, species: tuple[int, ...], basis: dict[str, np.ndarray]
+) -> NativeEngine:
+    """Return the engine of the densities that channels are combined of."""
+    plain = config.model_copy(update={"channels": "all"})
+    engine = _soap_engine(plain, species, basis)
+    assert isinstance(engine, NativeEngine)
+    return engine
 
 
 def _channels(

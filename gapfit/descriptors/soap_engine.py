@@ -10,8 +10,9 @@ import numpy as np
 
 from gapfit import _core
 from gapfit.data.neighbours import Pairs, core_pairs
+from gapfit.descriptors.density import RadialTables
 from gapfit.descriptors.kernels import DotProductKernel
-from gapfit.descriptors.radial import RadialDensity, Weighting, table
+from gapfit.descriptors.radial import Weighting
 from gapfit.descriptors.soap_features import Features
 from gapfit.threads import native_threads
 
@@ -178,11 +179,13 @@ class SoapDefinition(NamedTuple):
 
     Attributes
     ----------
-    table : (n_knots, 3, l_max + 1, n_max) float64
+    table : (n_tables, n_knots, 3, l_max + 1, n_max) float64
         Radial functions and their first two derivatives at equidistant knots from 0.
+    table_of : list of int
+        Which table each species has.
     spacing : float
         Distance of the knots, Å.
-    centre : (n_max,) float64
+    centre : (n_tables, n_max) float64
         Contribution of the central atom to the densities.
     weighting : tuple
         Name of the function and its r0, c, d and m; see `Weighting`.
@@ -201,6 +204,7 @@ class SoapDefinition(NamedTuple):
     """
 
     table: np.ndarray
+    table_of: list[int]
     spacing: float
     centre: np.ndarray
     weighting: tuple[str, float, float, float, float]
@@ -219,16 +223,14 @@ class NativeEngine:
     ----------
     species : tuple of int
         Atomic numbers, ascending.
-    density : RadialDensity
-        Radial functions.
+    radial : RadialTables
+        Radial functions and density channels of the species.
     cutoff : float
         Range of the neighbours, Å.
     weighting : Weighting
         Weight of a neighbour with its distance.
     features : Features
         Products of densities that are features.
-    channels : list of int
-        Density channel of each species.
     scale : (n_features,) float64
         Factor of each feature; see `Features.prefactor`.
     central_in_all : bool
@@ -240,12 +242,11 @@ class NativeEngine:
     def __init__(
         self,
         species: tuple[int, ...],
-        density: RadialDensity,
+        radial: RadialTables,
         *,
         cutoff: float,
         weighting: Weighting,
         features: Features,
-        channels: list[int],
         scale: np.ndarray,
         central_in_all: bool = False,
         species_weights: Sequence[float] | None = None,
@@ -253,14 +254,14 @@ class NativeEngine:
         self.species = species
         self.cutoff = cutoff
         self.n_features = len(features)
-        values, spacing = table(density, cutoff)
         w = weighting
         self.definition = SoapDefinition(
-            values,
-            spacing,
-            density.centre * w.at_centre,
+            radial.table,
+            radial.table_of,
+            radial.spacing,
+            radial.centre * w.at_centre,
             (w.function, w.r0, w.c, w.d, w.m),
-            channels,
+            radial.channel,
             list(species_weights or [1.0] * len(species)),
             features.has_total,
             central_in_all,
@@ -277,6 +278,14 @@ class NativeEngine:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._core = _core.Soap(*self.definition)
+
+    def density_gram(self, pairs: Pairs) -> np.ndarray:
+        """Return Σ c c^T over centres and m, (l_max + 1, n, n), by channel, then n."""
+        with native_threads() as n_threads:
+            gram: np.ndarray = self._core.density_gram(
+                core_pairs(pairs, self.species), n_threads
+            )
+        return gram
 
     def environments(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
         """Return unit power spectra and their norms; see `SoapEngine`."""

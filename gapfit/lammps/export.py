@@ -145,6 +145,7 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "cutoff", float(soap.cutoff)
     yield "zeta", float(soap.dot_product.zeta)
     yield "table", definition.table
+    yield "table_of", np.array(definition.table_of)
     yield "spacing", float(definition.spacing)
     yield "centre", definition.centre
     yield "weighting_function", definition.weighting[0]
@@ -169,11 +170,12 @@ def _points(prefix: str, points: SparsePoints) -> Arrays:
 
 
 def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> Arrays:
-    table, spacing = ace.radial_table
-    functions = ace.expansion
+    functions, radial = ace.expansion, ace.radial
     yield "cutoff", float(ace.cutoff)
-    yield "table", table
-    yield "spacing", spacing
+    yield "table", radial.table
+    yield "table_of", np.array(radial.table_of)
+    yield "spacing", radial.spacing
+    yield "channel", np.array(radial.channel)
     yield "n_functions", ace.n_features
     yield "places", functions.coefficients
     yield "products", functions.products

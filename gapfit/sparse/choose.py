@@ -18,6 +18,7 @@ from gapfit.descriptors.protocol import Sparse
 from gapfit.errors import DataError
 from gapfit.model.terms import FittedTerm, build_term
 from gapfit.sparse import streaming
+from gapfit.sparse.adapt import adapted
 from gapfit.sparse.choice_memory import (
     BATCH_ATOMS,
     SHARE_OF_MEMORY,
@@ -88,7 +89,8 @@ def choose_sparse_points(
     types = sorted(set(config_types(frames)))
     chosen = []
     cutoff = max(term.descriptor.cutoff for term in terms)
-    for n, term in enumerate(terms):
+    for n, given in enumerate(terms):
+        term = adapted(given, frames, cutoff)
         if term.descriptor.linear:
             chosen.append(with_functions(term, frames, cutoff))
             progress("sparse points", n + 1, len(terms))

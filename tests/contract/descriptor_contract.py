@@ -24,6 +24,7 @@ from gapfit.data.frame import VOIGT, structure_arrays, to_voigt
 from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.descriptors.protocol import KernelRows, LocalPrediction
 from gapfit.model.terms import FittedTerm, build_term, new_basis
+from gapfit.sparse.adapt import adapted
 from gapfit.sparse.functions import with_functions
 from gapfit.sparse.methods import principal_directions
 
@@ -51,8 +52,9 @@ def term_for(settings: TermConfig, atoms: Atoms) -> FittedTerm:
     for n, copy in enumerate(moved):
         copy.rattle(0.1, seed=n)
     rng, sparse, projections = np.random.default_rng(9), {}, {}
+    frames = [structure_arrays(copy) for copy in moved]
+    term = adapted(term, frames, term.descriptor.cutoff)
     if term.descriptor.linear:
-        frames = [structure_arrays(copy) for copy in moved]
         return _with_coefficients(with_functions(term, frames, term.descriptor.cutoff))
     for block, found in term.descriptor.environments(pairs_for(term, *moved)).items():
         values = found.values[rng.permutation(len(found.values))[:_MOST_POINTS]]

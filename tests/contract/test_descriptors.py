@@ -32,6 +32,7 @@ class TestSoap(DescriptorContract):
         "crossover": SoapConfig(**SOAP, compression="crossover"),
         "full kernel": SoapConfig(**SOAP, full_kernel=True),
         "projected": SoapConfig(**SOAP, components=12),
+        "channels": SoapConfig(**SOAP, channels=3),
     }
 
 

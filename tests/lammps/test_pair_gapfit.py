@@ -193,6 +193,7 @@ def test_threads_give_the_same(gst_full, plugin, tmp_path):
         {"zeta": 2.5, "weighting": {"function": "pow", "m": 3.0}},
         {"rbf": "polynomial", "compression": "mu2", "atom_sigma": 0.4},
         {"compression": "crossover", "full_kernel": True, "n_max": 9},
+        {"channels": 5},
     ],
     ids=lambda settings: "-".join(settings),
 )

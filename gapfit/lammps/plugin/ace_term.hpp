@@ -47,15 +47,17 @@ class AceTerm {
     static AceBasis basis(const Source &source, const std::string &prefix) {
         const ArrayFile &file = source.file;
         const int n_functions = file.integer(prefix + "n_functions", 0, 1000000);
-        const auto table = RadialArrays(file, prefix);
-        std::vector<int> channels;
-        for (int s = 0; s < source.n_species; ++s) channels.push_back(s);
+        const RadialArrays table(source, prefix);
+        const auto most = static_cast<std::int32_t>(source.n_species) - 1;
+        const auto channels =
+            file.small_integers(prefix + "channel", {source.n_species}, 0, most);
         const std::vector<double> ones(channels.size(), 1.0);
-        Basis basis{
-            make_layout(table.n_max, table.n_l - 1, channels, ones, false, false, {}, {}),
-            SolidHarmonics(table.n_l - 1), table.functions(),
+        Basis basis = table.basis(
+            make_layout(table.n_max, table.n_l - 1, {channels.begin(), channels.end()},
+                        ones, false, false, {}, {}),
             Weighting(Weighting::Kind::none, 1.0, 1.0, 1.0, 1.0),
-            std::vector<double>(static_cast<std::size_t>(table.n_max), 0.0)};
+            std::vector<double>(static_cast<std::size_t>(table.n_tables * table.n_max),
+                                0.0));
         std::vector<Coefficient> coefficients;
         const auto places = file.small_integers(prefix + "places", {-1, 3}, 0, 100000);
         for (std::size_t k = 0; k < places.size(); k += 3)

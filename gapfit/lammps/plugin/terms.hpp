@@ -166,25 +166,31 @@ class ShortPairs {
     std::vector<double> R_;
 };
 
-// Radial functions of a term.
+// Radial functions of a term, and which of them each species has.
 struct RadialArrays {
-    RadialArrays(const ArrayFile &file, const std::string &prefix)
-        : table(file.reals(prefix + "table", {-1, 3, -1, -1})),
-          n_knots(ArrayFile::length(prefix + "table", table.shape[0])),
-          n_l(ArrayFile::length(prefix + "table", table.shape[2])),
-          n_max(ArrayFile::length(prefix + "table", table.shape[3])),
-          spacing(file.real(prefix + "spacing", shortest_length, longest_length)) {
+    RadialArrays(const Source &source, const std::string &prefix)
+        : table(source.file.reals(prefix + "table", {-1, -1, 3, -1, -1})),
+          n_tables(ArrayFile::length(prefix + "table", table.shape[0])),
+          n_knots(ArrayFile::length(prefix + "table", table.shape[1])),
+          n_l(ArrayFile::length(prefix + "table", table.shape[3])),
+          n_max(ArrayFile::length(prefix + "table", table.shape[4])),
+          spacing(source.file.real(prefix + "spacing", shortest_length, longest_length)),
+          of_species(source.file.small_integers(prefix + "table_of", {source.n_species}, 0,
+                                                n_tables - 1)) {
         if (n_knots < 2 || n_knots > 1000000)
             throw FileError("has radial functions without knots, or with too many");
     }
 
-    RadialTable functions() const {
-        return RadialTable(table.data, n_knots, n_l, n_max, spacing);
+    Basis basis(Layout layout, Weighting weighting, std::vector<double> centre) const {
+        return make_basis(std::move(layout), table.data, n_tables, n_knots, spacing,
+                          {of_species.begin(), of_species.end()}, weighting,
+                          std::move(centre));
     }
 
     ArrayView<double> table;
-    int n_knots, n_l, n_max;
+    int n_tables, n_knots, n_l, n_max;
     double spacing;
+    std::vector<std::int32_t> of_species;
 };
 
 // As the cluster expansion, it depends on being given no neighbours beyond its cutoff.
@@ -252,10 +258,10 @@ class SoapTerm {
 
     static Basis basis(const Source &source, const std::string &prefix) {
         const ArrayFile &file = source.file;
-        const RadialArrays table(file, prefix);
+        const RadialArrays table(source, prefix);
         const auto weight = file.reals(prefix + "species_weight", {source.n_species});
         const auto scale = file.reals(prefix + "scale", {-1});
-        const auto centre = file.reals(prefix + "centre", {table.n_max});
+        const auto centre = file.reals(prefix + "centre", {table.n_tables, table.n_max});
         const auto weighting = file.reals(prefix + "weighting", {4});
         Layout layout =
             make_layout(table.n_max, table.n_l - 1,
@@ -264,13 +270,11 @@ class SoapTerm {
                         {weight.begin(), weight.end()}, file.flag(prefix + "total"),
                         file.flag(prefix + "central_in_all"), channels(source, prefix),
                         {scale.begin(), scale.end()});
-        return Basis{std::move(layout),
-                     SolidHarmonics(table.n_l - 1),
-                     table.functions(),
-                     Weighting(Weighting::kind_of(file.text(prefix + "weighting_function")),
-                               weighting.data[0], weighting.data[1], weighting.data[2],
-                               weighting.data[3]),
-                     {centre.begin(), centre.end()}};
+        const Weighting weight_function(
+            Weighting::kind_of(file.text(prefix + "weighting_function")), weighting.data[0],
+            weighting.data[1], weighting.data[2], weighting.data[3]);
+        return table.basis(std::move(layout), weight_function,
+                           {centre.begin(), centre.end()});
     }
 
     // Pairs of channels, each at most once.
