@@ -22,6 +22,8 @@ __all__ = ["XyzFrame", "frame_of_lines", "xyz_frames"]
 _BLOCK = 20_000
 #: Characters of the shortest row, ``H 0 0 0``, with its end.
 _SHORTEST = 8
+#: Characters of the longest header that is read.
+_LONGEST_HEADER = 1_000_000
 _COUNT = re.compile(r"\s*[0-9]{1,18}\s*")
 
 # Labels that ASE keeps in calculators: of frames, and of atoms.
@@ -170,6 +172,12 @@ def _n_atoms(line: str, is_first: bool) -> int:
 def _frame(lines: Lines, first: str, source: str) -> XyzFrame:
     """Return the frame whose first line was taken."""
     n_atoms = _n_atoms(first, lines.start == 1)
+    if len(lines.peek()) > _LONGEST_HEADER:
+        raise XyzError(
+            f"the header has {len(lines.peek())} characters, more than "
+            f"{_LONGEST_HEADER}: this is not a header",
+            1,
+        )
     if not lines.fits(n_atoms, _SHORTEST):
         raise XyzError(
             f"{n_atoms} atoms cannot be in the rest of the file; correct the number of "

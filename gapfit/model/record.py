@@ -68,7 +68,7 @@ class Origin:
     label: str
     gap_version: int | None
     ignored: tuple[str, ...]
-    sparse_cutoffs: tuple[dict[str, Any], ...]
+    sparse_cutoffs: tuple[dict[str, list[float]], ...]
     counted_once: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:

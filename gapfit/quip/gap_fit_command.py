@@ -22,6 +22,8 @@ from gapfit.quip.remarks import Remark, unknown_option
 
 __all__ = ["Translation", "translate"]
 
+#: Longer commands are refused, characters.
+_LONGEST = 200_000
 #: Options that do not change the fit, and their counterparts.
 _IGNORED = {
     "condition_number_norm": "diagnostics of gap_fit",
@@ -135,6 +137,11 @@ def translate(
     from ase.data import atomic_numbers
 
     remarks: list[Remark] = []
+    if len(text) > _LONGEST:
+        raise GapfitError(
+            f"gap_fit: {len(text)} characters, more than {_LONGEST}: this is not a command "
+            "of gap_fit"
+        )
     options = command_options(text, remarks)
     if (file := options.text("config_file")) is not None:
         raise GapfitError(

@@ -284,3 +284,8 @@ def test_gap_fit_takes_and_refuses_the_same(tmp_path, name):
     )
     fitted = (tmp_path / "gap.xml").exists()
     assert fitted == (name in TAKEN), done.stdout[-500:] + done.stderr[-500:]
+
+
+def test_endless_commands_are_refused():
+    with pytest.raises(GapfitError, match="200008 characters"):
+        translate("at_file=" + "x" * 200_000)
