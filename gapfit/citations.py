@@ -67,7 +67,8 @@ def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
     model : GAPModel
         The potential.
     """
-    yield "Gaussian approximation potentials", GAP
+    if model.record.pacemaker is None:
+        yield "Gaussian approximation potentials", GAP
     used = [entry for term in model.terms for entry in term.descriptor.papers()]
     yield from dict.fromkeys(used)
     if not is_foreign(model):

@@ -134,6 +134,9 @@ def test_what_a_fit_needs_is_missing(tmp_path):
         model.predict(crystal("Si"), std=True)
     with pytest.raises(GapfitError, match="model of pacemaker contains no sums"):
         gapfit.refit(model)
+    purposes = [purpose for purpose, _ in gapfit.citations.papers(model)]
+    assert "cluster expansion" in purposes
+    assert "Gaussian approximation potentials" not in purposes
 
 
 TWO_DENSITIES = {
