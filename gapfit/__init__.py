@@ -77,6 +77,7 @@ _PACKAGES = frozenset(
         "data",
         "evaluation",
         "lammps",
+        "pacemaker",
         "properties",
         "quip",
         "report",
@@ -88,7 +89,7 @@ _PACKAGES = frozenset(
 #: Commands whose functions have other names.
 _COMMANDS = {
     "cite": "gapfit.citations.papers",
-    "convert": "gapfit.quip.load, gapfit.quip.save and gapfit.quip.translate",
+    "convert": "load and save of gapfit.quip and gapfit.pacemaker, gapfit.quip.translate",
     "export_lammps": "gapfit.lammps.export_lammps",
     "info": "the attributes config and record of a GAPModel",
     "init": "gapfit.propose",

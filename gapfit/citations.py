@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gapfit._support.paper import Paper
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.provenance import is_from_quip
+from gapfit.model.provenance import is_foreign
 
 __all__ = ["Paper", "papers"]
 
@@ -67,10 +67,11 @@ def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
     model : GAPModel
         The potential.
     """
-    yield "Gaussian approximation potentials", GAP
+    if model.record.pacemaker is None:
+        yield "Gaussian approximation potentials", GAP
     used = [entry for term in model.terms for entry in term.descriptor.papers()]
     yield from dict.fromkeys(used)
-    if not is_from_quip(model):
+    if not is_foreign(model):
         if any(term.config.points_method == "cur" for term in model.terms):
             yield "sparse points by leverage scores", LEVERAGE
         yield "solution of the sparse Gaussian process", SOLVER

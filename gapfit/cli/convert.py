@@ -1,9 +1,11 @@
-"""Convert models and commands of QUIP's gap_fit, and models to QUIP.
+"""Convert from and to QUIP's gap_fit and pacemaker: models and commands.
 
 SOURCE and TARGET are one of:
   gap.xml      model.npz   read a GAP of QUIP (.xml or .xml.gz): the same predictions
   model.npz    gap.xml     write one, with its files of sparse points
   gap_fit.cmd  fit.toml    translate a command of gap_fit: a shell script, its config_file
+  pot.yace     model.npz   read a linear potential of pacemaker: the same predictions
+  model.npz    pot.yace    write one, for pacemaker and LAMMPS's pair_style pace
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._outputs import check_output
 from gapfit.errors import GapfitError
+
+if TYPE_CHECKING:
+    from gapfit.model.gap_model import GAPModel
 
 __all__ = ["add_arguments", "run"]
 
@@ -43,31 +49,34 @@ def run(args: argparse.Namespace, console: Console) -> int:
     source, target = args.source, args.target
     if not source.is_file():
         raise GapfitError(f"{source}: there is no such file")
-    convert, suffix = _kind(source)
-    if target.suffix != suffix:
+    conversions = _conversions(source)
+    if target.suffix not in conversions:
+        suffixes = " or ".join(f"*{suffix}" for suffix in conversions)
         raise GapfitError(
-            f"{target}: {source} becomes a file *{suffix}; give a name with this suffix"
+            f"{target}: {source} becomes a file {suffixes}; give a name with this suffix"
         )
     check_output(target, force=args.force, inputs=[source])
-    convert(source, target, _species(args.species), console)
+    conversions[target.suffix](source, target, _species(args.species), console)
     return 0
 
 
 _Conversion = Callable[[Path, Path, list[str], Console], None]
 
 
-def _kind(source: Path) -> tuple[_Conversion, str]:
-    """Return the conversion of a file, and the suffix of its result."""
+def _conversions(source: Path) -> dict[str, _Conversion]:
+    """Return the conversions of a file, by the suffix of the result."""
     suffixes = "".join(source.suffixes[-2:])
     if source.suffix == ".xml" or suffixes == ".xml.gz":
-        return _from_quip, ".npz"
+        return {".npz": _from_quip}
     with source.open("rb") as file:
         begin = file.read(64).lstrip()
     if source.suffix == ".npz" or begin.startswith(b"PK"):
-        return _to_quip, ".xml"
+        return {".xml": _to_quip, ".yace": _to_pacemaker}
+    if source.suffix == ".yace" or begin.startswith(b"elements:"):
+        return {".npz": _from_pacemaker}
     if begin.startswith(b"<"):
-        return _from_quip, ".npz"
-    return _from_command, ".toml"
+        return {".npz": _from_quip}
+    return {".toml": _from_command}
 
 
 def _species(text: str | None) -> list[str]:
@@ -110,8 +119,7 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
     from gapfit.model.storage import load
     from gapfit.quip import save
 
-    if species:
-        raise GapfitError("--species: the model names its species; leave it out")
+    _refuse_species(species, "the model")
     model = load(source)
     document, *sides = save(model, target, overwrite=True)
     console.title("Written")
@@ -119,7 +127,7 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
     size = sum(side.stat().st_size for side in sides)
     console.say(f"  {sides[0].name} and so on: {len(sides)} files, {size / 1e6:.1f} MB")
     warnings = ["keep all of these files together: the XML file names the others"]
-    if model.posterior is not None or model.calibration is not None:
+    if _has_uncertainty(model):
         warnings.append(
             "without uncertainties: QUIP has another form of them; those of gapfit are "
             f"only in {source}"
@@ -130,6 +138,46 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
             "predictions differ within their tolerances"
         )
     console.warnings(warnings)
+
+
+def _has_uncertainty(model: GAPModel) -> bool:
+    return model.posterior is not None or model.calibration is not None
+
+
+def _from_pacemaker(
+    source: Path, target: Path, species: list[str], console: Console
+) -> None:
+    from gapfit.pacemaker import load
+
+    _refuse_species(species, "the file")
+    model = load(source)
+    model.save(target)
+    console.title(f"Potential of pacemaker, {source}")
+    console.rows([("model", repr(model).strip("<>"))])
+    console.title("Written")
+    console.say(f"  {target}")
+
+
+def _to_pacemaker(
+    source: Path, target: Path, species: list[str], console: Console
+) -> None:
+    from gapfit.model.storage import load
+    from gapfit.pacemaker import save
+
+    _refuse_species(species, "the model")
+    model = load(source)
+    save(model, target, overwrite=True)
+    console.title("Written")
+    console.say(f"  {target}: {target.stat().st_size / 1e6:.1f} MB")
+    if _has_uncertainty(model):
+        console.warnings(
+            [f"without uncertainties, which the format does not have; keep {source}"]
+        )
+
+
+def _refuse_species(species: list[str], file: str) -> None:
+    if species:
+        raise GapfitError(f"--species: {file} names its species; leave it out")
 
 
 def _from_command(

@@ -91,17 +91,17 @@ def baseline_text(model: GAPModel) -> str:
 def _print(console: Console, facts: dict[str, Any]) -> None:
     console.title(facts["file"])
     e0 = ", ".join(f"{symbol} {energy:.6f}" for symbol, energy in facts["e0"].items())
-    quip = facts.get("quip")
+    foreign = "quip" in facts or "pacemaker" in facts
     console.rows(
         [
-            *(_origin(quip) if quip else ()),
+            *_origin(facts),
             ("species", ", ".join(facts["species"])),
             ("e0", f"{e0} eV: {facts['e0_origin']}"),
             ("cutoff", f"{facts['cutoff']:.2f} Å"),
             ("baseline", facts["baseline"]),
             ("file size", f"{facts['size'] / 1e6:.2f} MB"),
             ("digest", facts["digest"]),
-            *(_no_fit() if quip else _fitted(facts)),
+            *(_no_fit(facts) if foreign else _fitted(facts)),
             ("versions", _listed(facts.get("versions", {}))),
         ]
     )
@@ -122,8 +122,13 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
     console.warnings(facts.get("warnings", []))
 
 
-def _origin(quip: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return where a model of QUIP came from."""
+def _origin(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return where a model of another program came from."""
+    if pacemaker := facts.get("pacemaker"):
+        return [("read from pacemaker", pacemaker["file"])]
+    quip = facts.get("quip")
+    if quip is None:
+        return []
     text = f"{quip['file']}, {quip['label']}, gap_version {quip['gap_version']}"
     return [
         ("read from QUIP", text),
@@ -131,10 +136,11 @@ def _origin(quip: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _no_fit() -> list[tuple[str, str]]:
+def _no_fit(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    program = "QUIP" if "quip" in facts else "pacemaker"
     return [
-        ("uncertainty", "none: models of QUIP have no posterior"),
-        ("fit", "unknown: files of QUIP do not name data, sigmas or solver"),
+        ("uncertainty", f"none: models of {program} have no posterior"),
+        ("fit", f"unknown: files of {program} do not name data, sigmas or solver"),
     ]
 
 

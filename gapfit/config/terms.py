@@ -279,6 +279,11 @@ class AceConfig(TermConfig):
     l_max: list[Annotated[int, Field(ge=0, le=10)]] = described(
         [3, 2], "highest angular momentum, for each of the orders"
     )
+    radial: Literal["bessel", "combined"] = described(
+        "bessel",
+        "combined: combinations of Bessel functions, of models read from .yace; in fits "
+        "the same as bessel",
+    )
     delta: float = delta(0.3, "prior standard deviation per atom")
     smoothness: float = described(
         1.0, "power by which the prior of a function falls with its degree", ge=0, le=20

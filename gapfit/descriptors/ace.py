@@ -30,11 +30,23 @@ from gapfit.descriptors.protocol import (
     PriorVariances,
     Sparse,
 )
-from gapfit.descriptors.radial_bessel import bessel_table
+from gapfit.descriptors.radial_bessel import bessel_functions, bessel_table
+from gapfit.errors import GapfitError
 from gapfit.threads import native_threads
 
-__all__ = ["Ace", "ace_features", "ace_term"]
+__all__ = [
+    "MOST_BESSEL",
+    "Ace",
+    "ace_basis",
+    "ace_basis_shapes",
+    "ace_features",
+    "ace_term",
+]
 
+#: Radial functions of more Bessel functions than this are refused.
+MOST_BESSEL = 64
+# Name of the table of combinations of Bessel functions.
+_TABLE = "combinations"
 # Environments whose rows the core forms at once, for each thread.
 _TOGETHER = 4
 
@@ -48,6 +60,8 @@ class Ace(Descriptor):
         Hyperparameters.
     species : tuple of int
         Atomic numbers, ascending: the blocks.
+    combinations : (l_max + 1, n_max, n_bessel) float64
+        Factors of the Bessel functions in each radial function.
     scalings : mapping of int to (n_features, n_features) float64, optional
         By block, diagonal matrices of the u_f.
 
@@ -67,10 +81,12 @@ class Ace(Descriptor):
         self,
         config: AceConfig,
         species: tuple[int, ...],
+        combinations: np.ndarray,
         scalings: Mapping[int, np.ndarray] | None = None,
     ) -> None:
         self.config = config
         self.species = species
+        self.combinations = combinations
         self.blocks = species
         self.cutoff = config.r_cut
         self.dot_product = DotProductKernel(config.delta, 1.0)
@@ -83,10 +99,9 @@ class Ace(Descriptor):
     @property
     def radial(self) -> RadialTables:
         """Radial functions, the same for all species, each with a density of its own."""
-        config = self.config
-        n_max, n_species = max(config.n_max), len(self.species)
-        table, spacing = bessel_table(config.r_cut, n_max, max(config.l_max))
-        centre = np.zeros((1, n_max))
+        n_species = len(self.species)
+        table, spacing = bessel_table(self.config.r_cut, self.combinations)
+        centre = np.zeros((1, table.shape[3]))
         return RadialTables(
             table[None], [0] * n_species, spacing, centre, list(range(n_species))
         )
@@ -276,4 +291,26 @@ def ace_term(
     projections: Mapping[int, np.ndarray] | None = None,
 ) -> Ace:
     """Return the descriptor with the settings of a configuration."""
-    return Ace(config, species, projections)
+    combinations = basis.get(_TABLE, _bessel(config))
+    n_bessel = combinations.shape[2]
+    if not 1 <= n_bessel <= MOST_BESSEL:
+        raise GapfitError(
+            f"ace: radial functions of {n_bessel} Bessel functions; 1 to {MOST_BESSEL} "
+            "are supported"
+        )
+    return Ace(config, species, combinations, projections)
+
+
+def ace_basis(config: AceConfig) -> dict[str, np.ndarray]:
+    """Return the basis tables of a term."""
+    return {_TABLE: _bessel(config)} if config.radial == "combined" else {}
+
+
+def ace_basis_shapes(config: AceConfig) -> dict[str, tuple[int | None, ...]]:
+    """Return the shapes of the basis tables (None: any length)."""
+    shape = (max(config.l_max) + 1, max(config.n_max), None)
+    return {_TABLE: shape} if config.radial == "combined" else {}
+
+
+def _bessel(config: AceConfig) -> np.ndarray:
+    return bessel_functions(max(config.l_max), max(config.n_max))

@@ -13,7 +13,7 @@ from math import factorial
 
 import numpy as np
 
-__all__ = ["invariant_tensors"]
+__all__ = ["invariant_tensors", "real_from_complex"]
 
 # Elements smaller than this are zeros with rounding errors.
 _ZERO = 1e-12
@@ -62,14 +62,14 @@ def _real_3j(l1: int, l2: int, l3: int) -> np.ndarray:
 
     For an odd sum of degrees they are imaginary; the imaginary part is as invariant.
     """
-    to_real = [_to_real(degree).conj() for degree in (l1, l2, l3)]
+    to_real = [real_from_complex(degree).conj() for degree in (l1, l2, l3)]
     symbols = np.einsum("abc,xa,yb,zc->xyz", _wigner_3j(l1, l2, l3), *to_real)
     out: np.ndarray = symbols.imag if (l1 + l2 + l3) % 2 else symbols.real
     return np.where(np.abs(out) > _ZERO, out, 0.0)
 
 
 @cache
-def _to_real(degree: int) -> np.ndarray:
+def real_from_complex(degree: int) -> np.ndarray:
     """Return V: real harmonics are V times complex ones with Condon-Shortley phase."""
     V = np.zeros((2 * degree + 1, 2 * degree + 1), dtype=complex)
     V[degree, degree] = 1.0

@@ -15,7 +15,16 @@ from scipy.linalg import qr
 from gapfit.descriptors.ace_coupling import invariant_tensors
 from gapfit.errors import GapfitError
 
-__all__ = ["MOST_FUNCTIONS", "Expansion", "Function", "Order", "expansion"]
+__all__ = [
+    "MOST_FUNCTIONS",
+    "Expansion",
+    "Factor",
+    "Function",
+    "Order",
+    "Place",
+    "expansion",
+    "number_of_sets",
+]
 
 #: More functions than this are refused.
 MOST_FUNCTIONS = 5000
@@ -34,7 +43,7 @@ class Order(NamedTuple):
     l_max: int
 
 
-class _Factor(NamedTuple):
+class Factor(NamedTuple):
     """A density coefficient without its m: degree, channel, radial function."""
 
     degree: int
@@ -42,7 +51,7 @@ class _Factor(NamedTuple):
     n: int
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """A density coefficient: channel, l² + l + m, radial function."""
 
     channel: int
@@ -62,8 +71,8 @@ class Function:
         Factor of each product of density coefficients.
     """
 
-    factors: tuple[_Factor, ...]
-    products: dict[tuple[_Place, ...], float]
+    factors: tuple[Factor, ...]
+    products: dict[tuple[Place, ...], float]
 
     @property
     def degree(self) -> int:
@@ -119,7 +128,7 @@ def expansion(orders: tuple[Order, ...], n_channels: int) -> Expansion:
     """
     functions: list[Function] = []
     for order in orders:
-        n_sets = _n_sets(order, n_channels)
+        n_sets = number_of_sets(order, n_channels)
         if n_sets <= _MOST_SETS:
             free = MOST_FUNCTIONS - len(functions)
             functions += islice(_functions(order, n_channels), free + 1)
@@ -132,7 +141,7 @@ def expansion(orders: tuple[Order, ...], n_channels: int) -> Expansion:
     return _for_core(tuple(functions))
 
 
-def _n_sets(order: Order, n_channels: int) -> int:
+def number_of_sets(order: Order, n_channels: int) -> int:
     """Return the number of sets of factors, before any rule."""
     n = n_channels * order.n_max * (order.l_max + 1)
     return comb(n + order.n_factors - 1, order.n_factors)
@@ -141,7 +150,7 @@ def _n_sets(order: Order, n_channels: int) -> int:
 def _functions(order: Order, n_channels: int) -> Iterator[Function]:
     """Yield the linearly independent functions of one order."""
     densities = [
-        _Factor(*indices)
+        Factor(*indices)
         for indices in product(
             range(order.l_max + 1), range(n_channels), range(order.n_max)
         )
@@ -154,13 +163,13 @@ def _functions(order: Order, n_channels: int) -> Iterator[Function]:
 
 
 def _polynomial(
-    factors: Sequence[_Factor], tensor: np.ndarray
-) -> dict[tuple[_Place, ...], float]:
+    factors: Sequence[Factor], tensor: np.ndarray
+) -> dict[tuple[Place, ...], float]:
     """Return products of density coefficients and their factors in an invariant."""
-    out: dict[tuple[_Place, ...], float] = {}
+    out: dict[tuple[Place, ...], float] = {}
     for index in np.argwhere(tensor):
         places = (
-            _Place(channel, degree * degree + int(m), n)
+            Place(channel, degree * degree + int(m), n)
             for (degree, channel, n), m in zip(factors, index, strict=True)
         )
         key = tuple(sorted(places))
@@ -169,8 +178,8 @@ def _polynomial(
 
 
 def _independent(
-    polynomials: Sequence[dict[tuple[_Place, ...], float]],
-) -> Iterator[dict[tuple[_Place, ...], float]]:
+    polynomials: Sequence[dict[tuple[Place, ...], float]],
+) -> Iterator[dict[tuple[Place, ...], float]]:
     """Yield polynomials that are linearly independent and not zero.
 
     Equal factors make some invariants equal, or zero: which ones a QR factorisation with

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["bessel_table"]
+__all__ = ["bessel_functions", "bessel_table"]
 
 # Distance of the knots, Å, and in units of the shortest wavelength over 2 pi.
 _SPACING, _SPACING_IN_WAVES = 0.025, 0.1
@@ -16,10 +16,15 @@ _SPACING, _SPACING_IN_WAVES = 0.025, 0.1
 _SMALL = 0.05
 
 
-def bessel_table(r_cut: float, n_max: int, l_max: int) -> tuple[np.ndarray, float]:
-    """Return the functions at equidistant knots from 0 to the cutoff, for the core.
+def bessel_table(r_cut: float, combinations: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return functions at equidistant knots from 0 to the cutoff, for the core.
 
-    They do not depend on l.
+    Parameters
+    ----------
+    r_cut : float
+        Cutoff, Å.
+    combinations : (l_max + 1, n_max, n_bessel) float64
+        Factors of the Bessel functions in each radial function.
 
     Returns
     -------
@@ -28,13 +33,18 @@ def bessel_table(r_cut: float, n_max: int, l_max: int) -> tuple[np.ndarray, floa
     spacing : float
         Distance of the knots, Å.
     """
-    spacing = min(_SPACING, _SPACING_IN_WAVES * r_cut / ((n_max + 1) * np.pi))
+    n_bessel = combinations.shape[2]
+    spacing = min(_SPACING, _SPACING_IN_WAVES * r_cut / ((n_bessel + 1) * np.pi))
     knots = np.linspace(0.0, r_cut, int(np.ceil(r_cut / spacing)) + 1)
-    functions = _orthonormal(knots, r_cut, n_max).transpose(2, 1, 0)
-    shape = (len(knots), 3, l_max + 1, n_max)
-    return np.ascontiguousarray(np.broadcast_to(functions[:, :, None], shape)), float(
-        knots[1]
-    )
+    functions = _orthonormal(knots, r_cut, n_bessel).transpose(2, 1, 0)
+    values = functions @ combinations.reshape(-1, n_bessel).T
+    shape = (len(knots), 3, *combinations.shape[:2])
+    return np.ascontiguousarray(values.reshape(shape)), float(knots[1])
+
+
+def bessel_functions(l_max: int, n_max: int) -> np.ndarray:
+    """Return the combinations that are the Bessel functions, the same for each l."""
+    return np.tile(np.eye(n_max), (l_max + 1, 1, 1))
 
 
 def _orthonormal(r: np.ndarray, r_cut: float, n_max: int) -> np.ndarray:

@@ -10,7 +10,12 @@ import numpy as np
 
 from gapfit.config.term_base import TermConfig, register_term
 from gapfit.config.terms import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
-from gapfit.descriptors.ace import ace_features, ace_term
+from gapfit.descriptors.ace import (
+    ace_basis,
+    ace_basis_shapes,
+    ace_features,
+    ace_term,
+)
 from gapfit.descriptors.angle_3b import triplet_term
 from gapfit.descriptors.distance_2b import pair_mean, pair_term
 from gapfit.descriptors.pair_table import PairTable
@@ -122,4 +127,10 @@ register(
 )
 register(Distance2bConfig, pair_term, prior_mean=pair_mean)
 register(Angle3bConfig, triplet_term)
-register(AceConfig, ace_term, n_features=ace_features)
+register(
+    AceConfig,
+    ace_term,
+    basis=ace_basis,
+    basis_shapes=ace_basis_shapes,
+    n_features=ace_features,
+)

@@ -13,7 +13,7 @@ from gapfit.data.digest import data_digest
 from gapfit.data.frame import Frame
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.provenance import is_from_quip
+from gapfit.model.provenance import is_foreign
 
 __all__ = ["find_training_data", "same_training_frames"]
 
@@ -34,7 +34,7 @@ def find_training_data(
     """
     folder = path.absolute().parent
     data = model.config.data
-    if is_from_quip(model):
+    if is_foreign(model):
         # Its file does not name data; the configuration must have these keys.
         return data.model_copy(update={"train": [], "test": []}), folder
     resolved = folder / "fit.toml"

@@ -1,9 +1,10 @@
-"""Origin of a model: fitted by gapfit or read from QUIP, and to which kinds of data."""
+"""Origin of a model: fitted by gapfit or read from others, and to which kinds of data."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,13 @@ __all__ = [
     "e0_origin",
     "energies_were_fitted",
     "fit_config",
-    "is_from_quip",
+    "is_foreign",
     "model_digest",
     "why_no_posterior",
 ]
 
-# Settings for choosing sparse points, and those without effect on QUIP's descriptors.
-_NOT_OF_QUIP = (
+# Settings of fits, and those without effect on the descriptors of other programs.
+_OF_FITS = (
     "weighting",
     "species_weights",
     "full_kernel",
@@ -32,25 +33,26 @@ _NOT_OF_QUIP = (
     "sparse_file",
     "components",
     "engine",
+    "smoothness",
 )
 
 
-def is_from_quip(model: GAPModel) -> bool:
-    """Return whether a model was read from QUIP, which does not say how it was fitted."""
-    return model.record.quip is not None
+def is_foreign(model: GAPModel) -> bool:
+    """Return whether another program fitted a model; its files do not say how."""
+    return bool(model.record.program)
 
 
 def fit_config(model: GAPModel) -> dict[str, Any]:
     """Return the part of a model's configuration that describes its fit, as JSON types.
 
-    For a model of QUIP these are its terms alone: all else, such as sigmas and data, are
-    defaults unrelated to its fit.
+    For a model of another program these are its terms alone: all else, such as sigmas
+    and data, are defaults unrelated to its fit.
     """
     config = model.config.model_dump(mode="json")
-    if not is_from_quip(model):
+    if not is_foreign(model):
         return config
     terms = [
-        {key: value for key, value in term.items() if key not in _NOT_OF_QUIP}
+        {key: value for key, value in term.items() if key not in _OF_FITS}
         for term in config["terms"]
     ]
     return {"terms": terms}
@@ -59,7 +61,7 @@ def fit_config(model: GAPModel) -> dict[str, Any]:
 def energies_were_fitted(model: GAPModel) -> bool:
     """Return whether energies were fitted; forces and virials alone leave them open.
 
-    True for models whose rows were not counted, as those of QUIP.
+    True for models whose rows were not counted, as those of other programs.
     """
     rows = model.record.n_rows
     return not rows or rows.get("energy", 0) > 0
@@ -74,8 +76,8 @@ def e0_origin(model: GAPModel) -> str:
         ``"isolated atoms"`` where they were taken from isolated atoms in the data, or set
         in the configuration.
     """
-    if is_from_quip(model):
-        return "e0 of the file of QUIP"
+    if is_foreign(model):
+        return f"e0 of the file of {model.record.program}"
     if not energies_were_fitted(model):
         return "e0 (no energies were fitted)"
     return "e0 by least squares" if model.record.without_atom else "isolated atoms"
@@ -83,7 +85,9 @@ def e0_origin(model: GAPModel) -> str:
 
 def why_no_posterior(model: GAPModel) -> str:
     """Return why a model has no posterior, and what to do about it, as text."""
-    if is_from_quip(model):
+    if model.record.pacemaker is not None:
+        return "a model of pacemaker contains no posterior, so it has no uncertainty"
+    if model.record.quip is not None:
         return (
             "a model of QUIP contains no posterior; QUIP's own variance of local energies "
             "is gapfit.quip.local_variances, or `gapfit predict --std-of "
@@ -103,9 +107,11 @@ def model_digest(model: GAPModel) -> str:
     config = model.config.model_dump(mode="json", include={"baseline", "terms"})
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     digest.update(repr(sorted(model.e0.items())).encode())
-    tables = [model.baseline.points] if model.baseline else []
+    tables: list[Mapping[Any, np.ndarray]] = []
+    if model.baseline:
+        tables.append(model.baseline.points)
     for term in model.terms:
-        tables += [term.sparse, term.coefficients]
+        tables += [term.basis, term.sparse, term.coefficients]
     for table in tables:
         for key, values in sorted(table.items()):
             digest.update(f"{key}".encode())

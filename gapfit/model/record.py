@@ -1,4 +1,4 @@
-"""Records of how a model came about: its fit, data appended to it, or its QUIP file."""
+"""Records of how a model came about: its fit, data appended to it, or a foreign file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gapfit.data.extxyz_rows import HEAVIEST
 from gapfit.data.frame import Frame
 from gapfit.data.pair_data import PairData
 
-__all__ = ["Addition", "FitRecord", "Origin"]
+__all__ = ["Addition", "FitRecord", "Origin", "PaceOrigin"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,19 @@ _Projection = Annotated[dict[str, Any], AfterValidator(_sound_projection)]
 
 
 @dataclass(frozen=True)
+class PaceOrigin:
+    """The file of pacemaker that a model was read from.
+
+    Attributes
+    ----------
+    file : str
+        Its name.
+    """
+
+    file: str
+
+
+@dataclass(frozen=True)
 class FitRecord:
     """Facts about a fit; None where they are not known.
 
@@ -125,6 +138,8 @@ class FitRecord:
         Trials of ``[tune]``.
     quip : Origin or None
         The QUIP file that the model was read from.
+    pacemaker : PaceOrigin or None
+        The file ``.yace`` that the model was read from.
     """
 
     n_frames: int | None = None
@@ -142,6 +157,14 @@ class FitRecord:
     appended: tuple[Addition, ...] = ()
     tuning: dict[str, Any] | None = None
     quip: Origin | None = None
+    pacemaker: PaceOrigin | None = None
+
+    @property
+    def program(self) -> str:
+        """The other program whose file the model was read from; empty for fits."""
+        if self.quip is not None:
+            return "QUIP"
+        return "pacemaker" if self.pacemaker is not None else ""
 
     def was_fitted_to(self, frames: Sequence[Frame]) -> bool:
         """Return whether frames are the data of the fit and of all additions, in order.
@@ -167,7 +190,7 @@ class FitRecord:
         """Return all that is known as JSON types."""
         values = asdict(self)
         # A fit without warnings says so.
-        expected = () if self.quip else ("warnings",)
+        expected = () if self.program else ("warnings",)
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()

@@ -136,9 +136,9 @@ def load_with_sums(model: GAPModel | str | Path) -> GAPModel:
     if loaded.training_sums is not None:
         return loaded
     where = f"{model}: " if from_file else ""
-    if loaded.record.quip is not None:
+    if program := loaded.record.program:
         raise GapfitError(
-            f"{where}a model of QUIP contains no sums over its training data"
+            f"{where}a model of {program} contains no sums over its training data"
         )
     if from_file or not loaded.config.run.store_sums:
         raise GapfitError(
@@ -159,8 +159,9 @@ def _damaged(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
     if not is_archive:
-        hint = "; convert a model of QUIP with `gapfit convert`" * (
-            path.suffix == ".xml"
+        program = {".xml": "QUIP", ".yace": "pacemaker"}.get(path.suffix)
+        hint = (
+            f"; convert a model of {program} with `gapfit convert`" if program else ""
         )
         return f"{path}: not a gapfit model (gapfit writes .npz archives){hint}"
     return (

@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from gapfit._support.archive import atomic_write
+from gapfit._support.target_file import require_target
 from gapfit.descriptors.blocks import species_of_pair
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
@@ -60,7 +61,7 @@ def save(
         another suffix, or cannot be written.
     """
     path = Path(path)
-    _check_path(path, overwrite)
+    require_target(path, _SUFFIX, "QUIP", overwrite=overwrite)
     if reasons := obstacles(model):
         raise GapfitError(
             "\n".join(
@@ -87,18 +88,6 @@ def save(
         lines = _document(model, label, list(zip(parts, names, sums, strict=True)))
         document.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     return (path, *sides)
-
-
-def _check_path(path: Path, overwrite: bool) -> None:
-    if path.suffix != _SUFFIX:
-        raise GapfitError(f"{path}: QUIP reads {_SUFFIX}; give a name with this suffix")
-    if path.is_dir():
-        raise GapfitError(f"{path}: is a folder; give the name of a file in it")
-    if path.exists() and not overwrite:
-        raise GapfitError(
-            f"{path}: exists already; give another name, or replace it with "
-            "overwrite=True or --force"
-        )
 
 
 def _label(model: GAPModel, parts: Iterable[Expressed]) -> str:

@@ -16,7 +16,7 @@ from gapfit.errors import GapfitError
 from gapfit.evaluation.evaluate import Metrics, evaluate
 from gapfit.fitting.training_data import find_training_data
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.provenance import is_from_quip, why_no_posterior
+from gapfit.model.provenance import is_foreign, why_no_posterior
 from gapfit.model.storage import load
 from gapfit.report.contents import TITLES, Contents, EvaluatedData
 from gapfit.report.crystals import Crystal, crystals_of, stored_properties
@@ -142,7 +142,7 @@ class _Gatherer:
     def run(self) -> Contents:
         """Do all steps and return the contents."""
         model = self.model
-        stored = {} if is_from_quip(model) else self._stored()
+        stored = {} if is_foreign(model) else self._stored()
         data, base = find_training_data(model, self.path, self.notes)
         parts, sets = {}, {}
         for name in TITLES:
@@ -229,7 +229,7 @@ class _Gatherer:
                 f"{title}: errors differ from those in metrics.json: the files have "
                 "changed since the fit"
             )
-        if name == "train" and is_from_quip(self.model):
+        if name == "train" and is_foreign(self.model):
             self.notes.append(
                 "it is unknown whether the model was fitted to these training data: there "
                 "is no learning curve"

@@ -13,7 +13,7 @@ from typing import Any
 
 from gapfit._support.resources import in_words
 from gapfit.data.observations import Quantity
-from gapfit.model.provenance import is_from_quip
+from gapfit.model.provenance import is_foreign
 from gapfit.report.contents import TITLES, Contents
 from gapfit.report.drawing import Rendered
 from gapfit.report.sections import Sections, term_name
@@ -124,7 +124,7 @@ def _written(contents: Contents) -> str:
 
     now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     more = " `gapfit report` adds a learning curve."
-    if contents.learning or is_from_quip(contents.model):
+    if contents.learning or is_foreign(contents.model):
         more = ""
     return f"Written by gapfit {version('gapfit')} on {now}.{more}"
 
@@ -139,7 +139,7 @@ def _cards(contents: Contents) -> str:
     """Return the most important numbers."""
     model, record = contents.model, contents.model.record
     cards = []
-    if not is_from_quip(model):
+    if not is_foreign(model):
         n_atoms = f"{record.n_atoms or '?'} atoms"
         cards.append(("Fitted structures", str(record.n_frames or "?"), n_atoms))
     terms = f"{len(model.terms)} term{'' if len(model.terms) == 1 else 's'}"

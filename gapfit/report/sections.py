@@ -15,7 +15,7 @@ from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import (
     e0_origin,
     fit_config,
-    is_from_quip,
+    is_foreign,
     why_no_posterior,
 )
 from gapfit.model.record import FitRecord
@@ -95,7 +95,7 @@ class Sections:
 
     def _fitted(self) -> Iterator[str]:
         model = self.contents.model
-        yield from _quip_origin(model)
+        yield from _origin(model)
         rows: list[list[str | Cell]] = []
         # Training data before test data.
         for name, part in reversed(self.contents.parts.items()):
@@ -107,7 +107,7 @@ class Sections:
             ["term", "cutoff, Å", "sparse points", "features", "delta, eV", "settings"],
             list(map(_term_row, model.terms, fit_config(model)["terms"])),
         )
-        if is_from_quip(model):
+        if is_foreign(model):
             return
         sigma = model.config.sigma
         default = "all others" if sigma.config_types else "all"
@@ -266,7 +266,7 @@ class Sections:
         )
 
     def _configuration(self) -> Iterator[str]:
-        if is_from_quip(self.contents.model):
+        if is_foreign(self.contents.model):
             return
         yield (
             "<p>Every value as it was used, as input of <code>gapfit fit</code>.</p>"
@@ -281,7 +281,7 @@ class Sections:
         e0 = ", ".join(f"{chemical_symbols[z]} {e:.6f}" for z, e in model.e0.items())
         versions = ", ".join(f"{k} {v}" for k, v in record.versions.items())
         rows: list[list[str | Cell]] = [["e0, eV", f"{e0} ({e0_origin(model)})"]]
-        if is_from_quip(model):
+        if is_foreign(model):
             rows.append(["read with", versions])
         else:
             rows += [["fitted with", versions or "?"], *_fit_rows(record)]
@@ -335,18 +335,22 @@ def _data_cells(part: EvaluatedData) -> list[str | Cell]:
     ]
 
 
-def _quip_origin(model: GAPModel) -> Iterator[str]:
-    """Yield the origin of a model of QUIP."""
-    origin = model.record.quip
-    if origin is None:
+def _origin(model: GAPModel) -> Iterator[str]:
+    """Yield the origin of a model of another program."""
+    record = model.record
+    if record.quip is not None:
+        origin = record.quip
+        yield table(
+            ["read from QUIP", "label", "gap_version"],
+            [[origin.file, origin.label, str(origin.gap_version)]],
+        )
+    elif record.pacemaker is not None:
+        yield table(["read from pacemaker"], [[record.pacemaker.file]])
+    else:
         return
-    yield table(
-        ["read from QUIP", "label", "gap_version"],
-        [[origin.file, origin.label, str(origin.gap_version)]],
-    )
     yield (
-        '<p class="note">Files of QUIP do not name the data, the sigmas and the '
-        "solver of a fit.</p>"
+        f'<p class="note">Files of {record.program} do not name the data, the sigmas '
+        "and the solver of a fit.</p>"
     )
 
 

@@ -69,6 +69,9 @@ class TestAce(DescriptorContract):
         "all orders": AceConfig(
             r_cut=R_CUT, orders=[1, 2, 3, 4], n_max=[9, 3, 1, 1], l_max=[0, 3, 2, 1]
         ),
+        "combined radial functions": AceConfig(
+            r_cut=R_CUT, orders=[2], n_max=[3], l_max=[2], radial="combined"
+        ),
     }
 
 

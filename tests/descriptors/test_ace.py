@@ -13,7 +13,7 @@ from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
 from gapfit.descriptors.ace_coupling import invariant_tensors
 from gapfit.descriptors.ace_functions import Order, expansion
-from gapfit.descriptors.radial_bessel import bessel_table
+from gapfit.descriptors.radial_bessel import bessel_functions, bessel_table
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.model.terms import build_term
 from gapfit.sparse.functions import with_functions
@@ -87,9 +87,14 @@ def cloud(seed: int, n: int = 9, symbols: str = "Si") -> Atoms:
     return Atoms(["Si", *rng.choice(symbols.split(), size=n)], places)
 
 
-def functions_of(settings: AceConfig, species: tuple[int, ...], *structures: Atoms):
+def functions_of(
+    settings: AceConfig,
+    species: tuple[int, ...],
+    *structures: Atoms,
+    basis: dict[str, np.ndarray] | None = None,
+):
     """Return the functions of the first atom of each structure."""
-    term = build_term(settings, species, {})
+    term = build_term(settings, species, basis or {})
     frames = [structure_arrays(atoms) for atoms in structures]
     pairs = pairs_of(frames, settings.r_cut)
     environments = term.descriptor.environments(pairs)[14]
@@ -172,7 +177,7 @@ def test_handedness_is_seen_by_no_function():
 
 
 def test_radial_functions_are_orthonormal_and_end_smoothly():
-    table, spacing = bessel_table(5.0, 6, 2)
+    table, spacing = bessel_table(5.0, bessel_functions(2, 6))
     r = spacing * np.arange(len(table))
     g = table[:, 0, 0]
     overlap = np.einsum("rn,rm,r->nm", g, g, r**2 * spacing)
@@ -185,6 +190,20 @@ def test_radial_functions_are_orthonormal_and_end_smoothly():
             slopes, table[1:-1, order + 1], atol=3e-3 * curvature
         )
     np.testing.assert_array_equal(table[:, :, 0], table[:, :, 2])
+
+
+def test_combined_radial_functions_are_sums_of_bessel_functions():
+    order = {"r_cut": R_CUT, "orders": [1], "l_max": [0]}
+    bessel = AceConfig(n_max=[5], **order)
+    combined = AceConfig(n_max=[2], radial="combined", **order)
+    clouds = [cloud(seed) for seed in range(5)]
+    table = np.random.default_rng(0).normal(size=(1, 2, 5))
+    sums = functions_of(combined, (14,), *clouds, basis={"combinations": table})
+    values = functions_of(bessel, (14,), *clouds) @ table[0].T
+    SAME_POTENTIAL.check(sums, values)
+    for n in (0, 1000):
+        with pytest.raises(GapfitError, match=f"of {n} Bessel functions; 1 to 64"):
+            build_term(combined, (14,), {"combinations": np.zeros((1, 2, n))})
 
 
 def silicon_frames(n: int):
