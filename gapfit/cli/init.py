@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="propose a three-body term (angle_3b) beside SOAP and pairs",
     )
     parser.add_argument(
+        "--preset",
+        choices=["fast", "default", "accurate"],
+        default="default",
+        help="fast: few SOAP features, with a cluster expansion (ace); default: SOAP and "
+        "pairs; accurate: default with ace",
+    )
+    parser.add_argument(
         "--schema",
         action="store_true",
         help="also write the JSON schema beside it, and name it for editors",
@@ -67,7 +74,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     dataset = read_files(args.data, data)
     if args.test:
         read_files(args.test, data)
-    proposal = propose(dataset.frames, data, three_body=args.three_body)
+    proposal = propose(
+        dataset.frames, data, three_body=args.three_body, preset=args.preset
+    )
     text = template_toml(proposal.config, proposal.comments, proposal.suggestions)
     if args.schema:
         write_schema(schema, "fit")

@@ -16,7 +16,6 @@ from gapfit.config.sections import (
     Angle3bConfig,
     BaselineConfig,
     DataConfig,
-    Distance2bConfig,
     E0Config,
     FitConfig,
     SigmaOverride,
@@ -27,6 +26,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, species_counts
 from gapfit.data.isolated import is_isolated
 from gapfit.data.neighbours import pair_list
+from gapfit.fitting.presets import Preset, preset_comment, preset_terms
 
 __all__ = [
     "Proposal",
@@ -92,6 +92,7 @@ def propose(
     data: DataConfig | Mapping[str, Any] | None = None,
     *,
     three_body: bool = False,
+    preset: Preset = "default",
 ) -> Proposal:
     """Return a configuration that suits a data set.
 
@@ -103,6 +104,8 @@ def propose(
         The table ``[data]``; by default with the paths, and labels as they are found.
     three_body : bool
         Whether to propose a three-body term (``angle_3b``), too.
+    preset : {"default", "fast", "accurate"}
+        Terms to propose; see `gapfit.fitting.presets.preset_terms`.
 
     Returns
     -------
@@ -132,8 +135,7 @@ def propose(
         e0=E0Config.model_validate({"method": method}),
         baseline=_baseline(distances),
         terms=[
-            SoapConfig(r_cut=r_cut, n_sparse=n_sparse),
-            Distance2bConfig(r_cut=r_cut),
+            *preset_terms(preset, r_cut, n_sparse, len(counts)),
             *([_triplets(distances, len(counts))] if three_body else []),
         ],
     )
@@ -149,6 +151,7 @@ def propose(
             f"n_sparse is a third of the {counts[most]} environments of "
             f"{chemical_symbols[most]}, but at least {_SMALL_SET}",
             f"(or all of them, if fewer) and at most {_MAX_SPARSE}; rounded down.",
+            *preset_comment(preset),
             *(_TRIPLET_COMMENT if three_body else ()),
         ],
         "baseline": [

@@ -1,0 +1,72 @@
+"""Terms of a first configuration, from fast to accurate."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from gapfit.config.sections import (
+    AceConfig,
+    Distance2bConfig,
+    SoapConfig,
+    TermConfig,
+)
+
+__all__ = ["PRESETS", "Preset", "preset_comment", "preset_terms"]
+
+Preset = Literal["fast", "default", "accurate"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+# With as many species densities are combined: their number of features grows with the
+# square of the species.
+_MANY_SPECIES = 3
+_CHANNELS = {"fast": 8, "default": 12, "accurate": 16}
+# With more species the five-body functions are too many.
+_FIVE_BODY_SPECIES = 3
+_FAST_SPARSE = 300
+
+
+def preset_terms(
+    preset: Preset, r_cut: float, n_sparse: int, n_species: int
+) -> list[TermConfig]:
+    """Return the terms of a preset.
+
+    Parameters
+    ----------
+    preset : {"fast", "default", "accurate"}
+        fast: few SOAP features and sparse points, and a cluster expansion; default: SOAP
+        with pairs; accurate: the same with a cluster expansion.
+    r_cut : float
+        Cutoff, Å.
+    n_sparse : int
+        Sparse points of each species of SOAP; fast takes at most 300.
+    n_species : int
+        Species in the data.
+    """
+    keys: dict[str, float | int | str] = {"r_cut": r_cut, "n_sparse": n_sparse}
+    if preset == "fast":
+        keys |= {"n_max": 6, "l_max": 4, "zeta": 2.0}
+        keys["n_sparse"] = min(n_sparse, _FAST_SPARSE)
+    if n_species >= _MANY_SPECIES:
+        keys["channels"] = _CHANNELS[preset]
+    terms: list[TermConfig] = [
+        SoapConfig.model_validate(keys),
+        Distance2bConfig(r_cut=r_cut),
+    ]
+    if preset != "default":
+        terms.append(_cluster_expansion(r_cut, n_species))
+    return terms
+
+
+def _cluster_expansion(r_cut: float, n_species: int) -> AceConfig:
+    """Return a few hundred functions: with more species fewer radial functions each."""
+    four_body, five_body = max(4 // n_species, 1), max(2 // n_species, 1)
+    if n_species > _FIVE_BODY_SPECIES:
+        return AceConfig(r_cut=r_cut, orders=[3], n_max=[four_body], l_max=[3])
+    return AceConfig(r_cut=r_cut, n_max=[four_body, five_body])
+
+
+def preset_comment(preset: Preset) -> list[str]:
+    """Return comment lines about a preset; none about the default."""
+    if preset == "default":
+        return []
+    return [f"Preset {preset}; ace holds the four- and five-body functions."]
