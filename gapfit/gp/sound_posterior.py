@@ -98,6 +98,6 @@ def ridged(sums: TrainingSums, size: float) -> tuple[Solution, float]:
     raise PosteriorError(
         "rounding has spoilt the posterior of this fit, so it has no standard "
         f"deviations (I - B^-1 has the eigenvalue {-size:.1e}): the sigmas are too small "
-        "or the deltas too large for 16 digits; raise [sigma] or lower delta of the terms, or set "
-        "run.store_posterior = false"
+        "or the deltas too large for 16 digits; raise [sigma] or lower delta of the "
+        "terms, or set run.store_posterior = false"
     )
