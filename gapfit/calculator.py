@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,10 +20,12 @@ from gapfit.data.skin_pairs import MovingPairs
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.prediction import StdKind, std_kinds
-from gapfit.model.provenance import model_digest
+from gapfit.model.provenance import model_digest, why_no_deviations
 from gapfit.model.storage import load
 
 __all__ = ["GAPCalculator"]
+
+_logger = logging.getLogger("gapfit")
 
 #: Keyword arguments of the calculator, those of ASE last.
 _KEYWORDS = (
@@ -51,8 +54,9 @@ class GAPCalculator(Calculator):
         ``"energy"``, ``"energies"``, ``"forces"``, ``"stress"`` give
         ``extra_results["energy_std"]`` and so on; ``"novelty"``, of each atom, is nearly
         free, unless ``"energies"`` are asked for, too. By default that of each atom's
-        energy, which is nearly free, whenever the model has its posterior; others are
-        computed when they are asked for: ``atoms.calc.get_property("forces_std")``.
+        energy, which is nearly free, whenever the model has its posterior and rounding
+        has not spoilt that (a warning is logged then); others are computed when they are
+        asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default those of `gapfit.threads.available`.
     skin : float, optional
@@ -111,15 +115,23 @@ class GAPCalculator(Calculator):
         self.n_threads = n_threads
         self.pairs = MovingPairs(self.model.cutoff, skin)
         if uncertainty is None:
-            uncertainty = (
-                (StdKind.ENERGIES,) if self.model.posterior is not None else ()
-            )
+            uncertainty = self._nearly_free()
         names = [uncertainty] if isinstance(uncertainty, str) else uncertainty
         if isinstance(names, bool):
             self.novelty, self.uncertainty = names, std_kinds(names)
         else:
             self.novelty = "novelty" in names
             self.uncertainty = std_kinds([name for name in names if name != "novelty"])
+
+    def _nearly_free(self) -> tuple[StdKind, ...]:
+        """Return the standard deviations of energies of atoms, if the model has them."""
+        if self.model.posterior is None:
+            return ()
+        reason = why_no_deviations(self.model)
+        if reason is None:
+            return (StdKind.ENERGIES,)
+        _logger.warning("no standard deviations of energies of atoms: %s", reason)
+        return ()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GAPCalculator:
         """Return a calculator that shares the model, which is never changed."""

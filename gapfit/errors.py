@@ -9,6 +9,7 @@ __all__ = [
     "LeftOutError",
     "LostDigitsError",
     "ModelFileError",
+    "PosteriorError",
     "StructureError",
     "bounded",
     "printable",
@@ -88,6 +89,10 @@ class ModelFileError(GapfitError):
 
 class LostDigitsError(GapfitError):
     """Normal equations that are not positive definite to working precision."""
+
+
+class PosteriorError(GapfitError):
+    """A posterior that rounding has spoilt: it gives no standard deviations."""
 
 
 class LeftOutError(GapfitError):

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Write the file; print the commands of LAMMPS that use it."""
     from ase.data import chemical_symbols
 
-    from gapfit.lammps.export import export_lammps, has_deviations
+    from gapfit.lammps.export import export_lammps, why_without_deviations
     from gapfit.model.storage import load
 
     check_output(args.output, inputs=[args.model])
@@ -44,13 +44,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     export_lammps(model, args.output, std=not args.no_std)
     console.title("Written")
     console.say(f"  {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)")
-    if not args.no_std and not has_deviations(model):
-        console.warnings(
-            [
-                "without standard deviations: they need a model with its posterior and "
-                "a SOAP term"
-            ]
-        )
+    reason = None if args.no_std else why_without_deviations(model)
+    if reason:
+        console.warnings([f"without standard deviations: {reason}"])
     console.title("In LAMMPS")
     console.say("  units metal")
     console.say("  plugin load ./gapfitplugin.so    (from gapfit lammps build)")

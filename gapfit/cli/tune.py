@@ -1,7 +1,8 @@
 """Choose deltas, sigmas and more from the training data.
 
-Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
-sigma.energy minimises the errors of held-out frames. Values to scan are set in [tune]
+Deltas, the smoothness of ace and the sigmas of forces and virials maximise the log marginal
+likelihood; sigma.energy minimises the errors of held-out frames. All stay within limits,
+because the likelihood alone makes potentials with holes. Values to scan are set in [tune]
 of the configuration:
 
   [tune]

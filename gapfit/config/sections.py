@@ -257,7 +257,10 @@ class PredictionConfig(Section):
 class TuneConfig(Section):
     """Settings to choose from the training data before the fit; see `gapfit tune`."""
 
-    delta: bool = described(True, "delta of each term, by the log marginal likelihood")
+    delta: bool = described(
+        True,
+        "delta of each term, and smoothness of ace, by the log marginal likelihood",
+    )
     forces: bool = described(True, "sigma.forces, by the log marginal likelihood")
     virial: bool = described(True, "sigma.virial, by the log marginal likelihood")
     energy: bool = described(True, "sigma.energy, by errors of held-out frames")

@@ -89,6 +89,7 @@ class Ace(Descriptor):
         self.combinations = combinations
         self.blocks = species
         self.cutoff = config.r_cut
+        self.smoothness = config.smoothness
         self.dot_product = DotProductKernel(config.delta, 1.0)
         self.expansion = _expansion(config, species)
         self.n_features = len(self.expansion.functions)
@@ -141,6 +142,11 @@ class Ace(Descriptor):
         u = np.where(alive, prior / np.where(alive, spread, 1.0), 0.0)
         total = float(np.sqrt((prior[alive] ** 2).sum()))
         return np.diag(u / total if total else u)
+
+    def degrees(self, block: int) -> np.ndarray:
+        """Return the degrees of the functions, (n_features,); see `scaling`."""
+        degrees = self.expansion.degrees.astype(float)
+        return np.where(self.scales(block) > 0, degrees, np.inf)
 
     def scales(self, block: int) -> np.ndarray:
         """Return u of a block, (n_features,)."""

@@ -164,6 +164,9 @@ class Descriptor(Protocol):
     atomic : bool
         Whether each atom of the species of a block has one environment, so that lists
         name sparse points by frame and atom.
+    smoothness : float or None
+        Power by which the prior falls with `degrees`, a key of the term of that name;
+        None where there is none. delta does not depend on it.
     linear : bool
         Whether the kernel is the dot product of the features: each feature is then a
         sparse point of its own, and no environment is chosen.
@@ -185,6 +188,7 @@ class Descriptor(Protocol):
     complete: bool = True
     displacement: float = 0.5
     atomic: bool = False
+    smoothness: float | None = None
     linear: bool = False
     lossless: bool = False
     with_variances: bool = False
@@ -204,6 +208,16 @@ class Descriptor(Protocol):
     def carriers(self, block: int) -> tuple[int, ...]:
         """Return the species of the atoms whose energies have the kernels of a block."""
         return (block,)
+
+    def degrees(self, block: int) -> np.ndarray:
+        """Return degrees of functions whose prior falls as degree^-`smoothness`.
+
+        Returns
+        -------
+        (n_features,) float64
+            Positive; infinite for functions without prior.
+        """
+        return np.ones(self.n_features)
 
     def width(self, block: int) -> int:
         """Length of the sparse points of a block."""

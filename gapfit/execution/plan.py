@@ -37,7 +37,15 @@ from gapfit.sparse.choice_memory import choice_memory
 from gapfit.sparse.listed import count_listed
 from gapfit.threads import available
 
-__all__ = ["Plan", "Sizes", "plan", "planned_terms", "sizes_of"]
+__all__ = [
+    "Plan",
+    "Sizes",
+    "batch_atoms",
+    "enough_memory",
+    "plan",
+    "planned_terms",
+    "sizes_of",
+]
 
 _MAX_BATCH_ATOMS = 256
 
@@ -75,6 +83,12 @@ class Sizes:
         """Memory for the rows of a batch."""
         return self.batch.of_atoms(max(self.largest, self.batch_atoms))
 
+    @property
+    def needed(self) -> int:
+        """Least memory that the fit takes, bytes."""
+        matrices = self.matrices
+        return max(matrices.needed, matrices.rows + self.batch.rows_of(self.largest))
+
     def require(self) -> None:
         """Refuse a fit whose matrices take more memory than is granted.
 
@@ -83,8 +97,7 @@ class Sizes:
         GapfitError
             States how much they need.
         """
-        matrices = self.matrices
-        needed = max(matrices.needed, matrices.rows + self.batch.rows_of(self.largest))
+        matrices, needed = self.matrices, self.needed
         if needed > self.granted:
             raise GapfitError(
                 f"run.memory = {in_words(self.granted)} is too little: "
@@ -259,8 +272,23 @@ def batch_atoms(
     pairs_per_atom: float | None = None,
 ) -> int:
     """Return how many atoms' rows are computed together; `terms` with sparse points."""
-    points = [{b: len(values) for b, values in term.sparse.items()} for term in terms]
+    points = _points_chosen(terms)
     return sizes_of(frames, terms, points, config, pairs_per_atom).batch_atoms
+
+
+def enough_memory(
+    frames: Sequence[Frame], terms: Sequence[FittedTerm], config: FitConfig
+) -> bool:
+    """Return whether run.memory is enough for a fit beside the sums of another.
+
+    `terms` have their sparse points.
+    """
+    sizes = sizes_of(frames, terms, _points_chosen(terms), config)
+    return sizes.needed + sizes.matrices.sums <= sizes.granted
+
+
+def _points_chosen(terms: Sequence[FittedTerm]) -> list[dict[int, int]]:
+    return [{b: len(values) for b, values in term.sparse.items()} for term in terms]
 
 
 def _rows_of(term: FittedTerm, points: Mapping[int, int]) -> TermRows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from gapfit.data.observations import count_rows, row_counts
 from gapfit.execution.accumulate import RowBuilder, task_slices
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool
-from gapfit.execution.plan import batch_atoms
+from gapfit.execution.plan import batch_atoms, enough_memory
 from gapfit.execution.tasks import Summation, sum_by_workers, sum_here
 from gapfit.fitting.prepare import Prepared, sparse_terms, whitened
 from gapfit.fitting.solve import solved
@@ -91,7 +91,9 @@ def fitted(
     pairs_per_atom : float, optional
         Neighbours within the longest cutoff; counted on a sample when absent.
     """
-    sums = _sums(model, prepared, progress, folder, pool, pairs_per_atom)
+    source = _Source(model, prepared, progress, pool, pairs_per_atom)
+    assert model.training_sums is not None
+    sums = source.sums(model.training_sums.method, folder)
     record = replace(
         model.record,
         n_frames=len(prepared.frames),
@@ -105,38 +107,77 @@ def fitted(
         training_sums=sums,
         record=record,
     )
-    return solved(summed, prepared.frames, progress)
-
-
-def _sums(
-    model: GAPModel,
-    prepared: Prepared,
-    progress: Progress,
-    folder: CheckpointFolder | None,
-    pool: Pool | None,
-    pairs_per_atom: float | None,
-) -> TrainingSums:
-    """Return the sums over all rows."""
-    config, empty = model.config, model.training_sums
-    assert empty is not None
-    rows = RowBuilder(
-        model.terms, model.e0, config.sigma, empty.whitening, empty.method
-    )
-    summation = Summation(
-        rows,
+    return solved(
+        summed,
         prepared.frames,
-        groups_of(prepared.given, config, prepared.e0),
-        row_counts(prepared.frames).sum(axis=1),
-        task_slices(frame_sizes(prepared.frames), model.n_sparse),
-        batch_atoms(prepared.given, model.terms, config, pairs_per_atom),
+        progress,
+        by_qr=lambda: source.sums_by_qr(folder),
     )
-    total = int(summation.n_rows.sum())
 
-    def report(n_rows: int) -> None:
-        progress("rows", n_rows, total)
 
-    report(0)
-    if pool is None:
-        return sum_here(summation, folder, report)
-    assert folder is not None
-    return sum_by_workers(summation, folder, pool, report)
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """The rows of a fit, which may be summed up in two ways; see `fitted`."""
+
+    model: GAPModel
+    prepared: Prepared
+    progress: Progress
+    pool: Pool | None
+    pairs_per_atom: float | None
+
+    def sums(self, method: str, folder: CheckpointFolder | None) -> TrainingSums:
+        """Return the sums over all rows, with checkpoints if there is a folder."""
+        model, frames = self.model, self.prepared.frames
+        assert model.training_sums is not None
+        config = self._config(method)
+        summation = Summation(
+            RowBuilder(
+                model.terms,
+                model.e0,
+                config.sigma,
+                model.training_sums.whitening,
+                method,
+            ),
+            frames,
+            groups_of(self.prepared.given, config, self.prepared.e0),
+            row_counts(frames).sum(axis=1),
+            task_slices(frame_sizes(frames), model.n_sparse),
+            batch_atoms(self.prepared.given, model.terms, config, self.pairs_per_atom),
+        )
+        total = int(summation.n_rows.sum())
+
+        def report(n_rows: int) -> None:
+            self.progress("rows", n_rows, total)
+
+        report(0)
+        if self.pool is None:
+            return sum_here(summation, folder, report)
+        assert folder is not None
+        return sum_by_workers(summation, folder, self.pool, report)
+
+    def sums_by_qr(self, folder: CheckpointFolder | None) -> TrainingSums | None:
+        """Return the sums over all rows by QR; None where memory is too little.
+
+        Workers share a folder beside that of the fit, which is deleted at the end.
+        """
+        model, config = self.model, self._config("qr")
+        if not enough_memory(self.prepared.given, model.terms, config):
+            return None
+        if self.pool is None:
+            return self.sums("qr", None)
+        assert folder is not None
+        assert model.training_sums is not None
+        beside = CheckpointFolder(folder.path.with_name(f"{folder.path.name}-qr"))
+        empty = TrainingSums(model.training_sums.whitening, "qr")
+        with beside.held():
+            beside.begin({**folder.identity, "sums": "qr"})
+            try:
+                beside.write_start(replace(model, config=config, training_sums=empty))
+                return self.sums("qr", beside)
+            finally:
+                beside.remove()
+
+    def _config(self, method: str) -> FitConfig:
+        config = self.model.config
+        solver = config.solver.model_copy(update={"method": method})
+        return config.model_copy(update={"solver": solver})

@@ -18,6 +18,7 @@ from gapfit.data.isolated import is_isolated
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.fitting.prepare import Prepared
+from gapfit.gp.columns import Columns, FallingPrior
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
@@ -123,10 +124,8 @@ def fill(
     progress : callable
         Called as ``progress("rows", done, total)``.
     """
-    ends = np.cumsum([0] + [term.n_sparse for term in terms])
-    columns = [slice(int(a), int(b)) for a, b in pairwise(ends)]
     sigmas = {str(q): float(getattr(config.sigma, q)) for q in Quantity}
-    grams = FoldGrams(TrainingSums(whitening, "cholesky"), columns, sigmas)
+    grams = FoldGrams(TrainingSums(whitening, "cholesky"), _columns(terms), sigmas)
     frames, given = prepared.frames, prepared.given
     classes = separate_types(given, options)
     of = partial(class_of, classes=classes, config=config.sigma, e0=prepared.e0)
@@ -156,3 +155,19 @@ def fill(
         progress("rows", done, total)
     grams.sums.close()
     return grams
+
+
+def _columns(terms: Sequence[FittedTerm]) -> Columns:
+    """Return the columns of terms, and which of them have priors that fall."""
+    ends = np.cumsum([0] + [term.n_sparse for term in terms]).tolist()
+    falling = []
+    for n, term in enumerate(terms):
+        start = ends[n]
+        for block, points in term.sparse.items():
+            power = term.descriptor.smoothness
+            if power is not None and len(points):
+                degrees = term.descriptor.degrees(block)
+                columns = slice(start, start + len(points))
+                falling.append(FallingPrior(n, columns, degrees, power))
+            start += len(points)
+    return Columns([slice(a, b) for a, b in pairwise(ends)], falling)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -10,8 +10,10 @@ from gapfit._support.progress import Progress
 from gapfit.config.sections import FitConfig, PredictionConfig
 from gapfit.data.frame import Frame
 from gapfit.fitting.rounding_warning import ROUNDED, rounding_warning
+from gapfit.fitting.sound_fit import SPOILT, sound_fit
 from gapfit.gp.conditioning import well_conditioned
 from gapfit.gp.posterior import Posterior
+from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.projection import LosslessProjection, Ranks, with_lossless_projection
 from gapfit.model.terms import FittedTerm, with_coefficients
@@ -27,6 +29,7 @@ def solved(
     frames: Sequence[Frame] | None,
     progress: Progress,
     least: Sequence[Ranks] | None = None,
+    by_qr: Callable[[], TrainingSums | None] | None = None,
 ) -> GAPModel:
     """Return a model with the coefficients that its sums give.
 
@@ -42,14 +45,28 @@ def solved(
         Called as ``progress(stage, done, total)``.
     least : sequence of dict of int to int, optional
         For each term, by block, fewest directions of its lossless projection.
+    by_qr : callable, optional
+        Sums over the same rows by QR, which replace those that spoil the posterior; None
+        where memory is too little for them.
+
+    Raises
+    ------
+    PosteriorError
+        Rounding spoils the posterior, and nothing helps.
     """
     config, sums = model.config, model.training_sums
     assert sums is not None
     progress("solve", 0, 1)
+    notes: list[str] = []
     with one_thread():
         sums, solution = well_conditioned(sums)
+        if config.run.store_posterior:
+            sums, solution = sound_fit(sums, solution, by_qr, notes)
+            solver = config.solver.model_copy(update={"method": sums.method})
+            config = config.model_copy(update={"solver": solver})
         warning = rounding_warning(sums.rounding(solution), config)
     progress("solve", 1, 1)
+    notes += [warning] if warning else []
     terms = with_coefficients(model.terms, solution.coefficients)
     terms, projections = _with_lossless(
         terms, frames, config, progress, least or [{}] * len(terms)
@@ -62,10 +79,11 @@ def solved(
         log_marginal_likelihood=solution.log_marginal_likelihood,
         projections=tuple(projections),
         versions=_versions(),
-        warnings=tuple(_with_rounding(model.record.warnings, warning)),
+        warnings=(*_without_rounding(model.record.warnings), *notes),
     )
     return replace(
         model,
+        config=config,
         terms=tuple(terms),
         posterior=Posterior(whitening, solution.R)
         if config.run.store_posterior
@@ -76,10 +94,9 @@ def solved(
     )
 
 
-def _with_rounding(warnings: Sequence[str], warning: str | None) -> list[str]:
-    """Return warnings with the effect of rounding now, without that of earlier fits."""
-    kept = [text for text in warnings if not text.startswith(ROUNDED)]
-    return [*kept, warning] if warning else kept
+def _without_rounding(warnings: Sequence[str]) -> list[str]:
+    """Return warnings without those of rounding in earlier fits."""
+    return [text for text in warnings if not text.startswith((ROUNDED, SPOILT))]
 
 
 def _with_lossless(

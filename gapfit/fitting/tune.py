@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,28 +21,15 @@ from gapfit.fitting.prepare import Prepared, sparse_terms, whitened
 from gapfit.fitting.review import review
 from gapfit.fitting.scan import check_scan, with_settings
 from gapfit.fitting.trials import Trial, Tuning
+from gapfit.fitting.tune_limits import FIXED, freedom_of, limit_notes
 from gapfit.gp.evidence import HeldOut, Scales
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.followed_jitter import FollowedJitter
-from gapfit.gp.hyperparameters import (
-    MOST,
-    N_STEPS,
-    Freedom,
-    ScoredScales,
-    score,
-)
-from gapfit.gp.normal_equations import NormalEquations
-from gapfit.gp.observations import Group
-from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, ISOLATED, class_of
+from gapfit.gp.hyperparameters import N_STEPS, ScoredScales, score
+from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, class_of
 from gapfit.threads import limited
 
 __all__ = ["tune", "tune_prepared"]
-
-# Classes of frames whose sigmas stay.
-_FIXED = (FRAME_SIGMA, ISOLATED)
-
-# Classes with fewer observations share their sigma with all others.
-_MIN_ROWS = 50
 
 
 def tune(
@@ -54,8 +41,9 @@ def tune(
 ) -> Tuning:
     """Choose deltas, sigmas and scanned values from the training data alone.
 
-    Deltas and the sigmas of forces and virials maximise the log marginal likelihood;
-    sigma.energy minimises the errors of held-out frames. Both need one pass over the
+    Deltas, powers by which priors fall and the sigmas of forces and virials maximise the
+    log marginal likelihood; sigma.energy minimises the errors of held-out frames. They
+    stay within limits (`gapfit.fitting.tune_limits`), and need one pass over the
     data for each candidate of ``tune.scan``, none for a sigma or delta.
 
     Parameters
@@ -167,7 +155,7 @@ class _Tuner:
         # The choice comes before trials that change the jitter.
         if self.given is None and trials.suits(ones):
             self._judge_given(trials, ones)
-        freedom = _freedom(grams, trials.totals, self.options)
+        freedom = freedom_of(config, self.options, grams, trials.totals)
         steps = iter(range(1, N_STEPS + 1))
         self.progress("hyperparameters", 0, N_STEPS)
         chosen = trials.chosen(
@@ -177,7 +165,7 @@ class _Tuner:
         if self.given is None:
             self._judge_given(trials, ones)
         grams = trials.grams
-        for text in _at_limits(chosen.scales, grams):
+        for text in limit_notes(config, freedom, chosen.scales, grams):
             self.note(text)
         tuned = _tuned(config, grams, chosen.scales)
         return _as_trial(settings, tuned, chosen)
@@ -226,61 +214,6 @@ def _as_trial(
     return Trial(settings, config, value, errors)
 
 
-def _separate(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]:
-    """Return the groups with enough observations for a separate sigma."""
-    rows = zip(grams.groups, totals, strict=True)
-    return {
-        group
-        for group, gram in rows
-        if group[1] not in _FIXED and gram.n_rows >= _MIN_ROWS
-    }
-
-
-def _freedom(
-    grams: FoldGrams, totals: Sequence[NormalEquations], options: TuneConfig
-) -> Freedom:
-    """Return the freedom of the choice: a factor for each quantity, or for each class."""
-    parameters: dict[Group, int] = {}
-    sigma: list[int | None] = []
-    separate = _separate(grams, totals)
-    for group in grams.groups:
-        quantity, name = group
-        fixed = quantity == Quantity.ENERGY or not getattr(options, quantity)
-        if fixed or name in _FIXED:
-            sigma.append(None)
-            continue
-        shared = group if group in separate else (quantity, DEFAULT)
-        sigma.append(parameters.setdefault(shared, len(parameters)))
-    energy = [
-        quantity == Quantity.ENERGY and name not in _FIXED and options.energy
-        for quantity, name in grams.groups
-    ]
-    return Freedom(
-        (options.delta,) * len(grams.columns),
-        tuple(sigma),
-        tuple(energy),
-        options.score,
-    )
-
-
-def _at_limits(scales: Scales, grams: FoldGrams) -> Iterator[str]:
-    """Yield warnings about values at the end of the range that is searched."""
-    far = 0.99 * np.log(MOST)
-    for n, factor in enumerate(scales.delta):
-        if abs(np.log(factor)) > far:
-            yield (
-                f"[[terms]] {n + 1}: delta reached the end of the search, {factor:.3g} "
-                "times the given one: the data do not determine it; remove the term, or "
-                "set [tune] delta = false"
-            )
-    for (quantity, name), factor in zip(grams.groups, scales.sigma, strict=True):
-        if abs(np.log(factor)) > far:
-            yield (
-                f"sigma.{quantity}{f' of {name}' if name else ''} reached the end of the "
-                f"search, {factor:.3g} times the given one: give a better first value"
-            )
-
-
 def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
@@ -288,18 +221,23 @@ def _rounded(value: float) -> float:
 def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
     """Return the configuration with deltas and sigmas multiplied by their ratios.
 
-    The fractions of forces and energies that sigmas grow by are parts of these.
+    Powers by which priors fall are the smoothness of their terms. The fractions of forces
+    and energies that sigmas grow by are parts of these.
     """
-    terms = [
-        term.model_copy(update={"delta": _rounded(term.delta * factor)})
-        for term, factor in zip(config.terms, scales.delta, strict=True)
-    ]
+    falling = {part.term: part.power for part in grams.columns.falling}
+    terms = []
+    for n, (term, factor) in enumerate(zip(config.terms, scales.delta, strict=True)):
+        changed = {"delta": _rounded(term.delta * factor)}
+        if n in falling:
+            power = falling[n] + scales.powers.get(n, 0.0)
+            changed["smoothness"] = _rounded(power)
+        terms.append(term.model_copy(update=changed))
     sigma = config.sigma
     ratios = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
     moved = {q: ratios.get((q, DEFAULT), 1.0) for q in Quantity}
     names = set(sigma.config_types) | {name for _, name in ratios} - {
         DEFAULT,
-        *_FIXED,
+        *FIXED,
     }
     overrides = {}
     for name in sorted(names):

@@ -1,17 +1,18 @@
-"""Log marginal likelihood of deltas and sigmas, and errors of held-out folds.
+"""Log marginal likelihood of deltas, powers and sigmas, and errors of held-out folds.
 
 Both come from Gram matrices (`gapfit.gp.fold_grams`) at O(n_sparse³) for each trial.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.linalg import lapack
 from scipy.linalg.blas import dsymv
 
+from gapfit.gp.columns import Columns
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.normal_equations import NormalEquations, solve_normal
 
@@ -20,7 +21,7 @@ __all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence", "system"
 
 @dataclass(frozen=True, eq=False)
 class Scales:
-    """Ratios of deltas and sigmas, relative to those of the Gram matrices.
+    """Ratios of deltas and sigmas to those of the Gram matrices, and changes of powers.
 
     Attributes
     ----------
@@ -28,15 +29,18 @@ class Scales:
         By term.
     sigma : (n_groups,) float64
         By group, in the order of `FoldGrams.groups`.
+    powers : mapping of int to float
+        By term, added to the power by which its prior falls; 0 where absent.
     """
 
     delta: np.ndarray
     sigma: np.ndarray
+    powers: Mapping[int, float] = field(default_factory=dict)
 
-    def column_scale(self, columns: Sequence[slice]) -> np.ndarray:
+    def column_scale(self, columns: Columns) -> np.ndarray:
         """Return the factor of each sparse point, (n_sparse,)."""
-        sizes = [part.stop - part.start for part in columns]
-        return np.repeat(self.delta, sizes)
+        delta = columns.delta_scale(self.delta)
+        return np.asarray(delta * columns.power_scale(self.powers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +55,14 @@ class Evidence:
         d/d log delta of each term.
     sigma : (n_groups,) float64
         d/d log sigma of each group.
+    powers : dict of int to float
+        d/d power of each term whose prior falls with a degree.
     """
 
     value: float
     delta: np.ndarray
     sigma: np.ndarray
+    powers: dict[int, float]
 
 
 def system(
@@ -84,7 +91,7 @@ def system(
 
 
 def log_evidence(
-    grams: Sequence[NormalEquations], columns: Sequence[slice], scales: Scales
+    grams: Sequence[NormalEquations], columns: Columns, scales: Scales
 ) -> Evidence:
     """Return the log marginal likelihood under the subset-of-regressors prior.
 
@@ -95,7 +102,7 @@ def log_evidence(
     ----------
     grams : sequence of NormalEquations
         One for each group.
-    columns : sequence of slice
+    columns : Columns
         Columns of each term.
     scales : Scales
         Ratios of deltas and sigmas.
@@ -114,7 +121,12 @@ def log_evidence(
     inverse, _ = lapack.dpotri(solved.R, lower=0, overwrite_c=1)
     inverse = np.triu(inverse)
     determined = 1.0 - np.diag(inverse)  # diagonal of B^-1 Φ^T Φ
-    slopes = [z[part] @ z[part] - determined[part].sum() for part in columns]
+    gains = z**2 - determined  # d/d log of the scale of each column
+    slopes = [gains[part].sum() for part in columns.terms]
+    powers: dict[int, float] = {}
+    for part in columns.falling:
+        slope = gains[part.columns] @ part.slopes(scales.powers.get(part.term, 0.0))
+        powers[part.term] = powers.get(part.term, 0.0) + float(slope)
     weights = 1.0 / scales.sigma**2
     misfit, n_rows, log_sigma = -float(solved.half @ solved.half), 0, 0.0
     changes = []
@@ -129,7 +141,7 @@ def log_evidence(
         trace = 2 * np.vdot(scaled_inverse, gram.G) - diagonal @ np.diag(gram.G)
         changes.append(weight * (residual + trace) - gram.n_rows)
     value = -0.5 * (misfit + log_det + n_rows * np.log(2 * np.pi)) - log_sigma
-    return Evidence(float(value), np.array(slopes), np.array(changes))
+    return Evidence(float(value), np.array(slopes), np.array(changes), powers)
 
 
 @dataclass(frozen=True)

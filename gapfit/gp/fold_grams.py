@@ -2,8 +2,9 @@
 
 With whitened rows Φ_g = K_g U^-1 / sigma_g of each group g, the Gram matrices
 G_g = Φ_g^T Φ_g, the vectors Φ_g^T y and |y|² are all that a fit needs. K_mm is block
-diagonal over terms, so the columns of a term scale with its delta, and a group with
-1/sigma: changing any of them costs no pass over the data.
+diagonal over terms, so the columns of a term scale with its delta, those of functions with
+their prior (`gapfit.gp.columns`), and a group with 1/sigma: changing any of them costs no
+pass over the data.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from gapfit.gp.columns import Columns
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.observations import Group, RowBlock
 from gapfit.gp.raised_jitter import RaisedJitter
@@ -56,7 +58,7 @@ class FoldGrams:
     ----------
     sums : TrainingSums
         Normal equations; the key of each is (group, fold).
-    columns : list of slice
+    columns : Columns
         Columns of each term.
     sigmas : dict of str to float
         Global sigma of each kind, eV per atom, eV/Å and eV per atom. Errors are residuals
@@ -67,7 +69,7 @@ class FoldGrams:
     """
 
     sums: TrainingSums
-    columns: list[slice]
+    columns: Columns
     sigmas: dict[str, float]
     energies: dict[int, list[EnergyRows]] = field(default_factory=dict)
 

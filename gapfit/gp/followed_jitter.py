@@ -13,7 +13,8 @@ from gapfit.errors import LostDigitsError
 from gapfit.gp.conditioning import well_conditioned
 from gapfit.gp.evidence import Scales, system
 from gapfit.gp.fold_grams import FoldGrams
-from gapfit.gp.hyperparameters import Freedom, ScoredScales, choose, judge
+from gapfit.gp.freedom import Freedom
+from gapfit.gp.hyperparameters import ScoredScales, choose, judge
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.raised_jitter import raised_jitter
 from gapfit.gp.training_sums import TrainingSums
@@ -81,10 +82,13 @@ class FollowedJitter:
 
     def _needed(self, scales: Scales) -> tuple[float, ...]:
         """Return the jitter of a fit, by block, or the present one where that is larger."""
-        d = scales.column_scale(self.grams.columns)
+        columns = self.grams.columns
+        d = scales.column_scale(columns)
         present = self.grams.sums.whitening.jitter
         products = NormalEquations.of_products(*system(self._first_totals, scales, d))
-        sums = TrainingSums(self._first.scaled(d), "cholesky")
+        # Powers scale columns alone: the kernels of functions are identities.
+        factors = self._first.scaled(columns.delta_scale(scales.delta))
+        sums = TrainingSums(factors, "cholesky")
         sums.groups = {"all": products}
         try:
             sums, _ = well_conditioned(sums)

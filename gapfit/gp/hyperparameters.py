@@ -1,4 +1,4 @@
-"""Deltas and sigmas from Gram matrices: evidence, and errors of held-out frames."""
+"""Deltas, powers and sigmas from Gram matrices: evidence, and errors of held-out frames."""
 
 from __future__ import annotations
 
@@ -6,46 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
 
 from gapfit.errors import LostDigitsError
 from gapfit.gp.evidence import HeldOut, Scales, held_out, log_evidence
+from gapfit.gp.evidence_search import by_evidence
 from gapfit.gp.fold_grams import FoldGrams
+from gapfit.gp.freedom import Freedom
 from gapfit.gp.normal_equations import NormalEquations
 
-__all__ = ["MOST", "N_STEPS", "Freedom", "ScoredScales", "choose", "judge", "score"]
+__all__ = ["N_STEPS", "ScoredScales", "choose", "judge", "score"]
 
-#: Largest change of a delta or of a sigma.
-MOST = 1000.0
 #: Ratios of sigma_energy: tried in turn, upwards and downwards, each starting from the
 #: deltas and sigmas that suit the one before; then ratios around the best.
 _TRIED = ((1.0, 3.0, 10.0, 30.0), (0.33, 0.1, 0.033))
 _AROUND = (0.55, 1.8)
 #: How often `choose` reports at most.
 N_STEPS = 10
-
-
-@dataclass(frozen=True)
-class Freedom:
-    """Deltas and sigmas that may be chosen.
-
-    Attributes
-    ----------
-    delta : tuple of bool
-        By term.
-    sigma : tuple of (int or None)
-        By group, the number of the parameter that the evidence chooses; groups of one
-        number share their factor. None: fixed.
-    energy : tuple of bool
-        By group, whether errors of held-out frames choose its sigma.
-    score : {"both", "energy", "forces", "evidence"}
-        Errors that choose them; "evidence" counts as "both".
-    """
-
-    delta: tuple[bool, ...]
-    sigma: tuple[int | None, ...]
-    energy: tuple[bool, ...]
-    score: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +63,11 @@ def choose(
     freedom: Freedom,
     tick: Callable[[], None] = lambda: None,
 ) -> ScoredScales:
-    """Return the best deltas and sigmas.
+    """Return the best deltas, powers and sigmas.
 
-    For each of several sigmas of energies, deltas and the sigmas of forces and virials
-    maximise the log marginal likelihood. It misjudges sigma_energy where forces are far
-    more numerous, so errors of held-out frames choose that one, see `score`.
+    For each of several sigmas of energies, deltas, powers and the sigmas of forces and
+    virials maximise the log marginal likelihood. It misjudges sigma_energy where forces
+    are far more numerous, so errors of held-out frames choose that one, see `score`.
 
     Parameters
     ----------
@@ -109,9 +85,9 @@ def choose(
     LostDigitsError
         The given sigmas are too small for the arithmetic.
     """
-    start = Scales(np.ones(len(grams.columns)), np.ones(len(totals)))
+    start = Scales(np.ones(len(grams.columns.terms)), np.ones(len(totals)))
     free = np.array(freedom.energy)
-    first = judge(grams, totals, _by_evidence(totals, grams.columns, start, freedom))
+    first = judge(grams, totals, by_evidence(totals, grams.columns, start, freedom))
     tick()
     if not free.any() or not np.isfinite(score(freedom.score, first.held_out)):
         return first
@@ -119,10 +95,13 @@ def choose(
     def trials(ratios: Sequence[float], origin: ScoredScales) -> Iterator[ScoredScales]:
         """Yield the best scales for each ratio, each search starting from the last."""
         scales = origin.scales
-        for ratio in ratios:
+        within = [freedom.energy_limits.clipped(ratio) for ratio in ratios]
+        for ratio in dict.fromkeys(within):
+            if ratio == scales.sigma[free][0]:  # tried already, at a limit
+                continue
             scales = replace(scales, sigma=np.where(free, ratio, scales.sigma))
             try:
-                scales = _by_evidence(totals, grams.columns, scales, freedom)
+                scales = by_evidence(totals, grams.columns, scales, freedom)
                 yield judge(grams, totals, scales)
             except LostDigitsError:
                 return
@@ -150,55 +129,3 @@ def score(kind: str, errors: HeldOut) -> float:
     if not len(values):
         return np.nan
     return float(np.exp(np.log(np.maximum(values, 1e-12)).mean()))
-
-
-def _by_evidence(
-    totals: Sequence[NormalEquations],
-    columns: Sequence[slice],
-    start: Scales,
-    freedom: Freedom,
-) -> Scales:
-    """Maximise the log marginal likelihood over the logarithms of free parameters."""
-    terms = np.flatnonzero(freedom.delta)
-    groups = [
-        [g for g, p in enumerate(freedom.sigma) if p == n] for n in _shared(freedom)
-    ]
-    if not len(terms) and not groups:
-        return start
-    x0 = np.log([*start.delta[terms], *(start.sigma[members[0]] for members in groups)])
-
-    def moved(x: np.ndarray) -> Scales:
-        delta, sigma = start.delta.copy(), start.sigma.copy()
-        delta[terms] = np.exp(x[: len(terms)])
-        for members, value in zip(groups, x[len(terms) :], strict=True):
-            sigma[members] = np.exp(value)
-        return Scales(delta, sigma)
-
-    worst = 1e300
-
-    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal worst
-        try:
-            evidence = log_evidence(totals, columns, moved(x))
-        except LostDigitsError:  # out of reach of the arithmetic: turn back
-            return worst, np.zeros(len(x))
-        if worst == 1e300:
-            worst = -evidence.value + abs(evidence.value) + 1e6
-        sigmas = np.array([evidence.sigma[members].sum() for members in groups])
-        return -evidence.value, -np.concatenate([evidence.delta[terms], sigmas])
-
-    limit = np.log(MOST)
-    best = minimize(
-        objective,
-        np.clip(x0, -limit, limit),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(-limit, limit)] * len(x0),
-        options={"maxiter": 60, "ftol": 1e-10, "gtol": 1e-2},
-    )
-    return moved(best.x)
-
-
-def _shared(freedom: Freedom) -> list[int]:
-    """Return the numbers of the parameters that sigmas share."""
-    return sorted({number for number in freedom.sigma if number is not None})

@@ -233,8 +233,14 @@ class TrainingSums:
             )
         return out
 
-    def solve(self) -> Solution:
+    def solve(self, ridge: float = 0.0) -> Solution:
         """Return coefficients, factor and evidence.
+
+        Parameters
+        ----------
+        ridge : float
+            Added to the identity in I + Φ^T Φ: the prior variance of every direction is
+            divided by 1 + ridge. For normal equations alone.
 
         Raises
         ------
@@ -245,8 +251,10 @@ class TrainingSums:
         """
         self.close()
         parts = [self.groups[group] for group in sorted(self.groups)]
-        solve = _solve_normal if self.method == "cholesky" else _solve_triangle
-        solution = solve(self.whitening, parts)
+        if self.method == "cholesky":
+            solution = _solve_normal(self.whitening, parts, ridge)
+        else:
+            solution = _solve_triangle(self.whitening, parts)
         if not np.isfinite(solution.coefficients).all():
             raise GapfitError(
                 "the coefficients are not finite: only rounding decides them; raise "
@@ -268,14 +276,16 @@ def _index(where: np.ndarray) -> Any:
     return where
 
 
-def _solve_normal(whitening: Whitening, parts: Sequence[NormalEquations]) -> Solution:
+def _solve_normal(
+    whitening: Whitening, parts: Sequence[NormalEquations], ridge: float
+) -> Solution:
     m = whitening.n_sparse
     B, b, square = np.zeros((m, m), order="F"), np.zeros(m), 0.0
     for gram in parts:
         B = gram.added_to(B)
         b += gram.b
         square += gram.square
-    B[np.diag_indices(m)] += 1.0
+    B[np.diag_indices(m)] += 1.0 + ridge
     solved = solve_normal(B, b)
     misfit = square - float(solved.half @ solved.half)
     return _solution(whitening.undo(solved.z), solved.R, misfit, parts)

@@ -19,13 +19,14 @@ from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
+from gapfit.model.provenance import why_no_deviations
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.local_variance import LocalVarianceForm
     from gapfit.model.terms import FittedTerm
 
-__all__ = ["export_lammps", "has_deviations"]
+__all__ = ["export_lammps", "why_without_deviations"]
 
 #: Pairs of name and array.
 Arrays = Iterator[tuple[str, Value]]
@@ -45,8 +46,8 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
         File to write; replaced when the new file is complete.
     std : bool
         Whether to include the factors for standard deviations of atomic energies, if the
-        model has a posterior: 8 bytes times the square of the number of sparse points of
-        each species.
+        model has them (`why_without_deviations`): 8 bytes times the square of the number
+        of sparse points of each species.
 
     Raises
     ------
@@ -59,7 +60,8 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     tables: list[PairTable] = list(model.baseline.tables) if model.baseline else []
     counts = dict.fromkeys(("soap", "pair", "triplet", "ace"), 0)
     numbers: dict[int, int] = {}  # of terms of their kind, by the identity of the term
-    variance = model.local_variance if std and has_deviations(model) else None
+    has_deviations = std and why_without_deviations(model) is None
+    variance = model.local_variance if has_deviations else None
     for term in model.terms:
         descriptor = term.descriptor
         if isinstance(descriptor, Soap):
@@ -81,13 +83,14 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     write_array_file(path, arrays)
 
 
-def has_deviations(model: GAPModel) -> bool:
-    """Return whether standard deviations can be exported.
+def why_without_deviations(model: GAPModel) -> str | None:
+    """Return why standard deviations cannot be exported, as text; None if they can.
 
     They need the posterior and a SOAP term, with any number of other terms.
     """
-    has_soap = any(isinstance(term.descriptor, Soap) for term in model.terms)
-    return model.posterior is not None and has_soap
+    if not any(isinstance(term.descriptor, Soap) for term in model.terms):
+        return "they need a SOAP term"
+    return why_no_deviations(model)
 
 
 def _require_native(model: GAPModel) -> None:

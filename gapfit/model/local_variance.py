@@ -15,41 +15,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, eigh, lapack, qr, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular
 
 from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.soap_engine import VarianceForm, VarianceRequest
-from gapfit.errors import GapfitError
+from gapfit.errors import PosteriorError
 from gapfit.gp.posterior import Posterior
+from gapfit.gp.sound_posterior import MOST_EXCESS, inverse
 from gapfit.gp.whitening import Whitening
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["LocalVarianceForm", "explaining_factor", "unexplained_part"]
+__all__ = ["LocalVarianceForm", "explaining_factor"]
 
 # Where data say nothing, I - B^-1 is zero to within rounding, and no Cholesky factor is
 # sure to exist. B^-1 less this share of it changes variances by no more than the share.
 _SHARES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
-# Rounding may take an eigenvalue of B^-1 beyond 1 by this much.
-_CONTRADICTION = 1e-2
 # Columns of W that are solved for together.
 _TOGETHER = 1024
 # Lossless projections within this tolerance keep variances, too, eV/atom.
 _ACCURATE = 1e-6
-
-
-def unexplained_part(R: np.ndarray) -> np.ndarray:
-    """Return the upper triangle of B^-1 = R^-1 R^-T.
-
-    Parameters
-    ----------
-    R : (n_sparse, n_sparse) float64
-        Upper factor of B = I + Φ^T Φ.
-    """
-    upper: np.ndarray
-    upper, info = lapack.dpotri(R, lower=0)
-    if info:
-        raise GapfitError("the posterior of this model is singular; fit it again")
-    return upper
 
 
 def explaining_factor(
@@ -62,7 +46,7 @@ def explaining_factor(
     whitening : Whitening
         Cholesky factors U of K_mm + jitter.
     B_inverse : (n_sparse, n_sparse) float64
-        From `unexplained_part`.
+        From `gapfit.gp.sound_posterior.inverse`.
     blocks : sequence of int
         Places of the blocks that k is taken with, ascending.
 
@@ -73,7 +57,7 @@ def explaining_factor(
 
     Raises
     ------
-    GapfitError
+    PosteriorError
         The factors contradict each other.
     """
     columns, first = _columns(whitening, blocks), 0
@@ -120,10 +104,11 @@ def _factor_of_positive_part(B_inverse: np.ndarray) -> np.ndarray:
     elements: negative eigenvalues of I - B^-1 are set to zero.
     """
     values, vectors = eigh(B_inverse, lower=False, check_finite=False)
-    if values[-1] > 1.0 + _CONTRADICTION:
-        raise GapfitError(
-            "the posterior of this model contradicts itself (I - B^-1 has the eigenvalue "
-            f"{1 - values[-1]:.1e}); fit it again"
+    if values[-1] > 1.0 + MOST_EXCESS:
+        raise PosteriorError(
+            "rounding has spoilt the posterior of this model, so it has no standard "
+            f"deviations (I - B^-1 has the eigenvalue {1 - values[-1]:.1e}); fit it again "
+            'with solver.method = "qr"'
         )
     half = np.sqrt(np.maximum(1.0 - values, 0.0))[:, None] * vectors.T
     (triangle,) = qr(half[:, ::-1], mode="r", check_finite=False)
@@ -180,9 +165,7 @@ class LocalVarianceForm:
         self.columns: list[np.ndarray] = []
         if self.chosen is not None:
             n = posterior.whitening.n_sparse
-            B_inverse = (
-                np.zeros((n, n)) if prior_only else unexplained_part(posterior.R)
-            )
+            B_inverse = np.zeros((n, n)) if prior_only else inverse(posterior.R)
             self._prepare(self.chosen, terms, posterior.whitening, B_inverse)
 
     def _prepare(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gapfit.errors import PosteriorError
+
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
 
@@ -18,6 +20,7 @@ __all__ = [
     "fit_config",
     "is_foreign",
     "model_digest",
+    "why_no_deviations",
     "why_no_posterior",
 ]
 
@@ -97,6 +100,21 @@ def why_no_posterior(model: GAPModel) -> str:
         "this model was saved without its posterior, so it has no uncertainty; "
         "fit again with run.store_posterior = true"
     )
+
+
+def why_no_deviations(model: GAPModel) -> str | None:
+    """Return why a model has no standard deviations of energies of atoms, as text.
+
+    None if it has them. Rounding may have spoilt the posterior of models from before
+    fits noticed it.
+    """
+    if model.posterior is None:
+        return why_no_posterior(model)
+    try:
+        model.local_variance  # noqa: B018 (it is kept for predictions)
+    except PosteriorError as error:
+        return str(error)
+    return None
 
 
 def model_digest(model: GAPModel) -> str:

@@ -10,15 +10,17 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from builders import config, label, silicon
-from helpers.tuning import SOAP, Case, frames_of, settings
+from helpers.tuning import PAIR, SOAP, Case, frames_of, settings
 
 import gapfit
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import as_dataset
 from gapfit.errors import GapfitError, LostDigitsError
+from gapfit.fitting.scan import with_settings
 from gapfit.fitting.tune import tune
 from gapfit.gp.evidence import Scales, held_out, log_evidence
-from gapfit.gp.hyperparameters import Freedom, choose
+from gapfit.gp.freedom import Freedom
+from gapfit.gp.hyperparameters import choose
 from gapfit.model.observation_groups import class_of
 
 
@@ -77,7 +79,8 @@ def test_the_tuned_configuration_is_the_best_nearby(case):
     assert result.config.tune is None
     best = result.best.log_marginal_likelihood
     model = gapfit.fit(case.dataset, result.config)
-    assert model.record.log_marginal_likelihood == pytest.approx(best, abs=0.05)
+    # Chosen values have three digits.
+    assert model.record.log_marginal_likelihood == pytest.approx(best, abs=0.2)
     for change in (0.7, 1.4):
         sigma = result.config.sigma
         moved = result.config.model_copy(
@@ -113,7 +116,7 @@ def test_the_same_input_gives_the_same_result(case):
 def test_sigma_energy_minimises_the_product_of_held_out_errors(case):
     totals, groups = case.grams.totals(), case.grams.groups
     free = tuple(kind == "energy" for kind, _ in groups)
-    freedom = Freedom((False, False), (None,) * len(groups), free, "both")
+    freedom = Freedom((None, None), (None,) * len(groups), free, "both")
     chosen = choose(case.grams, totals, freedom)
 
     def product(factor: float) -> float:
@@ -157,7 +160,7 @@ def test_sigmas_that_frames_bring_are_left_alone():
 
 
 def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch):
-    from gapfit.gp import hyperparameters
+    from gapfit.gp import evidence_search
 
     def fragile(totals, columns, scales):
         if scales.delta.max() > 1.5:
@@ -166,7 +169,7 @@ def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch
 
     free = tune(case.dataset, settings(tune={"folds": 3})).config.terms
     assert max(term.delta / given for term, given in zip(free, (2, 3), strict=True)) > 2
-    monkeypatch.setattr(hyperparameters, "log_evidence", fragile)
+    monkeypatch.setattr(evidence_search, "log_evidence", fragile)
     found = tune(case.dataset, settings(tune={"folds": 3})).config.terms
     assert found[0].delta <= 1.5 * 2.0
     assert found[1].delta <= 1.5 * 3.0
@@ -225,8 +228,9 @@ def test_deltas_that_run_away_are_noted(case):
     close.info["config_type"] = "lone"
     result = tune([*frames_of(4), close], wanted)
     ratio = result.config.terms[0].delta / 3.0
-    limits = [text for text in result.warnings if "end of the search" in text]
-    assert (ratio < 1.1e-3 or ratio > 900) == any("[[terms]] 1" in t for t in limits)
+    limits = [text for text in result.warnings if "delta stopped" in text]
+    at_limit = ratio < 0.035 or ratio > 9.9
+    assert at_limit == any("[[terms]] 1" in text for text in limits)
 
 
 def test_a_single_frame_cannot_be_tuned():
@@ -239,3 +243,21 @@ def test_fit_with_optimize_fits_what_was_chosen(case):
     expected = tune(case.dataset, settings(tune={"folds": 3}))
     assert model.config == expected.config
     assert model.record.tuning == expected.summary()
+
+
+def test_the_smoothness_of_functions_is_chosen_by_the_evidence():
+    ace = {"type": "ace", "r_cut": 4.0, "orders": [2, 3], "smoothness": 4.0}
+    ace |= {"n_max": [3, 2], "l_max": [3, 1]}
+    frames = frames_of(6)
+    wanted = settings(terms=[PAIR, ace], tune={"folds": 2, "energy": False})
+    result = tune(frames, wanted)
+    power = result.config.terms[1].smoothness
+    assert power < 3.5
+    best = gapfit.fit(frames, result.config).record.log_marginal_likelihood
+    assert best == pytest.approx(result.best.log_marginal_likelihood, abs=0.1)
+    for other in (power - 0.5, power + 0.5):
+        changed = with_settings(result.config, {"ace.smoothness": max(other, 0.0)})
+        worse = gapfit.fit(frames, changed).record.log_marginal_likelihood
+        assert worse < best
+    fixed = tune(frames, wanted | {"tune": {"folds": 2, "delta": False}})
+    assert fixed.config.terms[1].smoothness == 4.0

@@ -7,6 +7,7 @@ import pytest
 from helpers.tuning import PAIR, SOAP, Case, frames_of, settings
 
 import gapfit
+from gapfit.gp.columns import FallingPrior
 from gapfit.gp.evidence import Scales, held_out, log_evidence
 from gapfit.testing import DENSE_ALGEBRA, REFIT, SAME_POSTERIOR
 
@@ -83,3 +84,52 @@ def test_held_out_errors_are_those_of_refits(case):
     REFIT.check(found.energy_mae, np.abs(energies).mean())
     assert found.energy_rmse == pytest.approx(np.sqrt(np.mean(np.square(energies))))
     REFIT.check(found.forces_rmse, np.sqrt(square / n))
+
+
+ACE = {
+    "type": "ace",
+    "r_cut": 4.0,
+    "orders": [2, 3],
+    "n_max": [3, 2],
+    "l_max": [3, 1],
+    "delta": 0.5,
+}
+
+
+@pytest.fixture(scope="module")
+def with_functions() -> Case:
+    return Case(frames_of(6), settings(terms=[PAIR, ACE]))
+
+
+def test_evidence_of_another_smoothness_equals_that_of_a_new_fit(with_functions):
+    case = with_functions
+    ratios = np.array([1.0, 0.6]), np.ones(len(case.grams.groups))
+    for power in (0.2, 2.5):
+        terms = [PAIR, ACE | {"smoothness": power, "delta": 0.3}]
+        model = gapfit.fit(case.dataset, settings(terms=terms))
+        scales = Scales(*ratios, powers={1: power - 1.0})
+        found = log_evidence(case.grams.totals(), case.grams.columns, scales)
+        DENSE_ALGEBRA.check(found.value, model.record.log_marginal_likelihood)
+
+
+def test_the_slope_of_the_evidence_by_the_smoothness_is_its_difference(with_functions):
+    totals, columns = with_functions.grams.totals(), with_functions.grams.columns
+
+    def at(change: float):
+        scales = Scales(np.array([1.3, 0.7]), np.ones(len(totals)), {1: change})
+        return log_evidence(totals, columns, scales)
+
+    for change in (-0.7, 0.0, 1.5):
+        numeric = (at(change + 1e-4).value - at(change - 1e-4).value) / 2e-4
+        assert abs(numeric) > 0.1
+        assert at(change).powers[1] == pytest.approx(numeric, rel=1e-5, abs=1e-4)
+
+
+def test_the_sum_of_prior_variances_does_not_depend_on_the_power():
+    degrees = np.array([2.0, 3.0, np.inf, 7.0])
+    prior = FallingPrior(0, slice(0, 4), degrees, 1.0)
+    variances = np.where(np.isfinite(degrees), degrees**-2.0, 0.0)
+    for change in (-1.0, 0.5, 6.0):
+        factors = prior.factors(change)
+        assert (variances * factors**2).sum() == pytest.approx(variances.sum())
+        assert factors[3] / factors[0] == pytest.approx(3.5**-change)
