@@ -16,6 +16,7 @@ from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.protocol import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.registry import kind_of
 from gapfit.descriptors.soap_engine import VarianceRequest
+from gapfit.errors import ConfigError, GapfitError
 
 __all__ = [
     "FittedTerm",
@@ -24,6 +25,7 @@ __all__ = [
     "coefficient_vector",
     "feature_count",
     "new_basis",
+    "new_terms",
     "with_coefficients",
 ]
 
@@ -169,3 +171,24 @@ def build_term(
     """
     descriptor = kind_of(config).build(config, species, basis, projections)
     return FittedTerm(config, species, basis, descriptor)
+
+
+def new_terms(
+    configs: Sequence[TermConfig], species: tuple[int, ...]
+) -> list[FittedTerm]:
+    """Return the terms of a configuration without sparse points.
+
+    Raises
+    ------
+    ConfigError
+        Some cannot be made for these species; all are listed by their numbers.
+    """
+    terms, errors = [], []
+    for n, config in enumerate(configs):
+        try:
+            terms.append(build_term(config, species, new_basis(config)))
+        except GapfitError as error:
+            errors.append(f"[[terms]] {n + 1}: {error}")
+    if errors:
+        raise ConfigError("\n".join(errors))
+    return terms
