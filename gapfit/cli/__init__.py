@@ -61,7 +61,8 @@ first fit:
   gapfit init train.extxyz --test test.extxyz   writes a commented fit.toml
   gapfit check fit.toml                         looks for errors in the data
   gapfit tune fit.toml                          writes fit-tuned.toml: better sigmas
-  gapfit fit fit.toml                           writes model and report to fit-model
+  gapfit fit fit-tuned.toml                     writes model and report to
+                                                fit-tuned-model
 
 exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted,
   143 terminated (SIGTERM)

@@ -26,6 +26,7 @@ from gapfit.cli._labels import (
     key_options,
     read_files,
 )
+from gapfit.cli._next_steps import fit_commands
 from gapfit.errors import ConfigError, DataError, GapfitError
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ def _check_config(path: Path, compare: bool, console: Console) -> None:
     if errors:
         raise DataError("\n".join(errors))
     console.say("\nThese data can be fitted. Next:")
-    for command in ("tune", "fit"):
-        console.say(f"  gapfit {command} {shlex.quote(str(path))}")
+    for command in fit_commands(path):
+        console.say(f"  {command}")
 
 
 def _check_train(
