@@ -85,6 +85,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.active.folder import LearningFolder
     from gapfit.active.learn import learn
     from gapfit.config.learn import LABELLED, LearnConfig
+    from gapfit.config.term_base import members
     from gapfit.config.toml import load_config_as
     from gapfit.evaluation.evaluate import evaluate, format_table
 
@@ -107,7 +108,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 f"{n_calls} in all, {n_calls - n_before} by this process",
             ),
             ("frames", str(n_frames)),
-            ("sparse points", str(model.n_sparse)),
+            (members(config.terms), str(model.n_sparse)),
             ("model", str(folder / "model.npz")),
             ("labelled frames", str(folder / LABELLED)),
         ]
