@@ -17,6 +17,7 @@ from gapfit.descriptors.protocol import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.registry import kind_of
 from gapfit.descriptors.soap_engine import VarianceRequest
 from gapfit.errors import ConfigError, GapfitError
+from gapfit.threads import one_thread
 
 __all__ = [
     "FittedTerm",
@@ -186,7 +187,10 @@ def new_terms(
     terms, errors = [], []
     for n, config in enumerate(configs):
         try:
-            terms.append(build_term(config, species, new_basis(config)))
+            # The last digits of a basis must not depend on the number of threads, and
+            # functions of a cluster expansion are kept for the fit.
+            with one_thread():
+                terms.append(build_term(config, species, new_basis(config)))
         except GapfitError as error:
             errors.append(f"[[terms]] {n + 1}: {error}")
     if errors:
