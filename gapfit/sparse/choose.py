@@ -113,7 +113,8 @@ def choose_sparse_points(
     if not any(term.n_sparse for term in chosen):
         raise DataError(
             "no term has a sparse point: no atoms have neighbours within r_cut, or "
-            "config_type_n_sparse excludes all environments; check them"
+            "centres, species_n_sparse or config_type_n_sparse exclude all environments; "
+            "check them"
         )
     return chosen
 
