@@ -18,6 +18,7 @@ __all__ = [
     "VARIABLE",
     "available",
     "blas_threads",
+    "ignored_values",
     "limited",
     "native_threads",
     "one_thread",
@@ -39,7 +40,7 @@ def available() -> int:
 
     ``GAPFIT_NUM_THREADS`` if it is set; else the first number of ``OMP_NUM_THREADS``; else
     ``SLURM_CPUS_PER_TASK``; else the cores this process may run on. Values of the latter
-    two variables that are no numbers are ignored, as others ignore them.
+    two variables that are no numbers are ignored, see `ignored_values`.
     """
     text = os.environ.get(VARIABLE)
     if text is not None:
@@ -50,13 +51,30 @@ def available() -> int:
             )
         return n_threads
     for name in _VARIABLES_OF_OTHERS:
-        # OpenMP has a number for each level of nested loops.
-        first, _, _ = os.environ.get(name, "").partition(",")
-        if n_threads := _number(first):
+        if n_threads := _number_of_others(name):
             return n_threads
     if hasattr(os, "sched_getaffinity"):
         return max(len(os.sched_getaffinity(0)), 1)
     return os.cpu_count() or 1
+
+
+def ignored_values() -> list[tuple[str, str]]:
+    """Return names and values of the variables that `available` looks at in vain."""
+    ignored: list[tuple[str, str]] = []
+    if VARIABLE in os.environ:
+        return ignored
+    for name in _VARIABLES_OF_OTHERS:
+        if _number_of_others(name):
+            break
+        if value := os.environ.get(name, "").strip():
+            ignored.append((name, value))
+    return ignored
+
+
+def _number_of_others(name: str) -> int | None:
+    """Return the number in a variable of OpenMP or Slurm; None if there is none."""
+    # OpenMP has a number for each level of nested loops.
+    return _number(os.environ.get(name, "").partition(",")[0])
 
 
 def _number(text: str) -> int | None:

@@ -38,6 +38,7 @@ from gapfit.cli import (
     tune,
 )
 from gapfit.cli._console import Console
+from gapfit.cli._environment import environment_warnings
 from gapfit.cli._signals import orderly_end
 from gapfit.errors import GapfitError, bounded
 
@@ -61,7 +62,8 @@ first fit:
   gapfit init train.extxyz --test test.extxyz   writes a commented fit.toml
   gapfit check fit.toml                         looks for errors in the data
   gapfit tune fit.toml                          writes fit-tuned.toml: better sigmas
-  gapfit fit fit.toml                           writes model and report to fit-model
+  gapfit fit fit-tuned.toml                     writes model and report to
+                                                fit-tuned-model
 
 exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted,
   143 terminated (SIGTERM)
@@ -148,6 +150,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser()
     args = parser.parse_args(_known_command(argv, parser))
     console = Console(json_only=getattr(args, "json", False))
+    for text in environment_warnings():
+        print(f"gapfit: warning: {bounded(text)}", file=sys.stderr)
     try:
         with orderly_end():
             return int(args.run(args, console))

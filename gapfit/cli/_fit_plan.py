@@ -58,6 +58,8 @@ def print_plan(
     expected : str
         Time that the fit will take, in words; empty if it is not estimated.
     """
+    from gapfit.config.term_base import members
+
     rows = ", ".join(f"{kind} {n}" for kind, n in size.n_rows.items() if n)
     n_test = f" ({len(test.frames)} more to test)" if test else ""
     memory = f"about {in_words(size.memory_bytes)}"
@@ -70,7 +72,7 @@ def print_plan(
             ("atoms", str(size.n_atoms)),
             ("rows", f"{sum(size.n_rows.values())} ({rows})"),
             ("tasks", str(size.n_tasks)),
-            ("sparse points", str(size.n_sparse)),
+            (members(config.terms), str(size.n_sparse)),
             ("features", ", ".join(str(n) for n in size.n_features)),
             ("solver", config.solver.method),
             ("memory", memory),

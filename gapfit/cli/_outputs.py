@@ -40,13 +40,13 @@ def check_output(
     """
     from gapfit._support.archive import require_writable
 
+    if path.is_dir():
+        raise GapfitError(f"{path}: is a folder; give the name of a file in it")
     if suffixes and path.suffix not in suffixes:
         raise GapfitError(
             f"{path}: ends in {path.suffix!r}; give a name that ends in "
             f"{' or '.join(suffixes)}"
         )
-    if path.is_dir():
-        raise GapfitError(f"{path}: is a folder; give the name of a file in it")
     _require_parent(path)
     require_writable(path)
     if not path.exists():

@@ -26,7 +26,8 @@ from gapfit.cli._labels import (
     key_options,
     read_files,
 )
-from gapfit.errors import DataError, GapfitError
+from gapfit.cli._next_steps import fit_commands
+from gapfit.errors import ConfigError, DataError, GapfitError
 
 if TYPE_CHECKING:
     from gapfit.config.sections import FitConfig
@@ -130,8 +131,8 @@ def _check_config(path: Path, compare: bool, console: Console) -> None:
     if errors:
         raise DataError("\n".join(errors))
     console.say("\nThese data can be fitted. Next:")
-    for command in ("tune", "fit"):
-        console.say(f"  gapfit {command} {shlex.quote(str(path))}")
+    for command in fit_commands(path):
+        console.say(f"  {command}")
 
 
 def _check_train(
@@ -190,15 +191,18 @@ def _check_test(
 
 def _list_errors(config: FitConfig, train: Dataset, base: Path) -> list[str]:
     """Return the errors of lists of sparse points."""
-    from gapfit.model.terms import build_term, new_basis
+    from gapfit.model.terms import new_terms
     from gapfit.sparse.listed import listed_points
 
+    try:
+        terms = new_terms(config.terms, train.species)
+    except ConfigError:
+        return []  # which `_check_train` has listed
     errors = []
-    for settings in config.terms:
-        file = settings.points_file
+    for term in terms:
+        file = term.config.points_file
         if file is None:
             continue
-        term = build_term(settings, train.species, new_basis(settings))
         try:
             listed_points(base / Path(file).expanduser(), term, train.frames)
         except GapfitError as error:

@@ -38,6 +38,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
     """Return everything about a model as JSON types."""
     from ase.data import chemical_symbols
 
+    from gapfit.config.term_base import members
     from gapfit.model.provenance import e0_origin, fit_config, model_digest
 
     return {
@@ -52,6 +53,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         "terms": [
             {
                 "type": term.config.type,
+                "members": members([term.config]),
                 "lossless": term.descriptor.lossless,
                 "n_features": term.descriptor.n_features,
                 "directions": {
@@ -109,7 +111,7 @@ def _print(console: Console, facts: dict[str, Any]) -> None:
         console.title(f"Term {number + 1}: {term['type']}")
         console.rows(
             [
-                ("sparse points", _listed(term["n_sparse"])),
+                (term["members"], _listed(term["n_sparse"])),
                 ("features", _features(term)),
                 *_projection(facts, number),
                 *_settings(facts["config"]["terms"][number], ("terms", number)),
@@ -155,8 +157,21 @@ def _fitted(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("rows", _listed(facts.get("n_rows", {}))),
         ("data digest", str(facts.get("data_digest", "?"))),
         ("log likelihood", "?" if likelihood is None else f"{likelihood:.6g}"),
-        ("jitter", ", ".join(f"{value:g}" for value in facts.get("jitter", []))),
+        ("jitter", _jitter(facts)),
     ]
+
+
+def _jitter(facts: dict[str, Any]) -> str:
+    """Return the jitter of each block, or the one that all have."""
+    jitter = facts.get("jitter") or []
+    if len(set(jitter)) <= 1:
+        return ", ".join(f"{value:g}" for value in jitter[:1])
+    blocks = [
+        f"{term['type']} {block}"
+        for term in facts["terms"]
+        for block in term["n_sparse"]
+    ]
+    return ", ".join(f"{name} {x:g}" for name, x in zip(blocks, jitter, strict=False))
 
 
 def _listed(values: dict[str, Any]) -> str:

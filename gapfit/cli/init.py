@@ -10,6 +10,7 @@ from pathlib import Path
 from gapfit.cli._console import Console
 from gapfit.cli._data import print_contents, print_labels
 from gapfit.cli._labels import add_label_arguments, given_keys, read_files
+from gapfit.cli._next_steps import fit_commands
 from gapfit.cli._outputs import check_output
 from gapfit.cli.schema import schema_line, write_schema
 
@@ -105,10 +106,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.warnings(warnings)
     written = f"{output} and {schema}" if args.schema else f"{output}"
     console.say(f"\nWrote {written}. Next:")
-    name = shlex.quote(str(output))
-    console.say(f"  gapfit check {name}")
-    console.say(f"  gapfit tune {name}")
-    console.say(f"  gapfit fit {name}")
+    check = f"gapfit check {shlex.quote(str(output))}"
+    for command in (check, *fit_commands(output)):
+        console.say(f"  {command}")
     return 0
 
 

@@ -82,8 +82,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Learn, and print the progress and the result."""
+    from gapfit.active.folder import LearningFolder
     from gapfit.active.learn import learn
     from gapfit.config.learn import LABELLED, LearnConfig
+    from gapfit.config.term_base import members
     from gapfit.config.toml import load_config_as
     from gapfit.evaluation.evaluate import evaluate, format_table
 
@@ -94,17 +96,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
     started, lines = time.perf_counter(), _Lines(console)
     console.title(f"Learning in {folder}")
+    n_before = len(LearningFolder(folder).labels()) if args.resume else 0
     model = learn(config, folder, resume=args.resume, base=path.parent, report=lines)
+    n_calls = len(LearningFolder(folder).labels())
     n_frames = model.record.n_frames
     console.title(f"Done in {duration(time.perf_counter() - started)}")
     console.rows(
         [
             (
                 "reference calls",
-                f"{lines.calls} in all, {lines.learned} by this process",
+                f"{n_calls} in all, {n_calls - n_before} by this process",
             ),
             ("frames", str(n_frames)),
-            ("sparse points", str(model.n_sparse)),
+            (members(config.terms), str(model.n_sparse)),
             ("model", str(folder / "model.npz")),
             ("labelled frames", str(folder / LABELLED)),
         ]
@@ -117,7 +121,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.json:
         console.result(
             {
-                "calls": lines.calls,
+                "calls": n_calls,
                 "n_frames": n_frames,
                 "n_sparse": model.n_sparse,
                 "model": str(folder / "model.npz"),
@@ -130,14 +134,12 @@ class _Lines:
     """Prints a line for every reference calculation, and every few seconds."""
 
     def __init__(self, console: Console) -> None:
-        self.calls = self.learned = 0
         self._console = console
         self._shown = time.perf_counter()
 
     def __call__(self, status: Status) -> None:
         """Print the progress of a simulation after an event or an interval."""
         now = time.perf_counter()
-        self.calls = status.calls
         event = status.event
         if not event and now - self._shown < _INTERVAL and status.step < status.steps:
             return
@@ -150,7 +152,6 @@ class _Lines:
             f"{status.calls} calls"
         )
         if event:
-            self.learned += 1
             line += (
                 f"; error was {event['forces_rmse']:.3g} (largest "
                 f"{event['forces_largest_error']:.3g}) eV/Å"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from gapfit.cli._console import Console
+from gapfit.cli._next_steps import TUNED_HEADER, tuned_path
 from gapfit.cli._outputs import check_output
 
 __all__ = ["add_arguments", "run"]
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.fitting.tune import tune
 
     path: Path = args.config
-    output: Path = args.output or path.with_name(f"{path.stem}-tuned.toml")
+    output: Path = args.output or tuned_path(path)
     plot = output.with_suffix(".png")
     config = load_config(path)
     check_output(output, (".toml",), force=args.force, inputs=[path])
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         dump_toml(result.config) if same else resolved_toml(result.config, path.parent)
     )
     with atomic_write(output) as temporary:
-        temporary.write_text(f"# Written by gapfit tune.\n{text}", encoding="utf-8")
+        temporary.write_text(f"{TUNED_HEADER}\n{text}", encoding="utf-8")
     summary = result.summary()
     _plot(summary, plot)
     if args.json:

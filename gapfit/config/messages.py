@@ -21,14 +21,43 @@ from gapfit.config.describe import (
     toml_value,
 )
 from gapfit.config.sections import E0Config, FitConfig
-from gapfit.config.term_base import term_models
+from gapfit.config.term_base import term_model, term_models
 from gapfit.config.toml_lines import KeyPath
 from gapfit.errors import shortened
 
-__all__ = ["extreme_numbers", "impossible_values", "unknown_names"]
+__all__ = ["extreme_numbers", "impossible_values", "unknown_names", "with_known_types"]
 
 #: Numbers are between these sizes, or zero: their powers have to be numbers, too.
 _LEAST, _LARGEST = 1e-30, 1e30
+
+
+def with_known_types(values: Any) -> tuple[Any, dict[KeyPath, str]]:
+    """Return a configuration in which every term is of a known type, and messages.
+
+    A term of unknown type becomes one of the nearest name, so that its keys are checked as
+    they were meant; without a near name it becomes an empty one.
+    """
+    terms = values.get("terms")
+    if not isinstance(terms, list):
+        return values, {}
+    terms = list(terms)
+    messages: dict[KeyPath, str] = {}
+    for n, term in enumerate(terms):
+        if not isinstance(term, dict) or "type" not in term or term_model(term["type"]):
+            continue
+        name, kinds = term["type"], term_models()
+        near = _nearest(name, kinds) if isinstance(name, str) else None
+        terms[n] = {**term, "type": near} if near else {}
+        advice = (
+            f"did you mean {toml_value(near)}?"
+            if near
+            else f"use {_alternatives(kinds)}"
+        )
+        messages["terms", n, "type"] = (
+            f"[[terms]] {n + 1}: `type` = {shortened(toml_value(name), 60)} is unknown; "
+            f"{advice}"
+        )
+    return {**values, "terms": terms}, messages
 
 
 def unknown_names(
@@ -96,14 +125,16 @@ def _unknown_key(
     path: KeyPath, key: str, value: Any, model: type[BaseModel], top: type[BaseModel]
 ) -> str:
     """Return the message about a name that its table does not have, with a guess."""
+    tables = [name for name, field in model.model_fields.items() if is_table(field)]
     table_like = isinstance(value, dict) or (
-        isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+        isinstance(value, list)
+        and (isinstance(value[0], dict) if value else bool(_nearest(key, tables)))
     )
     if table_like:
         brackets = ("[", "]") if isinstance(value, dict) else ("[[", "]]")
         name = dotted(*(p for p in (*path, key) if not isinstance(p, int)))
         what = f"unknown table {brackets[0]}{name}{brackets[1]}"
-        names = [name for name, field in model.model_fields.items() if is_table(field)]
+        names = tables
     else:
         where = f"{table_title(path, top)}: " if path else ""
         what = f"{where}unknown key `{shortened(key, 60)}`"
@@ -224,8 +255,6 @@ def _value_message(
         return f"{shown}: {_cause(item)}"
     if field is None:  # a chemical symbol
         return f"{shown} must be a number" + (", in eV" if path[0] == "e0" else "")
-    if path[0] == "terms" and key == "type":
-        return f"{shown} is unknown; use {_alternatives(term_models())}"
     help_text = f" ({field.description})" if field.description else ""
     return f"{shown} must be {expectation(field)}{help_text}"
 

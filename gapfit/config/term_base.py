@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -17,6 +18,7 @@ __all__ = [
     "TermConfig",
     "delta",
     "load_plugins",
+    "members",
     "register_term",
     "term_model",
     "term_models",
@@ -137,6 +139,14 @@ def register_term(model: type[_Model]) -> type[_Model]:
         )
     _MODELS[name] = model
     return model
+
+
+def members(terms: Iterable[TermConfig]) -> str:
+    """Return the word for what coefficients belong to: sparse points, functions or both."""
+    words = {
+        "functions" if term.points_method is None else "sparse points" for term in terms
+    }
+    return " and ".join(sorted(words, reverse=True))
 
 
 def term_models() -> dict[str, type[TermConfig]]:

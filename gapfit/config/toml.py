@@ -22,7 +22,12 @@ from gapfit._support.foreign import (
     toml_values,
 )
 from gapfit.config.describe import is_table, toml_key, toml_value
-from gapfit.config.messages import extreme_numbers, impossible_values, unknown_names
+from gapfit.config.messages import (
+    extreme_numbers,
+    impossible_values,
+    unknown_names,
+    with_known_types,
+)
 from gapfit.config.paths import relocated
 from gapfit.config.sections import FitConfig
 from gapfit.config.term_base import STRICT
@@ -284,8 +289,9 @@ def validated(
     ConfigError
         Unknown names or impossible values, all listed.
     """
-    values = _plain_values(data, source)
-    problems = dict(islice(unknown_names(values, top=kind), _MOST_PROBLEMS))
+    values, problems = with_known_types(_plain_values(data, source))
+    for path, message in islice(unknown_names(values, top=kind), _MOST_PROBLEMS):
+        problems.setdefault(path, message)
     config = None
     try:
         config = kind.model_validate(values, strict=True, context=STRICT)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations_with_replacement, islice, product
+from itertools import combinations_with_replacement, product
 from math import comb
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import qr
 
+from gapfit.descriptors.ace_counts import largest_n_max, number_of_functions
 from gapfit.descriptors.ace_coupling import invariant_tensors
 from gapfit.errors import GapfitError
 
@@ -28,8 +29,6 @@ __all__ = [
 
 #: More functions than this are refused.
 MOST_FUNCTIONS = 5000
-# More sets of factors than this are not tried.
-_MOST_SETS = 500_000
 # Of functions with equal factors, those that others give to within this are left out.
 _DEPENDENT = 1e-9
 _MOST_FACTORS = 4
@@ -126,19 +125,31 @@ def expansion(orders: tuple[Order, ...], n_channels: int) -> Expansion:
     GapfitError
         There are more functions than `MOST_FUNCTIONS`.
     """
-    functions: list[Function] = []
-    for order in orders:
-        n_sets = number_of_sets(order, n_channels)
-        if n_sets <= _MOST_SETS:
-            free = MOST_FUNCTIONS - len(functions)
-            functions += islice(_functions(order, n_channels), free + 1)
-        if n_sets > _MOST_SETS or len(functions) > MOST_FUNCTIONS:
-            raise GapfitError(
-                f"ace: order {order.n_factors} with n_max = {order.n_max} and l_max = "
-                f"{order.l_max} has more than {MOST_FUNCTIONS} functions for "
-                f"{n_channels} species; choose smaller n_max and l_max"
-            )
+    _require_few(orders, n_channels)
+    functions = [f for order in orders for f in _functions(order, n_channels)]
     return _for_core(tuple(functions))
+
+
+def _require_few(orders: Sequence[Order], n_channels: int) -> None:
+    """Refuse more functions than `MOST_FUNCTIONS`, and name sizes that have fewer."""
+    counts = [number_of_functions(*order, n_channels) for order in orders]
+    if sum(counts) <= MOST_FUNCTIONS:
+        return
+    sizes = largest_n_max(orders, n_channels, MOST_FUNCTIONS)
+    parts = " and ".join(
+        f"{count} of order {order.n_factors} (n_max = {order.n_max}, l_max = "
+        f"{order.l_max})"
+        for order, count in zip(orders, counts, strict=True)
+    )
+    advice = (
+        f"lower n_max to {sizes}, or l_max"
+        if sizes
+        else "lower n_max and l_max, or leave out an order"
+    )
+    raise GapfitError(
+        f"ace: more than {MOST_FUNCTIONS} functions for {n_channels} species: {parts}; "
+        f"{advice}"
+    )
 
 
 def number_of_sets(order: Order, n_channels: int) -> int:

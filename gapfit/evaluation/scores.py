@@ -32,8 +32,8 @@ __all__ = [
 Scores = dict[str, dict[str, dict[str, Any]]]
 
 _LEGEND = (
-    f"std: {', '.join(q.error_unit for q in Quantity)}. z: error / std. "
-    "intervals: % inside the conformal intervals\nof 68 and 95 %."
+    f"std: {', '.join(q.error_unit for q in Quantity)}. z: each error divided "
+    "by its std.\nintervals: % of the errors inside the conformal intervals of 68 and 95 %."
 )
 # Errors that say something about coverage.
 _FEW = 5
@@ -218,7 +218,7 @@ def format_scores(scores: Scores, title: str) -> str:
     the metrics and the report have all of them, and more scores.
     """
     lines = [
-        f"{title:<22} {'kind':<7}{'n':>7}{'in 68 %':>9}{'in 95 %':>9}{'rms z':>7}"
+        f"{title:<22} {'kind':<7}{'n':>7}{'in 68 %':>9}{'in 95 %':>9}{'rms z':>9}"
         f"{'rank':>6}{'std':>9}  {'intervals':<9}"
     ]
     few = 0
@@ -231,7 +231,7 @@ def format_scores(scores: Scores, title: str) -> str:
             lines.append(
                 f"{abbreviation(group, 22):<22} {name:<7}{row['n']:>7}"
                 f"{100 * row['coverage_68']:>9.0f}{100 * row['coverage_95']:>9.0f}"
-                f"{row['rms_z']:>7.2f}{'-' if rank is None else f'{rank:.2f}':>6}"
+                f"{_ratio(row['rms_z']):>9}{'-' if rank is None else f'{rank:.2f}':>6}"
                 f"{row['sharpness']:>9.3g}  {_percent(row, 'interval_68'):>4}"
                 f"{_percent(row, 'interval_95'):>5}"
             )
@@ -239,6 +239,17 @@ def format_scores(scores: Scores, title: str) -> str:
     if few:
         legend.append(f"{few} lines of fewer than {_FEW} errors are left out.")
     return "\n".join([*lines, "", *legend])
+
+
+def _ratio(value: float) -> str:
+    """Return two decimals of a number near 1, or two digits of a large one.
+
+    Examples
+    --------
+    >>> _ratio(0.987), _ratio(28737.3)
+    ('0.99', '2.9e+04')
+    """
+    return f"{value:.2f}" if value < 1000 else f"{value:.1e}"
 
 
 def _percent(row: dict[str, Any], key: str) -> str:

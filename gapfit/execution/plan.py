@@ -15,7 +15,7 @@ from gapfit._support.resources import in_words, resident_bytes
 from gapfit.config.sections import FitConfig
 from gapfit.config.toml import as_config
 from gapfit.data.batching import sample_frames
-from gapfit.data.dataset import Dataset, as_dataset
+from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes, species_counts
 from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
@@ -32,8 +32,9 @@ from gapfit.execution.memory import (
 from gapfit.gp.observations import Group
 from gapfit.model.observation_groups import groups_of
 from gapfit.model.projection import VERIFY_ATOMS
-from gapfit.model.terms import FittedTerm, build_term, new_basis
+from gapfit.model.terms import FittedTerm, new_terms
 from gapfit.sparse.choice_memory import choice_memory
+from gapfit.sparse.choose import require_wanted_points
 from gapfit.sparse.listed import count_listed
 from gapfit.threads import available
 
@@ -43,7 +44,6 @@ __all__ = [
     "batch_atoms",
     "enough_memory",
     "plan",
-    "planned_terms",
     "sizes_of",
 ]
 
@@ -170,7 +170,8 @@ def plan(
         base = Path(config).parent
     settings = as_config(config, frames)
     dataset = as_dataset(frames, settings, base)
-    frames, terms = dataset.frames, planned_terms(dataset, settings)
+    frames, terms = dataset.frames, new_terms(settings.terms, dataset.species)
+    require_wanted_points(terms)
     sample = _sampled_pairs(frames, terms)
     sizes = sizes_of(
         frames,
@@ -205,11 +206,6 @@ def plan(
         else 0,
         sizes,
     )
-
-
-def planned_terms(dataset: Dataset, config: FitConfig) -> list[FittedTerm]:
-    """Return the terms of a fit before their sparse points are chosen."""
-    return [build_term(term, dataset.species, new_basis(term)) for term in config.terms]
 
 
 def sizes_of(

@@ -21,12 +21,12 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes
 from gapfit.data.neighbours import pairs_of
 from gapfit.data.observations import row_counts
-from gapfit.execution.plan import Plan, planned_terms
+from gapfit.execution.plan import Plan
 from gapfit.gp.streaming_qr import triangular
 from gapfit.gp.whitening import Whitening
 from gapfit.model.projection import VERIFY_ATOMS
 from gapfit.model.rows import row_block
-from gapfit.model.terms import FittedTerm, build_term
+from gapfit.model.terms import FittedTerm, build_term, new_terms
 from gapfit.threads import available, limited
 
 __all__ = ["estimated_seconds"]
@@ -92,7 +92,7 @@ class _TimedFit:
         self.frames: Sequence[Frame] = sample_frames(dataset.frames)
         self.e0 = dict.fromkeys(dataset.species, 0.0)
         self.n_timed = sum(frame.n_atoms for frame in self.frames)
-        self.bare = planned_terms(dataset, config)
+        self.bare = new_terms(config.terms, dataset.species)
         self.terms = self._with_points()
 
     def _with_points(self) -> list[FittedTerm]:

@@ -20,7 +20,7 @@ from gapfit.data.e0 import resolve_e0
 from gapfit.data.frame import Frame
 from gapfit.data.sigmas import with_automatic_sigmas
 from gapfit.gp.whitening import Whitening, whiten
-from gapfit.model.terms import FittedTerm, build_term, new_basis
+from gapfit.model.terms import FittedTerm, new_terms
 from gapfit.sparse.choice_memory import SHARE_OF_MEMORY
 from gapfit.sparse.choose import choose_sparse_points
 from gapfit.threads import one_thread
@@ -104,9 +104,7 @@ def sparse_terms(
     # Sums are split among threads: the last digits of a basis or a descriptor, and with
     # them the choice between nearly equal points, must not depend on the number of cores.
     with one_thread():
-        terms = [
-            build_term(term, prepared.species, new_basis(term)) for term in config.terms
-        ]
+        terms = new_terms(config.terms, prepared.species)
         for term in terms:
             for text in term.descriptor.cautions():
                 note(notes, text)

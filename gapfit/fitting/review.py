@@ -14,6 +14,8 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types
 from gapfit.fitting.label_check import check_labels
 from gapfit.fitting.prepare import Prepared, prepare
+from gapfit.model.terms import new_terms
+from gapfit.sparse.choose import require_wanted_points
 
 __all__ = ["review"]
 
@@ -48,8 +50,9 @@ def review(
     Raises
     ------
     GapfitError
-        See `prepare`.
+        See `prepare`; or terms that cannot be made, or have no sparse point.
     """
+    require_wanted_points(new_terms(config.terms, dataset.species))
     prepared = prepare(dataset, config, base, progress)
     for text in (
         *e0_warnings(prepared.bare, config.e0),

@@ -16,6 +16,8 @@ from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.protocol import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.registry import kind_of
 from gapfit.descriptors.soap_engine import VarianceRequest
+from gapfit.errors import ConfigError, GapfitError
+from gapfit.threads import one_thread
 
 __all__ = [
     "FittedTerm",
@@ -24,6 +26,7 @@ __all__ = [
     "coefficient_vector",
     "feature_count",
     "new_basis",
+    "new_terms",
     "with_coefficients",
 ]
 
@@ -169,3 +172,27 @@ def build_term(
     """
     descriptor = kind_of(config).build(config, species, basis, projections)
     return FittedTerm(config, species, basis, descriptor)
+
+
+def new_terms(
+    configs: Sequence[TermConfig], species: tuple[int, ...]
+) -> list[FittedTerm]:
+    """Return the terms of a configuration without sparse points.
+
+    Raises
+    ------
+    ConfigError
+        Some cannot be made for these species; all are listed by their numbers.
+    """
+    terms, errors = [], []
+    for n, config in enumerate(configs):
+        try:
+            # The last digits of a basis must not depend on the number of threads, and
+            # functions of a cluster expansion are kept for the fit.
+            with one_thread():
+                terms.append(build_term(config, species, new_basis(config)))
+        except GapfitError as error:
+            errors.append(f"[[terms]] {n + 1}: {error}")
+    if errors:
+        raise ConfigError("\n".join(errors))
+    return terms

@@ -9,6 +9,7 @@ from typing import Any
 from gapfit._support.resources import in_words
 from gapfit.citations import papers
 from gapfit.config.sections import TermConfig
+from gapfit.config.term_base import members
 from gapfit.data.frame_file import config_types, frame_sizes, species_counts
 from gapfit.data.observations import Quantity
 from gapfit.model.gap_model import GAPModel
@@ -104,7 +105,14 @@ class Sections:
             head = ["data", "structures", "atoms", "elements", "config_types", "files"]
             yield table(head, rows)
         yield table(
-            ["term", "cutoff, Å", "sparse points", "features", "delta, eV", "settings"],
+            [
+                "term",
+                "cutoff, Å",
+                members(t.config for t in model.terms),
+                "features",
+                "delta, eV",
+                "settings",
+            ],
             list(map(_term_row, model.terms, fit_config(model)["terms"])),
         )
         if is_foreign(model):

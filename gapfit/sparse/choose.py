@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from gapfit.config.sections import SparseTermConfig
 from gapfit.data.batching import batches
@@ -15,7 +16,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, frame_sizes
 from gapfit.data.neighbours import pairs_of
 from gapfit.descriptors.protocol import Sparse
-from gapfit.errors import DataError
+from gapfit.errors import ConfigError, DataError
 from gapfit.model.terms import FittedTerm, build_term
 from gapfit.sparse import streaming
 from gapfit.sparse.adapt import adapted
@@ -39,7 +40,7 @@ from gapfit.sparse.methods import (
 )
 from gapfit.sparse.streaming import Batch
 
-__all__ = ["choose_sparse_points"]
+__all__ = ["choose_sparse_points", "require_wanted_points"]
 
 # Methods that always give the number wanted if there are enough distinct environments.
 _EXACT = ("cur", "fps", "random")
@@ -112,10 +113,29 @@ def choose_sparse_points(
     if not any(term.n_sparse for term in chosen):
         raise DataError(
             "no term has a sparse point: no atoms have neighbours within r_cut, or "
-            "species_n_sparse or config_type_n_sparse exclude all environments; check "
-            "them"
+            "centres, species_n_sparse or config_type_n_sparse exclude all environments; "
+            "check them"
         )
     return chosen
+
+
+def require_wanted_points(terms: Sequence[FittedTerm]) -> None:
+    """Refuse terms of which none wants a sparse point, whatever the structures.
+
+    Raises
+    ------
+    ConfigError
+        Names the keys that exclude all environments.
+    """
+    for term in terms:
+        blocks = term.descriptor.blocks
+        if term.config.points_file or any(term.n_wanted(block) for block in blocks):
+            return
+    species = ", ".join(chemical_symbols[z] for z in terms[0].species)
+    raise ConfigError(
+        f"no term has a sparse point: `centres` or `species_n_sparse` of each of [[terms]] "
+        f"exclude all environments of {species}, the species of the data; correct them"
+    )
 
 
 @dataclass

@@ -15,13 +15,14 @@ import ase.io
 import numpy as np
 import pytest
 from helpers.damage import damaged
-from helpers.learning import Counting, config_of, learn, log, same_outcome
+from helpers.learning import Counting, config_of, learn, log, same_outcome, settings
 
 import gapfit
 from gapfit.active import folder as learning_folder
 from gapfit.active import online_model as learned_model
 from gapfit.active.label_file import LabelFile
 from gapfit.active.reference import single_point
+from gapfit.cli import main
 from gapfit.errors import GapfitError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
@@ -124,6 +125,22 @@ def test_a_process_that_is_killed_can_be_resumed_on_the_command_line(whole, tmp_
     again = run()
     assert again.returncode == 1
     assert f"{whole[3]} reference calculations so far" in again.stderr
+
+
+def test_the_command_counts_every_label_as_a_reference_call(tmp_path, capsys):
+    """Those of the first model, too; none in a process that found all of them made."""
+    config = settings(tmp_path, {"steps": 10, "temperature": 300})
+    config["threshold"] = {"forces": 10.0}
+    (tmp_path / "learn.toml").write_text(_toml(config, "ase.calculators.emt:EMT"))
+    command = ["learn", str(tmp_path / "learn.toml")]
+    assert main(command) == 0
+    n_frames = len(ase.io.read(tmp_path / "learn-model" / "labelled.extxyz", ":"))
+    assert n_frames == config["learning"]["bootstrap"]
+    assert f"{n_frames} in all, {n_frames} by this process" in capsys.readouterr().out
+    assert main([*command, "--resume", "--json"]) == 0
+    out, told = capsys.readouterr()
+    assert json.loads(out)["calls"] == n_frames
+    assert f"{n_frames} in all, 0 by this process" in told
 
 
 def _toml(config: dict, calculator: str) -> str:

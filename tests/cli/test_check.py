@@ -40,7 +40,7 @@ def test_check_of_a_configuration_lists_the_errors_of_all_its_data(here, capsys)
     out = capsys.readouterr().out
     assert "\ntrain: train.xyz\n" in out
     assert "\ntest: test.xyz\n" in out
-    assert out.endswith("Next:\n  gapfit tune fit.toml\n  gapfit fit fit.toml\n")
+    assert out.endswith("Next:\n  gapfit tune fit.toml\n  gapfit fit fit-tuned.toml\n")
     for name in ("train.xyz", "test.xyz"):
         broken = ase.io.read(name, ":")
         broken[-1].calc.results["energy"] = np.nan
@@ -150,3 +150,23 @@ def test_test_frames_that_are_training_frames_are_named(here, capsys):
         assert "are identical to training frames" in out
         assert "of test.xyz) are identical" in out
         assert "test data: 2 frames of" in out
+
+
+@pytest.mark.parametrize("command", [["check"], ["fit"], ["fit", "--plan"]])
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (
+            'centres = ["Ge"]',
+            r"no term has a sparse point: `centres` or .* of Si, the sp",
+        ),
+        ("species_n_sparse = { Si = 0 }", "no term has a sparse point"),
+        (
+            'type = "ace"\nn_max = [8, 8]\nl_max = [6, 6]',
+            r"\[\[terms\]\] 1: ace: more than 5000 .* lower n_max to \[\d, \d\]",
+        ),
+    ],
+)
+def test_terms_that_no_fit_can_have_are_refused(here, capsys, command, table, message):
+    Path("fit.toml").write_text(f'data.train = "train.xyz"\n[[terms]]\n{table}\n')
+    assert re.search(message, error_of(capsys, *command, "fit.toml"))

@@ -4,9 +4,31 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import gapfit
 from gapfit.cli import main
+
+
+def test_functions_are_called_so_and_jitters_have_names(here, capsys):
+    text = Path("fit.toml").read_text(encoding="utf-8")
+    text += '[[terms]]\ntype = "ace"\nr_cut = 4.0\nn_max = [2, 1]\nl_max = [1, 1]\n'
+    Path("both.toml").write_text(text, encoding="utf-8")
+    assert main(["fit", "both.toml", "--plan"]) == 0
+    plan = capsys.readouterr().out
+    assert re.search(r"^  sparse points and functions +\d+$", plan, re.MULTILINE)
+    assert main(["fit", "both.toml", "--no-report"]) == 0
+    model = gapfit.load("both-model/model.npz")
+    capsys.readouterr()
+    assert main(["info", "both-model/model.npz"]) == 0
+    soap, ace = capsys.readouterr().out.split("Term 1")[1].split("Term 2")
+    assert "  sparse points  " in soap
+    assert re.search(rf"^  functions +Si {model.terms[1].n_sparse}$", ace, re.MULTILINE)
+    record = replace(model.record, jitter=(1e-8, 1e-10))
+    replace(model, record=record).save("raised.npz")
+    assert main(["info", "raised.npz"]) == 0
+    assert "soap Si 1e-08, ace Si 1e-10" in capsys.readouterr().out
 
 
 def test_info(fitted, capsys):

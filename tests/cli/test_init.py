@@ -36,7 +36,7 @@ def test_init_writes_a_configuration_for_the_data(here, capsys):
     assert out.endswith(
         "Wrote sub/new.toml. Next:\n  gapfit check sub/new.toml\n"
         "  gapfit tune sub/new.toml\n"
-        "  gapfit fit sub/new.toml\n"
+        "  gapfit fit sub/new-tuned.toml\n"
     )
 
 

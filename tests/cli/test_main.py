@@ -135,3 +135,19 @@ def test_ascii_terminal(here, monkeypatch):
     done = gapfit_process("check", "train.xyz", "--no-label-check", env=environment)
     assert done.returncode == 0
     assert "eV/?" in done.stdout
+
+
+def test_variables_that_cannot_be_used_are_named_once(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    monkeypatch.delenv("GAPFIT_NUM_THREADS", raising=False)
+    for folder in ("missing", "file"):
+        monkeypatch.setenv("OMP_NUM_THREADS", "abc")
+        monkeypatch.setenv("TMPDIR", str(tmp_path / folder))
+        assert main(["schema", "fit"]) == 0
+        threads, temporary = capsys.readouterr().err.splitlines()
+        assert threads.startswith("gapfit: warning: OMP_NUM_THREADS = 'abc' is ignored")
+        assert f"{folder}' is ignored: it is no folder to write to; temp" in temporary
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert main(["schema", "fit"]) == 0
+    assert capsys.readouterr().err == ""

@@ -50,6 +50,7 @@ def test_predict_without_std_and_volume(fitted, tmp_path, capsys):
     ("name", "message"),
     [
         ("folder.xyz", "folder.xyz: is a folder; give the name of a file in it"),
+        ("folder", "folder: is a folder; give the name of a file in it"),
         (
             "out.traj",
             "out.traj: ends in '.traj'; give a name that ends in .extxyz or .xyz",
@@ -58,6 +59,7 @@ def test_predict_without_std_and_volume(fitted, tmp_path, capsys):
 )
 def test_predict_refuses_an_output_before_it_computes(here, capsys, name, message):
     Path("folder.xyz").mkdir()
+    Path("folder").mkdir()
     # There is no model: a message about it would come later.
     argv = ["predict", "no.npz", "test.xyz", "--output", name]
     assert error_of(capsys, *argv) == message

@@ -53,6 +53,10 @@ def test_command_writes_configuration_and_plot_and_needs_no_test_set(here, capsy
     assert tuned.data.train == ["train.extxyz"]
     assert tuned.sigma.forces != 0.05
     assert (here / "fit-tuned.png").read_bytes().startswith(b"\x89PNG")
+    tuned_text = (here / "fit-tuned.toml").read_text(encoding="utf-8")
+    (here / "fit-tuned.toml").write_text(tuned_text.replace("nowhere", "train"))
+    assert main(["check", "fit-tuned.toml"]) == 0
+    assert capsys.readouterr().out.endswith("Next:\n  gapfit fit fit-tuned.toml\n")
     assert main(["tune", "fit.toml"]) == 1
     assert (
         "fit-tuned.toml: exists already; give another name, or --force"

@@ -253,10 +253,20 @@ theta = 0.5
     ]
 
 
-def test_unknown_term(problems):
-    assert problems('[data]\ntrain = "a"\n[[terms]]\ntype = "sop"\n') == [
-        'fit.toml, line 4: [[terms]] 1: `type` = "sop" is unknown; use "soap" '
-        'or "distance_2b" or "angle_3b" or "ace"'
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("ACE", 'did you mean "ace"?'),
+        ("sope", 'did you mean "soap"?'),
+        ("mtp", 'use "soap" or "distance_2b" or "angle_3b" or "ace"'),
+    ],
+)
+def test_unknown_term(problems, name, advice):
+    """Keys of the kind that was meant are no mistakes."""
+    keys = "orders = [3]\nn_max = [2]\nl_max = [2]" if name != "sope" else "n_max = 3"
+    text = f'[data]\ntrain = "a"\n[[terms]]\ntype = "{name}"\n{keys}\n'
+    assert problems(text) == [
+        f'fit.toml, line 4: [[terms]] 1: `type` = "{name}" is unknown; {advice}'
     ]
 
 
@@ -271,8 +281,8 @@ r_cut = 0.5
 weighting = { ro = 3 }
 """
     assert problems(text) == [
-        'fit.toml, line 4: [[terms]] 1: `type` = "sopa" is unknown; use "soap" '
-        'or "distance_2b" or "angle_3b" or "ace"',
+        'fit.toml, line 4: [[terms]] 1: `type` = "sopa" is unknown; did you '
+        'mean "soap"?',
         "fit.toml, line 5: [[terms]] 1: unknown key `n_spase`; did you mean `n_sparse`?",
         "fit.toml, line 6: [[terms]] 1: `r_cut` = 0.5 must be a number > 1 and <= 20 Å "
         "(cutoff radius)",
@@ -496,6 +506,11 @@ def test_tables_of_numbers_are_written_and_read_back(tmp_path):
     assert load_config(tmp_path / "fit.toml") == config
     (tmp_path / "more.toml").write_text(template_toml(config), encoding="utf-8")
     assert load_config(tmp_path / "more.toml") == config
+
+
+def test_an_empty_list_under_a_name_like_that_of_a_table_is_one():
+    with pytest.raises(ConfigError, match=r"\[\[term\]\]; did you mean \[\[terms\]\]"):
+        config_from_dict({"data": {"train": ["a.xyz"]}, "term": []})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -11,49 +13,18 @@ import gapfit
 from gapfit.config import AceConfig
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
+from gapfit.descriptors.ace_counts import largest_n_max, number_of_functions
 from gapfit.descriptors.ace_coupling import invariant_tensors
 from gapfit.descriptors.ace_functions import Order, expansion
 from gapfit.descriptors.radial_bessel import bessel_functions, bessel_table
 from gapfit.errors import ConfigError, GapfitError
-from gapfit.model.terms import build_term
+from gapfit.model.terms import build_term, new_terms
 from gapfit.sparse.functions import with_functions
 from gapfit.testing import SAME_POTENTIAL
 
 pytestmark = pytest.mark.core
 
 R_CUT = 4.0
-
-
-def characters(order: Order, n_channels: int, angle: np.ndarray) -> np.ndarray:
-    """Return the trace of a rotation on the density coefficients."""
-    degrees = np.arange(order.l_max + 1)
-    waves = np.sin((degrees[:, None] + 0.5) * angle) / np.sin(0.5 * angle)
-    return n_channels * order.n_max * waves
-
-
-def symmetric_power(traces: list[np.ndarray], n: int) -> np.ndarray:
-    """Return the trace on products of n coefficients, from traces of powers g, g², ..."""
-    powers = [np.ones_like(traces[0])]
-    for k in range(1, n + 1):
-        powers.append(sum(traces[i] * powers[k - 1 - i] for i in range(k)) / k)
-    return powers[n]
-
-
-def n_invariants(order: Order, n_channels: int) -> float:
-    """Return the number of invariants under O(3): the mean of the trace over the group."""
-    nodes, weights = np.polynomial.legendre.leggauss(400)
-    angle = 0.5 * np.pi * (nodes + 1)
-    measure = 0.5 * np.pi * weights * (1 - np.cos(angle)) / np.pi
-    parity = (-1.0) ** np.arange(order.l_max + 1)[:, None]
-    total = 0.0
-    for inverted in (False, True):
-        traces = []
-        for k in range(1, order.n_factors + 1):
-            sign = parity if inverted and k % 2 else 1.0
-            waves = characters(order, n_channels, k * angle)
-            traces.append((sign * waves).sum(axis=0))
-        total += 0.5 * (measure * symmetric_power(traces, order.n_factors)).sum()
-    return total
 
 
 @pytest.mark.parametrize(
@@ -72,7 +43,7 @@ def n_invariants(order: Order, n_channels: int) -> float:
 def test_number_of_functions(order, n_channels, published):
     """As many as there are invariants, by characters of the rotation group."""
     count = len(expansion((order,), n_channels).functions)
-    assert count == pytest.approx(n_invariants(order, n_channels), abs=1e-6)
+    assert count == number_of_functions(*order, n_channels)
     assert published in (None, count)
 
 
@@ -227,8 +198,29 @@ def test_delta_is_the_prior_standard_deviation_of_an_atom():
 
 
 def test_too_many_functions_are_refused_at_once():
-    with pytest.raises(GapfitError, match=r"order 4 with n_max = 16 .* smaller n_max"):
+    with pytest.raises(GapfitError, match=r"more than 5000 .* order 4 \(n_max = 16, l"):
         build_term(AceConfig(orders=[4], n_max=[16], l_max=[10]), (14,), {})
+
+
+def test_sizes_that_fit_are_proposed_and_are_the_largest():
+    """With the defaults for three species, by number of the term."""
+    with pytest.raises(ConfigError) as caught:
+        new_terms([AceConfig(r_cut=4.0), AceConfig()], (14, 32, 50))
+    message = str(caught.value).splitlines()[0]
+    assert message.startswith(
+        "[[terms]] 1: ace: more than 5000 functions for 3 species"
+    )
+    sizes = [
+        int(n) for n in re.search(r"lower n_max to \[(\d), (\d)\]", message).groups()
+    ]
+    build_term(AceConfig(n_max=sizes), (14, 32, 50), {})
+    for k, (n, given) in enumerate(zip(sizes, AceConfig().n_max, strict=True)):
+        larger = [*sizes]
+        larger[k] = n + 1
+        if n < given:
+            with pytest.raises(GapfitError, match="more than 5000"):
+                build_term(AceConfig(n_max=larger), (14, 32, 50), {})
+    assert largest_n_max([(4, 2, 2)], 100, 5000) == []
 
 
 @pytest.mark.parametrize(

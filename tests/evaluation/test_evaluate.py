@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +121,9 @@ def test_tables_fit_into_100_columns():
     long = "a_config_type_with_a_very_long_name_number_7"
     text = format_table({"all": kinds, long: kinds, "rare": rare}, "Errors, test data")
     assert max(map(len, text.splitlines())) <= 100
+    wild = {"stress": row | {"uncertainty": scores | {"rms_z": 28737.3}}}
+    (line,) = re.findall("^all +stress.*", format_table({"all": wild}, "Errors"), re.M)
+    assert line.split()[2:6] == ["123456", "100", "100", "2.9e+04"]
     tiny = {kind: row | {"mae": 1.23e-7, "rmse": 4321.5} for kind, row in kinds.items()}
     narrow = format_table({"all": tiny}, "Errors")
     assert "1.2e-07    4322" in narrow

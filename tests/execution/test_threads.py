@@ -7,7 +7,7 @@ import os
 import pytest
 
 from gapfit.errors import ConfigError
-from gapfit.threads import available
+from gapfit.threads import available, ignored_values
 
 NAMES = ("GAPFIT_NUM_THREADS", "OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK")
 ALL_CORES = len(os.sched_getaffinity(0))
@@ -35,6 +35,20 @@ def test_the_first_variable_that_says_a_number_counts(monkeypatch, values, expec
         else:
             monkeypatch.setenv(name, value)
     assert available() == expected
+
+
+def test_values_in_vain_are_named_unless_the_variable_of_gapfit_counts(monkeypatch):
+    for name, value in zip(NAMES, (None, "abc", "0"), strict=True):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    both = [("OMP_NUM_THREADS", "abc"), ("SLURM_CPUS_PER_TASK", "0")]
+    assert ignored_values() == both
+    monkeypatch.setenv("OMP_NUM_THREADS", "6,2")
+    assert ignored_values() == []
+    monkeypatch.setenv("OMP_NUM_THREADS", "0")
+    monkeypatch.setenv("GAPFIT_NUM_THREADS", "2")
+    assert ignored_values() == []
 
 
 @pytest.mark.parametrize("text", ["0", "", "two", "-1", "1e3", "4,2", "9" * 30])
