@@ -9,11 +9,13 @@ from typing import Any
 from gapfit._support.progress import Progress
 from gapfit.config.sections import FitConfig, PredictionConfig
 from gapfit.data.frame import Frame
+from gapfit.fitting.misfit_warning import MISFIT, misfit_warning
 from gapfit.fitting.rounding_warning import ROUNDED, rounding_warning
 from gapfit.gp.conditioning import well_conditioned
 from gapfit.gp.posterior import Posterior
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.projection import LosslessProjection, Ranks, with_lossless_projection
+from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm, with_coefficients
 from gapfit.threads import one_thread
 
@@ -48,7 +50,10 @@ def solved(
     progress("solve", 0, 1)
     with one_thread():
         sums, solution = well_conditioned(sums)
-        warning = rounding_warning(sums.rounding(solution), config)
+        warnings = [
+            rounding_warning(sums.rounding(solution), config),
+            misfit_warning(sums, solution, _atoms_per_frame(model.record)),
+        ]
     progress("solve", 1, 1)
     terms = with_coefficients(model.terms, solution.coefficients)
     terms, projections = _with_lossless(
@@ -62,7 +67,7 @@ def solved(
         log_marginal_likelihood=solution.log_marginal_likelihood,
         projections=tuple(projections),
         versions=_versions(),
-        warnings=tuple(_with_rounding(model.record.warnings, warning)),
+        warnings=tuple(_renewed(model.record.warnings, warnings)),
     )
     return replace(
         model,
@@ -76,10 +81,14 @@ def solved(
     )
 
 
-def _with_rounding(warnings: Sequence[str], warning: str | None) -> list[str]:
-    """Return warnings with the effect of rounding now, without that of earlier fits."""
-    kept = [text for text in warnings if not text.startswith(ROUNDED)]
-    return [*kept, warning] if warning else kept
+def _atoms_per_frame(record: FitRecord) -> float:
+    return (record.n_atoms or 1) / (record.n_frames or 1)
+
+
+def _renewed(warnings: Sequence[str], new: Sequence[str | None]) -> list[str]:
+    """Return warnings with those of this solution, without those of earlier ones."""
+    kept = [text for text in warnings if not text.startswith((ROUNDED, MISFIT))]
+    return [*kept, *filter(None, new)]
 
 
 def _with_lossless(
