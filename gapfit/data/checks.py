@@ -16,6 +16,7 @@ from gapfit.data.frame_file import species_counts
 from gapfit.data.neighbours import pair_list
 from gapfit.data.observations import Quantity
 from gapfit.data.places import MAX_PLACES, count_frames, list_places
+from gapfit.data.rare_species import SpeciesTally
 from gapfit.errors import DataError, StructureError
 
 __all__ = [
@@ -47,7 +48,8 @@ def check_frames(frames: Sequence[Frame]) -> list[str]:
     Returns
     -------
     list of str
-        Warnings: identical frames, large forces, net forces, outlying energies.
+        Warnings: identical frames, large forces, net forces, outlying energies, species
+        of one or two atoms.
 
     Raises
     ------
@@ -115,12 +117,14 @@ class SetTally:
         self._fingerprints = Fingerprints()
         self._forces = _ForceTally()
         self._energies = EnergyTally()
+        self._species = SpeciesTally()
 
     def add(self, frame: Frame) -> None:
         """Add the next frame."""
         self._fingerprints.add(frame)
         self._forces.add(self._n_frames, frame)
         self._energies.add(self._n_frames, frame)
+        self._species.add(self._n_frames, frame)
         self._n_frames += 1
 
     def warnings(self, frames: Sequence[Frame]) -> list[str]:
@@ -129,6 +133,7 @@ class SetTally:
             *_duplicates(frames, self._fingerprints.identical(frames)),
             *self._forces.warnings(frames),
             *self._energies.warnings(frames),
+            *self._species.warnings(frames),
         ]
 
 

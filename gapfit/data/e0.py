@@ -14,6 +14,7 @@ from gapfit.data.isolated import (
     SAME_ENERGY,
     LoneAtom,
     choice_warnings,
+    given_warnings,
     lone_atoms,
     most_isolated,
     near_miss,
@@ -104,17 +105,21 @@ def e0_warnings(frames: Sequence[Frame], config: E0Config) -> list[str]:
     from ase.data import atomic_numbers, chemical_symbols
 
     species = list(species_counts(frames))
-    given = {atomic_numbers[symbol] for symbol in config.given}
+    given = {atomic_numbers[symbol]: value for symbol, value in config.given.items()}
     warnings = [
         f"[e0] {chemical_symbols[z]}: there is no {chemical_symbols[z]} in the data"
-        for z in sorted(given.difference(species))
+        for z in sorted(set(given).difference(species))
     ]
     if all(frame.energy is None for frame in frames):
         return warnings
+    atoms = lone_atoms(frames, species)
+    for z in species:
+        warnings += (
+            given_warnings(atoms[z], given[z])
+            if z in given
+            else choice_warnings(atoms[z])
+        )
     wanted = [z for z in species if z not in given]
-    atoms = lone_atoms(frames, wanted)
-    for z in wanted:
-        warnings += choice_warnings(atoms[z])
     open_ = [z for z in wanted if most_isolated(atoms[z]) is None]
     warnings += [text for z in open_ if (text := near_miss(atoms[z]))]
     names = ", ".join(chemical_symbols[z] for z in open_)

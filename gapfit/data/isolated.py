@@ -18,6 +18,7 @@ __all__ = [
     "LoneAtom",
     "candidates",
     "choice_warnings",
+    "given_warnings",
     "image_distance",
     "is_isolated",
     "is_marked",
@@ -32,6 +33,8 @@ ISOLATION = 6.0
 FAR = 9.0
 #: Isolated atoms of one species must agree to this, eV.
 SAME_ENERGY = 1e-3
+#: Energies given in the configuration may differ from that of an isolated atom by this, eV.
+_GIVEN_TOLERANCE = 0.1
 #: Boxes that differ by less are of one size, Å.
 _SAME_BOX = 0.01
 
@@ -161,6 +164,31 @@ def choice_warnings(atoms: Sequence[LoneAtom]) -> list[str]:
         f"{_images(best)}; {atom.source}, also named an isolated atom, has "
         f"{atom.energy:.6f} eV{_images(atom)}"
         for atom in others[:1]
+    ]
+
+
+def given_warnings(atoms: Sequence[LoneAtom], given: float) -> list[str]:
+    """Return a warning if an energy given for a species is that of no isolated atom.
+
+    Parameters
+    ----------
+    atoms : sequence of LoneAtom
+        The lone atoms of the species.
+    given : float
+        The energy given in the configuration, eV.
+    """
+    # Several may be spin states; the nearest is the one that was meant.
+    nearest = min(
+        candidates(atoms), key=lambda atom: abs(atom.energy - given), default=None
+    )
+    limit = _GIVEN_TOLERANCE + SAME_ENERGY
+    if nearest is None or abs(nearest.energy - given) <= limit:
+        return []
+    return [
+        f"[e0] {nearest.symbol} = {given:g} eV is used, but the isolated atom in "
+        f"{nearest.source} has {nearest.energy:.6f} eV: they must come from the same "
+        f"settings; correct the value, or leave out {nearest.symbol} under [e0] to use the "
+        "atom in the data"
     ]
 
 

@@ -43,6 +43,8 @@ _LEAST_STRUCTURES = 3
 _FEW_STRUCTURES = 10
 # Structures of each config_type that are looked at, where it has as many.
 _PER_TYPE = 10
+# Factors above this are worth advice.
+_USUAL_FACTOR = 20.0
 # Force components of a structure are not independent: they count as this many.
 _INDEPENDENT = 15
 
@@ -188,7 +190,25 @@ def _calibrated(
         return replace(model, calibration=None)
     method = "leave one out" if fitted else "validation"
     calibration = calibration_of(common, method, n_common, extra)
+    text = _factor_advice(calibration)
+    model = _warned(model, text) if text else model
     return replace(model, calibration=calibration)
+
+
+def _factor_advice(calibration: Calibration) -> str:
+    """Return advice where factors are unusually large; empty if they are not."""
+    large = [
+        f"{kind.scale.factor:.3g} for {quantity.reported}"
+        for quantity, kind in calibration.kinds.items()
+        if kind.scale.factor > _USUAL_FACTOR
+    ]
+    if not large:
+        return ""
+    return (
+        f"{OUTDATED}their calibration factors are large ({', '.join(large)}; 5 to "
+        f"{_USUAL_FACTOR:g} are usual), as sigmas are far below the errors: more sparse "
+        "points, larger sigmas or gapfit tune help"
+    )
 
 
 def _warned(model: GAPModel, text: str) -> GAPModel:

@@ -24,10 +24,16 @@ _SMALL = 0.05
 _UNRELATED, _MIN_UNRELATED = 0.25, 8
 #: Factor by which unrelated forces raise the errors of energies.
 _HARMFUL = 5.0
+#: A quick fit that knows too little predicts forces that are larger than the labels by more
+#: than this factor, or gets them right, with cosines beyond _FOLLOWS, in this share of the
+#: frames.
+_WILD, _FOLLOWS, _SHARE = 1.5, 0.6, 0.2
 #: Cosine above which forces of energies alone show their scale.
 _RELATED = 0.5
 #: Scales within this factor are near; those beyond the other are never right.
 _NEAR, _MAX_SCALE = 3.0, 6.0
+#: The factor for scales that energies alone show badly.
+_VAGUE = 10.0
 #: Errors of energies must fall to this share when forces are put right, and may exceed
 #: those of energies alone by this factor.
 _BETTER, _NOT_WORSE = 0.6, 1.5
@@ -70,21 +76,33 @@ def force_warnings(fit: QuickFit) -> list[str]:
         fit, fit.held_out(energy=np.inf, forces=_NOISE_FORCES * fit.forces_rms).values
     )
     if fit.energy_spread == 0 or not fit.rows(Quantity.ENERGY).any():
-        return _unrelated_warning(fit, forces.cosines, forces.cosines)
+        return _unrelated_warning(fit, forces, forces)
     energies = _cosines(
         fit,
         fit.held_out(energy=_NOISE_ENERGY * fit.energy_spread, forces=np.inf).values,
     )
-    unrelated = _unrelated_warning(fit, forces.cosines, energies.cosines)
+    unrelated = _unrelated_warning(fit, forces, energies)
     return unrelated or _scale_warning(fit, energies)
 
 
 @dataclass(frozen=True, eq=False)
 class _Comparison:
-    """Cosine of labels and prediction for each frame, nan for small forces; and scale."""
+    """Cosine of labels and prediction for each frame, nan for small forces; and scale.
+
+    The scale is the size of the labels relative to that of the prediction.
+    """
 
     cosines: np.ndarray
     scales: np.ndarray
+
+    def can_tell(self, frames: np.ndarray) -> bool:
+        """Return whether low cosines of frames are not those of a fit that is poor.
+
+        Unrelated labels teach a fit small forces, with low cosines in all frames.
+        """
+        wild = np.median(self.scales[frames]) < 1 / _WILD
+        follow = np.mean(np.abs(self.cosines[frames]) > _FOLLOWS)
+        return bool(not wild and follow <= _SHARE)
 
 
 def _cosines(fit: QuickFit, predicted: np.ndarray) -> _Comparison:
@@ -104,20 +122,21 @@ def _cosines(fit: QuickFit, predicted: np.ndarray) -> _Comparison:
 
 
 def _unrelated_warning(
-    fit: QuickFit, by_forces: np.ndarray, by_energies: np.ndarray
+    fit: QuickFit, by_forces: _Comparison, by_energies: _Comparison
 ) -> list[str]:
     """Warn of config_types whose forces follow neither from forces nor from energies."""
     evidence: list[str] = []
-    both = np.isfinite(by_forces) & np.isfinite(by_energies)
+    both = np.isfinite(by_forces.cosines) & np.isfinite(by_energies.cosines)
     groups = [(f"'{name}'", frames) for name, frames in fit.groups()]
     for name, frames in (*groups, ("all config_types", np.ones(len(both), dtype=bool))):
         usable = frames & both
         # All together say something only where no config_type has enough frames.
         if usable.sum() < _MIN_UNRELATED or (evidence and frames.all()):
             continue
-        cosine = float(np.median(by_forces[usable]))
+        cosine = float(np.median(by_forces.cosines[usable]))
         # Gradients in place of forces follow from the energies, with the other sign.
-        if abs(np.median(by_energies[usable])) > _RELATED:
+        follow = abs(np.median(by_energies.cosines[usable])) > _RELATED
+        if follow or not by_forces.can_tell(usable):
             continue
         if cosine < _UNRELATED or (cosine < _RELATED and _harmful(fit, frames)):
             evidence.append(f"{name} ({usable.sum()} frames, cosine {cosine:.2f})")
@@ -146,7 +165,7 @@ def _scale_warning(fit: QuickFit, energies: _Comparison) -> list[str]:
     evidence: dict[str, list[str]] = {}
     for name, frames in fit.groups():
         cosine, scale = _medians(energies, frames)
-        if not abs(cosine) > _RELATED or 1 / _MAX_SCALE < scale < _MAX_SCALE:
+        if not abs(cosine) > _RELATED or (scale > 0 and not _far(energies, frames)):
             continue
         text = _wrong_scale(fit, frames, energies, strict=True)
         if text:
@@ -173,6 +192,13 @@ def _medians(energies: _Comparison, frames: np.ndarray) -> tuple[float, float]:
     return cosine, float(np.copysign(np.median(energies.scales[usable]), cosine))
 
 
+def _far(energies: _Comparison, frames: np.ndarray) -> bool:
+    """Return whether most scales of some frames are too large, or most too small."""
+    scales = energies.scales[frames & np.isfinite(energies.scales)]
+    low, high = np.quantile(scales, [0.25, 0.75])
+    return bool(low >= _MAX_SCALE or high <= 1 / _MAX_SCALE)
+
+
 def _wrong_scale(
     fit: QuickFit, frames: np.ndarray, energies: _Comparison, *, strict: bool
 ) -> str:
@@ -181,7 +207,7 @@ def _wrong_scale(
     if np.isnan(cosine):
         return ""
     clear = abs(cosine) > _RELATED
-    candidates = _candidates(fit.sizes[frames], scale if clear else None)
+    candidates = _candidates(fit.sizes[frames], scale, clear=clear)
     errors = {text: _energy_error(fit, frames, s) for text, s in candidates.items()}
     if not errors:
         return ""
@@ -214,13 +240,18 @@ def _equal(one: float, other: float) -> bool:
     return bool(1 / _AS_GOOD < one / other < _AS_GOOD)
 
 
-def _candidates(sizes: np.ndarray, scale: float | None) -> dict[str, float]:
-    """Return ratios by which forces may be too large, by unit; near `scale` if given."""
+def _candidates(sizes: np.ndarray, scale: float, *, clear: bool) -> dict[str, float]:
+    """Return ratios by which forces may be too large, by unit; near `scale`.
+
+    Where it is not `clear`, it tells the order of magnitude, and not the sign.
+    """
     named = {_SIGN: -1.0, **_UNITS}
     if sizes.min() == sizes.max() > 1:
         named["energies per atom"] = float(sizes[0])
-    if scale is None:
-        return named
+    if not clear:
+        return {
+            text: s for text, s in named.items() if 1 / _VAGUE < abs(s / scale) < _VAGUE
+        }
     near = {
         text: s
         for text, s in named.items()

@@ -178,6 +178,32 @@ class QuickFit:
         sigma[self.rows(Quantity.FORCES)] = forces
         return self.solve(sigma, self.y)
 
+    def skill(self, held_out: HeldOut, quantity: Quantity, frames: np.ndarray) -> float:
+        """Return the share of the variance of labels that the prediction explains.
+
+        Parameters
+        ----------
+        held_out : HeldOut
+            The prediction.
+        quantity : Quantity
+            Energies, per atom and about their mean; or forces.
+        frames : (n_frames,) bool
+            The frames judged.
+
+        Returns
+        -------
+        float
+            At most 1; 0 or less where the prediction is no better than none, or there is
+            nothing to predict.
+        """
+        rows = self.rows(quantity) & frames[self.frame]
+        y, error = self.y[rows], self.y[rows] - held_out.values[rows]
+        if quantity is Quantity.ENERGY and len(y):
+            sizes = self.sizes[self.frame[rows]]
+            y, error = y / sizes - np.mean(y / sizes), error / sizes
+        total = float(np.sum(y**2))
+        return 1 - float(np.sum(error**2)) / total if total > 0 else 0.0
+
     def solve(self, sigma: np.ndarray, y: np.ndarray) -> HeldOut:
         """Predict each half by a fit to given targets of the other half.
 

@@ -9,6 +9,7 @@ from typing import Any
 from gapfit._support.progress import Progress
 from gapfit.config.sections import FitConfig, PredictionConfig
 from gapfit.data.frame import Frame
+from gapfit.fitting.misfit_warning import MISFIT, misfit_warning
 from gapfit.fitting.rounding_warning import ROUNDED, rounding_warning
 from gapfit.fitting.sound_fit import SPOILT, sound_fit
 from gapfit.gp.conditioning import well_conditioned
@@ -16,6 +17,7 @@ from gapfit.gp.posterior import Posterior
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.projection import LosslessProjection, Ranks, with_lossless_projection
+from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm, with_coefficients
 from gapfit.threads import one_thread
 
@@ -64,9 +66,11 @@ def solved(
             sums, solution = sound_fit(sums, solution, by_qr, notes)
             solver = config.solver.model_copy(update={"method": sums.method})
             config = config.model_copy(update={"solver": solver})
-        warning = rounding_warning(sums.rounding(solution), config)
+        warnings = [
+            rounding_warning(sums.rounding(solution), config),
+            misfit_warning(sums, solution, _atoms_per_frame(model.record)),
+        ]
     progress("solve", 1, 1)
-    notes += [warning] if warning else []
     terms = with_coefficients(model.terms, solution.coefficients)
     terms, projections = _with_lossless(
         terms, frames, config, progress, least or [{}] * len(terms)
@@ -79,7 +83,7 @@ def solved(
         log_marginal_likelihood=solution.log_marginal_likelihood,
         projections=tuple(projections),
         versions=_versions(),
-        warnings=(*_without_rounding(model.record.warnings), *notes),
+        warnings=tuple(_renewed(model.record.warnings, [*notes, *warnings])),
     )
     return replace(
         model,
@@ -94,9 +98,15 @@ def solved(
     )
 
 
-def _without_rounding(warnings: Sequence[str]) -> list[str]:
-    """Return warnings without those of rounding in earlier fits."""
-    return [text for text in warnings if not text.startswith((ROUNDED, SPOILT))]
+def _atoms_per_frame(record: FitRecord) -> float:
+    return (record.n_atoms or 1) / (record.n_frames or 1)
+
+
+def _renewed(warnings: Sequence[str], new: Sequence[str | None]) -> list[str]:
+    """Return warnings with those of this solution, without those of earlier ones."""
+    earlier = (ROUNDED, SPOILT, MISFIT)
+    kept = [text for text in warnings if not text.startswith(earlier)]
+    return [*kept, *filter(None, new)]
 
 
 def _with_lossless(

@@ -8,7 +8,7 @@ with shear components in another order, or with a diagonal that is offset by a c
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -38,6 +38,12 @@ MAX_SCALE = 6.0
 _UNITS = {"GPa": GPA, "kbar": 10 * GPA, "bar": 1e4 * GPA, "Hartree/Bohr³": 1 / 183.63}
 _NEAR_UNIT = 1.4
 _SHEAR = ("yz", "xz", "xy")
+#: Share of the variance of energies or forces that a quick fit must explain to judge, and
+#: least size of its virials relative to their standard deviation; or the correlation that
+#: no poor fit has by chance.
+_SKILL, _SIZE, _STRIKING = 0.5, 3.0, 0.9
+#: Samples of the frames, and the quantile of their evidence that must be clear.
+_SAMPLES, _SURE = 200, 0.95
 #: Noise of the quick fit, eV/atom and eV/Å.
 _SIGMA_ENERGY, _SIGMA_FORCES = 0.005, 0.1
 
@@ -68,6 +74,8 @@ class VirialComparison:
 def compare_virials(fit: QuickFit) -> VirialComparison:
     """Predict the virials of each half of the frames by a fit to the other half.
 
+    Frames of config_types that the fit is too poor to judge are left out.
+
     Parameters
     ----------
     fit : QuickFit
@@ -75,6 +83,7 @@ def compare_virials(fit: QuickFit) -> VirialComparison:
     """
     held_out = fit.held_out(energy=_SIGMA_ENERGY, forces=_SIGMA_FORCES)
     rows = np.flatnonzero(fit.rows(Quantity.VIRIAL)).reshape(-1, 6)
+    rows = rows[_judged(fit, held_out, rows)]
     frames = fit.frame[rows[:, 0]]
     sizes = fit.sizes[frames]
     errors: dict[str, list[float]] = defaultdict(list)
@@ -192,6 +201,13 @@ def _correlation(labels: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.sum(labels * predicted) / (norms[0] * norms[1]))
 
 
+def _surely(holds: Callable[[np.ndarray], bool], n_frames: int) -> bool:
+    """Return whether a statement holds for nearly all samples of frames, with repeats."""
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(n_frames, size=(_SAMPLES, n_frames))
+    return bool(np.mean([holds(n) for n in drawn]) >= _SURE)
+
+
 def _wrong_sign(labels: np.ndarray, predicted: np.ndarray) -> str:
     """Return evidence that a diagonal has the wrong sign; empty if there is none.
 
@@ -200,6 +216,8 @@ def _wrong_sign(labels: np.ndarray, predicted: np.ndarray) -> str:
     correlation = _correlation(labels, predicted)
     variation = _correlation(labels - labels.mean(), predicted - predicted.mean())
     if max(correlation, variation) >= -CONTRADICTS:
+        return ""
+    if not _surely(lambda n: _correlation(labels[n], predicted[n]) < 0, len(labels)):
         return ""
     return f"correlation {correlation:.2f}"
 
@@ -234,6 +252,17 @@ def _shear_order(labels: np.ndarray, predicted: np.ndarray) -> str:
     then = _correlation(labels[:, [best[k] for k in moved]], predicted[:, moved])
     if not moved or now >= CONTRADICTS or then <= AGREES:
         return ""
+    order = [best[k] for k in moved]
+
+    def better(n: np.ndarray) -> bool:
+        """Return whether the other order is the better one for some frames."""
+        expected = predicted[n][:, moved]
+        return _correlation(labels[n][:, order], expected) > _correlation(
+            labels[n][:, moved], expected
+        )
+
+    if not _surely(better, len(labels)):
+        return ""
     written = " ".join(_SHEAR[k] for k in moved)
     meant = " ".join(_SHEAR[best.index(k)] for k in moved)
     return f"correlation {now:.2f}, but {then:.2f} if {written} are really {meant}"
@@ -252,6 +281,60 @@ def _offset(
     return (
         f"virial {offset:+.3f} ± {total_error:.3f} eV/atom, stress {pressure:+.2f} GPa"
     )
+
+
+def _judged(fit: QuickFit, held_out: HeldOut, rows: np.ndarray) -> np.ndarray:
+    """Return which virials belong to config_types that the quick fit can judge.
+
+    Parameters
+    ----------
+    fit : QuickFit
+        Rows of the data.
+    held_out : HeldOut
+        Prediction by energies and forces.
+    rows : (n_frames, 6) int64
+        Rows of the virials.
+    """
+    frames = fit.frame[rows[:, 0]]
+    names = np.array(fit.names)
+    judged = np.zeros(len(rows), dtype=bool)
+    for name in dict.fromkeys(names[frames].tolist()):
+        of_type = names == name
+        skill = max(
+            fit.skill(held_out, quantity, of_type)
+            for quantity in (Quantity.ENERGY, Quantity.FORCES)
+        )
+        members = of_type[frames]
+        diagonal = rows[members][:, :3]
+        size = np.linalg.norm(held_out.values[diagonal])
+        error = np.linalg.norm(_deviations(fit, held_out, diagonal))
+        judged[members] = (skill > _SKILL and size > _SIZE * error) or _striking(
+            fit.y[diagonal] / fit.sizes[frames[members], None],
+            held_out.values[diagonal] / fit.sizes[frames[members], None],
+        )
+    return judged
+
+
+def _striking(labels: np.ndarray, predicted: np.ndarray) -> bool:
+    """Return whether diagonals and their variation agree or disagree beyond chance."""
+    correlations = (
+        _correlation(labels, predicted),
+        _correlation(labels - labels.mean(), predicted - predicted.mean()),
+    )
+    return bool(np.min(np.abs(correlations)) > _STRIKING)
+
+
+def _deviations(fit: QuickFit, held_out: HeldOut, rows: np.ndarray) -> np.ndarray:
+    """Return the standard deviations of predicted rows, of the shape of `rows`."""
+    deviations = np.zeros(rows.shape)
+    for half in (0, 1):
+        # Each half was predicted by the other one.
+        tested = fit.half[fit.frame[rows]] != half
+        K = fit.K[rows[tested]]
+        deviations[tested] = np.sqrt(
+            np.sum(K * cho_solve(held_out.factors[half], K.T).T, axis=1)
+        )
+    return deviations
 
 
 def _misfit(fit: QuickFit, held_out: HeldOut, frames: np.ndarray) -> float:

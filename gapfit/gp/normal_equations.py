@@ -112,6 +112,10 @@ class NormalEquations(Accumulator):
         """Return |Φ z| of whitened coefficients, (n_sparse,)."""
         return float(np.sqrt(max(z @ self.times(z), 0.0)))
 
+    def misfit(self, z: np.ndarray) -> float:
+        """Return |ỹ - Φ z|² of whitened coefficients, (n_sparse,)."""
+        return float(max(self.square - 2 * z @ self.b + z @ self.times(z), 0.0))
+
     def scaled(self, factor: float) -> Self:
         """Return the sums of the same observations with `factor` times their sigmas."""
         out = super().scaled(factor)

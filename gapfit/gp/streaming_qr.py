@@ -61,6 +61,10 @@ class StreamingQR(Accumulator):
         """Return the norm of all rows times coefficients (n_sparse,)."""
         return float(np.linalg.norm(self.R @ np.append(c, 0.0)))
 
+    def misfit(self, c: np.ndarray) -> float:
+        """Return |ỹ - K_nm c|² over sigma for coefficients (n_sparse,)."""
+        return float(np.sum((self.R @ np.append(c, -1.0)) ** 2))
+
     def scaled(self, factor: float) -> Self:
         """Return the sums of the same observations with `factor` times their sigmas."""
         out = super().scaled(factor)

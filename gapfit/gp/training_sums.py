@@ -268,6 +268,29 @@ class TrainingSums:
             self.whitening, solution.R, solution.coefficients, self.groups
         )
 
+    def misfit(
+        self, solution: Solution, groups: Sequence[Any]
+    ) -> tuple[float, float] | None:
+        """Return the size of the errors of some groups; None without observations.
+
+        Returns
+        -------
+        ratio : float
+            Root mean square of the errors over their sigmas.
+        sigma : float
+            Geometric mean of the sigmas, in the unit of the targets.
+        """
+        parts = [self.groups[group] for group in groups]
+        n_rows = sum(sums.n_rows for sums in parts)
+        if not n_rows:
+            return None
+        # The triangle of a StreamingQR has rows that are not whitened.
+        c = solution.coefficients
+        c = self.whitening.redo(c) if self.method == "cholesky" else c
+        square = sum(sums.misfit(c) for sums in parts)
+        log_sigma = sum(sums.log_sigma for sums in parts) / n_rows
+        return float(np.sqrt(square / n_rows)), float(np.exp(log_sigma))
+
 
 def _index(where: np.ndarray) -> Any:
     """Return ascending positions; a slice, which takes no copy, where they are a run."""

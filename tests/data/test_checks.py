@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from builders import DATA
 
@@ -225,3 +226,36 @@ def test_energies_per_atom_of_the_shipped_data(system: str) -> None:
     assert not [text for text in set_warnings(frames) if "do not grow" in text]
     per_atom = [replace(f, energy=f.energy / f.n_atoms) for f in frames]
     assert [text for text in set_warnings(per_atom) if "do not grow" in text]
+
+
+def with_thallium(index: int, atom: int = 0) -> Frame:
+    """Return a frame whose atom has another species."""
+    numbers = frame(index).numbers.copy()
+    numbers[atom] = 81
+    return frame(index, numbers=numbers)
+
+
+def test_a_species_of_one_or_two_atoms_may_be_a_misprint() -> None:
+    frames = [frame(n) for n in range(22)]
+    frames[3] = with_thallium(3, atom=5)
+    (text,) = set_warnings(frames)
+    assert text.startswith(
+        "Tl: 1 atom in 1 frame (train.extxyz, frame 3, atom 5): a misprint?"
+    )
+    frames[7] = with_thallium(7)
+    (text,) = set_warnings(frames)
+    assert text.startswith(
+        "Tl: 2 atoms in 2 frames (train.extxyz, frame 3, atom 5): a misprint?"
+    )
+    frames[9] = with_thallium(9)
+    assert set_warnings(frames) == []
+
+
+def test_species_of_few_frames_or_of_isolated_atoms_are_meant() -> None:
+    assert set_warnings([with_thallium(0), *(frame(n) for n in range(1, 19))]) == []
+    atom = replace(
+        structure_arrays(Atoms("Tl", cell=[15] * 3, pbc=True)), source="a", energy=-1.0
+    )
+    frames = [frame(n) for n in range(22)]
+    assert set_warnings([*frames, atom]) == []
+    assert set_warnings([with_thallium(30), *frames, atom]) == []

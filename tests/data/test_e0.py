@@ -74,6 +74,17 @@ def test_given_values_end_the_search():
     assert e0_warnings(frames, E0Config(Si=-0.7)) == []
 
 
+def test_given_values_far_from_the_atom_in_the_data_are_named():
+    frames = [frame(lone(), -0.8, "a.xyz, frame 3"), frame(bulk("Si"), -10.0)]
+    assert e0_warnings(frames, E0Config(Si=-0.75)) == []
+    (text,) = e0_warnings(frames, E0Config(Si=-158.5))
+    assert "[e0] Si = -158.5 eV is used" in text
+    assert "the isolated atom in a.xyz, frame 3 has -0.800000 eV" in text
+    assert resolve_e0(frames, E0Config(Si=-158.5)).e0 == {14: -158.5}
+    small = [frame(lone(side=4.0), -0.8), frame(bulk("Si"), -10.0)]
+    assert e0_warnings(small, E0Config(Si=-3.0)) == []
+
+
 @pytest.mark.parametrize(
     "kind", ["IsolatedAtom", "isolated_atom", "isolated-atom", "ISOLATED ATOM Si"]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -104,6 +105,13 @@ def test_other_orders_of_atoms_and_axes(system, change):
     assert "forces do not follow from the positions for" in text
     assert "another order of atoms or axes" in text
     assert "stress" not in text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fit_that_is_too_poor_to_judge_says_nothing(seed):
+    """Three species and many kinds of frames, but 30 of them."""
+    sample = random.Random(seed).sample(shipped("ge2sb2te5"), 30)
+    assert label_warnings(sample) == []
 
 
 def test_one_config_type_with_gradients_is_named():
