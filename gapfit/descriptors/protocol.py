@@ -8,8 +8,8 @@ sparse points.
 A new descriptor is a file with two classes and one call:
 
 1. its configuration, a `gapfit.config.SparseTermConfig` (or a `TermConfig` where no sparse
-   points are chosen) whose ``type`` has the name of the
-   kind as its default, with the keys of ``[[terms]]`` that the others do not have;
+   points are chosen) whose ``type`` has the name of the kind as its default, with the keys
+   of ``[[terms]]`` that the others do not have;
 2. a class that inherits from `Descriptor`: members without a value or a body below are
    mandatory, all others have defaults that suit a kernel of few coordinates;
 3. ``register(MyConfig, MyDescriptor)`` of `gapfit.descriptors.registry`.
@@ -225,18 +225,12 @@ class Descriptor(Protocol):
         return self.n_features if U is None else U.shape[1]
 
     def scaling(self, mean: np.ndarray, square: np.ndarray) -> np.ndarray:
-        """Return the projection that scales the features of a `linear` kernel.
+        """Return the diagonal projection that scales the features of a `linear` kernel.
 
         Parameters
         ----------
         mean, square : (n_features,) float64
-            Means of the features and of their squares over the training environments of a
-            block.
-
-        Returns
-        -------
-        (n_features, n_features) float64
-            Diagonal.
+            Of the features, and of their squares, in the training data of a block.
         """
         raise TypeError(f"{type(self).__name__} is linear, but has no scaling")
 
