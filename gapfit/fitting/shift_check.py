@@ -35,7 +35,7 @@ _AROUND, _NEAREST = 10, 3
 _PROVEN = 6.0
 #: A shift has more frames than this number and this share of all frames, and at least
 #: this share of the frames that seem shifted.
-_FEW, _FEW_SHARE, _MOST = 2, 0.025, 0.6
+_FEW, _FEW_SHARE, _MOST = 3, 0.025, 0.6
 #: Shifts of frames that belong together differ by this many scatters, or this share.
 _ALIKE, _ALIKE_SHARE = 2.0, 0.1
 #: Least scatter and least shift, eV/atom.
