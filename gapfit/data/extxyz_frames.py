@@ -23,7 +23,7 @@ _BLOCK = 20_000
 #: Characters of the shortest row, ``H 0 0 0``, with its end.
 _SHORTEST = 8
 #: Characters of the longest header that is read.
-_LONGEST_HEADER = 1_000_000
+_LONGEST_HEADER = 2_000_000
 _COUNT = re.compile(r"\s*[0-9]{1,18}\s*")
 
 # Labels that ASE keeps in calculators: of frames, and of atoms.

@@ -353,10 +353,12 @@ def test_arrays_that_do_not_fit_raise():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"table": np.zeros((1, 3, 3, 3))}, "table must be"),
-        ({"table": np.zeros((5, 3, 3, 17))}, "n_max between 1 and 16"),
+        ({"table": np.zeros((1, 1, 3, 3, 3))}, "table must be"),
+        ({"table": np.zeros((1, 5, 3, 3, 17))}, "n_max between 1 and 16"),
+        ({"table_of": [1]}, "name one of the tables"),
+        ({"table_of": []}, "a table for each species"),
         ({"spacing": 0.0}, "spacing"),
-        ({"centre": np.zeros(2)}, "centre"),
+        ({"centre": np.zeros((1, 2))}, "centre"),
         ({"weighting": ("cubic", 1.0, 1.0, 1.0, 1.0)}, "weighting must be"),
         ({"channel": [-1]}, "channels"),
         ({"channel": []}, "one value for each species"),
@@ -366,9 +368,10 @@ def test_arrays_that_do_not_fit_raise():
 )
 def test_inconsistent_descriptors_raise(change, message):
     good = {
-        "table": np.zeros((5, 3, 3, 3)),
+        "table": np.zeros((1, 5, 3, 3, 3)),
+        "table_of": [0],
         "spacing": 0.1,
-        "centre": np.zeros(3),
+        "centre": np.zeros((1, 3)),
         "weighting": ("poly", 5.0, 1.0, 1.0, 1.0),
         "channel": [0],
         "species_weight": [1.0],

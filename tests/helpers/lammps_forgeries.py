@@ -141,7 +141,7 @@ FORGERIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
     "centre": (_cut("soap0/centre"), f"soap0/centre {_SIZES}"),
     "weighting": (_set("soap0/weighting_function", "?"), "weighting must be poly"),
     "radial_spacing": (_put("soap0/spacing", 0.0), "in the array soap0/spacing"),
-    "one_knot": (_set("soap0/table", np.zeros((1, 3, 5, 5))), "without knots"),
+    "one_knot": (_set("soap0/table", np.zeros((1, 1, 3, 5, 5))), "without knots"),
     "hollow": (_hollow, "a length of 4294967301"),
     "points": (_set("soap0/sum0/points", np.ones((3, 2))), "points of another length"),
     "coefficients": (_cut("soap0/sum0/coefficients"), "soap0/sum0/coefficients"),

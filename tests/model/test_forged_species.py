@@ -69,6 +69,7 @@ def test_all_elements_take_memory_in_proportion_to_the_file(tmp_path, n_points, 
         text=True,
         check=True,
         timeout=120,
+        cwd=tmp_path,
     )
     *lines, taken = done.stdout.splitlines()
     assert said in lines[0]
