@@ -12,7 +12,6 @@ from gapfit.data.frame import Frame
 from gapfit.fitting.misfit_warning import MISFIT, misfit_warning
 from gapfit.fitting.rounding_warning import ROUNDED, rounding_warning
 from gapfit.fitting.sound_fit import SPOILT, sound_fit
-from gapfit.gp.conditioning import well_conditioned
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.model.gap_model import GAPModel
@@ -61,11 +60,11 @@ def solved(
     progress("solve", 0, 1)
     notes: list[str] = []
     with one_thread():
-        sums, solution = well_conditioned(sums)
-        if config.run.store_posterior:
-            sums, solution = sound_fit(sums, solution, by_qr, notes)
-            solver = config.solver.model_copy(update={"method": sums.method})
-            config = config.model_copy(update={"solver": solver})
+        sums, solution = sound_fit(
+            sums, by_qr, notes, with_posterior=config.run.store_posterior
+        )
+        solver = config.solver.model_copy(update={"method": sums.method})
+        config = config.model_copy(update={"solver": solver})
         warnings = [
             rounding_warning(sums.rounding(solution), config),
             misfit_warning(sums, solution, _atoms_per_frame(model.record)),

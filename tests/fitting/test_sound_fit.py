@@ -11,7 +11,7 @@ from builders import config, labelled_frames, silicon
 
 import gapfit
 from gapfit.cli import main
-from gapfit.errors import PosteriorError
+from gapfit.errors import LostDigitsError, PosteriorError
 from gapfit.fitting.sound_fit import SPOILT
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.sound_posterior import excess
@@ -73,6 +73,15 @@ def test_a_fit_sums_up_again_by_qr(frames, workers, tmp_path):
     atoms.get_potential_energy()
     assert np.isfinite(atoms.calc.extra_results["energies_std"]).all()
     assert [path.name for path in tmp_path.iterdir()] in ([], ["checkpoint"])
+
+
+def test_a_fit_that_loses_all_digits_sums_up_again_by_qr(frames, usual):
+    lost = {"energy": 1e-7, "forces": 1e-5, "virial": 1e-5}
+    found = gapfit.fit(frames, settings(lost))
+    assert found.config.solver.method == "qr"
+    assert "and the fit: the rows were summed up again" in notes(found)[0]
+    with pytest.raises(LostDigitsError, match="raise"):
+        gapfit.refit(usual, sigma=lost)
 
 
 def test_without_rows_the_prior_is_a_little_narrower(usual, frames):
