@@ -144,6 +144,7 @@ def test_dask_workers_one_of_them_killed(tmp_path, alone):
     same(gapfit.load(tmp_path / "fit-model" / "model.npz"), alone)
 
 
+@pytest.mark.slow
 def test_the_example_with_a_scheduler_and_two_workers(tmp_path, alone):
     pytest.importorskip("distributed")
     script = ROOT / "examples/large/dask_fit.sh"

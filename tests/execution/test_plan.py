@@ -83,7 +83,17 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+#: Of each kind one in the default run.
+QUICK = ("three_species", "energies", "qr")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in CASES
+    ],
+)
 def test_the_peak_of_a_fit_is_as_planned(name):
     planned, peak = planned_and_peak(CASES[name])
     assert 0.75 * planned < peak < 1.25 * planned

@@ -134,8 +134,10 @@ def resumes(config: Path) -> None:
     ("number", "to_leader", "message", "status"),
     [
         (signal.SIGINT, False, "interrupted", 130),
-        (signal.SIGTERM, False, "stopped by SIGTERM", 143),
-        (signal.SIGINT, True, "interrupted", 130),
+        pytest.param(
+            signal.SIGTERM, False, "stopped by SIGTERM", 143, marks=pytest.mark.slow
+        ),
+        pytest.param(signal.SIGINT, True, "interrupted", 130, marks=pytest.mark.slow),
         (signal.SIGTERM, True, "stopped by SIGTERM", 143),
     ],
 )

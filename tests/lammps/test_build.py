@@ -167,12 +167,14 @@ def from_source(plugin, tmp_path_factory) -> Path:
     return build_plugin(folder, source=folder / "src", march="x86-64")
 
 
+@pytest.mark.slow  # compiles the plugin once more
 @with_lammps
 def test_plugin_for_a_source_tree_works(from_source, si_model, tmp_path):
     atoms = standard(silicon())
     assert_equal(calculate(from_source, si_model, atoms, tmp_path), si_model, atoms)
 
 
+@pytest.mark.slow  # compiles the plugin once more
 @with_lammps
 def test_plugin_refuses_another_mpi(from_source, tmp_path, monkeypatch):
     (tmp_path / "other.c").write_text(
