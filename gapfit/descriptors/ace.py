@@ -8,7 +8,7 @@ terms. The functions stand in place of sparse points, so this kernel is not appr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,8 @@ __all__ = [
 MOST_BESSEL = 64
 # Name of the table of combinations of Bessel functions.
 _TABLE = "combinations"
+# Spread of a function over its size, and over the largest spread, that may be rounding.
+_SAME, _VANISHING = 1e-7, 1e-10
 # Environments whose rows the core forms at once, for each thread.
 _TOGETHER = 4
 
@@ -137,8 +139,11 @@ class Ace(Descriptor):
         degrees = self.expansion.degrees
         prior = (degrees / degrees.min(initial=np.inf)) ** -self.config.smoothness
         spread = np.sqrt(np.maximum(square - mean**2, 0.0))
-        # A function that is the same everywhere, as in a crystal at rest, says nothing.
-        alive = spread > 1e-10 * np.sqrt(square)
+        # A function that is the same everywhere, or zero by symmetry as in crystals at
+        # rest, says nothing; what is left of it by rounding must not be scaled up.
+        alive = spread > np.maximum(
+            _SAME * np.sqrt(square), _VANISHING * spread.max(initial=0.0)
+        )
         u = np.where(alive, prior / np.where(alive, spread, 1.0), 0.0)
         total = float(np.sqrt((prior[alive] ** 2).sum()))
         return np.diag(u / total if total else u)
@@ -189,8 +194,7 @@ class Ace(Descriptor):
 
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
         """Return prior variances: sums over the functions, which are independent."""
-        identity = {z: np.eye(self.n_features) for z in self.blocks}
-        rows = self.kernel_rows(pairs, identity, gradients=gradients)
+        rows = self._rows(pairs, self.blocks, gradients=gradients)
         square = self.dot_product.delta**2
         energies, forces, virials = (
             np.einsum("...f,...f->...", K, K) / square
@@ -205,6 +209,12 @@ class Ace(Descriptor):
     ) -> KernelRows:
         """Return the rows of K_nm: delta² u_f times what is observed of ΣB_f."""
         present = [z for z in self.blocks if len(sparse[z])]
+        return self._rows(pairs, present, gradients=gradients)
+
+    def _rows(
+        self, pairs: Pairs, present: Sequence[int], *, gradients: bool
+    ) -> KernelRows:
+        """Return the rows with the functions of some blocks."""
         n_rows = self.n_features * len(present)
         n_columns = n_rows if gradients else 0
         rows = KernelRows(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -85,9 +85,9 @@ class Soap(Descriptor):
         self.cutoff = engine.cutoff
         self.n_features = engine.n_features
         self.lossless = isinstance(engine, NativeEngine)
-        #: Makes the engine of the densities that channels are combined of; None if they
+        #: Engine of the densities that channels are combined of; None if the combinations
         #: are known, or if there are none.
-        self.primitive: Callable[[], NativeEngine] | None = None
+        self.primitive: NativeEngine | None = None
 
     @property
     def adaptive(self) -> bool:
@@ -97,7 +97,7 @@ class Soap(Descriptor):
     def environment_sums(self, pairs: Pairs) -> np.ndarray:
         """Return Σ c c^T of the densities, (l_max + 1, n, n)."""
         assert self.primitive is not None
-        return self.primitive().density_gram(pairs)
+        return self.primitive.density_gram(pairs)
 
     def adapted_basis(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Return the directions of the channels in the densities."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 
@@ -28,7 +27,7 @@ def soap_term(
     engine = _soap_engine(config, species, basis)
     descriptor = Soap(config, engine, species, projections)
     if config.channels != "all" and CONTRACTION not in basis:
-        descriptor.primitive = partial(_primitive_engine, config, species, basis)
+        descriptor.primitive = _primitive_engine(config, species, basis)
     return descriptor
 
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
-from gapfit.data.frame_file import frame_sizes
-from gapfit.data.neighbours import pairs_of
 from gapfit.model.terms import FittedTerm, build_term
-from gapfit.sparse.choice_memory import BATCH_ATOMS
+from gapfit.sparse.adapt import near_pairs
 
 __all__ = ["with_functions"]
 
@@ -54,8 +51,7 @@ def with_functions(
     moments = {
         block: _Moments(0, zeros.copy(), zeros.copy()) for block in descriptor.blocks
     }
-    for selection in batches(frame_sizes(frames), BATCH_ATOMS):
-        pairs = pairs_of(frames[selection], cutoff).within(descriptor.cutoff)
+    for pairs in near_pairs(term, frames, cutoff):
         for block, part in descriptor.environments(pairs).items():
             moments[block].add(part.values)
     scalings = {

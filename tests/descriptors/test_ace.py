@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from builders import DATA
 
 import gapfit
@@ -195,6 +196,22 @@ def test_delta_is_the_prior_standard_deviation_of_an_atom():
     degrees = term.descriptor.expansion.degrees
     by_function = (spread**2).mean(axis=0) * degrees**2
     np.testing.assert_allclose(by_function, by_function[0], rtol=1e-9)
+
+
+def test_functions_that_vanish_by_symmetry_have_no_weight():
+    """Crystals at rest leave rounding of them, which must not be scaled up."""
+    crystals = [
+        structure_arrays(bulk("Si", "fcc", a=a, cubic=True)) for a in (3.9, 4.0, 4.1)
+    ]
+    settings = AceConfig(r_cut=5.0, n_max=[2, 1], l_max=[3, 2])
+    term = with_functions(build_term(settings, (14,), {}), crystals, 5.0)
+    moved = bulk("Si", "fcc", a=4.0, cubic=True)
+    moved.rattle(0.1, seed=1)
+    pairs = pairs_of([structure_arrays(moved)], 5.0)
+    variances = term.descriptor.variances(
+        term.descriptor.environments(pairs)[14].values
+    )
+    assert 0 < variances.max() < 1e4 * settings.delta**2
 
 
 def test_too_many_functions_are_refused_at_once():
