@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +12,14 @@ from gapfit._support.termination import Terminated
 from gapfit.cli import main
 from gapfit.cli._signals import orderly_end
 from gapfit.model import storage
+
+
+@pytest.fixture(autouse=True)
+def default_of_hangup() -> Iterator[None]:
+    """Let SIGHUP end a process, also where nohup has started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(("number", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])

@@ -133,7 +133,7 @@ def resumes(config: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "to_leader", "message", "status"),
     [
-        (signal.SIGINT, False, "interrupted", 130),
+        pytest.param(signal.SIGINT, False, "interrupted", 130, marks=pytest.mark.slow),
         pytest.param(
             signal.SIGTERM, False, "stopped by SIGTERM", 143, marks=pytest.mark.slow
         ),

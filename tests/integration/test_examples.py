@@ -42,6 +42,11 @@ BOUNDS = {
     "fe7cr2ni": {"energy": 24, "forces": 0.42, "stress": 5.6},
 }
 SYSTEMS = tuple(BOUNDS)
+#: The same, of which large fits are left to the slow run.
+FITTED = [
+    pytest.param(s, marks=pytest.mark.slow) if s in ("carbon", "silicon") else s
+    for s in SYSTEMS
+]
 
 
 EXAMPLES = ROOT / "examples"
@@ -119,7 +124,7 @@ def test_the_quick_start_is_short_and_runs(capsys):
     assert Path("quickstart.npz").is_file()
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", FITTED)
 def test_lattice_constants_and_bulk_moduli_equal_dft(fitted, system, capsys, caplog):
     file, data = fitted(system), ROOT / "data" / system
     metrics = gapfit.evaluate(file, data / "test.extxyz", uncertainty=False)

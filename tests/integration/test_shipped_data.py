@@ -233,6 +233,7 @@ def test_half_written_frame_is_cut_off(tmp_path, generator):
     ]
 
 
+@pytest.mark.slow
 def test_plans_are_stable(sets, generator):
     """The structure of a frame that is not from molecular dynamics never changes."""
     from generator.plans import PLANS

@@ -35,10 +35,17 @@ def gst() -> Atoms:
     return three_species() * (2, 1, 1)
 
 
-@pytest.mark.parametrize(("ranks", "newton"), [(1, "on"), (2, "on"), (2, "off")])
+@pytest.mark.parametrize(
+    ("ranks", "newton"),
+    [pytest.param(1, "on", marks=pytest.mark.slow), (2, "on"), (2, "off")],
+)
 @pytest.mark.parametrize(
     ("name", "build", "step"),
-    [("si_full", silicon, 1e-3), ("w_model", tungsten, 2e-3), ("gst_full", gst, 2e-3)],
+    [
+        pytest.param("si_full", silicon, 1e-3, marks=pytest.mark.slow),
+        ("w_model", tungsten, 2e-3),
+        ("gst_full", gst, 2e-3),
+    ],
 )
 def test_trajectories_equal_those_of_ase(
     name, build, step, ranks, newton, request, plugin, tmp_path

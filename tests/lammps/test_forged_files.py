@@ -103,12 +103,12 @@ def test_forgeries_are_refused_by_name(name, said):
 
 
 def test_random_bytes_crash_nothing(everything, plugin, tmp_path):
-    for n, content in enumerate(mutated(everything, 150, seed=1)):
+    for n, content in enumerate(mutated(everything, 60, seed=1)):
         (tmp_path / f"{n:03}.gapfit").write_bytes(content)
     found = readings(plugin, tmp_path, "Ge Sb Te")
-    assert len(found) == 150
+    assert len(found) == 60
     refused = [text for text in found.values() if text != "read"]
-    assert len(refused) > 50
+    assert len(refused) > 20
     assert all("ERROR" in text for text in refused)
 
 

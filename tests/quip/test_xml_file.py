@@ -302,7 +302,9 @@ def bomb() -> str:
     return f"<!DOCTYPE G [{''.join(entities)}]><G>&a11;</G>"
 
 
-@pytest.mark.parametrize("kind", ["entities", "gzip", "gzip of elements"])
+@pytest.mark.parametrize(
+    "kind", ["entities", pytest.param("gzip", marks=pytest.mark.slow), "gzip of elements"]
+)
 def test_bombs_are_refused_within_little_memory(write, kind):
     if kind == "entities":
         path = write(bomb())
