@@ -303,7 +303,8 @@ def bomb() -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", ["entities", pytest.param("gzip", marks=pytest.mark.slow), "gzip of elements"]
+    "kind",
+    ["entities", pytest.param("gzip", marks=pytest.mark.slow), "gzip of elements"],
 )
 def test_bombs_are_refused_within_little_memory(write, kind):
     if kind == "entities":
