@@ -98,9 +98,9 @@ def test_many_damaged_commands(seed):
 
 @pytest.mark.parametrize("word", ["1 ", "$a ", "soap ", "'' ", "a=1 ", "$a gap_fit=1 "])
 def test_long_texts_end_soon(word):
-    before = time.monotonic()
+    before = time.process_time()
     assert isinstance(translated(word.encode() * 10_000), Refused)
-    assert time.monotonic() - before < PATIENCE
+    assert time.process_time() - before < PATIENCE
 
 
 def test_convert_writes_a_configuration_or_says_why_not(tmp_path, capsys):

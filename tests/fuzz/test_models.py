@@ -196,7 +196,7 @@ def run(models: list[Path], folder: Path, capsys: Any, tries: range) -> int:
     n_read = 0
     for number in tries:
         header, arrays = forged(np.random.default_rng(number), sources[number % 2])
-        before = time.monotonic()
+        before = time.process_time()
         try:
             write_archive(path, header, arrays)
             with warnings.catch_warnings():
@@ -205,7 +205,7 @@ def run(models: list[Path], folder: Path, capsys: Any, tries: range) -> int:
             assert "unexpected" not in capsys.readouterr().err
         except Exception as error:
             raise AssertionError(f"try {number}: {error!r}") from error
-        assert time.monotonic() - before < PATIENCE
+        assert time.process_time() - before < PATIENCE
     names = {entry.name for entry in folder.iterdir()}
     assert names <= {"model.npz", "again.npz"}
     return n_read
@@ -227,7 +227,7 @@ def run_rewrapped(models: list[Path], folder: Path, tries: range) -> int:
     expected = [gapfit.load(model).predict(silicon()).forces for model in models]
     for number in tries:
         rewrapped(models[number % 2], path, np.random.default_rng(number))
-        before = time.monotonic()
+        before = time.process_time()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
@@ -238,7 +238,7 @@ def run_rewrapped(models: list[Path], folder: Path, tries: range) -> int:
             require_short(str(error))
         except Exception as error:
             raise AssertionError(f"try {number}: {error!r}") from error
-        assert time.monotonic() - before < PATIENCE
+        assert time.process_time() - before < PATIENCE
     return n_read
 
 

@@ -75,11 +75,11 @@ def test_damaged_files_of_sparse_points_are_one_short_error(tmp_path):
 def test_long_numbers_end_soon(tmp_path, word):
     path = tmp_path / "gap.xml"
     path.write_bytes(SMALL.replace(b"cutoff=", f"cutoff={word} cutoff=".encode()))
-    before = time.monotonic()
+    before = time.process_time()
     read_or_refused(lambda: load(path))
     with pytest.raises(ValueError, match="not a finite number"):
         real(f"{word}-x")
-    assert time.monotonic() - before < PATIENCE
+    assert time.process_time() - before < PATIENCE
 
 
 def test_variances_of_a_damaged_model_are_numbers_or_refused(tmp_path):

@@ -145,7 +145,7 @@ def run(folder: Path, name: str, tries: range) -> tuple[int, int]:
     for number in tries:
         data = mutated(np.random.default_rng(number), SOUND[name])
         path.write_bytes(data)
-        before = time.monotonic()
+        before = time.process_time()
         try:
             read(path)
             counts[0] += 1
@@ -154,7 +154,7 @@ def run(folder: Path, name: str, tries: range) -> tuple[int, int]:
             counts[1] += 1
         except Exception as error:
             raise AssertionError(f"try {number}: {error!r} for {data!r}") from error
-        assert time.monotonic() - before < PATIENCE
+        assert time.process_time() - before < PATIENCE
     return counts[0], counts[1]
 
 
@@ -214,11 +214,11 @@ def test_many_values_are_refused_at_once(tmp_path, name):
 
 
 def test_a_name_that_occurs_twice_among_many_is_found_soon(tmp_path):
-    path, before = tmp_path / "a.json", time.monotonic()
+    path, before = tmp_path / "a.json", time.process_time()
     path.write_text("{" + "".join(f'"{n}": 0, ' for n in range(10**5)) + '"99999": 1}')
     with pytest.raises(GapfitError, match="'99999' occurs twice"):
         read_reference(path)
-    assert time.monotonic() - before < PATIENCE
+    assert time.process_time() - before < PATIENCE
 
 
 @pytest.mark.parametrize("name", ["json", "toml"])

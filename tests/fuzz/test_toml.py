@@ -268,7 +268,7 @@ def damaged(path: Path, tries: range, damage: Damage = mutated) -> int:
         kind = (FitConfig, LearnConfig)[number % 2]
         data = damage(np.random.default_rng(number), bytearray(sound[number % 10]))
         path.write_bytes(data)
-        before = time.monotonic()
+        before = time.process_time()
         try:
             config = load_config_as(kind, path)
             path.write_text(dump_toml(config), encoding="utf-8", newline="")
@@ -278,7 +278,7 @@ def damaged(path: Path, tries: range, damage: Damage = mutated) -> int:
             refused += 1
         except Exception as error:
             raise AssertionError(f"try {number}: {error!r} for {data!r}") from error
-        assert time.monotonic() - before < PATIENCE
+        assert time.process_time() - before < PATIENCE
     return refused
 
 
@@ -347,10 +347,10 @@ SOUND = '[data]\ntrain = "a"\n[[terms]]\n'
 def test_hostile_configurations(tmp_path, text, words):
     path = tmp_path / "fit.toml"
     path.write_bytes((SOUND + text).encode("utf-8", "surrogatepass"))
-    before = time.monotonic()
+    before = time.process_time()
     with pytest.raises(ConfigError) as raised:
         load_config_as(FitConfig, path)
-    assert time.monotonic() - before < PATIENCE
+    assert time.process_time() - before < PATIENCE
     assert words in str(raised.value)
     require_short(str(raised.value), path)
 
