@@ -6,11 +6,13 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from gapfit.errors import ConfigError
 
@@ -22,8 +24,12 @@ __all__ = [
     "limited",
     "native_threads",
     "one_thread",
+    "side_by_side",
     "use_threads",
 ]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 #: Environment variable that sets the default number of threads.
 VARIABLE = "GAPFIT_NUM_THREADS"
@@ -136,6 +142,44 @@ def one_thread() -> Iterator[None]:
     """Use one thread here and in BLAS, for the same result on any machine."""
     with _blas().limit(limits=1, user_api="blas"), use_threads(1):
         yield
+
+
+def side_by_side(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], most: int
+) -> Iterator[_Result]:
+    """Yield the results of a function in the order of its arguments.
+
+    Each is computed on one thread, so that it is the same on any machine; as many at once
+    as there are threads, but `most` at most. At an error those not yet begun are given up.
+    """
+    n_threads = max(1, min(_chosen.get() or available(), most))
+    if n_threads == 1:
+        for item in items:
+            with one_thread():
+                result = function(item)
+            yield result
+        return
+    with (
+        _blas().limit(limits=1, user_api="blas"),
+        ThreadPoolExecutor(n_threads) as pool,
+    ):
+
+        def begun(item: _Item) -> Future[_Result]:
+            context = copy_context()
+            context.run(_chosen.set, 1)
+            return pool.submit(context.run, function, item)
+
+        waiting: deque[Future[_Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(begun(item))
+                if len(waiting) > n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 class _NativeCalls:

@@ -21,6 +21,7 @@ from gapfit.errors import GapfitError, LeftOutError
 from gapfit.evaluation.residuals import (
     Residuals,
     left_out_residuals,
+    of_each,
     predicted_residuals,
 )
 from gapfit.gp.conformal import conformal_quantiles
@@ -31,7 +32,6 @@ from gapfit.model.calibration import (
     fitted_scale,
 )
 from gapfit.model.gap_model import GAPModel
-from gapfit.threads import one_thread
 
 __all__ = ["calibrate", "calibration_of", "representative", "with_calibration"]
 
@@ -169,18 +169,15 @@ def _calibrated(
     errors: list[LeftOutError] = []
     n_common, total = 0, len(chosen[0]) + len(chosen[1])
     progress("calibrate", 0, total)
-    # On one thread the residuals are the same on any machine.
-    with one_thread():
-        for done, n in enumerate(np.concatenate(chosen)):
-            is_common = done < len(chosen[0])
-            try:
-                residuals = list(residuals_of(model, frames[int(n)]))
-            except LeftOutError as error:
-                errors.append(error)
-            else:
-                (common if is_common else extra).extend(residuals)
-                n_common += is_common
-            progress("calibrate", done + 1, total)
+    selection = [frames[int(n)] for n in np.concatenate(chosen)]
+    for done, residuals in enumerate(of_each(residuals_of, model, selection)):
+        is_common = done < len(chosen[0])
+        if isinstance(residuals, LeftOutError):
+            errors.append(residuals)
+        else:
+            (common if is_common else extra).extend(residuals)
+            n_common += is_common
+        progress("calibrate", done + 1, total)
     kept = [w for w in model.record.warnings if not w.startswith(OUTDATED)]
     model = model.with_record(warnings=tuple(kept))
     if errors:

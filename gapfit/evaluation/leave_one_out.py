@@ -9,9 +9,9 @@ from gapfit._support.progress import Progress, silent
 from gapfit.baseline.baseline import targets
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame_file import frame_sizes
-from gapfit.errors import GapfitError
+from gapfit.errors import GapfitError, LeftOutError
 from gapfit.evaluation.evaluate import ErrorTally, Metrics, with_scores
-from gapfit.evaluation.residuals import left_out_residuals
+from gapfit.evaluation.residuals import left_out_residuals, of_each
 from gapfit.evaluation.scores import ScoreTally
 from gapfit.model.gap_model import GAPModel
 
@@ -74,8 +74,11 @@ def leave_one_out(
     errors, scores = ErrorTally(), ScoreTally(model.calibration)
     done, total = 0, int(frame_sizes(target_frames).sum())
     report("leave one out", 0, total)
-    for frame in target_frames:
-        for residuals in left_out_residuals(model, frame):
+    parts = of_each(left_out_residuals, model, target_frames)
+    for frame, part in zip(target_frames, parts, strict=True):
+        if isinstance(part, LeftOutError):
+            raise part
+        for residuals in part:
             errors.add_residuals(residuals)
             if uncertainty:
                 scores.add(residuals)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from gapfit.data.frame import Frame
-from gapfit.data.observations import Quantity
+from gapfit.data.observations import Quantity, row_counts
 from gapfit.errors import LeftOutError
 from gapfit.gp.observations import RowBlock
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.rows import row_block
 from gapfit.model.terms import coefficient_vector
+from gapfit.threads import side_by_side
 
-__all__ = ["Residuals", "left_out_residuals", "predicted_residuals"]
+__all__ = ["Residuals", "left_out_residuals", "of_each", "predicted_residuals"]
 
 # Standard deviations below this share of the noise are rounding.
 _ZERO = 1e-6
 # Largest variance over sigma² of a structure left out: beyond this the leave-one-out
 # variance is rounding error.
 _MOST = 1e10
+# Matrices with a row for each observation that the residuals of a structure need, and the
+# share of the memory that those of all threads may take.
+_MATRICES, _SHARE = 6, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +69,37 @@ class Residuals:
     def root(self) -> float:
         """sqrt(n_atoms) for energies and virials, 1 for forces: see `Scale`."""
         return 1.0 if self.quantity is Quantity.FORCES else float(np.sqrt(self.n_atoms))
+
+
+def of_each(
+    residuals_of: Callable[[GAPModel, Frame], Iterator[Residuals]],
+    model: GAPModel,
+    frames: Sequence[Frame],
+) -> Iterator[list[Residuals] | LeftOutError]:
+    """Yield the residuals of each structure, or why it could not be left out.
+
+    Structures are looked at side by side, each on one thread: the same on any machine.
+
+    Parameters
+    ----------
+    residuals_of : callable
+        `left_out_residuals` or `predicted_residuals`.
+    model : GAPModel
+        With its posterior.
+    frames : sequence of Frame
+        As `residuals_of` takes them.
+    """
+
+    def attempt(frame: Frame) -> list[Residuals] | LeftOutError:
+        try:
+            return list(residuals_of(model, frame))
+        except LeftOutError as error:
+            return error
+
+    largest = int(row_counts(frames).sum(axis=1).max(initial=1))
+    each = 8 * _MATRICES * largest * len(coefficient_vector(model.terms))
+    most = int(_SHARE * model.config.run.memory_bytes / max(each, 1))
+    return side_by_side(attempt, frames, most)
 
 
 def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:

@@ -12,8 +12,9 @@ from gapfit.baseline.baseline import targets
 from gapfit.data.frame import GPA, Frame
 from gapfit.data.observations import Quantity
 from gapfit.data.places import TOTAL, abbreviation, group_name
+from gapfit.errors import LeftOutError
 from gapfit.evaluation.calibrate import representative
-from gapfit.evaluation.residuals import Residuals, predicted_residuals
+from gapfit.evaluation.residuals import Residuals, of_each, predicted_residuals
 from gapfit.gp.reliability import rank_correlation, reliability
 from gapfit.model.calibration import Calibration
 from gapfit.model.gap_model import GAPModel
@@ -200,14 +201,16 @@ def score(
     chosen = np.concatenate([common, extra])
     target_frames = targets(frames, model.baseline, model.config.sigma, silent)
     tally = ScoreTally(model.calibration)
-    for done, n in enumerate(chosen):
-        progress("uncertainty", done, len(chosen))
-        frame = target_frames[int(n)]
-        for residuals in predicted_residuals(model, frame):
+    selection = [target_frames[int(n)] for n in chosen]
+    progress("uncertainty", 0, len(chosen))
+    for done, part in enumerate(of_each(predicted_residuals, model, selection)):
+        assert not isinstance(part, LeftOutError)
+        for residuals in part:
             tally.add(residuals, common=done < len(common))
             if observer:
-                observer.scored(int(n), frame, residuals, tally.std(residuals))
-    progress("uncertainty", len(chosen), len(chosen))
+                n, std = int(chosen[done]), tally.std(residuals)
+                observer.scored(n, selection[done], residuals, std)
+        progress("uncertainty", done + 1, len(chosen))
     return tally.scores()
 
 

@@ -16,7 +16,7 @@ from gapfit.data.frame_file import frame_sizes, temporary_frames
 from gapfit.data.observations import row_counts
 from gapfit.errors import LeftOutError
 from gapfit.evaluation.evaluate import ErrorTally, Metrics, evaluate
-from gapfit.evaluation.residuals import left_out_residuals
+from gapfit.evaluation.residuals import left_out_residuals, of_each
 from gapfit.execution.accumulate import RowBuilder
 from gapfit.execution.plan import batch_atoms
 from gapfit.fitting.prepare import whitened
@@ -188,10 +188,9 @@ def _left_out(model: GAPModel, train: Sequence[Frame], indices: np.ndarray) -> M
         return {}
     tally = ErrorTally()
     frames = targets(train, model.baseline, model.config.sigma, silent)
-    try:
-        for n in indices:
-            for residuals in left_out_residuals(model, frames[int(n)]):
-                tally.add_residuals(residuals)
-    except LeftOutError:
-        return {}
+    for part in of_each(left_out_residuals, model, [frames[int(n)] for n in indices]):
+        if isinstance(part, LeftOutError):
+            return {}
+        for residuals in part:
+            tally.add_residuals(residuals)
     return tally.metrics()

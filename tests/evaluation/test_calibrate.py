@@ -21,6 +21,7 @@ from gapfit.evaluation.residuals import (
 )
 from gapfit.model.calibration import fitted_scale
 from gapfit.testing import REFIT
+from gapfit.threads import use_threads
 
 
 def test_structures_lost_in_rounding_are_left_to_the_others(caplog):
@@ -233,3 +234,30 @@ def test_warnings_of_the_calibration_end_with_a_new_one(model):
         assert enough.record.warnings == model.record.warnings
     bare = gapfit.append(replace(model, calibration=None), more)
     assert bare.record.warnings == model.record.warnings
+
+
+def test_the_calibration_is_the_same_with_any_number_of_threads():
+    frames = frames_of(8)
+    model = gapfit.fit(frames, settings())
+    calibrations = []
+    for n_threads in (1, 2):
+        with use_threads(n_threads):
+            calibrations.append(gapfit.calibrate(model, frames).calibration)
+    assert calibrations[0] == calibrations[1]
+
+
+def test_structures_side_by_side_fit_into_the_memory(monkeypatch):
+    """The largest structure decides, and one is looked at in any case."""
+    bounds = []
+
+    def alone(function, items, most):
+        bounds.append(most)
+        return map(function, items)
+
+    monkeypatch.setattr("gapfit.evaluation.residuals.side_by_side", alone)
+    frames = frames_of(6)
+    for memory in ("8 GB", "4 GB"):
+        gapfit.fit(frames, settings(calibration={}, run={"memory": memory}))
+    large, small = bounds
+    assert small == large // 2
+    assert small < 4e9 / (8 * gapfit.fit(frames, settings()).n_sparse)
