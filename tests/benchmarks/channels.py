@@ -1,0 +1,143 @@
+"""Errors and costs of SOAP with channels beside all of its densities.
+
+Usage: python tests/benchmarks/channels.py TRAIN [TEST] [--channels 12 10 8]
+           [--n-max 8] [--l-max 6] [--n-sparse 300] [--frames 150] [--held-out 60]
+           [--r-cut 5.5] [--sigma-energy 0.003] [--sigma-forces 0.1] [--repeats N]
+           [--json FILE]
+Structures of TRAIN are drawn at random; without TEST so are others of it that are held
+out. One thread. Predictions of the largest structure, repeated to at least 200 atoms, take
+turns, and so do the kernel rows of a few structures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from time import process_time
+
+import ase
+import ase.io
+import numpy as np
+from _common import MICRO, Column, Label, Report, Row, medians, parser, script, threads
+
+import gapfit
+from gapfit.data.dataset import as_dataset
+from gapfit.model.rows import row_block
+
+#: Atoms of a prediction that is timed, and structures whose rows are.
+LEAST_ATOMS, ROW_FRAMES = 200, 6
+COLUMNS = (
+    Label("channels", "channels"),
+    Label("features", "features"),
+    Column("fit", "fit, CPU s", ".1f"),
+    Column("energy", "meV/atom", ".2f"),
+    Column("forces", "eV/Å", ".4f"),
+    Column("predict", "µs/atom", ".1f"),
+    Column("rows", "rows, µs/atom", ".0f"),
+)
+
+
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__, repeats=7)
+    options.add_argument("train", type=Path)
+    options.add_argument("test", type=Path, nargs="?")
+    options.add_argument("--channels", type=int, nargs="+", default=[12, 10, 8])
+    options.add_argument("--n-max", type=int, default=8)
+    options.add_argument("--l-max", type=int, default=6)
+    options.add_argument("--n-sparse", type=int, default=300)
+    options.add_argument("--frames", type=int, default=150)
+    options.add_argument("--held-out", type=int, default=60)
+    options.add_argument("--r-cut", type=float, default=5.5)
+    options.add_argument("--sigma-energy", type=float, default=0.003)
+    options.add_argument("--sigma-forces", type=float, default=0.1)
+    return options
+
+
+def split(args: argparse.Namespace) -> tuple[list[ase.Atoms], list[ase.Atoms]]:
+    frames = [a for a in ase.io.read(args.train, ":") if len(a) > 1]
+    order = np.random.default_rng(0).permutation(len(frames))
+    if args.test:
+        test = [a for a in ase.io.read(args.test, ":") if len(a) > 1]
+        return [frames[n] for n in order[: args.frames]], test
+    test = [frames[n] for n in order[: args.held_out]]
+    rest = order[args.held_out : args.held_out + args.frames]
+    return [frames[n] for n in rest], test
+
+
+def fitted(
+    channels: str, train: list[ase.Atoms], args: argparse.Namespace
+) -> gapfit.GAPModel:
+    soap = {
+        "r_cut": args.r_cut,
+        "n_max": args.n_max,
+        "l_max": args.l_max,
+        "n_sparse": args.n_sparse,
+        "channels": channels if channels == "all" else int(channels),
+    }
+    return gapfit.fit(
+        train,
+        {
+            "data": {"train": ["memory"], "check_labels": False, "use_stress": False},
+            "e0": {"method": "least_squares"},
+            "sigma": {"energy": args.sigma_energy, "forces": args.sigma_forces},
+            "terms": [{"type": "distance_2b", "r_cut": 5.0}, soap],
+            "calibration": {"method": "none"},
+            "run": {"threads": 1},
+        },
+    )
+
+
+def large(frames: list[ase.Atoms]) -> ase.Atoms:
+    """Return the largest structure, repeated along its shortest vectors."""
+    atoms = max(frames, key=len)
+    while len(atoms) < LEAST_ATOMS:
+        repeats = [1, 1, 1]
+        repeats[int(np.argmin(atoms.cell.lengths()))] = 2
+        atoms = atoms * repeats
+    return atoms
+
+
+def row_call(model: gapfit.GAPModel, frames: list[ase.Atoms]) -> partial[object]:
+    part = as_dataset(frames[:ROW_FRAMES], model.config, None).frames
+    return partial(row_block, part, model.terms, model.e0, model.config.sigma)
+
+
+def run(args: argparse.Namespace) -> Report:
+    report = Report("channels", vars(args))
+    train, test = split(args)
+    report.header(f"{args.train}: {len(train)} structures, {len(test)} to test")
+    models: dict[str, gapfit.GAPModel] = {}
+    table: list[Row] = []
+    with threads(1):
+        for channels in ("all", *map(str, args.channels)):
+            begin = process_time()
+            model = models[channels] = fitted(channels, train, args)
+            seconds = process_time() - begin
+            errors = gapfit.evaluate(model, test, uncertainty=False)["all"]
+            table.append(
+                {
+                    "channels": channels,
+                    "features": str(model.terms[-1].descriptor.n_features),
+                    "fit": seconds,
+                    "energy": errors["energy"]["mae"],
+                    "forces": errors["forces"]["mae"],
+                }
+            )
+        atoms, n_row_atoms = large(test), sum(map(len, test[:ROW_FRAMES]))
+        predictions = medians(
+            {key: partial(model.predict, atoms) for key, model in models.items()},
+            args.repeats,
+        )
+        rows = medians(
+            {key: row_call(model, test) for key, model in models.items()}, args.repeats
+        )
+    for key, row in zip(models, table, strict=True):
+        row["predict"] = MICRO * predictions[key] / len(atoms)
+        row["rows"] = MICRO * rows[key] / n_row_atoms
+    report.table("Channels", COLUMNS, table)
+    return report
+
+
+if __name__ == "__main__":
+    script(arguments(), run)
