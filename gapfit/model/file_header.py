@@ -81,6 +81,7 @@ def _require_descriptors(terms: list[dict[str, Any]]) -> None:
     unknown = [term["type"] for term in terms if term_model(term["type"]) is None]
     if unknown:
         raise ModelFileError(
-            f'a term of this model has type = "{unknown[0]}", which is unknown here; '
+            f'a term of this model has type = "{shortened(unknown[0], 60)}", which is '
+            "unknown here; "
             "import or install what registers it, then read the model again"
         )

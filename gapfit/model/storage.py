@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import zipfile
 from dataclasses import replace
@@ -253,7 +254,7 @@ def _build(
             sums = TrainingSums.from_arrays(
                 whitening, header["training_sums"], sum_arrays
             )
-    return GAPModel(
+    model = GAPModel(
         config,
         species,
         e0,
@@ -264,6 +265,9 @@ def _build(
         _calibration(header.get("calibration")),
         FitRecord.from_plain(header["info"]),
     )
+    # Words such as "nan" have become numbers where numbers were expected.
+    json.dumps(_header(model), allow_nan=False)
+    return model
 
 
 def _calibration(plain: dict[str, Any] | None) -> Calibration | None:

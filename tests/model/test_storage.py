@@ -188,6 +188,29 @@ def test_numbers_that_are_none(tmp_path, si_model, value):
         gapfit.load(tmp_path / "nan.npz")
 
 
+@pytest.mark.parametrize("word", ["nan", "inf"])
+@pytest.mark.parametrize("name", ["log_marginal_likelihood", "closest", "reach"])
+def test_words_for_numbers_that_are_none(tmp_path, saved, name, word):
+    """Where a number is expected, "nan" would be read as one."""
+    header = header_of(saved)
+    part = header["info"] if name in header["info"] else header["info"]["pairs"][0]
+    assert part[name] is not None
+    part[name] = word
+    path = rewritten(saved, tmp_path / "words.npz", header=json.dumps(header))
+    with pytest.raises(ModelFileError, match="damaged"):
+        gapfit.load(path)
+
+
+def test_a_type_of_several_lines_is_told_in_one(tmp_path, saved):
+    header = header_of(saved)
+    header["config"]["terms"][0]["type"] = "a\nb\x1b" + 500 * "c"
+    path = rewritten(saved, tmp_path / "lines.npz", header=json.dumps(header))
+    with pytest.raises(ModelFileError, match=r'type = "a\\nb.*unknown here') as caught:
+        gapfit.load(path)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 250
+
+
 def test_missing_folder(tmp_path, si_model):
     with pytest.raises(GapfitError, match="there is no folder"):
         si_model.save(tmp_path / "nowhere" / "model.npz")
