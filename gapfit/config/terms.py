@@ -279,10 +279,11 @@ class AceConfig(TermConfig):
     l_max: list[Annotated[int, Field(ge=0, le=10)]] = described(
         [3, 2], "highest angular momentum, for each of the orders"
     )
-    radial: Literal["bessel", "combined"] = described(
+    radial: Literal["bessel", "contracted", "combined"] = described(
         "bessel",
-        "combined: combinations of Bessel functions, of models read from .yace; in fits "
-        "the same as bessel",
+        "contracted: the combinations of Bessel functions and species that vary most in "
+        "the data, n_max in all; bessel: n_max for each species; combined: those of models "
+        "read from .yace, in fits the same as bessel",
     )
     delta: float = delta(0.3, "prior standard deviation per atom")
     smoothness: float = described(

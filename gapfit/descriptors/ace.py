@@ -19,9 +19,16 @@ from gapfit.config.terms import AceConfig
 from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import Pairs, core_pairs
 from gapfit.descriptors.ace_functions import Expansion, Order, expansion
+from gapfit.descriptors.ace_radial import (
+    COMBINATIONS,
+    bessel_gram,
+    combinations_of,
+    contracted,
+    radial_tables,
+)
 from gapfit.descriptors.density import RadialTables
 from gapfit.descriptors.kernels import DotProductKernel
-from gapfit.descriptors.papers import ACE, SEVERAL_TERMS
+from gapfit.descriptors.papers import ACE, CONTRACTION, SEVERAL_TERMS
 from gapfit.descriptors.protocol import (
     Descriptor,
     Environments,
@@ -30,23 +37,10 @@ from gapfit.descriptors.protocol import (
     PriorVariances,
     Sparse,
 )
-from gapfit.descriptors.radial_bessel import bessel_functions, bessel_table
-from gapfit.errors import GapfitError
 from gapfit.threads import native_threads
 
-__all__ = [
-    "MOST_BESSEL",
-    "Ace",
-    "ace_basis",
-    "ace_basis_shapes",
-    "ace_features",
-    "ace_term",
-]
+__all__ = ["Ace", "ace_features", "ace_term"]
 
-#: Radial functions of more Bessel functions than this are refused.
-MOST_BESSEL = 64
-# Name of the table of combinations of Bessel functions.
-_TABLE = "combinations"
 # Spread of a function over its size, and over the largest spread, that may be rounding.
 _SAME, _VANISHING = 1e-7, 1e-10
 # Environments whose rows the core forms at once, for each thread.
@@ -62,8 +56,9 @@ class Ace(Descriptor):
         Hyperparameters.
     species : tuple of int
         Atomic numbers, ascending: the blocks.
-    combinations : (l_max + 1, n_max, n_bessel) float64
-        Factors of the Bessel functions in each radial function.
+    combinations : (n_tables, l_max + 1, n_max, n_bessel) float64
+        Factors of the Bessel functions in each radial function, for all species or by
+        species.
     scalings : mapping of int to (n_features, n_features) float64, optional
         By block, diagonal matrices of the u_f.
 
@@ -73,6 +68,8 @@ class Ace(Descriptor):
         The functions.
     dot_product : DotProductKernel
         Kernel between scaled functions.
+    waiting : bool
+        Whether combinations are still to be found in the data.
     """
 
     complete = True
@@ -97,17 +94,26 @@ class Ace(Descriptor):
         self.n_features = len(self.expansion.functions)
         self.components = self.n_features
         self.projections = dict(scalings or {})
+        self.waiting = False
         self._core = self._made()
 
     @property
     def radial(self) -> RadialTables:
-        """Radial functions, the same for all species, each with a density of its own."""
-        n_species = len(self.species)
-        table, spacing = bessel_table(self.config.r_cut, self.combinations)
-        centre = np.zeros((1, table.shape[3]))
-        return RadialTables(
-            table[None], [0] * n_species, spacing, centre, list(range(n_species))
-        )
+        """Radial functions and densities."""
+        return radial_tables(self.config, self.species, self.combinations)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether combinations are still to be found in the data."""
+        return self.waiting
+
+    def environment_sums(self, pairs: Pairs) -> np.ndarray:
+        """Return Σ c c^T of the densities of Bessel functions."""
+        return bessel_gram(self.config, self.species, pairs)
+
+    def adapted_basis(self, sums: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the combinations of Bessel functions and species."""
+        return {COMBINATIONS: contracted(self.config, len(self.species), sums)}
 
     def _made(self) -> Any:
         functions, radial = self.expansion, self.radial
@@ -287,7 +293,10 @@ class Ace(Descriptor):
 
     def papers(self) -> Iterable[tuple[str, Paper]]:
         """Return the methods used, in words, each with its paper."""
-        return [("cluster expansion", ACE), SEVERAL_TERMS]
+        papers = [("cluster expansion", ACE), SEVERAL_TERMS]
+        if self.config.radial == "contracted":
+            papers.append(("contracted densities", CONTRACTION))
+        return papers
 
 
 def ace_features(config: AceConfig, species: tuple[int, ...]) -> int:
@@ -297,7 +306,8 @@ def ace_features(config: AceConfig, species: tuple[int, ...]) -> int:
 
 def _expansion(config: AceConfig, species: tuple[int, ...]) -> Expansion:
     orders = zip(config.orders, config.n_max, config.l_max, strict=True)
-    return expansion(tuple(Order(*order) for order in orders), len(species))
+    n_channels = 1 if config.radial == "contracted" else len(species)
+    return expansion(tuple(Order(*order) for order in orders), n_channels)
 
 
 def ace_term(
@@ -307,26 +317,6 @@ def ace_term(
     projections: Mapping[int, np.ndarray] | None = None,
 ) -> Ace:
     """Return the descriptor with the settings of a configuration."""
-    combinations = basis.get(_TABLE, _bessel(config))
-    n_bessel = combinations.shape[2]
-    if not 1 <= n_bessel <= MOST_BESSEL:
-        raise GapfitError(
-            f"ace: radial functions of {n_bessel} Bessel functions; 1 to {MOST_BESSEL} "
-            "are supported"
-        )
-    return Ace(config, species, combinations, projections)
-
-
-def ace_basis(config: AceConfig) -> dict[str, np.ndarray]:
-    """Return the basis tables of a term."""
-    return {_TABLE: _bessel(config)} if config.radial == "combined" else {}
-
-
-def ace_basis_shapes(config: AceConfig) -> dict[str, tuple[int | None, ...]]:
-    """Return the shapes of the basis tables (None: any length)."""
-    shape = (max(config.l_max) + 1, max(config.n_max), None)
-    return {_TABLE: shape} if config.radial == "combined" else {}
-
-
-def _bessel(config: AceConfig) -> np.ndarray:
-    return bessel_functions(max(config.l_max), max(config.n_max))
+    ace = Ace(config, species, combinations_of(config, species, basis), projections)
+    ace.waiting = config.radial == "contracted" and COMBINATIONS not in basis
+    return ace

@@ -10,12 +10,8 @@ import numpy as np
 
 from gapfit.config.term_base import TermConfig, register_term
 from gapfit.config.terms import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
-from gapfit.descriptors.ace import (
-    ace_basis,
-    ace_basis_shapes,
-    ace_features,
-    ace_term,
-)
+from gapfit.descriptors.ace import ace_features, ace_term
+from gapfit.descriptors.ace_radial import ace_basis, ace_basis_shapes
 from gapfit.descriptors.angle_3b import triplet_term
 from gapfit.descriptors.distance_2b import pair_mean, pair_term
 from gapfit.descriptors.pair_table import PairTable

@@ -11,8 +11,8 @@ import numpy as np
 
 from gapfit.config.sections import DataConfig, FitConfig
 from gapfit.config.terms import AceConfig
-from gapfit.descriptors.ace import ace_basis_shapes
 from gapfit.descriptors.ace_functions import Order, expansion, number_of_sets
+from gapfit.descriptors.ace_radial import ace_basis_shapes
 from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.record import FitRecord, PaceOrigin

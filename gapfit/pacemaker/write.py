@@ -79,6 +79,11 @@ def _obstacles(model: GAPModel) -> Iterator[str]:
                 f"[[terms]] {number} ({term.config.type}): only cluster expansions: fit "
                 'with terms of type = "ace" alone'
             )
+        elif term.config.radial == "contracted" and len(model.species) > 1:
+            yield (
+                f"[[terms]] {number}: its radial functions mix species: fit with radial = "
+                '"bessel"'
+            )
     cutoffs = sorted({term.descriptor.cutoff for term in model.terms})
     if len(cutoffs) > 1:
         yield (
@@ -114,14 +119,15 @@ class _Radial:
 
 def _radial(expansions: list[Ace]) -> _Radial:
     """Return the different radial functions of all terms."""
-    l_max = max(ace.combinations.shape[0] for ace in expansions) - 1
-    n_bessel = max(ace.combinations.shape[2] for ace in expansions)
+    shared = [ace.combinations[0] for ace in expansions]
+    l_max = max(table.shape[0] for table in shared) - 1
+    n_bessel = max(table.shape[2] for table in shared)
     rows: dict[bytes, tuple[int, np.ndarray]] = {}
     places = []
-    for ace in expansions:
-        n_degrees, n_max, n = ace.combinations.shape
+    for ace, combinations in zip(expansions, shared, strict=True):
+        n_degrees, n_max, n = combinations.shape
         table = np.zeros((n_max, l_max + 1, n_bessel))
-        table[:, :n_degrees, :n] = ace.combinations.swapaxes(0, 1)
+        table[:, :n_degrees, :n] = combinations.swapaxes(0, 1)
         # Not used: such that Bessel functions are equal to those of other terms.
         table[:, n_degrees:] = table[:, :1]
         # Products of one density have the Bessel functions themselves.
@@ -218,7 +224,7 @@ def _products(term: FittedTerm, places: list[int], centre: int) -> _Products:
         if len(product) == 1:
             # pacemaker takes products of one density with the Bessel functions.
             (place,) = product
-            for n, factor in enumerate(ace.combinations[0, place.n].tolist()):
+            for n, factor in enumerate(ace.combinations[0, 0, place.n].tolist()):
                 out[(place._replace(n=n),)] += factor * value
         else:
             moved = (place._replace(n=places[place.n]) for place in product)

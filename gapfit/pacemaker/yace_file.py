@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from gapfit._support.foreign import ForeignError, UnopenedError
-from gapfit.descriptors.ace import MOST_BESSEL
+from gapfit.descriptors.ace_radial import MOST_BESSEL
 from gapfit.errors import GapfitError, ModelFileError, shortened
 from gapfit.pacemaker.yace_text import Section, sections
 

@@ -149,7 +149,7 @@ BENCHMARKS = (
     Benchmark("fit_set", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("stress", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("holes", full=_TRAIN_TEST, sets=("inp",)),
-    Benchmark("channels", full=("{folder}/wzrc/train.extxyz.gz",), sets=("wzrc",)),
+    Benchmark("variants", full=("{folder}/wzrc/train.extxyz.gz",), sets=("wzrc",)),
     Benchmark("presets", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("phosphorus", full=_TRAIN_TEST, sets=("phosphorus_scans",)),
     Benchmark("mlearn", full=tuple(f"{{folder}}/{name}" for name in _ZUO), sets=_ZUO),

@@ -72,6 +72,9 @@ class TestAce(DescriptorContract):
         "combined radial functions": AceConfig(
             r_cut=R_CUT, orders=[2], n_max=[3], l_max=[2], radial="combined"
         ),
+        "contracted": AceConfig(
+            r_cut=R_CUT, orders=[2, 3], n_max=[3, 2], l_max=[2, 1], radial="contracted"
+        ),
     }
 
 

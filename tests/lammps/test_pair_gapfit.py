@@ -126,7 +126,8 @@ def test_two_soap_terms_equal_python(plugin, tmp_path):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_cluster_expansions_equal_python(ranks, plugin, tmp_path):
     ace = {"type": "ace", "orders": [3, 4], "n_max": [2, 1], "l_max": [2, 1]}
-    terms = [{**ace, "r_cut": 4.5}, {**SOAP, "n_sparse": 10}, TWO_BODY]
+    contracted = {**ace, "r_cut": 4.0, "radial": "contracted", "n_max": [3, 2]}
+    terms = [{**ace, "r_cut": 4.5}, contracted, {**SOAP, "n_sparse": 10}, TWO_BODY]
     model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
     atoms = standard(three_species() * (2, 1, 1))
     found = calculate(plugin, model, atoms, tmp_path, ranks=ranks)

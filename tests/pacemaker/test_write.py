@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from builders import config, labelled_frames, silicon
 from helpers.expansions import assert_as_python_ace, crystal, expansion_model
 
 import gapfit
@@ -30,6 +31,13 @@ COMBINED = {"r_cut": 4.5, "orders": [1, 2, 3], "n_max": [4, 3, 2], "l_max": [0, 
 
 def test_python_ace_finds_the_same(tmp_path):
     model = expansion_model(ALL_ORDERS)
+    path = save(model, tmp_path / "p.yace")
+    assert_as_python_ace(path, model, crystal("Si"))
+
+
+def test_functions_that_the_data_contract(tmp_path):
+    terms = [{"type": "ace", "radial": "contracted", **ALL_ORDERS}]
+    model = gapfit.fit(labelled_frames(silicon), {**config(), "terms": terms})
     path = save(model, tmp_path / "p.yace")
     assert_as_python_ace(path, model, crystal("Si"))
 

@@ -1,17 +1,19 @@
-"""Errors and costs of SOAP with channels beside all of its densities.
+"""Errors and costs of several choices of terms, fitted to the same structures.
 
-Usage: python tests/benchmarks/channels.py TRAIN [TEST] [--channels 12 10 8]
-           [--n-max 8] [--l-max 6] [--n-sparse 300] [--frames 150] [--held-out 60]
-           [--r-cut 5.5] [--sigma-energy 0.003] [--sigma-forces 0.1] [--repeats N]
+Usage: python tests/benchmarks/variants.py TRAIN [TEST] [--terms JSON ...] [--frames 150]
+           [--held-out 60] [--sigma-energy 0.003] [--sigma-forces 0.1] [--repeats N]
            [--json FILE]
-Structures of TRAIN are drawn at random; without TEST so are others of it that are held
-out. One thread. Predictions of the largest structure, repeated to at least 200 atoms, take
-turns, and so do the kernel rows of a few structures.
+Each JSON is a list of tables [[terms]]; by default SOAP and pairs with all densities and
+with 12, 10 and 8 channels. Structures of TRAIN are drawn at random; without TEST so are
+others of it that are held out. One thread. Predictions of the largest structure, repeated
+to at least 200 atoms, take turns, and so do the kernel rows of a few structures.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from time import process_time
@@ -27,8 +29,11 @@ from gapfit.model.rows import row_block
 
 #: Atoms of a prediction that is timed, and structures whose rows are.
 LEAST_ATOMS, ROW_FRAMES = 200, 6
+PAIR = {"type": "distance_2b", "r_cut": 5.0}
+SOAP = {"r_cut": 5.5, "n_max": 8, "l_max": 6, "n_sparse": 300}
+DEFAULT = [[PAIR, {**SOAP, "channels": channels}] for channels in ("all", 12, 10, 8)]
 COLUMNS = (
-    Label("channels", "channels"),
+    Label("number", "terms"),
     Label("features", "features"),
     Column("fit", "fit, CPU s", ".1f"),
     Column("energy", "meV/atom", ".2f"),
@@ -42,13 +47,9 @@ def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=7)
     options.add_argument("train", type=Path)
     options.add_argument("test", type=Path, nargs="?")
-    options.add_argument("--channels", type=int, nargs="+", default=[12, 10, 8])
-    options.add_argument("--n-max", type=int, default=8)
-    options.add_argument("--l-max", type=int, default=6)
-    options.add_argument("--n-sparse", type=int, default=300)
+    options.add_argument("--terms", type=json.loads, nargs="+", default=DEFAULT)
     options.add_argument("--frames", type=int, default=150)
     options.add_argument("--held-out", type=int, default=60)
-    options.add_argument("--r-cut", type=float, default=5.5)
     options.add_argument("--sigma-energy", type=float, default=0.003)
     options.add_argument("--sigma-forces", type=float, default=0.1)
     return options
@@ -66,22 +67,15 @@ def split(args: argparse.Namespace) -> tuple[list[ase.Atoms], list[ase.Atoms]]:
 
 
 def fitted(
-    channels: str, train: list[ase.Atoms], args: argparse.Namespace
+    terms: list[Row], train: list[ase.Atoms], args: argparse.Namespace
 ) -> gapfit.GAPModel:
-    soap = {
-        "r_cut": args.r_cut,
-        "n_max": args.n_max,
-        "l_max": args.l_max,
-        "n_sparse": args.n_sparse,
-        "channels": channels if channels == "all" else int(channels),
-    }
     return gapfit.fit(
         train,
         {
             "data": {"train": ["memory"], "check_labels": False, "use_stress": False},
             "e0": {"method": "least_squares"},
             "sigma": {"energy": args.sigma_energy, "forces": args.sigma_forces},
-            "terms": [{"type": "distance_2b", "r_cut": 5.0}, soap],
+            "terms": terms,
             "calibration": {"method": "none"},
             "run": {"threads": 1},
         },
@@ -98,27 +92,30 @@ def large(frames: list[ase.Atoms]) -> ase.Atoms:
     return atoms
 
 
-def row_call(model: gapfit.GAPModel, frames: list[ase.Atoms]) -> partial[object]:
+def row_call(model: gapfit.GAPModel, frames: list[ase.Atoms]) -> Callable[[], object]:
     part = as_dataset(frames[:ROW_FRAMES], model.config, None).frames
     return partial(row_block, part, model.terms, model.e0, model.config.sigma)
 
 
 def run(args: argparse.Namespace) -> Report:
-    report = Report("channels", vars(args))
+    report = Report("variants", vars(args))
     train, test = split(args)
     report.header(f"{args.train}: {len(train)} structures, {len(test)} to test")
     models: dict[str, gapfit.GAPModel] = {}
     table: list[Row] = []
     with threads(1):
-        for channels in ("all", *map(str, args.channels)):
+        for number, terms in enumerate(args.terms, 1):
+            print(f"{number}: {json.dumps(terms)}")
             begin = process_time()
-            model = models[channels] = fitted(channels, train, args)
+            model = models[str(number)] = fitted(terms, train, args)
             seconds = process_time() - begin
             errors = gapfit.evaluate(model, test, uncertainty=False)["all"]
             table.append(
                 {
-                    "channels": channels,
-                    "features": str(model.terms[-1].descriptor.n_features),
+                    "number": str(number),
+                    "features": " + ".join(
+                        str(term.descriptor.n_features) for term in model.terms
+                    ),
                     "fit": seconds,
                     "energy": errors["energy"]["mae"],
                     "forces": errors["forces"]["mae"],
@@ -135,7 +132,7 @@ def run(args: argparse.Namespace) -> Report:
     for key, row in zip(models, table, strict=True):
         row["predict"] = MICRO * predictions[key] / len(atoms)
         row["rows"] = MICRO * rows[key] / n_row_atoms
-    report.table("Channels", COLUMNS, table)
+    report.table("Variants", COLUMNS, table)
     return report
 
 
