@@ -20,8 +20,6 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 # square of the species.
 _MANY_SPECIES = 3
 _CHANNELS = {"fast": 8, "default": 12, "accurate": 16}
-# With more species the five-body functions are too many.
-_FIVE_BODY_SPECIES = 3
 _FAST_SPARSE = 300
 
 
@@ -53,16 +51,9 @@ def preset_terms(
         Distance2bConfig(r_cut=r_cut),
     ]
     if preset != "default":
-        terms.append(_cluster_expansion(r_cut, n_species))
+        radial = "bessel" if n_species == 1 else "contracted"
+        terms.append(AceConfig(r_cut=r_cut, radial=radial))
     return terms
-
-
-def _cluster_expansion(r_cut: float, n_species: int) -> AceConfig:
-    """Return a few hundred functions: with more species fewer radial functions each."""
-    four_body, five_body = max(4 // n_species, 1), max(2 // n_species, 1)
-    if n_species > _FIVE_BODY_SPECIES:
-        return AceConfig(r_cut=r_cut, orders=[3], n_max=[four_body], l_max=[3])
-    return AceConfig(r_cut=r_cut, n_max=[four_body, five_body])
 
 
 def preset_comment(preset: Preset) -> list[str]:
