@@ -15,8 +15,8 @@ __all__ = ["figure", "programs"]
 _PAGE = Path(__file__).resolve().parents[1] / "coming-from-gap-fit.md"
 
 _WIDTH, _HEIGHT = 480, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 468, 16, 262
-_MOST_ERROR, _FIRST_DECADE, _LAST_DECADE = 0.15, 1, 4
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 452, 16, 262
+_MOST_ERROR, _FIRST_DECADE, _LAST_DECADE = 0.15, 0, 4
 _COLOURS = {"gap_fit": "#b45309", "gapfit": "#1d4ed8"}
 
 
@@ -95,7 +95,7 @@ def _axes() -> list[str]:
         f'<path d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}" stroke="#6b7280" fill="none"/>',
         _text((_LEFT + _RIGHT) / 2, _HEIGHT - 12, "energy and forces, µs per atom"),
         f'<g transform="rotate(-90 16 {middle:g})">'
-        f"{_text(16, middle, 'error of forces, eV/Å')}</g>",
+        f"{_text(16, middle, 'error of forces (RMSE), eV/Å')}</g>",
     ]
 
 
