@@ -12,7 +12,7 @@ from builders import ROOT
 from helpers.key_page import default, key_page
 
 import gapfit
-from gapfit.cli import command_parser
+from gapfit.cli import command_parser, main
 from gapfit.config import (
     Angle3bConfig,
     Distance2bConfig,
@@ -35,7 +35,7 @@ PAGES = sorted(
         ROOT / "data" / "README.md",
     ]
 )
-BLOCK = re.compile(r"(?:<!-- (.*?) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- ([^\n]*?) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 #: Paths of this repository that pages name.
 PATH = re.compile(r"(?<![\w/.-])(?:data|docs|examples|gapfit|tests)/[\w/.-]*\w")
@@ -166,6 +166,26 @@ def folder(tmp_path_factory) -> Path:
     model = gapfit.fit(data / "train.extxyz", {"terms": terms})
     model.save(here / "silicon-model" / "model.npz")
     return here
+
+
+def test_python_runs_or_says_why_not():
+    for page, mark, text in blocks("python"):
+        assert mark.startswith(("runnable", "not run: ")), (page, text)
+
+
+def test_commands_run(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    lines = [
+        shlex.split(line)
+        for _, mark, text in blocks("bash")
+        if mark.startswith("runnable")
+        for line in text.splitlines()
+    ]
+    assert len(lines) >= 4
+    for program, *words in lines:
+        assert program == "gapfit"
+        assert main(words) == 0, words
+    assert "Uncertainty" in capsys.readouterr().out
 
 
 def test_python_runs(folder, monkeypatch, capsys):
