@@ -51,8 +51,10 @@ def preset_terms(
         Distance2bConfig(r_cut=r_cut),
     ]
     if preset != "default":
-        radial = "bessel" if n_species == 1 else "contracted"
-        terms.append(AceConfig(r_cut=r_cut, radial=radial))
+        expansion = AceConfig(r_cut=r_cut)
+        if n_species > 1:
+            expansion = AceConfig(r_cut=r_cut, radial="contracted")
+        terms.append(expansion)
     return terms
 
 
