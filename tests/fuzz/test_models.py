@@ -140,7 +140,7 @@ def altered(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
     array = array.copy()
     with np.errstate(all="ignore"):
         if kind == 0 and array.size:
-            array.flat[rng.integers(array.size)] = number
+            array.flat[rng.integers(array.size)] = np.array(number).astype(array.dtype)
         elif kind == 1:
             array = array * number
         elif kind == 2:
@@ -152,7 +152,7 @@ def altered(rng: np.random.Generator, array: np.ndarray) -> np.ndarray:
                 ("<f4", "<i8", "?", ">f8")[rng.integers(4)]
             )
         else:
-            array[...] = number
+            array[...] = np.array(number).astype(array.dtype)
     return array
 
 
