@@ -1,4 +1,7 @@
-"""gapfit: the presets of `gapfit init` and variants of them, tuned on the training data."""
+"""gapfit: the presets of `gapfit init` and variants of them, tuned on the training data.
+
+Sigmas and deltas are chosen with few sparse points, which costs less than the fit.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from _common import threads
+from _tuning import preset_tables, tuned
 from ase import Atoms
 from peers import _in_lammps
 from peers._potential import Data, Labels, Potential
@@ -18,11 +22,11 @@ from peers.pod import write_extxyz
 import gapfit
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import read
-from gapfit.fitting.presets import PRESETS, preset_terms
+from gapfit.fitting.presets import PRESETS
 from gapfit.lammps.build import build_plugin
 from gapfit.lammps.export import export_lammps
 
-R_CUT, N_SPARSE = 5.5, 1000
+R_CUT, N_SPARSE, TUNE_SPARSE = 5.5, 1000, 300
 _PAIR = {"type": "distance_2b", "r_cut": 5.0}
 _WIDE = {"type": "soap", "r_cut": R_CUT, "n_max": 8, "l_max": 8, "n_sparse": N_SPARSE}
 #: Terms beside those of the presets.
@@ -38,7 +42,7 @@ class Fit(Potential):
 
     uncertainty = True
 
-    def __init__(self, label: str, terms: list[Any]) -> None:
+    def __init__(self, label: str, terms: list[dict[str, Any]]) -> None:
         self.label, self.terms = f"gapfit {label}", terms
         self.engine = "LAMMPS" if not _in_lammps.missing() else "Python"
 
@@ -58,9 +62,9 @@ class Fit(Potential):
         with threads(1):
             train = read(str(folder / "train.xyz"), config_from_dict(start).data)
             began = time.process_time()
-            tuned = gapfit.tune(train, start)
+            _, config = tuned(train, start, TUNE_SPARSE)
             self.tune_cpu = time.process_time() - began
-            self.model = gapfit.fit(train, tuned.config)
+            self.model = gapfit.fit(train, config)
         self.size = str(self.model.n_sparse)
         return True
 
@@ -105,7 +109,7 @@ def potentials(data: Data) -> list[Potential]:
     """Return the potentials for a set."""
     n_species = len(data.species)
     presets = {
-        preset: preset_terms(preset, R_CUT, N_SPARSE // n_species, n_species)
+        preset: preset_tables(preset, R_CUT, N_SPARSE // n_species, n_species)
         for preset in PRESETS
     }
     variants = {} if n_species > 1 else VARIANTS

@@ -65,9 +65,8 @@ class Pod(Potential):
         write_extxyz(folder / "train" / "train.xyz", data.train)
         (folder / "param.pod").write_text(parameters(data, self.sizes))
         (folder / "data.pod").write_text(_DATA)
-        shown = _in_lammps.run(folder, "units metal\nfitpod param.pod data.pod\n")
-        counts = re.findall(r"total number of .*descriptors:? *(\d+)", shown)
-        self.size = counts[-1] if counts else "-"
+        _in_lammps.run(folder, "units metal\nfitpod param.pod data.pod\n")
+        self.size = str(n_coefficients(folder / "fit_coefficients.pod"))
         self.style = _in_lammps.PairStyle(
             folder,
             "pair_style pod\npair_coeff * * param.pod fit_coefficients.pod {types}",
@@ -79,6 +78,11 @@ class Pod(Potential):
 
     def turn(self, atoms: Atoms) -> Callable[[], float]:
         return self.style.turn(atoms)
+
+
+def n_coefficients(file: Path) -> int:
+    """Return how many coefficients a file has, one a line."""
+    return len(re.findall(r"^ *[-+.\deE]+ *$", file.read_text(), re.M))
 
 
 def write_extxyz(path: Path, frames: list[Atoms]) -> None:
