@@ -32,6 +32,7 @@ PEERS = {
     "snap": "peers.snap",
     "pod": "peers.pod",
     "ace": "peers.ace",
+    "polymlp": "peers.polymlp",
     "gap_fit": "peers.gap_fit",
     "gapfit": "peers.gapfit_models",
 }
