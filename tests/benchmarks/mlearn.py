@@ -1,12 +1,12 @@
 """The benchmark of Zuo et al. (J. Phys. Chem. A 124, 731, 2020), tuned on training data.
 
 Usage: python tests/benchmarks/mlearn.py FOLDER ... [--n-sparse 2000] [--scan-n-sparse 500]
-           [--json FILE] ...
+           [--preset accurate] [--tune-n-sparse 0] [--json FILE] ...
 Each FOLDER, named mlearn_Si and so on, holds train.extxyz and test.extxyz of one element
 (not shipped; .gz is fine). `gapfit tune` scans r_cut, the width of the atoms and zeta with
-few sparse points, then chooses sigmas and deltas with many, all from the training data;
-stress is fitted where the check of the labels finds nothing wrong. Trials, errors on the
-test set, leave-one-out errors, and those of the published potentials.
+few sparse points, then chooses sigmas and deltas with many (or --tune-n-sparse), all from
+the training data; stress is fitted where the check of the labels finds nothing wrong.
+Trials, errors on the test set, leave-one-out errors, and those of the published potentials.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import Column, Label, Report, Row, Time, parser, script, threads
+from _tuning import preset_tables, tuned, with_points
 
 import gapfit
 from gapfit.config.sections import DataConfig, E0Config
@@ -25,6 +26,7 @@ from gapfit.data.dataset import Dataset, read
 from gapfit.data.e0 import resolve_e0
 from gapfit.evaluation.evaluate import format_table
 from gapfit.fitting.label_check import label_warnings
+from gapfit.fitting.presets import PRESETS
 from gapfit.fitting.trials import format_trials
 from gapfit.fitting.tune import tune
 
@@ -71,6 +73,10 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--scan", type=json.loads, default=SCAN)
     options.add_argument("--tune-options", type=json.loads, default={}, help="[tune]")
     options.add_argument("--terms", type=json.loads, help="other terms altogether")
+    options.add_argument("--preset", choices=PRESETS, help="terms of `gapfit init`")
+    options.add_argument(
+        "--tune-n-sparse", type=int, default=0, help="points to choose sigmas with"
+    )
     options.add_argument("--no-stress", action="store_true")
     return options
 
@@ -87,14 +93,6 @@ def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
     doubts = [text for text in warnings if "stress" in text]
     for text in doubts:
         print(f"stress left out: {text}")
-    soap = {
-        "r_cut": args.r_cut,
-        "atom_sigma": args.atom_sigma,
-        "n_max": args.n_max,
-        "l_max": args.l_max,
-        "n_sparse": args.n_sparse - 20,
-    }
-    pair = {"type": "distance_2b", "r_cut": min(args.r_cut, 5.0)}
     return {
         "data": {
             "train": ["in memory"],
@@ -102,19 +100,33 @@ def settings(args: argparse.Namespace, train: Dataset) -> dict[str, Any]:
             "use_stress": not doubts and not args.no_stress,
         },
         "e0": {"method": "least_squares"},
-        "terms": args.terms or [pair, soap],
+        "terms": args.terms or terms(args),
         "run": {"threads": 1},
         "tune": args.tune_options,
     }
 
 
+def terms(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the terms: those of a preset, or SOAP and pairs."""
+    if args.preset:
+        return preset_tables(args.preset, args.r_cut, args.n_sparse - 20, 1)
+    soap = {
+        "r_cut": args.r_cut,
+        "atom_sigma": args.atom_sigma,
+        "n_max": args.n_max,
+        "l_max": args.l_max,
+        "n_sparse": args.n_sparse - 20,
+    }
+    return [{"type": "distance_2b", "r_cut": min(args.r_cut, 5.0)}, soap]
+
+
 def scanned(args: argparse.Namespace, train: Dataset, start: dict[str, Any]) -> None:
     """Put the best values of a scan with few sparse points into the configuration."""
-    *others, soap = start["terms"]
-    few = {**soap, "n_sparse": args.scan_n_sparse}
     options = {**args.tune_options, "scan": args.scan}
-    result = tune(train, {**start, "terms": [*others, few], "tune": options})
+    few = with_points(start, args.scan_n_sparse) | {"tune": options}
+    result = tune(train, few)
     print(format_trials(result.summary()))
+    soap = next(t for t in start["terms"] if t.get("type", "soap") == "soap")
     soap |= {key.partition(".")[2]: v for key, v in result.best.settings.items()}
 
 
@@ -129,14 +141,14 @@ def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], Row]:
     started = time.process_time()
     if args.scan_n_sparse:
         scanned(args, train, start)
-    result = tune(train, start)
-    tuned = time.process_time()
-    model = gapfit.fit(train, result.config)
+    result, config = tuned(train, start, args.tune_n_sparse)
+    chosen = time.process_time()
+    model = gapfit.fit(train, config)
     fitted = time.process_time()
-    left_out = gapfit.leave_one_out(model, train)
+    left_out = gapfit.leave_one_out(model, train, uncertainty=False)
     errors = gapfit.evaluate(model, test)
     print(format_trials(result.summary()))
-    print(f"{model}, sigmas: {result.config.sigma.model_dump()}")
+    print(f"{model}, sigmas: {config.sigma.model_dump()}")
     print(format_table(errors, "test"))
     print(format_table(left_out, "left out in turn"), flush=True)
     rows = [
@@ -149,7 +161,7 @@ def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], Row]:
         }
         for kind, goal in zip(("energy", "forces"), PUBLISHED[element], strict=True)
     ]
-    return rows, {"element": element, "tune": tuned - started, "fit": fitted - tuned}
+    return rows, {"element": element, "tune": chosen - started, "fit": fitted - chosen}
 
 
 def run(args: argparse.Namespace) -> Report:

