@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
 
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.numbers import real, whole
+from gapfit.quip.remarks import Note
 
 __all__ = [
     "LENGTHS",
-    "Note",
     "integer",
     "is_usual",
     "length",
@@ -23,8 +22,6 @@ __all__ = [
     "width",
 ]
 
-#: Adds a remark: option, value and text.
-Note = Callable[[str, str, str], None]
 #: Lengths of kernels under their names and older ones: the same for all dimensions, and
 #: two ways to take it from data or a file.
 _UNIFORM = ("lengthscale_uniform", "theta_uniform")
@@ -141,6 +138,7 @@ def length(options: Options, note: Note) -> float | None:
         options.text(key) or "",
         "depends on the data: gapfit's default is taken; the XML file of a model of "
         "gap_fit has its theta",
+        changes=True,
     )
     return None
 
@@ -158,7 +156,7 @@ def width(options: Options, note: Note) -> float:
     taken = min(max(given, _LEAST_WIDTH), r_cut - 0.01)
     if taken != given:
         bounds = f"it must be above 0.05 and below cutoff = {r_cut:g}"
-        note(key, f"{given:g}", f"{taken:g} is taken: {bounds}")
+        note(key, f"{given:g}", f"{taken:g} is taken: {bounds}", changes=True)
     return taken
 
 
