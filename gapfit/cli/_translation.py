@@ -49,6 +49,7 @@ def translated(
     base: Path,
     folder: Path,
     species: Sequence[str] = (),
+    core_table: str | None = None,
 ) -> tuple[Translation, Path | None]:
     """Return a command as a configuration, and its training data if they do not exist.
 
@@ -62,6 +63,8 @@ def translated(
         Folder of the configuration, which its paths refer to.
     species : sequence of str
         Symbols of the species; by default those in the training data.
+    core_table : str, optional
+        See `gapfit.quip.translate`.
 
     Raises
     ------
@@ -81,6 +84,7 @@ def translated(
         species=species or (contents.symbols if contents else ()),
         labels=contents.labels if contents else None,
         average_energy=contents.average_energy if contents else None,
+        core_table=core_table,
         place=lambda file: _placed(file, base, folder),
     )
     return translation, train if contents is None else None

@@ -4,8 +4,9 @@ KEY=VALUE are the options of gap_fit, or config_file=FILE with all of them. The 
 is fitted with QUIP's basis, and written under gp_file (default gap_new.xml) with its
 files gp_file.sparseX.*, for quip, quippy and LAMMPS. Beside it is a folder with
 gapfit's files of the fit, GAP-model for GAP.xml: model.npz, report.html, fit.log,
-metrics.json, fit.toml, and gap_fit.toml, the command as a configuration of gapfit.
-Files of an earlier fit are replaced, as gap_fit does.
+metrics.json, fit.toml; gap_fit.toml, the command as a configuration of gapfit; and
+core.txt, the pair potentials of core_ip_args={IP Glue}. Files of an earlier fit are
+replaced, as gap_fit does.
 
 Options without counterpart are listed; those that would make another fit than
 gap_fit's are errors without --lenient.
@@ -26,6 +27,7 @@ from gapfit.errors import GapfitError, shortened
 
 if TYPE_CHECKING:
     from gapfit.quip.gap_fit_command import Translation
+    from gapfit.quip.gap_fit_options import Options
 
 __all__ = ["NAME", "add_arguments", "run"]
 
@@ -33,6 +35,8 @@ __all__ = ["NAME", "add_arguments", "run"]
 NAME = "gap_fit"
 #: Where gap_fit writes the potential by default.
 _GP_FILE = "gap_new.xml"
+#: File of the pair potentials underneath, in the folder of the fit.
+_CORE = "core.txt"
 #: Options that have their counterpart in files of this command.
 _HONOURED = frozenset({"gap_file", "gp_file", "sparse_separate_file", "verbosity"})
 
@@ -72,7 +76,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     train = options.text("atoms_filename", "at_file")
     check_output(target, (".xml",), inputs=[train] if train else [])
     folder = target.with_name(f"{target.stem}-model")
-    translation, missing = translated(command, base=Path(), folder=folder)
+    core = _core(options)
+    translation, missing = translated(
+        command, base=Path(), folder=folder, core_table=_CORE if core else None
+    )
     if missing is not None:
         raise GapfitError(f"at_file = {missing}: there is no such file")
     translation = _for_quip(translation)
@@ -81,8 +88,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     print_remarks(console, translation.remarks)
     folder.mkdir(exist_ok=True)
     config = folder / "gap_fit.toml"
-    with atomic_write(config) as temporary:
-        temporary.write_text(translation.toml("its words"), encoding="utf-8")
+    texts = {config: translation.toml("its words")} | (
+        {folder / _CORE: core} if core else {}
+    )
+    for path, text in texts.items():
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     _fit(config, folder, console, report=args.report)
     _write(folder / "model.npz", target, console)
     return 0
@@ -109,6 +120,24 @@ def _command(words: Sequence[str]) -> str | Sequence[str]:
     if not path.is_file():
         raise GapfitError(f"config_file = {shortened(file)}: there is no such file")
     return command_text(path)
+
+
+def _core(options: Options) -> str | None:
+    """Return the pair potentials underneath, as a table; None if there are none, or others.
+
+    Other potentials are named by the translation.
+    """
+    from gapfit.quip.gap_fit_options import entries
+    from gapfit.quip.glue import pair_table_text, read_glue
+
+    words = entries(options.text("core_ip_args", "baseline_ip_args") or "")
+    if {key.lower() for key, value in words if value is None} != {"ip", "glue"}:
+        return None
+    names = ("core_param_file", "baseline_param_filename")
+    path = Path(options.text(*names) or "quip_params.xml")
+    if not path.is_file():
+        raise GapfitError(f"core_param_file = {path}: there is no such file")
+    return pair_table_text(read_glue(path))
 
 
 def _for_quip(translation: Translation) -> Translation:

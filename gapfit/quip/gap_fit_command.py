@@ -61,6 +61,13 @@ _MISSING = {
     "local_property_parameter_name": "gapfit fits energies alone",
     "sparse_use_actual_gpcov": "gapfit has other methods for sparse points",
 }
+#: Options of a potential underneath.
+_CORE = (
+    "baseline_ip_args",
+    "baseline_param_filename",
+    "core_ip_args",
+    "core_param_file",
+)
 #: Options of other fits that have no effect without labels in the data: the option with
 #: their name, and its default.
 _NEED_LABELS = {
@@ -117,6 +124,7 @@ def translate(
     species: Sequence[str] = (),
     labels: Iterable[str] | None = None,
     average_energy: Callable[[str], float | None] | None = None,
+    core_table: str | None = None,
     place: Callable[[str], str] = str,
 ) -> Translation:
     """Return the configuration of a fit that a command of gap_fit describes.
@@ -133,6 +141,8 @@ def translate(
     average_energy : callable, optional
         Function from the label of energies to the average of energy / n_atoms over the
         training data, eV, or None if there is none: ``e0_method=average``.
+    core_table : str, optional
+        File for ``[baseline] table`` with the potential of ``core_ip_args``.
     place : callable
         Function from the path of the training data to that in the configuration.
 
@@ -166,7 +176,7 @@ def translate(
             "instead"
         )
     translator = _Translator(options, None if labels is None else set(labels), remarks)
-    translator.average_energy = average_energy
+    translator.average_energy, translator.core_table = average_energy, core_table
     gap = options.text("gap")
     if gap is None:
         raise GapfitError("gap_fit: gap={...}, the descriptors, is missing")
@@ -196,6 +206,7 @@ class _Translator:
         self.remarks = remarks
         self.names = Labels(options, labels, self.note)
         self.average_energy: Callable[[str], float | None] | None = None
+        self.core_table: str | None = None
         self.unused: set[Quantity] = set()
 
     def note(self, key: str, text: str, *, changes: bool = False) -> None:
@@ -310,8 +321,11 @@ class _Translator:
             tables["solver"] = {"jitter": min(jitter, 1e-2)}
         if (seed := options.integer("rnd_seed", default=-1)) >= 0:
             tables["run"] = {"seed": seed}
+        if self.core_table is not None:
+            tables["baseline"] = {"table": self.core_table}
         for key, text in (_IGNORED | _MISSING).items():
-            if options.text(key) is not None:
+            replaced = self.core_table is not None and key in _CORE
+            if options.text(key) is not None and not replaced:
                 self.note(key, text, changes=self._changes(key))
         names = sorted(options.asked)
         for key in options.unknown:
@@ -322,7 +336,7 @@ class _Translator:
         """Return whether the fit is another one without an option."""
         if key in _OTHER_RUNS:
             return self.options.logical(key, default=False)
-        if key.startswith(("baseline_", "core_")):
+        if key in _CORE:
             # gap_fit reads the file for the potential that these words name.
             return bool(self.options.text("core_ip_args", "baseline_ip_args"))
         if (kind := _NEED_LABELS.get(key)) is not None:
