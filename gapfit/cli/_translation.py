@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
 from gapfit.errors import GapfitError
@@ -71,20 +71,29 @@ def translated(
     GapfitError
         The command is not one of gap_fit, or its training data cannot be read.
     """
+    from gapfit.data.files import load
     from gapfit.quip.gap_fit_command import translate
+    from gapfit.quip.gap_fit_ranges import block_ranges
     from gapfit.quip.gap_fit_tokens import command_options
 
     data = command_options(command, []).text("atoms_filename", "at_file")
     train = base / data if data else None
-    contents = None
+    contents = ranges = None
     if train is not None and train.is_file():
         contents = _Contents.of(train)
+        numbers = contents.numbers
+
+        def ranges(settings: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+            frames = (raw.frame for raw in load(train, Path()))
+            return block_ranges(frames, settings, numbers)
+
     translation = translate(
         command,
         species=species or (contents.symbols if contents else ()),
         labels=contents.labels if contents else None,
         average_energy=contents.average_energy if contents else None,
         core_table=core_table,
+        ranges=ranges,
         place=lambda file: _placed(file, base, folder),
     )
     return translation, train if contents is None else None

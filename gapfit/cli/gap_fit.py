@@ -176,7 +176,7 @@ def _write(model: Path, target: Path, console: Console) -> None:
     from gapfit.model.storage import load
     from gapfit.quip import save
 
-    files = save(load(model), target, overwrite=True)
+    document, *sides = save(load(model), target, overwrite=True)
     console.title("Written for QUIP")
-    for file in files:
-        console.say(f"  {file}")
+    console.say(f"  {document}")
+    console.say(f"  {sides[0]} and so on: {len(sides)} files to keep beside it")

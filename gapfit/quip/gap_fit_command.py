@@ -16,7 +16,7 @@ from gapfit.quip.gap_fit_blocks import symbols
 from gapfit.quip.gap_fit_descriptors import named_numbers
 from gapfit.quip.gap_fit_labels import Labels
 from gapfit.quip.gap_fit_options import Options
-from gapfit.quip.gap_fit_terms import translate_terms
+from gapfit.quip.gap_fit_terms import Ranges, translate_terms
 from gapfit.quip.gap_fit_tokens import command_options
 from gapfit.quip.gap_fit_values import number, type_values
 from gapfit.quip.remarks import Remark, unknown_option
@@ -125,6 +125,7 @@ def translate(
     labels: Iterable[str] | None = None,
     average_energy: Callable[[str], float | None] | None = None,
     core_table: str | None = None,
+    ranges: Ranges | None = None,
     place: Callable[[str], str] = str,
 ) -> Translation:
     """Return the configuration of a fit that a command of gap_fit describes.
@@ -143,6 +144,8 @@ def translate(
         training data, eV, or None if there is none: ``e0_method=average``.
     core_table : str, optional
         File for ``[baseline] table`` with the potential of ``core_ip_args``.
+    ranges : callable, optional
+        See `gapfit.quip.gap_fit_terms.translate_terms`.
     place : callable
         Function from the path of the training data to that in the configuration.
 
@@ -186,7 +189,7 @@ def translate(
         "sigma": sigma,
         "e0": translator.e0(species, gap),
         "terms": translate_terms(
-            gap, [atomic_numbers[symbol] for symbol in species], remarks
+            gap, [atomic_numbers[symbol] for symbol in species], remarks, ranges
         ),
     }
     translator.add_others(tables)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from gapfit.errors import GapfitError, shortened
-from gapfit.quip.gap_fit_blocks import matching_blocks, symbols
+from gapfit.quip.gap_fit_blocks import every_block, matching_blocks, symbols
 from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
 from gapfit.quip.gap_fit_options import Options, entries, repeated
 from gapfit.quip.gap_fit_sparse import sparse_settings
@@ -15,13 +15,14 @@ from gapfit.quip.gap_fit_values import (
     integer,
     is_usual,
     length,
+    length_factor,
     required,
     width,
 )
 from gapfit.quip.merge_terms import Piece, merged
 from gapfit.quip.remarks import Note, Remark, unknown_option
 
-__all__ = ["translate_terms"]
+__all__ = ["Ranges", "translate_terms"]
 
 #: Options without influence on the fit.
 _SILENT = (
@@ -64,8 +65,15 @@ _FIXED: dict[str, str | None] = {
 }
 
 
+#: Function from a table to the ranges of its coordinates, by pair or triplet.
+Ranges = Callable[[Mapping[str, Any]], Mapping[str, tuple[float, ...]]]
+
+
 def translate_terms(
-    gap: str, species: Collection[int], remarks: list[Remark]
+    gap: str,
+    species: Collection[int],
+    remarks: list[Remark],
+    ranges: Ranges | None = None,
 ) -> list[dict[str, Any]]:
     """Return the terms of ``gap={... : ...}``; descriptors of single species are merged.
 
@@ -77,6 +85,9 @@ def translate_terms(
         Atomic numbers of the data; if empty, those in the descriptors.
     remarks : list of Remark
         Options without counterpart are added to it.
+    ranges : callable, optional
+        For ``lengthscale_factor``: function from a table to the ranges of coordinates in
+        the training data, see `gapfit.quip.gap_fit_ranges.block_ranges`.
 
     Returns
     -------
@@ -114,7 +125,7 @@ def translate_terms(
             note(key, "", "given more than once: the last one is used, as in gap_fit")
         piece = _piece(options, numbers, note)
         if piece is not None:
-            pieces.append(piece)
+            pieces += _with_lengths(piece, options, note, ranges, numbers)
     if not pieces:
         reasons = "; ".join(map(str, remarks[:3]))
         raise GapfitError(
@@ -155,6 +166,36 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
     for key in options.unknown:
         note(key, options.values[key], f"no effect: it is {unknown_option(key, names)}")
     return piece
+
+
+def _with_lengths(
+    piece: Piece,
+    options: Options,
+    note: Note,
+    ranges: Ranges | None,
+    species: Collection[int],
+) -> Iterator[Piece]:
+    """Yield a descriptor with its lengths: one for each block where they need the data."""
+    size = {"distance_2b": 2, "angle_3b": 3}.get(piece.settings["type"])
+    if size is None or "theta" in piece.settings:
+        yield piece
+        return
+    factor = length_factor(options)
+    if ranges is None or factor is None:
+        key = next(key for key in LENGTHS if options.text(key))
+        text = (
+            "depends on the data: gapfit's default is taken; the XML file of a model of "
+            "gap_fit has its theta"
+        )
+        note(key, options.text(key) or "", text, changes=True)
+        yield piece
+        return
+    present = ranges(piece.settings)
+    for name in piece.blocks or every_block(size, species):
+        if name in present:
+            lengths = [factor * span for span in present[name]]
+            theta = lengths[0] if size == 2 else lengths
+            yield Piece(piece.settings | {"theta": theta}, (name,))
 
 
 def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
@@ -281,7 +322,7 @@ def _pairs(
     species: Collection[int],
 ) -> Piece:
     settings = _clusters(options, note, "distance_2b")
-    if (theta := length(options, note)) is not None:
+    if (theta := length(options)) is not None:
         settings["theta"] = theta
     return Piece(settings, _blocks(options, note, keys, ends, species))
 
@@ -293,7 +334,7 @@ def _angle_3b(options: Options, species: Collection[int], note: Note) -> Piece:
         for names in (("Z", "Z_center"), ("Z1",), ("Z2",))
     ]
     settings = _clusters(options, note, "angle_3b")
-    if (theta := length(options, note)) is not None:
+    if (theta := length(options)) is not None:
         settings["theta"] = [theta] * 3
     return Piece(settings, _blocks(options, note, keys, ends, species))
 
@@ -335,7 +376,7 @@ def _distance_nb(
         "taken as angle_3b, which depends on distance and angle in another way: the "
         "prior is similar, not equal",
     )
-    if (theta := length(options, note)) is not None:
+    if (theta := length(options)) is not None:
         # Lengths of the sum and of the squared difference of two distances.
         settings["theta"] = [2**0.5 * theta, 2 * theta**2, theta]
     return Piece(settings, _blocks(options, note, ("Z",), ends, species))

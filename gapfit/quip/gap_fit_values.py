@@ -15,6 +15,7 @@ __all__ = [
     "integer",
     "is_usual",
     "length",
+    "length_factor",
     "number",
     "required",
     "type_values",
@@ -113,8 +114,8 @@ def is_usual(value: str, usual: str | None) -> bool:
         return value.upper() == usual
 
 
-def length(options: Options, note: Note) -> float | None:
-    """Return the length of a kernel, Å; None if it depends on the data.
+def length(options: Options) -> float | None:
+    """Return the length of a kernel, Å; None if it is in the data or a file.
 
     Raises
     ------
@@ -132,15 +133,20 @@ def length(options: Options, note: Note) -> float | None:
         )
     if given[0] is _UNIFORM:
         return options.real(*_UNIFORM, default=1.0)
-    key = next(key for key in given[0] if options.text(key))
-    note(
-        key,
-        options.text(key) or "",
-        "depends on the data: gapfit's default is taken; the XML file of a model of "
-        "gap_fit has its theta",
-        changes=True,
-    )
     return None
+
+
+def length_factor(options: Options) -> float | None:
+    """Return the length over the range of a coordinate; None if it is another one.
+
+    Raises
+    ------
+    GapfitError
+        It is not a number above 0.
+    """
+    if not options.text(*_FACTOR):
+        return None
+    return required(options, *_FACTOR)
 
 
 def width(options: Options, note: Note) -> float:
