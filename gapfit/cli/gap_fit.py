@@ -28,6 +28,7 @@ from gapfit.errors import GapfitError, shortened
 if TYPE_CHECKING:
     from gapfit.quip.gap_fit_command import Translation
     from gapfit.quip.gap_fit_options import Options
+    from gapfit.quip.remarks import Remark
 
 __all__ = ["NAME", "add_arguments", "run"]
 
@@ -37,8 +38,12 @@ NAME = "gap_fit"
 _GP_FILE = "gap_new.xml"
 #: File of the pair potentials underneath, in the folder of the fit.
 _CORE = "core.txt"
-#: Options that have their counterpart in files of this command.
-_HONOURED = frozenset({"gap_file", "gp_file", "sparse_separate_file", "verbosity"})
+#: Options that this command follows, and the values for which it does; None for all.
+_FOLLOWED = {
+    "gap_file": None,
+    "gp_file": None,
+    "sparse_separate_file": ("", "T", "TRUE"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,12 +149,17 @@ def _for_quip(translation: Translation) -> Translation:
     """Return a translation whose model and XML file give the same numbers."""
     config = translation.config
     exact = config.prediction.model_copy(update={"project": False})
-    remarks = tuple(r for r in translation.remarks if r.option not in _HONOURED)
+    remarks = tuple(r for r in translation.remarks if not _is_followed(r))
     return replace(
         translation,
         config=config.model_copy(update={"prediction": exact}),
         remarks=remarks,
     )
+
+
+def _is_followed(remark: Remark) -> bool:
+    values = _FOLLOWED.get(remark.option, ())
+    return values is None or remark.value.upper() in values
 
 
 def _refuse_changes(translation: Translation) -> None:

@@ -40,7 +40,7 @@ _IGNORED = {
     "mpi_blocksize_rows": "see run.executor and run.workers",
     "mpi_print_all": "see run.executor and run.workers",
     "openmp_chunk_size": "see run.threads",
-    "sparse_separate_file": "gapfit convert always writes separate files",
+    "sparse_separate_file": "sparse points are always in separate files",
     "sparsify_only_no_fit": "has no counterpart",
     "template_file": "not needed",
     "verbosity": "see the log in the folder of the model",

@@ -138,11 +138,11 @@ class Labels:
             instead = self._stress_instead(kind)
             return instead or ({"use_stress": False} if kind == "virial" else {})
         if self.present is not None and name not in self.present:
-            self.note(
-                option,
-                "the training data have no such label: found by gapfit, if any",
-                changes=bool(self._others(kind)),
-            )
+            others = self._others(kind)
+            text = "the training data have no such label: found by gapfit, if any"
+            if others:
+                text = f"the training data have no such label, but {', '.join(others)}"
+            self.note(option, text, changes=bool(others))
             return self._stress_instead(kind)
         return {key: name}
 
@@ -167,7 +167,9 @@ class Labels:
             self.note(
                 option,
                 f"gap_fit reads {kind}, which the training data do not have, so it fits "
-                "none; gapfit searches other usual names",
+                "none; gapfit searches other usual names"
+                + f", and takes {', '.join(others)}"
+                * bool(others),
                 changes=bool(others),
             )
 

@@ -45,11 +45,15 @@ def read_glue(path: Path) -> dict[int, np.ndarray]:
     glues = list(root.iter("Glue_params"))
     if len(glues) != 1:
         raise GapfitError(f"{path}: contains {len(glues)} Glue_params instead of one")
-    if embedded_species(glues[0]):
+    try:
+        embedded, pairs = embedded_species(glues[0]), glue_pairs(glues[0])
+    except GapfitError as error:
+        raise GapfitError(f"{path}: {error}") from error
+    if embedded:
         raise GapfitError(
             f"{path}: densities of Glue (embedded atoms) are not supported, only pairs"
         )
-    return glue_pairs(glues[0])
+    return pairs
 
 
 def pair_table_text(pairs: Mapping[int, np.ndarray]) -> str:

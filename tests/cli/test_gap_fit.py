@@ -164,6 +164,15 @@ def test_the_configuration_tells_what_is_different(by_autoplex):
     assert "gp_file" not in text
 
 
+def test_its_help_tells_the_files(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["gap_fit", "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: gapfit gap_fit [-h]")
+    assert "GAP-model for GAP.xml" in text
+
+
 def test_the_pair_potentials_that_autoplex_puts_underneath(tmp_path, monkeypatch):
     training_data(tmp_path / "train.extxyz", "virial", "IsolatedAtom")
     (tmp_path / "glue.xml").write_text(GLUE)
@@ -231,7 +240,7 @@ gap={{distance_2b cutoff=4.0 delta=0.5 theta_uniform=1.0
      n_sparse=6 add_species=T {{covariance_type=ard_se}}}}
 default_sigma = {{0.01 0.1 0.1 0}} e0={{Si:{E0["Si"]}:C:{E0["C"]}}}
 energy_parameter_name=REF_energy force_parameter_name=REF_forces
-virial_parameter_name=REF_virial e0_ofset=2.0
+virial_parameter_name=REF_virial e0_ofset=2.0 sparse_separate_file=F
 """
 
 
@@ -244,7 +253,9 @@ def test_a_config_file_counts_alone_as_for_gap_fit(tmp_path, monkeypatch, capsys
     assert "e0_ofset = 2.0: left out: unknown to gap_fit; did you mean" in message
     assert not (tmp_path / "gap_new-model").exists()
     fit_here(tmp_path, monkeypatch, "--lenient", *words)
-    assert "e0_ofset = 2.0" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "e0_ofset = 2.0" in printed
+    assert "sparse_separate_file = F: sparse points are always in sep" in printed
     assert not (tmp_path / "other.xml").exists()
     same_numbers(tmp_path, "gap_new.xml")
 
