@@ -27,6 +27,11 @@ __all__ = [
 MIN_POINTS = 6
 #: Largest distance of a table, Å, and largest size of a potential, eV, or its slope, eV/Å.
 _FARTHEST, _HIGHEST = 100.0, 1e15
+#: What a line has, by the number of its columns.
+_COLUMNS = {
+    2: "two finite numbers, r (Å) and phi (eV)",
+    3: "three finite numbers, r (Å), phi (eV) and its slope (eV/Å)",
+}
 #: Largest file, bytes: the points of 100 pairs of species, 10 000 each.
 _LARGEST = 50 * MB
 #: Distance of the knots of tables of cubic splines, whose third derivative jumps, Å.
@@ -39,7 +44,7 @@ def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
     """Return the points of each pair of species in a file.
 
     The file has one block for each pair: a line ``Si-Si``, then lines ``r phi`` (Å,
-    eV) with r ascending. ``#`` begins a comment.
+    eV) with r ascending, or ``r phi slope`` (eV/Å). ``#`` begins a comment.
 
     Parameters
     ----------
@@ -50,8 +55,8 @@ def read_pairs(path: Path, width: float) -> dict[int, np.ndarray]:
 
     Returns
     -------
-    dict of int to (n, 2) float64
-        r (Å) and φ (eV) by `gapfit.descriptors.blocks.pair_key`.
+    dict of int to (n, 2) or (n, 3) float64
+        r (Å), φ (eV) and perhaps φ' (eV/Å), by `gapfit.descriptors.blocks.pair_key`.
 
     Raises
     ------
@@ -127,10 +132,10 @@ def _point(words: list[str], before: list[list[float]], where: str) -> list[floa
         point = [float(word) for word in words]
     except ValueError:
         point = []
-    if len(point) != 2 or not all(map(math.isfinite, point)):
+    n_columns = len(before[0]) if before else (3 if len(point) == 3 else 2)
+    if len(point) != n_columns or not all(map(math.isfinite, point)):
         raise ConfigError(
-            f"{where}: expected two finite numbers, r (Å) and phi (eV), found "
-            f"{_found(words)}"
+            f"{where}: expected {_COLUMNS[n_columns]}, found {_found(words)}"
         )
     if point[0] <= (before[-1][0] if before else 0.0):
         least = f"the r before it, {before[-1][0]:g} Å" if before else "0"
@@ -149,7 +154,8 @@ def _require_complete(
     width: float,
 ) -> None:
     """Refuse a block that ends here with too few points."""
-    if key and (problem := points_problem(np.reshape(points[key], (-1, 2)), width)):
+    rows = np.array(points[key] or np.zeros((0, 2))) if key else None
+    if rows is not None and (problem := points_problem(rows, width)):
         raise ConfigError(f"{path}, line {begun[key]}: {pair_label(key)}: {problem}")
 
 

@@ -24,6 +24,7 @@ from gapfit.cli import (
     evaluate,
     export_lammps,
     fit,
+    gap_fit,
     info,
     init,
     lammps,
@@ -50,7 +51,7 @@ _GROUPS = {
     "fit": (fit, tune, append, refit, calibrate, learn),
     "model": (info, evaluate, report, properties, cite),
     "use": (predict, select, serve),
-    "exchange": (convert, export_lammps, lammps),
+    "exchange": (gap_fit, convert, export_lammps, lammps),
     "setup": (schema, completion),
 }
 
@@ -117,7 +118,8 @@ def command_parser() -> argparse.ArgumentParser:
 
 
 def _name(module: ModuleType) -> str:
-    return module.__name__.rpartition(".")[2].replace("_", "-")
+    named = module.__name__.rpartition(".")[2].replace("_", "-")
+    return str(getattr(module, "NAME", named))
 
 
 def _listing() -> str:

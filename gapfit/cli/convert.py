@@ -11,7 +11,6 @@ SOURCE and TARGET are one of:
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
 
 __all__ = ["add_arguments", "run"]
-
-#: Largest size of a command, bytes.
-_LONGEST = 1_000_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,22 +180,14 @@ def _from_command(
     source: Path, target: Path, species: list[str], console: Console
 ) -> None:
     from gapfit._support.archive import atomic_write
-    from gapfit.quip.gap_fit_command import translate
-    from gapfit.quip.gap_fit_tokens import command_options
+    from gapfit.cli._translation import command_text, print_remarks, translated
 
-    text = _text(source)
     try:
-        data = command_options(text, []).text("atoms_filename", "at_file")
-        train = source.parent / data if data else None
-        labels, symbols = None, species
-        if train is not None and train.is_file():
-            labels, present = _contents(train)
-            symbols = species or present
-        translation = translate(
-            text,
-            species=symbols,
-            labels=labels,
-            place=lambda file: _placed(file, source, target),
+        translation, missing = translated(
+            command_text(source),
+            base=source.parent,
+            folder=target.parent,
+            species=species,
         )
     except GapfitError as error:
         raise GapfitError(f"{source}: {error}") from error
@@ -208,48 +196,11 @@ def _from_command(
     console.title(f"Command of gap_fit, {source}")
     terms = " + ".join(term.type for term in translation.config.terms)
     console.rows([("terms", terms), ("data", translation.config.data.train[0])])
-    if translation.remarks:
-        console.title("Without counterpart, or with a different one")
-        for remark in translation.remarks:
-            console.say(f"  - {remark}")
-    if labels is None:
-        console.warnings([f"{train}: does not exist, so its labels were not looked up"])
+    print_remarks(console, translation.remarks)
+    if missing is not None:
+        warning = f"{missing}: does not exist, so its labels were not looked up"
+        console.warnings([warning])
     name = shlex.quote(str(target))
     console.say(f"\nWrote {target}. Next:")
     console.say(f"  gapfit check {name}")
     console.say(f"  gapfit fit {name}")
-
-
-def _placed(file: str, source: Path, target: Path) -> str:
-    """Return a path relative to the folder of the configuration."""
-    if Path(file).is_absolute():
-        return file
-    folder = target.parent.absolute()
-    return Path(os.path.relpath(source.parent.absolute() / file, folder)).as_posix()
-
-
-def _text(source: Path) -> str:
-    if source.stat().st_size > _LONGEST:
-        raise GapfitError(
-            f"{source}: neither a model (.xml, .npz) nor a command of gap_fit: too long"
-        )
-    try:
-        return source.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise GapfitError(
-            f"{source}: neither a model (.xml, .npz) nor a command of gap_fit: not text"
-        ) from None
-
-
-def _contents(train: Path) -> tuple[set[str], list[str]]:
-    """Return the labels and the species of training data."""
-    from ase.data import chemical_symbols
-
-    from gapfit.data.files import load
-
-    labels: set[str] = set()
-    numbers: set[int] = set()
-    for raw in load(train, Path()):
-        labels.update(raw.labels)
-        numbers.update(raw.frame.numbers.tolist())
-    return labels, [chemical_symbols[z] for z in sorted(numbers)]

@@ -200,7 +200,9 @@ class BaselineConfig(NamesCalculator):
         1.0, "of the switch that ends repulsion and table", "Å", gt=0.05, le=20.0
     )
     table: str | None = described(
-        None, "file of pair potentials: lines Si-Si, then r (Å) and phi (eV)"
+        None,
+        "file of pair potentials: lines Si-Si, then r (Å), phi (eV) and, for cubic "
+        "splines with given slopes, slope (eV/Å)",
     )
     calculator: str | None = described(
         None,

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gapfit.config.sections import DataConfig, FitConfig
+from gapfit.config.sections import FitConfig
 from gapfit.config.template import template_toml
 from gapfit.config.toml import config_from_dict
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_blocks import symbols
 from gapfit.quip.gap_fit_descriptors import named_numbers
+from gapfit.quip.gap_fit_labels import Labels
 from gapfit.quip.gap_fit_options import Options
-from gapfit.quip.gap_fit_terms import translate_terms
+from gapfit.quip.gap_fit_terms import Ranges, translate_terms
 from gapfit.quip.gap_fit_tokens import command_options
 from gapfit.quip.gap_fit_values import number, type_values
 from gapfit.quip.remarks import Remark, unknown_option
@@ -39,7 +40,7 @@ _IGNORED = {
     "mpi_blocksize_rows": "see run.executor and run.workers",
     "mpi_print_all": "see run.executor and run.workers",
     "openmp_chunk_size": "see run.threads",
-    "sparse_separate_file": "gapfit convert always writes separate files",
+    "sparse_separate_file": "sparse points are always in separate files",
     "sparsify_only_no_fit": "has no counterpart",
     "template_file": "not needed",
     "verbosity": "see the log in the folder of the model",
@@ -60,9 +61,27 @@ _MISSING = {
     "local_property_parameter_name": "gapfit fits energies alone",
     "sparse_use_actual_gpcov": "gapfit has other methods for sparse points",
 }
-_KINDS = ("energy", "force", "virial")
-#: Names of labels that mean that there is none.
-_NO_LABEL = frozenset({"dummy", "none", "null", "no", "off"})
+#: Options of a potential underneath.
+_CORE = (
+    "baseline_ip_args",
+    "baseline_param_filename",
+    "core_ip_args",
+    "core_param_file",
+)
+#: Options of other fits that have no effect without labels in the data: the option with
+#: their name, and its default.
+_NEED_LABELS = {
+    "default_kernel_regularisation_local_property": "local_property",
+    "default_local_property_sigma": "local_property",
+    "hessian_delta": "hessian",
+    "hessian_displacement": "hessian",
+    "hessian_parameter_name": "hessian",
+    "local_property0": "local_property",
+    "local_property_mask_parameter_name": "local_property",
+    "local_property_parameter_name": "local_property",
+}
+#: Options of another fit, or none at all, if they are true.
+_OTHER_RUNS = ("dryrun", "sparsify_only_no_fit")
 
 
 @dataclass(frozen=True)
@@ -100,23 +119,33 @@ class Translation:
 
 
 def translate(
-    text: str,
+    text: str | Sequence[str],
     *,
     species: Sequence[str] = (),
     labels: Iterable[str] | None = None,
+    average_energy: Callable[[str], float | None] | None = None,
+    core_table: str | None = None,
+    ranges: Ranges | None = None,
     place: Callable[[str], str] = str,
 ) -> Translation:
     """Return the configuration of a fit that a command of gap_fit describes.
 
     Parameters
     ----------
-    text : str
+    text : str or sequence of str
         See `gapfit.quip.gap_fit_tokens.command_options`.
     species : sequence of str
         Symbols of the elements in the data: needed if ``e0`` is one number for all, and
         for descriptors of single pairs or triplets.
     labels : iterable of str, optional
         Labels in the training data; names of others are omitted.
+    average_energy : callable, optional
+        Function from the label of energies to the average of energy / n_atoms over the
+        training data, eV, or None if there is none: ``e0_method=average``.
+    core_table : str, optional
+        File for ``[baseline] table`` with the potential of ``core_ip_args``.
+    ranges : callable, optional
+        See `gapfit.quip.gap_fit_terms.translate_terms`.
     place : callable
         Function from the path of the training data to that in the configuration.
 
@@ -137,9 +166,10 @@ def translate(
     from ase.data import atomic_numbers
 
     remarks: list[Remark] = []
-    if len(text) > _LONGEST:
+    length = len(text) if isinstance(text, str) else sum(map(len, text))
+    if length > _LONGEST:
         raise GapfitError(
-            f"gap_fit: {len(text)} characters, more than {_LONGEST}: this is not a command "
+            f"gap_fit: {length} characters, more than {_LONGEST}: this is not a command "
             "of gap_fit"
         )
     options = command_options(text, remarks)
@@ -149,15 +179,17 @@ def translate(
             "instead"
         )
     translator = _Translator(options, None if labels is None else set(labels), remarks)
+    translator.average_energy, translator.core_table = average_energy, core_table
     gap = options.text("gap")
     if gap is None:
         raise GapfitError("gap_fit: gap={...}, the descriptors, is missing")
+    sigma = translator.sigma()
     tables = {
-        "data": translator.data(place),
-        "sigma": translator.sigma(),
+        "data": translator.names.table(place, translator.unused),
+        "sigma": sigma,
         "e0": translator.e0(species, gap),
         "terms": translate_terms(
-            gap, [atomic_numbers[symbol] for symbol in species], remarks
+            gap, [atomic_numbers[symbol] for symbol in species], remarks, ranges
         ),
     }
     translator.add_others(tables)
@@ -175,90 +207,20 @@ class _Translator:
         self.options = options
         self.labels = labels
         self.remarks = remarks
+        self.names = Labels(options, labels, self.note)
+        self.average_energy: Callable[[str], float | None] | None = None
+        self.core_table: str | None = None
         self.unused: set[Quantity] = set()
 
-    def note(self, key: str, text: str) -> None:
+    def note(self, key: str, text: str, *, changes: bool = False) -> None:
         """Add a remark about an option."""
-        self.remarks.append(Remark(key, self.options.values.get(key, ""), text))
+        self.note_value(key, self.options.values.get(key, ""), text, changes=changes)
 
-    def note_value(self, key: str, value: str, text: str) -> None:
+    def note_value(
+        self, key: str, value: str, text: str, *, changes: bool = False
+    ) -> None:
         """Add a remark about one value among those of an option."""
-        self.remarks.append(Remark(key, value, text))
-
-    def data(self, place: Callable[[str], str]) -> dict[str, Any]:
-        """Return the table of the data."""
-        options = self.options
-        file = options.text("atoms_filename", "at_file")
-        if file is None:
-            raise GapfitError("gap_fit: at_file, the training data, is missing")
-        table: dict[str, Any] = {"train": [place(file)]}
-        prefix = options.text("parameter_name_prefix", default="") or ""
-        for kind in (*_KINDS, "stress"):
-            option = f"{kind}_parameter_name"
-            if (name := options.text(option)) is None:
-                name = kind if prefix else None
-            if name is not None:
-                table |= self._label(kind, option, prefix + name)
-            elif kind in ("energy", "force") and self.labels is not None:
-                self._warn_of_default(kind, option, self.labels)
-        simple = {
-            "config_type_parameter_name": "config_type_key",
-            "force_mask_parameter_name": "force_mask_key",
-        }
-        for option, key in simple.items():
-            if (name := options.text(option)) is not None:
-                table |= self._if_present(option, key, prefix + name)
-        return table | self._sigma_labels()
-
-    def _sigma_labels(self) -> dict[str, Any]:
-        """Return the labels of standard deviations of frames and atoms."""
-        names = ("kernel_regularisation_parameter_name", "sigma_parameter_name")
-        option = next((key for key in names if key in self.options.values), names[1])
-        name = self.options.text(*names, default="sigma")
-        table: dict[str, Any] = {}
-        for kind in _KINDS:
-            table |= self._if_present(option, f"{kind}_sigma_key", f"{kind}_{name}")
-        labels = self.labels or set()
-        # With both, the sigmas of atoms count for gapfit, too.
-        if f"force_atom_{name}" in labels and f"force_{name}" not in labels:
-            table["force_sigma_key"] = f"force_atom_{name}"
-        if self.labels is None or labels & {f"energy_{name}", f"virial_{name}"}:
-            table["frame_sigmas"] = "total"
-        for kind in ("force_component", "virial_component"):
-            if f"{kind}_{name}" in labels:
-                self.note(option, f"{kind}_{name} in the data has no counterpart")
-        return table
-
-    def _label(self, kind: str, option: str, name: str) -> dict[str, Any]:
-        key = "forces_key" if kind == "force" else f"{kind}_key"
-        if name.lower() in _NO_LABEL:
-            use = {"energy": "use_energies", "force": "use_forces"}
-            self.note(option, "means none: they are not fitted")
-            return {use[kind]: False} if kind in use else {}
-        if self.labels is not None and name not in self.labels:
-            self.note(
-                option, "the training data have no such label: found by gapfit, if any"
-            )
-            return {}
-        return {key: name}
-
-    def _warn_of_default(self, kind: str, option: str, labels: set[str]) -> None:
-        if kind not in labels:
-            self.note(
-                option,
-                f"gap_fit reads {kind}, which the training data do not have, so it fits "
-                "none; gapfit searches other usual names",
-            )
-
-    def _if_present(self, option: str, key: str, name: str) -> dict[str, Any]:
-        """Return the name of an optional label unless it is the default of gapfit."""
-        if name == DataConfig.model_fields[key].default:
-            return {}
-        if self.labels is not None and name not in self.labels:
-            if option in self.options.values:
-                self.note(option, f"the training data have no label {name}: left out")
-            return {}
-        return {key: name}
+        self.remarks.append(Remark(key, value, text, changes))
 
     def sigma(self) -> dict[str, Any]:
         """Return the standard deviations."""
@@ -297,6 +259,7 @@ class _Translator:
             self.note(
                 next(key for key in keys if key in options.values),
                 "gapfit multiplies sigmas of energies and virials with sqrt(n_atoms)",
+                changes=True,
             )
         return table
 
@@ -310,15 +273,12 @@ class _Translator:
         options = self.options
         given, method = options.text("e0"), options.text("e0_method") or "isolated"
         offset = options.real("e0_offset", default=0.0)
+        if given is None and method.lower() == "average":
+            return self._average(species, offset)
         if given is None:
             if offset:
-                self.note("e0_offset", "left out: add it to the values under [e0]")
-            if method.lower() == "average":
-                self.note(
-                    "e0_method",
-                    'taken as "least_squares": each species has a separate energy',
-                )
-                return {"method": "least_squares"}
+                text = "left out: add it to the values under [e0]"
+                self.note("e0_offset", text, changes=True)
             return {"method": "isolated"}
         if ":" in given:
             pairs = type_values(given, 1, "e0", self.note_value)
@@ -330,6 +290,15 @@ class _Translator:
                 "them with species = [...] or --species"
             )
         return dict.fromkeys(every, self._energy(given, offset))
+
+    def _average(self, species: Sequence[str], offset: float) -> dict[str, Any]:
+        """Return the average energy per atom of the data, the same for all species."""
+        average = self.average_energy and self.average_energy(self.names.energy)
+        if average is not None:
+            return dict.fromkeys(species, average + offset)
+        text = 'taken as "least_squares": each species has a separate energy'
+        self.note("e0_method", text, changes=True)
+        return {"method": "least_squares"}
 
     def _energy(self, text: str, offset: float) -> float:
         return number("e0", text) + offset
@@ -355,9 +324,24 @@ class _Translator:
             tables["solver"] = {"jitter": min(jitter, 1e-2)}
         if (seed := options.integer("rnd_seed", default=-1)) >= 0:
             tables["run"] = {"seed": seed}
+        if self.core_table is not None:
+            tables["baseline"] = {"table": self.core_table}
         for key, text in (_IGNORED | _MISSING).items():
-            if options.text(key) is not None:
-                self.note(key, text)
+            replaced = self.core_table is not None and key in _CORE
+            if options.text(key) is not None and not replaced:
+                self.note(key, text, changes=self._changes(key))
         names = sorted(options.asked)
         for key in options.unknown:
-            self.note(key, f"left out: {unknown_option(key, names)}")
+            text = f"left out: {unknown_option(key, names)}"
+            self.note(key, text, changes=True)
+
+    def _changes(self, key: str) -> bool:
+        """Return whether the fit is another one without an option."""
+        if key in _OTHER_RUNS:
+            return self.options.logical(key, default=False)
+        if key in _CORE:
+            # gap_fit reads the file for the potential that these words name.
+            return bool(self.options.text("core_ip_args", "baseline_ip_args"))
+        if (kind := _NEED_LABELS.get(key)) is not None:
+            return self.names.has_numbered(kind)
+        return False

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from gapfit.errors import GapfitError, shortened
-from gapfit.quip.gap_fit_blocks import matching_blocks, symbols
+from gapfit.quip.gap_fit_blocks import every_block, matching_blocks, symbols
 from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
 from gapfit.quip.gap_fit_options import Options, entries, repeated
+from gapfit.quip.gap_fit_sparse import sparse_settings
 from gapfit.quip.gap_fit_values import (
     LENGTHS,
-    Note,
     integer,
     is_usual,
     length,
+    length_factor,
     required,
-    type_values,
-    whole_number,
     width,
 )
 from gapfit.quip.merge_terms import Piece, merged
-from gapfit.quip.remarks import Remark, unknown_option
+from gapfit.quip.remarks import Note, Remark, unknown_option
 
-__all__ = ["translate_terms"]
+__all__ = ["Ranges", "translate_terms"]
 
 #: Options without influence on the fit.
 _SILENT = (
@@ -64,23 +63,17 @@ _FIXED: dict[str, str | None] = {
     "Z_map": None,
     "Z_mix": "F",
 }
-_METHODS = {
-    "random": "random",
-    "uniform": "uniform",
-    "cur_points": "cur",
-    "cur_covariance": "cur",
-    "kmeans": "kmeans",
-    "cluster": "kmeans",
-    "fuzzy": "kmeans",
-    "covariance": "fps",
-    "pivot": "fps",
-}
-#: Methods that are the same in gapfit.
-_SAME_METHODS = ("random", "uniform", "cur_points", "kmeans")
+
+
+#: Function from a table to the ranges of its coordinates, by pair or triplet.
+Ranges = Callable[[Mapping[str, Any]], Mapping[str, tuple[float, ...]]]
 
 
 def translate_terms(
-    gap: str, species: Collection[int], remarks: list[Remark]
+    gap: str,
+    species: Collection[int],
+    remarks: list[Remark],
+    ranges: Ranges | None = None,
 ) -> list[dict[str, Any]]:
     """Return the terms of ``gap={... : ...}``; descriptors of single species are merged.
 
@@ -92,6 +85,9 @@ def translate_terms(
         Atomic numbers of the data; if empty, those in the descriptors.
     remarks : list of Remark
         Options without counterpart are added to it.
+    ranges : callable, optional
+        For ``lengthscale_factor``: function from a table to the ranges of coordinates in
+        the training data, see `gapfit.quip.gap_fit_ranges.block_ranges`.
 
     Returns
     -------
@@ -119,15 +115,17 @@ def translate_terms(
             key: str,
             value: str,
             text: str,
+            *,
+            changes: bool = False,
             name: str = f"gap {number} ({options.name})",
         ) -> None:
-            remarks.append(Remark(f"{name} {key}".rstrip(), value, text))
+            remarks.append(Remark(f"{name} {key}".rstrip(), value, text, changes))
 
         for key in repeated([key for key, _ in entries(text)]):
             note(key, "", "given more than once: the last one is used, as in gap_fit")
         piece = _piece(options, numbers, note)
         if piece is not None:
-            pieces.append(piece)
+            pieces += _with_lengths(piece, options, note, ranges, numbers)
     if not pieces:
         reasons = "; ".join(map(str, remarks[:3]))
         raise GapfitError(
@@ -152,6 +150,7 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
             "",
             "left out: gapfit has soap, distance_2b, angle_3b and distance_Nb; fit "
             "without it, or add one",
+            changes=True,
         )
         return None
     piece = kinds[options.name.lower()](options, species, note)
@@ -160,7 +159,7 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
     for key, usual in _FIXED.items():
         value = options.text(key)
         if value is not None and not is_usual(value, usual):
-            note(key, value, "has no counterpart: left out")
+            note(key, value, "has no counterpart: left out", changes=True)
     for key in _SILENT:
         options.text(key)
     names = sorted(options.asked)
@@ -169,46 +168,34 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
     return piece
 
 
-def _sparse(options: Options, note: Note, kind: str) -> dict[str, Any]:
-    """Return the keys about the choice of sparse points."""
-    named = options.text("sparse_method", default="random") or "random"
-    method = _METHODS.get(named.lower())
-    usual = "cur" if kind == "soap" else "uniform"
-    options.text("sparse_file")
-    if named.lower() in ("file", "index_file"):
-        note(
-            "sparse_method",
-            named,
-            f'taken as "{usual}": lists of points have another form here, see sparse_file '
-            'of the term for sparse_method = "file"',
+def _with_lengths(
+    piece: Piece,
+    options: Options,
+    note: Note,
+    ranges: Ranges | None,
+    species: Collection[int],
+) -> Iterator[Piece]:
+    """Yield a descriptor with its lengths: one for each block where they need the data."""
+    size = {"distance_2b": 2, "angle_3b": 3}.get(piece.settings["type"])
+    if size is None or "theta" in piece.settings:
+        yield piece
+        return
+    factor = length_factor(options)
+    if ranges is None or factor is None:
+        key = next(key for key in LENGTHS if options.text(key))
+        text = (
+            "depends on the data: gapfit's default is taken; the XML file of a model of "
+            "gap_fit has its theta"
         )
-    elif method is None:
-        note("sparse_method", named, f'has no counterpart: taken as "{usual}"')
-    elif method == "uniform" and kind == "soap":
-        note("sparse_method", named, 'not for soap here: taken as "cur"')
-        method = "cur"
-    elif named.lower() not in _SAME_METHODS:
-        note("sparse_method", named, f'taken as "{method}", which is near')
-    quotas = {
-        name: whole_number(f"config_type_n_sparse: {name}", values[0])
-        for name, values in type_values(
-            options.text("config_type_n_sparse") or "", 1, "config_type_n_sparse", note
-        ).items()
-    }
-    given = integer(options, "n_sparse", "n_sparseX", default=0)
-    total = sum(quotas.values())
-    if given < 0 or min(quotas.values(), default=1) < 0 or not max(given, total):
-        raise GapfitError(
-            f"gap={{{options.name} ...}}: n_sparse = {given}: gap_fit needs n_sparse or "
-            "config_type_n_sparse above 0"
-        )
-    if quotas and given and given != total:
-        note("n_sparse", str(given), f"taken as {max(given, total)} with all quotas")
-    table: dict[str, Any] = {
-        "n_sparse": max(given, total),
-        "sparse_method": method or usual,
-    }
-    return table | ({"config_type_n_sparse": quotas} if quotas else {})
+        note(key, options.text(key) or "", text, changes=True)
+        yield piece
+        return
+    present = ranges(piece.settings)
+    for name in piece.blocks or every_block(size, species):
+        if name in present:
+            lengths = [factor * span for span in present[name]]
+            theta = lengths[0] if size == 2 else lengths
+            yield Piece(piece.settings | {"theta": theta}, (name,))
 
 
 def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
@@ -218,7 +205,7 @@ def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
             note(key, value, "no effect without add_species=F: replaced by all species")
 
 
-def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
+def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
     _require_kernel(options, note, ("dot_product",))
     for key in LENGTHS:
         if (value := options.text(key)) is not None:
@@ -258,13 +245,14 @@ def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
         "delta": required(options, "delta", "energy_scale"),
         "compression": "mu2" if together else "off",
         "quip": quip,
-        **_sparse(options, note, "soap"),
+        **sparse_settings(options, note, "soap"),
     }
     if together and not centres:
         note(
             "add_species",
             "F",
             "one species of neighbours, as given; each central species has its own points",
+            changes=len(species) != 1,
         )
     return Piece(settings, tuple(symbols(sorted(centres))))
 
@@ -272,7 +260,8 @@ def _soap(options: Options, _: Collection[int], note: Note) -> Piece:
 def _require_kernel(options: Options, note: Note, names: tuple[str, ...]) -> None:
     given = options.text("covariance_type", default=names[0]) or names[0]
     if given.lower() not in names:
-        note("covariance_type", given, f"has no counterpart: taken as {names[0]}")
+        text = f"has no counterpart: taken as {names[0]}"
+        note("covariance_type", given, text, changes=True)
 
 
 def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
@@ -280,7 +269,8 @@ def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
     _require_kernel(options, note, ("ard_se", "gaussian"))
     for key in ("zeta", "soap_exponent"):
         if (value := options.text(key)) is not None:
-            note(key, value, "left out: gap_fit refuses it for this kernel")
+            text = "left out: gap_fit refuses it for this kernel"
+            note(key, value, text, changes=True)
     return {
         "type": kind,
         "switch": "cosine",
@@ -288,7 +278,7 @@ def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
         "width": width(options, note),
         # QUIP counts pairs, and triplets of angle_3b, twice.
         "delta": 2 * required(options, "delta", "energy_scale"),
-        **_sparse(options, note, kind),
+        **sparse_settings(options, note, kind),
     }
 
 
@@ -313,6 +303,7 @@ def _blocks(
             "add_species",
             "F",
             f"one potential{which} together: gapfit has a separate one for each",
+            changes=True,
         )
     return tuple(names) if any(ends) else ()
 
@@ -331,7 +322,7 @@ def _pairs(
     species: Collection[int],
 ) -> Piece:
     settings = _clusters(options, note, "distance_2b")
-    if (theta := length(options, note)) is not None:
+    if (theta := length(options)) is not None:
         settings["theta"] = theta
     return Piece(settings, _blocks(options, note, keys, ends, species))
 
@@ -343,7 +334,7 @@ def _angle_3b(options: Options, species: Collection[int], note: Note) -> Piece:
         for names in (("Z", "Z_center"), ("Z1",), ("Z2",))
     ]
     settings = _clusters(options, note, "angle_3b")
-    if (theta := length(options, note)) is not None:
+    if (theta := length(options)) is not None:
         settings["theta"] = [theta] * 3
     return Piece(settings, _blocks(options, note, keys, ends, species))
 
@@ -354,7 +345,8 @@ def _distance_nb(
     order = integer(options, "order")
     compact = options.logical("compact_clusters", default=True)
     if order not in (2, 3):
-        note("order", str(order), "left out: gapfit has terms of two and three atoms")
+        text = "left out: gapfit has terms of two and three atoms"
+        note("order", str(order), text, changes=True)
         return None
     if order == 3 and not compact:
         note(
@@ -362,6 +354,7 @@ def _distance_nb(
             "F",
             "left out: gapfit's triplets have a centre, those of order = 3 with "
             "compact_clusters = F have none; add a term of type angle_3b",
+            changes=True,
         )
         return None
     ends = options.integers("Z") or [0] * order
@@ -383,7 +376,7 @@ def _distance_nb(
         "taken as angle_3b, which depends on distance and angle in another way: the "
         "prior is similar, not equal",
     )
-    if (theta := length(options, note)) is not None:
+    if (theta := length(options)) is not None:
         # Lengths of the sum and of the squared difference of two distances.
         settings["theta"] = [2**0.5 * theta, 2 * theta**2, theta]
     return Piece(settings, _blocks(options, note, ("Z",), ends, species))

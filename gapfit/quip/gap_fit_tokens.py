@@ -17,14 +17,15 @@ _PROGRAM = re.compile(r"(?:^|/)gap_fit(?:[._]\w+)?$", re.ASCII)
 _KEY = re.compile(r"[\w-]+", re.ASCII)
 
 
-def command_options(text: str, remarks: list[Remark]) -> Options:
+def command_options(text: str | Sequence[str], remarks: list[Remark]) -> Options:
     """Return the options of gap_fit in a text.
 
     Parameters
     ----------
-    text : str
+    text : str or sequence of str
         A shell script or a line with the command, its words as a list in JSON, or the
-        contents of a ``config_file``: ``key=value`` and no ``gap_fit``.
+        contents of a ``config_file``: ``key=value`` and no ``gap_fit``. A sequence holds
+        the arguments of gap_fit, as a shell passes them to it.
     remarks : list of Remark
         Repeated options are added to it.
 
@@ -34,7 +35,10 @@ def command_options(text: str, remarks: list[Remark]) -> Options:
         There is no command, or several; it is invalid; or it has shell variables.
     """
     values: dict[str, str] = {}
-    pairs = entries(_line(text.replace("\r\n", "\n")))
+    if isinstance(text, str):
+        pairs = entries(_line(text.replace("\r\n", "\n")))
+    else:
+        pairs = entries(" ".join(map(_as_gap_fit_sees, text)))
     for key, value in pairs:
         if value is None or not _KEY.fullmatch(key):
             raise GapfitError(_no_option(key))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
 
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.numbers import real, whole
+from gapfit.quip.remarks import Note
 
 __all__ = [
     "LENGTHS",
-    "Note",
     "integer",
     "is_usual",
     "length",
+    "length_factor",
     "number",
     "required",
     "type_values",
@@ -23,8 +23,6 @@ __all__ = [
     "width",
 ]
 
-#: Adds a remark: option, value and text.
-Note = Callable[[str, str, str], None]
 #: Lengths of kernels under their names and older ones: the same for all dimensions, and
 #: two ways to take it from data or a file.
 _UNIFORM = ("lengthscale_uniform", "theta_uniform")
@@ -116,8 +114,8 @@ def is_usual(value: str, usual: str | None) -> bool:
         return value.upper() == usual
 
 
-def length(options: Options, note: Note) -> float | None:
-    """Return the length of a kernel, Å; None if it depends on the data.
+def length(options: Options) -> float | None:
+    """Return the length of a kernel, Å; None if it is in the data or a file.
 
     Raises
     ------
@@ -135,14 +133,20 @@ def length(options: Options, note: Note) -> float | None:
         )
     if given[0] is _UNIFORM:
         return options.real(*_UNIFORM, default=1.0)
-    key = next(key for key in given[0] if options.text(key))
-    note(
-        key,
-        options.text(key) or "",
-        "depends on the data: gapfit's default is taken; the XML file of a model of "
-        "gap_fit has its theta",
-    )
     return None
+
+
+def length_factor(options: Options) -> float | None:
+    """Return the length over the range of a coordinate; None if it is another one.
+
+    Raises
+    ------
+    GapfitError
+        It is not a number above 0.
+    """
+    if not options.text(*_FACTOR):
+        return None
+    return required(options, *_FACTOR)
 
 
 def width(options: Options, note: Note) -> float:
@@ -158,7 +162,7 @@ def width(options: Options, note: Note) -> float:
     taken = min(max(given, _LEAST_WIDTH), r_cut - 0.01)
     if taken != given:
         bounds = f"it must be above 0.05 and below cutoff = {r_cut:g}"
-        note(key, f"{given:g}", f"{taken:g} is taken: {bounds}")
+        note(key, f"{given:g}", f"{taken:g} is taken: {bounds}", changes=True)
     return taken
 
 

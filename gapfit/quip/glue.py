@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -12,8 +13,15 @@ from scipy.interpolate import CubicSpline
 from gapfit.descriptors.blocks import pair_key, pair_label
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.numbers import real, whole
+from gapfit.quip.xml_tree import parsed
 
-__all__ = ["embedded_species", "glue_pairs", "glue_species"]
+__all__ = [
+    "embedded_species",
+    "glue_pairs",
+    "glue_species",
+    "pair_table_text",
+    "read_glue",
+]
 
 #: Limits of r (Å) and φ (eV), which keep splines finite and tables small.
 _LONGEST, _LARGEST, _CLOSEST = 30.0, 1e12, 1e-4
@@ -21,6 +29,46 @@ _LONGEST, _LARGEST, _CLOSEST = 30.0, 1e12, 1e-4
 _BEGIN = 0.01
 #: Knots of all pairs, each of 24 bytes and 0.001 Å apart.
 _MOST_KNOTS = 2e7
+
+
+def read_glue(path: Path) -> dict[int, np.ndarray]:
+    """Return the pair potentials of a file with ``Glue_params``; see `glue_pairs`.
+
+    Raises
+    ------
+    ModelFileError
+        The file is not a sound document.
+    GapfitError
+        It has no Glue or several, or one with energies of densities.
+    """
+    root = parsed(path)
+    glues = list(root.iter("Glue_params"))
+    if len(glues) != 1:
+        raise GapfitError(f"{path}: contains {len(glues)} Glue_params instead of one")
+    try:
+        embedded, pairs = embedded_species(glues[0]), glue_pairs(glues[0])
+    except GapfitError as error:
+        raise GapfitError(f"{path}: {error}") from error
+    if embedded:
+        raise GapfitError(
+            f"{path}: densities of Glue (embedded atoms) are not supported, only pairs"
+        )
+    return pairs
+
+
+def pair_table_text(pairs: Mapping[int, np.ndarray]) -> str:
+    """Return pair potentials with slopes as a file for ``[baseline] table``.
+
+    Parameters
+    ----------
+    pairs : mapping of int to (n, 3) float64
+        See `glue_pairs`.
+    """
+    lines = ["# r (Å), phi (eV), slope (eV/Å)"]
+    for key, points in pairs.items():
+        lines.append(pair_label(key))
+        lines += [" ".join(map(repr, row)) for row in points.tolist()]
+    return "\n".join([*lines, ""])
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Protocol
 
 from gapfit.errors import shortened
 
-__all__ = ["Remark", "unknown_option"]
+__all__ = ["Note", "Remark", "unknown_option"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,28 @@ class Remark:
         Its value in the command.
     text : str
         The reason, and what to do.
+    changes : bool
+        Whether the fit is another one than gap_fit's because of it.
     """
 
     option: str
     value: str
     text: str
+    changes: bool = False
 
     def __str__(self) -> str:
         option, value = shortened(self.option), shortened(self.value)
         given = f"{option} = {value}" if value else option
         return f"{given}: {self.text}"
+
+
+class Note(Protocol):
+    """A function that adds a remark about an option and its value."""
+
+    def __call__(
+        self, key: str, value: str, text: str, *, changes: bool = False
+    ) -> None:
+        """Add a remark; `changes` as in `Remark`."""
 
 
 def unknown_option(name: str, options: Iterable[str]) -> str:

@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms
 from builders import STRUCTURES, config, labelled_frames, silicon
 from helpers.model_files import header_of, rewritten
+from scipy.interpolate import CubicHermiteSpline
 
 import gapfit
 from gapfit.baseline.pair_file import read_pairs, table_of_points
@@ -52,6 +53,17 @@ def test_between_its_points_the_table_is_the_function(table):
         assert v == pytest.approx(morse(r), abs=1e-6)
         slope = (morse(r + 1e-5) - morse(r - 1e-5)) / 2e-5
         assert f == pytest.approx(-slope, abs=2e-5)
+
+
+def test_points_with_slopes_are_the_cubic_spline_with_these_slopes(tmp_path):
+    path = tmp_path / "pairs.txt"
+    path.write_text("Si-Ge\n1.0 5.0 -9.0\n2.0 1.0 -1.0  # Å\n4.0 0.0 0.0\n")
+    table = table_of_points(read_pairs(path, 1.0), (14, 32), 1.0)
+    spline = CubicHermiteSpline([1.0, 2.0, 4.0], [5.0, 1.0, 0.0], [-9.0, -1.0, 0.0])
+    for r in (1.0, 1.3, 2.0, 2.9, 3.999):
+        v, f = energy(table, r, "SiGe")
+        assert v == pytest.approx(spline(r), abs=1e-6)
+        assert f == pytest.approx(-spline(r, 1), abs=1e-4)
 
 
 def test_the_table_ends_smoothly_and_absent_pairs_have_none(table):
@@ -133,6 +145,8 @@ GRID = "\n".join(f"{r} 1.0" for r in (1.0, 2.0, 3.0, 4.0, 5.0, 6.0))
         ("Si-Si\n1 2\n2 nan\n", 3, "found '2 nan'"),
         ("Si-Si\n1 2\n2 a\n", 3, "two finite numbers"),
         ("Si-Si\n1 2\n2 3 4\n", 3, "two finite numbers"),
+        ("Si-Si\n1 2 3\n2 3\n", 3, "three finite numbers, r (Å), phi (eV) and its"),
+        ("Si-Si\n1 2 3\n", 1, "1 points, at least 2"),
         (f"Si-Ge\n{GRID}\nGe-Si\n{GRID}", 8, "occurs twice, first in line 1"),
         ("Si-Si\n" + GRID.replace(".0 ", "e-1 "), 1, "make [baseline] width = 1 Å sm"),
     ],

@@ -9,8 +9,10 @@ import pytest
 from ase import Atoms
 from builders import ROOT
 
+from gapfit.baseline.pair_file import read_pairs
 from gapfit.errors import GapfitError
 from gapfit.quip import load
+from gapfit.quip.glue import pair_table_text, read_glue
 
 TEXT = (ROOT / "tests" / "quip_models" / "CuAl" / "gap.xml").read_text()
 LABEL = re.search(r'<Potential label="([^"]+)"', TEXT)[1]
@@ -256,3 +258,31 @@ def test_absurd_glue_is_refused_before_memory_is_taken(tmp_path, old, new, messa
     with pytest.raises(GapfitError, match=re.escape(message)) as caught:
         load(path)
     assert len(str(caught.value)) < 600
+
+
+def test_a_file_with_glue_becomes_a_table_of_the_same_points(tmp_path):
+    (tmp_path / "glue.xml").write_text(f"<quip>{GLUE}</quip>")
+    pairs = read_glue(tmp_path / "glue.xml")
+    (tmp_path / "pairs.txt").write_text(pair_table_text(pairs))
+    table = read_pairs(tmp_path / "pairs.txt", 1.0)
+    assert set(table) == set(pairs) == {29029}
+    assert np.array_equal(table[29029], pairs[29029])
+    assert table[29029][0, 2] == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<quip/>", "contains 0 Glue_params instead of one"),
+        (f"<quip>{GLUE}{GLUE}</quip>", "contains 2 Glue_params"),
+        (GLUE.replace('rho="1.0" E="0.0"', 'rho="1.0" E="0.5"'), "densities of Glue"),
+        (GLUE[:300], "truncated"),
+        (GLUE.replace('r="1.5"', 's="1.5"'), "Glue_params are damaged"),
+    ],
+)
+def test_files_that_give_no_pair_potentials(tmp_path, text, message):
+    path = tmp_path / "glue.xml"
+    path.write_text(text)
+    with pytest.raises(GapfitError, match=message) as caught:
+        read_glue(path)
+    assert str(caught.value).startswith(f"{path}: ")

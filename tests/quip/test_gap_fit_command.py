@@ -477,7 +477,9 @@ def test_translated_commands_can_be_planned(name, tmp_path, capsys):
     command = json.loads((SMALL / name / "cmd.json").read_text())
     config = load_config(target)
     assert config.data.train == ["../train.xyz"]
-    assert len(config.terms) == command[2].count(" : ") + 1
+    # Each of the 18 triplets of FeCrNi has its own lengths.
+    n_terms = {"FeCrNi": 20}.get(name, command[2].count(" : ") + 1)
+    assert len(config.terms) == n_terms
     assert "# - gp_file = gap.xml" in target.read_text()
     assert main(["fit", str(target), "--plan"]) == 0
     assert "rows" in capsys.readouterr().out
