@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "print_results", "run"]
 
-_QUICK = 300
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
@@ -60,9 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     length.add_argument(
         "--steps", type=int, metavar="N", help="steps of the hot dynamics (2000)"
     )
-    length.add_argument(
-        "--quick", action="store_true", help=f"the same as --steps {_QUICK}"
-    )
+    length.add_argument("--quick", action="store_true", help="the same as --steps 300")
     parser.add_argument(
         "--temperature",
         type=float,
@@ -90,12 +86,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.model.storage import load
     from gapfit.robustness import TESTS, StressSettings, stress_test
     from gapfit.robustness.files import RESULTS, default_folder, write_results
+    from gapfit.robustness.results import QUICK
 
     names = ("steps", "seed", "temperature")
     given = {name: getattr(args, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
     if args.quick:
-        given["steps"] = _QUICK
+        given["steps"] = QUICK
     settings = StressSettings(**given)
     only = args.only.replace(" ", "").split(",") if args.only else tuple(TESTS)
     model = load(args.model)

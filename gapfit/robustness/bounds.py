@@ -145,7 +145,7 @@ def _melting(model: GAPModel, crystal: Frame) -> tuple[float, str]:
     pairs = pair_list(crystal, model.cutoff)
     nearest = float(np.linalg.norm(pairs.R, axis=1).min(initial=model.cutoff))
     melting = _LINDEMANN * stiffness * nearest**2 / _KB
-    text = f"Lindemann's rule, force constant of {stiffness:.1f} eV/Å²"
+    text = f"stiffness of the crystal (Lindemann), {stiffness:.1f} eV/Å²"
     return float(np.clip(melting, *_LIMITS)), text
 
 

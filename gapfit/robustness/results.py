@@ -9,7 +9,7 @@ import numpy as np
 
 from gapfit.errors import GapfitError
 
-__all__ = ["TESTS", "StressReport", "StressSettings", "Verdict"]
+__all__ = ["QUICK", "TESTS", "StressReport", "StressSettings", "Verdict"]
 
 #: Tests by name, in order, and what each does.
 TESTS = {
@@ -24,6 +24,8 @@ TESTS = {
     "surfaces": "dynamics of slabs",
     "cluster": "dynamics of a cluster",
 }
+#: Steps of a quick test.
+QUICK = 300
 # Fewest steps that say anything about drifts.
 _FEWEST_STEPS = 20
 
