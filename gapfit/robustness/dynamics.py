@@ -9,7 +9,7 @@ import numpy as np
 
 from gapfit.data.frame import GPA
 from gapfit.errors import GapfitError
-from gapfit.robustness.cells import grown, scaled
+from gapfit.robustness.cells import piece, scaled
 from gapfit.robustness.relaxation import relax
 from gapfit.robustness.specimen import Specimen
 from gapfit.robustness.watch import FailureError, Watch
@@ -25,8 +25,9 @@ _WARM = 0.5
 _FRICTION, _BAROSTAT = 0.02, 100
 # Largest change of the volume in a step; bulk modulus within limits, GPa.
 _MOST_CHANGE, _MODULI = 0.01, (20.0, 500.0)
-# Temperature over that of the thermostat: atoms fall into a hole and set energy free.
-_TOO_HOT = 2.0
+# Temperature beyond a multiple of the thermostat's, K: atoms that fall into a hole set
+# energy free, and so do crystals that transform, though less.
+_TOO_HOT, _LATENT = 2.0, 1000.0
 # Drift of the total energy at constant energy, over kT.
 _DRIFT = 0.1
 # Volumes over that of the crystal.
@@ -34,7 +35,7 @@ _COLLAPSED, _TORN = 0.5, 2.0
 # Distances are measured every so many steps, lost atoms and deviations less often.
 _OFTEN, _SELDOM = 10, 100
 # Atoms of a cluster.
-_CLUSTER = 16
+_CLUSTER = 30
 
 
 def hot(specimen: Specimen, watch: Watch) -> None:
@@ -95,9 +96,7 @@ def surfaces(specimen: Specimen, watch: Watch) -> None:
 
 def cluster(specimen: Specimen, watch: Watch) -> None:
     """Run a piece of the crystal in vacuum."""
-    atoms = grown(specimen.crystal, _CLUSTER)
-    atoms.pbc = False
-    atoms.cell = None
+    atoms = piece(specimen.crystal, _CLUSTER)
     _aside(specimen, atoms, watch, f"cluster of {len(atoms)} atoms")
 
 
@@ -167,8 +166,9 @@ def _thermostat(
 
 
 def _allowed(temperature: float, n_atoms: int) -> float:
-    """Return the temperature that a thermostat never shows: 8 standard deviations."""
-    return temperature * max(_TOO_HOT, 1 + 8 * np.sqrt(2 / (3 * n_atoms)))
+    """Return the temperature that atoms at a thermostat never show, K."""
+    fluctuation = 8 * np.sqrt(2 / (3 * n_atoms))
+    return float(temperature * max(_TOO_HOT, 1 + fluctuation) + _LATENT)
 
 
 def _conserved(specimen: Specimen, atoms: Any, steps: int, watch: Watch) -> None:

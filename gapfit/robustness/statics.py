@@ -21,8 +21,11 @@ _DIP = 0.2
 _RANDOM, _FEWEST, _DENSITIES, _NEAR = 8, 12, (0.8, 1.6), 0.8
 # Places that are tried for each atom.
 _TRIALS = 100
-# A defect may lower the energy by so much, eV; with several species also by a bond.
-_GAIN = 1.0
+# A defect may set so much energy free, eV; with several species, whose order on the
+# lattice is seldom the best one, also this much per atom, eV.
+_GAIN, _REORDERED = 1.0, 0.1
+# Displacements that let a crystal leave a saddle point, Å.
+_RATTLE = 0.03
 
 
 def volume(specimen: Specimen, watch: Watch) -> None:
@@ -46,16 +49,21 @@ def volume(specimen: Specimen, watch: Watch) -> None:
 
 
 def defects(specimen: Specimen, watch: Watch) -> None:
-    """Remove and add single atoms of each species, and relax."""
-    whole, random = specimen.supercell, specimen.random
-    species = sorted(set(whole.numbers.tolist()))
-    for z in species:
+    """Remove and add single atoms of each species, and relax.
+
+    The whole crystal is relaxed first, so that only the defect sets energy free.
+    """
+    whole, random = specimen.supercell.copy(), specimen.random
+    whole.positions += _RATTLE * random.normal(size=(len(whole), 3))
+    relax(specimen, whole, watch, "crystal")
+    energy = whole.get_potential_energy()
+    for z in sorted(set(whole.numbers.tolist())):
         vacancy = whole.copy()
         del vacancy[int(np.flatnonzero(whole.numbers == z)[0])]
-        _defect(specimen, vacancy, watch, z, removed=True)
+        _defect(specimen, vacancy, watch, energy, z, removed=True)
         interstitial = whole.copy()
         interstitial.append(_atom(z, _emptiest(whole, random)))
-        _defect(specimen, interstitial, watch, z, removed=False)
+        _defect(specimen, interstitial, watch, energy, z, removed=False)
 
 
 def contacts(specimen: Specimen, watch: Watch) -> None:
@@ -68,19 +76,29 @@ def contacts(specimen: Specimen, watch: Watch) -> None:
 
 
 def _defect(
-    specimen: Specimen, atoms: Any, watch: Watch, z: int, *, removed: bool
+    specimen: Specimen,
+    atoms: Any,
+    watch: Watch,
+    whole: float,
+    z: int,
+    *,
+    removed: bool,
 ) -> None:
-    """Relax a defect; it must not set much energy free."""
+    """Relax a defect; it must not set much energy free against the whole crystal, eV.
+
+    The atom comes from a crystal in which each species is bound equally.
+    """
     from ase.data import chemical_symbols
 
     word = "removed" if removed else "added"
     name = f"one {chemical_symbols[z]} atom {word}"
     relax(specimen, atoms, watch, name)
-    share = specimen.bounds.lowest + specimen.model.e0[z]
+    isolated = sum(specimen.model.e0[y] for y in specimen.crystal.numbers.tolist())
+    bond = isolated / len(specimen.crystal) - specimen.energy
+    share = specimen.model.e0[z] - bond
+    formation = atoms.get_potential_energy() - whole + (share if removed else -share)
     several = len(set(specimen.crystal.numbers.tolist())) > 1
-    energy = atoms.get_potential_energy() - specimen.energy * len(specimen.supercell)
-    formation = energy + (share if removed else -share)
-    allowed = _GAIN + (abs(specimen.bounds.lowest) if several else 0.0)
+    allowed = _GAIN + (_REORDERED * len(atoms) if several else 0.0)
     if formation < -allowed:
         raise FailureError(f"{name}: sets {-formation:.2f} eV free", atoms)
 

@@ -11,7 +11,7 @@ from ase.build import bulk, fcc111
 from gapfit.data.frame import structure_arrays
 from gapfit.errors import GapfitError
 from gapfit.robustness.bounds import find_bounds, find_crystal
-from gapfit.robustness.cells import grown, has_gap, scaled
+from gapfit.robustness.cells import grown, has_gap, piece, scaled
 
 
 def test_pairs_that_the_data_lack_get_a_distance_from_covalent_radii(gst_model):
@@ -56,6 +56,19 @@ def test_slabs_and_molecules_are_no_crystals(good):
     assert not has_gap(structure_arrays(bulk("Si")))
     with pytest.raises(GapfitError, match="none of 1 structures is a crystal"):
         find_crystal(good, [structure_arrays(slab)])
+
+
+@pytest.mark.parametrize(
+    "crystal", [bulk("Si"), bulk("GeTe", "zincblende", a=6.0), bulk("W"), bulk("Cu")]
+)
+def test_atoms_of_clusters_have_two_bonds_each(crystal):
+    cluster = piece(crystal, 30)
+    assert not cluster.pbc.any()
+    assert 15 <= len(cluster) <= 30
+    distances = cluster.get_all_distances()
+    nearest = np.sort(distances, axis=1)[:, 1:3]
+    assert nearest.max() < 1.25 * nearest.min()
+    assert distances.max() < 5 * nearest.min()
 
 
 def test_supercells_grow_along_their_thinnest_direction():
