@@ -27,7 +27,7 @@ def atoms_of(frame: Frame) -> Any:
     )
 
 
-def heights(cell: np.ndarray) -> np.ndarray:
+def _heights(cell: np.ndarray) -> np.ndarray:
     """Return the distances of opposite faces of a cell, Å."""
     return 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
 
@@ -42,7 +42,7 @@ def grown(crystal: Any, n_atoms: int) -> Any:
     [10.86, 10.86, 10.86]
     """
     repeats = np.ones(3, dtype=int)
-    thickness = heights(crystal.cell[:])
+    thickness = _heights(crystal.cell[:])
     while len(crystal) * repeats.prod() < n_atoms:
         repeats[int(np.argmin(repeats * thickness))] += 1
     return crystal.repeat(repeats.tolist())
@@ -86,4 +86,4 @@ def has_gap(frame: Frame) -> bool:
     """Return whether a cell has a layer without atoms, as around slabs and molecules."""
     places = np.sort(frame.positions @ np.linalg.inv(frame.cell) % 1.0, axis=0)
     gaps = np.diff(places, axis=0, append=places[:1] + 1.0).max(axis=0)
-    return bool((gaps * heights(frame.cell) > _GAP).any())
+    return bool((gaps * _heights(frame.cell) > _GAP).any())

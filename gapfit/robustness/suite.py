@@ -95,22 +95,9 @@ def stress_test(
     unknown = [name for name in only if name not in TESTS]
     if unknown:
         raise GapfitError(f"unknown test {unknown[0]!r}; known are {', '.join(TESTS)}")
-    settings = settings or StressSettings()
     labelled = _labelled(data)
     given = [as_frame(atoms, f"structure {n}") for n, atoms in enumerate(structures, 1)]
-    frames = [*labelled, *given]
-    if not frames:
-        raise GapfitError(
-            "no structures: give a crystal to test, or the data of the fit"
-        )
-    crystals = [find_crystal(model, [f]) for f in given] or [
-        find_crystal(model, labelled)
-    ]
-    bounds = find_bounds(model, frames, crystals[0])
-    specimens = [
-        Specimen(model, atoms_of(frame), bounds, settings, _seed(settings.seed, n))
-        for n, frame in enumerate(crystals)
-    ]
+    specimens = _specimens(model, labelled, given, settings or StressSettings())
     verdicts = []
     for name in (test for test in TESTS if test in only):
         progress(name, 0, 1)
@@ -122,10 +109,37 @@ def stress_test(
     return StressReport(
         model_digest(model),
         tuple(specimen.crystal.get_chemical_formula() for specimen in specimens),
-        bounds.plain(),
+        specimens[0].bounds.plain(),
         tuple(verdicts),
         tuple(notes),
     )
+
+
+def _specimens(
+    model: GAPModel,
+    labelled: Sequence[Frame],
+    given: Sequence[Frame],
+    settings: StressSettings,
+) -> list[Specimen]:
+    """Return the crystals to test, those given or else the one of the data."""
+    frames = [*labelled, *given]
+    if not frames:
+        raise GapfitError(
+            "no structures: give a crystal to test, or the data of the fit"
+        )
+    crystals = [find_crystal(model, [frame]) for frame in given]
+    crystals = crystals or [find_crystal(model, labelled)]
+    bounds = find_bounds(model, frames, crystals[0])
+    return [
+        Specimen(
+            model,
+            atoms_of(crystal),
+            bounds,
+            settings,
+            zlib.crc32(f"{settings.seed} {n}".encode()),
+        )
+        for n, crystal in enumerate(crystals)
+    ]
 
 
 def _labelled(data: Any) -> list[Frame]:
@@ -136,10 +150,6 @@ def _labelled(data: Any) -> list[Frame]:
         return []
     named = DataConfig.model_validate({"train": ["in memory"], "check_labels": False})
     return list(read(data, named).frames)
-
-
-def _seed(seed: int, number: int) -> int:
-    return zlib.crc32(f"{seed} {number}".encode())
 
 
 def _verdict(
