@@ -17,8 +17,9 @@ __all__ = ["dimers", "trimers"]
 _SHORTEST, _SPACING = 0.5, 0.04
 # Energy of atoms at the shortest distance above that of isolated atoms, eV.
 _WALL = 10.0
-# Closer than in all data the energy may fall by so much, eV.
-_DIP = 0.1
+# Closer than in all data the repulsion may fall to this share of what it was; that of
+# nuclei grows all the way.
+_WEAKENED = 0.5
 # Angles of trimers, degrees.
 _ANGLES = (60.0, 90.0, 120.0, 180.0)
 # The bond that stays while another atom approaches, over the shortest in the data.
@@ -77,13 +78,14 @@ def _approach(
         return
     formula = _name(frames[0])
     inside = distances < least
-    inner = energies[inside]
-    fallen = np.maximum.accumulate(inner) - inner
-    if fallen.max() > _DIP:
-        at = int(np.flatnonzero(inside)[np.argmax(fallen > _DIP)])
+    forces = -np.diff(energies[inside]) / np.diff(distances[inside])
+    weak = np.flatnonzero(forces < _WEAKENED * np.maximum.accumulate(forces))
+    if len(weak):
+        at = int(np.flatnonzero(inside)[weak[0] + 1])
         raise FailureError(
-            f"{formula} at {distances[at]:.2f} Å: the atoms attract each other, closer "
-            f"than {specimen.settings.contact:g} of the shortest distance in the data",
+            f"{formula} at {distances[at]:.2f} Å: the repulsion is {forces[weak[0]]:.3g} "
+            f"eV/Å, after {forces[: weak[0] + 1].max():.3g} further out: no wall keeps the "
+            "atoms apart",
             frames[at],
         )
     if energies[-1] < _WALL:
