@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,8 @@ def find_bounds(model: GAPModel, frames: Sequence[Frame], crystal: Frame) -> Bou
 def find_crystal(model: GAPModel, frames: Sequence[Frame]) -> Frame:
     """Return the crystal of the data: with most species, and then lowest in energy.
 
+    Without isolated atoms, of the most frequent composition.
+
     Raises
     ------
     GapfitError
@@ -103,7 +106,16 @@ def find_crystal(model: GAPModel, frames: Sequence[Frame]) -> Frame:
         )
     most = max(len(set(frame.numbers.tolist())) for frame in crystals)
     full = [frame for frame in crystals if len(set(frame.numbers.tolist())) == most]
+    if model.record.without_atom:
+        # Energies of other compositions do not compare.
+        counts = Counter(map(_composition, full))
+        common = max(counts, key=lambda composition: counts[composition])
+        full = [frame for frame in full if _composition(frame) == common]
     return min(full, key=lambda frame: _binding(model, frame))
+
+
+def _composition(frame: Frame) -> tuple[int, ...]:
+    return tuple(sorted(frame.numbers.tolist()))
 
 
 def _binding(model: GAPModel, frame: Frame) -> float:

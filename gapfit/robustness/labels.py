@@ -39,7 +39,8 @@ def labels(specimen: Specimen, frames: Sequence[Frame]) -> None:
             errors.append((prediction.forces - frame.forces)[fitted])
             spread.append(frame.forces[fitted])
     rmse, rms = (_rms(np.concatenate(values)) for values in (errors, spread))
-    if rmse > _SHARE * rms:
+    sigma = 0.0 if is_foreign(specimen.model) else specimen.model.config.sigma.forces
+    if rmse > max(_SHARE * rms, sigma):
         raise FailureError(
             f"errors of forces in the data are {rmse:.3g} eV/Å (RMS), those forces "
             f"{rms:.3g}: the potential does not follow its data",
