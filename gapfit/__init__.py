@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gapfit.fitting.tune import tune
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.storage import load
+    from gapfit.robustness.suite import stress_test
 
 __all__ = [
     "FitConfig",
@@ -44,6 +45,7 @@ __all__ = [
     "refit",
     "remove_checkpoint",
     "select",
+    "stress_test",
     "tune",
 ]
 
@@ -65,6 +67,7 @@ _HOME = {
     "refit": "gapfit.fitting.refit",
     "remove_checkpoint": "gapfit.execution.checkpoint",
     "select": "gapfit.active.select",
+    "stress_test": "gapfit.robustness.suite",
     "tune": "gapfit.fitting.tune",
 }
 
@@ -81,6 +84,7 @@ _PACKAGES = frozenset(
         "properties",
         "quip",
         "report",
+        "robustness",
         "serving",
         "testing",
     }

@@ -36,6 +36,7 @@ from gapfit.cli import (
     schema,
     select,
     serve,
+    stress_test,
     tune,
 )
 from gapfit.cli._console import Console
@@ -49,7 +50,7 @@ __all__ = ["command_parser", "main"]
 _GROUPS = {
     "data": (init, check),
     "fit": (fit, tune, append, refit, calibrate, learn),
-    "model": (info, evaluate, report, properties, cite),
+    "model": (info, evaluate, report, properties, stress_test, cite),
     "use": (predict, select, serve),
     "exchange": (gap_fit, convert, export_lammps, lammps),
     "setup": (schema, completion),
@@ -66,8 +67,8 @@ first fit:
   gapfit fit fit-tuned.toml                     writes model and report to
                                                 fit-tuned-model
 
-exit status: 0 success, 1 bad input, 2 wrong usage, 130 interrupted,
-  143 terminated (SIGTERM)
+exit status: 0 success, 1 bad input or a failed stress test, 2 wrong usage,
+  130 interrupted, 143 terminated (SIGTERM)
 """
 
 
@@ -146,8 +147,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 for success, 1 for bad input, 130 when interrupted, 143 after SIGTERM. Wrong
-        usage raises ``SystemExit`` with status 2, as argparse does.
+        0 for success, 1 for bad input or a failed stress test, 130 when interrupted, 143
+        after SIGTERM. Wrong usage raises ``SystemExit`` with status 2, as argparse does.
     """
     parser = command_parser()
     args = parser.parse_args(_known_command(argv, parser))

@@ -35,12 +35,17 @@ class FitReport:
         Output for progress and errors.
     wanted : bool
         Whether to write a report; that of an earlier fit is removed in any case.
+    stress_test : bool
+        Whether to stress-test the potential and show the verdicts.
     """
 
-    def __init__(self, path: Path, console: Console, *, wanted: bool) -> None:
+    def __init__(
+        self, path: Path, console: Console, *, wanted: bool, stress_test: bool
+    ) -> None:
         self.path = path
         self.console = console
         self.wanted = wanted
+        self.stress_test = stress_test
         self._observers: dict[str, _Cautious] = {}
 
     def observer(self, name: str, model: GAPModel) -> _Cautious | None:
@@ -77,17 +82,22 @@ class FitReport:
         """
         from gapfit.report import remove
 
+        notes: list[str] = []
         try:
             remove(self.path)
+            results: dict[str, Any] = {}
+            if self.stress_test:
+                results = self._tested(model, data["train"][1], notes)
             if self.wanted:
-                self._write(model, base, data, metrics, warnings)
+                shown = [*warnings, *notes]
+                self._write(model, base, data, metrics, shown, results)
         except Exception as error:  # the model is saved, whatever fails here
             self.console.log(traceback.format_exc())
             return [
                 f"there is no report ({type(error).__name__}: {error}); the model is "
                 f"complete: try `gapfit report {self.path.parent}`"
             ]
-        return []
+        return notes
 
     def written(self) -> list[str]:
         """Return the page and the folder of its figures, with their sizes."""
@@ -102,6 +112,26 @@ class FitReport:
             f"{folder}{os.sep}  {len(sizes)} figures, {in_words(sum(sizes))}",
         ]
 
+    def _tested(
+        self, model: GAPModel, train: Dataset, notes: list[str]
+    ) -> dict[str, Any]:
+        """Run the stress test, print its verdicts and return them."""
+        from gapfit.cli.stress_test import print_results
+        from gapfit.report.stress import stress_results
+
+        path = self.path.parent / "model.npz"
+        with self.console.progress() as progress:
+            report = stress_results(model, path, train.frames, notes, progress)
+        if report is None:
+            return {}
+        print_results(self.console, report)
+        failed = [v.name for v in report.verdicts if not v.passed]
+        if failed:
+            notes.append(
+                f"the stress test failed: {', '.join(failed)}; see `gapfit stress-test`"
+            )
+        return report.as_dict()
+
     def _write(
         self,
         model: GAPModel,
@@ -109,6 +139,7 @@ class FitReport:
         data: Mapping[str, tuple[Sequence[str], Dataset]],
         metrics: Mapping[str, Any],
         warnings: Sequence[str],
+        stress_test: Mapping[str, Any],
     ) -> None:
         from gapfit.report import EvaluatedData, of_fit, write
 
@@ -124,7 +155,8 @@ class FitReport:
                 for name, (files, dataset) in data.items()
             }
             title = self.path.absolute().parent.name
-            write(of_fit(title, model, base, parts, metrics, warnings), self.path)
+            contents = of_fit(title, model, base, parts, metrics, warnings, stress_test)
+            write(contents, self.path)
             progress("report", 1, 1)
 
 

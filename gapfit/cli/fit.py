@@ -99,6 +99,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="do not write DIR/report.html and DIR/report",
     )
     parser.add_argument(
+        "--stress-test",
+        action="store_true",
+        help="then run `gapfit stress-test --quick`, for the report, too",
+    )
+    parser.add_argument(
         "--json",
         action="store_true",
         help="print the errors as JSON on standard output, the log on standard error",
@@ -152,7 +157,9 @@ def _lead(
     """Do the work of the leading process, with the executor if there is one."""
     path: Path = args.config
     folder = args.output or path.parent / f"{path.stem}-model"
-    report = FitReport(folder / _REPORT, console, wanted=args.report)
+    report = FitReport(
+        folder / _REPORT, console, wanted=args.report, stress_test=args.stress_test
+    )
     fit = _Run(config, path, folder, console, executor, report)
     if args.plan:
         fit.print_plan(with_time=True)

@@ -8,7 +8,8 @@ and four over the test data.
   gapfit report fit-model
   gapfit report fit-model --properties diamond
 
-Results of `gapfit properties --output DIR` are part of the page if DIR is in RUNDIR.
+Results of `gapfit properties --output DIR` are part of the page if DIR is in RUNDIR, and
+so are those of `gapfit stress-test`.
 """
 
 from __future__ import annotations
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compute lattice, equation of state and elastic constants of crystals: "
         "diamond, rocksalt:NaCl",
     )
+    parser.add_argument(
+        "--stress-test",
+        action="store_true",
+        help="run `gapfit stress-test --quick` for it (results of an earlier one are shown "
+        "anyway)",
+    )
     for name, content in (
         ("learning-curve", "learning curve"),
         ("dimers", "dimers"),
@@ -84,6 +91,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         dimers=args.dimers,
         uncertainty=args.uncertainty,
         prototypes=args.properties,
+        stress_test=args.stress_test,
     )
     with console.progress() as progress:
         contents = gather(args.rundir, wanted, progress)

@@ -23,6 +23,8 @@ from gapfit.report.crystals import Crystal, crystals_of, stored_properties
 from gapfit.report.dimers import dimer_panels
 from gapfit.report.learning import LearningCurve, learning_curve
 from gapfit.report.points import Collector
+from gapfit.report.stress import stress_results
+from gapfit.robustness.files import stored_results
 
 __all__ = ["ReportOptions", "collector", "gather", "of_fit"]
 
@@ -42,6 +44,8 @@ class ReportOptions:
         Whether the report has these sections.
     prototypes : sequence of str
         Crystals to compute properties of: ``"diamond"``, ``"rocksalt:NaCl"``.
+    stress_test : bool
+        Whether the potential is stress-tested; results that are there are shown anyway.
     """
 
     train: Sequence[str] = ()
@@ -50,6 +54,7 @@ class ReportOptions:
     dimers: bool = True
     uncertainty: bool = True
     prototypes: Sequence[str] = ()
+    stress_test: bool = False
 
 
 def collector(model: GAPModel) -> Collector:
@@ -65,6 +70,7 @@ def of_fit(
     parts: Mapping[str, EvaluatedData],
     metrics: Mapping[str, Any],
     warnings: Sequence[str],
+    stress_test: Mapping[str, Any] | None = None,
 ) -> Contents:
     """Return the contents of the report at the end of a fit.
 
@@ -82,6 +88,8 @@ def of_fit(
         Contents of ``metrics.json``.
     warnings : sequence of str
         Warnings of the fit and its data.
+    stress_test : mapping, optional
+        Contents of ``stress_test.json``.
     """
     notes: list[str] = []
     return Contents(
@@ -92,6 +100,7 @@ def of_fit(
         timings=metrics["timings"],
         memory=metrics["memory"],
         dimers=dimer_panels(model, parts.get("train"), notes),
+        stress_test=stress_test or {},
         warnings=warnings,
         notes=notes,
     )
@@ -171,6 +180,7 @@ class _Gatherer:
             if self.options.dimers
             else (),
             properties=self._properties(),
+            stress_test=self._stress_test(train),
             warnings=list(dict.fromkeys(warnings)),
             notes=self.notes,
         )
@@ -288,6 +298,13 @@ class _Gatherer:
             except GapfitError as error:
                 self.notes.append(f"--properties {crystal.text}: {error}")
         return properties
+
+    def _stress_test(self, train: EvaluatedData | None) -> Mapping[str, Any]:
+        """Return the results beside the model, after a new test if that is asked for."""
+        if self.options.stress_test:
+            frames = train.frames if train is not None else None
+            stress_results(self.model, self.path, frames, self.notes, self.progress)
+        return stored_results(self.model, self.path, self.notes)
 
 
 def _ordered(parts: Mapping[str, EvaluatedData]) -> dict[str, EvaluatedData]:

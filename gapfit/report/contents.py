@@ -92,6 +92,8 @@ class Contents:
         By pair of species.
     properties : mapping of str to mapping
         Contents of each ``properties.json``, by name.
+    stress_test : mapping
+        Contents of ``stress_test.json``; empty without it.
     warnings : sequence of str
         Warnings of the fit.
     notes : sequence of str
@@ -107,5 +109,6 @@ class Contents:
     learning: LearningCurve | None = None
     dimers: Sequence[DimerPanel] = ()
     properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stress_test: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()

@@ -23,6 +23,7 @@ from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm
 from gapfit.report.contents import TITLES, Contents, EvaluatedData
 from gapfit.report.drawing import Rendered
+from gapfit.report.stress import stress_section
 from gapfit.report.tables import (
     Cell,
     coverage_table,
@@ -59,6 +60,7 @@ class Sections:
             ("learning", "Learning curve", self._learning),
             ("dimers", "Dimers", self._dimers),
             ("properties", "Properties", self._properties),
+            ("stress-test", "Stress test", self._stress_test),
             ("resources", "Time and memory", self._resources),
             ("configuration", "Configuration", self._configuration),
             ("citations", "Versions and citations", self._citations),
@@ -257,6 +259,9 @@ class Sections:
                 f"{name}: phonon bands and density of states; imaginary frequencies are "
                 "negative.",
             )
+
+    def _stress_test(self) -> Iterator[str]:
+        yield from stress_section(self.contents.stress_test)
 
     def _resources(self) -> Iterator[str]:
         peak = self.contents.memory.get("peak_bytes")
