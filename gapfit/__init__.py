@@ -81,6 +81,7 @@ _PACKAGES = frozenset(
         "properties",
         "quip",
         "report",
+        "search",
         "serving",
         "testing",
     }
