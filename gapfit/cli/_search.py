@@ -80,7 +80,7 @@ class _Files:
     def __init__(self, output: Path, config: Path) -> None:
         self.output, self._config = output, config
         self.plot = output.with_suffix(".png")
-        self.state = output.with_suffix(".state")
+        self.state = output.with_suffix(".state.json")
         self.latest: SearchResult | None = None
 
     def point(self, number: int) -> Path:
@@ -134,8 +134,7 @@ def _print(console: Console, result: SearchResult, files: _Files) -> None:
 
     n_trials, sizes = len(result.records), result.part_sizes
     console.title("Pareto front of held-out errors and cost")
-    head, *body = format_front(result)
-    console.table(head, body)
+    console.say(format_front(result))
     full = sum(task.rung == len(sizes) - 1 for task in result.records)
     console.say(
         f"  * chosen: the cheapest within {100 * SLACK:.0f} % of the smallest error"
@@ -165,7 +164,7 @@ def _plot(result: SearchResult, path: Path) -> None:
 
     from gapfit._support.archive import atomic_write
 
-    measured = result.on_all_data
+    measured = all(trial.microseconds is not None for _, trial in result.finished())
 
     def cost(trial: object) -> float:
         name = "microseconds" if measured else "operations"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gapfit._support.progress import Progress, silent
+from gapfit._support.progress import Progress, silence, silent
 from gapfit.config.sections import FitConfig, TuneConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import as_dataset
@@ -97,15 +96,12 @@ def tune_within(
     settings = as_config(config, frames)
     if base is None:
         base = Path(config).parent if isinstance(config, str | Path) else Path()
-    budget = Budget(seconds, clock=clock)
+    budget, shown = Budget(seconds, clock=clock), progress or silent
     dataset = as_dataset(frames, settings, base)
     notes = list(dataset.warnings)
-    # Trials have hundreds of notes that concern none but themselves.
-    logger = logging.getLogger("gapfit")
     with limited(settings.run.threads or None):
-        prepared = review(dataset, settings, notes, base=base, progress=silent)
-        search = _Search(prepared, settings, budget, progress or silent)
-        search.most_microseconds, search.notes = most_microseconds, notes
+        prepared = review(dataset, settings, notes, base=base, progress=shown)
+        search = _Search(prepared, settings, budget, shown, most_microseconds, notes)
         identity = fit_identity(dataset, settings, base)
         if resume and state is not None:
             search.resume(read_state(state, identity))
@@ -116,11 +112,9 @@ def tune_within(
             if search.result().rung >= 0:
                 report(search.result())
 
-        level, logger.level = logger.level, logging.CRITICAL
-        try:
+        # Trials have hundreds of notes that concern none but themselves.
+        with silence("gapfit"):
             complete = search.run(done)
-        finally:
-            logger.level = level
     return replace(search.finished(), complete=complete)
 
 
@@ -141,15 +135,18 @@ class _Search:
         config: FitConfig,
         budget: Budget,
         progress: Progress,
+        most_microseconds: float | None,
+        notes: list[str],
     ) -> None:
         n_frames = len(prepared.frames)
         if n_frames < 2:
             raise GapfitError("tuning needs at least two frames: one is held out")
         self.budget, self.progress = budget, progress
         self.options = config.tune or TuneConfig()
+        self.most_microseconds, self.notes = most_microseconds, notes
+        if self.options.scan:
+            notes.append("[tune] scan is for a tuning without a budget: not used")
         self.config = config.model_copy(update={"tune": None})
-        self.most_microseconds: float | None = None
-        self.notes: list[str] = []
         self.n_frames = part_sizes(n_frames)
         order = nested_order(prepared.frames, config.run.seed)
         self.parts = [part_of(prepared, order[:n]) for n in self.n_frames[:-1]]
@@ -251,7 +248,7 @@ class _Search:
 
     def _tried(self, task: Task) -> TrialResult:
         name, rung = str(task.candidate), task.rung
-        candidate, last = self.candidates[name], rung == len(self.parts) - 1
+        candidate = self.candidates[name]
         if any(term.points_file for term in candidate.config.terms):
             raise GapfitError("sparse points from a list cannot be those of a part")
         if not rung:
@@ -263,8 +260,8 @@ class _Search:
             self.options,
             ratios=ratios,
             operations=self.sizes.operations(name, candidate.config),
-            cell=self.cell if last else None,
-            notes=[],
+            reduced=self.sizes.operations(name, config),
+            cell=self.cell if rung or len(self.parts) == 1 else None,
             progress=self._watched,
         )
 
@@ -311,11 +308,13 @@ def _warnings(result: SearchResult) -> list[str]:
     """Return warnings about the end of a search."""
     out = [f"left out: {text}" for text in result.left_out()]
     if not result.on_all_data:
+        costs = "estimated from fewer sparse points" if result.rung else "not measured"
         out.append(
             f"the time was too short for a trial with all {result.part_sizes[-1]} frames: "
             f"sigmas and deltas are those of {result.part_sizes[result.rung]} frames, and "
-            "costs were not measured; resume the search with a longer budget"
+            f"costs are {costs}; resume the search with a longer budget"
         )
+    out += result.best().trial.notes
     most, cost = result.most_microseconds, result.best().trial.microseconds
     if most is not None and cost is not None and cost > most:
         out.append(

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gapfit.config.sections import FitConfig
 from gapfit.data.observations import Quantity
+from gapfit.fitting.trials import columns
 from gapfit.search.front import best_within, pareto_front
 from gapfit.search.halving import Task
 from gapfit.search.loop import Record
@@ -75,7 +78,7 @@ class SearchResult:
     def front(self) -> list[FrontPoint]:
         """Return the front of all trials with the largest part, the cheapest first.
 
-        Costs are those measured; estimates while no candidate has seen all data.
+        Costs are those measured; estimates while none is.
         """
         finished = self.finished()
         points = [(trial.error, self._cost(trial)) for _, trial in finished]
@@ -99,8 +102,8 @@ class SearchResult:
         """
         front = self.front()
         points = [(p.trial.error, self._cost(p.trial)) for p in front]
-        most = self.most_microseconds if self.on_all_data else None
-        choice = best_within(points, most)
+        measured = all(point.trial.microseconds is not None for point in front)
+        choice = best_within(points, self.most_microseconds if measured else None)
         return front[0 if choice is None else choice]
 
     def left_out(self) -> list[str]:
@@ -141,8 +144,8 @@ class SearchResult:
         }
 
 
-def format_front(result: SearchResult) -> list[tuple[str, ...]]:
-    """Return the front as rows of a table; the choice is marked."""
+def format_front(result: SearchResult) -> str:
+    """Return the front as a table; the choice is marked."""
     best = result.best()
     rows: list[tuple[str, ...]] = [
         ("", "terms", "µs/atom", "E, meV/atom", "F, eV/Å", "sigmas E / F / V")
@@ -155,9 +158,13 @@ def format_front(result: SearchResult) -> list[tuple[str, ...]]:
                 f"{number}{' *' if point.name == best.name else ''}",
                 point.name,
                 "-" if cost is None else f"{cost:.1f}",
-                f"{1000 * errors.energy_mae:.3g}",
-                f"{errors.forces_rmse:.4f}",
+                _number(1000 * errors.energy_mae, ".3g"),
+                _number(errors.forces_rmse, ".4g"),
                 " / ".join(f"{getattr(sigma, str(q)):g}" for q in Quantity),
             )
         )
-    return rows
+    return columns(rows)
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if np.isnan(value) else format(value, form)

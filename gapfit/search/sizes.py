@@ -23,6 +23,8 @@ __all__ = ["TrialSizes", "operations_per_atom"]
 _COUNTED = 6.0
 # Evaluations of the evidence with the smallest part, and with others.
 _EVALUATIONS = (40, 80)
+# Candidates whose tables are kept.
+_KEPT = 32
 # Trials take at least as long as one of this size, multiplications.
 _LEAST_WORK = 1e9
 # Multiplications for each pair and, by feature, for each environment; measured.
@@ -30,7 +32,7 @@ _OF_PAIR, _OF_FEATURE, _OF_FUNCTION = 40.0, 40.0, 200.0
 
 
 class TrialSizes:
-    """Sizes of the candidates of a search; each is built once.
+    """Sizes of the candidates of a search, which are built when they are first needed.
 
     Parameters
     ----------
@@ -66,8 +68,12 @@ class TrialSizes:
         sizes_of(frames, terms, points, config, self._n_pairs(cutoff)).require()
 
     def operations(self, name: str, config: FitConfig) -> float:
-        """Return the estimated cost of a candidate; see `operations_per_atom`."""
-        return operations_per_atom(self._of(name, config), self._atoms, self._n_pairs)
+        """Return the estimated cost of a candidate, or of one of its trials.
+
+        See `operations_per_atom`.
+        """
+        terms = self._reduced(name, config)
+        return operations_per_atom(terms, self._atoms, self._n_pairs)
 
     def work(self, name: str, rung: int, config: FitConfig) -> float:
         """Return about how many multiplications a trial takes.
@@ -81,18 +87,24 @@ class TrialSizes:
         config : FitConfig
             Configuration of the trial, with fewer sparse points for a part.
         """
-        terms = [
-            replace(term, config=reduced)
-            for term, reduced in zip(self._of(name, config), config.terms, strict=True)
-        ]
+        terms = self._reduced(name, config)
         points = planned_points(self._parts[rung].given, terms, Path())
         m = sum(n for by_block in points for n in by_block.values())
         n_features = max(term.descriptor.n_features for term in terms)
         rows = 2.0 * self._n_rows[rung] * m * (m + n_features)
         return _LEAST_WORK + rows + _EVALUATIONS[rung > 0] * float(m) ** 3
 
+    def _reduced(self, name: str, config: FitConfig) -> list[FittedTerm]:
+        """Return the terms of a candidate with the sparse points of a configuration."""
+        return [
+            replace(term, config=reduced)
+            for term, reduced in zip(self._of(name, config), config.terms, strict=True)
+        ]
+
     def _of(self, name: str, config: FitConfig) -> list[FittedTerm]:
         if name not in self._terms:
+            if len(self._terms) == _KEPT:
+                del self._terms[next(iter(self._terms))]
             self._terms[name] = new_terms(config.terms, self._parts[-1].species)
         return self._terms[name]
 

@@ -47,7 +47,9 @@ class TrialResult:
     operations : float
         Estimated cost, multiplications per atom.
     microseconds : float or None
-        Measured cost, µs per atom; None for parts of the data.
+        Measured cost, µs per atom; None for the smallest part of the data.
+    notes : tuple of str
+        Warnings about deltas and sigmas.
     """
 
     config: FitConfig
@@ -55,6 +57,7 @@ class TrialResult:
     held_out: HeldOut
     operations: float
     microseconds: float | None
+    notes: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """Return the result as plain data."""
@@ -67,6 +70,7 @@ class TrialResult:
             },
             "operations": self.operations,
             "microseconds": self.microseconds,
+            "notes": list(self.notes),
         }
 
     @classmethod
@@ -82,6 +86,7 @@ class TrialResult:
             HeldOut(**errors),
             values["operations"],
             values["microseconds"],
+            tuple(values["notes"]),
         )
 
 
@@ -139,8 +144,8 @@ def tried(
     *,
     ratios: Ratios,
     operations: float,
+    reduced: float,
     cell: Frame | None,
-    notes: list[str],
     progress: Progress,
 ) -> TrialResult:
     """Choose deltas and sigmas of a configuration and return its errors and cost.
@@ -155,29 +160,31 @@ def tried(
         What is chosen, folds, and the error that decides.
     ratios : Ratios
         Those of sigma.energy that are tried.
-    operations : float
-        Estimated cost.
+    operations, reduced : float
+        Estimated cost of the potential, and with the sparse points of this trial: by
+        their ratio the time of the latter is scaled.
     cell : Frame or None
         Structure whose prediction is timed; None: the cost is not measured.
-    notes : list of str
-        Warnings are added to it.
     progress : callable
         Called as ``progress(stage, done, total)``.
     """
     prepared = prepared.with_sigmas(config.sigma)
+    notes: list[str] = []
     sums = TrialSums(prepared, config, options, notes, progress)
     tuned, choice = sums.chosen(ratios)
     microseconds = None
     if cell is not None:
         model = _fitted(prepared, sums, tuned, choice)
-        microseconds = measured_microseconds(model, cell)
+        microseconds = operations / reduced * measured_microseconds(model, cell)
     error = score(options.score, choice.held_out)
     if np.isnan(error):
         raise GapfitError(
             f'[tune] score = "{options.score}": the data have no such targets to hold '
             "out; choose another score"
         )
-    return TrialResult(tuned, error, choice.held_out, operations, microseconds)
+    return TrialResult(
+        tuned, error, choice.held_out, operations, microseconds, tuple(notes)
+    )
 
 
 def _fitted(

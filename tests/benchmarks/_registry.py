@@ -150,6 +150,7 @@ BENCHMARKS = (
     Benchmark("stress", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("holes", full=_TRAIN_TEST, sets=("inp",)),
     Benchmark("presets", full=_TRAIN_TEST, sets=("mlearn_Si",)),
+    Benchmark("tuner", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("phosphorus", full=_TRAIN_TEST, sets=("phosphorus_scans",)),
     Benchmark("mlearn", full=tuple(f"{{folder}}/{name}" for name in _ZUO), sets=_ZUO),
     Benchmark("gap_fit", full=_TRAIN_TEST, needs=(PEERS,), sets=("mlearn_Si",)),

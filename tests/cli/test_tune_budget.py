@@ -72,7 +72,7 @@ def test_an_interrupted_search_has_written_its_best(here, quick, capsys):
     assert main(["tune", "fit.toml", "--budget", "30s"]) == 130
     captured = capsys.readouterr()
     assert "interrupted" in captured.err
-    assert "fit-tuned.state, for --resume" in captured.out
+    assert "fit-tuned.state.json, for --resume" in captured.out
     load_config(here / "fit-tuned.toml")
 
 
