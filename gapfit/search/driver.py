@@ -14,7 +14,7 @@ from gapfit._support.progress import Progress, silence, silent
 from gapfit.config.sections import FitConfig, TuneConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import as_dataset
-from gapfit.data.frame_file import species_counts
+from gapfit.data.frame_file import config_types, frame_sizes, species_counts
 from gapfit.errors import GapfitError
 from gapfit.fitting.identity import fit_identity
 from gapfit.fitting.prepare import Prepared
@@ -39,6 +39,8 @@ __all__ = ["AS_GIVEN", "tune_within"]
 AS_GIVEN = "as given"
 #: Moves that are tried together.
 _MOVES = 8
+#: Members of the front from which they start, the most accurate ones.
+_ORIGINS = 4
 
 Records = dict[Task, Record[TrialResult]]
 
@@ -147,7 +149,11 @@ class _Search:
         if self.options.scan:
             notes.append("[tune] scan is for a tuning without a budget: not used")
         self.config = config.model_copy(update={"tune": None})
-        self.n_frames = part_sizes(n_frames)
+        self.n_frames = part_sizes(
+            n_frames,
+            int(frame_sizes(prepared.frames).sum()),
+            len(set(config_types(prepared.frames))),
+        )
         order = nested_order(prepared.frames, config.run.seed)
         self.parts = [part_of(prepared, order[:n]) for n in self.n_frames[:-1]]
         self.parts.append(prepared)
@@ -231,18 +237,24 @@ class _Search:
     def _neighbours(
         self, front: Sequence[Hashable], seen: set[Hashable]
     ) -> list[Hashable]:
-        """Return some untried moves from each member of the front in turn."""
+        """Return some untried moves from members of the front, one of each in turn.
+
+        The front comes with the most accurate first; members that have none left are
+        passed over.
+        """
         rng = np.random.default_rng([self.config.run.seed, len(seen)])
         queues = []
         for name in front:
             recipe = self.candidates[str(name)].recipe
             moves = self.space.moves(recipe) if recipe else []
+            moves = [m for m in moves if self._named(m) not in seen]
             queues.append([moves[n] for n in rng.permutation(len(moves))])
+        queues = [queue for queue in queues if queue][:_ORIGINS]
         out: dict[Hashable, None] = {}
         while any(queues) and len(out) < _MOVES:
             for queue in filter(None, queues):
                 name = self._named(queue.pop())
-                if name not in seen and len(out) < _MOVES:
+                if len(out) < _MOVES:
                     out[name] = None
         return list(out)
 
@@ -266,21 +278,21 @@ class _Search:
         )
 
     def _start(self, task: Task) -> tuple[FitConfig, Ratios]:
-        """Return where a trial starts: at what a smaller part, or another trial, chose.
+        """Return where a trial starts, and the ratios of sigma.energy to try.
 
-        Trials with the smallest part take the sigmas of the first one: its energies are
-        too few to choose theirs.
+        It starts at what a smaller part chose. The smallest part has too few energies to
+        choose their sigma, and trials of that take the sigmas of the first one.
         """
         config = self._config(task)
         if task.rung:
             lower = self.records[Task(task.rung - 1, task.candidate)].outcome
             assert lower is not None
             return refined(config, lower.config), NEARBY
+        only = len(self.parts) == 1
         first = self.records.get(Task(0, AS_GIVEN))
         if first is None or first.outcome is None:
-            return config, THOROUGH
+            return config, THOROUGH if only else SAME
         sigma = first.outcome.config.sigma
-        only = len(self.parts) == 1
         config = config.model_copy(update={"sigma": sigma})
         return config, NEARBY if only else SAME
 

@@ -148,7 +148,7 @@ def format_front(result: SearchResult) -> str:
     """Return the front as a table; the choice is marked."""
     best = result.best()
     rows: list[tuple[str, ...]] = [
-        ("", "terms", "µs/atom", "E, meV/atom", "F, eV/Å", "sigmas E / F / V")
+        ("", "terms", "µs/atom", "E, meV/atom", "F, eV/Å", "score", "sigmas E / F / V")
     ]
     for number, point in enumerate(result.front(), start=1):
         errors, sigma = point.trial.held_out, point.config.sigma
@@ -159,7 +159,8 @@ def format_front(result: SearchResult) -> str:
                 point.name,
                 "-" if cost is None else f"{cost:.1f}",
                 _number(1000 * errors.energy_mae, ".3g"),
-                _number(errors.forces_rmse, ".4g"),
+                _number(errors.forces_typical, ".4g"),
+                f"{point.trial.error:.4g}",
                 " / ".join(f"{getattr(sigma, str(q)):g}" for q in Quantity),
             )
         )

@@ -13,21 +13,31 @@ from gapfit.fitting.prepare import Prepared
 
 __all__ = ["nested_order", "part_of", "part_sizes"]
 
-#: Fewest frames of a part, most parts, and by how much each exceeds the one before.
-_FEWEST, _MOST_PARTS, _GROWTH = 20, 4, (3.0, 9.0)
+#: Fewest frames and atoms of a part, and frames for each config_type; most parts, and by
+#: how much each exceeds the one before.
+_FEWEST, _ATOMS, _OF_TYPE, _MOST_PARTS, _GROWTH = 20, 1000, 2, 4, (3.0, 9.0)
 
 
-def part_sizes(n_frames: int) -> list[int]:
+def part_sizes(n_frames: int, n_atoms: int, n_types: int) -> list[int]:
     """Return the numbers of frames of the parts, ascending; the last is `n_frames`.
+
+    A small or diverse set has no smaller part: that would say little about all of it.
+
+    Parameters
+    ----------
+    n_frames, n_atoms, n_types : int
+        Frames, atoms and config_types of the data.
 
     Examples
     --------
-    >>> part_sizes(214), part_sizes(50), part_sizes(7367)
-    ([24, 71, 214], [50], [24, 162, 1091, 7367])
+    >>> part_sizes(214, 13233, 4), part_sizes(213, 900, 50), part_sizes(7367, 123115, 6)
+    ([24, 71, 214], [213], [72, 336, 1574, 7367])
     """
-    growth = float(np.clip((n_frames / _FEWEST / 1.2) ** (1 / 3), *_GROWTH))
+    fewest = max(_FEWEST, _OF_TYPE * n_types, _ATOMS * n_frames / n_atoms)
+    growth = (max(n_frames / fewest / 1.2, 1.0)) ** (1 / (_MOST_PARTS - 1))
+    growth = float(np.clip(growth, *_GROWTH))
     sizes = [round(n_frames / growth**k) for k in range(_MOST_PARTS)]
-    return sorted([n_frames, *(n for n in sizes[1:] if n >= _FEWEST)])
+    return sorted([n_frames, *(n for n in sizes[1:] if n >= fewest)])
 
 
 def nested_order(frames: Sequence[Frame], seed: int) -> np.ndarray:

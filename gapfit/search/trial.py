@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ class TrialResult:
     config : FitConfig
         As it was tried, with the deltas and sigmas chosen for it.
     error : float
-        Error that decides, see `gapfit.gp.hyperparameters.score`.
+        Error that decides, see `gapfit.gp.hyperparameters.score`; of forces it takes
+        `HeldOut.forces_typical`.
     held_out : HeldOut
         Errors of held-out frames.
     operations : float
@@ -176,15 +177,15 @@ def tried(
     if cell is not None:
         model = _fitted(prepared, sums, tuned, choice)
         microseconds = operations / reduced * measured_microseconds(model, cell)
-    error = score(options.score, choice.held_out)
+    errors = choice.held_out
+    # Parts of the data have frames that are like no other of them.
+    error = score(options.score, replace(errors, forces_rmse=errors.forces_typical))
     if np.isnan(error):
         raise GapfitError(
             f'[tune] score = "{options.score}": the data have no such targets to hold '
             "out; choose another score"
         )
-    return TrialResult(
-        tuned, error, choice.held_out, operations, microseconds, tuple(notes)
-    )
+    return TrialResult(tuned, error, errors, operations, microseconds, tuple(notes))
 
 
 def _fitted(

@@ -35,8 +35,8 @@ class Found:
 
 
 def many_frames() -> list:
-    """Return 63 frames, of which 21 are tried first."""
-    return labelled_frames(silicon, 7) * 9
+    """Return 63 frames of 64 atoms, of which 21 are tried first."""
+    return labelled_frames(lambda: silicon() * (2, 2, 2), 7) * 9
 
 
 class QuickTrials:

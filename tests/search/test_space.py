@@ -89,11 +89,18 @@ def test_a_part_keeps_frames_labels_and_energies_of_atoms():
 
 def test_parts_grow_by_the_same_factor():
     for n in (2, 59, 60, 214, 7367, 10**6):
-        sizes = part_sizes(n)
+        sizes = part_sizes(n, 60 * n, 2)
         assert sizes[-1] == n
         assert len(sizes) <= 4
         ratios = np.divide(sizes[1:], sizes[:-1])
         assert ((ratios > 2.9) & (ratios < 9.1)).all()
+
+
+@pytest.mark.parametrize(
+    ("n_atoms", "n_types"), [(900, 2), (13_000, 60)], ids=["small", "diverse"]
+)
+def test_small_and_diverse_sets_have_no_parts(n_atoms, n_types):
+    assert part_sizes(213, n_atoms, n_types) == [213]
 
 
 def test_work_and_operations_grow_with_the_candidate():
