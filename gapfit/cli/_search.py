@@ -151,7 +151,11 @@ def _print(console: Console, result: SearchResult, files: _Files) -> None:
     console.warnings(list(result.warnings))
     console.title("Written")
     count = len(result.front())
-    console.say(f"  {files.output}\n  {files.point(1)} to {files.point(count).name}")
+    console.say(f"  {files.output}\n  {files.point(1)}")
+    if count > 1:
+        console.say(
+            f"  ... to {files.point(count).name}, the front from fast to accurate"
+        )
     console.say(f"  {files.plot}\n  {files.state}, for --resume")
     console.title("Next")
     console.say(f"  gapfit fit {shlex.quote(str(files.output))}")
