@@ -245,8 +245,7 @@ class _Search:
         rng = np.random.default_rng([self.config.run.seed, len(seen)])
         queues = []
         for name in front:
-            recipe = self.candidates[str(name)].recipe
-            moves = self.space.moves(recipe) if recipe else []
+            moves = self._moves(str(name))
             moves = [m for m in moves if self._named(m) not in seen]
             queues.append([moves[n] for n in rng.permutation(len(moves))])
         queues = [queue for queue in queues if queue][:_ORIGINS]
@@ -257,6 +256,15 @@ class _Search:
                 if len(out) < _MOVES:
                     out[name] = None
         return list(out)
+
+    def _moves(self, name: str) -> list[Recipe]:
+        """Return the recipes around a candidate; for given terms those nearest to them."""
+        candidate = self.candidates[name]
+        recipe = candidate.recipe or self.space.nearest(candidate.config.terms)
+        if recipe is None:
+            return []
+        near = [] if candidate.recipe else [recipe]
+        return [*near, *self.space.moves(recipe)]
 
     def _tried(self, task: Task) -> TrialResult:
         name, rung = str(task.candidate), task.rung

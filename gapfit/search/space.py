@@ -138,6 +138,24 @@ class Space:
             if 0 <= place + step < len(self.ladders[field])
         ]
 
+    def nearest(self, terms: Sequence[TermConfig]) -> Recipe | None:
+        """Return the recipe that is most like some terms; None without SOAP."""
+        tables = [term.model_dump() for term in terms]
+        soap = next((table for table in tables if "zeta" in table), None)
+        if soap is None:
+            return None
+        functions: dict[str, Any] = next((t for t in tables if "orders" in t), {})
+        sizes = [functions.get(key) for key in ("orders", "n_max", "l_max")]
+        wanted: dict[str, Any] = {
+            "basis": (soap["n_max"], soap["l_max"]),
+            "ace": sizes if functions else (),
+            "channels": soap["channels"],
+            **{key: soap[key] for key in ("zeta", "n_sparse", "r_cut", "atom_sigma")},
+        }
+        return Recipe(
+            **{key: _nearest(self.ladders[key], value) for key, value in wanted.items()}
+        )
+
     def terms(self, recipe: Recipe) -> list[TermConfig]:
         """Return the terms of a recipe: SOAP, pairs, and the cluster expansion if any."""
         value = self._values(recipe)
@@ -202,3 +220,22 @@ def _expansions(n_species: int) -> list[tuple[tuple[int, ...], ...]]:
             sizes = orders, tuple(max(n // n_species, 1) for n in n_max), l_max
         out.append(sizes)
     return out
+
+
+def _nearest(ladder: Sequence[Any], value: Any) -> int:
+    """Return the place of the value on a ladder that is nearest to one."""
+    wanted = _numbers(value)
+
+    def distance(place: int) -> tuple[int, float]:
+        numbers = _numbers(ladder[place])
+        if len(numbers) != len(wanted):
+            return abs(len(numbers) - len(wanted)), 0.0
+        return 0, float(np.abs(numbers - wanted).sum())
+
+    return min(range(len(ladder)), key=distance)
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """Return the numbers of a value on a ladder, (n,) float64."""
+    # Of all channels there are more than on any ladder.
+    return np.ravel(np.array(1e6 if value == "all" else value or (), dtype=np.float64))

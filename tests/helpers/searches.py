@@ -57,6 +57,8 @@ class QuickTrials:
         Number of the trial that is interrupted.
     fail : str
         Trials whose terms have this word fail.
+    favourite : str
+        Terms with this text are the best and the cheapest.
     """
 
     def __init__(self, monkeypatch: Any) -> None:
@@ -65,7 +67,7 @@ class QuickTrials:
         self.clock = Clock()
         self.made: list[tuple[int, str]] = []
         self.stop_at: int | None = None
-        self.fail = "nothing"
+        self.fail = self.favourite = "nothing"
 
     def __call__(
         self, prepared: Any, config: FitConfig, options: Any, **given: Any
@@ -85,6 +87,8 @@ class QuickTrials:
             0.05 + 1 / points + 0.02 * abs(soap.r_cut - 5.0) + 0.1 / (1 + len(others))
         )
         cost = None if given["cell"] is None else 1e-3 * given["operations"]
+        if self.favourite in words:
+            error, given["operations"] = 0.01, 1.0
         held_out = HeldOut(error / 10, error / 8, error, float("nan"))
         return TrialResult(config, error, held_out, given["operations"], cost)
 

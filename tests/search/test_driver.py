@@ -102,6 +102,15 @@ def test_where_nothing_is_as_cheap_the_choice_is_the_cheapest_and_named(quick):
     assert any("no candidate takes at most" in text for text in result.warnings)
 
 
+def test_moves_start_from_given_terms_that_are_the_best(quick, monkeypatch):
+    given = settings(terms=[{"r_cut": 4.9, "n_max": 5, "l_max": 3, "n_sparse": 900}])
+    monkeypatch.setattr(quick, "favourite", "n_max=5, l_max=3")
+    result = tune_within(14.9, many_frames(), given, clock=quick.clock)
+    assert result.best().name == AS_GIVEN
+    tried = {str(task.candidate) for task in result.records}
+    assert any("n4 l3 zeta 4, " in name for name in tried)
+
+
 def test_without_a_trial_on_all_data_the_result_says_so(quick):
     result = quick.search(4.0)
     assert result.rung == 0

@@ -8,6 +8,7 @@ from builders import labelled_frames, silicon, three_species
 from helpers.tuning import settings
 
 from gapfit._support.progress import silent
+from gapfit.config.sections import Distance2bConfig, SoapConfig
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import structure_arrays
@@ -55,6 +56,23 @@ def test_terms_are_the_same_whatever_their_order_and_deltas():
     changed = ace.model_copy(update={"delta": 9.0, "smoothness": 2.0})
     assert same_terms([soap, pairs, ace], [changed, soap, pairs])
     assert not same_terms([soap, pairs], [soap, pairs, ace])
+
+
+@pytest.mark.parametrize("species", [1, 3])
+def test_the_nearest_recipe_of_its_own_terms_is_a_recipe_itself(species):
+    space = Space.of(5.0, 10_000, species)
+    for recipe in space.start():
+        assert space.nearest(space.terms(recipe)) == recipe
+
+
+def test_given_terms_have_a_nearest_recipe_if_there_is_soap():
+    space = Space.of(5.0, 10_000, 1)
+    given = [SoapConfig(n_max=9, l_max=5, r_cut=5.1, n_sparse=600, zeta=4.5)]
+    near = space.terms(space.nearest(given))
+    assert (near[0].r_cut, near[0].zeta) == (5.0, 4.0)
+    assert (near[0].n_max, near[0].l_max) in {(8, 6), (10, 8)}
+    assert len(near) == 2
+    assert space.nearest([Distance2bConfig()]) is None
 
 
 def prepared_frames(frames):
