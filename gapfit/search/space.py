@@ -141,16 +141,18 @@ class Space:
     def nearest(self, terms: Sequence[TermConfig]) -> Recipe | None:
         """Return the recipe that is most like some terms; None without SOAP."""
         tables = [term.model_dump() for term in terms]
-        soap = next((table for table in tables if "zeta" in table), None)
-        if soap is None:
+        density = next((table for table in tables if "zeta" in table), None)
+        if density is None:
             return None
         functions: dict[str, Any] = next((t for t in tables if "orders" in t), {})
         sizes = [functions.get(key) for key in ("orders", "n_max", "l_max")]
         wanted: dict[str, Any] = {
-            "basis": (soap["n_max"], soap["l_max"]),
+            "basis": (density["n_max"], density["l_max"]),
             "ace": sizes if functions else (),
-            "channels": soap["channels"],
-            **{key: soap[key] for key in ("zeta", "n_sparse", "r_cut", "atom_sigma")},
+            "channels": density["channels"],
+            **{
+                key: density[key] for key in ("zeta", "n_sparse", "r_cut", "atom_sigma")
+            },
         }
         return Recipe(
             **{key: _nearest(self.ladders[key], value) for key, value in wanted.items()}
