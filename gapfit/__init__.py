@@ -85,6 +85,7 @@ _PACKAGES = frozenset(
         "quip",
         "report",
         "robustness",
+        "search",
         "serving",
         "testing",
     }

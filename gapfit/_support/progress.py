@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "Progress",
     "note",
+    "silence",
     "silent",
 ]
 
@@ -25,3 +27,18 @@ def note(notes: list[str], text: str) -> None:
     """Append a note to a list and log it as a warning."""
     notes.append(text)
     _logger.warning(text)
+
+
+@contextmanager
+def silence(name: str) -> Iterator[None]:
+    """Keep what a logger would write in the block out of the log."""
+
+    def reject(record: logging.LogRecord) -> bool:
+        return False
+
+    logger = logging.getLogger(name)
+    logger.addFilter(reject)
+    try:
+        yield
+    finally:
+        logger.removeFilter(reject)

@@ -8,6 +8,10 @@ of the configuration:
   [tune]
   scan = { "soap.r_cut" = [4.5, 5.0, 5.5], "soap.atom_sigma" = [0.4, 0.5] }
 
+With --budget the terms are chosen, too: r_cut, the size of soap, sparse points, zeta, and
+whether there is ace. The most accurate configurations at every cost are written, numbered
+from the fastest, and the choice among them.
+
 Test data are never read. Writes NAME-tuned.toml and a plot of the trials, NAME-tuned.png.
 """
 
@@ -22,6 +26,8 @@ from typing import Any
 from gapfit.cli._console import Console
 from gapfit.cli._next_steps import TUNED_HEADER, tuned_path
 from gapfit.cli._outputs import check_output
+from gapfit.cli._search import search
+from gapfit.errors import GapfitError
 
 __all__ = ["add_arguments", "run"]
 
@@ -29,6 +35,21 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help="usually fit.toml")
+    parser.add_argument(
+        "--budget",
+        metavar="TIME",
+        help="also choose terms and sizes, within a time such as 20m, 90s or 2h",
+    )
+    parser.add_argument(
+        "--cost",
+        metavar="TIME",
+        help="with --budget: most accurate within a cost per atom, such as 25us",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="with --budget: go on with a search that was stopped, to a total of TIME",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -45,6 +66,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Tune, print the trials and write the best configuration."""
+    output: Path = args.output or tuned_path(args.config)
+    if args.budget:
+        return search(args, console, output)
+    for option in ("cost", "resume"):
+        if getattr(args, option):
+            raise GapfitError(f"--{option} is for a search: give its --budget, too")
+    return _tune(args, console, output)
+
+
+def _tune(args: argparse.Namespace, console: Console, output: Path) -> int:
     from gapfit._support.archive import atomic_write
     from gapfit.config.toml import dump_toml, load_config, resolved_toml
     from gapfit.data.files import require_files
@@ -52,7 +83,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.fitting.tune import tune
 
     path: Path = args.config
-    output: Path = args.output or tuned_path(path)
     plot = output.with_suffix(".png")
     config = load_config(path)
     check_output(output, (".toml",), force=args.force, inputs=[path])

@@ -44,6 +44,7 @@ __all__ = [
     "batch_atoms",
     "enough_memory",
     "plan",
+    "planned_points",
     "sizes_of",
 ]
 
@@ -176,7 +177,7 @@ def plan(
     sizes = sizes_of(
         frames,
         terms,
-        _points_planned(frames, terms, base or Path()),
+        planned_points(frames, terms, base or Path()),
         settings,
         sample.n_pairs / sample.n_atoms,
     )
@@ -322,10 +323,20 @@ def _sampled_pairs(frames: Sequence[Frame], terms: Sequence[FittedTerm]) -> Pair
     return pairs_of(sample_frames(frames), cutoff)
 
 
-def _points_planned(
+def planned_points(
     frames: Sequence[Frame], terms: Sequence[FittedTerm], base: Path
 ) -> list[dict[int, int]]:
-    """Return the number of sparse points of each block of each term, at most."""
+    """Return the number of sparse points of each block of each term, at most.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        Training data.
+    terms : sequence of FittedTerm
+        Without sparse points.
+    base : Path
+        Folder that relative paths of lists refer to.
+    """
     present = species_counts(frames)
     out = []
     for term in terms:

@@ -33,6 +33,7 @@ __all__ = [
     "data_table",
     "nearest_distances",
     "propose",
+    "usual_cutoff",
     "without_isolated_atom",
 ]
 
@@ -126,7 +127,7 @@ def propose(
         frames = read(frames, data).frames
     counts = species_counts(frames)
     distances = nearest_distances(frames)
-    r_cut = _r_cut(distances)
+    r_cut = usual_cutoff(distances)
     n_sparse = _n_sparse(max(counts.values()))
     missing = without_isolated_atom(frames)
     method = "least_squares" if missing else "isolated"
@@ -211,8 +212,14 @@ def nearest_distances(frames: Sequence[Frame]) -> dict[int, float]:
     return {z: float(np.percentile(values, 75)) for z, values in by_species.items()}
 
 
-def _r_cut(distances: dict[int, float]) -> float:
-    """Return a cutoff for the species with the longest bonds, Å."""
+def usual_cutoff(distances: Mapping[int, float]) -> float:
+    """Return a cutoff for the species with the longest bonds, Å.
+
+    Parameters
+    ----------
+    distances : mapping of int to float
+        See `nearest_distances`.
+    """
     if not distances:
         return float(SoapConfig.model_fields["r_cut"].default)
     return round(float(np.clip(_SHELLS * max(distances.values()), *_R_CUT)), 1)

@@ -7,10 +7,8 @@ equations are solved again.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from gapfit._support.progress import silent
+from gapfit._support.progress import silence, silent
 from gapfit.config.sections import (
     DataConfig,
     E0Config,
@@ -250,7 +248,7 @@ def quick_fit(
         members = np.flatnonzero(np.array(names) == name)
         half[members] = np.arange(len(members)) % 2
     config = _quick_config(frames, e0)
-    with _silence("gapfit"):
+    with silence("gapfit"):
         prepared = prepare(Dataset(tuple(frames)), config, Path(), silent)
         terms = sparse_terms(prepared, config, [], silent)
         whitening = whitened(terms, config, [])
@@ -372,18 +370,3 @@ def _neighbour_distance(frames: Sequence[Frame]) -> float:
         np.minimum.at(nearest, pairs.i, np.linalg.norm(pairs.R, axis=1))
         distances.append(nearest)
     return float(np.median(np.concatenate(distances)))
-
-
-@contextmanager
-def _silence(name: str) -> Iterator[None]:
-    """Keep the notes of the quick fit out of the log."""
-
-    def reject(record: logging.LogRecord) -> bool:
-        return False
-
-    logger = logging.getLogger(name)
-    logger.addFilter(reject)
-    try:
-        yield
-    finally:
-        logger.removeFilter(reject)

@@ -22,6 +22,7 @@ from gapfit.threads import one_thread
 
 __all__ = [
     "solved",
+    "with_lossless",
 ]
 
 
@@ -71,7 +72,7 @@ def solved(
         ]
     progress("solve", 1, 1)
     terms = with_coefficients(model.terms, solution.coefficients)
-    terms, projections = _with_lossless(
+    terms, projections = with_lossless(
         terms, frames, config, progress, least or [{}] * len(terms)
     )
     whitening = sums.whitening
@@ -108,14 +109,28 @@ def _renewed(warnings: Sequence[str], new: Sequence[str | None]) -> list[str]:
     return [*kept, *filter(None, new)]
 
 
-def _with_lossless(
+def with_lossless(
     terms: Sequence[FittedTerm],
     frames: Sequence[Frame] | None,
     config: FitConfig,
     progress: Progress,
     least: Sequence[Ranks],
 ) -> tuple[list[FittedTerm], list[dict[str, Any]]]:
-    """Return the terms with lossless projections, and what was measured of each."""
+    """Return the terms with lossless projections, and what was measured of each.
+
+    Parameters
+    ----------
+    terms : sequence of FittedTerm
+        With coefficients.
+    frames : sequence of Frame or None
+        Structures on which projections are measured; without any there are none.
+    config : FitConfig
+        Its table ``[prediction]``.
+    progress : callable
+        Called as ``progress("projections", done, total)``.
+    least : sequence of dict of int to int
+        For each term, by block, fewest directions.
+    """
     quadratic = config.prediction.quadratic
     terms = [replace(term, quadratic=quadratic, lossless={}) for term in terms]
     if not config.prediction.project or frames is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from gapfit.gp.hyperparameters import (
     score,
 )
 
-__all__ = ["Trial", "Tuning", "format_trials"]
+__all__ = ["Trial", "Tuning", "columns", "format_trials"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,11 @@ def format_trials(summary: Mapping[str, Any]) -> str:
                 " / ".join(f"{delta:g}" for delta in trial["delta"]),
             )
         )
+    return columns(rows)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells as text with aligned columns."""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return "\n".join(
         "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()

@@ -11,22 +11,20 @@ from typing import Any
 import numpy as np
 
 from gapfit._support.progress import Progress, silent
-from gapfit.config.sections import FitConfig, SigmaOverride, TuneConfig
+from gapfit.config.sections import FitConfig, TuneConfig
 from gapfit.config.toml import as_config
 from gapfit.data.dataset import as_dataset
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
-from gapfit.fitting.folds import affordable_folds, fill
-from gapfit.fitting.prepare import Prepared, sparse_terms, whitened
+from gapfit.fitting.prepare import Prepared
 from gapfit.fitting.review import review
 from gapfit.fitting.scan import check_scan, with_settings
+from gapfit.fitting.trial_sums import TrialSums
 from gapfit.fitting.trials import Trial, Tuning
-from gapfit.fitting.tune_limits import FIXED, freedom_of, limit_notes
 from gapfit.gp.evidence import HeldOut, Scales
-from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.followed_jitter import FollowedJitter
-from gapfit.gp.hyperparameters import N_STEPS, ScoredScales, score
-from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, class_of
+from gapfit.gp.hyperparameters import ScoredScales, score
+from gapfit.model.observation_groups import FRAME_SIGMA, class_of
 from gapfit.threads import limited
 
 __all__ = ["tune", "tune_prepared"]
@@ -146,28 +144,15 @@ class _Tuner:
         return self.trials[key]
 
     def _tried(self, settings: dict[str, Any], config: FitConfig) -> Trial:
-        terms = sparse_terms(self.prepared, config, self.notes, self.progress)
-        whitening = whitened(terms, config, self.notes)
-        options = self._options(config, whitening.n_sparse)
-        grams = fill(self.prepared, terms, whitening, config, options, self.progress)
-        trials = FollowedJitter(grams)
-        ones = Scales(np.ones(len(terms)), np.ones(len(trials.totals)))
+        sums = TrialSums(self.prepared, config, self.options, self.notes, self.progress)
+        trials = sums.trials
+        ones = Scales(np.ones(len(sums.terms)), np.ones(len(trials.totals)))
         # The choice comes before trials that change the jitter.
         if self.given is None and trials.suits(ones):
             self._judge_given(trials, ones)
-        freedom = freedom_of(config, self.options, grams, trials.totals)
-        steps = iter(range(1, N_STEPS + 1))
-        self.progress("hyperparameters", 0, N_STEPS)
-        chosen = trials.chosen(
-            freedom, lambda: self.progress("hyperparameters", next(steps), N_STEPS)
-        )
-        self.progress("hyperparameters", N_STEPS, N_STEPS)
+        tuned, chosen = sums.chosen()
         if self.given is None:
             self._judge_given(trials, ones)
-        grams = trials.grams
-        for text in limit_notes(config, freedom, chosen.scales, grams):
-            self.note(text)
-        tuned = _tuned(config, grams, chosen.scales)
         return _as_trial(settings, tuned, chosen)
 
     def _judge_given(self, trials: FollowedJitter, ones: Scales) -> None:
@@ -195,69 +180,9 @@ class _Tuner:
                     f"of the {quantity}: these sigmas stay"
                 )
 
-    def _options(self, config: FitConfig, n_sparse: int) -> TuneConfig:
-        """Return the options with as many folds as fit into memory."""
-        options = self.options
-        folds = affordable_folds(self.prepared, config, options, n_sparse)
-        if folds < min(options.folds, len(self.prepared.frames)):
-            self.note(
-                f"{n_sparse} sparse points: {folds} folds instead of {options.folds}, "
-                f"because the Gram matrices must fit into run.memory = {config.run.memory}"
-            )
-        return options.model_copy(update={"folds": folds})
-
 
 def _as_trial(
     settings: dict[str, Any], config: FitConfig, choice: ScoredScales
 ) -> Trial:
     value, errors = choice.log_marginal_likelihood, choice.held_out
     return Trial(settings, config, value, errors)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.3g}")
-
-
-def _tuned(config: FitConfig, grams: FoldGrams, scales: Scales) -> FitConfig:
-    """Return the configuration with deltas and sigmas multiplied by their ratios.
-
-    Powers by which priors fall are the smoothness of their terms. The fractions of forces
-    and energies that sigmas grow by are parts of these.
-    """
-    falling = {part.term: part.power for part in grams.columns.falling}
-    terms = []
-    for n, (term, factor) in enumerate(zip(config.terms, scales.delta, strict=True)):
-        changed = {"delta": _rounded(term.delta * factor)}
-        if n in falling:
-            power = falling[n] + scales.powers.get(n, 0.0)
-            changed["smoothness"] = _rounded(power)
-        terms.append(term.model_copy(update=changed))
-    sigma = config.sigma
-    ratios = dict(zip(grams.groups, scales.sigma.tolist(), strict=True))
-    moved = {q: ratios.get((q, DEFAULT), 1.0) for q in Quantity}
-    names = set(sigma.config_types) | {name for _, name in ratios} - {
-        DEFAULT,
-        *FIXED,
-    }
-    overrides = {}
-    for name in sorted(names):
-        given = sigma.config_types.get(name, SigmaOverride())
-        values = {}
-        for quantity in Quantity:
-            override = getattr(given, quantity)
-            factor = ratios.get((quantity, name), moved[quantity])
-            if override is not None or factor != moved[quantity]:
-                old = override or getattr(sigma, quantity)
-                values[str(quantity)] = _rounded(old * factor)
-        if values:
-            overrides[name] = SigmaOverride(**values)
-    update: dict[str, Any] = {
-        str(q): _rounded(getattr(sigma, q) * moved[q]) for q in Quantity
-    }
-    for quantity in (Quantity.ENERGY, Quantity.FORCES):
-        name = f"{quantity}_relative"
-        update[name] = min(_rounded(getattr(sigma, name) * moved[quantity]), 1.0)
-    update["config_types"] = overrides
-    return config.model_copy(
-        update={"terms": terms, "sigma": sigma.model_copy(update=update)}
-    )

@@ -18,6 +18,9 @@ from gapfit.gp.normal_equations import NormalEquations, solve_normal
 
 __all__ = ["Evidence", "HeldOut", "Scales", "held_out", "log_evidence", "system"]
 
+# Errors below this are zero, eV/Å over sigma.
+_ZERO = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class Scales:
@@ -160,12 +163,16 @@ class HeldOut:
     virial_rmse : float
         Error of components of the virial, eV per atom (over sqrt(n_atoms), as their
         sigma).
+    forces_typical : float
+        Geometric mean over the folds of the error of force components, eV/Å: one fold
+        with frames unlike all others does not decide it.
     """
 
     energy_mae: float
     energy_rmse: float
     forces_rmse: float
     virial_rmse: float
+    forces_typical: float = np.nan
 
 
 def held_out(
@@ -191,8 +198,9 @@ def held_out(
     S, b = system(totals, scales, d)
     S[np.diag_indices_from(S)] += 1.0
     energies = [np.zeros(0)]
-    squares, counts = {"forces": 0.0, "virial": 0.0}, {"forces": 0, "virial": 0}
-    for fold in grams.folds:
+    kinds = ("forces", "virial")
+    squares, counts = (np.zeros((len(kinds), len(grams.folds))) for _ in range(2))
+    for n, fold in enumerate(grams.folds):
         fold_sums = grams.of_fold(fold)
         S_fold, b_fold = system(fold_sums, scales, d)
         z = d * solve_normal(S - S_fold, b - b_fold).z
@@ -201,19 +209,28 @@ def held_out(
             for rows in grams.energies.get(fold, [])
         )
         for (kind, _), gram in zip(grams.groups, fold_sums, strict=True):
-            if gram is not None and kind in squares:
+            if gram is not None and kind in kinds:
                 residual = gram.square - 2 * z @ gram.b + z @ dsymv(1.0, gram.G, z)
-                squares[kind] += max(float(residual), 0.0)
-                counts[kind] += gram.n_rows
+                squares[kinds.index(kind), n] += max(float(residual), 0.0)
+                counts[kinds.index(kind), n] += gram.n_rows
     errors = grams.sigmas["energy"] * np.concatenate(energies)
-    rmse = {
-        kind: grams.sigmas[kind] * float(np.sqrt(square / counts[kind]))
-        for kind, square in squares.items()
-        if counts[kind]
-    }
+    forces, virial = (
+        grams.sigmas[kind] * _rmse(square.sum(), count.sum())
+        for kind, square, count in zip(kinds, squares, counts, strict=True)
+    )
+    by_fold = _rmse(squares[0], counts[0])[counts[0] > 0]
+    typical = (
+        np.exp(np.log(np.maximum(by_fold, _ZERO)).mean()) if len(by_fold) else np.nan
+    )
     return HeldOut(
         float(np.abs(errors).mean()) if len(errors) else np.nan,
         float(np.sqrt((errors**2).mean())) if len(errors) else np.nan,
-        rmse.get("forces", np.nan),
-        rmse.get("virial", np.nan),
+        float(forces),
+        float(virial),
+        float(grams.sigmas["forces"] * typical),
     )
+
+
+def _rmse(square: np.ndarray, n_rows: np.ndarray) -> np.ndarray:
+    """Return root mean squares; NaN without rows."""
+    return np.sqrt(square / np.where(n_rows > 0, n_rows, np.nan))

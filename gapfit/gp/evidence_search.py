@@ -18,6 +18,8 @@ __all__ = ["by_evidence"]
 
 # How often deltas are held, and the change of the sigma of their leash that ends this.
 _ROUNDS, _NEAR = 5, 0.02
+# Relative gain of a step that ends the search: a thousandth of what tells models apart.
+_FLAT = 1e-7
 
 
 def by_evidence(
@@ -100,7 +102,7 @@ def _maximised(
         jac=True,
         method="L-BFGS-B",
         bounds=parameters.bounds,
-        options={"maxiter": 60, "ftol": 1e-10, "gtol": 1e-2},
+        options={"maxiter": 60, "ftol": _FLAT, "gtol": 1e-2},
     )
     return parameters.scales(best.x)
 

@@ -14,7 +14,7 @@ from gapfit.gp.conditioning import well_conditioned
 from gapfit.gp.evidence import Scales, system
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.freedom import Freedom
-from gapfit.gp.hyperparameters import ScoredScales, choose, judge
+from gapfit.gp.hyperparameters import THOROUGH, Ratios, ScoredScales, choose, judge
 from gapfit.gp.normal_equations import NormalEquations
 from gapfit.gp.raised_jitter import raised_jitter
 from gapfit.gp.training_sums import TrainingSums
@@ -65,20 +65,24 @@ class FollowedJitter:
         return judge(self.grams, self.totals, scales)
 
     def chosen(
-        self, freedom: Freedom, tick: Callable[[], None] = lambda: None
+        self,
+        freedom: Freedom,
+        tick: Callable[[], None] = lambda: None,
+        ratios: Ratios = THOROUGH,
     ) -> ScoredScales:
         """Return the best deltas and sigmas, judged with the jitter of their fit.
 
         Parameters
         ----------
-        freedom, tick
+        freedom, tick, ratios
             See `gapfit.gp.hyperparameters.choose`.
         """
-        best = choose(self.grams, self.totals, freedom, tick)
+        best = choose(self.grams, self.totals, freedom, tick, ratios)
         if self.suits(best.scales):
             return best
         self.judged(best.scales)
-        return self.judged(choose(self.grams, self.totals, freedom).scales)
+        again = choose(self.grams, self.totals, freedom, ratios=ratios)
+        return self.judged(again.scales)
 
     def _needed(self, scales: Scales) -> tuple[float, ...]:
         """Return the jitter of a fit, by block, or the present one where that is larger."""

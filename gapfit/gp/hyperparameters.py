@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,12 +15,39 @@ from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.freedom import Freedom
 from gapfit.gp.normal_equations import NormalEquations
 
-__all__ = ["N_STEPS", "ScoredScales", "choose", "judge", "score"]
+__all__ = [
+    "NEARBY",
+    "N_STEPS",
+    "SAME",
+    "THOROUGH",
+    "Ratios",
+    "ScoredScales",
+    "choose",
+    "judge",
+    "score",
+]
 
-#: Ratios of sigma_energy: tried in turn, upwards and downwards, each starting from the
-#: deltas and sigmas that suit the one before; then ratios around the best.
-_TRIED = ((1.0, 3.0, 10.0, 30.0), (0.33, 0.1, 0.033))
-_AROUND = (0.55, 1.8)
+
+class Ratios(NamedTuple):
+    """Ratios of sigma_energy that are tried, beside 1.
+
+    Attributes
+    ----------
+    up, down : tuple of float
+        Tried in turn, each starting from the deltas and sigmas that suit the one before.
+    around : tuple of float
+        Then ratios to the best of these.
+    """
+
+    up: tuple[float, ...]
+    down: tuple[float, ...]
+    around: tuple[float, ...]
+
+
+#: Where nothing is known of sigma_energy, where a good value is, and where it stays.
+THOROUGH = Ratios((3.0, 10.0, 30.0), (0.33, 0.1, 0.033), (0.55, 1.8))
+NEARBY = Ratios((2.0,), (0.5,), ())
+SAME = Ratios((), (), ())
 #: How often `choose` reports at most.
 N_STEPS = 10
 
@@ -62,6 +90,7 @@ def choose(
     totals: Sequence[NormalEquations],
     freedom: Freedom,
     tick: Callable[[], None] = lambda: None,
+    ratios: Ratios = THOROUGH,
 ) -> ScoredScales:
     """Return the best deltas, powers and sigmas.
 
@@ -79,6 +108,8 @@ def choose(
         Deltas and sigmas that may be chosen.
     tick : callable
         Called up to `N_STEPS` times.
+    ratios : Ratios
+        Those of sigma_energy that are tried.
 
     Raises
     ------
@@ -92,10 +123,10 @@ def choose(
     if not free.any() or not np.isfinite(score(freedom.score, first.held_out)):
         return first
 
-    def trials(ratios: Sequence[float], origin: ScoredScales) -> Iterator[ScoredScales]:
+    def trials(tried: Sequence[float], origin: ScoredScales) -> Iterator[ScoredScales]:
         """Yield the best scales for each ratio, each search starting from the last."""
         scales = origin.scales
-        within = [freedom.energy_limits.clipped(ratio) for ratio in ratios]
+        within = [freedom.energy_limits.clipped(ratio) for ratio in tried]
         for ratio in dict.fromkeys(within):
             if ratio == scales.sigma[free][0]:  # tried already, at a limit
                 continue
@@ -108,11 +139,10 @@ def choose(
             finally:
                 tick()
 
-    up, down = _TRIED
-    tried = [first, *trials(up[1:], first), *trials(down, first)]
+    tried = [first, *trials(ratios.up, first), *trials(ratios.down, first)]
     best = min(tried, key=lambda trial: score(freedom.score, trial.held_out))
     factor = float(best.scales.sigma[free][0])
-    for change in _AROUND:
+    for change in ratios.around:
         tried += trials([factor * change], best)
     return min(tried, key=lambda trial: score(freedom.score, trial.held_out))
 

@@ -151,6 +151,7 @@ BENCHMARKS = (
     Benchmark("holes", full=_TRAIN_TEST, sets=("inp",)),
     Benchmark("variants", full=("{folder}/wzrc/train.extxyz.gz",), sets=("wzrc",)),
     Benchmark("presets", full=_TRAIN_TEST, sets=("mlearn_Si",)),
+    Benchmark("tuner", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("phosphorus", full=_TRAIN_TEST, sets=("phosphorus_scans",)),
     Benchmark("mlearn", full=tuple(f"{{folder}}/{name}" for name in _ZUO), sets=_ZUO),
     Benchmark("gap_fit", full=_TRAIN_TEST, needs=(PEERS,), sets=("mlearn_Si",)),
