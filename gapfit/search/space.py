@@ -26,7 +26,7 @@ _ATOM_SIGMA = (0.3, 0.4, 0.5, 0.6, 0.7)
 #: Cutoffs in units of the usual one, and their range, Å.
 _REACH, _R_CUT = (0.8, 0.9, 1.0, 1.1, 1.2), (3.0, 8.0)
 _CHANNELS = (6, 8, 12, 16)
-#: Functions of ace: orders, n_max for one species, l_max; none first.
+#: Functions of ace: orders, n_max, l_max; none first.
 _ACE: tuple[tuple[tuple[int, ...], ...], ...] = (
     (),
     ((3,), (3,), (3,)),
@@ -34,6 +34,7 @@ _ACE: tuple[tuple[tuple[int, ...], ...], ...] = (
     ((3, 4), (4, 2), (3, 2)),
     ((3, 4), (4, 3), (3, 2)),
     ((3, 4), (5, 3), (3, 2)),
+    ((3, 4), (6, 3), (3, 2)),
 )
 _MIDDLE = {"r_cut": 2, "atom_sigma": 2}
 #: From fast to accurate: values of the keys that differ from the usual ones.
@@ -51,8 +52,8 @@ _START: tuple[Mapping[str, Any], ...] = (
     {"basis": (8, 8), "zeta": 2.0, "n_sparse": 1500, "ace": 3},
     {"basis": (8, 8), "zeta": 4.0, "n_sparse": 1000, "ace": 4, "r_cut": 3},
 )
-# With as many species densities are combined, and five-body functions are too many.
-_MANY_SPECIES, _FIVE_BODY_SPECIES = 3, 3
+# With as many species densities of SOAP are combined.
+_MANY_SPECIES = 3
 
 
 class Recipe(NamedTuple):
@@ -103,7 +104,7 @@ class Space:
             "basis": _BASIS,
             "zeta": _ZETA,
             "n_sparse": tuple(points),
-            "ace": tuple(dict.fromkeys(_expansions(n_species))),
+            "ace": _ACE,
             "r_cut": tuple(cutoffs),
             "atom_sigma": _ATOM_SIGMA,
             "channels": _CHANNELS if n_species >= _MANY_SPECIES else (None,),
@@ -123,8 +124,7 @@ class Space:
             places["n_sparse"] = min(
                 bisect_left(points, given["n_sparse"]), len(points) - 1
             )
-            functions = _expansions(self.n_species)[given["ace"]]
-            places["ace"] = self.ladders["ace"].index(functions)
+            places["ace"] = given["ace"]
             places["r_cut"] = given.get("r_cut", _MIDDLE["r_cut"])
             recipes.append(Recipe(**places))
         return list(dict.fromkeys(recipes))
@@ -178,6 +178,7 @@ class Space:
         ]
         if value["ace"]:
             sizes = dict(zip(("orders", "n_max", "l_max"), value["ace"], strict=True))
+            sizes["radial"] = "bessel" if self.n_species == 1 else "contracted"
             terms.append(AceConfig.model_validate({"r_cut": value["r_cut"], **sizes}))
         return terms
 
@@ -210,18 +211,6 @@ def same_terms(one: Sequence[TermConfig], other: Sequence[TermConfig]) -> bool:
         for terms in (one, other)
     )
     return ones == others
-
-
-def _expansions(n_species: int) -> list[tuple[tuple[int, ...], ...]]:
-    """Return the sizes of the cluster expansion: with more species fewer of each."""
-    out = []
-    for sizes in _ACE:
-        if sizes:
-            n_orders = 1 if n_species > _FIVE_BODY_SPECIES else len(sizes[0])
-            orders, n_max, l_max = (numbers[:n_orders] for numbers in sizes)
-            sizes = orders, tuple(max(n // n_species, 1) for n in n_max), l_max
-        out.append(sizes)
-    return out
 
 
 def _nearest(ladder: Sequence[Any], value: Any) -> int:
