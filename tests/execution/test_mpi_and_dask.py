@@ -76,6 +76,7 @@ def test_unfinished_fits_are_resumed_or_kept(tmp_path, alone):
     assert finished.stdout.endswith("this fit is finished, nothing to do\n")
 
 
+@pytest.mark.slow
 def test_two_processes_of_this_machine(tmp_path, alone):
     result = run([*write_case(tmp_path), "--workers", "2"])
     assert result.returncode == 0, result.stderr

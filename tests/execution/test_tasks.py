@@ -13,7 +13,9 @@ from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.merge_tree import outermost
 
 
-@pytest.mark.parametrize("method", ["cholesky", "qr"])
+@pytest.mark.parametrize(
+    "method", ["cholesky", pytest.param("qr", marks=pytest.mark.slow)]
+)
 def test_fits_stopped_at_any_moment_resume_to_the_same_bits(
     tmp_path, small_tasks, method
 ):

@@ -10,9 +10,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from itertools import combinations_with_replacement
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -42,11 +44,6 @@ BOUNDS = {
     "fe7cr2ni": {"energy": 13, "forces": 0.25, "stress": 4.5},
 }
 SYSTEMS = tuple(BOUNDS)
-#: The same, of which large fits are left to the slow run.
-FITTED = [
-    pytest.param(s, marks=pytest.mark.slow) if s in ("carbon", "silicon") else s
-    for s in SYSTEMS
-]
 
 
 EXAMPLES = ROOT / "examples"
@@ -60,6 +57,13 @@ PHASES = {
     "fe7cr2ni": {"fcc4-0"},
 }
 NUMBER = r"([-+]?\d+\.?\d*(?:e[-+]?\d+)?)"
+
+
+def large_ones_slow(systems: Iterable[str]) -> list[Any]:
+    """Return systems, of which large fits are left to the slow run."""
+    slow = pytest.mark.slow
+    large = ("carbon", "silicon")
+    return [pytest.param(s, marks=slow) if s in large else s for s in systems]
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +128,7 @@ def test_the_quick_start_is_short_and_runs(capsys):
     assert Path("quickstart.npz").is_file()
 
 
-@pytest.mark.parametrize("system", FITTED)
+@pytest.mark.parametrize("system", large_ones_slow(SYSTEMS))
 def test_lattice_constants_and_bulk_moduli_equal_dft(fitted, system, capsys, caplog):
     file, data = fitted(system), ROOT / "data" / system
     metrics = gapfit.evaluate(file, data / "test.extxyz", uncertainty=False)
@@ -151,7 +155,7 @@ CRYSTALS = {
 }
 
 
-@pytest.mark.parametrize("system", CRYSTALS)
+@pytest.mark.parametrize("system", large_ones_slow(CRYSTALS))
 def test_elastic_constants_and_vacancies_equal_dft(fitted, system, capsys, caplog):
     model = gapfit.load(fitted(system))
     symbol, phase, cells = CRYSTALS[system]

@@ -465,7 +465,9 @@ def test_a_fit_has_the_pairs_and_triplets_of_the_command(tmp_path):
     export_lammps(model, tmp_path / "gap.gapfit")
 
 
-@pytest.mark.parametrize("name", ["P", "GST", "FeCrNi", "CuAl"])
+@pytest.mark.parametrize(
+    "name", ["P", "GST", pytest.param("FeCrNi", marks=pytest.mark.slow), "CuAl"]
+)
 def test_translated_commands_can_be_planned(name, tmp_path, capsys):
     (tmp_path / "new").mkdir()
     for file in ("cmd.json", "train.xyz"):

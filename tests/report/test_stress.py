@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from helpers.reports import folder_of_a_fit, read_page
 
 from gapfit.cli import main
@@ -54,6 +55,7 @@ def test_a_report_can_run_it(copied, capsys, monkeypatch):
     assert len(stored["tests"]) == 10
 
 
+@pytest.mark.slow
 def test_a_fit_can_run_it(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("gapfit.report.stress.QUICK", 20)
     folder = folder_of_a_fit(tmp_path, options=["--stress-test"])
