@@ -22,6 +22,8 @@ _PACKAGES = {
     "lammps": "LAMMPS",
     "serving": "Forces over a socket",
     "report": "The report",
+    "robustness": "Stress tests",
+    "search": "Search for terms and sizes",
     "active": "Learning on the fly",
     "citations": "Citations",
     "testing": "Tests of a potential",

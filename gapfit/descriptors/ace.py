@@ -21,7 +21,7 @@ from gapfit.data.neighbours import Pairs, core_pairs
 from gapfit.descriptors.ace_functions import Expansion, Order, expansion
 from gapfit.descriptors.ace_radial import (
     COMBINATIONS,
-    bessel_gram,
+    bessel_engine,
     combinations_of,
     contracted,
     radial_tables,
@@ -37,6 +37,7 @@ from gapfit.descriptors.protocol import (
     PriorVariances,
     Sparse,
 )
+from gapfit.descriptors.soap_engine import NativeEngine
 from gapfit.threads import native_threads
 
 __all__ = ["Ace", "ace_features", "ace_term"]
@@ -68,8 +69,8 @@ class Ace(Descriptor):
         The functions.
     dot_product : DotProductKernel
         Kernel between scaled functions.
-    waiting : bool
-        Whether combinations are still to be found in the data.
+    primitive : NativeEngine or None
+        Engine of the densities that are combined; None if the combinations are known.
     """
 
     complete = True
@@ -94,7 +95,7 @@ class Ace(Descriptor):
         self.n_features = len(self.expansion.functions)
         self.components = self.n_features
         self.projections = dict(scalings or {})
-        self.waiting = False
+        self.primitive: NativeEngine | None = None
         self._core = self._made()
 
     @property
@@ -105,11 +106,12 @@ class Ace(Descriptor):
     @property
     def adaptive(self) -> bool:
         """Whether combinations are still to be found in the data."""
-        return self.waiting
+        return self.primitive is not None
 
     def environment_sums(self, pairs: Pairs) -> np.ndarray:
         """Return Σ c c^T of the densities of Bessel functions."""
-        return bessel_gram(self.config, self.species, pairs)
+        assert self.primitive is not None
+        return self.primitive.density_gram(pairs)
 
     def adapted_basis(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Return the combinations of Bessel functions and species."""
@@ -318,5 +320,6 @@ def ace_term(
 ) -> Ace:
     """Return the descriptor with the settings of a configuration."""
     ace = Ace(config, species, combinations_of(config, species, basis), projections)
-    ace.waiting = config.radial == "contracted" and COMBINATIONS not in basis
+    if config.radial == "contracted" and COMBINATIONS not in basis:
+        ace.primitive = bessel_engine(config, species)
     return ace

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from gapfit.config.terms import AceConfig
-from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.density import RadialTables, leading
 from gapfit.descriptors.radial import Weighting
 from gapfit.descriptors.radial_bessel import bessel_functions, bessel_table
@@ -20,7 +19,7 @@ __all__ = [
     "MOST_BESSEL",
     "ace_basis",
     "ace_basis_shapes",
-    "bessel_gram",
+    "bessel_engine",
     "combinations_of",
     "contracted",
     "radial_tables",
@@ -108,20 +107,13 @@ def radial_tables(
     )
 
 
-def bessel_gram(
-    config: AceConfig, species: tuple[int, ...], pairs: Pairs
-) -> np.ndarray:
-    """Return Σ c c^T of densities of Bessel functions, over centres and m.
-
-    Returns
-    -------
-    (l_max + 1, n_species · n_bessel, n_species · n_bessel) float64
-    """
+def bessel_engine(config: AceConfig, species: tuple[int, ...]) -> NativeEngine:
+    """Return the engine of the densities that are combined: Bessel functions by species."""
     l_max, n_bessel = max(config.l_max), _primitive(config)
     plain = config.model_copy(update={"radial": "bessel"})
     functions = bessel_functions(l_max, n_bessel)[None]
     features = Features(len(species), n_bessel, l_max)
-    engine = NativeEngine(
+    return NativeEngine(
         species,
         radial_tables(plain, species, functions),
         cutoff=config.r_cut,
@@ -129,7 +121,6 @@ def bessel_gram(
         features=features,
         scale=np.ones(len(features)),
     )
-    return engine.density_gram(pairs)
 
 
 def contracted(config: AceConfig, n_species: int, gram: np.ndarray) -> np.ndarray:
@@ -145,7 +136,7 @@ def contracted(config: AceConfig, n_species: int, gram: np.ndarray) -> np.ndarra
     n_species : int
         Species of neighbours.
     gram : (l_max + 1, n_species · n_bessel, n_species · n_bessel) float64
-        From `bessel_gram`, of all data.
+        Σ c c^T of the densities of `bessel_engine` over all data.
 
     Returns
     -------

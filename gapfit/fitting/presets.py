@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from gapfit.config.sections import (
@@ -11,14 +12,21 @@ from gapfit.config.sections import (
     TermConfig,
 )
 
-__all__ = ["PRESETS", "Preset", "preset_comment", "preset_terms"]
+__all__ = [
+    "MANY_SPECIES",
+    "PRESETS",
+    "Preset",
+    "cluster_expansion",
+    "preset_comment",
+    "preset_terms",
+]
 
 Preset = Literal["fast", "default", "accurate"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
-# With as many species densities are combined: their number of features grows with the
-# square of the species.
-_MANY_SPECIES = 3
+#: With as many species densities of SOAP are combined: the number of features grows with
+#: the square of the species.
+MANY_SPECIES = 3
 _CHANNELS = {"fast": 8, "default": 12, "accurate": 16}
 _FAST_SPARSE = 300
 
@@ -44,18 +52,34 @@ def preset_terms(
     if preset == "fast":
         keys |= {"n_max": 6, "l_max": 4, "zeta": 2.0}
         keys["n_sparse"] = min(n_sparse, _FAST_SPARSE)
-    if n_species >= _MANY_SPECIES:
+    if n_species >= MANY_SPECIES:
         keys["channels"] = _CHANNELS[preset]
     terms: list[TermConfig] = [
         SoapConfig.model_validate(keys),
         Distance2bConfig(r_cut=r_cut),
     ]
     if preset != "default":
-        expansion = AceConfig(r_cut=r_cut)
-        if n_species > 1:
-            expansion = AceConfig(r_cut=r_cut, radial="contracted")
-        terms.append(expansion)
+        terms.append(cluster_expansion(r_cut, n_species))
     return terms
+
+
+def cluster_expansion(
+    r_cut: float, n_species: int, sizes: Mapping[str, Sequence[int]] | None = None
+) -> AceConfig:
+    """Return a cluster expansion, of contracted densities for several species.
+
+    Parameters
+    ----------
+    r_cut : float
+        Cutoff, Å.
+    n_species : int
+        Species in the data.
+    sizes : mapping, optional
+        ``orders``, ``n_max`` and ``l_max``; the defaults of the term without.
+    """
+    radial = "bessel" if n_species == 1 else "contracted"
+    keys = {"r_cut": r_cut, "radial": radial, **(sizes or {})}
+    return AceConfig.model_validate(keys)
 
 
 def preset_comment(preset: Preset) -> list[str]:

@@ -19,7 +19,6 @@ from gapfit.robustness.cells import atoms_of, grown, has_gap
 
 __all__ = ["Bounds", "find_bounds", "find_crystal"]
 
-_KB = 8.617333e-5  # eV/K
 # Melting temperature over cohesive energy: within 30 % for metals, silicon and salts.
 _MELTING = 0.03
 # Cohesive energies beyond this are none: the energies count from another origin, eV.
@@ -149,14 +148,16 @@ def _melting(model: GAPModel, crystal: Frame) -> tuple[float, str]:
     It is a share of the cohesive energy; where isolated atoms are not known, Lindemann's
     rule with the stiffness of the potential itself.
     """
+    from ase.units import kB
+
     cohesion = -_binding(model, crystal)
     isolated = energies_were_fitted(model) and not model.record.without_atom
     if isolated and 0 < cohesion < _MOST_COHESION:
-        return _MELTING * cohesion / _KB, f"cohesive energy, {cohesion:.2f} eV/atom"
+        return _MELTING * cohesion / kB, f"cohesive energy, {cohesion:.2f} eV/atom"
     stiffness = _stiffness(model, crystal)
     pairs = pair_list(crystal, model.cutoff)
     nearest = float(np.linalg.norm(pairs.R, axis=1).min(initial=model.cutoff))
-    melting = _LINDEMANN * stiffness * nearest**2 / _KB
+    melting = _LINDEMANN * stiffness * nearest**2 / kB
     text = f"stiffness of the crystal (Lindemann), {stiffness:.1f} eV/Å²"
     return float(np.clip(melting, *_LIMITS)), text
 

@@ -19,9 +19,6 @@ __all__ = ["Specimen"]
 
 # A step moves the fastest atoms of the hottest dynamics by this far, Å, within limits, fs.
 _PATH, _STEP_LIMITS = 0.03, (0.25, 4.0)
-_KB = 8.617333e-5  # eV/K
-# Velocity of one ASE unit, Å/fs.
-_VELOCITY = 0.09822694
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +70,10 @@ class Specimen:
     @property
     def timestep(self) -> float:
         """Step of dynamics, fs: short enough for the lightest atom at its hottest."""
+        from ase import units
+
         lightest = float(self.crystal.get_masses().min())
-        speed = _VELOCITY * np.sqrt(3 * _KB * self.hottest / lightest)
+        speed = units.fs * np.sqrt(3 * units.kB * self.hottest / lightest)
         return float(np.clip(_PATH / speed, *_STEP_LIMITS))
 
     def calculator(self) -> GAPCalculator:

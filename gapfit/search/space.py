@@ -9,12 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gapfit.config.sections import (
-    AceConfig,
-    Distance2bConfig,
-    SoapConfig,
-    TermConfig,
-)
+from gapfit.config.sections import Distance2bConfig, SoapConfig, TermConfig
+from gapfit.fitting.presets import MANY_SPECIES, cluster_expansion
 
 __all__ = ["Recipe", "Space", "same_terms"]
 
@@ -52,8 +48,6 @@ _START: tuple[Mapping[str, Any], ...] = (
     {"basis": (8, 8), "zeta": 2.0, "n_sparse": 1500, "ace": 3},
     {"basis": (8, 8), "zeta": 4.0, "n_sparse": 1000, "ace": 4, "r_cut": 3},
 )
-# With as many species densities of SOAP are combined.
-_MANY_SPECIES = 3
 
 
 class Recipe(NamedTuple):
@@ -107,7 +101,7 @@ class Space:
             "ace": _ACE,
             "r_cut": tuple(cutoffs),
             "atom_sigma": _ATOM_SIGMA,
-            "channels": _CHANNELS if n_species >= _MANY_SPECIES else (None,),
+            "channels": _CHANNELS if n_species >= MANY_SPECIES else (None,),
         }
         return cls(ladders, n_species)
 
@@ -178,8 +172,7 @@ class Space:
         ]
         if value["ace"]:
             sizes = dict(zip(("orders", "n_max", "l_max"), value["ace"], strict=True))
-            sizes["radial"] = "bessel" if self.n_species == 1 else "contracted"
-            terms.append(AceConfig.model_validate({"r_cut": value["r_cut"], **sizes}))
+            terms.append(cluster_expansion(value["r_cut"], self.n_species, sizes))
         return terms
 
     def _values(self, recipe: Recipe) -> dict[str, Any]:

@@ -26,9 +26,10 @@ from _common import MICRO, Column, Label, Report, Row, medians, parser, script, 
 import gapfit
 from gapfit.data.dataset import as_dataset
 from gapfit.model.rows import row_block
+from gapfit.search.speed import timed_cell
 
-#: Atoms of a prediction that is timed, and structures whose rows are.
-LEAST_ATOMS, ROW_FRAMES = 200, 6
+#: Structures whose rows are timed.
+ROW_FRAMES = 6
 PAIR = {"type": "distance_2b", "r_cut": 5.0}
 SOAP = {"r_cut": 5.5, "n_max": 8, "l_max": 6, "n_sparse": 300}
 DEFAULT = [[PAIR, {**SOAP, "channels": channels}] for channels in ("all", 12, 10, 8)]
@@ -82,16 +83,6 @@ def fitted(
     )
 
 
-def large(frames: list[ase.Atoms]) -> ase.Atoms:
-    """Return the largest structure, repeated along its shortest vectors."""
-    atoms = max(frames, key=len)
-    while len(atoms) < LEAST_ATOMS:
-        repeats = [1, 1, 1]
-        repeats[int(np.argmin(atoms.cell.lengths()))] = 2
-        atoms = atoms * repeats
-    return atoms
-
-
 def row_call(model: gapfit.GAPModel, frames: list[ase.Atoms]) -> Callable[[], object]:
     part = as_dataset(frames[:ROW_FRAMES], model.config, None).frames
     return partial(row_block, part, model.terms, model.e0, model.config.sigma)
@@ -121,16 +112,17 @@ def run(args: argparse.Namespace) -> Report:
                     "forces": errors["forces"]["mae"],
                 }
             )
-        atoms, n_row_atoms = large(test), sum(map(len, test[:ROW_FRAMES]))
+        cell = timed_cell(as_dataset(test, model.config, None).frames)
+        n_row_atoms = sum(map(len, test[:ROW_FRAMES]))
         predictions = medians(
-            {key: partial(model.predict, atoms) for key, model in models.items()},
+            {key: partial(model.predict, cell) for key, model in models.items()},
             args.repeats,
         )
         rows = medians(
             {key: row_call(model, test) for key, model in models.items()}, args.repeats
         )
     for key, row in zip(models, table, strict=True):
-        row["predict"] = MICRO * predictions[key] / len(atoms)
+        row["predict"] = MICRO * predictions[key] / cell.n_atoms
         row["rows"] = MICRO * rows[key] / n_row_atoms
     report.table("Variants", COLUMNS, table)
     return report

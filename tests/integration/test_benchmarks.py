@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -16,19 +15,6 @@ import pytest
 from builders import ROOT
 
 FOLDER = ROOT / "tests" / "benchmarks"
-
-
-@pytest.fixture
-def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
-    """Import scripts by their names, as they do each other; forget them afterwards."""
-    before, path = set(sys.modules), list(sys.path)
-    monkeypatch.syspath_prepend(FOLDER)
-    yield import_module
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        where = getattr(sys.modules[name], "__file__", None)
-        if where and Path(where).is_relative_to(FOLDER):
-            del sys.modules[name]
 
 
 @pytest.fixture

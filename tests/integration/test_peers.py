@@ -6,10 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from importlib import import_module, util
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from importlib import util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,21 +16,6 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from builders import ROOT
-
-FOLDER = ROOT / "tests" / "benchmarks"
-
-
-@pytest.fixture
-def modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
-    """Import modules as the command does; forget them afterwards."""
-    before, path = set(sys.modules), list(sys.path)
-    monkeypatch.syspath_prepend(FOLDER)
-    yield import_module
-    sys.path[:] = path
-    for name in set(sys.modules) - before:
-        where = getattr(sys.modules[name], "__file__", None)
-        if name == "peers" or (where and Path(where).is_relative_to(FOLDER)):
-            del sys.modules[name]
 
 
 def frame(energy: float, force: float) -> Atoms:
