@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gapfit.config.paths import relocated
 from gapfit.config.sections import DataConfig, FitConfig, RunConfig
-from gapfit.config.toml import dump_toml, load_config
+from gapfit.config.toml import load_config
 from gapfit.data.dataset import read
 from gapfit.data.digest import data_digest
 from gapfit.data.frame import Frame
@@ -77,9 +78,13 @@ def same_training_frames(model: GAPModel, path: Path) -> Sequence[Frame] | None:
     return frames if data_digest(frames) == model.record.data_digest else None
 
 
-def _settings(config: FitConfig) -> str:
-    """Return the settings that decide a fit, without paths and executors, as text."""
+def _settings(config: FitConfig) -> dict[str, Any]:
+    """Return the settings that decide a fit, without paths and executors, as plain data.
+
+    Two are the same whatever the order of their config_types.
+    """
     config = relocated(config, lambda _: "")
     data = config.data.model_copy(update={"train": [], "test": []})
     run = RunConfig(seed=config.run.seed)
-    return dump_toml(config.model_copy(update={"data": data, "run": run}))
+    deciding = config.model_copy(update={"data": data, "run": run})
+    return deciding.model_dump(mode="json")
