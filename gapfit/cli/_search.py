@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 
-def search(args: argparse.Namespace, console: Console, output: Path) -> int:
-    """Search within the time, print the front and write its configurations."""
+def search(args: argparse.Namespace, console: Console, output: Path) -> FitConfig:
+    """Search within the time, print and write the front; return the choice."""
     from gapfit.config.toml import load_config
     from gapfit.data.files import require_files
     from gapfit.search.budget import parse_cost, parse_time
@@ -63,7 +63,7 @@ def search(args: argparse.Namespace, console: Console, output: Path) -> int:
     if args.json:
         console.result(result.summary())
     _print(console, result, files)
-    return 0
+    return result.best().config
 
 
 class _Files:

@@ -13,6 +13,8 @@ whether there is ace. The most accurate configurations at every cost are written
 from the fastest, and the choice among them.
 
 Test data are never read. Writes NAME-tuned.toml and a plot of the trials, NAME-tuned.png.
+Small errors do not prove that a potential is stable: --stress-test fits the choice and runs
+it hot.
 """
 
 from __future__ import annotations
@@ -21,13 +23,17 @@ import argparse
 import logging
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
 from gapfit.cli._next_steps import TUNED_HEADER, tuned_path
 from gapfit.cli._outputs import check_output
 from gapfit.cli._search import search
+from gapfit.cli._tuned_test import add_stress_test_argument, stress_tested
 from gapfit.errors import GapfitError
+
+if TYPE_CHECKING:
+    from gapfit.config.sections import FitConfig
 
 __all__ = ["add_arguments", "run"]
 
@@ -59,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force", action="store_true", help="replace FILE if it exists already"
     )
+    add_stress_test_argument(parser)
     parser.add_argument(
         "--json", action="store_true", help="print the trials as JSON and nothing else"
     )
@@ -68,14 +75,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Tune, print the trials and write the best configuration."""
     output: Path = args.output or tuned_path(args.config)
     if args.budget:
-        return search(args, console, output)
-    for option in ("cost", "resume"):
-        if getattr(args, option):
-            raise GapfitError(f"--{option} is for a search: give its --budget, too")
-    return _tune(args, console, output)
+        chosen = search(args, console, output)
+    else:
+        for option in ("cost", "resume"):
+            if getattr(args, option):
+                raise GapfitError(f"--{option} is for a search: give its --budget, too")
+        chosen = _tune(args, console, output)
+    if args.stress_test:
+        return stress_tested(chosen, args.config.parent, output, console)
+    return 0
 
 
-def _tune(args: argparse.Namespace, console: Console, output: Path) -> int:
+def _tune(args: argparse.Namespace, console: Console, output: Path) -> FitConfig:
+    """Choose deltas and sigmas; return the choice."""
     from gapfit._support.archive import atomic_write
     from gapfit.config.toml import dump_toml, load_config, resolved_toml
     from gapfit.data.files import require_files
@@ -109,7 +121,7 @@ def _tune(args: argparse.Namespace, console: Console, output: Path) -> int:
     console.say(f"  {output}\n  {plot}")
     console.title("Next")
     console.say(f"  gapfit fit {shlex.quote(str(output))}")
-    return 0
+    return result.config
 
 
 def _plot(summary: dict[str, Any], path: Path) -> None:

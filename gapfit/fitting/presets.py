@@ -29,6 +29,11 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 MANY_SPECIES = 3
 _CHANNELS = {"fast": 8, "default": 12, "accurate": 16}
 _FAST_SPARSE = 300
+#: Functions of the cluster expansion: 379 and 623.
+_FUNCTIONS: dict[str, Mapping[str, Sequence[int]]] = {
+    "fast": {"orders": (3, 4), "n_max": (4, 2), "l_max": (3, 2)},
+    "accurate": {"orders": (3, 4), "n_max": (4, 2), "l_max": (4, 2)},
+}
 
 
 def preset_terms(
@@ -59,27 +64,21 @@ def preset_terms(
         Distance2bConfig(r_cut=r_cut),
     ]
     if preset != "default":
-        terms.append(cluster_expansion(r_cut, n_species))
+        terms.append(cluster_expansion(r_cut, _FUNCTIONS[preset]))
     return terms
 
 
-def cluster_expansion(
-    r_cut: float, n_species: int, sizes: Mapping[str, Sequence[int]] | None = None
-) -> AceConfig:
-    """Return a cluster expansion, of contracted densities for several species.
+def cluster_expansion(r_cut: float, sizes: Mapping[str, Sequence[int]]) -> AceConfig:
+    """Return a cluster expansion of contracted densities.
 
     Parameters
     ----------
     r_cut : float
         Cutoff, Å.
-    n_species : int
-        Species in the data.
-    sizes : mapping, optional
-        ``orders``, ``n_max`` and ``l_max``; the defaults of the term without.
+    sizes : mapping
+        ``orders``, ``n_max`` and ``l_max``.
     """
-    radial = "bessel" if n_species == 1 else "contracted"
-    keys = {"r_cut": r_cut, "radial": radial, **(sizes or {})}
-    return AceConfig.model_validate(keys)
+    return AceConfig.model_validate({"r_cut": r_cut, "radial": "contracted", **sizes})
 
 
 def preset_comment(preset: Preset) -> list[str]:

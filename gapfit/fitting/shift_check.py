@@ -33,9 +33,9 @@ _SUSPECT = 5.0
 _AROUND, _NEAREST = 10, 3
 #: Scatters, times the distance relative to that between sound frames, that prove a shift.
 _PROVEN = 6.0
-#: A shift has more frames than this number and this share of all frames, and at least
-#: this share of the frames that seem shifted.
-_FEW, _FEW_SHARE, _MOST = 3, 0.025, 0.6
+#: A shift has more frames than this number and this share of all frames, or the second
+#: share where many are shifted, and at least the last of the frames that seem shifted.
+_FEW, _FEW_SHARE, _MANY, _MOST = 3, 0.025, 0.15, 0.6
 #: Shifts of frames that belong together differ by this many scatters, or this share.
 _ALIKE, _ALIKE_SHARE = 2.0, 0.1
 #: Least scatter and least shift, eV/atom.
@@ -54,16 +54,12 @@ def shift_warnings(fit: QuickFit) -> list[str]:
     if fit.forces_rms == 0 or len(energies.frames) < MIN_FRAMES + _AROUND:
         return []
     errors = _left_out(fit, energies)
-    shifts = _shifts(energies, *_by_config_type(energies, errors))
-    proven = np.abs(shifts.size) > _PROVEN * shifts.scatter * shifts.distance
-    members = _largest_group(shifts, proven)
-    few = max(_FEW, _FEW_SHARE * len(energies.frames))
-    if members.sum() <= few or members.sum() < _MOST * proven.sum():
-        return []
-    size = float(np.median(shifts.size[members]))
-    if abs(size) < _LEAST_SHIFT:
-        return []
-    return [_text(energies, shifts, members, size)]
+    for suspects, share in ((_far_from_its_kind, _FEW_SHARE), (_smaller_half, _MANY)):
+        shifts = _shifts(energies, *suspects(energies, errors))
+        few = max(_FEW, share * len(energies.frames))
+        if text := _warning(energies, shifts, few):
+            return [text]
+    return []
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +146,7 @@ def _left_out(fit: QuickFit, energies: _Energies) -> np.ndarray:
     return errors
 
 
-def _by_config_type(
+def _far_from_its_kind(
     energies: _Energies, errors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return errors without the median of their config_type, and who is suspect.
@@ -166,6 +162,25 @@ def _by_config_type(
             centred[members] = errors[members] - np.median(errors[members])
             scatter[members] = _scatter(errors[members])
     return centred, np.abs(centred) > _SUSPECT * np.maximum(scatter, _LEAST_SCATTER)
+
+
+def _smaller_half(
+    energies: _Energies, errors: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return errors without the median of the larger part, and who is of the smaller.
+
+    A shift of half of the frames makes no frame unusual. So errors are divided where
+    their variance within the two parts is least.
+    """
+    order = np.sort(errors)
+    n = np.arange(1, len(order))
+    sums = np.cumsum(order)
+    left, right = sums[:-1] / n, (sums[-1] - sums[:-1]) / (len(order) - n)
+    best = int(np.argmax(n * (len(order) - n) * (right - left) ** 2))
+    smaller = errors > order[best]
+    if smaller.sum() > len(errors) / 2:
+        smaller = ~smaller
+    return errors - np.median(errors[~smaller]), smaller
 
 
 def _shifts(energies: _Energies, errors: np.ndarray, suspect: np.ndarray) -> _Shifts:
@@ -191,6 +206,16 @@ def _shifts(energies: _Energies, errors: np.ndarray, suspect: np.ndarray) -> _Sh
         np.maximum(scatter, _LEAST_SCATTER),
         np.maximum(away.min(axis=1, initial=np.inf) / usual_distance, 1.0),
     )
+
+
+def _warning(energies: _Energies, shifts: _Shifts, few: float) -> str:
+    """Return a warning about a proven shift of more than a few frames; empty without."""
+    proven = np.abs(shifts.size) > _PROVEN * shifts.scatter * shifts.distance
+    members = _largest_group(shifts, proven)
+    if members.sum() <= few or members.sum() < _MOST * proven.sum():
+        return ""
+    size = float(np.median(shifts.size[members]))
+    return _text(energies, shifts, members, size) if abs(size) >= _LEAST_SHIFT else ""
 
 
 def _largest_group(shifts: _Shifts, proven: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ _ZETA = (2.0, 3.0, 4.0, 6.0)
 _N_SPARSE = (50, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000)
 _ATOM_SIGMA = (0.3, 0.4, 0.5, 0.6, 0.7)
 #: Cutoffs in units of the usual one, and their range, Å.
-_REACH, _R_CUT = (0.8, 0.9, 1.0, 1.1, 1.2), (3.0, 8.0)
+_REACH, _R_CUT = (0.8, 0.9, 1.0, 1.1, 1.2, 1.35), (3.0, 8.0)
 _CHANNELS = (6, 8, 12, 16)
 #: Functions of ace: orders, n_max, l_max; none first.
 _ACE: tuple[tuple[tuple[int, ...], ...], ...] = (
@@ -28,9 +28,9 @@ _ACE: tuple[tuple[tuple[int, ...], ...], ...] = (
     ((3,), (3,), (3,)),
     ((3,), (4,), (3,)),
     ((3, 4), (4, 2), (3, 2)),
-    ((3, 4), (4, 3), (3, 2)),
-    ((3, 4), (5, 3), (3, 2)),
-    ((3, 4), (6, 3), (3, 2)),
+    ((3, 4), (4, 2), (4, 2)),
+    ((3, 4), (5, 2), (4, 2)),
+    ((3, 4), (6, 3), (4, 2)),
 )
 _MIDDLE = {"r_cut": 2, "atom_sigma": 2}
 #: From fast to accurate: values of the keys that differ from the usual ones.
@@ -172,7 +172,7 @@ class Space:
         ]
         if value["ace"]:
             sizes = dict(zip(("orders", "n_max", "l_max"), value["ace"], strict=True))
-            terms.append(cluster_expansion(value["r_cut"], self.n_species, sizes))
+            terms.append(cluster_expansion(value["r_cut"], sizes))
         return terms
 
     def _values(self, recipe: Recipe) -> dict[str, Any]:
@@ -191,8 +191,8 @@ class Space:
         if value["channels"]:
             parts.append(f"{value['channels']} channels")
         if value["ace"]:
-            orders, n_max, _ = ("+".join(map(str, numbers)) for numbers in value["ace"])
-            parts.append(f"ace {orders} n {n_max}")
+            sizes = ("+".join(map(str, numbers)) for numbers in value["ace"])
+            parts.append("ace {} n {} l {}".format(*sizes))
         return ", ".join(parts)
 
 

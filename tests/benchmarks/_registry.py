@@ -149,6 +149,11 @@ BENCHMARKS = (
     Benchmark("fit_set", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("stress", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("holes", full=_TRAIN_TEST, sets=("inp",)),
+    Benchmark(
+        "recipe",
+        full=tuple(f"{{folder}}/{name}" for name in (*_ZUO, "inp")),
+        sets=(*_ZUO, "inp"),
+    ),
     Benchmark("variants", full=("{folder}/wzrc/train.extxyz.gz",), sets=("wzrc",)),
     Benchmark("presets", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("tuner", full=_TRAIN_TEST, sets=("mlearn_Si",)),

@@ -5,7 +5,8 @@ Usage: python tests/benchmarks/label_checks.py [FOLDER] [--only NAME ...] [--fra
 FOLDER holds sets, each a folder with a train.extxyz (data/ of this repository by default).
 Each set is checked as it is, then with one fault at a time. Sets with more than --frames
 frames are thinned. Repeats are other frames of the 5 % whose energies are shifted by 0.15
-or 0.05 eV/atom, at random or one after another. "-": the labels for a fault are missing.
+or 0.05 eV/atom, at random or one after another, and of the half shifted at random. "-": the
+labels for a fault are missing.
 """
 
 from __future__ import annotations
@@ -77,13 +78,13 @@ def other_stress(frames: Frames, rng: np.random.Generator) -> list[Frame]:
     return [f if f.virial is None else replace(f, virial=-f.virial) for f in frames]
 
 
-def shifted(size: float, *, block: bool) -> Callable:
+def shifted(size: float, *, block: bool, share: float = _SHARE) -> Callable:
     """Return a fault that shifts energies of some frames by a size in eV/atom."""
 
     def apply(frames: Frames, rng: np.random.Generator) -> list[Frame]:
         out = list(frames)
         several = np.array([n for n, f in enumerate(frames) if f.n_atoms > 1])
-        n_shifted = max(round(_SHARE * len(several)), 1)
+        n_shifted = max(round(share * len(several)), 1)
         first = rng.integers(0, len(several) - n_shifted + 1)
         order = np.roll(several, -first) if block else rng.permutation(several)
         for n in order[:n_shifted]:
@@ -109,6 +110,15 @@ FAULTS = (
             drawn=True,
         )
         for block in (False, True)
+        for size in _SHIFTS
+    ),
+    *(
+        Fault(
+            f"{size} half",
+            "are shifted by",
+            shifted(size, block=False, share=0.5),
+            drawn=True,
+        )
         for size in _SHIFTS
     ),
 )

@@ -82,3 +82,15 @@ def test_command_evaluates_left_out_structures(here, capsys):
     left_out = json.loads(capsys.readouterr().out)
     for kind in ("energy", "forces"):
         assert left_out["all"][kind]["rmse"] > fitted["all"][kind]["rmse"]
+
+
+def test_the_choice_is_stress_tested(here, capsys, monkeypatch):
+    monkeypatch.setattr("gapfit.robustness.results.QUICK", 20)
+    # Pairs and SOAP of four alike crystals have no wall.
+    assert main(["tune", "fit.toml", "--stress-test"]) == 1
+    out = capsys.readouterr().out
+    assert out.index("gapfit fit fit-tuned.toml") < out.index("Stress test of Si")
+    assert "fit-tuned.toml failed the stress test" in out
+    stored = json.loads((here / "fit-tuned-stress-test/stress_test.json").read_text())
+    assert not stored["passed"]
+    assert stored["tests"]["data"]["passed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -98,7 +99,19 @@ def test_a_kind_of_structures_that_differs_is_no_shift():
     assert label_warnings(frames) == []
 
 
-def test_a_whole_config_type_proves_nothing():
-    others = [replace(f, config_type="other") for f in crystals()[:40]]
-    frames = shifted([*others, *crystals()[40:]], range(40), 0.15)
+@pytest.mark.parametrize("size", [0.15, -0.05])
+@pytest.mark.parametrize("n_shifted", [40, 80])
+def test_a_shift_of_up_to_half_of_the_frames_is_named(size, n_shifted):
+    which = np.random.default_rng(1).permutation(160)[:n_shifted]
+    (text,) = label_warnings(shifted(crystals(), which, size))
+    found = re.search(r"energies of (\d+) of 160 frames compared are shifted", text)
+    assert found
+    assert 0.85 * n_shifted < int(found[1]) <= n_shifted + 2
+    # Of two halves either may be the shifted one.
+    assert f"by {size:+.2f}" in text or (n_shifted == 80 and f"by {-size:+.2f}" in text)
+
+
+def test_a_few_frames_of_a_config_type_of_their_own_prove_nothing():
+    others = [replace(f, config_type="other") for f in crystals()[:20]]
+    frames = shifted([*others, *crystals()[20:]], range(20), 0.15)
     assert not [text for text in label_warnings(frames) if "shifted" in text]
