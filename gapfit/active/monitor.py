@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.config.learn import ThresholdConfig
+from gapfit.data.observations import Quantity
 from gapfit.model.gap_model import GAPModel
 
 __all__ = ["Reading", "UncertaintyMonitor"]
@@ -98,10 +99,21 @@ class UncertaintyMonitor:
         return max(readings, key=lambda reading: reading.ratio)
 
     def _deviations(self, structures: Any, kinds: tuple[str, ...]) -> Any:
+        """Return predictions with standard deviations.
+
+        Data as alike as those of the beginning give a factor far below 1, which nothing
+        new has. Then the deviations are those of the posterior, with what the sparse
+        points do not describe.
+        """
+        calibration = self.model.calibration
+        scale = calibration.scale(Quantity.FORCES) if calibration else None
+        is_trusted = scale is not None and scale.factor >= 1
         return self.model.predict(
             structures,
             forces=False,
             stress=False,
             std=kinds,
+            calibrated=is_trusted,
+            form="sor" if is_trusted else "dtc",
             n_threads=self._n_threads,
         )

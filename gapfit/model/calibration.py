@@ -32,6 +32,9 @@ _PRIOR_WIDTH = 2.0
 class Scale:
     """std² = factor² × variance of the function + floor² of an observation.
 
+    A factor below 1 is known for standard deviations like those it was found with. What
+    lies beyond the largest of them is not scaled down.
+
     Attributes
     ----------
     factor : float
@@ -39,10 +42,25 @@ class Scale:
     floor : float
         Error that is not in the posterior: eV per sqrt(atom) for energies and virials,
         eV/Å for forces.
+    reach : float, optional
+        Largest standard deviation of the function that the factor was found with, in
+        the units of `floor`; None: no limit.
     """
 
     factor: float
     floor: float
+    reach: float | None = None
+
+    def of_function(
+        self, std: np.ndarray, root: np.ndarray | float = 1.0
+    ) -> np.ndarray:
+        """Return the scaled standard deviation of the function; see `std`."""
+        scaled: np.ndarray = self.factor * std
+        if self.factor >= 1 or self.reach is None:
+            return scaled
+        beyond: np.ndarray = np.maximum(std - self.reach * np.asarray(root), 0.0)
+        scaled += (1 - self.factor) * beyond
+        return scaled
 
     def std(self, std: np.ndarray, root: np.ndarray | float = 1.0) -> np.ndarray:
         """Return the standard deviation of an observation, of the shape of `std`.
@@ -54,7 +72,8 @@ class Scale:
         root : float64
             sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
         """
-        return np.hypot(self.factor * std, self.floor * root)
+        total: np.ndarray = np.hypot(self.of_function(std, root), self.floor * root)
+        return total
 
 
 @dataclass(frozen=True)
@@ -108,7 +127,8 @@ class Calibration:
         """Return the scale of a quantity; None where there is none.
 
         A quantity without residuals shares the factor of forces, or else of energies: all
-        depend on the same uncertain coefficients.
+        depend on the same uncertain coefficients. But a factor below 1 has no evidence
+        there, and scales nothing down.
 
         Parameters
         ----------
@@ -122,7 +142,7 @@ class Calibration:
             return calibration.by_type.get(config_type or "", calibration.scale)
         for related in (Quantity.FORCES, Quantity.ENERGY):
             if related in self.kinds:
-                return Scale(self.kinds[related].scale.factor, 0.0)
+                return Scale(self.kinds[related].scale.factor, 0.0, 0.0)
         return None
 
     def observed(
@@ -150,12 +170,11 @@ class Calibration:
             Kind of structure, where it is known.
         """
         scale = self.scale(quantity, config_type)
-        if scale is None:
-            observed: np.ndarray = np.hypot(std, sigma)
-            return observed
-        if quantity not in self.kinds:
-            return np.hypot(scale.factor * std, sigma)
-        return scale.std(std, root)
+        if scale is not None and quantity in self.kinds:
+            return scale.std(std, root)
+        function = std if scale is None else scale.of_function(std, root)
+        observed: np.ndarray = np.hypot(function, sigma)
+        return observed
 
     def multiplier(self, quantity: Quantity, level: float) -> float:
         """Return the half width of an interval over an observation's standard deviation.
@@ -203,8 +222,8 @@ class Calibration:
         """Return the calibration that `as_dict` describes."""
         kinds = {
             Quantity(quantity): KindCalibration(
-                Scale(**plain["scale"]),
-                {name: Scale(**scale) for name, scale in plain["by_type"].items()},
+                _scale(plain["scale"]),
+                {name: _scale(scale) for name, scale in plain["by_type"].items()},
                 plain["n"],
                 tuple(plain["levels"]),
                 tuple(plain["quantiles"]),
@@ -214,6 +233,15 @@ class Calibration:
         return cls(kinds, values["method"], values["n_structures"])
 
 
+def _scale(plain: Mapping[str, Any]) -> Scale:
+    reach = plain.get("reach")
+    return Scale(
+        float(plain["factor"]),
+        float(plain["floor"]),
+        None if reach is None else float(reach),
+    )
+
+
 def fitted_scale(
     error: np.ndarray,
     std: np.ndarray,
@@ -221,6 +249,8 @@ def fitted_scale(
     n_independent: float = np.inf,
 ) -> Scale:
     """Return the scale under which errors are most likely: e ~ N(0, a² std² + b²).
+
+    Its reach is the largest of the standard deviations.
 
     Parameters
     ----------
@@ -235,7 +265,8 @@ def fitted_scale(
     from scipy.optimize import minimize
 
     size = float(np.sqrt(np.mean(error**2)))
-    if size == 0.0 or not std.any():
+    reach = float(std.max())
+    if size == 0.0 or reach == 0.0:
         return Scale(1.0, size)
     factor = size / float(np.sqrt(np.mean(std**2)))
     least = np.log([1e-3 * factor, 1e-6 * size])
@@ -261,7 +292,7 @@ def fitted_scale(
         for start in starts
     ]
     a, b = np.exp(min(results, key=lambda result: result.fun).x)
-    return Scale(float(a), float(b))
+    return Scale(float(a), float(b), reach)
 
 
 _UNITS = {

@@ -283,7 +283,8 @@ def _is_valid(calibration: KindCalibration) -> bool:
     """Return whether scales and intervals can be those of a calibration."""
     all_scales = [calibration.scale, *calibration.by_type.values()]
     scales = np.array(
-        [(scale.factor, scale.floor) for scale in all_scales], dtype=float
+        [(scale.factor, scale.floor, scale.reach or 0.0) for scale in all_scales],
+        dtype=float,
     )
     levels = np.array([0.0, *calibration.levels, 1.0])
     quantiles = np.array([0.0, *calibration.quantiles])

@@ -183,7 +183,7 @@ class StandardDeviations:
             return self._observed(part, request.calibrated)
         calibration = self.calibration if request.calibrated else None
         scale = calibration.scale(part.quantity) if calibration else None
-        return part.std if scale is None else scale.factor * part.std
+        return part.std if scale is None else scale.of_function(part.std, part.root)
 
     def _observed(self, part: _Part, calibrated: bool) -> np.ndarray:
         """Return the standard deviation of an observation."""

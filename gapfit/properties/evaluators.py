@@ -101,4 +101,5 @@ def energy_stds(
     ]
     variance, _ = model.posterior.variance(weights @ np.concatenate(rows, axis=1))
     scale = model.calibration.scale(Quantity.ENERGY) if model.calibration else None
-    return np.sqrt(variance) * (scale.factor if scale else 1.0)
+    # Combinations of energies are not among the residuals that a factor below 1 is from.
+    return np.sqrt(variance) * max(scale.factor if scale else 1.0, 1.0)

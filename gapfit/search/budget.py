@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from statistics import median
 
 from gapfit.errors import GapfitError
 
@@ -16,8 +15,6 @@ _MICRO = {"us": 1.0, "µs": 1.0, "μs": 1.0, "ms": 1e3}
 _QUANTITY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([a-zµμ]*)")
 # Trials may end this much later than the budget, relative to it.
 _LATE = 0.05
-# Trials that the pace is taken from.
-_RECENT = 5
 
 
 def parse_time(text: str) -> float:
@@ -95,21 +92,20 @@ class Budget:
 
 
 class Pace:
-    """Time of trials, from those done and a measure of their work."""
+    """Least time of trials, from the fastest one and a measure of their work.
+
+    Small trials take more time for their work than large ones. A trial that is stopped
+    takes only time that the search has no other use for.
+    """
 
     def __init__(self) -> None:
-        self._rates: dict[int, list[float]] = {}
+        self._rate: float | None = None
 
-    def add(self, rung: int, work: float, seconds: float) -> None:
+    def add(self, work: float, seconds: float) -> None:
         """Take a finished trial into account."""
-        self._rates.setdefault(rung, []).append(seconds / work)
+        rate = seconds / work
+        self._rate = rate if self._rate is None else min(rate, self._rate)
 
-    def expected(self, rung: int, work: float) -> float | None:
-        """Return the time of a trial, s, at the pace of those of its rung.
-
-        Without any, at that of the nearest smaller rung; None without these.
-        """
-        below = [number for number in self._rates if number <= rung]
-        if not below:
-            return None
-        return work * median(self._rates[max(below)][-_RECENT:])
+    def expected(self, work: float) -> float | None:
+        """Return the least time of a trial, s; None before any."""
+        return None if self._rate is None else work * self._rate

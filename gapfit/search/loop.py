@@ -55,7 +55,7 @@ def follow(
     known : mapping of Task to Record
         Trials of an earlier search.
     budget : Budget
-        A trial that would not end within it is not started.
+        A trial that would not end within it at the best pace is not started.
     work : callable
         Returns the size of a trial, to which its time is about proportional; 0 where
         it cannot be made.
@@ -68,7 +68,7 @@ def follow(
         record = known.get(task)
         if record is None:
             size = work(task)
-            if not budget.allows(pace.expected(task.rung, size)):
+            if not budget.allows(pace.expected(size)):
                 return False
             started = budget.spent
             try:
@@ -78,7 +78,7 @@ def follow(
             record = replace(record, work=size, seconds=budget.spent - started)
         done(task, record)
         if record.outcome is not None and record.work:
-            pace.add(task.rung, record.work, record.seconds)
+            pace.add(record.work, record.seconds)
         try:
             task = sequence.send(record.outcome)
         except StopIteration:

@@ -45,7 +45,7 @@ _START: tuple[Mapping[str, Any], ...] = (
     {"basis": (8, 6), "zeta": 4.0, "n_sparse": 500, "ace": 3},
     {"basis": (8, 6), "zeta": 4.0, "n_sparse": 1000, "ace": 0},
     {"basis": (8, 6), "zeta": 4.0, "n_sparse": 1000, "ace": 3},
-    {"basis": (8, 8), "zeta": 2.0, "n_sparse": 1500, "ace": 3},
+    {"basis": (8, 6), "zeta": 4.0, "n_sparse": 1000, "ace": 4, "r_cut": 4},
     {"basis": (8, 8), "zeta": 4.0, "n_sparse": 1000, "ace": 4, "r_cut": 3},
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ase.io
 import pytest
 from helpers.learning import THRESHOLD, config_of, learn, log, settings
@@ -9,6 +11,7 @@ from helpers.learning import THRESHOLD, config_of, learn, log, settings
 from gapfit.active.monitor import UncertaintyMonitor
 from gapfit.config.learn import LearnConfig
 from gapfit.config.toml import validated
+from gapfit.model.calibration import Calibration, KindCalibration, Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
 
@@ -38,3 +41,17 @@ def test_thresholds_of_energies(whole):
     assert look.ratio == pytest.approx(std.max() / (2 * largest))
     both = config.threshold.model_copy(update={"forces": 1e-3})
     assert UncertaintyMonitor(both, model, frames).read(hot).kind == "forces"
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.5])
+def test_a_factor_below_1_is_not_believed(whole, factor):
+    folder, model, _, _ = whole
+    hot = ase.io.read(folder / "labelled.extxyz", "-1")
+    hot.rattle(0.3, seed=1)
+    kinds = {"forces": KindCalibration(Scale(factor, 0.0, 1.0))}
+    model = replace(model, calibration=Calibration(kinds, "leave one out", 5))
+    config = validated(LearnConfig, settings(folder.parent), "config")
+    look = UncertaintyMonitor(config.threshold, model, []).read(hot)
+    options = {} if factor > 1 else {"calibrated": False, "form": "dtc"}
+    std = model.predict(hot, std="forces", **options).forces_std
+    assert look.largest == pytest.approx(std.max())

@@ -106,6 +106,32 @@ def test_scales_of_config_types_are_pulled_to_that_of_all():
     assert weak.floor == pytest.approx(own.scale.floor, rel=1e-3)
 
 
+def test_nothing_is_scaled_down_beyond_the_evidence():
+    """Alike structures say little about others: there the posterior stands."""
+    rng = np.random.default_rng(5)
+    std = rng.uniform(0.5, 1.0, 200)
+    found = fitted_scale(0.2 * std * rng.standard_normal(200), std)
+    assert found.factor == pytest.approx(0.2, rel=0.2)
+    assert found.reach == std.max()
+    inside = np.array([0.1, 0.5, found.reach])
+    np.testing.assert_allclose(found.of_function(inside), found.factor * inside)
+    far = found.of_function(np.array([2.0, 3.0, 1000.0]))
+    assert far[1] - far[0] == pytest.approx(1.0)
+    assert far[2] == pytest.approx(1000.0, rel=1e-3)
+    # Energies of n atoms reach sqrt(n) as far.
+    assert found.of_function(np.array(2 * found.reach), 2.0) == pytest.approx(
+        2 * found.factor * found.reach
+    )
+    larger = Scale(3.0, 0.1, 1.0)
+    np.testing.assert_allclose(larger.of_function(far), 3 * far)
+
+
+def test_a_shared_factor_scales_nothing_down():
+    forces = KindCalibration(Scale(0.2, 0.1, 1.0))
+    scale = Calibration({"forces": forces}, "x", 3).scale("energy")
+    assert scale.of_function(np.array(0.7)) == pytest.approx(0.7)
+
+
 def test_an_unknown_config_type_has_the_scale_of_all():
     scales = {"a": Scale(3.0, 0.2)}
     known = Calibration({"forces": KindCalibration(Scale(2.0, 0.1), scales)}, "x", 3)
@@ -144,8 +170,9 @@ def test_forces_of_perfect_crystals_are_not_calibrated():
 def test_kinds_without_residuals_share_the_factor_of_others():
     forces, energy = KindCalibration(Scale(2.0, 0.1)), KindCalibration(Scale(3.0, 0.2))
     both = Calibration({"energy": energy, "forces": forces}, "x", 3)
-    assert both.scale("virial") == Scale(2.0, 0.0)
-    assert Calibration({"energy": energy}, "x", 3).scale("forces") == Scale(3.0, 0.0)
+    assert both.scale("virial") == Scale(2.0, 0.0, 0.0)
+    alone = Calibration({"energy": energy}, "x", 3)
+    assert alone.scale("forces") == Scale(3.0, 0.0, 0.0)
     virial = Calibration({"virial": forces}, "x", 3)
     assert virial.scale("energy") is None
     std = np.array([1.0, 2.0])

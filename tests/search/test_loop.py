@@ -84,14 +84,15 @@ def test_known_trials_are_not_repeated_and_the_sequence_goes_on():
     assert list(second.records) == list(undisturbed.records)
 
 
-def test_the_pace_is_that_of_the_rung_or_of_the_next_smaller_one():
+def test_the_pace_is_the_best_so_far():
     pace = Pace()
-    assert pace.expected(0, 1.0) is None
-    pace.add(0, 2.0, 10.0)
-    assert pace.expected(1, 3.0) == 15.0
-    pace.add(1, 1.0, 7.0)
-    assert pace.expected(1, 3.0) == 21.0
-    assert pace.expected(0, 3.0) == 15.0
+    assert pace.expected(1.0) is None
+    pace.add(2.0, 10.0)
+    assert pace.expected(3.0) == 15.0
+    pace.add(1.0, 7.0)
+    assert pace.expected(3.0) == 15.0
+    pace.add(100.0, 100.0)
+    assert pace.expected(3.0) == 3.0
 
 
 @pytest.mark.parametrize("text", ["20", "m", "-5m", "0m", "1d", "5 m 3 s", "nan s", ""])
