@@ -144,6 +144,7 @@ def test_a_time_for_no_trial_is_an_error():
         tune_within(1e-6, many_frames(), settings())
 
 
+@pytest.mark.slow
 def test_a_real_search_is_better_than_its_start():
     frames = labelled_frames(silicon, 6)
     poor = settings(terms=[{"r_cut": 3.0, "n_max": 2, "l_max": 1, "n_sparse": 10}])
