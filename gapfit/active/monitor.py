@@ -101,9 +101,9 @@ class UncertaintyMonitor:
     def _deviations(self, structures: Any, kinds: tuple[str, ...]) -> Any:
         """Return predictions with standard deviations.
 
-        Data as alike as those of the beginning give a factor far below 1, which nothing
-        new has. Then the deviations are those of the posterior, with what the sparse
-        points do not describe.
+        A calibration on structures that are much alike gives a factor below 1, which says
+        nothing about new ones. Then, and without a calibration, the deviations are those
+        of the posterior, with what the sparse points do not describe.
         """
         calibration = self.model.calibration
         scale = calibration.scale(Quantity.FORCES) if calibration else None

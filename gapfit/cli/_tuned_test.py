@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._outputs import make_output_folder
+from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
     from gapfit.config.sections import FitConfig
 
-__all__ = ["add_stress_test_argument", "stress_tested"]
+__all__ = ["add_stress_test_argument", "stress_test_folder", "stress_tested"]
 
 
 def add_stress_test_argument(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,25 @@ def add_stress_test_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def stress_test_folder(output: Path) -> Path:
+    """Return the folder of the results, NAME-stress-test beside the file of the choice.
+
+    Raises
+    ------
+    GapfitError
+        There is a file of this name.
+    """
+    from gapfit.robustness.files import default_folder
+
+    folder = default_folder(output.with_suffix(".npz"))
+    if folder.exists() and not folder.is_dir():
+        raise GapfitError(
+            f"{folder}: is a file; results of the stress test go into a folder of this "
+            "name: move the file, or give another --output"
+        )
+    return folder
+
+
 def stress_tested(config: FitConfig, base: Path, output: Path, console: Console) -> int:
     """Fit a choice, test the potential and print the verdicts.
 
@@ -35,7 +55,7 @@ def stress_tested(config: FitConfig, base: Path, output: Path, console: Console)
     base : Path
         Folder that relative paths of the configuration refer to.
     output : Path
-        File of the choice; results go to the folder NAME-stress-test beside it.
+        File of the choice; see `stress_test_folder`.
     console : Console
         Where progress and verdicts are shown.
 
@@ -48,10 +68,10 @@ def stress_tested(config: FitConfig, base: Path, output: Path, console: Console)
     from gapfit.data.dataset import as_dataset
     from gapfit.fitting.fit import fit
     from gapfit.robustness import StressSettings, stress_test
-    from gapfit.robustness.files import RESULTS, default_folder, write_results
+    from gapfit.robustness.files import RESULTS, write_results
     from gapfit.robustness.results import QUICK
 
-    folder = default_folder(output.with_suffix(".npz"))
+    folder = stress_test_folder(output)
     make_output_folder(folder, RESULTS)
     with console.progress() as progress:
         dataset = as_dataset(None, config, base)

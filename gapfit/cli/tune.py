@@ -29,7 +29,11 @@ from gapfit.cli._console import Console
 from gapfit.cli._next_steps import TUNED_HEADER, tuned_path
 from gapfit.cli._outputs import check_output
 from gapfit.cli._search import search
-from gapfit.cli._tuned_test import add_stress_test_argument, stress_tested
+from gapfit.cli._tuned_test import (
+    add_stress_test_argument,
+    stress_test_folder,
+    stress_tested,
+)
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
@@ -74,6 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     """Tune, print the trials and write the best configuration."""
     output: Path = args.output or tuned_path(args.config)
+    if args.stress_test:
+        stress_test_folder(output)
     if args.budget:
         chosen = search(args, console, output)
     else:

@@ -135,7 +135,7 @@ class GAPModel(WithoutCaches):
         scale : float, optional
             Factor of the standard deviation of the coefficients; by default the
             factor of the model's calibration for forces (for energies where no forces
-            were fitted), or 1.
+            were fitted), at least 1.
 
         Returns
         -------

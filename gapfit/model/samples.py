@@ -55,7 +55,7 @@ class Samples(Sequence[GAPModel]):
         Seed of the random numbers.
     scale : float or None
         Factor of the standard deviation of the coefficients; None takes that of the
-        model's calibration.
+        model's calibration, at least 1.
 
     Attributes
     ----------
@@ -147,6 +147,9 @@ class Samples(Sequence[GAPModel]):
 
 
 def _scale(calibration: Calibration | None) -> float:
-    """Return the scale of coefficients: that of forces, the most numerous data."""
+    """Return the scale of coefficients: that of forces, the most numerous data.
+
+    Samples go wherever a simulation does, so a factor below 1 scales nothing down.
+    """
     scale = calibration.scale(Quantity.FORCES) if calibration else None
-    return scale.factor if scale else 1.0
+    return max(scale.factor if scale else 1.0, 1.0)

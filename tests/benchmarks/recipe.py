@@ -1,7 +1,7 @@
 """The recipe of the README on published sets: propose, tune, fit, run hot.
 
 Usage: python tests/benchmarks/recipe.py FOLDER ... [--n-sparse 500] [--seeds 3]
-           [--ps 5] [--melting JSON] [--json FILE]
+           [--ps 5] [--json FILE]
 Each FOLDER, named mlearn_Si, inp and so on, holds train.extxyz and test.extxyz (.gz is
 fine). The settings of `gapfit init` are fitted as they are and as `gapfit tune` chooses
 deltas and sigmas; both predict the test set. The tuned model is then read back with error
@@ -13,7 +13,6 @@ energy on the way against the crystal's, and "closest" the shortest distance of 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
@@ -104,8 +103,8 @@ def proposed(train: Dataset, labels: DataConfig, n_sparse: int) -> FitConfig:
 
 
 def errors(model: gapfit.GAPModel, test: Dataset) -> tuple[float, float]:
-    found = gapfit.evaluate(model, test, uncertainty=False)["all"]
-    return found["energy"]["mae"], found["forces"]["mae"]
+    metrics = gapfit.evaluate(model, test, uncertainty=False)["all"]
+    return metrics["energy"]["mae"], metrics["forces"]["mae"]
 
 
 def reread(model: gapfit.GAPModel, frame: ase.Atoms) -> gapfit.GAPModel:
@@ -132,7 +131,7 @@ def measure(folder: Path, args: argparse.Namespace) -> Row:
     best = tune(train, config).config
     model = gapfit.fit(train, best)
     tuned = errors(model, test)
-    temperature = 2 * args.melting.get(name, MELTING.get(name, 1000.0))
+    temperature = 2 * MELTING[name]
     model = reread(model, crystal(name))
     runs = [run_hot(model, name, temperature, args.ps, n) for n in range(args.seeds)]
     lowest, closest, hottest = zip(*runs, strict=True)
@@ -157,7 +156,6 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument("--n-sparse", type=int, default=500)
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--ps", type=float, default=5.0)
-    options.add_argument("--melting", type=json.loads, default={}, help="K by set")
     return options
 
 

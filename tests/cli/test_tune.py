@@ -86,6 +86,12 @@ def test_command_evaluates_left_out_structures(here, capsys):
 
 def test_the_choice_is_stress_tested(here, capsys, monkeypatch):
     monkeypatch.setattr("gapfit.robustness.results.QUICK", 20)
+    wrong = here / "fit-tuned-stress-test"
+    wrong.write_text("mine")
+    assert main(["tune", "fit.toml", "--stress-test"]) == 1
+    assert "fit-tuned-stress-test: is a file" in capsys.readouterr().err
+    assert not (here / "fit-tuned.toml").exists()
+    wrong.unlink()
     # Pairs and SOAP of four alike crystals have no wall.
     assert main(["tune", "fit.toml", "--stress-test"]) == 1
     out = capsys.readouterr().out

@@ -11,6 +11,7 @@ from helpers.error_bars import brute_covariance, frames_of, molecule, salt, sett
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
+from gapfit.model.calibration import KindCalibration, Scale
 from gapfit.testing import (
     FORCE_SLOPE,
     SAME_POTENTIAL,
@@ -68,6 +69,9 @@ def test_the_scale_is_that_of_the_calibration(model, with_baseline):
     known = replace(with_baseline.calibration, kinds={"energy": energy})
     only = replace(with_baseline, calibration=known)
     assert only.sample(2).scale == energy.scale.factor
+    small = KindCalibration(Scale(0.2, 0.1, 1.0))
+    alike = replace(with_baseline.calibration, kinds={"forces": small})
+    assert replace(with_baseline, calibration=alike).sample(2).scale == 1.0
     # The spread follows the scale, around the same coefficients.
     one, two = (model.sample(3, seed=4, scale=s).coefficients for s in (1.0, 2.0))
     none = model.sample(3, seed=4, scale=0.0).coefficients

@@ -142,13 +142,17 @@ def test_error_bars_of_differences_are_those_of_many_samples(model, copper):
         assert expected < 0.9 * sum(alone)
 
 
-def test_error_bars_of_differences_have_the_factor_of_energies(model, copper):
+@pytest.mark.parametrize(("factor", "expected"), [(3.0, 3.0), (0.1, 1.0)])
+def test_error_bars_of_differences_have_the_factor_of_energies(
+    model, copper, factor, expected
+):
     kinds = dict(model.calibration.kinds)
-    kinds["energy"] = replace(kinds["energy"], scale=Scale(3.0, 7.0))
+    kinds["energy"] = replace(kinds["energy"], scale=Scale(factor, 7.0, 1.0))
     scaled = replace(model, calibration=replace(model.calibration, kinds=kinds))
     bare = replace(model, calibration=None)
     parts = [(2.0, copper), (-8.0, Atoms("Cu"))]
-    assert energy_std(scaled, parts) == pytest.approx(3 * energy_std(bare, parts))
+    bar = energy_std(bare, parts)
+    assert energy_std(scaled, parts) == pytest.approx(expected * bar)
 
 
 def test_relaxation_changes_the_energy_of_a_sample_to_second_order_only(model, copper):
