@@ -39,7 +39,12 @@ _KEYWORDS = (
     "restart",
 )
 #: Properties that ASE has no names for.
-_EXTRA = (*(f"{kind}_std" for kind in StdKind), "novelty", "local_gap_variance")
+_EXTRA = (
+    *(f"{kind}_std" for kind in StdKind),
+    "extrapolation",
+    "novelty",
+    "local_gap_variance",
+)
 
 
 class GAPCalculator(Calculator):
@@ -52,11 +57,12 @@ class GAPCalculator(Calculator):
     uncertainty : bool, str or sequence of str, optional
         Standard deviations computed with every call, as `std` of `GAPModel.predict`:
         ``"energy"``, ``"energies"``, ``"forces"``, ``"stress"`` give
-        ``extra_results["energy_std"]`` and so on; ``"novelty"``, of each atom, is nearly
-        free, unless ``"energies"`` are asked for, too. By default that of each atom's
-        energy, which is nearly free, whenever the model has its posterior and rounding
-        has not spoilt that (a warning is logged then); others are computed when they are
-        asked for: ``atoms.calc.get_property("forces_std")``.
+        ``extra_results["energy_std"]`` and so on; ``"extrapolation"``, the grade of each
+        atom (`Prediction`), comes with ``"energies"``; ``"novelty"``, of each atom, is
+        nearly free, unless ``"energies"`` are asked for, too. By default that of each
+        atom's energy, which is nearly free, whenever the model has its posterior and
+        rounding has not spoilt that (a warning is logged then); others are computed when
+        they are asked for: ``atoms.calc.get_property("forces_std")``.
     n_threads : int, optional
         Threads to use; by default those of `gapfit.threads.available`.
     skin : float, optional
@@ -207,7 +213,9 @@ class GAPCalculator(Calculator):
             raise PropertyNotImplementedError(
                 f"{baseline.calculator.title} gives no stress of single atoms"
             )
-        asked = (kind for kind in StdKind if f"{kind}_std" in properties)
+        asked = [kind for kind in StdKind if f"{kind}_std" in properties]
+        if "extrapolation" in properties:
+            asked.append(StdKind.ENERGIES)
         prediction = self.model.predict(
             structure,
             std=tuple(dict.fromkeys((*self.uncertainty, *asked))),

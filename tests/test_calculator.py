@@ -151,10 +151,10 @@ def model() -> gapfit.GAPModel:
 @pytest.mark.parametrize(
     ("uncertainty", "names"),
     [
-        (None, {"energies_std"}),
+        (None, {"energies_std", "extrapolation"}),
         (False, set()),
         ((), set()),
-        (True, {*STD, "novelty"}),
+        (True, {*STD, "extrapolation", "novelty"}),
         (("novelty", "forces"), {"novelty", "forces_std"}),
         ("forces", {"forces_std"}),
         (("energy", "stress"), {"energy_std", "stress_std"}),

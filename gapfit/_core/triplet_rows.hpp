@@ -52,7 +52,8 @@ class TripletRowWorker {
         range_.for_each(pairs_.species[i], near_,
                         [&](std::int32_t block, std::size_t a, std::size_t b) {
                             if (block != share.block) return;
-                            any = touched_[a] = touched_[b] = true;
+                            touched_[a] = touched_[b] = true;
+                            any = true;
                             gradients ? triplet<true>(share.points, a, b)
                                       : triplet<false>(share.points, a, b);
                         });

@@ -103,7 +103,8 @@ class UncertaintyMonitor:
 
         A calibration on structures that are much alike gives a factor below 1, which says
         nothing about new ones. Then, and without a calibration, the deviations are those
-        of the posterior, with what the sparse points do not describe.
+        of the posterior, with what the sparse points do not describe. No labels lower the
+        floor of a calibration, so it is left out.
         """
         calibration = self.model.calibration
         scale = calibration.scale(Quantity.FORCES) if calibration else None
@@ -113,6 +114,7 @@ class UncertaintyMonitor:
             forces=False,
             stress=False,
             std=kinds,
+            observation=False,
             calibrated=is_trusted,
             form="sor" if is_trusted else "dtc",
             n_threads=self._n_threads,

@@ -152,6 +152,7 @@ def _fitted(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
         ("calibration", _calibration(facts["calibration"])),
+        ("extrapolation", _extrapolation(facts.get("usual_deviations", {}))),
         ("frames fitted", f"{facts.get('n_frames', '?')}"),
         ("atoms fitted", f"{facts.get('n_atoms', '?')}"),
         ("rows", _listed(facts.get("n_rows", {}))),
@@ -188,6 +189,16 @@ def _calibration(calibration: dict[str, Any] | None) -> str:
     )
     structures = f"{calibration['method']}, {calibration['n_structures']} structures"
     return f"{structures}; std times: {scales}"
+
+
+def _extrapolation(usual: dict[int, float]) -> str:
+    """Return the scale of extrapolation grades."""
+    from ase.data import chemical_symbols
+
+    if not usual:
+        return "no grades: gapfit calibrate finds their scale"
+    scale = {chemical_symbols[z]: f"{1000 * std:.3g} meV" for z, std in usual.items()}
+    return f"grade 1 where the std of an atom's energy is {_listed(scale)}"
 
 
 def _features(term: dict[str, Any]) -> str:

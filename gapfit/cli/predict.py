@@ -3,14 +3,17 @@
 Energy, forces and stress are written as results of a calculator (in ASE:
 atoms.get_potential_energy() ...), energies per atom as the array `energies`. With --std,
 standard deviations go to the arrays `energies_std`, `forces_std` and `novelty`, and to
-the info `energy_std` and `stress_std`; with --std-of local_gap_variance QUIP's own
-variance (eV², models of QUIP) goes to the array of this name. They replace labels of the
-input that have these names; all other info and arrays of the structures are kept.
+the info `energy_std` and `stress_std`; the array `extrapolation` is `energies_std` over
+what is usual in the training data, and a grade above 2 is outside of these. With --std-of
+local_gap_variance QUIP's own variance (eV², models of QUIP) goes to the array of this
+name. They replace labels of the input that have these names; all other info and arrays of
+the structures are kept.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +23,15 @@ from gapfit.cli._outputs import EXTENDED_XYZ, check_output
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
+    from gapfit.model.gap_model import GAPModel
     from gapfit.model.prediction import Prediction
 
 __all__ = ["add_arguments", "run"]
 
+_NOT_CALIBRATED = (
+    "the model is not calibrated: errors are often several times larger than these "
+    "standard deviations; use gapfit calibrate"
+)
 #: Atoms between two reports of progress.
 _BATCH_ATOMS = 1024
 #: Standard deviations that ``--std`` writes.
@@ -42,6 +50,7 @@ _WRITTEN = (
     "energy_std",
     "forces_std",
     "stress_std",
+    "extrapolation",
     "novelty",
     _QUIP_VARIANCE,
     "energy_interval",
@@ -76,9 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "QUIP, for models read from it",
     )
     parser.add_argument(
-        "--observation",
+        "--function",
         action="store_true",
-        help="standard deviations of a new reference calculation, noise included",
+        help="standard deviations of the potential alone, without the floor of the "
+        "calibration",
     )
     parser.add_argument(
         "--interval",
@@ -90,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--uncalibrated",
         action="store_true",
-        help="standard deviations of the posterior, not scaled to errors",
+        help="standard deviations of the posterior, without scale and floor",
     )
 
 
@@ -111,6 +121,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     _check_flags(args)
     model = load(args.model)
     asked, n_negative = _asked(args), 0
+    largest: list[float] = []  # grade of each structure
     # Read once to find all errors before the work, and its size.
     sizes = [len(atoms) for _, atoms in structures(args.data, str(args.data))]
     stream_of_atoms, done = structures(args.data, str(args.data)), 0
@@ -127,11 +138,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 frames,
                 std=[name for name in asked if name not in ("novelty", _QUIP_VARIANCE)],
                 novelty="novelty" in asked,
-                observation=args.observation,
+                observation=not (args.function or args.uncalibrated),
                 calibrated=not args.uncalibrated,
                 interval=args.interval,
             )
             n_negative += sum(prediction.n_negative for prediction in predictions)
+            for prediction in predictions:
+                grades = prediction.extrapolation
+                largest.append(0.0 if grades is None else float(grades.max(initial=0)))
             for (_, atoms), prediction in zip(batch, predictions, strict=True):
                 _attach(atoms, prediction)
             if _QUIP_VARIANCE in asked:
@@ -141,16 +155,52 @@ def run(args: argparse.Namespace, console: Console) -> int:
             write(stream, [atoms for _, atoms in batch], format="extxyz")
             done += sum(sizes[part])
             progress("predict", done, sum(sizes))
-    if n_negative:
-        console.warnings(
-            [f"{n_negative} variances came out negative by rounding and were set to 0"]
-        )
+    console.warnings(
+        [
+            *_rounded(n_negative),
+            *_outside(largest),
+            *([_NOT_CALIBRATED] if _lacks_calibration(model, args) else []),
+        ]
+    )
     console.say(f"\nWrote {len(sizes)} structures, {sum(sizes)} atoms to {output}")
     return 0
 
 
+def _rounded(n_negative: int) -> list[str]:
+    """Return a warning of variances spoilt by rounding, if there are any."""
+    if not n_negative:
+        return []
+    return [f"{n_negative} variances came out negative by rounding and were set to 0"]
+
+
+def _outside(largest: Sequence[float]) -> list[str]:
+    """Return a warning of structures outside the training data, if there are any.
+
+    Parameters
+    ----------
+    largest : sequence of float
+        Largest extrapolation grade of each structure.
+    """
+    from gapfit.model.extrapolation import ALARM
+
+    n_outside = sum(grade > ALARM for grade in largest)
+    if not n_outside:
+        return []
+    worst = max(range(len(largest)), key=lambda n: largest[n])
+    return [
+        f"{n_outside} of {len(largest)} structures have atoms unlike the training data "
+        f"(extrapolation grades above {ALARM:g}), frame {worst} the most with a grade of "
+        f"{largest[worst]:.3g}: errors may exceed the error bars there"
+    ]
+
+
+def _lacks_calibration(model: GAPModel, args: argparse.Namespace) -> bool:
+    scaled = {"energy", "forces", "stress"} & set(_asked(args))
+    return bool(scaled) and model.calibration is None and not args.uncalibrated
+
+
 def _check_flags(args: argparse.Namespace) -> None:
-    for flag in ("observation", "uncalibrated"):
+    for flag in ("function", "uncalibrated"):
         if getattr(args, flag) and not _asked(args):
             raise GapfitError(
                 f"--{flag} changes standard deviations, which are not written; add --std"
@@ -174,7 +224,13 @@ def _attach(atoms: Any, prediction: Prediction) -> None:
         results["stress"] = prediction.stress
     atoms.calc = SinglePointCalculator(atoms, **results)
     atoms.arrays["energies"] = prediction.energies
-    for name in ("energies_std", "forces_std", "novelty", "forces_interval"):
+    for name in (
+        "energies_std",
+        "extrapolation",
+        "forces_std",
+        "novelty",
+        "forces_interval",
+    ):
         if (values := getattr(prediction, name)) is not None:
             atoms.arrays[name] = values
     for name in ("energy_std", "stress_std", "energy_interval", "stress_interval"):

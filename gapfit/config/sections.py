@@ -275,6 +275,9 @@ class TuneConfig(Section):
     consecutive: bool = described(
         False, "hold out consecutive frames together, for trajectories"
     )
+    share: float = described(
+        0.5, "part of the sparse points that is taken, where there are many", gt=0, le=1
+    )
     score: Literal["both", "energy", "forces", "evidence"] = described(
         "both", "held-out errors that decide; evidence: scans use the likelihood"
     )

@@ -24,6 +24,7 @@ from gapfit.evaluation.residuals import (
     of_each,
     predicted_residuals,
 )
+from gapfit.evaluation.usual_deviations import with_usual_deviations
 from gapfit.gp.conformal import conformal_quantiles
 from gapfit.model.calibration import (
     OUTDATED,
@@ -86,8 +87,9 @@ def calibrate(
     Returns
     -------
     GAPModel
-        With `GAPModel.calibration`, and a warning in its record if there were few
-        structures, or if some could not be left out; all else unchanged.
+        With `GAPModel.calibration`, the scale of extrapolation grades, and a warning in
+        its record if there were few structures, or if some could not be left out; all
+        else unchanged.
 
     Raises
     ------
@@ -127,6 +129,7 @@ def calibrate(
             "are too small to leave it out"
         )
     n = new.calibration.n_structures
+    new = with_usual_deviations(new, dataset.frames)
     if n < _FEW_STRUCTURES:
         text = f"calibration from {n} structures only: the scales may be far off; give "
         new = _warned(new, f"{OUTDATED}{text}{_FEW_STRUCTURES} or more")

@@ -15,6 +15,7 @@ from gapfit.config.toml import as_config
 from gapfit.data.dataset import Dataset, as_dataset
 from gapfit.data.pair_data import pair_data
 from gapfit.evaluation.calibrate import with_calibration
+from gapfit.evaluation.usual_deviations import with_usual_deviations
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool, open_pool
 from gapfit.execution.plan import Plan
@@ -111,6 +112,7 @@ def fit(
             pairs_per_atom=plan.sizes.batch.pairs_per_atom,
         )
         model = with_calibration(model, prepared.frames, fitter.progress)
+        model = with_usual_deviations(model, prepared.frames)
     return model.with_record(
         data_digest=identity["SHA-256 of the data"],
         pairs=pair_data(dataset.frames, model.species, model.cutoff),

@@ -39,7 +39,7 @@ def solved(
     ----------
     model : GAPModel
         With `GAPModel.training_sums`; its coefficients and posterior are replaced, its
-        calibration is dropped.
+        calibration and the usual deviations of its record are dropped.
     frames : sequence of Frame or None
         Structures on which projections (`gapfit.model.projection`) are measured; without
         any there are none.
@@ -83,6 +83,7 @@ def solved(
         log_marginal_likelihood=solution.log_marginal_likelihood,
         projections=tuple(projections),
         versions=_versions(),
+        usual_deviations={},
         warnings=tuple(_renewed(model.record.warnings, [*notes, *warnings])),
     )
     return replace(

@@ -16,6 +16,7 @@ from gapfit.config.toml import as_config
 from gapfit.data.dataset import as_dataset
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
+from gapfit.fitting.fewer_points import refined, with_fewer_points
 from gapfit.fitting.prepare import Prepared
 from gapfit.fitting.review import review
 from gapfit.fitting.scan import check_scan, with_settings
@@ -28,6 +29,9 @@ from gapfit.model.observation_groups import FRAME_SIGMA, class_of
 from gapfit.threads import limited
 
 __all__ = ["tune", "tune_prepared"]
+
+# Fewer sparse points than this are all taken.
+_FEW_POINTS = 200
 
 
 def tune(
@@ -42,7 +46,8 @@ def tune(
     Deltas, powers by which priors fall and the sigmas of forces and virials maximise the
     log marginal likelihood; sigma.energy minimises the errors of held-out frames. They
     stay within limits (`gapfit.fitting.tune_limits`), and need one pass over the
-    data for each candidate of ``tune.scan``, none for a sigma or delta.
+    data for each candidate of ``tune.scan``, none for a sigma or delta. Half of the
+    sparse points are taken (``tune.share``).
 
     Parameters
     ----------
@@ -144,7 +149,8 @@ class _Tuner:
         return self.trials[key]
 
     def _tried(self, settings: dict[str, Any], config: FitConfig) -> Trial:
-        sums = TrialSums(self.prepared, config, self.options, self.notes, self.progress)
+        fewer = with_fewer_points(config, self.options.share, _FEW_POINTS)
+        sums = TrialSums(self.prepared, fewer, self.options, self.notes, self.progress)
         trials = sums.trials
         ones = Scales(np.ones(len(sums.terms)), np.ones(len(trials.totals)))
         # The choice comes before trials that change the jitter.
@@ -153,7 +159,7 @@ class _Tuner:
         tuned, chosen = sums.chosen()
         if self.given is None:
             self._judge_given(trials, ones)
-        return _as_trial(settings, tuned, chosen)
+        return _as_trial(settings, refined(config, tuned), chosen)
 
     def _judge_given(self, trials: FollowedJitter, ones: Scales) -> None:
         self.given = _as_trial({}, self.config, trials.judged(ones))

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from gapfit.config.sections import FitConfig, SigmaOverride, TuneConfig
 from gapfit.data.observations import Quantity
 from gapfit.gp.evidence import Scales
@@ -35,9 +33,9 @@ __all__ = [
 #: Range of delta, eV per atom or pair.
 DELTA_RANGE = Limits(0.1, 30.0)
 #: Largest delta over sigma.forces, 1/Å. Potentials of InP, fitted to cold crystals and
-#: defects, fall below the crystal at 3000 K by 0.2 eV/atom at 60 to 75, by 0.7 at 100, by
-#: 1.7 at 220, and without end from 330 on.
-MOST_DELTA = 75.0
+#: defects, fall below the crystal at twice its melting temperature by 0.2 eV/atom at 30 to
+#: 45, by 0.4 at 60 and 0.6 at 75; at 3000 K by 1.7 at 220, and without end from 330 on.
+MOST_DELTA = 60.0
 #: Least sigmas, eV per atom and eV/Å: about what cutoffs and k-points of careful DFT leave.
 LEAST_SIGMA: Mapping[str, float] = {
     Quantity.ENERGY: 5e-4,
@@ -103,6 +101,7 @@ def freedom_of(
         {n: _sigma_limits(group, config, options) for group, n in parameters.items()},
         _sigma_limits((Quantity.ENERGY, DEFAULT), config, options),
         {n: _power_limits(power) for n, power in falling.items() if options.delta},
+        tuple(n for group, n in parameters.items() if group[0] == Quantity.VIRIAL),
         _leash(config, grams),
     )
 
@@ -181,7 +180,7 @@ def limit_notes(
                 f"{stopped}: the data say little about this term; remove it, or set "
                 "[tune] delta = false"
             )
-        elif limits and factor > _held(freedom, scales, n) * (1 - _LOOSE):
+        elif limits and _is_held(freedom, scales, n):
             yield (
                 f"{stopped}, {MOST_DELTA:g} Å⁻¹ times sigma.forces: potentials with larger "
                 "ones, for which the likelihood asks, have holes outside the data"
@@ -201,11 +200,13 @@ def limit_notes(
     yield from dict.fromkeys(_sigma_notes(config, freedom, scales, grams))
 
 
-def _held(freedom: Freedom, scales: Scales, n: int) -> float:
-    """Return the largest factor of the delta of a term that its leash allows."""
-    if freedom.leash is None:
-        return np.inf
-    return float(freedom.leash.most[n] * scales.sigma[freedom.leash.group])
+def _is_held(freedom: Freedom, scales: Scales, n: int) -> bool:
+    """Return whether the leash kept the delta of a term from growing further."""
+    leash = freedom.leash
+    if leash is None:
+        return False
+    grown = float(scales.delta[n] / scales.sigma[leash.group])
+    return grown > max(leash.most[n] * (1 - _LOOSE), 1 + _LOOSE)
 
 
 def _sigma_notes(

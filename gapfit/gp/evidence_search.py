@@ -19,7 +19,7 @@ __all__ = ["by_evidence"]
 # How often deltas are held, and the change of the sigma of their leash that ends this.
 _ROUNDS, _NEAR = 5, 0.02
 # Relative gain of a step that ends the search: a thousandth of what tells models apart.
-_FLAT = 1e-7
+_FLAT = 1e-6
 
 
 def by_evidence(

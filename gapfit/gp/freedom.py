@@ -67,6 +67,8 @@ class Freedom:
         Those of the sigmas that errors of held-out frames choose.
     powers : mapping of int to Limits
         Changes of the powers by which priors fall, by term; fixed where absent.
+    refined : tuple of int
+        Numbers of the parameters that errors of held-out frames may lower.
     leash : Leash or None
         Limit of deltas by a sigma.
     """
@@ -78,4 +80,5 @@ class Freedom:
     sigma_limits: Mapping[int, Limits] = field(default_factory=dict)
     energy_limits: Limits = WIDE
     powers: Mapping[int, Limits] = field(default_factory=dict)
+    refined: tuple[int, ...] = ()
     leash: Leash | None = None

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from gapfit.errors import LostDigitsError
+from gapfit.gp.columns import Columns
 from gapfit.gp.evidence import HeldOut, Scales, held_out, log_evidence
 from gapfit.gp.evidence_search import by_evidence
 from gapfit.gp.fold_grams import FoldGrams
-from gapfit.gp.freedom import Freedom
+from gapfit.gp.freedom import WIDE, Freedom, Limits
 from gapfit.gp.normal_equations import NormalEquations
 
 __all__ = [
@@ -34,9 +35,10 @@ class Ratios(NamedTuple):
     Attributes
     ----------
     up, down : tuple of float
-        Tried in turn, each starting from the deltas and sigmas that suit the one before.
+        Tried in turn as long as errors fall, each starting from the deltas and sigmas that
+        suit the one before.
     around : tuple of float
-        Then ratios to the best of these.
+        Then steps from the best of these, as long as errors fall.
     """
 
     up: tuple[float, ...]
@@ -49,7 +51,9 @@ THOROUGH = Ratios((3.0, 10.0, 30.0), (0.33, 0.1, 0.033), (0.55, 1.8))
 NEARBY = Ratios((2.0,), (0.5,), ())
 SAME = Ratios((), (), ())
 #: How often `choose` reports at most.
-N_STEPS = 10
+N_STEPS = 12
+# Steps in one direction.
+_MOST_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +99,10 @@ def choose(
     """Return the best deltas, powers and sigmas.
 
     For each of several sigmas of energies, deltas, powers and the sigmas of forces and
-    virials maximise the log marginal likelihood. It misjudges sigma_energy where forces
-    are far more numerous, so errors of held-out frames choose that one, see `score`.
+    virials maximise the log marginal likelihood. It misjudges the sigmas of energies and
+    virials where forces are far more numerous, so errors of held-out frames choose among
+    these, see `score`, and refine both. The given scales are among the candidates, as a
+    factor common to all deltas and sigmas changes no prediction.
 
     Parameters
     ----------
@@ -123,9 +129,12 @@ def choose(
     if not free.any() or not np.isfinite(score(freedom.score, first.held_out)):
         return first
 
-    def trials(tried: Sequence[float], origin: ScoredScales) -> Iterator[ScoredScales]:
+    def error(trial: ScoredScales) -> float:
+        return score(freedom.score, trial.held_out)
+
+    def trials(tried: Sequence[float]) -> Iterator[ScoredScales]:
         """Yield the best scales for each ratio, each search starting from the last."""
-        scales = origin.scales
+        scales, least = first.scales, error(first)
         within = [freedom.energy_limits.clipped(ratio) for ratio in tried]
         for ratio in dict.fromkeys(within):
             if ratio == scales.sigma[free][0]:  # tried already, at a limit
@@ -133,18 +142,103 @@ def choose(
             scales = replace(scales, sigma=np.where(free, ratio, scales.sigma))
             try:
                 scales = by_evidence(totals, grams.columns, scales, freedom)
-                yield judge(grams, totals, scales)
+                trial = judge(grams, totals, scales)
             except LostDigitsError:
                 return
             finally:
                 tick()
+            yield trial
+            if error(trial) > least:
+                return
+            least = error(trial)
 
-    tried = [first, *trials(ratios.up, first), *trials(ratios.down, first)]
-    best = min(tried, key=lambda trial: score(freedom.score, trial.held_out))
-    factor = float(best.scales.sigma[free][0])
-    for change in ratios.around:
-        tried += trials([factor * change], best)
-    return min(tried, key=lambda trial: score(freedom.score, trial.held_out))
+    tried = [first, *trials(ratios.up), *trials(ratios.down)]
+    try:
+        given = _rescaled(totals, grams.columns, start, freedom)
+        tried.append(judge(grams, totals, given))
+    except LostDigitsError:
+        pass
+    tick()
+    best = min(tried, key=error)
+    for members, limits, step in _walks(freedom, ratios.around):
+        best = _walked(grams, totals, best, freedom.score, members, limits, step)
+        tick()
+    return best
+
+
+def _rescaled(
+    totals: Sequence[NormalEquations],
+    columns: Columns,
+    scales: Scales,
+    freedom: Freedom,
+) -> Scales:
+    """Return the scales times the one factor, within limits, that the evidence asks for.
+
+    With all deltas and sigmas times c the evidence is -½ Q/c² - n log c and a constant,
+    and its derivative by log c at c = 1 is Q - n.
+    """
+    if None in freedom.delta:
+        return scales
+    evidence = log_evidence(totals, columns, scales)
+    n_rows = sum(gram.n_rows for gram in totals)
+    slope = evidence.delta.sum() + evidence.sigma.sum()
+    factor = float(np.sqrt(max(1.0 + slope / n_rows, 0.0)))
+    moved = [n is not None for n in freedom.sigma] | np.array(freedom.energy)
+    limits = [
+        *freedom.delta,
+        freedom.energy_limits,
+        *(freedom.sigma_limits.get(n, WIDE) for n in freedom.sigma if n is not None),
+    ]
+    for limit in filter(None, limits):
+        factor = limit.clipped(factor)
+    return replace(
+        scales,
+        delta=factor * scales.delta,
+        sigma=np.where(moved, factor, 1.0) * scales.sigma,
+    )
+
+
+def _walks(
+    freedom: Freedom, steps: Sequence[float]
+) -> Iterator[tuple[np.ndarray, Limits, float]]:
+    """Yield groups whose sigmas take steps together, with limits and step.
+
+    Sigmas beside that of energies only fall: errors of virials are not part of the score,
+    and those of a potential that may neglect them run away.
+    """
+    for step in steps:
+        yield np.array(freedom.energy), freedom.energy_limits, step
+    for number in freedom.refined:
+        members = np.array([n == number for n in freedom.sigma])
+        for step in steps:
+            if step < 1:
+                yield members, freedom.sigma_limits.get(number, WIDE), step
+
+
+def _walked(
+    grams: FoldGrams,
+    totals: Sequence[NormalEquations],
+    best: ScoredScales,
+    kind: str,
+    members: np.ndarray,
+    limits: Limits,
+    step: float,
+) -> ScoredScales:
+    """Return where steps of the sigma of some groups lead while errors fall."""
+    for _ in range(_MOST_STEPS):
+        before = float(best.scales.sigma[members][0])
+        ratio = limits.clipped(step * before)
+        if ratio == before:
+            break
+        sigma = np.where(members, ratio, best.scales.sigma)
+        try:
+            trial = judge(grams, totals, replace(best.scales, sigma=sigma))
+        except LostDigitsError:
+            break
+        if score(kind, trial.held_out) >= score(kind, best.held_out):
+            break
+        best = trial
+    return best
 
 
 def score(kind: str, errors: HeldOut) -> float:

@@ -80,6 +80,9 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     arrays["variance/soap"] = numbers[id(variance.chosen)] if variance else -1
     if variance is not None:
         arrays |= {f"variance/{k}": value for k, value in _variance(variance, numbers)}
+        usual = model.record.usual_deviations
+        if usual.keys() >= set(model.species):
+            arrays["usual_deviations"] = np.array([usual[z] for z in model.species])
     write_array_file(path, arrays)
 
 

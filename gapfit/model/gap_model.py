@@ -195,7 +195,7 @@ class GAPModel(WithoutCaches):
         stress: bool = True,
         std: bool | str | Sequence[str] = False,
         novelty: bool = False,
-        observation: bool = False,
+        observation: bool = True,
         calibrated: bool = True,
         interval: float | None = None,
         form: Form = "sor",
@@ -218,8 +218,9 @@ class GAPModel(WithoutCaches):
         novelty : bool
             Whether to compute how unlike the sparse points each environment is.
         observation : bool
-            Standard deviations of a new reference calculation instead of those of the
-            function: with the floor of the calibration, or the noise of the fit.
+            Standard deviations of the difference from a new reference calculation: with
+            the floor of the calibration, mostly an error of the model, or the noise of
+            the fit. False: of the function alone, as the posterior knows it.
         calibrated : bool
             Whether standard deviations are scaled to the errors of left-out structures,
             where the model has such a calibration.
@@ -228,13 +229,11 @@ class GAPModel(WithoutCaches):
             calculation (`Calibration.multiplier`): half widths are computed.
         form : {"sor", "dtc"}
             For energy, forces and stress: the subset of regressors, which ranks errors
-            best; or the deterministic training conditional, with the unexplained variance
-            added. Energies of atoms always have the latter.
+            best; or with the unexplained variance, as energies of atoms always are.
         atom_virials : bool
             Whether to compute the virial of each atom.
         n_threads : int, optional
-            Threads to use; by default those of `gapfit.threads.available`.
-            The same number gives the same bits.
+            Threads to use, `gapfit.threads.available` by default; bits depend on it.
         moving : MovingPairs, optional
             Neighbours of a single structure within this model's cutoff, kept between
             calls as long as atoms move little.
@@ -394,7 +393,8 @@ class GAPModel(WithoutCaches):
         if not (wanted.rows or wanted.local):
             return [{} for _ in frames]
         assert self.posterior is not None
+        sigma, usual = self.config.sigma, self.record.usual_deviations
         deviations = StandardDeviations(
-            self.terms, self.posterior, self.config.sigma, self.calibration
+            self.terms, self.posterior, sigma, self.calibration, usual
         )
         return deviations.of(frames, pairs, wanted, *local)

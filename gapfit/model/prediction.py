@@ -65,6 +65,11 @@ class Prediction:
         Standard deviation of each force component, eV/Å.
     stress_std : (6,) float64 or None
         Standard deviation of each component of the stress, eV/Å³; None without a volume.
+    extrapolation : (n_atoms,) float64 or None
+        Grade of each atom: `energies_std` over the 99th percentile of atoms of its
+        species in the training data. Above 2 an atom is outside of these
+        (`gapfit.model.extrapolation`). None without `energies_std`, or where the model
+        does not know that percentile.
     novelty : (n_atoms,) float64 or None
         Distance of each environment from the span of the sparse points in the kernel
         metric, 0 (described) to 1 (unlike all of them).
@@ -91,6 +96,7 @@ class Prediction:
     energies_std: np.ndarray | None = None
     forces_std: np.ndarray | None = None
     stress_std: np.ndarray | None = None
+    extrapolation: np.ndarray | None = None
     novelty: np.ndarray | None = None
     energy_interval: float | None = None
     forces_interval: np.ndarray | None = None

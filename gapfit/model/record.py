@@ -8,7 +8,7 @@ from functools import cache
 from itertools import islice
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, TypeAdapter
+from pydantic import AfterValidator, Field, TypeAdapter
 
 from gapfit.data.digest import chained_digest, data_digest
 from gapfit.data.extxyz_rows import HEAVIEST
@@ -91,6 +91,13 @@ def _sound_projection(facts: dict[str, Any]) -> dict[str, Any]:
 _Projection = Annotated[dict[str, Any], AfterValidator(_sound_projection)]
 
 
+# A grade is a ratio to these.
+_Deviations = dict[
+    Annotated[int, Field(ge=1, le=HEAVIEST)],
+    Annotated[float, Field(gt=0, allow_inf_nan=False)],
+]
+
+
 @dataclass(frozen=True)
 class PaceOrigin:
     """The file of pacemaker that a model was read from.
@@ -128,6 +135,9 @@ class FitRecord:
         What the user should know.
     without_atom : tuple of int
         Atomic numbers of species whose e0 comes from least squares.
+    usual_deviations : dict of int to float
+        By atomic number, 99th percentile of the standard deviations of the energies of
+        atoms in the data, eV; empty where it is not known.
     pairs : tuple of PairData
         Shortest distances and dimers by pair of species; empty where they are not known.
     data_digest : str or None
@@ -152,6 +162,7 @@ class FitRecord:
     versions: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     without_atom: tuple[int, ...] = ()
+    usual_deviations: _Deviations = field(default_factory=dict)
     pairs: tuple[PairData, ...] = ()
     data_digest: str | None = None
     appended: tuple[Addition, ...] = ()

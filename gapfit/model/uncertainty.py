@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from gapfit.data.observations import Quantity
 from gapfit.data.sigmas import frame_sigmas
 from gapfit.gp.posterior import ROUNDING, Posterior
 from gapfit.model.calibration import Calibration
+from gapfit.model.extrapolation import grades
 from gapfit.model.prediction import PredictionRequest, StdKind
 from gapfit.model.row_variances import (
     RowVariances,
@@ -50,6 +51,8 @@ class StandardDeviations:
         Noise of observations where there is no calibration.
     calibration : Calibration or None
         None leaves the standard deviations those of the posterior.
+    usual : mapping of int to float
+        Scale of extrapolation grades, `FitRecord.usual_deviations`.
     row_bytes : float
         Memory for the rows of structures handled together, bytes; at least one structure.
     """
@@ -58,6 +61,7 @@ class StandardDeviations:
     posterior: Posterior
     sigma: SigmaConfig
     calibration: Calibration | None
+    usual: Mapping[int, float] = field(default_factory=dict)
     row_bytes: float = 64e6
 
     def of(
@@ -109,9 +113,11 @@ class StandardDeviations:
             variances = variances if len(variances) else local.energies
         scale = sum(term.config.delta**2 for term in self.terms)
         negative |= variances < -ROUNDING * scale
-        for named, atoms in zip(out, _atoms(frames), strict=True):
+        for frame, named, atoms in zip(frames, out, _atoms(frames), strict=True):
             if StdKind.ENERGIES in request.std:
-                named["energies_std"] = np.sqrt(np.maximum(variances[atoms], 0.0))
+                std = np.sqrt(np.maximum(variances[atoms], 0.0))
+                named["energies_std"] = std
+                named["extrapolation"] = grades(self.usual, frame.numbers, std)
             if request.novelty:
                 named["novelty"] = np.sqrt(np.minimum(share[atoms], 1.0))
             named["n_negative"] += int(negative[atoms].sum())

@@ -83,7 +83,7 @@ def _far_away(model: GAPModel, start: Any, crystal: Any) -> list[str]:
     before, after = (atoms.get_volume() / n for atoms in (start, crystal))
     moved = f"from {before:.2f} to {after:.2f} Å³/atom"
     if model.posterior is not None:
-        predictions = model.predict([start, crystal], std="energy")
+        predictions = model.predict([start, crystal], std="energy", observation=False)
         first, last = (float(p.energy_std or 0.0) / n for p in predictions)
         if last > UNSURE:
             warnings.append(

@@ -135,7 +135,9 @@ class Watch:
         """Fail if the standard deviation of the energy is beyond its alarm."""
         if not self._has_std:
             return
-        predicted = self.model.predict(atoms, forces=False, stress=False, std="energy")
+        predicted = self.model.predict(
+            atoms, forces=False, stress=False, std="energy", observation=False
+        )
         assert predicted.energy_std is not None
         std = predicted.energy_std / len(atoms)
         self.std = std if self.std is None else max(self.std, std)

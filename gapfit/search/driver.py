@@ -16,6 +16,7 @@ from gapfit.config.toml import as_config
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame_file import config_types, frame_sizes, species_counts
 from gapfit.errors import GapfitError
+from gapfit.fitting.fewer_points import refined, with_fewer_points
 from gapfit.fitting.identity import fit_identity
 from gapfit.fitting.prepare import Prepared
 from gapfit.fitting.proposal import nearest_distances, usual_cutoff
@@ -30,13 +31,15 @@ from gapfit.search.space import Recipe, Space, same_terms
 from gapfit.search.speed import timed_cell
 from gapfit.search.state import read_state, write_state
 from gapfit.search.subsets import nested_order, part_of, part_sizes
-from gapfit.search.trial import TrialResult, on_part, refined, tried
+from gapfit.search.trial import TrialResult, tried
 from gapfit.threads import limited
 
 __all__ = ["AS_GIVEN", "tune_within"]
 
 #: Name of the candidate with the terms of the configuration.
 AS_GIVEN = "as given"
+# Fewer sparse points than this are not reduced with the data.
+_FEW_POINTS = 50
 #: Moves that are tried together.
 _MOVES = 8
 #: Members of the front from which they start, the most accurate ones.
@@ -305,10 +308,14 @@ class _Search:
         return config, NEARBY if only else SAME
 
     def _config(self, task: Task) -> FitConfig:
-        """Return the configuration of a trial: fewer sparse points for parts."""
+        """Return the configuration of a trial: fewer sparse points for parts.
+
+        Their number falls with the square root: half the information for a quarter of the
+        data.
+        """
         config = self.candidates[str(task.candidate)].config
         share = self.n_frames[task.rung] / self.n_frames[-1]
-        return config.model_copy(update={"terms": on_part(config.terms, share)})
+        return with_fewer_points(config, share**0.5, _FEW_POINTS)
 
     def _watched(self, stage: str, done: int, total: int) -> None:
         """Show how much of the time is gone, and stop a trial that takes too long."""

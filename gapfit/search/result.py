@@ -10,11 +10,12 @@ import numpy as np
 
 from gapfit.config.sections import FitConfig
 from gapfit.data.observations import Quantity
+from gapfit.fitting.fewer_points import refined
 from gapfit.fitting.trials import columns
 from gapfit.search.front import best_within, pareto_front
 from gapfit.search.halving import Task
 from gapfit.search.loop import Record
-from gapfit.search.trial import TrialResult, refined
+from gapfit.search.trial import TrialResult
 
 __all__ = ["FrontPoint", "SearchResult", "format_front"]
 

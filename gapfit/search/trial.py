@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gapfit._support.progress import Progress, silent
-from gapfit.config.sections import FitConfig, SparseTermConfig, TermConfig, TuneConfig
+from gapfit.config.sections import FitConfig, TuneConfig
 from gapfit.config.toml import config_from_dict
 from gapfit.data.frame import Frame
 from gapfit.errors import GapfitError
@@ -24,10 +24,8 @@ from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import with_coefficients
 from gapfit.search.speed import measured_microseconds
 
-__all__ = ["TrialResult", "on_part", "refined", "tried"]
+__all__ = ["TrialResult", "tried"]
 
-# Fewer sparse points than this are not reduced with the data.
-_FEW_POINTS = 50
 # Atoms on which projections are chosen before the time is measured.
 _PROJECTED_ATOMS = 2000
 
@@ -89,53 +87,6 @@ class TrialResult:
             values["microseconds"],
             tuple(values["notes"]),
         )
-
-
-def on_part(terms: Sequence[TermConfig], share: float) -> list[TermConfig]:
-    """Return terms with fewer sparse points, for a share of the data.
-
-    Their number falls with the square root: half the information for a quarter of the
-    data.
-    """
-    out = []
-    for term in terms:
-        if isinstance(term, SparseTermConfig) and share < 1:
-            reduced = {
-                "n_sparse": _reduced(term.n_sparse, share),
-                "species_n_sparse": {
-                    name: _reduced(n, share)
-                    for name, n in term.species_n_sparse.items()
-                },
-                # Quotas of config_types may exceed what a part has.
-                "config_type_n_sparse": {},
-            }
-            term = term.model_copy(update=reduced)
-        out.append(term)
-    return out
-
-
-def _reduced(n_sparse: int, share: float) -> int:
-    return max(round(n_sparse * share**0.5), min(n_sparse, _FEW_POINTS))
-
-
-def refined(config: FitConfig, before: FitConfig | None) -> FitConfig:
-    """Return a configuration with the deltas and sigmas that a smaller part chose.
-
-    Parameters
-    ----------
-    config : FitConfig
-        With the sparse points of this part.
-    before : FitConfig or None
-        Result of the smaller part; None if there was none.
-    """
-    if before is None:
-        return config
-    sizes = ("n_sparse", "species_n_sparse", "config_type_n_sparse")
-    terms = [
-        old.model_copy(update={n: getattr(new, n) for n in sizes if hasattr(new, n)})
-        for old, new in zip(before.terms, config.terms, strict=True)
-    ]
-    return config.model_copy(update={"terms": terms, "sigma": before.sigma})
 
 
 def tried(

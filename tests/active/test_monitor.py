@@ -53,5 +53,5 @@ def test_a_factor_below_1_is_not_believed(whole, factor):
     config = validated(LearnConfig, settings(folder.parent), "config")
     look = UncertaintyMonitor(config.threshold, model, []).read(hot)
     options = {} if factor > 1 else {"calibrated": False, "form": "dtc"}
-    std = model.predict(hot, std="forces", **options).forces_std
+    std = model.predict(hot, std="forces", observation=False, **options).forces_std
     assert look.largest == pytest.approx(std.max())

@@ -209,7 +209,7 @@ def predicted(session: Session) -> None:
         for name, options in {
             "plain": (),
             "std": ("--std",),
-            "interval": ("--std", "--observation", "--interval", "0.9"),
+            "interval": ("--std", "--function", "--interval", "0.9"),
             "uncalibrated": ("--std", "--uncalibrated"),
         }.items():
             item = f"predict_{system}_{name}"

@@ -47,7 +47,7 @@ def test_plain_progress_shows_share_memory_and_time_left(capsys, monkeypatch):
         stages("solve", done, 100)
     stages.finish()
     first, last = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"  solve             60 %, \d+ MB, 4.0 s left", first)
+    assert re.fullmatch(r"  solve             60 %, [\d.]+ [MG]B, 4.0 s left", first)
     assert last == "  solve            done in 9.0 s"
     assert stages.seconds == {"solve": 9.0}
 
@@ -61,7 +61,7 @@ def test_progress_of_rows_shows_their_rate_and_the_memory(capsys, monkeypatch):
     stages.finish()
     first, last = capsys.readouterr().out.splitlines()
     assert re.fullmatch(
-        r"  rows              60 %, 1 000 rows/s, \d+ MB, 4.0 s left", first
+        r"  rows              60 %, 1 000 rows/s, [\d.]+ [MG]B, 4.0 s left", first
     )
     assert last == "  rows             done in 9.5 s"
     assert stages.peak_bytes["rows"] > 1e7

@@ -60,8 +60,8 @@ def written(here: Path, *argv: str) -> list:
     ("argv", "options"),
     [
         ((), {}),
-        (("--observation",), {"observation": True}),
-        (("--uncalibrated",), {"calibrated": False}),
+        (("--function",), {"observation": False}),
+        (("--uncalibrated",), {"observation": False, "calibrated": False}),
     ],
 )
 def test_predict_writes_standard_deviations(here, argv, options):
@@ -77,6 +77,25 @@ def test_predict_writes_standard_deviations(here, argv, options):
         PRINTED.check(atoms.get_forces(), own.forces)
 
 
+def test_predict_grades_atoms_and_warns_of_those_unlike_the_data(here, capsys):
+    assert not any("extrapolation" in atoms.arrays for atoms in written(here))
+    model = gapfit.load("model.npz", training_sums=True)
+    usual = {z: 0.2 * std for z, std in model.record.usual_deviations.items()}
+    model.with_record(usual_deviations=usual).save("model.npz")
+    capsys.readouterr()
+    graded = [atoms.arrays["extrapolation"] for atoms in written(here, "--std")]
+    worst = max(range(len(graded)), key=lambda n: graded[n].max())
+    n_outside = sum(grades.max() > 2 for grades in graded)
+    assert n_outside
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"{n_outside} of {len(graded)} structures have atoms unlike" in out
+    assert f"frame {worst} the most with a grade of {graded[worst].max():.3g}" in out
+    assert main(["info", "model.npz"]) == 0
+    text = capsys.readouterr().out
+    assert "grade 1 where the std of an atom's energy is" in text
+    assert all(f"{1000 * value:.3g} meV" in text for value in usual.values())
+
+
 def test_predict_writes_only_the_kinds_named(here):
     for atoms in written(here, "--std-of", "forces", "--std-of", "novelty"):
         assert {"forces_std", "novelty"} <= set(atoms.arrays)
@@ -86,7 +105,7 @@ def test_predict_writes_only_the_kinds_named(here):
 
 def test_predict_writes_intervals(here):
     model, given = gapfit.load("model.npz"), ase.io.read("new.xyz", ":")
-    expected = model.predict(given, std=True, observation=True)
+    expected = model.predict(given, std=True)
     for argv in ((), ("--std-of", "energy")):
         found = written(here, "--interval", "0.8", *argv)
         for atoms, own in zip(found, expected, strict=True):
@@ -122,12 +141,21 @@ def test_predict_refuses_intervals_that_it_cannot_tell(here, capsys, model):
     assert not Path("out.xyz").exists()
 
 
-@pytest.mark.parametrize("flag", ["--observation", "--uncalibrated"])
+@pytest.mark.parametrize("flag", ["--function", "--uncalibrated"])
 def test_predict_refuses_flags_without_standard_deviations(here, capsys, flag):
     argv = ["predict", "model.npz", "new.xyz", "--output", "out.xyz", flag]
     assert error_of(capsys, *argv) == (
         f"{flag} changes standard deviations, which are not written; add --std"
     )
+
+
+def test_predict_warns_of_models_that_are_not_calibrated(here, capsys):
+    gapfit.refit("model.npz", sigma={"forces": 2.0}).save("model.npz")
+    for flags, warned in (((), True), (("--uncalibrated",), False)):
+        written(here, "--std", *flags)
+        assert ("the model is not calibrated" in capsys.readouterr().out) == warned
+    written(here, "--std-of", "energies")
+    assert "not calibrated" not in capsys.readouterr().out
 
 
 def test_calibrate_from_end_to_end(here, capsys):

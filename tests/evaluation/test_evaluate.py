@@ -22,7 +22,7 @@ def test_evaluate_scores_what_predict_says(baseline):
     model = gapfit.fit(frames_of(5), settings(baseline=baseline, calibration={}))
     test = [label(salt(70 + k), config_type="new") for k in range(3)]
     found = gapfit.evaluate(model, test)["all"]
-    predictions = model.predict(test, std=True, observation=True)
+    predictions = model.predict(test, std=True)
     error = np.concatenate(
         [
             (p.forces - a.get_forces()).ravel()

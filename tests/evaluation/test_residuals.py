@@ -70,7 +70,7 @@ def test_residuals_are_predictions_minus_references(model):
     atoms = label(salt(50))
     frame = read([atoms], model.config.data).frames[0]
     found = {own.quantity: own for own in predicted_residuals(model, frame)}
-    bare = model.predict(atoms, std=True, calibrated=False)
+    bare = model.predict(atoms, std=True, calibrated=False, observation=False)
     volume = atoms.get_volume()
     for kind, error, std in (
         ("energy", bare.energy - atoms.get_potential_energy(), bare.energy_std),

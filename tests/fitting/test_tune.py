@@ -13,14 +13,16 @@ from builders import config, label, silicon
 from helpers.tuning import PAIR, SOAP, Case, frames_of, settings
 
 import gapfit
+from gapfit.config.sections import TuneConfig
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import as_dataset
 from gapfit.errors import GapfitError, LostDigitsError
 from gapfit.fitting.scan import with_settings
 from gapfit.fitting.tune import tune
+from gapfit.fitting.tune_limits import freedom_of
 from gapfit.gp.evidence import Scales, held_out, log_evidence
 from gapfit.gp.freedom import Freedom
-from gapfit.gp.hyperparameters import choose
+from gapfit.gp.hyperparameters import _rescaled, choose
 from gapfit.model.observation_groups import class_of
 
 
@@ -161,7 +163,7 @@ def test_sigmas_that_frames_bring_are_left_alone():
 
 
 def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch):
-    from gapfit.gp import evidence_search
+    from gapfit.gp import evidence_search, hyperparameters
 
     def fragile(totals, columns, scales):
         if scales.delta.max() > 1.5:
@@ -170,7 +172,8 @@ def test_sigmas_out_of_reach_of_the_arithmetic_are_turned_from(case, monkeypatch
 
     free = tune(case.dataset, settings(tune={"folds": 3})).config.terms
     assert max(term.delta / given for term, given in zip(free, (2, 3), strict=True)) > 2
-    monkeypatch.setattr(evidence_search, "log_evidence", fragile)
+    for module in (evidence_search, hyperparameters):
+        monkeypatch.setattr(module, "log_evidence", fragile)
     found = tune(case.dataset, settings(tune={"folds": 3})).config.terms
     assert found[0].delta <= 1.5 * 2.0
     assert found[1].delta <= 1.5 * 3.0
@@ -262,3 +265,48 @@ def test_the_smoothness_of_functions_is_chosen_by_the_evidence():
         assert worse < best
     fixed = tune(frames, wanted | {"tune": {"folds": 2, "delta": False}})
     assert fixed.config.terms[1].smoothness == 4.0
+
+
+def test_a_share_of_many_sparse_points_is_taken(monkeypatch):
+    monkeypatch.setattr("gapfit.fitting.tune._FEW_POINTS", 20)
+    half = [PAIR, SOAP | {"n_sparse": 20}]
+    frames, options = frames_of(9), {"folds": 2}
+    found = tune(frames, settings(tune=options | {"share": 0.5}))
+    same = tune(frames, settings(terms=half, tune=options | {"share": 1}))
+    assert found.given.held_out == same.given.held_out
+    assert found.config.sigma == same.config.sigma
+    assert [term.delta for term in found.config.terms] == [
+        term.delta for term in same.config.terms
+    ]
+    assert [term.n_sparse for term in found.config.terms] == [15, 30]
+
+
+def test_held_out_errors_are_no_larger_than_with_the_given_settings(case):
+    """A likelihood that wants another ratio of virials, say, must not cost energies."""
+    for virial in (0.005, 0.05, 0.5):
+        sigma = {"energy": 0.002, "forces": 0.05, "virial": virial}
+        result = tune(case.dataset, settings(sigma=sigma, tune={"folds": 3}))
+        assert result.best.score("both") <= result.given.score("both") * (1 + 1e-9)
+
+
+def test_given_scales_are_tried_with_the_factor_that_the_evidence_wants(case):
+    """Predictions stay, and the evidence is that of the best common factor."""
+    terms, grams = case.config.terms, case.grams
+    options = TuneConfig(folds=3)
+    totals = grams.totals()
+    free = freedom_of(case.config, options, grams, totals)
+    ones = Scales(np.ones(len(terms)), np.ones(len(totals)))
+    found = _rescaled(totals, grams.columns, ones, free)
+    factor = found.delta[0]
+    assert factor != pytest.approx(1, rel=0.01)
+    np.testing.assert_allclose([*found.delta, *found.sigma], factor)
+    values = [
+        log_evidence(
+            totals, grams.columns, Scales(c * ones.delta, c * ones.sigma)
+        ).value
+        for c in factor * np.array([0.99, 1.0, 1.01])
+    ]
+    assert np.argmax(values) == 1
+    before, after = (held_out(grams, totals, scales) for scales in (ones, found))
+    assert after.energy_mae == pytest.approx(before.energy_mae, rel=1e-6)
+    assert after.forces_rmse == pytest.approx(before.forces_rmse, rel=1e-6)

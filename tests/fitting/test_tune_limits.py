@@ -101,9 +101,9 @@ def test_notes_name_the_limits_that_act(case):
     assert len(notes) == 2
     assert "[[terms]] 1: delta stopped at 0.1 eV" in notes[0]
     assert "sigma.energy stopped at 0.0005 eV/atom" in notes[1]
-    delta = np.array([1.0, free.leash.most[1]])
+    delta = np.array([free.leash.most[0], 1.0])
     (note,) = limit_notes(case.config, free, Scales(delta, np.ones(3)), case.grams)
-    assert "[[terms]] 2: delta stopped at" in note
+    assert "[[terms]] 1: delta stopped at" in note
     assert "times sigma.forces" in note
 
 

@@ -48,7 +48,9 @@ def test_variances_equal_the_algebra_of_the_posterior(model, form):
         for kind, left in unexplained(model, atoms).items():
             assert left.min() > 1e-3 * expected[kind].max()
             expected[kind] += left
-    found = model.predict(atoms, std=True, calibrated=False, form=form)
+    found = model.predict(
+        atoms, std=True, calibrated=False, observation=False, form=form
+    )
     close = {"rtol": 1e-8, "atol": 0}
     np.testing.assert_allclose(found.energy_std**2, expected["energy"][0], **close)
     np.testing.assert_allclose(
@@ -92,8 +94,8 @@ def test_a_contradictory_posterior_is_counted(one_model):
     smaller = tuple(U / np.sqrt(1 + more) for U in known.whitening.cholesky)
     wrong = Posterior(Whitening(smaller, known.whitening.jitter), known.R)
     broken, kinds = replace(one_model, posterior=wrong), ("energy", "forces", "stress")
-    found = broken.predict(some, std=kinds, form="dtc")
-    sor = broken.predict(some, std=kinds)
+    found = broken.predict(some, std=kinds, observation=False, form="dtc")
+    sor = broken.predict(some, std=kinds, observation=False)
     for n, (dtc, own) in enumerate(zip(found, sor, strict=True)):
         negative = left[n] < more * explained[n]
         assert 0 < negative.sum() < 31

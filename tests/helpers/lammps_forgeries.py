@@ -123,6 +123,14 @@ FORGERIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
     "nan_e0": (_put("e0", np.nan), "has nan in the array e0"),
     "fewer_masses": (_cut("masses"), f"array masses {_SIZES}"),
     "negative_mass": (_put("masses", -1.0), "mass that is not positive"),
+    "usual_deviation": (
+        _put("usual_deviations", 0.0),
+        "usual deviation that is not positive",
+    ),
+    "fewer_usual_deviations": (
+        _cut("usual_deviations"),
+        f"array usual_deviations {_SIZES}",
+    ),
     "nan_cutoff": (_put("cutoff", np.nan), "in the array cutoff"),
     "far_cutoff": (_put("cutoff", 1e9), "in the array cutoff"),
     "no_shortest": (_put("shortest", 0.0), "in the array shortest"),

@@ -76,7 +76,7 @@ def test_predictions_equal_scikit_learn(full_gp):
     assert model.n_sparse == model.record.n_rows["energy"]
     test = one_atom_cells(20, seed=1)
     mean, std = exact.predict(descriptors(model, test), return_std=True)
-    found = model.predict(test, std=True)
+    found = model.predict(test, std=True, observation=False)
     np.testing.assert_allclose([p.energy + 1.0 for p in found], mean, atol=1e-7)
     np.testing.assert_allclose([p.energies_std[0] for p in found], std, atol=1e-6)
 
@@ -90,8 +90,10 @@ def test_evidence_equals_scikit_learn(full_gp):
 
 def test_uncertainty_grows_from_the_data_to_the_prior(full_gp):
     model, _ = full_gp
-    known = model.predict(one_atom_cells(30, seed=0), std=True)
-    lone = model.predict(Atoms("Si", positions=[[0, 0, 0]]), std=True)
+    known = model.predict(one_atom_cells(30, seed=0), std=True, observation=False)
+    lone = model.predict(
+        Atoms("Si", positions=[[0, 0, 0]]), std=True, observation=False
+    )
     near = max(p.energies_std[0] for p in known)
     # A sparse point in the data is known to about the noise.
     assert 0 < near < 1.2 * SIGMA
@@ -162,7 +164,7 @@ def test_total_energies_of_several_atoms_equal_the_exact_process():
     cross = kernel(new, known) @ A.T
     mean = cross @ np.linalg.solve(covariance, y)
     variance = np.diag(kernel(new, new) - cross @ np.linalg.solve(covariance, cross.T))
-    found = model.predict(silicon(seed=77), std=True)
+    found = model.predict(silicon(seed=77), std=True, observation=False)
     np.testing.assert_allclose(found.energies + 2.0, mean, rtol=0, atol=1e-6)
     np.testing.assert_allclose(found.energies_std, np.sqrt(variance), rtol=0, atol=1e-6)
 
@@ -193,7 +195,9 @@ def test_the_exact_process_of_local_energies_is_scikit_learns(exact_cells):
     model, exact = exact_cells
     new = one_atom_cells(20, seed=4)
     mean, std = exact.predict(descriptors(model, new), return_std=True)
-    found = model.predict(new, std=("energy", "energies"), form="dtc")
+    found = model.predict(
+        new, std=("energy", "energies"), observation=False, form="dtc"
+    )
     OTHER_PROGRAM.check([p.energy + 1.0 for p in found], mean)
     assert std.min() > 0.03
     for name in ("energies_std", "energy_std"):
@@ -260,7 +264,7 @@ def test_the_exact_process_of_derivatives():
     mean = cross @ np.linalg.solve(K, y)
     prior = np.einsum("ai,ij,aj->a", A, kernel(q, q), A, optimize=True)
     variance = prior - np.einsum("an,na->a", cross, np.linalg.solve(K, cross.T))
-    found = model.predict(new, std=True, form="dtc")
+    found = model.predict(new, std=True, observation=False, form="dtc")
     assert found.energy + 8.0 == pytest.approx(mean[0], abs=1e-8)
     DENSE_ALGEBRA.check(found.energy_std**2, variance[0])
     np.testing.assert_allclose(found.forces.ravel(), mean[1:13], atol=1e-6)

@@ -190,8 +190,8 @@ def test_observations_of_a_kind_without_residuals_have_the_noise_of_the_fit(mode
     kinds = {"forces": model.calibration.kinds["forces"]}
     some = replace(model, calibration=replace(model.calibration, kinds=kinds))
     factor = kinds["forces"].scale.factor
-    bare = model.predict(salt(40), std=True, calibrated=False)
-    found = some.predict(salt(40), std=True, observation=True)
+    bare = model.predict(salt(40), std=True, calibrated=False, observation=False)
+    found = some.predict(salt(40), std=True)
     sigma = model.config.sigma
     ROUNDING.check(
         found.energy_std, np.hypot(factor * bare.energy_std, sigma.energy * np.sqrt(8))
@@ -200,9 +200,9 @@ def test_observations_of_a_kind_without_residuals_have_the_noise_of_the_fit(mode
 
 def test_predictions_are_scaled(model):
     atoms = salt(41)
-    bare = model.predict(atoms, std=True, calibrated=False)
-    scaled = model.predict(atoms, std=True)
-    noisy = model.predict(atoms, std=True, observation=True)
+    bare = model.predict(atoms, std=True, calibrated=False, observation=False)
+    scaled = model.predict(atoms, std=True, observation=False)
+    noisy = model.predict(atoms, std=True)
     volume = atoms.get_volume()
     for kind, name, root in (
         ("energy", "energy_std", np.sqrt(8)),
@@ -228,7 +228,7 @@ def test_the_calibration_is_stored_bit_by_bit(tmp_path, model):
     model.save(tmp_path / "m.npz")
     loaded = gapfit.load(tmp_path / "m.npz")
     assert loaded.calibration == model.calibration
-    a, b = (own.predict(salt(3), std=True, observation=True) for own in (model, loaded))
+    a, b = (own.predict(salt(3), std=True) for own in (model, loaded))
     np.testing.assert_array_equal(a.forces_std, b.forces_std)
     assert a.energy_std == b.energy_std
     replace(model, calibration=None).save(tmp_path / "bare.npz")

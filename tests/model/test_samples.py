@@ -184,8 +184,8 @@ def test_the_spread_of_a_difference_has_the_covariances_in_it(model):
     middle.positions[0, 0] += 0.05
     drawn = model.sample(N, seed=9)
     difference = drawn.predict(b).energies - drawn.predict(a).energies
-    std = 0.1 * model.predict(middle, std="forces").forces_std[0, 0]
+    std = 0.1 * model.predict(middle, std="forces", observation=False).forces_std[0, 0]
     # The standard error of a standard deviation, and the curvature of the step.
     assert np.std(difference) == pytest.approx(std, rel=5 / np.sqrt(2 * N) + 0.01)
     # Independent errors would add to far more.
-    assert std < 0.3 * model.predict(a, std="energy").energy_std
+    assert std < 0.3 * model.predict(a, std="energy", observation=False).energy_std

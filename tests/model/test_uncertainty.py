@@ -106,8 +106,8 @@ def test_observations_have_the_noise_of_the_fit(one_model, config_type):
     atoms = salt(31)
     own = SIGMA | SIGMA["config_types"].get(config_type, {})
     frame = replace(structure_arrays(atoms), config_type=config_type)
-    bare = one_model.predict(frame, std=True)
-    noisy = one_model.predict(frame, std=True, observation=True)
+    bare = one_model.predict(frame, std=True, observation=False)
+    noisy = one_model.predict(frame, std=True)
     root, volume = np.sqrt(len(atoms)), atoms.get_volume()
     for name, sigma in (
         ("energy_std", own["energy"] * root),
@@ -128,8 +128,8 @@ def test_sigmas_of_a_frame_are_those_of_its_observations(one_model):
         force_sigma=np.linspace(0.1, 0.8, 8),
         virial_sigma=2.0,
     )
-    bare = one_model.predict(atoms, std=True)
-    noisy = one_model.predict(frame, std=True, observation=True)
+    bare = one_model.predict(atoms, std=True, observation=False)
+    noisy = one_model.predict(frame, std=True)
     added = np.sqrt(noisy.forces_std**2 - bare.forces_std**2)
     SAME_POSTERIOR.check(added, np.tile(frame.force_sigma, (3, 1)).T)
     of_energy = np.sqrt(noisy.energy_std**2 - bare.energy_std**2)

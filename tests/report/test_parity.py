@@ -61,7 +61,7 @@ def test_standard_deviations_of_points_are_those_of_observations(fitted, reporte
     model = gapfit.load(fitted / "model.npz")
     expected = {}
     for n, atoms in enumerate(ase.io.read(fitted.parent / "test.xyz", ":")):
-        own = model.predict(atoms, std=True, observation=True)
+        own = model.predict(atoms, std=True)
         source = f"test.xyz, frame {n}"
         expected[source, "energy", None] = 1000 * own.energy_std / len(atoms)
         for k, symbol in enumerate(atoms.get_chemical_symbols()):

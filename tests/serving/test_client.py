@@ -113,7 +113,7 @@ def test_standard_deviations_are_extras(si_model, name):
         atoms.get_forces()
         extras = json.loads(atoms.calc.results["morebytes"].tobytes())
     expected = si_model.predict(silicon(5), std="energies", novelty=True)
-    assert extras.keys() == {"energies_std", "novelty"}
+    assert extras.keys() == {"energies_std", "extrapolation", "novelty"}
     SAME_POTENTIAL.check(extras["energies_std"], expected.energies_std)
     SAME_POTENTIAL.check(extras["novelty"], expected.novelty)
 
@@ -364,7 +364,7 @@ def test_open_directions_need_no_cell_vector(si_model, name, pbc, length):
     assert found["virial"].shape == (3, 3)
     assert not found["virial"].any()
     extras = json.loads(found["morebytes"].tobytes())
-    assert extras.keys() == {"energies_std"}
+    assert extras.keys() == {"energies_std", "extrapolation"}
 
 
 @pytest.mark.parametrize(

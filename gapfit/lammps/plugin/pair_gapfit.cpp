@@ -64,6 +64,7 @@ PairGapfit::PairGapfit(LAMMPS *lmp) : Pair(lmp) {
 
 PairGapfit::~PairGapfit() {
     memory->destroy(std_);
+    memory->destroy(grade_);
     if (!allocated) return;
     memory->destroy(setflag);
     memory->destroy(cutsq);
@@ -71,14 +72,42 @@ PairGapfit::~PairGapfit() {
 
 void PairGapfit::settings(int narg, char **arg) {
     n_threads_ = 1;
-    if (narg == 0) return;
-    if (narg != 2 || std::strcmp(arg[0], "threads") != 0)
+    most_ = warned_ = 0.0;
+    for (int n = 0; n < narg;) {
+        if (std::strcmp(arg[n], "threads") == 0 && n + 1 < narg) {
+            n_threads_ = utils::inumeric(FLERR, arg[n + 1], false, lmp);
+            if (n_threads_ < 1)
+                error->all(FLERR, "pair_style gapfit threads {}: give 1 or more",
+                           n_threads_);
+            n += 2;
+        } else if (std::strcmp(arg[n], "extrapolation") == 0 && n + 2 < narg) {
+            n += 1 + read_watch(narg - n - 1, arg + n + 1);
+        } else {
+            error->all(FLERR,
+                       "Illegal pair_style gapfit command: write `pair_style gapfit`, and "
+                       "after it `threads N` or `extrapolation warn|stop GRADE [EVERY]`");
+        }
+    }
+}
+
+// Reads what follows "extrapolation". Returns how many words that is.
+int PairGapfit::read_watch(int narg, char **arg) {
+    stops_ = std::strcmp(arg[0], "stop") == 0;
+    if (!stops_ && std::strcmp(arg[0], "warn") != 0)
+        error->all(FLERR, "pair_style gapfit extrapolation {}: give warn or stop", arg[0]);
+    most_ = utils::numeric(FLERR, arg[1], false, lmp);
+    if (!(most_ > 0.0))
+        error->all(FLERR, "pair_style gapfit extrapolation {} {}: give a positive grade",
+                   arg[0], arg[1]);
+    every_ = 10;
+    if (narg < 3 || !utils::is_integer(arg[2])) return 2;
+    every_ = utils::inumeric(FLERR, arg[2], false, lmp);
+    if (every_ < 1)
         error->all(FLERR,
-                   "Illegal pair_style gapfit command: write `pair_style gapfit` or "
-                   "`pair_style gapfit threads N`");
-    n_threads_ = utils::inumeric(FLERR, arg[1], false, lmp);
-    if (n_threads_ < 1)
-        error->all(FLERR, "pair_style gapfit threads {}: give 1 or more", n_threads_);
+                   "pair_style gapfit extrapolation {} {} {}: give a positive number of "
+                   "steps",
+                   arg[0], arg[1], arg[2]);
+    return 3;
 }
 
 void PairGapfit::allocate() {
@@ -190,6 +219,7 @@ void PairGapfit::init_style() {
                    "pair_style gapfit needs all neighbours, bonded ones, too: set "
                    "special_bonds lj/coul 1 1 1");
     compare_masses();
+    if (most_ > 0.0) require_grades();
     neighbor->add_request(this, NeighConst::REQ_FULL);
 }
 
@@ -205,7 +235,8 @@ void PairGapfit::compute(int eflag, int vflag) {
     collect();
     gapfit::Wanted wanted;
     wanted.atom_virials = vflag_atom || cvflag_atom;
-    wanted.deviations = std_flag_ != 0;
+    const bool watches = most_ > 0.0 && update->ntimestep % every_ == 0;
+    wanted.deviations = std_flag_ != 0 || grade_flag_ != 0 || watches;
     std::string problem;
     try {
         gapfit::ThreadTeam team(n_threads_, nullptr);
@@ -217,7 +248,8 @@ void PairGapfit::compute(int eflag, int vflag) {
     add_forces();
     add_energies();
     add_virials();
-    if (std_flag_) store_deviations();
+    if (std_flag_ || grade_flag_) store_deviations();
+    if (watches) watch_grades();
 }
 
 // Centres first, then the other atoms that are neighbours.
@@ -328,32 +360,78 @@ void PairGapfit::add_atom_virials() {
 void PairGapfit::store_deviations() {
     require_std_room();
     std::fill(std_, std_ + std_room_, 0.0);
-    for (std::size_t k = 0; k < results_.deviations.size(); ++k)
-        std_[atoms_[k]] = results_.deviations[k];
+    std::fill(grade_, grade_ + std_room_, 0.0);
+    for (std::size_t k = 0; k < results_.deviations.size(); ++k) {
+        const int i = atoms_[k];
+        std_[i] = results_.deviations[k];
+        if (potential_->has_grades())
+            grade_[i] = potential_->grade(std_[i], species_[atom->type[i]]);
+    }
 }
 
 void PairGapfit::require_std_room() {
     if (std_ != nullptr && std_room_ >= atom->nmax) return;
     memory->destroy(std_);
+    memory->destroy(grade_);
     std_room_ = std::max(atom->nmax, 1);
     memory->create(std_, std_room_, "pair:std");
+    memory->create(grade_, std_room_, "pair:extrapolation");
     std::fill(std_, std_ + std_room_, 0.0);
+    std::fill(grade_, grade_ + std_room_, 0.0);
+}
+
+// All processes look at the largest grade of all.
+void PairGapfit::watch_grades() {
+    struct {
+        double grade;
+        int process;
+    } own{0.0, comm->me}, largest;
+    tagint tag = 0;
+    for (std::size_t k = 0; k < results_.deviations.size(); ++k) {
+        const int i = atoms_[k];
+        const double grade =
+            potential_->grade(results_.deviations[k], species_[atom->type[i]]);
+        if (grade <= own.grade) continue;
+        own.grade = grade;
+        tag = atom->tag[i];
+    }
+    MPI_Allreduce(&own, &largest, 1, MPI_DOUBLE_INT, MPI_MAXLOC, world);
+    // Once, and again where it is half as large again.
+    if (largest.grade <= std::max(most_, 1.5 * warned_)) return;
+    MPI_Bcast(&tag, 1, MPI_LMP_TAGINT, largest.process, world);
+    warned_ = largest.grade;
+    constexpr const char *text =
+        "pair_style gapfit: atom {} has the extrapolation grade {:.3g} in step {}: its "
+        "environment is unlike the data of the potential";
+    if (stops_) error->all(FLERR, text, tag, largest.grade, update->ntimestep);
+    if (comm->me == 0) error->warning(FLERR, text, tag, largest.grade, update->ntimestep);
 }
 
 void *PairGapfit::extract(const char *name, int &dim) {
     dim = 0;
-    return std::strcmp(name, "std_flag") == 0 ? &std_flag_ : nullptr;
+    if (std::strcmp(name, "std_flag") == 0) return &std_flag_;
+    return std::strcmp(name, "extrapolation_flag") == 0 ? &grade_flag_ : nullptr;
 }
 
 void *PairGapfit::extract_peratom(const char *name, int &n_columns) {
-    if (std::strcmp(name, "std") != 0) return nullptr;
+    const bool grades = std::strcmp(name, "extrapolation") == 0;
+    if (!grades && std::strcmp(name, "std") != 0) return nullptr;
+    if (grades) require_grades();
     if (potential_ != nullptr && !potential_->has_deviations())
         error->all(FLERR,
                    "this potential has no standard deviations: export a model that "
                    "has its posterior and a SOAP term, without --no-std");
     n_columns = 0;
     require_std_room();
-    return std_;
+    return grades ? grade_ : std_;
+}
+
+void PairGapfit::require_grades() const {
+    if (potential_ != nullptr && !potential_->has_grades())
+        error->all(FLERR,
+                   "this potential has no extrapolation grades: they need a model with its "
+                   "posterior, a SOAP term and a calibration since its last change "
+                   "(gapfit calibrate); export it without --no-std");
 }
 
 double PairGapfit::memory_usage() {
@@ -362,5 +440,5 @@ double PairGapfit::memory_usage() {
                                 neighbours_.R.capacity() + neighbours_.j.capacity() +
                                 place_.capacity() + gathered_.capacity();
     return Pair::memory_usage() + static_cast<double>(8 * numbers) +
-           static_cast<double>(8 * std_room_);
+           static_cast<double>(2 * 8 * std_room_);
 }

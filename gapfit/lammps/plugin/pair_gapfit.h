@@ -1,4 +1,4 @@
-// pair_style gapfit [threads N]
+// pair_style gapfit [threads N] [extrapolation warn|stop GRADE [EVERY]]
 // pair_coeff * * potential.gapfit Si ...
 #pragma once
 
@@ -27,8 +27,8 @@ class PairGapfit : public Pair {
     int pack_reverse_comm(int n, int first, double *buffer) override;
     void unpack_reverse_comm(int n, int *ghosts_of, double *buffer) override;
 
-    // Per atom: "std", the standard deviation of its energy, computed while "std_flag" is
-    // set.
+    // Per atom: "std", the standard deviation of its energy, and "extrapolation", its
+    // grade, computed while "std_flag" or "extrapolation_flag" is set.
     void *extract(const char *name, int &dim) override;
     void *extract_peratom(const char *name, int &n_columns) override;
     double memory_usage() override;
@@ -48,6 +48,9 @@ class PairGapfit : public Pair {
     int gather(const double *values, std::size_t stride);
     void store_deviations();
     void require_std_room();
+    void require_grades() const;
+    int read_watch(int narg, char **arg);
+    void watch_grades();
 
     std::unique_ptr<gapfit::Potential> potential_;
     std::vector<int> species_;  // by atom type, -1: none
@@ -60,8 +63,13 @@ class PairGapfit : public Pair {
     std::vector<std::int64_t> place_;  // the other way round, -1: not there
     std::vector<double> gathered_;     // three numbers of each atom of LAMMPS
 
-    int std_flag_ = 0, std_room_ = 0;
-    double *std_ = nullptr;
+    int std_flag_ = 0, grade_flag_ = 0, std_room_ = 0;
+    double *std_ = nullptr, *grade_ = nullptr;
+
+    // Grade that warns or stops, steps between looks, and the grade of the last warning.
+    double most_ = 0.0, warned_ = 0.0;
+    int every_ = 10;
+    bool stops_ = false;
 };
 
 }  // namespace LAMMPS_NS

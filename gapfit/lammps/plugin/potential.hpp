@@ -77,6 +77,12 @@ class Potential {
         if (chosen < 0) return;
         chosen_ = static_cast<std::size_t>(chosen);
         deviations_ = std::make_unique<Deviations>(source, soaps_, aces_, chosen_);
+        if (!file_.has("usual_deviations")) return;
+        const auto usual = file_.reals("usual_deviations", {source.n_species});
+        usual_.assign(usual.begin(), usual.end());
+        if (*std::min_element(usual_.begin(), usual_.end()) <= 0.0)
+            throw FileError(
+                "has a usual deviation that is not positive; export the model again");
     }
 
     Potential(const Potential &) = delete;
@@ -89,6 +95,11 @@ class Potential {
     double cutoff() const { return cutoff_; }
     double shortest() const { return shortest_; }
     bool has_deviations() const { return deviations_ != nullptr; }
+    bool has_grades() const { return !usual_.empty(); }
+    // Extrapolation grade: a standard deviation over that usual for the species.
+    double grade(double deviation, int species) const {
+        return deviation / usual_[static_cast<std::size_t>(species)];
+    }
 
     void evaluate(Neighbours &neighbours, const Wanted &wanted, ThreadTeam &team,
                   Results &out) {
@@ -183,6 +194,7 @@ class Potential {
     std::vector<AceTerm> aces_;
     std::size_t chosen_ = 0;
     std::unique_ptr<Deviations> deviations_;
+    std::vector<double> usual_;  // by species; empty where they are not known
     Buffer own_;
 };
 
