@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gapfit.config.sections import FitConfig
     from gapfit.errors import GapfitError
     from gapfit.evaluation.calibrate import calibrate
+    from gapfit.evaluation.comparison import compare
     from gapfit.evaluation.evaluate import evaluate
     from gapfit.evaluation.leave_one_out import leave_one_out
     from gapfit.execution.checkpoint import remove_checkpoint
@@ -35,6 +36,7 @@ __all__ = [
     "append",
     "calibrate",
     "check",
+    "compare",
     "evaluate",
     "fit",
     "learn",
@@ -57,6 +59,7 @@ _HOME = {
     "append": "gapfit.fitting.append",
     "calibrate": "gapfit.evaluation.calibrate",
     "check": "gapfit.fitting.check",
+    "compare": "gapfit.evaluation.comparison",
     "evaluate": "gapfit.evaluation.evaluate",
     "fit": "gapfit.fitting.fit",
     "learn": "gapfit.active.learn",

@@ -19,6 +19,7 @@ from gapfit.cli import (
     calibrate,
     check,
     cite,
+    compare,
     completion,
     convert,
     evaluate,
@@ -50,7 +51,7 @@ __all__ = ["command_parser", "main"]
 _GROUPS = {
     "data": (init, check),
     "fit": (fit, tune, append, refit, calibrate, learn),
-    "model": (info, evaluate, report, properties, stress_test, cite),
+    "model": (info, evaluate, compare, report, properties, stress_test, cite),
     "use": (predict, select, serve),
     "exchange": (gap_fit, convert, export_lammps, lammps),
     "setup": (schema, completion),

@@ -16,6 +16,7 @@ from gapfit.config.toml import as_config
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame_file import config_types, frame_sizes, species_counts
 from gapfit.errors import GapfitError
+from gapfit.evaluation.speed import timed_cell
 from gapfit.fitting.fewer_points import refined, with_fewer_points
 from gapfit.fitting.identity import fit_identity
 from gapfit.fitting.prepare import Prepared
@@ -28,7 +29,6 @@ from gapfit.search.loop import Record, follow
 from gapfit.search.result import SearchResult
 from gapfit.search.sizes import TrialSizes
 from gapfit.search.space import Recipe, Space, same_terms
-from gapfit.search.speed import timed_cell
 from gapfit.search.state import read_state, write_state
 from gapfit.search.subsets import nested_order, part_of, part_sizes
 from gapfit.search.trial import TrialResult, tried

@@ -13,6 +13,7 @@ from gapfit.config.sections import FitConfig, TuneConfig
 from gapfit.config.toml import config_from_dict
 from gapfit.data.frame import Frame
 from gapfit.errors import GapfitError
+from gapfit.evaluation.speed import measured_microseconds
 from gapfit.fitting.prepare import Prepared
 from gapfit.fitting.quick_fit import sample
 from gapfit.fitting.solve import with_lossless
@@ -22,7 +23,6 @@ from gapfit.gp.hyperparameters import Ratios, ScoredScales, score
 from gapfit.gp.normal_equations import solve_normal
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import with_coefficients
-from gapfit.search.speed import measured_microseconds
 
 __all__ = ["TrialResult", "tried"]
 

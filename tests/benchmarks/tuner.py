@@ -22,9 +22,9 @@ import gapfit
 from gapfit.config.sections import DataConfig, FitConfig
 from gapfit.config.toml import load_config
 from gapfit.data.dataset import Dataset, as_dataset, read
+from gapfit.evaluation.speed import measured_microseconds, timed_cell
 from gapfit.search import SearchResult, tune_within
 from gapfit.search.budget import parse_time
-from gapfit.search.speed import measured_microseconds, timed_cell
 
 COLUMNS = (
     Label("terms", "terms"),

@@ -25,8 +25,8 @@ from _common import MICRO, Column, Label, Report, Row, medians, parser, script, 
 
 import gapfit
 from gapfit.data.dataset import as_dataset
+from gapfit.evaluation.speed import timed_cell
 from gapfit.model.rows import row_block
-from gapfit.search.speed import timed_cell
 
 #: Structures whose rows are timed.
 ROW_FRAMES = 6

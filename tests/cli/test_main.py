@@ -54,7 +54,15 @@ def test_help_lists_the_commands_under_headings(capsys):
     assert groups == {
         "data": ["init", "check"],
         "fit": ["fit", "tune", "append", "refit", "calibrate", "learn"],
-        "model": ["info", "evaluate", "report", "properties", "stress-test", "cite"],
+        "model": [
+            "info",
+            "evaluate",
+            "compare",
+            "report",
+            "properties",
+            "stress-test",
+            "cite",
+        ],
         "use": ["predict", "select", "serve"],
         "exchange": ["gap_fit", "convert", "export-lammps", "lammps"],
         "setup": ["schema", "completion"],

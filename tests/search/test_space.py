@@ -13,11 +13,11 @@ from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
+from gapfit.evaluation.speed import timed_cell
 from gapfit.fitting.prepare import prepare
 from gapfit.model.terms import feature_count, new_terms
 from gapfit.search.sizes import TrialSizes
 from gapfit.search.space import Space, same_terms
-from gapfit.search.speed import timed_cell
 from gapfit.search.subsets import nested_order, part_of, part_sizes
 
 
