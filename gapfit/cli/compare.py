@@ -1,4 +1,4 @@
-"""Compare fits: errors on the same structures, cost, and settings that differ.
+"""Compare fits: errors, cost per atom, and settings that differ.
 
 Names are those of the folders of the models. The least error of each line has a star.
 """

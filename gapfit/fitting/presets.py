@@ -85,4 +85,7 @@ def preset_comment(preset: Preset) -> list[str]:
     """Return comment lines about a preset; none about the default."""
     if preset == "default":
         return []
-    return [f"Preset {preset}; ace holds the four- and five-body functions."]
+    return [
+        f"Preset {preset}; ace holds the four- and five-body functions. Polynomials fall",
+        "farther than SOAP where there are no data: run `gapfit stress-test` before use.",
+    ]
