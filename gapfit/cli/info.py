@@ -152,7 +152,7 @@ def _fitted(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
         ("calibration", _calibration(facts["calibration"])),
-        ("extrapolation", _extrapolation(facts.get("usual_deviations", {}))),
+        ("extrapolation", _extrapolation(facts)),
         ("frames fitted", f"{facts.get('n_frames', '?')}"),
         ("atoms fitted", f"{facts.get('n_atoms', '?')}"),
         ("rows", _listed(facts.get("n_rows", {}))),
@@ -191,12 +191,14 @@ def _calibration(calibration: dict[str, Any] | None) -> str:
     return f"{structures}; std times: {scales}"
 
 
-def _extrapolation(usual: dict[int, float]) -> str:
+def _extrapolation(facts: dict[str, Any]) -> str:
     """Return the scale of extrapolation grades."""
     from ase.data import chemical_symbols
 
+    usual = facts.get("usual_deviations", {})
     if not usual:
-        return "no grades: gapfit calibrate finds their scale"
+        cure = ": gapfit calibrate finds their scale" * facts["uncertainty"]
+        return f"no grades{cure}"
     scale = {chemical_symbols[z]: f"{1000 * std:.3g} meV" for z, std in usual.items()}
     return f"grade 1 where the std of an atom's energy is {_listed(scale)}"
 

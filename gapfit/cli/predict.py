@@ -13,6 +13,7 @@ the structures are kept.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -73,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--std",
         action="store_true",
-        help="also write standard deviations, and the novelty of each atom (0..1)",
+        help="also write standard deviations, and extrapolation grade and novelty (0..1) "
+        "of each atom",
     )
     parser.add_argument(
         "--std-of",
@@ -145,7 +147,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
             n_negative += sum(prediction.n_negative for prediction in predictions)
             for prediction in predictions:
                 grades = prediction.extrapolation
-                largest.append(0.0 if grades is None else float(grades.max(initial=0)))
+                largest.append(
+                    math.nan if grades is None else float(grades.max(initial=0))
+                )
             for (_, atoms), prediction in zip(batch, predictions, strict=True):
                 _attach(atoms, prediction)
             if _QUIP_VARIANCE in asked:
@@ -159,6 +163,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         [
             *_rounded(n_negative),
             *_outside(largest),
+            *_ungraded(model, asked, largest),
             *([_NOT_CALIBRATED] if _lacks_calibration(model, args) else []),
         ]
     )
@@ -173,20 +178,35 @@ def _rounded(n_negative: int) -> list[str]:
     return [f"{n_negative} variances came out negative by rounding and were set to 0"]
 
 
+def _ungraded(
+    model: GAPModel, asked: Sequence[str], largest: Sequence[float]
+) -> list[str]:
+    """Return a warning of structures without grades among those that have some."""
+    n_ungraded = sum(map(math.isnan, largest))
+    if "energies" not in asked or not model.record.usual_deviations or not n_ungraded:
+        return []
+    return [
+        f"{n_ungraded} of {len(largest)} structures have no extrapolation grade: the model "
+        "does not know what is usual for one of their species"
+    ]
+
+
 def _outside(largest: Sequence[float]) -> list[str]:
     """Return a warning of structures outside the training data, if there are any.
 
     Parameters
     ----------
     largest : sequence of float
-        Largest extrapolation grade of each structure.
+        Largest extrapolation grade of each structure; NaN where there is none.
     """
     from gapfit.model.extrapolation import ALARM
 
     n_outside = sum(grade > ALARM for grade in largest)
     if not n_outside:
         return []
-    worst = max(range(len(largest)), key=lambda n: largest[n])
+    worst = max(
+        (n for n in range(len(largest)) if largest[n] > ALARM), key=lambda n: largest[n]
+    )
     return [
         f"{n_outside} of {len(largest)} structures have atoms unlike the training data "
         f"(extrapolation grades above {ALARM:g}), frame {worst} the most with a grade of "

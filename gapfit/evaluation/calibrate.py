@@ -87,9 +87,9 @@ def calibrate(
     Returns
     -------
     GAPModel
-        With `GAPModel.calibration`, the scale of extrapolation grades, and a warning in
-        its record if there were few structures, or if some could not be left out; all
-        else unchanged.
+        With `GAPModel.calibration`, and a warning in its record if there were few
+        structures, or if some could not be left out. Extrapolation grades get their scale
+        from fitted structures; from others only where there is none. All else unchanged.
 
     Raises
     ------
@@ -129,7 +129,8 @@ def calibrate(
             "are too small to leave it out"
         )
     n = new.calibration.n_structures
-    new = with_usual_deviations(new, dataset.frames)
+    if fitted or not new.record.usual_deviations:
+        new = with_usual_deviations(new, dataset.frames)
     if n < _FEW_STRUCTURES:
         text = f"calibration from {n} structures only: the scales may be far off; give "
         new = _warned(new, f"{OUTDATED}{text}{_FEW_STRUCTURES} or more")

@@ -23,7 +23,7 @@ __all__ = ["Comparison", "compare", "loaded"]
 
 # Tables of a configuration that change no potential.
 _UNRELATED = ("run", "tune", "calibration")
-_WIDTH, _NAME = 14, 36
+_WIDTH, _NAME = 12, 36
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,11 @@ class Comparison:
     def table(self) -> str:
         """Return the comparison as plain text; the least error of a line has a star."""
         names = list(self.facts)
-        lines = [_row("", names), *_rows(self.facts, names)]
+        width = max(_WIDTH, *map(len, names))
+        lines = [_row("", names, width), *_rows(self.facts, names, width)]
         if any(self.settings.values()):
-            lines += ["", "Settings that differ", *_rows(self.settings, names)]
+            lines += ["", "Settings that differ"]
+            lines += _rows(self.settings, names, width)
         for quantity in Quantity:
             of = [self._errors(name, quantity) for name in names]
             groups = [TOTAL, *sorted({g for part in of for g in part} - {TOTAL})]
@@ -65,7 +67,7 @@ class Comparison:
             if any(value is not None for value in rows[0]):
                 lines += ["", f"{quantity.reported}, MAE in {quantity.error_unit}"]
                 lines += [
-                    _row(group, _starred(row))
+                    _row(group, _starred(row), width)
                     for group, row in zip(groups, rows, strict=True)
                     if any(value is not None for value in row)
                 ]
@@ -154,13 +156,14 @@ def loaded(paths: Sequence[str | Path]) -> dict[str, GAPModel]:
     """
     files = [Path(path) for path in paths]
     files = [path / "model.npz" if path.is_dir() else path for path in files]
-    short = [
-        path.resolve().parent.name if path.name == "model.npz" else path.stem
-        for path in files
-    ]
-    names = short if len(set(short)) == len(short) else [str(path) for path in files]
-    if len(set(names)) < len(names):
-        raise GapfitError(f"{max(names, key=names.count)} is given twice")
+    whole = [path.resolve().with_suffix("") for path in files]
+    whole = [path.parent if path.name == "model" else path for path in whole]
+    if len(set(whole)) < len(whole):
+        raise GapfitError(f"{max(whole, key=whole.count)} is given twice")
+    n_parts = 1
+    while len({path.parts[-n_parts:] for path in whole}) < len(whole):
+        n_parts += 1
+    names = ["/".join(path.parts[-n_parts:]) for path in whole]
     return {name: load(path) for name, path in zip(names, files, strict=True)}
 
 
@@ -193,17 +196,17 @@ def _keys(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any
 
 
 def _rows(
-    columns: Mapping[str, Mapping[str, Any]], names: Sequence[str]
+    columns: Mapping[str, Mapping[str, Any]], names: Sequence[str], width: int
 ) -> Iterator[str]:
     """Yield a line for each key, with a column for each name."""
     for key in columns[names[0]]:
-        yield _row(key, [columns[name][key] for name in names])
+        yield _row(key, [columns[name][key] for name in names], width)
 
 
-def _row(title: str, cells: Sequence[Any]) -> str:
+def _row(title: str, cells: Sequence[Any], width: int) -> str:
     shown = ["-" if cell is None else str(cell) for cell in cells]
     return f"{_cut(title, _NAME):<{_NAME}}" + "".join(
-        f"  {_cut(cell, _WIDTH):>{_WIDTH}}" for cell in shown
+        f"  {_cut(cell, width):>{width}}" for cell in shown
     )
 
 

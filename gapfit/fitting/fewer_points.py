@@ -15,8 +15,8 @@ def with_fewer_points(config: FitConfig, share: float, least: int) -> FitConfig:
     Parameters
     ----------
     config : FitConfig
-        The configuration. Quotas of config_types are left out, because parts of the data
-        may not have them; listed points stay.
+        The configuration. Quotas of config_types are left out where numbers fall, because
+        parts of the data may not have them; listed points stay.
     share : float
         Share of the points that are kept, at most 1.
     least : int
@@ -35,9 +35,10 @@ def with_fewer_points(config: FitConfig, share: float, least: int) -> FitConfig:
             sizes: dict[str, object] = {
                 "n_sparse": reduced(term.n_sparse),
                 "species_n_sparse": {name: reduced(n) for name, n in by_species},
-                "config_type_n_sparse": {},
             }
-            term = term.model_copy(update=sizes)
+            fewer = term.model_copy(update=sizes)
+            if fewer != term:
+                term = fewer.model_copy(update={"config_type_n_sparse": {}})
         terms.append(term)
     return config.model_copy(update={"terms": terms})
 

@@ -75,9 +75,11 @@ class TrialSums:
         freedom = freedom_of(self.config, self.options, trials.grams, trials.totals)
         steps = iter(range(1, N_STEPS + 1))
         progress("hyperparameters", 0, N_STEPS)
-        choice = trials.chosen(
-            freedom, lambda: progress("hyperparameters", next(steps), N_STEPS), ratios
-        )
+
+        def tick() -> None:
+            progress("hyperparameters", next(steps, N_STEPS), N_STEPS)
+
+        choice = trials.chosen(freedom, tick, ratios)
         progress("hyperparameters", N_STEPS, N_STEPS)
         grams = trials.grams
         self._notes += limit_notes(self.config, freedom, choice.scales, grams)

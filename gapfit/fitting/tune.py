@@ -149,7 +149,10 @@ class _Tuner:
         return self.trials[key]
 
     def _tried(self, settings: dict[str, Any], config: FitConfig) -> Trial:
-        fewer = with_fewer_points(config, self.options.share, _FEW_POINTS)
+        # Numbers of points that are scanned are tried as they are.
+        scanned = any(key.endswith("n_sparse") for key in self.options.scan)
+        share = 1.0 if scanned else self.options.share
+        fewer = with_fewer_points(config, share, _FEW_POINTS)
         sums = TrialSums(self.prepared, fewer, self.options, self.notes, self.progress)
         trials = sums.trials
         ones = Scales(np.ones(len(sums.terms)), np.ones(len(trials.totals)))

@@ -102,8 +102,14 @@ def freedom_of(
         _sigma_limits((Quantity.ENERGY, DEFAULT), config, options),
         {n: _power_limits(power) for n, power in falling.items() if options.delta},
         tuple(n for group, n in parameters.items() if group[0] == Quantity.VIRIAL),
+        options.delta and all(map(_is_free, grams.groups, sigma, energy)),
         _leash(config, grams),
     )
+
+
+def _is_free(group: Group, number: int | None, energy: bool) -> bool:
+    """Return whether a sigma is free, or hardly matters, as that of isolated atoms."""
+    return number is not None or energy or group[1] == ISOLATED
 
 
 def _separate(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]:

@@ -69,6 +69,9 @@ class Freedom:
         Changes of the powers by which priors fall, by term; fixed where absent.
     refined : tuple of int
         Numbers of the parameters that errors of held-out frames may lower.
+    rescales : bool
+        Whether all deltas and all sigmas that matter are free, so that they can be
+        multiplied by one factor.
     leash : Leash or None
         Limit of deltas by a sigma.
     """
@@ -81,4 +84,5 @@ class Freedom:
     energy_limits: Limits = WIDE
     powers: Mapping[int, Limits] = field(default_factory=dict)
     refined: tuple[int, ...] = ()
+    rescales: bool = False
     leash: Leash | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class Ratios(NamedTuple):
 THOROUGH = Ratios((3.0, 10.0, 30.0), (0.33, 0.1, 0.033), (0.55, 1.8))
 NEARBY = Ratios((2.0,), (0.5,), ())
 SAME = Ratios((), (), ())
-#: How often `choose` reports at most.
+#: How often `choose` reports, about: more often where many sigmas are lowered.
 N_STEPS = 12
 # Steps in one direction.
 _MOST_STEPS = 4
@@ -101,8 +102,8 @@ def choose(
     For each of several sigmas of energies, deltas, powers and the sigmas of forces and
     virials maximise the log marginal likelihood. It misjudges the sigmas of energies and
     virials where forces are far more numerous, so errors of held-out frames choose among
-    these, see `score`, and refine both. The given scales are among the candidates, as a
-    factor common to all deltas and sigmas changes no prediction.
+    these, see `score`, and refine both. Where all may be multiplied by one factor, which
+    changes no prediction, the given scales are among the candidates.
 
     Parameters
     ----------
@@ -113,7 +114,7 @@ def choose(
     freedom : Freedom
         Deltas and sigmas that may be chosen.
     tick : callable
-        Called up to `N_STEPS` times.
+        Called about `N_STEPS` times.
     ratios : Ratios
         Those of sigma_energy that are tried.
 
@@ -153,12 +154,11 @@ def choose(
             least = error(trial)
 
     tried = [first, *trials(ratios.up), *trials(ratios.down)]
-    try:
-        given = _rescaled(totals, grams.columns, start, freedom)
-        tried.append(judge(grams, totals, given))
-    except LostDigitsError:
-        pass
-    tick()
+    if freedom.rescales:
+        with suppress(LostDigitsError):
+            given = _rescaled(totals, grams.columns, start, freedom)
+            tried.append(judge(grams, totals, given))
+        tick()
     best = min(tried, key=error)
     for members, limits, step in _walks(freedom, ratios.around):
         best = _walked(grams, totals, best, freedom.score, members, limits, step)
@@ -177,8 +177,6 @@ def _rescaled(
     With all deltas and sigmas times c the evidence is -½ Q/c² - n log c and a constant,
     and its derivative by log c at c = 1 is Q - n.
     """
-    if None in freedom.delta:
-        return scales
     evidence = log_evidence(totals, columns, scales)
     n_rows = sum(gram.n_rows for gram in totals)
     slope = evidence.delta.sum() + evidence.sigma.sum()

@@ -60,7 +60,7 @@ SHARES = (
 
 def of_atoms(model: gapfit.GAPModel, atoms: Any, asked: dict[str, Any]) -> np.ndarray:
     """Return one number for each atom."""
-    found = model.predict(atoms, calibrated=False, **asked)
+    found = model.predict(atoms, calibrated=False, observation=False, **asked)
     if found.forces_std is not None:
         return np.linalg.norm(found.forces_std, axis=1)
     return found.novelty if found.energies_std is None else found.energies_std
@@ -85,7 +85,8 @@ def rank(name: str, n_sparse: int) -> Row:
     error = np.array([(model.predict(f).energy - f.energy) / f.n_atoms for f in frames])
     for title, form in ENERGIES.items():
         std = [
-            model.predict(f, std="energy", form=form).energy_std / f.n_atoms
+            model.predict(f, std="energy", observation=False, form=form).energy_std
+            / f.n_atoms
             for f in frames
         ]
         row[title] = rank_correlation(error, np.array(std))

@@ -89,5 +89,10 @@ def test_the_command_names_fits_by_their_folders(models, tmp_path, monkeypatch, 
     gapfit.fit("train.extxyz", config()).save("small/model.npz")
     assert main([*argv[:3], "--data", "train.extxyz"]) == 0
     assert "small was fitted to these data" in capsys.readouterr().out
+    Path("x/small").mkdir(parents=True)
+    models["large"].save("x/small/model.npz")
+    assert main([*argv[:2], "x/small", "--data", "test.extxyz", "--json"]) == 0
+    names = json.loads(capsys.readouterr().out)["facts"]
+    assert list(names) == [f"{tmp_path.name}/small", "x/small"]
     assert main(["compare", "small", "small/model.npz", "--data", "test.extxyz"]) == 1
     assert "is given twice" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from gapfit.evaluation.usual_deviations import with_usual_deviations
 from gapfit.model.record import FitRecord
 
 
-def test_the_scale_is_a_percentile_of_the_training_data(gst_model):
+def test_the_scale_is_a_percentile_of_the_training_data():
     frames = labelled_frames(three_species)
     model = gapfit.fit(frames, config())
     std = [p.energies_std for p in model.predict(frames, std="energies")]
@@ -42,8 +42,31 @@ def test_a_large_set_is_looked_at_in_part(si_model, monkeypatch):
         lambda self, atoms, **how: seen.extend(atoms) or predict(self, atoms, **how),
     )
     model = with_usual_deviations(si_model, frames)
-    assert 20 <= sum(frame.n_atoms for frame in seen) < 20 + 8
+    assert 100 <= sum(frame.n_atoms for frame in seen) < 100 + 8
     assert model.record.usual_deviations[14] > 0
+
+
+def test_rare_species_are_looked_at_too(gst_model, monkeypatch):
+    monkeypatch.setattr("gapfit.evaluation.usual_deviations._MOST_ATOMS", 20)
+    common = []
+    for atoms in labelled_frames(three_species, 12):
+        atoms.numbers[atoms.numbers == 32] = 51
+        common.append(label(atoms))
+    rare = labelled_frames(three_species, 1)
+    frames = as_dataset([*common, *rare], gst_model.config).frames
+    for seed in range(3):
+        run = gst_model.config.run.model_copy(update={"seed": seed})
+        config = gst_model.config.model_copy(update={"run": run})
+        model = with_usual_deviations(replace(gst_model, config=config), frames)
+        assert set(model.record.usual_deviations) == {32, 51, 52}
+
+
+def test_data_that_were_not_fitted_do_not_change_the_scale():
+    model = gapfit.fit(labelled_frames(silicon, 8), config())
+    hot = [label(silicon(seed)) for seed in range(50, 62)]
+    calibrated = gapfit.calibrate(model, hot)
+    assert calibrated.calibration != model.calibration
+    assert calibrated.record.usual_deviations == model.record.usual_deviations
 
 
 def test_atoms_unlike_the_data_have_high_grades():

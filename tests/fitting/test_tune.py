@@ -310,3 +310,34 @@ def test_given_scales_are_tried_with_the_factor_that_the_evidence_wants(case):
     before, after = (held_out(grams, totals, scales) for scales in (ones, found))
     assert after.energy_mae == pytest.approx(before.energy_mae, rel=1e-6)
     assert after.forces_rmse == pytest.approx(before.forces_rmse, rel=1e-6)
+
+
+def test_sigmas_of_many_classes_are_lowered_in_turn(monkeypatch):
+    monkeypatch.setattr("gapfit.fitting.tune_limits._MIN_ROWS", 6)
+    frames = frames_of(12)
+    for n, atoms in enumerate(frames):
+        atoms.info["config_type"] = f"kind {n % 6}"
+    options = {"by_config_type": True, "folds": 2}
+    result = tune(frames, settings(tune=options))
+    assert len(result.config.sigma.config_types) == 6
+    assert result.best.score("both") <= result.given.score("both") * (1 + 1e-9)
+
+
+def test_numbers_of_points_that_are_scanned_are_taken_as_they_are(monkeypatch):
+    monkeypatch.setattr("gapfit.fitting.tune._FEW_POINTS", 5)
+    scan = {"scan": {"soap.n_sparse": [10, 20]}, "folds": 2}
+    found = tune(frames_of(6), settings(tune=scan)).trials
+    assert [trial.config.terms[1].n_sparse for trial in found] == [30, 10, 20]
+    few, more = (trial.log_marginal_likelihood for trial in found[1:])
+    assert few != more
+    ten = settings(terms=[PAIR, SOAP | {"n_sparse": 10}], tune={"share": 1, "folds": 2})
+    assert tune(frames_of(6), ten).best.log_marginal_likelihood == pytest.approx(few)
+
+
+@pytest.mark.parametrize("fixed", ["delta", "energy", "forces", "virial"])
+def test_there_is_no_common_factor_where_something_is_fixed(case, fixed):
+    totals = case.grams.totals()
+    for options, rescales in (({}, True), ({fixed: False}, False)):
+        options = TuneConfig(folds=3, **options)
+        free = freedom_of(case.config, options, case.grams, totals)
+        assert free.rescales == rescales

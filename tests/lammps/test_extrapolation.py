@@ -38,6 +38,7 @@ def ran(
     folder: Path,
     *,
     words: str = "",
+    early: str = "",
     commands: str = "",
     ranks: int = 1,
     std: bool = True,
@@ -45,7 +46,7 @@ def ran(
     """Run two steps with words after `pair_style gapfit`."""
     export_lammps(model, folder / "p.gapfit", std=std)
     types = " ".join(write_data(folder / "data.lmp", atoms))
-    style = f"pair_style gapfit {words}\npair_coeff * * p.gapfit {types}\n"
+    style = f"pair_style gapfit {words}\n{early}pair_coeff * * p.gapfit {types}\n"
     script = f"{beginning(plugin, atoms)}{style}{commands}fix n all nve\nrun 1\n"
     return launch(folder, script, ranks)
 
@@ -110,3 +111,11 @@ def test_potentials_without_grades_say_what_is_missing(si_full, plugin, tmp_path
         done = ran(plugin, model, atoms, tmp_path, std=std, **more)
         assert done.returncode != 0
         assert "has no extrapolation grades" in done.stdout + done.stderr
+
+
+def test_a_fix_before_the_potential_is_refused_too(si_full, plugin, tmp_path):
+    early = "fix g all pair 1 gapfit extrapolation 1\n"
+    atoms = standard(silicon())
+    done = ran(plugin, si_full, atoms, tmp_path, early=early, std=False)
+    assert done.returncode == 1  # no crash
+    assert "has no standard deviations" in done.stdout + done.stderr

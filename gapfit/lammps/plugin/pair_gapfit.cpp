@@ -237,6 +237,8 @@ void PairGapfit::compute(int eflag, int vflag) {
     wanted.atom_virials = vflag_atom || cvflag_atom;
     const bool watches = most_ > 0.0 && update->ntimestep % every_ == 0;
     wanted.deviations = std_flag_ != 0 || grade_flag_ != 0 || watches;
+    // A fix that came before the potential could not know.
+    if (wanted.deviations && !potential_->has_deviations()) refuse_deviations();
     std::string problem;
     try {
         gapfit::ThreadTeam team(n_threads_, nullptr);
@@ -391,7 +393,7 @@ void PairGapfit::watch_grades() {
         const int i = atoms_[k];
         const double grade =
             potential_->grade(results_.deviations[k], species_[atom->type[i]]);
-        if (grade <= own.grade) continue;
+        if (!(grade > own.grade)) continue;
         own.grade = grade;
         tag = atom->tag[i];
     }
@@ -417,21 +419,24 @@ void *PairGapfit::extract_peratom(const char *name, int &n_columns) {
     const bool grades = std::strcmp(name, "extrapolation") == 0;
     if (!grades && std::strcmp(name, "std") != 0) return nullptr;
     if (grades) require_grades();
-    if (potential_ != nullptr && !potential_->has_deviations())
-        error->all(FLERR,
-                   "this potential has no standard deviations: export a model that "
-                   "has its posterior and a SOAP term, without --no-std");
+    if (potential_ != nullptr && !potential_->has_deviations()) refuse_deviations();
     n_columns = 0;
     require_std_room();
     return grades ? grade_ : std_;
+}
+
+void PairGapfit::refuse_deviations() const {
+    error->all(FLERR,
+               "this potential has no standard deviations: export a model that has its "
+               "posterior and a SOAP term, without --no-std");
 }
 
 void PairGapfit::require_grades() const {
     if (potential_ != nullptr && !potential_->has_grades())
         error->all(FLERR,
                    "this potential has no extrapolation grades: they need a model with its "
-                   "posterior, a SOAP term and a calibration since its last change "
-                   "(gapfit calibrate); export it without --no-std");
+                   "posterior and a SOAP term, calibrated again after append or refit; "
+                   "export it without --no-std");
 }
 
 double PairGapfit::memory_usage() {

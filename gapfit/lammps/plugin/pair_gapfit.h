@@ -48,6 +48,7 @@ class PairGapfit : public Pair {
     int gather(const double *values, std::size_t stride);
     void store_deviations();
     void require_std_room();
+    void refuse_deviations() const;
     void require_grades() const;
     int read_watch(int narg, char **arg);
     void watch_grades();
