@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from ase.data import chemical_symbols
 
     from gapfit.lammps.export import export_lammps, why_without_deviations
-    from gapfit.model.extrapolation import ALARM
+    from gapfit.model.extrapolation import ALARM, has_grades
     from gapfit.model.storage import load
 
     check_output(args.output, inputs=[args.model])
@@ -48,13 +48,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     reason = None if args.no_std else why_without_deviations(model)
     if reason:
         console.warnings([f"without standard deviations: {reason}"])
-    usual = model.record.usual_deviations
-    watched = not (reason or args.no_std) and usual.keys() >= set(model.species)
+    watched = not (reason or args.no_std) and has_grades(
+        model.record.usual_deviations, model.species
+    )
     console.title("In LAMMPS")
     console.say("  units metal")
     console.say("  plugin load ./gapfitplugin.so    (from gapfit lammps build)")
     # Without the scale of grades LAMMPS could not look at them.
-    console.say(f"  pair_style gapfit{f' extrapolation warn {ALARM:g}' * watched}")
+    looks = f" extrapolation warn {ALARM:g}" if watched else ""
+    console.say(f"  pair_style gapfit{looks}")
     symbols = " ".join(chemical_symbols[z] for z in model.species)
     console.say(f"  pair_coeff * * {args.output} {symbols}")
     return 0

@@ -196,9 +196,10 @@ def _extrapolation(facts: dict[str, Any]) -> str:
     from ase.data import chemical_symbols
 
     usual = facts.get("usual_deviations", {})
+    if not usual and not facts["uncertainty"]:
+        return "no grades"
     if not usual:
-        cure = ": gapfit calibrate finds their scale" * facts["uncertainty"]
-        return f"no grades{cure}"
+        return "no grades: gapfit calibrate finds their scale"
     scale = {chemical_symbols[z]: f"{1000 * std:.3g} meV" for z, std in usual.items()}
     return f"grade 1 where the std of an atom's energy is {_listed(scale)}"
 

@@ -11,9 +11,9 @@ from gapfit._support.progress import Progress, silent
 from gapfit.config.sections import DataConfig
 from gapfit.data.dataset import Dataset, read
 from gapfit.data.observations import Quantity
+from gapfit.data.places import TOTAL, abbreviation
 from gapfit.errors import GapfitError
 from gapfit.evaluation.evaluate import Metrics, evaluate
-from gapfit.evaluation.scores import TOTAL
 from gapfit.evaluation.speed import measured_microseconds, timed_cell
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import fit_config
@@ -205,13 +205,9 @@ def _rows(
 
 def _row(title: str, cells: Sequence[Any], width: int) -> str:
     shown = ["-" if cell is None else str(cell) for cell in cells]
-    return f"{_cut(title, _NAME):<{_NAME}}" + "".join(
-        f"  {_cut(cell, width):>{width}}" for cell in shown
+    return f"{abbreviation(title, _NAME):<{_NAME}}" + "".join(
+        f"  {abbreviation(cell, width):>{width}}" for cell in shown
     )
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _starred(row: Sequence[float | None]) -> list[str | None]:

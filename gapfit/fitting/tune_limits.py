@@ -33,8 +33,8 @@ __all__ = [
 #: Range of delta, eV per atom or pair.
 DELTA_RANGE = Limits(0.1, 30.0)
 #: Largest delta over sigma.forces, 1/Å. Potentials of InP, fitted to cold crystals and
-#: defects, fall below the crystal at twice its melting temperature by 0.2 eV/atom at 30 to
-#: 45, by 0.4 at 60 and 0.6 at 75; at 3000 K by 1.7 at 220, and without end from 330 on.
+#: defects, fall below the crystal at twice its melting temperature by 0.4 eV/atom at 60 and
+#: 0.6 at 75; at 3000 K by 1.7 at 220, and without end from 330 on.
 MOST_DELTA = 60.0
 #: Least sigmas, eV per atom and eV/Å: about what cutoffs and k-points of careful DFT leave.
 LEAST_SIGMA: Mapping[str, float] = {

@@ -19,6 +19,7 @@ from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
+from gapfit.model.extrapolation import has_grades
 from gapfit.model.provenance import why_no_deviations
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     if variance is not None:
         arrays |= {f"variance/{k}": value for k, value in _variance(variance, numbers)}
         usual = model.record.usual_deviations
-        if usual.keys() >= set(model.species):
+        if has_grades(usual, model.species):
             arrays["usual_deviations"] = np.array([usual[z] for z in model.species])
     write_array_file(path, arrays)
 

@@ -7,14 +7,19 @@ percentile. The standard deviation alone has no scale: it depends on delta and t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-__all__ = ["ALARM", "grades"]
+__all__ = ["ALARM", "grades", "has_grades"]
 
 #: Grade from which on an atom is outside the training data.
 ALARM = 2.0
+
+
+def has_grades(usual: Mapping[int, float], species: Iterable[int]) -> bool:
+    """Return whether the scale of these atomic numbers is known; see `grades`."""
+    return bool(usual) and usual.keys() >= set(species)
 
 
 def grades(
@@ -31,7 +36,8 @@ def grades(
     energies_std : (n,) float64
         Standard deviations of the energies of the atoms, eV.
     """
-    if not usual or not {*numbers.tolist()} <= usual.keys():
+    present, place = np.unique(numbers, return_inverse=True)
+    if not has_grades(usual, present.tolist()):
         return None
-    scale = np.array([usual[z] for z in numbers.tolist()])
-    return np.asarray(energies_std / scale)
+    scale = np.array([usual[z] for z in present.tolist()])
+    return np.asarray(energies_std / scale[place])

@@ -4,7 +4,8 @@ Usage: python tests/benchmarks/presets.py TRAIN TEST [--r-cut 5.5] [--n-sparse 1
            [--sigma-energy 0.006] [--sigma-forces 0.0912] [--repeats N] [--json FILE]
 One element. Cutoff, deltas and sigmas are the same for all; costs of a prediction are
 ratios to that of the default, measured in turns. "zeta 2" is SOAP with zeta = 2, 32
-components and 500 sparse points, with pairs and the cluster expansion of "accurate".
+components and 500 sparse points, with pairs and the cluster expansion of "accurate";
+"products" is SOAP with all products of 64 components, and pairs.
 """
 
 from __future__ import annotations
@@ -45,13 +46,15 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def terms_of(args: argparse.Namespace) -> dict[str, list[TermConfig]]:
-    """Return the terms of all presets, and of zeta = 2."""
+    """Return the terms of all presets, of zeta = 2, and of products alone."""
     terms: dict[str, list[TermConfig]] = {
         preset: preset_terms(preset, args.r_cut, args.n_sparse, 1) for preset in PRESETS
     }
     soap, *others = terms["accurate"]
     quadratic = {"zeta": 2.0, "components": 32, "n_sparse": 500}
     terms["zeta 2"] = [soap.model_copy(update=quadratic), *others]
+    products = {"zeta": 2.0, "components": 64, "n_sparse": 64 * 65 // 2}
+    terms["products"] = [soap.model_copy(update=products), others[0]]
     return terms
 
 

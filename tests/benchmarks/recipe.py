@@ -1,13 +1,14 @@
 """The recipe of the README on published sets: propose, tune, fit, run hot.
 
-Usage: python tests/benchmarks/recipe.py FOLDER ... [--n-sparse 500] [--seeds 3]
-           [--ps 5] [--json FILE]
+Usage: python tests/benchmarks/recipe.py FOLDER ... [--preset default] [--n-sparse 500]
+           [--seeds 3] [--ps 5] [--json FILE]
 Each FOLDER, named mlearn_Si, inp and so on, holds train.extxyz and test.extxyz (.gz is
 fine). The settings of `gapfit init` are fitted as they are and as `gapfit tune` chooses
 deltas and sigmas; both predict the test set. The tuned model is then read back with error
 bars and exported for LAMMPS, and 64 atoms or so of the crystal run at constant volume and
 twice the melting temperature (Langevin, 2 fs; 1 fs for lithium). "lowest" is the lowest
-energy on the way against the crystal's, and "closest" the shortest distance of two atoms.
+energy on the way against the crystal's, -inf if atoms fell onto each other, and "closest"
+the shortest distance of two atoms.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from mlearn import found
 import gapfit
 from gapfit.config.sections import DataConfig, FitConfig
 from gapfit.data.dataset import Dataset, read
+from gapfit.fitting.presets import PRESETS
 from gapfit.fitting.tune import tune
 from gapfit.lammps import export_lammps
 
@@ -86,7 +88,11 @@ def run_hot(
     )
     closest, hottest = np.inf, 0.0
     for step in range(round(1000 * ps / dt)):
-        dynamics.run(1)
+        try:
+            dynamics.run(1)
+        except gapfit.GapfitError:
+            lowest = -np.inf
+            break
         lowest = min(lowest, atoms.get_potential_energy() / len(atoms))
         hottest = max(hottest, atoms.get_temperature())
         if step % _LOOK == 0:
@@ -95,10 +101,13 @@ def run_hot(
     return float(lowest - reference), float(closest), float(hottest)
 
 
-def proposed(train: Dataset, labels: DataConfig, n_sparse: int) -> FitConfig:
-    """Return the settings of `gapfit init` with this many sparse points."""
-    config = gapfit.propose(train.frames, labels).config
-    soap = config.terms[0].model_copy(update={"n_sparse": n_sparse})
+def proposed(
+    train: Dataset, labels: DataConfig, n_sparse: int, preset: str = "default"
+) -> FitConfig:
+    """Return the settings of `gapfit init` with at most this many sparse points."""
+    config = gapfit.propose(train.frames, labels, preset=preset).config
+    fewer = min(config.terms[0].n_sparse, n_sparse)
+    soap = config.terms[0].model_copy(update={"n_sparse": fewer})
     return config.model_copy(update={"terms": [soap, *config.terms[1:]]})
 
 
@@ -126,7 +135,7 @@ def measure(folder: Path, args: argparse.Namespace) -> Row:
     files = [found(folder, part) for part in ("train", "test")]
     labels = DataConfig(train=[files[0]])
     train, test = (read(file, labels) for file in files)
-    config = proposed(train, labels, args.n_sparse)
+    config = proposed(train, labels, args.n_sparse, args.preset)
     plain = errors(gapfit.fit(train, config), test)
     best = tune(train, config).config
     model = gapfit.fit(train, best)
@@ -153,6 +162,7 @@ def measure(folder: Path, args: argparse.Namespace) -> Row:
 def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__)
     options.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    options.add_argument("--preset", choices=PRESETS, default="default")
     options.add_argument("--n-sparse", type=int, default=500)
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--ps", type=float, default=5.0)
