@@ -159,16 +159,14 @@ def side_by_side(
                 result = function(item)
             yield result
         return
-    with (
-        _blas().limit(limits=1, user_api="blas"),
-        ThreadPoolExecutor(n_threads) as pool,
-    ):
+    pool = ThreadPoolExecutor(n_threads)
 
-        def begun(item: _Item) -> Future[_Result]:
-            context = copy_context()
-            context.run(_chosen.set, 1)
-            return pool.submit(context.run, function, item)
+    def begun(item: _Item) -> Future[_Result]:
+        context = copy_context()
+        context.run(_chosen.set, 1)
+        return pool.submit(context.run, function, item)
 
+    with _blas().limit(limits=1, user_api="blas"):
         waiting: deque[Future[_Result]] = deque()
         try:
             for item in items:
@@ -178,8 +176,9 @@ def side_by_side(
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:
-                future.cancel()
+            # A consumer that stops early leaves the generator to the garbage collector,
+            # which may run in one of these threads: it could not wait for itself.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _NativeCalls:

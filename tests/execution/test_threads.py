@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 
 import pytest
 from threadpoolctl import threadpool_info
@@ -120,3 +121,22 @@ def test_an_error_ends_what_is_side_by_side():
     with use_threads(2), pytest.raises(ZeroDivisionError):
         list(side_by_side(fail_at_two, range(1000), most=2))
     assert max(begun) < 10
+
+
+def test_one_of_its_own_threads_may_drop_what_is_side_by_side():
+    """The garbage collector ends it wherever it runs."""
+    running: list[Iterator[int]] = []
+    begun, ended = threading.Event(), threading.Event()
+
+    def drop(item: int) -> int:
+        if item == 2 and begun.wait(10.0):
+            running[0].close()
+            ended.set()
+        return item
+
+    with use_threads(2):
+        running.append(side_by_side(drop, range(9), most=2))
+        assert next(running[0]) == 0
+        begun.set()
+        assert ended.wait(10.0)
+    assert list(running[0]) == []
