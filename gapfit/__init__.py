@@ -83,6 +83,7 @@ _PACKAGES = frozenset(
         "data",
         "evaluation",
         "lammps",
+        "methods",
         "pacemaker",
         "properties",
         "quip",
@@ -101,6 +102,7 @@ _COMMANDS = {
     "export_lammps": "gapfit.lammps.export_lammps",
     "info": "the attributes config and record of a GAPModel",
     "init": "gapfit.propose",
+    "reproduce": "gapfit.fitting.reproduce.reproduction",
     "predict": "the method predict of a GAPModel",
     "serve": "gapfit.serving.serve",
 }

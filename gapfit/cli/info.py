@@ -39,7 +39,12 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
     from ase.data import chemical_symbols
 
     from gapfit.config.term_base import members
-    from gapfit.model.provenance import e0_origin, fit_config, model_digest
+    from gapfit.model.provenance import (
+        baseline_text,
+        e0_origin,
+        fit_config,
+        model_digest,
+    )
 
     return {
         "file": str(path),
@@ -72,22 +77,6 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         "config": fit_config(model),
         **model.record.plain(),
     }
-
-
-def baseline_text(model: GAPModel) -> str:
-    """Return the parts of the baseline in words."""
-    from gapfit.descriptors.blocks import pair_label
-
-    baseline = model.baseline
-    if baseline is None:
-        return "none"
-    repulsion = model.config.baseline.repulsion
-    parts: list[str] = [repulsion] if repulsion != "none" else []
-    if baseline.points:
-        parts.append(f"table of {', '.join(map(pair_label, baseline.points))}")
-    if baseline.calculator is not None:
-        parts.append(f"{baseline.calculator.name} (imported and called at prediction)")
-    return ", ".join(parts)
 
 
 def _print(console: Console, facts: dict[str, Any]) -> None:

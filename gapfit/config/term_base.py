@@ -72,6 +72,10 @@ class TermConfig(Section):
         """The list that sparse points are read from; None: there is none."""
         return None
 
+    def in_words(self) -> str:
+        """Return the term and its settings as text of a paper."""
+        return f"a term {self.type} (cutoff {self.r_cut:g} Å, delta {self.delta:g} eV)"
+
 
 class SparseTermConfig(TermConfig):
     """A term whose sparse points are chosen among the environments of the data."""

@@ -152,6 +152,20 @@ class SoapConfig(SparseTermConfig):
             raise ValueError("species_weights must be positive")
         return self
 
+    def in_words(self) -> str:
+        """Return the term and its settings as text of a paper."""
+        kept = ""
+        if self.channels != "all":
+            kept = f", {self.channels} contracted radial channels"
+        if self.components != "all":
+            kept += f", {self.components} principal components"
+        return (
+            f"many-body environments (SOAP power spectra: cutoff {self.r_cut:g} Å, "
+            f"n_max {self.n_max}, l_max {self.l_max}, atom width {self.atom_sigma:g} Å"
+            f"{kept}; dot-product kernel to the power zeta = {self.zeta:g}, delta "
+            f"{self.delta:g} eV)"
+        )
+
 
 def _check_contracted(config: SoapConfig) -> None:
     """Refuse options that choose among densities of species."""
@@ -206,6 +220,13 @@ class Distance2bConfig(SparseTermConfig):
         check_width(self.width, self.r_cut)
         return self
 
+    def in_words(self) -> str:
+        """Return the term and its settings as text of a paper."""
+        return (
+            f"pairs (squared-exponential kernel of the distance: cutoff {self.r_cut:g} Å, "
+            f"theta {self.theta:g} Å, delta {self.delta:g} eV)"
+        )
+
 
 _Length = Annotated[float, Field(ge=0.05)]
 
@@ -255,6 +276,14 @@ class Angle3bConfig(SparseTermConfig):
             )
         return self
 
+    def in_words(self) -> str:
+        """Return the term and its settings as text of a paper."""
+        theta = ", ".join(f"{length:g}" for length in self.theta)
+        return (
+            f"triplets (squared-exponential kernel of two sides and the distance between "
+            f"their ends: cutoff {self.r_cut:g} Å, theta {theta}, delta {self.delta:g} eV)"
+        )
+
 
 @register_term
 class AceConfig(TermConfig):
@@ -301,3 +330,17 @@ class AceConfig(TermConfig):
         if len(set(self.orders)) < len(self.orders):
             raise ValueError(f"orders = {self.orders}: name each once")
         return self
+
+    def in_words(self) -> str:
+        """Return the term and its settings as text of a paper."""
+        sizes = "; ".join(
+            f"products of {order} densities with n_max {n} and l_max {degree}"
+            for order, n, degree in zip(
+                self.orders, self.n_max, self.l_max, strict=True
+            )
+        )
+        return (
+            f"an atomic cluster expansion (linear kernel: cutoff {self.r_cut:g} Å, {sizes}"
+            f", {self.radial} radial functions, delta {self.delta:g} eV, smoothness "
+            f"{self.smoothness:g})"
+        )

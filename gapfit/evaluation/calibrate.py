@@ -26,13 +26,9 @@ from gapfit.evaluation.residuals import (
 )
 from gapfit.evaluation.usual_deviations import with_usual_deviations
 from gapfit.gp.conformal import conformal_quantiles
-from gapfit.model.calibration import (
-    OUTDATED,
-    Calibration,
-    KindCalibration,
-    fitted_scale,
-)
+from gapfit.model.calibration import OUTDATED, Calibration, KindCalibration
 from gapfit.model.gap_model import GAPModel
+from gapfit.model.scales import Scale, fitted_scale, tilted_scale
 
 __all__ = ["calibrate", "calibration_of", "representative", "with_calibration"]
 
@@ -299,7 +295,8 @@ def _kind_calibration(
     sizes = [len(part.error) for part in residuals]
     structure = np.repeat(np.arange(len(sizes)), sizes)
     is_common = informative & (structure < len(common))
-    scale = fitted_scale(error[is_common], std[is_common])
+    independent = float(_INDEPENDENT * len(common))
+    scale = tilted_scale(error[is_common], std[is_common], independent)
     types = np.repeat([part.config_type for part in residuals], sizes)
     by_type = {}
     for name in sorted(set(types[informative].tolist())):
@@ -307,9 +304,17 @@ def _kind_calibration(
         n_structures = len(np.unique(structure[of_type]))
         if n_structures >= _LEAST_STRUCTURES:
             independent = min(float(of_type.sum()), _INDEPENDENT * n_structures)
-            by_type[name] = fitted_scale(
-                error[of_type], std[of_type], scale, independent
-            )
+            by_type[name] = _of_type(error[of_type], std[of_type], scale, independent)
     scores = np.abs(error[is_common]) / scale.std(std[is_common])
     levels, quantiles = conformal_quantiles(scores, structure[is_common])
     return KindCalibration(scale, by_type, int(is_common.sum()), levels, quantiles)
+
+
+def _of_type(
+    error: np.ndarray, std: np.ndarray, scale: Scale, n_independent: float
+) -> Scale:
+    """Return the scale of one config_type, around that of all and with its tilt."""
+    if scale.tilt is None:
+        return fitted_scale(error, std, scale, n_independent)
+    untilted = error / scale.tilt.of(std)
+    return replace(fitted_scale(untilted, std, scale, n_independent), tilt=scale.tilt)

@@ -11,69 +11,18 @@ import numpy as np
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.gp.conformal import HIGHEST, quantile
+from gapfit.model.scales import Scale
 
 __all__ = [
     "OUTDATED",
     "Calibration",
     "KindCalibration",
-    "Scale",
-    "fitted_scale",
     "format_calibration",
     "interval_multipliers",
 ]
 
 #: Start of the warnings that a new calibration replaces.
 OUTDATED = "standard deviations: "
-# Width in log(scale) and log(floor) of the prior around the scale of all structures.
-_PRIOR_WIDTH = 2.0
-
-
-@dataclass(frozen=True)
-class Scale:
-    """std² = factor² × variance of the function + floor² of an observation.
-
-    A factor below 1 is known for standard deviations like those it was found with. What
-    lies beyond the largest of them is not scaled down.
-
-    Attributes
-    ----------
-    factor : float
-        Factor of the standard deviation of the function.
-    floor : float
-        Error that is not in the posterior: eV per sqrt(atom) for energies and virials,
-        eV/Å for forces.
-    reach : float, optional
-        Largest standard deviation of the function that the factor was found with, in
-        the units of `floor`; None: no limit.
-    """
-
-    factor: float
-    floor: float
-    reach: float | None = None
-
-    def of_function(
-        self, std: np.ndarray, root: np.ndarray | float = 1.0
-    ) -> np.ndarray:
-        """Return the scaled standard deviation of the function; see `std`."""
-        scaled: np.ndarray = self.factor * std
-        if self.factor >= 1 or self.reach is None:
-            return scaled
-        beyond: np.ndarray = np.maximum(std - self.reach * np.asarray(root), 0.0)
-        scaled += (1 - self.factor) * beyond
-        return scaled
-
-    def std(self, std: np.ndarray, root: np.ndarray | float = 1.0) -> np.ndarray:
-        """Return the standard deviation of an observation, of the shape of `std`.
-
-        Parameters
-        ----------
-        std : float64
-            Standard deviation of the function.
-        root : float64
-            sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
-        """
-        total: np.ndarray = np.hypot(self.of_function(std, root), self.floor * root)
-        return total
 
 
 @dataclass(frozen=True)
@@ -222,8 +171,11 @@ class Calibration:
         """Return the calibration that `as_dict` describes."""
         kinds = {
             Quantity(quantity): KindCalibration(
-                _scale(plain["scale"]),
-                {name: _scale(scale) for name, scale in plain["by_type"].items()},
+                Scale.from_dict(plain["scale"]),
+                {
+                    name: Scale.from_dict(scale)
+                    for name, scale in plain["by_type"].items()
+                },
                 plain["n"],
                 tuple(plain["levels"]),
                 tuple(plain["quantiles"]),
@@ -231,68 +183,6 @@ class Calibration:
             for quantity, plain in values["kinds"].items()
         }
         return cls(kinds, values["method"], values["n_structures"])
-
-
-def _scale(plain: Mapping[str, Any]) -> Scale:
-    reach = plain.get("reach")
-    return Scale(
-        float(plain["factor"]),
-        float(plain["floor"]),
-        None if reach is None else float(reach),
-    )
-
-
-def fitted_scale(
-    error: np.ndarray,
-    std: np.ndarray,
-    around: Scale | None = None,
-    n_independent: float = np.inf,
-) -> Scale:
-    """Return the scale under which errors are most likely: e ~ N(0, a² std² + b²).
-
-    Its reach is the largest of the standard deviations.
-
-    Parameters
-    ----------
-    error, std : (n,) float64
-        Residuals, and standard deviations of the function; for energies and virials both
-        divided by sqrt(n_atoms).
-    around : Scale, optional
-        Centre of a broad prior (a factor e² either way).
-    n_independent : float
-        Number of independent residuals that these count as against the prior.
-    """
-    from scipy.optimize import minimize
-
-    size = float(np.sqrt(np.mean(error**2)))
-    reach = float(std.max())
-    if size == 0.0 or reach == 0.0:
-        return Scale(1.0, size)
-    factor = size / float(np.sqrt(np.mean(std**2)))
-    least = np.log([1e-3 * factor, 1e-6 * size])
-    most = np.log([1e3 * factor, 1e3 * size])
-    centre = None if around is None else np.log([around.factor, around.floor])
-    weight = min(n_independent, len(error)) * _PRIOR_WIDTH**2
-
-    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
-        parts = np.exp(2 * p)[:, None] * np.stack([std**2, np.ones_like(std)])
-        variance = parts.sum(axis=0)
-        value = 0.5 * np.mean(error**2 / variance + np.log(variance))
-        slope = np.mean((1 / variance - error**2 / variance**2) * parts, axis=1)
-        if centre is not None:
-            pull = p - np.clip(centre, least, most)
-            value += 0.5 * float(pull @ pull) / weight
-            slope = slope + pull / weight
-        return value, slope
-
-    starts = [np.log([factor * a, size * b]) for a in (1, 0.3) for b in (0.5, 0.02)]
-    bounds = list(zip(least, most, strict=True))
-    results = [
-        minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
-        for start in starts
-    ]
-    a, b = np.exp(min(results, key=lambda result: result.fun).x)
-    return Scale(float(a), float(b), reach)
 
 
 _UNITS = {

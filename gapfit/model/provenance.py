@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gapfit.descriptors.blocks import pair_label
 from gapfit.errors import PosteriorError
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
 
 __all__ = [
+    "baseline_text",
     "e0_origin",
     "energies_were_fitted",
     "fit_config",
@@ -135,3 +137,17 @@ def model_digest(model: GAPModel) -> str:
             digest.update(f"{key}".encode())
             digest.update(np.ascontiguousarray(values, dtype=float).tobytes())
     return digest.hexdigest()
+
+
+def baseline_text(model: GAPModel) -> str:
+    """Return the parts of the baseline in words."""
+    baseline = model.baseline
+    if baseline is None:
+        return "none"
+    repulsion = model.config.baseline.repulsion
+    parts: list[str] = [repulsion] if repulsion != "none" else []
+    if baseline.points:
+        parts.append(f"table of {', '.join(map(pair_label, baseline.points))}")
+    if baseline.calculator is not None:
+        parts.append(f"{baseline.calculator.name} (imported and called at prediction)")
+    return ", ".join(parts)

@@ -286,12 +286,19 @@ def _is_valid(calibration: KindCalibration) -> bool:
         [(scale.factor, scale.floor, scale.reach or 0.0) for scale in all_scales],
         dtype=float,
     )
+    tilts = [scale.tilt for scale in all_scales if scale.tilt is not None]
     levels = np.array([0.0, *calibration.levels, 1.0])
     quantiles = np.array([0.0, *calibration.quantiles])
     finite = np.isfinite(scales).all() and np.isfinite(quantiles).all()
     ascending = (np.diff(levels) > 0).all() and (np.diff(quantiles) >= 0).all()
     one_each = len(calibration.levels) == len(calibration.quantiles)
-    return bool(finite and ascending and one_each and scales.min() >= 0)
+    return bool(
+        finite
+        and ascending
+        and one_each
+        and scales.min() >= 0
+        and all(tilt.is_valid for tilt in tilts)
+    )
 
 
 def _require(part: str, consistent: bool) -> None:

@@ -11,7 +11,8 @@ from helpers.learning import THRESHOLD, config_of, learn, log, settings
 from gapfit.active.monitor import UncertaintyMonitor
 from gapfit.config.learn import LearnConfig
 from gapfit.config.toml import validated
-from gapfit.model.calibration import Calibration, KindCalibration, Scale
+from gapfit.model.calibration import Calibration, KindCalibration
+from gapfit.model.scales import Scale
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
 

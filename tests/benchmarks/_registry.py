@@ -137,6 +137,7 @@ BENCHMARKS = (
     Benchmark("scaling", full=("--large",)),
     Benchmark("selection"),
     Benchmark("nve", full=("--repeats", "3")),
+    Benchmark("survival", quick=("--ps", "1", "--seeds", "1")),
     Benchmark("derivatives"),
     Benchmark("calibration"),
     Benchmark("ranking", full=("rank",)),

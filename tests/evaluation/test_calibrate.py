@@ -19,7 +19,7 @@ from gapfit.evaluation.calibrate import calibration_of, representative
 from gapfit.evaluation.residuals import (
     left_out_residuals,
 )
-from gapfit.model.calibration import fitted_scale
+from gapfit.model.scales import fitted_scale
 from gapfit.testing import REFIT
 from gapfit.threads import use_threads
 
@@ -261,3 +261,21 @@ def test_structures_side_by_side_fit_into_the_memory(monkeypatch):
     large, small = bounds
     assert small == large // 2
     assert small < 4e9 / (8 * gapfit.fit(frames, settings()).n_sparse)
+
+
+def test_forces_that_symmetry_forbids_say_nothing():
+    """Positions with eight digits break the symmetry of a crystal a little."""
+    rng = np.random.default_rng(7)
+    frames = [label(salt(k)) for k in range(4)]
+    crystals = []
+    for k in range(3):
+        atoms = bulk("NaCl", "rocksalt", a=5.1 + 0.05 * k, cubic=True)
+        atoms.numbers[:] = [14, 32] * 4
+        atoms.positions += 1e-8 * rng.normal(size=(8, 3))
+        atoms = label(atoms)
+        noise = 1e-3 * rng.normal(size=(8, 3))
+        atoms.calc.results["forces"] = atoms.get_forces() + noise
+        crystals.append(atoms)
+    model = gapfit.fit(frames + crystals, settings(calibration={}))
+    forces = model.calibration.kinds["forces"]
+    assert forces.n == 3 * sum(len(atoms) for atoms in frames)

@@ -9,7 +9,8 @@ from helpers.error_bars import residuals
 from gapfit.data.observations import Quantity
 from gapfit.evaluation.scores import ScoreTally
 from gapfit.gp.reliability import rank_correlation
-from gapfit.model.calibration import Calibration, KindCalibration, Scale
+from gapfit.model.calibration import Calibration, KindCalibration
+from gapfit.model.scales import Scale
 from gapfit.testing import SAME_POSTERIOR
 
 

@@ -15,8 +15,12 @@ import gapfit
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.evaluation.calibrate import calibration_of
-from gapfit.model.calibration import Calibration, KindCalibration, Scale, fitted_scale
+from gapfit.model.calibration import Calibration, KindCalibration
+from gapfit.model.scales import Scale, fitted_scale, tilted_scale
 from gapfit.testing import ROUNDING
+
+TILTED = {"factor": 1.0, "floor": 0.1}
+TILT = {"factor": 1.0, "exponent": 0.1, "least": 0.5, "usual": 1.0, "most": 2.0}
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +103,36 @@ def test_scales_of_config_types_are_pulled_to_that_of_all():
         return float(np.hypot(np.log(factor), np.log(floor)))
 
     assert distance(own.by_type["few"]) < 0.95 * distance(alone)
-    assert own.by_type["few"] == fitted_scale(error, std, own.scale, 45)
+    tilt = own.scale.tilt
+    expected = fitted_scale(error / tilt.of(std), std, own.scale, 45)
+    assert own.by_type["few"] == replace(expected, tilt=tilt)
     # One residual only: the prior all but decides.
     weak = fitted_scale(error[:1], std[:1], own.scale, 1e-6)
     assert weak.factor == pytest.approx(own.scale.factor, rel=1e-3)
     assert weak.floor == pytest.approx(own.scale.floor, rel=1e-3)
+
+
+def test_the_tilt_is_recovered_and_ends_with_the_evidence():
+    """Errors of hypot(a s, b) (s / median)^p, within four standard errors of p."""
+    rng = np.random.default_rng(6)
+    n, a, exponent = 5000, 2.0, 0.3
+    std = np.exp(rng.normal(-3, 1.0, n))
+    usual = float(np.median(std))
+    error = a * std * (std / usual) ** exponent * rng.normal(size=n)
+    scale = tilted_scale(error, std, n)
+    # The two numbers of the scale take up a part; what is left is a power of std.
+    slope = np.polyfit(np.log(std), np.log(scale.std(std)), 1)[0]
+    assert abs(slope - 1 - exponent) < 4 / np.sqrt(2 * n)
+    z = error / scale.std(std)
+    for group in np.array_split(np.argsort(std), 5):
+        assert np.sqrt(np.mean(z[group] ** 2)) == pytest.approx(1.0, abs=0.08)
+    tilt = scale.tilt
+    far = tilt.of(np.array([1e3, 2e3]) * tilt.most)
+    np.testing.assert_array_equal(far, tilt.of(np.full(2, tilt.most)))
+    near = tilt.of(np.array([0.0, tilt.least]))
+    assert near[0] == near[1] > 0
+    # The prior decides where there is next to nothing to learn from.
+    assert abs(tilted_scale(error[:3], std[:3], 1e-6).tilt.exponent) < 1e-3
 
 
 def test_nothing_is_scaled_down_beyond_the_evidence():
@@ -213,7 +242,7 @@ def test_predictions_are_scaled(model):
         std = np.asarray(getattr(bare, name))
         ROUNDING.check(getattr(scaled, name), scale.factor * std)
         expected = np.sqrt((scale.factor * std) ** 2 + (scale.floor * root) ** 2)
-        ROUNDING.check(getattr(noisy, name), expected)
+        ROUNDING.check(getattr(noisy, name), expected * scale.tilt.of(std / root))
     np.testing.assert_array_equal(scaled.energies_std, bare.energies_std)
 
 
@@ -242,6 +271,10 @@ def test_the_calibration_is_stored_bit_by_bit(tmp_path, model):
         {"kinds": {"forces": {"scale": {"factor": None, "floor": 0.1}}}},
         {"kinds": {"forces": {"scale": {"factor": -1.0, "floor": 0.1}}}},
         {"kinds": {"forces": {"scale": {"factor": 1.0, "floor": "x"}}}},
+        {"kinds": {"forces": {"scale": TILTED | {"tilt": {"exponent": 0.1}}}}},
+        {"kinds": {"forces": {"scale": TILTED | {"tilt": TILT | {"usual": 3.0}}}}},
+        {"kinds": {"forces": {"scale": TILTED | {"tilt": TILT | {"exponent": 2.0}}}}},
+        {"kinds": {"forces": {"scale": TILTED | {"tilt": TILT | {"factor": 0.0}}}}},
         {"kinds": {"forces": {"quantiles": [1.0]}}},
         {"kinds": {"forces": {"levels": [0.5, 0.4], "quantiles": [1.0, 2.0]}}},
     ],

@@ -11,7 +11,8 @@ from helpers.error_bars import brute_covariance, frames_of, molecule, salt, sett
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
-from gapfit.model.calibration import KindCalibration, Scale
+from gapfit.model.calibration import KindCalibration
+from gapfit.model.scales import Scale
 from gapfit.testing import (
     FORCE_SLOPE,
     SAME_POTENTIAL,

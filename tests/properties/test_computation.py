@@ -13,8 +13,8 @@ from helpers.crystals import SMALL
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
-from gapfit.model.calibration import Scale
 from gapfit.model.record import FitRecord, Origin
+from gapfit.model.scales import Scale
 from gapfit.properties import (
     Settings,
     birch_murnaghan,

@@ -1,0 +1,210 @@
+"""Scales from standard deviations of the posterior to errors that are to be expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Scale", "Tilt", "fitted_scale", "tilted_scale"]
+
+# Width in log(scale) and log(floor) of the prior around the scale of all structures.
+_PRIOR_WIDTH = 2.0
+# Largest exponent of a tilt, either way, and the width of its prior around 0.
+_STEEPEST, _TILT_WIDTH = 0.5, 0.5
+# Share of the smallest standard deviations that a tilt takes for equal.
+_SMALLEST = 0.01
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """Factor × (std / usual)^exponent, of an observation's standard deviation.
+
+    Errors do not always grow with the posterior's standard deviation as those of a linear
+    model with a noise would: well and badly known structures get scales of their own.
+
+    Attributes
+    ----------
+    factor : float
+        Factor of usual standard deviations.
+    exponent : float
+        Between -0.5 and 0.5.
+    least, usual, most : float
+        Smallest (1 %), median and largest standard deviation of the function that the
+        exponent was found with, in the units of `Scale.floor`. Others count as the nearest
+        of the smallest and the largest.
+    """
+
+    factor: float
+    exponent: float
+    least: float
+    usual: float
+    most: float
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether the numbers can be those of a tilt."""
+        ascending = 0 < self.least <= self.usual <= self.most < np.inf
+        positive = 0 < self.factor < np.inf
+        return ascending and positive and abs(self.exponent) <= _STEEPEST
+
+    def of(self, std: np.ndarray) -> np.ndarray:
+        """Return the factor of standard deviations of the function, of their shape."""
+        inside = np.clip(std, self.least, self.most)
+        factor: np.ndarray = self.factor * (inside / self.usual) ** self.exponent
+        return factor
+
+
+_TILT_KEYS = tuple(part.name for part in fields(Tilt))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """std² = (factor² × variance of the function + floor² of an observation) × tilt².
+
+    A factor below 1 is known for standard deviations like those it was found with. What
+    lies beyond the largest of them is not scaled down.
+
+    Attributes
+    ----------
+    factor : float
+        Factor of the standard deviation of the function.
+    floor : float
+        Error that is not in the posterior: eV per sqrt(atom) for energies and virials,
+        eV/Å for forces.
+    reach : float, optional
+        Largest standard deviation of the function that the factor was found with, in
+        the units of `floor`; None: no limit.
+    tilt : Tilt, optional
+        Further factor of the whole; None: 1.
+    """
+
+    factor: float
+    floor: float
+    reach: float | None = None
+    tilt: Tilt | None = None
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Scale:
+        """Return the scale that `dataclasses.asdict` describes."""
+        reach, tilt = plain.get("reach"), plain.get("tilt")
+        return cls(
+            float(plain["factor"]),
+            float(plain["floor"]),
+            None if reach is None else float(reach),
+            None if tilt is None else Tilt(**{k: float(tilt[k]) for k in _TILT_KEYS}),
+        )
+
+    def of_function(
+        self, std: np.ndarray, root: np.ndarray | float = 1.0
+    ) -> np.ndarray:
+        """Return the scaled standard deviation of the function; see `std`."""
+        scaled: np.ndarray = self.factor * std
+        if self.factor >= 1 or self.reach is None:
+            return scaled
+        beyond: np.ndarray = np.maximum(std - self.reach * np.asarray(root), 0.0)
+        scaled += (1 - self.factor) * beyond
+        return scaled
+
+    def std(self, std: np.ndarray, root: np.ndarray | float = 1.0) -> np.ndarray:
+        """Return the standard deviation of an observation, of the shape of `std`.
+
+        Parameters
+        ----------
+        std : float64
+            Standard deviation of the function.
+        root : float64
+            sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
+        """
+        total: np.ndarray = np.hypot(self.of_function(std, root), self.floor * root)
+        return total if self.tilt is None else total * self.tilt.of(std / root)
+
+
+def fitted_scale(
+    error: np.ndarray,
+    std: np.ndarray,
+    around: Scale | None = None,
+    n_independent: float = np.inf,
+) -> Scale:
+    """Return the scale under which errors are most likely: e ~ N(0, a² std² + b²).
+
+    Its reach is the largest of the standard deviations.
+
+    Parameters
+    ----------
+    error, std : (n,) float64
+        Residuals, and standard deviations of the function; for energies and virials both
+        divided by sqrt(n_atoms).
+    around : Scale, optional
+        Centre of a broad prior (a factor e² either way).
+    n_independent : float
+        Number of independent residuals that these count as against the prior.
+    """
+    from scipy.optimize import minimize
+
+    size = float(np.sqrt(np.mean(error**2)))
+    reach = float(std.max())
+    if size == 0.0 or reach == 0.0:
+        return Scale(1.0, size)
+    factor = size / float(np.sqrt(np.mean(std**2)))
+    least = np.log([1e-3 * factor, 1e-6 * size])
+    most = np.log([1e3 * factor, 1e3 * size])
+    centre = None if around is None else np.log([around.factor, around.floor])
+    weight = min(n_independent, len(error)) * _PRIOR_WIDTH**2
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        parts = np.exp(2 * p)[:, None] * np.stack([std**2, np.ones_like(std)])
+        variance = parts.sum(axis=0)
+        value = 0.5 * np.mean(error**2 / variance + np.log(variance))
+        slope = np.mean((1 / variance - error**2 / variance**2) * parts, axis=1)
+        if centre is not None:
+            pull = p - np.clip(centre, least, most)
+            value += 0.5 * float(pull @ pull) / weight
+            slope = slope + pull / weight
+        return value, slope
+
+    starts = [np.log([factor * a, size * b]) for a in (1, 0.3) for b in (0.5, 0.02)]
+    bounds = list(zip(least, most, strict=True))
+    results = [
+        minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
+        for start in starts
+    ]
+    a, b = np.exp(min(results, key=lambda result: result.fun).x)
+    return Scale(float(a), float(b), reach)
+
+
+def tilted_scale(error: np.ndarray, std: np.ndarray, n_independent: float) -> Scale:
+    """Return the scale of `fitted_scale`, with the tilt that makes errors most likely.
+
+    Parameters
+    ----------
+    error, std : (n,) float64
+        As in `fitted_scale`.
+    n_independent : float
+        Number of independent residuals that these count as against the prior of the
+        exponent, N(0, 0.5²).
+    """
+    from scipy.optimize import minimize
+
+    scale = fitted_scale(error, std)
+    if not (scale.factor and std.min() > 0):
+        return scale
+    least, usual = map(float, np.quantile(std, [_SMALLEST, 0.5]))
+    most = float(std.max())
+    z = error / scale.std(std)
+    log_std = np.log(np.clip(std, least, most) / usual)
+    weight = min(n_independent, len(error)) * _TILT_WIDTH**2
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        logs = p[0] + p[1] * log_std
+        square = z**2 * np.exp(-2 * logs)
+        value = float(np.mean(0.5 * square + logs)) + 0.5 * p[1] ** 2 / weight
+        along = float(np.mean((1 - square) * log_std)) + p[1] / weight
+        return value, np.array([np.mean(1 - square), along])
+
+    limits = [(-2.0, 2.0), (-_STEEPEST, _STEEPEST)]
+    best = minimize(loss, np.zeros(2), jac=True, bounds=limits, method="L-BFGS-B")
+    factor, exponent = float(np.exp(best.x[0])), float(best.x[1])
+    return replace(scale, tilt=Tilt(factor, exponent, least, usual, most))
