@@ -13,6 +13,7 @@ from gapfit.data.isolated import is_isolated
 from gapfit.data.neighbours import pair_list
 from gapfit.descriptors.protocol import LocalPrediction
 from gapfit.errors import ConfigError, StructureError
+from gapfit.threads import one_thread
 
 __all__ = ["PointCharges", "point_charges"]
 
@@ -53,6 +54,10 @@ class PointCharges:
         StructureError
             Periodic and not neutral, or periodic along one or two directions.
         """
+        with one_thread():  # its sums must not depend on the number of threads
+            return self._evaluate(frame, gradients)
+
+    def _evaluate(self, frame: Frame, gradients: bool) -> LocalPrediction:
         charges = np.array([self.by_species[int(z)] for z in frame.numbers])
         if frame.n_atoms == 1 and is_isolated(frame):
             charges = np.zeros(1)

@@ -61,7 +61,7 @@ class Dispersion(WithoutCaches):
         """Parameters of the damping for the functional, none for three-body terms."""
         damping = getattr(self._interface, _DAMPINGS[self.config.damping])
         try:
-            return damping(method=self.config.functional)
+            return damping(method=self.config.functional, atm=False)
         except RuntimeError as error:
             raise ConfigError(
                 f"[baseline.d3] functional = {self.config.functional!r}: the package "

@@ -22,9 +22,11 @@ __all__ = ["COULOMB", "Sums", "Widths", "direct_sums", "reciprocal_sums", "width
 COULOMB = 14.399645478
 #: Both sums end where exp(-s²) is negligible: 6e-13.
 _REACH = 5.3
-#: Longest range of the direct sum, Å: limits the memory of its pairs.
-_LONGEST = 15.0
-#: Waves times atoms that are treated at a time: 8 bytes each, a few times.
+#: Time of a pair over that of a wave at an atom.
+_COST_OF_PAIR = 20.0
+#: Most pairs of the direct sum, at the mean density: limits their memory to 200 MB.
+_MOST_PAIRS = 2_000_000
+#: Waves times atoms that are treated at a time: 16 bytes each, a few times.
 _AT_ONCE = 1_000_000
 
 
@@ -65,7 +67,7 @@ class Widths(NamedTuple):
 
 
 def widths(n_atoms: int, volume: float) -> Widths:
-    """Return widths with which both sums of one structure take a similar time.
+    """Return widths with which both sums take a similar time, and little memory.
 
     Parameters
     ----------
@@ -74,8 +76,10 @@ def widths(n_atoms: int, volume: float) -> Widths:
     volume : float
         Volume of the cell, Å³.
     """
-    alpha = math.sqrt(math.pi) * (n_atoms / volume**2) ** (1 / 6)
-    alpha = max(alpha, _REACH / _LONGEST)
+    # Numbers of pairs and waves are proportional to 1/α³ and α³.
+    alpha = (_COST_OF_PAIR * math.pi**3 * n_atoms / volume**2) ** (1 / 6)
+    longest = (3 * _MOST_PAIRS * volume / (4 * math.pi * n_atoms**2)) ** (1 / 3)
+    alpha = max(alpha, _REACH / longest)
     return Widths(alpha, _REACH / alpha, 2 * alpha * _REACH)
 
 
@@ -127,34 +131,55 @@ def reciprocal_sums(
     widths : Widths
         See `widths`.
     """
-    waves = _waves(cell, widths.k_cut)
+    multiples = _multiples(cell, widths.k_cut)
+    waves = 2 * math.pi * multiples @ np.linalg.inv(cell).T
     volume = abs(float(np.linalg.det(cell)))
+    squares = np.einsum("kx,kx->k", waves, waves)
+    # Half of all waves, so each counts twice.
+    weights = 4 * math.pi * COULOMB / volume / squares
+    weights *= np.exp(-squares / (4 * widths.alpha**2))
+    powers = _powers(positions @ np.linalg.inv(cell), np.abs(multiples).max(axis=0))
     energies = -COULOMB * widths.alpha / math.sqrt(math.pi) * charges**2
     forces, virial = np.zeros((len(charges), 3)), np.zeros((3, 3))
     size = max(_AT_ONCE // len(charges), 1)
     for first in range(0, len(waves), size):
-        k = waves[first : first + size]
-        squares = np.einsum("kx,kx->k", k, k)
-        # Half of all waves, so each counts twice.
-        weights = 4 * math.pi * COULOMB / volume / squares
-        weights *= np.exp(-squares / (4 * widths.alpha**2))
-        phases = np.einsum("kx,ix->ki", k, positions)
-        cosines, sines = charges * np.cos(phases), charges * np.sin(phases)
-        real, imaginary = cosines.sum(axis=1), sines.sum(axis=1)
-        energies += np.einsum("k,ki->i", weights * real, cosines)
-        energies += np.einsum("k,ki->i", weights * imaginary, sines)
-        turned = real[:, None] * sines - imaginary[:, None] * cosines
-        forces += 2 * np.einsum("k,ki,kx->ix", weights, turned, k, optimize=True)
-        by_wave = weights * (real**2 + imaginary**2)
+        part = slice(first, first + size)
+        k = waves[part]
+        # exp(i k·r), (n_waves, n_atoms)
+        phases = math.prod(
+            table[n] for table, n in zip(powers, multiples[part].T, strict=True)
+        )
+        factors = phases @ charges
+        potential = weights[part] * factors.conj()
+        by_atom = np.concatenate([potential[None], potential * k.T]) @ phases
+        energies += charges * by_atom[0].real
+        forces += 2 * charges[:, None] * by_atom[1:].imag.T
+        by_wave = weights[part] * np.abs(factors) ** 2
         virial += by_wave.sum() * np.eye(3)
-        stretched = 2 * by_wave * (1 / squares + 1 / (4 * widths.alpha**2))
+        stretched = 2 * by_wave * (1 / squares[part] + 1 / (4 * widths.alpha**2))
         virial -= np.einsum("k,kx,ky->xy", stretched, k, k)
     return Sums(energies, forces, virial)
 
 
-def _waves(cell: np.ndarray, k_cut: float) -> np.ndarray:
-    """Return one of each pair ±k of reciprocal vectors up to `k_cut`, (n_waves, 3)."""
-    reciprocal = 2 * math.pi * np.linalg.inv(cell).T
+def _powers(fractions: np.ndarray, most: np.ndarray) -> list[np.ndarray]:
+    """Return exp(2πi n s), (2 most + 1, n_atoms), by axis; negative n count from the end.
+
+    Parameters
+    ----------
+    fractions : (n_atoms, 3) float64
+        Fractional coordinates s.
+    most : (3,) int64
+        Largest size of n along each axis.
+    """
+    tables = []
+    for column, largest in zip(fractions.T, most.tolist(), strict=True):
+        n = np.concatenate([np.arange(largest + 1), np.arange(-largest, 0)])
+        tables.append(np.exp(2j * math.pi * np.multiply.outer(n, column)))
+    return tables
+
+
+def _multiples(cell: np.ndarray, k_cut: float) -> np.ndarray:
+    """Return one of each pair ±k of waves up to `k_cut`, in reciprocal vectors, (n, 3)."""
     # k·a = 2π n for a lattice vector a, so |n| <= |k| |a| / 2π.
     most = np.floor(k_cut * np.linalg.norm(cell, axis=1) / (2 * math.pi)).astype(int)
     first, *others = (np.arange(-n, n + 1) for n in most)
@@ -162,5 +187,6 @@ def _waves(cell: np.ndarray, k_cut: float) -> np.ndarray:
     n = np.stack(grid, axis=-1).reshape(-1, 3)
     half = (n[:, 0] > 0) | ((n[:, 0] == 0) & (n[:, 1] > 0))
     half |= (n[:, 0] == 0) & (n[:, 1] == 0) & (n[:, 2] > 0)
-    waves = n[half] @ reciprocal
-    return waves[np.einsum("kx,kx->k", waves, waves) <= k_cut**2]
+    n = n[half]
+    sizes = 2 * math.pi * np.linalg.norm(n @ np.linalg.inv(cell).T, axis=1)
+    return n[sizes <= k_cut]

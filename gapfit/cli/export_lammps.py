@@ -61,6 +61,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(f"  {command}")
     if has_overlays(model):
         console.say(
-            "\nDispersion and charges are not in the file: with these lines LAMMPS has them."
+            "\nThese lines add dispersion or charges, which the file does not contain."
         )
     return 0

@@ -38,7 +38,10 @@ class D3Config(Section):
     """Dispersion by DFT-D3 (Grimme), without three-body terms."""
 
     functional: str = described(
-        ..., "functional of the reference calculations, such as pbe", min_length=1
+        ...,
+        "functional of the reference calculations, such as pbe",
+        min_length=1,
+        max_length=40,
     )
     damping: Literal["bj", "zero", "bjm", "zerom"] = described(
         "bj", "Becke-Johnson, original, or either with the parameters of Smith et al."

@@ -115,6 +115,7 @@ def test_derivatives_are_those_of_the_energy():
         assert virial[row, column] == pytest.approx(-slope(strained, 1e-5), abs=1e-5)
 
 
-def test_widths_keep_the_range_of_pairs_short():
-    assert widths(8, 180.0).r_cut == pytest.approx(12.0, abs=0.5)
-    assert widths(100_000, 2e6).r_cut == 15.0
+def test_widths_bound_the_number_of_pairs():
+    assert widths(8, 180.0).r_cut == pytest.approx(7.2, abs=0.3)
+    large = widths(20_000, 4e5)
+    assert 4 / 3 * np.pi * large.r_cut**3 * 0.05 * 20_000 == pytest.approx(2e6)
