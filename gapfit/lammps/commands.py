@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,21 @@ _COULOMB_CUTOFF, _ACCURACY = 10.0, 1e-9
 #: Bits of the table of that part: a finer table is nearer to the function than what LAMMPS
 #: computes without one.
 _TABLE_BITS = 16
+#: Density that no solid exceeds, 1/Å³, and LAMMPS's skin and default number of neighbours.
+_DENSITY, _SKIN, _NEIGHBOURS = 0.2, 2.0, 2000
 #: Names of dampings in LAMMPS.
 _DAMPINGS = {"bj": "bj", "zero": "original", "bjm": "bjm", "zerom": "zerom"}
 _REVISED = "b-lyp b-p b2-plyp b3-lyp b97-d lc-wpbe pbe pbe0"
 #: Functionals that ``pair_style dispersion/d3`` has parameters of, by damping: those of
-#: 22 Jul 2025, whose energies are those of simple-dftd3, and r2scan, which came later.
+#: 22 Jul 2025, whose energies are those of simple-dftd3, and r2scan, which came later. Not
+#: bop: in ``pair_style hybrid/overlay`` that would begin the style of this name.
 _FUNCTIONALS = {
     "bj": "b-lyp b-p b1b95 b2-plyp b2gp-plyp b3-lyp b3-lyp/6-31gd b3pw91 b97-d bh-lyp bmk "
-    "bop bpbe cam-b3lyp dsd-blyp dsd-blyp-fc hcth120 hf hf/minis hf/mixed hf/sv hf3c hf3cv "
+    "bpbe cam-b3lyp dsd-blyp dsd-blyp-fc hcth120 hf hf/minis hf/mixed hf/sv hf3c hf3cv "
     "hse06 hsesol lc-wpbe mpw1b95 mpwlyp o-lyp opbe otpss pbe pbe0 pbeh-3c pbesol ptpss "
     "pw1pw pw6b95 pwb6k pwgga pwpb95 r2scan revpbe revpbe0 revpbe38 revssb rpbe rpw86-pbe "
     "ssb tpss tpss0 tpssh",
-    "zero": "b-lyp b-p b1b95 b2-plyp b2gp-plyp b3-lyp b3pw91 b97-d bh-lyp bmk bop bpbe "
+    "zero": "b-lyp b-p b1b95 b2-plyp b2gp-plyp b3-lyp b3pw91 b97-d bh-lyp bmk bpbe "
     "cam-b3lyp hcth120 hf hse06 lc-wpbe m05 m052x m06 m062x m06hf m06l mpw1b95 mpwb1k "
     "mpwlyp o-lyp o-pbe otpss pbe pbe0 pbe38 pbesol ptpss pw6b95 pwb6k pwpb95 revpbe "
     "revpbe0 revpbe38 revssb rpbe rpw86-pbe slater-dirac-exchange ssb tpss tpss0 tpssh",
@@ -98,6 +102,7 @@ def lammps_commands(
             f"{d3.cn_r_cut:g}"
         )
         commands.append(f"pair_coeff * * dispersion/d3 {types}")
+        commands += _room_for_neighbours(d3.r_cut)
     if baseline.charges:
         styles.append(f"coul/long {_COULOMB_CUTOFF:g}")
         commands += [
@@ -110,6 +115,15 @@ def lammps_commands(
             for number, symbol in enumerate(symbols, start=1)
         ]
     return [f"pair_style hybrid/overlay {' '.join(styles)}", *commands]
+
+
+def _room_for_neighbours(r_cut: float) -> list[str]:
+    """Return the command for lists of more neighbours than LAMMPS expects."""
+    most = _DENSITY * 4 / 3 * math.pi * (r_cut + _SKIN) ** 3
+    if most <= _NEIGHBOURS:
+        return []
+    thousands = math.ceil(most / 1000)
+    return [f"neigh_modify one {thousands}000 page {thousands}0000"]
 
 
 def _functional(config: D3Config) -> str:
