@@ -29,6 +29,9 @@ from gapfit.testing import (
 D3 = {"functional": "pbe", "r_cut": 16.0, "cn_r_cut": 11.0}
 SETTINGS = {"baseline": {"dispersion": "d3", "d3": D3}}
 
+#: C6 of two silicon atoms, eV Å⁶: 150 atomic units, about that of the method here.
+TAIL = 90.0
+
 needs_package = pytest.mark.usefixtures("_package")
 
 
@@ -194,10 +197,6 @@ def layers(distance):
     forces -= np.einsum("ij,ijx->ix", 6 * tail / r**2, R)
     atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
     return atoms
-
-
-#: C6 of two silicon atoms, eV Å⁶: 150 atomic units, about that of the method here.
-TAIL = 90.0
 
 
 @needs_package
