@@ -209,9 +209,9 @@ class GAPCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         structure: Any = self.atoms
         baseline = self.model.baseline
-        if "stresses" in properties and baseline is not None and baseline.calculator:
+        if "stresses" in properties and baseline and baseline.of_structures:
             raise PropertyNotImplementedError(
-                f"{baseline.calculator.title} gives no stress of single atoms"
+                f"{baseline.of_structures[0].title} gives no stress of single atoms"
             )
         asked = [kind for kind in StdKind if f"{kind}_std" in properties]
         if "extrapolation" in properties:

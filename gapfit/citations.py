@@ -57,6 +57,48 @@ REPULSION = Paper(
     "Pergamon, New York",
     1985,
 )
+D3 = Paper(
+    "grimme2010",
+    "S. Grimme and J. Antony and S. Ehrlich and H. Krieg",
+    "A consistent and accurate ab initio parametrization of density functional dispersion "
+    "correction (DFT-D) for the 94 elements H-Pu",
+    "J. Chem. Phys. 132, 154104",
+    2010,
+    "10.1063/1.3382344",
+)
+D3_BJ = Paper(
+    "grimme2011",
+    "S. Grimme and S. Ehrlich and L. Goerigk",
+    "Effect of the damping function in dispersion corrected density functional theory",
+    "J. Comput. Chem. 32, 1456",
+    2011,
+    "10.1002/jcc.21759",
+)
+D3_REVISED = Paper(
+    "smith2016",
+    "D. G. A. Smith and L. A. Burns and K. Patkowski and C. D. Sherrill",
+    "Revised Damping Parameters for the D3 Dispersion Correction to Density Functional "
+    "Theory",
+    "J. Phys. Chem. Lett. 7, 2197",
+    2016,
+    "10.1021/acs.jpclett.6b00780",
+)
+D3_LIBRARY = Paper(
+    "ehlert2024",
+    "S. Ehlert",
+    "Simple DFT-D3: Library first implementation of the D3 dispersion correction",
+    "J. Open Source Softw. 9(103), 7169",
+    2024,
+    "10.21105/joss.07169",
+)
+EWALD = Paper(
+    "ewald1921",
+    "P. P. Ewald",
+    "Die Berechnung optischer und elektrostatischer Gitterpotentiale",
+    "Ann. Phys. 369, 253",
+    1921,
+    "10.1002/andp.19213690304",
+)
 
 
 def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
@@ -81,3 +123,12 @@ def papers(model: GAPModel) -> Iterator[tuple[str, Paper]]:
         yield "conformal intervals", CONFORMAL
     if model.config.baseline.repulsion == "zbl":
         yield "screened nuclear repulsion (ZBL)", REPULSION
+    if d3 := model.config.baseline.d3:
+        yield "dispersion (DFT-D3)", D3
+        if d3.damping.startswith("bj"):
+            yield "its damping", D3_BJ
+        if d3.damping.endswith("m"):
+            yield "its parameters", D3_REVISED
+        yield "its program", D3_LIBRARY
+    if model.config.baseline.charges:
+        yield "point charges (Ewald's sum)", EWALD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from builders import ROOT, labelled_frames, silicon
@@ -10,6 +11,7 @@ from builders import ROOT, labelled_frames, silicon
 import gapfit
 from gapfit.citations import papers
 from gapfit.cli import main
+from gapfit.config.sections import BaselineConfig, D3Config
 
 
 def keys(model: gapfit.GAPModel) -> set[str]:
@@ -34,8 +36,13 @@ SOAP = {"bartok2013", "himanen2020"}
             {},
             SOAP | {"caro2019"},
         ),
+        (
+            [{"type": "distance_2b"}],
+            {"charges": {"Si": 0.0}},
+            {"bartok2015", "ewald1921"},
+        ),
     ],
-    ids=["pairs", "everything", "farthest"],
+    ids=["pairs", "everything", "farthest", "charges"],
 )
 def test_what_is_used_is_cited_and_nothing_else(terms, baseline, expected):
     settings = {
@@ -46,6 +53,23 @@ def test_what_is_used_is_cited_and_nothing_else(terms, baseline, expected):
     }
     model = gapfit.fit(labelled_frames(silicon, 3), settings)
     assert keys(model) == ALWAYS | expected
+
+
+@pytest.mark.parametrize(
+    ("damping", "expected"),
+    [
+        ("zero", set()),
+        ("bj", {"grimme2011"}),
+        ("bjm", {"grimme2011", "smith2016"}),
+        ("zerom", {"smith2016"}),
+    ],
+)
+def test_dispersion_is_cited_with_its_damping(si_model, damping, expected):
+    d3 = D3Config(functional="pbe", damping=damping)
+    baseline = BaselineConfig(dispersion="d3", d3=d3)
+    changed = si_model.config.model_copy(update={"baseline": baseline})
+    found = keys(replace(si_model, config=changed)) - keys(si_model)
+    assert found == expected | {"grimme2010", "ehlert2024"}
 
 
 def test_error_bars_are_cited_where_there_are_any(si_model):

@@ -1,4 +1,4 @@
-"""Packages that only some executors need."""
+"""Packages of the extras, which only some settings need."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from gapfit.errors import GapfitError
 __all__ = ["needed"]
 
 
-def needed(module: str, extra: str) -> Any:
-    """Import and return a module that the executor `extra` needs.
+def needed(module: str, extra: str, setting: str) -> Any:
+    """Import and return a module that a setting needs.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module.
+    extra : str
+        Extra of gapfit that installs it.
+    setting : str
+        What asks for it, for the message.
 
     Raises
     ------
@@ -23,6 +32,6 @@ def needed(module: str, extra: str) -> Any:
         return import_module(module)
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py without an MPI
         raise GapfitError(
-            f'run.executor = "{extra}" needs a package that is missing or does not work '
+            f"{setting} needs a package that is missing or does not work "
             f"({error}): pip install 'gapfit[{extra}]'"
         ) from error

@@ -10,7 +10,10 @@ import numpy as np
 
 from gapfit._support.progress import Progress
 from gapfit.baseline.ase_calculator import NamedCalculator
+from gapfit.baseline.charges import point_charges
+from gapfit.baseline.dispersion import Dispersion
 from gapfit.baseline.pair_file import read_pairs, table_of_points
+from gapfit.baseline.structure_potential import StructurePotential
 from gapfit.baseline.zbl import pair_baseline
 from gapfit.config.sections import (
     BaselineConfig,
@@ -42,7 +45,7 @@ _BATCH_ATOMS = 2048
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """A sum of pair potentials and a calculator.
+    """A sum of pair potentials and potentials of whole structures.
 
     Attributes
     ----------
@@ -51,18 +54,25 @@ class Baseline:
     points : dict of int to (n, 2) float64
         Points of the potentials from a file, as read: r (Å) and φ (eV) by
         `gapfit.descriptors.blocks.pair_key`. Stored with the model.
-    calculator : NamedCalculator or None
-        Calculator; imported at its first evaluation.
+    of_structures : tuple of StructurePotential
+        Dispersion, point charges and a calculator; packages that they need are imported at
+        their first evaluation.
     """
 
     tables: tuple[PairTable, ...] = ()
     points: dict[int, np.ndarray] = field(default_factory=dict)
-    calculator: NamedCalculator | None = None
+    of_structures: tuple[StructurePotential, ...] = ()
 
     @property
     def cutoff(self) -> float:
         """Range of the pair potentials, Å; 0 without any."""
         return max((table.cutoff for table in self.tables), default=0.0)
+
+    @property
+    def calculator(self) -> NamedCalculator | None:
+        """The calculator among the potentials of structures; None without one."""
+        named = (p for p in self.of_structures if isinstance(p, NamedCalculator))
+        return next(named, None)
 
     def contributions(
         self,
@@ -74,17 +84,17 @@ class Baseline:
     ) -> Iterator[LocalPrediction]:
         """Yield the contribution of each part, for frames and their pair list.
 
-        Virials are NaN where the calculator gives no stress.
+        Virials are NaN where a calculator gives no stress.
 
         Raises
         ------
         GapfitError
-            The calculator cannot be created or fails, or `atom_virials` are asked of it.
+            A part cannot be evaluated, or `atom_virials` are asked of one of a structure.
         """
-        if atom_virials and self.calculator is not None:
+        if atom_virials and self.of_structures:
             raise GapfitError(
-                f"{self.calculator.title} gives no virials of atoms, so a model with it "
-                "has none (atom_virials, stresses); leave them out"
+                f"{self.of_structures[0].title} gives no virials of atoms, so a model with "
+                "it has none (atom_virials, stresses); leave them out"
             )
         for table in self.tables:
             yield table.evaluate(
@@ -92,8 +102,8 @@ class Baseline:
                 gradients=gradients,
                 atom_virials=atom_virials,
             )
-        if self.calculator is not None:
-            parts = [self.calculator.evaluate(f, gradients=gradients) for f in frames]
+        for potential in self.of_structures:
+            parts = [potential.evaluate(f, gradients=gradients) for f in frames]
             yield LocalPrediction(
                 np.concatenate([part.energies for part in parts]),
                 np.concatenate([part.forces for part in parts]),
@@ -156,6 +166,11 @@ def build_baseline(
         Tabulated potentials, from `baseline_points` or a model file.
     trusted : bool
         Whether the user, not a file, named the calculator; see `NamedCalculator`.
+
+    Raises
+    ------
+    ConfigError
+        Charges are given, but not of all species.
     """
     named = config.baseline
     tables = [
@@ -163,15 +178,18 @@ def build_baseline(
         table_of_points(points, species, named.width) if named.table else None,
         *(kind_of(term).prior_mean(term, species) for term in config.terms),
     ]
-    calculator = None
-    if named.calculator is not None:
-        calculator = NamedCalculator(
-            named.calculator, named.calculator_options, trusted
-        )
+    potentials = [
+        Dispersion(named.d3) if named.d3 else None,
+        point_charges(named.charges, species),
+        NamedCalculator(named.calculator, named.calculator_options, trusted)
+        if named.calculator
+        else None,
+    ]
     present = tuple(table for table in tables if table is not None)
-    if not present and calculator is None:
+    of_structures = tuple(potential for potential in potentials if potential)
+    if not present and not of_structures:
         return None
-    return Baseline(present, dict(points), calculator)
+    return Baseline(present, dict(points), of_structures)
 
 
 def without_baseline(
@@ -210,8 +228,8 @@ def _without(
     baseline: Baseline,
     progress: Callable[[str, int, int], None],
 ) -> Iterator[Frame]:
-    # A calculator may take long, so progress is reported for each frame.
-    size = _BATCH_ATOMS if baseline.calculator is None else 1
+    # These may take long, so progress is reported for each frame.
+    size = 1 if baseline.of_structures else _BATCH_ATOMS
     progress("baseline", 0, len(frames))
     for part in batches(frame_sizes(frames), size):
         yield from _subtracted(frames[part], baseline)
@@ -222,7 +240,7 @@ def _subtracted(frames: Sequence[Frame], baseline: Baseline) -> list[Frame]:
     pairs = pairs_of(frames, max(baseline.cutoff, 1.0))
     # Threads add up forces: targets must not depend on the number of threads of the
     # leading process. A calculator may need them all.
-    with use_threads(1 if baseline.calculator is None else None):
+    with use_threads(None if baseline.calculator else 1):
         parts = list(baseline.contributions(frames, pairs, gradients=True))
     energies = np.sum([part.energies for part in parts], axis=0)
     forces = np.sum([part.forces for part in parts], axis=0)

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from gapfit.baseline.ewald import COULOMB
 from gapfit.config.sections import BaselineConfig
 from gapfit.descriptors.blocks import species_of_pair, species_pairs
 from gapfit.descriptors.pair_table import PairTable, tabulate
@@ -13,8 +14,6 @@ from gapfit.descriptors.switch import Switch
 
 __all__ = ["pair_baseline", "zbl"]
 
-#: e² / (4 π ε0), eV Å.
-_COULOMB = 14.399645478
 #: 0.8854 times the Bohr radius, Å.
 _LENGTH = 0.8854 * 0.529177210903
 _WEIGHTS = np.array([0.18175, 0.50986, 0.28022, 0.02817])
@@ -42,7 +41,7 @@ def zbl(r: np.ndarray, z1: int, z2: int) -> np.ndarray:
     decays = _DECAYS * (z1**0.23 + z2**0.23) / _LENGTH
     parts = _WEIGHTS * np.exp(-r[:, None] * decays)
     s0, s1, s2 = (parts.sum(1), -parts @ decays, parts @ decays**2)
-    charge = _COULOMB * z1 * z2
+    charge = COULOMB * z1 * z2
     return charge * np.stack(
         [s0 / r, s1 / r - s0 / r**2, s2 / r - 2 * s1 / r**2 + 2 * s0 / r**3]
     )

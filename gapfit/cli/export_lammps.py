@@ -34,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Write the file; print the commands of LAMMPS that use it."""
-    from ase.data import chemical_symbols
-
+    from gapfit.lammps.commands import has_overlays, lammps_commands
     from gapfit.lammps.export import export_lammps, why_without_deviations
     from gapfit.model.extrapolation import ALARM, has_grades
     from gapfit.model.storage import load
@@ -53,10 +52,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     console.title("In LAMMPS")
     console.say("  units metal")
+    if model.config.baseline.charges:
+        console.say("  atom_style charge")
     console.say("  plugin load ./gapfitplugin.so    (from gapfit lammps build)")
     # Without the scale of grades LAMMPS could not look at them.
-    looks = f" extrapolation warn {ALARM:g}" if watched else ""
-    console.say(f"  pair_style gapfit{looks}")
-    symbols = " ".join(chemical_symbols[z] for z in model.species)
-    console.say(f"  pair_coeff * * {args.output} {symbols}")
+    looks = f"extrapolation warn {ALARM:g}" if watched else ""
+    for command in lammps_commands(model, str(args.output), options=looks):
+        console.say(f"  {command}")
+    if has_overlays(model):
+        console.say(
+            "\nThese lines add dispersion or charges, which the file does not contain."
+        )
     return 0

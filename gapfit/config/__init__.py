@@ -3,6 +3,7 @@
 from gapfit.config.learn import LearnConfig
 from gapfit.config.sections import (
     BaselineConfig,
+    D3Config,
     DataConfig,
     E0Config,
     FitConfig,
@@ -20,6 +21,7 @@ __all__ = [
     "AceConfig",
     "Angle3bConfig",
     "BaselineConfig",
+    "D3Config",
     "DataConfig",
     "Distance2bConfig",
     "E0Config",

@@ -18,13 +18,8 @@ from pydantic import (
 )
 
 from gapfit.config.base import LEAST_SIGMA, Section, described
-from gapfit.config.checks import (
-    check_import_name,
-    check_plain,
-    check_scan_table,
-    check_symbols,
-    check_width,
-)
+from gapfit.config.baseline import BaselineConfig, D3Config, NamesCalculator
+from gapfit.config.checks import check_scan_table, check_symbols
 from gapfit.config.term_base import AnyTerm, SparseTermConfig, TermConfig
 from gapfit.config.terms import (
     AceConfig,
@@ -39,6 +34,7 @@ __all__ = [
     "Angle3bConfig",
     "BaselineConfig",
     "CalibrationConfig",
+    "D3Config",
     "DataConfig",
     "Distance2bConfig",
     "E0Config",
@@ -167,64 +163,6 @@ class E0Config(BaseModel):
     @model_validator(mode="after")
     def _are_symbols(self) -> E0Config:
         check_symbols(self.given)
-        return self
-
-
-class NamesCalculator(Section):
-    """A table with ``calculator`` and ``calculator_options``."""
-
-    @field_validator("calculator", check_fields=False)
-    @classmethod
-    def _named(cls, name: str | None) -> str | None:
-        if name is not None:
-            check_import_name(name)
-        return name
-
-    @field_validator("calculator_options", check_fields=False)
-    @classmethod
-    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        check_plain(options)
-        return options
-
-
-class BaselineConfig(NamesCalculator):
-    """Known part of the energy: subtracted before the fit, added at prediction."""
-
-    repulsion: Literal["none", "zbl"] = described(
-        "none", "zbl: screened repulsion of the nuclei (Ziegler, Biersack, Littmark)"
-    )
-    r_cut: float = described(
-        2.0, "cutoff of the repulsion; below the shortest bonds", "Å", gt=0.5, le=20.0
-    )
-    width: float = described(
-        1.0, "of the switch that ends repulsion and table", "Å", gt=0.05, le=20.0
-    )
-    table: str | None = described(
-        None,
-        "file of pair potentials: lines Si-Si, then r (Å), phi (eV) and, for cubic "
-        "splines with given slopes, slope (eV/Å)",
-    )
-    calculator: str | None = described(
-        None,
-        '"package.module:Name", an ASE calculator; predictions import and call it, too',
-    )
-    calculator_options: dict[str, Any] = described(
-        {}, "keyword arguments of the calculator"
-    )
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of the parts of the baseline; empty without a baseline."""
-        repulsion = () if self.repulsion == "none" else (self.repulsion,)
-        table = ("table",) if self.table else ()
-        return (*repulsion, *table, *((self.calculator,) if self.calculator else ()))
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> BaselineConfig:
-        if self.repulsion != "none" or self.table is None:
-            check_width(self.width, self.r_cut)
-        if self.calculator_options and self.calculator is None:
-            raise ValueError("calculator_options are given, but no calculator")
         return self
 
 

@@ -216,8 +216,9 @@ def _mpi(run: RunConfig) -> Iterator[Pool | None]:
 
 def _world() -> tuple[Any, int]:
     """Return ``mpi4py.futures`` and the number of ranks, at least two."""
-    futures = needed("mpi4py.futures", "mpi")
-    n_ranks = needed("mpi4py.MPI", "mpi").COMM_WORLD.Get_size()
+    setting = 'run.executor = "mpi"'
+    futures = needed("mpi4py.futures", "mpi", setting)
+    n_ranks = needed("mpi4py.MPI", "mpi", setting).COMM_WORLD.Get_size()
     if n_ranks == 1:
         raise GapfitError(
             'run.executor = "mpi", but this is a single process: start it as '
@@ -229,7 +230,7 @@ def _world() -> tuple[Any, int]:
 
 @contextmanager
 def _dask(run: RunConfig) -> Iterator[Pool | None]:
-    distributed = needed("distributed", "dask")
+    distributed = needed("distributed", "dask", 'run.executor = "dask"')
     with _dask_client(run, distributed) as client:
         n_workers = max(
             len(client.scheduler_info(n_workers=-1)["workers"]), run.workers

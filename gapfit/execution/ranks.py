@@ -85,7 +85,8 @@ class Ranks:
 
     def __init__(self) -> None:
         with _fatal_signals():  # MPI's start waits for all ranks and handles none
-            self._world = needed("mpi4py.MPI", "mpi").COMM_WORLD
+            mpi = needed("mpi4py.MPI", "mpi", 'run.executor = "mpi"')
+            self._world = mpi.COMM_WORLD
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
         self._parted = self._reported = False
         self._status = 1

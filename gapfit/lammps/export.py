@@ -19,6 +19,7 @@ from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
+from gapfit.lammps.commands import require_overlays
 from gapfit.model.extrapolation import has_grades
 from gapfit.model.provenance import why_no_deviations
 
@@ -37,12 +38,13 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     """Write a model as a file for ``pair_style gapfit``.
 
     The file contains the sums that `GAPModel.predict` evaluates, including lossless
-    projections, so LAMMPS gives the same numbers.
+    projections, so LAMMPS gives the same numbers. Dispersion and point charges of the
+    baseline are not in it: LAMMPS adds them (`gapfit.lammps.commands`).
 
     Parameters
     ----------
     model : GAPModel
-        A model with terms of any type; its baseline may have pair potentials.
+        A model with terms of any type; its baseline may have all but a calculator.
     path : str or Path
         File to write; replaced when the new file is complete.
     std : bool
@@ -54,9 +56,11 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     ------
     GapfitError
         The model needs Python at prediction: a calculator in its baseline,
-        ``engine = "dscribe"``, or a descriptor of another package.
+        ``engine = "dscribe"``, or a descriptor of another package; or a functional whose
+        dispersion LAMMPS does not know.
     """
     _require_native(model)
+    require_overlays(model)
     arrays = dict(_general(model))
     tables: list[PairTable] = list(model.baseline.tables) if model.baseline else []
     counts = dict.fromkeys(("soap", "pair", "triplet", "ace"), 0)

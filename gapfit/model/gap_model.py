@@ -62,7 +62,7 @@ class GAPModel(WithoutCaches):
     terms : tuple of FittedTerm
         Descriptors with sparse points and coefficients.
     baseline : Baseline or None
-        Pair potentials and a calculator, added to what the terms give.
+        Pair potentials and potentials of structures, added to what the terms give.
     posterior : Posterior or None
         Factor of the fit for uncertainties; None if they were not kept.
     training_sums : TrainingSums or None
@@ -97,7 +97,7 @@ class GAPModel(WithoutCaches):
 
     @property
     def cutoff(self) -> float:
-        """Range of the potential, Å; that of a baseline's calculator is not known."""
+        """Range of the potential, Å; not that of potentials of whole structures."""
         cutoffs = [term.descriptor.cutoff for term in self.terms]
         if self.baseline is not None:
             cutoffs.append(self.baseline.cutoff)
@@ -250,8 +250,8 @@ class GAPModel(WithoutCaches):
         GapfitError
             `std` for a model saved without its posterior, or an unknown name; an
             `interval` for a model without calibration, or with too few structures in it;
-            an unknown `form`; `moving` of another cutoff; the calculator of the baseline
-            cannot be imported, fails, or was asked for `atom_virials`.
+            an unknown `form`; `moving` of another cutoff; a part of the baseline fails,
+            needs a package that is missing, or was asked for `atom_virials`.
         """
         kinds = std_kinds(std)
         if kinds or novelty or interval is not None:

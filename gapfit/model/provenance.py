@@ -148,6 +148,13 @@ def baseline_text(model: GAPModel) -> str:
     parts: list[str] = [repulsion] if repulsion != "none" else []
     if baseline.points:
         parts.append(f"table of {', '.join(map(pair_label, baseline.points))}")
+    if d3 := model.config.baseline.d3:
+        parts.append(f"DFT-D3 of {d3.functional} with {d3.damping} damping")
+    if charges := model.config.baseline.charges:
+        listed = ", ".join(
+            f"{symbol} {charge:+g}" for symbol, charge in charges.items()
+        )
+        parts.append(f"point charges {listed}")
     if baseline.calculator is not None:
         parts.append(f"{baseline.calculator.name} (imported and called at prediction)")
     return ", ".join(parts)

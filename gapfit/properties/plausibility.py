@@ -46,8 +46,8 @@ def doubts_of_crystal(model: GAPModel, start: Any, crystal: Any) -> list[str]:
     Parameters
     ----------
     model : GAPModel
-        The potential; atoms without neighbours are not reported if its baseline has a
-        calculator, whose range is not known.
+        The potential; atoms without neighbours are not reported if its baseline has
+        potentials of whole structures, whose range is not known.
     start, crystal : ase.Atoms
         The structure before and after its relaxation.
     """
@@ -56,7 +56,7 @@ def doubts_of_crystal(model: GAPModel, start: Any, crystal: Any) -> list[str]:
         warnings.append(_no_atoms(model.record.without_atom))
     near = np.unique(pair_list(as_frame(crystal, "crystal"), model.cutoff).i)
     n_alone = len(crystal) - len(near)
-    unlimited = model.baseline is not None and model.baseline.calculator is not None
+    unlimited = model.baseline is not None and bool(model.baseline.of_structures)
     if n_alone and not unlimited:
         warnings.append(
             f"structure: {n_alone} of {len(crystal)} atoms have no neighbour within the "

@@ -138,8 +138,8 @@ def _against_baseline(model: GAPModel, baseline: Baseline) -> Iterator[str]:
     advice = "fit without it, with a 2-body term and dimers in the data instead"
     if named.repulsion != "none":
         yield f'[baseline] repulsion = "{named.repulsion}": {advice}'
-    if baseline.calculator is not None:
-        yield f"[baseline] calculator = {baseline.calculator.name!r}: {advice}"
+    for potential in baseline.of_structures:
+        yield f"{potential.title}: {advice}"
     if any(not _is_glue(points) for points in baseline.points.values()):
         yield f"[baseline] table = {named.table!r}: {advice}"
 

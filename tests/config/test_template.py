@@ -15,6 +15,7 @@ def config():
             "data": {"train": ["a.xyz", "b.xyz"], "test": "c.xyz"},
             "e0": {"Si": -0.81, "method": "least_squares"},
             "sigma": {"config_types": {"hot liquid": {"energy": 0.02}}},
+            "baseline": {"dispersion": "d3", "d3": {"functional": "pbe"}},
             "terms": [
                 {"r_cut": 4.7, "n_sparse": 320},
                 {"zeta": 2},

@@ -25,7 +25,7 @@ from ase.calculators.socketio import (
 )
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
-from builders import cluster, silicon
+from builders import cluster, config, labelled_frames, silicon, three_species
 from helpers.ipi import init, listening, posdata, said, with_calculator
 
 import gapfit
@@ -103,6 +103,21 @@ def test_results_are_those_of_the_calculator(si_model, name, build):
         assert not future.done()
         atoms.calc.close()
         assert future.result(30) == (3, False)
+
+
+def test_a_baseline_of_long_range_is_served(name):
+    charges = {"Ge": 0.4, "Sb": 0.4, "Te": -0.4}
+    settings = config(n_sparse=10) | {"baseline": {"charges": charges}}
+    model = gapfit.fit(labelled_frames(three_species, 2), settings)
+    own = with_calculator(three_species(), model)
+    atoms = three_species()
+    atoms.rattle(0.05, seed=3)
+    expected = model.predict(atoms)
+    with served(lambda: serve(own, unix=name, patience=30), unixsocket=name) as found:
+        atoms.calc, _ = found
+        REORDERED_SUMS.check(atoms.get_potential_energy(), expected.energy)
+        REORDERED_SUMS.check(atoms.get_forces(), expected.forces)
+        REORDERED_SUMS.check(atoms.get_stress(), expected.stress)
 
 
 def test_standard_deviations_are_extras(si_model, name):
