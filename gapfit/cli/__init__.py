@@ -31,6 +31,7 @@ from gapfit.cli import (
     lammps,
     learn,
     predict,
+    propagate,
     properties,
     refit,
     report,
@@ -52,7 +53,7 @@ _GROUPS = {
     "data": (init, check),
     "fit": (fit, tune, append, refit, calibrate, learn),
     "model": (info, evaluate, compare, report, properties, stress_test, cite),
-    "use": (predict, select, serve),
+    "use": (predict, propagate, select, serve),
     "exchange": (gap_fit, convert, export_lammps, lammps),
     "setup": (schema, completion),
 }

@@ -89,9 +89,10 @@ def sample_energies(
         for part in batches([frame.n_atoms for frame in frames], _BATCH_ATOMS):
             report("energies", part.start, len(frames))
             batch = frames[part]
-            sums[part] = _energy_rows(model.terms, batch, model.cutoff) @ C
+            # First: it refuses what the model does not know, with the place.
             found = rest.predict(batch, forces=False, stress=False)
             common[part] = [prediction.energy for prediction in found]
+            sums[part] = _energy_rows(model.terms, batch, model.cutoff) @ C
     report("energies", len(frames), len(frames))
     _require_finite(frames, sums)
     return SampleEnergies(sums[:, 0] + common, sums[:, 1:])

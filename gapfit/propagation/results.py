@@ -204,7 +204,9 @@ class Reweighting:
                 average.noise,
                 average.statistical_std,
             )
-            lines.append((shown, average.unit, *(f"{a[n]:.{digits}f}" for a in numbers)))
+            lines.append(
+                (shown, average.unit, *(f"{a[n]:.{digits}f}" for a in numbers))
+            )
         return lines
 
     def table(self) -> str:
@@ -215,7 +217,10 @@ class Reweighting:
             "  ".join(
                 [
                     line[0].ljust(widths[0]),
-                    *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True)),
+                    *(
+                        cell.rjust(w)
+                        for cell, w in zip(line[1:], widths[1:], strict=True)
+                    ),
                 ]
             ).rstrip()
             for line in lines

@@ -98,8 +98,11 @@ def variance(estimator: Estimator, A: np.ndarray, h: np.ndarray) -> Estimate:
         β (E_k - E).
     """
     # First order throughout: the expansion is that about the plain mean.
-    centre = plain if estimator is cumulant else estimator
-    return estimator((A - centre(A, h).value) ** 2, h)
+    centre = (plain if estimator is cumulant else estimator)(A, h)
+    found = estimator((A - centre.value) ** 2, h)
+    # d⟨(A - c)²⟩ / dc, which is 0 where c is the average itself.
+    slope = -2.0 * (estimator(A, h).value - centre.value)
+    return Estimate(found.value, found.influence + slope * centre.influence)
 
 
 def effective_size(h: np.ndarray) -> np.ndarray:

@@ -193,9 +193,7 @@ def _read(trajectory: Any, skip: int, every: int) -> tuple[list[Any], list[Frame
     return [item for _, item in used], frames
 
 
-def _temperature(
-    atoms: Sequence[Any], given: float | None
-) -> tuple[float, list[str]]:
+def _temperature(atoms: Sequence[Any], given: float | None) -> tuple[float, list[str]]:
     """Return the temperature, K, and what is odd about it."""
     if given is not None and not 0 < given < np.inf:
         raise GapfitError(f"temperature = {given:g} K: give a positive one")

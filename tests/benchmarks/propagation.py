@@ -140,14 +140,18 @@ def compare(
         md = np.stack([run[name][0] for run in real])
         md_error = np.stack([run[name][1] for run in real])
         mean = next(iter(predicted.values()))[name]
-        row = {"average": name, "unit": mean.unit, "md_std": _rms(md.std(axis=0, ddof=1))}
+        row = {
+            "average": name,
+            "unit": mean.unit,
+            "md_std": _rms(md.std(axis=0, ddof=1)),
+        }
         for method, found in predicted.items():
             average = found[name]
-            error = np.sqrt(
-                md_error**2 + average.statistical_std**2 + average.noise**2
-            )
+            error = np.sqrt(md_error**2 + average.statistical_std**2 + average.noise**2)
             filled = np.abs(mean.value) > 0.02 * np.abs(mean.value).max()
-            pulls = ((md - average.samples) / np.where(error > 0, error, 1.0))[:, filled]
+            pulls = ((md - average.samples) / np.where(error > 0, error, 1.0))[
+                :, filled
+            ]
             low, high = average.interval()
             row |= {
                 f"{method}_std": _rms(average.model_std),
