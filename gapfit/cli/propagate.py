@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from textwrap import indent
 
 from gapfit.cli._console import Console
 from gapfit.cli._outputs import check_output
@@ -112,8 +113,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.title(f"Averages of {args.trajectory}")
     console.rows(found.facts())
     console.say()
-    head, *body = found.rows()
-    console.table(head, body)
+    console.say(indent(found.table(), "  "))
     console.say(
         "\n  model: error of the potential, by its samples; noise: the part of it"
     )

@@ -183,11 +183,8 @@ class Reweighting:
             ("std of ΔE/kT", f"{self.spreads.min():.2g} to {self.spreads.max():.2g}"),
         ]
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Return the lines of a table: heading, then a line for each average.
-
-        Of an array the largest value is shown, with its place.
-        """
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of the table: heading, then a line for each average."""
         lines: list[tuple[str, ...]] = [
             ("", "unit", "value", "model", "of it noise", "statistical")
         ]
@@ -210,8 +207,11 @@ class Reweighting:
         return lines
 
     def table(self) -> str:
-        """Return the averages and their errors as plain text."""
-        lines = self.rows()
+        """Return the averages and their errors as plain text.
+
+        Of an array the largest value is shown, with its place.
+        """
+        lines = self._rows()
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
             "  ".join(

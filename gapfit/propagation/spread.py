@@ -64,6 +64,17 @@ class Spread:
         half = interval_factor(len(self.samples), level) * self.std
         return self.mean - half, self.mean + half
 
+    def summary(self) -> str:
+        """Return the result in words; of an array, the value of largest deviation."""
+        n = int(np.argmax(self.std))
+        value, std = self.value.reshape(-1)[n], self.std.reshape(-1)[n]
+        low, high = (bound.reshape(-1)[n] for bound in self.interval())
+        place = "" if self.value.size == 1 else f"element {n}: "
+        return (
+            f"{place}{value:.6g} ± {std:.2g}, {LEVEL:.0%} from {low:.6g} to {high:.6g} "
+            f"({len(self.samples)} samples)"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain data: numbers, or nested lists."""
         low, high = self.interval()

@@ -214,9 +214,10 @@ def _stored_energies(atoms: Sequence[Any]) -> np.ndarray | None:
     energies = []
     for item in atoms:
         calculator = item.calc
-        if calculator is None or calculator.check_state(item):
+        results = getattr(calculator, "results", None) or {}
+        if not hasattr(calculator, "check_state") or calculator.check_state(item):
             return None
-        energy = calculator.results.get("energy")
+        energy = results.get("energy")
         if energy is None:
             return None
         energies.append(float(energy))

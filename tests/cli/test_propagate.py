@@ -10,7 +10,8 @@ import pytest
 from ase.build import bulk
 
 import gapfit
-from gapfit.cli import main
+from gapfit.cli import main, propagate
+from gapfit.propagation.results import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,10 @@ def test_json_is_all_of_standard_output(fitted, trajectory, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["n_frames"] == 15
     assert list(found["averages"]) == ["energy", "heat capacity"]
+
+
+def test_the_methods_are_those_of_the_library():
+    assert propagate._METHODS == METHODS
 
 
 @pytest.mark.parametrize(

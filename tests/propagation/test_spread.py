@@ -34,6 +34,7 @@ def test_the_spread_is_that_of_the_samples(si_model):
     assert found.mean == pytest.approx(drawn.energies.mean())
     low, high = found.interval(0.9)
     half = t.ppf(0.95, 5) * np.sqrt(1 + 1 / 6) * found.std
+    assert found.summary().startswith(f"{found.value:.6g} ± {found.std:.2g}, 95%")
     np.testing.assert_allclose([low, high], found.mean + np.array([-half, half]))
 
 
