@@ -138,7 +138,9 @@ BENCHMARKS = (
     Benchmark("selection"),
     Benchmark("nve", full=("--repeats", "3")),
     Benchmark("derivatives"),
-    Benchmark("propagation", quick=("--steps", "4000", "--samples", "3", "--scale", "5")),
+    Benchmark(
+        "propagation", quick=("--steps", "4000", "--samples", "3", "--scale", "5")
+    ),
     Benchmark("calibration"),
     Benchmark("ranking", full=("rank",)),
     Benchmark("label_checks"),

@@ -92,8 +92,8 @@ def test_reweighted_averages_are_those_of_the_dynamics_of_samples(model, runs, m
                 + average.statistical_std**2
                 + average.noise**2
             )
-            pulls.append(((mean - average.samples[k]) / error)[some])
-            without.append(((mean - average.value) / error)[some])
+            pulls.append((mean - average.samples[k])[some] / error[some])
+            without.append((mean - average.value)[some] / error[some])
             low, high = average.interval()
             within.append(((low <= mean) & (mean <= high))[some])
         # The samples differ from the mean potential by more than statistics.
