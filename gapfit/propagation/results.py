@@ -174,7 +174,7 @@ class Reweighting:
         sizes = self.effective_sizes
         independent = self.n_frames / self.inefficiency
         return [
-            ("temperature", f"{self.temperature:g} K"),
+            ("temperature", f"{self.temperature:.4g} K"),
             ("frames", f"{self.n_frames} of {self.n_atoms} atoms"),
             ("independent frames", f"about {independent:.0f}"),
             ("samples", f"{self.n_samples}, scale {self.scale:.3g}"),
