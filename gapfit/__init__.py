@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from gapfit.fitting.tune import tune
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.storage import load
+    from gapfit.propagation.spread import propagate
+    from gapfit.propagation.trajectory import reweight
     from gapfit.robustness.suite import stress_test
 
 __all__ = [
@@ -43,9 +45,11 @@ __all__ = [
     "leave_one_out",
     "load",
     "plan",
+    "propagate",
     "propose",
     "refit",
     "remove_checkpoint",
+    "reweight",
     "select",
     "stress_test",
     "tune",
@@ -66,9 +70,11 @@ _HOME = {
     "leave_one_out": "gapfit.evaluation.leave_one_out",
     "load": "gapfit.model.storage",
     "plan": "gapfit.execution.plan",
+    "propagate": "gapfit.propagation.spread",
     "propose": "gapfit.fitting.proposal",
     "refit": "gapfit.fitting.refit",
     "remove_checkpoint": "gapfit.execution.checkpoint",
+    "reweight": "gapfit.propagation.trajectory",
     "select": "gapfit.active.select",
     "stress_test": "gapfit.robustness.suite",
     "tune": "gapfit.fitting.tune",
@@ -85,6 +91,7 @@ _PACKAGES = frozenset(
         "lammps",
         "methods",
         "pacemaker",
+        "propagation",
         "properties",
         "quip",
         "report",

@@ -17,6 +17,7 @@ _PACKAGES = {
     "data": "Data",
     "evaluation": "Evaluation",
     "properties": "Properties of crystals",
+    "propagation": "Error bars of averages",
     "quip": "QUIP",
     "pacemaker": "pacemaker",
     "lammps": "LAMMPS",

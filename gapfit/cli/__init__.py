@@ -32,6 +32,7 @@ from gapfit.cli import (
     learn,
     methods,
     predict,
+    propagate,
     properties,
     refit,
     report,
@@ -55,7 +56,7 @@ _GROUPS = {
     "fit": (fit, tune, append, refit, calibrate, learn),
     "model": (info, evaluate, compare, report, properties, stress_test),
     "paper": (cite, methods, reproduce),
-    "use": (predict, select, serve),
+    "use": (predict, propagate, select, serve),
     "exchange": (gap_fit, convert, export_lammps, lammps),
     "setup": (schema, completion),
 }

@@ -36,7 +36,7 @@ def arguments() -> argparse.ArgumentParser:
         dest="mode",
         action="store_const",
         const=QUICK,
-        help="the short ones, 150 s of CPU (default)",
+        help="the short ones, 170 s of CPU (default)",
     )
     modes.add_argument(
         "--full",

@@ -139,6 +139,9 @@ BENCHMARKS = (
     Benchmark("nve", full=("--repeats", "3")),
     Benchmark("survival", quick=("--ps", "1", "--seeds", "1")),
     Benchmark("derivatives"),
+    Benchmark(
+        "propagation", quick=("--steps", "4000", "--samples", "3", "--scale", "5")
+    ),
     Benchmark("calibration"),
     Benchmark("ranking", full=("rank",)),
     Benchmark("label_checks"),

@@ -63,7 +63,7 @@ def test_help_lists_the_commands_under_headings(capsys):
             "stress-test",
         ],
         "paper": ["cite", "methods", "reproduce"],
-        "use": ["predict", "select", "serve"],
+        "use": ["predict", "propagate", "select", "serve"],
         "exchange": ["gap_fit", "convert", "export-lammps", "lammps"],
         "setup": ["schema", "completion"],
     }
