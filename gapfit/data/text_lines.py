@@ -117,7 +117,7 @@ class Lines:
             self._rest = ""
         if len(self._rest) > _LONGEST:
             raise XyzError(
-                f"a line longer than {_LONGEST} characters; this is no extended XYZ",
+                f"a line longer than {_LONGEST} characters; this is no file of structures",
                 self.number - self.start,
             )
         self._lines = self._lines[self._at :] + lines
