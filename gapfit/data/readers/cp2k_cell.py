@@ -12,6 +12,7 @@ from gapfit._support.foreign import MB, ForeignError, foreign_text
 from gapfit.data.extxyz import numbers_in
 from gapfit.data.frame import determinant
 from gapfit.data.readers.cp2k_output import CELL_VECTOR, PERIODICITY
+from gapfit.data.readers.parts import are_sound
 from gapfit.errors import DataError
 
 __all__ = ["Cell", "cell_beside", "step_table"]
@@ -54,7 +55,7 @@ def step_table(path: Path) -> dict[int, np.ndarray]:
         words = line.split()
         values = numbers_in(words) if words else None
         if words and (
-            values is None or values.size < 11 or not np.isfinite(values).all()
+            values is None or values.size < 11 or not are_sound(values).all()
         ):
             raise DataError(
                 f"{path.name} (line {number}): expected step, time and nine numbers, found "
@@ -128,7 +129,9 @@ def _of_output(text: str) -> Cell | None:
     for line in text.splitlines():
         if match := CELL_VECTOR.match(line):
             values = numbers_in(match[3].split())
-            if values is not None and match[2].lower() == "angstrom":
+            if values is None or not are_sound(values).all():
+                return None
+            if match[2].lower() == "angstrom":
                 vectors["abc".index(match[1])] = values
                 found.add(match[1])
         elif match := PERIODICITY.match(line):
@@ -150,7 +153,7 @@ def _of_input(path: Path, text: str) -> Cell | None:
         if "ABC" in keys:
             angles = keys.get("ALPHA_BETA_GAMMA") or keys.get("ANGLES") or "90 90 90"
             lengths = _three(path, keys["ABC"])
-            return _cell(_of_angles(lengths, _three(path, angles)), periodicity)
+            return _cell(_of_angles(path, lengths, _three(path, angles)), periodicity)
     return None
 
 
@@ -160,18 +163,20 @@ def _three(path: Path, text: str) -> np.ndarray:
     if (
         values is None
         or values.size != 3
-        or not np.isfinite(values).all()
+        or not are_sound(values).all()
         or set(units) - {"angstrom", "deg"}
     ):
         raise DataError(
-            f"{path.name}: {text.strip()[:60]!r} in &CELL is not three numbers in Angstrom; "
-            "write numbers, or put the restart or .cell file beside the trajectory"
+            f"{path.name}: {text.strip()[:60]!r} in &CELL is not three numbers in "
+            "Angstrom; write numbers, or put the restart beside the trajectory"
         )
     return values.astype(float)
 
 
-def _of_angles(lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
+def _of_angles(path: Path, lengths: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """Return vectors of these lengths (Å) and angles (degrees); a along x, b in xy."""
+    if angles.min() < 1 or angles.max() > 179:
+        raise DataError(f"{path.name}: the angles {angles.tolist()} make no cell")
     alpha, beta, gamma = np.cos(np.radians(angles))
     sin_gamma = np.sqrt(1.0 - gamma**2)
     y = (alpha - beta * gamma) / sin_gamma

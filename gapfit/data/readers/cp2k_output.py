@@ -34,7 +34,9 @@ __all__ = ["CELL_VECTOR", "PERIODICITY", "cp2k_frames"]
 CELL_VECTOR = re.compile(r" CELL\| Vector ([abc]) \[(\w+)\]:?((?:\s+[-+.\dEe]+){3})")
 PERIODICITY = re.compile(r" (?:CELL|POISSON)\| Periodicity:?\s+(\w+)\s*$")
 _COORDINATES = re.compile(r" MODULE \w+:\s+ATOMIC COORDINATES IN (\w+)", re.IGNORECASE)
-_ATOM = re.compile(r"\s*\d+\s+\d+\s+([A-Z][a-z]?)\s+\d+((?:\s+[-+.\dEe*]+){3})(?:\s|$)")
+_ATOM = re.compile(
+    r"\s*(\d{1,9})\s+\d+\s+([A-Z][a-z]?)\s+\d+((?:\s+[-+.\dEe*]+){3})(?:\s|$)"
+)
 _ENERGY = re.compile(r" ENERGY\| Total FORCE_EVAL .*[\[(](\S+?)[\])]:?\s+(\S+)\s*$")
 _FORCES = re.compile(
     r" (?:ATOMIC FORCES in|FORCES\| Atomic forces) \[(\S+)\]", re.IGNORECASE
@@ -90,18 +92,19 @@ def cp2k_frames(lines: Lines, options: ReadOptions, path: Path) -> Iterator[XyzF
         line = taken[0]
         if not line.startswith(" ") or len(line) < 8:
             continue
-        if _STARTED in line and found.is_labelled:
+        if _STARTED in line and (found.is_labelled or found.energy is not None):
             raise truncated(lines, f"{_ENDED} ...")
         ends_frame = _COORDINATES.match(line) or _ENERGY.match(line) or _ENDED in line
         if ends_frame and found.energy is not None:
             yield _frame(lines, found)
             found.energy = found.forces = found.stress = None
             found.is_labelled = True
+        found.is_running |= _STARTED in line
         _read_line(lines, line, found)
         if _ENDED in line:
             found = _Output()
             found.is_running = False
-    if found.is_running:
+    if found.is_running or found.energy is not None:
         raise truncated(lines, f"{_ENDED} ...")
 
 
@@ -128,8 +131,8 @@ def _read_line(lines: Lines, line: str, found: _Output) -> None:
     elif "SCF run NOT converged" in line:
         raise wrong(
             lines,
-            "self-consistency was not reached, so that energy and forces are wrong; compute "
-            "the structure again, or leave this file out",
+            "self-consistency was not reached, so that energy and forces are wrong; "
+            "compute the structure again, or leave this file out",
         )
 
 
@@ -149,8 +152,9 @@ def _read_atoms(lines: Lines, length: float, found: _Output) -> None:
         line = next_line(lines, "the end of the coordinates")
         match = _ATOM.match(line)
         if match:
-            symbols.append(match[1])
-            rows.append(reals(lines, match[2], 3, "a position"))
+            _require_next(lines, match[1], len(rows))
+            symbols.append(match[2])
+            rows.append(reals(lines, match[3], 3, "a position"))
         elif symbols:
             break
         elif line.strip() and not line.lstrip().startswith("Atom"):
@@ -158,6 +162,14 @@ def _read_atoms(lines: Lines, length: float, found: _Output) -> None:
     first = lines.number - 1 - len(symbols) - lines.start
     found.numbers = of_symbols(symbols, first)
     found.positions = np.array(rows) * length
+
+
+def _require_next(lines: Lines, number: str, n_before: int) -> None:
+    if int(number) != n_before + 1:
+        raise wrong(
+            lines,
+            f"expected atom {n_before + 1}, found {number}; the output is damaged",
+        )
 
 
 def _read_energy(lines: Lines, match: re.Match[str], found: _Output) -> None:
@@ -182,9 +194,7 @@ def _forces(lines: Lines, found: _Output) -> np.ndarray:
         line = next_line(lines, f"the force on atom {len(rows) + 1} of {n_atoms}")
         match = _FORCE.match(line)
         if match and not line.lstrip().startswith("#"):
-            atom = int(match[1] or match[2])
-            if atom != len(rows) + 1:
-                raise wrong(lines, f"expected the force on atom {len(rows) + 1}")
+            _require_next(lines, match[1] or match[2], len(rows))
             rows.append(reals(lines, " ".join(match[3].split()[:3]), 3, "a force"))
         elif rows:
             raise wrong(
@@ -192,6 +202,8 @@ def _forces(lines: Lines, found: _Output) -> np.ndarray:
                 f"expected the force on atom {len(rows) + 1} of {n_atoms}, found "
                 f"{shown(line.strip())}; the output is damaged",
             )
+    if _FORCE.match(lines.peek()):
+        raise wrong(lines, "there are more forces than atoms; the output is damaged")
     return np.array(rows)
 
 

@@ -177,8 +177,8 @@ def _step(lines: Lines) -> _Step:
     if match is None:
         raise wrong(
             lines,
-            f"expected `i = STEP, ..., E = ENERGY`, found {shown(comment.strip())}; the file "
-            "is damaged",
+            f"expected `i = STEP, ..., E = ENERGY`, found {shown(comment.strip())}; the "
+            "file is damaged",
         )
     energy = float(reals(lines, match[2], 1, "the energy")[0])
     rows = table(lines, n_atoms, PLAIN, "atoms")

@@ -22,7 +22,7 @@ from gapfit.data.extxyz import XyzError
 from gapfit.data.extxyz_frames import XyzFrame
 from gapfit.data.frame import determinant, to_voigt
 from gapfit.data.readers.options import ReadOptions
-from gapfit.data.readers.parts import assembled
+from gapfit.data.readers.parts import are_sound, assembled
 from gapfit.errors import DataError
 
 __all__ = ["deepmd_frames", "is_deepmd"]
@@ -89,6 +89,10 @@ def _system_frames(folder: Path, name: str, options: ReadOptions) -> Iterator[Xy
     symbols = folder / "type_map.raw"
     if symbols.is_file():
         species = tuple(_text(symbols, f"{name}/type_map.raw").split())
+        if not species:
+            raise DataError(
+                f"{name}/type_map.raw: is empty; copy it again, or remove it"
+            )
         options = ReadOptions(species, options.units)
     is_periodic = not (folder / "nopbc").exists()
     system = _System(folder, name, types, options, is_periodic)
@@ -138,7 +142,7 @@ def _stress(
     virials: np.ndarray | None, n: int, cell: np.ndarray, where: str
 ) -> np.ndarray | None:
     """Return the stress, tension positive, Voigt order, eV/Å³."""
-    volume = abs(determinant(cell)) if np.isfinite(cell).all() else 0.0
+    volume = abs(determinant(cell))
     if volume < 1e-6:
         raise DataError(f"{where}: box has no volume; correct it")
     return None if virials is None else -to_voigt(virials[n].reshape(3, 3)) / volume
@@ -174,16 +178,18 @@ def _array(
             f"({'n_frames' if n_frames is None else n_frames}, {width}) is expected; it "
             "belongs to another system, or was truncated"
         )
-    bad = ~np.isfinite(rows).all(axis=1)
+    bad = ~are_sound(rows).all(axis=1)
     if bad.any():
-        raise DataError(f"{name}: row {int(np.argmax(bad))} is not finite; correct it")
+        raise DataError(
+            f"{name}: row {int(np.argmax(bad))} is not finite, or far too large"
+        )
     return rows
 
 
 def _of_binary(path: Path, name: str) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError) as error:
+    except Exception as error:  # its head is Python, which fails in many ways
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"{name}: is no NumPy array, or was truncated ({reason}); copy it again"

@@ -30,6 +30,7 @@ from gapfit.data.readers.parts import (
     of_symbols,
     real_columns,
     require_volume,
+    require_whole,
     truncated,
     wrong,
 )
@@ -76,6 +77,7 @@ def ml_ab_frames(lines: Lines, options: ReadOptions, path: Path) -> Iterator[Xyz
     n_frames = _promised(lines)
     for n in range(n_frames):
         sections, ended = _sections(lines)
+        require_whole(lines)
         yield _frame(lines, sections)
         if ended and n + 1 < n_frames:
             raise truncated(lines, f"configuration {n + 2} of {n_frames}")

@@ -179,6 +179,12 @@ def _frame(lines: Lines, found: _Configuration, options: ReadOptions) -> XyzFram
     if pbc.all():
         volume = require_volume(lines, cell)
         stress = None if found.virial is None else -found.virial / volume
+    elif found.virial is not None and pbc.any():
+        raise wrong(
+            lines,
+            f"the configuration above has PlusStress and {int(pbc.sum())} lattice vectors; "
+            "remove PlusStress, or give all vectors",
+        )
     return assembled(
         options.numbers(found.columns["type"], 0, found.first),
         _positions(lines, found, cell),

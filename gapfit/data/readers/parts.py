@@ -18,6 +18,7 @@ from gapfit.data.frame import Frame, determinant
 from gapfit.data.text_lines import Lines
 
 __all__ = [
+    "are_sound",
     "assembled",
     "count",
     "next_line",
@@ -25,12 +26,15 @@ __all__ = [
     "real_columns",
     "reals",
     "require_volume",
+    "require_whole",
     "table",
     "wrong",
 ]
 
 #: Most atoms of a frame: more is a damaged number.
 _MOST_ATOMS = 10**9
+#: Largest number, in any unit.
+_LARGEST = 1e30
 #: Least volume of a cell, Å³.
 _LEAST_VOLUME = 1e-6
 
@@ -57,10 +61,25 @@ def truncated(lines: Lines, wanted: str) -> XyzError:
     )
 
 
+def require_whole(lines: Lines) -> None:
+    """Refuse a file whose last line, just taken, has no end: numbers may be cut."""
+    if lines.is_cut():
+        raise wrong(
+            lines,
+            "the file ends within this line; it was truncated: copy or write it again, or "
+            "end the line if it is whole",
+        )
+
+
+def are_sound(values: np.ndarray) -> np.ndarray:
+    """Return which numbers are finite, and not so large that products overflow."""
+    return np.isfinite(values) & (np.abs(values) <= _LARGEST)
+
+
 def reals(lines: Lines, text: str, n: int, what: str) -> np.ndarray:
     """Return the `n` finite numbers in a text of the line taken last, (n,) float64."""
     values = numbers_in(text.split()) if text.split() else None
-    if values is None or values.size != n or not np.isfinite(values).all():
+    if values is None or values.size != n or not are_sound(values).all():
         wanted = "one number" if n == 1 else f"{n} numbers"
         raise wrong(
             lines, f"expected {wanted}, {what}, found {shown(text.strip())}; correct it"
@@ -112,6 +131,7 @@ def table(
     rows = lines.take(n_rows)
     if len(rows) < n_rows:
         raise truncated(lines, f"row {len(rows) + 1} of {n_rows} of {what}")
+    require_whole(lines)
     return finite_rows(rows, columns, lines.number - n_rows - lines.start)
 
 
@@ -122,11 +142,11 @@ def finite_rows(
     arrays = read_rows(rows, columns, first)
     for name, kind, _, _ in columns:
         values = arrays[name]
-        if kind == "R" and not np.isfinite(values).all():
-            n = int(np.argmin(np.isfinite(values).reshape(len(rows), -1).all(axis=1)))
+        if kind == "R" and not are_sound(values).all():
+            n = int(np.argmin(are_sound(values).reshape(len(rows), -1).all(axis=1)))
             raise XyzError(
-                f"{name} is not finite in {shown(rows[n].strip())}; correct it, or remove "
-                "the frame",
+                f"{name} is not finite, or far too large, in {shown(rows[n].strip())}; "
+                "correct it, or remove the frame",
                 first + n,
             )
     return arrays

@@ -51,10 +51,14 @@ class TextReader:
 READERS = (
     TextReader("ML_AB of VASP", rb"\A\s*1\.0\s+Version", ml_ab_frames),
     TextReader(".cfg of MLIP", rb"^\s*BEGIN_CFG", mlip_frames),
-    TextReader("dump of LAMMPS", rb"\AITEM: ", dump_frames),
+    TextReader(
+        "dump of LAMMPS",
+        rb"^ITEM: (?:TIMESTEP|UNITS|NUMBER OF ATOMS|ATOMS|BOX) *",
+        dump_frames,
+    ),
     TextReader(
         "input.data of n2p2 or RuNNer",
-        rb"\A(?:\s*#.*\n)*\s*begin[ \t]*\r?\n\s*(?:comment|lattice|atom|energy|charge)\b",
+        rb"^[ \t]*begin\b.*\n\s*(?:comment|lattice|atom|energy|charge)\b",
         n2p2_frames,
     ),
     TextReader("output of CP2K", rb"^ (?:\s*DBCSR\||.*CP2K\|)", cp2k_frames),
