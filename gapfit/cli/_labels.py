@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gapfit.errors import DataError
+from gapfit.errors import DataError, GapfitError
 
 if TYPE_CHECKING:
     from gapfit.config.sections import DataConfig
@@ -18,6 +18,7 @@ __all__ = [
     "add_file_arguments",
     "add_label_arguments",
     "given_keys",
+    "given_species",
     "key_options",
     "read_files",
 ]
@@ -57,7 +58,6 @@ def add_file_arguments(parser: argparse.ArgumentParser, also: str = "") -> None:
     group = parser.add_argument_group("what files of other programs leave out")
     group.add_argument(
         "--species",
-        type=_symbols,
         metavar="SI,O",
         help=f"elements of numbered types, in their order (MLIP, LAMMPS, DeePMD){also}",
     )
@@ -68,23 +68,31 @@ def add_file_arguments(parser: argparse.ArgumentParser, also: str = "") -> None:
     )
 
 
-def _symbols(text: str) -> list[str]:
-    """Return the chemical symbols in a text with commas or spaces."""
+def given_species(args: argparse.Namespace) -> list[str]:
+    """Return the chemical symbols of ``--species``, with commas or spaces between them.
+
+    Raises
+    ------
+    GapfitError
+        One is not a chemical symbol.
+    """
     from ase.data import atomic_numbers
 
-    symbols = text.replace(",", " ").split()
+    symbols: list[str] = (args.species or "").replace(",", " ").split()
     for symbol in symbols:
         if atomic_numbers.get(symbol, 0) == 0:
-            raise argparse.ArgumentTypeError(
-                f"{symbol!r} is not a chemical symbol; write Si,O"
+            raise GapfitError(
+                f"--species {args.species}: {symbol!r} is not a chemical symbol; write Si,O"
             )
     return symbols
 
 
 def given_keys(args: argparse.Namespace) -> dict[str, Any]:
     """Return the values of ``[data]`` that were given, by their key."""
-    keys = [*(f"{kind}_key" for kind in _KINDS), *_FILES]
-    values = {key: getattr(args, key) for key in keys}
+    values: dict[str, Any] = {
+        f"{kind}_key": getattr(args, f"{kind}_key") for kind in _KINDS
+    }
+    values |= {"species": given_species(args) or None, "units": args.units}
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""Convert data of other programs to extended XYZ; models of QUIP and pacemaker.
+"""Convert data to extended XYZ, and models from and to QUIP and pacemaker.
 
 SOURCE and TARGET are one of:
   ML_AB ...    data.extxyz reference data of any program, one file or several: VASP, CP2K,
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._data_conversion import convert_data
-from gapfit.cli._labels import add_file_arguments
+from gapfit.cli._labels import add_file_arguments, given_species
 from gapfit.cli._outputs import EXTENDED_XYZ, check_output
 from gapfit.errors import GapfitError
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     target = args.target
     if target.suffix in EXTENDED_XYZ:
         check_output(target, force=args.force, inputs=args.source)
-        convert_data(args.source, target, args.species or [], args.units, console)
+        convert_data(args.source, target, given_species(args), args.units, console)
         return 0
     source = _one_file(args.source, target)
     if args.units:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"suffix{data}"
         )
     check_output(target, force=args.force, inputs=[source])
-    conversions[target.suffix](source, target, args.species or [], console)
+    conversions[target.suffix](source, target, given_species(args), console)
     return 0
 
 

@@ -216,7 +216,8 @@ def _read_text(file: FileFormat, name: str, options: ReadOptions) -> Iterator[Xy
                 count += 1
         except XyzError as error:
             raise DataError(
-                f"{name}, frame {count} (line {lines.start + error.line}): {error}"
+                f"{name}, frame {count} (line {lines.start + error.line}): {error} (read "
+                f"as {file.reader.noun})"
             ) from None
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from ase import Atoms
 
 from helpers.foreign_files import BOHR, GPA, HARTREE, SPECIES
 
 
-def output(atoms: Atoms, *, new: bool = True, periodicity: str = "XYZ") -> str:
-    """Return the output of one calculation: of CP2K 2025, or of version 7."""
+def output(atoms: Atoms, version: int = 2025, periodicity: str = "XYZ") -> str:
+    """Return the output of one calculation, in the layout of version 7, 2023 or 2025."""
+    new = version == 2025
+    digits = 6 if new else 3
     lines = [
         " DBCSR| CPU Multiplication driver                                          XSMM",
         "  **** **** ******  **  PROGRAM STARTED AT               2025-03-01 10:00:00.000",
@@ -20,11 +23,12 @@ def output(atoms: Atoms, *, new: bool = True, periodicity: str = "XYZ") -> str:
         f" POISSON| Periodicity{periodicity:>57}",
     ]
     for letter, vector in zip("abc", atoms.cell[:], strict=True):
-        row = "".join(f"{x:14.6f}" for x in vector)
+        row = "".join(f"{x:14.{digits}f}" for x in vector)
         lines += [
             f" CELL_REF| Vector {letter} [angstrom]:  9.0 9.0 9.0   |{letter}| = 9.0"
         ]
-        lines += [f" CELL| Vector {letter} [angstrom]:{row}   |{letter}| =   5.0"]
+        length = f"   |{letter}| ={np.linalg.norm(vector):13.6f}"
+        lines += [f" CELL| Vector {letter} [angstrom]:{row}{length}"]
     lines += ["", " ATOMIC KIND INFORMATION", ""]
     lines += [
         f"  {n + 1}. Atomic kind: {s:4}  Number of atoms: 4"
@@ -43,8 +47,8 @@ def output(atoms: Atoms, *, new: bool = True, periodicity: str = "XYZ") -> str:
         ]
     lines += ["", "", "  *** SCF run converged in    12 steps ***", ""]
     energy = atoms.get_potential_energy() / HARTREE
-    unit = "[hartree]          " if new else "(a.u.):   "
-    lines += [f" ENERGY| Total FORCE_EVAL ( QS ) energy {unit}{energy:24.15f}", "", ""]
+    unit = {7: "(a.u.):", 2023: "[a.u.]:", 2025: "[hartree]"}[version]
+    lines += [f" ENERGY| Total FORCE_EVAL ( QS ) energy {unit} {energy:24.15f}", "", ""]
     forces = atoms.get_forces() / HARTREE * BOHR
     if new:
         lines += [" FORCES| Atomic forces [hartree/bohr]"]
@@ -66,13 +70,14 @@ def output(atoms: Atoms, *, new: bool = True, periodicity: str = "XYZ") -> str:
         ]
         lines += [" SUM OF ATOMIC FORCES           0.0 0.0 0.0   0.0", ""]
     pressure = -atoms.get_stress(voigt=False) * GPA
-    if new:
-        lines += [" STRESS| Analytical stress tensor [bar]"]
+    if version > 7:
+        unit, factor = ("bar", 1e4) if new else ("GPa", 1.0)
+        lines += [f" STRESS| Analytical stress tensor [{unit}]"]
         lines += [
             " STRESS|                        x                   y                   z"
         ]
         lines += [
-            f" STRESS|      {axis}" + "".join(f"{x * 1e4:20.11E}" for x in row)
+            f" STRESS|      {axis}" + "".join(f"{x * factor:20.11E}" for x in row)
             for axis, row in zip("xyz", pressure, strict=True)
         ]
     else:

@@ -11,7 +11,7 @@ import numpy as np
 from gapfit._support.foreign import MB, ForeignError, foreign_text
 from gapfit.data.extxyz import numbers_in
 from gapfit.data.frame import determinant
-from gapfit.data.readers.cp2k_output import CELL_VECTOR, PERIODICITY
+from gapfit.data.readers.cp2k_output import PERIODICITY, cell_vector
 from gapfit.data.readers.parts import are_sound
 from gapfit.errors import DataError
 
@@ -127,13 +127,11 @@ def _of_output(text: str) -> Cell | None:
     found = set()
     periodicity = "XYZ"
     for line in text.splitlines():
-        if match := CELL_VECTOR.match(line):
-            values = numbers_in(match[3].split())
-            if values is None or not are_sound(values).all():
+        if (vector := cell_vector(line)) is not None:
+            if vector[1] is None:
                 return None
-            if match[2].lower() == "angstrom":
-                vectors["abc".index(match[1])] = values
-                found.add(match[1])
+            vectors[vector[0]] = vector[1]
+            found.add(vector[0])
         elif match := PERIODICITY.match(line):
             periodicity = match[1]
     return _cell(vectors, periodicity) if len(found) == 3 else None

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gapfit.data.extxyz import shown
+from gapfit.data.extxyz import numbers_in, shown
 from gapfit.data.extxyz_frames import XyzFrame
 from gapfit.data.frame import GPA, to_voigt
 from gapfit.data.readers.options import BOHR, HARTREE, ReadOptions
 from gapfit.data.readers.parts import (
+    are_sound,
     assembled,
     next_line,
     of_symbols,
@@ -29,11 +30,18 @@ from gapfit.data.readers.parts import (
 )
 from gapfit.data.text_lines import Lines
 
-__all__ = ["CELL_VECTOR", "PERIODICITY", "cp2k_frames"]
+__all__ = ["PERIODICITY", "cell_vector", "cp2k_frames"]
 
-CELL_VECTOR = re.compile(r" CELL\| Vector ([abc]) \[(\w+)\]:?((?:\s+[-+.\dEe]+){3})")
+_CELL_VECTOR = re.compile(
+    r" CELL\| Vector ([abc]) \[(\w+)\]:?((?:\s+[-+.\dEe]+){3})"
+    r"(?:\s+\|\1\|\s*=\s*([-+.\dEe]+))?"
+)
+#: Largest difference of a vector and its length, relative: printed digits are three.
+_ROUNDED = 1e-2
 PERIODICITY = re.compile(r" (?:CELL|POISSON)\| Periodicity:?\s+(\w+)\s*$")
-_COORDINATES = re.compile(r" MODULE \w+:\s+ATOMIC COORDINATES IN (\w+)", re.IGNORECASE)
+_COORDINATES = re.compile(
+    r" MODULE \w+:\s+ATOMIC COORDINATES (?:IN )?(\w+)", re.IGNORECASE
+)
 _ATOM = re.compile(
     r"\s*(\d{1,9})\s+\d+\s+([A-Z][a-z]?)\s+\d+((?:\s+[-+.\dEe*]+){3})(?:\s|$)"
 )
@@ -110,10 +118,11 @@ def cp2k_frames(lines: Lines, options: ReadOptions, path: Path) -> Iterator[XyzF
 
 def _read_line(lines: Lines, line: str, found: _Output) -> None:
     """Read what a line begins, if anything."""
-    if match := CELL_VECTOR.match(line):
-        length = _unit(lines, match[2], _LENGTHS)
-        found.cell[_LETTERS.index(match[1])] = reals(lines, match[3], 3, "a vector")
-        found.cell[_LETTERS.index(match[1])] *= length
+    if (vector := cell_vector(line)) is not None:
+        axis, values = vector
+        if values is None:
+            raise wrong(lines, f"{shown(line.strip())} is no vector in Å; correct it")
+        found.cell[axis] = values
     elif match := PERIODICITY.match(line):
         found.periodicity = match[1].upper()
     elif match := _COORDINATES.match(line):
@@ -134,6 +143,37 @@ def _read_line(lines: Lines, line: str, found: _Output) -> None:
             "self-consistency was not reached, so that energy and forces are wrong; "
             "compute the structure again, or leave this file out",
         )
+
+
+def cell_vector(line: str) -> tuple[int, np.ndarray | None] | None:
+    """Return the number of a lattice vector and the vector, (3,) Å, in a line of output.
+
+    Older versions print three digits of components, and more of the length, which the
+    vector then has.
+
+    Returns
+    -------
+    tuple or None
+        None if the line has no lattice vector; without the vector if that is damaged.
+    """
+    match = _CELL_VECTOR.match(line)
+    if match is None:
+        return None
+    axis = _LETTERS.index(match[1])
+    values = numbers_in([*match[3].split(), *filter(None, [match[4]])])
+    if (
+        values is None
+        or not are_sound(values).all()
+        or match[2].lower() not in _LENGTHS
+    ):
+        return axis, None
+    vector = values[:3].astype(float) * _LENGTHS[match[2].lower()]
+    if len(values) == 3:
+        return axis, vector
+    printed = float(np.linalg.norm(values[:3]))
+    if abs(printed - values[3]) > _ROUNDED * max(printed, 1e-6):
+        return axis, None
+    return axis, vector * (values[3] / printed)
 
 
 def _unit(lines: Lines, name: str, units: dict[str, float]) -> float:

@@ -99,8 +99,8 @@ def trajectory_frames(
     if name is None:
         raise wrong(
             lines,
-            "is a trajectory of CP2K by its comments, and its cell and forces are found by "
-            "its name; call it PROJECT-pos-1.xyz as CP2K does",
+            "this is a trajectory of CP2K by its comments, and its cell and forces are "
+            "found by its name; name PROJECT-pos-1.xyz, as CP2K calls it",
         )
     project, run = name[1], name[2]
     cells = _Cells(path.parent, project, run)

@@ -30,7 +30,7 @@ SOUND: dict[str, str] = {
     "input.data": foreign_files.input_data(BOTH),
     "a.dump": foreign_files.dump(LOWER),
     "new.out": "".join(map(cp2k_files.output, BOTH)),
-    "old.out": cp2k_files.output(BOTH[0], new=False),
+    "old.out": cp2k_files.output(BOTH[0], 7),
 }
 #: Files of a CP2K trajectory that can be damaged.
 PARTS = ("run-pos-1.xyz", "run-frc-1.xyz", "run-1.cell", "run-1.stress")
@@ -303,7 +303,7 @@ def test_cells_of_trajectories_that_cannot_be_known(tmp_path: Path) -> None:
     assert "'2*${L} 5 5' in &CELL is not three numbers" in refusal()
     renamed = path.rename(tmp_path / "steps.xyz")
     found = read_or_refused(lambda: list(structures(renamed, "steps.xyz")))
-    assert "call it PROJECT-pos-1.xyz" in said(found)
+    assert "name PROJECT-pos-1.xyz" in said(found)
 
 
 def test_deepmd_folders_that_lack_something(tmp_path: Path) -> None:

@@ -65,15 +65,15 @@ def test_n2p2(tmp_path: Path) -> None:
     agrees(system.data, ours(path, units="atomic"), 1e-8)
 
 
-@pytest.mark.parametrize("new", [True, False])
-def test_cp2k_output(tmp_path: Path, new: bool) -> None:
+@pytest.mark.parametrize("version", [7, 2025])
+def test_cp2k_output(tmp_path: Path, version: int) -> None:
     path = tmp_path / "cp2k.out"
-    path.write_text(cp2k_files.output(crystal(), new=new))
-    system = dpdata.LabeledSystem(str(path), fmt="cp2k/output")
-    data = dict(system.data)
-    if new:
+    path.write_text(cp2k_files.output(crystal(), version))
+    data = dict(dpdata.LabeledSystem(str(path), fmt="cp2k/output").data)
+    if version == 2025:
         data.pop("virials", None)  # dpdata knows GPa alone
-    agrees(data, ours(path), 1e-6)
+    # dpdata takes the three digits of the cell that old versions print.
+    agrees(data, ours(path), 1e-6 if version == 2025 else 2e-3)
 
 
 def test_lammps_dump(tmp_path: Path) -> None:
