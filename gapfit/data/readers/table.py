@@ -49,8 +49,8 @@ class TextReader:
 
 
 READERS = (
-    TextReader("ML_AB of VASP", rb"\A\s*1\.0\s+Version", ml_ab_frames),
-    TextReader(".cfg of MLIP", rb"^\s*BEGIN_CFG", mlip_frames),
+    TextReader("ML_AB of VASP", rb"\A\s*\d+\.\d+\s+Version", ml_ab_frames),
+    TextReader(".cfg of MLIP", rb"^[ \t]*BEGIN_CFG", mlip_frames),
     TextReader(
         "dump of LAMMPS",
         rb"^ITEM: (?:TIMESTEP|UNITS|NUMBER OF ATOMS|ATOMS|BOX) *",
@@ -61,7 +61,7 @@ READERS = (
         rb"^[ \t]*begin\b.*\n\s*(?:comment|lattice|atom|energy|charge)\b",
         n2p2_frames,
     ),
-    TextReader("output of CP2K", rb"^ (?:\s*DBCSR\||.*CP2K\|)", cp2k_frames),
+    TextReader("output of CP2K", rb"^ (?: *DBCSR\||.*CP2K\|)", cp2k_frames),
     TextReader(
         "trajectory of CP2K",
         rb"\A\s*\d+[ \t]*\r?\n" + HEADER.encode(),

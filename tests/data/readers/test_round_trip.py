@@ -7,9 +7,11 @@ import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.io.formats import ioformats
 from helpers import cp2k_files, foreign_files
 from helpers.foreign_files import SPECIES, crystal, crystals
 
@@ -115,6 +117,19 @@ def test_input_data_of_n2p2(
     found = read(text(tmp_path / "input.data", content), ReadOptions(units=units))
     same(found, frames, 1e-5 if units == "real" else 1e-8, ["energy", "forces"])
     assert found[0].info["comment"] == "a crystal"
+
+
+def test_ase_reads_the_same_of_n2p2(tmp_path: Path) -> None:
+    if "runnerdata" not in ioformats:
+        pytest.skip("this version of ASE does not read input.data")
+    path = text(tmp_path / "input.data", foreign_files.input_data(crystals()))
+    theirs = ase.io.read(path, ":", format="runnerdata")
+    for one, other in zip(read(path, ATOMIC), theirs, strict=True):
+        # ASE has the constants of 2014.
+        np.testing.assert_allclose(one.positions, other.positions, rtol=1e-7)
+        np.testing.assert_allclose(one.get_forces(), other.get_forces(), rtol=1e-6)
+        energy = other.get_potential_energy()
+        np.testing.assert_allclose(one.get_potential_energy(), energy, rtol=1e-7)
 
 
 def test_molecules_of_n2p2(tmp_path: Path) -> None:
