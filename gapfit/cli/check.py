@@ -11,7 +11,7 @@ import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gapfit.cli._console import Console
 from gapfit.cli._data import (
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _check_files(
-    files: list[str], keys: dict[str, str], compare: bool, console: Console
+    files: list[str], keys: dict[str, Any], compare: bool, console: Console
 ) -> None:
     """Check data with the settings that `gapfit init` would write."""
     from gapfit.config.sections import DataConfig, E0Config

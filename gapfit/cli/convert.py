@@ -1,6 +1,8 @@
-"""Convert from and to QUIP's gap_fit and pacemaker: models and commands.
+"""Convert data to extended XYZ, and models from and to QUIP and pacemaker.
 
 SOURCE and TARGET are one of:
+  ML_AB ...    data.extxyz reference data of any program, one file or several: VASP, CP2K,
+                           MLIP, DeePMD, n2p2, LAMMPS, and all that ASE reads
   gap.xml      model.npz   read a GAP of QUIP (.xml or .xml.gz): the same predictions
   model.npz    gap.xml     write one, with its files of sparse points
   gap_fit.cmd  fit.toml    translate a command of gap_fit: a shell script, its config_file
@@ -17,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
-from gapfit.cli._outputs import check_output
+from gapfit.cli._data_conversion import convert_data
+from gapfit.cli._labels import add_file_arguments, given_species
+from gapfit.cli._outputs import EXTENDED_XYZ, check_output
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
@@ -28,32 +32,56 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="file to read")
+    parser.add_argument(
+        "source", nargs="+", metavar="SOURCE", help="file to read; data may be several"
+    )
     parser.add_argument("target", type=Path, metavar="TARGET", help="file to write")
     parser.add_argument(
-        "--species",
-        metavar="SI,O",
-        help="species of a model or command that does not name them, by symbol",
-    )
-    parser.add_argument(
         "--force", action="store_true", help="replace the file if it exists"
+    )
+    add_file_arguments(
+        parser, "; species of a model or command that does not name them"
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Convert according to the source; report its contents and what was lost."""
-    source, target = args.source, args.target
-    if not source.is_file():
-        raise GapfitError(f"{source}: there is no such file")
+    target = args.target
+    if target.suffix in EXTENDED_XYZ:
+        check_output(target, force=args.force, inputs=args.source)
+        convert_data(args.source, target, given_species(args), args.units, console)
+        return 0
+    source = _one_file(args.source, target)
+    if args.units:
+        raise GapfitError("--units is for data; leave it out")
     conversions = _conversions(source)
     if target.suffix not in conversions:
         suffixes = " or ".join(f"*{suffix}" for suffix in conversions)
+        data = "; data become *.extxyz" * (".toml" in conversions)
         raise GapfitError(
-            f"{target}: {source} becomes a file {suffixes}; give a name with this suffix"
+            f"{target}: {source} becomes a file {suffixes}; give a name with this "
+            f"suffix{data}"
         )
     check_output(target, force=args.force, inputs=[source])
-    conversions[target.suffix](source, target, _species(args.species), console)
+    conversions[target.suffix](source, target, given_species(args), console)
     return 0
+
+
+def _one_file(sources: list[str], target: Path) -> Path:
+    """Return the only source of a model or command."""
+    if len(sources) > 1:
+        raise GapfitError(
+            f"{target}: only data come from several files, and become *.extxyz; give one "
+            "SOURCE, or a name with this suffix"
+        )
+    source = Path(sources[0])
+    if source.is_dir():
+        raise GapfitError(
+            f"{source}: is a folder; data become *.extxyz, models are files"
+        )
+    if not source.is_file():
+        raise GapfitError(f"{source}: there is no such file")
+    return source
 
 
 _Conversion = Callable[[Path, Path, list[str], Console], None]
@@ -73,18 +101,6 @@ def _conversions(source: Path) -> dict[str, _Conversion]:
     if begin.startswith(b"<"):
         return {".npz": _from_quip}
     return {".toml": _from_command}
-
-
-def _species(text: str | None) -> list[str]:
-    from ase.data import atomic_numbers
-
-    symbols = (text or "").replace(",", " ").split()
-    unknown = [symbol for symbol in symbols if atomic_numbers.get(symbol, 0) == 0]
-    if unknown:
-        raise GapfitError(
-            f"--species {text}: {unknown[0]!r} is not a chemical symbol; write Si,O"
-        )
-    return symbols
 
 
 def _from_quip(

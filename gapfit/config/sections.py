@@ -80,9 +80,24 @@ class DataConfig(Section):
     use_energies: bool = described(True, "fit energies")
     use_forces: bool = described(True, "fit forces")
     use_stress: bool = described(True, "fit stress or virial where frames have it")
+    species: list[str] = described(
+        [],
+        "elements of numbered types, in files without symbols (MLIP, LAMMPS, DeePMD)",
+    )
+    units: Literal["metal", "atomic", "real"] | None = described(
+        None,
+        "of files that do not name theirs (n2p2, LAMMPS): metal (Å, eV), atomic (Bohr, "
+        "Hartree) or real (Å, kcal/mol)",
+    )
     check_labels: bool = described(
         True, "compare energies, forces and stress by quick fits and warn"
     )
+
+    @field_validator("species")
+    @classmethod
+    def _are_symbols(cls, species: list[str]) -> list[str]:
+        check_symbols(species)
+        return species
 
     @model_validator(mode="before")
     @classmethod

@@ -30,6 +30,7 @@ from gapfit.data.label_names import (
 from gapfit.data.label_report import KindReport, LabelTally
 from gapfit.data.labels import BadLabelError, label_value, mask_value, sigma_value
 from gapfit.data.observations import Quantity
+from gapfit.data.readers.options import ReadOptions
 from gapfit.data.sigma_labels import sigma_label_warnings
 from gapfit.data.spool import MOST_ATOMS, RawSpool
 from gapfit.errors import DataError
@@ -78,8 +79,9 @@ def read(
     Parameters
     ----------
     sources : path, ase.Atoms, or a sequence of either
-        Files (extended XYZ, also compressed; ASE databases; whatever ase.io reads), or
-        structures with labels in ``calc.results``, ``info`` or ``arrays``.
+        Files (extended XYZ, also compressed; ASE databases; those of
+        `gapfit.data.readers`; whatever ase.io reads), or structures with labels in
+        ``calc.results``, ``info`` or ``arrays``.
     config : DataConfig
         Names of the labels, and which to use; ``train`` and ``test`` are ignored.
     base : path, optional
@@ -109,7 +111,8 @@ def read(
     """
     counts = LabelCounts()
     with RawSpool(most_atoms) as raws:
-        for raw in load(sources, Path(base) if base is not None else Path()):
+        options = ReadOptions(tuple(config.species), config.units)
+        for raw in load(sources, Path(base) if base is not None else Path(), options):
             counts.add(raw.labels)
             raws.add(raw)
         plan = make_plan(config, counts)

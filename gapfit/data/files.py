@@ -1,15 +1,19 @@
-"""Structures from files (extended XYZ, ASE databases, anything ASE reads) or ase.Atoms."""
+"""Structures from files (extended XYZ, other programs, anything ASE reads) or ase.Atoms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gapfit.data.extxyz import XyzError
 from gapfit.data.extxyz_frames import XyzFrame, xyz_frames
-from gapfit.data.formats import READ, file_format
+from gapfit.data.formats import READ, FileFormat, file_format
 from gapfit.data.frame import Frame, structure_arrays
+from gapfit.data.readers.deepmd import deepmd_frames
+from gapfit.data.readers.options import ReadOptions
+from gapfit.data.text_lines import Lines
 from gapfit.errors import DataError
 
 __all__ = ["RawFrame", "load", "require_files", "structures"]
@@ -33,7 +37,11 @@ class RawFrame:
     labels: dict[str, Any]
 
 
-def load(sources: Any, base: Path) -> Iterator[RawFrame]:
+#: Files that say all themselves.
+_PLAIN = ReadOptions()
+
+
+def load(sources: Any, base: Path, options: ReadOptions = _PLAIN) -> Iterator[RawFrame]:
     """Yield all structures of all sources.
 
     Parameters
@@ -42,6 +50,8 @@ def load(sources: Any, base: Path) -> Iterator[RawFrame]:
         Files and structures to read.
     base : Path
         Folder that relative paths refer to.
+    options : ReadOptions
+        Elements and units of files that do not name them.
 
     Raises
     ------
@@ -57,7 +67,8 @@ def load(sources: Any, base: Path) -> Iterator[RawFrame]:
     for index, source in enumerate(sources):
         if isinstance(source, str | Path):
             path = base / Path(source).expanduser()
-            yield from (_raw(a, where) for where, a in _items(path, str(source)))
+            items = _items(path, str(source), options)
+            yield from (_raw(item, where) for where, item in items)
         elif hasattr(source, "positions"):
             _refuse_stale(source, f"frame {index}")
             yield _raw(source, f"frame {index}")
@@ -124,18 +135,20 @@ def _refuse_stale(atoms: Any, source: str) -> None:
         )
 
 
-def structures(path: Path, name: str) -> Iterator[tuple[str, Any]]:
+def structures(
+    path: Path, name: str, options: ReadOptions = _PLAIN
+) -> Iterator[tuple[str, Any]]:
     """Yield the structures of a file: their place for messages, and ase.Atoms.
 
     Every failure becomes a DataError.
     """
-    for source, item in _items(path, name):
+    for source, item in _items(path, name, options):
         yield source, item.atoms() if isinstance(item, XyzFrame) else item
 
 
-def _items(path: Path, name: str) -> Iterator[tuple[str, Any]]:
+def _items(path: Path, name: str, options: ReadOptions) -> Iterator[tuple[str, Any]]:
     """Yield places and structures as `XyzFrame` or ase.Atoms."""
-    frames, count = _frames(path, name), 0
+    frames, count = _frames(path, name, options), 0
     while True:
         source = f"{name}, frame {count}"
         try:
@@ -162,7 +175,11 @@ def _reason(error: Exception) -> str:
 
 
 def _cure(path: Path, count: int) -> str:
-    if count or path.suffix in (".xyz", ".extxyz", ".gz", ".bz2", ".xz"):
+    if (
+        count
+        or path.is_dir()
+        or path.suffix in (".xyz", ".extxyz", ".gz", ".bz2", ".xz")
+    ):
         return "correct the file, or cut it before this frame"
     return (
         "by its name or contents, ASE takes it for another format or a damaged file; "
@@ -170,16 +187,44 @@ def _cure(path: Path, count: int) -> str:
     )
 
 
-def _frames(path: Path, name: str) -> Iterator[Any]:
+def _frames(path: Path, name: str, options: ReadOptions) -> Iterator[Any]:
     file = file_format(path, name)
     if file.kind == "xyz":
         with path.open("rb") as binary, file.text(binary) as stream:
             packed = binary if file.opener else None
             yield from xyz_frames(stream, name, file.n_bytes, packed)
+    elif file.kind == "text":
+        yield from _read_text(file, name, options)
+    elif file.kind == "folder":
+        frames = deepmd_frames(path, name, options)
+        yield from (_named(frame, name, n) for n, frame in enumerate(frames))
     elif file.kind == "database":
         yield from _read_database(path)
     else:
         yield from _read_other(path, name)
+
+
+def _read_text(file: FileFormat, name: str, options: ReadOptions) -> Iterator[XyzFrame]:
+    """Yield the frames of a file of another program; errors tell frame and line."""
+    assert file.reader is not None
+    count = 0
+    with file.path.open("rb") as binary, file.text(binary) as stream:
+        lines = Lines(stream, file.n_bytes, binary if file.opener else None)
+        try:
+            for frame in file.reader.frames(lines, options, file.path):
+                yield _named(frame, name, count)
+                count += 1
+        except XyzError as error:
+            raise DataError(
+                f"{name}, frame {count} (line {lines.start + error.line}): {error} (read "
+                f"as {file.reader.noun})"
+            ) from None
+
+
+def _named(frame: XyzFrame, name: str, count: int) -> XyzFrame:
+    """Return a frame with its place."""
+    source = f"{name}, frame {count}"
+    return replace(frame, structure=replace(frame.structure, source=source))
 
 
 def _read_database(path: Path) -> Iterator[Any]:

@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from gapfit._support.foreign import UnopenedError, file_size
+from gapfit.data.readers.deepmd import is_deepmd
+from gapfit.data.readers.table import READERS, TextReader
 from gapfit.errors import DataError
 
 __all__ = ["READ", "FileFormat", "file_format"]
 
 #: Formats that are read, for messages.
 READ = (
-    "extended XYZ, ASE's .traj and .db, OUTCAR, vasprun.xml and others that ASE reads"
+    "extended XYZ, ASE's .traj and .db, OUTCAR, vasprun.xml, ML_AB, .cfg of MLIP, CP2K, "
+    "DeePMD, n2p2, LAMMPS dumps and others that ASE reads"
 )
 _CONVERT = (
     'write it as extended XYZ, in Python with ase.io.write("data.extxyz", frames)'
 )
-_DEEPMD = "read the folder with the package dpdata, then " + _CONVERT
 
 #: Bytes at the beginning that are looked at.
 _HEAD = 8192
@@ -45,24 +47,6 @@ def _begins(pattern: bytes) -> Callable[[bytes, str], object]:
     return lambda head, name: search(head)
 
 
-def _has(pattern: bytes) -> Callable[[bytes, str], object]:
-    search = re.compile(pattern, re.MULTILINE).search
-    return lambda head, name: search(head)
-
-
-def _ase_reads(name: str) -> bool:
-    from ase.io.formats import ioformats
-
-    return name in ioformats
-
-
-def _is_dump_of_types(head: bytes, name: str) -> bool:
-    columns = re.search(rb"^ITEM: ATOMS(.*)$", head, re.MULTILINE)
-    return head.startswith(b"ITEM: ") and not (
-        columns and b"element" in columns[1].split()
-    )
-
-
 def _is_other_json(head: bytes, name: str) -> bool:
     text = head.lstrip()
     of_ase = re.match(rb'\{\s*"(\d+|ids|nextid)"', text) or b"__ase_objtype__" in text
@@ -72,18 +56,7 @@ def _is_other_json(head: bytes, name: str) -> bool:
 #: What other programs write: a test of contents and name, the format, a way to convert it.
 _FOREIGN: tuple[tuple[Callable[[bytes, str], object], str, str], ...] = (
     (
-        _begins(rb"\s*1\.0\s+Version"),
-        "an ML_AB file of VASP",
-        "convert it to extended XYZ with the package pymlff",
-    ),
-    (
-        _has(rb"^\s*BEGIN_CFG"),
-        "a .cfg file of MLIP (moment tensor potentials)",
-        "its types are numbers without elements: read it with the package maml or mlip's "
-        "own tools, then " + _CONVERT,
-    ),
-    (
-        _has(rb'^\s*\{\s*"Dataset"'),
+        lambda head, name: re.search(rb'^\s*\{\s*"Dataset"', head, re.MULTILINE),
         "a JSON file of FitSNAP",
         "read its Positions, Lattice, Energy, Forces and Stress (see its EnergyStyle, "
         "StressStyle) with Python's json after the comment line, then " + _CONVERT,
@@ -96,12 +69,6 @@ _FOREIGN: tuple[tuple[Callable[[bytes, str], object], str, str], ...] = (
     ),
     (_is_other_json, "a JSON file of another program", _CONVERT),
     (
-        _is_dump_of_types,
-        "a LAMMPS dump with types instead of elements",
-        "dump with `element` among its columns and dump_modify element, or read it with "
-        "ase.io.read(..., specorder=[...]), then " + _CONVERT,
-    ),
-    (
         lambda head, name: (
             re.search(rb"^\s*\d+\s+atoms\b", head, re.MULTILINE) and b"xlo xhi" in head
         ),
@@ -109,19 +76,11 @@ _FOREIGN: tuple[tuple[Callable[[bytes, str], object], str, str], ...] = (
         'read it with ase.io.read(..., format="lammps-data"), then ' + _CONVERT,
     ),
     (
-        lambda head, name: (
-            re.match(rb"\s*begin\s*$", head, re.MULTILINE)
-            and not _ase_reads("runnerdata")
-        ),
-        "an input.data file of RuNNer or n2p2",
-        "newer versions of ASE read it",
-    ),
-    (
         lambda head, name: re.search(
             r"(box|coord|energy|force|type|virial)\.raw$", name
         ),
         "a .raw file of DeePMD",
-        _DEEPMD,
+        "name the folder that holds type.raw",
     ),
     (
         lambda head, name: head.startswith(b"\x89HDF") and not name.endswith(".nc"),
@@ -159,18 +118,22 @@ class FileFormat:
     ----------
     path : Path
         The file.
-    kind : {"xyz", "database", "other"}
-        Its reader: extended XYZ, ASE's databases, or whatever ASE takes it for.
+    kind : {"xyz", "database", "text", "folder", "other"}
+        What reads it: extended XYZ, ASE's databases, `reader`, DeePMD-kit's folders, or
+        whatever ASE takes it for.
     n_bytes : int
         Its size.
     opener : callable or None
         Function that opens it decompressed; None if it is not compressed.
+    reader : TextReader or None
+        Reader of the files of another program.
     """
 
     path: Path
     kind: str
     n_bytes: int
-    opener: Callable[..., Any] | None
+    opener: Callable[..., Any] | None = None
+    reader: TextReader | None = None
 
     def text(self, file: BinaryIO) -> TextIO:
         """Return its text; bytes that are not UTF-8 become surrogates.
@@ -203,6 +166,9 @@ def file_format(path: Path, name: str) -> FileFormat:
         It is no file, cannot be opened, or has the format of another program; the message
         says how to convert it.
     """
+    # Path.is_dir raises an error for names that are too long.
+    if os.path.isdir(path) and is_deepmd(path):  # noqa: PTH112
+        return FileFormat(path, "folder", 0)
     n_bytes = _size(path, name)
     head = _head(path, name, open)
     opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
@@ -216,6 +182,9 @@ def file_format(path: Path, name: str) -> FileFormat:
             raise DataError(
                 f"{name}: is {noun}, which is not read; {cure} (gapfit reads {READ})"
             )
+    reader = next((r for r in READERS if r.knows(head)), None)
+    if reader is not None:
+        return FileFormat(path, "text", n_bytes, opener, reader)
     kind = "other"
     if file.endswith(_DATABASES) or head.startswith(b"SQLite format 3"):
         kind = "database"
@@ -233,11 +202,7 @@ def _size(path: Path, name: str) -> int:
     try:
         return file_size(path)
     except UnopenedError as error:
-        reason, cure = str(error), "name files that hold structures"
-    # Path.is_file raises an error for names that are too long.
-    if os.path.isfile(path / "type.raw"):  # noqa: PTH113
-        reason, cure = "is a folder of DeePMD data, which is not read", _DEEPMD
-    raise DataError(f"{name}: {reason}; {cure}")
+        raise DataError(f"{name}: {error}; name files that hold structures") from None
 
 
 def _head(path: Path, name: str, opener: Callable[..., Any]) -> bytes:

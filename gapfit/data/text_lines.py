@@ -49,7 +49,7 @@ class Lines:
         self._lines: list[str] = []
         self._at = self._n_read = 0
         self._rest = ""
-        self._ended = self._is_doubtful = False
+        self._ended = self._is_doubtful = self._is_open = False
 
     def fits(self, n_lines: int, shortest: int) -> bool:
         """Return whether the rest of the file may have so many lines.
@@ -95,6 +95,11 @@ class Lines:
                 return False
         return True
 
+    def is_cut(self) -> bool:
+        """Return whether all lines are taken, and the last has no end: it may be a part."""
+        self.peek()
+        return self._ended and self._at == len(self._lines) and self._is_open
+
     def _read(self) -> None:
         chunk = self._stream.read(_CHUNK)
         self._n_read += len(chunk)
@@ -114,10 +119,10 @@ class Lines:
         self._rest = lines.pop()
         if self._ended and self._rest:
             lines.append(self._rest)
-            self._rest = ""
+            self._rest, self._is_open = "", True
         if len(self._rest) > _LONGEST:
             raise XyzError(
-                f"a line longer than {_LONGEST} characters; this is no extended XYZ",
+                f"a line longer than {_LONGEST} characters; this is no file of structures",
                 self.number - self.start,
             )
         self._lines = self._lines[self._at :] + lines

@@ -71,18 +71,12 @@ DUMP = (
 )
 #: Name, contents, the format, a word of the way to convert it.
 FOREIGN = [
-    ("ML_AB", " 1.0 Version\n*****\n     The number of conf", "ML_AB file", "pymlff"),
-    ("ML_ABN", " 1.0 Version\n*****\n", "ML_AB file", "pymlff"),
-    ("train.xyz", " 1.0 Version\n*****\n", "ML_AB file", "pymlff"),
-    ("train.cfg", "BEGIN_CFG\n Size\n    1\n", "MLIP", "maml"),
-    ("train.txt", "\n BEGIN_CFG\n Size\n    1\n", "MLIP", "maml"),
     ("train.json", '# comment\n{"Dataset": {"Data": []}}\n', "FitSNAP", "ase.io.write"),
     ("train.json", '{"Dataset": {"Data": []}}\n', "FitSNAP", "ase.io.write"),
     ("mp.json", '[{"@module": "pymatgen.core"}]', "pymatgen", "AseAtomsAdaptor"),
     ("a.json", '{"positions": []}', "JSON file of another", "ase.io.write"),
-    ("a.dump", DUMP.format(type="type", value=1), "LAMMPS dump", "specorder"),
     ("a.lammps", "a\n\n2 atoms\n\n0 5 xlo xhi\n", "data file of LAMMPS", "lammps-data"),
-    ("coord.raw", "0 0 0\n", "DeePMD", "dpdata"),
+    ("coord.raw", "0 0 0\n", "DeePMD", "name the folder"),
     ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5", "ase.io.write"),
     ("a.pckl.gzip", gzip.compress(b"\x80\x04abc", mtime=0), "pickle", "ase.io.write"),
     ("a.npy", b"\x93NUMPY\x01", "NumPy array", "ase.io.write"),
@@ -121,6 +115,28 @@ def test_formats_of_other_programs_are_named(
     assert cure in said
     assert "correct the file" not in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("content", "noun"),
+    [
+        (" 1.0 Version\n*****\n", "ML_AB of VASP"),
+        ("\n BEGIN_CFG\n Size\n    1\n", ".cfg of MLIP"),
+        ("begin\natom 0 0 0 Si 0 0 0 0 0\n", "input.data of n2p2 or RuNNer"),
+        (DUMP.format(type="type", value=1), "dump of LAMMPS"),
+        (" CP2K| version string: 2025\n", "output of CP2K"),
+        ("1\n i = 0, time = 0.0, E = -1.5\nSi 0 0 0\n", "trajectory of CP2K"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a", "train.xyz", "OUTCAR", "a.cfg", "a.json"])
+def test_contents_decide_which_reader_reads(
+    tmp_path: Path, content: str, noun: str, name: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(
+        DataError, match=rf"^{name}, frame 0 \(line \d+\): .* \(read as {noun}\)$"
+    ):
+        list(structures(tmp_path / name, name))
 
 
 def test_what_ase_reads_goes_on_to_be_read(tmp_path: Path) -> None:
@@ -163,12 +179,6 @@ def test_what_is_no_file_is_refused(
     make(Path(name))
     with pytest.raises(DataError, match=f"^{name}: is {noun}; name files"):
         read(name, CONFIG)
-
-
-def test_folders_of_deepmd_are_named(tmp_path: Path) -> None:
-    (tmp_path / "type.raw").write_text("0 0\n")
-    with pytest.raises(DataError, match=r"is a folder of DeePMD data.*dpdata"):
-        read(tmp_path, CONFIG)
 
 
 def test_devices_and_empty_files_are_refused(tmp_path: Path) -> None:
