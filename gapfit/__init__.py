@@ -91,6 +91,7 @@ _PACKAGES = frozenset(
         "lammps",
         "methods",
         "pacemaker",
+        "plot",
         "propagation",
         "properties",
         "quip",

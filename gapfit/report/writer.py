@@ -22,7 +22,14 @@ from gapfit.report.page import page
 from gapfit.report.palette import Palette
 from gapfit.report.parity import calibration_figure, histogram_figure, parity_figure
 
-__all__ = ["draw", "figures_folder", "remove", "require_folder", "write"]
+__all__ = [
+    "draw",
+    "figures_folder",
+    "palette_of",
+    "remove",
+    "require_folder",
+    "write",
+]
 
 # Names of figure files.
 _FIGURES = re.compile(
@@ -90,7 +97,7 @@ def draw(contents: Contents) -> dict[str, Rendered]:
 
 
 def _drawings(contents: Contents) -> Iterator[Drawing]:
-    palette = _palette(contents)
+    palette = palette_of(contents)
     for drawing in (
         parity_figure(contents, palette),
         histogram_figure(contents),
@@ -104,7 +111,8 @@ def _drawings(contents: Contents) -> Iterator[Drawing]:
             yield drawing
 
 
-def _palette(contents: Contents) -> Palette:
+def palette_of(contents: Contents) -> Palette:
+    """Return the colours of all config_types in the data of a report."""
     counts: Counter[str] = Counter()
     for part in contents.parts.values():
         if part.frames is not None:
