@@ -24,6 +24,7 @@ from gapfit.cli import (
     convert,
     evaluate,
     export_lammps,
+    export_metatomic,
     fit,
     gap_fit,
     info,
@@ -53,7 +54,7 @@ _GROUPS = {
     "fit": (fit, tune, append, refit, calibrate, learn),
     "model": (info, evaluate, compare, report, properties, stress_test, cite),
     "use": (predict, select, serve),
-    "exchange": (gap_fit, convert, export_lammps, lammps),
+    "exchange": (gap_fit, convert, export_lammps, lammps, export_metatomic),
     "setup": (schema, completion),
 }
 

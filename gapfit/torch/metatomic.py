@@ -1,0 +1,170 @@
+"""Models for the engines of metatomic, such as ASE, LAMMPS and i-PI."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional  # noqa: UP035 - metatomic compares annotations
+
+import torch
+from metatensor.torch import Labels, TensorBlock, TensorMap
+from metatomic.torch import (
+    AtomisticModel,
+    ModelCapabilities,
+    ModelMetadata,
+    ModelOutput,
+    NeighborListOptions,
+    System,
+)
+from torch import Tensor, nn
+
+from gapfit._support.archive import atomic_write
+from gapfit.model.gap_model import GAPModel
+from gapfit.torch.build import torch_model
+from gapfit.torch.potential import Potential
+
+__all__ = ["export_metatomic", "metatomic_model"]
+
+
+class _MetatomicPotential(nn.Module):
+    """A potential in metatomic's interface.
+
+    Parameters
+    ----------
+    potential : Potential
+        The potential.
+    """
+
+    def __init__(self, potential: Potential) -> None:
+        super().__init__()
+        self.potential = potential
+        self.neighbours = NeighborListOptions(
+            cutoff=potential.cutoff, full_list=True, strict=True
+        )
+
+    def requested_neighbor_lists(self) -> List[NeighborListOptions]:  # noqa: UP006
+        """Return the neighbour lists that the engine must give."""
+        return [self.neighbours]
+
+    def forward(
+        self,
+        systems: List[System],  # noqa: UP006
+        outputs: Dict[str, ModelOutput],  # noqa: UP006
+        selected_atoms: Optional[Labels] = None,  # noqa: UP045
+    ) -> Dict[str, TensorMap]:  # noqa: UP006
+        """Return the energies of structures, or of their atoms, eV.
+
+        Parameters
+        ----------
+        systems : list of System
+            Structures with their neighbour lists.
+        outputs : dict of str to ModelOutput
+            What to compute: ``energy``.
+        selected_atoms : Labels, optional
+            Atoms whose energies count; all by default.
+        """
+        results: Dict[str, TensorMap] = {}  # noqa: UP006
+        if "energy" not in outputs or len(systems) == 0:
+            return results
+        device, dtype = systems[0].positions.device, systems[0].positions.dtype
+        sizes = torch.tensor([len(system) for system in systems], device=device)
+        owner = torch.repeat_interleave(
+            torch.arange(len(systems), device=device), sizes
+        )
+        begins = torch.cumsum(sizes, dim=0) - sizes
+        chosen = torch.ones([owner.shape[0]], dtype=torch.bool, device=device)
+        if selected_atoms is not None:
+            which = selected_atoms.values.long()
+            chosen = torch.zeros_like(chosen)
+            chosen[begins[which[:, 0]] + which[:, 1]] = True
+        pairs: List[Tensor] = []  # noqa: UP006
+        vectors: List[Tensor] = []  # noqa: UP006
+        for k, system in enumerate(systems):
+            block = system.get_neighbor_list(self.neighbours)
+            ends = block.samples.values[:, :2].long().t() + begins[k]
+            counted = torch.nonzero(chosen[ends[0]]).flatten()
+            pairs.append(ends[:, counted])
+            vectors.append(block.values.squeeze(2)[counted])
+        numbers = torch.cat([system.types for system in systems])
+        energies = self.potential.differentiable_energies(
+            torch.cat(vectors), torch.cat(pairs, dim=1), numbers
+        )
+        atoms = torch.nonzero(chosen).flatten()
+        if outputs["energy"].sample_kind == "atom":
+            samples = torch.stack(
+                [owner, torch.arange(len(owner), device=device)], dim=1
+            )
+            samples[:, 1] -= begins[owner]
+            names = ["system", "atom"]
+            samples, values = samples[atoms], energies[atoms]
+        else:
+            values = torch.zeros([len(systems)], dtype=dtype, device=device)
+            values = values.index_add(0, owner[atoms], energies[atoms])
+            samples = torch.arange(len(systems), device=device).unsqueeze(1)
+            names = ["system"]
+        only = torch.zeros([1, 1], dtype=torch.int32, device=device)
+        block = TensorBlock(
+            values=values.unsqueeze(1),
+            samples=Labels(names, samples.to(torch.int32)),
+            components=torch.jit.annotate(List[Labels], []),  # noqa: UP006
+            properties=Labels(["energy"], only),
+        )
+        results["energy"] = TensorMap(keys=Labels(["_"], only), blocks=[block])
+        return results
+
+
+def metatomic_model(model: GAPModel, *, name: str = "gapfit potential") -> Any:
+    """Return a model as an ``AtomisticModel`` of metatomic.
+
+    Its outputs are ``energy`` of structures and of atoms, eV; engines derive forces and
+    stress from it. Lengths are in Å, numbers are float64.
+
+    Parameters
+    ----------
+    model : GAPModel
+        See `gapfit.torch.torch_model`.
+    name : str
+        Name of the model for engines.
+
+    Raises
+    ------
+    GapfitError
+        The model needs Python at prediction.
+    """
+    potential = torch_model(model)
+    capabilities = ModelCapabilities(
+        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
+        atomic_types=potential.numbers,
+        # Energies of atoms depend on no others than their neighbours.
+        interaction_range=potential.cutoff,
+        length_unit="angstrom",
+        supported_devices=["cuda", "cpu"],
+        dtype="float64",
+    )
+    metadata = ModelMetadata(
+        name=name,
+        description=f"Gaussian Approximation Potential: {model!r}",
+        references={
+            "architecture": ["https://doi.org/10.1103/PhysRevLett.104.136403"],
+            "implementation": ["https://github.com/gapfit/gapfit"],
+        },
+    )
+    module = _MetatomicPotential(potential).eval()
+    return AtomisticModel(module, metadata, capabilities)
+
+
+def export_metatomic(model: GAPModel, path: str | Path) -> None:
+    """Write a model for the engines of metatomic.
+
+    Parameters
+    ----------
+    model : GAPModel
+        See `gapfit.torch.torch_model`.
+    path : str or Path
+        File to write, usually ``.pt``; replaced when the new one is complete.
+
+    Raises
+    ------
+    GapfitError
+        The model needs Python at prediction.
+    """
+    exported = metatomic_model(model, name=Path(path).stem)
+    with atomic_write(path) as temporary:
+        exported.save(str(temporary))

@@ -1,0 +1,204 @@
+"""A fitted potential as a module: energies, forces and stress of many structures."""
+
+import torch
+from torch import Tensor, nn
+
+from gapfit.torch.pairs import Neighbours
+
+__all__ = ["Potential"]
+
+
+class Potential(nn.Module):
+    """The sum of all terms, the baseline and the energies of isolated atoms.
+
+    Made by `gapfit.torch.torch_model`. Structures are given together: `system` tells to
+    which of them an atom belongs. TorchScript compiles it (``torch.jit.script``).
+
+    Parameters
+    ----------
+    terms : list of Module
+        Terms and pair potentials of the baseline.
+    numbers : list of int
+        Atomic numbers that the potential knows, ascending.
+    e0 : list of float
+        Energies of isolated atoms, eV.
+    cutoff : float
+        Range of the potential, Å.
+
+    Attributes
+    ----------
+    cutoff : float
+        Range of the potential, Å: neighbours up to it must be given.
+    numbers : list of int
+        Atomic numbers, ascending.
+    """
+
+    place: Tensor
+    e0: Tensor
+    numbers: list[int]
+
+    def __init__(
+        self,
+        terms: list[nn.Module],
+        numbers: list[int],
+        e0: list[float],
+        cutoff: float,
+    ) -> None:
+        super().__init__()
+        self.terms = nn.ModuleList(terms)
+        self.numbers, self.cutoff = numbers, cutoff
+        place = torch.full([max(numbers) + 1], -1, dtype=torch.int64)
+        place[numbers] = torch.arange(len(numbers))
+        self.register_buffer("place", place)
+        self.register_buffer("e0", torch.tensor(e0, dtype=torch.float64))
+
+    def forward(
+        self,
+        positions: Tensor,
+        cells: Tensor,
+        numbers: Tensor,
+        system: Tensor,
+        pairs: Tensor,
+        shifts: Tensor,
+        forces: bool = True,
+        stress: bool = True,
+    ) -> dict[str, Tensor]:
+        """Return energies, forces and stress.
+
+        Parameters
+        ----------
+        positions : (n_atoms, 3) float
+            Å.
+        cells : (n_systems, 3, 3) float
+            Lattice vectors as rows, Å.
+        numbers : (n_atoms,) int64
+            Atomic numbers.
+        system : (n_atoms,) int64
+            Structure of each atom, from 0.
+        pairs : (2, n_pairs) int64
+            Centre and neighbour of all pairs within the cutoff, in both directions; longer
+            ones are left out here. In any order.
+        shifts : (n_pairs, 3) float or int
+            Lattice vectors between the cells: R = r_j + shift · cell - r_i.
+        forces, stress : bool
+            Whether to compute derivatives.
+
+        Returns
+        -------
+        dict of str to tensor
+            ``energy`` (n_systems,) and ``energies`` of atoms (n_atoms,), eV; ``forces``
+            (n_atoms, 3), eV/Å; ``stress`` (n_systems, 3, 3), eV/Å³, positive under
+            tension (of a structure without a volume not finite); ``virial``
+            (n_systems, 3, 3) = -stress · volume, eV.
+
+        Raises
+        ------
+        ValueError
+            An atomic number that the potential does not know.
+        """
+        R = self.vectors(positions, cells, system, pairs, shifts)
+        energies, slopes = self.local_energies(R, pairs, numbers, forces or stress)
+        n_systems = cells.shape[0]
+        energy = torch.zeros([n_systems], dtype=R.dtype, device=R.device)
+        out = {
+            "energy": energy.index_add(0, system, energies),
+            "energies": energies,
+        }
+        if forces:
+            zero = torch.zeros_like(positions)
+            out["forces"] = zero.index_add(0, pairs[0], slopes).index_add(
+                0, pairs[1], -slopes
+            )
+        if stress:
+            parts = R.unsqueeze(2) * slopes.unsqueeze(1)
+            zero = torch.zeros_like(cells)
+            virial = zero.index_add(0, system[pairs[0]], -parts)
+            volume = torch.linalg.det(cells).abs().view(-1, 1, 1)
+            out["virial"] = virial
+            out["stress"] = -virial / volume
+        return out
+
+    def vectors(
+        self,
+        positions: Tensor,
+        cells: Tensor,
+        system: Tensor,
+        pairs: Tensor,
+        shifts: Tensor,
+    ) -> Tensor:
+        """Return the vectors from centre to neighbour, (n_pairs, 3), Å; see `forward`."""
+        own_cells = cells[system[pairs[0]]]
+        images = torch.bmm(shifts.to(cells.dtype).unsqueeze(1), own_cells).squeeze(1)
+        return positions[pairs[1]] - positions[pairs[0]] + images
+
+    def local_energies(
+        self, R: Tensor, pairs: Tensor, numbers: Tensor, gradients: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return energies of atoms and their slopes with the vectors of pairs.
+
+        Parameters
+        ----------
+        R : (n_pairs, 3) float
+            Vectors from centre to neighbour, Å.
+        pairs : (2, n_pairs) int64
+            Centre and neighbour.
+        numbers : (n_atoms,) int64
+            Atomic numbers.
+        gradients : bool
+            Whether to compute the slopes; otherwise they are empty.
+
+        Returns
+        -------
+        energies : (n_atoms,) float
+            eV.
+        slopes : (n_pairs, 3) float
+            dE_i/dR with i the centre, eV/Å.
+
+        Raises
+        ------
+        ValueError
+            An atomic number that the potential does not know.
+        """
+        species = self._species(numbers)
+        energies = self.e0[species].to(R.dtype)
+        slopes = torch.zeros_like(R) if gradients else R[:0]
+        # Derivatives are computed here, chunk by chunk: no graph of all pairs is kept.
+        with torch.no_grad():
+            fixed = R.detach()
+            near = Neighbours(
+                pairs[0],
+                pairs[1],
+                fixed,
+                torch.linalg.vector_norm(fixed, dim=1),
+                species,
+            )
+            for term in self.terms:
+                own, g = term(near, gradients)
+                energies = energies + own
+                if gradients:
+                    slopes = slopes + g
+        return energies, slopes
+
+    def differentiable_energies(
+        self, R: Tensor, pairs: Tensor, numbers: Tensor
+    ) -> Tensor:
+        """Return energies of atoms that autograd can differentiate once with `R`.
+
+        Their gradients are those of `local_energies`, so memory does not grow with the
+        number of operations.
+        """
+        energies, slopes = self.local_energies(R, pairs, numbers, True)
+        linear = (slopes * (R - R.detach())).sum(dim=1)
+        return energies.index_add(0, pairs[0], linear)
+
+    def _species(self, numbers: Tensor) -> Tensor:
+        numbers = numbers.long()
+        last = self.place.shape[0] - 1
+        species = self.place[numbers.clamp(min=0, max=last)]
+        wrong = (species < 0) | (numbers < 0) | (numbers > last)
+        if bool(wrong.any()):
+            unknown = int(numbers[wrong][0])
+            raise ValueError(
+                f"unknown atomic number {unknown}: this potential knows {self.numbers}"
+            )
+        return species

@@ -1,0 +1,181 @@
+"""SOAP terms: power spectra of densities, and their kernels with the sparse points."""
+
+import torch
+from torch import Tensor, nn
+
+from gapfit.torch.density import Density
+from gapfit.torch.kernel import KernelSum
+from gapfit.torch.pairs import Neighbours, chunks, group
+
+__all__ = ["SoapTerm"]
+
+
+class SoapTerm(nn.Module):
+    """A SOAP term; see predict.hpp of the core.
+
+    Parameters
+    ----------
+    density : Density
+        Densities of the neighbours.
+    sums : list of KernelSum
+        Sums over sparse points by central species.
+    cutoff : float
+        Range of the neighbours, Å.
+    central : (n_species, n_channels, n_max) float64
+        Contributions of central atoms to the densities with l = 0.
+    total : bool
+        Whether a last channel is the sum of all others.
+    blocks : list of (int, int)
+        Pairs of channels, in the order of the features.
+    scale : (n_features,) float64
+        Factor of each feature.
+    """
+
+    central: Tensor
+    scale: Tensor
+    features: Tensor
+    sources: Tensor
+    twice: Tensor
+
+    def __init__(
+        self,
+        density: Density,
+        sums: list[KernelSum],
+        cutoff: float,
+        central: Tensor,
+        total: bool,
+        blocks: list[tuple[int, int]],
+        scale: Tensor,
+    ) -> None:
+        super().__init__()
+        self.density, self.cutoff, self.total = density, cutoff, total
+        self.sums = nn.ModuleList(sums)
+        self.chunk_bytes = 0
+        self.width = density.n_max * (density.n_channels + int(total))
+        features = _places(blocks, density.n_l, density.n_max, self.width)
+        sources, twice = _sources(features, density.n_l, self.width)
+        self.register_buffer("central", central)
+        self.register_buffer("scale", scale)
+        self.register_buffer("features", features)
+        self.register_buffer("sources", sources)
+        self.register_buffer("twice", twice)
+
+    def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
+        """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
+        energies = torch.zeros(
+            [near.species.shape[0]], dtype=near.R.dtype, device=near.R.device
+        )
+        slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
+        inside = torch.nonzero(near.r < self.cutoff).flatten()
+        channel = self.density.channel[near.species[near.neighbour[inside]]]
+        near = Neighbours(
+            near.centre[inside],
+            near.neighbour[inside],
+            near.R[inside],
+            near.r[inside],
+            near.species,
+        )
+        n_channels = self.density.n_channels
+        groups = group(near.centre, channel, n_channels, near.species)
+        counts: list[int] = torch.bincount(
+            near.species, minlength=len(self.sums)
+        ).tolist()
+        begin = 0
+        for s, kernel_sum in enumerate(self.sums):
+            end = begin + counts[s]
+            if end > begin and not kernel_sum.empty:
+                widest = int(groups.width[end - 1])
+                most = self._at_once(widest, kernel_sum.n_numbers, near.R.is_cuda)
+                for bounds in chunks(groups, begin, end, most):
+                    chunk = self.density.chunk(near, groups, bounds)
+                    c, expansion = self.density.expand(chunk, gradients)
+                    x = self._with_centre(c, s)
+                    p = self._power_spectra(x)
+                    norm = torch.linalg.vector_norm(p, dim=1, keepdim=True)
+                    # An empty environment stays zero.
+                    norm = torch.where(norm == 0.0, 1.0, norm)
+                    q = p / norm
+                    local, g = kernel_sum(q, gradients)
+                    energies[groups.atoms[bounds[0] : bounds[1]]] = local
+                    if gradients:
+                        g = (g - q * (q * g).sum(dim=1, keepdim=True)) / norm
+                        d = self._adjoint(x, g)
+                        own = self.density.adjoint(chunk, expansion, d)
+                        slopes[inside[chunk.pair]] = own
+            begin = end
+        return energies, slopes
+
+    def _at_once(self, n_neighbours: int, n_kernel: int, on_gpu: bool) -> int:
+        """Return how many atoms are handled together."""
+        n_l, n = self.density.n_l, self.density.n_max
+        each = 8 * n_l * n + 4 * n_l * n_l
+        numbers = self.density.n_channels * n_neighbours * each + n_kernel
+        numbers += 2 * n_l * self.width * self.width + 4 * self.features.shape[0]
+        n_bytes = self.chunk_bytes
+        if n_bytes == 0:
+            n_bytes = 4_000_000_000 if on_gpu else 64_000_000
+        return max(n_bytes // (8 * numbers), 16)
+
+    def _with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
+        """Return densities with the central atom, by degree (n, 2 l + 1, width)."""
+        out: list[Tensor] = []
+        n_channels, n = self.density.n_channels, self.density.n_max
+        for degree, own in enumerate(c):
+            x = own.view(-1, n_channels, 2 * degree + 1, n)
+            if degree == 0:
+                x = x + self.central[species].view(1, n_channels, 1, n)
+            if self.total:
+                x = torch.cat([x, x.sum(dim=1, keepdim=True)], dim=1)
+            out.append(x.transpose(1, 2).reshape(-1, 2 * degree + 1, self.width))
+        return out
+
+    def _power_spectra(self, x: list[Tensor]) -> Tensor:
+        products = [torch.bmm(own.transpose(1, 2), own).flatten(1) for own in x]
+        return torch.cat(products, dim=1).index_select(1, self.features) * self.scale
+
+    def _adjoint(self, x: list[Tensor], g: Tensor) -> list[Tensor]:
+        """Return dE/dc by degree (rows, 2 l + 1, n_max) from dE/dp (n, n_features)."""
+        g = torch.cat([g * self.scale, torch.zeros_like(g[:, :1])], dim=1)
+        D = (g.index_select(1, self.sources) * self.twice).view(
+            -1, len(x), self.width, self.width
+        )
+        out: list[Tensor] = []
+        n_channels, n = self.density.n_channels, self.density.n_max
+        for degree, own in enumerate(x):
+            d = torch.bmm(own, D[:, degree])
+            d = d.view(-1, 2 * degree + 1, self.width // n, n).transpose(1, 2)
+            if self.total:
+                d = d[:, :n_channels] + d[:, n_channels:]
+            out.append(d.reshape(-1, 2 * degree + 1, n))
+        return out
+
+
+def _places(blocks: list[tuple[int, int]], n_l: int, n_max: int, width: int) -> Tensor:
+    """Return the place of each feature among all products (n_l, width, width)."""
+    out = []
+    for a, b in blocks:
+        for degree in range(n_l):
+            rows = torch.arange(n_max)[:, None] + a * n_max
+            columns = torch.arange(n_max)[None, :] + b * n_max
+            places = (degree * width + rows) * width + columns
+            if a == b:
+                n, k = torch.triu_indices(n_max, n_max)
+                out.append(places[n, k])
+            else:
+                out.append(places.flatten())
+    return torch.cat(out)
+
+
+def _sources(features: Tensor, n_l: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return the feature of each product and of its transpose, and factors.
+
+    Products that are no features have the number behind the last; those on the diagonal
+    have the factor 2.
+    """
+    sources = torch.full([n_l * width * width], len(features))
+    sources[features] = torch.arange(len(features))
+    square = sources.view(n_l, width, width)
+    both = torch.minimum(square, square.transpose(1, 2))
+    twice = torch.ones(n_l, width, width, dtype=torch.float64)
+    twice += torch.eye(width, dtype=torch.float64)
+    return both.flatten(), twice.flatten()
