@@ -34,8 +34,8 @@ __all__ = ["torch_model"]
 def torch_model(model: GAPModel, *, chunk_bytes: int = 0) -> Potential:
     """Return a model as a torch module, with the numbers of `GAPModel.predict`.
 
-    It is float64 on the CPU; ``.to("cuda")`` moves it. In float32 (``.float()``)
-    energies lose digits that their large coefficients need: check what is left.
+    It is float64 on the CPU; ``.to("cuda")`` moves it. In float32 (``.float()``) sums over
+    sparse points remain float64.
 
     Parameters
     ----------

@@ -1,7 +1,9 @@
 """Energies of environments, ε(q) = Σ_s c_s (q·q_s)^zeta, and dε/dq."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from gapfit.torch.precision import DoubleBuffers
 
 __all__ = ["KernelSum"]
 
@@ -11,13 +13,15 @@ def _power(base: Tensor, exponent: float) -> Tensor:
     whole = int(exponent)
     if float(whole) != exponent:
         return base.clamp(min=0.0).pow(exponent)
-    result = torch.ones_like(base) if whole == 0 else base.clone()
-    for _ in range(whole - 1):
+    if whole < 2:
+        return torch.ones_like(base) if whole == 0 else base.clone()
+    result = base * base
+    for _ in range(whole - 2):
         result.mul_(base)
     return result
 
 
-class KernelSum(nn.Module):
+class KernelSum(DoubleBuffers):
     """Sum over the sparse points of one central species; see kernel.hpp of the core.
 
     Parameters
@@ -57,11 +61,36 @@ class KernelSum(nn.Module):
             "projection", torch.zeros(0, 0) if projection is None else projection
         )
 
-    def forward(self, q: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
-        """Return energies (n,) and dε/dq (n, n_features) of environments (n, n_features).
+    def reorder(self, order: Tensor) -> None:
+        """Take features in another order: as ``q[:, order]``."""
+        if self.projected:
+            self.projection = self.projection[order].contiguous()
+            return
+        self.points = self.points[:, order].contiguous()
+        if self.quadratic:
+            self.points = self.points[order].contiguous()
 
-        Without `gradients` the second is empty.
+    def forward(self, q: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
+        """Return energies and their slopes.
+
+        Parameters
+        ----------
+        q : (n, n_features) float
+            Environments.
+        gradients : bool
+            Whether to compute the slopes.
+
+        Returns
+        -------
+        energies : (n,) float64
+            eV.
+        slopes : (n, n_features) float
+            dε/dq, eV, in the precision of `q`; empty without `gradients`.
         """
+        energies, slopes = self._sum(q.to(self.points.dtype), gradients)
+        return energies, slopes.to(q.dtype)
+
+    def _sum(self, q: Tensor, gradients: bool) -> tuple[Tensor, Tensor]:
         x = q @ self.projection if self.projected else q
         if self.quadratic:
             g = x @ self.points

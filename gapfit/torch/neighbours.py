@@ -9,6 +9,8 @@ __all__ = ["neighbour_list"]
 
 # Atoms times cells that are looked through together.
 _TOGETHER = 4_000_000
+# Widths of cells to choose from, in cutoffs.
+_SHARES = (1.0, 0.67, 0.5, 0.34)
 
 
 class _Grid(NamedTuple):
@@ -113,12 +115,17 @@ def _completed(cells: Tensor, pbc: Tensor) -> Tensor:
 
 
 def _grid(lengths: Tensor, pbc: Tensor, system: Tensor, cutoff: float) -> _Grid:
-    n_atoms = torch.bincount(system, minlength=len(lengths))
-    most = (2.0 * n_atoms.to(lengths.dtype) ** (1 / 3)).ceil().long().clamp(min=1)
-    n = (lengths / cutoff).long().clamp(min=1)
-    n = torch.minimum(n, most.unsqueeze(1))
+    """Return the cells that let each structure look at fewest cells and atoms."""
+    n_atoms = torch.bincount(system, minlength=len(lengths)).to(lengths.dtype)
+    most = (2.0 * n_atoms ** (1 / 3)).ceil().long().clamp(min=1).unsqueeze(1)
+    share = torch.tensor(_SHARES, dtype=lengths.dtype, device=lengths.device)
+    n = (lengths / (share.view(-1, 1, 1) * cutoff)).long().clamp(min=1)
+    n = torch.minimum(n, most)
     reach = torch.ceil(cutoff * n / lengths.clamp(min=1e-9)).long()
     reach = torch.where(pbc, reach, torch.minimum(reach, n - 1))
+    looks = (2 * reach + 1).prod(dim=2) * (1.0 + n_atoms / n.prod(dim=2))
+    best = looks.argmin(dim=0).view(1, -1, 1).expand(1, -1, 3)
+    n, reach = n.gather(0, best)[0], reach.gather(0, best)[0]
     ends = torch.cumsum(n.prod(dim=1), dim=0)
     return _Grid(n, reach, ends - n.prod(dim=1))
 

@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from gapfit.torch.pairs import Neighbours
+from gapfit.torch.precision import DoubleBuffers
 
 __all__ = ["Potential"]
 
 
-class Potential(nn.Module):
+class Potential(DoubleBuffers):
     """The sum of all terms, the baseline and the energies of isolated atoms.
 
     Made by `gapfit.torch.torch_model`. Structures are given together: `system` tells to
@@ -86,10 +87,10 @@ class Potential(nn.Module):
         Returns
         -------
         dict of str to tensor
-            ``energy`` (n_systems,) and ``energies`` of atoms (n_atoms,), eV; ``forces``
-            (n_atoms, 3), eV/Å; ``stress`` (n_systems, 3, 3), eV/Å³, positive under
-            tension (of a structure without a volume not finite); ``virial``
-            (n_systems, 3, 3) = -stress · volume, eV.
+            ``energy`` (n_systems,) and ``energies`` of atoms (n_atoms,), eV, always
+            float64; ``forces`` (n_atoms, 3), eV/Å; ``stress`` (n_systems, 3, 3), eV/Å³,
+            positive under tension (of a structure without a volume not finite);
+            ``virial`` (n_systems, 3, 3) = -stress · volume, eV.
 
         Raises
         ------
@@ -99,7 +100,7 @@ class Potential(nn.Module):
         R = self.vectors(positions, cells, system, pairs, shifts)
         energies, slopes = self.local_energies(R, pairs, numbers, forces or stress)
         n_systems = cells.shape[0]
-        energy = torch.zeros([n_systems], dtype=R.dtype, device=R.device)
+        energy = torch.zeros([n_systems], dtype=energies.dtype, device=R.device)
         out = {
             "energy": energy.index_add(0, system, energies),
             "energies": energies,
@@ -112,7 +113,7 @@ class Potential(nn.Module):
         if stress:
             parts = R.unsqueeze(2) * slopes.unsqueeze(1)
             zero = torch.zeros_like(cells)
-            virial = zero.index_add(0, system[pairs[0]], -parts)
+            virial = -zero.index_add(0, system[pairs[0]], parts)
             volume = torch.linalg.det(cells).abs().view(-1, 1, 1)
             out["virial"] = virial
             out["stress"] = -virial / volume
@@ -149,7 +150,7 @@ class Potential(nn.Module):
 
         Returns
         -------
-        energies : (n_atoms,) float
+        energies : (n_atoms,) float64
             eV.
         slopes : (n_pairs, 3) float
             dE_i/dR with i the centre, eV/Å.
@@ -160,7 +161,7 @@ class Potential(nn.Module):
             An atomic number that the potential does not know.
         """
         species = self._species(numbers)
-        energies = self.e0[species].to(R.dtype)
+        energies = self.e0[species]
         slopes = torch.zeros_like(R) if gradients else R[:0]
         # Derivatives are computed here, chunk by chunk: no graph of all pairs is kept.
         with torch.no_grad():
@@ -189,7 +190,7 @@ class Potential(nn.Module):
         """
         energies, slopes = self.local_energies(R, pairs, numbers, True)
         linear = (slopes * (R - R.detach())).sum(dim=1)
-        return energies.index_add(0, pairs[0], linear)
+        return energies.index_add(0, pairs[0], linear.to(energies.dtype))
 
     def _species(self, numbers: Tensor) -> Tensor:
         numbers = numbers.long()

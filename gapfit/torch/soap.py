@@ -33,9 +33,10 @@ class SoapTerm(nn.Module):
 
     central: Tensor
     scale: Tensor
+    adjoint_scale: Tensor
     features: Tensor
     sources: Tensor
-    twice: Tensor
+    ends: list[int]
 
     def __init__(
         self,
@@ -49,21 +50,28 @@ class SoapTerm(nn.Module):
     ) -> None:
         super().__init__()
         self.density, self.cutoff, self.total = density, cutoff, total
-        self.sums = nn.ModuleList(sums)
         self.chunk_bytes = 0
         self.width = density.n_max * (density.n_channels + int(total))
-        features = _places(blocks, density.n_l, density.n_max, self.width)
-        sources, twice = _sources(features, density.n_l, self.width)
+        places = _places(blocks, density.n_l, density.n_max, self.width)
+        # Here features are sorted by degree: those of each come from one product.
+        places, order = torch.sort(places)
+        for kernel_sum in sums:
+            kernel_sum.reorder(order)
+        self.sums = nn.ModuleList(sums)
+        square = self.width**2
+        starts = torch.arange(1, density.n_l + 1) * square
+        self.ends = torch.searchsorted(places, starts).tolist()
+        diagonal = places % square // self.width == places % self.width
         self.register_buffer("central", central)
-        self.register_buffer("scale", scale)
-        self.register_buffer("features", features)
-        self.register_buffer("sources", sources)
-        self.register_buffer("twice", twice)
+        self.register_buffer("scale", scale[order])
+        self.register_buffer("adjoint_scale", scale[order] * (1.0 + diagonal.double()))
+        self.register_buffer("features", places % square)
+        self.register_buffer("sources", _sources(places, density.n_l, self.width))
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
         """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
         energies = torch.zeros(
-            [near.species.shape[0]], dtype=near.R.dtype, device=near.R.device
+            [near.species.shape[0]], dtype=torch.float64, device=near.R.device
         )
         slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
         inside = torch.nonzero(near.r < self.cutoff).flatten()
@@ -130,19 +138,23 @@ class SoapTerm(nn.Module):
         return out
 
     def _power_spectra(self, x: list[Tensor]) -> Tensor:
-        products = [torch.bmm(own.transpose(1, 2), own).flatten(1) for own in x]
-        return torch.cat(products, dim=1).index_select(1, self.features) * self.scale
+        parts: list[Tensor] = []
+        begin = 0
+        for degree, own in enumerate(x):
+            end = self.ends[degree]
+            products = torch.bmm(own.transpose(1, 2), own).flatten(1)
+            parts.append(products.index_select(1, self.features[begin:end]))
+            begin = end
+        return torch.cat(parts, dim=1).mul_(self.scale)
 
     def _adjoint(self, x: list[Tensor], g: Tensor) -> list[Tensor]:
         """Return dE/dc by degree (rows, 2 l + 1, n_max) from dE/dp (n, n_features)."""
-        g = torch.cat([g * self.scale, torch.zeros_like(g[:, :1])], dim=1)
-        D = (g.index_select(1, self.sources) * self.twice).view(
-            -1, len(x), self.width, self.width
-        )
+        g = torch.cat([g * self.adjoint_scale, torch.zeros_like(g[:, :1])], dim=1)
         out: list[Tensor] = []
         n_channels, n = self.density.n_channels, self.density.n_max
         for degree, own in enumerate(x):
-            d = torch.bmm(own, D[:, degree])
+            D = g.index_select(1, self.sources[degree])
+            d = torch.bmm(own, D.view(-1, self.width, self.width))
             d = d.view(-1, 2 * degree + 1, self.width // n, n).transpose(1, 2)
             if self.total:
                 d = d[:, :n_channels] + d[:, n_channels:]
@@ -166,16 +178,12 @@ def _places(blocks: list[tuple[int, int]], n_l: int, n_max: int, width: int) -> 
     return torch.cat(out)
 
 
-def _sources(features: Tensor, n_l: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return the feature of each product and of its transpose, and factors.
+def _sources(places: Tensor, n_l: int, width: int) -> Tensor:
+    """Return by degree the feature of each product or of its transpose, (n_l, width²).
 
-    Products that are no features have the number behind the last; those on the diagonal
-    have the factor 2.
+    Products that are no features have the number behind the last.
     """
-    sources = torch.full([n_l * width * width], len(features))
-    sources[features] = torch.arange(len(features))
+    sources = torch.full([n_l * width * width], len(places))
+    sources[places] = torch.arange(len(places))
     square = sources.view(n_l, width, width)
-    both = torch.minimum(square, square.transpose(1, 2))
-    twice = torch.ones(n_l, width, width, dtype=torch.float64)
-    twice += torch.eye(width, dtype=torch.float64)
-    return both.flatten(), twice.flatten()
+    return torch.minimum(square, square.transpose(1, 2)).flatten(1).contiguous()

@@ -96,7 +96,7 @@ class TorchSimModel(ModelInterface):
             self.compute_stress,
         )
         out.pop("virial", None)
-        return out
+        return {name: values.to(self.dtype) for name, values in out.items()}
 
 
 def torch_sim_model(
@@ -116,7 +116,7 @@ def torch_sim_model(
     device : torch.device or str, optional
         By default the GPU if there is one.
     dtype : torch.dtype
-        Of positions and results; float32 loses digits that energies need.
+        Of positions and results; sums over sparse points are float64.
     compute_forces, compute_stress : bool
         Whether to compute derivatives.
 
