@@ -24,17 +24,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT.pt",
         help="file to write, replaced if it exists",
     )
+    parser.add_argument(
+        "--no-std",
+        action="store_true",
+        help="without standard deviations of atoms: a smaller file",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Write the file."""
     from gapfit.model.storage import load
-    from gapfit.torch import export_metatomic
+    from gapfit.torch import export_metatomic, why_without_deviations
 
     check_output(args.output, inputs=[args.model])
-    export_metatomic(load(args.model), args.output)
+    model = load(args.model)
+    export_metatomic(model, args.output, std=not args.no_std)
     console.title("Written")
     console.say(f"  {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)")
+    reason = None if args.no_std else why_without_deviations(model)
+    if reason:
+        console.warnings([f"without standard deviations: {reason}"])
     console.title("In ASE")
     console.say("  from metatomic_ase import MetatomicCalculator")
     console.say(f'  atoms.calc = MetatomicCalculator("{args.output}")')

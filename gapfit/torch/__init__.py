@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.torch.build import torch_model
+    from gapfit.torch.build import torch_model, why_without_deviations
     from gapfit.torch.metatomic import export_metatomic
     from gapfit.torch.neighbours import neighbour_list
     from gapfit.torch.potential import Potential
@@ -24,6 +24,7 @@ __all__ = [
     "neighbour_list",
     "torch_model",
     "torch_sim_model",
+    "why_without_deviations",
 ]
 
 #: Module of each name, and the extra that it needs.
@@ -33,6 +34,7 @@ _HOME = {
     "neighbour_list": ("neighbours", "torch"),
     "torch_model": ("build", "torch"),
     "torch_sim_model": ("torch_sim", "torch-sim"),
+    "why_without_deviations": ("build", "torch"),
 }
 
 

@@ -1,15 +1,16 @@
 """Cluster expansions: energies linear in products of density coefficients."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gapfit.torch.density import Density
 from gapfit.torch.pairs import Neighbours, chunks, group
+from gapfit.torch.term import Term
 
 __all__ = ["AceTerm"]
 
 
-class AceTerm(nn.Module):
+class AceTerm(Term):
     """A cluster expansion; see invariants.hpp and ace.hpp of the core.
 
     Parameters
@@ -44,7 +45,6 @@ class AceTerm(nn.Module):
     ) -> None:
         super().__init__()
         self.density, self.cutoff, self.present = density, cutoff, present
-        self.chunk_bytes = 0
         self.n_lm = density.n_l**2
         self.n_used = len(places)
         channel, lm, n = places.T

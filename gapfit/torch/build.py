@@ -12,26 +12,31 @@ from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.pair_table import PairTable
-from gapfit.descriptors.soap import Soap
+from gapfit.descriptors.soap import Soap, projected_forms
 from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SoapDefinition
 from gapfit.descriptors.triplet_table import SPARE
 from gapfit.errors import GapfitError
+from gapfit.model.provenance import why_no_deviations
 from gapfit.torch.ace import AceTerm
 from gapfit.torch.density import Density
+from gapfit.torch.deviations import PairCovariances, VarianceForm
 from gapfit.torch.kernel import KernelSum
 from gapfit.torch.pair_potential import PairTerm
 from gapfit.torch.potential import Potential
 from gapfit.torch.soap import SoapTerm
+from gapfit.torch.term import Term
 from gapfit.torch.triplets import TripletSums, TripletTable, TripletTerm
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.terms import FittedTerm
 
-__all__ = ["torch_model"]
+__all__ = ["torch_model", "why_without_deviations"]
 
 
-def torch_model(model: GAPModel, *, chunk_bytes: int = 0) -> Potential:
+def torch_model(
+    model: GAPModel, *, std: bool = False, chunk_bytes: int = 0
+) -> Potential:
     """Return a model as a torch module, with the numbers of `GAPModel.predict`.
 
     It is float64 on the CPU; ``.to("cuda")`` moves it. In float32 (``.float()``) sums over
@@ -41,15 +46,19 @@ def torch_model(model: GAPModel, *, chunk_bytes: int = 0) -> Potential:
     ----------
     model : GAPModel
         Its baseline may have pair potentials.
+    std : bool
+        Whether to include the factors for standard deviations of the energies of atoms:
+        8 bytes times the square of the number of sparse points of each species.
     chunk_bytes : int
         About how much memory atoms may take that are handled together; 0: what suits the
-        device. What is needed in all grows with the number of pairs, 200 bytes each.
+        device. What is needed in all grows with the number of pairs, 500 bytes each.
 
     Raises
     ------
     GapfitError
         The model needs Python at prediction: a calculator in its baseline,
-        ``engine = "dscribe"``, or a descriptor of another package.
+        ``engine = "dscribe"``, or a descriptor of another package; or it has no standard
+        deviations in torch (`why_without_deviations`).
     """
     calculator = model.baseline.calculator if model.baseline else None
     if calculator is not None:
@@ -57,21 +66,87 @@ def torch_model(model: GAPModel, *, chunk_bytes: int = 0) -> Potential:
             f"the baseline of this model calls {calculator.title}, which torch cannot do; "
             "fit the model without [baseline] calculator, or use gapfit's ASE calculator"
         )
+    if std and (reason := why_without_deviations(model)):
+        raise GapfitError(f"there are no standard deviations in torch: {reason}")
     tables = model.baseline.tables if model.baseline else ()
     terms = [_term(term, number) for number, term in enumerate(model.terms, start=1)]
     terms += [_pairs(table) for table in tables]
     for module in terms:
-        if hasattr(module, "chunk_bytes"):
-            module.chunk_bytes = chunk_bytes
+        module.chunk_bytes = chunk_bytes
+    others, chosen = _with_deviations(model, terms) if std else ([], -1)
     return Potential(
         terms,
         list(model.species),
         [float(model.e0[z]) for z in model.species],
         float(model.cutoff),
+        others,
+        chosen,
     )
 
 
-def _term(term: FittedTerm, number: int) -> nn.Module:
+def why_without_deviations(model: GAPModel) -> str | None:
+    """Return why there are no standard deviations in torch, as text; None if there are.
+
+    They need the posterior, one SOAP term, and no others but two-body terms.
+    """
+    descriptors = [term.descriptor for term in model.terms]
+    if sum(isinstance(descriptor, Soap) for descriptor in descriptors) != 1:
+        return "they need one SOAP term"
+    for term in model.terms:
+        if not isinstance(term.descriptor, Soap | Distance2b):
+            return f'the model has a term with type = "{term.config.type}"'
+    return why_no_deviations(model)
+
+
+def _with_deviations(model: GAPModel, terms: list[Term]) -> tuple[list[nn.Module], int]:
+    """Give a term its variances; return covariances of the others, and its number."""
+    variance = model.local_variance
+    assert variance.chosen is not None
+    chosen = model.terms.index(variance.chosen)
+    forms = variance.forms
+    if variance.lossless:
+        forms = projected_forms(forms, variance.chosen.prepared)
+    module = terms[chosen]
+    assert isinstance(module, SoapTerm)
+    module.with_variances(
+        [
+            VarianceForm(
+                _reals(form.points.values),
+                _optional(form.points.projection),
+                _reals(form.W),
+                _whole(columns),
+                form.before,
+                float(form.kernel.delta),
+                float(form.kernel.zeta),
+            )
+            for form, columns in zip(forms, variance.columns, strict=True)
+        ]
+    )
+    return [_pair_covariances(term) for term in variance.others], chosen
+
+
+def _pair_covariances(term: FittedTerm) -> PairCovariances:
+    descriptor = term.descriptor
+    assert isinstance(descriptor, Distance2b)
+    kernel, switch = descriptor.squared_exponential, descriptor.switch
+    sizes = [len(term.sparse[block]) for block in descriptor.blocks]
+    points = np.ones((len(sizes), max(sizes)))
+    for row, block, size in zip(points, descriptor.blocks, sizes, strict=True):
+        row[:size] = term.sparse[block][:, 0]
+    columns = [n * max(sizes) + k for n, size in enumerate(sizes) for k in range(size)]
+    return PairCovariances(
+        _reals(points),
+        _whole(columns),
+        _whole(descriptor.place),
+        float(kernel.delta),
+        float(kernel.theta),
+        float(switch.r_cut),
+        float(switch.width),
+        switch.form == "cosine",
+    )
+
+
+def _term(term: FittedTerm, number: int) -> Term:
     descriptor = term.descriptor
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
         return _soap(descriptor, descriptor.engine.definition, term.prepared)
@@ -94,6 +169,10 @@ def _term(term: FittedTerm, number: int) -> nn.Module:
 
 def _reals(values: Any) -> Tensor:
     return torch.tensor(np.asarray(values, dtype=np.float64))
+
+
+def _optional(values: np.ndarray | None) -> Tensor | None:
+    return None if values is None else _reals(values)
 
 
 def _whole(values: Any) -> Tensor:
@@ -135,11 +214,10 @@ def _central(definition: SoapDefinition) -> np.ndarray:
 
 
 def _kernel_sum(own: EnergySum, zeta: float) -> KernelSum:
-    projection = own.points.projection
     return KernelSum(
         _reals(own.points.values),
         _reals(own.coefficients),
-        None if projection is None else _reals(projection),
+        _optional(own.points.projection),
         float(zeta),
         bool(own.quadratic),
     )

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from gapfit.torch.precision import DoubleBuffers
 
-__all__ = ["KernelSum"]
+__all__ = ["KernelSum", "power"]
 
 
-def _power(base: Tensor, exponent: float) -> Tensor:
+def power(base: Tensor, exponent: float) -> Tensor:
     """Return base^exponent; whole exponents by products, others clip the base at 0."""
     whole = int(exponent)
     if float(whole) != exponent:
@@ -99,7 +99,7 @@ class KernelSum(DoubleBuffers):
         else:
             T = x @ self.points.t()
             # In place: new memory costs a page fault for every few numbers.
-            slope = _power(T, self.zeta - 1.0).mul_(self.coefficients)
+            slope = power(T, self.zeta - 1.0).mul_(self.coefficients)
             energies = T.mul_(slope).sum(dim=1)
             g = slope.mul_(self.zeta) @ self.points if gradients else slope[:0]
         if not gradients:

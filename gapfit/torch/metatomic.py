@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gapfit._support.archive import atomic_write
 from gapfit.model.gap_model import GAPModel
-from gapfit.torch.build import torch_model
+from gapfit.torch.build import torch_model, why_without_deviations
 from gapfit.torch.potential import Potential
 
 __all__ = ["export_metatomic", "metatomic_model"]
@@ -49,21 +49,21 @@ class _MetatomicPotential(nn.Module):
         outputs: Dict[str, ModelOutput],  # noqa: UP006
         selected_atoms: Optional[Labels] = None,  # noqa: UP045
     ) -> Dict[str, TensorMap]:  # noqa: UP006
-        """Return the energies of structures, or of their atoms, eV.
+        """Return energies of structures or of their atoms, and standard deviations, eV.
 
         Parameters
         ----------
         systems : list of System
             Structures with their neighbour lists.
         outputs : dict of str to ModelOutput
-            What to compute: ``energy``.
+            What to compute: ``energy``, ``energy_uncertainty``.
         selected_atoms : Labels, optional
             Atoms whose energies count; all by default.
         """
         results: Dict[str, TensorMap] = {}  # noqa: UP006
-        if "energy" not in outputs or len(systems) == 0:
+        if len(systems) == 0:
             return results
-        device, dtype = systems[0].positions.device, systems[0].positions.dtype
+        device = systems[0].positions.device
         sizes = torch.tensor([len(system) for system in systems], device=device)
         owner = torch.repeat_interleave(
             torch.arange(len(systems), device=device), sizes
@@ -74,6 +74,47 @@ class _MetatomicPotential(nn.Module):
             which = selected_atoms.values.long()
             chosen = torch.zeros_like(chosen)
             chosen[begins[which[:, 0]] + which[:, 1]] = True
+        pairs, R = self._pairs(systems, begins, chosen)
+        numbers = torch.cat([system.types for system in systems])
+        atoms = torch.nonzero(chosen).flatten()
+        for name, output in outputs.items():
+            if name == "energy":
+                values = self.potential.differentiable_energies(R, pairs, numbers)
+            elif name == "energy_uncertainty":
+                if output.sample_kind != "atom":
+                    raise ValueError("energy_uncertainty is that of atoms")
+                values = self.potential.deviations(R, pairs, numbers)
+            else:
+                raise ValueError(f"there is no output {name}")
+            if output.sample_kind == "atom":
+                system_and_atom = [owner[atoms], atoms - begins[owner[atoms]]]
+                samples = Labels(
+                    ["system", "atom"],
+                    torch.stack(system_and_atom, dim=1).to(torch.int32),
+                )
+                values = values[atoms]
+            else:
+                every = torch.arange(len(systems), device=device)
+                samples = Labels(["system"], every.unsqueeze(1).to(torch.int32))
+                zero = torch.zeros([len(systems)], dtype=values.dtype, device=device)
+                values = zero.index_add(0, owner[atoms], values[atoms])
+            only = torch.zeros([1, 1], dtype=torch.int32, device=device)
+            block = TensorBlock(
+                values=values.unsqueeze(1),
+                samples=samples,
+                components=torch.jit.annotate(List[Labels], []),  # noqa: UP006
+                properties=Labels(["energy"], only),
+            )
+            results[name] = TensorMap(keys=Labels(["_"], only), blocks=[block])
+        return results
+
+    def _pairs(
+        self,
+        systems: List[System],  # noqa: UP006
+        begins: Tensor,
+        chosen: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the pairs of chosen atoms, (2, n_pairs), and their vectors, Å."""
         pairs: List[Tensor] = []  # noqa: UP006
         vectors: List[Tensor] = []  # noqa: UP006
         for k, system in enumerate(systems):
@@ -82,44 +123,25 @@ class _MetatomicPotential(nn.Module):
             counted = torch.nonzero(chosen[ends[0]]).flatten()
             pairs.append(ends[:, counted])
             vectors.append(block.values.squeeze(2)[counted])
-        numbers = torch.cat([system.types for system in systems])
-        energies = self.potential.differentiable_energies(
-            torch.cat(vectors), torch.cat(pairs, dim=1), numbers
-        )
-        atoms = torch.nonzero(chosen).flatten()
-        if outputs["energy"].sample_kind == "atom":
-            samples = torch.stack(
-                [owner, torch.arange(len(owner), device=device)], dim=1
-            )
-            samples[:, 1] -= begins[owner]
-            names = ["system", "atom"]
-            samples, values = samples[atoms], energies[atoms]
-        else:
-            values = torch.zeros([len(systems)], dtype=dtype, device=device)
-            values = values.index_add(0, owner[atoms], energies[atoms])
-            samples = torch.arange(len(systems), device=device).unsqueeze(1)
-            names = ["system"]
-        only = torch.zeros([1, 1], dtype=torch.int32, device=device)
-        block = TensorBlock(
-            values=values.unsqueeze(1),
-            samples=Labels(names, samples.to(torch.int32)),
-            components=torch.jit.annotate(List[Labels], []),  # noqa: UP006
-            properties=Labels(["energy"], only),
-        )
-        results["energy"] = TensorMap(keys=Labels(["_"], only), blocks=[block])
-        return results
+        return torch.cat(pairs, dim=1), torch.cat(vectors)
 
 
-def metatomic_model(model: GAPModel, *, name: str = "gapfit potential") -> Any:
+def metatomic_model(
+    model: GAPModel, *, std: bool = True, name: str = "gapfit potential"
+) -> Any:
     """Return a model as an ``AtomisticModel`` of metatomic.
 
-    Its outputs are ``energy`` of structures and of atoms, eV; engines derive forces and
-    stress from it. Lengths are in Å, numbers are float64.
+    Its outputs are ``energy`` of structures and of atoms, eV, and if the model has them in
+    torch (`gapfit.torch.torch_model`) standard deviations of the energies of atoms,
+    ``energy_uncertainty``. Engines derive forces and stress. Lengths are in Å, numbers
+    are float64.
 
     Parameters
     ----------
     model : GAPModel
         See `gapfit.torch.torch_model`.
+    std : bool
+        Whether to include standard deviations, if there are.
     name : str
         Name of the model for engines.
 
@@ -128,9 +150,12 @@ def metatomic_model(model: GAPModel, *, name: str = "gapfit potential") -> Any:
     GapfitError
         The model needs Python at prediction.
     """
-    potential = torch_model(model)
+    potential = torch_model(model, std=std and why_without_deviations(model) is None)
+    outputs = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
+    if potential.has_deviations:
+        outputs["energy_uncertainty"] = ModelOutput(unit="eV", sample_kind="atom")
     capabilities = ModelCapabilities(
-        outputs={"energy": ModelOutput(unit="eV", sample_kind="atom")},
+        outputs=outputs,
         atomic_types=potential.numbers,
         # Energies of atoms depend on no others than their neighbours.
         interaction_range=potential.cutoff,
@@ -150,8 +175,8 @@ def metatomic_model(model: GAPModel, *, name: str = "gapfit potential") -> Any:
     return AtomisticModel(module, metadata, capabilities)
 
 
-def export_metatomic(model: GAPModel, path: str | Path) -> None:
-    """Write a model for the engines of metatomic.
+def export_metatomic(model: GAPModel, path: str | Path, *, std: bool = True) -> None:
+    """Write a model for the engines of metatomic; see `metatomic_model`.
 
     Parameters
     ----------
@@ -159,12 +184,14 @@ def export_metatomic(model: GAPModel, path: str | Path) -> None:
         See `gapfit.torch.torch_model`.
     path : str or Path
         File to write, usually ``.pt``; replaced when the new one is complete.
+    std : bool
+        Whether to include standard deviations, if there are.
 
     Raises
     ------
     GapfitError
         The model needs Python at prediction.
     """
-    exported = metatomic_model(model, name=Path(path).stem)
+    exported = metatomic_model(model, std=std, name=Path(path).stem)
     with atomic_write(path) as temporary:
         exported.save(str(temporary))

@@ -3,15 +3,16 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gapfit.torch.hermite import hermite_slopes, hermite_weights, scaled
 from gapfit.torch.pairs import Neighbours
+from gapfit.torch.term import Term
 
 __all__ = ["PairTerm"]
 
 
-class PairTerm(nn.Module):
+class PairTerm(Term):
     """Pair potentials φ(r), half of each for either atom; see `PairTable`.
 
     Parameters

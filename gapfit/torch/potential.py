@@ -1,10 +1,13 @@
 """A fitted potential as a module: energies, forces and stress of many structures."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from gapfit.torch.pairs import Neighbours
 from gapfit.torch.precision import DoubleBuffers
+from gapfit.torch.term import Term
 
 __all__ = ["Potential"]
 
@@ -17,7 +20,7 @@ class Potential(DoubleBuffers):
 
     Parameters
     ----------
-    terms : list of Module
+    terms : list of Term
         Terms and pair potentials of the baseline.
     numbers : list of int
         Atomic numbers that the potential knows, ascending.
@@ -25,6 +28,10 @@ class Potential(DoubleBuffers):
         Energies of isolated atoms, eV.
     cutoff : float
         Range of the potential, Å.
+    others : list of Module, optional
+        Covariances with the sparse points of those terms that are not `chosen`.
+    chosen : int, optional
+        Number of the term that gives variances; -1 without standard deviations.
 
     Attributes
     ----------
@@ -32,6 +39,8 @@ class Potential(DoubleBuffers):
         Range of the potential, Å: neighbours up to it must be given.
     numbers : list of int
         Atomic numbers, ascending.
+    has_deviations : bool
+        Whether there are standard deviations.
     """
 
     place: Tensor
@@ -40,14 +49,18 @@ class Potential(DoubleBuffers):
 
     def __init__(
         self,
-        terms: list[nn.Module],
+        terms: list[Term],
         numbers: list[int],
         e0: list[float],
         cutoff: float,
+        others: Sequence[nn.Module] = (),
+        chosen: int = -1,
     ) -> None:
         super().__init__()
         self.terms = nn.ModuleList(terms)
-        self.numbers, self.cutoff = numbers, cutoff
+        self.others = nn.ModuleList(others)
+        self.numbers, self.cutoff, self.chosen = numbers, cutoff, chosen
+        self.has_deviations = chosen >= 0
         place = torch.full([max(numbers) + 1], -1, dtype=torch.int64)
         place[numbers] = torch.arange(len(numbers))
         self.register_buffer("place", place)
@@ -63,6 +76,7 @@ class Potential(DoubleBuffers):
         shifts: Tensor,
         forces: bool = True,
         stress: bool = True,
+        std: bool = False,
     ) -> dict[str, Tensor]:
         """Return energies, forces and stress.
 
@@ -83,6 +97,8 @@ class Potential(DoubleBuffers):
             Lattice vectors between the cells: R = r_j + shift · cell - r_i.
         forces, stress : bool
             Whether to compute derivatives.
+        std : bool
+            Whether to compute standard deviations of the energies of atoms.
 
         Returns
         -------
@@ -90,12 +106,14 @@ class Potential(DoubleBuffers):
             ``energy`` (n_systems,) and ``energies`` of atoms (n_atoms,), eV, always
             float64; ``forces`` (n_atoms, 3), eV/Å; ``stress`` (n_systems, 3, 3), eV/Å³,
             positive under tension (of a structure without a volume not finite);
-            ``virial`` (n_systems, 3, 3) = -stress · volume, eV.
+            ``virial`` (n_systems, 3, 3) = -stress · volume, eV; ``energies_std``
+            (n_atoms,), eV, as those of `GAPModel.predict`.
 
         Raises
         ------
         ValueError
-            An atomic number that the potential does not know.
+            An atomic number that the potential does not know, or `std` of a potential
+            without.
         """
         R = self.vectors(positions, cells, system, pairs, shifts)
         energies, slopes = self.local_energies(R, pairs, numbers, forces or stress)
@@ -117,6 +135,8 @@ class Potential(DoubleBuffers):
             volume = torch.linalg.det(cells).abs().view(-1, 1, 1)
             out["virial"] = virial
             out["stress"] = -virial / volume
+        if std:
+            out["energies_std"] = self.deviations(R, pairs, numbers)
         return out
 
     def vectors(
@@ -160,25 +180,43 @@ class Potential(DoubleBuffers):
         ValueError
             An atomic number that the potential does not know.
         """
-        species = self._species(numbers)
-        energies = self.e0[species]
-        slopes = torch.zeros_like(R) if gradients else R[:0]
         # Derivatives are computed here, chunk by chunk: no graph of all pairs is kept.
         with torch.no_grad():
-            fixed = R.detach()
-            near = Neighbours(
-                pairs[0],
-                pairs[1],
-                fixed,
-                torch.linalg.vector_norm(fixed, dim=1),
-                species,
-            )
+            near = self._neighbours(R, pairs, numbers)
+            energies = self.e0[near.species]
+            slopes = torch.zeros_like(R) if gradients else R[:0]
             for term in self.terms:
                 own, g = term(near, gradients)
                 energies = energies + own
                 if gradients:
                     slopes = slopes + g
         return energies, slopes
+
+    def deviations(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Tensor:
+        """Return standard deviations of the energies of atoms, (n_atoms,) float64, eV.
+
+        Parameters are those of `local_energies`.
+
+        Raises
+        ------
+        ValueError
+            There are none, or an atomic number that the potential does not know.
+        """
+        if not self.has_deviations:
+            raise ValueError("this potential was made without standard deviations")
+        with torch.no_grad():
+            near = self._neighbours(R, pairs, numbers)
+            prior = torch.zeros_like(self.e0[near.species])
+            parts = [prior.unsqueeze(1)[:, :0]]
+            for covariances in self.others:
+                k_m, own = covariances(near)
+                parts.append(k_m)
+                prior = prior + own
+            variances = prior
+            for n, term in enumerate(self.terms):
+                if n == self.chosen:
+                    variances = term.variances(near, torch.cat(parts, dim=1), prior)
+            return variances.clamp(min=0.0).sqrt()
 
     def differentiable_energies(
         self, R: Tensor, pairs: Tensor, numbers: Tensor
@@ -191,6 +229,11 @@ class Potential(DoubleBuffers):
         energies, slopes = self.local_energies(R, pairs, numbers, True)
         linear = (slopes * (R - R.detach())).sum(dim=1)
         return energies.index_add(0, pairs[0], linear.to(energies.dtype))
+
+    def _neighbours(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Neighbours:
+        fixed, species = R.detach(), self._species(numbers)
+        r = torch.linalg.vector_norm(fixed, dim=1)
+        return Neighbours(pairs[0], pairs[1], fixed, r, species)
 
     def _species(self, numbers: Tensor) -> Tensor:
         numbers = numbers.long()

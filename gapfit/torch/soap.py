@@ -4,13 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from gapfit.torch.density import Density
+from gapfit.torch.deviations import VarianceForm
 from gapfit.torch.kernel import KernelSum
-from gapfit.torch.pairs import Neighbours, chunks, group
+from gapfit.torch.pairs import Groups, Neighbours, chunks, group
+from gapfit.torch.term import Term
 
 __all__ = ["SoapTerm"]
 
 
-class SoapTerm(nn.Module):
+class SoapTerm(Term):
     """A SOAP term; see predict.hpp of the core.
 
     Parameters
@@ -50,14 +52,15 @@ class SoapTerm(nn.Module):
     ) -> None:
         super().__init__()
         self.density, self.cutoff, self.total = density, cutoff, total
-        self.chunk_bytes = 0
         self.width = density.n_max * (density.n_channels + int(total))
         places = _places(blocks, density.n_l, density.n_max, self.width)
         # Here features are sorted by degree: those of each come from one product.
         places, order = torch.sort(places)
         for kernel_sum in sums:
             kernel_sum.reorder(order)
+        self.order = order
         self.sums = nn.ModuleList(sums)
+        self.forms = nn.ModuleList()
         square = self.width**2
         starts = torch.arange(1, density.n_l + 1) * square
         self.ends = torch.searchsorted(places, starts).tolist()
@@ -68,6 +71,12 @@ class SoapTerm(nn.Module):
         self.register_buffer("features", places % square)
         self.register_buffer("sources", _sources(places, density.n_l, self.width))
 
+    def with_variances(self, forms: list[VarianceForm]) -> None:
+        """Add the forms by which this term gives variances, by central species."""
+        for form in forms:
+            form.reorder(self.order)
+        self.forms = nn.ModuleList(forms)
+
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
         """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
         energies = torch.zeros(
@@ -75,34 +84,14 @@ class SoapTerm(nn.Module):
         )
         slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
         inside = torch.nonzero(near.r < self.cutoff).flatten()
-        channel = self.density.channel[near.species[near.neighbour[inside]]]
-        near = Neighbours(
-            near.centre[inside],
-            near.neighbour[inside],
-            near.R[inside],
-            near.r[inside],
-            near.species,
-        )
-        n_channels = self.density.n_channels
-        groups = group(near.centre, channel, n_channels, near.species)
-        counts: list[int] = torch.bincount(
-            near.species, minlength=len(self.sums)
-        ).tolist()
-        begin = 0
+        near, groups = self._grouped(near, inside)
         for s, kernel_sum in enumerate(self.sums):
-            end = begin + counts[s]
-            if end > begin and not kernel_sum.empty:
-                widest = int(groups.width[end - 1])
-                most = self._at_once(widest, kernel_sum.n_numbers, near.R.is_cuda)
-                for bounds in chunks(groups, begin, end, most):
+            if not kernel_sum.empty:
+                for bounds in self._chunks(near, groups, s, kernel_sum.n_numbers):
                     chunk = self.density.chunk(near, groups, bounds)
                     c, expansion = self.density.expand(chunk, gradients)
                     x = self._with_centre(c, s)
-                    p = self._power_spectra(x)
-                    norm = torch.linalg.vector_norm(p, dim=1, keepdim=True)
-                    # An empty environment stays zero.
-                    norm = torch.where(norm == 0.0, 1.0, norm)
-                    q = p / norm
+                    q, norm = self._unit_spectra(x)
                     local, g = kernel_sum(q, gradients)
                     energies[groups.atoms[bounds[0] : bounds[1]]] = local
                     if gradients:
@@ -110,8 +99,47 @@ class SoapTerm(nn.Module):
                         d = self._adjoint(x, g)
                         own = self.density.adjoint(chunk, expansion, d)
                         slopes[inside[chunk.pair]] = own
-            begin = end
         return energies, slopes
+
+    def variances(self, near: Neighbours, other: Tensor, prior: Tensor) -> Tensor:
+        """Return the variances of local energies of all terms; see `Term`."""
+        out = prior.clone()
+        inside = torch.nonzero(near.r < self.cutoff).flatten()
+        near, groups = self._grouped(near, inside)
+        for s, form in enumerate(self.forms):
+            for bounds in self._chunks(near, groups, s, form.n_numbers):
+                chunk = self.density.chunk(near, groups, bounds)
+                c, _ = self.density.expand(chunk, False)
+                q, _ = self._unit_spectra(self._with_centre(c, s))
+                atoms = groups.atoms[bounds[0] : bounds[1]]
+                out[atoms] += form(q, other[atoms])
+        return out
+
+    def _grouped(self, near: Neighbours, inside: Tensor) -> tuple[Neighbours, Groups]:
+        """Return some pairs, and how they are grouped."""
+        near = Neighbours(
+            near.centre[inside],
+            near.neighbour[inside],
+            near.R[inside],
+            near.r[inside],
+            near.species,
+        )
+        channel = self.density.channel[near.species[near.neighbour]]
+        n_channels = self.density.n_channels
+        return near, group(near.centre, channel, n_channels, near.species)
+
+    def _chunks(
+        self, near: Neighbours, groups: Groups, species: int, n_kernel: int
+    ) -> list[list[int]]:
+        """Return chunks of the atoms of a species; see `chunks`."""
+        begin = int((near.species < species).sum())
+        end = begin + int((near.species == species).sum())
+        if begin == end:
+            nothing: list[list[int]] = []
+            return nothing
+        widest = int(groups.width[end - 1])
+        most = self._at_once(widest, n_kernel, near.R.is_cuda)
+        return chunks(groups, begin, end, most)
 
     def _at_once(self, n_neighbours: int, n_kernel: int, on_gpu: bool) -> int:
         """Return how many atoms are handled together."""
@@ -136,6 +164,14 @@ class SoapTerm(nn.Module):
                 x = torch.cat([x, x.sum(dim=1, keepdim=True)], dim=1)
             out.append(x.transpose(1, 2).reshape(-1, 2 * degree + 1, self.width))
         return out
+
+    def _unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return unit power spectra (n, n_features), and norms (n, 1)."""
+        p = self._power_spectra(x)
+        norm = torch.linalg.vector_norm(p, dim=1, keepdim=True)
+        # An empty environment stays zero.
+        norm = torch.where(norm == 0.0, 1.0, norm)
+        return p / norm, norm
 
     def _power_spectra(self, x: list[Tensor]) -> Tensor:
         parts: list[Tensor] = []

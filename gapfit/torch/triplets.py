@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gapfit.torch.pairs import Neighbours, chunks, group
+from gapfit.torch.term import Term
 
 __all__ = ["TripletSums", "TripletTable", "TripletTerm"]
 
@@ -186,7 +187,7 @@ class TripletSums(nn.Module):
         return value, slope
 
 
-class TripletTerm(nn.Module):
+class TripletTerm(Term):
     """Energies of triplets of a central atom and two of its neighbours.
 
     Parameters
@@ -214,7 +215,6 @@ class TripletTerm(nn.Module):
         super().__init__()
         self.potentials = potentials
         self.cutoff, self.width, self.cosine = cutoff, width, cosine
-        self.chunk_bytes = 0
         self.n_numbers: int = potentials.n_numbers
         self.register_buffer("block", block)
 

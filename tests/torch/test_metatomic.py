@@ -50,6 +50,19 @@ def test_open_boundaries(si_full, tmp_path):
         SAME_POTENTIAL.check(atoms.get_forces(), wanted.forces)
 
 
+def test_standard_deviations(si_full, tmp_path):
+    gapfit.torch.export_metatomic(si_full, tmp_path / "si.pt")
+    calculator = ase_side.MetatomicCalculator(
+        tmp_path / "si.pt", check_consistency=True, uncertainty_threshold=1000.0
+    )
+    outputs = {"energy_uncertainty": mta.ModelOutput(unit="eV", sample_kind="atom")}
+    found = calculator.run_model(slab(), outputs)["energy_uncertainty"].block().values
+    wanted = si_full.predict(slab(), std="energies").energies_std
+    np.testing.assert_allclose(found.squeeze(1), wanted, rtol=1e-6)
+    gapfit.torch.export_metatomic(si_full, tmp_path / "less.pt", std=False)
+    assert (tmp_path / "less.pt").stat().st_size < (tmp_path / "si.pt").stat().st_size
+
+
 def test_what_is_declared(exported, gst_full):
     model = mta.load_atomistic_model(exported)
     capabilities = model.capabilities()
