@@ -29,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="without standard deviations of atoms: a smaller file",
     )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also energies of N potentials drawn from the posterior",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -38,7 +45,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     check_output(args.output, inputs=[args.model])
     model = load(args.model)
-    export_metatomic(model, args.output, std=not args.no_std)
+    export_metatomic(model, args.output, std=not args.no_std, samples=args.samples)
     console.title("Written")
     console.say(f"  {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)")
     reason = None if args.no_std else why_without_deviations(model)

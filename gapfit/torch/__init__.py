@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
-    from gapfit.torch.build import torch_model, why_without_deviations
+    from gapfit.torch.build import torch_model
+    from gapfit.torch.build_deviations import why_without_deviations
     from gapfit.torch.metatomic import export_metatomic
     from gapfit.torch.neighbours import neighbour_list
     from gapfit.torch.potential import Potential
@@ -34,7 +35,7 @@ _HOME = {
     "neighbour_list": ("neighbours", "torch"),
     "torch_model": ("build", "torch"),
     "torch_sim_model": ("torch_sim", "torch-sim"),
-    "why_without_deviations": ("build", "torch"),
+    "why_without_deviations": ("build_deviations", "torch"),
 }
 
 

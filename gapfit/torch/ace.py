@@ -93,7 +93,7 @@ class AceTerm(Term):
         each = self.density.n_channels * n_neighbours * (8 * n_l * n + 4 * n_l * n_l)
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
-            n_bytes = 4_000_000_000 if on_gpu else 64_000_000
+            n_bytes = 2_000_000_000 if on_gpu else 64_000_000
         return max(n_bytes // (8 * (each + 8 * self.products.shape[1])), 16)
 
     def _invariants(

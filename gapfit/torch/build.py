@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.pair_table import PairTable
-from gapfit.descriptors.soap import Soap, projected_forms
+from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SoapDefinition
 from gapfit.descriptors.triplet_table import SPARE
 from gapfit.errors import GapfitError
-from gapfit.model.provenance import why_no_deviations
 from gapfit.torch.ace import AceTerm
+from gapfit.torch.arrays import optional, reals, whole
+from gapfit.torch.build_deviations import (
+    pair_covariances,
+    sampled,
+    variance_forms,
+    why_without_deviations,
+)
 from gapfit.torch.density import Density
-from gapfit.torch.deviations import PairCovariances, VarianceForm
 from gapfit.torch.kernel import KernelSum
 from gapfit.torch.pair_potential import PairTerm
 from gapfit.torch.potential import Potential
@@ -31,11 +36,16 @@ if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.terms import FittedTerm
 
-__all__ = ["torch_model", "why_without_deviations"]
+__all__ = ["torch_model"]
 
 
 def torch_model(
-    model: GAPModel, *, std: bool = False, chunk_bytes: int = 0
+    model: GAPModel,
+    *,
+    std: bool = False,
+    samples: int = 0,
+    seed: int = 0,
+    chunk_bytes: int = 0,
 ) -> Potential:
     """Return a model as a torch module, with the numbers of `GAPModel.predict`.
 
@@ -49,6 +59,11 @@ def torch_model(
     std : bool
         Whether to include the factors for standard deviations of the energies of atoms:
         8 bytes times the square of the number of sparse points of each species.
+    samples : int
+        How many potentials drawn from the posterior to include, those of
+        `GAPModel.sample` with the same `seed`; the factors come with them.
+    seed : int
+        Seed of the samples.
     chunk_bytes : int
         About how much memory atoms may take that are handled together; 0: what suits the
         device. What is needed in all grows with the number of pairs, 500 bytes each.
@@ -66,6 +81,7 @@ def torch_model(
             f"the baseline of this model calls {calculator.title}, which torch cannot do; "
             "fit the model without [baseline] calculator, or use gapfit's ASE calculator"
         )
+    std = std or samples != 0
     if std and (reason := why_without_deviations(model)):
         raise GapfitError(f"there are no standard deviations in torch: {reason}")
     tables = model.baseline.tables if model.baseline else ()
@@ -73,7 +89,18 @@ def torch_model(
     terms += [_pairs(table) for table in tables]
     for module in terms:
         module.chunk_bytes = chunk_bytes
-    others, chosen = _with_deviations(model, terms) if std else ([], -1)
+    others, chosen = [], -1
+    if std:
+        drawn = sampled(model, samples, seed)
+        chosen, forms = variance_forms(model, drawn)
+        module = terms[chosen]
+        assert isinstance(module, SoapTerm)
+        module.with_variances(forms)
+        others = [
+            pair_covariances(term, number, drawn)
+            for number, term in enumerate(model.terms)
+            if number != chosen
+        ]
     return Potential(
         terms,
         list(model.species),
@@ -81,68 +108,7 @@ def torch_model(
         float(model.cutoff),
         others,
         chosen,
-    )
-
-
-def why_without_deviations(model: GAPModel) -> str | None:
-    """Return why there are no standard deviations in torch, as text; None if there are.
-
-    They need the posterior, one SOAP term, and no others but two-body terms.
-    """
-    descriptors = [term.descriptor for term in model.terms]
-    if sum(isinstance(descriptor, Soap) for descriptor in descriptors) != 1:
-        return "they need one SOAP term"
-    for term in model.terms:
-        if not isinstance(term.descriptor, Soap | Distance2b):
-            return f'the model has a term with type = "{term.config.type}"'
-    return why_no_deviations(model)
-
-
-def _with_deviations(model: GAPModel, terms: list[Term]) -> tuple[list[nn.Module], int]:
-    """Give a term its variances; return covariances of the others, and its number."""
-    variance = model.local_variance
-    assert variance.chosen is not None
-    chosen = model.terms.index(variance.chosen)
-    forms = variance.forms
-    if variance.lossless:
-        forms = projected_forms(forms, variance.chosen.prepared)
-    module = terms[chosen]
-    assert isinstance(module, SoapTerm)
-    module.with_variances(
-        [
-            VarianceForm(
-                _reals(form.points.values),
-                _optional(form.points.projection),
-                _reals(form.W),
-                _whole(columns),
-                form.before,
-                float(form.kernel.delta),
-                float(form.kernel.zeta),
-            )
-            for form, columns in zip(forms, variance.columns, strict=True)
-        ]
-    )
-    return [_pair_covariances(term) for term in variance.others], chosen
-
-
-def _pair_covariances(term: FittedTerm) -> PairCovariances:
-    descriptor = term.descriptor
-    assert isinstance(descriptor, Distance2b)
-    kernel, switch = descriptor.squared_exponential, descriptor.switch
-    sizes = [len(term.sparse[block]) for block in descriptor.blocks]
-    points = np.ones((len(sizes), max(sizes)))
-    for row, block, size in zip(points, descriptor.blocks, sizes, strict=True):
-        row[:size] = term.sparse[block][:, 0]
-    columns = [n * max(sizes) + k for n, size in enumerate(sizes) for k in range(size)]
-    return PairCovariances(
-        _reals(points),
-        _whole(columns),
-        _whole(descriptor.place),
-        float(kernel.delta),
-        float(kernel.theta),
-        float(switch.r_cut),
-        float(switch.width),
-        switch.form == "cosine",
+        samples,
     )
 
 
@@ -167,36 +133,24 @@ def _term(term: FittedTerm, number: int) -> Term:
     )
 
 
-def _reals(values: Any) -> Tensor:
-    return torch.tensor(np.asarray(values, dtype=np.float64))
-
-
-def _optional(values: np.ndarray | None) -> Tensor | None:
-    return None if values is None else _reals(values)
-
-
-def _whole(values: Any) -> Tensor:
-    return torch.tensor(np.asarray(values, dtype=np.int64))
-
-
 def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> SoapTerm:
     function, *parameters = definition.weighting
     density = Density(
-        _reals(definition.table),
+        reals(definition.table),
         float(definition.spacing),
-        _whole(definition.table_of),
-        _whole(definition.channel),
-        _reals(definition.species_weight),
+        whole(definition.table_of),
+        whole(definition.channel),
+        reals(definition.species_weight),
         (function, [float(x) for x in parameters]),
     )
     return SoapTerm(
         density,
         [_kernel_sum(own, soap.dot_product.zeta) for own in sums],
         float(soap.cutoff),
-        _reals(_central(definition)),
+        reals(_central(definition)),
         bool(definition.total),
         [(int(a), int(b)) for a, b in definition.blocks],
-        _reals(definition.scale),
+        reals(definition.scale),
     )
 
 
@@ -215,9 +169,9 @@ def _central(definition: SoapDefinition) -> np.ndarray:
 
 def _kernel_sum(own: EnergySum, zeta: float) -> KernelSum:
     return KernelSum(
-        _reals(own.points.values),
-        _reals(own.coefficients),
-        _optional(own.points.projection),
+        reals(own.points.values),
+        reals(own.coefficients),
+        optional(own.points.projection),
         float(zeta),
         bool(own.quadratic),
     )
@@ -227,10 +181,10 @@ def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> AceTerm:
     functions, radial = ace.expansion, ace.radial
     n_species = len(ace.species)
     density = Density(
-        _reals(radial.table),
+        reals(radial.table),
         float(radial.spacing),
-        _whole(radial.table_of),
-        _whole(radial.channel),
+        whole(radial.table_of),
+        whole(radial.channel),
         torch.ones(n_species, dtype=torch.float64),
         ("none", [1.0, 1.0, 1.0, 1.0]),
     )
@@ -242,19 +196,19 @@ def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> AceTerm:
     return AceTerm(
         density,
         float(ace.cutoff),
-        _whole(functions.coefficients),
-        _whole(functions.products),
-        _reals(weights),
+        whole(functions.coefficients),
+        whole(functions.products),
+        reals(weights),
         [c is not None for c in coefficients],
     )
 
 
 def _pairs(table: PairTable) -> PairTerm:
     return PairTerm(
-        _reals(table.values),
+        reals(table.values),
         float(table.start),
         float(table.spacing),
-        _whole(table.potential),
+        whole(table.potential),
         float(table.cosine),
     )
 
@@ -274,11 +228,11 @@ def _triplets(angle: Angle3b, term: FittedTerm) -> TripletTerm:
             grid.table(kernel, term.sparse[b], term.coefficients[b]) for b in present
         ]
         potentials = TripletTable(
-            _reals(tables), list(grid.start), list(grid.spacing), SPARE
+            reals(tables), list(grid.start), list(grid.spacing), SPARE
         )
     return TripletTerm(
         potentials,
-        _whole(angle.choice(present)),
+        whole(angle.choice(present)),
         float(switch.r_cut),
         float(switch.width),
         switch.form == "cosine",
@@ -297,8 +251,8 @@ def _triplet_sums(
         coefficients[n, :size] = term.coefficients[block]
     kernel = angle.squared_exponential
     return TripletSums(
-        _reals(points),
-        _reals(coefficients),
+        reals(points),
+        reals(coefficients),
         float(kernel.delta),
         [float(x) for x in kernel.theta],
         bool(angle.permuted),

@@ -29,8 +29,11 @@ class VarianceForm(DoubleBuffers):
         How many of them it begins with.
     delta, zeta : float
         Of the kernel: standard deviation, eV, and power.
+    samples : (n_sparse, n_samples) float64
+        Differences of sampled coefficients from those of the fit, 1/eV.
     """
 
+    samples: Tensor
     points: Tensor
     projection: Tensor
     W: Tensor
@@ -45,6 +48,7 @@ class VarianceForm(DoubleBuffers):
         before: int,
         delta: float,
         zeta: float,
+        samples: Tensor,
     ) -> None:
         super().__init__()
         self.before, self.variance, self.zeta = before, delta**2, zeta
@@ -56,6 +60,7 @@ class VarianceForm(DoubleBuffers):
         )
         self.register_buffer("W", W)
         self.register_buffer("columns", columns)
+        self.register_buffer("samples", samples)
 
     def reorder(self, order: Tensor) -> None:
         """Take features in another order: as ``q[:, order]``."""
@@ -74,15 +79,19 @@ class VarianceForm(DoubleBuffers):
         other : (n, n_columns) float64
             Covariances with the sparse points of other terms, eV².
         """
-        q = q.to(self.points.dtype)
-        x = q @ self.projection if self.projected else q
-        own = power(x @ self.points.t(), self.zeta).mul_(self.variance)
+        own = self.covariances(q)
         other = other.index_select(1, self.columns)
         k = torch.cat([other[:, : self.before], own, other[:, self.before :]], dim=1)
         explained = (k @ self.W).square_().sum(dim=1)
         # An empty environment has no energy of this term.
         there = (q != 0.0).any(dim=1)
         return self.variance * there.to(k.dtype) - explained
+
+    def covariances(self, q: Tensor) -> Tensor:
+        """Return covariances with the sparse points of the term, (n, n_sparse), eV²."""
+        q = q.to(self.points.dtype)
+        x = q @ self.projection if self.projected else q
+        return power(x @ self.points.t(), self.zeta).mul_(self.variance)
 
 
 class PairCovariances(DoubleBuffers):
@@ -102,8 +111,11 @@ class PairCovariances(DoubleBuffers):
         Of the switch, Å.
     cosine : bool
         Whether it is a cosine.
+    samples : (n_columns, n_samples) float64
+        Differences of sampled coefficients from those of the fit, 1/eV.
     """
 
+    samples: Tensor
     points: Tensor
     columns: Tensor
     block: Tensor
@@ -118,6 +130,7 @@ class PairCovariances(DoubleBuffers):
         cutoff: float,
         width: float,
         cosine: bool,
+        samples: Tensor,
     ) -> None:
         super().__init__()
         self.theta, self.variance = theta, delta**2
@@ -125,9 +138,22 @@ class PairCovariances(DoubleBuffers):
         self.register_buffer("points", points / theta)
         self.register_buffer("columns", columns)
         self.register_buffer("block", block)
+        self.register_buffer("samples", samples)
 
     def forward(self, near: Neighbours) -> tuple[Tensor, Tensor]:
         """Return covariances (n_atoms, n_columns) and prior variances (n_atoms,), eV²."""
+        k_m, row, x, s = self._covariances(near)
+        return k_m, self._priors(row, x, s, near.species.shape[0])
+
+    def sampled(self, near: Neighbours) -> Tensor:
+        """Return by how much energies differ in samples, (n_atoms, n_samples), eV."""
+        return self._covariances(near)[0] @ self.samples
+
+    def _covariances(self, near: Neighbours) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return covariances, and of each pair its row, distance over theta and switch.
+
+        Rows are by atom, then by block.
+        """
         n_blocks, n_points = self.points.shape[0], self.points.shape[1]
         n_atoms = near.species.shape[0]
         inside = torch.nonzero(near.r < self.cutoff).flatten()
@@ -146,18 +172,17 @@ class PairCovariances(DoubleBuffers):
                 0, row[part], s[part].unsqueeze(1) * torch.exp(-0.5 * d * d)
             )
         k_m = rows.view(n_atoms, -1).index_select(1, self.columns)
-        return 0.5 * self.variance * k_m, self._priors(centre, block, x, s, n_atoms)
+        return 0.5 * self.variance * k_m, row, x, s
 
-    def _priors(
-        self, centre: Tensor, block: Tensor, x: Tensor, s: Tensor, n_atoms: int
-    ) -> Tensor:
+    def _priors(self, row: Tensor, x: Tensor, s: Tensor, n_atoms: int) -> Tensor:
         """Return ¼ Σ_jk s_j s_k k(r_j, r_k) over pairs of pairs of the same species."""
         priors = torch.zeros([n_atoms], dtype=x.dtype, device=x.device)
         if x.shape[0] == 0:
             return priors
         n_blocks = self.points.shape[0]
         one_species = torch.zeros([n_atoms], dtype=torch.int64, device=x.device)
-        groups = group(centre, block, n_blocks, one_species)
+        centre = torch.div(row, n_blocks, rounding_mode="floor")
+        groups = group(centre, row - centre * n_blocks, n_blocks, one_species)
         widest = int(groups.width[-1])
         most = max((1 << 22) // (n_blocks * widest * widest), 1)
         for bounds in chunks(groups, 0, n_atoms, most):

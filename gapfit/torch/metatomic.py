@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from gapfit._support.archive import atomic_write
 from gapfit.model.gap_model import GAPModel
-from gapfit.torch.build import torch_model, why_without_deviations
+from gapfit.torch.build import torch_model
+from gapfit.torch.build_deviations import why_without_deviations
 from gapfit.torch.potential import Potential
 
 __all__ = ["export_metatomic", "metatomic_model"]
@@ -56,7 +57,7 @@ class _MetatomicPotential(nn.Module):
         systems : list of System
             Structures with their neighbour lists.
         outputs : dict of str to ModelOutput
-            What to compute: ``energy``, ``energy_uncertainty``.
+            What to compute: ``energy``, ``energy_uncertainty``, ``energy_ensemble``.
         selected_atoms : Labels, optional
             Atoms whose energies count; all by default.
         """
@@ -78,14 +79,7 @@ class _MetatomicPotential(nn.Module):
         numbers = torch.cat([system.types for system in systems])
         atoms = torch.nonzero(chosen).flatten()
         for name, output in outputs.items():
-            if name == "energy":
-                values = self.potential.differentiable_energies(R, pairs, numbers)
-            elif name == "energy_uncertainty":
-                if output.sample_kind != "atom":
-                    raise ValueError("energy_uncertainty is that of atoms")
-                values = self.potential.deviations(R, pairs, numbers)
-            else:
-                raise ValueError(f"there is no output {name}")
+            values = self._values(name, output, R, pairs, numbers)
             if output.sample_kind == "atom":
                 system_and_atom = [owner[atoms], atoms - begins[owner[atoms]]]
                 samples = Labels(
@@ -96,17 +90,39 @@ class _MetatomicPotential(nn.Module):
             else:
                 every = torch.arange(len(systems), device=device)
                 samples = Labels(["system"], every.unsqueeze(1).to(torch.int32))
-                zero = torch.zeros([len(systems)], dtype=values.dtype, device=device)
+                shape = [len(systems), values.shape[1]]
+                zero = torch.zeros(shape, dtype=values.dtype, device=device)
                 values = zero.index_add(0, owner[atoms], values[atoms])
-            only = torch.zeros([1, 1], dtype=torch.int32, device=device)
+            members = torch.arange(values.shape[1], device=device).unsqueeze(1)
             block = TensorBlock(
-                values=values.unsqueeze(1),
+                values=values,
                 samples=samples,
                 components=torch.jit.annotate(List[Labels], []),  # noqa: UP006
-                properties=Labels(["energy"], only),
+                properties=Labels(["energy"], members.to(torch.int32)),
             )
+            only = torch.zeros([1, 1], dtype=torch.int32, device=device)
             results[name] = TensorMap(keys=Labels(["_"], only), blocks=[block])
         return results
+
+    def _values(
+        self,
+        name: str,
+        output: ModelOutput,
+        R: Tensor,
+        pairs: Tensor,
+        numbers: Tensor,
+    ) -> Tensor:
+        """Return the values of an output for all atoms, (n_atoms, n), eV."""
+        potential = self.potential
+        if name == "energy":
+            return potential.differentiable_energies(R, pairs, numbers).unsqueeze(1)
+        if name == "energy_ensemble":
+            return potential.sampled_energies(R, pairs, numbers)
+        if name != "energy_uncertainty":
+            raise ValueError(f"there is no output {name}")
+        if output.sample_kind != "atom":
+            raise ValueError("energy_uncertainty is that of atoms")
+        return potential.deviations(R, pairs, numbers).unsqueeze(1)
 
     def _pairs(
         self,
@@ -127,14 +143,18 @@ class _MetatomicPotential(nn.Module):
 
 
 def metatomic_model(
-    model: GAPModel, *, std: bool = True, name: str = "gapfit potential"
+    model: GAPModel,
+    *,
+    std: bool = True,
+    samples: int = 0,
+    name: str = "gapfit potential",
 ) -> Any:
     """Return a model as an ``AtomisticModel`` of metatomic.
 
     Its outputs are ``energy`` of structures and of atoms, eV, and if the model has them in
     torch (`gapfit.torch.torch_model`) standard deviations of the energies of atoms,
-    ``energy_uncertainty``. Engines derive forces and stress. Lengths are in Å, numbers
-    are float64.
+    ``energy_uncertainty``; with `samples`, ``energy_ensemble`` of structures and atoms.
+    Engines derive forces and stress. Lengths are in Å, numbers are float64.
 
     Parameters
     ----------
@@ -142,18 +162,23 @@ def metatomic_model(
         See `gapfit.torch.torch_model`.
     std : bool
         Whether to include standard deviations, if there are.
+    samples : int
+        Number of potentials drawn from the posterior (`GAPModel.sample`).
     name : str
         Name of the model for engines.
 
     Raises
     ------
     GapfitError
-        The model needs Python at prediction.
+        The model needs Python at prediction, or has no samples in torch.
     """
-    potential = torch_model(model, std=std and why_without_deviations(model) is None)
+    std = std and why_without_deviations(model) is None
+    potential = torch_model(model, std=std, samples=samples)
     outputs = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
-    if potential.has_deviations:
+    if std:
         outputs["energy_uncertainty"] = ModelOutput(unit="eV", sample_kind="atom")
+    if samples:
+        outputs["energy_ensemble"] = ModelOutput(unit="eV", sample_kind="atom")
     capabilities = ModelCapabilities(
         outputs=outputs,
         atomic_types=potential.numbers,
@@ -175,7 +200,9 @@ def metatomic_model(
     return AtomisticModel(module, metadata, capabilities)
 
 
-def export_metatomic(model: GAPModel, path: str | Path, *, std: bool = True) -> None:
+def export_metatomic(
+    model: GAPModel, path: str | Path, *, std: bool = True, samples: int = 0
+) -> None:
     """Write a model for the engines of metatomic; see `metatomic_model`.
 
     Parameters
@@ -186,12 +213,14 @@ def export_metatomic(model: GAPModel, path: str | Path, *, std: bool = True) -> 
         File to write, usually ``.pt``; replaced when the new one is complete.
     std : bool
         Whether to include standard deviations, if there are.
+    samples : int
+        Number of potentials drawn from the posterior.
 
     Raises
     ------
     GapfitError
-        The model needs Python at prediction.
+        The model needs Python at prediction, or has no samples in torch.
     """
-    exported = metatomic_model(model, std=std, name=Path(path).stem)
+    exported = metatomic_model(model, std=std, samples=samples, name=Path(path).stem)
     with atomic_write(path) as temporary:
         exported.save(str(temporary))

@@ -8,7 +8,7 @@ from torch import Tensor
 __all__ = ["neighbour_list"]
 
 # Atoms times cells that are looked through together.
-_TOGETHER = 4_000_000
+_TOGETHER = 1_000_000
 # Widths of cells to choose from, in cutoffs.
 _SHARES = (1.0, 0.67, 0.5, 0.34)
 

@@ -32,6 +32,8 @@ class Potential(DoubleBuffers):
         Covariances with the sparse points of those terms that are not `chosen`.
     chosen : int, optional
         Number of the term that gives variances; -1 without standard deviations.
+    n_samples : int, optional
+        Number of samples of the posterior that terms have.
 
     Attributes
     ----------
@@ -41,6 +43,8 @@ class Potential(DoubleBuffers):
         Atomic numbers, ascending.
     has_deviations : bool
         Whether there are standard deviations.
+    n_samples : int
+        Number of samples of the posterior.
     """
 
     place: Tensor
@@ -55,12 +59,13 @@ class Potential(DoubleBuffers):
         cutoff: float,
         others: Sequence[nn.Module] = (),
         chosen: int = -1,
+        n_samples: int = 0,
     ) -> None:
         super().__init__()
         self.terms = nn.ModuleList(terms)
         self.others = nn.ModuleList(others)
         self.numbers, self.cutoff, self.chosen = numbers, cutoff, chosen
-        self.has_deviations = chosen >= 0
+        self.has_deviations, self.n_samples = chosen >= 0, n_samples
         place = torch.full([max(numbers) + 1], -1, dtype=torch.int64)
         place[numbers] = torch.arange(len(numbers))
         self.register_buffer("place", place)
@@ -217,6 +222,34 @@ class Potential(DoubleBuffers):
                 if n == self.chosen:
                     variances = term.variances(near, torch.cat(parts, dim=1), prior)
             return variances.clamp(min=0.0).sqrt()
+
+    def sampled_energies(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Tensor:
+        """Return the energies of atoms in samples of the posterior.
+
+        Parameters are those of `local_energies`.
+
+        Returns
+        -------
+        (n_atoms, n_samples) float64
+            eV; as those of `GAPModel.sample`.
+
+        Raises
+        ------
+        ValueError
+            There are no samples, or an atomic number that the potential does not know.
+        """
+        if self.n_samples == 0:
+            raise ValueError("this potential was made without samples")
+        energies, _ = self.local_energies(R, pairs, numbers, False)
+        with torch.no_grad():
+            near = self._neighbours(R, pairs, numbers)
+            out = energies.unsqueeze(1)
+            for covariances in self.others:
+                out = out + covariances.sampled(near)
+            for n, term in enumerate(self.terms):
+                if n == self.chosen:
+                    out = out + term.sampled(near, self.n_samples)
+        return out
 
     def differentiable_energies(
         self, R: Tensor, pairs: Tensor, numbers: Tensor

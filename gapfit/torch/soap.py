@@ -108,12 +108,35 @@ class SoapTerm(Term):
         near, groups = self._grouped(near, inside)
         for s, form in enumerate(self.forms):
             for bounds in self._chunks(near, groups, s, form.n_numbers):
-                chunk = self.density.chunk(near, groups, bounds)
-                c, _ = self.density.expand(chunk, False)
-                q, _ = self._unit_spectra(self._with_centre(c, s))
+                q = self._environments(near, groups, bounds, s)
                 atoms = groups.atoms[bounds[0] : bounds[1]]
                 out[atoms] += form(q, other[atoms])
         return out
+
+    def sampled(self, near: Neighbours, n_samples: int) -> Tensor:
+        """Return by how much energies differ in samples; see `Term`."""
+        out = torch.zeros(
+            [near.species.shape[0], n_samples],
+            dtype=torch.float64,
+            device=near.R.device,
+        )
+        inside = torch.nonzero(near.r < self.cutoff).flatten()
+        near, groups = self._grouped(near, inside)
+        for s, form in enumerate(self.forms):
+            for bounds in self._chunks(near, groups, s, form.n_numbers):
+                q = self._environments(near, groups, bounds, s)
+                atoms = groups.atoms[bounds[0] : bounds[1]]
+                out[atoms] = form.covariances(q) @ form.samples
+        return out
+
+    def _environments(
+        self, near: Neighbours, groups: Groups, bounds: list[int], species: int
+    ) -> Tensor:
+        """Return the unit power spectra of a chunk of atoms, (n, n_features)."""
+        chunk = self.density.chunk(near, groups, bounds)
+        c, _ = self.density.expand(chunk, False)
+        q, _ = self._unit_spectra(self._with_centre(c, species))
+        return q
 
     def _grouped(self, near: Neighbours, inside: Tensor) -> tuple[Neighbours, Groups]:
         """Return some pairs, and how they are grouped."""
@@ -149,7 +172,7 @@ class SoapTerm(Term):
         numbers += 2 * n_l * self.width * self.width + 4 * self.features.shape[0]
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
-            n_bytes = 4_000_000_000 if on_gpu else 64_000_000
+            n_bytes = 2_000_000_000 if on_gpu else 64_000_000
         return max(n_bytes // (8 * numbers), 16)
 
     def _with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:

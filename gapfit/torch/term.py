@@ -1,5 +1,6 @@
 """What all terms of a potential have in common in torch."""
 
+import torch
 from torch import Tensor, nn
 
 from gapfit.torch.pairs import Neighbours
@@ -36,3 +37,23 @@ class Term(nn.Module):
             Prior variances of the other terms, eV².
         """
         return prior
+
+    def sampled(self, near: Neighbours, n_samples: int) -> Tensor:
+        """Return by how much energies differ in samples of the posterior.
+
+        The term that gives variances does; the others return zeros.
+
+        Parameters
+        ----------
+        near : Neighbours
+            All pairs.
+        n_samples : int
+            Number of samples.
+
+        Returns
+        -------
+        (n_atoms, n_samples) float64
+            eV.
+        """
+        shape = [near.species.shape[0], n_samples]
+        return torch.zeros(shape, dtype=torch.float64, device=near.R.device)

@@ -29,11 +29,24 @@ def assert_same(model: gapfit.GAPModel, structures: list[Atoms]) -> None:
     np.testing.assert_allclose(found, np.concatenate(wanted), rtol=1e-6, atol=1e-9)
 
 
+def assert_same_samples(model: gapfit.GAPModel, structures: list[Atoms]) -> None:
+    positions, cells, numbers, system, pairs, shifts = arguments(
+        structures, model.cutoff
+    )
+    potential = gapfit.torch.torch_model(model, samples=3, seed=5)
+    R = potential.vectors(positions, cells, system, pairs, shifts)
+    found = potential.sampled_energies(R, pairs, numbers).numpy()
+    for n, sample in enumerate(model.sample(3, 5)):
+        wanted = [one.energies for one in sample.predict(structures)]
+        np.testing.assert_allclose(found[:, n], np.concatenate(wanted), atol=1e-7)
+
+
 @pytest.mark.parametrize("name", ["si_model", "si_full"])
 def test_silicon_equals_the_core(name, request):
     names = ("silicon", "sheared", "slab", "wire", "cluster", "one_atom")
     structures = [STRUCTURES[structure]() for structure in names]
     assert_same(request.getfixturevalue(name), structures)
+    assert_same_samples(request.getfixturevalue(name), structures)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +62,9 @@ def test_silicon_equals_the_core(name, request):
 def test_three_species_equal_the_core(terms):
     settings = {**config(), "terms": terms, "e0": {"Ge": -1, "Sb": -2, "Te": -3}}
     model = gapfit.fit(labelled_frames(three_species), settings)
-    assert_same(model, [three_species() * (2, 1, 1), three_species()])
+    structures = [three_species() * (2, 1, 1), three_species()]
+    assert_same(model, structures)
+    assert_same_samples(model, structures)
 
 
 def test_they_are_left_out_unless_asked_for(si_model):
@@ -58,6 +73,9 @@ def test_they_are_left_out_unless_asked_for(si_model):
     assert "energies_std" not in potential(*given)
     with pytest.raises(ValueError, match="made without standard deviations"):
         potential(*given, std=True)
+    R = torch.zeros(0, 3, dtype=torch.float64)
+    with pytest.raises(ValueError, match="made without samples"):
+        potential.sampled_energies(R, given[4][:, :0], given[2])
 
 
 def test_models_without_them_are_refused(gst_full, si_model):

@@ -63,6 +63,20 @@ def test_standard_deviations(si_full, tmp_path):
     assert (tmp_path / "less.pt").stat().st_size < (tmp_path / "si.pt").stat().st_size
 
 
+@pytest.mark.parametrize("kind", ["atom", "system"])
+def test_samples(kind, si_full, tmp_path):
+    gapfit.torch.export_metatomic(si_full, tmp_path / "si.pt", samples=3)
+    calculator = ase_side.MetatomicCalculator(
+        tmp_path / "si.pt", check_consistency=True
+    )
+    outputs = {"energy_ensemble": mta.ModelOutput(unit="eV", sample_kind=kind)}
+    found = calculator.run_model(slab(), outputs)["energy_ensemble"].block().values
+    wanted = [one.predict(slab()) for one in si_full.sample(3)]
+    name = "energies" if kind == "atom" else "energy"
+    own = np.array([getattr(one, name) for one in wanted]).reshape(3, -1)
+    np.testing.assert_allclose(found.T, own, atol=1e-7)
+
+
 def test_what_is_declared(exported, gst_full):
     model = mta.load_atomistic_model(exported)
     capabilities = model.capabilities()
