@@ -76,7 +76,8 @@ class AceTerm(Term):
         for s in range(n_species):
             end = begin + counts[s]
             if end > begin and self.present[s]:
-                most = self._at_once(int(groups.width[end - 1]), near.R.is_cuda)
+                widest = groups.counts[begin:end].amax(dim=0)
+                most = self._at_once(int(widest.sum()), near.R.is_cuda)
                 for bounds in chunks(groups, begin, end, most):
                     chunk = self.density.chunk(near, groups, bounds)
                     c, expansion = self.density.expand(chunk, gradients)
@@ -90,7 +91,7 @@ class AceTerm(Term):
 
     def _at_once(self, n_neighbours: int, on_gpu: bool) -> int:
         n_l, n = self.density.n_l, self.density.n_max
-        each = self.density.n_channels * n_neighbours * (8 * n_l * n + 4 * n_l * n_l)
+        each = n_neighbours * (8 * n_l * n + 4 * n_l * n_l)
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
             n_bytes = 2_000_000_000 if on_gpu else 64_000_000
@@ -99,9 +100,9 @@ class AceTerm(Term):
     def _invariants(
         self, c: list[Tensor], weights: Tensor, gradients: bool
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return energies (n,), and dE/dc by degree (rows, 2 l + 1, n_max)."""
+        """Return energies (n,), and dE/dc by degree (n, n_channels, 2 l + 1, n_max)."""
         n_max, n_channels = self.density.n_max, self.density.n_channels
-        flat = torch.cat(c, dim=1).view(-1, n_channels * self.n_lm * n_max)
+        flat = torch.cat(c, dim=2).view(-1, n_channels * self.n_lm * n_max)
         one = torch.ones_like(flat[:, :1])
         A = torch.cat([flat[:, self.offsets], one], dim=1)
         factors = [A[:, self.products[k]] for k in range(4)]
@@ -118,9 +119,9 @@ class AceTerm(Term):
         slope = slope.index_add(1, self.products[3], weighted * factors[2])
         d = torch.zeros_like(flat)
         d[:, self.offsets] = slope[:, : self.n_used]
-        d = d.view(-1, self.n_lm, n_max)
+        d = d.view(-1, n_channels, self.n_lm, n_max)
         out: list[Tensor] = []
         for degree in range(self.density.n_l):
-            part = d[:, degree * degree : (degree + 1) * (degree + 1)]
+            part = d[:, :, degree * degree : (degree + 1) * (degree + 1)]
             out.append(part.contiguous())
         return energies, out

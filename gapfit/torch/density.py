@@ -18,7 +18,7 @@ __all__ = ["Chunk", "Density", "Expansion"]
 
 
 class Chunk(NamedTuple):
-    """Neighbours of some atoms, by atom and channel, padded to the same number.
+    """Neighbours of some atoms, by channel, each padded to the same number for all atoms.
 
     Attributes
     ----------
@@ -26,12 +26,14 @@ class Chunk(NamedTuple):
         Numbers of the pairs.
     place : (n_pairs,) int64
         Their places among the padded ones.
-    R : (n_rows, width, 3) float
-        Vectors, Å; rows are atoms times channels.
-    weight : (n_rows, width) float
+    R : (n_atoms, width, 3) float
+        Vectors, Å: those of the first channel, then of the next.
+    weight : (n_atoms, width) float
         Weight of the neighbour's species; 0 in padding.
-    table : (n_rows, width) int64
+    table : (n_atoms, width) int64
         Number of the table of the neighbour's species.
+    ends : list of int
+        Where the places of each channel end.
     """
 
     pair: Tensor
@@ -39,6 +41,7 @@ class Chunk(NamedTuple):
     R: Tensor
     weight: Tensor
     table: Tensor
+    ends: list[int]
 
 
 class Expansion(NamedTuple):
@@ -46,15 +49,15 @@ class Expansion(NamedTuple):
 
     Attributes
     ----------
-    u : (n_rows, width, 3) float
+    u : (n_atoms, width, 3) float
         Directions of the neighbours.
-    r : (n_rows, width, 1) float
+    r : (n_atoms, width, 1) float
         Distances, Å.
-    Y : (n_rows, n_lm, width) float
+    Y : (n_atoms, n_lm, width) float
         Spherical harmonics.
-    F : (n_rows, width, n_l · n) float
+    F : (n_atoms, width, n_l · n) float
         Weighted radial functions w f.
-    slopes : (n_rows, width, n_l · n) float
+    slopes : (n_atoms, width, n_l · n) float
         Their derivatives (w f)', 1/Å; empty without gradients.
     """
 
@@ -119,41 +122,59 @@ class Density(nn.Module):
 
     def chunk(self, near: Neighbours, groups: Groups, bounds: list[int]) -> Chunk:
         """Return the neighbours of a chunk of atoms; bounds as from `chunks`."""
-        begin, end, from_pair, to_pair, width = bounds
-        n_rows = (end - begin) * self.n_channels
+        begin, end, from_pair, to_pair, _ = bounds
+        widths = groups.counts[begin:end].amax(dim=0)
+        widths[0].clamp_(min=1)
+        ends = torch.cumsum(widths, dim=0)
+        last: list[int] = ends.tolist()
+        n, width = end - begin, last[-1]
         pair = groups.pair[from_pair:to_pair]
-        row = groups.row[from_pair:to_pair] - begin * self.n_channels
-        place = row * width + groups.slot[from_pair:to_pair]
+        row = groups.row[from_pair:to_pair]
+        atom = torch.div(row, self.n_channels, rounding_mode="floor")
+        channel = row - atom * self.n_channels
+        place = (atom - begin) * width + (ends - widths)[channel]
+        place = place + groups.slot[from_pair:to_pair]
         species = near.species[near.neighbour[pair]]
         # Padding has some harmless vector, and no weight.
-        R = torch.ones([n_rows * width, 3], dtype=near.R.dtype, device=near.R.device)
+        R = torch.ones([n * width, 3], dtype=near.R.dtype, device=near.R.device)
         R[place] = near.R[pair]
-        weight = torch.zeros([n_rows * width], dtype=R.dtype, device=R.device)
+        weight = torch.zeros([n * width], dtype=R.dtype, device=R.device)
         weight[place] = self.species_weight[species]
-        table = torch.zeros([n_rows * width], dtype=torch.int64, device=R.device)
+        table = torch.zeros([n * width], dtype=torch.int64, device=R.device)
         table[place] = self.table_of[species]
         return Chunk(
             pair,
             place,
-            R.view(n_rows, width, 3),
-            weight.view(n_rows, width),
-            table.view(n_rows, width),
+            R.view(n, width, 3),
+            weight.view(n, width),
+            table.view(n, width),
+            last,
         )
 
     def expand(self, chunk: Chunk, gradients: bool) -> tuple[list[Tensor], Expansion]:
-        """Return the densities, by degree (n_rows, 2 l + 1, n_max), and an expansion."""
+        """Return the densities and what their adjoint needs.
+
+        Densities are by degree (n_atoms, n_channels, 2 l + 1, n_max).
+        """
         r = torch.sqrt((chunk.R * chunk.R).sum(dim=2, keepdim=True))
         u = chunk.R / r
         Y = harmonics(u, self.first, self.up, self.back)
         F, slopes = self._radial(chunk, r, gradients)
-        c = [
-            torch.bmm(self._harmonics(Y, degree), self._functions(F, degree))
-            for degree in range(self.n_l)
-        ]
+        c: list[Tensor] = []
+        for degree in range(self.n_l):
+            harmonic, radial = self._harmonics(Y, degree), self._functions(F, degree)
+            parts: list[Tensor] = []
+            begin = 0
+            for end in chunk.ends:
+                parts.append(torch.bmm(harmonic[:, :, begin:end], radial[:, begin:end]))
+                begin = end
+            c.append(torch.stack(parts, dim=1))
         return c, Expansion(u, r, Y, F, slopes)
 
     def adjoint(self, chunk: Chunk, e: Expansion, d: list[Tensor]) -> Tensor:
-        """Return dE/dR of the pairs of a chunk, (n_pairs, 3), from dE/dc by degree.
+        """Return dE/dR of the pairs of a chunk, (n_pairs, 3), from dE/dc.
+
+        The latter are by degree (n_atoms, n_channels, 2 l + 1, n_max).
 
         Along u the slope is Σ_l F'_l·(Σ_m Y_lm d_lm). Across it, it is 1/r times the part
         of Σ_l F_l·(Σ_m ∇S_lm d_lm) that is perpendicular to u. S are the solid harmonics
@@ -161,24 +182,41 @@ class Density(nn.Module):
         """
         along = torch.zeros_like(chunk.weight)
         across = torch.zeros_like(chunk.R).transpose(1, 2)
-        at = 0
-        for degree in range(self.n_l):
-            slopes = self._functions(e.slopes, degree).transpose(1, 2)
-            Y = self._harmonics(e.Y, degree)
-            along += torch.bmm(d[degree], slopes).mul_(Y).sum(dim=1)
-            if degree == 0:
-                continue
-            low, own = 2 * degree - 1, 2 * degree + 1
-            G = self.lowering[at : at + 3 * low * own].view(1, 3 * low, own)
-            at += 3 * low * own
-            lowered = torch.bmm(G.expand(d[degree].shape[0], 3 * low, own), d[degree])
-            T = torch.bmm(lowered, self._functions(e.F, degree).transpose(1, 2))
-            Y = self._harmonics(e.Y, degree - 1)
-            T = T.view(-1, 3, low, T.shape[2]).mul_(Y.unsqueeze(1))
-            across += T.sum(dim=2)
+        begin = 0
+        for channel, end in enumerate(chunk.ends):
+            self._add_channel(e, d, channel, begin, end, along, across)
+            begin = end
         across = across.transpose(1, 2) / e.r
         along = along.unsqueeze(2) - (across * e.u).sum(dim=2, keepdim=True)
         return (across + e.u * along).view(-1, 3)[chunk.place]
+
+    def _add_channel(
+        self,
+        e: Expansion,
+        d: list[Tensor],
+        channel: int,
+        begin: int,
+        end: int,
+        along: Tensor,
+        across: Tensor,
+    ) -> None:
+        """Add the slopes along u (n_atoms, width) and across it (n_atoms, 3, width)."""
+        at = 0
+        for degree in range(self.n_l):
+            own = d[degree][:, channel]
+            slopes = self._functions(e.slopes, degree)[:, begin:end].transpose(1, 2)
+            Y = self._harmonics(e.Y, degree)[:, :, begin:end]
+            along[:, begin:end] += torch.bmm(own, slopes).mul_(Y).sum(dim=1)
+            if degree == 0:
+                continue
+            low, size = 2 * degree - 1, 2 * degree + 1
+            G = self.lowering[at : at + 3 * low * size].view(1, 3 * low, size)
+            at += 3 * low * size
+            lowered = torch.bmm(G.expand(own.shape[0], 3 * low, size), own)
+            F = self._functions(e.F, degree)[:, begin:end].transpose(1, 2)
+            T = torch.bmm(lowered, F).view(own.shape[0], 3, low, end - begin)
+            Y = self._harmonics(e.Y, degree - 1)[:, :, begin:end]
+            across[:, :, begin:end] += T.mul_(Y.unsqueeze(1)).sum(dim=2)
 
     def _harmonics(self, Y: Tensor, degree: int) -> Tensor:
         return Y[:, degree * degree : (degree + 1) * (degree + 1)]

@@ -43,6 +43,8 @@ class Groups(NamedTuple):
         Atoms in order.
     width : (n_atoms,) int64
         By atom in order, its largest number of pairs in one channel.
+    counts : (n_atoms, n_channels) int64
+        By atom in order, its pairs in each channel.
     pair : (n_pairs,) int64
         Pairs in order.
     row : (n_pairs,) int64
@@ -55,6 +57,7 @@ class Groups(NamedTuple):
 
     atoms: Tensor
     width: Tensor
+    counts: Tensor
     pair: Tensor
     row: Tensor
     slot: Tensor
@@ -84,11 +87,12 @@ def group(centre: Tensor, channel: Tensor, n_channels: int, species: Tensor) -> 
     rank[order] = torch.arange(n_atoms, device=order.device)
     row = rank[centre] * n_channels + channel
     row, pair = torch.sort(row, stable=True)
-    ends = torch.cumsum(counts[order].flatten(), dim=0)
-    begins = ends - counts[order].flatten()
+    counts = counts[order]
+    ends = torch.cumsum(counts.flatten(), dim=0)
+    begins = ends - counts.flatten()
     slot = torch.arange(row.shape[0], device=row.device) - begins[row]
     first = torch.cat([begins.view(n_atoms, n_channels)[:, 0], ends[-1:]])
-    return Groups(order, width[order], pair, row, slot, first)
+    return Groups(order, width[order], counts, pair, row, slot, first)
 
 
 def chunks(groups: Groups, begin: int, end: int, most: int) -> list[list[int]]:

@@ -160,15 +160,15 @@ class SoapTerm(Term):
         if begin == end:
             nothing: list[list[int]] = []
             return nothing
-        widest = int(groups.width[end - 1])
-        most = self._at_once(widest, n_kernel, near.R.is_cuda)
+        n_neighbours = int(groups.counts[begin:end].amax(dim=0).sum())
+        most = self._at_once(n_neighbours, n_kernel, near.R.is_cuda)
         return chunks(groups, begin, end, most)
 
     def _at_once(self, n_neighbours: int, n_kernel: int, on_gpu: bool) -> int:
         """Return how many atoms are handled together."""
         n_l, n = self.density.n_l, self.density.n_max
         each = 8 * n_l * n + 4 * n_l * n_l
-        numbers = self.density.n_channels * n_neighbours * each + n_kernel
+        numbers = n_neighbours * each + n_kernel
         numbers += 2 * n_l * self.width * self.width + 4 * self.features.shape[0]
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
@@ -179,8 +179,7 @@ class SoapTerm(Term):
         """Return densities with the central atom, by degree (n, 2 l + 1, width)."""
         out: list[Tensor] = []
         n_channels, n = self.density.n_channels, self.density.n_max
-        for degree, own in enumerate(c):
-            x = own.view(-1, n_channels, 2 * degree + 1, n)
+        for degree, x in enumerate(c):
             if degree == 0:
                 x = x + self.central[species].view(1, n_channels, 1, n)
             if self.total:
@@ -207,7 +206,7 @@ class SoapTerm(Term):
         return torch.cat(parts, dim=1).mul_(self.scale)
 
     def _adjoint(self, x: list[Tensor], g: Tensor) -> list[Tensor]:
-        """Return dE/dc by degree (rows, 2 l + 1, n_max) from dE/dp (n, n_features)."""
+        """Return dE/dc by degree (n, n_channels, 2 l + 1, n_max) from dE/dp."""
         g = torch.cat([g * self.adjoint_scale, torch.zeros_like(g[:, :1])], dim=1)
         out: list[Tensor] = []
         n_channels, n = self.density.n_channels, self.density.n_max
@@ -217,7 +216,7 @@ class SoapTerm(Term):
             d = d.view(-1, 2 * degree + 1, self.width // n, n).transpose(1, 2)
             if self.total:
                 d = d[:, :n_channels] + d[:, n_channels:]
-            out.append(d.reshape(-1, 2 * degree + 1, n))
+            out.append(d.contiguous())
         return out
 
 
