@@ -29,7 +29,10 @@ def import_or_skip(name: str) -> Any:
 
     A folder of tests bears the name of a package, and importorskip would take it for that.
     """
-    spec = find_spec(name)
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:  # of the package that it is in
+        spec = None
     if spec is None or spec.origin is None:
         pytest.skip(f"{name} is not installed", allow_module_level=True)
     with warnings.catch_warnings():
