@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gapfit.torch.density import Density
-from gapfit.torch.pairs import Neighbours, chunks, group
+from gapfit.torch.pairs import Neighbours
 from gapfit.torch.term import Term
 
 __all__ = ["AceTerm"]
@@ -60,25 +60,13 @@ class AceTerm(Term):
             [near.species.shape[0]], dtype=near.R.dtype, device=near.R.device
         )
         slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
-        inside = torch.nonzero(near.r < self.cutoff).flatten()
-        near = Neighbours(
-            near.centre[inside],
-            near.neighbour[inside],
-            near.R[inside],
-            near.r[inside],
-            near.species,
-        )
-        channel = self.density.channel[near.species[near.neighbour]]
-        groups = group(near.centre, channel, self.density.n_channels, near.species)
-        n_species = self.weights.shape[0]
-        counts: list[int] = torch.bincount(near.species, minlength=n_species).tolist()
-        begin = 0
-        for s in range(n_species):
-            end = begin + counts[s]
-            if end > begin and self.present[s]:
-                widest = groups.counts[begin:end].amax(dim=0)
-                most = self._at_once(int(widest.sum()), near.R.is_cuda)
-                for bounds in chunks(groups, begin, end, most):
+        near, inside, groups = self.density.grouped(near, self.cutoff)
+        n_numbers = 8 * self.products.shape[1]
+        for s in range(self.weights.shape[0]):
+            if self.present[s]:
+                for bounds in self.density.chunks(
+                    groups, s, n_numbers, self.chunk_bytes
+                ):
                     chunk = self.density.chunk(near, groups, bounds)
                     c, expansion = self.density.expand(chunk, gradients)
                     local, d = self._invariants(c, self.weights[s], gradients)
@@ -86,16 +74,7 @@ class AceTerm(Term):
                     if gradients:
                         own = self.density.adjoint(chunk, expansion, d)
                         slopes[inside[chunk.pair]] = own
-            begin = end
         return energies, slopes
-
-    def _at_once(self, n_neighbours: int, on_gpu: bool) -> int:
-        n_l, n = self.density.n_l, self.density.n_max
-        each = n_neighbours * (8 * n_l * n + 4 * n_l * n_l)
-        n_bytes = self.chunk_bytes
-        if n_bytes == 0:
-            n_bytes = 2_000_000_000 if on_gpu else 64_000_000
-        return max(n_bytes // (8 * (each + 8 * self.products.shape[1])), 16)
 
     def _invariants(
         self, c: list[Tensor], weights: Tensor, gradients: bool

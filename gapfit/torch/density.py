@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gapfit.torch.harmonics import gradient_matrix, harmonics, recurrence
 from gapfit.torch.hermite import hermite_slopes, hermite_weights, scaled
-from gapfit.torch.pairs import Groups, Neighbours
+from gapfit.torch.pairs import Groups, Neighbours, chunks, group
 from gapfit.torch.weighting import neighbour_weight
 
 __all__ = ["Chunk", "Density", "Expansion"]
@@ -119,6 +119,50 @@ class Density(nn.Module):
         self.register_buffer("species_weight", species_weight)
         lowering = [gradient_matrix(degree).flatten() for degree in range(1, self.n_l)]
         self.register_buffer("lowering", torch.cat([torch.zeros(0), *lowering]))
+
+    def grouped(
+        self, near: Neighbours, cutoff: float
+    ) -> tuple[Neighbours, Tensor, Groups]:
+        """Return the pairs within a cutoff, their numbers, and how they are grouped."""
+        inside = torch.nonzero(near.r < cutoff).flatten()
+        near = Neighbours(
+            near.centre[inside],
+            near.neighbour[inside],
+            near.R[inside],
+            near.r[inside],
+            near.species,
+        )
+        channel = self.channel[near.species[near.neighbour]]
+        n_species = self.table_of.shape[0]
+        groups = group(near.centre, channel, self.n_channels, near.species, n_species)
+        return near, inside, groups
+
+    def chunks(
+        self, groups: Groups, species: int, n_numbers: int, n_bytes: int
+    ) -> list[list[int]]:
+        """Return chunks of the atoms of a species; see `chunks`.
+
+        Parameters
+        ----------
+        groups : Groups
+            Pairs of all atoms.
+        species : int
+            Number of the species.
+        n_numbers : int
+            Numbers that each atom needs besides those of its density.
+        n_bytes : int
+            Memory of a chunk; 0: what suits the device.
+        """
+        begin, end = groups.ends[species], groups.ends[species + 1]
+        if begin == end:
+            nothing: list[list[int]] = []
+            return nothing
+        if n_bytes == 0:
+            n_bytes = 2_000_000_000 if groups.atoms.is_cuda else 32_000_000
+        width = int(groups.counts[begin:end].amax(dim=0).sum())
+        each = 8 * self.n_l * self.n_max + 4 * self.n_l * self.n_l
+        most = max(n_bytes // (8 * (width * each + n_numbers)), 16)
+        return chunks(groups, begin, end, most)
 
     def chunk(self, near: Neighbours, groups: Groups, bounds: list[int]) -> Chunk:
         """Return the neighbours of a chunk of atoms; bounds as from `chunks`."""

@@ -1,13 +1,12 @@
 """Standard deviations of the energies of atoms; see `gapfit.model.local_variance`."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from gapfit.torch.kernel import power
 from gapfit.torch.pairs import Neighbours, chunks, group
 from gapfit.torch.precision import DoubleBuffers
+from gapfit.torch.switch import switch
 
 __all__ = ["PairCovariances", "VarianceForm"]
 
@@ -160,7 +159,7 @@ class PairCovariances(DoubleBuffers):
         centre = near.centre[inside]
         block = self.block[near.species[centre], near.species[near.neighbour[inside]]]
         x = near.r[inside].to(self.points.dtype) / self.theta
-        s = self._switch(x * self.theta)
+        s, _ = switch(x * self.theta, self.cutoff, self.width, self.cosine)
         rows = torch.zeros(
             [n_atoms * n_blocks, n_points], dtype=x.dtype, device=x.device
         )
@@ -182,7 +181,7 @@ class PairCovariances(DoubleBuffers):
         n_blocks = self.points.shape[0]
         one_species = torch.zeros([n_atoms], dtype=torch.int64, device=x.device)
         centre = torch.div(row, n_blocks, rounding_mode="floor")
-        groups = group(centre, row - centre * n_blocks, n_blocks, one_species)
+        groups = group(centre, row - centre * n_blocks, n_blocks, one_species, 1)
         widest = int(groups.width[-1])
         most = max((1 << 22) // (n_blocks * widest * widest), 1)
         for bounds in chunks(groups, 0, n_atoms, most):
@@ -199,9 +198,3 @@ class PairCovariances(DoubleBuffers):
             own = (weight * sums).sum(dim=1).view(-1, n_blocks).sum(dim=1)
             priors[groups.atoms[bounds[0] : bounds[1]]] = 0.25 * self.variance * own
         return priors
-
-    def _switch(self, r: Tensor) -> Tensor:
-        t = ((r - self.cutoff) / self.width + 1.0).clamp(min=0.0)
-        if self.cosine:
-            return 0.5 * (1.0 + torch.cos(math.pi * t))
-        return 1.0 - t * t * t * (10.0 - 15.0 * t + 6.0 * t * t)

@@ -1,12 +1,11 @@
 """Tabulated pair potentials; see pair_potential.hpp of the core."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from gapfit.torch.hermite import hermite_slopes, hermite_weights, scaled
 from gapfit.torch.pairs import Neighbours
+from gapfit.torch.switch import switch
 from gapfit.torch.term import Term
 
 __all__ = ["PairTerm"]
@@ -59,9 +58,7 @@ class PairTerm(Term):
         phi = (hermite_weights(x - knot) * rows).sum(dim=1)
         slope = (hermite_slopes(x - knot, self.spacing) * rows).sum(dim=1)
         if self.cosine > 0.0:
-            t = ((r - self.end) / self.cosine + 1.0).clamp(min=0.0)
-            s = 0.5 * (1.0 + torch.cos(math.pi * t))
-            change = (-0.5 * math.pi / self.cosine) * torch.sin(math.pi * t)
+            s, change = switch(r, self.end, self.cosine, True)
             slope = change * phi + s * slope
             phi = s * phi
         energies = torch.zeros(

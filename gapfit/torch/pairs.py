@@ -53,6 +53,8 @@ class Groups(NamedTuple):
         By pair in order, its place among those of its centre and channel.
     first : (n_atoms + 1,) int64
         Where the pairs of each atom begin, both in order.
+    ends : list of int
+        Where the atoms of each species begin in the order, and the number of atoms.
     """
 
     atoms: Tensor
@@ -62,9 +64,12 @@ class Groups(NamedTuple):
     row: Tensor
     slot: Tensor
     first: Tensor
+    ends: list[int]
 
 
-def group(centre: Tensor, channel: Tensor, n_channels: int, species: Tensor) -> Groups:
+def group(
+    centre: Tensor, channel: Tensor, n_channels: int, species: Tensor, n_species: int
+) -> Groups:
     """Return pairs grouped by central atom and channel.
 
     Parameters
@@ -75,6 +80,8 @@ def group(centre: Tensor, channel: Tensor, n_channels: int, species: Tensor) -> 
         Number of channels.
     species : (n_atoms,) int64
         Species of the atoms, from 0.
+    n_species : int
+        Number of species.
     """
     n_atoms = species.shape[0]
     n_groups = n_atoms * n_channels
@@ -92,7 +99,9 @@ def group(centre: Tensor, channel: Tensor, n_channels: int, species: Tensor) -> 
     begins = ends - counts.flatten()
     slot = torch.arange(row.shape[0], device=row.device) - begins[row]
     first = torch.cat([begins.view(n_atoms, n_channels)[:, 0], ends[-1:]])
-    return Groups(order, width[order], counts, pair, row, slot, first)
+    of_species = torch.cumsum(torch.bincount(species, minlength=n_species), dim=0)
+    places: list[int] = torch.nn.functional.pad(of_species, [1, 0]).tolist()
+    return Groups(order, width[order], counts, pair, row, slot, first, places)
 
 
 def chunks(groups: Groups, begin: int, end: int, most: int) -> list[list[int]]:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from gapfit.torch.density import Density
 from gapfit.torch.deviations import VarianceForm
 from gapfit.torch.kernel import KernelSum
-from gapfit.torch.pairs import Groups, Neighbours, chunks, group
+from gapfit.torch.pairs import Groups, Neighbours
 from gapfit.torch.term import Term
 
 __all__ = ["SoapTerm"]
@@ -83,11 +83,10 @@ class SoapTerm(Term):
             [near.species.shape[0]], dtype=torch.float64, device=near.R.device
         )
         slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
-        inside = torch.nonzero(near.r < self.cutoff).flatten()
-        near, groups = self._grouped(near, inside)
+        near, inside, groups = self.density.grouped(near, self.cutoff)
         for s, kernel_sum in enumerate(self.sums):
             if not kernel_sum.empty:
-                for bounds in self._chunks(near, groups, s, kernel_sum.n_numbers):
+                for bounds in self._chunks(groups, s, kernel_sum.n_numbers):
                     chunk = self.density.chunk(near, groups, bounds)
                     c, expansion = self.density.expand(chunk, gradients)
                     x = self._with_centre(c, s)
@@ -104,10 +103,9 @@ class SoapTerm(Term):
     def variances(self, near: Neighbours, other: Tensor, prior: Tensor) -> Tensor:
         """Return the variances of local energies of all terms; see `Term`."""
         out = prior.clone()
-        inside = torch.nonzero(near.r < self.cutoff).flatten()
-        near, groups = self._grouped(near, inside)
+        near, _, groups = self.density.grouped(near, self.cutoff)
         for s, form in enumerate(self.forms):
-            for bounds in self._chunks(near, groups, s, form.n_numbers):
+            for bounds in self._chunks(groups, s, form.n_numbers):
                 q = self._environments(near, groups, bounds, s)
                 atoms = groups.atoms[bounds[0] : bounds[1]]
                 out[atoms] += form(q, other[atoms])
@@ -120,10 +118,9 @@ class SoapTerm(Term):
             dtype=torch.float64,
             device=near.R.device,
         )
-        inside = torch.nonzero(near.r < self.cutoff).flatten()
-        near, groups = self._grouped(near, inside)
+        near, _, groups = self.density.grouped(near, self.cutoff)
         for s, form in enumerate(self.forms):
-            for bounds in self._chunks(near, groups, s, form.n_numbers):
+            for bounds in self._chunks(groups, s, form.n_numbers):
                 q = self._environments(near, groups, bounds, s)
                 atoms = groups.atoms[bounds[0] : bounds[1]]
                 out[atoms] = form.covariances(q) @ form.samples
@@ -138,42 +135,13 @@ class SoapTerm(Term):
         q, _ = self._unit_spectra(self._with_centre(c, species))
         return q
 
-    def _grouped(self, near: Neighbours, inside: Tensor) -> tuple[Neighbours, Groups]:
-        """Return some pairs, and how they are grouped."""
-        near = Neighbours(
-            near.centre[inside],
-            near.neighbour[inside],
-            near.R[inside],
-            near.r[inside],
-            near.species,
+    def _chunks(self, groups: Groups, species: int, n_kernel: int) -> list[list[int]]:
+        """Return chunks of the atoms of a species; see `Density.chunks`."""
+        n_numbers = 2 * self.density.n_l * self.width * self.width
+        n_numbers += 4 * self.features.shape[0]
+        return self.density.chunks(
+            groups, species, n_numbers + n_kernel, self.chunk_bytes
         )
-        channel = self.density.channel[near.species[near.neighbour]]
-        n_channels = self.density.n_channels
-        return near, group(near.centre, channel, n_channels, near.species)
-
-    def _chunks(
-        self, near: Neighbours, groups: Groups, species: int, n_kernel: int
-    ) -> list[list[int]]:
-        """Return chunks of the atoms of a species; see `chunks`."""
-        begin = int((near.species < species).sum())
-        end = begin + int((near.species == species).sum())
-        if begin == end:
-            nothing: list[list[int]] = []
-            return nothing
-        n_neighbours = int(groups.counts[begin:end].amax(dim=0).sum())
-        most = self._at_once(n_neighbours, n_kernel, near.R.is_cuda)
-        return chunks(groups, begin, end, most)
-
-    def _at_once(self, n_neighbours: int, n_kernel: int, on_gpu: bool) -> int:
-        """Return how many atoms are handled together."""
-        n_l, n = self.density.n_l, self.density.n_max
-        each = 8 * n_l * n + 4 * n_l * n_l
-        numbers = n_neighbours * each + n_kernel
-        numbers += 2 * n_l * self.width * self.width + 4 * self.features.shape[0]
-        n_bytes = self.chunk_bytes
-        if n_bytes == 0:
-            n_bytes = 2_000_000_000 if on_gpu else 64_000_000
-        return max(n_bytes // (8 * numbers), 16)
 
     def _with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
         """Return densities with the central atom, by degree (n, 2 l + 1, width)."""

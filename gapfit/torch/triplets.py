@@ -1,11 +1,10 @@
 """Three-body terms; see triplets.hpp and spline.hpp of the core."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from gapfit.torch.pairs import Neighbours, chunks, group
+from gapfit.torch.switch import switch
 from gapfit.torch.term import Term
 
 __all__ = ["TripletSums", "TripletTable", "TripletTerm"]
@@ -226,9 +225,8 @@ class TripletTerm(Term):
         inside = torch.nonzero(near.r < self.cutoff).flatten()
         centre = near.centre[inside]
         # One species for all: triplets of many species are computed together.
-        groups = group(
-            centre, torch.zeros_like(centre), 1, torch.zeros_like(near.species)
-        )
+        one_species = torch.zeros_like(near.species)
+        groups = group(centre, torch.zeros_like(centre), 1, one_species, 1)
         if n_atoms == 0 or inside.shape[0] == 0:
             return energies, slopes
         for bounds in chunks(groups, 0, n_atoms, self._at_once(groups.width)):
@@ -281,14 +279,6 @@ class TripletTerm(Term):
         some = torch.nonzero(which >= 0).flatten()
         return a[some], b[some], which[some]
 
-    def _switch(self, r: Tensor) -> tuple[Tensor, Tensor]:
-        t = ((r - self.cutoff) / self.width + 1.0).clamp(min=0.0)
-        if self.cosine:
-            turn = -0.5 * math.pi / self.width
-            return 0.5 * (1.0 + torch.cos(math.pi * t)), turn * torch.sin(math.pi * t)
-        s = 1.0 - t * t * t * (10.0 - 15.0 * t + 6.0 * t * t)
-        return s, (-30.0 / self.width) * t * t * (1.0 - t) * (1.0 - t)
-
     def _energies(
         self, near: Neighbours, a: Tensor, b: Tensor, which: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -297,8 +287,8 @@ class TripletTerm(Term):
         across = Rb - Ra
         opposite = torch.linalg.vector_norm(across, dim=1)
         g, slope = self.potentials(torch.stack([ra, rb, opposite], dim=1), which)
-        sa, change_a = self._switch(ra)
-        sb, change_b = self._switch(rb)
+        sa, change_a = switch(ra, self.cutoff, self.width, self.cosine)
+        sb, change_b = switch(rb, self.cutoff, self.width, self.cosine)
         s = sa * sb
         # Two atoms in one place have no direction.
         away = across / torch.where(opposite > 0.0, opposite, 1.0).unsqueeze(1)
