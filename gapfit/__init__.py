@@ -100,6 +100,7 @@ _PACKAGES = frozenset(
         "search",
         "serving",
         "testing",
+        "torch",
     }
 )
 
@@ -108,6 +109,7 @@ _COMMANDS = {
     "cite": "gapfit.citations.papers",
     "convert": "load and save of gapfit.quip and gapfit.pacemaker, gapfit.quip.translate",
     "export_lammps": "gapfit.lammps.export_lammps",
+    "export_metatomic": "gapfit.torch.export_metatomic",
     "info": "the attributes config and record of a GAPModel",
     "init": "gapfit.propose",
     "reproduce": "gapfit.fitting.reproduce.reproduction",

@@ -21,6 +21,7 @@ _PACKAGES = {
     "quip": "QUIP",
     "pacemaker": "pacemaker",
     "lammps": "LAMMPS",
+    "torch": "Torch modules",
     "serving": "Forces over a socket",
     "report": "The report",
     "robustness": "Stress tests",

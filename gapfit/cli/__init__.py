@@ -24,6 +24,7 @@ from gapfit.cli import (
     convert,
     evaluate,
     export_lammps,
+    export_metatomic,
     fit,
     gap_fit,
     info,
@@ -57,7 +58,7 @@ _GROUPS = {
     "model": (info, evaluate, compare, report, properties, stress_test),
     "paper": (cite, methods, reproduce),
     "use": (predict, propagate, select, serve),
-    "exchange": (gap_fit, convert, export_lammps, lammps),
+    "exchange": (gap_fit, convert, export_lammps, lammps, export_metatomic),
     "setup": (schema, completion),
 }
 

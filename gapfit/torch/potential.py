@@ -1,0 +1,281 @@
+"""A fitted potential as a module: energies, forces and stress of many structures."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gapfit.torch.pairs import Neighbours
+from gapfit.torch.precision import DoubleBuffers
+from gapfit.torch.term import Term
+
+__all__ = ["Potential"]
+
+
+class Potential(DoubleBuffers):
+    """The sum of all terms, the baseline and the energies of isolated atoms.
+
+    Made by `gapfit.torch.torch_model`. Structures are given together: `system` tells to
+    which of them an atom belongs. TorchScript compiles it (``torch.jit.script``).
+
+    Parameters
+    ----------
+    terms : list of Term
+        Terms and pair potentials of the baseline.
+    numbers : list of int
+        Atomic numbers that the potential knows, ascending.
+    e0 : list of float
+        Energies of isolated atoms, eV.
+    cutoff : float
+        Range of the potential, Å.
+    others : list of Module, optional
+        Covariances with the sparse points of those terms that are not `chosen`.
+    chosen : int, optional
+        Number of the term that gives variances; -1 without standard deviations.
+    n_samples : int, optional
+        Number of samples of the posterior that terms have.
+
+    Attributes
+    ----------
+    cutoff : float
+        Range of the potential, Å: neighbours up to it must be given.
+    numbers : list of int
+        Atomic numbers, ascending.
+    has_deviations : bool
+        Whether there are standard deviations.
+    n_samples : int
+        Number of samples of the posterior.
+    """
+
+    place: Tensor
+    e0: Tensor
+    numbers: list[int]
+
+    def __init__(
+        self,
+        terms: list[Term],
+        numbers: list[int],
+        e0: list[float],
+        cutoff: float,
+        others: Sequence[nn.Module] = (),
+        chosen: int = -1,
+        n_samples: int = 0,
+    ) -> None:
+        super().__init__()
+        self.terms = nn.ModuleList(terms)
+        self.others = nn.ModuleList(others)
+        self.numbers, self.cutoff, self.chosen = numbers, cutoff, chosen
+        self.has_deviations, self.n_samples = chosen >= 0, n_samples
+        place = torch.full([max(numbers) + 1], -1, dtype=torch.int64)
+        place[numbers] = torch.arange(len(numbers))
+        self.register_buffer("place", place)
+        self.register_buffer("e0", torch.tensor(e0, dtype=torch.float64))
+
+    def forward(
+        self,
+        positions: Tensor,
+        cells: Tensor,
+        numbers: Tensor,
+        system: Tensor,
+        pairs: Tensor,
+        shifts: Tensor,
+        forces: bool = True,
+        stress: bool = True,
+        std: bool = False,
+    ) -> dict[str, Tensor]:
+        """Return energies, forces and stress.
+
+        Parameters
+        ----------
+        positions : (n_atoms, 3) float
+            Å.
+        cells : (n_systems, 3, 3) float
+            Lattice vectors as rows, Å.
+        numbers : (n_atoms,) int64
+            Atomic numbers.
+        system : (n_atoms,) int64
+            Structure of each atom, from 0.
+        pairs : (2, n_pairs) int64
+            Centre and neighbour of all pairs within the cutoff, in both directions; longer
+            ones are left out here. In any order.
+        shifts : (n_pairs, 3) float or int
+            Lattice vectors between the cells: R = r_j + shift · cell - r_i.
+        forces, stress : bool
+            Whether to compute derivatives.
+        std : bool
+            Whether to compute standard deviations of the energies of atoms.
+
+        Returns
+        -------
+        dict of str to tensor
+            ``energy`` (n_systems,) and ``energies`` of atoms (n_atoms,), eV, always
+            float64; ``forces`` (n_atoms, 3), eV/Å; ``stress`` (n_systems, 3, 3), eV/Å³,
+            positive under tension (of a structure without a volume not finite);
+            ``virial`` (n_systems, 3, 3) = -stress · volume, eV; ``energies_std``
+            (n_atoms,), eV, as those of `GAPModel.predict`.
+
+        Raises
+        ------
+        ValueError
+            An atomic number that the potential does not know, or `std` of a potential
+            without.
+        """
+        R = self.vectors(positions, cells, system, pairs, shifts)
+        energies, slopes = self.local_energies(R, pairs, numbers, forces or stress)
+        n_systems = cells.shape[0]
+        energy = torch.zeros([n_systems], dtype=energies.dtype, device=R.device)
+        out = {
+            "energy": energy.index_add(0, system, energies),
+            "energies": energies,
+        }
+        if forces:
+            zero = torch.zeros_like(positions)
+            out["forces"] = zero.index_add(0, pairs[0], slopes).index_add(
+                0, pairs[1], -slopes
+            )
+        if stress:
+            parts = R.unsqueeze(2) * slopes.unsqueeze(1)
+            zero = torch.zeros_like(cells)
+            virial = -zero.index_add(0, system[pairs[0]], parts)
+            volume = torch.linalg.det(cells).abs().view(-1, 1, 1)
+            out["virial"] = virial
+            out["stress"] = -virial / volume
+        if std:
+            out["energies_std"] = self.deviations(R, pairs, numbers)
+        return out
+
+    def vectors(
+        self,
+        positions: Tensor,
+        cells: Tensor,
+        system: Tensor,
+        pairs: Tensor,
+        shifts: Tensor,
+    ) -> Tensor:
+        """Return the vectors from centre to neighbour, (n_pairs, 3), Å; see `forward`."""
+        own_cells = cells[system[pairs[0]]]
+        images = torch.bmm(shifts.to(cells.dtype).unsqueeze(1), own_cells).squeeze(1)
+        return positions[pairs[1]] - positions[pairs[0]] + images
+
+    def local_energies(
+        self, R: Tensor, pairs: Tensor, numbers: Tensor, gradients: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return energies of atoms and their slopes with the vectors of pairs.
+
+        Parameters
+        ----------
+        R : (n_pairs, 3) float
+            Vectors from centre to neighbour, Å.
+        pairs : (2, n_pairs) int64
+            Centre and neighbour.
+        numbers : (n_atoms,) int64
+            Atomic numbers.
+        gradients : bool
+            Whether to compute the slopes; otherwise they are empty.
+
+        Returns
+        -------
+        energies : (n_atoms,) float64
+            eV.
+        slopes : (n_pairs, 3) float
+            dE_i/dR with i the centre, eV/Å.
+
+        Raises
+        ------
+        ValueError
+            An atomic number that the potential does not know.
+        """
+        # Derivatives are computed here, chunk by chunk: no graph of all pairs is kept.
+        with torch.no_grad():
+            near = self._neighbours(R, pairs, numbers)
+            energies = self.e0[near.species]
+            slopes = torch.zeros_like(R) if gradients else R[:0]
+            for term in self.terms:
+                own, g = term(near, gradients)
+                energies = energies + own
+                if gradients:
+                    slopes = slopes + g
+        return energies, slopes
+
+    def deviations(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Tensor:
+        """Return standard deviations of the energies of atoms, (n_atoms,) float64, eV.
+
+        Parameters are those of `local_energies`.
+
+        Raises
+        ------
+        ValueError
+            There are none, or an atomic number that the potential does not know.
+        """
+        if not self.has_deviations:
+            raise ValueError("this potential was made without standard deviations")
+        with torch.no_grad():
+            near = self._neighbours(R, pairs, numbers)
+            prior = torch.zeros_like(self.e0[near.species])
+            parts = [prior.unsqueeze(1)[:, :0]]
+            for covariances in self.others:
+                k_m, own = covariances(near)
+                parts.append(k_m)
+                prior = prior + own
+            variances = prior
+            for n, term in enumerate(self.terms):
+                if n == self.chosen:
+                    variances = term.variances(near, torch.cat(parts, dim=1), prior)
+            return variances.clamp(min=0.0).sqrt()
+
+    def sampled_energies(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Tensor:
+        """Return the energies of atoms in samples of the posterior.
+
+        Parameters are those of `local_energies`.
+
+        Returns
+        -------
+        (n_atoms, n_samples) float64
+            eV; as those of `GAPModel.sample`.
+
+        Raises
+        ------
+        ValueError
+            There are no samples, or an atomic number that the potential does not know.
+        """
+        if self.n_samples == 0:
+            raise ValueError("this potential was made without samples")
+        energies, _ = self.local_energies(R, pairs, numbers, False)
+        with torch.no_grad():
+            near = self._neighbours(R, pairs, numbers)
+            out = energies.unsqueeze(1)
+            for covariances in self.others:
+                out = out + covariances.sampled(near)
+            for n, term in enumerate(self.terms):
+                if n == self.chosen:
+                    out = out + term.sampled(near, self.n_samples)
+        return out
+
+    def differentiable_energies(
+        self, R: Tensor, pairs: Tensor, numbers: Tensor
+    ) -> Tensor:
+        """Return energies of atoms that autograd can differentiate once with `R`.
+
+        Their gradients are those of `local_energies`, so memory does not grow with the
+        number of operations.
+        """
+        energies, slopes = self.local_energies(R, pairs, numbers, True)
+        linear = (slopes * (R - R.detach())).sum(dim=1)
+        return energies.index_add(0, pairs[0], linear.to(energies.dtype))
+
+    def _neighbours(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Neighbours:
+        fixed, species = R.detach(), self._species(numbers)
+        r = torch.linalg.vector_norm(fixed, dim=1)
+        return Neighbours(pairs[0], pairs[1], fixed, r, species)
+
+    def _species(self, numbers: Tensor) -> Tensor:
+        numbers = numbers.long()
+        last = self.place.shape[0] - 1
+        species = self.place[numbers.clamp(min=0, max=last)]
+        wrong = (species < 0) | (numbers < 0) | (numbers > last)
+        if bool(wrong.any()):
+            unknown = int(numbers[wrong][0])
+            raise ValueError(
+                f"unknown atomic number {unknown}: this potential knows {self.numbers}"
+            )
+        return species

@@ -1,0 +1,215 @@
+"""SOAP terms: power spectra of densities, and their kernels with the sparse points."""
+
+import torch
+from torch import Tensor, nn
+
+from gapfit.torch.density import Density
+from gapfit.torch.deviations import VarianceForm
+from gapfit.torch.kernel import KernelSum
+from gapfit.torch.pairs import Groups, Neighbours
+from gapfit.torch.term import Term
+
+__all__ = ["SoapTerm"]
+
+
+class SoapTerm(Term):
+    """A SOAP term; see predict.hpp of the core.
+
+    Parameters
+    ----------
+    density : Density
+        Densities of the neighbours.
+    sums : list of KernelSum
+        Sums over sparse points by central species.
+    cutoff : float
+        Range of the neighbours, Å.
+    central : (n_species, n_channels, n_max) float64
+        Contributions of central atoms to the densities with l = 0.
+    total : bool
+        Whether a last channel is the sum of all others.
+    blocks : list of (int, int)
+        Pairs of channels, in the order of the features.
+    scale : (n_features,) float64
+        Factor of each feature.
+    """
+
+    central: Tensor
+    scale: Tensor
+    adjoint_scale: Tensor
+    features: Tensor
+    sources: Tensor
+    ends: list[int]
+
+    def __init__(
+        self,
+        density: Density,
+        sums: list[KernelSum],
+        cutoff: float,
+        central: Tensor,
+        total: bool,
+        blocks: list[tuple[int, int]],
+        scale: Tensor,
+    ) -> None:
+        super().__init__()
+        self.density, self.cutoff, self.total = density, cutoff, total
+        self.width = density.n_max * (density.n_channels + int(total))
+        places = _places(blocks, density.n_l, density.n_max, self.width)
+        # Here features are sorted by degree: those of each come from one product.
+        places, order = torch.sort(places)
+        for kernel_sum in sums:
+            kernel_sum.reorder(order)
+        self.order = order
+        self.sums = nn.ModuleList(sums)
+        self.forms = nn.ModuleList()
+        square = self.width**2
+        starts = torch.arange(1, density.n_l + 1) * square
+        self.ends = torch.searchsorted(places, starts).tolist()
+        diagonal = places % square // self.width == places % self.width
+        self.register_buffer("central", central)
+        self.register_buffer("scale", scale[order])
+        self.register_buffer("adjoint_scale", scale[order] * (1.0 + diagonal.double()))
+        self.register_buffer("features", places % square)
+        self.register_buffer("sources", _sources(places, density.n_l, self.width))
+
+    def with_variances(self, forms: list[VarianceForm]) -> None:
+        """Add the forms by which this term gives variances, by central species."""
+        for form in forms:
+            form.reorder(self.order)
+        self.forms = nn.ModuleList(forms)
+
+    def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
+        """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
+        energies = torch.zeros(
+            [near.species.shape[0]], dtype=torch.float64, device=near.R.device
+        )
+        slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
+        near, inside, groups = self.density.grouped(near, self.cutoff)
+        for s, kernel_sum in enumerate(self.sums):
+            if not kernel_sum.empty:
+                for bounds in self._chunks(groups, s, kernel_sum.n_numbers):
+                    chunk = self.density.chunk(near, groups, bounds)
+                    c, expansion = self.density.expand(chunk, gradients)
+                    x = self._with_centre(c, s)
+                    q, norm = self._unit_spectra(x)
+                    local, g = kernel_sum(q, gradients)
+                    energies[groups.atoms[bounds[0] : bounds[1]]] = local
+                    if gradients:
+                        g = (g - q * (q * g).sum(dim=1, keepdim=True)) / norm
+                        d = self._adjoint(x, g)
+                        own = self.density.adjoint(chunk, expansion, d)
+                        slopes[inside[chunk.pair]] = own
+        return energies, slopes
+
+    def variances(self, near: Neighbours, other: Tensor, prior: Tensor) -> Tensor:
+        """Return the variances of local energies of all terms; see `Term`."""
+        out = prior.clone()
+        near, _, groups = self.density.grouped(near, self.cutoff)
+        for s, form in enumerate(self.forms):
+            for bounds in self._chunks(groups, s, form.n_numbers):
+                q = self._environments(near, groups, bounds, s)
+                atoms = groups.atoms[bounds[0] : bounds[1]]
+                out[atoms] += form(q, other[atoms])
+        return out
+
+    def sampled(self, near: Neighbours, n_samples: int) -> Tensor:
+        """Return by how much energies differ in samples; see `Term`."""
+        out = torch.zeros(
+            [near.species.shape[0], n_samples],
+            dtype=torch.float64,
+            device=near.R.device,
+        )
+        near, _, groups = self.density.grouped(near, self.cutoff)
+        for s, form in enumerate(self.forms):
+            for bounds in self._chunks(groups, s, form.n_numbers):
+                q = self._environments(near, groups, bounds, s)
+                atoms = groups.atoms[bounds[0] : bounds[1]]
+                out[atoms] = form.covariances(q) @ form.samples
+        return out
+
+    def _environments(
+        self, near: Neighbours, groups: Groups, bounds: list[int], species: int
+    ) -> Tensor:
+        """Return the unit power spectra of a chunk of atoms, (n, n_features)."""
+        chunk = self.density.chunk(near, groups, bounds)
+        c, _ = self.density.expand(chunk, False)
+        q, _ = self._unit_spectra(self._with_centre(c, species))
+        return q
+
+    def _chunks(self, groups: Groups, species: int, n_kernel: int) -> list[list[int]]:
+        """Return chunks of the atoms of a species; see `Density.chunks`."""
+        n_numbers = 2 * self.density.n_l * self.width * self.width
+        n_numbers += 4 * self.features.shape[0]
+        return self.density.chunks(
+            groups, species, n_numbers + n_kernel, self.chunk_bytes
+        )
+
+    def _with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
+        """Return densities with the central atom, by degree (n, 2 l + 1, width)."""
+        out: list[Tensor] = []
+        n_channels, n = self.density.n_channels, self.density.n_max
+        for degree, x in enumerate(c):
+            if degree == 0:
+                x = x + self.central[species].view(1, n_channels, 1, n)
+            if self.total:
+                x = torch.cat([x, x.sum(dim=1, keepdim=True)], dim=1)
+            out.append(x.transpose(1, 2).reshape(-1, 2 * degree + 1, self.width))
+        return out
+
+    def _unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return unit power spectra (n, n_features), and norms (n, 1)."""
+        p = self._power_spectra(x)
+        norm = torch.linalg.vector_norm(p, dim=1, keepdim=True)
+        # An empty environment stays zero.
+        norm = torch.where(norm == 0.0, 1.0, norm)
+        return p / norm, norm
+
+    def _power_spectra(self, x: list[Tensor]) -> Tensor:
+        parts: list[Tensor] = []
+        begin = 0
+        for degree, own in enumerate(x):
+            end = self.ends[degree]
+            products = torch.bmm(own.transpose(1, 2), own).flatten(1)
+            parts.append(products.index_select(1, self.features[begin:end]))
+            begin = end
+        return torch.cat(parts, dim=1).mul_(self.scale)
+
+    def _adjoint(self, x: list[Tensor], g: Tensor) -> list[Tensor]:
+        """Return dE/dc by degree (n, n_channels, 2 l + 1, n_max) from dE/dp."""
+        g = torch.cat([g * self.adjoint_scale, torch.zeros_like(g[:, :1])], dim=1)
+        out: list[Tensor] = []
+        n_channels, n = self.density.n_channels, self.density.n_max
+        for degree, own in enumerate(x):
+            D = g.index_select(1, self.sources[degree])
+            d = torch.bmm(own, D.view(-1, self.width, self.width))
+            d = d.view(-1, 2 * degree + 1, self.width // n, n).transpose(1, 2)
+            if self.total:
+                d = d[:, :n_channels] + d[:, n_channels:]
+            out.append(d.contiguous())
+        return out
+
+
+def _places(blocks: list[tuple[int, int]], n_l: int, n_max: int, width: int) -> Tensor:
+    """Return the place of each feature among all products (n_l, width, width)."""
+    out = []
+    for a, b in blocks:
+        for degree in range(n_l):
+            rows = torch.arange(n_max)[:, None] + a * n_max
+            columns = torch.arange(n_max)[None, :] + b * n_max
+            places = (degree * width + rows) * width + columns
+            if a == b:
+                n, k = torch.triu_indices(n_max, n_max)
+                out.append(places[n, k])
+            else:
+                out.append(places.flatten())
+    return torch.cat(out)
+
+
+def _sources(places: Tensor, n_l: int, width: int) -> Tensor:
+    """Return by degree the feature of each product or of its transpose, (n_l, width²).
+
+    Products that are no features have the number behind the last.
+    """
+    sources = torch.full([n_l * width * width], len(places))
+    sources[places] = torch.arange(len(places))
+    square = sources.view(n_l, width, width)
+    return torch.minimum(square, square.transpose(1, 2)).flatten(1).contiguous()

@@ -1,0 +1,217 @@
+"""Cost of predictions in torch, on a GPU where there is one, beside the core's.
+
+Usage: python tests/benchmarks/gpu.py [--device cuda] [--max-atoms 1000000] [--batch 1000]
+           [--repeats N] [--json FILE]
+The fits of examples/silicon and examples/ge2sb2te5: energies, forces and stress of crystals
+of 512 atoms and more, and of many of 64 atoms together, in float64 and float32, in µs per
+atom without neighbour lists, which have a column of their own. `core` is the C++ core on
+all cores for the same structures, with its lists. Errors are those from its numbers. On a
+GPU all of it takes two minutes, most of them for the core; on a CPU the torch side has one
+thread and so has the core, and times are those of the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from _common import (
+    MICRO,
+    Column,
+    Label,
+    Report,
+    Row,
+    Time,
+    cores,
+    medians,
+    parser,
+    script,
+    threads,
+)
+from _fits import EXAMPLES, example
+from _models import mixture, silicon
+from ase import Atoms
+
+import gapfit
+from gapfit.model.prediction import Prediction
+
+#: Cells of 8 atoms along each direction.
+CELLS = (4, 8, 16, 32, 50)
+#: The core has this many atoms to predict at most.
+MOST_FOR_CORE = 33_000
+TELLURIDE = (32, 32, 51, 51, 52, 52, 52, 52, 52)
+
+COLUMNS = (
+    Label("system", "system"),
+    Label("n_structures", "structures"),
+    Label("n_atoms", "atoms"),
+    Label("dtype", "precision"),
+    Time("torch", "torch", ".2f"),
+    Time("list", "list", ".2f"),
+    Column("core", "core", ".2f"),
+    Column("ratio", "torch / core", ".2f"),
+    Column("energy", "energy meV/atom", ".1e"),
+    Column("forces", "forces eV/Å", ".1e"),
+    Column("memory", "GB on device", ".2f"),
+)
+
+
+class Device:
+    """Where torch runs: its clock, its memory."""
+
+    def __init__(self, name: str) -> None:
+        import torch
+
+        self.torch, self.name = torch, name
+        self.gpu = name.startswith("cuda")
+        if not self.gpu:
+            torch.set_num_threads(1)
+
+    @property
+    def title(self) -> str:
+        version = f"torch {self.torch.__version__}"
+        if not self.gpu:
+            return f"no GPU, {version} on one thread"
+        return f"{self.torch.cuda.get_device_name()}, {version}"
+
+    def wait(self) -> None:
+        if self.gpu:
+            self.torch.cuda.synchronize()
+
+    def clock(self) -> float:
+        return time.perf_counter() if self.gpu else time.process_time()
+
+    def memory(self) -> float | None:
+        """Return the largest memory since the last call, GB."""
+        if not self.gpu:
+            return None
+        peak = self.torch.cuda.max_memory_allocated() / 1e9
+        self.torch.cuda.reset_peak_memory_stats()
+        return float(peak)
+
+
+def inputs(device: Device, structures: list[Atoms]) -> tuple[Any, ...]:
+    """Return positions, cells, pbc, numbers and systems on the device."""
+    torch = device.torch
+    system = np.repeat(np.arange(len(structures)), [len(a) for a in structures])
+    arrays = (
+        np.concatenate([atoms.positions for atoms in structures]),
+        np.stack([np.asarray(atoms.cell) for atoms in structures]),
+        np.stack([atoms.pbc for atoms in structures]),
+        np.concatenate([atoms.numbers for atoms in structures]),
+        system,
+    )
+    return tuple(torch.tensor(array, device=device.name) for array in arrays)
+
+
+def measure(
+    device: Device,
+    model: gapfit.GAPModel,
+    potentials: dict[str, Any],
+    structures: list[Atoms],
+    repeats: int,
+) -> list[Row]:
+    """Return a row for each precision."""
+    positions, cells, pbc, numbers, system = inputs(device, structures)
+    n_atoms = len(positions)
+
+    def make_list() -> Any:
+        found = gapfit.torch.neighbour_list(positions, cells, pbc, system, model.cutoff)
+        device.wait()
+        return found
+
+    pairs, shifts = make_list()
+    calls: dict[str, Callable[[], Any]] = {"list": make_list}
+    wanted: list[Prediction] = []
+    if n_atoms <= MOST_FOR_CORE:
+        wanted = model.predict(structures)
+        calls["core"] = lambda: model.predict(structures)
+    seconds = medians(calls, repeats, device.clock)
+    cost = {name: MICRO * value / n_atoms for name, value in seconds.items()}
+    rows = []
+    for name, potential in potentials.items():
+        dtype = getattr(device.torch, name)
+        given = (positions.to(dtype), cells.to(dtype), numbers, system, pairs, shifts)
+        device.memory()
+        found = potential(*given)
+        memory = device.memory()
+
+        def predict(potential: Any = potential, given: Any = given) -> None:
+            potential(*given)
+            device.wait()
+
+        own = medians({"torch": predict}, repeats, device.clock)["torch"]
+        row = {"dtype": name, "torch": MICRO * own / n_atoms, "memory": memory, **cost}
+        if wanted:
+            row["ratio"] = row["torch"] / row["core"]
+            row |= errors(found, wanted)
+        rows.append(row | {"n_structures": len(structures), "n_atoms": n_atoms})
+    return rows
+
+
+def errors(found: dict[str, Any], wanted: list[Prediction]) -> Row:
+    """Return the largest errors of energies and forces."""
+    local = np.concatenate([one.energies for one in wanted])
+    forces = np.concatenate([one.forces for one in wanted])
+    own = {name: values.double().cpu().numpy() for name, values in found.items()}
+    return {
+        "energy": 1000 * float(np.abs(own["energies"] - local).max()),
+        "forces": float(np.abs(own["forces"] - forces).max()),
+    }
+
+
+def telluride(cells: int, seed: int = 1) -> Atoms:
+    return mixture(cells, TELLURIDE, seed=seed)
+
+
+SYSTEMS: dict[str, tuple[str, Callable[..., Atoms]]] = {
+    "Si": ("silicon", silicon),
+    "Ge-Sb-Te": ("ge2sb2te5", telluride),
+}
+
+
+def arguments() -> argparse.ArgumentParser:
+    options = parser(__doc__, repeats=3)
+    options.add_argument("--device", help="cuda if there is one, otherwise cpu")
+    options.add_argument(
+        "--max-atoms", type=int, help="largest crystal; 10⁶ on a GPU, 4096 on a CPU"
+    )
+    options.add_argument(
+        "--batch", type=int, help="structures of 64 atoms; 1000 on a GPU, 100 on a CPU"
+    )
+    return options
+
+
+def run(args: argparse.Namespace) -> Report:
+    import torch
+
+    device = Device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    most = args.max_atoms or (1_000_000 if device.gpu else 4096)
+    n_batch = args.batch or (1000 if device.gpu else 100)
+    report = Report("gpu", vars(args) | {"device": device.title})
+    report.header(f"{device.title}; µs per atom")
+    rows: list[Row] = []
+    with threads(cores() if device.gpu else 1):
+        for system, (name, build) in SYSTEMS.items():
+            model = gapfit.fit(config=example(name), base=EXAMPLES / name)
+            potentials = {
+                dtype: gapfit.torch.torch_model(model).to(
+                    device=device.name, dtype=getattr(torch, dtype)
+                )
+                for dtype in ("float64", "float32")
+            }
+            sizes = [cells for cells in CELLS if 8 * cells**3 <= most]
+            sets = [[build(cells)] for cells in sizes]
+            sets.append([build(2, seed=seed) for seed in range(n_batch)])
+            for structures in sets:
+                found = measure(device, model, potentials, structures, args.repeats)
+                rows += [{"system": system, **row} for row in found]
+    report.table("Predictions", COLUMNS, rows)
+    return report
+
+
+if __name__ == "__main__":
+    script(arguments(), run)

@@ -1,0 +1,129 @@
+"""Models in metatomic's format, through its own checks and its ASE calculator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from builders import cluster, silicon, slab, three_species
+from helpers.torch_runs import import_or_skip
+
+import gapfit
+from gapfit.cli import main
+from gapfit.testing import SAME_POTENTIAL
+
+torch = import_or_skip("torch")
+mta = import_or_skip("metatomic.torch")
+ase_side = import_or_skip("metatomic_ase")
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def exported(gst_full, tmp_path_factory):
+    path = tmp_path_factory.mktemp("metatomic") / "gst.pt"
+    gapfit.torch.export_metatomic(gst_full, path)
+    return path
+
+
+def test_ase_equals_python(exported, gst_full):
+    calculator = ase_side.MetatomicCalculator(exported, check_consistency=True)
+    for atoms in (three_species(), three_species() * (2, 1, 1)):
+        atoms.calc = calculator
+        wanted = gst_full.predict(atoms)
+        for found, own in (
+            (atoms.get_potential_energy(), wanted.energy),
+            (atoms.get_potential_energies(), wanted.energies),
+            (atoms.get_forces(), wanted.forces),
+            (atoms.get_stress(), wanted.stress),
+        ):
+            SAME_POTENTIAL.check(found, own)
+
+
+def test_open_boundaries(si_full, tmp_path):
+    gapfit.torch.export_metatomic(si_full, tmp_path / "si.pt")
+    calculator = ase_side.MetatomicCalculator(
+        tmp_path / "si.pt", check_consistency=True
+    )
+    for atoms in (slab(), cluster(), silicon()):
+        atoms.calc = calculator
+        wanted = si_full.predict(atoms)
+        SAME_POTENTIAL.check(atoms.get_potential_energy(), wanted.energy)
+        SAME_POTENTIAL.check(atoms.get_forces(), wanted.forces)
+
+
+def test_standard_deviations(si_full, tmp_path):
+    gapfit.torch.export_metatomic(si_full, tmp_path / "si.pt")
+    calculator = ase_side.MetatomicCalculator(
+        tmp_path / "si.pt", check_consistency=True, uncertainty_threshold=1000.0
+    )
+    outputs = {"energy_uncertainty": mta.ModelOutput(unit="eV", sample_kind="atom")}
+    found = calculator.run_model(slab(), outputs)["energy_uncertainty"].block().values
+    wanted = si_full.predict(slab(), std="energies").energies_std
+    np.testing.assert_allclose(found.squeeze(1), wanted, rtol=1e-6)
+    gapfit.torch.export_metatomic(si_full, tmp_path / "less.pt", std=False)
+    assert (tmp_path / "less.pt").stat().st_size < (tmp_path / "si.pt").stat().st_size
+
+
+@pytest.mark.parametrize("kind", ["atom", "system"])
+def test_samples(kind, si_full, tmp_path):
+    gapfit.torch.export_metatomic(si_full, tmp_path / "si.pt", samples=3)
+    calculator = ase_side.MetatomicCalculator(
+        tmp_path / "si.pt", check_consistency=True
+    )
+    outputs = {"energy_ensemble": mta.ModelOutput(unit="eV", sample_kind=kind)}
+    found = calculator.run_model(slab(), outputs)["energy_ensemble"].block().values
+    wanted = [one.predict(slab()) for one in si_full.sample(3)]
+    name = "energies" if kind == "atom" else "energy"
+    own = np.array([getattr(one, name) for one in wanted]).reshape(3, -1)
+    np.testing.assert_allclose(found.T, own, atol=1e-7)
+
+
+def test_what_is_declared(exported, gst_full):
+    model = mta.load_atomistic_model(exported)
+    capabilities = model.capabilities()
+    assert capabilities.atomic_types == list(gst_full.species)
+    assert capabilities.interaction_range == gst_full.cutoff
+    assert capabilities.dtype == "float64"
+    assert capabilities.outputs["energy"].unit == "eV"
+    (neighbours,) = model.requested_neighbor_lists()
+    assert neighbours.cutoff == gst_full.cutoff
+    assert neighbours.full_list
+
+
+@pytest.mark.filterwarnings("ignore:`compute_requested_neighbors` is deprecated")
+def test_chosen_atoms_of_several_structures(exported, gst_full):
+    model = mta.load_atomistic_model(exported)
+    structures = [three_species(), three_species() * (2, 1, 1)]
+    systems = mta.systems_to_torch(structures, dtype=torch.float64)
+    import_or_skip("vesin.metatomic").compute_requested_neighbors(
+        systems, system_length_unit="angstrom", model=model
+    )
+    chosen = [[0, 1], [0, 5], [1, 0], [1, 12]]
+    names = ["system", "atom"]
+    options = mta.ModelEvaluationOptions(
+        length_unit="angstrom",
+        outputs={"energy": mta.ModelOutput(unit="meV", sample_kind="atom")},
+        selected_atoms=mta_labels(names, chosen),
+    )
+    values = model(systems, options, check_consistency=True)["energy"].block().values
+    wanted = [gst_full.predict(structures[s]).energies[k] for s, k in chosen]
+    np.testing.assert_allclose(values.squeeze(1).numpy() / 1000, wanted, atol=1e-10)
+    options.outputs = {"energy": mta.ModelOutput(unit="eV", sample_kind="system")}
+    values = model(systems, options, check_consistency=True)["energy"].block().values
+    wanted = [sum(wanted[:2]), sum(wanted[2:])]
+    np.testing.assert_allclose(values.squeeze(1).numpy(), wanted, atol=1e-10)
+
+
+def mta_labels(names: list[str], values: list[list[int]]):
+    labels = import_or_skip("metatensor.torch").Labels
+    return labels(names, torch.tensor(values, dtype=torch.int32))
+
+
+def test_the_command(si_model, tmp_path, capsys):
+    si_model.save(tmp_path / "model.npz")
+    given = [str(tmp_path / "model.npz"), str(tmp_path / "model.pt")]
+    assert main(["export-metatomic", *given]) == 0
+    assert "model.pt" in capsys.readouterr().out
+    atoms = silicon()
+    atoms.calc = ase_side.MetatomicCalculator(tmp_path / "model.pt")
+    wanted = si_model.predict(silicon())
+    SAME_POTENTIAL.check(atoms.get_potential_energy(), wanted.energy)
