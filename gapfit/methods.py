@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from gapfit.citations import GAP, SOLVER, SPARSE
+from gapfit.citations import GAP, SOLVER, SPARSE, papers
+from gapfit.model.calibration import CALIBRATION_UNITS
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.provenance import (
     baseline_text,
@@ -17,13 +18,22 @@ from gapfit.model.provenance import (
 __all__ = ["methods_text"]
 
 _Cite = Callable[..., str]
+# Characters that no text has, around the keys of references.
+_BEGIN, _END = "\x02", "\x03"
 _LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "^": r"\^{}",
+    "~": r"\~{}",
     "_": r"\_",
     "%": r"\%",
     "&": r"\&",
     "#": r"\#",
     "Å": r"\AA{}",
     "²": r"$^2$",
+    "√": r"$\surd$",
 }
 _CHOSEN = {
     "uniform": "evenly over the values of the data",
@@ -52,17 +62,25 @@ def methods_text(model: GAPModel, *, latex: bool = False) -> str:
         Sentences. Keys of references are in brackets, as ``gapfit cite --bibtex`` has
         them.
     """
+    cited: list[str] = []
 
     def cite(*keys: str) -> str:
-        joined = ", ".join(dict.fromkeys(keys))
-        return rf"~\cite{{{joined}}}" if latex else f" [{joined}]"
+        new = list(dict.fromkeys(keys))
+        cited.extend(new)
+        return _BEGIN + ", ".join(new) + _END
 
     text = " ".join(_sentences(model, cite))
-    if not latex:
-        return text
-    for character, command in _LATEX.items():
-        text = text.replace(character, command)
-    return text
+    others = [(p, paper) for p, paper in papers(model) if paper.key not in cited]
+    if others:
+        used = "; ".join(f"{purpose}{cite(paper.key)}" for purpose, paper in others)
+        text += f" Other methods: {used}."
+    return _latex(text) if latex else text.replace(_BEGIN, " [").replace(_END, "]")
+
+
+def _latex(text: str) -> str:
+    """Return text as LaTeX."""
+    text = "".join(_LATEX.get(character, character) for character in text)
+    return text.replace(_BEGIN, r"~\cite{").replace(_END, "}")
 
 
 def _sentences(model: GAPModel, cite: _Cite) -> Iterator[str]:
@@ -98,12 +116,12 @@ def _sentences(model: GAPModel, cite: _Cite) -> Iterator[str]:
 def _data(model: GAPModel) -> str:
     record = model.record
     rows = record.n_rows
-    names = {"energy": "energies", "forces": "force components", "virial": "virials"}
-    counted = ", ".join(
-        f"{n} {names[kind] if kind != 'virial' else 'virial components'}"
-        for kind, n in rows.items()
-        if n
-    )
+    names = {
+        "energy": "energies",
+        "forces": "force components",
+        "virial": "virial components",
+    }
+    counted = ", ".join(f"{n} {names[kind]}" for kind, n in rows.items() if n)
     size = f"{record.n_frames} structures with {record.n_atoms} atoms"
     return f"{size} ({counted})" if counted else size
 
@@ -114,7 +132,21 @@ def _energies(model: GAPModel) -> Iterator[str]:
     e0 = ", ".join(f"{chemical_symbols[z]} {e:.4f}" for z, e in model.e0.items())
     yield f"Energies are relative to those of single atoms (eV: {e0}; {e0_origin(model)})."
     if model.baseline is not None:
-        yield f"The fit is of what a fixed baseline leaves ({baseline_text(model)})."
+        baseline = baseline_text(model) + _ranges(model)
+        yield f"The fit is of what a fixed baseline leaves ({baseline})."
+
+
+def _ranges(model: GAPModel) -> str:
+    """Return the lengths of a baseline, as text."""
+    baseline = model.config.baseline
+    parts = []
+    if baseline.repulsion != "none":
+        parts.append(f"repulsion to {baseline.r_cut:g} Å over {baseline.width:g} Å")
+    if baseline.d3:
+        parts.append(
+            f"D3 to {baseline.d3.r_cut:g} Å, coordination to {baseline.d3.cn_r_cut:g} Å"
+        )
+    return f"; {', '.join(parts)}" if parts else ""
 
 
 def _terms(model: GAPModel, cite: _Cite) -> Iterator[str]:
@@ -148,12 +180,16 @@ def _noise(model: GAPModel) -> Iterator[str]:
     for name, share in relative.items():
         if share:
             yield f"Those of {name} grow with their size by the fraction {share:g}."
-    units = {"energy": "eV/atom", "forces": "eV/Å", "virial": "eV/atom"}
+    units = {
+        "energy": (1000, "meV/atom"),
+        "forces": (1, "eV/Å"),
+        "virial": (1000, "meV/atom"),
+    }
     groups: dict[str, list[str]] = {}
     for config_type, values in sigma["config_types"].items():
         given = ", ".join(
-            f"{name} {values[name]:g} {unit}"
-            for name, unit in units.items()
+            f"{name} {factor * values[name]:g} {unit}"
+            for name, (factor, unit) in units.items()
             if values.get(name) is not None
         )
         groups.setdefault(given, []).append(config_type)
@@ -187,11 +223,12 @@ def _deviations(model: GAPModel, cite: _Cite) -> Iterator[str]:
     how = "left out of the fit in turn"
     if calibration.method != "leave one out":
         how = "that were not fitted"
-    factors = ", ".join(
-        f"{part.scale.factor:.3g} for {quantity.reported}"
+    scales = "; ".join(
+        f"{quantity.reported} {part.scale.factor:.3g} and {part.scale.floor:.3g} "
+        f"{CALIBRATION_UNITS[quantity]}"
         for quantity, part in calibration.kinds.items()
     )
     yield (
         f"{text}, scaled to the errors of {calibration.n_structures} structures {how} "
-        f"(factors {factors})."
+        f"(factor and floor: {scales})."
     )

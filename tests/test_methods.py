@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from helpers.error_bars import frames_of, settings
@@ -52,8 +53,8 @@ def test_all_that_decides_the_fit_is_named(model):
         "products of 3 densities with n_max 2 and l_max 1",
         "100 meV/atom for energies, 1 eV/Å for forces",
         "by the fraction 0.125",
-        "For structures of type odd they are energy 0.375 eV/atom",
-        "baseline leaves (zbl)",
+        "For structures of type odd they are energy 375 meV/atom",
+        "baseline leaves (zbl; repulsion to ",
         "left out of the fit in turn",
         model.record.data_digest,
         model_digest(model),
@@ -73,8 +74,7 @@ def test_its_references_are_those_of_cite(model):
         for key in group.split(", ")
     }
     known = {paper.key for _, paper in papers(model)}
-    assert keys
-    assert keys <= known
+    assert keys == known
     latex = methods_text(model, latex=True)
     assert keys == {
         key
@@ -88,6 +88,16 @@ def test_latex_has_no_bare_characters(model):
     latex.encode("ascii")
     assert not re.search(r"(?<!\\)[_%&#]", latex)
     assert latex.count("{") == latex.count("}")
+
+
+def test_names_are_escaped(model):
+    sigma = model.config.sigma
+    odd = {r"T^3~{x}$5\a": sigma.config_types["odd"]}
+    named = model.config.model_copy(
+        update={"sigma": sigma.model_copy(update={"config_types": odd})}
+    )
+    latex = methods_text(replace(model, config=named), latex=True)
+    assert r"T\^{}3\~{}\{x\}\$5\textbackslash{}a" in latex
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no LaTeX here")

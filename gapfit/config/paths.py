@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 from gapfit.config.sections import FitConfig
 
-__all__ = ["named_files", "relocated"]
+__all__ = ["IN_MEMORY", "named_files", "relocated"]
+
+#: Stands for data that were given as structures, not as files.
+IN_MEMORY = "in memory"
 
 
 def named_files(config: FitConfig) -> list[str]:

@@ -28,7 +28,7 @@ from gapfit.config.messages import (
     unknown_names,
     with_known_types,
 )
-from gapfit.config.paths import relocated
+from gapfit.config.paths import IN_MEMORY, relocated
 from gapfit.config.sections import FitConfig
 from gapfit.config.term_base import STRICT
 from gapfit.config.toml_lines import KeyPath, line_of, scan
@@ -330,5 +330,5 @@ def as_config(
     values = dict(config or {"terms": [{}]})
     if frames is not None:
         data = dict(values.get("data", {}))
-        values["data"] = {"train": ["in memory"], **data}
+        values["data"] = {"train": [IN_MEMORY], **data}
     return config_from_dict(values)

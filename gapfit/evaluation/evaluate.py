@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapfit._support.progress import Progress, silent
+from gapfit.config.paths import IN_MEMORY
 from gapfit.config.sections import DataConfig
 from gapfit.data.batching import batches
 from gapfit.data.dataset import Dataset, read
@@ -78,7 +79,7 @@ def evaluate(
     if not isinstance(model, GAPModel):
         model = load(model)
     if not isinstance(frames, Dataset):
-        frames = read(frames, data or DataConfig(train=["in memory"]), base=base)
+        frames = read(frames, data or DataConfig(train=[IN_MEMORY]), base=base)
     labelled = frames.frames
     sizes = frame_sizes(labelled)
     done, total = 0, int(sizes.sum())

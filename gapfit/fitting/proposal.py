@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.config.paths import IN_MEMORY
 from gapfit.config.sections import (
     Angle3bConfig,
     BaselineConfig,
@@ -169,7 +170,7 @@ def data_table(frames: Any, given: Mapping[str, Any]) -> DataConfig:
     """Return the table of the data, with the paths of the frames if these are paths."""
     files = [frames] if isinstance(frames, str | Path) else list(frames[:1]) and frames
     named = all(isinstance(file, str | Path) for file in files)
-    train = [str(file) for file in files] if named else ["in memory"]
+    train = [str(file) for file in files] if named else [IN_MEMORY]
     return DataConfig.model_validate({"train": train, **given})
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from gapfit._support.progress import silence, silent
+from gapfit.config.paths import IN_MEMORY
 from gapfit.config.sections import (
     DataConfig,
     E0Config,
@@ -354,7 +355,7 @@ def _quick_config(frames: Sequence[Frame], e0: Mapping[int, float] | None) -> Fi
         n_sparse=max(N_SPARSE // n_species, 50),
     )
     return FitConfig(
-        data=DataConfig(train=["in memory"]),
+        data=DataConfig(train=[IN_MEMORY]),
         sigma=SigmaConfig(),
         e0=E0Config(method="least_squares", **given),
         terms=[soap],

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from gapfit.config.paths import relocated
+from gapfit.config.paths import IN_MEMORY, relocated
 from gapfit.config.sections import DataConfig
 from gapfit.config.toml import dump_toml
 from gapfit.data.dataset import read
@@ -67,27 +67,44 @@ def reproduction(model: GAPModel, path: Path, folder: Path) -> Reproduction:
     config = model.config.model_copy(update={"data": data})
 
     def place(file: str) -> str:
+        if file == IN_MEMORY:
+            return file
         return os.path.relpath(base / Path(file).expanduser(), folder)
 
     head = (
         f"# The fit of {path.name}. Digest of its potential (gapfit info):\n"
         f"# {model_digest(model)}\n\n"
     )
-    versions = model.record.versions
-    pinned = "".join(f"{name}=={version}\n" for name, version in versions.items())
-    files = {CONFIG: head + dump_toml(relocated(config, place)), REQUIREMENTS: pinned}
+    files = {
+        CONFIG: head + dump_toml(relocated(config, place)),
+        REQUIREMENTS: _requirements(model),
+    }
     added = sum(addition.n_frames for addition in model.record.appended)
-    remarks = (
-        f"{added} structures were appended after the fit (gapfit append): add their files "
-        "to data.train, after the others"
+    remark = (
+        f"{added} structures were appended after the fit: these files repeat the fit "
+        "alone, and gapfit append adds the others again"
     )
     return Reproduction(
-        files, _difference(model, data, base), (remarks,) if added else ()
+        files, _difference(model, data, base), (remark,) if added else ()
     )
+
+
+def _requirements(model: GAPModel) -> str:
+    """Return versions for pip; gapfit's as a comment, for it comes from its source."""
+    lines = [
+        f"{'# ' if name == 'gapfit' else ''}{name}=={version}\n"
+        for name, version in model.record.versions.items()
+    ]
+    return "".join(lines)
 
 
 def _difference(model: GAPModel, data: DataConfig, base: Path) -> str:
     """Return why the training data are not those of the fit; empty if they are."""
+    if IN_MEMORY in data.train:
+        return (
+            "the fit had structures in memory, not files: write them to a file, and name "
+            "it under data.train"
+        )
     files = [base / Path(name).expanduser() for name in data.train]
     if missing := [str(file) for file in files if not file.exists()]:
         return f"missing: {', '.join(missing)}"
@@ -95,10 +112,14 @@ def _difference(model: GAPModel, data: DataConfig, base: Path) -> str:
         frames = read(data.train, data, base=base).frames
     except GapfitError as error:
         return f"they cannot be read any more: {error}"
-    if model.record.was_fitted_to(frames):
+    record = model.record
+    fitted, n_frames = record.data_digest, record.n_frames or 0
+    if record.appended:
+        fitted = record.appended[0].onto
+        n_frames -= sum(addition.n_frames for addition in record.appended)
+    if (found := data_digest(frames)) == fitted:
         return ""
     return (
-        f"they have changed: {len(frames)} structures with the digest "
-        f"{data_digest(frames)}, but {model.record.n_frames} with "
-        f"{model.record.data_digest} were fitted"
+        f"they have changed: {len(frames)} structures with the digest {found}, but "
+        f"{n_frames} with {fitted} were fitted"
     )

@@ -82,7 +82,7 @@ def solved(
         jitter=whitening.jitter,
         log_marginal_likelihood=solution.log_marginal_likelihood,
         projections=tuple(projections),
-        versions=_versions(),
+        versions=_versions(config),
         usual_deviations={},
         warnings=tuple(_renewed(model.record.warnings, [*notes, *warnings])),
     )
@@ -153,9 +153,10 @@ def with_lossless(
     return out, projections
 
 
-def _versions() -> dict[str, str]:
+def _versions(config: FitConfig) -> dict[str, str]:
     from importlib.metadata import version
 
-    return {
-        name: version(name) for name in ("gapfit", "numpy", "scipy", "dscribe", "ase")
-    }
+    names = ["gapfit", "numpy", "scipy", "dscribe", "ase"]
+    if config.baseline.d3:
+        names.append("dftd3")
+    return {name: version(name) for name in names}

@@ -14,6 +14,7 @@ from gapfit.gp.conformal import HIGHEST, quantile
 from gapfit.model.scales import Scale
 
 __all__ = [
+    "CALIBRATION_UNITS",
     "OUTDATED",
     "Calibration",
     "KindCalibration",
@@ -185,7 +186,8 @@ class Calibration:
         return cls(kinds, values["method"], values["n_structures"])
 
 
-_UNITS = {
+#: Units of floors.
+CALIBRATION_UNITS = {
     Quantity.ENERGY: "eV/√atom",
     Quantity.FORCES: "eV/Å",
     Quantity.VIRIAL: "eV/√atom",
@@ -202,7 +204,7 @@ def format_calibration(calibration: Calibration) -> str:
         scale = calibrated.scale
         lines.append(
             f"{quantity:<10}{calibrated.n:>10}{scale.factor:>11.3g}{scale.floor:>11.2e} "
-            f"{_UNITS[quantity]}"
+            f"{CALIBRATION_UNITS[quantity]}"
         )
     return "\n".join(lines)
 

@@ -30,7 +30,8 @@ class Tilt:
     factor : float
         Factor of usual standard deviations.
     exponent : float
-        Between -0.5 and 0.5.
+        Between -0.5 and 0.5, and so that larger standard deviations of the function have
+        larger bars.
     least, usual, most : float
         Smallest (1 %), median and largest standard deviation of the function that the
         exponent was found with, in the units of `Scale.floor`. Others count as the nearest
@@ -78,7 +79,8 @@ class Scale:
         Largest standard deviation of the function that the factor was found with, in
         the units of `floor`; None: no limit.
     tilt : Tilt, optional
-        Further factor of the whole; None: 1.
+        Further factor of the whole; None: 1. Below 1 it does not scale down what lies
+        beyond the largest standard deviation it was found with.
     """
 
     factor: float
@@ -119,7 +121,13 @@ class Scale:
             sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
         """
         total: np.ndarray = np.hypot(self.of_function(std, root), self.floor * root)
-        return total if self.tilt is None else total * self.tilt.of(std / root)
+        if self.tilt is None:
+            return total
+        tilt, most = self.tilt.of(std / root), self.tilt.most * np.asarray(root)
+        known = np.hypot(self.of_function(most, root), self.floor * root)
+        less = (1 - tilt) * np.minimum(total, known)
+        tilted: np.ndarray = np.where(tilt < 1, total - less, tilt * total)
+        return tilted
 
 
 def fitted_scale(
@@ -189,7 +197,7 @@ def tilted_scale(error: np.ndarray, std: np.ndarray, n_independent: float) -> Sc
     from scipy.optimize import minimize
 
     scale = fitted_scale(error, std)
-    if not (scale.factor and std.min() > 0):
+    if not (error.any() and std.min() > 0):
         return scale
     least, usual = map(float, np.quantile(std, [_SMALLEST, 0.5]))
     most = float(std.max())
@@ -204,7 +212,11 @@ def tilted_scale(error: np.ndarray, std: np.ndarray, n_independent: float) -> Sc
         along = float(np.mean((1 - square) * log_std)) + p[1] / weight
         return value, np.array([np.mean(1 - square), along])
 
-    limits = [(-2.0, 2.0), (-_STEEPEST, _STEEPEST)]
+    # Otherwise larger standard deviations would have smaller bars.
+    share = float(
+        (scale.of_function(np.array(least)) / scale.std(np.array(least))) ** 2
+    )
+    limits = [(-2.0, 2.0), (-min(_STEEPEST, share), _STEEPEST)]
     best = minimize(loss, np.zeros(2), jac=True, bounds=limits, method="L-BFGS-B")
     factor, exponent = float(np.exp(best.x[0])), float(best.x[1])
     return replace(scale, tilt=Tilt(factor, exponent, least, usual, most))

@@ -156,6 +156,10 @@ def observe(
 
 
 def _check(where: str, found: np.ndarray, before: Sequence[np.ndarray]) -> None:
+    if not found.size:
+        raise GapfitError(
+            f"{where}: the function returned nothing; return a number or an array"
+        )
     if found.ndim > 1:
         raise GapfitError(
             f"{where}: the function returned an array of shape {found.shape}; return a "

@@ -179,6 +179,10 @@ def _result(
     except Exception as error:
         error.add_note(f"gapfit.propagate: this happened with {name}")
         raise
+    if not found.size:
+        raise GapfitError(
+            f"{name}: the function returned nothing; return a number or an array"
+        )
     if not np.isfinite(found).all():
         raise GapfitError(
             f"{name}: the function returned a value that is not finite; return finite "

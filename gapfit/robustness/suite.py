@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gapfit._support.progress import Progress, silent
+from gapfit.config.paths import IN_MEMORY
 from gapfit.config.sections import DataConfig
 from gapfit.data.dataset import Dataset, read
 from gapfit.data.frame import Frame, as_frame
@@ -148,7 +149,7 @@ def _labelled(data: Any) -> list[Frame]:
         return list(data.frames)
     if not isinstance(data, str | Path) and not len(data):
         return []
-    named = DataConfig.model_validate({"train": ["in memory"], "check_labels": False})
+    named = DataConfig.model_validate({"train": [IN_MEMORY], "check_labels": False})
     return list(read(data, named).frames)
 
 

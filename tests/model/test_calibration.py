@@ -16,7 +16,7 @@ from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.evaluation.calibrate import calibration_of
 from gapfit.model.calibration import Calibration, KindCalibration
-from gapfit.model.scales import Scale, fitted_scale, tilted_scale
+from gapfit.model.scales import Scale, Tilt, fitted_scale, tilted_scale
 from gapfit.testing import ROUNDING
 
 TILTED = {"factor": 1.0, "floor": 0.1}
@@ -133,6 +133,33 @@ def test_the_tilt_is_recovered_and_ends_with_the_evidence():
     assert near[0] == near[1] > 0
     # The prior decides where there is next to nothing to learn from.
     assert abs(tilted_scale(error[:3], std[:3], 1e-6).tilt.exponent) < 1e-3
+
+
+@pytest.mark.parametrize("exponent", [-0.6, -0.2, 0.0, 0.4])
+@pytest.mark.parametrize("floor", [0.0, 0.3, 30.0])
+def test_larger_deviations_have_larger_bars(exponent, floor):
+    """Also where errors fall with the deviations, and beyond the calibration."""
+    rng = np.random.default_rng(8)
+    std = np.exp(rng.normal(0, 1.0, 2000))
+    error = np.hypot(0.6 * std, floor) * std**exponent * rng.normal(size=2000)
+    scale = tilted_scale(error, std, 2000)
+    x = np.geomspace(1e-4 * std.min(), 1e4 * std.max(), 400)
+    for root in (1.0, 3.0):
+        bars = scale.std(root * x, root)
+        assert (np.diff(bars) > -1e-12 * bars[1:]).all()
+        np.testing.assert_allclose(bars, root * scale.std(x), rtol=1e-12)
+
+
+def test_a_tilt_scales_nothing_down_beyond_the_evidence():
+    tilt = Tilt(1.0, -0.4, 0.01, 0.1, 1.0)
+    scale = Scale(2.0, 0.0, 1.0, tilt)
+    inside, far = scale.std(np.array([1.0, 101.0]))
+    assert inside == pytest.approx(2 * 10**-0.4)
+    assert far - inside == pytest.approx(200.0)
+
+
+def test_errors_of_zero_have_no_tilt():
+    assert tilted_scale(np.zeros(5), np.ones(5), 5).tilt is None
 
 
 def test_nothing_is_scaled_down_beyond_the_evidence():
