@@ -55,6 +55,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.units:
         raise GapfitError("--units is for data; leave it out")
     conversions = _conversions(source)
+    if ".toml" in conversions and _is_data(source):
+        raise GapfitError(
+            f"{target}: {source} has structures, which become *.extxyz; give a name with "
+            "this suffix"
+        )
     if target.suffix not in conversions:
         suffixes = " or ".join(f"*{suffix}" for suffix in conversions)
         data = "; data become *.extxyz" * (".toml" in conversions)
@@ -82,6 +87,17 @@ def _one_file(sources: list[str], target: Path) -> Path:
     if not source.is_file():
         raise GapfitError(f"{source}: there is no such file")
     return source
+
+
+def _is_data(source: Path) -> bool:
+    """Return whether a file is known to be data by its contents."""
+    from gapfit.data.formats import file_format
+    from gapfit.data.packed import DAMAGED
+
+    try:
+        return file_format(source, str(source)).kind != "other"
+    except (GapfitError, *DAMAGED):
+        return False
 
 
 _Conversion = Callable[[Path, Path, list[str], Console], None]

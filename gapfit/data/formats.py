@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from gapfit._support.foreign import UnopenedError, file_size
+from gapfit.data.packed import SUFFIXES, as_text, opener_of
 from gapfit.data.readers.deepmd import is_deepmd
 from gapfit.data.readers.table import READERS, TextReader
 from gapfit.errors import DataError
@@ -31,12 +28,6 @@ _CONVERT = (
 
 #: Bytes at the beginning that are looked at.
 _HEAD = 8192
-_OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
-_SUFFIXES = (".gz", ".bz2", ".xz")
 _XYZ = (".xyz", ".extxyz", ".exyz")
 _DATABASES = (".db", ".aselmdb")
 _COUNT = re.compile(rb"[ \t]*\d+[ \t\r]*")
@@ -51,6 +42,15 @@ def _is_other_json(head: bytes, name: str) -> bool:
     text = head.lstrip()
     of_ase = re.match(rb'\{\s*"(\d+|ids|nextid)"', text) or b"__ase_objtype__" in text
     return text[:1] in (b"{", b"[") and not of_ase and not name.endswith(".cjson")
+
+
+def _is_model(head: bytes) -> bool:
+    """Return whether a file is a model of gapfit, pacemaker or QUIP."""
+    if head.startswith(b"PK"):
+        return b"header.json" in head[:64]  # the first member
+    text = head.lstrip()
+    is_gap = text.startswith(b"<") and re.search(rb"<(?:GAP_params|Potential)\b", text)
+    return text.startswith(b"elements:") or bool(is_gap)
 
 
 #: What other programs write: a test of contents and name, the format, a way to convert it.
@@ -94,9 +94,14 @@ _FOREIGN: tuple[tuple[Callable[[bytes, str], object], str, str], ...] = (
     ),
     (_begins(rb"\x93NUMPY"), "a NumPy array", _CONVERT),
     (
+        lambda head, name: _is_model(head),
+        "a model",
+        "models have no structures: name the files of data instead",
+    ),
+    (
         lambda head, name: head.startswith(b"PK") and name.endswith(".npz"),
-        "a NumPy archive, or a model of gapfit",
-        "name structures instead, or " + _CONVERT,
+        "a NumPy archive",
+        _CONVERT,
     ),
     (_begins(rb"PK\x03\x04"), "a zip archive", "unpack it, and name the files in it"),
     (
@@ -143,11 +148,7 @@ class FileFormat:
         file : BinaryIO
             The file, open at its beginning.
         """
-        return TextIOWrapper(
-            self.opener(file, "rb") if self.opener else file,
-            encoding="utf-8-sig",
-            errors="surrogateescape",
-        )
+        return as_text(file, self.opener)
 
 
 def file_format(path: Path, name: str) -> FileFormat:
@@ -171,11 +172,11 @@ def file_format(path: Path, name: str) -> FileFormat:
         return FileFormat(path, "folder", 0)
     n_bytes = _size(path, name)
     head = _head(path, name, open)
-    opener = next((o for magic, o in _OPENERS.items() if head.startswith(magic)), None)
+    opener = opener_of(head)
     if opener is not None:
         head = _head(path, name, opener)
     file = path.name.lower()
-    if opener is not None and file.endswith(_SUFFIXES):
+    if opener is not None and file.endswith(SUFFIXES):
         file = file.rpartition(".")[0]
     for test, noun, cure in _FOREIGN:
         if test(head, file):
@@ -190,7 +191,7 @@ def file_format(path: Path, name: str) -> FileFormat:
         kind = "database"
     elif file.endswith(_XYZ) or _looks_like_xyz(head):
         kind = "xyz"
-    elif opener is not None and not path.name.endswith(_SUFFIXES):
+    elif opener is not None and not path.name.endswith(SUFFIXES):
         raise DataError(
             f"{name}: is compressed, and its name does not say so; unpack it, or add the "
             "suffix .gz, .bz2 or .xz"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +71,19 @@ def test_convert_says_which_files_become_what(folder, capsys):
     assert said.startswith("fit.toml: only data come from several files")
     said = error_of(capsys, "convert", "system", "fit.toml")
     assert said == "system: is a folder; data become *.extxyz, models are files"
-    said = error_of(capsys, "convert", "ML_AB", "data.traj")
+    for target in ("data.traj", "ML_AB", "fit.toml"):
+        said = error_of(capsys, "convert", "ML_AB", target)
+        assert said == (
+            f"{target}: ML_AB has structures, which become *.extxyz; give a name with "
+            "this suffix"
+        )
+    Path("fit.sh").write_text("gap_fit at_file=a.xyz\n")
+    said = error_of(capsys, "convert", "fit.sh", "data.traj")
     assert said.endswith("give a name with this suffix; data become *.extxyz")
+    with zipfile.ZipFile("model.npz", "w") as archive:
+        archive.writestr("header.json", "{}")
+    said = error_of(capsys, "convert", "model.npz", "data.extxyz")
+    assert "model.npz: is a model, which is not read; models have no structures" in said
     assert "no such file: none" in error_of(capsys, "convert", "none", "a.xyz")
     said = error_of(capsys, "convert", "ML_AB", "fit.toml", "--units", "metal")
     assert said == "--units is for data; leave it out"

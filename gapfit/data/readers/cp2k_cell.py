@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gapfit._support.foreign import MB, ForeignError, foreign_text
-from gapfit.data.extxyz import numbers_in
+from gapfit.data.extxyz import numbers_in, shown
 from gapfit.data.frame import determinant
+from gapfit.data.packed import packed_lines
+from gapfit.data.readers.cp2k_beside import naming, require_later
 from gapfit.data.readers.cp2k_output import PERIODICITY, cell_vector
-from gapfit.data.readers.parts import are_sound
+from gapfit.data.readers.parts import are_sound, keyword, require_whole, wrong
+from gapfit.data.text_lines import Lines
 from gapfit.errors import DataError
 
 __all__ = ["Cell", "cell_beside", "step_table"]
 
 _LARGEST = 512 * MB
-_SECTION = re.compile(
-    r"^\s*&CELL\b[^\n]*\n(.*?)^\s*&END\b", re.MULTILINE | re.DOTALL | re.IGNORECASE
-)
+#: In inputs and restarts, and in the two layouts of outputs.
 _VARIABLE_CELL = re.compile(
-    r"^\s*(?:ENSEMBLE\s+NP|RUN_TYPE\s+CELL_OPT)", re.MULTILINE | re.IGNORECASE
+    r"^\s*(?:(?:MD\w*\|\s+)?ENSEMBLE(?:\s+TYPE)?\s+(?:NP|MSST|HYDRO)"
+    r"|(?:GLOBAL\|\s+)?RUN[_ ]TYPE\s+CELL_OPT)",
+    re.MULTILINE | re.IGNORECASE,
 )
+_STEP = re.compile(r"\d{1,18}", re.ASCII)
+_REPEAT = re.compile(r"[1-9]\d{0,3}", re.ASCII)
 _UNIT = re.compile(r"\[\s*(\w+)\s*\]")
 
 
@@ -45,33 +51,48 @@ def step_table(path: Path) -> dict[int, np.ndarray]:
     Raises
     ------
     DataError
-        A line is damaged, or the head names other units than Å and bar.
+        A line is damaged, the head names other units than Å and bar, or the steps do not
+        increase.
     """
     steps: dict[int, np.ndarray] = {}
-    for number, line in enumerate(_text(path).splitlines(), 1):
-        if line.lstrip().startswith("#"):
-            _check_head(path, line, number)
-            continue
-        words = line.split()
-        values = numbers_in(words) if words else None
-        if words and (
-            values is None or values.size < 11 or not are_sound(values).all()
-        ):
-            raise DataError(
-                f"{path.name} (line {number}): expected step, time and nine numbers, found "
-                f"{line.strip()[:60]!r}; correct the line"
-            )
-        if values is not None:
-            steps[int(values[0])] = values[2:11].astype(float).reshape(3, 3)
+    last: int | None = None
+    with packed_lines(path) as lines, naming(path, lines):
+        while taken := lines.take(1):
+            line = taken[0].strip()
+            if line.startswith("#"):
+                _check_head(lines, line)
+            elif line:
+                step, values = _row(lines, line)
+                require_later(lines, step, last)
+                steps[step], last = values, step
     return steps
 
 
-def _check_head(path: Path, line: str, number: int) -> None:
+def _row(lines: Lines, line: str) -> tuple[int, np.ndarray]:
+    """Return the step of a line and its nine components, (3, 3)."""
+    require_whole(lines)
+    words = line.split()
+    values = numbers_in(words)
+    if (
+        values is None
+        or values.size < 11
+        or not are_sound(values).all()
+        or not _STEP.fullmatch(words[0])
+    ):
+        raise wrong(
+            lines,
+            f"expected step, time and nine numbers, found {shown(line)}; correct the line",
+        )
+    return int(words[0]), values[2:11].astype(float).reshape(3, 3)
+
+
+def _check_head(lines: Lines, line: str) -> None:
     units = {unit.lower() for unit in _UNIT.findall(line)} - {"fs"}
     if units - {"angstrom", "bar"}:
-        raise DataError(
-            f"{path.name} (line {number}): has the units {', '.join(sorted(units))}, and "
-            "Angstrom or bar are expected; print it again in these"
+        raise wrong(
+            lines,
+            f"has the units {', '.join(sorted(units))}, and Angstrom or bar are expected; "
+            "print it again in these",
         )
 
 
@@ -110,7 +131,7 @@ def cell_beside(folder: Path, project: str, run: str) -> Cell:
         if found is not None:
             return found
     raise DataError(
-        f"{project}-pos-{run}.xyz: has no cell; put {project}-{run}.cell, "
+        f"{project}-pos-{run}.xyz: has no cell; put {project}-{run}.cell, or unpacked "
         f"{project}-{run}.restart, {project}.inp or {project}.out of the same run beside it"
     )
 
@@ -139,20 +160,56 @@ def _of_output(text: str) -> Cell | None:
 
 def _of_input(path: Path, text: str) -> Cell | None:
     """Return the cell of the first section that gives one."""
-    for section in _SECTION.finditer(text):
-        keys = {}
-        for line in section[1].splitlines():
-            key, _, rest = line.split("!")[0].split("#")[0].strip().partition(" ")
-            keys[key.upper()] = rest
-        periodicity = keys.get("PERIODIC", "XYZ").strip() or "XYZ"
-        if {"A", "B", "C"} <= set(keys):
-            rows = [_three(path, keys[key]) for key in "ABC"]
-            return _cell(np.array(rows), periodicity)
-        if "ABC" in keys:
+    for keys in _cell_sections(text):
+        periodicity = keys.get("PERIODIC") or "XYZ"
+        rows = {"A", "B", "C"} & set(keys)
+        if rows and len(rows) < 3:
+            raise DataError(
+                f"{path.name}: &CELL has {', '.join(sorted(rows))} alone of A, B, C; write "
+                "all three, or put the restart beside the trajectory"
+            )
+        if rows:
+            vectors = np.array([_three(path, keys[key]) for key in "ABC"])
+        elif "ABC" in keys:
             angles = keys.get("ALPHA_BETA_GAMMA") or keys.get("ANGLES") or "90 90 90"
             lengths = _three(path, keys["ABC"])
-            return _cell(_of_angles(path, lengths, _three(path, angles)), periodicity)
+            vectors = _of_angles(path, lengths, _three(path, angles))
+        else:
+            continue
+        repeats = _repeats(path, keys.get("MULTIPLE_UNIT_CELL", "1 1 1"))
+        return _cell(vectors * repeats[:, None], periodicity)
     return None
+
+
+def _cell_sections(text: str) -> Iterator[dict[str, str]]:
+    """Yield the keys of each ``&CELL``, without those of sections in it, as &CELL_REF."""
+    keys: dict[str, str] = {}
+    depth = 0
+    for line in text.splitlines():
+        key, rest = keyword(line.split("!")[0].split("#")[0])
+        key = key.upper()
+        if not depth:
+            if key == "&CELL":
+                keys, depth = {}, 1
+        elif key.startswith("&END"):
+            depth -= 1
+            if not depth:
+                yield keys
+        elif key.startswith("&"):
+            depth += 1
+        elif depth == 1:
+            keys[key] = rest
+
+
+def _repeats(path: Path, text: str) -> np.ndarray:
+    """Return how often the cell of an input is repeated along each vector, (3,)."""
+    words = text.split()
+    if len(words) != 3 or not all(map(_REPEAT.fullmatch, words)):
+        raise DataError(
+            f"{path.name}: MULTIPLE_UNIT_CELL {shown(text)} in &CELL is not three positive "
+            "integers; correct it, or put the restart beside the trajectory"
+        )
+    return np.array(words, dtype=float)
 
 
 def _three(path: Path, text: str) -> np.ndarray:

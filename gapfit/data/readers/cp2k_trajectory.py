@@ -3,22 +3,25 @@
 By CP2K's defaults positions are in Å, the energy E of the comment in Hartree, the forces of
 ``PROJECT-frc-1.xyz`` in Hartree/Bohr, the cells of ``PROJECT-1.cell`` in Å and the stresses
 of ``PROJECT-1.stress`` in bar, positive under compression. Steps are matched by their
-numbers.
+numbers, which must increase.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from gapfit.data.extxyz import XyzError, shown
+from gapfit.data.extxyz import shown
 from gapfit.data.extxyz_frames import XyzFrame
 from gapfit.data.extxyz_header import PLAIN
 from gapfit.data.frame import GPA, determinant, to_voigt
+from gapfit.data.packed import packed_lines
+from gapfit.data.readers.cp2k_beside import beside, naming, require_later
 from gapfit.data.readers.cp2k_cell import Cell, cell_beside, step_table
 from gapfit.data.readers.options import BOHR, HARTREE, ReadOptions
 from gapfit.data.readers.parts import (
@@ -54,16 +57,17 @@ class _Step(NamedTuple):
 class _Cells:
     """The cell of each step."""
 
-    def __init__(self, folder: Path, project: str, run: str) -> None:
-        self._file = folder / f"{project}-{run}.cell"
-        self._steps = step_table(self._file) if self._file.is_file() else None
+    def __init__(self, trajectory: Path, project: str, run: str) -> None:
+        self._file = beside(trajectory, f"{project}-{run}.cell")
+        self._steps = step_table(self._file) if self._file else None
         self._fixed = None
         if self._steps is None:
-            self._fixed = cell_beside(folder, project, run)
+            self._fixed = cell_beside(trajectory.parent, project, run)
 
     def at(self, step: int) -> Cell:
         if self._fixed is not None:
             return self._fixed
+        assert self._file is not None
         assert self._steps is not None
         vectors = self._steps.get(step)
         if vectors is None or abs(determinant(vectors)) < 1e-6:
@@ -103,12 +107,14 @@ def trajectory_frames(
             "found by its name; name PROJECT-pos-1.xyz, as CP2K calls it",
         )
     project, run = name[1], name[2]
-    cells = _Cells(path.parent, project, run)
-    stress_file = path.parent / f"{project}-{run}.stress"
-    stresses = step_table(stress_file) if stress_file.is_file() else {}
-    with _Forces(path.parent / f"{project}-frc-{run}.xyz") as forces:
+    cells = _Cells(path, project, run)
+    stress_file = beside(path, f"{project}-{run}.stress")
+    stresses = step_table(stress_file) if stress_file else {}
+    last: int | None = None
+    with _Forces(beside(path, f"{project}-frc-{run}.xyz")) as forces:
         while lines.peek().strip():
-            step = _step(lines)
+            step = _step(lines, last)
+            last = step.step
             cell = cells.at(step.step)
             stress = stresses.get(step.step) if cell.pbc.all() else None
             yield assembled(
@@ -120,44 +126,32 @@ def trajectory_frames(
                 stress=None if stress is None else -to_voigt(stress) * _BAR / GPA,
                 info={"step": np.int64(step.step)},
             )
-    if not lines.is_blank():
-        raise wrong(lines, "an empty line between steps; remove it")
+        forces.finish()
+    _require_end(lines)
 
 
 class _Forces:
     """The file of forces, read along with that of positions; there may be none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._file = (
-            path.open(encoding="utf-8", errors="surrogateescape")
-            if (path.is_file())
-            else None
-        )
-        self._lines = Lines(self._file, path.stat().st_size) if self._file else None
+        self._open = ExitStack()
+        self._lines = self._open.enter_context(packed_lines(path)) if path else None
         self._next: _Step | None = None
 
     def __enter__(self) -> _Forces:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._open.close()
 
     def at(self, step: _Step) -> np.ndarray | None:
         """Return the forces of a step, eV/Å; None if they were not printed."""
-        lines = self._lines
-        if lines is None:
+        if self._path is None:
             return None
-        try:
-            while self._next is None or self._next.step < step.step:
-                if not lines.peek().strip():
-                    return None
-                self._next = _step(lines)
-        except XyzError as error:
-            raise DataError(
-                f"{self._path.name} (line {lines.start + error.line}): {error}"
-            ) from None
+        while self._next is None or self._next.step < step.step:
+            if not self._advance():
+                return None
         found = self._next
         if found.step > step.step:
             return None
@@ -168,9 +162,31 @@ class _Forces:
             )
         return found.vectors * (HARTREE / BOHR)
 
+    def finish(self) -> None:
+        """Read what is left: steps that come again belong to other positions."""
+        while self._advance():
+            pass
 
-def _step(lines: Lines) -> _Step:
-    """Take one step."""
+    def _advance(self) -> bool:
+        """Take the next step, if there is one."""
+        if self._path is None or self._lines is None:
+            return False
+        with naming(self._path, self._lines):
+            if not self._lines.peek().strip():
+                _require_end(self._lines)
+                return False
+            last = None if self._next is None else self._next.step
+            self._next = _step(self._lines, last)
+        return True
+
+
+def _require_end(lines: Lines) -> None:
+    if not lines.is_blank():
+        raise wrong(lines, "an empty line between steps; remove it")
+
+
+def _step(lines: Lines, last: int | None) -> _Step:
+    """Take one step, which must come after the last one."""
     n_atoms = count(lines, next_line(lines, "a step"), "the number of atoms")
     comment = next_line(lines, "the comment of the step")
     match = _HEADER.match(comment)
@@ -180,6 +196,7 @@ def _step(lines: Lines) -> _Step:
             f"expected `i = STEP, ..., E = ENERGY`, found {shown(comment.strip())}; the "
             "file is damaged",
         )
+    require_later(lines, int(match[1]), last)
     energy = float(reals(lines, match[2], 1, "the energy")[0])
     rows = table(lines, n_atoms, PLAIN, "atoms")
     first = lines.number - n_atoms - lines.start

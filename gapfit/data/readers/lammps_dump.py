@@ -28,6 +28,7 @@ from gapfit.data.readers.parts import (
     reals,
     require_volume,
     table,
+    together,
     truncated,
     wrong,
 )
@@ -194,7 +195,7 @@ def _frame(
     first = lines.number - dump.n_atoms - lines.start
     units = UNITS[options.units or "metal"]
     order = _order(lines, atoms, dump.n_atoms)
-    forces = _vectors(atoms, _FORCES)
+    forces = together(lines, atoms, _FORCES)
     return assembled(
         _numbers(lines, atoms, options, first)[order],
         _positions(lines, atoms, dump)[order] * units.length,
@@ -239,7 +240,7 @@ def _positions(lines: Lines, atoms: dict[str, np.ndarray], dump: _Dump) -> np.nd
     """Return positions relative to the origin of the box, in the units of the dump."""
     assert dump.cell is not None
     for names, scaled in _POSITIONS:
-        values = _vectors(atoms, names)
+        values = together(lines, atoms, names)
         if values is not None:
             return values @ dump.cell if scaled else values - dump.origin
     raise wrong(
@@ -247,8 +248,3 @@ def _positions(lines: Lines, atoms: dict[str, np.ndarray], dump: _Dump) -> np.nd
         "the snapshot above has no positions (x y z, xu yu zu, xs ys zs or xsu ysu zsu); "
         "dump them",
     )
-
-
-def _vectors(atoms: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
-    columns = [atoms[name] for name in names if name in atoms]
-    return np.stack(columns, axis=1) if len(columns) == len(names) else None

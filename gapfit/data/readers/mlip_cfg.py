@@ -29,6 +29,7 @@ from gapfit.data.readers.parts import (
     reals,
     require_volume,
     table,
+    together,
     wrong,
 )
 from gapfit.data.text_lines import Lines
@@ -191,13 +192,14 @@ def _frame(lines: Lines, found: _Configuration, options: ReadOptions) -> XyzFram
         cell,
         pbc,
         energy=found.energy,
-        forces=_vectors(found, _FORCES),
+        forces=together(lines, found.columns, _FORCES),
         stress=stress,
     )
 
 
 def _positions(lines: Lines, found: _Configuration, cell: np.ndarray) -> np.ndarray:
-    cartesian, direct = _vectors(found, _CARTESIAN), _vectors(found, _DIRECT)
+    cartesian = together(lines, found.columns, _CARTESIAN)
+    direct = together(lines, found.columns, _DIRECT)
     if cartesian is not None:
         return cartesian
     if direct is None or not cell.any(axis=1).all():
@@ -207,9 +209,3 @@ def _positions(lines: Lines, found: _Configuration, cell: np.ndarray) -> np.ndar
             "direct_x, direct_y, direct_z with a Supercell; correct AtomData",
         )
     return direct @ cell
-
-
-def _vectors(found: _Configuration, names: tuple[str, ...]) -> np.ndarray | None:
-    """Return columns together, (n_atoms, 3); None if there is none of them."""
-    columns = [found.columns[name] for name in names if name in found.columns]
-    return np.stack(columns, axis=1) if len(columns) == len(names) else None

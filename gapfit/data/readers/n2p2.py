@@ -21,6 +21,7 @@ from gapfit.data.extxyz_frames import XyzFrame
 from gapfit.data.readers.options import UNITS, ReadOptions, Units
 from gapfit.data.readers.parts import (
     assembled,
+    keyword,
     next_line,
     of_symbols,
     reals,
@@ -89,7 +90,7 @@ def _structure(lines: Lines) -> _Structure:
     found = _Structure()
     while True:
         line = next_line(lines, "end of the structure")
-        key, _, rest = line.strip().partition(" ")
+        key, rest = keyword(line)
         if key == "end":
             return found
         if key == "lattice":

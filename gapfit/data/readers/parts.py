@@ -5,7 +5,7 @@ Lines of errors count from the start of the file, as `Lines` leaves `start` at 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "are_sound",
     "assembled",
     "count",
+    "keyword",
     "next_line",
     "of_symbols",
     "real_columns",
@@ -28,6 +29,8 @@ __all__ = [
     "require_volume",
     "require_whole",
     "table",
+    "together",
+    "truncated",
     "wrong",
 ]
 
@@ -98,6 +101,12 @@ def count(lines: Lines, text: str, what: str) -> int:
     return number
 
 
+def keyword(line: str) -> tuple[str, str]:
+    """Return the first word of a line and the rest, which spaces or tabs may separate."""
+    key, rest = [*line.split(None, 1), "", ""][:2]
+    return key, rest.rstrip()
+
+
 def real_columns(*names: str) -> list[Column]:
     """Return columns of one real number each."""
     return [Column(name, "R", n, 1) for n, name in enumerate(names)]
@@ -150,6 +159,28 @@ def finite_rows(
                 first + n,
             )
     return arrays
+
+
+def together(
+    lines: Lines, columns: Mapping[str, np.ndarray], names: Sequence[str]
+) -> np.ndarray | None:
+    """Return columns as one array, (n_atoms, n_columns); None if there is none of them.
+
+    Raises
+    ------
+    XyzError
+        There are some, but not all: a label would be lost unseen.
+    """
+    missing = [name for name in names if name not in columns]
+    if len(missing) == len(names):
+        return None
+    if missing:
+        raise wrong(
+            lines,
+            f"the atoms above have no column {', '.join(missing)}, only others of "
+            f"{' '.join(names)}; write all of them, or none",
+        )
+    return np.stack([columns[name] for name in names], axis=1)
 
 
 def of_symbols(words: Sequence[str], line: int) -> np.ndarray:

@@ -221,6 +221,8 @@ def _cases() -> Iterator[tuple[str, str, str, str]]:
     yield cfg, "PlusStress:", "Stress:", "Stress: has a sign or unit that depends"
     yield cfg, "xx yy zz", "xx yy zy", "PlusStress has columns"
     yield cfg, " id type ", " id kind ", "lack type"
+    yield cfg, " fz\n", " gz\n", "no column fz, only others of fx fy fz; write all"
+    yield cfg, "cartes_y", "direct_y", "no column cartes_y, only others"
     yield cfg, "END_CFG", "END", r"frame 0 \(line 22\): 'END' is no keyword"
     yield cfg, "    8\n", "    9\n", r"frame 0 \(line \d+\): expected 8 columns"
     yield n2p2, "begin\n", "begin x y z\n", "begin names columns"
@@ -229,6 +231,8 @@ def _cases() -> Iterator[tuple[str, str, str, str]]:
     yield dump, "8\nITEM: BOX", "7\nITEM: BOX", "has more or fewer atoms than it says"
     yield dump, "8\nITEM: BOX", "9\nITEM: BOX", "expected 8 columns"
     yield dump, "id type x", "id kind x", "neither element nor type"
+    yield dump, " fx fy fz", " fx vy fz", r"frame 0 \(line 17\): .*no column fy"
+    yield dump, " x y z ", " x y b ", "no column z, only others of x y z"
     yield dump, " x y z ", " a b c ", "has no positions"
     yield dump, "xy xz yz pp", "xz xy yz pp", "is not understood"
     yield out, "[hartree] ", "[kcalmol] ", "an energy in 'kcalmol' is not read"
@@ -242,7 +246,9 @@ def _cases() -> Iterator[tuple[str, str, str, str]]:
         "Ax [Bohr]",
         r"run-1.cell \(line 1\): has the unit",
     )
+    yield "run-frc-1.xyz", "\n     8", "\n\n     8", r"frc-1.xyz \(line 1\d\): an empty"
     yield "run-frc-1.xyz", " Cu ", " Au ", "step 0 has other atoms than the file"
+    yield "run-1.stress", "  0  ", "0.5  ", r"run-1.stress \(line 2\): expected step"
     yield "run-1.stress", "0.000 ", "0.000 x", r"run-1.stress \(line 2\): expected step"
 
 

@@ -119,6 +119,12 @@ def test_input_data_of_n2p2(
     assert found[0].info["comment"] == "a crystal"
 
 
+def test_input_data_with_tabs(tmp_path: Path) -> None:
+    content = foreign_files.input_data(crystals()).replace(" ", "\t")
+    found = read(text(tmp_path / "input.data", content), ATOMIC)
+    same(found, crystals(), labels=["energy", "forces"])
+
+
 def test_ase_reads_the_same_of_n2p2(tmp_path: Path) -> None:
     if "runnerdata" not in ioformats:
         pytest.skip("this version of ASE does not read input.data")
