@@ -10,7 +10,7 @@ import numpy as np
 
 from gapfit._support.progress import Progress
 from gapfit.baseline.ase_calculator import NamedCalculator
-from gapfit.baseline.charges import point_charges
+from gapfit.baseline.charges import PointCharges, point_charges
 from gapfit.baseline.dispersion import Dispersion
 from gapfit.baseline.pair_file import read_pairs, table_of_points
 from gapfit.baseline.structure_potential import StructurePotential
@@ -21,6 +21,7 @@ from gapfit.config.sections import (
     SigmaConfig,
 )
 from gapfit.data.batching import batches
+from gapfit.data.checks import refuse
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes, temporary_frames
 from gapfit.data.neighbours import Pairs, pairs_of
@@ -73,6 +74,12 @@ class Baseline:
         """The calculator among the potentials of structures; None without one."""
         named = (p for p in self.of_structures if isinstance(p, NamedCalculator))
         return next(named, None)
+
+    @property
+    def charges(self) -> PointCharges | None:
+        """The charges among the potentials of structures; None without any."""
+        charges = (p for p in self.of_structures if isinstance(p, PointCharges))
+        return next(charges, None)
 
     def contributions(
         self,
@@ -215,12 +222,22 @@ def without_baseline(
 
     Raises
     ------
+    DataError
+        Lists every frame of which the point charges have no energy.
     GapfitError
         The calculator fails, or gives no stress where a frame has one.
     """
     if baseline is None:
         return frames
+    if baseline.charges:
+        refuse(_problems(frames, baseline.charges))
     return temporary_frames(_without(frames, baseline, progress))
+
+
+def _problems(frames: Sequence[Frame], charges: PointCharges) -> list[str]:
+    """Return the frames that have no energy of charges: place, cause, cure."""
+    refusals = ((frame.source, charges.refusal(frame)) for frame in frames)
+    return [f"{place}: {why.reason}; {why.cure}" for place, why in refusals if why]
 
 
 def _without(

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from gapfit.baseline.ewald import direct_sums, reciprocal_sums, widths
+from gapfit.baseline.ewald import (
+    Sums,
+    direct_sums,
+    molecule_sums,
+    reciprocal_sums,
+    widths,
+)
 from gapfit.data.frame import Frame, to_voigt
 from gapfit.data.isolated import is_isolated
 from gapfit.data.neighbours import pair_list
@@ -15,10 +22,25 @@ from gapfit.descriptors.protocol import LocalPrediction
 from gapfit.errors import ConfigError, StructureError
 from gapfit.threads import one_thread
 
-__all__ = ["PointCharges", "point_charges"]
+__all__ = ["PointCharges", "Refusal", "point_charges"]
 
 #: Largest charge of a neutral cell, as a part of the sum of the sizes of its charges.
 _NEUTRAL = 1e-8
+#: Range of the search for overlapping atoms of molecules, Å.
+_NEAR = 2.0
+
+
+class Refusal(NamedTuple):
+    """Why a structure has no energy of charges, and what to do.
+
+    Attributes
+    ----------
+    reason, cure : str
+        Parts of a sentence.
+    """
+
+    reason: str
+    cure: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +59,35 @@ class PointCharges:
     def title(self) -> str:
         """Name in messages: the keys that ask for it."""
         return "[baseline.charges]"
+
+    def refusal(self, frame: Frame) -> Refusal | None:
+        """Return why a structure has no energy; None if it has one.
+
+        Ewald's sum has none for charged cells, and is not offered for slabs.
+
+        Parameters
+        ----------
+        frame : Frame
+            The structure; its labels and positions are not used.
+        """
+        if not frame.pbc.any():
+            return None
+        if not frame.pbc.all():
+            return Refusal(
+                f"periodic along {int(frame.pbc.sum())} of 3 directions, but "
+                "[baseline.charges] needs all (Ewald's sum) or none",
+                "add vacuum and set pbc = True along all",
+            )
+        charges = self._charges(frame)
+        total = float(charges.sum())
+        if abs(total) <= _NEUTRAL * float(np.abs(charges).sum()):
+            return None
+        return Refusal(
+            f"the charges of [baseline.charges] add up to {total:g} e, and a periodic "
+            "structure must be neutral",
+            "leave it out, give charges that suit its composition, or set pbc = False if "
+            "it is a dimer or a cluster in a box",
+        )
 
     def evaluate(self, frame: Frame, *, gradients: bool) -> LocalPrediction:
         """Return energies of atoms, forces and virial of one structure.
@@ -58,20 +109,9 @@ class PointCharges:
             return self._evaluate(frame, gradients)
 
     def _evaluate(self, frame: Frame, gradients: bool) -> LocalPrediction:
-        charges = np.array([self.by_species[int(z)] for z in frame.numbers])
-        if frame.n_atoms == 1 and is_isolated(frame):
-            charges = np.zeros(1)
-        if not frame.pbc.any():
-            pairs = pair_list(frame, float(np.linalg.norm(_extents(frame))) + 1.0)
-            parts = [direct_sums(charges, pairs.i, pairs.j, pairs.R, 0.0)]
-        else:
-            _require_sound(frame, charges)
-            chosen = widths(frame.n_atoms, frame.volume)
-            pairs = pair_list(frame, chosen.r_cut)
-            parts = [
-                direct_sums(charges, pairs.i, pairs.j, pairs.R, chosen.alpha),
-                reciprocal_sums(charges, frame.positions, frame.cell, chosen),
-            ]
+        if refusal := self.refusal(frame):
+            raise StructureError(f"{frame.source}: {refusal.reason}; {refusal.cure}")
+        parts = _parts(frame, self._charges(frame))
         energies = np.sum([part.energies for part in parts], axis=0)
         if not gradients:
             return LocalPrediction(
@@ -84,6 +124,25 @@ class PointCharges:
             to_voigt(virial)[None],
             np.zeros((0, 3, 3)),
         )
+
+    def _charges(self, frame: Frame) -> np.ndarray:
+        """Return the charges of atoms, e; alone they are neutral."""
+        if frame.n_atoms == 1 and is_isolated(frame):
+            return np.zeros(1)
+        return np.array([self.by_species[int(z)] for z in frame.numbers])
+
+
+def _parts(frame: Frame, charges: np.ndarray) -> list[Sums]:
+    """Return the parts of the energy of a structure that has one."""
+    if not frame.pbc.any():
+        pair_list(frame, _NEAR)  # refuses atoms at one place
+        return [molecule_sums(charges, frame.positions)]
+    chosen = widths(frame.n_atoms, frame.volume)
+    pairs = pair_list(frame, chosen.r_cut)
+    return [
+        direct_sums(charges, pairs.i, pairs.j, pairs.R, chosen.alpha),
+        reciprocal_sums(charges, frame.positions, frame.cell, chosen),
+    ]
 
 
 def point_charges(
@@ -115,24 +174,3 @@ def point_charges(
             f"data contain; give it, such as {missing[0]} = 0.0"
         )
     return PointCharges({z: float(by_symbol[symbol]) for z, symbol in symbols.items()})
-
-
-def _extents(frame: Frame) -> np.ndarray:
-    return np.ptp(frame.positions, axis=0)
-
-
-def _require_sound(frame: Frame, charges: np.ndarray) -> None:
-    """Refuse periodic structures whose Ewald sum has no value or is not offered."""
-    if not frame.pbc.all():
-        raise StructureError(
-            f"{frame.source}: periodic along {int(frame.pbc.sum())} of 3 directions, but "
-            "[baseline.charges] needs all (Ewald's sum) or none; add vacuum and set "
-            "pbc = True along all"
-        )
-    total = float(charges.sum())
-    if abs(total) > _NEUTRAL * float(np.abs(charges).sum()):
-        raise StructureError(
-            f"{frame.source}: the charges of [baseline.charges] add up to {total:g} e, and "
-            "a periodic structure must be neutral; leave it out, or give charges that suit "
-            "its composition"
-        )

@@ -16,7 +16,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import erfc
 
-__all__ = ["COULOMB", "Sums", "Widths", "direct_sums", "reciprocal_sums", "widths"]
+__all__ = [
+    "COULOMB",
+    "Sums",
+    "Widths",
+    "direct_sums",
+    "molecule_sums",
+    "reciprocal_sums",
+    "widths",
+]
 
 #: e² / (4 π ε0), eV Å.
 COULOMB = 14.399645478
@@ -28,6 +36,8 @@ _COST_OF_PAIR = 20.0
 _MOST_PAIRS = 2_000_000
 #: Waves times atoms that are treated at a time: 16 bytes each, a few times.
 _AT_ONCE = 1_000_000
+#: Pairs of a molecule that are treated at a time: 80 bytes each.
+_PAIRS_AT_ONCE = 250_000
 
 
 class Sums(NamedTuple):
@@ -86,7 +96,7 @@ def widths(n_atoms: int, volume: float) -> Widths:
 def direct_sums(
     charges: np.ndarray, i: np.ndarray, j: np.ndarray, R: np.ndarray, alpha: float
 ) -> Sums:
-    """Return the sum over pairs, screened by erfc(α r); α = 0: all of a molecule.
+    """Return the sum over pairs, screened by erfc(α r).
 
     Parameters
     ----------
@@ -113,6 +123,36 @@ def direct_sums(
         np.stack(on_atoms, axis=1),
         0.5 * np.einsum("px,py->xy", R, forces),
     )
+
+
+def molecule_sums(charges: np.ndarray, positions: np.ndarray) -> Sums:
+    """Return Coulomb's sum over all pairs of a structure without images.
+
+    A part of the atoms is treated at a time, each against all others, so that memory does
+    not grow with the number of pairs.
+
+    Parameters
+    ----------
+    charges : (n_atoms,) float64
+        Charges, e, of any sum.
+    positions : (n_atoms, 3) float64
+        Positions, Å; no two are equal.
+    """
+    n_atoms = len(charges)
+    energies, forces = np.empty(n_atoms), np.empty((n_atoms, 3))
+    virial = np.zeros((3, 3))
+    size = max(_PAIRS_AT_ONCE // n_atoms, 1)
+    for first in range(0, n_atoms, size):
+        own = np.arange(first, min(first + size, n_atoms))
+        R = positions - positions[own, None]
+        r = np.sqrt(np.einsum("ijx,ijx->ij", R, R))
+        r[own - first, own] = np.inf  # an atom and itself
+        of_pairs = COULOMB * charges[own, None] * charges / r
+        on_others = (of_pairs / r**2)[..., None] * R
+        energies[own] = 0.5 * of_pairs.sum(axis=1)
+        forces[own] = -on_others.sum(axis=1)
+        virial += 0.5 * R.reshape(-1, 3).T @ on_others.reshape(-1, 3)
+    return Sums(energies, forces, virial)
 
 
 def reciprocal_sums(

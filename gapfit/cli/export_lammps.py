@@ -7,6 +7,7 @@ that reads the file.
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 
 from gapfit.cli._console import Console
@@ -39,6 +40,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.model.extrapolation import ALARM, has_grades
     from gapfit.model.storage import load
 
+    # The lines that are printed below are what its warning asks for.
+    logging.getLogger("gapfit").addHandler(logging.NullHandler())
     check_output(args.output, inputs=[args.model])
     model = load(args.model)
     export_lammps(model, args.output, std=not args.no_std)

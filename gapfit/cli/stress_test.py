@@ -154,7 +154,7 @@ def print_results(console: Console, report: StressReport) -> None:
             *(
                 (
                     verdict.name,
-                    "passed" if verdict.passed else "FAILED",
+                    verdict.outcome,
                     _shown(verdict.lowest, 1e3, 0),
                     _shown(verdict.closest, 1.0, 2),
                     _shown(verdict.std, 1e3, 0),
@@ -172,6 +172,10 @@ def print_results(console: Console, report: StressReport) -> None:
     if failed:
         console.title("First failures")
         console.rows([(verdict.name, verdict.failure or "") for verdict in failed])
+    skipped = [(v.name, reason) for v in report.verdicts for reason in v.skipped]
+    if skipped:
+        console.title("Skipped")
+        console.rows(skipped)
     console.warnings(list(report.notes))
 
 

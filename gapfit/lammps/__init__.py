@@ -14,6 +14,9 @@ numbers. ::
 The last line makes the standard deviation of each atom's energy available as ``f_std``, for
 dumps, ``fix halt`` and the like.
 
+If the baseline has dispersion or point charges, LAMMPS must add them: `lammps_commands`
+returns the lines from ``pair_style`` on that do.
+
 The plugin depends on no other library. The BLAS of liblammps is a slow reference
 implementation, and that of SciPy would tie runs to a Python environment, so the matrix
 products are those of gapfit; for these sizes they are as fast as OpenBLAS on one thread
@@ -21,6 +24,7 @@ products are those of gapfit; for these sizes they are as fast as OpenBLAS on on
 """
 
 from gapfit.lammps.build import build_plugin
+from gapfit.lammps.commands import lammps_commands
 from gapfit.lammps.export import export_lammps
 
-__all__ = ["build_plugin", "export_lammps"]
+__all__ = ["build_plugin", "export_lammps", "lammps_commands"]

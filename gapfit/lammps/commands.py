@@ -21,6 +21,8 @@ _COULOMB_CUTOFF, _ACCURACY = 10.0, 1e-9
 _TABLE_BITS = 16
 #: Density that no solid exceeds, 1/Å³, and LAMMPS's skin and default number of neighbours.
 _DENSITY, _SKIN, _NEIGHBOURS = 0.2, 2.0, 2000
+#: In place of an element: a type that a style leaves to others.
+_NO_ELEMENT = "NULL"
 #: Names of dampings in LAMMPS.
 _DAMPINGS = {"bj": "bj", "zero": "original", "bjm": "bjm", "zerom": "zerom"}
 _REVISED = "b-lyp b-p b2-plyp b3-lyp b97-d lc-wpbe pbe pbe0"
@@ -79,18 +81,22 @@ def lammps_commands(
         The exported file.
     symbols : sequence of str, optional
         Element of each atom type; by default all species of the model, by atomic number.
+        Types that are ``"NULL"`` are left to other styles, and keep the charges they have.
     options : str
         Options of ``pair_style gapfit``.
 
     Raises
     ------
     GapfitError
-        LAMMPS has no parameters of the functional.
+        An element that the model does not know, a type without element beside dispersion,
+        which LAMMPS computes for all types or none, or LAMMPS has no parameters of the
+        functional.
     """
     from ase.data import chemical_symbols
 
-    if symbols is None:
-        symbols = [str(chemical_symbols[z]) for z in model.species]
+    known = [str(chemical_symbols[z]) for z in model.species]
+    symbols = known if symbols is None else symbols
+    _require_known(symbols, known, dispersion=bool(model.config.baseline.d3))
     types, baseline = " ".join(symbols), model.config.baseline
     style = " ".join(["gapfit", *options.split()])
     if not has_overlays(model):
@@ -113,8 +119,28 @@ def lammps_commands(
         commands += [
             f"set type {number} charge {baseline.charges[symbol]!r}"
             for number, symbol in enumerate(symbols, start=1)
+            if symbol != _NO_ELEMENT
         ]
     return [f"pair_style hybrid/overlay {' '.join(styles)}", *commands]
+
+
+def _require_known(
+    symbols: Sequence[str], known: Sequence[str], *, dispersion: bool
+) -> None:
+    """Refuse types that cannot be what they are said to be."""
+    for number, symbol in enumerate(symbols, start=1):
+        if symbol == _NO_ELEMENT:
+            if dispersion:
+                raise GapfitError(
+                    f"atom type {number} is NULL, but pair_style dispersion/d3 of LAMMPS "
+                    "needs an element for each type; give it one, or use a model without "
+                    "dispersion"
+                )
+        elif symbol not in known:
+            raise GapfitError(
+                f"atom type {number} is {symbol}, which the model does not know; it has "
+                f"{', '.join(known)}, and NULL is for types of other styles"
+            )
 
 
 def _room_for_neighbours(r_cut: float) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
-from gapfit.lammps.commands import require_overlays
+from gapfit.lammps.commands import has_overlays, require_overlays
 from gapfit.model.extrapolation import has_grades
 from gapfit.model.provenance import why_no_deviations
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["export_lammps", "why_without_deviations"]
 
+_logger = logging.getLogger("gapfit")
+
 #: Pairs of name and array.
 Arrays = Iterator[tuple[str, Value]]
 
@@ -39,7 +42,8 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
 
     The file contains the sums that `GAPModel.predict` evaluates, including lossless
     projections, so LAMMPS gives the same numbers. Dispersion and point charges of the
-    baseline are not in it: LAMMPS adds them (`gapfit.lammps.commands`).
+    baseline are not in it: LAMMPS must add them, by the lines that `lammps_commands`
+    returns. A warning in the log says so.
 
     Parameters
     ----------
@@ -89,6 +93,12 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
         if has_grades(usual, model.species):
             arrays["usual_deviations"] = np.array([usual[z] for z in model.species])
     write_array_file(path, arrays)
+    if has_overlays(model):
+        _logger.warning(
+            "%s lacks the dispersion or charges of the baseline, which LAMMPS must add: "
+            "use the lines of gapfit.lammps.lammps_commands(model, file)",
+            path,
+        )
 
 
 def why_without_deviations(model: GAPModel) -> str | None:

@@ -14,7 +14,13 @@ from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.report.tables import Cell, table
 from gapfit.robustness.files import default_folder, write_results
-from gapfit.robustness.results import QUICK, TESTS, StressReport, StressSettings
+from gapfit.robustness.results import (
+    QUICK,
+    TESTS,
+    StressReport,
+    StressSettings,
+    outcome,
+)
 from gapfit.robustness.suite import stress_test
 
 __all__ = ["stress_results", "stress_section"]
@@ -76,9 +82,12 @@ def stress_section(results: Mapping[str, Any]) -> Iterator[str]:
         return
     tests = results["tests"]
     failed = {name: test for name, test in tests.items() if not test["passed"]}
+    unfit = sum(not _is_applicable(test) for test in tests.values())
     verdict = (
         f"{len(failed)} of {len(tests)} tests failed." if failed else "All passed."
     )
+    if unfit:
+        verdict += f" {unfit} of these did not apply."
     crystals = ", ".join(results["crystals"])
     yield f"<p>Tested on {escape(crystals)}. {verdict}</p>"
     yield table(_HEAD, [_row(name, test) for name, test in tests.items()])
@@ -88,6 +97,13 @@ def stress_section(results: Mapping[str, Any]) -> Iterator[str]:
             for name, test in failed.items()
         )
         yield f'<div class="warning"><h3>First failures</h3><ul>{items}</ul></div>'
+    skipped = "".join(
+        f"<li><b>{escape(name)}</b>: {escape(str(reason))}</li>"
+        for name, test in tests.items()
+        for reason in test.get("skipped", ())
+    )
+    if skipped:
+        yield f"<h3>Skipped</h3><ul>{skipped}</ul>"
     bounds = results["bounds"]
     yield (
         '<p class="note">lowest: lowest energy above that of the crystal. closest: '
@@ -102,11 +118,16 @@ def _row(name: str, test: Mapping[str, Any]) -> list[str | Cell]:
     return [
         name,
         TESTS.get(name, ""),
-        "passed" if test["passed"] else "FAILED",
+        outcome(test["passed"], _is_applicable(test)),
         _cell(test["lowest"], 1e3, 0),
         _cell(test["closest"], 1.0, 2),
         _cell(test["std"], 1e3, 0),
     ]
+
+
+def _is_applicable(test: Mapping[str, Any]) -> bool:
+    """Return whether any structure was tried; older results do not tell."""
+    return bool(test.get("applicable", True))
 
 
 def _cell(value: float | None, factor: float, digits: int) -> Cell:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gapfit.errors import GapfitError
 
-__all__ = ["QUICK", "TESTS", "StressReport", "StressSettings", "Verdict"]
+__all__ = ["QUICK", "TESTS", "StressReport", "StressSettings", "Verdict", "outcome"]
 
 #: Tests by name, in order, and what each does.
 TESTS = {
@@ -99,6 +99,8 @@ class Verdict:
         Largest standard deviation of the energy, eV/atom; None where it was not computed.
     seconds : float
         Time that the test took, s.
+    skipped : tuple of str
+        Structures that the potential has no energy for, and why; they do not fail a test.
     """
 
     name: str
@@ -108,22 +110,42 @@ class Verdict:
     closest: float | None = None
     std: float | None = None
     seconds: float = 0.0
+    skipped: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether nothing failed."""
         return self.failure is None
 
+    @property
+    def applicable(self) -> bool:
+        """Whether any structure was tried: False if all were skipped."""
+        return not (self.skipped and self.passed and self.lowest is None)
+
+    @property
+    def outcome(self) -> str:
+        """The verdict in a word or two."""
+        return outcome(self.passed, self.applicable)
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, without the frame."""
         return {
             "passed": self.passed,
+            "applicable": self.applicable,
             "failure": self.failure,
             "lowest": self.lowest,
             "closest": self.closest,
             "std": self.std,
             "seconds": round(self.seconds, 3),
+            "skipped": list(self.skipped),
         }
+
+
+def outcome(passed: bool, applicable: bool) -> str:
+    """Return a verdict in a word or two."""
+    if not passed:
+        return "FAILED"
+    return "passed" if applicable else "not applicable"
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,29 @@ _GAIN, _REORDERED = 1.0, 0.1
 _RATTLE = 0.03
 
 
+class _Defect(NamedTuple):
+    """One atom of species z (atomic number) removed from a crystal, or added."""
+
+    z: int
+    removed: bool
+
+    @property
+    def name(self) -> str:
+        from ase.data import chemical_symbols
+
+        word = "removed" if self.removed else "added"
+        return f"one {chemical_symbols[self.z]} atom {word}"
+
+    def of(self, crystal: Any, place: np.ndarray) -> Any:
+        """Return the crystal with it; an added atom is at a place, Å."""
+        atoms = crystal.copy()
+        if self.removed:
+            del atoms[int(np.flatnonzero(crystal.numbers == self.z)[0])]
+        else:
+            atoms.append(_atom(self.z, place))
+        return atoms
+
+
 def volume(specimen: Specimen, watch: Watch) -> None:
     """Compress the crystal to half of its volume and expand it to twice."""
     for end in _VOLUMES:
@@ -51,19 +74,25 @@ def volume(specimen: Specimen, watch: Watch) -> None:
 def defects(specimen: Specimen, watch: Watch) -> None:
     """Remove and add single atoms of each species, and relax.
 
-    The whole crystal is relaxed first, so that only the defect sets energy free.
+    The whole crystal is relaxed first, so that only the defect sets energy free. Defects
+    that leave an ionic crystal charged are skipped.
     """
+    origin, species = np.zeros(3), sorted(set(specimen.crystal.numbers.tolist()))
+    possible = [_Defect(z, removed) for z in species for removed in (True, False)]
+    tried = [
+        defect
+        for defect in possible
+        if watch.has_energy(defect.of(specimen.supercell, origin), defect.name)
+    ]
+    if not tried:
+        return
     whole, random = specimen.supercell.copy(), specimen.random
     whole.positions += _RATTLE * random.normal(size=(len(whole), 3))
     relax(specimen, whole, watch, "crystal")
     energy = whole.get_potential_energy()
-    for z in sorted(set(whole.numbers.tolist())):
-        vacancy = whole.copy()
-        del vacancy[int(np.flatnonzero(whole.numbers == z)[0])]
-        _defect(specimen, vacancy, watch, energy, z, removed=True)
-        interstitial = whole.copy()
-        interstitial.append(_atom(z, _emptiest(whole, random)))
-        _defect(specimen, interstitial, watch, energy, z, removed=False)
+    for defect in tried:
+        place = origin if defect.removed else _emptiest(whole, random)
+        _relaxed_defect(specimen, defect, defect.of(whole, place), watch, energy)
 
 
 def contacts(specimen: Specimen, watch: Watch) -> None:
@@ -75,32 +104,23 @@ def contacts(specimen: Specimen, watch: Watch) -> None:
         relax(specimen, atoms, watch, name)
 
 
-def _defect(
-    specimen: Specimen,
-    atoms: Any,
-    watch: Watch,
-    whole: float,
-    z: int,
-    *,
-    removed: bool,
+def _relaxed_defect(
+    specimen: Specimen, defect: _Defect, atoms: Any, watch: Watch, whole: float
 ) -> None:
     """Relax a defect; it must not set much energy free against the whole crystal, eV.
 
     The atom comes from a crystal in which each species is bound equally.
     """
-    from ase.data import chemical_symbols
-
-    word = "removed" if removed else "added"
-    name = f"one {chemical_symbols[z]} atom {word}"
-    relax(specimen, atoms, watch, name)
+    relax(specimen, atoms, watch, defect.name)
     isolated = sum(specimen.model.e0[y] for y in specimen.crystal.numbers.tolist())
     bond = isolated / len(specimen.crystal) - specimen.energy
-    share = specimen.model.e0[z] - bond
-    formation = atoms.get_potential_energy() - whole + (share if removed else -share)
+    share = specimen.model.e0[defect.z] - bond
+    exchanged = share if defect.removed else -share
+    formation = atoms.get_potential_energy() - whole + exchanged
     several = len(set(specimen.crystal.numbers.tolist())) > 1
     allowed = _GAIN + (_REORDERED * len(atoms) if several else 0.0)
     if formation < -allowed:
-        raise FailureError(f"{name}: sets {-formation:.2f} eV free", atoms)
+        raise FailureError(f"{defect.name}: sets {-formation:.2f} eV free", atoms)
 
 
 def _emptiest(atoms: Any, random: np.random.Generator) -> np.ndarray:

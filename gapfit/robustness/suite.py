@@ -183,4 +183,5 @@ def _verdict(
         min((w.closest for w in watches if w.closest is not None), default=None),
         max((w.std for w in watches if w.std is not None), default=None),
         time.perf_counter() - started,
+        tuple(reason for w in watches for reason in w.skipped),
     )

@@ -57,6 +57,8 @@ class Watch:
     ----------
     lowest, closest, std : float or None
         As in `Verdict`.
+    skipped : list of str
+        As in `Verdict`.
     """
 
     def __init__(
@@ -73,10 +75,22 @@ class Watch:
         self.lowest: float | None = None
         self.closest: float | None = None
         self.std: float | None = None
+        self.skipped: list[str] = []
         self._shares = _shares(numbers)
         self._energy, self._alarmed = energy, alarmed
         self._has_std = why_no_deviations(model) is None
         self._reach = max(bounds.closest.values())
+
+    def has_energy(self, atoms: Any, name: str) -> bool:
+        """Return whether the charges of the potential have an energy for a structure.
+
+        If not, such as for a charged cell, it is skipped: that says nothing about holes.
+        """
+        charges = self.model.baseline.charges if self.model.baseline else None
+        refusal = charges.refusal(structure_arrays(atoms)) if charges else None
+        if refusal:
+            self.skipped.append(f"{name}: {refusal.reason}")
+        return refusal is None
 
     def energy(self, atoms: Any, energy: float, when: str) -> None:
         """Fail if the energy, eV, is not finite or far below that of the crystal.

@@ -14,7 +14,7 @@ import gapfit
 from gapfit.baseline.charges import point_charges
 from gapfit.baseline.ewald import COULOMB
 from gapfit.data.frame import structure_arrays
-from gapfit.errors import ConfigError, GapfitError, StructureError
+from gapfit.errors import ConfigError, DataError, GapfitError, StructureError
 from gapfit.testing import (
     FORCE_SLOPE,
     SAME_POTENTIAL,
@@ -109,11 +109,40 @@ def test_structures_without_an_energy_are_refused(model):
     slab.pbc = [True, True, False]
     with pytest.raises(StructureError, match="periodic along 2 of 3 directions"):
         model.predict(slab)
-    with pytest.raises(GapfitError, match=r"frame 0: the charges .* add up to"):
-        gapfit.fit(
-            labelled_frames(ions.copy, 1),
-            config() | {"baseline": {"charges": CHARGES}},
-        )
+
+
+@pytest.mark.parametrize("call", [gapfit.check, gapfit.fit])
+def test_all_frames_that_cannot_be_fitted_are_listed(call):
+    good, ions, slab = three_species(), three_species(), three_species()
+    ions.numbers[0], slab.pbc = 52, [True, True, False]
+    frames = [labelled_frames(kind.copy, 1)[0] for kind in (good, ions, good, slab)]
+    with pytest.raises(DataError) as error:
+        call(frames, config() | {"baseline": {"charges": CHARGES}})
+    head, second, fourth = str(error.value).splitlines()
+    assert head == "2 problems in the data:"
+    assert "frame 1: the charges of [baseline.charges] add up to -0.8 e" in second
+    assert "set pbc = False if it is a dimer or a cluster in a box" in second
+    assert "frame 3: periodic along 2 of 3 directions" in fourth
+
+
+def test_clusters_of_any_charge_can_be_fitted():
+    frames = labelled_frames(three_species, 2)
+    cluster = frames[0].copy()
+    cluster.numbers[0], cluster.pbc = 52, False
+    known = frames[0].calc.results
+    cluster.calc = SinglePointCalculator(
+        cluster, energy=known["energy"], forces=known["forces"]
+    )
+    settings = config() | {"baseline": {"charges": CHARGES}}
+    assert gapfit.check([*frames, cluster], settings).dataset.frames
+    assert point_charges(CHARGES, SPECIES).refusal(structure_arrays(cluster)) is None
+
+
+def test_molecules_with_atoms_at_one_place_are_refused():
+    charges = point_charges(CHARGES, SPECIES)
+    pair = Atoms("GeTe", [[0, 0, 0], [0, 0, 0.1]])
+    with pytest.raises(StructureError, match="apart"):
+        charges.evaluate(structure_arrays(pair), gradients=True)
 
 
 @pytest.mark.parametrize(

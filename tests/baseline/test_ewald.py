@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -10,6 +12,7 @@ from gapfit.baseline.ewald import (
     COULOMB,
     Widths,
     direct_sums,
+    molecule_sums,
     reciprocal_sums,
     widths,
 )
@@ -119,3 +122,28 @@ def test_widths_bound_the_number_of_pairs():
     assert widths(8, 180.0).r_cut == pytest.approx(7.2, abs=0.3)
     large = widths(20_000, 4e5)
     assert 4 / 3 * np.pi * large.r_cut**3 * 0.05 * 20_000 == pytest.approx(2e6)
+
+
+@pytest.mark.parametrize("pairs_at_once", [1, 7 * 40, 10**6])
+def test_molecules_have_the_sum_over_all_pairs(pairs_at_once, monkeypatch):
+    random = np.random.default_rng(4)
+    charges, positions = random.normal(size=40), random.normal(0, 9, (40, 3))
+    i, j = np.nonzero(~np.eye(40, dtype=bool))
+    wanted = direct_sums(charges, i, j, positions[j] - positions[i], 0.0)
+    monkeypatch.setattr("gapfit.baseline.ewald._PAIRS_AT_ONCE", pairs_at_once)
+    for one, two in zip(molecule_sums(charges, positions), wanted, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-12)
+
+
+def test_memory_of_molecules_does_not_grow_with_their_pairs():
+    positions = 3.0 * np.indices((12, 12, 12)).reshape(3, -1).T
+    charges = np.where(np.indices((12, 12, 12)).sum(axis=0).ravel() % 2, 1.0, -1.0)
+    tracemalloc.start()
+    energies, _, _ = molecule_sums(charges, positions)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # A list of all pairs would take 40 bytes for each, 120 MB.
+    assert peak < 40e6
+    # Surfaces of a large cube of rock salt bind by less than its Madelung constant.
+    madelung = -COULOMB * 1.747564594633182 / 3.0
+    assert madelung < 2 * energies.mean() < 0.9 * madelung

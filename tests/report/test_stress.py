@@ -8,6 +8,8 @@ import pytest
 from helpers.reports import folder_of_a_fit, read_page
 
 from gapfit.cli import main
+from gapfit.report.stress import stress_section
+from gapfit.robustness import StressReport, Verdict
 
 _QUICK = ["--no-learning-curve", "--no-dimers", "--no-uncertainty"]
 
@@ -65,3 +67,22 @@ def test_a_fit_can_run_it(tmp_path, capsys, monkeypatch):
     assert "Stress test of" in text
     assert ("the stress test failed: " + ", ".join(failed) in text) == bool(failed)
     assert "Stress test" in read_page(folder / "report.html").text
+
+
+def test_what_was_skipped_is_told():
+    bounds = {"melting": 900, "melting_from": "data"}
+    verdicts = (
+        Verdict("defects", skipped=("one In atom removed: charged",)),
+        Verdict("hot", lowest=0.1),
+    )
+    results = StressReport("0", ("InP",), bounds, verdicts).as_dict()
+    page = "".join(stress_section(results))
+    assert "All passed. 1 of these did not apply." in page
+    assert "not applicable" in page
+    assert "<b>defects</b>: one In atom removed: charged" in page
+    # Results of older versions have neither key.
+    for test in results["tests"].values():
+        del test["applicable"], test["skipped"]
+    page = "".join(stress_section(results))
+    assert "apply" not in page
+    assert "Skipped" not in page

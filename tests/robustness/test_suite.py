@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from builders import config, labelled_frames, three_species
 
 import gapfit
 from gapfit.errors import GapfitError, StructureError
-from gapfit.robustness import TESTS, StressSettings, stress_test
+from gapfit.robustness import TESTS, StressSettings, Verdict, stress_test
 from gapfit.testing import REORDERED_SUMS
 
 _QUICK = StressSettings(steps=40)
@@ -173,3 +174,38 @@ def test_wrong_inputs_are_refused(good, silicon_data):
 def test_wrong_settings_are_refused(wrong, message):
     with pytest.raises(GapfitError, match=message):
         StressSettings(**wrong)
+
+
+def _of_charged_defects(charges: dict[str, float]) -> Verdict:
+    frames = labelled_frames(three_species, 4)
+    settings = config(n_sparse=15) | {"baseline": {"charges": charges}}
+    model = gapfit.fit(frames, settings)
+    report = stress_test(
+        model, [three_species()], data=frames, only=["defects"], settings=_QUICK
+    )
+    return report.verdicts[0]
+
+
+def test_defects_that_charge_a_cell_are_skipped():
+    verdict = _of_charged_defects({"Ge": 0.4, "Sb": 0.4, "Te": -0.4})
+    assert verdict.outcome == "not applicable"
+    assert verdict.passed
+    assert verdict.failure is verdict.frame is verdict.lowest is None
+    assert len(verdict.skipped) == 6
+    first = verdict.skipped[0]
+    assert first.startswith(
+        "one Ge atom removed: the charges of [baseline.charges] add"
+    )
+    assert "up to -0.4 e, and a periodic structure must be neutral" in first
+    assert verdict.as_dict()["applicable"] is False
+    assert verdict.as_dict()["skipped"] == list(verdict.skipped)
+
+
+def test_defects_of_neutral_atoms_are_tried():
+    n_ge, n_te = (three_species().symbols.count(symbol) for symbol in ("Ge", "Te"))
+    verdict = _of_charged_defects({"Ge": 0.1 * n_te, "Sb": 0.0, "Te": -0.1 * n_ge})
+    assert verdict.applicable
+    assert verdict.lowest is not None
+    assert len(verdict.skipped) == 4
+    assert not any("Sb" in reason for reason in verdict.skipped)
+    assert "charges" not in (verdict.failure or "")
