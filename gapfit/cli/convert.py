@@ -1,4 +1,4 @@
-"""Convert data to extended XYZ, and models from and to QUIP and pacemaker.
+"""Convert data to extended XYZ, and models from and to QUIP, pacemaker and eam/fs.
 
 SOURCE and TARGET are one of:
   ML_AB ...    data.extxyz reference data of any program, one file or several: VASP, CP2K,
@@ -8,6 +8,7 @@ SOURCE and TARGET are one of:
   gap_fit.cmd  fit.toml    translate a command of gap_fit: a shell script, its config_file
   pot.yace     model.npz   read a linear potential of pacemaker: the same predictions
   model.npz    pot.yace    write one, for pacemaker and LAMMPS's pair_style pace
+  model.npz    pot.eam.fs  write tables of pairs and densities for pair_style eam/fs
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _conversions(source: Path) -> dict[str, _Conversion]:
     with source.open("rb") as file:
         begin = file.read(64).lstrip()
     if source.suffix == ".npz" or begin.startswith(b"PK"):
-        return {".xml": _to_quip, ".yace": _to_pacemaker}
+        return {".xml": _to_quip, ".yace": _to_pacemaker, ".fs": _to_eam}
     if source.suffix == ".yace" or begin.startswith(b"elements:"):
         return {".npz": _from_pacemaker}
     if begin.startswith(b"<"):
@@ -173,8 +174,26 @@ def _from_pacemaker(
 def _to_pacemaker(
     source: Path, target: Path, species: list[str], console: Console
 ) -> None:
-    from gapfit.model.storage import load
     from gapfit.pacemaker import save
+
+    _write(save, source, target, species, console)
+
+
+def _to_eam(source: Path, target: Path, species: list[str], console: Console) -> None:
+    from gapfit.lammps import save_eam
+
+    _write(save_eam, source, target, species, console)
+
+
+def _write(
+    save: Callable[..., Path],
+    source: Path,
+    target: Path,
+    species: list[str],
+    console: Console,
+) -> None:
+    """Write a model as one file without uncertainties."""
+    from gapfit.model.storage import load
 
     _refuse_species(species, "the model")
     model = load(source)
