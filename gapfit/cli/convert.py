@@ -1,4 +1,4 @@
-"""Convert data to extended XYZ, and models from and to QUIP, pacemaker and eam/fs.
+"""Convert data to extended XYZ, and models from and to other programs.
 
 SOURCE and TARGET are one of:
   ML_AB ...    data.extxyz reference data of any program, one file or several: VASP, CP2K,
@@ -131,6 +131,7 @@ def _from_quip(
 def _to_quip(source: Path, target: Path, species: list[str], console: Console) -> None:
     from gapfit.model.storage import load
     from gapfit.quip import save
+    from gapfit.quip.to_quip import cautions
 
     _refuse_species(species, "the model")
     model = load(source)
@@ -139,7 +140,10 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
     console.say(f"  {document}")
     size = sum(side.stat().st_size for side in sides)
     console.say(f"  {sides[0].name} and so on: {len(sides)} files, {size / 1e6:.1f} MB")
-    warnings = ["keep all of these files together: the XML file names the others"]
+    warnings = [
+        *cautions(model),
+        "keep all of these files together: the XML file names the others",
+    ]
     if _has_uncertainty(model):
         warnings.append(
             "without uncertainties: QUIP has another form of them; those of gapfit are "
