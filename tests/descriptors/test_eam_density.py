@@ -209,6 +209,20 @@ def test_a_finnis_sinclair_alloy_of_this_density_is_learnt():
     assert (both < alone / [70, 40]).all()
 
 
+def test_an_isolated_atom_among_the_data_has_its_energy():
+    """Its density is 0, where no other data are."""
+    atom = labelled(Atoms("Cu", cell=[20] * 3, pbc=True), energy=-0.3, forces=[[0] * 3])
+    settings = {
+        **config(),
+        "terms": [PAIRS, {"type": "eam_density", "r_cut": 6.0}],
+        "sigma": {"energy": 0.001, "forces": 0.01},
+        "e0": {},
+    }
+    model = gapfit.fit([*(emt(s) for s in range(8)), atom], settings)
+    assert model.terms[1].sparse[29].min() == 0
+    assert model.predict(atom).energy == pytest.approx(-0.3, abs=0.003)
+
+
 def problem(**keys: object) -> str:
     term = {"type": "eam_density", **keys}
     with pytest.raises(ConfigError) as error:
