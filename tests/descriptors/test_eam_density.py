@@ -14,9 +14,10 @@ from ase.neighborlist import neighbor_list
 from builders import STRUCTURES, config, labelled_frames, silicon, three_species
 
 import gapfit
+from gapfit import _core
 from gapfit.config import EamDensityConfig, config_from_dict
 from gapfit.data.frame import structure_arrays
-from gapfit.data.neighbours import pair_list
+from gapfit.data.neighbours import core_pairs, pair_list
 from gapfit.errors import ConfigError
 from gapfit.model.terms import FittedTerm, build_term
 from gapfit.testing import REORDERED_SUMS, TABULATED
@@ -221,6 +222,40 @@ def test_an_isolated_atom_among_the_data_has_its_energy():
     model = gapfit.fit([*(emt(s) for s in range(8)), atom], settings)
     assert model.terms[1].sparse[29].min() == 0
     assert model.predict(atom).energy == pytest.approx(-0.3, abs=0.003)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("density", np.zeros((2, 5, 3)), "one function"),
+        ("density", np.zeros((1, 1, 3)), "two knots"),
+        ("energy", np.zeros((1, 1, 3)), "two knots"),
+        ("weights", np.ones((1, 2)), "weights and curve"),
+        ("curve", np.zeros(2, dtype=np.int32), "weights and curve"),
+        ("curve", np.ones(1, dtype=np.int32), "must name a function"),
+        ("energy_spacing", 0.0, "two knots"),
+    ],
+)
+def test_the_core_refuses_impossible_tables(name, value, said):
+    pairs = pair_list(structure_arrays(silicon()), 4.0)
+    arguments = {
+        "pairs": core_pairs(pairs, (14,)),
+        "density": np.zeros((1, 5, 3)),
+        "start": 0.0,
+        "spacing": 1.0,
+        "cosine": 0.0,
+        "weights": np.ones((1, 1)),
+        "energy": np.zeros((1, 5, 3)),
+        "energy_spacing": 0.1,
+        "curve": np.zeros(1, dtype=np.int32),
+        "gradients": True,
+        "atom_virials": False,
+        "n_threads": 1,
+    }
+    energies, *_ = _core.embedding_energies(**arguments)
+    assert energies.shape == (pairs.n_atoms,)
+    with pytest.raises(ValueError, match=said):
+        _core.embedding_energies(**arguments | {name: value})
 
 
 def problem(**keys: object) -> str:
