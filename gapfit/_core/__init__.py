@@ -23,6 +23,7 @@ __all__ = [
     "VarianceBlock",
     "Variances",
     "add_triplet_rows",
+    "embedding_energies",
     "instruction_set",
     "neighbour_list",
     "pair_covariances",
@@ -74,6 +75,7 @@ TripletRange = _module.TripletRange
 VarianceBlock = _module.VarianceBlock
 Variances = _module.Variances
 add_triplet_rows = _module.add_triplet_rows
+embedding_energies = _module.embedding_energies
 neighbour_list = _module.neighbour_list
 pair_covariances = _module.pair_covariances
 pair_energies = _module.pair_energies

@@ -1,4 +1,4 @@
-// Pair lists and pair potentials for Python.
+// Pair lists, pair potentials and energies by the density of neighbours for Python.
 #include <cmath>
 #include <tuple>
 #include <vector>
@@ -9,6 +9,7 @@
 #include "bind_pairs.hpp"
 #include "bind_threads.hpp"
 
+#include "embedding.hpp"
 #include "pair_kernel.hpp"
 #include "pair_potential.hpp"
 
@@ -19,18 +20,19 @@ namespace {
 using Values = In<double, nb::shape<-1, -1, 3>>;
 using Choice = In<std::int32_t, nb::ndim<2>>;
 
+gapfit::HermiteTable hermite_table(const Values &values, double start, double spacing) {
+    require(values.shape(1) >= 2 && spacing > 0.0, "there must be two knots or more");
+    return {values.data(), static_cast<std::int64_t>(values.shape(1)), start, spacing};
+}
+
 nb::tuple pair_energies(const PairList &pairs, Values values, double start, double spacing,
                         Choice potential, double cosine, bool gradients, bool atom_virials,
                         int n_threads) {
     gapfit::PairTable table;
-    table.values = values.data();
-    table.n_knots = static_cast<std::int64_t>(values.shape(1));
-    table.start = start;
-    table.spacing = spacing;
+    static_cast<gapfit::HermiteTable &>(table) = hermite_table(values, start, spacing);
     table.potential = potential.data();
     table.n_species = static_cast<std::int32_t>(potential.shape(0));
     table.cosine = cosine;
-    require(table.n_knots >= 2 && spacing > 0.0, "there must be two knots or more");
     require(
         potential.shape(0) == potential.shape(1) && pairs.n_species() <= table.n_species,
         "potential must be (n_species, n_species) for all species of the pairs");
@@ -41,6 +43,34 @@ nb::tuple pair_energies(const PairList &pairs, Values values, double start, doub
     gapfit::PredictionArrays out = result.arrays();
     run(n_threads, [&](gapfit::ThreadTeam &team) {
         gapfit::add_pair_energies(table, pairs.list(), team, out);
+    });
+    return result.tuple();
+}
+
+nb::tuple embedding_energies(const PairList &pairs, Values density, double start,
+                             double spacing, double cosine, Matrix weights, Values energy,
+                             double energy_spacing, Species curve, bool gradients,
+                             bool atom_virials, int n_threads) {
+    const std::size_t n_species = weights.shape(0);
+    require(weights.shape(1) == n_species && curve.shape(0) == n_species &&
+                pairs.n_species() <= static_cast<int>(n_species),
+            "weights and curve must have all species of the pairs");
+    require(density.shape(0) == 1, "density must be one function");
+    for (std::size_t k = 0; k < n_species; ++k)
+        require(curve.data()[k] < static_cast<std::int64_t>(energy.shape(0)),
+                "curve must name a function, or be negative");
+    gapfit::EmbeddingTable table;
+    static_cast<gapfit::HermiteTable &>(table.density) =
+        hermite_table(density, start, spacing);
+    table.density.cosine = cosine;
+    table.density.n_species = static_cast<std::int32_t>(n_species);
+    table.weights = weights.data();
+    table.energy = hermite_table(energy, 0.0, energy_spacing);
+    table.curve = curve.data();
+    const PredictionResult result(pairs.list(), gradients, atom_virials);
+    gapfit::PredictionArrays out = result.arrays();
+    run(n_threads, [&](gapfit::ThreadTeam &team) {
+        gapfit::add_embedding_energies(table, pairs.list(), team, out);
     });
     return result.tuple();
 }
@@ -91,6 +121,9 @@ void bind_pairs(nb::module_ &m) {
              "first"_a, "j"_a, "R"_a, "species"_a, "frame"_a, "n_frames"_a, "start"_a);
     m.def("pair_energies", &pair_energies, "pairs"_a, "values"_a, "start"_a, "spacing"_a,
           "potential"_a, "cosine"_a, "gradients"_a, "atom_virials"_a, "n_threads"_a);
+    m.def("embedding_energies", &embedding_energies, "pairs"_a, "density"_a, "start"_a,
+          "spacing"_a, "cosine"_a, "weights"_a, "energy"_a, "energy_spacing"_a, "curve"_a,
+          "gradients"_a, "atom_virials"_a, "n_threads"_a);
     m.def("pair_covariances", &pair_covariances, "pairs"_a, "block"_a, "shape"_a,
           "kernel"_a, "points"_a, "n_threads"_a);
 }

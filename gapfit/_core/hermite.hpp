@@ -1,6 +1,8 @@
 // Quintic Hermite interpolation between two knots.
 #pragma once
 
+#include <cstdint>
+
 namespace gapfit {
 
 // Weights of f, h f', h² f'' at the knot below (0..2) and above (3..5), t from 0 to 1.
@@ -24,5 +26,33 @@ inline void hermite_slopes(double t, double inverse_spacing, double *slope) {
     slope[4] = t2 * (1.0 - 3.0 * s) * (1.0 + 5.0 * s) * h;
     slope[5] = -0.5 * t2 * s * (2.0 - 5.0 * s) * h;
 }
+
+// Functions with values f, f' and f'' at equidistant knots from `start`; zero beyond the
+// last knot.
+struct HermiteTable {
+    const double *values = nullptr;  // (n_functions, n_knots, 3)
+    std::int64_t n_knots = 0;
+    double start = 0.0, spacing = 1.0;
+
+    double end() const { return start + spacing * static_cast<double>(n_knots - 1); }
+
+    // f and f' at x; false for no function (-1), and beyond the table.
+    bool evaluate(std::int32_t which, double x, double &value, double &slope) const {
+        const double place = (x - start) / spacing;
+        if (which < 0 || !(place < static_cast<double>(n_knots - 1))) return false;
+        const std::int64_t knot = place > 0.0 ? static_cast<std::int64_t>(place) : 0;
+        const double *below = values + 3 * (which * n_knots + knot);
+        double weight[6], change[6];
+        hermite_weights(place - static_cast<double>(knot), weight);
+        hermite_slopes(place - static_cast<double>(knot), 1.0 / spacing, change);
+        value = slope = 0.0;
+        const double scale[3] = {1.0, spacing, spacing * spacing};
+        for (int k = 0; k < 6; ++k) {
+            value += weight[k] * scale[k % 3] * below[k];
+            slope += change[k] * scale[k % 3] * below[k];
+        }
+        return true;
+    }
+};
 
 }  // namespace gapfit

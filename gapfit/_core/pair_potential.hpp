@@ -10,35 +10,18 @@
 
 namespace gapfit {
 
-// Values φ, φ' and φ'' at equidistant knots from `start`, for each potential; beyond the
-// last knot potentials are zero. Interpolated by quintic Hermite polynomials, so that
-// forces are the exact gradient of the energy.
-struct PairTable {
-    const double *values = nullptr;  // (n_potentials, n_knots, 3)
-    std::int64_t n_knots = 0;
-    double start = 0.0, spacing = 1.0;
+// Potentials by pair of species. Quintic Hermite polynomials make forces the exact gradient
+// of the energy.
+struct PairTable : HermiteTable {
     const std::int32_t *potential = nullptr;  // (n_species, n_species), -1: none
     std::int32_t n_species = 0;
     double cosine = 0.0;  // width of the cosine that ends with the last knot; 0: none
 
     // φ and φ' at r; false beyond the table.
     bool evaluate(std::int32_t which, double r, double &phi, double &slope) const {
-        const double x = (r - start) / spacing;
-        if (which < 0 || !(x < static_cast<double>(n_knots - 1))) return false;
-        const std::int64_t knot = x > 0.0 ? static_cast<std::int64_t>(x) : 0;
-        const double *below = values + 3 * (which * n_knots + knot);
-        double weight[6], change[6];
-        hermite_weights(x - static_cast<double>(knot), weight);
-        hermite_slopes(x - static_cast<double>(knot), 1.0 / spacing, change);
-        phi = slope = 0.0;
-        const double scale[3] = {1.0, spacing, spacing * spacing};
-        for (int k = 0; k < 6; ++k) {
-            phi += weight[k] * scale[k % 3] * below[k];
-            slope += change[k] * scale[k % 3] * below[k];
-        }
+        if (!HermiteTable::evaluate(which, r, phi, slope)) return false;
         if (cosine > 0.0) {
-            const double end = start + spacing * static_cast<double>(n_knots - 1);
-            const Switch s(r, {end, cosine, true});
+            const Switch s(r, {end(), cosine, true});
             slope = s.slope * phi + s.value * slope;
             phi *= s.value;
         }

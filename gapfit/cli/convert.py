@@ -1,4 +1,4 @@
-"""Convert data to extended XYZ, and models from and to QUIP and pacemaker.
+"""Convert data to extended XYZ, and models from and to other programs.
 
 SOURCE and TARGET are one of:
   ML_AB ...    data.extxyz reference data of any program, one file or several: VASP, CP2K,
@@ -8,6 +8,7 @@ SOURCE and TARGET are one of:
   gap_fit.cmd  fit.toml    translate a command of gap_fit: a shell script, its config_file
   pot.yace     model.npz   read a linear potential of pacemaker: the same predictions
   model.npz    pot.yace    write one, for pacemaker and LAMMPS's pair_style pace
+  model.npz    pot.eam.fs  write tables of pairs and densities for pair_style eam/fs
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _conversions(source: Path) -> dict[str, _Conversion]:
     with source.open("rb") as file:
         begin = file.read(64).lstrip()
     if source.suffix == ".npz" or begin.startswith(b"PK"):
-        return {".xml": _to_quip, ".yace": _to_pacemaker}
+        return {".xml": _to_quip, ".yace": _to_pacemaker, ".fs": _to_eam}
     if source.suffix == ".yace" or begin.startswith(b"elements:"):
         return {".npz": _from_pacemaker}
     if begin.startswith(b"<"):
@@ -146,6 +147,7 @@ def _from_quip(
 def _to_quip(source: Path, target: Path, species: list[str], console: Console) -> None:
     from gapfit.model.storage import load
     from gapfit.quip import save
+    from gapfit.quip.to_quip import cautions
 
     _refuse_species(species, "the model")
     model = load(source)
@@ -154,7 +156,10 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
     console.say(f"  {document}")
     size = sum(side.stat().st_size for side in sides)
     console.say(f"  {sides[0].name} and so on: {len(sides)} files, {size / 1e6:.1f} MB")
-    warnings = ["keep all of these files together: the XML file names the others"]
+    warnings = [
+        *cautions(model),
+        "keep all of these files together: the XML file names the others",
+    ]
     if _has_uncertainty(model):
         warnings.append(
             "without uncertainties: QUIP has another form of them; those of gapfit are "
@@ -189,8 +194,26 @@ def _from_pacemaker(
 def _to_pacemaker(
     source: Path, target: Path, species: list[str], console: Console
 ) -> None:
-    from gapfit.model.storage import load
     from gapfit.pacemaker import save
+
+    _write(save, source, target, species, console)
+
+
+def _to_eam(source: Path, target: Path, species: list[str], console: Console) -> None:
+    from gapfit.lammps import save_eam
+
+    _write(save_eam, source, target, species, console)
+
+
+def _write(
+    save: Callable[..., Path],
+    source: Path,
+    target: Path,
+    species: list[str],
+    console: Console,
+) -> None:
+    """Write a model as one file without uncertainties."""
+    from gapfit.model.storage import load
 
     _refuse_species(species, "the model")
     model = load(source)

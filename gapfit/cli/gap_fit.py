@@ -185,8 +185,11 @@ def _write(model: Path, target: Path, console: Console) -> None:
     """Write the potential for QUIP."""
     from gapfit.model.storage import load
     from gapfit.quip import save
+    from gapfit.quip.to_quip import cautions
 
-    document, *sides = save(load(model), target, overwrite=True)
+    potential = load(model)
+    document, *sides = save(potential, target, overwrite=True)
     console.title("Written for QUIP")
     console.say(f"  {document}")
     console.say(f"  {sides[0]} and so on: {len(sides)} files to keep beside it")
+    console.warnings(cautions(potential))

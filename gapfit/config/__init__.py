@@ -14,7 +14,13 @@ from gapfit.config.sections import (
     TuneConfig,
 )
 from gapfit.config.term_base import SparseTermConfig, TermConfig, register_term
-from gapfit.config.terms import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.config.terms import (
+    AceConfig,
+    Angle3bConfig,
+    Distance2bConfig,
+    EamDensityConfig,
+    SoapConfig,
+)
 from gapfit.config.toml import config_from_dict, load_config, load_config_as
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "DataConfig",
     "Distance2bConfig",
     "E0Config",
+    "EamDensityConfig",
     "FitConfig",
     "LearnConfig",
     "PredictionConfig",

@@ -25,6 +25,7 @@ from gapfit.config.terms import (
     AceConfig,
     Angle3bConfig,
     Distance2bConfig,
+    EamDensityConfig,
     SoapConfig,
     WeightingConfig,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "DataConfig",
     "Distance2bConfig",
     "E0Config",
+    "EamDensityConfig",
     "FitConfig",
     "NamesCalculator",
     "PredictionConfig",

@@ -13,6 +13,7 @@ from gapfit.config.checks import (
     check_symbols,
     check_width,
 )
+from gapfit.config.eam_density import EamDensityConfig
 from gapfit.config.term_base import (
     SparseTermConfig,
     TermConfig,
@@ -24,6 +25,7 @@ __all__ = [
     "AceConfig",
     "Angle3bConfig",
     "Distance2bConfig",
+    "EamDensityConfig",
     "QuipConfig",
     "SoapConfig",
     "WeightingConfig",
@@ -344,3 +346,7 @@ class AceConfig(TermConfig):
             f", {self.radial} radial functions, delta {self.delta:g} eV, smoothness "
             f"{self.smoothness:g})"
         )
+
+
+# Here, because the kinds are listed in the order in which they are registered.
+register_term(EamDensityConfig)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gapfit._support.paper import Paper
 from gapfit.config.terms import SoapConfig
 
-__all__ = ["ACE", "SEVERAL_TERMS", "soap_papers"]
+__all__ = ["ACE", "EAM_DENSITY", "SEVERAL_TERMS", "soap_papers"]
 
 ACE = Paper(
     "drautz2019",
@@ -78,6 +78,16 @@ _SEVERAL_TERMS = Paper(
 )
 #: Use and paper of terms of pairs and triplets.
 SEVERAL_TERMS = ("two- and three-body terms with SOAP", _SEVERAL_TERMS)
+_TABGAP = Paper(
+    "byggmastar2022",
+    "J. Byggmästar and K. Nordlund and F. Djurabekova",
+    "Simple machine-learned interatomic potentials for complex alloys",
+    "Phys. Rev. Materials 6, 083801",
+    2022,
+    "10.1103/PhysRevMaterials.6.083801",
+)
+#: Use and paper of terms of the density of neighbours.
+EAM_DENSITY = ("terms of the embedded-atom density", _TABGAP)
 _WEIGHTS = {"poly": POLYNOMIAL_WEIGHT, "pow": POWER_WEIGHT}
 
 

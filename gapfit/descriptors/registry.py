@@ -9,11 +9,18 @@ from typing import Any
 import numpy as np
 
 from gapfit.config.term_base import TermConfig, register_term
-from gapfit.config.terms import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.config.terms import (
+    AceConfig,
+    Angle3bConfig,
+    Distance2bConfig,
+    EamDensityConfig,
+    SoapConfig,
+)
 from gapfit.descriptors.ace import ace_features, ace_term
 from gapfit.descriptors.ace_radial import ace_basis, ace_basis_shapes
 from gapfit.descriptors.angle_3b import triplet_term
 from gapfit.descriptors.distance_2b import pair_mean, pair_term
+from gapfit.descriptors.eam_density import density_term
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.protocol import Descriptor
 from gapfit.descriptors.soap_build import (
@@ -130,3 +137,4 @@ register(
     basis_shapes=ace_basis_shapes,
     n_features=ace_features,
 )
+register(EamDensityConfig, density_term)

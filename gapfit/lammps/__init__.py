@@ -3,7 +3,8 @@
 `export_lammps` writes the data of predictions (tables of radial functions and pair
 potentials, projected sparse points, coefficients, factors of the variance) to one file
 with a checksum; the plugin evaluates it with the core of gapfit, so both give the same
-numbers. ::
+numbers. `save_eam` writes models of pairs and of a density as tables for LAMMPS's own
+``pair_style eam/fs``. ::
 
     units metal
     plugin load ./gapfitplugin.so
@@ -25,6 +26,7 @@ products are those of gapfit; for these sizes they are as fast as OpenBLAS on on
 
 from gapfit.lammps.build import build_plugin
 from gapfit.lammps.commands import lammps_commands
+from gapfit.lammps.eam_file import save_eam
 from gapfit.lammps.export import export_lammps
 
-__all__ = ["build_plugin", "export_lammps", "lammps_commands"]
+__all__ = ["build_plugin", "export_lammps", "lammps_commands", "save_eam"]

@@ -14,6 +14,8 @@ from gapfit.data.neighbours import MIN_DISTANCE
 from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.eam_density import EamDensity
+from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap, projected_forms
 from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
@@ -35,6 +37,8 @@ _logger = logging.getLogger("gapfit")
 
 #: Pairs of name and array.
 Arrays = Iterator[tuple[str, Value]]
+# Kinds of terms in the file; baselines are among the pairs.
+_KINDS = ("soap", "pair", "triplet", "ace", "embedding")
 
 
 def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> None:
@@ -67,7 +71,7 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
     require_overlays(model)
     arrays = dict(_general(model))
     tables: list[PairTable] = list(model.baseline.tables) if model.baseline else []
-    counts = dict.fromkeys(("soap", "pair", "triplet", "ace"), 0)
+    counts = dict.fromkeys(_KINDS, 0)
     numbers: dict[int, int] = {}  # of terms of their kind, by the identity of the term
     has_deviations = std and why_without_deviations(model) is None
     variance = model.local_variance if has_deviations else None
@@ -79,6 +83,9 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
         elif isinstance(descriptor, Ace):
             numbers[id(term)] = counts["ace"]
             arrays |= _named("ace", counts, _ace(descriptor, term.prepared))
+        elif isinstance(descriptor, EamDensity):
+            numbers[id(term)] = counts["embedding"]
+            arrays |= _named("embedding", counts, _embedding(descriptor, term.prepared))
         elif isinstance(descriptor, Angle3b):
             arrays |= _named("triplet", counts, _triplets(descriptor, term))
         else:
@@ -121,7 +128,7 @@ def _require_native(model: GAPModel) -> None:
         )
     for number, term in enumerate(model.terms, start=1):
         descriptor = term.descriptor
-        if not isinstance(descriptor, Soap | Distance2b | Angle3b | Ace):
+        if not isinstance(descriptor, Soap | Distance2b | Angle3b | Ace | EamDensity):
             raise GapfitError(
                 f'term {number} has type = "{term.config.type}", which the plugin does not '
                 "know; fit the model without it, or use gapfit's ASE calculator"
@@ -215,6 +222,17 @@ def _pairs(table: PairTable) -> Arrays:
     yield "cosine", float(table.cosine)
 
 
+def _embedding(term: EamDensity, table: EmbeddingTable) -> Arrays:
+    yield "values", term.table.values
+    yield "start", term.table.start
+    yield "spacing", term.table.spacing
+    yield "cosine", float(term.table.cosine)
+    yield "weights", term.weights
+    yield "curves", table.values
+    yield "curve_spacing", table.spacing
+    yield "curve", table.curve
+
+
 def _triplets(angle: Angle3b, term: FittedTerm) -> Arrays:
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
     kernel, grid = angle.squared_exponential, angle.grid(len(present))
@@ -292,6 +310,12 @@ def _covariances(term: FittedTerm) -> Arrays:
         for species, block in enumerate(descriptor.species):
             if len(term.sparse[block]):
                 yield f"scales{species}", descriptor.scales(block)
+        return
+    if isinstance(descriptor, EamDensity):
+        yield "delta", float(descriptor.squared_exponential.delta)
+        yield "theta", float(descriptor.squared_exponential.theta)
+        for species, block in enumerate(descriptor.blocks):
+            yield f"points{species}", term.sparse[block][:, 0]
         return
     yield "n_blocks", len(descriptor.blocks)
     for n, block in enumerate(descriptor.blocks):

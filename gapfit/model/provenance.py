@@ -40,6 +40,8 @@ _OF_FITS = (
     "engine",
     "smoothness",
 )
+# Of those, settings that say something of a descriptor if they are given.
+_BOTH = ("species_weights",)
 
 
 def is_foreign(model: GAPModel) -> bool:
@@ -57,7 +59,7 @@ def fit_config(model: GAPModel) -> dict[str, Any]:
     if not is_foreign(model):
         return config
     terms = [
-        {key: value for key, value in term.items() if key not in _OF_FITS}
+        {k: v for k, v in term.items() if k not in _OF_FITS or (k in _BOTH and v)}
         for term in config["terms"]
     ]
     return {"terms": terms}

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from gapfit.config.sections import Angle3bConfig, Distance2bConfig, TermConfig
 from gapfit.descriptors.blocks import pair_key, triplet_key
 from gapfit.errors import GapfitError, shortened
+from gapfit.quip.density import density_term
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.requirements import TermRead, refuse, require_kernel, require_width
 from gapfit.quip.soap import soap_term
@@ -116,11 +117,12 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
         "distance_2b": _distance_2b,
         "distance_nb": _distance_nb,
         "angle_3b": _angle_3b,
+        "eam_density": density_term,
     }
     if options.name not in readers:
         raise GapfitError(
             f"{source.label}: the descriptor {shortened(options.name)} is not supported; "
-            "supported are soap, distance_2b, distance_Nb and angle_3b"
+            "supported are soap, distance_2b, distance_Nb, angle_3b and eam_density"
         )
     if source.mean:
         raise GapfitError(f"{source.label}: f0 = {source.mean:g} eV is not supported")

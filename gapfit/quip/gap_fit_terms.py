@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from gapfit.errors import GapfitError, shortened
+from gapfit.quip.density import density_piece
 from gapfit.quip.gap_fit_blocks import every_block, matching_blocks, symbols
 from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
 from gapfit.quip.gap_fit_options import Options, entries, repeated
@@ -16,6 +17,7 @@ from gapfit.quip.gap_fit_values import (
     is_usual,
     length,
     length_factor,
+    named_kernel,
     required,
     width,
 )
@@ -143,13 +145,14 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
         "distance_2b": _distance_2b,
         "angle_3b": _angle_3b,
         "distance_nb": _distance_nb,
+        "eam_density": density_piece,
     }
     if options.name.lower() not in kinds:
         note(
             "",
             "",
-            "left out: gapfit has soap, distance_2b, angle_3b and distance_Nb; fit "
-            "without it, or add one",
+            "left out: gapfit has soap, distance_2b, angle_3b, distance_Nb and "
+            "eam_density; fit without it, or add one",
             changes=True,
         )
         return None
@@ -206,7 +209,7 @@ def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
 
 
 def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
-    _require_kernel(options, note, ("dot_product",))
+    named_kernel(options, note, ("dot_product",))
     for key in LENGTHS:
         if (value := options.text(key)) is not None:
             note(key, value, "not for dot products: left out")
@@ -257,16 +260,9 @@ def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
     return Piece(settings, tuple(symbols(sorted(centres))))
 
 
-def _require_kernel(options: Options, note: Note, names: tuple[str, ...]) -> None:
-    given = options.text("covariance_type", default=names[0]) or names[0]
-    if given.lower() not in names:
-        text = f"has no counterpart: taken as {names[0]}"
-        note("covariance_type", given, text, changes=True)
-
-
 def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:
     """Return the keys that pairs and triplets have in common."""
-    _require_kernel(options, note, ("ard_se", "gaussian"))
+    named_kernel(options, note, ("ard_se", "gaussian"))
     for key in ("zeta", "soap_exponent"):
         if (value := options.text(key)) is not None:
             text = "left out: gap_fit refuses it for this kernel"

@@ -16,6 +16,7 @@ __all__ = [
     "is_usual",
     "length",
     "length_factor",
+    "named_kernel",
     "number",
     "required",
     "type_values",
@@ -147,6 +148,14 @@ def length_factor(options: Options) -> float | None:
     if not options.text(*_FACTOR):
         return None
     return required(options, *_FACTOR)
+
+
+def named_kernel(options: Options, note: Note, names: tuple[str, ...]) -> None:
+    """Add a remark about a kernel other than those of `names`; the first is usual."""
+    given = options.text("covariance_type", default=names[0]) or names[0]
+    if given.lower() not in names:
+        text = f"has no counterpart: taken as {names[0]}"
+        note("covariance_type", given, text, changes=True)
 
 
 def width(options: Options, note: Note) -> float:

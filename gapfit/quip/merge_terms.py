@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from gapfit.quip.gap_fit_blocks import every_block
+from gapfit.quip.gap_fit_blocks import every_block, symbols
 
 __all__ = ["Piece", "merged"]
 
@@ -78,6 +78,8 @@ def _table(term: Piece, species: Collection[int]) -> dict[str, Any]:
     others = {k: n for k, n in term.n_sparse.items() if n != settings["n_sparse"]}
     if settings["type"] == "soap":
         settings["centres"] = list(term.blocks)
+    elif settings["type"] == "eam_density":
+        others |= {name: 0 for name in symbols(species) if name not in term.blocks}
     else:
         every = every_block(_SIZES[settings["type"]], species)
         others |= {name: 0 for name in every if name not in term.blocks}

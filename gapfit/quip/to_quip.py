@@ -9,13 +9,19 @@ from itertools import permutations
 import numpy as np
 
 from gapfit.baseline.baseline import Baseline
-from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.config.sections import (
+    Angle3bConfig,
+    Distance2bConfig,
+    EamDensityConfig,
+    SoapConfig,
+)
 from gapfit.descriptors.blocks import species_of_pair, species_of_triplet
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
+from gapfit.quip.density import density_options
 from gapfit.quip.soap import soap_order
 
-__all__ = ["Expressed", "expressed", "is_plain", "obstacles"]
+__all__ = ["Expressed", "cautions", "expressed", "is_plain", "obstacles"]
 
 #: Largest difference of a slope of a pair potential from its spline's, eV/Å.
 _SAME_SLOPE = 1e-8
@@ -87,10 +93,23 @@ def obstacles(model: GAPModel) -> list[str]:
     return reasons
 
 
+def cautions(model: GAPModel) -> list[str]:
+    """Return what QUIP must have for a model without `obstacles`, for a warning."""
+    if any(isinstance(term.config, EamDensityConfig) for term in model.terms):
+        return [
+            "eam_density is in QUIP's version for tabGAP, not in its release (quippy 0.10)"
+        ]
+    return []
+
+
 def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
     config = term.config
     if isinstance(config, SoapConfig):
         yield from _against_soap(term, config, plain)
+        return
+    if isinstance(config, EamDensityConfig):
+        if density_options(config, term.species) is None:
+            yield "species_weights are not those of a mode of QUIP: fit without them"
         return
     if not isinstance(config, Distance2bConfig | Angle3bConfig):
         yield "QUIP has no such descriptor: leave the term out"
@@ -181,6 +200,8 @@ def _expressed(
     config = term.config
     if isinstance(config, SoapConfig):
         form = _soap(config, term.species, block)
+    elif isinstance(config, EamDensityConfig):
+        form = _density(config, term.species, block)
     else:
         assert isinstance(config, Distance2bConfig | Angle3bConfig)
         form = _of_sides(config, block, once)
@@ -245,6 +266,12 @@ def _of_sides(
             options = f"distance_Nb order=3 compact_clusters=T {ends} Z={{{z} {a} {b}}}"
             orders, counts = tuple(permutations(range(n))), 1
     return _Form(options, counts, lengths, orders, np.arange(n), n)
+
+
+def _density(config: EamDensityConfig, species: tuple[int, ...], centre: int) -> _Form:
+    density = density_options(config, species)
+    options = f"eam_density {density} covariance_type=ard_se Z={centre}"
+    return _Form(options, 1, (config.theta,), ((0,),), np.arange(1), 1)
 
 
 def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:

@@ -41,8 +41,8 @@ def save(
     ----------
     model : GAPModel
         A model with terms of QUIP: SOAP with ``rbf = "equispaced_gaussians"``, pairs and
-        triplets with ``switch = "cosine"``, and no baseline except one that was read from
-        a model of QUIP.
+        triplets with ``switch = "cosine"``, densities, and no baseline except one that was
+        read from a model of QUIP.
     path : str or Path
         The file, ``.xml``. All files are replaced once the new ones are complete, the XML
         file last.

@@ -22,6 +22,7 @@ def config():
                 {"type": "distance_2b"},
                 {"type": "angle_3b"},
                 {"type": "ace"},
+                {"type": "eam_density"},
             ],
         }
     )

@@ -249,7 +249,7 @@ theta = 0.5
         "(length over which the potential varies)",
         "fit.toml, line 7: [[terms]] 2: width = 3.0 Å: it must be less than r_cut = 3.0 Å",
         "fit.toml, line 12: [[terms]] 3: unknown key `theta`; `theta` belongs to "
-        'terms of type "distance_2b" or "angle_3b"',
+        'terms of type "distance_2b" or "angle_3b" or "eam_density"',
     ]
 
 
@@ -258,7 +258,7 @@ theta = 0.5
     [
         ("ACE", 'did you mean "ace"?'),
         ("sope", 'did you mean "soap"?'),
-        ("mtp", 'use "soap" or "distance_2b" or "angle_3b" or "ace"'),
+        ("mtp", 'use "soap" or "distance_2b" or "angle_3b" or "ace" or "eam_density"'),
     ],
 )
 def test_unknown_term(problems, name, advice):

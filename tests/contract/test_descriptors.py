@@ -7,7 +7,13 @@ from typing import ClassVar
 import pytest
 from descriptor_contract import DescriptorContract, PredictionContract
 
-from gapfit.config import AceConfig, Angle3bConfig, Distance2bConfig, SoapConfig
+from gapfit.config import (
+    AceConfig,
+    Angle3bConfig,
+    Distance2bConfig,
+    EamDensityConfig,
+    SoapConfig,
+)
 
 pytestmark = pytest.mark.core
 
@@ -57,6 +63,18 @@ class TestTriplets(DescriptorContract):
     CONFIGS: ClassVar = {
         "smooth": Angle3bConfig(**TRIPLET),
         "cosine": Angle3bConfig(**TRIPLET, switch="cosine"),
+    }
+
+
+class TestEamDensity(DescriptorContract):
+    CONFIGS: ClassVar = {
+        "power": EamDensityConfig(r_cut=R_CUT, theta=0.3),
+        "high power": EamDensityConfig(r_cut=R_CUT, power=8, theta=0.05),
+        "smooth": EamDensityConfig(r_cut=R_CUT, form="smooth", width=0.8, theta=1.5),
+        "cosine": EamDensityConfig(r_cut=R_CUT, form="cosine", theta=0.5),
+        "weighted": EamDensityConfig(
+            r_cut=R_CUT, theta=0.3, species_weights={"Te": 1.4, "Ge-Te": 0.6}
+        ),
     }
 
 

@@ -185,12 +185,28 @@ FORGERIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
     "other_block": (_put("variance/other0/block", -1), "array variance/other0/block"),
     "other_blocks": (_put("variance/other0/n_blocks", 2), "variance/other0/block"),
 }
+#: Forgeries of a potential with a term `eam_density` beside SOAP.
+DENSITIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
+    "densities": (_put("n_embedding", 9), "lacks the array embedding1/values"),
+    "two_densities": (_set("embedding0/values", np.zeros((2, 9, 3))), _SIZES),
+    "density_knots": (_set("embedding0/values", np.zeros((1, 1, 3))), "without knots"),
+    "no_curves": (_set("embedding0/curves", np.zeros((0, 9, 3))), "embedding0/curve"),
+    "density_weights": (_cut("embedding0/weights"), f"embedding0/weights {_SIZES}"),
+    "nan_weight": (_put("embedding0/weights", np.nan), "has nan in the array"),
+    "curve": (_put("embedding0/curve", 3), "has 3 in the array embedding0/curve"),
+    "curve_spacing": (
+        _put("embedding0/curve_spacing", 0.0),
+        "embedding0/curve_spacing",
+    ),
+    "which_density": (_put("variance/other0/eam_density", 1), "other0/eam_density"),
+    "density_theta": (_put("variance/other0/theta", -1.0), "variance/other0/theta"),
+}
 
 
 def forge(path: Path, name: str, folder: Path) -> Path:
     """Write a forgery of a potential."""
     arrays = read_array_file(path)
-    FORGERIES[name][0](arrays)
+    {**FORGERIES, **DENSITIES}[name][0](arrays)
     forged = folder / f"{name}.gapfit"
     write_array_file(forged, arrays)
     return forged

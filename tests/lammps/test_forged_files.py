@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import SOAP, config, labelled_frames, silicon
-from helpers.lammps_forgeries import FORGERIES, forge, mutated, read_array_file
+from helpers.lammps_forgeries import (
+    DENSITIES,
+    FORGERIES,
+    forge,
+    mutated,
+    read_array_file,
+)
 
 import gapfit
 from gapfit.lammps.array_file import write_array_file
@@ -123,3 +129,19 @@ def test_random_bytes_in_two_soaps_crash_nothing(plugin, tmp_path):
     assert found.pop("whole.gapfit") == "read"
     assert len(found) == 80
     assert np.mean([text != "read" for text in found.values()]) > 0.2
+
+
+def test_forged_densities_are_refused_or_crash_nothing(plugin, tmp_path):
+    density = {"type": "eam_density", "r_cut": 4.0}
+    terms = [density, {**SOAP, "n_sparse": 12}]
+    model = gapfit.fit(labelled_frames(silicon, 3), {**config(), "terms": terms})
+    export_lammps(model, tmp_path / "whole.gapfit")
+    for n, content in enumerate(mutated(tmp_path / "whole.gapfit", 40, seed=3)):
+        (tmp_path / f"{n:03}.gapfit").write_bytes(content)
+    for name in DENSITIES:
+        forge(tmp_path / "whole.gapfit", name, tmp_path)
+    found = readings(plugin, tmp_path, "Si")
+    assert found.pop("whole.gapfit") == "read"
+    for name, (_, text) in DENSITIES.items():
+        assert text in found.pop(f"{name}.gapfit")
+    assert len(found) == 40

@@ -134,6 +134,29 @@ def test_cluster_expansions_equal_python(ranks, plugin, tmp_path):
     assert_equal(found, model, atoms)
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_densities_of_neighbours_equal_python(ranks, plugin, tmp_path):
+    """Energies by densities, with standard deviations, of two cutoffs and forms."""
+    weighted = {"type": "eam_density", "r_cut": 4.0, "species_weights": {"Ge-Te": 0.6}}
+    cosine = {"type": "eam_density", "r_cut": 4.5, "form": "cosine", "theta": 0.5}
+    terms = [weighted, {**SOAP, "n_sparse": 10}, TWO_BODY, cosine]
+    terms[0]["species_n_sparse"] = {"Sb": 0}
+    model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
+    atoms = standard(three_species() * (2, 1, 1))
+    found = calculate(plugin, model, atoms, tmp_path, ranks=ranks)
+    assert_equal(found, model, atoms)
+
+
+@pytest.mark.parametrize("newton", ["on", "off"])
+def test_densities_without_soap_equal_python(newton, plugin, tmp_path):
+    terms = [TWO_BODY, {"type": "eam_density", "r_cut": 4.5}]
+    model = gapfit.fit(labelled_frames(silicon), {**config(), "terms": terms})
+    atoms = standard(sheared())
+    options = {"std": False, "newton": newton, "ranks": 2}
+    found = calculate(plugin, model, atoms, tmp_path, **options)
+    assert_equal(found, replace(model, posterior=None), atoms)
+
+
 def test_potentials_without_soap_equal_python(plugin, tmp_path):
     terms = [TWO_BODY, THREE_BODY]
     model = gapfit.fit(labelled_frames(silicon), {**config(), "terms": terms})

@@ -25,10 +25,10 @@ MEDIAN_LINES = 170
 LONGER: set[str] = set()
 
 TERMS = {
-    *("SoapConfig", "Distance2bConfig", "Angle3bConfig"),
-    *("Soap", "Distance2b", "Angle3b"),
+    *("SoapConfig", "Distance2bConfig", "Angle3bConfig", "EamDensityConfig"),
+    *("Soap", "Distance2b", "Angle3b", "EamDensity"),
 }
-TYPES = {"soap", "distance_2b", "angle_3b"}
+TYPES = {"soap", "distance_2b", "angle_3b", "eam_density"}
 # The kinds of terms are known where they are made and where other programs need them.
 KNOW_TERMS = ("descriptors/", "config/", "lammps/", "pacemaker/", "quip/", "torch/")
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "ace_term.hpp"
+#include "embedding_term.hpp"
 #include "matrix_products.hpp"
 #include "pair_kernel.hpp"
 #include "terms.hpp"
@@ -209,21 +210,69 @@ class OtherAce final : public OtherTerm {
     Buffer B_;
 };
 
+class OtherEmbedding final : public OtherTerm {
+  public:
+    OtherEmbedding(const Source &source, const std::string &prefix,
+                   const EmbeddingTerm &term)
+        : term_(term) {
+        const ArrayFile &file = source.file;
+        const double delta = file.real(prefix + "delta");
+        delta2_ = delta * delta;
+        theta_ = file.real(prefix + "theta", shortest_length, longest_length);
+        for (long s = 0; s < source.n_species; ++s) {
+            points_.push_back(file.reals(prefix + "points" + std::to_string(s), {-1}));
+            first_.push_back(n_columns_);
+            n_columns_ += ArrayFile::length(prefix + "points", points_.back().shape[0]);
+        }
+    }
+
+    std::int64_t n_columns() const override { return n_columns_; }
+
+    void covariances(const PairList &pairs, ThreadTeam &, double *covariances,
+                     double *priors) override {
+        term_.describe(pairs, densities_);
+        for (std::int64_t c = 0; c < pairs.n_centres; ++c) {
+            const std::size_t species = static_cast<std::size_t>(pairs.species[c]);
+            const double density = densities_[static_cast<std::size_t>(c)];
+            double *to = covariances + c * n_columns_ + first_[species];
+            for (const double point : points_[species]) {
+                const double x = (density - point) / theta_;
+                *to++ = delta2_ * std::exp(-0.5 * x * x);
+            }
+            priors[c] = delta2_;
+        }
+    }
+
+  private:
+    const EmbeddingTerm &term_;
+    double delta2_ = 0.0, theta_ = 1.0;
+    std::vector<ArrayView<double>> points_;  // by species
+    std::vector<std::int64_t> first_;        // by species
+    std::int64_t n_columns_ = 0;
+    Buffer densities_;
+};
+
+// Terms that know more than the arrays of their covariances.
+struct KnownTerms {
+    std::vector<SoapTerm> &soaps;
+    std::vector<AceTerm> &aces;
+    const std::vector<EmbeddingTerm> &embeddings;
+};
+
 // Turns covariances into variances, in the batches of one SOAP term.
 class Deviations {
   public:
     // chosen: the SOAP term that the file names.
-    Deviations(const Source &source, std::vector<SoapTerm> &soaps,
-               std::vector<AceTerm> &aces, std::size_t chosen) {
+    Deviations(const Source &source, const KnownTerms &terms, std::size_t chosen) {
         const ArrayFile &file = source.file;
         const int n_others = file.integer("variance/n_others", 0, most_terms);
         for (int k = 0; k < n_others; ++k) {
             others_.push_back(
-                other(source, "variance/other" + std::to_string(k) + "/", soaps, aces));
+                other(source, "variance/other" + std::to_string(k) + "/", terms));
             n_other_ += others_.back()->n_columns();
         }
         for (long s = 0; s < source.n_species; ++s)
-            add_block(file, soaps[chosen], static_cast<std::size_t>(s));
+            add_block(file, terms.soaps[chosen], static_cast<std::size_t>(s));
     }
 
     // What the SOAP term is asked for along with its energies.
@@ -258,23 +307,24 @@ class Deviations {
 
   private:
     static std::unique_ptr<OtherTerm> other(const Source &source, const std::string &prefix,
-                                            std::vector<SoapTerm> &soaps,
-                                            std::vector<AceTerm> &aces) {
+                                            const KnownTerms &terms) {
         const std::string type = source.file.text(prefix + "type");
+        // The term of that type whose number the file has.
+        const auto chosen = [&](auto &some) -> auto & {
+            const int last = static_cast<int>(some.size()) - 1;
+            const int number = source.file.integer(prefix + type, 0, last);
+            return some[static_cast<std::size_t>(number)];
+        };
         if (type == "distance_2b") return std::make_unique<OtherPairs>(source, prefix);
         if (type == "angle_3b") return std::make_unique<OtherTriplets>(source, prefix);
-        if (type == "ace") {
-            const int last = static_cast<int>(aces.size()) - 1;
-            return std::make_unique<OtherAce>(
-                source, prefix,
-                aces[static_cast<std::size_t>(
-                    source.file.integer(prefix + "ace", 0, last))]);
-        }
-        if (type != "soap") throw FileError("names a type of terms that there is not");
-        const int last = static_cast<int>(soaps.size()) - 1;
-        return std::make_unique<OtherSoap>(
-            source, prefix,
-            soaps[static_cast<std::size_t>(source.file.integer(prefix + "soap", 0, last))]);
+        if (type == "ace")
+            return std::make_unique<OtherAce>(source, prefix, chosen(terms.aces));
+        if (type == "eam_density")
+            return std::make_unique<OtherEmbedding>(source, prefix,
+                                                    chosen(terms.embeddings));
+        if (type == "soap")
+            return std::make_unique<OtherSoap>(source, prefix, chosen(terms.soaps));
+        throw FileError("names a type of terms that there is not");
     }
 
     void add_block(const ArrayFile &file, const SoapTerm &soap, std::size_t species) {

@@ -13,6 +13,7 @@
 
 #include "ace_term.hpp"
 #include "deviations.hpp"
+#include "embedding_term.hpp"
 #include "matrix_products.hpp"
 #include "terms.hpp"
 
@@ -72,11 +73,13 @@ class Potential {
         add(source, "pair", pairs_);
         add(source, "triplet", triplets_);
         add(source, "ace", aces_);
+        add(source, "embedding", embeddings_);
         const int last = static_cast<int>(soaps_.size()) - 1;
         const int chosen = file_.integer("variance/soap", -1, last);
         if (chosen < 0) return;
         chosen_ = static_cast<std::size_t>(chosen);
-        deviations_ = std::make_unique<Deviations>(source, soaps_, aces_, chosen_);
+        deviations_ = std::make_unique<Deviations>(
+            source, KnownTerms{soaps_, aces_, embeddings_}, chosen_);
         if (!file_.has("usual_deviations")) return;
         const auto usual = file_.reals("usual_deviations", {source.n_species});
         usual_.assign(usual.begin(), usual.end());
@@ -113,21 +116,17 @@ class Potential {
             soaps_[k].predict(pairs, variances, own_blas(), team, arrays);
             add_energies(out);
         }
-        for (const PairTerm &term : pairs_) {
-            own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
-            term.predict(pairs, team, arrays);
-            add_energies(out);
-        }
-        for (const TripletTerm &term : triplets_) {
-            own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
-            term.predict(pairs, team, arrays);
-            add_energies(out);
-        }
-        for (AceTerm &term : aces_) {
-            own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
-            term.predict(pairs, team, arrays);
-            add_energies(out);
-        }
+        const auto add_terms = [&](auto &terms) {
+            for (auto &term : terms) {
+                own_.assign(static_cast<std::size_t>(pairs.n_centres), 0.0);
+                term.predict(pairs, team, arrays);
+                add_energies(out);
+            }
+        };
+        add_terms(pairs_);
+        add_terms(triplets_);
+        add_terms(aces_);
+        add_terms(embeddings_);
         if (wanted.deviations)
             for (std::size_t c = 0; c < out.energies.size(); ++c)
                 out.deviations[c] = deviations_->deviation(c);
@@ -192,6 +191,7 @@ class Potential {
     std::vector<PairTerm> pairs_;
     std::vector<TripletTerm> triplets_;
     std::vector<AceTerm> aces_;
+    std::vector<EmbeddingTerm> embeddings_;
     std::size_t chosen_ = 0;
     std::unique_ptr<Deviations> deviations_;
     std::vector<double> usual_;  // by species; empty where they are not known

@@ -1,0 +1,177 @@
+"""Models of pairs and densities as tables ``eam/fs``, which many programs read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gapfit._support.archive import atomic_write
+from gapfit._support.target_file import require_target
+from gapfit.data.neighbours import MIN_DISTANCE
+from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.eam_density import EamDensity
+from gapfit.descriptors.embedding_table import EmbeddingTable
+from gapfit.descriptors.pair_table import PairTable
+from gapfit.descriptors.switch import Switch
+from gapfit.errors import GapfitError
+from gapfit.model.gap_model import GAPModel
+
+__all__ = ["save_eam"]
+
+_SUFFIX = ".fs"
+#: Largest distance of the knots, Å, and of densities in lengths theta, for cubic splines
+#: through them.
+_SPACING, _KNOTS_PER_LENGTH = 1e-3, 5e-3
+_PER_LINE = 5
+
+
+def save_eam(model: GAPModel, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a model as a file of the form setfl for ``pair_style eam/fs`` of LAMMPS.
+
+    E = Σ_i F(ρ_i) + Σ_pairs φ(r_ij), with F and φ by species and the densities of ρ by
+    species of centre and neighbour (Finnis and Sinclair, Phil. Mag. A 50, 45 (1984)). The
+    energies of isolated atoms are in F. Uncertainties are not written: the format has none.
+
+    Parameters
+    ----------
+    model : GAPModel
+        A model of terms ``distance_2b``, and of one ``eam_density`` or none, with pair
+        potentials as its baseline.
+    path : str or Path
+        The file, ``.eam.fs``.
+    overwrite : bool
+        Whether `path` may exist already.
+
+    Returns
+    -------
+    Path
+        The file. The same model gives the same bytes.
+
+    Raises
+    ------
+    GapfitError
+        The format cannot hold the model (all reasons are listed); the file exists, has
+        another suffix, or cannot be written.
+    """
+    path = Path(path)
+    require_target(path, _SUFFIX, "pair_style eam/fs", overwrite=overwrite)
+    if reasons := list(_obstacles(model)):
+        lines = [f"  - {reason}" for reason in reasons]
+        raise GapfitError("\n".join(["a file .eam.fs cannot hold this model:", *lines]))
+    with atomic_write(path) as temporary:
+        text = "".join(f"{line}\n" for line in _document(model))
+        temporary.write_text(text, encoding="ascii")
+    return path
+
+
+def _obstacles(model: GAPModel) -> Iterator[str]:
+    """Yield why the format cannot hold a model, and what to do."""
+    densities = 0
+    for number, term in enumerate(model.terms, 1):
+        name = f"[[terms]] {number} ({term.config.type})"
+        if isinstance(term.descriptor, EamDensity):
+            densities += 1
+            if densities > 1:
+                yield f"{name}: an atom has one density: fit with one such term"
+        elif not isinstance(term.descriptor, Distance2b):
+            yield (
+                f"{name}: only pairs and a density: fit with distance_2b and eam_density "
+                "alone, or use gapfit export-lammps"
+            )
+    if model.baseline is not None and model.baseline.of_structures:
+        parts = " + ".join(model.config.baseline.parts)
+        yield f"[baseline] {parts}: only pair potentials: fit without the others"
+
+
+def _document(model: GAPModel) -> Iterator[str]:
+    """Yield the lines of a file."""
+    from importlib.metadata import version
+
+    from ase.data import atomic_masses, chemical_symbols
+
+    species = model.species
+    symbols = [chemical_symbols[z] for z in species]
+    r = np.linspace(0.0, model.cutoff, int(np.ceil(model.cutoff / _SPACING)) + 1)
+    density, energies = _embedding(model)
+    yield f"Gaussian approximation potential of gapfit {version('gapfit')}; eV, Angstrom"
+    yield f"data {model.record.data_digest or 'unknown'}"
+    yield "energies of isolated atoms are included"
+    yield f"{len(species)} {' '.join(symbols)}"
+    yield (
+        f"{len(density)} {density[1]:.16e} {len(r)} {r[1]:.16e} {float(model.cutoff):.16e}"
+    )
+    for n, z in enumerate(species):
+        yield f"{z} {atomic_masses[z]} 0.0 none"
+        yield from _lines(energies[n])
+        for centre in range(len(species)):
+            yield from _lines(_neighbour_density(model, centre, n, r))
+    tables = list(model.baseline.tables) if model.baseline else []
+    tables += [
+        term.prepared for term in model.terms if isinstance(term.descriptor, Distance2b)
+    ]
+    for a, first in enumerate(species):
+        for second in species[: a + 1]:
+            yield from _lines(r * sum(_pair(t, first, second, r) for t in tables))
+
+
+def _lines(values: np.ndarray) -> Iterator[str]:
+    for start in range(0, len(values), _PER_LINE):
+        yield " ".join(f"{x:.16e}" for x in values[start : start + _PER_LINE])
+
+
+def _embedding(model: GAPModel) -> tuple[np.ndarray, np.ndarray]:
+    """Return densities (n,), and energies of atoms with e0, (n_species, n), eV."""
+    e0 = np.array([model.e0[z] for z in model.species])
+    for term in model.terms:
+        descriptor, table = term.descriptor, term.prepared
+        if isinstance(descriptor, EamDensity):
+            assert isinstance(table, EmbeddingTable)
+            end = table.spacing * (table.values.shape[1] - 1)
+            step = _KNOTS_PER_LENGTH * descriptor.squared_exponential.theta
+            density = np.linspace(0.0, end, int(np.ceil(end / step)) + 1)
+            energies = np.zeros((len(e0), len(density)))
+            for n, curve in enumerate(table.curve):
+                if curve >= 0:
+                    energies[n] = _curve(
+                        table.values[curve], 0.0, table.spacing, density
+                    )
+            return density, energies + e0[:, None]
+    density = np.linspace(0.0, 1.0, 10)
+    return density, np.repeat(e0[:, None], len(density), axis=1)
+
+
+def _neighbour_density(
+    model: GAPModel, centre: int, neighbour: int, r: np.ndarray
+) -> np.ndarray:
+    """Return the density of a neighbour, (n,); of the species by their places."""
+    for term in model.terms:
+        if isinstance(term.descriptor, EamDensity):
+            values: np.ndarray = term.descriptor.density(r)[0]
+            return term.descriptor.weights[centre, neighbour] * values
+    return np.zeros(len(r))
+
+
+def _pair(table: PairTable, first: int, second: int, r: np.ndarray) -> np.ndarray:
+    """Return a pair potential, (n,) eV; constant where atoms overlap."""
+    place = [table.species.index(z) for z in (first, second)]
+    which = table.potential[place[0], place[1]]
+    if which < 0:
+        return np.zeros(len(r))
+    inside = np.maximum(r, max(table.start, 0.9 * MIN_DISTANCE))
+    values = _curve(table.values[which], table.start, table.spacing, inside)
+    if table.cosine:
+        values *= Switch(table.cutoff, table.cosine, "cosine")(inside)[0]
+    return values
+
+
+def _curve(
+    values: np.ndarray, start: float, spacing: float, x: np.ndarray
+) -> np.ndarray:
+    """Return a function from f, f' and f'' at knots, (n_knots, 3), zero beyond them."""
+    from scipy.interpolate import BPoly
+
+    knots = start + spacing * np.arange(len(values))
+    curve = BPoly.from_derivatives(knots, values)(np.minimum(x, knots[-1]))
+    return np.where(x < knots[-1], curve, 0.0)
