@@ -45,7 +45,7 @@ class Neighbourhood {
         for (int k = 0; k < size_; ++k) {
             const std::int32_t species = pairs.species[pairs.j[order[k]]];
             const double weight = layout.weight[species];
-            table[k] = basis.table[species];
+            table[k] = basis.table_at(species, r[k]);
             w[k] *= weight;
             slope[k] *= weight;
         }

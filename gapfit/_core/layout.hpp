@@ -95,6 +95,13 @@ inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
     return layout;
 }
 
+// From a distance on, neighbours of a species have another table of radial functions.
+struct NextTable {
+    int species;
+    double from;
+    int table;
+};
+
 // Everything that defines a descriptor.
 struct Basis {
     Layout layout;
@@ -102,7 +109,15 @@ struct Basis {
     std::vector<RadialTable> radial;
     std::vector<int> table;  // of `radial`, by species of the neighbour
     Weighting weighting;
-    std::vector<double> centre;  // (n_tables, n_max): a central atom's share of c_n00
+    std::vector<double> centre;        // (n_tables, n_max): a central atom's share of c_n00
+    std::vector<NextTable> next = {};  // by distance
+
+    int table_at(int species, double r) const {
+        int found = table[static_cast<std::size_t>(species)];
+        for (const NextTable &change : next)
+            if (change.species == species && r >= change.from) found = change.table;
+        return found;
+    }
 
     const double *centre_of(int species) const {
         return centre.data() +
@@ -111,23 +126,30 @@ struct Basis {
     }
 };
 
-// tables (n_tables, n_knots, 3, n_l, n_max): radial functions; table: that of each species.
+// tables (n_tables, n_knots, 3, n_l, n_max): radial functions; table: that of each species
+// at short distances; next: those beyond, by distance.
 inline Basis make_basis(Layout layout, const double *tables, int n_tables, int n_knots,
                         double spacing, std::vector<int> table, Weighting weighting,
-                        std::vector<double> centre) {
+                        std::vector<double> centre, std::vector<NextTable> next = {}) {
     const int n_l = layout.l_max + 1, n_max = layout.n_max;
     if (table.size() != layout.channel.size())
         throw std::invalid_argument("there must be a table for each species");
     for (const int k : table)
         if (k < 0 || k >= n_tables)
             throw std::invalid_argument("species must name one of the tables");
+    const int n_species = static_cast<int>(table.size());
+    for (std::size_t k = 0; k < next.size(); ++k)
+        if (next[k].species < 0 || next[k].species >= n_species || next[k].table < 0 ||
+            next[k].table >= n_tables || !(next[k].from >= (k ? next[k - 1].from : 0.0)))
+            throw std::invalid_argument(
+                "tables beyond a distance must have a species, and be sorted by distance");
     std::vector<RadialTable> radial;
     const std::ptrdiff_t size = static_cast<std::ptrdiff_t>(n_knots) * 3 * n_l * n_max;
     for (int k = 0; k < n_tables; ++k)
         radial.emplace_back(tables + k * size, n_knots, n_l, n_max, spacing);
-    return Basis{std::move(layout), SolidHarmonics(n_l - 1),
-                 std::move(radial), std::move(table),
-                 weighting,         std::move(centre)};
+    return Basis{
+        std::move(layout), SolidHarmonics(n_l - 1), std::move(radial), std::move(table),
+        weighting,         std::move(centre),       std::move(next)};
 }
 
 }  // namespace gapfit

@@ -183,6 +183,9 @@ class SoapDefinition(NamedTuple):
         Radial functions and their first two derivatives at equidistant knots from 0.
     table_of : list of int
         Which table each species has.
+    next : list of (int, float, int)
+        Species, distance in Å and table: from there on the species has this one instead;
+        by distance.
     spacing : float
         Distance of the knots, Å.
     centre : (n_tables, n_max) float64
@@ -205,6 +208,7 @@ class SoapDefinition(NamedTuple):
 
     table: np.ndarray
     table_of: list[int]
+    next: list[tuple[int, float, int]]
     spacing: float
     centre: np.ndarray
     weighting: tuple[str, float, float, float, float]
@@ -258,6 +262,7 @@ class NativeEngine:
         self.definition = SoapDefinition(
             radial.table,
             radial.table_of,
+            radial.next,
             radial.spacing,
             radial.centre * w.at_centre,
             (w.function, w.r0, w.c, w.d, w.m),

@@ -157,6 +157,10 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "zeta", float(soap.dot_product.zeta)
     yield "table", definition.table
     yield "table_of", np.array(definition.table_of)
+    if definition.next:
+        yield "next_species", np.array([species for species, _, _ in definition.next])
+        yield "next_from", np.array([distance for _, distance, _ in definition.next])
+        yield "next_table", np.array([table for _, _, table in definition.next])
     yield "spacing", float(definition.spacing)
     yield "centre", definition.centre
     yield "weighting_function", definition.weighting[0]

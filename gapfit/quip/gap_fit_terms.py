@@ -10,6 +10,7 @@ from gapfit.quip.gap_fit_blocks import every_block, matching_blocks, symbols
 from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
 from gapfit.quip.gap_fit_options import Options, entries, repeated
 from gapfit.quip.gap_fit_sparse import sparse_settings
+from gapfit.quip.gap_fit_turbo import turbo_piece
 from gapfit.quip.gap_fit_values import (
     LENGTHS,
     integer,
@@ -140,6 +141,7 @@ def translate_terms(
 def _piece(options: Options, species: Collection[int], note: Note) -> Piece | None:
     kinds = {
         "soap": _soap,
+        "soap_turbo": _soap_turbo,
         "distance_2b": _distance_2b,
         "angle_3b": _angle_3b,
         "distance_nb": _distance_nb,
@@ -148,8 +150,8 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
         note(
             "",
             "",
-            "left out: gapfit has soap, distance_2b, angle_3b and distance_Nb; fit "
-            "without it, or add one",
+            "left out: gapfit has soap, soap_turbo, distance_2b, angle_3b and "
+            "distance_Nb; fit without it, or add one",
             changes=True,
         )
         return None
@@ -206,10 +208,7 @@ def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
 
 
 def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
-    _require_kernel(options, note, ("dot_product",))
-    for key in LENGTHS:
-        if (value := options.text(key)) is not None:
-            note(key, value, "not for dot products: left out")
+    _require_dot_product(options, note)
     expand = options.logical("add_species", default=True)
     centres = [z for z in options.integers("Z") if z and not expand]
     named = [z for z in options.integers("species_Z") if z and not expand]
@@ -255,6 +254,18 @@ def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
             changes=len(species) != 1,
         )
     return Piece(settings, tuple(symbols(sorted(centres))))
+
+
+def _soap_turbo(options: Options, species: Collection[int], note: Note) -> Piece:
+    _require_dot_product(options, note)
+    return turbo_piece(options, species, note)
+
+
+def _require_dot_product(options: Options, note: Note) -> None:
+    _require_kernel(options, note, ("dot_product",))
+    for key in LENGTHS:
+        if (value := options.text(key)) is not None:
+            note(key, value, "not for dot products: left out")
 
 
 def _require_kernel(options: Options, note: Note, names: tuple[str, ...]) -> None:
