@@ -167,7 +167,13 @@ def _channels(
     if not _neighbours(config):
         return features.channels
     named = sorted(atomic_numbers[symbol] for symbol in _neighbours(config))
-    return [named.index(z) if z in named else 0 for z in species]
+    channels = [named.index(z) if z in named else 0 for z in species]
+    if max(channels) + 1 < len(named):
+        missing = _symbols(tuple(z for z in named if z not in species))
+        raise GapfitError(
+            f"neighbours: {', '.join(missing)} is no species of the model; remove it there"
+        )
+    return channels
 
 
 def _neighbours(config: SoapConfig) -> list[str]:

@@ -10,7 +10,7 @@ from gapfit.quip.gap_fit_blocks import every_block, matching_blocks, symbols
 from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
 from gapfit.quip.gap_fit_options import Options, entries, repeated
 from gapfit.quip.gap_fit_sparse import sparse_settings
-from gapfit.quip.gap_fit_turbo import turbo_piece
+from gapfit.quip.gap_fit_turbo import turbo_piece, turbo_remarks
 from gapfit.quip.gap_fit_values import (
     LENGTHS,
     integer,
@@ -104,7 +104,8 @@ def translate_terms(
     names = ", ".join(symbols(named))
     numbers = species or named
     pieces: list[Piece] = []
-    for number, text in enumerate(descriptor_texts(gap), 1):
+    texts = descriptor_texts(gap)
+    for number, text in enumerate(texts, 1):
         options = Options.of(text)
         if ":" in options.values:
             raise GapfitError(
@@ -135,6 +136,7 @@ def translate_terms(
     if not species and any(p.blocks and p.settings["type"] != "soap" for p in pieces):
         others = f"pairs and triplets of species in the data other than {names} are"
         remarks.append(Remark("gap", "", f"{others} fitted, too: see --species"))
+    remarks += turbo_remarks(texts)
     return merged(pieces, numbers)
 
 

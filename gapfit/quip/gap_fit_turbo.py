@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_blocks import symbols
@@ -10,10 +10,10 @@ from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.gap_fit_sparse import sparse_settings
 from gapfit.quip.gap_fit_values import required
 from gapfit.quip.merge_terms import Piece
-from gapfit.quip.remarks import Note
-from gapfit.quip.soap_turbo import turbo_centre, turbo_settings
+from gapfit.quip.remarks import Note, Remark
+from gapfit.quip.soap_turbo import shared_basis, turbo_centre, turbo_settings
 
-__all__ = ["turbo_piece"]
+__all__ = ["turbo_piece", "turbo_remarks"]
 
 
 def turbo_piece(options: Options, species: Collection[int], note: Note) -> Piece:
@@ -63,3 +63,11 @@ def turbo_piece(options: Options, species: Collection[int], note: Note) -> Piece
             changes=True,
         )
     return Piece(settings)
+
+
+def turbo_remarks(descriptors: Iterable[str]) -> list[Remark]:
+    """Return that gap_fit confuses descriptors of a command, if it does."""
+    confused = shared_basis(descriptors)
+    if confused is None:
+        return []
+    return [Remark("gap", "", f"{confused}; change one alpha_max", changes=True)]

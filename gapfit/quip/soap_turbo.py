@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from gapfit.quip.xml_file import Coordinates
 
 __all__ = [
     "TurboOrder",
+    "shared_basis",
     "turbo_centre",
     "turbo_options",
     "turbo_order",
@@ -26,9 +27,8 @@ __all__ = [
     "turbo_term",
 ]
 
-#: Keys of settings by species: QUIP's, ours, and the default.
+#: Keys of settings by species but alpha_max: QUIP's, ours, and the default.
 _BY_SPECIES: tuple[tuple[str, str, float | None], ...] = (
-    ("alpha_max", "n_max", None),
     ("atom_sigma_r", "atom_sigma", None),
     ("atom_sigma_t", "sigma_t", None),
     ("atom_sigma_r_scaling", "sigma_r_scaling", 0.0),
@@ -56,14 +56,12 @@ def turbo_settings(options: Options) -> dict[str, Any]:
     from ase.data import chemical_symbols
 
     channels = _channels(options)
-    by_species = {
-        ours: _values(options, theirs, len(channels), default)
-        for theirs, ours, default in _BY_SPECIES
-    }
+    by_species: dict[str, list[Any]] = {"n_max": _numbers(options, len(channels))}
+    for theirs, ours, default in _BY_SPECIES:
+        by_species[ours] = _values(options, theirs, len(channels), default)
     if len(channels) == 1:
         # QUIP reads it for several species only.
         by_species["central_weight"] = [1.0]
-    by_species["n_max"] = [int(n) for n in by_species["n_max"]]
     refuse(options, scaling_mode="polynomial")
     if (name := options.text("compress_file")) is not None:
         raise GapfitError(
@@ -98,7 +96,7 @@ def turbo_settings(options: Options) -> dict[str, Any]:
         "rbf": basis,
         "r_cut": r_cut,
         "n_max": usual.pop("n_max"),
-        "l_max": int(_required(options, "l_max")),
+        "l_max": _l_max(options),
         "atom_sigma": usual.pop("atom_sigma"),
         "turbo": {
             "r_soft": options.real("rcut_soft", default=r_cut - _SOFT),
@@ -124,6 +122,38 @@ def turbo_centre(options: Options) -> int:
     return channels[index - 1]
 
 
+def shared_basis(descriptors: Iterable[str]) -> str | None:
+    """Return which descriptors QUIP confuses, as text; None if it does not.
+
+    QUIP makes the radial functions of ``soap_turbo`` anew only if the sum of ``alpha_max``
+    is another one than that of the descriptor before.
+
+    Parameters
+    ----------
+    descriptors : iterable of str
+        Strings of options of all descriptors of a model.
+    """
+    seen: dict[int, tuple[int, tuple[object, ...]]] = {}
+    for number, text in enumerate(descriptors, 1):
+        options = Options.of(text)
+        if options.name != "soap_turbo":
+            continue
+        n_species = len(_channels(options))
+        numbers = _numbers(options, n_species)
+        functions: tuple[object, ...] = tuple(numbers)
+        if options.text("basis") == "poly3gauss":
+            widths = _values(options, "atom_sigma_r", n_species, None)
+            functions += (_required(options, "rcut_hard"), *widths)
+        first, others = seen.setdefault(sum(numbers), (number, functions))
+        if others != functions:
+            return (
+                f"descriptors {first} and {number} (soap_turbo) have different radial "
+                f"functions, but alpha_max adds up to {sum(numbers)} in both: QUIP then "
+                "takes those of one for both, depending on which it evaluated before"
+            )
+    return None
+
+
 def _channels(options: Options) -> list[int]:
     """Return the atomic numbers of the neighbours in QUIP's order."""
     channels = options.integers("species_Z")
@@ -147,7 +177,29 @@ def _required(options: Options, key: str) -> float:
     return options.real(key, default=0.0)
 
 
-def _values(options: Options, key: str, number: int, default: float | None) -> Any:
+def _l_max(options: Options) -> int:
+    if options.text("l_max") is None:
+        raise GapfitError("soap_turbo: l_max is missing")
+    return options.integer("l_max", default=0)
+
+
+def _numbers(options: Options, n_species: int) -> list[int]:
+    """Return the numbers of radial functions."""
+    given = options.text("alpha_max")
+    if given is None:
+        raise GapfitError("soap_turbo: alpha_max is missing")
+    numbers = options.integers("alpha_max")
+    if len(numbers) != n_species or min(numbers) < 1:
+        raise GapfitError(
+            f"soap_turbo: alpha_max = {shortened(given)} must have n_species = {n_species} "
+            "numbers above 0"
+        )
+    return numbers
+
+
+def _values(
+    options: Options, key: str, number: int, default: float | None
+) -> list[Any]:
     """Return the values of all species."""
     given = options.text(key)
     if given is None and default is None:
@@ -193,11 +245,24 @@ def turbo_term(
     settings = turbo_settings(options)
     config = SoapConfig(**settings, zeta=source.zeta, delta=source.delta)
     centre = turbo_centre(options)
-    order = turbo_order(config, _channels(options))
-    require_width(source, order.width)
+    channels = _channels(options)
+    require_width(source, _width(config, channels))
+    order = turbo_order(config, channels)
     points = np.zeros((len(source.points), order.n_features))
     points[:, order.features] = source.points[:, order.places]
     return config, (centre,), points, 1
+
+
+def _width(config: SoapConfig, channels: Sequence[int]) -> int:
+    """Return the length of QUIP's descriptor."""
+    from ase.data import chemical_symbols
+
+    total = sum(turbo_atom(config, chemical_symbols[z]).n_max for z in channels)
+    pairs = total * (total + 1) // 2
+    if config.turbo.compression == "trivial":
+        rest = total - len(channels)
+        pairs -= rest * (rest + 1) // 2
+    return pairs * (config.l_max + 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from gapfit.descriptors.turbo_build import turbo_atom
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
 from gapfit.quip.soap import soap_order
-from gapfit.quip.soap_turbo import turbo_options, turbo_order
+from gapfit.quip.soap_turbo import shared_basis, turbo_options, turbo_order
 
 __all__ = ["Expressed", "expressed", "is_plain", "obstacles"]
 
@@ -87,6 +87,9 @@ def obstacles(model: GAPModel) -> list[str]:
         reasons += _against_baseline(model, model.baseline)
     if not model.n_sparse:
         reasons.append("no term has sparse points; fit one")
+    if not reasons:
+        confused = shared_basis(part.options for part in expressed(model))
+        reasons += [f"{confused}: change n_max of one"] if confused else []
     return reasons
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -265,6 +266,47 @@ def test_lists_that_gap_fit_gives_to_other_species_are_a_difference():
     assert not term.centres
     with pytest.raises(GapfitError, match="are not the species of the data, O, Si, Ti"):
         translated(alike, species=("Si", "O", "Ti"))
+
+
+def test_descriptors_that_quip_confuses_are_named(model, tmp_path):
+    """QUIP makes radial functions anew only if the sum of alpha_max changes."""
+    one = f"{COMMAND} add_species=F basis=poly3gauss"
+    other = one.replace("{{0.5 0.4}}", "{{0.4 0.4}}")
+    assert not translated(one, one.replace("{{3 2}}", "{{4 2}}")).remarks
+    (remark,) = translated(one, other).remarks
+    assert remark.changes
+    assert "descriptors 1 and 2 (soap_turbo)" in str(remark)
+    assert not translated(
+        *(c.replace("poly3gauss", "poly3") for c in (one, other))
+    ).remarks
+    second = model.terms[0].config.model_copy(update={"r_cut": 4.2})
+    twice = replace(model.terms[0], config=second)
+    terms = (*model.terms, twice)
+    both = replace(model, terms=terms, record=replace(model.record, quip=None))
+    with pytest.raises(GapfitError, match="change n_max of one"):
+        save(both, tmp_path / "gap.xml")
+    text = (FOLDER / "gap.xml").read_text()
+    place = text.index("rcut_hard=4.0", text.rindex("<descriptor>"))
+    path = tmp_path / "two.xml"
+    path.write_text(f"{text[:place]}rcut_hard=4.1{text[place + 13 :]}")
+    with pytest.raises(GapfitError, match="adds up to 9 in both"):
+        load(path)
+
+
+def test_neighbours_that_are_not_there_are_an_error(fitted):
+    term = fitted.config.terms[0].model_dump() | {"turbo": {"neighbours": ["O", "Ti"]}}
+    config = fitted.config.model_dump() | {"terms": [term]}
+    with pytest.raises(GapfitError, match="neighbours: Ti is no species"):
+        gapfit.fit(ase.io.read(FOLDER / "train.xyz", ":2"), config)
+
+
+def test_a_fit_warns_of_steps_and_of_many_functions(fitted):
+    turbo = {"species": {"O": {"amplitude_scaling": 0}}}
+    config = SoapConfig(rbf="poly3", n_max=8, l_max=1, turbo=turbo)
+    step, functions = soap_term(config, (8, 14), soap_basis(config)).cautions()
+    assert "amplitude_scaling = 0 of O: energies jump" in step
+    assert 'rbf = "poly3" is ill-conditioned above 7' in functions
+    assert not list(fitted.terms[0].descriptor.cautions())
 
 
 def test_options_without_effect_are_listed():
