@@ -21,7 +21,7 @@ from gapfit.errors import GapfitError
 from gapfit.quip import load, local_variances, save, translate
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.soap_turbo import turbo_centre, turbo_order, turbo_settings
-from gapfit.testing import REORDERED_SUMS
+from gapfit.testing import OTHER_PROGRAM, REORDERED_SUMS
 
 FOLDER = ROOT / "tests" / "quip_models" / "SiO"
 ARRAYS = (
@@ -137,6 +137,29 @@ def test_a_model_makes_the_way_there_and_back(model, records, tmp_path):
     same(model, load(tmp_path / "gap.xml"), structure(records[0]))
     model.save(tmp_path / "model.npz")
     same(model, gapfit.load(tmp_path / "model.npz"), structure(records[0]))
+
+
+def test_a_fit_with_the_same_settings_and_sparse_points_is_the_one_of_gap_fit(
+    model, records
+):
+    term = model.terms[0].config.model_dump(exclude={"n_sparse"})
+    term |= {"sparse_method": "file", "sparse_file": str(FOLDER / "sparse.txt")}
+    sigma = {"energy": 0.002, "isolated": 0.002, "forces": 0.1, "virial": 0.1}
+    ours = gapfit.fit(
+        FOLDER / "train.xyz",
+        {
+            "sigma": sigma,
+            "data": {"check_labels": False},
+            "e0": {"Si": 0.0, "O": 0.0},
+            "solver": {"jitter": 1e-8 / term["delta"] ** 2},
+            "calibration": {"method": "none"},
+            "terms": [term],
+        },
+    )
+    for record in records:
+        one, two = (m.predict(structure(record)) for m in (ours, model))
+        OTHER_PROGRAM.check(one.energy, two.energy)
+        OTHER_PROGRAM.check(one.forces, two.forces)
 
 
 @pytest.fixture(scope="module")
