@@ -159,7 +159,7 @@ class Soap {
          const std::tuple<std::string, double, double, double, double> &weight,
          const std::vector<int> &channel, const std::vector<double> &species_weight,
          bool total, bool central_in_all, const std::vector<std::pair<int, int>> &blocks,
-         Vector scale)
+         Vector scale, bool trivial)
         : blas_(scipy_blas()) {
         check_tables(table, spacing);
         const int n_tables = static_cast<int>(table.shape(0));
@@ -168,7 +168,7 @@ class Soap {
         const int n_max = static_cast<int>(table.shape(4));
         gapfit::Layout layout = gapfit::make_layout(
             n_max, n_l - 1, channel, species_weight, total, central_in_all, blocks,
-            std::vector<double>(scale.data(), scale.data() + scale.shape(0)));
+            std::vector<double>(scale.data(), scale.data() + scale.shape(0)), trivial);
         require(centre.shape(0) == table.shape(0) && centre.shape(1) == table.shape(4),
                 "centre must have one value for each radial function of each table");
         const auto &[function, r0, c, d, m] = weight;
@@ -294,10 +294,10 @@ void bind_soap(nb::module_ &m) {
                       const std::vector<std::tuple<int, double, int>> &, double, Matrix,
                       const std::tuple<std::string, double, double, double, double> &,
                       const std::vector<int> &, const std::vector<double> &, bool, bool,
-                      const std::vector<std::pair<int, int>> &, Vector>(),
+                      const std::vector<std::pair<int, int>> &, Vector, bool>(),
              "table"_a, "table_of"_a, "next"_a, "spacing"_a, "centre"_a, "weighting"_a,
              "channel"_a, "species_weight"_a, "total"_a, "central_in_all"_a, "blocks"_a,
-             "scale"_a)
+             "scale"_a, "trivial"_a)
         .def_prop_ro("n_features", &Soap::n_features)
         .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
         .def("density_gram", &Soap::density_gram, "pairs"_a, "n_threads"_a)

@@ -23,7 +23,8 @@ struct PairList {
     const std::int64_t *frame = nullptr;    // (n_atoms)
 };
 
-// Features of channels a and b: for each l all (n, n'), or n <= n' if a == b.
+// Features of channels a and b: for each l all (n, n'), or n <= n' if a == b; if the
+// layout is trivial, of those with n = 0 or n' = 0.
 struct FeatureBlock {
     int a, b, first, per_degree;
 };
@@ -35,6 +36,7 @@ struct Layout {
     int n_densities = 0;          // channels that atoms add to
     bool total = false;           // one more channel: the sum of them
     bool central_in_all = false;  // the central atom adds to every channel
+    bool trivial = false;         // only features with the first function of a channel
     std::vector<FeatureBlock> blocks;
     std::vector<double> factor;  // (n_features): multiplies Σ_m c c'
 
@@ -62,7 +64,7 @@ struct Layout {
 inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
                           std::vector<double> weight, bool total, bool central_in_all,
                           const std::vector<std::pair<int, int>> &blocks,
-                          std::vector<double> scale) {
+                          std::vector<double> scale, bool trivial = false) {
     const auto require = [](bool holds, const char *message) {
         if (!holds) throw std::invalid_argument(message);
     };
@@ -75,6 +77,7 @@ inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
     layout.l_max = l_max;
     layout.total = total;
     layout.central_in_all = central_in_all;
+    layout.trivial = trivial;
     for (const int c : channel) {
         require(c >= 0, "channels must not be negative");
         layout.n_densities = std::max(layout.n_densities, c + 1);
@@ -85,7 +88,8 @@ inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
     for (const auto &[a, b] : blocks) {
         require(a >= 0 && b >= 0 && a < layout.n_channels() && b < layout.n_channels(),
                 "blocks must be pairs of channels");
-        const int size = a == b ? n_max * (n_max + 1) / 2 : n_max * n_max;
+        const int all = a == b ? n_max * (n_max + 1) / 2 : n_max * n_max;
+        const int size = !trivial ? all : a == b ? n_max : 2 * n_max - 1;
         layout.blocks.push_back({a, b, n_features, size});
         n_features += size * (l_max + 1);
     }

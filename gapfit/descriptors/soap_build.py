@@ -14,7 +14,6 @@ from gapfit.descriptors.soap import CONTRACTION, Soap
 from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
 from gapfit.descriptors.soap_features import Features
 from gapfit.descriptors.turbo_build import (
-    trivial_features,
     turbo_basis,
     turbo_basis_shapes,
     turbo_radial,
@@ -84,7 +83,9 @@ def _features(config: SoapConfig, species: tuple[int, ...]) -> Features:
     if config.channels != "all":
         return Features(1, int(config.channels), config.l_max)
     n_channels = len(_neighbours(config)) or len(species)
-    return Features(n_channels, config.n_max, config.l_max, config.compression)
+    trivial = config.turbo.compression == "trivial"
+    compression = "trivial" if trivial else config.compression
+    return Features(n_channels, config.n_max, config.l_max, compression)
 
 
 def _soap_engine(
@@ -111,8 +112,6 @@ def _soap_engine(
             scale=features.prefactor(full=full) / features.prefactor(full=False),
         )
     scale = features.prefactor(full=full, plain=turbo or config.quip.plain)
-    if config.turbo.compression == "trivial":
-        scale = np.where(trivial_features(features), scale, 0.0)
     return NativeEngine(
         species,
         _radial(config, species, basis, cutoff),

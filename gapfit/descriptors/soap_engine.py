@@ -204,6 +204,8 @@ class SoapDefinition(NamedTuple):
         Pairs of channels, in the order of the features.
     scale : (n_features,) float64
         Factor of each feature.
+    trivial : bool
+        Whether only features with the first radial function of a channel are there.
     """
 
     table: np.ndarray
@@ -218,6 +220,7 @@ class SoapDefinition(NamedTuple):
     central_in_all: bool
     blocks: list[tuple[int, int]]
     scale: np.ndarray
+    trivial: bool
 
 
 class NativeEngine:
@@ -272,6 +275,7 @@ class NativeEngine:
             central_in_all,
             features.blocks,
             scale,
+            features.compression == "trivial",
         )
         self._core = _core.Soap(*self.definition)
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.

@@ -10,12 +10,10 @@ from gapfit.config.terms import SoapConfig
 from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.density import RadialTables
 from gapfit.descriptors.radial_turbo import TurboAtom, TurboDensity, TurboShape
-from gapfit.descriptors.soap_features import Features
 from gapfit.descriptors.turbo_polynomials import turbo_transform
 from gapfit.errors import ConfigError
 
 __all__ = [
-    "trivial_features",
     "turbo_atom",
     "turbo_basis",
     "turbo_basis_shapes",
@@ -166,13 +164,3 @@ def _density(config: SoapConfig, symbol: str, transform: np.ndarray) -> TurboDen
         l_max=config.l_max,
     )
     return TurboDensity(shape, turbo_atom(config, symbol), transform)
-
-
-def trivial_features(features: Features) -> np.ndarray:
-    """Return which features ``compression = "trivial"`` keeps, (n_features,) bool.
-
-    Those of a product with the first radial function of a species.
-    """
-    n, k = features.labels[:, 3:].T
-    kept: np.ndarray = (n == 0) | (k == 0)
-    return kept

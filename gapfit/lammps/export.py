@@ -171,6 +171,8 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "central_in_all", int(definition.central_in_all)
     yield "blocks", np.array(definition.blocks)
     yield "scale", definition.scale
+    if definition.trivial:
+        yield "trivial", 1
     for species, choice in enumerate(sums):
         prefix = f"sum{species}/"
         yield prefix + "quadratic", int(choice.quadratic)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gapfit.config.terms import SoapConfig
-from gapfit.descriptors.soap_features import Features
+from gapfit.descriptors.soap_features import Compression, Features
 from gapfit.descriptors.turbo_build import turbo_atom, turbo_soft
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
@@ -306,16 +306,18 @@ def turbo_order(config: SoapConfig, channels: Sequence[int]) -> TurboOrder:
         [turbo_atom(config, chemical_symbols[z]).n_max for z in channels]
     )
     first = np.cumsum(numbers) - numbers
-    a, b, degree, n, k = Features(len(channels), config.n_max, config.l_max).labels.T
+    trivial = config.turbo.compression == "trivial"
+    compression: Compression = "trivial" if trivial else "off"
+    labels = Features(len(channels), config.n_max, config.l_max, compression).labels
+    a, b, degree, n, k = labels.T
     sort = np.argsort(channels)
     ends = np.sort([first[sort[a]] + n, first[sort[b]] + k], axis=0)
     known = (n < numbers[sort[a]]) & (k < numbers[sort[b]])
     total = int(numbers.sum())
     rows, columns = np.triu_indices(total)
     kept = np.ones(len(rows), dtype=bool)
-    if config.turbo.compression == "trivial":
+    if trivial:
         kept = np.isin(rows, first) | np.isin(columns, first)
-        known &= (n == 0) | (k == 0)
     pair = np.full((total, total), -1)
     pair[rows[kept], columns[kept]] = np.arange(kept.sum())
     features = np.flatnonzero(known)

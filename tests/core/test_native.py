@@ -372,6 +372,7 @@ def test_arrays_that_do_not_fit_raise():
         ({"channel": []}, "one value for each species"),
         ({"blocks": [(0, 1)]}, "pairs of channels"),
         ({"scale": np.ones(3)}, "one value for each feature"),
+        ({"trivial": True}, "one value for each feature"),
     ],
 )
 def test_inconsistent_descriptors_raise(change, message):
@@ -388,6 +389,7 @@ def test_inconsistent_descriptors_raise(change, message):
         "central_in_all": False,
         "blocks": [(0, 0)],
         "scale": np.ones(18),
+        "trivial": False,
     }
     _core.Soap(**good)
     with pytest.raises(ValueError, match=message):

@@ -174,6 +174,7 @@ def test_a_quip_basis_has_standard_deviations(plugin, tmp_path):
 
 def test_densities_of_soap_turbo_change_their_table_with_the_distance(plugin, tmp_path):
     turbo = {"r_soft": 3.8, "species": {"Ge": {"n_max": 3, "atom_sigma": 0.25}}}
+    turbo["compression"] = "trivial"
     soap = {**SOAP, "rbf": "poly3gauss", "n_max": 4, "atom_sigma": 0.3, "turbo": turbo}
     frames = labelled_frames(three_species)
     model = gapfit.fit(frames, {**config(), "terms": [soap]})

@@ -288,7 +288,8 @@ class SoapTerm {
                                             static_cast<std::int32_t>(source.n_species)),
                         {weight.begin(), weight.end()}, file.flag(prefix + "total"),
                         file.flag(prefix + "central_in_all"), channels(source, prefix),
-                        {scale.begin(), scale.end()});
+                        {scale.begin(), scale.end()},
+                        file.has(prefix + "trivial") && file.flag(prefix + "trivial"));
         const Weighting weight_function(
             Weighting::kind_of(file.text(prefix + "weighting_function")), weighting.data[0],
             weighting.data[1], weighting.data[2], weighting.data[3]);
