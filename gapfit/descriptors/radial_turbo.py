@@ -227,9 +227,11 @@ class TurboDensity:
     ) -> np.ndarray:
         """Return the integrals of the polynomials, (3, n, number of them)."""
         shape = self._shape
-        width = self._atom.sigma_r
-        ends = [0.0, end or shape.r_soft, *([shape.r_cut] if soft else [])]
-        x_k, weights = nodes(ends, min(width, shape.soft_width) if soft else width)
+        ends, widths = [0.0, end or shape.r_soft], [self._atom.sigma_r]
+        if soft:
+            ends.append(shape.r_cut)
+            widths.append(min(self._atom.sigma_r, shape.soft_width))
+        x_k, weights = nodes(ends, widths)
         beyond = np.maximum(x_k - shape.r_soft, 0) if soft else 0 * x_k
         weights = weights * np.exp(-0.5 * (beyond / shape.soft_width) ** 2)
         functions = polynomials(x_k, shape.r_cut, self._n_powers)

@@ -24,6 +24,8 @@ __all__ = [
 
 #: Most radial functions that rounding leaves eight digits of.
 _SOUND = {"poly3": 7, "poly3gauss": 8}
+# Knots whose integrals are formed at once, for memory.
+_CHUNK = 256
 #: Å before the cutoff where the filter begins by default.
 _SOFT = 0.5
 
@@ -134,7 +136,12 @@ def turbo_radial(
     densities = [_density(config, kinds[k], basis["transform"][k]) for k in used]
     spacing = min(density.spacing for density in densities)
     knots = np.linspace(0.0, config.r_cut, int(np.ceil(config.r_cut / spacing)) + 1)
-    tables = [d.piece(start, knots) for d in densities for start in d.starts]
+    parts = np.array_split(knots, 1 + len(knots) // _CHUNK)
+    tables = [
+        np.concatenate([density.piece(start, part) for part in parts])
+        for density in densities
+        for start in density.starts
+    ]
     first = np.cumsum([0] + [len(density.starts) for density in densities])
     own = [used.index(kinds.index(s) if s in kinds else 0) for s in symbols]
     beyond = [

@@ -55,7 +55,7 @@ def turbo_transform(n_max: int, r_cut: float, gaussian: float | None) -> np.ndar
         5 + a[:, None] + a
     )
     if gaussian is not None:
-        x, weight = nodes([0.0, r_cut], gaussian)
+        x, weight = nodes([0.0, r_cut], [gaussian])
         own = np.exp(-0.5 * (x / gaussian) ** 2)
         overlap = (polynomials(x, r_cut, n_powers) * weight) @ own
         variance, centre = shifted(np.zeros((3, 1)), gaussian**2), np.zeros((3, 1))
@@ -114,11 +114,21 @@ def lacking(
     return out
 
 
-def nodes(ends: Sequence[float], width: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights of a quadrature between all ends that resolves a width."""
+def nodes(
+    ends: Sequence[float], widths: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and weights of a quadrature.
+
+    Parameters
+    ----------
+    ends : sequence of float
+        Where intervals begin and end, Å.
+    widths : sequence of float
+        Width of the Gaussian to resolve in each of them, Å.
+    """
     panels = [
         np.linspace(begin, end, 1 + int(np.ceil((end - begin) / (_PANEL * width))))
-        for begin, end in pairwise(ends)
+        for (begin, end), width in zip(pairwise(ends), widths, strict=True)
     ]
     x, weight = np.polynomial.legendre.leggauss(_NODES)
     begin = np.concatenate([panel[:-1] for panel in panels])[:, None]
