@@ -238,7 +238,8 @@ def test_a_command_of_wfl(tmp_path, monkeypatch):
 # With a steep filter (nf) quippy's forces are the slopes of its energies.
 TURBO = [
     "soap_turbo l_max=3 alpha_max={{4 3}} atom_sigma_r={{0.4 0.5}} "
-    "atom_sigma_t={{0.4 0.5}} atom_sigma_r_scaling={{0.1 0.0}} atom_sigma_t_scaling={{0.1 0.0}} "
+    "atom_sigma_t={{0.4 0.5}} atom_sigma_r_scaling={{0.1 0.0}} "
+    "atom_sigma_t_scaling={{0.1 0.0}} "
     "amplitude_scaling={{1.0 2.0}} central_weight={{1.0 0.5}} rcut_hard=4.0 rcut_soft=3.5 "
     "nf=8 basis=poly3gauss scaling_mode=polynomial radial_enhancement=1 zeta=4 delta=0.5 "
     "compress_mode=trivial n_species=2 species_Z={{6 14}} n_sparse=10 add_species=F "
