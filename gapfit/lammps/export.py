@@ -156,7 +156,9 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "cutoff", float(soap.cutoff)
     yield "zeta", float(soap.dot_product.zeta)
     yield "table", definition.table
-    yield "table_of", np.array(definition.table_of)
+    # Under another name, plugins that do not know of further tables refuse the file.
+    name = "first_table_of" if definition.next else "table_of"
+    yield name, np.array(definition.table_of)
     if definition.next:
         yield "next_species", np.array([species for species, _, _ in definition.next])
         yield "next_from", np.array([distance for _, distance, _ in definition.next])

@@ -113,6 +113,7 @@ def _further(species: int, distances: list[float], table: int) -> Callable:
 
     def change(arrays: Arrays) -> None:
         n = len(distances)
+        arrays["soap0/first_table_of"] = arrays.pop("soap0/table_of")
         arrays["soap0/next_species"] = np.full(n, species)
         arrays["soap0/next_from"] = np.array(distances)
         arrays["soap0/next_table"] = np.full(n, table)

@@ -175,11 +175,12 @@ struct RadialArrays {
           n_l(ArrayFile::length(prefix + "table", table.shape[3])),
           n_max(ArrayFile::length(prefix + "table", table.shape[4])),
           spacing(source.file.real(prefix + "spacing", shortest_length, longest_length)),
-          of_species(source.file.small_integers(prefix + "table_of", {source.n_species}, 0,
-                                                n_tables - 1)) {
+          of_species(source.file.small_integers(
+              prefix + (further(source, prefix) ? "first_table_of" : "table_of"),
+              {source.n_species}, 0, n_tables - 1)) {
         if (n_knots < 2 || n_knots > 1000000)
             throw FileError("has radial functions without knots, or with too many");
-        if (source.file.has(prefix + "next_table")) read_next(source, prefix);
+        if (further(source, prefix)) read_next(source, prefix);
     }
 
     Basis basis(Layout layout, Weighting weighting, std::vector<double> centre) const {
@@ -195,6 +196,11 @@ struct RadialArrays {
     std::vector<NextTable> next;
 
   private:
+    // Whether a species has other functions from a distance on.
+    static bool further(const Source &source, const std::string &prefix) {
+        return source.file.has(prefix + "next_table");
+    }
+
     void read_next(const Source &source, const std::string &prefix) {
         const auto from = source.file.reals(prefix + "next_from", {-1});
         const long n = ArrayFile::length(prefix + "next_from", from.shape[0]);
