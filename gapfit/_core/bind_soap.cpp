@@ -151,12 +151,15 @@ class Variances {
 class Soap {
   public:
     // table (n_tables, n_knots, 3, l_max + 1, n_max): radial functions; table_of: which one
-    // each species has; centre (n_tables, n_max): share of a central atom.
-    Soap(Tables table, const std::vector<int> &table_of, double spacing, Matrix centre,
+    // each species has; centre (n_tables, n_max): share of a central atom; next: species,
+    // distance and table, where a species has another one from a distance on.
+    Soap(Tables table, const std::vector<int> &table_of,
+         const std::vector<std::tuple<int, double, int>> &next, double spacing,
+         Matrix centre,
          const std::tuple<std::string, double, double, double, double> &weight,
          const std::vector<int> &channel, const std::vector<double> &species_weight,
          bool total, bool central_in_all, const std::vector<std::pair<int, int>> &blocks,
-         Vector scale)
+         Vector scale, bool trivial)
         : blas_(scipy_blas()) {
         check_tables(table, spacing);
         const int n_tables = static_cast<int>(table.shape(0));
@@ -165,14 +168,18 @@ class Soap {
         const int n_max = static_cast<int>(table.shape(4));
         gapfit::Layout layout = gapfit::make_layout(
             n_max, n_l - 1, channel, species_weight, total, central_in_all, blocks,
-            std::vector<double>(scale.data(), scale.data() + scale.shape(0)));
+            std::vector<double>(scale.data(), scale.data() + scale.shape(0)), trivial);
         require(centre.shape(0) == table.shape(0) && centre.shape(1) == table.shape(4),
                 "centre must have one value for each radial function of each table");
         const auto &[function, r0, c, d, m] = weight;
+        std::vector<gapfit::NextTable> changes;
+        for (const auto &[species, from, beyond] : next)
+            changes.push_back({species, from, beyond});
         gapfit::Basis basis = gapfit::make_basis(
             std::move(layout), table.data(), n_tables, n_knots, spacing, table_of,
             gapfit::Weighting(gapfit::Weighting::kind_of(function), r0, c, d, m),
-            std::vector<double>(centre.data(), centre.data() + n_tables * n_max));
+            std::vector<double>(centre.data(), centre.data() + n_tables * n_max),
+            std::move(changes));
         engine_ = gapfit::make_engine(std::move(basis));
     }
 
@@ -283,12 +290,14 @@ void bind_soap(nb::module_ &m) {
         .def(nb::init<std::vector<VarianceBlock>, Matrix, Vector>(), "blocks"_a, "other"_a,
              "prior"_a);
     nb::class_<Soap>(m, "Soap")
-        .def(nb::init<Tables, const std::vector<int> &, double, Matrix,
+        .def(nb::init<Tables, const std::vector<int> &,
+                      const std::vector<std::tuple<int, double, int>> &, double, Matrix,
                       const std::tuple<std::string, double, double, double, double> &,
                       const std::vector<int> &, const std::vector<double> &, bool, bool,
-                      const std::vector<std::pair<int, int>> &, Vector>(),
-             "table"_a, "table_of"_a, "spacing"_a, "centre"_a, "weighting"_a, "channel"_a,
-             "species_weight"_a, "total"_a, "central_in_all"_a, "blocks"_a, "scale"_a)
+                      const std::vector<std::pair<int, int>> &, Vector, bool>(),
+             "table"_a, "table_of"_a, "next"_a, "spacing"_a, "centre"_a, "weighting"_a,
+             "channel"_a, "species_weight"_a, "total"_a, "central_in_all"_a, "blocks"_a,
+             "scale"_a, "trivial"_a)
         .def_prop_ro("n_features", &Soap::n_features)
         .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
         .def("density_gram", &Soap::density_gram, "pairs"_a, "n_threads"_a)

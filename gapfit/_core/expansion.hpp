@@ -45,7 +45,7 @@ class Neighbourhood {
         for (int k = 0; k < size_; ++k) {
             const std::int32_t species = pairs.species[pairs.j[order[k]]];
             const double weight = layout.weight[species];
-            table[k] = basis.table[species];
+            table[k] = basis.table_at(species, r[k]);
             w[k] *= weight;
             slope[k] *= weight;
         }
@@ -269,6 +269,12 @@ class Expansion {
     // vectors are written: each row overwrites what spilled from the one before.
     void pack(const FeatureBlock &block, const double *M, double *p) const {
         const int n_max = layout_.n_max;
+        if (layout_.trivial) {
+            for (int k = 0; k < n_max; k += lanes) store(p + k, load(M + k));
+            if (block.a == block.b) return;
+            for (int n = 1; n < n_max; ++n) p[n_max - 1 + n] = M[n * stride];
+            return;
+        }
         for (int n = 0; n < n_max; ++n) {
             const int skip = block.a == block.b ? n : 0;
             for (int k = skip; k < n_max; k += lanes)
@@ -277,8 +283,10 @@ class Expansion {
         }
     }
 
+    // If the layout is trivial, only the first rows and columns are written.
     void unpack_symmetric(const double *g, double *M) const {
-        for (int n = 0; n < layout_.n_max; ++n) {
+        const int rows = layout_.trivial ? 1 : layout_.n_max;
+        for (int n = 0; n < rows; ++n) {
             M[n * stride + n] = 2.0 * *g++;
             for (int k = n + 1; k < layout_.n_max; ++k)
                 M[n * stride + k] = M[k * stride + n] = *g++;
@@ -286,9 +294,11 @@ class Expansion {
     }
 
     void unpack(const double *g, double *M, double *transposed) const {
-        for (int n = 0; n < layout_.n_max; ++n)
-            for (int k = 0; k < layout_.n_max; ++k)
+        for (int n = 0; n < layout_.n_max; ++n) {
+            const int columns = layout_.trivial && n > 0 ? 1 : layout_.n_max;
+            for (int k = 0; k < columns; ++k)
                 M[n * stride + k] = transposed[k * stride + n] = *g++;
+        }
     }
 
     // ∇S_lm as harmonics one degree lower, handed to their coefficients.

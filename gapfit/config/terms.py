@@ -20,6 +20,7 @@ from gapfit.config.term_base import (
     delta,
     register_term,
 )
+from gapfit.config.turbo import TURBO_BASES, TurboConfig, check_turbo
 
 __all__ = [
     "AceConfig",
@@ -97,12 +98,16 @@ class SoapConfig(SparseTermConfig):
     atom_sigma: float = described(
         0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0
     )
-    rbf: Literal["gto", "polynomial", "equispaced_gaussians"] = described(
-        "gto",
-        "radial basis; polynomial for n_max up to 8, l_max up to 9; equispaced_gaussians "
-        "is QUIP's, without weighting and with its full kernel",
+    rbf: Literal["gto", "polynomial", "equispaced_gaussians", "poly3", "poly3gauss"] = (
+        described(
+            "gto",
+            "radial basis; polynomial for n_max up to 8, l_max up to 9; "
+            "equispaced_gaussians is QUIP's, poly3 and poly3gauss are soap_turbo's: "
+            "without weighting and with their full kernel",
+        )
     )
     quip: QuipConfig = described(QuipConfig(), "for equispaced_gaussians")
+    turbo: TurboConfig = described(TurboConfig(), "for poly3 and poly3gauss")
     weighting: WeightingConfig = described(WeightingConfig(), "weight with distance")
     compression: Literal["off", "mu2", "mu1nu1", "crossover"] = described(
         "off", "selection of species pairs, as in dscribe"
@@ -148,6 +153,10 @@ class SoapConfig(SparseTermConfig):
             _check_quip(self)
         elif self.quip != QuipConfig():
             raise ValueError('quip is for rbf = "equispaced_gaussians"')
+        if self.rbf in TURBO_BASES:
+            check_turbo(self)
+        elif self.turbo != TurboConfig():
+            raise ValueError('turbo is for rbf = "poly3" and "poly3gauss"')
         if self.channels != "all":
             _check_contracted(self)
         if any(weight <= 0 for weight in self.species_weights.values()):

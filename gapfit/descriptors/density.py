@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,6 +28,8 @@ class RadialTables:
         Contribution of a central atom to c_n00.
     channel : list of int
         Density channel of each species.
+    next : list of (int, float, int)
+        Species, distance in Å and table that the species has from there on, by distance.
     """
 
     table: np.ndarray
@@ -35,6 +37,7 @@ class RadialTables:
     spacing: float
     centre: np.ndarray
     channel: list[int]
+    next: list[tuple[int, float, int]] = field(default_factory=list)
 
 
 def shared(density: RadialDensity, cutoff: float, channels: list[int]) -> RadialTables:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gapfit._support.paper import Paper
 from gapfit.config.terms import SoapConfig
+from gapfit.config.turbo import TURBO_BASES
 
 __all__ = ["ACE", "EAM_DENSITY", "SEVERAL_TERMS", "soap_papers"]
 
@@ -34,7 +35,7 @@ DSCRIBE = Paper(
     2020,
     "10.1016/j.cpc.2019.106949",
 )
-POLYNOMIAL_WEIGHT = Paper(
+CARO = Paper(
     "caro2019",
     "M. A. Caro",
     "Optimizing many-body atomic descriptors for enhanced computational performance of "
@@ -88,13 +89,15 @@ _TABGAP = Paper(
 )
 #: Use and paper of terms of the density of neighbours.
 EAM_DENSITY = ("terms of the embedded-atom density", _TABGAP)
-_WEIGHTS = {"poly": POLYNOMIAL_WEIGHT, "pow": POWER_WEIGHT}
+_WEIGHTS = {"poly": CARO, "pow": POWER_WEIGHT}
 
 
 def soap_papers(config: SoapConfig) -> Iterator[tuple[str, Paper]]:
     """Yield the methods that a SOAP term uses, in words, each with its paper."""
     yield "SOAP, its kernel", SOAP
-    if config.rbf == "equispaced_gaussians":
+    if config.rbf in TURBO_BASES:
+        yield "SOAP as it is defined here, densities of soap_turbo", CARO
+    if config.rbf in ("equispaced_gaussians", *TURBO_BASES):
         return
     yield "SOAP as it is defined here, its radial basis", DSCRIBE
     function = config.weighting.function

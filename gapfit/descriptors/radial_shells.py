@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ive
 
-__all__ = ["ShellDensity"]
+__all__ = ["ShellDensity", "bessel_slope", "scaled_bessel"]
 
 # Distance of the knots of the radial table: slopes are accurate to 2e-10 of the largest.
 _SPACING, _SPACING_IN_WIDTHS = 0.025, 0.04
 
 
-def _scaled_bessel(x: np.ndarray, orders: int) -> np.ndarray:
+def scaled_bessel(x: np.ndarray, orders: int) -> np.ndarray:
     """Return exp(-x) i_l(x) for l < `orders`, shape (orders, *x.shape).
 
     i_l is the modified spherical Bessel function of the first kind.
@@ -30,7 +30,7 @@ def _scaled_bessel(x: np.ndarray, orders: int) -> np.ndarray:
     return scaled
 
 
-def _bessel_slope(A: np.ndarray) -> np.ndarray:
+def bessel_slope(A: np.ndarray) -> np.ndarray:
     """Return (l A_{l-1} + (l + 1) A_{l+1}) / (2 l + 1), one degree less than `A`.
 
     The recurrence i_l' = (l i_{l-1} + (l + 1) i_{l+1}) / (2 l + 1) has no division by
@@ -89,18 +89,18 @@ class ShellDensity:
         slope, nodes = 2 * self._eta, self._nodes
         # exp(-η (r - r')²) exp(-x) i_l(x) does not overflow.
         G = np.exp(-self._eta * (r - nodes) ** 2)
-        G = G * _scaled_bessel(slope * r * nodes, self.l_max + 3)
+        G = G * scaled_bessel(slope * r * nodes, self.l_max + 3)
         # A_k = Σ_r' r'^k W G_l, shape (n, l_max + 3, n_max), so that
-        # A_k' = -2 η r A_k + 2 η _bessel_slope(A_{k+1}).
+        # A_k' = -2 η r A_k + 2 η bessel_slope(A_{k+1}).
         A0, A1, A2 = (
             np.swapaxes(G @ (nodes[:, None] ** k * self._weighted), 0, 1)
             for k in range(3)
         )
         r = r[..., None]
-        first = slope * (_bessel_slope(A1) - r * A0[:, :-1])
-        first_A1 = slope * (_bessel_slope(A2) - r * A1[:, :-1])
+        first = slope * (bessel_slope(A1) - r * A0[:, :-1])
+        first_A1 = slope * (bessel_slope(A2) - r * A1[:, :-1])
         second = slope * (
-            _bessel_slope(first_A1) - r * first[:, :-1] - A0[:, : self.l_max + 1]
+            bessel_slope(first_A1) - r * first[:, :-1] - A0[:, : self.l_max + 1]
         )
         kept = slice(self.l_max + 1)
         return np.stack([A0[:, kept], first[:, kept], second], axis=1)

@@ -31,6 +31,7 @@ from gapfit.descriptors.soap_engine import (
     VarianceRequest,
 )
 from gapfit.descriptors.soap_priors import soap_priors
+from gapfit.descriptors.turbo_build import turbo_cautions
 
 __all__ = ["Soap", "projected_forms"]
 
@@ -320,6 +321,7 @@ class Soap(Descriptor):
 
     def cautions(self) -> Iterator[str]:
         """Yield warnings about the settings, for a fit."""
+        yield from turbo_cautions(self.config)
         config, weighting = self.config, self.config.weighting
         r0 = weighting.r0 or config.r_cut
         # A poly weight that ends beyond the reach of the basis is cut off there, too.

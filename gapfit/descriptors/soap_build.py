@@ -7,11 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from gapfit.config.terms import SoapConfig
+from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.density import RadialTables, contracted, shared
 from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
 from gapfit.descriptors.soap import CONTRACTION, Soap
 from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
 from gapfit.descriptors.soap_features import Features
+from gapfit.descriptors.turbo_build import (
+    turbo_basis,
+    turbo_basis_shapes,
+    turbo_radial,
+)
 from gapfit.errors import GapfitError
 
 __all__ = ["soap_basis", "soap_basis_shapes", "soap_term", "soap_width"]
@@ -33,6 +39,8 @@ def soap_term(
 
 def soap_basis(config: SoapConfig) -> dict[str, np.ndarray]:
     """Return the basis tables of a term, from dscribe unless they are QUIP's."""
+    if config.rbf in TURBO_BASES:
+        return turbo_basis(config)
     if config.rbf == "polynomial":
         from gapfit.descriptors.radial_polynomial import polynomial_basis
 
@@ -56,6 +64,8 @@ def soap_basis_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
 
 def _radial_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
     degrees, n_max = config.l_max + 1, config.n_max
+    if config.rbf in TURBO_BASES:
+        return turbo_basis_shapes(config)
     if config.rbf == "polynomial":
         n_nodes = 100
         return {"nodes": (n_nodes,), "weights": (n_nodes,), "values": (n_max, n_nodes)}
@@ -72,18 +82,23 @@ def soap_width(config: SoapConfig, species: tuple[int, ...]) -> int:
 def _features(config: SoapConfig, species: tuple[int, ...]) -> Features:
     if config.channels != "all":
         return Features(1, int(config.channels), config.l_max)
-    n_channels = len(config.quip.neighbours) or len(species)
-    return Features(n_channels, config.n_max, config.l_max, config.compression)
+    n_channels = len(_neighbours(config)) or len(species)
+    trivial = config.turbo.compression == "trivial"
+    compression = "trivial" if trivial else config.compression
+    return Features(n_channels, config.n_max, config.l_max, compression)
 
 
 def _soap_engine(
     config: SoapConfig, species: tuple[int, ...], basis: dict[str, np.ndarray]
 ) -> SoapEngine:
     weighting = _weighting(config)
-    cutoff = reach(config.r_cut, config.atom_sigma, weighting)
+    turbo = config.rbf in TURBO_BASES
+    cutoff = config.r_cut
+    if not turbo:
+        cutoff = reach(config.r_cut, config.atom_sigma, weighting)
     features = _features(config, species)
     weights = _species_weights(config, species)
-    quip = config.rbf == "equispaced_gaussians"
+    quip = turbo or config.rbf == "equispaced_gaussians"
     # Combinations of densities have no preferred axes: only the full kernel is the same
     # for all of them.
     full = config.full_kernel or quip or config.channels != "all"
@@ -96,13 +111,14 @@ def _soap_engine(
             cutoff=cutoff,
             scale=features.prefactor(full=full) / features.prefactor(full=False),
         )
+    scale = features.prefactor(full=full, plain=turbo or config.quip.plain)
     return NativeEngine(
         species,
         _radial(config, species, basis, cutoff),
         cutoff=cutoff,
         weighting=weighting,
         features=features,
-        scale=features.prefactor(full=full, plain=config.quip.plain),
+        scale=scale,
         central_in_all=config.quip.central_in_all,
         species_weights=list(weights.values()),
     )
@@ -114,6 +130,9 @@ def _radial(
     basis: dict[str, np.ndarray],
     cutoff: float,
 ) -> RadialTables:
+    if config.rbf in TURBO_BASES:
+        channels = _channels(config, species, _features(config, species))
+        return turbo_radial(config, _symbols(species), basis, channels)
     density = _density(config, basis)
     if config.channels == "all":
         channels = _channels(config, species, _features(config, species))
@@ -144,13 +163,26 @@ def _channels(
     """Return the density channel of each species, also of those with weight zero."""
     from ase.data import atomic_numbers
 
-    if not config.quip.neighbours:
+    if not _neighbours(config):
         return features.channels
-    named = sorted(atomic_numbers[symbol] for symbol in config.quip.neighbours)
-    return [named.index(z) if z in named else 0 for z in species]
+    named = sorted(atomic_numbers[symbol] for symbol in _neighbours(config))
+    channels = [named.index(z) if z in named else 0 for z in species]
+    if max(channels) + 1 < len(named):
+        missing = _symbols(tuple(z for z in named if z not in species))
+        raise GapfitError(
+            f"neighbours: {', '.join(missing)} is no species of the model; remove it there"
+        )
+    return channels
+
+
+def _neighbours(config: SoapConfig) -> list[str]:
+    """Return the species of neighbours by symbol; empty for all."""
+    return config.quip.neighbours or config.turbo.neighbours
 
 
 def _weighting(config: SoapConfig) -> Weighting:
+    if config.rbf in TURBO_BASES:
+        return Weighting("none", config.r_cut)
     if config.rbf == "equispaced_gaussians":
         quip = config.quip
         return Weighting("cosine", config.r_cut, d=quip.width, w0=quip.central_weight)
@@ -171,9 +203,13 @@ def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
 
 
 def _species_weights(config: SoapConfig, species: tuple[int, ...]) -> dict[str, float]:
-    from ase.data import chemical_symbols
-
-    symbols = [chemical_symbols[z] for z in species]
-    if named := config.quip.neighbours:
+    symbols = _symbols(species)
+    if named := _neighbours(config):
         return {symbol: float(symbol in named) for symbol in symbols}
     return {symbol: config.species_weights.get(symbol, 1.0) for symbol in symbols}
+
+
+def _symbols(species: tuple[int, ...]) -> list[str]:
+    from ase.data import chemical_symbols
+
+    return [chemical_symbols[z] for z in species]

@@ -183,6 +183,9 @@ class SoapDefinition(NamedTuple):
         Radial functions and their first two derivatives at equidistant knots from 0.
     table_of : list of int
         Which table each species has.
+    next : list of (int, float, int)
+        Species, distance in Å and table: from there on the species has this one instead;
+        by distance.
     spacing : float
         Distance of the knots, Å.
     centre : (n_tables, n_max) float64
@@ -201,10 +204,13 @@ class SoapDefinition(NamedTuple):
         Pairs of channels, in the order of the features.
     scale : (n_features,) float64
         Factor of each feature.
+    trivial : bool
+        Whether only features with the first radial function of a channel are there.
     """
 
     table: np.ndarray
     table_of: list[int]
+    next: list[tuple[int, float, int]]
     spacing: float
     centre: np.ndarray
     weighting: tuple[str, float, float, float, float]
@@ -214,6 +220,7 @@ class SoapDefinition(NamedTuple):
     central_in_all: bool
     blocks: list[tuple[int, int]]
     scale: np.ndarray
+    trivial: bool
 
 
 class NativeEngine:
@@ -258,6 +265,7 @@ class NativeEngine:
         self.definition = SoapDefinition(
             radial.table,
             radial.table_of,
+            radial.next,
             radial.spacing,
             radial.centre * w.at_centre,
             (w.function, w.r0, w.c, w.d, w.m),
@@ -267,6 +275,7 @@ class NativeEngine:
             central_in_all,
             features.blocks,
             scale,
+            features.compression == "trivial",
         )
         self._core = _core.Soap(*self.definition)
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.

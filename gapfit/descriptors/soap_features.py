@@ -10,7 +10,7 @@ import numpy as np
 
 __all__ = ["Compression", "Features"]
 
-Compression = Literal["off", "mu2", "mu1nu1", "crossover"]
+Compression = Literal["off", "mu2", "mu1nu1", "crossover", "trivial"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Features:
     A channel is the density of one species; for compression "mu2" that of all; for
     "mu1nu1" a last channel is the sum over all species (Darby, Kermode & Csányi,
     npj Comput. Mater. 8, 166 (2022)). Within a block: l, then (n, n'), n <= n' when
-    both channels are the same.
+    both channels are the same; for "trivial", QUIP's, those with n or n' = 0.
 
     Attributes
     ----------
@@ -71,18 +71,22 @@ class Features:
 
     def _numbers(self, *, same: bool) -> np.ndarray:
         """Return l, n, n' of the features of a block of equal or unequal channels."""
+        every = self.compression != "trivial"
         return np.array(
             [
                 (degree, n, k)
                 for degree in range(self.l_max + 1)
                 for n in range(self.n_max)
                 for k in range(n if same else 0, self.n_max)
+                if every or not n or not k
             ]
         )
 
     def __len__(self) -> int:
         same = sum(a == b for a, b in self.blocks)
         triangle, square = self.n_max * (self.n_max + 1) // 2, self.n_max**2
+        if self.compression == "trivial":
+            triangle, square = self.n_max, 2 * self.n_max - 1
         per_degree = same * triangle + (len(self.blocks) - same) * square
         return per_degree * (self.l_max + 1)
 
@@ -110,6 +114,7 @@ class Features:
         weight = np.ones(len(degree)) if plain else 1.0 / (2 * degree + 1)
         factor: np.ndarray = np.pi * np.sqrt(8.0 * weight)
         if full:
-            twice = n != k if same else np.full(len(n), self.compression == "off")
+            both = self.compression in ("off", "trivial")
+            twice = n != k if same else np.full(len(n), both)
             factor = np.where(twice, np.sqrt(2.0) * factor, factor)
         return factor

@@ -173,7 +173,13 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "cutoff", float(soap.cutoff)
     yield "zeta", float(soap.dot_product.zeta)
     yield "table", definition.table
-    yield "table_of", np.array(definition.table_of)
+    # Under another name, plugins that do not know of further tables refuse the file.
+    name = "first_table_of" if definition.next else "table_of"
+    yield name, np.array(definition.table_of)
+    if definition.next:
+        yield "next_species", np.array([species for species, _, _ in definition.next])
+        yield "next_from", np.array([distance for _, distance, _ in definition.next])
+        yield "next_table", np.array([table for _, _, table in definition.next])
     yield "spacing", float(definition.spacing)
     yield "centre", definition.centre
     yield "weighting_function", definition.weighting[0]
@@ -184,6 +190,8 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "central_in_all", int(definition.central_in_all)
     yield "blocks", np.array(definition.blocks)
     yield "scale", definition.scale
+    if definition.trivial:
+        yield "trivial", 1
     for species, choice in enumerate(sums):
         prefix = f"sum{species}/"
         yield prefix + "quadratic", int(choice.quadratic)

@@ -16,6 +16,7 @@ from gapfit.quip.density import density_term
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.requirements import TermRead, refuse, require_kernel, require_width
 from gapfit.quip.soap import soap_term
+from gapfit.quip.soap_turbo import turbo_term
 from gapfit.quip.xml_file import Coordinates
 
 __all__ = ["TermPart", "named_species", "part_of"]
@@ -114,6 +115,7 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
     options = Options.of(source.descriptor)
     readers = {
         "soap": soap_term,
+        "soap_turbo": turbo_term,
         "distance_2b": _distance_2b,
         "distance_nb": _distance_nb,
         "angle_3b": _angle_3b,
@@ -122,7 +124,8 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
     if options.name not in readers:
         raise GapfitError(
             f"{source.label}: the descriptor {shortened(options.name)} is not supported; "
-            "supported are soap, distance_2b, distance_Nb, angle_3b and eam_density"
+            "supported are soap, soap_turbo, distance_2b, distance_Nb, angle_3b and "
+            "eam_density"
         )
     if source.mean:
         raise GapfitError(f"{source.label}: f0 = {source.mean:g} eV is not supported")

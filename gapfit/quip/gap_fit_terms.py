@@ -11,6 +11,7 @@ from gapfit.quip.gap_fit_blocks import every_block, matching_blocks, symbols
 from gapfit.quip.gap_fit_descriptors import descriptor_texts, named_numbers
 from gapfit.quip.gap_fit_options import Options, entries, repeated
 from gapfit.quip.gap_fit_sparse import sparse_settings
+from gapfit.quip.gap_fit_turbo import turbo_piece, turbo_remarks
 from gapfit.quip.gap_fit_values import (
     LENGTHS,
     integer,
@@ -105,7 +106,8 @@ def translate_terms(
     names = ", ".join(symbols(named))
     numbers = species or named
     pieces: list[Piece] = []
-    for number, text in enumerate(descriptor_texts(gap), 1):
+    texts = descriptor_texts(gap)
+    for number, text in enumerate(texts, 1):
         options = Options.of(text)
         if ":" in options.values:
             raise GapfitError(
@@ -136,12 +138,14 @@ def translate_terms(
     if not species and any(p.blocks and p.settings["type"] != "soap" for p in pieces):
         others = f"pairs and triplets of species in the data other than {names} are"
         remarks.append(Remark("gap", "", f"{others} fitted, too: see --species"))
+    remarks += turbo_remarks(texts)
     return merged(pieces, numbers)
 
 
 def _piece(options: Options, species: Collection[int], note: Note) -> Piece | None:
     kinds = {
         "soap": _soap,
+        "soap_turbo": _soap_turbo,
         "distance_2b": _distance_2b,
         "angle_3b": _angle_3b,
         "distance_nb": _distance_nb,
@@ -151,8 +155,8 @@ def _piece(options: Options, species: Collection[int], note: Note) -> Piece | No
         note(
             "",
             "",
-            "left out: gapfit has soap, distance_2b, angle_3b, distance_Nb and "
-            "eam_density; fit without it, or add one",
+            "left out: gapfit has soap, soap_turbo, distance_2b, angle_3b, distance_Nb "
+            "and eam_density; fit without it, or add one",
             changes=True,
         )
         return None
@@ -209,10 +213,7 @@ def _replaced(options: Options, note: Note, keys: Collection[str]) -> None:
 
 
 def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
-    named_kernel(options, note, ("dot_product",))
-    for key in LENGTHS:
-        if (value := options.text(key)) is not None:
-            note(key, value, "not for dot products: left out")
+    _require_dot_product(options, note)
     expand = options.logical("add_species", default=True)
     centres = [z for z in options.integers("Z") if z and not expand]
     named = [z for z in options.integers("species_Z") if z and not expand]
@@ -258,6 +259,18 @@ def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
             changes=len(species) != 1,
         )
     return Piece(settings, tuple(symbols(sorted(centres))))
+
+
+def _soap_turbo(options: Options, species: Collection[int], note: Note) -> Piece:
+    _require_dot_product(options, note)
+    return turbo_piece(options, species, note)
+
+
+def _require_dot_product(options: Options, note: Note) -> None:
+    named_kernel(options, note, ("dot_product",))
+    for key in LENGTHS:
+        if (value := options.text(key)) is not None:
+            note(key, value, "not for dot products: left out")
 
 
 def _clusters(options: Options, note: Note, kind: str) -> dict[str, Any]:

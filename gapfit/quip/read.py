@@ -19,6 +19,7 @@ from gapfit.model.terms import FittedTerm, build_term, new_basis
 from gapfit.quip.descriptors import TermPart, named_species, part_of
 from gapfit.quip.glue import embedded_species, glue_pairs, glue_species
 from gapfit.quip.potential import is_on_glue
+from gapfit.quip.soap_turbo import shared_basis
 from gapfit.quip.xml_file import GapFile, read_gap_xml
 
 __all__ = ["load"]
@@ -66,6 +67,8 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
         )
     species = _species(file, symbols)
     parts = [part_of(item, species, file.version) for item in file.coordinates]
+    if confused := shared_basis(item.descriptor for item in file.coordinates):
+        raise GapfitError(confused)
     collected = _collected(parts)
     terms = tuple(_term(term, species) for term in collected)
     points = {}

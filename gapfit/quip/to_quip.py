@@ -15,11 +15,14 @@ from gapfit.config.sections import (
     EamDensityConfig,
     SoapConfig,
 )
+from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.blocks import species_of_pair, species_of_triplet
+from gapfit.descriptors.turbo_build import turbo_atom
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
 from gapfit.quip.density import density_options
 from gapfit.quip.soap import soap_order
+from gapfit.quip.soap_turbo import shared_basis, turbo_options, turbo_order
 
 __all__ = ["Expressed", "cautions", "expressed", "is_plain", "obstacles"]
 
@@ -90,6 +93,9 @@ def obstacles(model: GAPModel) -> list[str]:
         reasons += _against_baseline(model, model.baseline)
     if not model.n_sparse:
         reasons.append("no term has sparse points; fit one")
+    if not reasons:
+        confused = shared_basis(part.options for part in expressed(model))
+        reasons += [f"{confused}: change n_max of one"] if confused else []
     return reasons
 
 
@@ -133,14 +139,17 @@ def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
 
 
 def _against_soap(term: FittedTerm, config: SoapConfig, plain: bool) -> Iterator[str]:
-    if config.rbf != "equispaced_gaussians":
+    if config.rbf not in ("equispaced_gaussians", *TURBO_BASES):
         yield (
             f'rbf = "{config.rbf}" is a basis of dscribe: fit with rbf = '
-            '"equispaced_gaussians"'
+            '"equispaced_gaussians", "poly3" or "poly3gauss"'
         )
         return
     if term.projections:
         yield f'components = {config.components!r}: fit with components = "all"'
+    if config.rbf in TURBO_BASES:
+        yield from _against_turbo(term, config)
+        return
     quip = config.quip
     together = config.compression == "mu2"
     if together and quip.neighbours:
@@ -150,6 +159,22 @@ def _against_soap(term: FittedTerm, config: SoapConfig, plain: bool) -> Iterator
     channels = len(quip.neighbours) or len(term.species)
     if plain and not (together or quip.central_in_all or channels == 1):
         yield "quip.plain without quip.central_in_all: QUIP never had this; set both"
+
+
+def _against_turbo(term: FittedTerm, config: SoapConfig) -> Iterator[str]:
+    from ase.data import chemical_symbols
+
+    channels = config.turbo.neighbours or [chemical_symbols[z] for z in term.species]
+    labels = [
+        term.descriptor.label(z) for z, points in term.sparse.items() if len(points)
+    ]
+    if outside := [symbol for symbol in labels if symbol not in channels]:
+        yield (
+            f"turbo.neighbours without the central species {', '.join(outside)}, which "
+            "QUIP always has: add them"
+        )
+    if len(channels) == 1 and turbo_atom(config, channels[0]).central_weight != 1:
+        yield "turbo.central_weight of a single species is 1 in QUIP: fit with 1"
 
 
 def _against_baseline(model: GAPModel, baseline: Baseline) -> Iterator[str]:
@@ -207,7 +232,7 @@ def _expressed(
         form = _of_sides(config, block, once)
     points, coefficients = term.sparse[block], term.coefficients[block]
     quip_points = np.zeros((len(points), form.width))
-    quip_points[:, form.order] = points
+    quip_points[:, form.order] = points[:, form.features]
     alpha = np.zeros(len(points))
     np.divide(form.counts * coefficients, cutoffs, out=alpha, where=cutoffs > 0)
     delta = config.delta / form.counts
@@ -239,6 +264,7 @@ class _Form:
     orders: tuple[tuple[int, ...], ...]
     order: np.ndarray
     width: int
+    features: np.ndarray
 
 
 def _of_sides(
@@ -265,20 +291,32 @@ def _of_sides(
         if config.coordinates == "distances":
             options = f"distance_Nb order=3 compact_clusters=T {ends} Z={{{z} {a} {b}}}"
             orders, counts = tuple(permutations(range(n))), 1
-    return _Form(options, counts, lengths, orders, np.arange(n), n)
+    return _Form(options, counts, lengths, orders, np.arange(n), n, np.arange(n))
 
 
 def _density(config: EamDensityConfig, species: tuple[int, ...], centre: int) -> _Form:
     density = density_options(config, species)
     options = f"eam_density {density} covariance_type=ard_se Z={centre}"
-    return _Form(options, 1, (config.theta,), ((0,),), np.arange(1), 1)
+    return _Form(options, 1, (config.theta,), ((0,),), np.arange(1), 1, np.arange(1))
 
 
 def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:
     from ase.data import atomic_numbers
 
     quip = config.quip
-    channels = sorted(atomic_numbers[s] for s in quip.neighbours) or list(species)
+    named = quip.neighbours or config.turbo.neighbours
+    channels = sorted(atomic_numbers[s] for s in named) or list(species)
+    if config.rbf in TURBO_BASES:
+        known = turbo_order(config, channels)
+        return _Form(
+            turbo_options(config, channels, centre),
+            1,
+            (),
+            (tuple(range(known.width)),),
+            known.places,
+            known.width,
+            known.features,
+        )
     if config.compression == "mu2":
         channels = [0]
     everywhere = "T" if quip.central_in_all or channels == [0] else "F"
@@ -293,4 +331,5 @@ def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:
     order = soap_order(channels, config.n_max, config.l_max)
     # The last element is the square root of a constant in all dot products: 0.
     width = len(order) + 1
-    return _Form(options, 1, (), (tuple(range(width)),), order, width)
+    every = np.arange(len(order))
+    return _Form(options, 1, (), (tuple(range(width)),), order, width, every)

@@ -1,11 +1,12 @@
 """A GAP of QUIP at the settings of the silicon model of 2018, here and in quippy.
 
 Usage: python tests/benchmarks/quip_models.py [--json FILE] [--repeats N] [--cells N]
-           [--max-sparse M]
+           [--max-sparse M] [--turbo off|trivial]
 One thread, energy, forces and stress of silicon in turns; the model (n_max = 10, l_max =
 12, cutoff 5 Å, zeta 4) has environments of rattled silicon as sparse points and random
 coefficients: times do not depend on them. It is written with `gapfit.quip.save`, read by
-quippy and by `gapfit.quip.load`; differences of energies and forces are printed.
+quippy and by `gapfit.quip.load`; differences of energies and forces are printed. With
+--turbo it is one of soap_turbo, with that compression (n_max = 8, l_max = 8).
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ SETTINGS = {
     "delta": 1.0,
     "zeta": 4,
 }
+TURBO = {"rbf": "poly3gauss", "n_max": 8, "l_max": 8}
 COLUMNS = (
     Label("n_sparse", "M"),
     Time("gapfit", "gapfit"),
@@ -54,12 +56,14 @@ COLUMNS = (
 )
 
 
-def measure(atoms: Atoms, n_sparse: int, folder: Path, repeats: int) -> Row:
+def measure(
+    atoms: Atoms, n_sparse: int, settings: dict[str, object], folder: Path, repeats: int
+) -> Row:
     """Return times and differences for one model."""
     from quippy.potential import Potential
 
     path = folder / f"m{n_sparse}.xml"
-    save(random_model(silicon_frames(n_sparse), n_sparse, **SETTINGS), path)
+    save(random_model(silicon_frames(n_sparse), n_sparse, **settings), path)
     model = load(path)
     calls = {"gapfit": Predict(model, atoms), "quippy": _quip.prediction(path, atoms)}
     seconds = medians(calls, repeats)
@@ -81,19 +85,23 @@ def arguments() -> argparse.ArgumentParser:
     options = parser(__doc__, repeats=5)
     options.add_argument("--cells", type=int, default=2, help="cells along an edge")
     options.add_argument("--max-sparse", type=int, default=max(N_SPARSE))
+    options.add_argument("--turbo", choices=("off", "trivial"), help="compression")
     return options
 
 
 def run(args: argparse.Namespace) -> Report:
     report = Report("quip_models", vars(args))
     atoms = silicon(args.cells)
+    settings: dict[str, object] = dict(SETTINGS)
+    if args.turbo:
+        settings |= {**TURBO, "turbo": {"compression": args.turbo}}
     report.header(
         f"µs/atom on one thread, Si {len(atoms)} atoms; medians of {args.repeats} "
         "repeats, taken in turns"
     )
     with threads(1), tempfile.TemporaryDirectory() as folder:
         rows = [
-            measure(atoms, n_sparse, Path(folder), args.repeats)
+            measure(atoms, n_sparse, settings, Path(folder), args.repeats)
             for n_sparse in N_SPARSE
             if n_sparse <= args.max_sparse
         ]

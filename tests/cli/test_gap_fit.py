@@ -235,6 +235,30 @@ def test_a_command_of_wfl(tmp_path, monkeypatch):
     same_numbers(tmp_path / "run", "GAP.stage_1.xml")
 
 
+# With a steep filter (nf) quippy's forces are the slopes of its energies.
+TURBO = [
+    "soap_turbo l_max=3 alpha_max={{4 3}} atom_sigma_r={{0.4 0.5}} "
+    "atom_sigma_t={{0.4 0.5}} atom_sigma_r_scaling={{0.1 0.0}} "
+    "atom_sigma_t_scaling={{0.1 0.0}} "
+    "amplitude_scaling={{1.0 2.0}} central_weight={{1.0 0.5}} rcut_hard=4.0 rcut_soft=3.5 "
+    "nf=8 basis=poly3gauss scaling_mode=polynomial radial_enhancement=1 zeta=4 delta=0.5 "
+    "compress_mode=trivial n_species=2 species_Z={{6 14}} n_sparse=10 add_species=F "
+    f"covariance_type=dot_product sparse_method=cur_points central_index={k}"
+    for k in (1, 2)
+]
+
+
+def test_a_command_with_soap_turbo(tmp_path, monkeypatch, capsys):
+    training_data(tmp_path / "train.extxyz", "virial", "IsolatedAtom")
+    fit_here(tmp_path, monkeypatch, *autoplex(TWO_BODY, *TURBO))
+    config = load_config(tmp_path / "gap_file-model" / "fit.toml")
+    assert [term.type for term in config.terms] == ["distance_2b", "soap"]
+    same_numbers(tmp_path, "gap_file.xml")
+    one = [TURBO[0].replace("add_species=F", "add_species=T")]
+    message = error_of(capsys, "gap_fit", *autoplex(TWO_BODY, *one))
+    assert "add_species=F, and a descriptor for each central_index" in message
+
+
 CONFIG_FILE = f"""at_file=train.xyz
 gap={{distance_2b cutoff=4.0 delta=0.5 theta_uniform=1.0
      n_sparse=6 add_species=T {{covariance_type=ard_se}}}}

@@ -19,6 +19,10 @@ def config():
             "terms": [
                 {"r_cut": 4.7, "n_sparse": 320},
                 {"zeta": 2},
+                {
+                    "rbf": "poly3",
+                    "turbo": {"species": {"Si": {"n_max": 6, "sigma_t": 0.4}}},
+                },
                 {"type": "distance_2b"},
                 {"type": "angle_3b"},
                 {"type": "ace"},

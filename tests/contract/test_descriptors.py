@@ -20,6 +20,11 @@ pytestmark = pytest.mark.core
 #: No pair of the structures is near it, or where switches begin: third derivatives jump.
 R_CUT = 4.02
 SOAP = {"r_cut": R_CUT, "n_max": 4, "l_max": 3}
+TURBO = {
+    "sigma_r_scaling": 0.05,
+    "sigma_t_scaling": 0.1,
+    "species": {"Ge": {"n_max": 3, "amplitude_scaling": 2.0}},
+}
 TRIPLET = {"r_cut": R_CUT, "width": 0.9, "theta": [1.1, 1.4, 0.9]}
 
 
@@ -29,6 +34,13 @@ class TestSoap(DescriptorContract):
         "gto": SoapConfig(**SOAP),
         "polynomial": SoapConfig(**SOAP, rbf="polynomial"),
         "equispaced": SoapConfig(**SOAP, rbf="equispaced_gaussians"),
+        "poly3": SoapConfig(**SOAP, rbf="poly3", turbo=TURBO),
+        "poly3gauss": SoapConfig(
+            **SOAP,
+            rbf="poly3gauss",
+            atom_sigma=0.55,
+            turbo={**TURBO, "compression": "trivial", "radial_enhancement": 1},
+        ),
         "large": SoapConfig(r_cut=R_CUT, n_max=9, l_max=5),
         "zeta 1": SoapConfig(**SOAP, zeta=1),
         "zeta 2": SoapConfig(**SOAP, zeta=2),

@@ -361,6 +361,10 @@ def test_arrays_that_do_not_fit_raise():
         ({"table": np.zeros((1, 5, 3, 3, 17))}, "n_max between 1 and 16"),
         ({"table_of": [1]}, "name one of the tables"),
         ({"table_of": []}, "a table for each species"),
+        ({"next": [(1, 2.0, 0)]}, "tables beyond a distance"),
+        ({"next": [(0, 2.0, 1)]}, "tables beyond a distance"),
+        ({"next": [(0, 2.0, 0), (0, 1.0, 0)]}, "tables beyond a distance"),
+        ({"next": [(0, np.nan, 0)]}, "tables beyond a distance"),
         ({"spacing": 0.0}, "spacing"),
         ({"centre": np.zeros((1, 2))}, "centre"),
         ({"weighting": ("cubic", 1.0, 1.0, 1.0, 1.0)}, "weighting must be"),
@@ -368,12 +372,14 @@ def test_arrays_that_do_not_fit_raise():
         ({"channel": []}, "one value for each species"),
         ({"blocks": [(0, 1)]}, "pairs of channels"),
         ({"scale": np.ones(3)}, "one value for each feature"),
+        ({"trivial": True}, "one value for each feature"),
     ],
 )
 def test_inconsistent_descriptors_raise(change, message):
     good = {
         "table": np.zeros((1, 5, 3, 3, 3)),
         "table_of": [0],
+        "next": [],
         "spacing": 0.1,
         "centre": np.zeros((1, 3)),
         "weighting": ("poly", 5.0, 1.0, 1.0, 1.0),
@@ -383,6 +389,7 @@ def test_inconsistent_descriptors_raise(change, message):
         "central_in_all": False,
         "blocks": [(0, 0)],
         "scale": np.ones(18),
+        "trivial": False,
     }
     _core.Soap(**good)
     with pytest.raises(ValueError, match=message):

@@ -108,6 +108,24 @@ def _hollow(arrays: Arrays) -> None:
     arrays["soap0/sum0/quadratic"] = 0
 
 
+def _further(species: int, distances: list[float], table: int) -> Callable:
+    """Give a species other radial functions from distances on."""
+
+    def change(arrays: Arrays) -> None:
+        n = len(distances)
+        arrays["soap0/first_table_of"] = arrays.pop("soap0/table_of")
+        arrays["soap0/next_species"] = np.full(n, species)
+        arrays["soap0/next_from"] = np.array(distances)
+        arrays["soap0/next_table"] = np.full(n, table)
+
+    return change
+
+
+def _fewer_further(arrays: Arrays) -> None:
+    _further(0, [2.0, 3.0], 0)(arrays)
+    arrays["soap0/next_table"] = arrays["soap0/next_table"][:1]
+
+
 _HUGE = 2**62
 _SIZES = "of another type or shape"
 #: Forgeries of a potential of three species with terms of all types and with standard
@@ -150,6 +168,11 @@ FORGERIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
     "weighting": (_set("soap0/weighting_function", "?"), "weighting must be poly"),
     "radial_spacing": (_put("soap0/spacing", 0.0), "in the array soap0/spacing"),
     "one_knot": (_set("soap0/table", np.zeros((1, 1, 3, 5, 5))), "without knots"),
+    "next_species": (_further(3, [2.0], 0), "in the array soap0/next_species"),
+    "next_table": (_further(0, [2.0], 1), "in the array soap0/next_table"),
+    "next_distance": (_further(0, [1e300], 0), "out of order"),
+    "next_order": (_further(0, [3.0, 2.0], 0), "out of order"),
+    "fewer_next": (_fewer_further, f"array soap0/next_table {_SIZES}"),
     "hollow": (_hollow, "a length of 4294967301"),
     "points": (_set("soap0/sum0/points", np.ones((3, 2))), "points of another length"),
     "coefficients": (_cut("soap0/sum0/coefficients"), "soap0/sum0/coefficients"),

@@ -195,6 +195,17 @@ def test_a_quip_basis_has_standard_deviations(plugin, tmp_path):
     assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
+def test_densities_of_soap_turbo_change_their_table_with_the_distance(plugin, tmp_path):
+    turbo = {"r_soft": 3.8, "species": {"Ge": {"n_max": 3, "atom_sigma": 0.25}}}
+    turbo["compression"] = "trivial"
+    soap = {**SOAP, "rbf": "poly3gauss", "n_max": 4, "atom_sigma": 0.3, "turbo": turbo}
+    frames = labelled_frames(three_species)
+    model = gapfit.fit(frames, {**config(), "terms": [soap]})
+    assert model.terms[0].descriptor.engine.definition.next
+    atoms = standard(three_species() * (2, 1, 1))
+    assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
+
+
 def test_ranks_without_atoms_take_part(si_full, plugin, tmp_path):
     atoms = standard(silicon())
     atoms.set_cell([40.0, 12.0, 12.0])

@@ -204,7 +204,7 @@ def test_channels_and_centres_of_soap(gap, changes):
             "gap 1 (distance_2b) covariance_type",
             "ard",
         ),
-        (f"{PAIRS} : soap_turbo l_max=8", "", "gap 2 (soap_turbo)", "left out"),
+        (f"{PAIRS} : coordination cutoff=3", "", "gap 2 (coordination)", "left out"),
         (f"{PAIRS} zeta=3", "", "gap 1 (distance_2b) zeta", "refuses it"),
         (f"{PAIRS} Cutoff=5", "", "gap 1 (distance_2b) cutoff", "last one is used"),
         (PAIRS, "AT_FILE=b.xyz", "at_file", "last one is used"),
@@ -408,7 +408,7 @@ def test_labels_that_the_data_lack_are_left_out():
             "n_max is missing",
         ),
         (
-            "gap_fit at_file=a default_sigma={1 1 1 1} gap={soap_turbo l_max=3}",
+            "gap_fit at_file=a default_sigma={1 1 1 1} gap={coordination cutoff=3}",
             "no descriptor",
         ),
         (

@@ -53,7 +53,7 @@ def test_descriptors_that_are_fitted_as_they_are_or_nearly(gap):
         (f"{PAIRS} sparse_method=file", "gap 1 (distance_2b) sparse_method"),
         (f"{PAIRS} sparse_method=none", "gap 1 (distance_2b) sparse_method"),
         (f"{SOAP} average=T", "gap 1 (soap) average"),
-        (f"{PAIRS} : soap_turbo l_max=8", "gap 2 (soap_turbo)"),
+        (f"{PAIRS} : coordination cutoff=3", "gap 2 (coordination)"),
         (
             f"{PAIRS} : {TRIPLETS} compact_clusters=F",
             "gap 2 (distance_nb) compact_clusters",

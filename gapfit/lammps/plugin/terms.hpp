@@ -175,22 +175,47 @@ struct RadialArrays {
           n_l(ArrayFile::length(prefix + "table", table.shape[3])),
           n_max(ArrayFile::length(prefix + "table", table.shape[4])),
           spacing(source.file.real(prefix + "spacing", shortest_length, longest_length)),
-          of_species(source.file.small_integers(prefix + "table_of", {source.n_species}, 0,
-                                                n_tables - 1)) {
+          of_species(source.file.small_integers(
+              prefix + (further(source, prefix) ? "first_table_of" : "table_of"),
+              {source.n_species}, 0, n_tables - 1)) {
         if (n_knots < 2 || n_knots > 1000000)
             throw FileError("has radial functions without knots, or with too many");
+        if (further(source, prefix)) read_next(source, prefix);
     }
 
     Basis basis(Layout layout, Weighting weighting, std::vector<double> centre) const {
         return make_basis(std::move(layout), table.data, n_tables, n_knots, spacing,
                           {of_species.begin(), of_species.end()}, weighting,
-                          std::move(centre));
+                          std::move(centre), next);
     }
 
     ArrayView<double> table;
     int n_tables, n_knots, n_l, n_max;
     double spacing;
     std::vector<std::int32_t> of_species;
+    std::vector<NextTable> next;
+
+  private:
+    // Whether a species has other functions from a distance on.
+    static bool further(const Source &source, const std::string &prefix) {
+        return source.file.has(prefix + "next_table");
+    }
+
+    void read_next(const Source &source, const std::string &prefix) {
+        const auto from = source.file.reals(prefix + "next_from", {-1});
+        const long n = ArrayFile::length(prefix + "next_from", from.shape[0]);
+        const auto species =
+            source.file.small_integers(prefix + "next_species", {n}, 0,
+                                       static_cast<std::int32_t>(source.n_species) - 1);
+        const auto tables =
+            source.file.small_integers(prefix + "next_table", {n}, 0, n_tables - 1);
+        for (std::size_t k = 0; k < species.size(); ++k) {
+            const double before = k ? from.data[k - 1] : 0.0;
+            if (!(from.data[k] >= before && from.data[k] < longest_length))
+                throw FileError("has distances of radial functions out of order");
+            next.push_back({species[k], from.data[k], tables[k]});
+        }
+    }
 };
 
 // As the cluster expansion, it depends on being given no neighbours beyond its cutoff.
@@ -269,7 +294,8 @@ class SoapTerm {
                                             static_cast<std::int32_t>(source.n_species)),
                         {weight.begin(), weight.end()}, file.flag(prefix + "total"),
                         file.flag(prefix + "central_in_all"), channels(source, prefix),
-                        {scale.begin(), scale.end()});
+                        {scale.begin(), scale.end()},
+                        file.has(prefix + "trivial") && file.flag(prefix + "trivial"));
         const Weighting weight_function(
             Weighting::kind_of(file.text(prefix + "weighting_function")), weighting.data[0],
             weighting.data[1], weighting.data[2], weighting.data[3]);
