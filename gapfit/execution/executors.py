@@ -76,7 +76,10 @@ class Pool:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Hold SIGINT back until the end of the block."""
+    """Hold SIGINT back until the end of the block, where that can be done."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -94,6 +97,8 @@ def _end_with_leader(lifeline: Connection) -> None:
     lifeline : Connection
         A pipe whose other end the leader closes.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows sends Ctrl-C to workers, too
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     leader = multiprocessing.parent_process()
     assert leader is not None
 
