@@ -1,0 +1,82 @@
+"""Check an installed gapfit from outside its source: ``installed.py REPOSITORY``.
+
+The first command of the README, with the example and the data of the repository, which are
+not in the wheel; then the model in this process, with every instruction set of the wheel.
+Needs nothing but gapfit. Its folder has a blank and a letter beyond ASCII in its name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+# Test RMSE of forces of the example is 0.10 eV/Å; more means another fit.
+MOST_FORCE_ERROR = 0.13
+# Energies of one model with vectors of other widths, eV: other orders of the same sums.
+MOST_DIFFERENCE = 1e-6
+
+ENERGY = """\
+import sys, gapfit, gapfit._core
+from ase.build import bulk
+atoms = bulk("Si", cubic=True)
+atoms.rattle(0.1, seed=1)
+atoms.calc = gapfit.GAPCalculator(sys.argv[1])
+print(gapfit._core.instruction_set, repr(float(atoms.get_potential_energy())))
+"""
+
+
+def run(*command: str, cwd: Path, **environment: str) -> str:
+    """Run Python with arguments in a folder and return what it prints."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        env=os.environ | environment,
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+    ).stdout
+
+
+def main(repository: Path) -> None:
+    """Check the gapfit that this Python has."""
+    import gapfit
+
+    package = Path(gapfit.__file__).resolve().parent
+    if package == repository / "gapfit":
+        sys.exit("this is the source, not an installed gapfit")
+    print(f"gapfit {metadata.version('gapfit')} in {package}")
+    print("core:", *sorted(p.name for p in (package / "_core").glob("_native*")))
+    with tempfile.TemporaryDirectory(suffix=" größer") as name:
+        folder = Path(name)
+        print(run("-m", "gapfit", "--version", cwd=folder).strip())
+        config = repository / "examples" / "silicon" / "fit.toml"
+        output = folder / "silicon-model"
+        run(
+            *("-m", "gapfit", "fit", str(config), "--output", str(output)),
+            cwd=folder,
+            PYTHONIOENCODING="utf-8",
+        )
+        metrics = json.loads((output / "metrics.json").read_text("utf-8"))
+        error = metrics["test"]["all"]["forces"]["rmse"]
+        print(f"silicon: test RMSE of forces {error:.4f} eV/Å")
+        assert error < MOST_FORCE_ERROR
+        energies = []
+        for bits in ("128", "256", "512"):
+            model = str(output / "model.npz")
+            words = run(
+                *("-c", ENERGY, model), cwd=folder, GAPFIT_INSTRUCTION_SET=bits
+            ).split()
+            print(f"asked for {bits} bits, used {words[0]}: {words[1]} eV")
+            energies.append(float(words[1]))
+        assert max(energies) - min(energies) < MOST_DIFFERENCE
+        if hasattr(os, "sched_getaffinity"):
+            assert not list(Path(tempfile.gettempdir()).glob(".frames.tmp.gapfit-*"))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())
