@@ -44,7 +44,8 @@ def check_wheel(path: Path) -> None:
         if PurePosixPath(name).match("gapfit/_core/*.cpp")
         or name.endswith(("CMakeLists.txt", ".pyc", ".o", ".a"))
     ]
-    assert not (missing or extra or sources), (path.name, missing, extra, sources)
+    if missing or extra or sources:
+        sys.exit(f"{path.name}: missing {missing}, not to be there {extra + sources}")
     assert any("_native" in name for name in names), path.name
     assert path.stat().st_size < MOST_WHEEL, path.stat().st_size
 
@@ -59,7 +60,8 @@ def check_sdist(path: Path) -> None:
         for name in names
         if name.startswith(NOT_IN_SDIST) or name.endswith((".so", ".pyc", "model.npz"))
     ]
-    assert not (missing or extra), (path.name, missing, extra)
+    if missing or extra:
+        sys.exit(f"{path.name}: missing {missing}, not to be there {extra}")
     assert path.stat().st_size < MOST_SDIST, path.stat().st_size
 
 
