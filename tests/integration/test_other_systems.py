@@ -40,7 +40,7 @@ n_sparse = 10
 [run]
 workers = {workers}
 """
-FIT_COMMAND = ("fit", "fit.toml", "--output", "ein Modell")
+FIT_COMMAND = ("fit", "fit.toml", "--output", "potential ü")
 
 COMMAND = """\
 import sys
@@ -92,7 +92,7 @@ def test_two_workers_fit_without_proc(place):
     prepared(place, 2, b"\n")
     said = python(place, "macos", COMMAND, *FIT_COMMAND, "--no-report")
     assert "sparse points  18" in said
-    assert (place / "ein Modell" / "model.npz").exists()
+    assert (place / "potential ü" / "model.npz").exists()
 
 
 def test_a_fit_a_second_one_and_predictions_without_posix(place):
@@ -100,11 +100,11 @@ def test_a_fit_a_second_one_and_predictions_without_posix(place):
     data = prepared(place, 1, b"\r\n")
     python(place, "windows", COMMAND, *FIT_COMMAND, "--no-report")
     python(place, "windows", COMMAND, *FIT_COMMAND, "--force")
-    names = {path.name for path in (place / "ein Modell").iterdir()}
+    names = {path.name for path in (place / "potential ü").iterdir()}
     assert names == {
         *("model.npz", "metrics.json", "fit.log", "fit.toml", "report", "report.html"),
     }
-    files = ("ein Modell/model.npz", data.name, "--output", "neu.extxyz")
+    files = ("potential ü/model.npz", data.name, "--output", "neu.extxyz")
     python(place, "windows", COMMAND, "predict", *files)
     assert len(read(place / "neu.extxyz", ":")) == 4
 
