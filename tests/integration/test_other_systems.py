@@ -14,7 +14,9 @@ import pytest
 from ase.io import read, write
 from builders import labelled_frames, silicon
 
+from gapfit.config.sections import RunConfig
 from gapfit.errors import GapfitError
+from gapfit.execution.executors import open_pool
 from gapfit.execution.ranks import Ranks
 from gapfit.lammps.build import build_plugin
 
@@ -145,3 +147,6 @@ def test_what_is_for_linux_and_macos_says_so(monkeypatch, tmp_path):
         build_plugin(tmp_path / "plugins")
     with pytest.raises(GapfitError, match="on Windows set"):
         Ranks()
+    run = RunConfig(workers=62)
+    with pytest.raises(GapfitError, match="up to 61"), open_pool(run):
+        pass

@@ -33,14 +33,17 @@ print(gapfit._core.instruction_set, repr(float(atoms.get_potential_energy())))
 
 def run(*command: str, cwd: Path, **environment: str) -> str:
     """Run Python with arguments in a folder and return what it prints."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, *command],
         cwd=cwd,
         env=os.environ | environment,
-        check=True,
         capture_output=True,
         encoding="utf-8",
-    ).stdout
+        errors="replace",
+    )
+    if done.returncode:
+        sys.exit(f"{command[:3]} failed\n{done.stdout!a}\n{done.stderr!a}")
+    return done.stdout
 
 
 def main(repository: Path) -> None:
