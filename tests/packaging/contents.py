@@ -28,7 +28,9 @@ IN_SDIST = (
     "data/silicon/train.extxyz",
     "docs/index.md",
 )
-NOT_IN_SDIST = ("tests/", "data/generator/", ".github/", ".ci/", "build/", "dist/")
+FOLDERS_IN_SDIST = {"gapfit", "data", "docs", "examples"}
+FILES_IN_SDIST = {"PKG-INFO", "CITATION.cff"}
+NOT_IN_SDIST = ("data/generator/", "docs/hooks/")
 
 
 def check_wheel(path: Path) -> None:
@@ -55,10 +57,13 @@ def check_sdist(path: Path) -> None:
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     missing = [name for name in IN_SDIST if name not in names]
+    expected = FOLDERS_IN_SDIST | FILES_IN_SDIST | set(IN_SDIST) | {""}
     extra = [
         name
         for name in names
-        if name.startswith(NOT_IN_SDIST) or name.endswith((".so", ".pyc", "model.npz"))
+        if name.partition("/")[0] not in expected
+        or name.startswith(NOT_IN_SDIST)
+        or name.endswith((".so", ".pyc", "model.npz"))
     ]
     if missing or extra:
         sys.exit(f"{path.name}: missing {missing}, not to be there {extra}")
