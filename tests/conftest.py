@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -82,6 +81,7 @@ def plugin(tmp_path_factory) -> Path:
     """Return the LAMMPS plugin, built once for the LAMMPS that is installed."""
     from gapfit.lammps.build import PLUGIN, build_plugin
 
+    fcntl = pytest.importorskip("fcntl")  # not on Windows
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         pytest.skip("there is no C++ compiler")
 

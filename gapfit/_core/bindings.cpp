@@ -1,6 +1,7 @@
 // Python bindings of the native core: arrays in, arrays out.
 #include "bindings.hpp"
 #include "harmonics.hpp"
+#include "instruction_set.hpp"
 
 #ifndef GAPFIT_MODULE
 #define GAPFIT_MODULE _native
@@ -30,24 +31,13 @@ nb::tuple solid_harmonics(Vectors vectors, int l_max) {
     return nb::make_tuple(values.array(), gradients.array());
 }
 
-int instruction_set() {
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-        return 512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 256;
-#endif
-    return 128;
-}
-
 }  // namespace
 
 NB_MODULE(GAPFIT_MODULE, m) {
     m.doc() = "Native core of gapfit";
     // Daemon threads may still hold objects at the end of the process.
     nb::set_leak_warnings(false);
-    m.def("instruction_set", &instruction_set,
+    m.def("instruction_set", &gapfit::instruction_set,
           "Bits of the widest vectors that this machine and this code can use.");
     m.def("solid_harmonics", &solid_harmonics, "vectors"_a, "l_max"_a,
           "Real solid harmonics r^l Y_lm and their gradients.\n\n"

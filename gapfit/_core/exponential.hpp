@@ -1,16 +1,12 @@
 // The exponential of vectors of doubles.
 #pragma once
 
-#include <cstdint>
-#include <cstring>
-
 #include "simd.hpp"
 
 namespace gapfit {
 
 // exp(x) for x <= 0 to within 2e-16 of its value; below -700 it stays at exp(-700).
 inline Vec exp_negative(Vec x) {
-    typedef std::uint64_t Bits __attribute__((vector_size(lanes * sizeof(double))));
     constexpr double log2e = 1.4426950408889634, lowest = -700.0;
     constexpr double ln2_high = 0.693147180369123816490, ln2_low = 1.90821492927058770e-10;
     // Adding this leaves the nearest whole number in the last bits.
@@ -28,18 +24,13 @@ inline Vec exp_negative(Vec x) {
                                               1.0 / 3628800,
                                               1.0 / 39916800,
                                               1.0 / 479001600};
-    x = x < lowest ? broadcast(lowest) : x;  // NaN stays NaN
+    x = at_least(x, lowest);
     const Vec shifted = x * log2e + shift;
     const Vec n = shifted - shift;
     const Vec r = (x - n * ln2_high) - n * ln2_low;
     Vec p = broadcast(inverse_factorial[12]);
     for (int k = 11; k >= 0; --k) p = p * r + inverse_factorial[k];
-    Bits exponent, result;
-    std::memcpy(&exponent, &shifted, sizeof exponent);
-    std::memcpy(&result, &p, sizeof result);
-    result += exponent << 52;
-    std::memcpy(&p, &result, sizeof p);
-    return p;
+    return scaled(p, shifted);
 }
 
 }  // namespace gapfit

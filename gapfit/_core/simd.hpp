@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <utility>
 #include <vector>
+
+#include "plain_vector.hpp"
 
 namespace gapfit {
 
@@ -21,8 +24,45 @@ inline constexpr int lanes = 2;
 inline constexpr int max_accumulators = 12;
 #endif
 
+// GAPFIT_PLAIN_VECTORS tests what MSVC compiles with another compiler.
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(GAPFIT_PLAIN_VECTORS)
 // May alias doubles: buffers are plain arrays of them.
 typedef double Vec __attribute__((vector_size(lanes * sizeof(double)), may_alias));
+typedef std::uint64_t Bits __attribute__((vector_size(lanes * sizeof(double))));
+
+inline Vec broadcast(double x) { return x - Vec{}; }
+
+// Where x is NaN the result is NaN.
+inline Vec at_least(Vec x, double lowest) { return x < lowest ? broadcast(lowest) : x; }
+
+// x 2^n for the whole number n in the last bits of `power`.
+inline Vec scaled(Vec x, Vec power) {
+    Bits exponent, result;
+    std::memcpy(&exponent, &power, sizeof exponent);
+    std::memcpy(&result, &x, sizeof result);
+    result += exponent << 52;
+    std::memcpy(&x, &result, sizeof x);
+    return x;
+}
+#else
+using Vec = PlainVector<lanes>;
+
+inline Vec broadcast(double x) { return Vec::filled(x); }
+
+inline Vec at_least(Vec x, double lowest) {
+    for (double &value : x.value) value = value < lowest ? lowest : value;
+    return x;
+}
+
+inline Vec scaled(Vec x, Vec power) {
+    std::uint64_t exponent[lanes], result[lanes];
+    std::memcpy(exponent, &power, sizeof exponent);
+    std::memcpy(result, &x, sizeof result);
+    for (int k = 0; k < lanes; ++k) result[k] += exponent[k] << 52;
+    std::memcpy(&x, result, sizeof result);
+    return x;
+}
+#endif
 
 // Buffers begin on a cache line, so that no vector of a row spans two; new elements are
 // not set to zero unless a value is given.
@@ -56,8 +96,6 @@ inline Vec load(const double *from) {
 }
 
 inline void store(double *to, Vec v) { std::memcpy(to, &v, sizeof v); }
-
-inline Vec broadcast(double x) { return x - Vec{}; }
 
 inline double sum(Vec v) {
     double total = 0.0;

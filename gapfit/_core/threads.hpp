@@ -5,9 +5,6 @@
 // that are late or busy for another caller.
 #pragma once
 
-#include <cxxabi.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -17,7 +14,29 @@
 #include <thread>
 #include <utility>
 
+#if defined(_WIN32)
+#include <process.h>
+#else
+#include <unistd.h>
+#endif
+#if defined(__GLIBCXX__)
+#include <cxxabi.h>
+#endif
+
 namespace gapfit {
+
+#if defined(_WIN32)
+inline int process_id() { return _getpid(); }
+#else
+inline int process_id() { return getpid(); }
+#endif
+
+// What GNU's library ends a thread with. Others use no exception that handlers see.
+#if defined(__GLIBCXX__)
+using ForcedUnwind = abi::__forced_unwind;
+#else
+struct ForcedUnwind {};
+#endif
 
 // Thrown when the caller asks to stop; it then raises what it wants.
 struct Interrupted {};
@@ -42,7 +61,7 @@ class Pool {
     static Pool &of_this_process() {
         static std::atomic<Pool *> current{nullptr};
         Pool *pool = current.load();
-        if (pool != nullptr && pool->process_ == getpid()) return *pool;
+        if (pool != nullptr && pool->process_ == process_id()) return *pool;
         Pool *fresh = new Pool;
         if (current.compare_exchange_strong(pool, fresh)) return *fresh;
         delete fresh;  // another thread was faster
@@ -102,7 +121,7 @@ class Pool {
         }
     }
 
-    const pid_t process_ = getpid();
+    const int process_ = process_id();
     std::mutex owner_;  // held by the caller whom the workers serve
     std::mutex mutex_;  // of all below
     std::condition_variable start_, finished_;
@@ -125,7 +144,7 @@ class ThreadTeam {
         const std::function<void(int)> guarded = [&](int share) {
             try {
                 task(share);
-            } catch (const abi::__forced_unwind &) {
+            } catch (const ForcedUnwind &) {
                 throw;  // the thread is being ended, which must not be caught
             } catch (const Interrupted &) {
                 fail(std::current_exception(), false);

@@ -19,6 +19,7 @@ import numpy as np
 from gapfit._support.disk import unwritable
 from gapfit._support.foreign import MB, json_values
 from gapfit._support.leftovers import sweep, temporary_file
+from gapfit._support.system import DATA_FLAGS, OPEN_FILES_MOVE
 from gapfit.errors import GapfitError, shortened
 
 __all__ = [
@@ -116,12 +117,15 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             raise unwritable(target, error) from error
         raise
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def sync(path: Path) -> None:
     """Wait until a file, or the list of the files in a folder, is on the disk."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # Windows writes out only what may be written to, and no folders.
+    access = os.O_RDONLY if OPEN_FILES_MOVE else os.O_RDWR
+    handle = os.open(path, access | DATA_FLAGS)
     try:
         os.fsync(handle)
     finally:

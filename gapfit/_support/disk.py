@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from gapfit._support.system import FOLLOW_NO_LINK
 from gapfit.errors import GapfitError, shortened
 
 __all__ = [
@@ -121,7 +122,7 @@ def opened_for_writing(path: Path, *, append: bool) -> BinaryIO:
         )
 
     def opened(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+        return os.open(name, flags | FOLLOW_NO_LINK, 0o666)
 
     with writing(path):
         return open(path, "ab" if append else "wb", buffering=0, opener=opened)

@@ -2,7 +2,8 @@
 
 Each is locked by the process that made it. The lock dies with the process, so whatever can
 be locked is left over; where the file system has no locks, nothing is removed. Links are
-never followed, and what belongs to other users or has other names stays.
+never followed, and what belongs to other users or has other names stays. On Windows, where
+no file can be removed while it is open for its lock, all leftovers stay.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from functools import cache
 from pathlib import Path
 
 from gapfit._support.disk import writing
-from gapfit._support.locks import is_named, try_lock
+from gapfit._support.locks import is_named
+from gapfit._support.system import (
+    DATA_FLAGS,
+    FOLLOW_NO_LINK,
+    OPEN_FILES_MOVE,
+    WAIT_FOR_NOBODY,
+    lock_file,
+    user_number,
+)
 
 __all__ = [
     "sweep",
@@ -31,7 +40,7 @@ __all__ = [
 _FILE = re.compile(r"\.(.+)\.gapfit-[a-z0-9_]{8}(\.[^.]+)")
 _FOLDER = re.compile(r"gapfit-[a-z0-9_]{8}\.work")
 _LOCK = "gapfit.lock"
-_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
+_FLAGS = DATA_FLAGS | FOLLOW_NO_LINK
 
 
 def target_of(name: str) -> str | None:
@@ -45,13 +54,14 @@ def target_of(name: str) -> str | None:
     return None
 
 
-def temporary_file(target: Path) -> tuple[int, str]:
+def temporary_file(target: Path) -> tuple[int | None, str]:
     """Make an empty file beside a target, with its suffix.
 
     Returns
     -------
-    descriptor, name : int, str
-        The file is locked until the descriptor is closed.
+    descriptor, name : int or None, str
+        The file is locked until the descriptor is closed; None where it could not be
+        renamed while it is open.
     """
     while True:
         descriptor, name = tempfile.mkstemp(
@@ -59,7 +69,10 @@ def temporary_file(target: Path) -> tuple[int, str]:
             suffix=target.suffix or ".tmp",
             dir=target.parent,
         )
-        if try_lock(descriptor) is not False and is_named(descriptor, name):
+        if not OPEN_FILES_MOVE:
+            os.close(descriptor)
+            return None, name
+        if lock_file(descriptor) is not False and is_named(descriptor, name):
             return descriptor, name
         os.close(descriptor)  # another process took it for a leftover
 
@@ -81,8 +94,12 @@ def temporary_folder() -> Iterator[Path]:
     try:
         yield path
     finally:
-        _delete(path)
-        os.close(lock)
+        if OPEN_FILES_MOVE:
+            _delete(path)
+            os.close(lock)
+        else:
+            os.close(lock)
+            _delete(path)
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:
@@ -91,7 +108,7 @@ def _locked_folder(parent: Path) -> tuple[Path, int]:
         path = Path(tempfile.mkdtemp(".work", "gapfit-", parent))
         with suppress(FileNotFoundError):  # another process took it for a leftover
             lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
-            if try_lock(lock) is not False and is_named(lock, path / _LOCK):
+            if lock_file(lock) is not False and is_named(lock, path / _LOCK):
                 return path, lock
             os.close(lock)
 
@@ -110,6 +127,8 @@ def _delete(path: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Delete the temporary files and folders in a folder that dead processes left."""
+    if not OPEN_FILES_MOVE:
+        return
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
@@ -128,7 +147,7 @@ sweep_once = cache(sweep)
 
 def _sweep_file(path: Path) -> None:
     with suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | _FLAGS)
+        descriptor = os.open(path, os.O_RDWR | WAIT_FOR_NOBODY | _FLAGS)
         try:
             if _is_leftover(descriptor, path):
                 path.unlink()
@@ -139,7 +158,7 @@ def _sweep_file(path: Path) -> None:
 def _sweep_folder(path: Path) -> None:
     with suppress(OSError):
         info = path.lstat()
-        if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != user_number():
             return
         try:
             lock = os.open(path / _LOCK, os.O_RDWR | _FLAGS)
@@ -158,7 +177,7 @@ def _is_leftover(descriptor: int, path: Path) -> bool:
     info = os.fstat(descriptor)
     return (
         stat.S_ISREG(info.st_mode)
-        and info.st_uid == os.geteuid()
-        and try_lock(descriptor) is True
+        and info.st_uid == user_number()
+        and lock_file(descriptor) is True
         and is_named(descriptor, path)
     )

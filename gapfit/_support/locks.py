@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gapfit._support.disk import writing
+from gapfit._support.system import (
+    DATA_FLAGS,
+    FOLLOW_NO_LINK,
+    OPEN_FILES_MOVE,
+    lock_file,
+)
 from gapfit.errors import GapfitError
 
-__all__ = ["is_named", "locked", "try_lock"]
-
-
-def try_lock(descriptor: int) -> bool | None:
-    """Lock an open file and return whether that worked.
-
-    Returns
-    -------
-    bool or None
-        False if another process, or another descriptor, holds the lock; None where the
-        file system has no locks.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+__all__ = ["is_named", "locked"]
 
 
 def is_named(descriptor: int, path: Path | str) -> bool:
@@ -55,15 +42,20 @@ def locked(path: Path, busy: GapfitError) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before the lock ends: nobody else may have this file locked.
-        if is_named(descriptor, path):
-            path.unlink(missing_ok=True)
-        os.close(descriptor)
+        if OPEN_FILES_MOVE:
+            # Before the lock ends: nobody else may have this file locked.
+            if is_named(descriptor, path):
+                path.unlink(missing_ok=True)
+            os.close(descriptor)
+        else:
+            os.close(descriptor)
+            with suppress(OSError):  # the next process has it open
+                path.unlink(missing_ok=True)
 
 
 def _opened(path: Path, busy: GapfitError) -> int:
     """Return the descriptor of the locked file."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    flags = os.O_RDWR | os.O_CREAT | DATA_FLAGS | FOLLOW_NO_LINK
     while True:
         if path.is_symlink():
             raise GapfitError(
@@ -71,7 +63,7 @@ def _opened(path: Path, busy: GapfitError) -> int:
             )
         with writing(path):
             descriptor = os.open(path, flags, 0o666)
-        if try_lock(descriptor) is False:
+        if lock_file(descriptor) is False:
             os.close(descriptor)
             raise busy
         # The process that held it before may have removed it meanwhile.

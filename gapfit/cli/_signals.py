@@ -12,7 +12,10 @@ from gapfit._support.termination import Terminated
 
 __all__ = ["orderly_end"]
 
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+# Windows has no SIGHUP.
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 #: Seconds in which a signal that comes again does not disturb the end.
 _PAUSE = 3.0
 

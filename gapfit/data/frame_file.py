@@ -21,7 +21,7 @@ import weakref
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from struct import Struct
 from typing import Any, BinaryIO, NoReturn, overload
@@ -30,7 +30,13 @@ import numpy as np
 
 from gapfit._support.disk import cure
 from gapfit._support.foreign import json_values
-from gapfit._support.leftovers import sweep_once
+from gapfit._support.leftovers import sweep_once, temporary_file
+from gapfit._support.system import (
+    DATA_FLAGS,
+    descriptors_have_paths,
+    path_of_descriptor,
+    read_at,
+)
 from gapfit._support.whole_writes import write_all
 from gapfit.data.frame import Frame
 from gapfit.data.frame_record import packed, unpacked
@@ -78,11 +84,12 @@ class FrameFile(Sequence[Frame]):
     sizes: np.ndarray
     species: dict[int, int]
     _descriptor: int
+    _end: weakref.finalize[..., object]
 
     def __init__(self, path: Path | str, descriptor: int, part_of: str = "") -> None:
         self.path = os.path.abspath(path)
         self._descriptor = descriptor
-        weakref.finalize(self, os.close, descriptor)
+        self._end = weakref.finalize(self, os.close, descriptor)
         self._read_index(part_of)
 
     @classmethod
@@ -103,12 +110,23 @@ class FrameFile(Sequence[Frame]):
             or belongs to another fit.
         """
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | DATA_FLAGS)
         except OSError as error:
             raise DataError(
                 f"{path}: cannot be opened ({error.strerror}); correct the path"
             ) from error
         return cls(path, descriptor, part_of)
+
+    def delete_at_end(self, lock: int | None) -> None:
+        """Delete the file as soon as this object is gone, or the process ends.
+
+        Parameters
+        ----------
+        lock : int or None
+            A descriptor that locks the file, closed then.
+        """
+        self._end.detach()
+        self._end = weakref.finalize(self, _delete, self.path, self._descriptor, lock)
 
     @property
     def config_types(self) -> list[str]:
@@ -144,7 +162,7 @@ class FrameFile(Sequence[Frame]):
     def _fill(self, data: np.ndarray, start: int) -> None:
         """Fill an array with the bytes from a place in the file."""
         try:
-            n_bytes = os.preadv(self._descriptor, [data.data], start)
+            n_bytes = read_at(self._descriptor, data.data, start)
         except OSError as error:
             raise DataError(
                 f"{self.path}: the frames cannot be read ({error.strerror}); {cure(error)}"
@@ -210,6 +228,14 @@ class FrameFile(Sequence[Frame]):
         return unpacked(data, self._names)
 
 
+def _delete(path: str, descriptor: int, lock: int | None) -> None:
+    os.close(descriptor)
+    if lock is not None:
+        os.close(lock)
+    with suppress(OSError):  # on Windows while a worker has it open
+        Path(path).unlink()
+
+
 @contextmanager
 def writing_to(path: Path | str) -> Iterator[None]:
     """Turn an OSError in the block into a GapfitError with advice."""
@@ -259,7 +285,8 @@ def temporary_frames(
 ) -> FrameFile:
     """Write frames to an unnamed file that exists as long as the returned object.
 
-    Nothing remains of it when the process ends, even if it is killed.
+    Nothing remains of it when the process ends, even if it is killed. Where other
+    processes cannot open a file without a name, it has one, and remains after a kill.
 
     Parameters
     ----------
@@ -268,10 +295,28 @@ def temporary_frames(
     folder : path, optional
         Folder of the file; that of `tempfile` (``TMPDIR``) when absent.
     """
+    if not descriptors_have_paths():
+        return _named_frames(frames, folder)
     with unnamed_file(folder) as stream:
         _write(frames, stream, folder or tempfile.gettempdir())
         descriptor = os.dup(stream.fileno())
-    return FrameFile(f"/proc/{os.getpid()}/fd/{descriptor}", descriptor)
+    return FrameFile(path_of_descriptor(descriptor), descriptor)
+
+
+def _named_frames(frames: Iterable[Frame], folder: Path | str | None) -> FrameFile:
+    """Write frames to a file that is deleted with the returned object."""
+    with writing_to(folder or "the folder for temporary files"):
+        folder = Path(folder or tempfile.gettempdir())
+        sweep_once(folder)
+        lock, name = temporary_file(folder / "frames.tmp")
+    try:
+        file = write_frames(frames, name)
+    except BaseException:
+        if lock is not None:
+            os.close(lock)
+        raise
+    file.delete_at_end(lock)
+    return file
 
 
 def unnamed_file(folder: Path | str | None = None) -> BinaryIO:

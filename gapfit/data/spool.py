@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zlib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from gapfit._support.disk import unreadable
+from gapfit._support.system import read_at
 from gapfit._support.whole_writes import write_all
 from gapfit.data.files import RawFrame
 from gapfit.data.frame_file import unnamed_file, writing_to
@@ -74,10 +74,12 @@ class RawSpool:
         yield from self._held
 
     def _read(self, start: int, length: int) -> bytes:
+        data = bytearray(length)
         try:
-            return os.pread(self._file.fileno(), length, start)
+            n_bytes = read_at(self._file.fileno(), memoryview(data), start)
         except OSError as error:
             raise unreadable(_NAME, error) from error
+        return bytes(data[:n_bytes])
 
     def add(self, raw: RawFrame) -> None:
         """Append a structure."""

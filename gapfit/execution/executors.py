@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -21,6 +22,9 @@ from gapfit.execution.ranks import joined, started
 from gapfit.threads import available
 
 __all__ = ["Pool", "leading", "open_pool", "refuse_separate"]
+
+# A limit of Windows, which waits for 64 things at most, three of them Python's own.
+_MOST_WORKERS_OF_WINDOWS = 61
 
 
 @dataclass
@@ -76,7 +80,10 @@ class Pool:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Hold SIGINT back until the end of the block."""
+    """Hold SIGINT back until the end of the block, where that can be done."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -94,6 +101,8 @@ def _end_with_leader(lifeline: Connection) -> None:
     lifeline : Connection
         A pipe whose other end the leader closes.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows sends Ctrl-C to workers, too
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     leader = multiprocessing.parent_process()
     assert leader is not None
 
@@ -181,6 +190,11 @@ def _local(run: RunConfig) -> Iterator[Pool | None]:
     if run.workers == 1:
         yield None
         return
+    if sys.platform == "win32" and run.workers > _MOST_WORKERS_OF_WINDOWS:
+        raise GapfitError(
+            f"run.workers = {run.workers}: Windows allows up to "
+            f"{_MOST_WORKERS_OF_WINDOWS}; give each more threads with run.threads"
+        )
     # Forked children would inherit the locks of threads that do not exist there.
     context = multiprocessing.get_context("spawn")
 

@@ -84,6 +84,11 @@ class Ranks:
     """
 
     def __init__(self) -> None:
+        if sys.platform == "win32":
+            raise GapfitError(
+                'run.executor = "mpi" is for Linux and macOS; on Windows set run.executor '
+                '= "local" or "dask"'
+            )
         with _fatal_signals():  # MPI's start waits for all ranks and handles none
             mpi = needed("mpi4py.MPI", "mpi", 'run.executor = "mpi"')
             self._world = mpi.COMM_WORLD

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,6 +159,11 @@ def build_plugin(
     GapfitError
         LAMMPS, the compiler or mpi.h is missing, or the compiler fails.
     """
+    if sys.platform == "win32":
+        raise GapfitError(
+            "gapfit builds the plugin for LAMMPS on Linux and macOS only; on Windows use "
+            "the Windows Subsystem for Linux"
+        )
     # LAMMPS searches other folders for a name without a folder.
     folder = Path(output).resolve()
     if folder.exists() and not folder.is_dir():

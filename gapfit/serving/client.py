@@ -52,8 +52,12 @@ def address(unix: str | None, host: str, port: int) -> str:
     Raises
     ------
     GapfitError
-        The port is invalid.
+        The port is invalid, or the system has no UNIX sockets.
     """
+    if unix is not None and not hasattr(socket, "AF_UNIX"):
+        raise GapfitError(
+            f"--unix {unix}: this system has no UNIX sockets; use --host and --port"
+        )
     if unix is None and not 1 <= port <= _LARGEST_PORT:
         raise GapfitError(f"port {port}: give a number from 1 to {_LARGEST_PORT}")
     return f"{host}:{port}" if unix is None else f"/tmp/ipi_{unix}"

@@ -18,6 +18,7 @@ OTHERS = {
     "fuzz",
     "helpers",
     "integration",
+    "packaging",
     "quip_models",
     "structure",
 }
