@@ -13,7 +13,8 @@ import gapfit
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(gapfit.__path__, "gapfit.")
-    if not module.name.startswith("gapfit._core.")
+    # The core is compiled, and torch may be missing.
+    if not module.name.startswith(("gapfit._core.", "gapfit.torch."))
 )
 
 
