@@ -75,6 +75,8 @@ def temporary_file(target: Path) -> tuple[int | None, str]:
         if lock_file(descriptor) is not False and is_named(descriptor, name):
             return descriptor, name
         os.close(descriptor)  # another process took it for a leftover
+        with suppress(OSError):
+            Path(name).unlink()
 
 
 @contextmanager
@@ -111,6 +113,7 @@ def _locked_folder(parent: Path) -> tuple[Path, int]:
             if lock_file(lock) is not False and is_named(lock, path / _LOCK):
                 return path, lock
             os.close(lock)
+            _delete(path)
 
 
 def _delete(path: Path) -> None:

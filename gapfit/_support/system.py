@@ -71,8 +71,11 @@ def lock_file(descriptor: int) -> bool | None:
             _msvcrt.locking(descriptor, _msvcrt.LK_NBLCK, 1)
         else:
             return None
-    except (BlockingIOError, PermissionError):
+    except BlockingIOError:
         return False
+    except PermissionError:
+        # Windows says so of a file that is locked; elsewhere it means: no locks here.
+        return None if _fcntl is not None else False
     except OSError:
         return None
     return True

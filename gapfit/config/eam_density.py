@@ -25,6 +25,7 @@ class EamDensityConfig(SparseTermConfig):
 
     title: ClassVar[str] = "EAM density"
     names_species: ClassVar[tuple[str, ...]] = ("species_weights", "species_n_sparse")
+    needs_isolated: ClassVar[bool] = True
 
     type: Literal["eam_density"] = described("eam_density", "kind of term")
     form: Literal["power", "smooth", "cosine"] = described(
@@ -41,7 +42,7 @@ class EamDensityConfig(SparseTermConfig):
         "1 when absent",
     )
     theta: float = described(
-        1.0, "change of the density over which the energy varies", ge=1e-3
+        0.3, "change of the density over which the energy varies", ge=1e-3
     )
     delta: float = delta(1.0, "prior standard deviation per atom")
     n_sparse: int = described(20, "sparse points of each central species", ge=1)

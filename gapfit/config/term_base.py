@@ -50,13 +50,16 @@ class TermConfig(Section):
     symbols_per_block : int
         Chemical symbols in the name of a block.
     names_species : tuple of str
-        Keys that name species.
+        Keys that name species, of the term or, as ``"turbo.species"``, of a table of it.
+    needs_isolated : bool
+        Whether the energy of an isolated atom is left to chance without one in the data.
     """
 
     title: ClassVar[str] = ""
     shown: ClassVar[tuple[str, ...]] = ()
     symbols_per_block: ClassVar[int] = 1
     names_species: ClassVar[tuple[str, ...]] = ()
+    needs_isolated: ClassVar[bool] = False
 
     type: str = described(..., "kind of term")
     r_cut: float = described(5.0, "cutoff radius", "Å", gt=1.0, le=20.0)

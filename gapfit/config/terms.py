@@ -20,7 +20,7 @@ from gapfit.config.term_base import (
     delta,
     register_term,
 )
-from gapfit.config.turbo import TURBO_BASES, TurboConfig, check_turbo
+from gapfit.config.turbo import TURBO_BASES, TurboConfig, check_turbo, turbo_words
 
 __all__ = [
     "AceConfig",
@@ -85,6 +85,7 @@ class SoapConfig(SparseTermConfig):
         "centres",
         "species_weights",
         "species_n_sparse",
+        "turbo.species",
     )
 
     type: Literal["soap"] = described("soap", "kind of term")
@@ -166,6 +167,8 @@ class SoapConfig(SparseTermConfig):
     def in_words(self) -> str:
         """Return the term and its settings as text of a paper."""
         kept = ""
+        if self.rbf in TURBO_BASES:
+            kept = f', basis "{self.rbf}" of soap_turbo with {turbo_words(self)}'
         if self.channels != "all":
             kept = f", {self.channels} contracted radial channels"
         if self.components != "all":

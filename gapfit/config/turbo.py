@@ -8,7 +8,13 @@ from typing import Any, Literal
 from gapfit.config.base import Section, described
 from gapfit.config.checks import check_symbols
 
-__all__ = ["TURBO_BASES", "TurboConfig", "TurboSpeciesConfig", "check_turbo"]
+__all__ = [
+    "TURBO_BASES",
+    "TurboConfig",
+    "TurboSpeciesConfig",
+    "check_turbo",
+    "turbo_words",
+]
 
 #: Radial bases of soap_turbo, and the most functions for which QUIP has them.
 TURBO_BASES = {"poly3": 10, "poly3gauss": 11}
@@ -67,8 +73,8 @@ class TurboConfig(Section):
     )
     amplitude_scaling: float = described(
         1.0,
-        "power of 1 - 3 u² + 2 u³, u = r/r_cut, that neighbours decay with; with 0 they "
-        "jump at r_cut",
+        "power of 1 - 3 u² + 2 u³, u = r/r_cut, that neighbours decay with; forces jump "
+        "at r_cut with 0.5 or less, energies with 0",
         ge=0,
         le=20,
     )
@@ -136,3 +142,15 @@ def _check_radial(term: Any, numbers: list[int]) -> None:
             f"turbo.species: n_max = {max(numbers)} of a species is more than n_max = "
             f"{term.n_max} of the term, which must be the largest"
         )
+
+
+def turbo_words(term: Any) -> str:
+    """Return the settings of a SOAP term with such a basis as text of a paper."""
+    turbo = term.turbo
+    given = {
+        "r_soft": turbo.r_soft if turbo.r_soft is not None else term.r_cut - _SOFT,
+        "steepness": turbo.steepness,
+        "sigma_t": turbo.sigma_t if turbo.sigma_t is not None else term.atom_sigma,
+    }
+    rest = turbo.model_dump(exclude_defaults=True, exclude=set(given))
+    return ", ".join(f"{key} {value}" for key, value in (given | rest).items())

@@ -126,7 +126,8 @@ class FrameFile(Sequence[Frame]):
             A descriptor that locks the file, closed then.
         """
         self._end.detach()
-        self._end = weakref.finalize(self, _delete, self.path, self._descriptor, lock)
+        opened = self._descriptor, lock
+        self._end = weakref.finalize(self, _delete, self.path, opened, os.getpid())
 
     @property
     def config_types(self) -> list[str]:
@@ -228,12 +229,12 @@ class FrameFile(Sequence[Frame]):
         return unpacked(data, self._names)
 
 
-def _delete(path: str, descriptor: int, lock: int | None) -> None:
-    os.close(descriptor)
-    if lock is not None:
-        os.close(lock)
-    with suppress(OSError):  # on Windows while a worker has it open
-        Path(path).unlink()
+def _delete(path: str, opened: tuple[int | None, ...], owner: int) -> None:
+    if os.getpid() == owner:  # a fork leaves the file to its parent
+        for descriptor in (x for x in opened if x is not None):
+            os.close(descriptor)
+        with suppress(OSError):  # on Windows while a worker has it open
+            Path(path).unlink()
 
 
 @contextmanager

@@ -24,6 +24,8 @@ __all__ = [
 
 #: Most radial functions that rounding leaves eight digits of.
 _SOUND = {"poly3": 7, "poly3gauss": 8}
+# Largest power of the decay with which forces jump at the cutoff.
+_JUMPING = 0.5
 # Knots whose integrals are formed at once, for memory.
 _CHUNK = 256
 #: Å before the cutoff where the filter begins by default.
@@ -97,13 +99,14 @@ def turbo_cautions(config: SoapConfig) -> Iterator[str]:
     if config.rbf not in TURBO_BASES:
         return
     atoms = {symbol: turbo_atom(config, symbol) for symbol in _kinds(config)}
-    sharp = [symbol for symbol, atom in atoms.items() if not atom.amplitude_scaling]
-    if sharp:
-        whose = "" if sharp == [""] else f" of {', '.join(filter(None, sharp))}"
-        yield (
-            f"turbo.amplitude_scaling = 0{whose}: energies jump as atoms cross r_cut = "
-            f"{config.r_cut:g} Å; use 1 for dynamics"
-        )
+    for symbol, atom in atoms.items():
+        if (power := atom.amplitude_scaling) <= _JUMPING:
+            whose = f" of {symbol}" if symbol else ""
+            what = "forces" if power else "energies"
+            yield (
+                f"turbo.amplitude_scaling = {power:g}{whose}: {what} jump as atoms cross "
+                f"r_cut = {config.r_cut:g} Å; use 1 for dynamics"
+            )
     most = _SOUND[config.rbf]
     if config.n_max > most:
         yield (

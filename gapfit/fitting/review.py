@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from gapfit._support.progress import Progress, note
 from gapfit.config.sections import FitConfig, SigmaConfig, SparseTermConfig, TermConfig
@@ -12,6 +13,7 @@ from gapfit.data.dataset import Dataset
 from gapfit.data.e0 import e0_warnings
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types
+from gapfit.data.isolated import candidates, lone_atoms
 from gapfit.fitting.label_check import check_labels
 from gapfit.fitting.prepare import Prepared, prepare
 from gapfit.model.terms import new_terms
@@ -59,6 +61,7 @@ def review(
         *sigma_warnings(prepared.given, config.sigma),
         *quota_warnings(prepared.given, config.terms),
         *species_warnings(prepared.species, config.terms),
+        *isolated_warnings(prepared.given, prepared.species, config.terms),
     ):
         note(notes, text)
     if compare and config.data.check_labels:
@@ -95,7 +98,9 @@ def species_warnings(
     warnings = []
     for n, term in enumerate(terms):
         for key in term.names_species:
-            names = getattr(term, key)
+            names: Any = term
+            for part in key.split("."):
+                names = getattr(names, part)
             absent = [x for x in names if not set(x.split("-")) <= set(present)]
             if absent:
                 warnings.append(
@@ -103,6 +108,26 @@ def species_warnings(
                     f"the data contain {', '.join(present)}"
                 )
     return warnings
+
+
+def isolated_warnings(
+    frames: Sequence[Frame], species: tuple[int, ...], terms: Sequence[TermConfig]
+) -> list[str]:
+    """Return warnings of terms that leave the energy of isolated atoms to chance."""
+    from ase.data import chemical_symbols
+
+    needing = [n for n, term in enumerate(terms) if term.needs_isolated]
+    if not needing:
+        return []
+    atoms = lone_atoms(frames, species)
+    missing = [chemical_symbols[z] for z in species if not candidates(atoms[z])]
+    return [
+        f"[[terms]] {n + 1}: no isolated atom of {', '.join(missing)} in the data, so that "
+        f"the term {terms[n].type} leaves the energy of one to chance, whatever [e0] is; "
+        "add a frame with the single atom in a large box"
+        for n in needing
+        if missing
+    ]
 
 
 def _absent_types(

@@ -71,9 +71,10 @@ def torch_model(
     Raises
     ------
     GapfitError
-        The model needs Python at prediction: a calculator, dispersion or charges in its
-        baseline, ``engine = "dscribe"``, or a descriptor of another package; or it has
-        no standard deviations in torch (`why_without_deviations`).
+        The model has a term without a torch module: ``eam_density``, SOAP with the bases
+        of soap_turbo, ``engine = "dscribe"``, or a descriptor of another package; or a
+        baseline with a calculator, dispersion or charges; or no standard deviations in
+        torch (`why_without_deviations`).
     """
     if model.baseline and model.baseline.of_structures:
         raise GapfitError(
@@ -133,6 +134,11 @@ def _term(term: FittedTerm, number: int) -> Term:
 
 
 def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> SoapTerm:
+    if definition.next or definition.trivial:
+        raise GapfitError(
+            f'rbf = "{soap.config.rbf}" has no torch module; fit the model with another '
+            "basis, or use gapfit's ASE calculator"
+        )
     function, *parameters = definition.weighting
     density = Density(
         reals(definition.table),

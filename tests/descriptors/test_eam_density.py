@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
-from builders import STRUCTURES, config, labelled_frames, silicon, three_species
+from builders import STRUCTURES, config, label, labelled_frames, silicon, three_species
 
 import gapfit
 from gapfit import _core
@@ -289,3 +289,14 @@ def test_the_same_density_by_names_of_pairs_and_of_neighbours():
     )
     other = density_term(atoms, species_weights=named).predict(pairs, gradients=True)
     np.testing.assert_array_equal(one.forces, other.forces)
+
+
+def test_a_fit_without_the_isolated_atom_says_so():
+    frames = labelled_frames(silicon, 3)
+    terms = [{"type": "distance_2b"}, {"type": "eam_density"}]
+    model = gapfit.fit(frames, {"terms": terms, "e0": {"Si": -1.0}})
+    text = "[[terms]] 2: no isolated atom of Si in the data"
+    assert sum(t.startswith(text) for t in model.record.warnings) == 1
+    alone = label(Atoms("Si", cell=[20.0] * 3, pbc=True))
+    both = gapfit.fit([*frames, alone], {"terms": terms})
+    assert not any("isolated atom" in t for t in both.record.warnings)

@@ -14,10 +14,12 @@ from helpers.turbo_cases import quip_descriptor, random_case
 
 import gapfit
 from gapfit.config.terms import SoapConfig
+from gapfit.config.turbo import TurboConfig
 from gapfit.data.frame import structure_arrays, voigt_to_matrix
 from gapfit.data.neighbours import pair_list
 from gapfit.descriptors.soap_build import soap_basis, soap_term
 from gapfit.errors import GapfitError
+from gapfit.fitting.review import species_warnings
 from gapfit.quip import load, local_variances, save, translate
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.soap_turbo import turbo_centre, turbo_order, turbo_settings
@@ -329,6 +331,9 @@ def test_a_fit_warns_of_steps_and_of_many_functions(fitted):
     step, functions = soap_term(config, (8, 14), soap_basis(config)).cautions()
     assert "amplitude_scaling = 0 of O: energies jump" in step
     assert 'rbf = "poly3" is ill-conditioned above 7' in functions
+    gentle = SoapConfig(rbf="poly3", n_max=3, turbo={"amplitude_scaling": 0.5})
+    (forces,) = soap_term(gentle, (14,), soap_basis(gentle)).cautions()
+    assert "amplitude_scaling = 0.5: forces jump" in forces
     assert not list(fitted.terms[0].descriptor.cautions())
 
 
@@ -344,3 +349,17 @@ def test_options_without_effect_are_listed():
     assert "central_weight" in str(weight)
     assert "atom_sigma_x" in str(unknown)
     assert not weight.changes
+
+
+def test_settings_of_absent_species_are_named(fitted):
+    turbo = {"species": {"Ge": {"sigma_t": 0.4}}}
+    terms = [fitted.config.terms[0].model_copy(update={"turbo": TurboConfig(**turbo)})]
+    (text,) = species_warnings((8, 14), terms)
+    assert text.startswith("[[terms]] 1: turbo.species of Ge have no effect")
+
+
+def test_the_paragraph_of_a_paper_has_the_settings():
+    turbo = {"r_soft": 4.25, "species": {"O": {"sigma_t": 0.35}}}
+    text = SoapConfig(rbf="poly3gauss", r_cut=4.75, turbo=turbo).in_words()
+    for fact in ("poly3gauss", "r_soft 4.25", "steepness 4.0", "sigma_t 0.5", "0.35"):
+        assert fact in text

@@ -12,7 +12,7 @@ import pytest
 
 from gapfit._support import leftovers
 from gapfit._support.archive import atomic_write
-from gapfit._support.leftovers import sweep, temporary_folder
+from gapfit._support.leftovers import sweep, temporary_file, temporary_folder
 from gapfit.errors import GapfitError
 
 SCRIPT = """
@@ -188,3 +188,16 @@ def test_a_folder_for_temporary_files_that_is_not_writable_is_named(place, monke
         temporary_folder(),
     ):
         pass
+
+
+def test_where_locks_are_denied_files_are_made_once(tmp_path, monkeypatch):
+    """As by a sandbox: nobody can tell whose they are, and nothing is tried again."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def denied(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(fcntl, "flock", denied)
+    descriptor, name = temporary_file(tmp_path / "model.npz")
+    os.close(descriptor)
+    assert [str(path) for path in tmp_path.iterdir()] == [name]

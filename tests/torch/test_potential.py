@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from builders import ROOT, STRUCTURES, cluster, silicon, slab, three_species
+from builders import (
+    ROOT,
+    STRUCTURES,
+    cluster,
+    labelled_frames,
+    silicon,
+    slab,
+    three_species,
+)
 from helpers.torch_runs import arguments, assert_equal, import_or_skip
 
 import gapfit
@@ -135,6 +143,15 @@ def test_unknown_species_are_refused(number, gst_full):
 def test_baselines_of_whole_structures_are_refused(si_model, part, name):
     model = replace(si_model, baseline=Baseline(of_structures=(part,)))
     with pytest.raises(GapfitError, match=f"torch cannot compute .*{name}"):
+        gapfit.torch.torch_model(model)
+
+
+@pytest.mark.parametrize("compression", ["off", "trivial"])
+def test_bases_of_soap_turbo_are_refused(compression):
+    term = {"rbf": "poly3", "r_cut": 4.5, "n_max": 3, "l_max": 2, "n_sparse": 10}
+    term["turbo"] = {"compression": compression}
+    model = gapfit.fit(labelled_frames(silicon, 3), {"terms": [term]})
+    with pytest.raises(GapfitError, match='rbf = "poly3" has no torch module'):
         gapfit.torch.torch_model(model)
 
 
