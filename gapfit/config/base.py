@@ -28,3 +28,8 @@ class Section(BaseModel):
     """A table of the configuration: unknown keys and infinite numbers are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @property
+    def unused_tables(self) -> frozenset[str]:
+        """Names of inner tables that other keys make useless; files leave them out."""
+        return frozenset()

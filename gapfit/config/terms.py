@@ -142,6 +142,14 @@ class SoapConfig(SparseTermConfig):
         "native", "dscribe is a slow reference"
     )
 
+    @property
+    def unused_tables(self) -> frozenset[str]:
+        """Tables of other radial bases than that of the term."""
+        used = {"equispaced_gaussians": "quip", **dict.fromkeys(TURBO_BASES, "turbo")}
+        return frozenset({"quip", "turbo", "weighting"}) - {
+            used.get(self.rbf, "weighting")
+        }
+
     @model_validator(mode="after")
     def _sensible(self) -> SoapConfig:
         if self.rbf == "polynomial" and (self.n_max > 8 or self.l_max > 9):

@@ -21,6 +21,7 @@ from gapfit._support.foreign import (
     require_plain_values,
     toml_values,
 )
+from gapfit.config.base import Section
 from gapfit.config.describe import is_table, toml_key, toml_value
 from gapfit.config.messages import (
     extreme_numbers,
@@ -177,7 +178,10 @@ def written_tables(
     model: BaseModel, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[str, BaseModel]]:
     """Yield header and model of each table, in the order of a file."""
+    unused = model.unused_tables if isinstance(model, Section) else ()
     for name in type(model).model_fields:
+        if name in unused:
+            continue
         value = getattr(model, name)
         inner = (*path, toml_key(name))
         if isinstance(value, BaseModel):

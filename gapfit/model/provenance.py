@@ -56,11 +56,15 @@ def fit_config(model: GAPModel) -> dict[str, Any]:
     and data, are defaults unrelated to its fit.
     """
     config = model.config.model_dump(mode="json")
+    used = [
+        {k: v for k, v in plain.items() if k not in term.unused_tables}
+        for plain, term in zip(config["terms"], model.config.terms, strict=True)
+    ]
     if not is_foreign(model):
-        return config
+        return config | {"terms": used}
     terms = [
         {k: v for k, v in term.items() if k not in _OF_FITS or (k in _BOTH and v)}
-        for term in config["terms"]
+        for term in used
     ]
     return {"terms": terms}
 

@@ -19,6 +19,7 @@ def config():
             "terms": [
                 {"r_cut": 4.7, "n_sparse": 320},
                 {"zeta": 2},
+                {"rbf": "equispaced_gaussians", "full_kernel": True},
                 {
                     "rbf": "poly3",
                     "turbo": {"species": {"Si": {"n_max": 6, "sigma_t": 0.4}}},
@@ -55,6 +56,12 @@ def test_every_key_has_a_line_with_value_help_and_unit(config):
                 and unit(field) in line
             ]
             assert shown, f"{path}: {name}"
+
+
+def test_tables_of_other_bases_are_left_out(config):
+    text = template_toml(config)
+    assert text.count("[terms.quip]") == text.count("[terms.turbo]") == 1
+    assert text.count("[terms.weighting]") == 2
 
 
 def test_values_comments_and_alignment(config):
