@@ -71,10 +71,10 @@ def torch_model(
     Raises
     ------
     GapfitError
-        The model has a term without a torch module: ``eam_density``, SOAP with the bases
-        of soap_turbo, ``engine = "dscribe"``, or a descriptor of another package; or a
-        baseline with a calculator, dispersion or charges; or no standard deviations in
-        torch (`why_without_deviations`).
+        The model has a term without a torch module: ``eam_density``, SOAP with the
+        trivial compression of soap_turbo, ``engine = "dscribe"``, or a descriptor of
+        another package; or a baseline with a calculator, dispersion or charges; or no
+        standard deviations in torch (`why_without_deviations`).
     """
     if model.baseline and model.baseline.of_structures:
         raise GapfitError(
@@ -134,10 +134,10 @@ def _term(term: FittedTerm, number: int) -> Term:
 
 
 def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> SoapTerm:
-    if definition.next or definition.trivial:
+    if definition.trivial:
         raise GapfitError(
-            f'rbf = "{soap.config.rbf}" has no torch module; fit the model with another '
-            "basis, or use gapfit's ASE calculator"
+            'turbo.compression = "trivial" has no torch module; fit the model without it, '
+            "or use gapfit's ASE calculator"
         )
     function, *parameters = definition.weighting
     density = Density(
@@ -147,6 +147,7 @@ def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> Soap
         whole(definition.channel),
         reals(definition.species_weight),
         (function, [float(x) for x in parameters]),
+        [(int(z), float(r), int(table)) for z, r, table in definition.next],
     )
     return SoapTerm(
         density,
@@ -192,6 +193,7 @@ def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> AceTerm:
         whole(radial.channel),
         torch.ones(n_species, dtype=torch.float64),
         ("none", [1.0, 1.0, 1.0, 1.0]),
+        [],
     )
     weights = np.zeros((n_species, len(functions.products)))
     polynomial, product = functions.summands.T

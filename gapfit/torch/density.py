@@ -83,6 +83,8 @@ class Density(nn.Module):
         Weight of each species.
     weighting : str, list of float
         Name of the function and its parameters; see `neighbour_weight`.
+    further : list of (int, float, int)
+        Species, distance from which it has another table, Å, and that table; ascending.
     """
 
     rows: Tensor
@@ -94,6 +96,7 @@ class Density(nn.Module):
     first: list[float]
     up: list[list[float]]
     back: list[list[float]]
+    further: list[tuple[int, float, int]]
 
     def __init__(
         self,
@@ -103,8 +106,10 @@ class Density(nn.Module):
         channel: Tensor,
         species_weight: Tensor,
         weighting: tuple[str, list[float]],
+        further: list[tuple[int, float, int]],
     ) -> None:
         super().__init__()
+        self.further = further
         n_tables, n_knots, _, self.n_l, self.n_max = table.shape
         self.spacing = spacing
         self.n_knots = n_knots
@@ -185,7 +190,11 @@ class Density(nn.Module):
         weight = torch.zeros([n * width], dtype=R.dtype, device=R.device)
         weight[place] = self.species_weight[species]
         table = torch.zeros([n * width], dtype=torch.int64, device=R.device)
-        table[place] = self.table_of[species]
+        tables = self.table_of[species]
+        for which, begin_r, number in self.further:
+            beyond = (species == which) & (near.r[pair] >= begin_r)
+            tables = torch.where(beyond, torch.full_like(tables, number), tables)
+        table[place] = tables
         return Chunk(
             pair,
             place,

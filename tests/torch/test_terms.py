@@ -21,6 +21,11 @@ R_CUT = 4.02
 SOAP = {"r_cut": R_CUT, "n_max": 4, "l_max": 3}
 TRIPLET = {"r_cut": R_CUT, "width": 0.9, "theta": [1.1, 1.4, 0.9]}
 QUIP = {"central_in_all": True, "neighbours": ["Te"]}
+TURBO = {
+    "r_soft": 3.9,
+    "sigma_r_scaling": 0.1,
+    "species": {"Te": {"n_max": 4, "sigma_t": 0.4, "atom_sigma": 0.35}},
+}
 TERMS = {
     "gto": SoapConfig(**SOAP),
     "polynomial": SoapConfig(**SOAP, rbf="polynomial"),
@@ -95,8 +100,10 @@ def test_three_species_equal_the_core(settings, gst_model):
         {"zeta": 2.0, "repeat": 12, "n_max": 2, "l_max": 1},
         {"channels": 5, "centres": ["Te"]},
         {"rbf": "equispaced_gaussians", "quip": QUIP},
+        {"rbf": "poly3", "turbo": TURBO},
+        {"rbf": "poly3gauss", "turbo": TURBO | {"radial_enhancement": 2}},
     ],
-    ids=["quadratic form", "one centre", "named neighbours"],
+    ids=["quadratic form", "one centre", "named neighbours", "poly3", "poly3gauss"],
 )
 def test_special_cases_of_soap(settings, gst_model):
     atoms = three_species()
