@@ -160,7 +160,8 @@ def _terms(model: GAPModel, cite: _Cite) -> Iterator[str]:
         members = "functions" if term.config.points_method is None else "sparse points"
         chosen = ""
         if term.config.points_method and not is_foreign(model):
-            chosen = f" {_CHOSEN[term.config.points_method]}"
+            method = term.config.points_method
+            chosen = f" {_CHOSEN.get(method, f'chosen by {method}')}"
         parts.append(f"{term.config.in_words()}{used} with {points} {members}{chosen}")
     plural = "terms" if count != 1 else "term"
     yield f"The energy of an atom has {number} {plural}: {'; '.join(parts)}."

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from gapfit.errors import GapfitError
 
-__all__ = ["require_target"]
+__all__ = ["require_expressible", "require_target"]
 
 
 def require_target(path: Path, suffix: str, reader: str, *, overwrite: bool) -> None:
@@ -39,3 +40,22 @@ def require_target(path: Path, suffix: str, reader: str, *, overwrite: bool) -> 
             f"{path}: exists already; give another name, or replace it with "
             "overwrite=True or --force"
         )
+
+
+def require_expressible(head: str, obstacles: Iterable[str]) -> None:
+    """Refuse a model that the format of another program cannot hold.
+
+    Parameters
+    ----------
+    head : str
+        First line of the message.
+    obstacles : iterable of str
+        All reasons; none if the format holds the model.
+
+    Raises
+    ------
+    GapfitError
+        There are reasons, and all are listed.
+    """
+    if lines := [f"  - {reason}" for reason in obstacles]:
+        raise GapfitError("\n".join([head, *lines]))

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from gapfit._support.archive import atomic_write
-from gapfit._support.target_file import require_target
+from gapfit._support.target_file import require_expressible, require_target
 from gapfit.data.neighbours import MIN_DISTANCE
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.switch import Switch
-from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 
 __all__ = ["save_eam"]
@@ -57,9 +56,7 @@ def save_eam(model: GAPModel, path: str | Path, *, overwrite: bool = False) -> P
     """
     path = Path(path)
     require_target(path, _SUFFIX, "pair_style eam/fs", overwrite=overwrite)
-    if reasons := list(_obstacles(model)):
-        lines = [f"  - {reason}" for reason in reasons]
-        raise GapfitError("\n".join(["a file .eam.fs cannot hold this model:", *lines]))
+    require_expressible("a file .eam.fs cannot hold this model:", _obstacles(model))
     with atomic_write(path) as temporary:
         text = "".join(f"{line}\n" for line in _document(model))
         temporary.write_text(text, encoding="ascii")

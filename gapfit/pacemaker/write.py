@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from gapfit._support.archive import atomic_write
-from gapfit._support.target_file import require_target
+from gapfit._support.target_file import require_expressible, require_target
 from gapfit.config.terms import AceConfig
 from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.ace_functions import Place
-from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
 from gapfit.pacemaker.complex_products import ComplexPlace, complex_products, ordered
@@ -62,9 +61,7 @@ def save(model: GAPModel, path: str | Path, *, overwrite: bool = False) -> Path:
     """
     path = Path(path)
     require_target(path, _SUFFIX, "pacemaker", overwrite=overwrite)
-    if reasons := list(_obstacles(model)):
-        lines = [f"  - {reason}" for reason in reasons]
-        raise GapfitError("\n".join(["a file .yace cannot hold this model:", *lines]))
+    require_expressible("a file .yace cannot hold this model:", _obstacles(model))
     with atomic_write(path) as temporary:
         lines = list(_document(model))
         temporary.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")

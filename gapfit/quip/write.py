@@ -11,9 +11,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from gapfit._support.archive import atomic_write
-from gapfit._support.target_file import require_target
+from gapfit._support.target_file import require_expressible, require_target
 from gapfit.descriptors.blocks import species_of_pair
-from gapfit.errors import GapfitError
 from gapfit.model.gap_model import GAPModel
 from gapfit.quip.soap import WITH_DEGREES
 from gapfit.quip.to_quip import Expressed, expressed, is_plain, obstacles
@@ -62,15 +61,7 @@ def save(
     """
     path = Path(path)
     require_target(path, _SUFFIX, "QUIP", overwrite=overwrite)
-    if reasons := obstacles(model):
-        raise GapfitError(
-            "\n".join(
-                [
-                    "QUIP cannot express this model:",
-                    *(f"  - {reason}" for reason in reasons),
-                ]
-            )
-        )
+    require_expressible("QUIP cannot express this model:", obstacles(model))
     parts = expressed(model)
     label = _label(model, parts)
     sides = [

@@ -12,6 +12,7 @@ docs/how-to/propagate.md come from here.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,6 @@ import ase.io
 import numpy as np
 from _common import Column, Label, Report, Row, Time, medians, parser, script, threads
 from ase import Atoms, units
-from ase.build import bulk
-from ase.md.langevin import Langevin
 
 import gapfit
 from gapfit.propagation import (
@@ -33,6 +32,10 @@ from gapfit.propagation.correlation import standard_error
 from gapfit.propagation.reweighting import plain, variance
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from helpers.silicon_dynamics import silicon_dynamics  # noqa: E402
+
 EXAMPLE = ROOT / "examples" / "silicon" / "fit.toml"
 TRAIN = ROOT / "data" / "silicon" / "train.extxyz"
 GROUPS = (
@@ -68,31 +71,6 @@ def small_model(n_sparse: int) -> gapfit.GAPModel:
         "data": {"train": ["in memory"], "check_labels": False},
     }
     return gapfit.fit(frames, settings)
-
-
-def dynamics(
-    model: gapfit.GAPModel, steps: int, temperature: float, seed: int
-) -> list[Atoms]:
-    """Return every 20th step of Langevin dynamics, after 2 ps that are left out."""
-    atoms = bulk("Si", cubic=True, a=5.46) * 2
-    atoms.calc = gapfit.GAPCalculator(model, uncertainty=False, n_threads=1)
-    rng = np.random.default_rng(seed)
-    masses = atoms.get_masses()[:, None]
-    width = np.sqrt(masses * units.kB * temperature)
-    atoms.set_momenta(width * rng.standard_normal((len(atoms), 3)))
-    run = Langevin(
-        atoms,
-        2 * units.fs,
-        temperature_K=temperature,
-        friction=0.01 / units.fs,
-        fixcm=False,
-        rng=rng,
-    )
-    run.run(1000)
-    frames: list[Atoms] = []
-    run.attach(lambda: frames.append(atoms.copy()), interval=20)
-    run.run(steps)
-    return frames
 
 
 def own_averages(
@@ -206,7 +184,7 @@ def run(args: argparse.Namespace) -> Report:
     model = small_model(args.n_sparse)
     samples = model.sample(args.samples, scale=args.scale)
     T = args.temperature
-    frames = dynamics(model, args.steps, T, 1)
+    frames = silicon_dynamics(model, 1, args.steps, T)
     found = {
         method: reweight(
             model, frames, temperature=T, samples=samples, rdf=REACH, method=method
@@ -219,7 +197,7 @@ def run(args: argparse.Namespace) -> Report:
         print(f"\n{method}\n{result.table()}")
     runs = []
     for k, sample in enumerate(samples):
-        own = dynamics(sample, args.steps, T, 2 + k)
+        own = silicon_dynamics(sample, 2 + k, args.steps, T)
         runs.append(own_averages(sample, own, T))
     energies, summary = compare(found, runs)
     report.table(

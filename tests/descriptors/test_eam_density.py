@@ -11,7 +11,15 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
-from builders import STRUCTURES, config, label, labelled_frames, silicon, three_species
+from builders import (
+    DATA,
+    STRUCTURES,
+    config,
+    label,
+    labelled_frames,
+    silicon,
+    three_species,
+)
 
 import gapfit
 from gapfit import _core
@@ -300,3 +308,19 @@ def test_a_fit_without_the_isolated_atom_says_so():
     alone = label(Atoms("Si", cell=[20.0] * 3, pbc=True))
     both = gapfit.fit([*frames, alone], {"terms": terms})
     assert not any("isolated atom" in t for t in both.record.warnings)
+
+
+@pytest.mark.parametrize(
+    ("theta", "least", "most"), [(0.3, 0.0, 0.03), (1.0, 0.9, 1.1)]
+)
+def test_the_default_theta_keeps_isolated_atoms(theta, least, most):
+    """On tungsten, with the isolated atom in the data: a wide kernel cannot hold it."""
+    assert EamDensityConfig().theta == 0.3
+    term = {"type": "eam_density", "r_cut": 5.0, "theta": theta}
+    model = gapfit.fit(
+        str(DATA / "tungsten" / "train.extxyz"),
+        {"terms": [{"type": "distance_2b", "r_cut": 5.0}, term]},
+    )
+    alone = Atoms("W", cell=[20.0] * 3, pbc=True)
+    error = abs(model.predict(alone).energy - model.e0[74])
+    assert least <= error < most

@@ -124,7 +124,7 @@ def test_the_slope_of_the_evidence_by_the_smoothness_is_its_difference(with_func
     for change in (-0.7, 0.0, 1.5):
         numeric = (at(change + 1e-4).value - at(change - 1e-4).value) / 2e-4
         assert abs(numeric) > 0.1
-        assert at(change).powers[1] == pytest.approx(numeric, rel=5e-5, abs=1e-3)
+        assert at(change).powers[1] == pytest.approx(numeric, rel=2e-5, abs=1e-4)
 
 
 def test_the_sum_of_prior_variances_does_not_depend_on_the_power():

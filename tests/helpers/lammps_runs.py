@@ -173,7 +173,7 @@ def assert_equal(found: Result, model: gapfit.GAPModel, atoms: Atoms) -> None:
     close(found.atom_virials, turned.reshape(-1, 9)[:, [0, 4, 8, 1, 2, 5]])
     if wanted.energies_std is not None:
         # A small difference of large numbers: exact to their rounding.
-        rounding = 1e-12 * prior_variance(model, atoms)
+        rounding = 3e-13 * prior_variance(model, atoms)
         assert np.abs(found.std**2 - wanted.energies_std**2).max() < rounding
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ase.io
 import numpy as np
 import pytest
-from ase import Atoms, units
-from ase.build import bulk
-from ase.md.langevin import Langevin
+from ase import Atoms
 from builders import DATA
+from helpers.silicon_dynamics import silicon_dynamics
 
 import gapfit
 from gapfit.model.samples import Samples
@@ -39,33 +38,14 @@ def model() -> gapfit.GAPModel:
     )
 
 
-def dynamics(model: gapfit.GAPModel, seed: int, steps: int) -> list[Atoms]:
-    atoms = bulk("Si", cubic=True, a=5.46) * 2
-    atoms.calc = gapfit.GAPCalculator(model, uncertainty=False, n_threads=1)
-    rng = np.random.default_rng(seed)
-    width = np.sqrt(units.kB * T * atoms.get_masses())[:, None]
-    atoms.set_momenta(width * rng.standard_normal((len(atoms), 3)))
-    run = Langevin(
-        atoms,
-        2 * units.fs,
-        temperature_K=T,
-        friction=0.01 / units.fs,
-        fixcm=False,
-        rng=rng,
-    )
-    run.run(1000)
-    frames: list[Atoms] = []
-    run.attach(lambda: frames.append(atoms.copy()), interval=20)
-    run.run(steps)
-    return frames
-
-
 @pytest.fixture(scope="module")
 def runs(model) -> tuple[Samples, list[Atoms], list[list[Atoms]]]:
     """Samples, a trajectory of the mean potential, and one of each sample."""
     samples = model.sample(3, seed=0, scale=SCALE)
-    own = [dynamics(sample, 2 + k, 8_000) for k, sample in enumerate(samples)]
-    return samples, dynamics(model, 1, 16_000), own
+    own = [
+        silicon_dynamics(sample, 2 + k, 8_000, T) for k, sample in enumerate(samples)
+    ]
+    return samples, silicon_dynamics(model, 1, 16_000, T), own
 
 
 @pytest.mark.slow

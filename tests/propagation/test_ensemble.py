@@ -58,13 +58,13 @@ def test_they_are_those_that_each_sample_predicts(request, monkeypatch, name):
     for k, sample in enumerate(samples):
         expected = [p.energy for p in sample.predict(frames)]
         np.testing.assert_allclose(
-            found.energies[:, k] / sizes, expected / sizes, rtol=0, atol=1e-9
+            found.energies[:, k] / sizes, expected / sizes, rtol=0, atol=5e-10
         )
     mean = [p.energy for p in model.without_projections().predict(frames)]
-    np.testing.assert_allclose(found.mean / sizes, mean / sizes, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.mean / sizes, mean / sizes, rtol=0, atol=5e-10)
     monkeypatch.setattr(ensemble, "_BATCH_ATOMS", 1)
     alone = sample_energies(samples, frames)
-    np.testing.assert_allclose(alone.differences, found.differences, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(alone.differences, found.differences, rtol=0, atol=4e-9)
 
 
 def test_samples_without_spread_have_no_differences(si_model):
