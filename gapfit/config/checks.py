@@ -91,9 +91,13 @@ def check_components(value: Any) -> Any:
 def check_channels(value: Any) -> Any:
     """Return a value of ``channels``; raise a ValueError if it is invalid."""
     number = isinstance(value, int) and not isinstance(value, bool)
-    if value == "all" or (number and 1 <= value <= MOST_CHANNELS):
+    share = isinstance(value, float) and 0 < value < 1
+    if value == "all" or (number and 1 <= value <= MOST_CHANNELS) or share:
         return value
-    raise ValueError(f'it must be "all" or a whole number from 1 to {MOST_CHANNELS}')
+    raise ValueError(
+        f'it must be "all", a whole number from 1 to {MOST_CHANNELS}, or a share of the '
+        "variance between 0 and 1"
+    )
 
 
 def check_sparse(term: Any) -> None:

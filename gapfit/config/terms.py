@@ -134,9 +134,10 @@ class SoapConfig(SparseTermConfig):
             "leading directions to keep: their number, or the smallest relative size",
         )
     )
-    channels: Annotated[int | str, BeforeValidator(check_channels)] = described(
+    channels: Annotated[int | float | str, BeforeValidator(check_channels)] = described(
         "all",
-        "leading combinations of radial functions and species to keep, for each l",
+        "leading combinations of radial functions and species to keep, for each l: their "
+        "number, or the share of the variance that they have to hold",
     )
     engine: Literal["native", "dscribe"] = described(
         "native", "dscribe is a slow reference"
@@ -178,7 +179,7 @@ class SoapConfig(SparseTermConfig):
         if self.rbf in TURBO_BASES:
             kept = f', basis "{self.rbf}" of soap_turbo with {turbo_words(self)}'
         if self.channels != "all":
-            kept = f", {self.channels} contracted radial channels"
+            kept = f", {_channels_in_words(self.channels)}"
         if self.components != "all":
             kept += f", {self.components} principal components"
         return (
@@ -187,6 +188,12 @@ class SoapConfig(SparseTermConfig):
             f"{kept}; dot-product kernel to the power zeta = {self.zeta:g}, delta "
             f"{self.delta:g} eV)"
         )
+
+
+def _channels_in_words(channels: int | float | str) -> str:
+    if isinstance(channels, float):
+        return f"contracted radial channels with {channels:.6g} of the variance"
+    return f"{channels} contracted radial channels"
 
 
 def _check_contracted(config: SoapConfig) -> None:

@@ -6,10 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gapfit.config.checks import MOST_CHANNELS
 from gapfit.descriptors.radial import RadialDensity, table
 from gapfit.errors import GapfitError
 
-__all__ = ["RadialTables", "contracted", "leading", "shared"]
+__all__ = ["RadialTables", "contracted", "leading", "n_leading", "shared"]
+
+#: Share of the largest variance of a degree below which another is zero by symmetry.
+_VANISHES = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +102,38 @@ def contracted(
         np.ascontiguousarray(np.einsum("n,snq->sq", density.centre, U[0])),
         [0] * n_species,
     )
+
+
+def n_leading(gram: np.ndarray, channels: int | float | str) -> int:
+    """Return how many combinations of densities to keep.
+
+    Parameters
+    ----------
+    gram : (l_max + 1, n, n) float64
+        Σ c c^T over environments and m.
+    channels : int or float
+        Their number; or the share of the variance that the leading combinations of every
+        degree have to hold. Degrees that vanish in the data do not count.
+
+    Raises
+    ------
+    GapfitError
+        The share needs more channels than there can be.
+    """
+    if not isinstance(channels, float):
+        return int(channels)
+    sizes = np.linalg.eigvalsh(gram)[:, ::-1].clip(0)
+    total = sizes.sum(axis=1)
+    present = total > _VANISHES * total.max()
+    kept = np.cumsum(sizes[present], axis=1) / total[present, None]
+    q = int((kept < channels).sum(axis=1).max(initial=0)) + 1
+    if q > MOST_CHANNELS:
+        held = kept[:, MOST_CHANNELS - 1].min()
+        raise GapfitError(
+            f"channels = {channels}: that share of the variance takes {q} channels; the "
+            f"most that there can be, {MOST_CHANNELS}, hold {held:.6f}: give a smaller one"
+        )
+    return q
 
 
 def leading(gram: np.ndarray, q: int) -> np.ndarray:

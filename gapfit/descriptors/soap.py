@@ -11,7 +11,7 @@ from gapfit._support.paper import Paper
 from gapfit.config.terms import SoapConfig
 from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import Pairs, separate
-from gapfit.descriptors.density import leading
+from gapfit.descriptors.density import leading, n_leading
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.papers import soap_papers
 from gapfit.descriptors.protocol import (
@@ -102,7 +102,8 @@ class Soap(Descriptor):
 
     def adapted_basis(self, sums: np.ndarray) -> dict[str, np.ndarray]:
         """Return the directions of the channels in the densities."""
-        return {CONTRACTION: leading(sums, int(self.config.channels))}
+        q = n_leading(sums, self.config.channels)
+        return {CONTRACTION: leading(sums, q)}
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between environments of one block, eV²."""

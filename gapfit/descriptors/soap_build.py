@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gapfit.config.checks import MOST_CHANNELS
 from gapfit.config.terms import SoapConfig
 from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.density import RadialTables, contracted, shared
@@ -58,7 +59,9 @@ def soap_basis_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
     """Return the shapes of the basis tables (None: any length)."""
     shapes = _radial_shapes(config)
     if config.channels != "all":
-        shapes[CONTRACTION] = (config.l_max + 1, None, int(config.channels))
+        share = isinstance(config.channels, float)
+        q = None if share else int(config.channels)
+        shapes[CONTRACTION] = (config.l_max + 1, None, q)
     return shapes
 
 
@@ -75,17 +78,33 @@ def _radial_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
 
 
 def soap_width(config: SoapConfig, species: tuple[int, ...]) -> int:
-    """Return the number of features, which grows with the number of species squared."""
-    return len(_features(config, species))
+    """Return the number of features, which grows with the number of species squared.
+
+    With a share of the variance as `channels` it is the largest number possible.
+    """
+    return len(_features(config, species, {}))
 
 
-def _features(config: SoapConfig, species: tuple[int, ...]) -> Features:
+def _features(
+    config: SoapConfig, species: tuple[int, ...], basis: Mapping[str, np.ndarray]
+) -> Features:
     if config.channels != "all":
-        return Features(1, int(config.channels), config.l_max)
+        return Features(1, _n_combined(config, species, basis), config.l_max)
     n_channels = len(_neighbours(config)) or len(species)
     trivial = config.turbo.compression == "trivial"
     compression = "trivial" if trivial else config.compression
     return Features(n_channels, config.n_max, config.l_max, compression)
+
+
+def _n_combined(
+    config: SoapConfig, species: tuple[int, ...], basis: Mapping[str, np.ndarray]
+) -> int:
+    """Return the number of channels; the largest possible while the data decide."""
+    if not isinstance(config.channels, float):
+        return int(config.channels)
+    if CONTRACTION in basis:
+        return int(basis[CONTRACTION].shape[2])
+    return min(MOST_CHANNELS, len(species) * config.n_max)
 
 
 def _soap_engine(
@@ -96,7 +115,7 @@ def _soap_engine(
     cutoff = config.r_cut
     if not turbo:
         cutoff = reach(config.r_cut, config.atom_sigma, weighting)
-    features = _features(config, species)
+    features = _features(config, species, basis)
     weights = _species_weights(config, species)
     quip = turbo or config.rbf == "equispaced_gaussians"
     # Combinations of densities have no preferred axes: only the full kernel is the same
@@ -131,13 +150,13 @@ def _radial(
     cutoff: float,
 ) -> RadialTables:
     if config.rbf in TURBO_BASES:
-        channels = _channels(config, species, _features(config, species))
+        channels = _channels(config, species, _features(config, species, basis))
         return turbo_radial(config, _symbols(species), basis, channels)
     density = _density(config, basis)
     if config.channels == "all":
-        channels = _channels(config, species, _features(config, species))
+        channels = _channels(config, species, _features(config, species, basis))
         return shared(density, cutoff, channels)
-    n, q = len(species) * config.n_max, int(config.channels)
+    n, q = len(species) * config.n_max, _n_combined(config, species, basis)
     if q > n:
         raise GapfitError(
             f"channels = {q}: n_max = {config.n_max} and {len(species)} species make only "

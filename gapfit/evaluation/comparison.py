@@ -35,8 +35,8 @@ class Comparison:
     n_structures : int
         Structures that were predicted.
     facts : dict of str to dict of str to (int or float or None)
-        Frames of the fit, sparse points, and CPU time of a prediction with forces on one
-        thread, µs per atom.
+        Frames of the fit, sparse points, functions of linear terms, and CPU time of a
+        prediction with forces on one thread, µs per atom.
     settings : dict of str to dict of str to value
         Keys of the configurations that differ; None where a potential has no such key.
     errors : dict of str to Metrics
@@ -126,10 +126,20 @@ def compare(
         )
         facts[name] = {
             "frames fitted": model.record.n_frames,
-            "sparse points": model.n_sparse,
+            "sparse points": _n_columns(model, functions=False),
+            "functions": _n_columns(model, functions=True),
             "cost, µs/atom": round(measured_microseconds(model, cell), 2),
         }
     return Comparison(len(frames.frames), facts, _differences(named), errors)
+
+
+def _n_columns(model: GAPModel, *, functions: bool) -> int:
+    """Return the number of functions of linear terms, or of sparse points of others."""
+    return sum(
+        term.n_sparse
+        for term in model.terms
+        if (term.config.points_method is None) == functions
+    )
 
 
 def _under(name: str, report: Progress) -> Progress:

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from _common import Column, Label, Report, Row, parser, script, threads
-from ase import units
+from _dynamics import thermostat
 from ase.build import bulk
-from ase.md.langevin import Langevin
 
 import gapfit
 from gapfit.evaluation.evaluate import evaluate
@@ -41,6 +40,7 @@ _CASES = (
     (30.0, (0.002, 0.05, 0.05)),
 )
 _COLD, _HOT, _END = 300.0, 3000.0, -3.0
+_STEP = 2.0
 
 
 def fitted(args: argparse.Namespace) -> gapfit.GAPModel:
@@ -61,14 +61,7 @@ def lowest(model: gapfit.GAPModel, steps: int) -> float:
     atoms = bulk("InP", "zincblende", a=5.83, cubic=True) * (2, 2, 2)
     atoms.calc = gapfit.GAPCalculator(model, uncertainty=False)
     crystal = found = atoms.get_potential_energy() / len(atoms)
-    dynamics = Langevin(
-        atoms,
-        2 * units.fs,
-        temperature_K=_COLD,
-        friction=0.01 / units.fs,
-        fixcm=False,
-        rng=np.random.default_rng(1),
-    )
+    dynamics = thermostat(atoms, _STEP, _COLD, np.random.default_rng(1))
     for step in range(steps):
         heated = min(1.0, step / (0.8 * steps))
         dynamics.set_temperature(temperature_K=_COLD + heated * (_HOT - _COLD))

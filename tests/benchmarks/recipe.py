@@ -20,9 +20,8 @@ from pathlib import Path
 import ase
 import numpy as np
 from _common import Column, Label, Report, Row, parser, script, threads
-from ase import units
+from _dynamics import thermostat, warm
 from ase.build import bulk, make_supercell
-from ase.md.langevin import Langevin
 from mlearn import found
 
 import gapfit
@@ -76,16 +75,8 @@ def run_hot(
     atoms.calc = gapfit.GAPCalculator(model, uncertainty=False)
     reference = lowest = atoms.get_potential_energy() / len(atoms)
     dt = _DT if atoms.get_masses().min() > _LIGHT else _DT / 2
-    spread = np.sqrt(units.kB * temperature * atoms.get_masses())[:, None]
-    atoms.set_momenta(spread * rng.normal(size=(len(atoms), 3)))
-    dynamics = Langevin(
-        atoms,
-        dt * units.fs,
-        temperature_K=temperature,
-        friction=0.01 / units.fs,
-        fixcm=False,
-        rng=rng,
-    )
+    warm(atoms, temperature, rng)
+    dynamics = thermostat(atoms, dt, temperature, rng)
     closest, hottest = np.inf, 0.0
     for step in range(round(1000 * ps / dt)):
         try:

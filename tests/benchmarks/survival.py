@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from _common import Column, Label, Report, Row, parser, script, threads
+from _dynamics import thermostat, warm
 from _fits import EXAMPLES, example
 from ase import Atoms, units
 from ase.build import bulk
 from ase.constraints import FixCom
-from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 
@@ -40,7 +40,8 @@ COLUMNS = (
 )
 _LOOK = 20
 _CLOSE, _FALLEN, _HOT = 0.7, -0.5, 2.0
-_FRICTION = 0.005 / units.fs
+#: Of the thermostat, 1/fs.
+_FRICTION = 0.005
 
 
 @dataclass(frozen=True)
@@ -104,18 +105,9 @@ def survived(model: gapfit.GAPModel, name: str, seed: int, picoseconds: float) -
     atoms.calc = gapfit.GAPCalculator(model, uncertainty=False)
     rng = np.random.default_rng(seed)
     look = Look(atoms, system, shortest_distance(model))
-    widths = np.sqrt(atoms.get_masses() * units.kB * system.temperature)
-    atoms.set_momenta(rng.normal(size=(len(atoms), 3)) * widths[:, None])
+    warm(atoms, system.temperature, rng)
     atoms.set_constraint(FixCom())
-    step = system.step * units.fs
-    langevin = Langevin(
-        atoms,
-        step,
-        temperature_K=system.temperature,
-        friction=_FRICTION,
-        fixcm=False,
-        rng=rng,
-    )
+    langevin = thermostat(atoms, system.step, system.temperature, rng, _FRICTION)
     steps, done, wrong = round(1000 * picoseconds / system.step), 0, ""
     for wrong in looks(langevin, look, steps):
         done += _LOOK

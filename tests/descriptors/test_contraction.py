@@ -11,7 +11,7 @@ import gapfit
 from gapfit.config import SoapConfig
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import Pairs, pairs_of
-from gapfit.descriptors.density import leading
+from gapfit.descriptors.density import leading, n_leading
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.model.terms import FittedTerm, build_term, new_basis
 from gapfit.sparse.adapt import adapted
@@ -85,9 +85,42 @@ def test_channels_are_the_directions_of_largest_variance():
     assert (np.take_along_axis(U, np.abs(U).argmax(axis=1)[:, None], 1) > 0).all()
 
 
-@pytest.fixture(scope="module")
-def model():
-    terms = [{**SOAP, "channels": 4}]
+def diagonal(*variances: list[float]) -> np.ndarray:
+    return np.stack([np.diag(of_degree) for of_degree in variances])
+
+
+@pytest.mark.parametrize(
+    ("share", "q"), [(0.5, 1), (0.85, 2), (0.9, 2), (0.95, 3), (0.999, 4)]
+)
+def test_a_share_of_the_variance_holds_in_every_degree(share, q):
+    """Shares of the first degree are .6, .9, .98, 1; of the second .7, .95, .995, 1."""
+    gram = diagonal([60.0, 30, 8, 2], [0.25, 0.7, 0.005, 0.045])
+    assert n_leading(gram, share) == q
+
+
+def test_degrees_that_vanish_by_symmetry_do_not_ask_for_channels():
+    gram = diagonal([90.0, 9, 0.5, 0.5], [1e-12, 2e-12, 1e-12, 1e-12])
+    assert n_leading(gram, 0.95) == 2
+
+
+def test_more_channels_than_the_core_has_are_refused():
+    with pytest.raises(GapfitError, match=r"takes 18 channels.* hold 0\.800000"):
+        n_leading(diagonal([1.0] * 20), 0.875)
+
+
+def test_a_share_is_the_same_as_its_number_of_channels():
+    by_share = term_of(channels=0.99)
+    q = by_share.basis["contraction"].shape[2]
+    assert 2 < q < 12
+    by_number = term_of(channels=q)
+    assert by_share.descriptor.n_features == by_number.descriptor.n_features
+    for z, values in kernels(by_share).items():
+        np.testing.assert_array_equal(values, kernels(by_number)[z])
+
+
+@pytest.fixture(scope="module", params=[4, 0.97])
+def model(request):
+    terms = [{**SOAP, "channels": request.param}]
     return gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
 
 
@@ -118,6 +151,7 @@ def test_channels_of_other_densities_are_refused(model):
     [
         ({"channels": 0}, ConfigError, "from 1 to 16"),
         ({"channels": 17}, ConfigError, "from 1 to 16"),
+        ({"channels": 1.0}, ConfigError, "a share of the variance between 0 and 1"),
         ({"channels": 3, "compression": "mu2"}, ConfigError, "compression: not with"),
         ({"channels": 3, "engine": "dscribe"}, ConfigError, "dscribe: not with"),
         ({"channels": 16, "n_max": 4}, GapfitError, "3 species make only 12"),

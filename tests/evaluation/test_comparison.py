@@ -18,7 +18,8 @@ from gapfit.evaluation.comparison import Comparison, compare
 @pytest.fixture(scope="module")
 def models() -> dict[str, gapfit.GAPModel]:
     frames = labelled_frames(silicon, 6)
-    more = config() | {"terms": [*config(n_sparse=30)["terms"], TWO_BODY]}
+    ace = {"type": "ace", "r_cut": 4.0, "n_max": [2, 1], "l_max": [1, 1]}
+    more = config() | {"terms": [*config(n_sparse=30)["terms"], TWO_BODY, ace]}
     return {"small": gapfit.fit(frames, config()), "large": gapfit.fit(frames, more)}
 
 
@@ -50,8 +51,16 @@ def test_only_settings_that_differ_are_listed(models, found):
 def test_facts_say_what_a_potential_costs(models, found):
     for name, model in models.items():
         facts = found.facts[name]
-        assert (facts["frames fitted"], facts["sparse points"]) == (6, model.n_sparse)
+        assert facts["frames fitted"] == 6
+        assert facts["sparse points"] + facts["functions"] == model.n_sparse
         assert facts["cost, µs/atom"] > 0
+
+
+def test_functions_are_no_sparse_points(models, found):
+    n_functions = models["large"].terms[-1].n_sparse
+    assert n_functions > 0
+    of_models = [facts["functions"] for facts in found.facts.values()]
+    assert of_models == [0, n_functions]
 
 
 def test_the_table_has_a_star_at_the_least_error_of_each_line(found):
