@@ -23,6 +23,7 @@ from gapfit.model.observation_groups import DEFAULT, FRAME_SIGMA, ISOLATED
 __all__ = [
     "DELTA_RANGE",
     "FIXED",
+    "LEAST_DELTA",
     "LEAST_SIGMA",
     "MOST_DELTA",
     "POWER_RANGE",
@@ -32,6 +33,8 @@ __all__ = [
 
 #: Range of delta, eV per atom or pair.
 DELTA_RANGE = Limits(0.1, 30.0)
+#: Least delta of functions of a linear kernel, which then count little, eV.
+LEAST_DELTA = 0.01
 #: Largest delta over sigma.forces, 1/Å. Potentials of InP, fitted to cold crystals and
 #: defects, fall below the crystal at twice its melting temperature by 0.4 eV/atom at 60 and
 #: 0.6 at 75; at 3000 K by 1.7 at 220, and without end from 330 on.
@@ -94,7 +97,10 @@ def freedom_of(
     ]
     falling = {part.term: part.power for part in grams.columns.falling}
     return Freedom(
-        tuple(_delta_limits(t.delta) if options.delta else None for t in config.terms),
+        tuple(
+            _delta_limits(term.delta, n in falling) if options.delta else None
+            for n, term in enumerate(config.terms)
+        ),
         tuple(sigma),
         tuple(energy),
         options.score,
@@ -122,8 +128,10 @@ def _separate(grams: FoldGrams, totals: Sequence[NormalEquations]) -> set[Group]
     }
 
 
-def _delta_limits(delta: float) -> Limits:
+def _delta_limits(delta: float, falling: bool) -> Limits:
     low, high = DELTA_RANGE
+    if falling:
+        low = LEAST_DELTA
     return Limits(min(low / delta, 1.0), max(high / delta, 1.0))
 
 

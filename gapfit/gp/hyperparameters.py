@@ -55,6 +55,8 @@ SAME = Ratios((), (), ())
 N_STEPS = 12
 # Steps in one direction.
 _MOST_STEPS = 4
+# Steps of a delta from its lower limit.
+_DELTA_STEP = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,8 @@ def choose(
     virials maximise the log marginal likelihood. It misjudges the sigmas of energies and
     virials where forces are far more numerous, so errors of held-out frames choose among
     these, see `score`, and refine both. Where all may be multiplied by one factor, which
-    changes no prediction, the given scales are among the candidates.
+    changes no prediction, the given scales are among the candidates. So is little of a term
+    whose prior falls with a degree.
 
     Parameters
     ----------
@@ -124,6 +127,25 @@ def choose(
         The given sigmas are too small for the arithmetic.
     """
     start = Scales(np.ones(len(grams.columns.terms)), np.ones(len(totals)))
+    best = _chosen(grams, totals, freedom, tick, ratios, start)
+    if not ratios.around or not np.isfinite(score(freedom.score, best.held_out)):
+        return best
+    for term in freedom.powers:
+        with suppress(LostDigitsError):
+            less = _nearly_without(grams, totals, freedom, tick, ratios, term)
+            best = min(best, less, key=lambda t: score(freedom.score, t.held_out))
+    return best
+
+
+def _chosen(
+    grams: FoldGrams,
+    totals: Sequence[NormalEquations],
+    freedom: Freedom,
+    tick: Callable[[], None],
+    ratios: Ratios,
+    start: Scales,
+) -> ScoredScales:
+    """Return the best scales of the searches from a start."""
     free = np.array(freedom.energy)
     first = judge(grams, totals, by_evidence(totals, grams.columns, start, freedom))
     tick()
@@ -160,10 +182,38 @@ def choose(
             tried.append(judge(grams, totals, given))
         tick()
     best = min(tried, key=error)
-    for members, limits, step in _walks(freedom, ratios.around):
-        best = _walked(grams, totals, best, freedom.score, members, limits, step)
+    for walk in _walks(freedom, ratios.around):
+        best = _walked(grams, totals, best, freedom.score, walk)
         tick()
     return best
+
+
+def _nearly_without(
+    grams: FoldGrams,
+    totals: Sequence[NormalEquations],
+    freedom: Freedom,
+    tick: Callable[[], None],
+    ratios: Ratios,
+    term: int,
+) -> ScoredScales:
+    """Return what suits the other terms, and as much of this one as lowers the errors.
+
+    Many functions of a linear kernel fit a few frames exactly. Where sigmas of some are
+    tight, the likelihood then takes more of them than other frames bear.
+    """
+    limits = freedom.delta[term]
+    assert limits is not None
+    members = np.arange(len(freedom.delta)) == term
+    others = replace(
+        freedom,
+        delta=tuple(None if n == term else d for n, d in enumerate(freedom.delta)),
+        powers={n: own for n, own in freedom.powers.items() if n != term},
+        rescales=False,
+    )
+    start = Scales(np.where(members, limits.low, 1.0), np.ones(len(totals)))
+    least = _chosen(grams, totals, others, tick, ratios, start)
+    walk = _Walk(True, members, limits, _DELTA_STEP)
+    return _walked(grams, totals, least, freedom.score, walk)
 
 
 def _rescaled(
@@ -196,21 +246,53 @@ def _rescaled(
     )
 
 
-def _walks(
-    freedom: Freedom, steps: Sequence[float]
-) -> Iterator[tuple[np.ndarray, Limits, float]]:
-    """Yield groups whose sigmas take steps together, with limits and step.
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """Steps of the ratio of a delta, or of sigmas that take them together.
+
+    Attributes
+    ----------
+    of_delta : bool
+        Whether it is a delta.
+    members : (n_terms,) or (n_groups,) bool
+        Which of them.
+    limits : Limits
+        Of the ratio.
+    step : float
+        Factor of one step.
+    """
+
+    of_delta: bool
+    members: np.ndarray
+    limits: Limits
+    step: float
+
+    def ratio(self, scales: Scales) -> float:
+        """Return the ratio of the members."""
+        values = scales.delta if self.of_delta else scales.sigma
+        return float(values[self.members][0])
+
+    def moved(self, scales: Scales, ratio: float) -> Scales:
+        """Return the scales with another ratio of the members."""
+        if self.of_delta:
+            return replace(scales, delta=np.where(self.members, ratio, scales.delta))
+        return replace(scales, sigma=np.where(self.members, ratio, scales.sigma))
+
+
+def _walks(freedom: Freedom, steps: Sequence[float]) -> Iterator[_Walk]:
+    """Yield the walks of sigmas.
 
     Sigmas beside that of energies only fall: errors of virials are not part of the score,
     and those of a potential that may neglect them run away.
     """
     for step in steps:
-        yield np.array(freedom.energy), freedom.energy_limits, step
+        yield _Walk(False, np.array(freedom.energy), freedom.energy_limits, step)
     for number in freedom.refined:
         members = np.array([n == number for n in freedom.sigma])
+        limits = freedom.sigma_limits.get(number, WIDE)
         for step in steps:
             if step < 1:
-                yield members, freedom.sigma_limits.get(number, WIDE), step
+                yield _Walk(False, members, limits, step)
 
 
 def _walked(
@@ -218,19 +300,16 @@ def _walked(
     totals: Sequence[NormalEquations],
     best: ScoredScales,
     kind: str,
-    members: np.ndarray,
-    limits: Limits,
-    step: float,
+    walk: _Walk,
 ) -> ScoredScales:
-    """Return where steps of the sigma of some groups lead while errors fall."""
+    """Return where steps of a walk lead while errors fall."""
     for _ in range(_MOST_STEPS):
-        before = float(best.scales.sigma[members][0])
-        ratio = limits.clipped(step * before)
+        before = walk.ratio(best.scales)
+        ratio = walk.limits.clipped(walk.step * before)
         if ratio == before:
             break
-        sigma = np.where(members, ratio, best.scales.sigma)
         try:
-            trial = judge(grams, totals, replace(best.scales, sigma=sigma))
+            trial = judge(grams, totals, walk.moved(best.scales, ratio))
         except LostDigitsError:
             break
         if score(kind, trial.held_out) >= score(kind, best.held_out):

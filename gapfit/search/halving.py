@@ -2,8 +2,10 @@
 
 Many candidates are tried on a small part of the data, the better half of them on a larger
 one, and so on (Jamieson and Talwalkar, AISTATS 2016); better in error and cost. Then come
-candidates near the front, which have to hold against all before them. What is tried next
-depends on the outcomes alone, not on the time that they took.
+candidates near the front, which have to hold against all before them. Where there are no
+more, those that stopped on the way go on, the most promising first: small parts of the data
+are poor judges. What is tried next depends on the outcomes alone, not on the time that they
+took.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ __all__ = ["Outcome", "Task", "halving"]
 
 #: Share of the candidates that go on to the next rung.
 _SHARE = 0.5
+#: Candidates that go on together after they had stopped.
+_CHANCES = 4
 
 
 class Outcome(Protocol):
@@ -56,22 +60,46 @@ def halving(
         Parts of the data, of which the last is all of it.
     neighbours : callable
         Called with the front of all data, the most accurate first, and all candidates so
-        far; the search ends where it returns none.
+        far. Where it returns none, and no candidate is left on a smaller part of the data,
+        the search ends.
     """
     rungs: list[dict[Hashable, _Outcome]] = [{} for _ in range(n_rungs)]
-    seen: set[Hashable] = set()
-    entrants = list(dict.fromkeys(start))
+    tried: list[set[Hashable]] = [set() for _ in range(n_rungs)]
+    entrants, lowest = list(dict.fromkeys(start)), 0
     first = True
     while entrants:
-        seen.update(entrants)
-        for number, outcomes in enumerate(rungs):
+        for number in range(lowest, n_rungs):
+            tried[number].update(entrants)
             for candidate in entrants:
                 outcome = yield Task(number, candidate)
                 if outcome is not None:
-                    outcomes[candidate] = outcome
-            entrants = _promoted(entrants, outcomes, among_all=not first)
+                    rungs[number][candidate] = outcome
+            entrants = _promoted(entrants, rungs[number], among_all=not first)
         first = False
-        entrants = list(neighbours(_front(rungs), seen))
+        entrants, lowest = list(neighbours(_front(rungs), tried[0])), 0
+        if not entrants:
+            lowest, entrants = _second_chances(rungs, tried)
+
+
+def _second_chances(
+    rungs: Sequence[dict[Hashable, _Outcome]], tried: Sequence[set[Hashable]]
+) -> tuple[int, list[Hashable]]:
+    """Return the best of the candidates that stopped, and the rung that they go to.
+
+    Those on a better front of their rung come first, then those that got farther, then the
+    more accurate ones.
+    """
+    ranked = []
+    for number, outcomes in enumerate(rungs[:-1]):
+        candidates = list(outcomes)
+        points = [_point(outcomes[candidate]) for candidate in candidates]
+        for candidate, layer in zip(candidates, layers(points).tolist(), strict=True):
+            if candidate not in tried[number + 1]:
+                rank = (layer, -number, outcomes[candidate].error)
+                ranked.append((rank, number + 1, candidate))
+    ranked.sort(key=lambda entry: entry[0])
+    rung = ranked[0][1] if ranked else 0
+    return rung, [c for _, number, c in ranked if number == rung][:_CHANCES]
 
 
 def _promoted(

@@ -174,10 +174,13 @@ def all_speeds(plugin: Path, folder: Path, args: argparse.Namespace) -> list[Row
         file = _quip.fit(folder, frames, 8, 6, args.sparse)
         quip = _quip.prediction(file, atoms)
     rows = speed("Si", plugin, model, atoms, folder, args, quip)
-    gst = standard(mixture(3, GST))
     frames = frames_with(mixture(3, GST, rattle=0.0), args.sparse)
-    model = random_model(frames, args.sparse, **settings)
-    return rows + speed("GeSbTe", plugin, model, gst, folder, args, None)
+    for channels, cells in (("all", 3), ("all", 5), (10, 3), (10, 5)):
+        model = random_model(frames, args.sparse, **settings, channels=channels)
+        name = f"GeSbTe, {channels} channels, {cells}"
+        gst = standard(mixture(cells, GST))
+        rows += speed(name, plugin, model, gst, folder, args, None)
+    return rows
 
 
 def structures() -> dict[str, tuple[Atoms, float]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read
 from builders import config, label, silicon
 from helpers.tuning import PAIR, SOAP, Case, frames_of, settings
 
@@ -22,8 +24,10 @@ from gapfit.fitting.tune import tune
 from gapfit.fitting.tune_limits import freedom_of
 from gapfit.gp.evidence import Scales, held_out, log_evidence
 from gapfit.gp.freedom import Freedom
-from gapfit.gp.hyperparameters import _rescaled, choose
+from gapfit.gp.hyperparameters import _rescaled, choose, score
 from gapfit.model.observation_groups import class_of
+
+DATA = Path(__file__).parents[2] / "data"
 
 
 def drawn_from_the_prior(sigma: float, seed: int) -> tuple[list[Atoms], dict]:
@@ -265,6 +269,33 @@ def test_the_smoothness_of_functions_is_chosen_by_the_evidence():
         assert worse < best
     fixed = tune(frames, wanted | {"tune": {"folds": 2, "delta": False}})
     assert fixed.config.terms[1].smoothness == 4.0
+
+
+def test_functions_that_fit_tight_frames_do_not_spoil_the_others():
+    """The likelihood alone asks for many of them: errors of the rest rise by half."""
+    everything = read(DATA / "fe7cr2ni" / "train.extxyz", ":")
+    kinds = {name: [] for name in ("fcc_rattled", "bulk_eos", "isolated_atom")}
+    for atoms in everything:
+        kinds[atoms.info["config_type"]].append(atoms)
+    frames = [*kinds["fcc_rattled"][::2], *kinds["bulk_eos"][::3]]
+    frames += kinds["isolated_atom"]
+    soap = {"type": "soap", "r_cut": 5.0, "n_max": 4, "l_max": 3, "n_sparse": 40}
+    ace = {"type": "ace", "r_cut": 5.0, "radial": "contracted", "n_max": [4, 2]}
+    given = {
+        "data": {"train": ["in memory"], "check_labels": False},
+        "sigma": {
+            "energy": 0.003,
+            "config_types": {"bulk_eos": {"energy": 0.0002, "virial": 0.02}},
+        },
+        "terms": [{"type": "distance_2b", "r_cut": 5.0, "delta": 3.0}, soap],
+    }
+    without = tune(frames, given).best
+    with_ace = tune(
+        frames, given | {"terms": [*given["terms"], ace | {"l_max": [2, 1]}]}
+    ).best
+    errors = [score("both", trial.held_out) for trial in (with_ace, without)]
+    assert errors[0] < 1.02 * errors[1]
+    assert with_ace.config.terms[2].delta < 0.1
 
 
 def test_a_share_of_many_sparse_points_is_taken(monkeypatch):

@@ -48,7 +48,7 @@ def trials(seconds: float, **options: float) -> Trials:
 def test_a_budget_that_is_enough_ends_the_search():
     case = trials(1000.0)
     assert case.follow()
-    assert case.clock.now == pytest.approx(8 * 10 + 4 * 20)
+    assert case.clock.now == pytest.approx(8 * 10 + 8 * 20)
     assert case.records[Task(1, 0)].seconds == pytest.approx(20)
 
 
