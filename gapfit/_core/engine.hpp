@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "column_forces.hpp"
 #include "density_gram.hpp"
 #include "predict.hpp"
 #include "rows.hpp"
@@ -22,6 +23,9 @@ class Engine {
     virtual void predict(const std::vector<BlockKernel> &blocks, const Variances &variances,
                          const PairList &pairs, Blas blas, ThreadTeam &team,
                          PredictionArrays &out) const = 0;
+    virtual void column_forces(const std::vector<ColumnBlock> &blocks,
+                               const PairList &pairs, Blas blas, ThreadTeam &team,
+                               const ColumnForces &out) const = 0;
     virtual void kernel_rows(const std::vector<RowBlock> &blocks, double delta2,
                              double zeta, const PairList &pairs, Blas blas,
                              ThreadTeam &team, const RowArrays &out) const = 0;
@@ -50,6 +54,12 @@ class EngineOf final : public Engine {
                  const PairList &pairs, Blas blas, ThreadTeam &team,
                  PredictionArrays &out) const override {
         gapfit::predict<NV>(basis_, blocks, variances, pairs, blas, team, out);
+    }
+
+    void column_forces(const std::vector<ColumnBlock> &blocks, const PairList &pairs,
+                       Blas blas, ThreadTeam &team,
+                       const ColumnForces &out) const override {
+        gapfit::column_forces<NV>(basis_, blocks, pairs, blas, team, out);
     }
 
     void kernel_rows(const std::vector<RowBlock> &blocks, double delta2, double zeta,

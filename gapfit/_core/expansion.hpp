@@ -200,6 +200,13 @@ class Expansion {
 
     // dE/dR of all gathered neighbours from dE/dc: out (3, near.width()).
     void pair_gradients(const Neighbourhood &near, const double *d, double *out) {
+        gradient_functions(near);
+        gradients_of(near, d, out);
+    }
+
+    // Finds the radial functions and slopes of all gathered neighbours, for any number of
+    // `gradients_of` them.
+    void gradient_functions(const Neighbourhood &near) {
         along_.resize(static_cast<std::size_t>(near.size() * n_l_ * stride));
         across_.resize(along_.size());
         for (int k = 0; k < near.size(); ++k) {
@@ -207,6 +214,10 @@ class Expansion {
             functions(near, k).template gradients<NV>(
                 near.r[at], near.w[at], near.slope[at], &across_[row(k)], &along_[row(k)]);
         }
+    }
+
+    // As `pair_gradients`, after `gradient_functions`.
+    void gradients_of(const Neighbourhood &near, const double *d, double *out) {
         constexpr int most = max_accumulators / (2 * NV);
         constexpr int rows = most >= 7 ? 7 : most >= 3 ? 3 : 1;
         for (int channel = 0; channel < layout_.n_densities; ++channel) {

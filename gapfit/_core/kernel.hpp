@@ -70,7 +70,7 @@ struct KernelArray {
 class KernelSum {
   public:
     struct Scratch {
-        Buffer x, g, dot, slope, factor;
+        Buffer x, g, dot, slope, factor, weighted;
     };
 
     KernelSum(Blas blas, Scratch &scratch) : blas_(blas), scratch_(scratch) {}
@@ -107,7 +107,55 @@ class KernelSum {
         }
     }
 
+    // Gradients G (n, n_columns, n_features) for each of several sets of coefficients
+    // (n_columns, n_sparse) in place of those of the block, which has no quadratic form.
+    void column_gradients(const BlockKernel &block, const double *coefficients,
+                          int n_columns, int n, const double *q, double *G) {
+        const double *x = projected(block, n, q);
+        const int rows = n * n_columns;
+        double *gradient = G;
+        if (block.projection != nullptr) {
+            scratch_.g.resize(static_cast<std::size_t>(rows) * block.width);
+            gradient = scratch_.g.data();
+        }
+        std::fill(gradient, gradient + static_cast<std::size_t>(rows) * block.width, 0.0);
+        // So many sparse points at once that the weighted kernels stay in the cache.
+        constexpr int together = 256;
+        for (int first = 0; first < block.n_sparse; first += together) {
+            const int m = std::min(together, block.n_sparse - first);
+            weigh_columns(block, first, m, coefficients, n_columns, n, x);
+            blas_.multiply(rows, block.width, m, scratch_.weighted.data(), m,
+                           block.points + static_cast<std::size_t>(first) * block.width,
+                           block.width, 1.0, gradient, block.width);
+        }
+        if (block.projection != nullptr)
+            blas_.multiply_transposed(rows, block.n_features, block.width, gradient,
+                                      block.width, block.projection, block.width, 0.0, G,
+                                      block.n_features);
+    }
+
   private:
+    // weighted (n, n_columns, m): zeta c T^(zeta-1).
+    void weigh_columns(const BlockKernel &block, int first, int m,
+                       const double *coefficients, int n_columns, int n, const double *x) {
+        const double *T = dot_products(block, first, m, n, x);
+        const Power lower(block.zeta - 1.0);
+        scratch_.factor.assign(static_cast<std::size_t>(m), block.zeta);
+        scratch_.slope.resize(static_cast<std::size_t>(m));
+        scratch_.weighted.resize(static_cast<std::size_t>(n) * n_columns * m);
+        const double *slope = scratch_.slope.data();
+        double *to = scratch_.weighted.data();
+        for (int i = 0; i < n; ++i) {
+            lower.apply(T + static_cast<std::size_t>(i) * m, scratch_.factor.data(),
+                        scratch_.slope.data(), m);
+            for (int s = 0; s < n_columns; ++s, to += m) {
+                const double *c =
+                    coefficients + static_cast<std::size_t>(s) * block.n_sparse + first;
+                for (int k = 0; k < m; ++k) to[k] = slope[k] * c[k];
+            }
+        }
+    }
+
     // U^T q, or q without a projection.
     const double *projected(const BlockKernel &block, int n, const double *q) {
         if (block.projection == nullptr) return q;

@@ -74,8 +74,30 @@ class Posterior:
         """
         v = self.whitening.apply(k_m).T
         explained = np.einsum("mn,mn->n", v, v)
-        w = solve_triangular(self.R, v, trans="T", check_finite=False, overwrite_b=True)
+        w = self._uncertain(v)
         return explained, np.einsum("mn,mn->n", w, w)
+
+    def _uncertain(self, v: np.ndarray) -> np.ndarray:
+        """Return w of the columns of v, in whose place it may be."""
+        return np.asarray(
+            solve_triangular(self.R, v, trans="T", check_finite=False, overwrite_b=True)
+        )
+
+    def rows(self, k_m: np.ndarray) -> np.ndarray:
+        """Return w by row, (n, n_sparse), of quantities with the covariances `k_m`.
+
+        |w|² is their variance (subset of regressors), in the quantity's unit squared.
+        """
+        return self._uncertain(self.whitening.apply(k_m).T).T
+
+    def coefficients(self, directions: np.ndarray) -> np.ndarray:
+        """Return U^-1 R^-1 ξ of each row ξ, (n, n_sparse), 1/eV.
+
+        A potential with these coefficients gives w·ξ for a quantity; standard normal ξ
+        are samples of the posterior without its mean.
+        """
+        z = solve_triangular(self.R, directions.T, check_finite=False)
+        return np.stack([self.whitening.undo(column) for column in z.T])
 
     def variance(
         self, k_m: np.ndarray, prior: np.ndarray | None = None

@@ -13,7 +13,8 @@ numbers. `save_eam` writes models of pairs and of a density as tables for LAMMPS
     fix std all pair 10 gapfit std 1
 
 The last line makes the standard deviation of each atom's energy available as ``f_std``, for
-dumps, ``fix halt`` and the like.
+dumps, ``fix halt`` and the like. A file that was exported with what `force_factor` returns
+also has ``forces_std``, those of the components of forces.
 
 If the baseline has dispersion or point charges, LAMMPS must add them: `lammps_commands`
 returns the lines from ``pair_style`` on that do.
@@ -28,5 +29,12 @@ from gapfit.lammps.build import build_plugin
 from gapfit.lammps.commands import lammps_commands
 from gapfit.lammps.eam_file import save_eam
 from gapfit.lammps.export import export_lammps
+from gapfit.model.force_factor import force_factor
 
-__all__ = ["build_plugin", "export_lammps", "lammps_commands", "save_eam"]
+__all__ = [
+    "build_plugin",
+    "export_lammps",
+    "force_factor",
+    "lammps_commands",
+    "save_eam",
+]

@@ -26,7 +26,7 @@ PLUGIN = "gapfitplugin.so"
 
 _PLUGIN = Path(__file__).parent / "plugin"
 _CORE = Path(__file__).parents[1] / "_core"
-_SOURCES = ("pair_gapfit.cpp", "plugin.cpp")
+_SOURCES = ("pair_gapfit.cpp", "pair_gapfit_deviations.cpp", "plugin.cpp")
 # The flags of the core.
 _FLAGS = (
     "-std=c++17",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,33 +14,47 @@ from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
-from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap, projected_forms
-from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
-from gapfit.descriptors.switch import Switch
+from gapfit.descriptors.soap_engine import EnergySum, NativeEngine
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
 from gapfit.lammps.commands import has_overlays, require_overlays
+from gapfit.lammps.force_std import force_std_arrays
+from gapfit.lammps.term_arrays import (
+    Arrays,
+    ace_arrays,
+    covariance_arrays,
+    embedding_arrays,
+    pair_arrays,
+    point_arrays,
+    same_points,
+    soap_arrays,
+    triplet_arrays,
+)
 from gapfit.model.extrapolation import has_grades
+from gapfit.model.force_factor import ForceFactor
 from gapfit.model.provenance import why_no_deviations
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.local_variance import LocalVarianceForm
-    from gapfit.model.terms import FittedTerm
 
 __all__ = ["export_lammps", "why_without_deviations"]
 
 _logger = logging.getLogger("gapfit")
 
-#: Pairs of name and array.
-Arrays = Iterator[tuple[str, Value]]
 # Kinds of terms in the file; baselines are among the pairs.
 _KINDS = ("soap", "pair", "triplet", "ace", "embedding")
 
 
-def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> None:
+def export_lammps(
+    model: GAPModel,
+    path: str | Path,
+    *,
+    std: bool = True,
+    force_std: ForceFactor | None = None,
+) -> None:
     """Write a model as a file for ``pair_style gapfit``.
 
     The file contains the sums that `GAPModel.predict` evaluates, including lossless
@@ -59,6 +72,9 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
         Whether to include the factors for standard deviations of atomic energies, if the
         model has them (`why_without_deviations`): 8 bytes times the square of the number
         of sparse points of each species.
+    force_std : ForceFactor, optional
+        What standard deviations of forces are computed with; see
+        `gapfit.model.force_factor.force_factor`.
 
     Raises
     ------
@@ -79,19 +95,20 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
         descriptor = term.descriptor
         if isinstance(descriptor, Soap):
             numbers[id(term)] = counts["soap"]
-            arrays |= _named("soap", counts, _soap(descriptor, term.prepared))
+            arrays |= _named("soap", counts, soap_arrays(descriptor, term.prepared))
         elif isinstance(descriptor, Ace):
             numbers[id(term)] = counts["ace"]
-            arrays |= _named("ace", counts, _ace(descriptor, term.prepared))
+            arrays |= _named("ace", counts, ace_arrays(descriptor, term.prepared))
         elif isinstance(descriptor, EamDensity):
             numbers[id(term)] = counts["embedding"]
-            arrays |= _named("embedding", counts, _embedding(descriptor, term.prepared))
+            named = embedding_arrays(descriptor, term.prepared)
+            arrays |= _named("embedding", counts, named)
         elif isinstance(descriptor, Angle3b):
-            arrays |= _named("triplet", counts, _triplets(descriptor, term))
+            arrays |= _named("triplet", counts, triplet_arrays(descriptor, term))
         else:
             tables.append(term.prepared)
     for table in tables:
-        arrays |= _named("pair", counts, _pairs(table))
+        arrays |= _named("pair", counts, pair_arrays(table))
     arrays |= {f"n_{kind}": n for kind, n in counts.items()}
     arrays["variance/soap"] = numbers[id(variance.chosen)] if variance else -1
     if variance is not None:
@@ -99,6 +116,8 @@ def export_lammps(model: GAPModel, path: str | Path, *, std: bool = True) -> Non
         usual = model.record.usual_deviations
         if has_grades(usual, model.species):
             arrays["usual_deviations"] = np.array([usual[z] for z in model.species])
+    if force_std is not None:
+        arrays |= dict(force_std_arrays(model, force_std))
     write_array_file(path, arrays)
     if has_overlays(model):
         _logger.warning(
@@ -167,112 +186,6 @@ def _general(model: GAPModel) -> Arrays:
     yield "shortest", MIN_DISTANCE
 
 
-def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
-    assert isinstance(soap.engine, NativeEngine)
-    definition = soap.engine.definition
-    yield "cutoff", float(soap.cutoff)
-    yield "zeta", float(soap.dot_product.zeta)
-    yield "table", definition.table
-    # Under another name, plugins that do not know of further tables refuse the file.
-    name = "first_table_of" if definition.next else "table_of"
-    yield name, np.array(definition.table_of)
-    if definition.next:
-        yield "next_species", np.array([species for species, _, _ in definition.next])
-        yield "next_from", np.array([distance for _, distance, _ in definition.next])
-        yield "next_table", np.array([table for _, _, table in definition.next])
-    yield "spacing", float(definition.spacing)
-    yield "centre", definition.centre
-    yield "weighting_function", definition.weighting[0]
-    yield "weighting", np.array(definition.weighting[1:], dtype=float)
-    yield "channel", np.array(definition.channel)
-    yield "species_weight", np.array(definition.species_weight, dtype=float)
-    yield "total", int(definition.total)
-    yield "central_in_all", int(definition.central_in_all)
-    yield "blocks", np.array(definition.blocks)
-    yield "scale", definition.scale
-    if definition.trivial:
-        yield "trivial", 1
-    for species, choice in enumerate(sums):
-        prefix = f"sum{species}/"
-        yield prefix + "quadratic", int(choice.quadratic)
-        yield prefix + "coefficients", choice.coefficients
-        yield from _points(prefix, choice.points)
-
-
-def _points(prefix: str, points: SparsePoints) -> Arrays:
-    yield prefix + "points", points.values
-    if points.projection is not None:
-        yield prefix + "projection", points.projection
-
-
-def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> Arrays:
-    functions, radial = ace.expansion, ace.radial
-    yield "cutoff", float(ace.cutoff)
-    yield "table", radial.table
-    yield "table_of", np.array(radial.table_of)
-    yield "spacing", radial.spacing
-    yield "channel", np.array(radial.channel)
-    yield "n_functions", ace.n_features
-    yield "places", functions.coefficients
-    yield "products", functions.products
-    yield "summands", functions.summands
-    yield "factors", functions.factors
-    for species, values in enumerate(coefficients):
-        if values is not None:
-            yield f"coefficients{species}", values
-
-
-def _pairs(table: PairTable) -> Arrays:
-    yield "values", table.values
-    yield "start", table.start
-    yield "spacing", table.spacing
-    yield "potential", table.potential
-    yield "cosine", float(table.cosine)
-
-
-def _embedding(term: EamDensity, table: EmbeddingTable) -> Arrays:
-    yield "values", term.table.values
-    yield "start", term.table.start
-    yield "spacing", term.table.spacing
-    yield "cosine", float(term.table.cosine)
-    yield "weights", term.weights
-    yield "curves", table.values
-    yield "curve_spacing", table.spacing
-    yield "curve", table.curve
-
-
-def _triplets(angle: Angle3b, term: FittedTerm) -> Arrays:
-    present = tuple(block for block in angle.blocks if len(term.sparse[block]))
-    kernel, grid = angle.squared_exponential, angle.grid(len(present))
-    yield "n_potentials", len(present)
-    yield from _triplet_range(angle, present)
-    if grid is not None:
-        yield "start", np.array(grid.start)
-        yield "spacing", np.array(grid.spacing)
-    for n, block in enumerate(present):
-        points, coefficients = term.sparse[block], term.coefficients[block]
-        if grid is not None:
-            yield f"potential{n}/table", grid.table(kernel, points, coefficients)
-        else:
-            yield f"potential{n}/points", points
-            yield f"potential{n}/coefficients", coefficients
-
-
-def _triplet_range(angle: Angle3b, blocks: tuple[int, ...]) -> Arrays:
-    kernel = angle.squared_exponential
-    yield "block", angle.choice(blocks)
-    yield from _switch(angle.switch)
-    yield "delta", float(kernel.delta)
-    yield "theta", np.array(kernel.theta, dtype=float)
-    yield "permuted", int(angle.permuted)
-
-
-def _switch(switch: Switch) -> Arrays:
-    yield "r_cut", float(switch.r_cut)
-    yield "width", float(switch.width)
-    yield "cosine", int(switch.form == "cosine")
-
-
 def _variance(variance: LocalVarianceForm, numbers: dict[int, int]) -> Arrays:
     """Yield the arrays from covariances to variances, by species and by other term."""
     assert variance.chosen is not None
@@ -282,10 +195,12 @@ def _variance(variance: LocalVarianceForm, numbers: dict[int, int]) -> Arrays:
     )
     for species, (form, energy_sum) in enumerate(zip(forms, sums, strict=True)):
         prefix = f"{species}/"
-        shared = not energy_sum.quadratic and _same(form.points, energy_sum.points)
+        shared = not energy_sum.quadratic and same_points(
+            form.points, energy_sum.points
+        )
         yield prefix + "shared", int(shared)
         if not shared:
-            yield from _points(prefix, form.points)
+            yield from point_arrays(prefix, form.points)
         yield prefix + "L", form.W.T
         yield prefix + "before", form.before
         yield prefix + "delta", float(form.kernel.delta)
@@ -296,44 +211,5 @@ def _variance(variance: LocalVarianceForm, numbers: dict[int, int]) -> Arrays:
         yield prefix + "type", term.config.type
         if id(term) in numbers:
             yield prefix + term.config.type, numbers[id(term)]
-        for name, value in _covariances(term):
+        for name, value in covariance_arrays(term):
             yield prefix + name, value
-
-
-def _same(left: SparsePoints, right: SparsePoints) -> bool:
-    return left.values is right.values and left.projection is right.projection
-
-
-def _covariances(term: FittedTerm) -> Arrays:
-    """Yield the arrays for covariances of local energies with the points of a term."""
-    descriptor: Any = term.descriptor
-    if isinstance(descriptor, Soap):
-        yield "delta", float(descriptor.dot_product.delta)
-        for block in descriptor.blocks:
-            sparse = SparsePoints(term.sparse[block], descriptor.projections.get(block))
-            yield from _points(f"{descriptor.species.index(block)}/", sparse)
-        return
-    if isinstance(descriptor, Ace):
-        yield "delta", float(descriptor.dot_product.delta)
-        for species, block in enumerate(descriptor.species):
-            if len(term.sparse[block]):
-                yield f"scales{species}", descriptor.scales(block)
-        return
-    if isinstance(descriptor, EamDensity):
-        yield "delta", float(descriptor.squared_exponential.delta)
-        yield "theta", float(descriptor.squared_exponential.theta)
-        for species, block in enumerate(descriptor.blocks):
-            yield f"points{species}", term.sparse[block][:, 0]
-        return
-    yield "n_blocks", len(descriptor.blocks)
-    for n, block in enumerate(descriptor.blocks):
-        points = term.sparse[block]
-        yield f"points{n}", points if isinstance(descriptor, Angle3b) else points[:, 0]
-    if isinstance(descriptor, Distance2b):
-        kernel = descriptor.squared_exponential
-        yield "block", descriptor.place
-        yield from _switch(descriptor.switch)
-        yield "delta", float(kernel.delta)
-        yield "theta", float(kernel.theta)
-    else:
-        yield from _triplet_range(descriptor, descriptor.blocks)

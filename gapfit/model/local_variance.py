@@ -25,7 +25,7 @@ from gapfit.gp.sound_posterior import MOST_EXCESS, inverse
 from gapfit.gp.whitening import Whitening
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["LocalVarianceForm", "explaining_factor"]
+__all__ = ["LocalVarianceForm", "explaining_factor", "keeps_variances"]
 
 # Where data say nothing, I - B^-1 is zero to within rounding, and no Cholesky factor is
 # sure to exist. B^-1 less this share of it changes variances by no more than the share.
@@ -34,6 +34,11 @@ _SHARES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 _TOGETHER = 1024
 # Lossless projections within this tolerance keep variances, too, eV/atom.
 _ACCURATE = 1e-6
+
+
+def keeps_variances(energy_tolerance: float) -> bool:
+    """Return whether lossless projections of this tolerance, eV/atom, keep variances."""
+    return energy_tolerance <= _ACCURATE
 
 
 def explaining_factor(
@@ -160,7 +165,7 @@ class LocalVarianceForm:
         self.chosen = max(able, key=lambda term: term.n_sparse, default=None)
         self.others = [term for term in terms if term is not self.chosen]
         # The unexplained part of a variance is far smaller than a posterior variance.
-        self.lossless = energy_tolerance <= _ACCURATE and not prior_only
+        self.lossless = keeps_variances(energy_tolerance) and not prior_only
         self.forms: list[VarianceForm] = []
         self.columns: list[np.ndarray] = []
         if self.chosen is not None:

