@@ -94,6 +94,7 @@ _PACKAGES = frozenset(
         "plot",
         "propagation",
         "properties",
+        "published",
         "quip",
         "report",
         "robustness",

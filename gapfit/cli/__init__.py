@@ -22,6 +22,7 @@ from gapfit.cli import (
     compare,
     completion,
     convert,
+    data,
     evaluate,
     export_lammps,
     export_metatomic,
@@ -53,7 +54,7 @@ __all__ = ["command_parser", "main"]
 
 #: Modules of the commands, by the headings of ``gapfit --help``.
 _GROUPS = {
-    "data": (init, check),
+    "data": (init, check, data),
     "fit": (fit, tune, append, refit, calibrate, learn),
     "model": (info, evaluate, compare, report, properties, stress_test),
     "paper": (cite, methods, reproduce),
