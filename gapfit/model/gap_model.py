@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 
 from gapfit._support.caching import WithoutCaches
+from gapfit._support.html import html_table
 from gapfit.baseline.baseline import Baseline
 from gapfit.config.sections import FitConfig
 from gapfit.data.batching import batches
@@ -94,6 +95,23 @@ class GAPModel(WithoutCaches):
         if baseline := " + ".join(self.config.baseline.parts):
             text += f", baseline {baseline}"
         return f"<GAPModel {symbols}: {text}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table of what it is, for notebooks."""
+        from ase.data import chemical_symbols
+
+        rows = [("species", " ".join(chemical_symbols[z] for z in self.species))]
+        for term in self.terms:
+            counts = (
+                f"{term.n_sparse} sparse points, cutoff {term.descriptor.cutoff:g} Å"
+            )
+            rows.append((term.config.type, counts))
+        rows += [("baseline", part) for part in self.config.baseline.parts]
+        if self.record.n_frames:
+            rows.append(("fitted to", f"{self.record.n_frames} structures"))
+        scaled = "calibrated" if self.calibration else "not calibrated"
+        rows.append(("error bars", scaled if self.posterior is not None else "none"))
+        return html_table("GAPModel", rows)
 
     @property
     def cutoff(self) -> float:
