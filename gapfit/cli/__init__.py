@@ -175,6 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(args, "debug", False):
             traceback.print_exc()
         first, *lines = bounded(_message(error)).split("\n")
+        lines += getattr(error, "__notes__", [])
         lines = [line if line.startswith(" ") else f"  {line}" for line in lines]
         print("\n".join([f"gapfit: error: {first}", *lines]), file=sys.stderr)
         return 1
