@@ -33,7 +33,7 @@ from gapfit.model.prediction import (
     StdKind,
     std_kinds,
 )
-from gapfit.model.provenance import why_no_posterior
+from gapfit.model.provenance import in_one_line, summary, why_no_posterior
 from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm
 from gapfit.model.uncertainty import StandardDeviations
@@ -87,31 +87,10 @@ class GAPModel(WithoutCaches):
     record: FitRecord = field(default_factory=FitRecord)
 
     def __repr__(self) -> str:
-        from ase.data import chemical_symbols
-
-        symbols = " ".join(chemical_symbols[z] for z in self.species)
-        kinds = " + ".join(term.config.type for term in self.terms)
-        text = f"{kinds}, {self.n_sparse} sparse points, cutoff {self.cutoff:g} Å"
-        if baseline := " + ".join(self.config.baseline.parts):
-            text += f", baseline {baseline}"
-        return f"<GAPModel {symbols}: {text}>"
+        return f"<GAPModel {in_one_line(self)}>"
 
     def _repr_html_(self) -> str:
-        """Return a table of what it is, for notebooks."""
-        from ase.data import chemical_symbols
-
-        rows = [("species", " ".join(chemical_symbols[z] for z in self.species))]
-        for term in self.terms:
-            counts = (
-                f"{term.n_sparse} sparse points, cutoff {term.descriptor.cutoff:g} Å"
-            )
-            rows.append((term.config.type, counts))
-        rows += [("baseline", part) for part in self.config.baseline.parts]
-        if self.record.n_frames:
-            rows.append(("fitted to", f"{self.record.n_frames} structures"))
-        scaled = "calibrated" if self.calibration else "not calibrated"
-        rows.append(("error bars", scaled if self.posterior is not None else "none"))
-        return html_table("GAPModel", rows)
+        return html_table("GAPModel", summary(self))
 
     @property
     def cutoff(self) -> float:

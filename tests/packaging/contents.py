@@ -13,6 +13,7 @@ MOST_WHEEL, MOST_SDIST = 10_000_000, 1_500_000
 IN_WHEEL = (
     "gapfit/py.typed",
     "gapfit/cli/__init__.py",
+    "gapfit/_core/_native.pyi",
     "gapfit/published/registry.toml",
     "gapfit/published/data/silicon/train.extxyz",
     # The LAMMPS plugin is compiled from them.
