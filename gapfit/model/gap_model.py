@@ -1,4 +1,4 @@
-"""The fitted potential: predictions from structures."""
+"""The fitted potential: predictions from structures (Eq. 1)."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def headings(page: Path) -> set[str]:
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {
         re.sub(r"[^\w\- ]", "", t.lower()).strip().replace(" ", "-") for t in titles
-    }
+    } | set(re.findall(r'<a id="([^"]+)"></a>', page.read_text()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -76,6 +76,27 @@ def test_the_faq_is_long_enough_and_has_no_question_twice():
     assert len(QUESTIONS) == len(set(QUESTIONS)) >= 20
 
 
+def test_equations_have_the_numbers_by_which_docstrings_cite_them():
+    text = (ROOT / "docs" / "concepts" / "equations.md").read_text("utf-8")
+    page: dict[int, set[str]] = {}
+    for block, prose in re.findall(
+        r"```text\n(.*?)```\n\n(.*?)(?=\n```text|\Z)", text, re.S
+    ):
+        for number in re.findall(r"^\((\d+)\) ", block, re.MULTILINE):
+            page[int(number)] = set(re.findall(r"`([\w/]+\.py)`", prose))
+    assert sorted(page) == list(range(1, len(page) + 1))
+    cited: dict[int, set[str]] = {}
+    for path in trees():
+        code = (ROOT / "gapfit" / path).read_text("utf-8")
+        for number in re.findall(r"\bEq\. (\d+)", code):
+            cited.setdefault(int(number), set()).add(path)
+    assert sorted(cited) == sorted(page)
+    for number, modules in page.items():
+        assert cited[number] <= modules, number
+    # Every module that the page names cites one of its equations.
+    assert set().union(*page.values()) == set().union(*cited.values())
+
+
 def test_every_page_is_in_the_navigation_once():
     navigation = re.findall(
         r"[\w/-]+\.md$", CONFIG.partition("\nnav:")[2], re.MULTILINE
