@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gapfit._support.progress_bar import ProgressBar
     from gapfit.active.learn import learn
     from gapfit.active.select import select
     from gapfit.calculator import GAPCalculator
@@ -34,6 +35,7 @@ __all__ = [
     "GAPCalculator",
     "GAPModel",
     "GapfitError",
+    "ProgressBar",
     "__version__",
     "append",
     "calibrate",
@@ -60,6 +62,7 @@ _HOME = {
     "GAPCalculator": "gapfit.calculator",
     "GAPModel": "gapfit.model.gap_model",
     "GapfitError": "gapfit.errors",
+    "ProgressBar": "gapfit._support.progress_bar",
     "append": "gapfit.fitting.append",
     "calibrate": "gapfit.evaluation.calibrate",
     "check": "gapfit.fitting.check",
@@ -94,6 +97,7 @@ _PACKAGES = frozenset(
         "plot",
         "propagation",
         "properties",
+        "published",
         "quip",
         "report",
         "robustness",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gapfit.faq import address_of
+
 __all__ = [
     "ConfigError",
     "DataError",
@@ -64,11 +66,14 @@ class GapfitError(ValueError):
     """Base of all errors that a user can cause and fix.
 
     The message says what is wrong, the value, where it came from and what to do, in at most
-    ten lines.
+    ten lines. If the FAQ has more, a note says where.
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(bounded(str(message)))
+        text = bounded(str(message))
+        super().__init__(text)
+        if address := address_of(text):
+            self.add_note(f"see {address}")
 
 
 class ConfigError(GapfitError):

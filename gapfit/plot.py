@@ -6,6 +6,8 @@ changed, and ``savefig("parity.pdf")`` writes it in any format of matplotlib.
 
 from __future__ import annotations
 
+import io
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gapfit.data.dataset import Dataset, as_dataset
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["dimers", "errors", "learning_curve", "parity", "uncertainty"]
+
+#: Dots per inch in a notebook.
+_DPI = 96
 
 
 def parity(model: GAPModel, *, test: Any = None, train: Any = None) -> Figure:
@@ -168,4 +173,13 @@ def _figure(drawing: Drawing | None) -> Figure:
             "compare with"
         )
     figure: Figure = drawing.figure
+    # By this method notebooks show it; of other figures they know those of pyplot alone.
+    vars(figure)["_repr_png_"] = partial(_png, figure)
     return figure
+
+
+def _png(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DPI, facecolor="white")
+    return file.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +101,12 @@ def test_nothing_to_draw_is_said(si_model, frames):
     unlabelled = [atoms.copy() for atoms in frames[:2]]
     with pytest.raises(GapfitError):
         plot.parity(si_model, test=unlabelled)
+
+
+def test_notebooks_show_a_figure_and_it_can_be_pickled(si_model, frames):
+    figure = plot.parity(si_model, test=frames[:3])
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    again = pickle.loads(pickle.dumps(figure))
+    assert [a.get_title(loc="left") for a in again.axes] == [
+        a.get_title(loc="left") for a in figure.axes
+    ]

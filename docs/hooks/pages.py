@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from reference_pages import api_page, options_page
+from tutorials import notebook
+from tutorials import pages as tutorial_pages
 
 __all__ = ["COPIES", "MADE", "linked", "on_files", "on_page_markdown"]
 
@@ -44,12 +46,23 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, page, content=text))
     for page, make in MADE.items():
         files.append(File.generated(config, page, content=make()))
+    for path in tutorial_pages():
+        name = f"tutorials/{path.stem}.ipynb"
+        files.append(File.generated(config, name, content=notebook(path)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return a page whose links lead to pages of the site, or to the repository."""
-    return linked(markdown, page.file.src_uri)
+    """Return a page whose links lead to pages of the site, or to the repository.
+
+    A tutorial also gets a link to its notebook.
+    """
+    text = linked(markdown, page.file.src_uri)
+    if page.file.src_uri.startswith("tutorials/"):
+        name = PurePosixPath(page.file.src_uri).stem
+        title, _, body = text.partition("\n")
+        text = f"{title}\n\n[Download this page as a notebook]({name}.ipynb)\n{body}"
+    return text
 
 
 def linked(markdown: str, page: str) -> str:

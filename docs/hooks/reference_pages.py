@@ -18,6 +18,7 @@ _PACKAGES = {
     "evaluation": "Evaluation",
     "properties": "Properties of crystals",
     "propagation": "Error bars of averages",
+    "published": "Published data and potentials",
     "quip": "QUIP",
     "pacemaker": "pacemaker",
     "lammps": "LAMMPS",

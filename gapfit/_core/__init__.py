@@ -10,6 +10,8 @@ import os
 from importlib import import_module
 from types import ModuleType
 
+from gapfit.faq import address_of
+
 __all__ = [
     "Ace",
     "PairList",
@@ -41,10 +43,11 @@ def _choose() -> tuple[int, ModuleType]:
     try:
         baseline = import_module("gapfit._core._native")
     except ImportError as error:  # pragma: no cover - depends on the installation
-        raise ImportError(
+        message = (
             "gapfit's compiled core is missing. Run `pip install .` in the source folder; "
             "if gapfit is installed, start Python outside the source folder."
-        ) from error
+        )
+        raise ImportError(f"{message} See {address_of(message)}") from error
     widest = baseline.instruction_set()
     asked = os.environ.get("GAPFIT_INSTRUCTION_SET", str(widest))
     if asked not in ("128", "256", "512"):

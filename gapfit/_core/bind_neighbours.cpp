@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <initializer_list>
+#include <optional>
+
+#include <nanobind/stl/optional.h>
 
 #include "bindings.hpp"
 #include "neighbours.hpp"
@@ -40,13 +43,14 @@ nb::tuple neighbour_list(Vectors positions, In<double, nb::shape<3, 3>> cell,
     return arrays(found, n_atoms);
 }
 
-nb::object pairs_within(Integers first, Integers i, Integers j, Vectors R, double cutoff) {
+std::optional<nb::tuple> pairs_within(Integers first, Integers i, Integers j, Vectors R,
+                                      double cutoff) {
     const std::int64_t n_pairs = static_cast<std::int64_t>(R.shape(0));
     require(first.shape(0) > 0 && i.shape(0) == R.shape(0) && j.shape(0) == R.shape(0) &&
                 std::is_sorted(first.data(), first.data() + first.shape(0)) &&
                 first(0) == 0 && first(first.shape(0) - 1) == n_pairs,
             "first, i, j and R must be those of one list");
-    if (gapfit::all_within(R.data(), n_pairs, cutoff)) return nb::none();
+    if (gapfit::all_within(R.data(), n_pairs, cutoff)) return std::nullopt;
     const std::size_t n_centres = first.shape(0) - 1;
     gapfit::NeighbourList found =
         gapfit::pairs_within(first.data(), static_cast<std::int64_t>(n_centres), i.data(),
@@ -61,10 +65,10 @@ gapfit::SkinList skin_list(Vectors positions, In<double, nb::shape<3, 3>> cell,
             cutoff,           skin};
 }
 
-nb::object kept_pairs(gapfit::SkinList &list, Vectors positions) {
+std::optional<nb::tuple> kept_pairs(gapfit::SkinList &list, Vectors positions) {
     require(static_cast<std::int64_t>(positions.shape(0)) == list.n_atoms(),
             "the list is that of another number of atoms");
-    if (!list.reaches(positions.data())) return nb::none();
+    if (!list.reaches(positions.data())) return std::nullopt;
     gapfit::NeighbourList found = list.list(positions.data());
     return arrays(found, positions.shape(0));
 }

@@ -22,6 +22,7 @@ from gapfit.cli import (
     compare,
     completion,
     convert,
+    data,
     evaluate,
     export_lammps,
     export_metatomic,
@@ -53,7 +54,7 @@ __all__ = ["command_parser", "main"]
 
 #: Modules of the commands, by the headings of ``gapfit --help``.
 _GROUPS = {
-    "data": (init, check),
+    "data": (init, check, data),
     "fit": (fit, tune, append, refit, calibrate, learn),
     "model": (info, evaluate, compare, report, properties, stress_test),
     "paper": (cite, methods, reproduce),
@@ -174,6 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(args, "debug", False):
             traceback.print_exc()
         first, *lines = bounded(_message(error)).split("\n")
+        lines += getattr(error, "__notes__", [])
         lines = [line if line.startswith(" ") else f"  {line}" for line in lines]
         print("\n".join([f"gapfit: error: {first}", *lines]), file=sys.stderr)
         return 1

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from gapfit._support.resources import in_words, peak_bytes, resident_bytes
+from gapfit.faq import address_of
 
 __all__ = ["Console", "Stages", "duration", "roughly"]
 
@@ -140,6 +141,8 @@ class Console:
             self.title("Warnings")
             for text in warnings:
                 self.say("  - " + text.replace("\n", "\n    "))
+                if address := address_of(text):
+                    self.say(f"    see {address}")
 
     def result(self, value: Any) -> None:
         """Print the result of a command as JSON on standard output."""

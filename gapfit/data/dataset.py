@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
+from gapfit._support.html import html_table
 from gapfit.config.sections import DataConfig, FitConfig
 from gapfit.data.checks import SetTally, frame_problems, refuse
 from gapfit.data.files import RawFrame, load
@@ -43,7 +45,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Structures with labels, in the order in which they were read.
 
@@ -65,6 +67,22 @@ class Dataset:
     def species(self) -> tuple[int, ...]:
         """Atomic numbers present, sorted."""
         return tuple(species_counts(self.frames))
+
+    def __repr__(self) -> str:
+        labels = ", ".join(part.kind for part in self.report if part.n_frames)
+        return f"<Dataset {self._size}: {labels or 'no labels'}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table of its labels, for notebooks."""
+        rows = [(p.kind, p.key or "-", p.n_frames, p.n_values) for p in self.report]
+        head = ("label", "name in the data", "frames", "values")
+        return html_table(f"Dataset {self._size}", rows, head)
+
+    @property
+    def _size(self) -> str:
+        counts = species_counts(self.frames)
+        symbols = " ".join(chemical_symbols[z] for z in counts)
+        return f"{symbols}, {len(self.frames)} frames, {sum(counts.values())} atoms"
 
 
 def read(

@@ -81,7 +81,9 @@ class MovingPairs:
         # Copies: a frame may change in place.
         self._cell, self._pbc = frame.cell.copy(), frame.pbc.copy()
         self._n_atoms = frame.n_atoms
-        return frame_pairs(frame, self._list.pairs(frame.positions))
+        pairs = self._list.pairs(frame.positions)
+        assert pairs is not None  # nothing has moved
+        return frame_pairs(frame, pairs)
 
     def _kept(self, frame: Frame) -> tuple[Any, ...] | None:
         """Return the pairs of a frame from the last search; None if a new one is needed."""
@@ -92,5 +94,4 @@ class MovingPairs:
             or not np.array_equal(self._cell, frame.cell)
         ):
             return None
-        neighbours: tuple[Any, ...] | None = self._list.pairs(frame.positions)
-        return neighbours
+        return self._list.pairs(frame.positions)

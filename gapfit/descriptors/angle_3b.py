@@ -89,7 +89,8 @@ class Angle3b(Descriptor):
         self.most_bytes = most_bytes
         self._all_triplets = self._range(self.blocks)
         self.permuted = isinstance(kernel, PermutedExponential)
-        self._kernel = _core.TripletKernel(kernel.delta, kernel.theta, self.permuted)
+        a, b, c = kernel.theta
+        self._kernel = _core.TripletKernel(kernel.delta, (a, b, c), self.permuted)
 
     def __reduce__(self) -> tuple[Any, ...]:
         new = partial(Angle3b, most_bytes=self.most_bytes)

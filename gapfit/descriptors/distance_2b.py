@@ -48,7 +48,7 @@ _COPIES = 9
 
 
 class Distance2b(Descriptor):
-    """E = Σ_pairs s(r) g(r), g a Gaussian process for each pair of species.
+    """E = Σ_pairs s(r) g(r), g a Gaussian process (Eq. 4) by pair of species.
 
     s is the `Switch` that ends the potential at the cutoff. Sparse points are values of g,
     without s: those near the cutoff are as large as the others. See

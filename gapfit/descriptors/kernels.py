@@ -33,7 +33,7 @@ def _power(base: np.ndarray, exponent: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class DotProductKernel:
-    """k(p̂, p̂') = delta² (p̂·p̂')^zeta (Bartók et al., PRB 87, 184115 (2013), eq. 36).
+    """k(p̂, p̂') = delta² (p̂·p̂')^zeta (Eq. 3; Bartók et al., PRB 87, 184115, 2013).
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class DotProductKernel:
 
 @dataclass(frozen=True)
 class SquaredExponential:
-    """k(x, x') = delta² exp(-(x - x')² / (2 theta²)).
+    """k(x, x') = delta² exp(-(x - x')² / (2 theta²)) (Eq. 4).
 
     Attributes
     ----------

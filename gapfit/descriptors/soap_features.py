@@ -15,7 +15,7 @@ Compression = Literal["off", "mu2", "mu1nu1", "crossover", "trivial"]
 
 @dataclass(frozen=True)
 class Features:
-    """Features p = π sqrt(8 / (2l + 1)) Σ_m c_anlm c_bn'lm by blocks of two channels.
+    """Features p = π sqrt(8 / (2l + 1)) Σ_m c_anlm c_bn'lm (Eq. 5) by blocks of channels.
 
     A channel is the density of one species; for compression "mu2" that of all; for
     "mu1nu1" a last channel is the sum over all species (Darby, Kermode & Csányi,

@@ -35,8 +35,8 @@ class TripletGrid:
         Intervals between knots.
     """
 
-    start: tuple[float, ...]
-    spacing: tuple[float, ...]
+    start: tuple[float, float, float]
+    spacing: tuple[float, float, float]
     n_steps: tuple[int, ...]
 
     @classmethod
@@ -45,7 +45,8 @@ class TripletGrid:
         shortest = 0.9 * MIN_DISTANCE
         start = (2 * shortest, 0.0, shortest)
         stop = (2 * r_cut, (r_cut - shortest) ** 2, 2 * r_cut)
-        spacing = tuple(_KNOTS_PER_LENGTH * length for length in theta)
+        a, b, c = (_KNOTS_PER_LENGTH * length for length in theta)
+        spacing = (a, b, c)
         n_steps = tuple(
             int(np.ceil((b - a) / h))
             for a, b, h in zip(start, stop, spacing, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,10 @@ class Comparison:
                     if any(value is not None for value in row)
                 ]
         return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        """Return the comparison in HTML, for notebooks."""
+        return f"<pre>{escape(self.table())}</pre>"
 
     def _errors(self, name: str, quantity: Quantity) -> dict[str, float]:
         """Return the MAE by config_type."""

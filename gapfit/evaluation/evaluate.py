@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gapfit._support.html import html_table
 from gapfit._support.progress import Progress, silent
 from gapfit.config.paths import IN_MEMORY
 from gapfit.config.sections import DataConfig
@@ -31,8 +32,26 @@ from gapfit.model.storage import load
 
 __all__ = ["ErrorTally", "Metrics", "evaluate", "format_table", "with_scores"]
 
-#: {config_type or "all": {reported quantity: {"n", "mae", "rmse", "max", "unit"}}}
-Metrics = dict[str, dict[str, dict[str, Any]]]
+
+class Metrics(dict[str, dict[str, dict[str, Any]]]):
+    """Errors by group and quantity: a dictionary that notebooks show as a table.
+
+    ``{config_type or "all": {reported quantity: {"n", "mae", "rmse", "max", "unit"}}}``
+    """
+
+    def _repr_html_(self) -> str:
+        shown = [q for q in Quantity if any(q.reported in row for row in self.values())]
+        columns = [f"{q.reported}, {q.error_unit}" for q in shown]
+        rows = [
+            (group, *(_both(self[group].get(q.reported)) for q in shown))
+            for group in [TOTAL, *sorted(self.keys() - {TOTAL})]
+        ]
+        return html_table("Errors: MAE / RMSE", rows, ("", *columns))
+
+
+def _both(row: dict[str, Any] | None) -> str:
+    return f"{_number(row['mae'])} / {_number(row['rmse'])}" if row else "-"
+
 
 _BATCH_ATOMS = 1024
 
@@ -113,15 +132,18 @@ def evaluate(
 
 def with_scores(metrics: Metrics, scores: Scores) -> Metrics:
     """Return errors with the scores of their standard deviations as ``uncertainty``."""
-    return {
-        group: {
-            name: errors | {"uncertainty": scores[group][name]}
-            if name in scores.get(group, {})
-            else errors
-            for name, errors in errors_of.items()
-        }
+    return Metrics(
+        (
+            group,
+            {
+                name: errors | {"uncertainty": scores[group][name]}
+                if name in scores.get(group, {})
+                else errors
+                for name, errors in errors_of.items()
+            },
+        )
         for group, errors_of in metrics.items()
-    }
+    )
 
 
 class ErrorTally:
@@ -147,21 +169,24 @@ class ErrorTally:
 
     def metrics(self) -> Metrics:
         """Return the statistics of all errors so far."""
-        return {
-            group: {
-                quantity.reported: {
-                    "n": n,
-                    "mae": total / n,
-                    "rmse": float(np.sqrt(squares / n)),
-                    "max": largest,
-                    "unit": quantity.error_unit,
-                }
-                for quantity in Quantity
-                if quantity in sums_of
-                for n, total, squares, largest in [sums_of[quantity]]
-            }
+        return Metrics(
+            (
+                group,
+                {
+                    quantity.reported: {
+                        "n": n,
+                        "mae": total / n,
+                        "rmse": float(np.sqrt(squares / n)),
+                        "max": largest,
+                        "unit": quantity.error_unit,
+                    }
+                    for quantity in Quantity
+                    if quantity in sums_of
+                    for n, total, squares, largest in [sums_of[quantity]]
+                },
+            )
             for group, sums_of in self._groups.items()
-        }
+        )
 
 
 def _errors(

@@ -107,9 +107,9 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
     """Yield the residuals of a training structure for the fit without it.
 
     With the rows φ of a structure, whitened and over sigma, and the factor R of
-    B = I + Φ^T Φ, H = φ B^-1 φ^T: the residuals of the fit without them are (I - H)^-1 r,
-    their variances the diagonal of (I - H)^-1 H, both in units of sigma. They are those
-    of a real refit with the same sparse points.
+    B = I + Φ^T Φ, H = φ B^-1 φ^T (Eq. 12): the residuals of the fit without them are
+    (I - H)^-1 r, their variances the diagonal of (I - H)^-1 H, both in units of sigma.
+    They are those of a real refit with the same sparse points.
 
     Parameters
     ----------

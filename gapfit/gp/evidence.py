@@ -99,7 +99,7 @@ def log_evidence(
     """Return the log marginal likelihood under the subset-of-regressors prior.
 
     log p(y) = -½ (|ỹ|² - b^T B^-1 b + log|B| + n log 2π) - Σ log sigma with
-    B = I + Φ^T Φ and b = Φ^T ỹ (Quiñonero-Candela & Rasmussen, JMLR 6, 1939 (2005)).
+    B = I + Φ^T Φ and b = Φ^T ỹ (Eq. 8; Quiñonero-Candela & Rasmussen, JMLR 6, 1939, 2005).
 
     Parameters
     ----------

@@ -41,9 +41,9 @@ class Posterior:
     """Predictive variances (Quiñonero-Candela & Rasmussen, JMLR 6, 1939 (2005)).
 
     With U^T U = K_mm + jitter, v = U^-T k_m and w = R^-T v, the variance of a quantity L
-    that is linear in the energy is |w|² for the subset of regressors (SoR), the function
-    being k_m·c with c as uncertain as the data leave it; the deterministic training
-    conditional (DTC) adds the unexplained part, k(L, L) - |v|².
+    that is linear in the energy is |w|² for the subset of regressors (SoR, Eq. 9), the
+    function being k_m·c with c as uncertain as the data leave it; the deterministic
+    training conditional (DTC, Eq. 10) adds the unexplained part, k(L, L) - |v|².
 
     Attributes
     ----------

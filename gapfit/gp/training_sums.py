@@ -1,9 +1,9 @@
 """A fit as sums over its data: filled in blocks, added to each other, then solved.
 
-With K_mm + jitter = U^T U, whitened rows Φ = Λ^-1/2 K_nm U^-1 and ỹ = Λ^-1/2 y:
-minimise |Φ z - ỹ|² + |z|², then c = U^-1 z. Whitening keeps the normal equations safe
-(Foster et al., JMLR 10, 857 (2009)). Groups of observations are summed apart, so another
-sigma of a group costs no pass over the data.
+With K_mm + jitter = U^T U, whitened rows Φ = Λ^-1/2 K_nm U^-1 and ỹ = Λ^-1/2 y (Eq. 6):
+minimise |Φ z - ỹ|² + |z|², then c = U^-1 z (Eq. 7). Whitening keeps the normal equations
+safe (Foster et al., JMLR 10, 857 (2009)). Groups of observations are summed apart, so
+another sigma of a group costs no pass over the data.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cholesky factors of K_mm, and the solution of a fit."""
+"""Cholesky factors of K_mm (Eq. 6), and the solution of a fit (Eq. 7)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 The grade of an atom is the standard deviation of its energy (DTC, see
 `gapfit.gp.posterior`) over that of atoms of its species in the training data: their 99th
-percentile. The standard deviation alone has no scale: it depends on delta and the sigmas.
+percentile (Eq. 15). The standard deviation alone has no scale: it depends on delta and the
+sigmas.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The fitted potential: predictions from structures."""
+"""The fitted potential: predictions from structures (Eq. 1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 
 from gapfit._support.caching import WithoutCaches
+from gapfit._support.html import html_table
 from gapfit.baseline.baseline import Baseline
 from gapfit.config.sections import FitConfig
 from gapfit.data.batching import batches
@@ -32,7 +33,7 @@ from gapfit.model.prediction import (
     StdKind,
     std_kinds,
 )
-from gapfit.model.provenance import why_no_posterior
+from gapfit.model.provenance import in_one_line, summary, why_no_posterior
 from gapfit.model.record import FitRecord
 from gapfit.model.terms import FittedTerm
 from gapfit.model.uncertainty import StandardDeviations
@@ -86,14 +87,10 @@ class GAPModel(WithoutCaches):
     record: FitRecord = field(default_factory=FitRecord)
 
     def __repr__(self) -> str:
-        from ase.data import chemical_symbols
+        return f"<GAPModel {in_one_line(self)}>"
 
-        symbols = " ".join(chemical_symbols[z] for z in self.species)
-        kinds = " + ".join(term.config.type for term in self.terms)
-        text = f"{kinds}, {self.n_sparse} sparse points, cutoff {self.cutoff:g} Å"
-        if baseline := " + ".join(self.config.baseline.parts):
-            text += f", baseline {baseline}"
-        return f"<GAPModel {symbols}: {text}>"
+    def _repr_html_(self) -> str:
+        return html_table("GAPModel", summary(self))
 
     @property
     def cutoff(self) -> float:

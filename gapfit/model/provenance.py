@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from gapfit.descriptors.blocks import pair_label
 from gapfit.errors import PosteriorError
@@ -20,8 +21,10 @@ __all__ = [
     "e0_origin",
     "energies_were_fitted",
     "fit_config",
+    "in_one_line",
     "is_foreign",
     "model_digest",
+    "summary",
     "why_no_deviations",
     "why_no_posterior",
 ]
@@ -164,3 +167,30 @@ def baseline_text(model: GAPModel) -> str:
     if baseline.calculator is not None:
         parts.append(f"{baseline.calculator.name} (imported and called at prediction)")
     return ", ".join(parts)
+
+
+def in_one_line(model: GAPModel) -> str:
+    """Return what a model is, in one line."""
+    kinds = " + ".join(term.config.type for term in model.terms)
+    text = f"{kinds}, {model.n_sparse} sparse points, cutoff {model.cutoff:g} Å"
+    if baseline := " + ".join(model.config.baseline.parts):
+        text += f", baseline {baseline}"
+    return f"{_symbols(model)}: {text}"
+
+
+def summary(model: GAPModel) -> list[tuple[str, str]]:
+    """Return what a model is, as names and values."""
+    rows = [("species", _symbols(model))]
+    for term in model.terms:
+        counts = f"{term.n_sparse} sparse points, cutoff {term.descriptor.cutoff:g} Å"
+        rows.append((term.config.type, counts))
+    rows += [("baseline", part) for part in model.config.baseline.parts]
+    if model.record.n_frames:
+        rows.append(("fitted to", f"{model.record.n_frames} structures"))
+    scaled = "calibrated" if model.calibration else "not calibrated"
+    rows.append(("error bars", scaled if model.posterior is not None else "none"))
+    return rows
+
+
+def _symbols(model: GAPModel) -> str:
+    return " ".join(chemical_symbols[z] for z in model.species)

@@ -1,4 +1,4 @@
-"""Blocks of rows for the solver: kernel rows, targets and sigmas of frames."""
+"""Blocks of rows for the solver: kernel rows (Eq. 2), targets and sigmas of frames."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Samples(Sequence[GAPModel]):
     Attributes
     ----------
     coefficients : (n, n_sparse) float64
-        c + scale U^-1 R^-1 ξ, 1/eV, ξ being standard normal.
+        c + scale U^-1 R^-1 ξ, 1/eV, ξ being standard normal (Eq. 11).
     scale : float
         The factor used.
     """

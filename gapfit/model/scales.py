@@ -65,8 +65,8 @@ _TILT_KEYS = tuple(part.name for part in fields(Tilt))
 class Scale:
     """std² = (factor² × variance of the function + floor² of an observation) × tilt².
 
-    A factor below 1 is known for standard deviations like those it was found with. What
-    lies beyond the largest of them is not scaled down.
+    This is Eq. 13. A factor below 1 is known for standard deviations like those it was
+    found with. What lies beyond the largest of them is not scaled down.
 
     Attributes
     ----------

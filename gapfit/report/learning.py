@@ -185,12 +185,12 @@ def _first(frames: Sequence[Frame], order: np.ndarray) -> np.ndarray:
 def _left_out(model: GAPModel, train: Sequence[Frame], indices: np.ndarray) -> Metrics:
     """Return the errors of training structures, each by the fit without it."""
     if model.posterior is None:
-        return {}
+        return Metrics()
     tally = ErrorTally()
     frames = targets(train, model.baseline, model.config.sigma, silent)
     for part in of_each(left_out_residuals, model, [frames[int(n)] for n in indices]):
         if isinstance(part, LeftOutError):
-            return {}
+            return Metrics()
         for residuals in part:
             tally.add_residuals(residuals)
     return tally.metrics()

@@ -1,9 +1,9 @@
 """New sparse points for environments that those of a model do not describe.
 
 With W = U^-T k_m, the unexplained part of the prior variance of the local energy of x is
-s = k(x, x) - |W|². The environment with the largest s / k(x, x) becomes a point, s of all
-others is updated, and so on: a pivoted Cholesky decomposition of the residual of the kernel
-matrix.
+s = k(x, x) - |W|² (Eq. 14). The environment with the largest s / k(x, x) becomes a point,
+s of all others is updated, and so on: a pivoted Cholesky decomposition of the residual of
+the kernel matrix.
 """
 
 from __future__ import annotations

@@ -132,9 +132,10 @@ def test_predict_refuses_intervals_that_it_cannot_tell(here, capsys, model):
     assert "13 structures of the calibration give intervals up to 0.92" in message
     assert "give a probability between 0 and 1" in error_of(capsys, *argv, "95")
     gapfit.refit("model.npz", sigma={"forces": 2.0}).save("model.npz")
-    assert error_of(capsys, *argv, "0.5") == (
-        "interval 0.5: the model is not calibrated; use gapfit calibrate"
-    )
+    assert error_of(capsys, *argv, "0.5").split("\n") == [
+        "interval 0.5: the model is not calibrated; use gapfit calibrate",
+        "  see https://github.com/gapfit/gapfit/blob/main/docs/faq.md#not-calibrated",
+    ]
     bare = settings(run={"store_posterior": False})
     gapfit.fit(frames_of(1), bare).save("model.npz")
     assert "saved without its posterior" in error_of(capsys, *argv, "0.5")

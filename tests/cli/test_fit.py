@@ -139,6 +139,7 @@ def test_fit_lists_all_problems_of_the_configuration(here, capsys):
     assert error_of(capsys, "fit", "fit.toml").split("\n") == [
         "fit.toml, line 10: [[terms]] 1: unknown key `zetta`; did you mean `zeta`?",
         "  fit.toml, line 11: [[terms]] 1: unknown key `lmax`; did you mean `l_max`?",
+        "  see https://github.com/gapfit/gapfit/blob/main/docs/faq.md#unknown-key",
     ]
     assert not Path("fit-model").exists()
 

@@ -35,7 +35,9 @@ def test_init_and_check_take_the_names_of_labels(here, capsys):
     for command in (["init", "--force"], ["check"]):
         message = error_of(capsys, *command, "train.xyz")
         assert message.startswith("there are neither energies nor forces in 9 frames; ")
-        assert message.endswith("; name them with --energy-key and --forces-key")
+        said, _, address = message.partition("\n  see ")
+        assert said.endswith("; name them with --energy-key and --forces-key")
+        assert address.endswith("#no-labels")
     assert main(["check", "train.xyz", "--no-label-check", *options]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^  energy +E_pbe +9 +9$", out, re.MULTILINE)

@@ -52,7 +52,7 @@ def test_help_lists_the_commands_under_headings(capsys):
     }
     del groups["options"]
     assert groups == {
-        "data": ["init", "check"],
+        "data": ["init", "check", "data"],
         "fit": ["fit", "tune", "append", "refit", "calibrate", "learn"],
         "model": [
             "info",

@@ -14,6 +14,8 @@ from sources import trees
 
 import gapfit
 from gapfit.cli import command_parser
+from gapfit.errors import GapfitError
+from gapfit.faq import ENTRIES, address_of
 
 CONFIG = (ROOT / ".mkdocs.yml").read_text("utf-8")
 FAQ = (ROOT / "docs" / "faq.md").read_text("utf-8")
@@ -37,7 +39,9 @@ def texts(tree: ast.Module) -> list[str]:
 
 @pytest.fixture(scope="module")
 def messages() -> list[str]:
-    return [text for tree in trees().values() for text in texts(tree)]
+    """Return the texts of the code but those that repeat the FAQ."""
+    every = {path: tree for path, tree in trees().items() if path != "faq.py"}
+    return [text for tree in every.values() for text in texts(tree)]
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
@@ -47,8 +51,50 @@ def test_the_faq_quotes_messages_of_the_code(question, messages):
     assert any(quoted.search(message) for message in messages)
 
 
+def test_each_entry_of_the_faq_has_an_anchor_that_messages_name():
+    anchors = re.findall(r'^<a id="([^"]+)"></a>\n\n### (.*)$', FAQ, re.MULTILINE)
+    assert dict(anchors) == ENTRIES
+    assert [question for _, question in anchors] == QUESTIONS
+    assert FAQ.count("<a id=") == len(ENTRIES)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_message_leads_to_its_own_entry(question):
+    message = f"data.xyz, frame 3: {question.replace('…', '1.5 (Si)')} 7"
+    (anchor,) = [name for name, text in ENTRIES.items() if text == question]
+    address = f"https://github.com/gapfit/gapfit/blob/main/docs/faq.md#{anchor}"
+    assert address_of(message) == address
+    assert address_of(message.replace(" ", "\n  ", 3)) == address
+    assert GapfitError(message).__notes__ == [f"see {address}"]
+
+
+def test_messages_without_an_entry_have_no_note():
+    assert not hasattr(GapfitError("n = -1: give a positive number"), "__notes__")
+
+
 def test_the_faq_is_long_enough_and_has_no_question_twice():
     assert len(QUESTIONS) == len(set(QUESTIONS)) >= 20
+
+
+def test_equations_have_the_numbers_by_which_docstrings_cite_them():
+    text = (ROOT / "docs" / "concepts" / "equations.md").read_text("utf-8")
+    page: dict[int, set[str]] = {}
+    for block, prose in re.findall(
+        r"```text\n(.*?)```\n\n(.*?)(?=\n```text|\Z)", text, re.S
+    ):
+        for number in re.findall(r"^\((\d+)\) ", block, re.MULTILINE):
+            page[int(number)] = set(re.findall(r"`([\w/]+\.py)`", prose))
+    assert sorted(page) == list(range(1, len(page) + 1))
+    cited: dict[int, set[str]] = {}
+    for path in trees():
+        code = (ROOT / "gapfit" / path).read_text("utf-8")
+        for number in re.findall(r"\bEq\. (\d+)", code):
+            cited.setdefault(int(number), set()).add(path)
+    assert sorted(cited) == sorted(page)
+    for number, modules in page.items():
+        assert cited[number] <= modules, number
+    # Every module that the page names cites one of its equations.
+    assert set().union(*page.values()) == set().union(*cited.values())
 
 
 def test_every_page_is_in_the_navigation_once():

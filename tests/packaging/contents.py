@@ -13,6 +13,9 @@ MOST_WHEEL, MOST_SDIST = 10_000_000, 1_500_000
 IN_WHEEL = (
     "gapfit/py.typed",
     "gapfit/cli/__init__.py",
+    "gapfit/_core/_native.pyi",
+    "gapfit/published/registry.toml",
+    "gapfit/published/data/silicon/train.extxyz",
     # The LAMMPS plugin is compiled from them.
     "gapfit/_core/expansion.hpp",
     "gapfit/lammps/plugin/pair_gapfit.cpp",
@@ -45,6 +48,7 @@ def check_wheel(path: Path) -> None:
         for name in names
         if PurePosixPath(name).match("gapfit/_core/*.cpp")
         or name.endswith(("CMakeLists.txt", ".pyc", ".o", ".a"))
+        or name.startswith("gapfit/published/data/generator")
     ]
     if missing or extra or sources:
         sys.exit(f"{path.name}: missing {missing}, not to be there {extra + sources}")
