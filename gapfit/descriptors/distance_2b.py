@@ -21,7 +21,7 @@ from gapfit.descriptors.blocks import (
     species_pairs,
 )
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
-from gapfit.descriptors.kernels import ProductExponential, SquaredExponential
+from gapfit.descriptors.kernels import ProductKernel, SquaredExponential
 from gapfit.descriptors.pair_table import PairTable, tabulate
 from gapfit.descriptors.papers import SEVERAL_TERMS
 from gapfit.descriptors.protocol import (
@@ -198,7 +198,7 @@ class Distance2b(Descriptor):
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
         """Return prior variances of energies, forces and virials."""
         kernel_of_g = self.squared_exponential
-        kernel = ProductExponential(kernel_of_g.delta, (kernel_of_g.theta,))
+        kernel = ProductKernel(kernel_of_g.delta, (kernel_of_g.theta,))
         return PriorVariances.joined(
             [
                 cluster_priors(

@@ -18,7 +18,12 @@ from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap, projected_forms
-from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
+from gapfit.descriptors.soap_engine import (
+    EnergySum,
+    NativeEngine,
+    SoapDefinition,
+    SparsePoints,
+)
 from gapfit.descriptors.switch import Switch
 from gapfit.errors import GapfitError
 from gapfit.lammps.array_file import Value, write_array_file
@@ -186,17 +191,35 @@ def _soap(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "weighting", np.array(definition.weighting[1:], dtype=float)
     yield "channel", np.array(definition.channel)
     yield "species_weight", np.array(definition.species_weight, dtype=float)
-    yield "total", int(definition.total)
+    yield from _mixed_channels(definition)
     yield "central_in_all", int(definition.central_in_all)
     yield "blocks", np.array(definition.blocks)
     yield "scale", definition.scale
-    if definition.trivial:
-        yield "trivial", 1
     for species, choice in enumerate(sums):
         prefix = f"sum{species}/"
         yield prefix + "quadratic", int(choice.quadratic)
         yield prefix + "coefficients", choice.coefficients
         yield from _points(prefix, choice.points)
+
+
+def _mixed_channels(definition: SoapDefinition) -> Arrays:
+    """Yield channels that combine densities, and which of their functions multiply.
+
+    The names ``total`` and ``trivial`` are those that the first plugins know; without
+    ``total`` these refuse the file.
+    """
+    total = np.eye(definition.table.shape[4])
+    if len(definition.mixed) == 0 or (
+        len(definition.mixed) == 1 and bool((definition.mixing == total).all())
+    ):
+        yield "total", len(definition.mixed)
+    else:
+        yield "mixed", np.array(definition.mixed)
+        yield "mixing", definition.mixing
+    if definition.products == "first":
+        yield "trivial", 1
+    elif definition.products == "equal":
+        yield "products", definition.products
 
 
 def _points(prefix: str, points: SparsePoints) -> Arrays:
@@ -243,7 +266,7 @@ def _embedding(term: EamDensity, table: EmbeddingTable) -> Arrays:
 
 def _triplets(angle: Angle3b, term: FittedTerm) -> Arrays:
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
-    kernel, grid = angle.squared_exponential, angle.grid(len(present))
+    kernel, grid = angle.kernel_of_g, angle.grid(len(present))
     yield "n_potentials", len(present)
     yield from _triplet_range(angle, present)
     if grid is not None:
@@ -259,12 +282,14 @@ def _triplets(angle: Angle3b, term: FittedTerm) -> Arrays:
 
 
 def _triplet_range(angle: Angle3b, blocks: tuple[int, ...]) -> Arrays:
-    kernel = angle.squared_exponential
+    kernel = angle.kernel_of_g
     yield "block", angle.choice(blocks)
     yield from _switch(angle.switch)
     yield "delta", float(kernel.delta)
     yield "theta", np.array(kernel.theta, dtype=float)
     yield "permuted", int(angle.permuted)
+    if kernel.polynomial:
+        yield "polynomial", 1
 
 
 def _switch(switch: Switch) -> Arrays:

@@ -22,7 +22,7 @@ import json, sys
 from ase import Atoms
 from quippy.descriptors import Descriptor
 case = json.load(sys.stdin)
-atoms = Atoms(case["symbols"], case["positions"], cell=case["cell"], pbc=True)
+atoms = Atoms(case["symbols"], case["positions"], cell=case["cell"], pbc=case["pbc"])
 values = Descriptor(case["options"]).calc_descriptor(atoms)
 print("VALUES", json.dumps(values.tolist()))
 """
@@ -102,6 +102,7 @@ def quip_descriptor(options: str, atoms: Atoms, folder: Path) -> np.ndarray:
         "symbols": atoms.get_chemical_symbols(),
         "positions": atoms.positions.tolist(),
         "cell": atoms.cell.tolist(),
+        "pbc": bool(atoms.pbc.all()),
     }
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT],

@@ -26,6 +26,7 @@ FILES = {
     "P": SMALL / "P" / "gap.xml",
     "FeCrNi": SMALL / "FeCrNi" / "gap.xml.gz",
     "CuAl": SMALL / "CuAl" / "gap.xml",
+    "SiCO": SMALL / "SiCO" / "gap.xml",
 }
 PUBLIC = ROOT.parent / "shared" / "data" / "quip"
 #: Public models, and how far energies (eV) and forces (eV/Å) may be off. References have
