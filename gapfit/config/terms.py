@@ -190,6 +190,12 @@ def _check_contracted(config: SoapConfig) -> None:
         raise ValueError(f"{', '.join(names)}: not with channels; remove one of them")
 
 
+_KERNELS = {
+    "exponential": "squared-exponential",
+    "polynomial": "piecewise polynomial",
+}
+
+
 @register_term
 class Distance2bConfig(SparseTermConfig):
     """Pair potential, one block per pair of species: the stiff part of the energy."""
@@ -201,6 +207,10 @@ class Distance2bConfig(SparseTermConfig):
     width: float = described(1.0, "width of the switch at the cutoff", "Å", gt=0.05)
     switch: Literal["smooth", "cosine"] = described(
         "smooth", "form of the switch; cosine is QUIP's"
+    )
+    kernel: Literal["exponential", "polynomial"] = described(
+        "exponential",
+        "polynomial: the piecewise polynomial of models read from QUIP; not for fits",
     )
     theta: float = described(
         1.0, "length over which the potential varies", "Å", ge=0.05
@@ -215,20 +225,19 @@ class Distance2bConfig(SparseTermConfig):
     @model_validator(mode="after")
     def _sensible(self) -> Distance2bConfig:
         check_width(self.width, self.r_cut)
+        if self.kernel == "polynomial" and self.switch != "cosine":
+            raise ValueError('kernel = "polynomial" needs switch = "cosine"')
         return self
 
     def in_words(self) -> str:
         """Return the term and its settings as text of a paper."""
         return (
-            f"pairs (squared-exponential kernel of the distance: cutoff {self.r_cut:g} Å, "
+            f"pairs ({_KERNELS[self.kernel]} kernel of the distance: cutoff "
+            f"{self.r_cut:g} Å, "
             f"theta {self.theta:g} Å, delta {self.delta:g} eV)"
         )
 
 
-_KERNELS = {
-    "exponential": "squared-exponential",
-    "polynomial": "piecewise polynomial",
-}
 _Length = Annotated[float, Field(ge=0.05)]
 
 

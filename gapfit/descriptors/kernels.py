@@ -10,6 +10,7 @@ import numpy as np
 __all__ = [
     "DotProductKernel",
     "PermutedKernel",
+    "PiecewisePolynomial",
     "ProductKernel",
     "SquaredExponential",
 ]
@@ -98,6 +99,39 @@ class SquaredExponential:
         u = (x[:, None] - y[None, :]) / self.theta
         k = self.delta**2 * np.exp(-0.5 * u**2)
         return np.stack([k, -u / self.theta * k, (u**2 - 1) / self.theta**2 * k])
+
+
+@dataclass(frozen=True)
+class PiecewisePolynomial:
+    """k(x, x') = delta² (1 - u)³ (3 u + 1) of u = |x - x'| / theta < 1, beyond it 0.
+
+    Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), eq. 4.21 with
+    q = 1 in one dimension.
+
+    Attributes
+    ----------
+    delta : float
+        Prior standard deviation, eV.
+    theta : float
+        Length beyond which values are independent, in the unit of x.
+    """
+
+    delta: float
+    theta: float
+
+    def derivatives(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return k and its first two derivatives with x, (n,), (m,) -> (3, n, m)."""
+        d = (x[:, None] - y[None, :]) / self.theta
+        u = np.abs(d)
+        left = np.maximum(1 - u, 0)
+        variance = self.delta**2
+        return np.stack(
+            [
+                variance * left**3 * (3 * u + 1),
+                -12 * variance / self.theta * d * left**2,
+                -12 * variance / self.theta**2 * left * (1 - 3 * u),
+            ]
+        )
 
 
 @dataclass(frozen=True)

@@ -247,8 +247,11 @@ def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> Arrays:
 
 def _pairs(table: PairTable) -> Arrays:
     yield "values", table.values
-    yield "start", table.start
-    yield "spacing", table.spacing
+    if table.knots is None:
+        yield "start", table.start
+        yield "spacing", table.spacing
+    else:
+        yield "knots", table.knots
     yield "potential", table.potential
     yield "cosine", float(table.cosine)
 
@@ -355,7 +358,7 @@ def _covariances(term: FittedTerm) -> Arrays:
         points = term.sparse[block]
         yield f"points{n}", points if isinstance(descriptor, Angle3b) else points[:, 0]
     if isinstance(descriptor, Distance2b):
-        kernel = descriptor.squared_exponential
+        kernel = descriptor.kernel_of_g
         yield "block", descriptor.place
         yield from _switch(descriptor.switch)
         yield "delta", float(kernel.delta)

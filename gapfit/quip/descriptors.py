@@ -162,7 +162,7 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
 def _distance_2b(
     source: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> TermRead:
-    require_kernel(source, options, 1)
+    require_kernel(source, options, 1, 4)
     refuse(
         options,
         only_intra=False,
@@ -191,6 +191,7 @@ def _pairs(
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
+        kernel=_kernel(source),
         theta=float(source.theta[0]),
         delta=counts * source.delta,
     )
@@ -243,7 +244,7 @@ def _distance_nb(
     ends = options.integers("Z") or [0] * order
     options.text("n_Z")
     compact = options.logical("compact_clusters", default=version >= _COMPACT)
-    require_kernel(source, options, *((1,) if order == 2 else (1, 4)))
+    require_kernel(source, options, 1, 4)
     if len(ends) != order:
         raise GapfitError(
             f"distance_Nb: order = {order} does not agree with Z = "

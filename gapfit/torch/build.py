@@ -213,6 +213,7 @@ def _pairs(table: PairTable) -> PairTerm:
         reals(table.values),
         float(table.start),
         float(table.spacing),
+        reals(np.zeros((0, 0)) if table.knots is None else table.knots),
         whole(table.potential),
         float(table.cosine),
     )

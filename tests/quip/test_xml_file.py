@@ -161,8 +161,8 @@ DAMAGED = {
     ),
     "wrong Z": (document(descriptor=DESCRIPTOR.replace("14", "999")), "999"),
     "kernel of another kind": (
-        document(attributes='dimensions="1" n_sparseX="1" covariance_type="4"'),
-        "kernel pp is not supported",
+        document(attributes='dimensions="1" n_sparseX="1" covariance_type="3"'),
+        "kernel bond_real_space is not supported",
     ),
     "mean": (
         document(

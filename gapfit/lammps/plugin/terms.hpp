@@ -39,11 +39,15 @@ class PairTerm {
                                 -1, n_potentials - 1);
         table_.values = values.data;
         table_.n_knots = ArrayFile::length(prefix + "values", values.shape[1]);
-        table_.start = file.real(prefix + "start", -longest_length, longest_length);
-        table_.spacing = file.real(prefix + "spacing", shortest_length, longest_length);
+        if (table_.n_knots < 2) throw FileError("has a pair potential without knots");
+        if (file.has(prefix + "knots"))
+            table_.knots = read_knots(file, prefix, n_potentials, table_.n_knots);
+        else {
+            table_.start = file.real(prefix + "start", -longest_length, longest_length);
+            table_.spacing = file.real(prefix + "spacing", shortest_length, longest_length);
+        }
         table_.cosine = file.real(prefix + "cosine", 0.0, longest_length);
         table_.n_species = static_cast<std::int32_t>(source.n_species);
-        if (table_.n_knots < 2) throw FileError("has a pair potential without knots");
     }
 
     void predict(const PairList &pairs, ThreadTeam &team, PredictionArrays &out) const {
@@ -53,6 +57,23 @@ class PairTerm {
     }
 
   private:
+    // Ascending knots of each potential, which all end with the same.
+    static const double *read_knots(const ArrayFile &file, const std::string &prefix,
+                                    long n_potentials, long n_knots) {
+        const double *knots = file.reals(prefix + "knots", {n_potentials, n_knots}).data;
+        for (long k = 0; k < n_potentials * n_knots; ++k) {
+            const bool first = k % n_knots == 0;
+            const double *before = first ? nullptr : knots + k - 1;
+            const bool last = k % n_knots == n_knots - 1;
+            if (!(std::abs(knots[k]) < longest_length) ||
+                (before != nullptr && knots[k] < *before) ||
+                (last && knots[k] != knots[n_knots - 1]) ||
+                (k % n_knots == 1 && knots[k] == *before))
+                throw FileError("has knots of a pair potential out of order");
+        }
+        return knots;
+    }
+
     PairTable table_;
     std::vector<std::int32_t> potential_;
 };
