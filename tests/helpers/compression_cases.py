@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
-from helpers.turbo_cases import quip_descriptor
+from helpers.turbo_cases import record
 
 #: Random numbers of the cases in tests/quip_models/SiCO/descriptors.json.
 RECORDED = range(16)
@@ -70,25 +69,6 @@ def _structure(rng: np.random.Generator, numbers: list[int]) -> Atoms:
             return atoms
 
 
-def record(path: Path) -> None:
-    """Write the recorded cases with quippy's descriptors of the first central atom."""
-    cases = []
-    for seed in RECORDED:
-        options, atoms = random_case(seed, most=3, l_max=2)
-        values = quip_descriptor(options, atoms, path.parent)
-        cases.append(
-            {
-                "options": options,
-                "symbols": atoms.get_chemical_symbols(),
-                "positions": atoms.positions.tolist(),
-                "cell": atoms.cell.tolist(),
-                "pbc": bool(atoms.pbc.all()),
-                "first": values[0].tolist(),
-            }
-        )
-    lines = ",\n".join(map(json.dumps, cases))
-    path.write_text(f"[\n{lines}\n]\n")
-
-
 if __name__ == "__main__":
-    record(Path(sys.argv[1]))
+    chosen = (random_case(seed, most=3, l_max=2) for seed in RECORDED)
+    record(Path(sys.argv[1]), chosen)
