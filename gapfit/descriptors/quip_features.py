@@ -221,40 +221,46 @@ class QuipFeatures:
         a, b, _ = self._places
         return [(a[i], b[j]) for i, j in self._pairs]
 
-    def _numbers(self, i: int, j: int) -> np.ndarray:
-        """Return l, n, n' of the features of a pair of channels."""
+    def _functions(self, i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return n and n' of a pair of channels, for one degree."""
         first, second = self._parts
         n_a, n_b = len(first[i].functions), len(second[j].functions)
-        same = self.symmetric and i == j
         if self.products == "equal":
-            pairs = [(n, n) for n in range(min(n_a, n_b))]
-        else:
-            pairs = [(n, k) for n in range(n_a) for k in range(n if same else 0, n_b)]
-        return np.array(
-            [(degree, n, k) for degree in range(self.l_max + 1) for n, k in pairs]
-        )
+            equal = np.arange(min(n_a, n_b))
+            return equal, equal
+        if self.symmetric and i == j:
+            return np.triu_indices(n_a)
+        n, k = np.divmod(np.arange(n_a * n_b), n_b)
+        return n, k
 
-    @cached_property
+    @property
     def labels(self) -> np.ndarray:
         """Channels a, b, degree l and n, n' of each feature, (n_features, 5) int64."""
         rows = []
-        for (i, j), block in zip(self._pairs, self.blocks, strict=True):
-            numbers = self._numbers(i, j)
-            rows.append(np.column_stack([np.tile(block, (len(numbers), 1)), numbers]))
+        for (i, j), (a, b) in zip(self._pairs, self.blocks, strict=True):
+            n, k = self._functions(i, j)
+            degree = np.repeat(np.arange(self.l_max + 1), len(n))
+            every = [np.full(len(degree), a), np.full(len(degree), b), degree]
+            every += [np.tile(n, self.l_max + 1), np.tile(k, self.l_max + 1)]
+            rows.append(np.stack(every, axis=1))
         return np.concatenate(rows)
 
-    @cached_property
+    @property
     def functions(self) -> np.ndarray:
         """Degree l, and functions q and q' that are multiplied, (n_features, 3) int64."""
         first, second = self._parts
         rows = []
         for i, j in self._pairs:
-            degree, n, k = self._numbers(i, j).T
-            rows.append([degree, first[i].functions[n], second[j].functions[k]])
-        return np.concatenate(rows, axis=1).T
+            n, k = self._functions(i, j)
+            degree = np.repeat(np.arange(self.l_max + 1), len(n))
+            q, p = first[i].functions[n], second[j].functions[k]
+            every = [degree, np.tile(q, self.l_max + 1), np.tile(p, self.l_max + 1)]
+            rows.append(np.stack(every, axis=1))
+        return np.concatenate(rows)
 
     def __len__(self) -> int:
-        return len(self.functions)
+        per_degree = sum(len(self._functions(i, j)[0]) for i, j in self._pairs)
+        return per_degree * (self.l_max + 1)
 
     def prefactor(self, *, full: bool, plain: bool = False) -> np.ndarray:
         """Return the factors of Σ_m d d', shape (n_features,); see `Features`.
