@@ -71,10 +71,10 @@ def torch_model(
     Raises
     ------
     GapfitError
-        The model has a term without a torch module: ``eam_density``, SOAP with the
-        trivial compression of soap_turbo, ``engine = "dscribe"``, or a descriptor of
-        another package; or a baseline with a calculator, dispersion or charges; or no
-        standard deviations in torch (`why_without_deviations`).
+        The model has a term without a torch module: ``eam_density``, SOAP with
+        ``engine = "dscribe"``, or a descriptor of another package; or a baseline with a
+        calculator, dispersion or charges; or no standard deviations in torch
+        (`why_without_deviations`).
     """
     if model.baseline and model.baseline.of_structures:
         raise GapfitError(
@@ -115,7 +115,7 @@ def torch_model(
 def _term(term: FittedTerm, number: int) -> Term:
     descriptor = term.descriptor
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
-        return _soap(descriptor, descriptor.engine.definition, term.prepared)
+        return _soap(descriptor, descriptor.engine, term.prepared)
     if isinstance(descriptor, Ace):
         return _ace(descriptor, term.prepared)
     if isinstance(descriptor, Angle3b):
@@ -133,12 +133,10 @@ def _term(term: FittedTerm, number: int) -> Term:
     )
 
 
-def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> SoapTerm:
-    if definition.trivial:
-        raise GapfitError(
-            'turbo.compression = "trivial" has no torch module; fit the model without it, '
-            "or use gapfit's ASE calculator"
-        )
+def _soap(soap: Soap, engine: NativeEngine, sums: list[EnergySum]) -> SoapTerm:
+    definition = engine.definition
+    n_functions = (max(definition.channel) + 1) * definition.table.shape[4]
+    mixing = definition.mixing.transpose(0, 3, 1, 2).reshape(-1, n_functions)
     function, *parameters = definition.weighting
     density = Density(
         reals(definition.table),
@@ -154,8 +152,8 @@ def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> Soap
         [_kernel_sum(own, soap.dot_product.zeta) for own in sums],
         float(soap.cutoff),
         reals(_central(definition)),
-        bool(definition.total),
-        [(int(a), int(b)) for a, b in definition.blocks],
+        reals(mixing),
+        whole(engine.features.labels),
         reals(definition.scale),
     )
 
@@ -215,6 +213,7 @@ def _pairs(table: PairTable) -> PairTerm:
         reals(table.values),
         float(table.start),
         float(table.spacing),
+        reals(np.zeros((0, 0)) if table.knots is None else table.knots),
         whole(table.potential),
         float(table.cosine),
     )
@@ -223,7 +222,7 @@ def _pairs(table: PairTable) -> PairTerm:
 def _triplets(angle: Angle3b, term: FittedTerm) -> TripletTerm:
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
     kernel, grid, switch = (
-        angle.squared_exponential,
+        angle.kernel_of_g,
         angle.grid(len(present)),
         angle.switch,
     )
@@ -256,11 +255,12 @@ def _triplet_sums(
         size = len(term.sparse[block])
         points[n, :size] = term.sparse[block]
         coefficients[n, :size] = term.coefficients[block]
-    kernel = angle.squared_exponential
+    kernel = angle.kernel_of_g
     return TripletSums(
         reals(points),
         reals(coefficients),
         float(kernel.delta),
         [float(x) for x in kernel.theta],
         bool(angle.permuted),
+        bool(kernel.polynomial),
     )

@@ -89,7 +89,7 @@ def pair_covariances(
     """Return the covariances with a two-body term of some number."""
     descriptor = term.descriptor
     assert isinstance(descriptor, Distance2b)
-    kernel, switch = descriptor.squared_exponential, descriptor.switch
+    kernel, switch = descriptor.kernel_of_g, descriptor.switch
     sizes = [len(term.sparse[block]) for block in descriptor.blocks]
     points = np.ones((len(sizes), max(sizes)))
     for row, block, size in zip(points, descriptor.blocks, sizes, strict=True):

@@ -17,9 +17,11 @@ class PairTerm(Term):
     Parameters
     ----------
     values : (n_potentials, n_knots, 3) float64
-        φ, φ' and φ'' at equidistant knots.
+        φ, φ' and φ'' at the knots.
     start, spacing : float
-        First knot and distance of the knots, Å.
+        First knot and distance of equidistant knots, Å.
+    knots : (n_potentials, n_knots) float64
+        Other knots, Å; empty if they are equidistant.
     potential : (n_species, n_species) int64
         Potential of each pair of species, -1 for none.
     cosine : float
@@ -27,6 +29,7 @@ class PairTerm(Term):
     """
 
     rows: Tensor
+    knots: Tensor
     potential: Tensor
 
     def __init__(
@@ -34,29 +37,31 @@ class PairTerm(Term):
         values: Tensor,
         start: float,
         spacing: float,
+        knots: Tensor,
         potential: Tensor,
         cosine: float,
     ) -> None:
         super().__init__()
         self.start, self.spacing, self.cosine = start, spacing, cosine
         self.n_intervals = values.shape[1] - 1
+        self.even = knots.shape[0] == 0
         self.end = start + spacing * self.n_intervals
-        values = scaled(values, spacing)
+        if self.even:
+            values = scaled(values, spacing)
+        else:
+            self.end = float(knots[0, -1])
         rows = torch.cat([values[:, :-1], values[:, 1:]], dim=2)
         self.register_buffer("rows", rows.view(-1, 6))
+        self.register_buffer("knots", knots)
         self.register_buffer("potential", potential)
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
         """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
         own, other = near.species[near.centre], near.species[near.neighbour]
         potential = self.potential[own, other]
-        x = (near.r - self.start) / self.spacing
-        inside = torch.nonzero((x < self.n_intervals) & (potential >= 0)).flatten()
-        x, r, potential = x[inside], near.r[inside], potential[inside]
-        knot = x.clamp(min=0.0).long()
-        rows = self.rows[potential * self.n_intervals + knot]
-        phi = (hermite_weights(x - knot) * rows).sum(dim=1)
-        slope = (hermite_slopes(x - knot, self.spacing) * rows).sum(dim=1)
+        inside = torch.nonzero((near.r < self.end) & (potential >= 0)).flatten()
+        r, potential = near.r[inside], potential[inside]
+        phi, slope = self._evaluate(r, potential)
         if self.cosine > 0.0:
             s, change = switch(r, self.end, self.cosine, True)
             slope = change * phi + s * slope
@@ -70,3 +75,23 @@ class PairTerm(Term):
         slopes = torch.zeros_like(near.R)
         slopes[inside] = (0.5 * slope / r).unsqueeze(1) * near.R[inside]
         return energies, slopes
+
+    def _evaluate(self, r: Tensor, potential: Tensor) -> tuple[Tensor, Tensor]:
+        """Return φ and φ' without the cosine."""
+        if self.even:
+            x = (r - self.start) / self.spacing
+            knot = x.clamp(min=0.0, max=float(self.n_intervals - 1)).long()
+            rows = self.rows[potential * self.n_intervals + knot]
+            phi = (hermite_weights(x - knot) * rows).sum(dim=1)
+            return phi, (hermite_slopes(x - knot, self.spacing) * rows).sum(dim=1)
+        knots = self.knots[potential]
+        knot = torch.searchsorted(knots, r.unsqueeze(1), right=True).squeeze(1) - 1
+        knot = knot.clamp(min=0, max=self.n_intervals - 1)
+        begin = knots.gather(1, knot.unsqueeze(1))
+        h = knots.gather(1, knot.unsqueeze(1) + 1) - begin
+        t = ((r.unsqueeze(1) - begin) / h).squeeze(1)
+        rows = self.rows[potential * self.n_intervals + knot]
+        scale = torch.cat([torch.ones_like(h), h, h * h], dim=1).repeat(1, 2)
+        rows = rows * scale
+        phi = (hermite_weights(t) * rows).sum(dim=1)
+        return phi, (hermite_slopes(t, 1.0) * rows).sum(dim=1) / h.squeeze(1)

@@ -25,15 +25,16 @@ class SoapTerm(Term):
         Range of the neighbours, Å.
     central : (n_species, n_channels, n_max) float64
         Contributions of central atoms to the densities with l = 0.
-    total : bool
-        Whether a last channel is the sum of all others.
-    blocks : list of (int, int)
-        Pairs of channels, in the order of the features.
+    mixing : (n_mixed · n_max, n_channels · n_max) float64
+        How functions of the channels are combined in further ones.
+    labels : (n_features, 5) int64
+        Channels a, b, degree l and n, n' of each feature; see `FeatureList.labels`.
     scale : (n_features,) float64
         Factor of each feature.
     """
 
     central: Tensor
+    mixing: Tensor
     scale: Tensor
     adjoint_scale: Tensor
     features: Tensor
@@ -46,14 +47,15 @@ class SoapTerm(Term):
         sums: list[KernelSum],
         cutoff: float,
         central: Tensor,
-        total: bool,
-        blocks: list[tuple[int, int]],
+        mixing: Tensor,
+        labels: Tensor,
         scale: Tensor,
     ) -> None:
         super().__init__()
-        self.density, self.cutoff, self.total = density, cutoff, total
-        self.width = density.n_max * (density.n_channels + int(total))
-        places = _places(blocks, density.n_l, density.n_max, self.width)
+        self.density, self.cutoff = density, cutoff
+        self.n_mixed = mixing.shape[0]
+        self.width = density.n_max * density.n_channels + self.n_mixed
+        places = _places(labels, density.n_max, self.width)
         # Here features are sorted by degree: those of each come from one product.
         places, order = torch.sort(places)
         for kernel_sum in sums:
@@ -66,6 +68,7 @@ class SoapTerm(Term):
         self.ends = torch.searchsorted(places, starts).tolist()
         diagonal = places % square // self.width == places % self.width
         self.register_buffer("central", central)
+        self.register_buffer("mixing", mixing)
         self.register_buffer("scale", scale[order])
         self.register_buffer("adjoint_scale", scale[order] * (1.0 + diagonal.double()))
         self.register_buffer("features", places % square)
@@ -150,9 +153,10 @@ class SoapTerm(Term):
         for degree, x in enumerate(c):
             if degree == 0:
                 x = x + self.central[species].view(1, n_channels, 1, n)
-            if self.total:
-                x = torch.cat([x, x.sum(dim=1, keepdim=True)], dim=1)
-            out.append(x.transpose(1, 2).reshape(-1, 2 * degree + 1, self.width))
+            x = x.transpose(1, 2).flatten(2)
+            if self.n_mixed:
+                x = torch.cat([x, x @ self.mixing.transpose(0, 1)], dim=2)
+            out.append(x)
         return out
 
     def _unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -181,27 +185,18 @@ class SoapTerm(Term):
         for degree, own in enumerate(x):
             D = g.index_select(1, self.sources[degree])
             d = torch.bmm(own, D.view(-1, self.width, self.width))
-            d = d.view(-1, 2 * degree + 1, self.width // n, n).transpose(1, 2)
-            if self.total:
-                d = d[:, :n_channels] + d[:, n_channels:]
+            if self.n_mixed:
+                first = n_channels * n
+                d = d[:, :, :first] + d[:, :, first:] @ self.mixing
+            d = d.view(-1, 2 * degree + 1, n_channels, n).transpose(1, 2)
             out.append(d.contiguous())
         return out
 
 
-def _places(blocks: list[tuple[int, int]], n_l: int, n_max: int, width: int) -> Tensor:
+def _places(labels: Tensor, n_max: int, width: int) -> Tensor:
     """Return the place of each feature among all products (n_l, width, width)."""
-    out = []
-    for a, b in blocks:
-        for degree in range(n_l):
-            rows = torch.arange(n_max)[:, None] + a * n_max
-            columns = torch.arange(n_max)[None, :] + b * n_max
-            places = (degree * width + rows) * width + columns
-            if a == b:
-                n, k = torch.triu_indices(n_max, n_max)
-                out.append(places[n, k])
-            else:
-                out.append(places.flatten())
-    return torch.cat(out)
+    a, b, degree, n, k = labels.unbind(dim=1)
+    return (degree * width + a * n_max + n) * width + b * n_max + k
 
 
 def _sources(places: Tensor, n_l: int, width: int) -> Tensor:

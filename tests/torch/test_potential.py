@@ -15,7 +15,6 @@ from builders import (
     ROOT,
     STRUCTURES,
     cluster,
-    labelled_frames,
     silicon,
     slab,
     three_species,
@@ -40,7 +39,9 @@ def test_all_terms_and_a_baseline_equal_the_core(gst_full):
     assert_equal(gapfit.torch.torch_model(gst_full)(*given), gst_full, structures)
 
 
-@pytest.mark.parametrize("name", ["P/gap.xml", "FeCrNi/gap.xml.gz"])
+@pytest.mark.parametrize(
+    "name", ["P/gap.xml", "FeCrNi/gap.xml.gz", "SiC/gap.xml", "SiCO/gap.xml"]
+)
 def test_models_of_quip_equal_the_core(name):
     path = ROOT / "tests" / "quip_models" / name
     record = json.loads((path.parent / "reference.json").read_text())[0]
@@ -143,14 +144,6 @@ def test_unknown_species_are_refused(number, gst_full):
 def test_baselines_of_whole_structures_are_refused(si_model, part, name):
     model = replace(si_model, baseline=Baseline(of_structures=(part,)))
     with pytest.raises(GapfitError, match=f"torch cannot compute .*{name}"):
-        gapfit.torch.torch_model(model)
-
-
-def test_the_trivial_compression_of_soap_turbo_is_refused():
-    term = {"rbf": "poly3", "r_cut": 4.5, "n_max": 3, "l_max": 2, "n_sparse": 10}
-    term["turbo"] = {"compression": "trivial"}
-    model = gapfit.fit(labelled_frames(silicon, 3), {"terms": [term]})
-    with pytest.raises(GapfitError, match=r"trivial.* has no torch module"):
         gapfit.torch.torch_model(model)
 
 

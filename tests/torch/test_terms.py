@@ -102,8 +102,16 @@ def test_three_species_equal_the_core(settings, gst_model):
         {"rbf": "equispaced_gaussians", "quip": QUIP},
         {"rbf": "poly3", "turbo": TURBO},
         {"rbf": "poly3gauss", "turbo": TURBO | {"radial_enhancement": 2}},
+        {"rbf": "poly3", "turbo": TURBO | {"compression": "trivial"}},
     ],
-    ids=["quadratic form", "one centre", "named neighbours", "poly3", "poly3gauss"],
+    ids=[
+        "quadratic form",
+        "one centre",
+        "named neighbours",
+        "poly3",
+        "poly3gauss",
+        "trivial",
+    ],
 )
 def test_special_cases_of_soap(settings, gst_model):
     atoms = three_species()
