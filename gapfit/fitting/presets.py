@@ -86,6 +86,7 @@ def preset_comment(preset: Preset) -> list[str]:
     if preset == "default":
         return []
     return [
-        f"Preset {preset}; ace holds the four- and five-body functions. Polynomials fall",
-        "farther than SOAP where there are no data: run `gapfit stress-test` before use.",
+        f"Preset {preset}; ace holds the four- and five-body functions. On small sets its",
+        "delta is too large: run `gapfit tune` first. Polynomials fall farther than SOAP",
+        "where there are no data: run `gapfit stress-test` before use.",
     ]
