@@ -11,6 +11,8 @@ from torch import nn
 from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.eam_density import EamDensity
+from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SoapDefinition
@@ -19,12 +21,15 @@ from gapfit.errors import GapfitError
 from gapfit.torch.ace import AceTerm
 from gapfit.torch.arrays import optional, reals, whole
 from gapfit.torch.build_deviations import (
-    pair_covariances,
+    neighbour_density,
+    other_covariances,
     sampled,
     variance_forms,
     why_without_deviations,
 )
 from gapfit.torch.density import Density
+from gapfit.torch.embedding import EmbeddingTerm
+from gapfit.torch.hermite import HermiteTable
 from gapfit.torch.kernel import KernelSum
 from gapfit.torch.pair_potential import PairTerm
 from gapfit.torch.potential import Potential
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.terms import FittedTerm
 
-__all__ = ["torch_model"]
+__all__ = ["soap_term", "torch_model"]
 
 
 def torch_model(
@@ -71,9 +76,8 @@ def torch_model(
     Raises
     ------
     GapfitError
-        The model has a term without a torch module: ``eam_density``, SOAP with the
-        trivial compression of soap_turbo, ``engine = "dscribe"``, or a descriptor of
-        another package; or a baseline with a calculator, dispersion or charges; or no
+        The model has a term without a torch module: ``engine = "dscribe"``, or a descriptor
+        of another package; or a baseline with a calculator, dispersion or charges; or no
         standard deviations in torch (`why_without_deviations`).
     """
     if model.baseline and model.baseline.of_structures:
@@ -97,7 +101,7 @@ def torch_model(
         assert isinstance(module, SoapTerm)
         module.with_variances(forms)
         others = [
-            pair_covariances(term, number, drawn)
+            other_covariances(term, number, drawn)
             for number, term in enumerate(model.terms)
             if number != chosen
         ]
@@ -115,13 +119,15 @@ def torch_model(
 def _term(term: FittedTerm, number: int) -> Term:
     descriptor = term.descriptor
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
-        return _soap(descriptor, descriptor.engine.definition, term.prepared)
+        return soap_term(descriptor, descriptor.engine.definition, term.prepared)
     if isinstance(descriptor, Ace):
         return _ace(descriptor, term.prepared)
     if isinstance(descriptor, Angle3b):
         return _triplets(descriptor, term)
     if isinstance(descriptor, Distance2b):
         return _pairs(term.prepared)
+    if isinstance(descriptor, EamDensity):
+        return _embedding(descriptor, term.prepared)
     named = (
         'engine = "dscribe"'
         if isinstance(descriptor, Soap)
@@ -133,12 +139,10 @@ def _term(term: FittedTerm, number: int) -> Term:
     )
 
 
-def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> SoapTerm:
-    if definition.trivial:
-        raise GapfitError(
-            'turbo.compression = "trivial" has no torch module; fit the model without it, '
-            "or use gapfit's ASE calculator"
-        )
+def soap_term(
+    soap: Soap, definition: SoapDefinition, sums: list[EnergySum]
+) -> SoapTerm:
+    """Return the module of a SOAP term with sums over sparse points, by species."""
     function, *parameters = definition.weighting
     density = Density(
         reals(definition.table),
@@ -157,6 +161,7 @@ def _soap(soap: Soap, definition: SoapDefinition, sums: list[EnergySum]) -> Soap
         bool(definition.total),
         [(int(a), int(b)) for a, b in definition.blocks],
         reals(definition.scale),
+        bool(definition.trivial),
     )
 
 
@@ -217,6 +222,14 @@ def _pairs(table: PairTable) -> PairTerm:
         float(table.spacing),
         whole(table.potential),
         float(table.cosine),
+    )
+
+
+def _embedding(eam: EamDensity, energies: EmbeddingTable) -> EmbeddingTerm:
+    return EmbeddingTerm(
+        neighbour_density(eam),
+        HermiteTable(reals(energies.values), 0.0, float(energies.spacing), 0.0),
+        whole(energies.curve),
     )
 
 

@@ -1,9 +1,11 @@
 """Quintic Hermite interpolation between equidistant knots; see hermite.hpp of the core."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["hermite_slopes", "hermite_weights", "scaled"]
+from gapfit.torch.switch import switch
+
+__all__ = ["HermiteTable", "hermite_slopes", "hermite_weights", "scaled"]
 
 
 def hermite_weights(t: Tensor) -> Tensor:
@@ -70,3 +72,60 @@ def scaled(values: Tensor, spacing: float) -> Tensor:
     shape = [1, 1, 3] + [1] * (values.dim() - 3)
     powers = torch.tensor([1.0, spacing, spacing**2], dtype=values.dtype).view(shape)
     return values * powers
+
+
+class HermiteTable(nn.Module):
+    """Functions at equidistant knots, zero beyond the last.
+
+    Parameters
+    ----------
+    values : (n_functions, n_knots, 3) float64
+        f, f' and f'' at the knots.
+    start, spacing : float
+        First knot, and distance of the knots.
+    cosine : float
+        Width of the cosine that ends f with the last knot; 0 without one.
+    """
+
+    rows: Tensor
+
+    def __init__(
+        self, values: Tensor, start: float, spacing: float, cosine: float
+    ) -> None:
+        super().__init__()
+        self.start, self.spacing, self.cosine = start, spacing, cosine
+        self.n_intervals = values.shape[1] - 1
+        self.end = start + spacing * self.n_intervals
+        values = scaled(values, spacing)
+        rows = torch.cat([values[:, :-1], values[:, 1:]], dim=2)
+        self.register_buffer("rows", rows.view(-1, 6))
+
+    def forward(self, which: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return f and f' where they are not zero.
+
+        Parameters
+        ----------
+        which : (n,) int64
+            Number of the function, -1 for none.
+        x : (n,) float
+            The places.
+
+        Returns
+        -------
+        inside : (n_inside,) int64
+            Numbers of the places that have a function, before its end.
+        value, slope : (n_inside,) float
+            f and f'.
+        """
+        place = (x - self.start) / self.spacing
+        inside = torch.nonzero((place < self.n_intervals) & (which >= 0)).flatten()
+        place, which = place[inside], which[inside]
+        knot = place.clamp(min=0.0).long()
+        rows = self.rows[which * self.n_intervals + knot]
+        value = (hermite_weights(place - knot) * rows).sum(dim=1)
+        slope = (hermite_slopes(place - knot, self.spacing) * rows).sum(dim=1)
+        if self.cosine > 0.0:
+            s, change = switch(x[inside], self.end, self.cosine, True)
+            slope = change * value + s * slope
+            value = s * value
+        return inside, value, slope

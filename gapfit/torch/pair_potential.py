@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from gapfit.torch.hermite import hermite_slopes, hermite_weights, scaled
+from gapfit.torch.hermite import HermiteTable
 from gapfit.torch.pairs import Neighbours
-from gapfit.torch.switch import switch
 from gapfit.torch.term import Term
 
 __all__ = ["PairTerm"]
@@ -26,7 +25,6 @@ class PairTerm(Term):
         Width of the cosine that ends with the last knot, Å; 0 without one.
     """
 
-    rows: Tensor
     potential: Tensor
 
     def __init__(
@@ -38,29 +36,14 @@ class PairTerm(Term):
         cosine: float,
     ) -> None:
         super().__init__()
-        self.start, self.spacing, self.cosine = start, spacing, cosine
-        self.n_intervals = values.shape[1] - 1
-        self.end = start + spacing * self.n_intervals
-        values = scaled(values, spacing)
-        rows = torch.cat([values[:, :-1], values[:, 1:]], dim=2)
-        self.register_buffer("rows", rows.view(-1, 6))
+        self.table = HermiteTable(values, start, spacing, cosine)
         self.register_buffer("potential", potential)
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
         """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
         own, other = near.species[near.centre], near.species[near.neighbour]
         potential = self.potential[own, other]
-        x = (near.r - self.start) / self.spacing
-        inside = torch.nonzero((x < self.n_intervals) & (potential >= 0)).flatten()
-        x, r, potential = x[inside], near.r[inside], potential[inside]
-        knot = x.clamp(min=0.0).long()
-        rows = self.rows[potential * self.n_intervals + knot]
-        phi = (hermite_weights(x - knot) * rows).sum(dim=1)
-        slope = (hermite_slopes(x - knot, self.spacing) * rows).sum(dim=1)
-        if self.cosine > 0.0:
-            s, change = switch(r, self.end, self.cosine, True)
-            slope = change * phi + s * slope
-            phi = s * phi
+        inside, phi, slope = self.table(potential, near.r)
         energies = torch.zeros(
             [near.species.shape[0]], dtype=near.R.dtype, device=near.R.device
         )
@@ -68,5 +51,5 @@ class PairTerm(Term):
         if not gradients:
             return energies, near.R[:0]
         slopes = torch.zeros_like(near.R)
-        slopes[inside] = (0.5 * slope / r).unsqueeze(1) * near.R[inside]
+        slopes[inside] = (0.5 * slope / near.r[inside]).unsqueeze(1) * near.R[inside]
         return energies, slopes

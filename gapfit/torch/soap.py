@@ -31,6 +31,8 @@ class SoapTerm(Term):
         Pairs of channels, in the order of the features.
     scale : (n_features,) float64
         Factor of each feature.
+    trivial : bool
+        Whether only features with the first radial function of a channel are there.
     """
 
     central: Tensor
@@ -49,11 +51,12 @@ class SoapTerm(Term):
         total: bool,
         blocks: list[tuple[int, int]],
         scale: Tensor,
+        trivial: bool = False,
     ) -> None:
         super().__init__()
         self.density, self.cutoff, self.total = density, cutoff, total
         self.width = density.n_max * (density.n_channels + int(total))
-        places = _places(blocks, density.n_l, density.n_max, self.width)
+        places = _places(blocks, density.n_l, density.n_max, self.width, trivial)
         # Here features are sorted by degree: those of each come from one product.
         places, order = torch.sort(places)
         for kernel_sum in sums:
@@ -188,19 +191,17 @@ class SoapTerm(Term):
         return out
 
 
-def _places(blocks: list[tuple[int, int]], n_l: int, n_max: int, width: int) -> Tensor:
+def _places(
+    blocks: list[tuple[int, int]], n_l: int, n_max: int, width: int, trivial: bool
+) -> Tensor:
     """Return the place of each feature among all products (n_l, width, width)."""
+    n, k = torch.cartesian_prod(torch.arange(n_max), torch.arange(n_max)).T
+    kept = (n == 0) | (k == 0) if trivial else n >= 0
     out = []
     for a, b in blocks:
-        for degree in range(n_l):
-            rows = torch.arange(n_max)[:, None] + a * n_max
-            columns = torch.arange(n_max)[None, :] + b * n_max
-            places = (degree * width + rows) * width + columns
-            if a == b:
-                n, k = torch.triu_indices(n_max, n_max)
-                out.append(places[n, k])
-            else:
-                out.append(places.flatten())
+        own = kept & (n <= k) if a == b else kept
+        rows, columns = a * n_max + n[own], b * n_max + k[own]
+        out += [(degree * width + rows) * width + columns for degree in range(n_l)]
     return torch.cat(out)
 
 

@@ -15,17 +15,18 @@ from builders import (
     ROOT,
     STRUCTURES,
     cluster,
-    labelled_frames,
     silicon,
     slab,
     three_species,
 )
+from descriptor_contract import term_for
 from helpers.torch_runs import arguments, assert_equal, import_or_skip
 
 import gapfit
 from gapfit.baseline.ase_calculator import NamedCalculator
 from gapfit.baseline.baseline import Baseline
 from gapfit.baseline.charges import PointCharges
+from gapfit.config import EamDensityConfig
 from gapfit.errors import GapfitError
 from gapfit.quip import load as load_quip
 
@@ -62,7 +63,9 @@ def test_neighbours_from_torch_give_the_same(si_full):
 
 @SCRIPT
 def test_torchscript_gives_the_same_bits(gst_full, tmp_path):
-    potential = gapfit.torch.torch_model(gst_full)
+    density = term_for(EamDensityConfig(r_cut=4.2, form="cosine"), three_species())
+    model = replace(gst_full, terms=(*gst_full.terms, density))
+    potential = gapfit.torch.torch_model(model)
     torch.jit.save(torch.jit.script(potential), str(tmp_path / "potential.pt"))
     compiled = torch.jit.load(str(tmp_path / "potential.pt"))
     for structures in ([three_species()], [three_species() * (2, 1, 1)] * 2):
@@ -143,14 +146,6 @@ def test_unknown_species_are_refused(number, gst_full):
 def test_baselines_of_whole_structures_are_refused(si_model, part, name):
     model = replace(si_model, baseline=Baseline(of_structures=(part,)))
     with pytest.raises(GapfitError, match=f"torch cannot compute .*{name}"):
-        gapfit.torch.torch_model(model)
-
-
-def test_the_trivial_compression_of_soap_turbo_is_refused():
-    term = {"rbf": "poly3", "r_cut": 4.5, "n_max": 3, "l_max": 2, "n_sparse": 10}
-    term["turbo"] = {"compression": "trivial"}
-    model = gapfit.fit(labelled_frames(silicon, 3), {"terms": [term]})
-    with pytest.raises(GapfitError, match=r"trivial.* has no torch module"):
         gapfit.torch.torch_model(model)
 
 
