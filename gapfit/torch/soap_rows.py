@@ -130,9 +130,8 @@ class SoapRows:
         n_features = self.term.scale.shape[0]
         dense = torch.zeros([len(atoms), 9, n_features], dtype=q.dtype, device=q.device)
         begin = 0
-        width = chunk.R.shape[1]
-        atom = torch.div(chunk.place, width, rounding_mode="floor")
-        column = chunk.place - atom * width
+        atom = self.term.density.atom_of(chunk)
+        column = chunk.place - atom * chunk.R.shape[1]
         for channel, end in enumerate(chunk.ends):
             there = torch.nonzero((column >= begin) & (column < end)).flatten()
             if there.shape[0] > 0:
