@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.terms import FittedTerm
 
-__all__ = ["soap_term", "torch_model"]
+__all__ = ["soap_term", "torch_model", "triplet_sums", "triplet_term"]
 
 
 def torch_model(
@@ -235,21 +235,19 @@ def _embedding(eam: EamDensity, energies: EmbeddingTable) -> EmbeddingTerm:
 
 def _triplets(angle: Angle3b, term: FittedTerm) -> TripletTerm:
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
-    kernel, grid, switch = (
-        angle.squared_exponential,
-        angle.grid(len(present)),
-        angle.switch,
-    )
-    potentials: nn.Module
+    kernel, grid = angle.squared_exponential, angle.grid(len(present))
     if grid is None:
-        potentials = _triplet_sums(angle, term, present)
-    else:
-        tables = [
-            grid.table(kernel, term.sparse[b], term.coefficients[b]) for b in present
-        ]
-        potentials = TripletTable(
-            reals(tables), list(grid.start), list(grid.spacing), SPARE
-        )
+        return triplet_term(angle, present, triplet_sums(angle, term, present))
+    tables = [grid.table(kernel, term.sparse[b], term.coefficients[b]) for b in present]
+    table = TripletTable(reals(tables), list(grid.start), list(grid.spacing), SPARE)
+    return triplet_term(angle, present, table)
+
+
+def triplet_term(
+    angle: Angle3b, present: tuple[int, ...], potentials: nn.Module
+) -> TripletTerm:
+    """Return the module of a three-body term with the functions of some blocks."""
+    switch = angle.switch
     return TripletTerm(
         potentials,
         whole(angle.choice(present)),
@@ -259,9 +257,10 @@ def _triplets(angle: Angle3b, term: FittedTerm) -> TripletTerm:
     )
 
 
-def _triplet_sums(
+def triplet_sums(
     angle: Angle3b, term: FittedTerm, present: tuple[int, ...]
 ) -> TripletSums:
+    """Return the functions of some blocks of a three-body term as sums over points."""
     most = max((len(term.sparse[block]) for block in present), default=0)
     points = np.ones((len(present), most, 3))
     coefficients = np.zeros((len(present), most))

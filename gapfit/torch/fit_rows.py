@@ -10,17 +10,19 @@ from torch import Tensor
 
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import Pairs, pairs_of, species_index
+from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine
 from gapfit.model.rows import labelled_rows
 from gapfit.model.terms import FittedTerm
 from gapfit.torch.arrays import reals, whole
-from gapfit.torch.build import soap_term
+from gapfit.torch.build import soap_term, triplet_sums, triplet_term
 from gapfit.torch.pair_rows import PairRows
 from gapfit.torch.pairs import Neighbours
 from gapfit.torch.row_table import RowTable, TermRows, new_table
 from gapfit.torch.soap_rows import SoapRows
+from gapfit.torch.triplet_rows import TripletRows
 
 __all__ = ["FitRows"]
 
@@ -116,4 +118,22 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
             switch.form == "cosine",
             chunk_bytes or (2_000_000_000 if device.type != "cpu" else 32_000_000),
         )
+    if isinstance(descriptor, Angle3b) and not descriptor.permuted:
+        return _triplet_rows(descriptor, term, device, chunk_bytes)
     return None
+
+
+def _triplet_rows(
+    angle: Angle3b, term: FittedTerm, device: torch.device, chunk_bytes: int
+) -> TripletRows:
+    kernel = angle.squared_exponential
+    present = tuple(block for block in angle.blocks if len(term.sparse[block]))
+    module = triplet_term(angle, present, triplet_sums(angle, term, present))
+    module = module.to(device)
+    module.chunk_bytes = chunk_bytes
+    return TripletRows(
+        module,
+        [reals(term.sparse[block]).to(device) for block in present],
+        kernel.delta,
+        reals(kernel.theta).to(device),
+    )

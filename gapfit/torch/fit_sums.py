@@ -29,9 +29,8 @@ from gapfit.torch.fit_rows import FitRows
 
 __all__ = ["DeviceRows", "fit_device"]
 
-# Rows of a batch and their copies take about this much, bytes.
-_BATCH_BYTES = {"cpu": 200_000_000, "cuda": 4_000_000_000}
-_COPIES = 4
+# Rows of a batch and their copies take about this much on a CPU and on a GPU, bytes.
+_ON_CPU, _ON_GPU, _COPIES = 200_000_000, 4_000_000_000, 4
 # Columns of products that are computed at once: those below the diagonal are left out.
 _COLUMNS = 1024
 
@@ -112,9 +111,8 @@ class DeviceRows:
             Called with the number of rows done since the last call.
         """
         sums: dict[Group, _Normal | _Triangle] = {}
-        n_bytes = _BATCH_BYTES.get(self.device.type, _BATCH_BYTES["cuda"])
-        most = max(n_bytes // (8 * 3 * _COPIES * max(self.rows.n_sparse, 1)), 1)
-        for part in batches(frame_sizes(frames), most):
+        most = _batch_bytes(self.device) // (24 * _COPIES * max(self.rows.n_sparse, 1))
+        for part in batches(frame_sizes(frames), max(most, 1)):
             report(self._add(sums, frames[part], groups[part]))
         out = TrainingSums(self.whitening, self.method)
         out.groups = {group: part.on_host() for group, part in sums.items()}
@@ -149,6 +147,14 @@ class DeviceRows:
             own.copy_(torch.linalg.solve_triangular(U, own, upper=True, left=False))
             begin += len(U)
         return rows
+
+
+def _batch_bytes(device: torch.device) -> int:
+    """Return the memory for the rows of a batch, bytes."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(min(free // 4, _ON_GPU))
+    return _ON_CPU if device.type == "cpu" else _ON_GPU
 
 
 class _Sums:

@@ -27,6 +27,7 @@ from gapfit.torch.fit_rows import FitRows  # noqa: E402
 ENERGIES = Tolerance("the same fit in another order, eV per atom", atol=1e-8)
 FORCES = Tolerance("the same fit in another order, eV/Å", atol=1e-8)
 STD = Tolerance("differences of large variances, relative", rtol=1e-5)
+DENSITY = {"type": "eam_density", "r_cut": 4.0, "n_sparse": 5}
 ON_DEVICE = {"run": {"device": "torch:cpu"}}
 
 
@@ -65,7 +66,11 @@ def test_fits_on_a_device_equal_those_of_the_core(method, terms):
 def test_terms_without_rows_in_torch_take_those_of_the_core():
     settings = {
         **config(),
-        "terms": [{**SOAP, "compression": "mu1nu1", "n_sparse": 15}, THREE_BODY],
+        "terms": [
+            {**SOAP, "compression": "mu1nu1", "n_sparse": 15},
+            THREE_BODY,
+            DENSITY,
+        ],
         "baseline": ZBL,
         "e0": {"Ge": -1.0, "Sb": -2.0, "Te": -3.0},
     }

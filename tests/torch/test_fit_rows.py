@@ -9,7 +9,7 @@ from descriptor_contract import term_for
 from helpers.torch_cases import R_CUT, SILICON, SPECIAL_SOAP, TERMS
 from helpers.torch_runs import import_or_skip
 
-from gapfit.config import Distance2bConfig, SoapConfig
+from gapfit.config import Angle3bConfig, Distance2bConfig, EamDensityConfig, SoapConfig
 from gapfit.data.frame import as_frame
 from gapfit.data.neighbours import pairs_of
 from gapfit.model.terms import FittedTerm
@@ -23,7 +23,8 @@ ROWS = Tolerance("the same sums in another order, of the largest row", atol=3e-1
 HERE = {
     name: settings
     for name, settings in TERMS.items()
-    if isinstance(settings, SoapConfig | Distance2bConfig)
+    if isinstance(settings, SoapConfig | Distance2bConfig | Angle3bConfig)
+    and getattr(settings, "coordinates", "angle") == "angle"
 }
 
 
@@ -69,7 +70,8 @@ def test_rows_of_special_cases_of_soap(settings):
 
 def test_chunks_and_terms_of_the_core_change_nothing(gst_full):
     structures = [three_species() * (2, 1, 1), three_species()]
-    terms = list(gst_full.terms)
+    density = term_for(EamDensityConfig(r_cut=R_CUT), three_species())
+    terms = [*gst_full.terms, density]
     made = FitRows(terms, torch.device("cpu"))
-    assert [maker is None for maker in made.makers] == [False, False, True]
+    assert [maker is None for maker in made.makers] == [False, False, False, True]
     assert_rows_equal(terms, structures, chunk_bytes=1)
