@@ -60,16 +60,8 @@ class DeviceRows:
 
     Parameters
     ----------
-    terms : sequence of FittedTerm
-        With sparse points.
-    e0 : dict of int to float
-        Energies of isolated atoms by atomic number, eV.
-    sigma : SigmaConfig
-        Standard deviations.
-    whitening : Whitening
-        Cholesky factors of K_mm.
-    method : {"cholesky", "qr"}
-        See `TrainingSums`.
+    terms, e0, sigma, whitening, method
+        As of `gapfit.execution.accumulate.RowBuilder`.
     device : str
         Name of the device, as ``run.device``.
     """
@@ -99,17 +91,7 @@ class DeviceRows:
         groups: Sequence[tuple[Group, ...]],
         report: Callable[[int], None] = lambda n_rows: None,
     ) -> TrainingSums:
-        """Return the sums over the rows of frames.
-
-        Parameters
-        ----------
-        frames : sequence of Frame
-            Without the baseline, with automatic sigmas.
-        groups : sequence
-            Groups of each frame's energy, forces and virial.
-        report : callable
-            Called with the number of rows done since the last call.
-        """
+        """Return the sums over the rows of frames, as `RowBuilder.sum_up`."""
         sums: dict[Group, _Normal | _Triangle] = {}
         most = _batch_bytes(self.device) // (24 * _COPIES * max(self.rows.n_sparse, 1))
         for part in batches(frame_sizes(frames), max(most, 1)):
