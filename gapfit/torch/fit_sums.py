@@ -125,8 +125,8 @@ class DeviceRows:
         """Return rows times U^-1, in their place; as they are for QR."""
         begin = 0
         for U in self.factors:
-            own = rows[:, begin : begin + len(U)]
-            own.copy_(torch.linalg.solve_triangular(U, own, upper=True, left=False))
+            block = rows[:, begin : begin + len(U)]
+            block.copy_(torch.linalg.solve_triangular(U, block, upper=True, left=False))
             begin += len(U)
         return rows
 

@@ -53,24 +53,24 @@ class PairRows:
         begin = 0
         for n, points in enumerate(self.points):
             n_sparse = points.shape[0]
-            own = rows.columns(begin, begin + n_sparse)
+            columns = rows.columns(begin, begin + n_sparse)
             begin += n_sparse
             if n_sparse:
                 members = torch.nonzero(inside & (block == n)).flatten()
                 most = max(self.chunk_bytes // (8 * 12 * n_sparse), 1)
-                for some in members.split(most):
-                    self._add(near, some, points, frame, own)
+                for part in members.split(most):
+                    self._add(near, part, points, frame, columns)
 
     def _add(
         self,
         near: Neighbours,
-        some: Tensor,
+        members: Tensor,
         points: Tensor,
         frame: Tensor,
         rows: RowTable,
     ) -> None:
         """Add the rows of some pairs of one block."""
-        r, R, centre = near.r[some], near.R[some], near.centre[some]
+        r, R, centre = near.r[members], near.R[members], near.centre[members]
         d = (r.unsqueeze(1) - points) / self.theta
         k = self.variance * torch.exp(-0.5 * d * d)
         s, change = switch(r, self.cutoff, self.width, self.cosine)

@@ -92,8 +92,8 @@ class SoapTerm(Term):
                 for bounds in self._chunks(groups, s, kernel_sum.n_numbers):
                     chunk = self.density.chunk(near, groups, bounds)
                     c, expansion = self.density.expand(chunk, gradients)
-                    x = self._with_centre(c, s)
-                    q, norm = self._unit_spectra(x)
+                    x = self.with_centre(c, s)
+                    q, norm = self.unit_spectra(x)
                     local, g = kernel_sum(q, gradients)
                     energies[groups.atoms[bounds[0] : bounds[1]]] = local
                     if gradients:
@@ -137,7 +137,7 @@ class SoapTerm(Term):
         """Return the unit power spectra of a chunk of atoms, (n, n_features)."""
         chunk = self.density.chunk(near, groups, bounds)
         c, _ = self.density.expand(chunk, False)
-        q, _ = self._unit_spectra(self._with_centre(c, species))
+        q, _ = self.unit_spectra(self.with_centre(c, species))
         return q
 
     def _chunks(self, groups: Groups, species: int, n_kernel: int) -> list[list[int]]:
@@ -148,7 +148,7 @@ class SoapTerm(Term):
             groups, species, n_numbers + n_kernel, self.chunk_bytes
         )
 
-    def _with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
+    def with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
         """Return densities with the central atom, by degree (n, 2 l + 1, width)."""
         out: list[Tensor] = []
         n_channels, n = self.density.n_channels, self.density.n_max
@@ -160,7 +160,7 @@ class SoapTerm(Term):
             out.append(x.transpose(1, 2).reshape(-1, 2 * degree + 1, self.width))
         return out
 
-    def _unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return unit power spectra (n, n_features), and norms (n, 1)."""
         p = self._power_spectra(x)
         norm = torch.linalg.vector_norm(p, dim=1, keepdim=True)

@@ -85,7 +85,7 @@ class SoapRows:
         begin = 0
         for species, points in enumerate(self.sums):
             n_sparse = points.points.shape[0]
-            own = rows.columns(begin, begin + n_sparse)
+            columns = rows.columns(begin, begin + n_sparse)
             begin += n_sparse
             if not points.empty:
                 n_numbers = self._numbers(rows.gradients, near, n_sparse)
@@ -94,7 +94,7 @@ class SoapRows:
                 ):
                     atoms = groups.atoms[bounds[0] : bounds[1]]
                     chunk = density.chunk(near, groups, bounds)
-                    self._add_chunk(chunk, species, near, atoms, frame, own)
+                    self._add_chunk(chunk, species, near, atoms, frame, columns)
 
     def _numbers(self, gradients: bool, near: Neighbours, n_sparse: int) -> int:
         """Return about how many numbers an atom takes besides those of its density."""
@@ -115,10 +115,11 @@ class SoapRows:
         frame: Tensor,
         rows: RowTable,
     ) -> None:
+        """Add the rows of a chunk of atoms of one species."""
         points = self.sums[species]
         c, expansion = self.term.density.expand(chunk, rows.gradients)
-        x = self.term._with_centre(c, species)
-        q, norm = self.term._unit_spectra(x)
+        x = self.term.with_centre(c, species)
+        q, norm = self.term.unit_spectra(x)
         T = (q @ points.projection if points.projected else q) @ points.points.T
         lower = power(T, self.zeta - 1.0).mul_(self.variance)
         k = T.mul_(lower)
@@ -143,17 +144,17 @@ class SoapRows:
                     near.neighbour[chunk.pair[there]],
                     frame.shape[0],
                 )
-                own = self._product(D, change.active, environment, species, kernels)
-                rows.forces.index_add_(0, components(moved, 3), own, alpha=-1.0)
+                slopes = self._product(D, change.active, environment, species, kernels)
+                rows.forces.index_add_(0, components(moved, 3), slopes, alpha=-1.0)
                 V = self._of_strains(expansion, chunk.R, x, begin, end)
                 dense[:, :, change.active] += _features(V, change)
             begin = end
         every = torch.arange(len(atoms), device=atoms.device)
-        own = self._product(dense, None, every, species, kernels)
-        own = own.view(len(atoms), 9, -1)
-        rows.forces.index_add_(0, components(atoms, 3), own[:, :3].flatten(0, 1))
+        slopes = self._product(dense, None, every, species, kernels)
+        slopes = slopes.view(len(atoms), 9, -1)
+        rows.forces.index_add_(0, components(atoms, 3), slopes[:, :3].flatten(0, 1))
         target = components(frame[atoms], 6)
-        rows.virials.index_add_(0, target, own[:, 3:].flatten(0, 1))
+        rows.virials.index_add_(0, target, slopes[:, 3:].flatten(0, 1))
 
     def _of_pairs(
         self, e: Expansion, x: list[Tensor], begin: int, end: int, place: Tensor

@@ -42,11 +42,11 @@ class TripletRows:
             a, b, which = self.term.triplets(near, inside, groups, bounds)
             begin = 0
             for n, points in enumerate(self.points):
-                own = rows.columns(begin, begin + points.shape[0])
+                columns = rows.columns(begin, begin + points.shape[0])
                 begin += points.shape[0]
-                some = torch.nonzero(which == n).flatten()
-                if some.shape[0] > 0:
-                    self._add(near, a[some], b[some], points, frame, own)
+                members = torch.nonzero(which == n).flatten()
+                if members.shape[0] > 0:
+                    self._add(near, a[members], b[members], points, frame, columns)
 
     def _add(
         self,
