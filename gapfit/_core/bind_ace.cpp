@@ -42,9 +42,8 @@ class Ace {
                 "summands must be (n_summands, 2), with a factor for each");
         using Weighting = gapfit::Weighting;
         gapfit::Basis basis = gapfit::make_basis(
-            gapfit::make_layout(n_max, n_l - 1, channel,
-                                std::vector<double>(channel.size(), 1.0), false, false, {},
-                                {}),
+            gapfit::make_layout(
+                {n_max, n_l - 1, channel, std::vector<double>(channel.size(), 1.0)}),
             table.data(), n_tables, n_knots, spacing, table_of,
             Weighting(Weighting::Kind::none, 1.0, 1.0, 1.0, 1.0),
             std::vector<double>(static_cast<std::size_t>(n_tables * n_max), 0.0));

@@ -1,8 +1,10 @@
 // Pair lists, pair potentials and energies by the density of neighbours for Python.
 #include <cmath>
+#include <optional>
 #include <tuple>
 #include <vector>
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -26,10 +28,16 @@ gapfit::HermiteTable hermite_table(const Values &values, double start, double sp
 }
 
 nb::tuple pair_energies(const PairList &pairs, Values values, double start, double spacing,
-                        Choice potential, double cosine, bool gradients, bool atom_virials,
-                        int n_threads) {
+                        std::optional<Matrix> knots, Choice potential, double cosine,
+                        bool gradients, bool atom_virials, int n_threads) {
     gapfit::PairTable table;
     static_cast<gapfit::HermiteTable &>(table) = hermite_table(values, start, spacing);
+    if (knots) {
+        require(knots->shape(0) == values.shape(0) && knots->shape(1) == values.shape(1) &&
+                    knots->shape(0) > 0,
+                "knots must be (n_potentials, n_knots)");
+        table.knots = knots->data();
+    }
     table.potential = potential.data();
     table.n_species = static_cast<std::int32_t>(potential.shape(0));
     table.cosine = cosine;
@@ -120,7 +128,8 @@ void bind_pairs(nb::module_ &m) {
                       std::int64_t>(),
              "first"_a, "j"_a, "R"_a, "species"_a, "frame"_a, "n_frames"_a, "start"_a);
     m.def("pair_energies", &pair_energies, "pairs"_a, "values"_a, "start"_a, "spacing"_a,
-          "potential"_a, "cosine"_a, "gradients"_a, "atom_virials"_a, "n_threads"_a);
+          "knots"_a.none(), "potential"_a, "cosine"_a, "gradients"_a, "atom_virials"_a,
+          "n_threads"_a);
     m.def("embedding_energies", &embedding_energies, "pairs"_a, "density"_a, "start"_a,
           "spacing"_a, "cosine"_a, "weights"_a, "energy"_a, "energy_spacing"_a, "curve"_a,
           "gradients"_a, "atom_virials"_a, "n_threads"_a);

@@ -152,23 +152,32 @@ class Soap {
   public:
     // table (n_tables, n_knots, 3, l_max + 1, n_max): radial functions; table_of: which one
     // each species has; centre (n_tables, n_max): share of a central atom; next: species,
-    // distance and table, where a species has another one from a distance on.
+    // distance and table, where a species has another one from a distance on; mixed:
+    // numbers of functions of mixed channels, and mixing (n_mixed, n_densities, n_max,
+    // n_max) how those of the densities enter them.
     Soap(Tables table, const std::vector<int> &table_of,
          const std::vector<std::tuple<int, double, int>> &next, double spacing,
          Matrix centre,
          const std::tuple<std::string, double, double, double, double> &weight,
          const std::vector<int> &channel, const std::vector<double> &species_weight,
-         bool total, bool central_in_all, const std::vector<std::pair<int, int>> &blocks,
-         Vector scale, bool trivial)
+         const std::vector<int> &mixed, Mixing mixing, bool central_in_all,
+         const std::vector<std::pair<int, int>> &blocks, Vector scale,
+         const std::string &products)
         : blas_(scipy_blas()) {
         check_tables(table, spacing);
         const int n_tables = static_cast<int>(table.shape(0));
         const int n_knots = static_cast<int>(table.shape(1));
         const int n_l = static_cast<int>(table.shape(3));
         const int n_max = static_cast<int>(table.shape(4));
-        gapfit::Layout layout = gapfit::make_layout(
-            n_max, n_l - 1, channel, species_weight, total, central_in_all, blocks,
-            std::vector<double>(scale.data(), scale.data() + scale.shape(0)), trivial);
+        gapfit::LayoutParts parts{n_max, n_l - 1, channel, species_weight};
+        parts.central_in_all = central_in_all;
+        parts.blocks = blocks;
+        parts.scale.assign(scale.data(), scale.data() + scale.shape(0));
+        parts.products = gapfit::products_of(products);
+        check_mixing(mixed, mixing, channel, table.shape(4));
+        parts.mixed = mixed;
+        parts.mixing = mixing.data();
+        gapfit::Layout layout = gapfit::make_layout(std::move(parts));
         require(centre.shape(0) == table.shape(0) && centre.shape(1) == table.shape(4),
                 "centre must have one value for each radial function of each table");
         const auto &[function, r0, c, d, m] = weight;
@@ -263,6 +272,17 @@ class Soap {
     int n_features() const { return engine_->basis().layout.n_features(); }
 
   private:
+    static void check_mixing(const std::vector<int> &mixed, const Mixing &mixing,
+                             const std::vector<int> &channel, std::size_t n_max) {
+        if (mixed.empty()) return;
+        const int last =
+            channel.empty() ? 0 : *std::max_element(channel.begin(), channel.end());
+        require(mixing.shape(0) == mixed.size() &&
+                    mixing.shape(1) == static_cast<std::size_t>(last + 1) &&
+                    mixing.shape(2) == n_max && mixing.shape(3) == n_max,
+                "mixing must be (n_mixed, n_densities, n_max, n_max)");
+    }
+
     std::size_t n_species() const { return engine_->basis().layout.channel.size(); }
 
     void check(const PairList &pairs) const {
@@ -293,11 +313,13 @@ void bind_soap(nb::module_ &m) {
         .def(nb::init<Tables, const std::vector<int> &,
                       const std::vector<std::tuple<int, double, int>> &, double, Matrix,
                       const std::tuple<std::string, double, double, double, double> &,
-                      const std::vector<int> &, const std::vector<double> &, bool, bool,
-                      const std::vector<std::pair<int, int>> &, Vector, bool>(),
+                      const std::vector<int> &, const std::vector<double> &,
+                      const std::vector<int> &, Mixing, bool,
+                      const std::vector<std::pair<int, int>> &, Vector,
+                      const std::string &>(),
              "table"_a, "table_of"_a, "next"_a, "spacing"_a, "centre"_a, "weighting"_a,
-             "channel"_a, "species_weight"_a, "total"_a, "central_in_all"_a, "blocks"_a,
-             "scale"_a, "trivial"_a)
+             "channel"_a, "species_weight"_a, "mixed"_a, "mixing"_a, "central_in_all"_a,
+             "blocks"_a, "scale"_a, "products"_a)
         .def_prop_ro("n_features", &Soap::n_features)
         .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
         .def("density_gram", &Soap::density_gram, "pairs"_a, "n_threads"_a)

@@ -52,10 +52,10 @@ class Range {
 
 class Kernel {
   public:
-    Kernel(double delta, Three theta, bool permuted) {
+    Kernel(double delta, Three theta, bool permuted, bool polynomial) {
         const auto [u, v, w] = theta;
         require(u > 0.0 && v > 0.0 && w > 0.0, "lengths must be positive");
-        kernel = {delta * delta, {1.0 / u, 1.0 / v, 1.0 / w}, permuted};
+        kernel = {delta * delta, {1.0 / u, 1.0 / v, 1.0 / w}, permuted, polynomial};
     }
     gapfit::TripletKernel kernel;
 };
@@ -192,7 +192,8 @@ void bind_triplets(nb::module_ &m) {
         .def(nb::init<Choice, double, double, bool>(), "block"_a, "r_cut"_a, "width"_a,
              "cosine"_a);
     nb::class_<Kernel>(m, "TripletKernel")
-        .def(nb::init<double, Three, bool>(), "delta"_a, "theta"_a, "permuted"_a);
+        .def(nb::init<double, Three, bool, bool>(), "delta"_a, "theta"_a, "permuted"_a,
+             "polynomial"_a);
     nb::class_<Potential>(m, "TripletPotential")
         .def(nb::init<Grid, Three, Three>(), "table"_a, "start"_a, "spacing"_a)
         .def(nb::init<const Kernel &, Vectors, Vector>(), "kernel"_a, "points"_a,

@@ -19,6 +19,7 @@ using In = nb::ndarray<const T, Shape..., nb::c_contig, nb::device::cpu>;
 using Vector = In<double, nb::ndim<1>>;
 using Matrix = In<double, nb::ndim<2>>;
 using Vectors = In<double, nb::shape<-1, 3>>;
+using Mixing = In<double, nb::ndim<4>>;
 using Tables = In<double, nb::ndim<5>>;
 using Integers = In<std::int64_t, nb::ndim<1>>;
 using Species = In<std::int32_t, nb::ndim<1>>;

@@ -128,7 +128,7 @@ class Expansion {
                     n_l_ * stride, own + l * l * stride, stride);
         }
         add_central(near.own_species(), c);
-        if (layout_.total) add_up(c);
+        mix(c);
     }
 
     // p (n_features), without spilling beyond features().
@@ -136,8 +136,7 @@ class Expansion {
         for (const FeatureBlock &block : layout_.blocks)
             for (int l = 0; l < n_l_; ++l) {
                 const double *a = at(c, block.a, l), *b = at(c, block.b, l);
-                product<NV, false>(layout_.n_max, 2 * l + 1, a, 1, stride, b, stride,
-                                   matrix_.data(), stride);
+                multiply<false>(block, l, a, b);
                 pack(block, matrix_.data(), p + block.first + l * block.per_degree);
             }
         scale(p);
@@ -146,24 +145,21 @@ class Expansion {
     // dp for a change dc (n_lm, n) of one density: the features of its active blocks, one
     // block after the other.
     void change(const double *c, const double *dc, int density, double *dp) {
+        mix_change(dc, density);
         for (const FeatureBlock &block : layout_.blocks) {
             if (!layout_.active(block, density)) continue;
             const bool first = layout_.depends(block.a, density);
             const bool second = layout_.depends(block.b, density);
+            const double *da = changed(block.a, dc), *db = changed(block.b, dc);
             for (int l = 0; l < n_l_; ++l) {
-                const double *d = dc + l * l * stride;
                 const double *a = at(c, block.a, l), *b = at(c, block.b, l);
-                double *M = matrix_.data();
-                if (first)
-                    product<NV, false>(layout_.n_max, 2 * l + 1, d, 1, stride, b, stride, M,
-                                       stride);
+                const int from = l * l * stride;
+                if (first) multiply<false>(block, l, da + from, b);
                 if (first && second)
-                    product<NV, true>(layout_.n_max, 2 * l + 1, a, 1, stride, d, stride, M,
-                                      stride);
+                    multiply<true>(block, l, a, db + from);
                 else if (second)
-                    product<NV, false>(layout_.n_max, 2 * l + 1, a, 1, stride, d, stride, M,
-                                       stride);
-                pack(block, M, dp + l * block.per_degree);
+                    multiply<false>(block, l, a, db + from);
+                pack(block, matrix_.data(), dp + l * block.per_degree);
             }
             const double *factor = layout_.factor.data() + block.first;
             const int size = layout_.size(block);
@@ -176,26 +172,31 @@ class Expansion {
     void adjoint(const double *c, double *g, double *d) {
         scale(g);
         std::fill(d, d + coefficients(), 0.0);
-        std::fill(matrix_.begin(), matrix_.end(), 0.0);
+        int n_a = 0, n_b = 0;
         double *M = matrix_.data();
         double *transposed = M + (layout_.n_max + 1) * stride;
-        const int n = layout_.n_max;
-        for (const FeatureBlock &block : layout_.blocks)
+        for (const FeatureBlock &block : layout_.blocks) {
+            // Beyond the functions of the channels the matrices stay zero.
+            if (block.n_a != n_a || block.n_b != n_b)
+                std::fill(matrix_.begin(), matrix_.end(), 0.0);
+            n_a = block.n_a;
+            n_b = block.n_b;
             for (int l = 0; l < n_l_; ++l) {
                 const double *from = g + block.first + l * block.per_degree;
                 const double *a = at(c, block.a, l), *b = at(c, block.b, l);
                 double *da = d + (a - c), *db = d + (b - c);
                 if (block.a == block.b) {
-                    unpack_symmetric(from, M);
-                    product<NV, true>(2 * l + 1, n, a, stride, 1, M, stride, da, stride);
+                    unpack_symmetric(block, from, M);
+                    product<NV, true>(2 * l + 1, n_a, a, stride, 1, M, stride, da, stride);
                 } else {
-                    unpack(from, M, transposed);
-                    product<NV, true>(2 * l + 1, n, b, stride, 1, transposed, stride, da,
+                    unpack(block, from, M, transposed);
+                    product<NV, true>(2 * l + 1, n_b, b, stride, 1, transposed, stride, da,
                                       stride);
-                    product<NV, true>(2 * l + 1, n, a, stride, 1, M, stride, db, stride);
+                    product<NV, true>(2 * l + 1, n_a, a, stride, 1, M, stride, db, stride);
                 }
             }
-        if (layout_.total) hand_down(d);
+        }
+        hand_down(d);
     }
 
     // dE/dR of all gathered neighbours from dE/dc: out (3, near.width()).
@@ -255,19 +256,78 @@ class Expansion {
         }
     }
 
-    void add_up(double *c) const {
-        const int size = layout_.n_lm() * stride;
-        double *total = c + layout_.n_densities * size;
-        std::copy(c, c + size, total);
-        for (int channel = 1; channel < layout_.n_densities; ++channel)
-            for (int k = 0; k < size; ++k) total[k] += c[channel * size + k];
+    // Doubles of one channel.
+    int size() const { return layout_.n_lm() * stride; }
+
+    // Rows of `functions` times W, added to `to`.
+    void mix_into(const double *functions, const Mixture &mixture, double *to) const {
+        if (mixture.kind == Mixture::Kind::same)
+            for (int k = 0; k < size(); ++k) to[k] += functions[k];
+        else if (mixture.kind == Mixture::Kind::any)
+            product<NV, true>(layout_.n_lm(), layout_.n_max, functions, stride, 1,
+                              mixture.W.data(), stride, to, stride);
     }
 
+    // The mixed channels of c from its densities.
+    void mix(double *c) const {
+        double *to = c + layout_.n_densities * size();
+        for (const MixedChannel &channel : layout_.mixed) {
+            std::fill_n(to, size(), 0.0);
+            for (int density = 0; density < layout_.n_densities; ++density)
+                mix_into(c + density * size(),
+                         channel.mixture[static_cast<std::size_t>(density)], to);
+            to += size();
+        }
+    }
+
+    // The mixed channels of a change of one density.
+    void mix_change(const double *dc, int density) {
+        mixed_.resize(layout_.mixed.size() * static_cast<std::size_t>(size()));
+        double *to = mixed_.data();
+        for (const MixedChannel &channel : layout_.mixed) {
+            std::fill_n(to, size(), 0.0);
+            mix_into(dc, channel.mixture[static_cast<std::size_t>(density)], to);
+            to += size();
+        }
+    }
+
+    // The change of a channel from those of its density, and of `mixed_`.
+    const double *changed(int channel, const double *dc) const {
+        const int mixed = channel - layout_.n_densities;
+        return mixed < 0 ? dc : mixed_.data() + mixed * size();
+    }
+
+    // Adds dE/dm of the mixed channels to dE/dc of the densities.
     void hand_down(double *d) const {
-        const int size = layout_.n_lm() * stride;
-        const double *total = d + layout_.n_densities * size;
-        for (int channel = 0; channel < layout_.n_densities; ++channel)
-            for (int k = 0; k < size; ++k) d[channel * size + k] += total[k];
+        const double *from = d + layout_.n_densities * size();
+        for (const MixedChannel &channel : layout_.mixed) {
+            for (int density = 0; density < layout_.n_densities; ++density) {
+                const Mixture &mixture = channel.mixture[static_cast<std::size_t>(density)];
+                double *to = d + density * size();
+                if (mixture.kind == Mixture::Kind::same)
+                    for (int k = 0; k < size(); ++k) to[k] += from[k];
+                else if (mixture.kind == Mixture::Kind::any)
+                    product<NV, true>(layout_.n_lm(), channel.n, from, stride, 1,
+                                      mixture.transposed.data(), stride, to, stride);
+            }
+            from += size();
+        }
+    }
+
+    // Σ_m a_nm b_n'm of one degree: the matrix, or its diagonal in the first row.
+    template <bool Add>
+    void multiply(const FeatureBlock &block, int l, const double *a, const double *b) {
+        double *M = matrix_.data();
+        if (layout_.products != Products::equal) {
+            product<NV, Add>(block.n_a, 2 * l + 1, a, 1, stride, b, stride, M, stride);
+            return;
+        }
+        for (int k = 0; k < stride; k += lanes) {
+            Vec sum = Add ? load(M + k) : Vec{};
+            for (int m = 0; m < 2 * l + 1; ++m)
+                sum += load(a + m * stride + k) * load(b + m * stride + k);
+            store(M + k, sum);
+        }
     }
 
     void scale(double *p) const {
@@ -279,34 +339,44 @@ class Expansion {
     // Rows of a matrix one after the other (of its upper triangle if a == b). Whole
     // vectors are written: each row overwrites what spilled from the one before.
     void pack(const FeatureBlock &block, const double *M, double *p) const {
-        const int n_max = layout_.n_max;
-        if (layout_.trivial) {
-            for (int k = 0; k < n_max; k += lanes) store(p + k, load(M + k));
-            if (block.a == block.b) return;
-            for (int n = 1; n < n_max; ++n) p[n_max - 1 + n] = M[n * stride];
+        if (layout_.products != Products::all) {
+            for (int k = 0; k < block.n_b; k += lanes) store(p + k, load(M + k));
+            if (block.a == block.b || layout_.products == Products::equal) return;
+            for (int n = 1; n < block.n_a; ++n) p[block.n_b - 1 + n] = M[n * stride];
             return;
         }
-        for (int n = 0; n < n_max; ++n) {
+        for (int n = 0; n < block.n_a; ++n) {
             const int skip = block.a == block.b ? n : 0;
-            for (int k = skip; k < n_max; k += lanes)
+            for (int k = skip; k < block.n_b; k += lanes)
                 store(p + k - skip, load(M + n * stride + k));
-            p += n_max - skip;
+            p += block.n_b - skip;
         }
     }
 
-    // If the layout is trivial, only the first rows and columns are written.
-    void unpack_symmetric(const double *g, double *M) const {
-        const int rows = layout_.trivial ? 1 : layout_.n_max;
+    // Elements that are no products are not written.
+    void unpack_symmetric(const FeatureBlock &block, const double *g, double *M) const {
+        if (layout_.products == Products::equal) {
+            for (int n = 0; n < block.n_a; ++n) M[n * stride + n] = 2.0 * g[n];
+            return;
+        }
+        const int rows = layout_.products == Products::first ? 1 : block.n_a;
         for (int n = 0; n < rows; ++n) {
             M[n * stride + n] = 2.0 * *g++;
-            for (int k = n + 1; k < layout_.n_max; ++k)
+            for (int k = n + 1; k < block.n_a; ++k)
                 M[n * stride + k] = M[k * stride + n] = *g++;
         }
     }
 
-    void unpack(const double *g, double *M, double *transposed) const {
-        for (int n = 0; n < layout_.n_max; ++n) {
-            const int columns = layout_.trivial && n > 0 ? 1 : layout_.n_max;
+    void unpack(const FeatureBlock &block, const double *g, double *M,
+                double *transposed) const {
+        if (layout_.products == Products::equal) {
+            for (int n = 0; n < block.per_degree; ++n)
+                M[n * stride + n] = transposed[n * stride + n] = g[n];
+            return;
+        }
+        for (int n = 0; n < block.n_a; ++n) {
+            const int columns =
+                layout_.products == Products::first && n > 0 ? 1 : block.n_b;
             for (int k = 0; k < columns; ++k)
                 M[n * stride + k] = transposed[k * stride + n] = *g++;
         }
@@ -373,7 +443,7 @@ class Expansion {
     const Basis &basis_;
     const Layout &layout_;
     int n_l_;
-    Buffer matrix_, radial_, along_, across_, lowered_;
+    Buffer matrix_, radial_, along_, across_, lowered_, mixed_;
 };
 
 }  // namespace gapfit

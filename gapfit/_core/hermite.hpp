@@ -1,6 +1,7 @@
 // Quintic Hermite interpolation between two knots.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace gapfit {
@@ -27,26 +28,42 @@ inline void hermite_slopes(double t, double inverse_spacing, double *slope) {
     slope[5] = -0.5 * t2 * s * (2.0 - 5.0 * s) * h;
 }
 
-// Functions with values f, f' and f'' at equidistant knots from `start`; zero beyond the
-// last knot.
+// Functions with values f, f' and f'' at knots; zero beyond the last one.
 struct HermiteTable {
     const double *values = nullptr;  // (n_functions, n_knots, 3)
     std::int64_t n_knots = 0;
-    double start = 0.0, spacing = 1.0;
+    double start = 0.0, spacing = 1.0;  // of equidistant knots
+    const double *knots = nullptr;      // (n_functions, n_knots), ascending: any others
 
-    double end() const { return start + spacing * static_cast<double>(n_knots - 1); }
+    double end() const {
+        return knots != nullptr ? knots[n_knots - 1]
+                                : start + spacing * static_cast<double>(n_knots - 1);
+    }
 
     // f and f' at x; false for no function (-1), and beyond the table.
     bool evaluate(std::int32_t which, double x, double &value, double &slope) const {
-        const double place = (x - start) / spacing;
-        if (which < 0 || !(place < static_cast<double>(n_knots - 1))) return false;
-        const std::int64_t knot = place > 0.0 ? static_cast<std::int64_t>(place) : 0;
+        if (which < 0) return false;
+        double t, h = spacing;
+        std::int64_t knot = 0;
+        if (knots != nullptr) {
+            const double *own = knots + which * n_knots, *last = own + n_knots - 1;
+            if (!(x < *last)) return false;
+            // The last knot may be repeated.
+            knot = std::max<std::int64_t>(std::upper_bound(own, last, x) - own - 1, 0);
+            h = own[knot + 1] - own[knot];
+            t = (x - own[knot]) / h;
+        } else {
+            const double place = (x - start) / spacing;
+            if (!(place < static_cast<double>(n_knots - 1))) return false;
+            knot = place > 0.0 ? static_cast<std::int64_t>(place) : 0;
+            t = place - static_cast<double>(knot);
+        }
         const double *below = values + 3 * (which * n_knots + knot);
         double weight[6], change[6];
-        hermite_weights(place - static_cast<double>(knot), weight);
-        hermite_slopes(place - static_cast<double>(knot), 1.0 / spacing, change);
+        hermite_weights(t, weight);
+        hermite_slopes(t, 1.0 / h, change);
         value = slope = 0.0;
-        const double scale[3] = {1.0, spacing, spacing * spacing};
+        const double scale[3] = {1.0, h, h * h};
         for (int k = 0; k < 6; ++k) {
             value += weight[k] * scale[k % 3] * below[k];
             slope += change[k] * scale[k % 3] * below[k];

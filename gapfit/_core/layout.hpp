@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -23,30 +24,55 @@ struct PairList {
     const std::int64_t *frame = nullptr;    // (n_atoms)
 };
 
-// Features of channels a and b: for each l all (n, n'), or n <= n' if a == b; if the
-// layout is trivial, of those with n = 0 or n' = 0.
+// Which functions (n, n') of two channels give features; of one channel those with n <= n'.
+enum class Products { all, first, equal };  // first: n = 0 or n' = 0; equal: n = n'
+
+inline Products products_of(const std::string &name) {
+    if (name == "all") return Products::all;
+    if (name == "first") return Products::first;
+    if (name == "equal") return Products::equal;
+    throw std::invalid_argument("products must be all, first or equal");
+}
+
+// Features of channels a and b, n_a and n_b functions, for each l.
 struct FeatureBlock {
-    int a, b, first, per_degree;
+    int a, b, n_a, n_b, first, per_degree;
+};
+
+// How the functions of one density enter a mixed channel: m_n += Σ_k W_kn c_k.
+struct Mixture {
+    enum class Kind { none, same, any };  // same: W is the identity
+    Kind kind = Kind::none;
+    Buffer W, transposed;  // (n_max, padded), of any
+};
+
+// A channel whose functions combine those of all densities.
+struct MixedChannel {
+    int n;                         // functions
+    std::vector<Mixture> mixture;  // by density
 };
 
 struct Layout {
     int n_max = 0, l_max = 0;
-    std::vector<int> channel;     // density channel of each species
-    std::vector<double> weight;   // weight of each species
-    int n_densities = 0;          // channels that atoms add to
-    bool total = false;           // one more channel: the sum of them
-    bool central_in_all = false;  // the central atom adds to every channel
-    bool trivial = false;         // only features with the first function of a channel
+    std::vector<int> channel;         // density channel of each species
+    std::vector<double> weight;       // weight of each species
+    int n_densities = 0;              // channels that atoms add to
+    std::vector<MixedChannel> mixed;  // more channels, after those
+    bool central_in_all = false;      // the central atom adds to every density
+    Products products = Products::all;
     std::vector<FeatureBlock> blocks;
     std::vector<double> factor;  // (n_features): multiplies Σ_m c c'
 
     int n_lm() const { return (l_max + 1) * (l_max + 1); }
-    int n_channels() const { return n_densities + (total ? 1 : 0); }
+    int n_channels() const { return n_densities + static_cast<int>(mixed.size()); }
     int n_features() const { return static_cast<int>(factor.size()); }
 
     // Whether features of a block change with the density of a channel.
     bool depends(int block_channel, int density) const {
-        return block_channel == density || block_channel == n_densities;
+        if (block_channel < n_densities) return block_channel == density;
+        const auto &mixture = mixed[static_cast<std::size_t>(block_channel - n_densities)];
+        return mixture.mixture[static_cast<std::size_t>(density)].kind !=
+               Mixture::Kind::none;
     }
     bool active(const FeatureBlock &block, int density) const {
         return depends(block.a, density) || depends(block.b, density);
@@ -60,42 +86,100 @@ struct Layout {
     }
 };
 
-// blocks: pairs of channels in the order of the features; scale: a factor for each feature.
-inline Layout make_layout(int n_max, int l_max, std::vector<int> channel,
-                          std::vector<double> weight, bool total, bool central_in_all,
-                          const std::vector<std::pair<int, int>> &blocks,
-                          std::vector<double> scale, bool trivial = false) {
+namespace detail {
+
+// weights (n_max, n_max): how the k-th function of a density enters the n-th.
+inline Mixture make_mixture(const double *weights, int n_max) {
+    const auto at = [=](int k, int n) { return weights[k * n_max + n]; };
+    bool none = true, same = true;
+    for (int k = 0; k < n_max; ++k)
+        for (int n = 0; n < n_max; ++n) {
+            none = none && at(k, n) == 0.0;
+            same = same && at(k, n) == (k == n ? 1.0 : 0.0);
+        }
+    Mixture out;
+    if (none) return out;
+    out.kind = same ? Mixture::Kind::same : Mixture::Kind::any;
+    if (same) return out;
+    const int stride = padded(n_max);
+    out.W.assign(static_cast<std::size_t>(n_max * stride), 0.0);
+    out.transposed = out.W;
+    for (int k = 0; k < n_max; ++k)
+        for (int n = 0; n < n_max; ++n) {
+            out.W[static_cast<std::size_t>(k * stride + n)] = at(k, n);
+            out.transposed[static_cast<std::size_t>(n * stride + k)] = at(k, n);
+        }
+    return out;
+}
+
+inline int products_per_degree(Products products, bool same, int n_a, int n_b) {
+    if (products == Products::equal) return std::min(n_a, n_b);
+    if (products == Products::first) return same ? n_a : n_a + n_b - 1;
+    return same ? n_a * (n_a + 1) / 2 : n_a * n_b;
+}
+
+}  // namespace detail
+
+// What a layout is made of.
+struct LayoutParts {
+    int n_max, l_max;
+    std::vector<int> channel;    // density channel of each species
+    std::vector<double> weight;  // of each species
+    bool central_in_all = false;
+    std::vector<std::pair<int, int>> blocks =
+        {};                          // of channels, in the order of the features
+    std::vector<double> scale = {};  // of each feature
+    Products products = Products::all;
+    std::vector<int> mixed = {};     // number of functions of each mixed channel
+    const double *mixing = nullptr;  // (n_mixed, n_densities, n_max, n_max)
+};
+
+inline Layout make_layout(LayoutParts parts) {
     const auto require = [](bool holds, const char *message) {
         if (!holds) throw std::invalid_argument(message);
     };
+    const int n_max = parts.n_max, l_max = parts.l_max;
     require(l_max >= 0 && l_max <= 20 && n_max >= 1 && n_max <= 16,
             "l_max must lie between 0 and 20, n_max between 1 and 16");
-    require(!channel.empty() && channel.size() == weight.size(),
+    require(!parts.channel.empty() && parts.channel.size() == parts.weight.size(),
             "channel and species_weight must have one value for each species");
     Layout layout;
     layout.n_max = n_max;
     layout.l_max = l_max;
-    layout.total = total;
-    layout.central_in_all = central_in_all;
-    layout.trivial = trivial;
-    for (const int c : channel) {
+    layout.central_in_all = parts.central_in_all;
+    layout.products = parts.products;
+    for (const int c : parts.channel) {
         require(c >= 0, "channels must not be negative");
         layout.n_densities = std::max(layout.n_densities, c + 1);
     }
-    layout.channel = std::move(channel);
-    layout.weight = std::move(weight);
+    layout.channel = std::move(parts.channel);
+    layout.weight = std::move(parts.weight);
+    const double *mixing = parts.mixing;
+    for (const int n : parts.mixed) {
+        require(n >= 1 && n <= n_max, "mixed channels must have 1 to n_max functions");
+        layout.mixed.push_back({n, {}});
+        for (int density = 0; density < layout.n_densities; ++density) {
+            layout.mixed.back().mixture.push_back(detail::make_mixture(mixing, n_max));
+            mixing += n_max * n_max;
+        }
+    }
+    const auto n_of = [&](int c) {
+        return c < layout.n_densities
+                   ? n_max
+                   : layout.mixed[static_cast<std::size_t>(c - layout.n_densities)].n;
+    };
     int n_features = 0;
-    for (const auto &[a, b] : blocks) {
+    for (const auto &[a, b] : parts.blocks) {
         require(a >= 0 && b >= 0 && a < layout.n_channels() && b < layout.n_channels(),
                 "blocks must be pairs of channels");
-        const int all = a == b ? n_max * (n_max + 1) / 2 : n_max * n_max;
-        const int size = !trivial ? all : a == b ? n_max : 2 * n_max - 1;
-        layout.blocks.push_back({a, b, n_features, size});
+        const int size =
+            detail::products_per_degree(layout.products, a == b, n_of(a), n_of(b));
+        layout.blocks.push_back({a, b, n_of(a), n_of(b), n_features, size});
         n_features += size * (l_max + 1);
     }
-    require(scale.size() == static_cast<std::size_t>(n_features),
+    require(parts.scale.size() == static_cast<std::size_t>(n_features),
             "scale must have one value for each feature");
-    layout.factor = std::move(scale);
+    layout.factor = std::move(parts.scale);
     return layout;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "exponential.hpp"
@@ -90,12 +91,39 @@ struct Triplet {
     double q[3], sides[3], difference, along[3];
 };
 
-// Squared-exponential kernel k = delta² exp(-½ Σ ((q - q') / theta)²). If it is permuted,
-// the sides x take the place of q, and k = delta² Σ_P e(P x, x') / (n(x) n(x'))^½ over
-// their permutations with e the exponential and n(x) = Σ_P e(P x, x).
+// Kernel k = delta² e(u) of u² = Σ ((q - q') / theta)²: e = exp(-½ u²), or the piecewise
+// polynomial (1 - u)⁴ (4 u + 1) for u < 1 (Rasmussen & Williams, Gaussian Processes for
+// Machine Learning (2006), eq. 4.21). If it is permuted, the sides x take the place of q,
+// and k = delta² Σ_P e(P x, x') / (n(x) n(x'))^½ over their permutations with n(x) =
+// Σ_P e(P x, x).
 struct TripletKernel {
     double delta2 = 1.0, inverse_theta[3] = {1, 1, 1};
-    bool permuted = false;
+    bool permuted = false, polynomial = false;
+
+    // e and -e'(u) / u.
+    void evaluate(Vec square, Vec &value, Vec &pull) const {
+        if (!polynomial) {
+            value = pull = exp_negative(-0.5 * square);
+            return;
+        }
+        double u2[lanes], u[lanes];
+        std::memcpy(u2, &square, sizeof u2);
+        for (int k = 0; k < lanes; ++k) u[k] = std::sqrt(u2[k]);
+        const Vec distance = load(u), left = at_least(1.0 - distance, 0.0);
+        const Vec cube = left * left * left;
+        value = cube * left * (4.0 * distance + 1.0);
+        pull = 20.0 * cube;
+    }
+
+    void evaluate(double square, double &value, double &pull) const {
+        if (!polynomial) {
+            value = pull = std::exp(-0.5 * square);
+            return;
+        }
+        const double u = std::sqrt(square), left = std::max(1.0 - u, 0.0);
+        pull = 20.0 * left * left * left;
+        value = left * left * left * left * (4.0 * u + 1.0);
+    }
 };
 
 constexpr int permutations[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2},
@@ -110,10 +138,11 @@ inline Slopes permuted_norm(const TripletKernel &kernel, const double *x) {
             d[k] = (x[to[k]] - x[k]) * kernel.inverse_theta[k];
             square += d[k] * d[k];
         }
-        const double own = std::exp(-0.5 * square);
+        double own, change;
+        kernel.evaluate(square, own, change);
         out.value += own;
         for (int k = 0; k < 3; ++k) {
-            const double pull = own * d[k] * kernel.inverse_theta[k];
+            const double pull = change * d[k] * kernel.inverse_theta[k];
             out.slope[to[k]] -= pull;
             out.slope[k] += pull;
         }
@@ -171,9 +200,12 @@ class TripletPotential {
                        load(points_.values.data() + x * points_.width + k);
                 square += d[x] * d[x];
             }
-            const Vec own = load(coefficients_.data() + k) * exp_negative(-0.5 * square);
-            value += own;
-            for (int x = 0; x < 3; ++x) slope[x] -= own * d[x];
+            Vec e, pull;
+            kernel_.evaluate(square, e, pull);
+            const Vec c = load(coefficients_.data() + k);
+            value += c * e;
+            pull *= c;
+            for (int x = 0; x < 3; ++x) slope[x] -= pull * d[x];
         }
         Slopes out{sum(value), {}};
         for (int x = 0; x < 3; ++x) out.slope[x] = sum(slope[x]) * kernel_.inverse_theta[x];

@@ -14,6 +14,7 @@ from gapfit.config.checks import (
     check_width,
 )
 from gapfit.config.eam_density import EamDensityConfig
+from gapfit.config.quip import QuipConfig, check_quip
 from gapfit.config.term_base import (
     SparseTermConfig,
     TermConfig,
@@ -47,24 +48,6 @@ class WeightingConfig(Section):
     m: float = described(1.0, "exponent of poly and pow", ge=1)
     w0: float | None = described(
         None, "weight of the central atom; w(0) when absent", gt=0
-    )
-
-
-class QuipConfig(Section):
-    """Conventions of QUIP's SOAP, for ``rbf = "equispaced_gaussians"``."""
-
-    width: float = described(
-        0.5, "width of the cosine that ends neighbours at r_cut", "Å", gt=0.05
-    )
-    central_weight: float = described(1.0, "weight of the central atom", ge=0)
-    central_in_all: bool = described(
-        False, "the central atom counts as a neighbour of every species"
-    )
-    neighbours: list[str] = described(
-        [], "species of neighbours to include, by symbol; all when empty"
-    )
-    plain: bool = described(
-        False, "features without 1/sqrt(2l + 1): models of QUIP before 2015"
     )
 
 
@@ -160,7 +143,7 @@ class SoapConfig(SparseTermConfig):
             )
         check_symbols([*self.centres, *self.species_weights, *self.quip.neighbours])
         if self.rbf == "equispaced_gaussians":
-            _check_quip(self)
+            check_quip(self)
         elif self.quip != QuipConfig():
             raise ValueError('quip is for rbf = "equispaced_gaussians"')
         if self.rbf in TURBO_BASES:
@@ -207,19 +190,10 @@ def _check_contracted(config: SoapConfig) -> None:
         raise ValueError(f"{', '.join(names)}: not with channels; remove one of them")
 
 
-def _check_quip(config: SoapConfig) -> None:
-    """Refuse options that QUIP's SOAP does not have."""
-    check_width(config.quip.width, config.r_cut)
-    unsupported = {
-        "weighting": config.weighting != WeightingConfig(),
-        "species_weights": bool(config.species_weights),
-        "compression": config.compression not in ("off", "mu2"),
-        "engine": config.engine != "native",
-    }
-    if names := [name for name, given in unsupported.items() if given]:
-        raise ValueError(
-            f'{", ".join(names)}: not for rbf = "equispaced_gaussians"; remove them'
-        )
+_KERNELS = {
+    "exponential": "squared-exponential",
+    "polynomial": "piecewise polynomial",
+}
 
 
 @register_term
@@ -234,6 +208,10 @@ class Distance2bConfig(SparseTermConfig):
     switch: Literal["smooth", "cosine"] = described(
         "smooth", "form of the switch; cosine is QUIP's"
     )
+    kernel: Literal["exponential", "polynomial"] = described(
+        "exponential",
+        "polynomial: the piecewise polynomial of models read from QUIP; not for fits",
+    )
     theta: float = described(
         1.0, "length over which the potential varies", "Å", ge=0.05
     )
@@ -247,12 +225,15 @@ class Distance2bConfig(SparseTermConfig):
     @model_validator(mode="after")
     def _sensible(self) -> Distance2bConfig:
         check_width(self.width, self.r_cut)
+        if self.kernel == "polynomial" and self.switch != "cosine":
+            raise ValueError('kernel = "polynomial" needs switch = "cosine"')
         return self
 
     def in_words(self) -> str:
         """Return the term and its settings as text of a paper."""
         return (
-            f"pairs (squared-exponential kernel of the distance: cutoff {self.r_cut:g} Å, "
+            f"pairs ({_KERNELS[self.kernel]} kernel of the distance: cutoff "
+            f"{self.r_cut:g} Å, "
             f"theta {self.theta:g} Å, delta {self.delta:g} eV)"
         )
 
@@ -278,6 +259,10 @@ class Angle3bConfig(SparseTermConfig):
     coordinates: Literal["angle", "distances"] = described(
         "angle",
         "distances: the three sides in any order, of models read from QUIP; not for fits",
+    )
+    kernel: Literal["exponential", "polynomial"] = described(
+        "exponential",
+        "polynomial: the piecewise polynomial of models read from QUIP; not for fits",
     )
     theta: list[_Length] = described(
         [1.5, 1.5, 1.5],
@@ -309,8 +294,9 @@ class Angle3bConfig(SparseTermConfig):
         """Return the term and its settings as text of a paper."""
         theta = ", ".join(f"{length:g}" for length in self.theta)
         return (
-            f"triplets (squared-exponential kernel of two sides and the distance between "
-            f"their ends: cutoff {self.r_cut:g} Å, theta {theta}, delta {self.delta:g} eV)"
+            f"triplets ({_KERNELS[self.kernel]} kernel of two sides and the distance "
+            f"between their ends: cutoff {self.r_cut:g} Å, theta {theta}, delta "
+            f"{self.delta:g} eV)"
         )
 
 

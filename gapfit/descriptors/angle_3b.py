@@ -23,7 +23,7 @@ from gapfit.descriptors.blocks import (
     triplet_label,
 )
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
-from gapfit.descriptors.kernels import PermutedExponential, ProductExponential
+from gapfit.descriptors.kernels import PermutedKernel, ProductKernel
 from gapfit.descriptors.papers import SEVERAL_TERMS
 from gapfit.descriptors.protocol import (
     Descriptor,
@@ -61,9 +61,10 @@ class Angle3b(Descriptor):
     ----------
     species : tuple of int
         Atomic numbers, ascending.
-    kernel : ProductExponential
-        Kernel of g; lengths in Å, Å², Å. A `PermutedExponential` takes the three sides
-        (r_ij, r_ik, r_jk) instead of q, with lengths in Å; it is for models of QUIP.
+    kernel : ProductKernel
+        Kernel of g; lengths in Å, Å², Å. A `PermutedKernel` takes the three sides
+        (r_ij, r_ik, r_jk) instead of q, with lengths in Å. That, and polynomials, are for
+        models of QUIP.
     switch : Switch
         Ends the potential at the cutoff.
     most_bytes : float
@@ -73,13 +74,13 @@ class Angle3b(Descriptor):
     def __init__(
         self,
         species: tuple[int, ...],
-        kernel: ProductExponential,
+        kernel: ProductKernel,
         switch: Switch,
         *,
         most_bytes: float = 200e6,
     ) -> None:
         self.species = species
-        self.squared_exponential = kernel
+        self.kernel_of_g = kernel
         self.cutoff = switch.r_cut
         self.switch = switch
         self.lengths = np.array(kernel.theta)
@@ -88,13 +89,15 @@ class Angle3b(Descriptor):
         self.n_features = 3
         self.most_bytes = most_bytes
         self._all_triplets = self._range(self.blocks)
-        self.permuted = isinstance(kernel, PermutedExponential)
+        self.permuted = isinstance(kernel, PermutedKernel)
         a, b, c = kernel.theta
-        self._kernel = _core.TripletKernel(kernel.delta, (a, b, c), self.permuted)
+        self._kernel = _core.TripletKernel(
+            kernel.delta, (a, b, c), self.permuted, kernel.polynomial
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         new = partial(Angle3b, most_bytes=self.most_bytes)
-        return new, (self.species, self.squared_exponential, self.switch)
+        return new, (self.species, self.kernel_of_g, self.switch)
 
     def _range(self, blocks: tuple[int, ...]) -> Any:
         """Return the triplets of some blocks in the form of the core."""
@@ -118,12 +121,13 @@ class Angle3b(Descriptor):
     def grid(self, n_tables: int) -> TripletGrid | None:
         """Return the knots of the tables of a term; None if it has no tables.
 
-        Tables may be too large, and permuted kernels are not products. Models of QUIP have
+        Tables may be too large, and only exponentials are products. Models of QUIP have
         none: large coefficients that cancel would magnify the error of a table.
         """
-        if self.permuted or self.switch.form == "cosine":
+        kernel = self.kernel_of_g
+        if self.permuted or kernel.polynomial or self.switch.form == "cosine":
             return None
-        grid = TripletGrid.for_cutoff(self.squared_exponential.theta, self.cutoff)
+        grid = TripletGrid.for_cutoff(self.kernel_of_g.theta, self.cutoff)
         return grid if grid.n_bytes * n_tables <= self.most_bytes else None
 
     def label(self, block: int) -> str:
@@ -151,7 +155,7 @@ class Angle3b(Descriptor):
 
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between triplets of one block, eV²."""
-        return self.squared_exponential.matrix(left, right)
+        return self.kernel_of_g.matrix(left, right)
 
     def kernel_rows(
         self, pairs: Pairs, sparse: Sparse, *, gradients: bool
@@ -177,10 +181,10 @@ class Angle3b(Descriptor):
         by_centre: bool = False,
     ) -> None:
         """Add rows of energies, of frames or centres, and of forces and virials."""
-        if self.permuted:
+        if self.permuted or self.kernel_of_g.polynomial:
             raise GapfitError(
-                'angle_3b: coordinates = "distances" is for models read from QUIP, not for '
-                'fits; use "angle"'
+                'angle_3b: coordinates = "distances" and kernel = "polynomial" are for '
+                "models read from QUIP, not for fits; leave them out"
             )
         n_columns = energies.shape[1]
         with native_threads() as n_threads:
@@ -226,7 +230,7 @@ class Angle3b(Descriptor):
             [
                 cluster_priors(
                     (clusters for _, clusters in self._clusters(frame)),
-                    self.squared_exponential,
+                    self.kernel_of_g,
                     frame.n_atoms,
                     gradients=gradients,
                 )
@@ -303,7 +307,7 @@ class Angle3b(Descriptor):
         predictions sum over the sparse points instead: the same numbers, but slower.
         """
         present = tuple(block for block in self.blocks if len(sparse[block]))
-        kernel = self.squared_exponential
+        kernel = self.kernel_of_g
         grid = self.grid(len(present))
         if grid is None:
             potentials = [
@@ -341,7 +345,7 @@ class Angle3b(Descriptor):
         return [SEVERAL_TERMS]
 
 
-_KERNELS = {"angle": ProductExponential, "distances": PermutedExponential}
+_KERNELS = {"angle": ProductKernel, "distances": PermutedKernel}
 
 
 def triplet_term(
@@ -350,7 +354,9 @@ def triplet_term(
     """Return the descriptor with the settings of a configuration."""
     return Angle3b(
         species,
-        _KERNELS[config.coordinates](config.delta, tuple(config.theta)),
+        _KERNELS[config.coordinates](
+            config.delta, tuple(config.theta), config.kernel == "polynomial"
+        ),
         Switch(config.r_cut, config.width, config.switch),
     )
 

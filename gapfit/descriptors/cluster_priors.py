@@ -16,7 +16,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 
 from gapfit.data.frame import to_voigt
-from gapfit.descriptors.kernels import ProductExponential
+from gapfit.descriptors.kernels import ProductKernel
 from gapfit.descriptors.protocol import PriorVariances
 from gapfit.threads import blas_threads
 
@@ -52,7 +52,7 @@ class Clusters:
 
 def cluster_priors(
     clusters: Iterable[Clusters],
-    kernel: ProductExponential,
+    kernel: ProductKernel,
     n_atoms: int,
     *,
     gradients: bool,
@@ -64,7 +64,7 @@ def cluster_priors(
     ----------
     clusters : iterable of Clusters
         Clusters of each block; different blocks are independent.
-    kernel : ProductExponential
+    kernel : ProductKernel
         Kernel of g.
     n_atoms : int
         Number of atoms.
@@ -127,13 +127,13 @@ def _clusters_by_atom(
 
 
 def _variances(
-    kernel: ProductExponential, q: np.ndarray, a: np.ndarray, w: np.ndarray, side: int
+    kernel: ProductKernel, q: np.ndarray, a: np.ndarray, w: np.ndarray, side: int
 ) -> np.ndarray:
     """Return the variances of Σ_n a_n g(q_n) + w_n·g'(q_n).
 
     Parameters
     ----------
-    kernel : ProductExponential
+    kernel : ProductKernel
         Kernel of g.
     q : (n, d) float64
         Arguments.

@@ -44,7 +44,9 @@ class RadialTables:
     next: list[tuple[int, float, int]] = field(default_factory=list)
 
 
-def shared(density: RadialDensity, cutoff: float, channels: list[int]) -> RadialTables:
+def shared(
+    density: RadialDensity, cutoff: float, channels: list[int], width: int
+) -> RadialTables:
     """Return the same radial functions for all species.
 
     Parameters
@@ -55,10 +57,15 @@ def shared(density: RadialDensity, cutoff: float, channels: list[int]) -> Radial
         Range of the neighbours, Å.
     channels : list of int
         Density channel of each species.
+    width : int
+        Number of functions of a channel; those that the density lacks are zero.
     """
     values, spacing = table(density, cutoff)
+    missing = width - density.n_max
+    values = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+    centre = np.pad(density.centre, (0, missing))
     return RadialTables(
-        values[None], [0] * len(channels), spacing, density.centre[None], channels
+        values[None], [0] * len(channels), spacing, centre[None], channels
     )
 
 

@@ -21,8 +21,12 @@ from gapfit.descriptors.blocks import (
     species_pairs,
 )
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
-from gapfit.descriptors.kernels import ProductExponential, SquaredExponential
-from gapfit.descriptors.pair_table import PairTable, tabulate
+from gapfit.descriptors.kernels import (
+    PiecewisePolynomial,
+    ProductKernel,
+    SquaredExponential,
+)
+from gapfit.descriptors.pair_table import PairTable, tabulate, tabulate_pieces
 from gapfit.descriptors.papers import SEVERAL_TERMS
 from gapfit.descriptors.protocol import (
     Descriptor,
@@ -33,6 +37,7 @@ from gapfit.descriptors.protocol import (
     Sparse,
 )
 from gapfit.descriptors.switch import Switch
+from gapfit.errors import GapfitError
 from gapfit.threads import native_threads
 
 __all__ = ["Distance2b", "pair_mean", "pair_term"]
@@ -58,8 +63,8 @@ class Distance2b(Descriptor):
     ----------
     species : tuple of int
         Atomic numbers, ascending.
-    kernel : SquaredExponential
-        Kernel of g in the distance, Å.
+    kernel : SquaredExponential or PiecewisePolynomial
+        Kernel of g in the distance, Å. Polynomials are for models of QUIP.
     switch : Switch
         Ends the potential at the cutoff.
     """
@@ -67,11 +72,11 @@ class Distance2b(Descriptor):
     def __init__(
         self,
         species: tuple[int, ...],
-        kernel: SquaredExponential,
+        kernel: SquaredExponential | PiecewisePolynomial,
         switch: Switch,
     ) -> None:
         self.species = species
-        self.squared_exponential = kernel
+        self.kernel_of_g = kernel
         self.cutoff = switch.r_cut
         self.switch = switch
         self.lengths = np.array([kernel.theta])
@@ -112,12 +117,21 @@ class Distance2b(Descriptor):
     def kernel(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return the kernel matrix between distances of one block, eV²."""
         x, y = left[:, 0], right[:, 0]
-        kernel: np.ndarray = self.squared_exponential.derivatives(x, y)[0]
+        kernel: np.ndarray = self.kernel_of_g.derivatives(x, y)[0]
         return kernel
+
+    def _for_fits(self) -> SquaredExponential:
+        """Return the kernel of g; models of QUIP with others have no posterior."""
+        if isinstance(self.kernel_of_g, SquaredExponential):
+            return self.kernel_of_g
+        raise GapfitError(
+            'distance_2b: kernel = "polynomial" is for models read from QUIP, not for '
+            "fits; leave it out"
+        )
 
     def _switched(self, r: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Return s k and its first two derivatives with r, (3, n, n_sparse)."""
-        k, k1, k2 = self.squared_exponential.derivatives(r, points[:, 0])
+        k, k1, k2 = self._for_fits().derivatives(r, points[:, 0])
         s, s1, s2 = self.switch(r)[:, :, None]
         return np.stack([s * k, s1 * k + s * k1, s2 * k + 2 * s1 * k1 + s * k2])
 
@@ -184,12 +198,13 @@ class Distance2b(Descriptor):
         self, pairs: Pairs, sparse: Sparse
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return covariances of local energies with g, and their prior variances."""
+        kernel = self._for_fits()
         with native_threads() as n_threads:
             k_m, prior = _core.pair_covariances(
                 core_pairs(pairs, self.species),
                 self.place,
                 self.switch.for_core,
-                (self.squared_exponential.delta, self.squared_exponential.theta),
+                (kernel.delta, kernel.theta),
                 [sparse[block][:, 0] for block in self.blocks],
                 n_threads,
             )
@@ -197,8 +212,8 @@ class Distance2b(Descriptor):
 
     def prior_variances(self, pairs: Pairs, *, gradients: bool) -> PriorVariances:
         """Return prior variances of energies, forces and virials."""
-        kernel_of_g = self.squared_exponential
-        kernel = ProductExponential(kernel_of_g.delta, (kernel_of_g.theta,))
+        kernel_of_g = self._for_fits()
+        kernel = ProductKernel(kernel_of_g.delta, (kernel_of_g.theta,))
         return PriorVariances.joined(
             [
                 cluster_priors(
@@ -240,11 +255,18 @@ class Distance2b(Descriptor):
             block: partial(self._potential, sparse[block], coefficients[block])
             for block in self.blocks
         }
+        kernel, r_cut, width = self.kernel_of_g, self.cutoff, self.switch.width
+        if isinstance(kernel, PiecewisePolynomial):
+            shifts = kernel.theta * np.array([-1.0, 0.0, 1.0])
+            pieces = {
+                block: np.add.outer(sparse[block], shifts) for block in potentials
+            }
+            return tabulate_pieces(self.species, potentials, pieces, r_cut, width)
         return tabulate(
             self.species,
             potentials,
-            self.cutoff,
-            self.switch.width,
+            r_cut,
+            width,
             cosine=self.switch.form == "cosine",
             spacing=self._spacing(coefficients),
         )
@@ -255,9 +277,9 @@ class Distance2b(Descriptor):
         Between knots the error of a Gaussian's slope is at most 0.0012 h⁵ / theta⁶, and the
         errors of all points may add up: large coefficients that cancel need more knots.
         """
-        theta = self.squared_exponential.theta
+        theta = self.kernel_of_g.theta
         most = max(float(np.abs(c).sum()) for c in coefficients.values())
-        scale = 0.0012 * self.squared_exponential.delta**2 * most / theta
+        scale = 0.0012 * self.kernel_of_g.delta**2 * most / theta
         finest = theta * (_SLOPE_ERROR / max(scale, 1e-300)) ** 0.2
         return float(max(min(_KNOTS_PER_LENGTH * theta, finest), _FINEST))
 
@@ -268,7 +290,7 @@ class Distance2b(Descriptor):
 
         Extended precision preserves the digits lost when large coefficients cancel.
         """
-        k = self.squared_exponential.derivatives(
+        k = self.kernel_of_g.derivatives(
             r.astype(np.longdouble), points[:, 0].astype(np.longdouble)
         )
         values = (k @ coefficients.astype(np.longdouble)).astype(float)
@@ -312,13 +334,19 @@ class Distance2b(Descriptor):
         return [SEVERAL_TERMS]
 
 
+_KERNELS: dict[str, type[SquaredExponential | PiecewisePolynomial]] = {
+    "exponential": SquaredExponential,
+    "polynomial": PiecewisePolynomial,
+}
+
+
 def pair_term(
     config: Distance2bConfig, species: tuple[int, ...], *_: object
 ) -> Distance2b:
     """Return the descriptor with the settings of a configuration."""
     return Distance2b(
         species,
-        SquaredExponential(config.delta, config.theta),
+        _KERNELS[config.kernel](config.delta, config.theta),
         Switch(config.r_cut, config.width, config.switch),
     )
 

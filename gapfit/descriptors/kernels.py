@@ -9,8 +9,9 @@ import numpy as np
 
 __all__ = [
     "DotProductKernel",
-    "PermutedExponential",
-    "ProductExponential",
+    "PermutedKernel",
+    "PiecewisePolynomial",
+    "ProductKernel",
     "SquaredExponential",
 ]
 
@@ -101,8 +102,45 @@ class SquaredExponential:
 
 
 @dataclass(frozen=True)
-class ProductExponential:
-    """k(q, q') = delta² exp(-½ Σ_d (q_d - q'_d)² / theta_d²).
+class PiecewisePolynomial:
+    """k(x, x') = delta² (1 - u)³ (3 u + 1) of u = |x - x'| / theta < 1, beyond it 0.
+
+    Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), eq. 4.21 with
+    q = 1 in one dimension.
+
+    Attributes
+    ----------
+    delta : float
+        Prior standard deviation, eV.
+    theta : float
+        Length beyond which values are independent, in the unit of x.
+    """
+
+    delta: float
+    theta: float
+
+    def derivatives(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return k and its first two derivatives with x, (n,), (m,) -> (3, n, m)."""
+        d = (x[:, None] - y[None, :]) / self.theta
+        u = np.abs(d)
+        left = np.maximum(1 - u, 0)
+        variance = self.delta**2
+        return np.stack(
+            [
+                variance * left**3 * (3 * u + 1),
+                -12 * variance / self.theta * d * left**2,
+                -12 * variance / self.theta**2 * left * (1 - 3 * u),
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class ProductKernel:
+    """k(q, q') = delta² e(u), u² = Σ_d (q_d - q'_d)² / theta_d².
+
+    e is exp(-½ u²), or for three directions the piecewise polynomial (1 - u)⁴ (4 u + 1) of
+    u < 1, beyond which it is 0 (Rasmussen & Williams, Gaussian Processes for Machine
+    Learning (2006), eq. 4.21 with q = 1).
 
     Attributes
     ----------
@@ -110,31 +148,43 @@ class ProductExponential:
         Prior standard deviation, eV.
     theta : tuple of float
         Lengths over which the function varies, in the units of q.
+    polynomial : bool
+        Whether e is the polynomial.
     """
 
     delta: float
     theta: tuple[float, ...]
+    polynomial: bool = False
+
+    def of_square(self, square: np.ndarray) -> np.ndarray:
+        """Return e from u²."""
+        if not self.polynomial:
+            exponential: np.ndarray = np.exp(-0.5 * square)
+            return exponential
+        u = np.sqrt(square)
+        polynomial: np.ndarray = np.maximum(1 - u, 0) ** 4 * (4 * u + 1)
+        return polynomial
 
     def matrix(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return k between points, (n, n_features), (m, n_features) -> (n, m), eV²."""
         square = np.zeros((len(left), len(right)))
         for x, y, length in zip(left.T, right.T, self.theta, strict=True):
             square += ((x[:, None] - y[None, :]) / length) ** 2
-        return self.delta**2 * np.exp(-0.5 * square)
+        return self.delta**2 * self.of_square(square)
 
 
 @dataclass(frozen=True)
-class PermutedExponential(ProductExponential):
+class PermutedKernel(ProductKernel):
     """k(x, x') = delta² Σ_P e(P x, x') / (n(x) n(x'))^½, the same for all orders of x.
 
-    e(x, x') = exp(-½ Σ_d (x_d - x'_d)² / theta_d²), P are the permutations and n(x) =
-    Σ_P e(P x, x), so that k(x, x) = delta².
+    e is that of `ProductKernel`, P are the permutations and n(x) = Σ_P e(P x, x), so that
+    k(x, x) = delta².
     """
 
     def matrix(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Return k between points, (n, n_features), (m, n_features) -> (n, m), eV²."""
         orders = [list(order) for order in permutations(range(len(self.theta)))]
-        plain = ProductExponential(self.delta, self.theta)
+        plain = ProductKernel(self.delta, self.theta, self.polynomial)
         total = sum(plain.matrix(left[:, p], right) for p in orders)
         norm = np.sqrt(np.outer(self._norms(left, orders), self._norms(right, orders)))
         return np.asarray(total / norm)
@@ -143,7 +193,6 @@ class PermutedExponential(ProductExponential):
         theta = np.array(self.theta)
         norms = np.zeros(len(points))
         for p in orders:
-            norms += np.exp(
-                -0.5 * np.sum(((points[:, p] - points) / theta) ** 2, axis=1)
-            )
+            square = np.sum(((points[:, p] - points) / theta) ** 2, axis=1)
+            norms += self.of_square(square)
         return norms

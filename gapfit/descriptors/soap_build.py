@@ -10,10 +10,11 @@ from gapfit.config.checks import MOST_CHANNELS
 from gapfit.config.terms import SoapConfig
 from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.density import RadialTables, contracted, shared
+from gapfit.descriptors.quip_features import QuipFeatures
 from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
 from gapfit.descriptors.soap import CONTRACTION, Soap
 from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
-from gapfit.descriptors.soap_features import Features
+from gapfit.descriptors.soap_features import FeatureList, Features
 from gapfit.descriptors.turbo_build import (
     turbo_basis,
     turbo_basis_shapes,
@@ -87,10 +88,18 @@ def soap_width(config: SoapConfig, species: tuple[int, ...]) -> int:
 
 def _features(
     config: SoapConfig, species: tuple[int, ...], basis: Mapping[str, np.ndarray]
-) -> Features:
+) -> FeatureList:
     if config.channels != "all":
         return Features(1, _n_combined(config, species, basis), config.l_max)
-    n_channels = len(_neighbours(config)) or len(species)
+    if config.rbf == "equispaced_gaussians":
+        return QuipFeatures(
+            _named(config) or species,
+            config.n_max,
+            config.l_max,
+            config.compression == "mu2",
+            config.quip.compression,
+        )
+    n_channels = len(_named(config)) or len(species)
     trivial = config.turbo.compression == "trivial"
     compression = "trivial" if trivial else config.compression
     return Features(n_channels, config.n_max, config.l_max, compression)
@@ -154,8 +163,9 @@ def _radial(
         return turbo_radial(config, _symbols(species), basis, channels)
     density = _density(config, basis)
     if config.channels == "all":
-        channels = _channels(config, species, _features(config, species, basis))
-        return shared(density, cutoff, channels)
+        features = _features(config, species, basis)
+        channels = _channels(config, species, features)
+        return shared(density, cutoff, channels, features.width)
     n, q = len(species) * config.n_max, _n_combined(config, species, basis)
     if q > n:
         raise GapfitError(
@@ -177,14 +187,12 @@ def _primitive_engine(
 
 
 def _channels(
-    config: SoapConfig, species: tuple[int, ...], features: Features
+    config: SoapConfig, species: tuple[int, ...], features: FeatureList
 ) -> list[int]:
     """Return the density channel of each species, also of those with weight zero."""
-    from ase.data import atomic_numbers
-
-    if not _neighbours(config):
+    named = _named(config)
+    if not named:
         return features.channels
-    named = sorted(atomic_numbers[symbol] for symbol in _neighbours(config))
     channels = [named.index(z) if z in named else 0 for z in species]
     if max(channels) + 1 < len(named):
         missing = _symbols(tuple(z for z in named if z not in species))
@@ -197,6 +205,13 @@ def _channels(
 def _neighbours(config: SoapConfig) -> list[str]:
     """Return the species of neighbours by symbol; empty for all."""
     return config.quip.neighbours or config.turbo.neighbours
+
+
+def _named(config: SoapConfig) -> tuple[int, ...]:
+    """Return the atomic numbers of the neighbours, ascending; empty for all."""
+    from ase.data import atomic_numbers
+
+    return tuple(sorted(atomic_numbers[symbol] for symbol in _neighbours(config)))
 
 
 def _weighting(config: SoapConfig) -> Weighting:

@@ -13,7 +13,7 @@ from gapfit.data.neighbours import Pairs, core_pairs
 from gapfit.descriptors.density import RadialTables
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.radial import Weighting
-from gapfit.descriptors.soap_features import Features
+from gapfit.descriptors.soap_features import FeatureList
 from gapfit.threads import native_threads
 
 __all__ = [
@@ -196,16 +196,18 @@ class SoapDefinition(NamedTuple):
         Density channel of each species.
     species_weight : list of float
         Weight of each species.
-    total : bool
-        Whether a last channel is the sum of all others.
+    mixed : list of int
+        Number of functions of each mixed channel, which combines all densities.
+    mixing : (n_mixed, n_densities, n_max, n_max) float64
+        How functions of densities enter mixed channels.
     central_in_all : bool
-        Whether the central atom adds to every channel, not only to that of its species.
+        Whether the central atom adds to every density, not only to that of its species.
     blocks : list of (int, int)
         Pairs of channels, in the order of the features.
     scale : (n_features,) float64
         Factor of each feature.
-    trivial : bool
-        Whether only features with the first radial function of a channel are there.
+    products : {"all", "first", "equal"}
+        Which functions of two channels are multiplied; see `FeatureList`.
     """
 
     table: np.ndarray
@@ -216,11 +218,12 @@ class SoapDefinition(NamedTuple):
     weighting: tuple[str, float, float, float, float]
     channel: list[int]
     species_weight: list[float]
-    total: bool
+    mixed: list[int]
+    mixing: np.ndarray
     central_in_all: bool
     blocks: list[tuple[int, int]]
     scale: np.ndarray
-    trivial: bool
+    products: str
 
 
 class NativeEngine:
@@ -236,12 +239,12 @@ class NativeEngine:
         Range of the neighbours, Å.
     weighting : Weighting
         Weight of a neighbour with its distance.
-    features : Features
+    features : FeatureList
         Products of densities that are features.
     scale : (n_features,) float64
         Factor of each feature; see `Features.prefactor`.
     central_in_all : bool
-        Whether the central atom adds to every channel, not only to that of its species.
+        Whether the central atom adds to every density, not only to that of its species.
     species_weights : sequence of float
         Weight of each species.
     """
@@ -253,13 +256,14 @@ class NativeEngine:
         *,
         cutoff: float,
         weighting: Weighting,
-        features: Features,
+        features: FeatureList,
         scale: np.ndarray,
         central_in_all: bool = False,
         species_weights: Sequence[float] | None = None,
     ) -> None:
         self.species = species
         self.cutoff = cutoff
+        self.features = features
         self.n_features = len(features)
         w = weighting
         self.definition = SoapDefinition(
@@ -271,11 +275,12 @@ class NativeEngine:
             (w.function, w.r0, w.c, w.d, w.m),
             radial.channel,
             list(species_weights or [1.0] * len(species)),
-            features.has_total,
+            features.mixed,
+            features.mixing,
             central_in_all,
             features.blocks,
             scale,
-            features.compression == "trivial",
+            features.products,
         )
         self._core = _core.Soap(*self.definition)
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.

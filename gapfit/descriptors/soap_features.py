@@ -4,13 +4,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
-__all__ = ["Compression", "Features"]
+__all__ = ["Compression", "FeatureList", "Features", "Products"]
 
 Compression = Literal["off", "mu2", "mu1nu1", "crossover", "trivial"]
+#: Which functions n, n' of two channels are multiplied: all, those with n or n' = 0, or
+#: n = n'.
+Products = Literal["all", "first", "equal"]
+
+
+class FeatureList(Protocol):
+    """What a power spectrum is made of, and in which order."""
+
+    @property
+    def channels(self) -> list[int]:
+        """Density of each species."""
+
+    @property
+    def mixed(self) -> list[int]:
+        """Number of functions of each mixed channel, which combines all densities."""
+
+    @property
+    def mixing(self) -> np.ndarray:
+        """How functions of densities enter mixed channels.
+
+        Shape (n_mixed, n_densities, width, width), of density and then channel.
+        """
+
+    @property
+    def width(self) -> int:
+        """Largest number of functions of a channel or density."""
+
+    @property
+    def products(self) -> Products:
+        """Which functions of two channels are multiplied."""
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Pairs of channels, in order; mixed channels are those after all densities."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Channels a, b, degree l and n, n' of each feature, (n_features, 5) int64."""
+
+    def prefactor(self, *, full: bool, plain: bool = False) -> np.ndarray:
+        """Return the factors of Σ_m c c', shape (n_features,)."""
+
+    def __len__(self) -> int:
+        """Return the number of features."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +86,26 @@ class Features:
         return [0] * self.n_species if together else list(range(self.n_species))
 
     @property
-    def has_total(self) -> bool:
-        """Whether a last channel sums all others."""
-        return self.compression == "mu1nu1"
+    def width(self) -> int:
+        """Number of functions of a channel."""
+        return self.n_max
+
+    @property
+    def mixed(self) -> list[int]:
+        """Number of functions of the channel that sums all others, if there is one."""
+        return [self.n_max] if self.compression == "mu1nu1" else []
+
+    @property
+    def mixing(self) -> np.ndarray:
+        """How the densities enter it, (n_mixed, n_densities, n_max, n_max)."""
+        n_densities = max(self.channels) + 1
+        shape = (len(self.mixed), n_densities, self.n_max, self.n_max)
+        return np.broadcast_to(np.eye(self.n_max), shape).copy()
+
+    @property
+    def products(self) -> Products:
+        """Which functions of two channels are multiplied."""
+        return "first" if self.compression == "trivial" else "all"
 
     @property
     def blocks(self) -> list[tuple[int, int]]:

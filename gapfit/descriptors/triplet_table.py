@@ -9,7 +9,7 @@ import numpy as np
 
 from gapfit import _core
 from gapfit.data.neighbours import MIN_DISTANCE
-from gapfit.descriptors.kernels import ProductExponential
+from gapfit.descriptors.kernels import ProductKernel
 
 __all__ = ["SPARE", "TripletGrid"]
 
@@ -64,7 +64,7 @@ class TripletGrid:
         return 8 * int(np.prod(self.shape))
 
     def potential(
-        self, kernel: ProductExponential, points: np.ndarray, coefficients: np.ndarray
+        self, kernel: ProductKernel, points: np.ndarray, coefficients: np.ndarray
     ) -> Any:
         """Return the table of Σ_s c_s k(q, q_s) as an object of the core; see `table`."""
         return _core.TripletPotential(
@@ -72,13 +72,13 @@ class TripletGrid:
         )
 
     def table(
-        self, kernel: ProductExponential, points: np.ndarray, coefficients: np.ndarray
+        self, kernel: ProductKernel, points: np.ndarray, coefficients: np.ndarray
     ) -> np.ndarray:
         """Return the spline coefficients of Σ_s c_s k(q, q_s).
 
         Parameters
         ----------
-        kernel : ProductExponential
+        kernel : ProductKernel
             Product over the directions, so that splines in each of them are enough.
         points : (n_sparse, 3) float64
             Sparse points in Å, Å², Å.

@@ -131,9 +131,8 @@ def _embedding(model: GAPModel) -> tuple[np.ndarray, np.ndarray]:
             energies = np.zeros((len(e0), len(density)))
             for n, curve in enumerate(table.curve):
                 if curve >= 0:
-                    energies[n] = _curve(
-                        table.values[curve], 0.0, table.spacing, density
-                    )
+                    knots = table.spacing * np.arange(table.values.shape[1])
+                    energies[n] = _curve(knots, table.values[curve], density)
             return density, energies + e0[:, None]
     density = np.linspace(0.0, 1.0, 10)
     return density, np.repeat(e0[:, None], len(density), axis=1)
@@ -157,18 +156,15 @@ def _pair(table: PairTable, first: int, second: int, r: np.ndarray) -> np.ndarra
     if which < 0:
         return np.zeros(len(r))
     inside = np.maximum(r, max(table.start, 0.9 * MIN_DISTANCE))
-    values = _curve(table.values[which], table.start, table.spacing, inside)
+    values = _curve(*table.curve(which), inside)
     if table.cosine:
         values *= Switch(table.cutoff, table.cosine, "cosine")(inside)[0]
     return values
 
 
-def _curve(
-    values: np.ndarray, start: float, spacing: float, x: np.ndarray
-) -> np.ndarray:
+def _curve(knots: np.ndarray, values: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return a function from f, f' and f'' at knots, (n_knots, 3), zero beyond them."""
     from scipy.interpolate import BPoly
 
-    knots = start + spacing * np.arange(len(values))
     curve = BPoly.from_derivatives(knots, values)(np.minimum(x, knots[-1]))
     return np.where(x < knots[-1], curve, 0.0)

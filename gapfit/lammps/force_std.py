@@ -136,7 +136,7 @@ def _ace(columns: Sequence[FittedTerm]) -> Arrays:
 
 def _pairs(descriptor: Distance2b, columns: Sequence[FittedTerm]) -> Arrays:
     yield from covariance_arrays(columns[0])
-    variance = descriptor.squared_exponential.delta**2
+    variance = descriptor.kernel_of_g.delta**2
     for n, block in enumerate(descriptor.blocks):
         values = np.stack([column.coefficients[block] for column in columns], axis=1)
         yield f"coefficients{n}", variance * values

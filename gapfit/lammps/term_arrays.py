@@ -14,7 +14,12 @@ from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap
-from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SparsePoints
+from gapfit.descriptors.soap_engine import (
+    EnergySum,
+    NativeEngine,
+    SoapDefinition,
+    SparsePoints,
+)
 from gapfit.descriptors.switch import Switch
 from gapfit.lammps.array_file import Value
 
@@ -57,17 +62,35 @@ def soap_arrays(soap: Soap, sums: list[EnergySum]) -> Arrays:
     yield "weighting", np.array(definition.weighting[1:], dtype=float)
     yield "channel", np.array(definition.channel)
     yield "species_weight", np.array(definition.species_weight, dtype=float)
-    yield "total", int(definition.total)
+    yield from _mixed_channels(definition)
     yield "central_in_all", int(definition.central_in_all)
     yield "blocks", np.array(definition.blocks)
     yield "scale", definition.scale
-    if definition.trivial:
-        yield "trivial", 1
     for species, choice in enumerate(sums):
         prefix = f"sum{species}/"
         yield prefix + "quadratic", int(choice.quadratic)
         yield prefix + "coefficients", choice.coefficients
         yield from point_arrays(prefix, choice.points)
+
+
+def _mixed_channels(definition: SoapDefinition) -> Arrays:
+    """Yield channels that combine densities, and which of their functions multiply.
+
+    The names ``total`` and ``trivial`` are those that the first plugins know; without
+    ``total`` these refuse the file.
+    """
+    total = np.eye(definition.table.shape[4])
+    if len(definition.mixed) == 0 or (
+        len(definition.mixed) == 1 and bool((definition.mixing == total).all())
+    ):
+        yield "total", len(definition.mixed)
+    else:
+        yield "mixed", np.array(definition.mixed)
+        yield "mixing", definition.mixing
+    if definition.products == "first":
+        yield "trivial", 1
+    elif definition.products == "equal":
+        yield "products", definition.products
 
 
 def point_arrays(prefix: str, points: SparsePoints) -> Arrays:
@@ -98,8 +121,11 @@ def ace_arrays(ace: Ace, coefficients: list[np.ndarray | None]) -> Arrays:
 def pair_arrays(table: PairTable) -> Arrays:
     """Yield the arrays of pair potentials."""
     yield "values", table.values
-    yield "start", table.start
-    yield "spacing", table.spacing
+    if table.knots is None:
+        yield "start", table.start
+        yield "spacing", table.spacing
+    else:
+        yield "knots", table.knots
     yield "potential", table.potential
     yield "cosine", float(table.cosine)
 
@@ -119,7 +145,7 @@ def embedding_arrays(term: EamDensity, table: EmbeddingTable) -> Arrays:
 def triplet_arrays(angle: Angle3b, term: FittedTerm) -> Arrays:
     """Yield the arrays of triplet potentials."""
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
-    kernel, grid = angle.squared_exponential, angle.grid(len(present))
+    kernel, grid = angle.kernel_of_g, angle.grid(len(present))
     yield "n_potentials", len(present)
     yield from _triplet_range(angle, present)
     if grid is not None:
@@ -135,12 +161,14 @@ def triplet_arrays(angle: Angle3b, term: FittedTerm) -> Arrays:
 
 
 def _triplet_range(angle: Angle3b, blocks: tuple[int, ...]) -> Arrays:
-    kernel = angle.squared_exponential
+    kernel = angle.kernel_of_g
     yield "block", angle.choice(blocks)
     yield from _switch(angle.switch)
     yield "delta", float(kernel.delta)
     yield "theta", np.array(kernel.theta, dtype=float)
     yield "permuted", int(angle.permuted)
+    if kernel.polynomial:
+        yield "polynomial", 1
 
 
 def _switch(switch: Switch) -> Arrays:
@@ -183,7 +211,7 @@ def covariance_arrays(term: FittedTerm) -> Arrays:
         points = term.sparse[block]
         yield f"points{n}", points if isinstance(descriptor, Angle3b) else points[:, 0]
     if isinstance(descriptor, Distance2b):
-        kernel = descriptor.squared_exponential
+        kernel = descriptor.kernel_of_g
         yield "block", descriptor.place
         yield from _switch(descriptor.switch)
         yield "delta", float(kernel.delta)

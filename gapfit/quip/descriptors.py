@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -128,7 +129,10 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
             "eam_density"
         )
     if source.mean:
-        raise GapfitError(f"{source.label}: f0 = {source.mean:g} eV is not supported")
+        raise GapfitError(
+            f"{source.label}: f0 = {source.mean:g} eV is not supported: it adds a constant "
+            "to the covariance, which gapfit's kernels do not have"
+        )
     try:
         config, blocks, points, counts = readers[options.name](
             source, options, species, version
@@ -158,7 +162,7 @@ def part_of(source: Coordinates, species: tuple[int, ...], version: int) -> Term
 def _distance_2b(
     source: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> TermRead:
-    require_kernel(source, options, 1)
+    require_kernel(source, options, 1, 4)
     refuse(
         options,
         only_intra=False,
@@ -187,11 +191,16 @@ def _pairs(
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
+        kernel=_kernel(source),
         theta=float(source.theta[0]),
         delta=counts * source.delta,
     )
     blocks = sorted({pair_key(a, b) for a, b in product(*_species_of(ends, species))})
     return config, tuple(blocks), source.points, counts
+
+
+def _kernel(source: Coordinates) -> Literal["exponential", "polynomial"]:
+    return "polynomial" if source.covariance == 4 else "exponential"
 
 
 def _species_of(
@@ -206,7 +215,7 @@ def _angle_3b(
     source: Coordinates, options: Options, species: tuple[int, ...], version: int
 ) -> TermRead:
     """Return a three-body term; QUIP counts each pair of neighbours twice."""
-    require_kernel(source, options, 1)
+    require_kernel(source, options, 1, 4)
     require_width(source, 3)
     options.text("n_Z")
     ends = [
@@ -217,6 +226,7 @@ def _angle_3b(
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
+        kernel=_kernel(source),
         theta=[float(length) for length in source.theta],
         delta=2 * source.delta,
     )
@@ -234,7 +244,7 @@ def _distance_nb(
     ends = options.integers("Z") or [0] * order
     options.text("n_Z")
     compact = options.logical("compact_clusters", default=version >= _COMPACT)
-    require_kernel(source, options, 1)
+    require_kernel(source, options, 1, 4)
     if len(ends) != order:
         raise GapfitError(
             f"distance_Nb: order = {order} does not agree with Z = "
@@ -244,7 +254,8 @@ def _distance_nb(
         return _pairs(source, options, species, ends, 2 if compact else 1)
     if not compact:
         raise GapfitError(
-            "distance_Nb: order = 3 with compact_clusters = F is not supported"
+            "distance_Nb: order = 3 with compact_clusters = F is not supported: such "
+            "triplets have no centre, and end with all three sides"
         )
     if len({z for each in _species_of(ends, species) for z in each}) > 1:
         raise GapfitError(
@@ -268,6 +279,7 @@ def _distance_3b(source: Coordinates, options: Options, z: int) -> TermRead:
         r_cut=options.real("cutoff", default=0.0),
         width=options.real("cutoff_transition_width", default=0.5),
         switch="cosine",
+        kernel=_kernel(source),
         theta=[length] * 3,
         delta=source.delta,
     )

@@ -98,7 +98,7 @@ class Labels:
             if options.text(option) is not None or self._prefix:
                 table |= self._label(kind, option, self._name(kind))
             elif kind != "stress" and self.present is not None:
-                self._warn_of_default(kind, option)
+                table |= self._default(kind, option)
         simple = {
             "config_type_parameter_name": "config_type_key",
             "force_mask_parameter_name": "force_mask_key",
@@ -161,17 +161,19 @@ class Labels:
             return []
         return [name for kind in kinds for name in names_of(kind, self.present or ())]
 
-    def _warn_of_default(self, kind: str, option: str) -> None:
+    def _default(self, kind: str, option: str) -> dict[str, Any]:
+        """Return the keys of a label that the command does not name."""
         others = self._others(kind)
-        if not self._has(kind) and (others or kind != "virial"):
-            self.note(
-                option,
-                f"gap_fit reads {kind}, which the training data do not have, so it fits "
-                "none; gapfit searches other usual names"
-                + f", and takes {', '.join(others)}"
-                * bool(others),
-                changes=bool(others),
-            )
+        if self._has(kind) or not (others or kind != "virial"):
+            return {}
+        text = f"gap_fit reads {kind}, which the training data do not have, so "
+        if kind == "virial":  # a usual choice, unlike fits without energies or forces
+            self.note(option, f"{text}{', '.join(others)} is not fitted, either")
+            return {"use_stress": False}
+        taken = f", and takes {', '.join(others)}" if others else ""
+        text += f"it fits none; gapfit searches other usual names{taken}"
+        self.note(option, text, changes=bool(others))
+        return {}
 
     def _if_present(self, option: str, key: str, name: str) -> dict[str, Any]:
         """Return the name of an optional label unless it is the default of gapfit."""

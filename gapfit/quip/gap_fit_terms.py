@@ -24,6 +24,7 @@ from gapfit.quip.gap_fit_values import (
 )
 from gapfit.quip.merge_terms import Piece, merged
 from gapfit.quip.remarks import Note, Remark, unknown_option
+from gapfit.quip.soap_compression import compression_settings
 
 __all__ = ["Ranges", "translate_terms"]
 
@@ -43,28 +44,20 @@ _SILENT = (
 _FIXED: dict[str, str | None] = {
     "average": "F",
     "basis_error_exponent": "10",
-    "coupling": "T",
     "covariance_sigma0": "0",
     "cutoff_dexp": "0",
     "diagonal_radial": "F",
     "exponents": "1",
     "f0": "0",
     "has_tail": "F",
-    "K": "0",
-    "mix_shift": "0",
     "n_exponents": "1",
     "normalise": "T",
     "normalize": "T",
-    "nu_R": "2",
-    "nu_S": "2",
     "only_inter": "F",
     "only_intra": "F",
     "radial_basis": "EQUISPACED_GAUSS",
-    "R_mix": "F",
-    "sym_mix": "F",
     "tail_exponent": "0",
     "Z_map": None,
-    "Z_mix": "F",
 }
 
 
@@ -238,6 +231,8 @@ def _soap(options: Options, species: Collection[int], note: Note) -> Piece:
     )
     if everywhere and not together:
         quip["central_in_all"] = True
+    if compression := compression_settings(options):
+        quip["compression"] = compression
     settings: dict[str, Any] = {
         "type": "soap",
         "rbf": "equispaced_gaussians",

@@ -32,14 +32,18 @@ def refuse(options: Options, **only: object) -> None:
             )
 
 
-def require_kernel(source: Coordinates, options: Options, covariance: int) -> None:
-    """Refuse a kernel other than the number `covariance` of `Coordinates`."""
-    names = {1: "ard_se", 2: "dot_product", 3: "bond_real_space", 4: "pp"}
-    if source.covariance != covariance:
-        name = names.get(source.covariance, f"number {source.covariance}")
+#: Kernels by the number `covariance` of `Coordinates`.
+_KERNELS = {1: "ard_se", 2: "dot_product", 3: "bond_real_space", 4: "pp"}
+
+
+def require_kernel(source: Coordinates, options: Options, *supported: int) -> None:
+    """Refuse a kernel other than the numbers `covariance` of `Coordinates` given."""
+    if source.covariance not in supported:
+        name = _KERNELS.get(source.covariance, f"number {source.covariance}")
+        names = " and ".join(_KERNELS[number] for number in supported)
         raise GapfitError(
             f"{source.label}: {options.name} with the kernel {name} is not supported (only "
-            f"{names[covariance]})"
+            f"{names})"
         )
 
 

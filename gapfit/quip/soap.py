@@ -1,17 +1,23 @@
-"""QUIP's SOAP: its options as settings, and its order of features."""
+"""QUIP's SOAP: its options as settings."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from gapfit.config.terms import QuipConfig, SoapConfig
-from gapfit.descriptors.soap_features import Features
+from gapfit.config.quip import QuipCompressionConfig, QuipConfig
+from gapfit.config.terms import SoapConfig
+from gapfit.descriptors.quip_features import QuipFeatures
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.requirements import TermRead, refuse, require_kernel, require_width
+from gapfit.quip.soap_compression import (
+    compression_settings,
+    n_features,
+    soap_order,
+)
 from gapfit.quip.xml_file import Coordinates
 
-__all__ = ["WITH_DEGREES", "soap_order", "soap_term"]
+__all__ = ["WITH_DEGREES", "soap_term"]
 
 #: From this version on 1/sqrt(2l + 1) is part of the features.
 WITH_DEGREES = 1_423_143_769
@@ -49,19 +55,15 @@ def soap_term(
         diagonal_radial=False,
         normalise=True,
         normalize=True,
-        covariance_sigma0=0.0,
         basis_error_exponent=10.0,
         cutoff_dexp=0,
         radial_basis="EQUISPACED_GAUSS",
-        nu_R=2,
-        nu_S=2,
-        Z_mix=False,
-        R_mix=False,
-        sym_mix=False,
-        coupling=True,
-        K=0,
-        mix_shift=0.0,
     )
+    if sigma := options.real("covariance_sigma0", default=0.0):
+        raise GapfitError(
+            f"soap: covariance_sigma0 = {sigma:g} is not supported: it adds a constant to "
+            "all dot products, which gapfit's kernel does not have"
+        )
     if options.text("Z_map") is not None:
         raise GapfitError("soap: Z_map (compression by elements) is not supported")
     options.text("n_Z")
@@ -83,6 +85,7 @@ def soap_term(
     options.text("central_reference_all_species")
     if source.zeta is None:
         raise GapfitError(f"{source.label}: zeta of the dot product is missing")
+    compression = QuipCompressionConfig(**compression_settings(options))
     config = SoapConfig(
         rbf="equispaced_gaussians",
         r_cut=options.real("cutoff", default=0.0),
@@ -98,34 +101,15 @@ def soap_term(
             if wildcard
             else [chemical_symbols[z] for z in sorted(channels)],
             plain=version < WITH_DEGREES,
+            compression=compression,
         ),
         zeta=source.zeta,
         delta=source.delta,
     )
     centres = tuple(z for z in options.integers("Z") if z) or species
-    n_functions = len(channels) * config.n_max
-    width = (config.l_max + 1) * n_functions * (n_functions + 1) // 2 + 1
-    require_width(source, width)
-    order = soap_order(channels, config.n_max, config.l_max)
+    n_max, l_max = config.n_max, config.l_max
+    require_width(source, n_features(compression, len(channels), n_max, l_max) + 1)
+    numbers = tuple(sorted(channels))
+    features = QuipFeatures(numbers, n_max, l_max, wildcard, compression)
+    order = soap_order(features, channels)
     return config, centres, np.ascontiguousarray(source.points[:, order]), 1
-
-
-def soap_order(channels: list[int], n_max: int, l_max: int) -> np.ndarray:
-    """Return the index in QUIP's power spectrum of each feature of gapfit.
-
-    QUIP counts radial functions through all its channels, K = 1 ... S n_max, and has
-    features (K1, K2 <= K1, l), l running fastest; gapfit has blocks of two channels in
-    ascending order of species, and in them l, n, n'.
-
-    Parameters
-    ----------
-    channels : list of int
-        Atomic numbers in QUIP's order; 0 for all species together.
-    n_max, l_max : int
-        Radial functions; highest angular momentum.
-    """
-    place = np.argsort(channels)
-    a, b, degree, n, k = Features(len(channels), n_max, l_max).labels.T
-    first, second = place[a] * n_max + n, place[b] * n_max + k
-    larger, smaller = np.maximum(first, second), np.minimum(first, second)
-    return (larger * (larger + 1) // 2 + smaller) * (l_max + 1) + degree

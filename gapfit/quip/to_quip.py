@@ -14,14 +14,16 @@ from gapfit.config.sections import (
     Distance2bConfig,
     EamDensityConfig,
     SoapConfig,
+    TermConfig,
 )
 from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.blocks import species_of_pair, species_of_triplet
+from gapfit.descriptors.quip_features import QuipFeatures
 from gapfit.descriptors.turbo_build import turbo_atom
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
 from gapfit.quip.density import density_options
-from gapfit.quip.soap import soap_order
+from gapfit.quip.soap_compression import compression_options, soap_order
 from gapfit.quip.soap_turbo import shared_basis, turbo_options, turbo_order
 
 __all__ = ["Expressed", "cautions", "expressed", "is_plain", "obstacles"]
@@ -38,8 +40,8 @@ class Expressed:
     ----------
     options : str
         Its string of options.
-    kernel : {1, 2}
-        1: squared exponential, 2: dot product.
+    kernel : {1, 2, 4}
+        1: squared exponential, 2: dot product, 4: piecewise polynomial.
     delta : float
         Scale of the kernel, eV.
     zeta : float or None
@@ -238,7 +240,7 @@ def _expressed(
     delta = config.delta / form.counts
     return Expressed(
         options=f"{form.options} delta={delta!r} n_sparse={len(points)}",
-        kernel=2 if isinstance(config, SoapConfig) else 1,
+        kernel=_kernel(config),
         delta=delta,
         zeta=config.zeta if isinstance(config, SoapConfig) else None,
         theta=form.theta,
@@ -246,6 +248,14 @@ def _expressed(
         alpha=alpha,
         cutoffs=cutoffs,
         points=quip_points,
+    )
+
+
+def _kernel(config: TermConfig) -> int:
+    if isinstance(config, SoapConfig):
+        return 2
+    return (
+        4 if isinstance(config, Angle3bConfig) and config.kernel != "exponential" else 1
     )
 
 
@@ -270,9 +280,10 @@ class _Form:
 def _of_sides(
     config: Distance2bConfig | Angle3bConfig, block: int, once: bool
 ) -> _Form:
+    covariance = "pp" if _kernel(config) == 4 else "ard_se"
     ends = (
         f"cutoff={config.r_cut!r} cutoff_transition_width={config.width!r} "
-        "covariance_type=ard_se"
+        f"covariance_type={covariance}"
     )
     theta = config.theta
     lengths = (theta,) if isinstance(theta, float) else tuple(theta)
@@ -327,8 +338,12 @@ def _soap(config: SoapConfig, species: tuple[int, ...], centre: int) -> _Form:
         f"central_reference_all_species={everywhere} covariance_type=dot_product "
         f"zeta={config.zeta!r} n_species={len(channels)} Z={centre} "
         f"species_Z={{{' '.join(map(str, channels))}}}"
+        f"{compression_options(quip.compression)}"
     )
-    order = soap_order(channels, config.n_max, config.l_max)
+    features = QuipFeatures(
+        tuple(channels), config.n_max, config.l_max, channels == [0], quip.compression
+    )
+    order = soap_order(features, channels)
     # The last element is the square root of a constant in all dot products: 0.
     width = len(order) + 1
     every = np.arange(len(order))

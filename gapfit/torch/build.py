@@ -29,7 +29,7 @@ from gapfit.torch.build_deviations import (
 )
 from gapfit.torch.density import Density
 from gapfit.torch.embedding import EmbeddingTerm
-from gapfit.torch.hermite import HermiteTable
+from gapfit.torch.hermite import NO_KNOTS, HermiteTable
 from gapfit.torch.kernel import KernelSum
 from gapfit.torch.pair_potential import PairTerm
 from gapfit.torch.potential import Potential
@@ -76,9 +76,9 @@ def torch_model(
     Raises
     ------
     GapfitError
-        The model has a term without a torch module: ``engine = "dscribe"``, or a descriptor
-        of another package; or a baseline with a calculator, dispersion or charges; or no
-        standard deviations in torch (`why_without_deviations`).
+        The model has a term without a torch module: SOAP with ``engine = "dscribe"``, or a
+        descriptor of another package; or a baseline with a calculator, dispersion or
+        charges; or no standard deviations in torch (`why_without_deviations`).
     """
     if model.baseline and model.baseline.of_structures:
         raise GapfitError(
@@ -119,7 +119,7 @@ def torch_model(
 def _term(term: FittedTerm, number: int) -> Term:
     descriptor = term.descriptor
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
-        return soap_term(descriptor, descriptor.engine.definition, term.prepared)
+        return soap_term(descriptor, descriptor.engine, term.prepared)
     if isinstance(descriptor, Ace):
         return _ace(descriptor, term.prepared)
     if isinstance(descriptor, Angle3b):
@@ -139,10 +139,11 @@ def _term(term: FittedTerm, number: int) -> Term:
     )
 
 
-def soap_term(
-    soap: Soap, definition: SoapDefinition, sums: list[EnergySum]
-) -> SoapTerm:
+def soap_term(soap: Soap, engine: NativeEngine, sums: list[EnergySum]) -> SoapTerm:
     """Return the module of a SOAP term with sums over sparse points, by species."""
+    definition = engine.definition
+    n_functions = (max(definition.channel) + 1) * definition.table.shape[4]
+    mixing = definition.mixing.transpose(0, 3, 1, 2).reshape(-1, n_functions)
     function, *parameters = definition.weighting
     density = Density(
         reals(definition.table),
@@ -158,10 +159,9 @@ def soap_term(
         [_kernel_sum(own, soap.dot_product.zeta) for own in sums],
         float(soap.cutoff),
         reals(_central(definition)),
-        bool(definition.total),
-        [(int(a), int(b)) for a, b in definition.blocks],
+        reals(mixing),
+        whole(engine.features.labels),
         reals(definition.scale),
-        bool(definition.trivial),
     )
 
 
@@ -220,6 +220,7 @@ def _pairs(table: PairTable) -> PairTerm:
         reals(table.values),
         float(table.start),
         float(table.spacing),
+        NO_KNOTS if table.knots is None else reals(table.knots),
         whole(table.potential),
         float(table.cosine),
     )
@@ -228,14 +229,16 @@ def _pairs(table: PairTable) -> PairTerm:
 def _embedding(eam: EamDensity, energies: EmbeddingTable) -> EmbeddingTerm:
     return EmbeddingTerm(
         neighbour_density(eam),
-        HermiteTable(reals(energies.values), 0.0, float(energies.spacing), 0.0),
+        HermiteTable(
+            reals(energies.values), 0.0, float(energies.spacing), NO_KNOTS, 0.0
+        ),
         whole(energies.curve),
     )
 
 
 def _triplets(angle: Angle3b, term: FittedTerm) -> TripletTerm:
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
-    kernel, grid = angle.squared_exponential, angle.grid(len(present))
+    kernel, grid = angle.kernel_of_g, angle.grid(len(present))
     if grid is None:
         return triplet_term(angle, present, triplet_sums(angle, term, present))
     tables = [grid.table(kernel, term.sparse[b], term.coefficients[b]) for b in present]
@@ -268,11 +271,12 @@ def triplet_sums(
         size = len(term.sparse[block])
         points[n, :size] = term.sparse[block]
         coefficients[n, :size] = term.coefficients[block]
-    kernel = angle.squared_exponential
+    kernel = angle.kernel_of_g
     return TripletSums(
         reals(points),
         reals(coefficients),
         float(kernel.delta),
         [float(x) for x in kernel.theta],
         bool(angle.permuted),
+        bool(kernel.polynomial),
     )

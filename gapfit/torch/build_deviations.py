@@ -16,7 +16,7 @@ from gapfit.model.terms import FittedTerm, coefficient_vector
 from gapfit.torch.arrays import optional, reals, whole
 from gapfit.torch.deviations import PairCovariances, VarianceForm
 from gapfit.torch.embedding import EmbeddingCovariances, NeighbourDensity
-from gapfit.torch.hermite import HermiteTable
+from gapfit.torch.hermite import NO_KNOTS, HermiteTable
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
@@ -103,7 +103,7 @@ def neighbour_density(eam: EamDensity) -> NeighbourDensity:
     table = eam.table
     values, place = reals(table.values), (float(table.start), float(table.spacing))
     return NeighbourDensity(
-        HermiteTable(values, *place, float(table.cosine)), reals(eam.weights)
+        HermiteTable(values, *place, NO_KNOTS, float(table.cosine)), reals(eam.weights)
     )
 
 
@@ -124,7 +124,7 @@ def _embedding_covariances(
 def _pair_covariances(
     descriptor: Distance2b, term: FittedTerm, number: int, samples: Sampled
 ) -> PairCovariances:
-    kernel, switch = descriptor.squared_exponential, descriptor.switch
+    kernel, switch = descriptor.kernel_of_g, descriptor.switch
     sizes = [len(term.sparse[block]) for block in descriptor.blocks]
     points = np.ones((len(sizes), max(sizes)))
     for row, block, size in zip(points, descriptor.blocks, sizes, strict=True):

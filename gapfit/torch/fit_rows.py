@@ -12,6 +12,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.neighbours import Pairs, pairs_of, species_index
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.kernels import SquaredExponential
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine
 from gapfit.model.rows import labelled_rows
@@ -102,12 +103,14 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
         nothing = {block: np.zeros(len(p)) for block, p in term.sparse.items()}
         sums = descriptor.prepare(term.sparse, nothing)
-        module = soap_term(descriptor, descriptor.engine.definition, sums).to(device)
+        module = soap_term(descriptor, descriptor.engine, sums).to(device)
         module.chunk_bytes = chunk_bytes
         kernel = descriptor.dot_product
         return SoapRows(module, kernel.delta**2, kernel.zeta)
-    if isinstance(descriptor, Distance2b):
-        distance, switch = descriptor.squared_exponential, descriptor.switch
+    if isinstance(descriptor, Distance2b) and isinstance(
+        descriptor.kernel_of_g, SquaredExponential
+    ):
+        distance, switch = descriptor.kernel_of_g, descriptor.switch
         return PairRows(
             [reals(term.sparse[b][:, 0]).to(device) for b in descriptor.blocks],
             whole(descriptor.place).to(device),
@@ -118,15 +121,19 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
             switch.form == "cosine",
             chunk_bytes or (2_000_000_000 if device.type != "cpu" else 32_000_000),
         )
-    if isinstance(descriptor, Angle3b) and not descriptor.permuted:
+    if isinstance(descriptor, Angle3b) and _is_plain(descriptor):
         return _triplet_rows(descriptor, term, device, chunk_bytes)
     return None
+
+
+def _is_plain(angle: Angle3b) -> bool:
+    return not (angle.permuted or angle.kernel_of_g.polynomial)
 
 
 def _triplet_rows(
     angle: Angle3b, term: FittedTerm, device: torch.device, chunk_bytes: int
 ) -> TripletRows:
-    kernel = angle.squared_exponential
+    kernel = angle.kernel_of_g
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
     module = triplet_term(angle, present, triplet_sums(angle, term, present))
     module = module.to(device)

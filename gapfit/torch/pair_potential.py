@@ -16,9 +16,11 @@ class PairTerm(Term):
     Parameters
     ----------
     values : (n_potentials, n_knots, 3) float64
-        φ, φ' and φ'' at equidistant knots.
+        φ, φ' and φ'' at the knots.
     start, spacing : float
-        First knot and distance of the knots, Å.
+        First knot and distance of equidistant knots, Å.
+    knots : (n_potentials, n_knots) float64
+        Other knots, Å; empty if they are equidistant.
     potential : (n_species, n_species) int64
         Potential of each pair of species, -1 for none.
     cosine : float
@@ -32,11 +34,12 @@ class PairTerm(Term):
         values: Tensor,
         start: float,
         spacing: float,
+        knots: Tensor,
         potential: Tensor,
         cosine: float,
     ) -> None:
         super().__init__()
-        self.table = HermiteTable(values, start, spacing, cosine)
+        self.table = HermiteTable(values, start, spacing, knots, cosine)
         self.register_buffer("potential", potential)
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:

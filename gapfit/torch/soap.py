@@ -25,17 +25,16 @@ class SoapTerm(Term):
         Range of the neighbours, Å.
     central : (n_species, n_channels, n_max) float64
         Contributions of central atoms to the densities with l = 0.
-    total : bool
-        Whether a last channel is the sum of all others.
-    blocks : list of (int, int)
-        Pairs of channels, in the order of the features.
+    mixing : (n_mixed · n_max, n_channels · n_max) float64
+        How functions of the channels are combined in further ones.
+    labels : (n_features, 5) int64
+        Channels a, b, degree l and n, n' of each feature; see `FeatureList.labels`.
     scale : (n_features,) float64
         Factor of each feature.
-    trivial : bool
-        Whether only features with the first radial function of a channel are there.
     """
 
     central: Tensor
+    mixing: Tensor
     scale: Tensor
     adjoint_scale: Tensor
     features: Tensor
@@ -48,15 +47,15 @@ class SoapTerm(Term):
         sums: list[KernelSum],
         cutoff: float,
         central: Tensor,
-        total: bool,
-        blocks: list[tuple[int, int]],
+        mixing: Tensor,
+        labels: Tensor,
         scale: Tensor,
-        trivial: bool = False,
     ) -> None:
         super().__init__()
-        self.density, self.cutoff, self.total = density, cutoff, total
-        self.width = density.n_max * (density.n_channels + int(total))
-        places = _places(blocks, density.n_l, density.n_max, self.width, trivial)
+        self.density, self.cutoff = density, cutoff
+        self.n_mixed = mixing.shape[0]
+        self.width = density.n_max * density.n_channels + self.n_mixed
+        places = _places(labels, density.n_max, self.width)
         # Here features are sorted by degree: those of each come from one product.
         places, order = torch.sort(places)
         for kernel_sum in sums:
@@ -69,6 +68,7 @@ class SoapTerm(Term):
         self.ends = torch.searchsorted(places, starts).tolist()
         diagonal = places % square // self.width == places % self.width
         self.register_buffer("central", central)
+        self.register_buffer("mixing", mixing)
         self.register_buffer("scale", scale[order])
         self.register_buffer("adjoint_scale", scale[order] * (1.0 + diagonal.double()))
         self.register_buffer("features", places % square)
@@ -155,9 +155,10 @@ class SoapTerm(Term):
         for degree, x in enumerate(c):
             if degree == 0:
                 x = x + self.central[species].view(1, n_channels, 1, n)
-            if self.total:
-                x = torch.cat([x, x.sum(dim=1, keepdim=True)], dim=1)
-            out.append(x.transpose(1, 2).reshape(-1, 2 * degree + 1, self.width))
+            x = x.transpose(1, 2).flatten(2)
+            if self.n_mixed:
+                x = torch.cat([x, x @ self.mixing.transpose(0, 1)], dim=2)
+            out.append(x)
         return out
 
     def unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -191,25 +192,18 @@ class SoapTerm(Term):
         for degree, own in enumerate(x):
             D = scaled.index_select(1, self.sources[degree])
             d = torch.bmm(own, D.view(-1, self.width, self.width))
-            d = d.view(-1, 2 * degree + 1, self.width // n, n).transpose(1, 2)
-            if self.total:
-                d = d[:, :n_channels] + d[:, n_channels:]
+            if self.n_mixed:
+                first = n_channels * n
+                d = d[:, :, :first] + d[:, :, first:] @ self.mixing
+            d = d.view(-1, 2 * degree + 1, n_channels, n).transpose(1, 2)
             out.append(d.contiguous())
         return out
 
 
-def _places(
-    blocks: list[tuple[int, int]], n_l: int, n_max: int, width: int, trivial: bool
-) -> Tensor:
+def _places(labels: Tensor, n_max: int, width: int) -> Tensor:
     """Return the place of each feature among all products (n_l, width, width)."""
-    n, k = torch.cartesian_prod(torch.arange(n_max), torch.arange(n_max)).T
-    kept = (n == 0) | (k == 0) if trivial else n >= 0
-    out = []
-    for a, b in blocks:
-        own = kept & (n <= k) if a == b else kept
-        rows, columns = a * n_max + n[own], b * n_max + k[own]
-        out += [(degree * width + rows) * width + columns for degree in range(n_l)]
-    return torch.cat(out)
+    a, b, degree, n, k = labels.unbind(dim=1)
+    return (degree * width + a * n_max + n) * width + b * n_max + k
 
 
 def _sources(places: Tensor, n_l: int, width: int) -> Tensor:

@@ -5,6 +5,7 @@ pairs of a chunk of atoms, without autograd, and multiplied with all sparse poin
 A displacement of a neighbour changes the density of its channel alone, so only features
 of that channel take part. With the density c and its change dc, those are
 dp_ab = Σ_m (dc_a c_b + c_a dc_b): values V_nb = Σ_m dc_n c_b, each feature a sum of two.
+Functions that channels are mixed into change with them.
 """
 
 from typing import NamedTuple
@@ -29,7 +30,7 @@ class _Change(NamedTuple):
     active : (n_active,) int64
         Numbers of the features.
     first, second : (n_active,) int64
-        Places in V (n_l, n_max, width); the one behind the last is zero.
+        Places in V: (n_l, n_max, width), then (n_l, n_mixed, width), then a zero.
     """
 
     active: Tensor
@@ -70,6 +71,8 @@ class SoapRows:
         self.term, self.variance, self.zeta = term, variance, zeta
         self.sums: list[KernelSum] = list(term.sums)
         density = term.density
+        n_functions = density.n_max + term.n_mixed
+        self.n_values = density.n_l * n_functions * term.width
         self.changes = [_change(term, channel) for channel in range(density.n_channels)]
         # D has no scale: that of the features is part of what it is multiplied with.
         scale = term.scale
@@ -103,7 +106,8 @@ class SoapRows:
             return 2 * n_features + 4 * n_sparse
         density = self.term.density
         n_pairs = near.centre.shape[0] // max(near.species.shape[0], 1)
-        values = density.n_l * density.n_max * self.term.width
+        n_moved = density.n_max + self.term.n_mixed
+        values = density.n_l * n_moved * self.term.width
         return 3 * (n_pairs + 3) * (2 * values + 3 * n_features + 2 * n_sparse)
 
     def _add_chunk(
@@ -138,6 +142,7 @@ class SoapRows:
             if there.shape[0] > 0:
                 change = self.changes[channel]
                 V = self._of_pairs(expansion, x, begin, end, chunk.place[there])
+                self._mix(V, channel)
                 D, environment, moved = _by_moved_atom(
                     _features(V, change),
                     atom[there],
@@ -147,6 +152,7 @@ class SoapRows:
                 slopes = self._product(D, change.active, environment, species, kernels)
                 rows.forces.index_add_(0, components(moved, 3), slopes, alpha=-1.0)
                 V = self._of_strains(expansion, chunk.R, x, begin, end)
+                self._mix(V, channel)
                 dense[:, :, change.active] += _features(V, change)
             begin = end
         every = torch.arange(len(atoms), device=atoms.device)
@@ -174,8 +180,9 @@ class SoapRows:
 
         Returns
         -------
-        (n_pairs, 3, n_l · n_max · width + 1) float64
-            Along x, y and z, 1/Å; the last is zero.
+        (n_pairs, 3, n_values + 1) float64
+            Along x, y and z, 1/Å; those of mixed functions are not there yet, and the
+            last is zero.
         """
         density, width = self.term.density, self.term.width
         n, w = density.n_max, end - begin
@@ -187,7 +194,7 @@ class SoapRows:
         place_here = atom * w + (place - atom * total - begin)
         size = n * width
         V = torch.empty(
-            [len(place), 3, density.n_l * size + 1], dtype=u.dtype, device=u.device
+            [len(place), 3, self.n_values + 1], dtype=u.dtype, device=u.device
         )
         V[:, :, -1] = 0.0
         F_all, slopes = e.F.view(-1, e.F.shape[2])[place], e.slopes
@@ -211,6 +218,18 @@ class SoapRows:
                 out.addcmul_(across.view(-1, 1, n, 1), W)
         return V
 
+    def _mix(self, V: Tensor, channel: int) -> None:
+        """Add the values of the functions that a channel is mixed into."""
+        density, n_mixed = self.term.density, self.term.n_mixed
+        n = density.n_max
+        if not n_mixed:
+            return
+        size = density.n_l * n * self.term.width
+        values = V[:, :, :size].unflatten(2, (density.n_l, n, self.term.width))
+        mixing = self.term.mixing[:, channel * n : (channel + 1) * n]
+        mixed = torch.einsum("qn,pxlnw->pxlqw", mixing, values)
+        V[:, :, size:-1] = mixed.flatten(2)
+
     def _lowered(self, x: Tensor, degree: int) -> Tensor:
         """Return Σ_m G_akm x_m, (n, 2 l - 1, 3 width), for the gradients of harmonics."""
         G = self._gradient_matrix(degree)
@@ -232,7 +251,7 @@ class SoapRows:
 
         Returns
         -------
-        (n_atoms, 9, n_l · n_max · width + 1) float64
+        (n_atoms, 9, n_values + 1) float64
             Of all displacements along x, y, z, and of -R_a times those along b for the
             components ab of the virial; the last is zero.
         """
@@ -243,9 +262,7 @@ class SoapRows:
         direct = torch.cat([u, strains(R, u)], dim=2).unsqueeze(3)
         weights = torch.cat([torch.ones_like(R[:, :, :1]), -R], dim=2).unsqueeze(3)
         size = n * width
-        V = torch.empty(
-            [n_atoms, 9, density.n_l * size + 1], dtype=u.dtype, device=u.device
-        )
+        V = torch.empty([n_atoms, 9, self.n_values + 1], dtype=u.dtype, device=u.device)
         V[:, :, -1] = 0.0
         for degree in range(density.n_l):
             some = slice(degree * n, (degree + 1) * n)
@@ -324,14 +341,20 @@ def _change(term: SoapTerm, channel: int) -> _Change:
     places = term.features.cpu()
     degree = torch.repeat_interleave(torch.arange(density.n_l), counts)
     row, column = places // width, places % width
-    behind = density.n_l * n * width
+    first_mixed = density.n_channels * n
+    behind = density.n_l * (n + term.n_mixed) * width
+    mixing = term.mixing.cpu()[:, channel * n : (channel + 1) * n]
+    mixed = torch.cat([(mixing != 0.0).any(dim=1), torch.zeros(1, dtype=torch.bool)])
 
     def moved(axis: Tensor) -> Tensor:
-        own = axis // n
-        return (own == channel) | (own == density.n_channels)
+        further = (axis - first_mixed).clamp(min=-1)
+        return (axis // n == channel) & (further < 0) | mixed[further]
 
     def value(axis: Tensor, other: Tensor) -> Tensor:
-        place = (degree * n + axis % n) * width + other
+        direct = (degree * n + axis % n) * width + other
+        place = degree * term.n_mixed + axis - first_mixed
+        place = (density.n_l * n + place) * width + other
+        place = torch.where(axis < first_mixed, direct, place)
         return torch.where(moved(axis), place, behind)
 
     active = torch.nonzero(moved(row) | moved(column)).flatten()

@@ -104,7 +104,7 @@ class TripletTable(nn.Module):
 
 
 class TripletSums(nn.Module):
-    """Sums of squared-exponential kernels over sparse points.
+    """Sums of kernels over sparse points; see `ProductKernel`.
 
     Parameters
     ----------
@@ -117,7 +117,9 @@ class TripletSums(nn.Module):
     theta : list of float
         Lengths of the kernel.
     permuted : bool
-        Whether the kernel is that of `PermutedExponential`, of the sides.
+        Whether the kernel is that of `PermutedKernel`, of the sides.
+    polynomial : bool
+        Whether the kernel is a piecewise polynomial.
     """
 
     points: Tensor
@@ -132,9 +134,10 @@ class TripletSums(nn.Module):
         delta: float,
         theta: list[float],
         permuted: bool,
+        polynomial: bool,
     ) -> None:
         super().__init__()
-        self.permuted = permuted
+        self.permuted, self.polynomial = permuted, polynomial
         inverse = 1.0 / torch.tensor(theta, dtype=points.dtype)
         self.register_buffer("inverse_theta", inverse)
         self.register_buffer("permutations", torch.tensor(_PERMUTATIONS))
@@ -169,9 +172,19 @@ class TripletSums(nn.Module):
 
     def _sum(self, q: Tensor, potential: Tensor) -> tuple[Tensor, Tensor]:
         d = (q * self.inverse_theta).unsqueeze(1) - self.points[potential]
-        own = self.coefficients[potential] * torch.exp(-0.5 * (d * d).sum(dim=2))
-        slope = -(own.unsqueeze(2) * d).sum(dim=1) * self.inverse_theta
-        return own.sum(dim=1), slope
+        e, pull = self._kernel((d * d).sum(dim=2))
+        c = self.coefficients[potential]
+        slope = -((c * pull).unsqueeze(2) * d).sum(dim=1) * self.inverse_theta
+        return (c * e).sum(dim=1), slope
+
+    def _kernel(self, square: Tensor) -> tuple[Tensor, Tensor]:
+        """Return e(u) and -e'(u) / u from u²."""
+        if not self.polynomial:
+            e = torch.exp(-0.5 * square)
+            return e, e
+        u = torch.sqrt(square)
+        left = (1.0 - u).clamp(min=0.0)
+        return left**4 * (4.0 * u + 1.0), 20.0 * left**3
 
     def _norm(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return Σ_P e(P x, x) and its slopes."""
@@ -179,8 +192,8 @@ class TripletSums(nn.Module):
         for k in range(6):
             to = self.permutations[k]
             d = (x[:, to] - x) * self.inverse_theta
-            own = torch.exp(-0.5 * (d * d).sum(dim=1))
-            pull = own.unsqueeze(1) * d * self.inverse_theta
+            own, change = self._kernel((d * d).sum(dim=1))
+            pull = change.unsqueeze(1) * d * self.inverse_theta
             value = value + own
             slope = slope.index_add(1, to, -pull) + pull
         return value, slope

@@ -1,9 +1,10 @@
-"""A fit of QUIP's gap_fit and one of gapfit at the same settings, one core, in turn.
+"""A fit of QUIP's gap_fit and two of gapfit at the same settings, one core, in turn.
 
 Usage: python tests/benchmarks/gap_fit.py TRAIN TEST [--n-sparse 1000] [--json FILE]
-Same n_max, l_max, cutoff, number of sparse points and sigmas; silicon of Zuo et al. (J.
-Phys. Chem. A 124, 731, 2020) needs about ten minutes and 4 GB. CPU time, peak memory
-and test errors of both.
+Same n_max, l_max, cutoff, number of sparse points and sigmas: the same command run by
+``gapfit gap_fit``, with QUIP's basis, and gapfit with a basis of its own. Silicon of Zuo et
+al. (J. Phys. Chem. A 124, 731, 2020) needs about ten minutes and 4 GB. CPU time, peak
+memory and test errors of all.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +22,10 @@ import _quip
 import numpy as np
 from _common import Column, Label, Report, Row, Time, parser, script
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.io import read, write
+
+import gapfit
 
 SIGMA_ENERGY, SIGMA_FORCES = 0.01, 0.05
 
@@ -48,53 +51,68 @@ def arguments() -> argparse.ArgumentParser:
     return options
 
 
+def commands(args: argparse.Namespace, folder: Path) -> list[str]:
+    """Write the training data; return the words of the command after the program."""
+    frames = []
+    for atoms in read(args.train, ":"):
+        copy = atoms.copy()
+        copy.info["dft_energy"] = atoms.get_potential_energy()
+        copy.arrays["dft_forces"] = atoms.get_forces()
+        frames.append(copy)
+    write(folder / "train.xyz", frames, format="extxyz")
+    soap = (
+        f"soap n_max={args.n_max} l_max={args.l_max} cutoff={args.r_cut} "
+        "cutoff_transition_width=0.5 atom_sigma=0.5 zeta=4 delta=1.0 "
+        f"covariance_type=dot_product n_sparse={args.n_sparse} "
+        "sparse_method=cur_points add_species=T"
+    )
+    return [
+        "at_file=train.xyz",
+        f"gap={{{soap}}}",
+        f"default_sigma={{{SIGMA_ENERGY} {SIGMA_FORCES} 0.0 0.0}}",
+        "e0_method=average",
+        "energy_parameter_name=dft_energy",
+        "force_parameter_name=dft_forces",
+        "virial_parameter_name=none",
+        "sparse_jitter=1e-8",
+        "do_copy_at_file=F",
+        "rnd_seed=1",
+        "gp_file=gap.xml",
+    ]
+
+
+def measured(command: list[str], folder: Path) -> Row:
+    """Run a program; return its CPU time, s, and peak memory, GB."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return {"cpu": used.ru_utime + used.ru_stime, "gb": used.ru_maxrss / 1e6}
+
+
 def of_quip(args: argparse.Namespace) -> Row:
     """Fit and predict with QUIP."""
     from quippy.potential import Potential
 
-    train, test = (read(file, ":") for file in (args.train, args.test))
-
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        frames = []
-        for atoms in train:
-            copy = atoms.copy()
-            copy.info["dft_energy"] = atoms.get_potential_energy()
-            copy.arrays["dft_forces"] = atoms.get_forces()
-            frames.append(copy)
-        write(folder / "train.xyz", frames, format="extxyz")
-        soap = (
-            f"soap n_max={args.n_max} l_max={args.l_max} cutoff={args.r_cut} "
-            "cutoff_transition_width=0.5 atom_sigma=0.5 zeta=4 delta=1.0 "
-            f"covariance_type=dot_product n_sparse={args.n_sparse} "
-            "sparse_method=cur_points add_species=T"
-        )
-        options = [
-            "at_file=train.xyz",
-            f"gap={{{soap}}}",
-            f"default_sigma={{{SIGMA_ENERGY} {SIGMA_FORCES} 0.0 0.0}}",
-            "e0_method=average",
-            "energy_parameter_name=dft_energy",
-            "force_parameter_name=dft_forces",
-            "virial_parameter_name=none",
-            "sparse_jitter=1e-8",
-            "do_copy_at_file=F",
-            "rnd_seed=1",
-            "gp_file=gap.xml",
-        ]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = [str(_quip.program()), *options]
-        subprocess.run(command, cwd=folder, env=environment, check=True, stdout=DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        words = commands(args, folder)
+        row = measured([str(_quip.program()), *words], folder)
         potential = Potential("", param_filename=str(folder / "gap.xml"))
-        found = []
-        for atoms in test:
-            copy = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-            copy.calc = potential
-            found.append((copy.get_potential_energy(), copy.get_forces()))
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"cpu": cpu, "gb": after.ru_maxrss / 1e6, **errors(test, found)}
+        return row | errors(read(args.test, ":"), potential)
+
+
+def of_drop_in(args: argparse.Namespace) -> Row:
+    """Run the same command by gapfit, and predict."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        words = commands(args, folder)
+        program = [sys.executable, "-m", "gapfit", "gap_fit", "--no-report"]
+        row = measured([*program, *words], folder)
+        model = gapfit.load(folder / "gap-model" / "model.npz")
+        return row | errors(read(args.test, ":"), gapfit.GAPCalculator(model))
 
 
 def of_gapfit(args: argparse.Namespace) -> Row:
@@ -110,23 +128,18 @@ def of_gapfit(args: argparse.Namespace) -> Row:
         return json.loads(file.read_text())["tables"]["Fit"]["rows"][0]
 
 
-def errors(
-    test: list[Atoms], found: list[tuple[float, np.ndarray]]
-) -> dict[str, float]:
+def errors(test: list[Atoms], calculator: Calculator) -> dict[str, float]:
     """Return RMSE of energies (meV/atom) and forces (eV/Å)."""
-    energy = [
-        1000 * (e - atoms.get_potential_energy()) / len(atoms)
-        for atoms, (e, _) in zip(test, found, strict=True)
-    ]
-    forces = np.concatenate(
-        [
-            (f - atoms.get_forces()).ravel()
-            for atoms, (_, f) in zip(test, found, strict=True)
-        ]
-    )
+    energy, forces = [], []
+    for atoms in test:
+        copy = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        copy.calc = calculator
+        e = copy.get_potential_energy() - atoms.get_potential_energy()
+        energy.append(1000 * e / len(atoms))
+        forces.append((copy.get_forces() - atoms.get_forces()).ravel())
     return {
         "energy": float(np.sqrt(np.mean(np.square(energy)))),
-        "forces": float(np.sqrt(np.mean(forces**2))),
+        "forces": float(np.sqrt(np.mean(np.concatenate(forces) ** 2))),
     }
 
 
@@ -135,6 +148,7 @@ def run(args: argparse.Namespace) -> Report:
     report.header(f"{args.train.parent.name}, one thread; RMSE on the test set")
     rows = [
         {"program": "gap_fit"} | of_quip(args),
+        {"program": "gapfit gap_fit"} | of_drop_in(args),
         {"program": "gapfit"} | of_gapfit(args),
     ]
     report.table("Fit", COLUMNS, rows)

@@ -1,10 +1,11 @@
-"""`gapfit gap_fit`: commands as autoplex and wfl build them, and the files they expect."""
+"""`gapfit gap_fit`: commands as workflows build them, and the files they expect."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import ase.io
 import numpy as np
@@ -233,6 +234,97 @@ def test_a_command_of_wfl(tmp_path, monkeypatch):
     text = re.sub(rf"(</?){root}>", r"\1GAP>", path.read_text())
     path.write_text(text.replace(f'Potential label="{root}"', 'Potential label="GAP"'))
     same_numbers(tmp_path / "run", "GAP.stage_1.xml")
+
+
+# IPSuite gives a shell one line, which splits at the blanks inside of the braces; options
+# as Python prints them, and names that no label has for what is not to be fitted.
+IPSUITE = (
+    " gap_fit e0_method=average at_file=nodes/GAP/train_atoms.extxyz gap={distance_Nb     "
+    "order=2     cutoff=4.0     covariance_type=ard_se     delta=0.1     "
+    "sparse_method=CUR_POINTS     add_species=True     n_sparse=8     theta_uniform=1.0"
+    ":soap     l_max=3     n_max=4     cutoff=4.0     atom_sigma=0.5     zeta=4.0     "
+    "cutoff_transition_width=0.5     delta=1.0     covariance_type=dot_product     "
+    "n_sparse=10     sparse_method=CUR_POINTS     add_species=True} "
+    "gp_file=nodes/GAP/model/model.xml default_sigma={0.0001 0.01 0.01 0.01} "
+    "sparse_jitter=1e-10      energy_parameter_name=energy       "
+    "force_parameter_name=forces       virial_parameter_name=DUMMY     "
+    "stress_parameter_name=DUMMY"
+)
+
+
+def test_a_command_of_ipsuite(tmp_path, monkeypatch):
+    (tmp_path / "nodes/GAP/model").mkdir(parents=True)
+    frames = [label(crystal(seed)) for seed in range(4)]
+    ase.io.write(tmp_path / "nodes/GAP/train_atoms.extxyz", frames, format="extxyz")
+    fit_here(tmp_path, monkeypatch, *shlex.split(IPSUITE)[1:])
+    folder = tmp_path / "nodes/GAP/model"
+    config = load_config(folder / "model-model" / "fit.toml")
+    pairs, soap = config.terms
+    assert (pairs.type, pairs.delta, pairs.sparse_method) == ("distance_2b", 0.2, "cur")
+    assert (soap.n_max, soap.zeta, soap.quip.neighbours) == (4, 4.0, [])
+    # The stress in the file is not to be fitted.
+    assert not config.data.use_stress
+    same_numbers(folder, "model.xml")
+    # IPSuite finds the label for LAMMPS in the second line.
+    assert 'Potential label="' in (folder / "model.xml").read_text().splitlines()[1]
+
+
+# maml gives a list of words to the program.
+MAML = [
+    "at_file=train.xyz",
+    "gap={soap l_max=3 n_max=4 atom_sigma=0.5 zeta=4 cutoff=4.0 "
+    "cutoff_transition_width=0.5 delta=1.0 f0=0.0 n_sparse=10 "
+    "covariance_type=dot_product sparse_method=cur_points add_species=T}",
+    "sparse_jitter=1e-08",
+    "e0=0.0",
+    "e0_offset=0.0",
+    "default_sigma={0.0005 0.1 0.05 0.01}",
+    "energy_parameter_name=dft_energy",
+    "force_parameter_name=dft_force",
+    "gp_file=train.xml",
+]
+
+
+def lines_of_maml(atoms: Atoms) -> list[str]:
+    """Return a structure with labels as maml writes them."""
+    stress = atoms.get_stress(voigt=False)
+    virial = "\t".join(map(str, (-stress * atoms.get_volume()).ravel()))
+    lattice = "     ".join(map(str, atoms.cell[:].ravel()))
+    header = (
+        f"dft_energy={atoms.get_potential_energy()} dft_virial={{{virial}}} "
+        f'Lattice="{lattice}" Properties=species:S:1:pos:R:3:Z:I:1:dft_force:R:3'
+    )
+    rows = [
+        f"{atom.symbol:<10s}{x:>16f}{y:>16f}{z:>16f}{atom.number:>8d}"
+        f"{u:>16f}{v:>16f}{w:>16f}"
+        for atom, (x, y, z), (u, v, w) in zip(
+            atoms, atoms.positions, atoms.get_forces(), strict=True
+        )
+    ]
+    return [str(len(atoms)), header, *rows]
+
+
+@pytest.mark.parametrize("with_virial", [False, True])
+def test_a_command_of_maml(tmp_path, monkeypatch, with_virial):
+    frames = [label(crystal(seed)) for seed in range(4)]
+    lines = [line for atoms in frames for line in lines_of_maml(atoms)]
+    (tmp_path / "train.xyz").write_text("\n".join(lines))
+    more = ["virial_parameter_name=dft_virial"] if with_virial else []
+    fit_here(tmp_path, monkeypatch, *MAML[:-1], *more, MAML[-1])
+    config = load_config(tmp_path / "train-model" / "fit.toml")
+    # The virial is in the data, but gap_fit does not read it by this name.
+    assert config.data.use_stress == with_virial
+    assert load(tmp_path / "train.xml").e0 == {6: 0.0, 14: 0.0}
+    same_numbers(tmp_path, "train.xml")
+    # What maml finds in the file: the element of each descriptor, and its points.
+    found = {}
+    for part in (
+        ElementTree.parse(tmp_path / "train.xml").getroot().iter("gpCoordinates")
+    ):
+        (z,) = re.findall(r" Z=(.*?) ", part.findtext("descriptor"))
+        found[int(z)] = np.loadtxt(tmp_path / part.get("sparseX_filename")).size
+    width = 8 * 9 // 2 * 4 + 1
+    assert found == {6: 10 * width, 14: 10 * width}
 
 
 # With a steep filter (nf) quippy's forces are the slopes of its energies.

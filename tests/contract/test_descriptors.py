@@ -25,6 +25,13 @@ TURBO = {
     "sigma_t_scaling": 0.1,
     "species": {"Ge": {"n_max": 3, "amplitude_scaling": 2.0}},
 }
+#: Fewer features of QUIP's SOAP; with n_max = 2 in more functions than a channel holds.
+QUIP = {
+    "summed radial": {"nu_r": 1},
+    "mixed species": {"mixed": "species", "n_mixed": 3, "coupled": False},
+    "mixed radial": {"mixed": "radial", "n_mixed": 9, "coupled": False},
+    "mixed both": {"mixed": "both", "n_mixed": 11, "symmetric": True},
+}
 TRIPLET = {"r_cut": R_CUT, "width": 0.9, "theta": [1.1, 1.4, 0.9]}
 
 
@@ -51,6 +58,14 @@ class TestSoap(DescriptorContract):
         "full kernel": SoapConfig(**SOAP, full_kernel=True),
         "projected": SoapConfig(**SOAP, components=12),
         "channels": SoapConfig(**SOAP, channels=3),
+        **{
+            name: SoapConfig(
+                **{**SOAP, "n_max": 2},
+                rbf="equispaced_gaussians",
+                quip={"compression": compression},
+            )
+            for name, compression in QUIP.items()
+        },
     }
 
 

@@ -372,7 +372,10 @@ def test_arrays_that_do_not_fit_raise():
         ({"channel": []}, "one value for each species"),
         ({"blocks": [(0, 1)]}, "pairs of channels"),
         ({"scale": np.ones(3)}, "one value for each feature"),
-        ({"trivial": True}, "one value for each feature"),
+        ({"products": "first"}, "one value for each feature"),
+        ({"products": "some"}, "products must be"),
+        ({"mixed": [2]}, "mixing must be"),
+        ({"mixed": [4], "mixing": np.zeros((1, 1, 3, 3))}, "mixed channels must have"),
     ],
 )
 def test_inconsistent_descriptors_raise(change, message):
@@ -385,11 +388,12 @@ def test_inconsistent_descriptors_raise(change, message):
         "weighting": ("poly", 5.0, 1.0, 1.0, 1.0),
         "channel": [0],
         "species_weight": [1.0],
-        "total": False,
+        "mixed": [],
+        "mixing": np.zeros((0, 1, 3, 3)),
         "central_in_all": False,
         "blocks": [(0, 0)],
         "scale": np.ones(18),
-        "trivial": False,
+        "products": "all",
     }
     _core.Soap(**good)
     with pytest.raises(ValueError, match=message):

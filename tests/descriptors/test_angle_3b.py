@@ -427,12 +427,12 @@ def test_bad_arguments_of_the_core_are_refused():
         with pytest.raises((TypeError, ValueError)):
             _core.TripletRange(*change, False)
     with pytest.raises(ValueError, match="lengths"):
-        _core.TripletKernel(1.0, (1.0, 0.0, 1.0), False)
+        _core.TripletKernel(1.0, (1.0, 0.0, 1.0), False, False)
     with pytest.raises(ValueError, match="six knots"):
         _core.TripletPotential(np.zeros((6, 6, 7)), three, three)
     with pytest.raises(ValueError, match="spacings"):
         _core.TripletPotential(np.zeros((6, 6, 8)), three, (1.0, -1.0, 1.0))
-    kernel = _core.TripletKernel(1.0, three, False)
+    kernel = _core.TripletKernel(1.0, three, False, False)
     with pytest.raises(ValueError, match="one coefficient"):
         _core.TripletPotential(kernel, np.ones((2, 3)), np.ones(3))
     with pytest.raises(ValueError, match="one potential"):

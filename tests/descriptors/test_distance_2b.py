@@ -16,8 +16,9 @@ from gapfit.config.sections import Distance2bConfig
 from gapfit.data.frame import structure_arrays, to_voigt
 from gapfit.data.neighbours import pair_list
 from gapfit.descriptors.blocks import pair_key
+from gapfit.descriptors.kernels import PiecewisePolynomial
 from gapfit.descriptors.switch import Switch
-from gapfit.errors import DataError
+from gapfit.errors import DataError, GapfitError
 from gapfit.model.terms import FittedTerm, build_term
 from gapfit.sparse.methods import select
 from gapfit.testing import FORCE_SLOPE, REORDERED_SUMS, TABULATED, forces_error
@@ -219,3 +220,43 @@ def test_the_prior_mean_holds_where_there_are_no_data(tmp_path):
     FORCE_SLOPE.check(forces_error(model, dimer(2.1)))
     left_out = gapfit.leave_one_out(model, frames)
     assert left_out["all"]["energy"]["mae"] < 100
+
+
+POLYNOMIAL = {"kernel": "polynomial", "switch": "cosine", "theta": 1.3}
+
+
+def test_pieces_of_polynomials_are_exact_between_all_knots():
+    term = random_pair_term(silicon(), **POLYNOMIAL)
+    kernel, switch = term.descriptor.kernel_of_g, term.descriptor.switch
+    (block,) = term.descriptor.blocks
+    r = np.random.default_rng(1).uniform(1.0, 4.49, 300)
+    k = kernel.derivatives(r, term.sparse[block][:, 0]) @ term.coefficients[block]
+    dimers = [Atoms("Si2", [[0, 0, 0], [0, 0, x]], cell=[30] * 3, pbc=True) for x in r]
+    found = [
+        term.predict(pair_list(structure_arrays(a), 4.5), gradients=True)
+        for a in dimers
+    ]
+    energies = [part.energies.sum() for part in found]
+    slopes = [-part.forces[1, 2] for part in found]
+    s, s1, _ = switch(r)
+    np.testing.assert_allclose(energies, s * k[0], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(slopes, s1 * k[0] + s * k[1], rtol=0, atol=1e-12)
+
+
+def test_derivatives_of_the_polynomial_are_those_of_its_values():
+    kernel = PiecewisePolynomial(0.7, 1.3)
+    x, y, h = np.linspace(0.5, 4.0, 40), np.array([2.03]), 1e-5
+    value, slope, curvature = kernel.derivatives(x, y)
+    higher, lower = (kernel.derivatives(x + step, y) for step in (h, -h))
+    np.testing.assert_allclose((higher[0] - lower[0]) / (2 * h), slope, atol=1e-8)
+    np.testing.assert_allclose((higher[1] - lower[1]) / (2 * h), curvature, atol=1e-4)
+    u = np.abs(x - 2.03) / 1.3
+    expected = 0.7**2 * np.where(u < 1, (1 - u) ** 3 * (3 * u + 1), 0.0)
+    np.testing.assert_allclose(value[:, 0], expected, rtol=1e-14)
+
+
+def test_polynomials_are_not_for_fits():
+    with pytest.raises(GapfitError, match=r"polynomial.* not for fits"):
+        gapfit.fit(labelled_frames(silicon), two_body(**POLYNOMIAL))
+    with pytest.raises(ValueError, match="needs switch"):
+        Distance2bConfig(r_cut=4.5, kernel="polynomial")

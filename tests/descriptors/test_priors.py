@@ -15,7 +15,7 @@ from gapfit.data.frame import VOIGT, structure_arrays
 from gapfit.data.neighbours import concatenate, pair_list, pairs_of, separate
 from gapfit.descriptors.blocks import pair_key
 from gapfit.descriptors.cluster_priors import Clusters, cluster_priors
-from gapfit.descriptors.kernels import DotProductKernel, ProductExponential
+from gapfit.descriptors.kernels import DotProductKernel, ProductKernel
 from gapfit.descriptors.protocol import PriorVariances
 from gapfit.descriptors.soap_priors import soap_priors
 from gapfit.errors import StructureError
@@ -337,7 +337,7 @@ def test_parts_of_the_kernel_matrix_change_nothing(n_sides, width):
         q=rng.uniform(1, 3, (n, width)),
         dq=rng.normal(size=(n, n_sides, 3, width)),
     )
-    kernel = ProductExponential(1.2, (0.7, 1.1, 0.9)[:width])
+    kernel = ProductKernel(1.2, (0.7, 1.1, 0.9)[:width])
     whole, *parts = (
         cluster_priors([clusters], kernel, n_atoms, gradients=True, side=side)
         for side in (512, 7, 40)

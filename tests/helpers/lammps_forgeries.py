@@ -83,6 +83,13 @@ def _put(name: str, value: float, place: int = 0) -> Callable[[Arrays], None]:
     return change
 
 
+def _put_new(name: str, value: int) -> Callable[[Arrays], None]:
+    def change(arrays: Arrays) -> None:
+        arrays[name] = value
+
+    return change
+
+
 def _cut(name: str) -> Callable[[Arrays], None]:
     """Take away the last row."""
 
@@ -242,10 +249,28 @@ DENSITIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
 }
 
 
+#: The same of tests/quip_models/SiC, whose pairs have knots of their own, and of SiCO,
+#: whose channels are mixed.
+KNOTS = {
+    "falling_knots": (_put("pair0/knots", 9.0, 3), "knots of a pair potential out of"),
+    "knots_of_nan": (_put("pair0/knots", np.nan, 1), "nan in the array"),
+    "fewer_knots": (_cut("pair0/knots"), f"array pair0/knots {_SIZES}"),
+    "kernel_of_another_kind": (_put_new("triplet0/polynomial", 2), "2 in the array"),
+}
+MIXED = {
+    "fewer_channels": (_cut("soap0/mixing"), f"array soap0/mixing {_SIZES}"),
+    "wide_channels": (_put("soap0/mixed", 17), "17 in the array soap0/mixed"),
+    "no_functions": (_put("soap0/mixed", 0), "0 in the array soap0/mixed"),
+    "blocks_beyond": (_put("soap0/blocks", 99), "99 in the array soap0/blocks"),
+    "unknown_products": (_set("soap4/products", "some"), "products must be"),
+    "other_products": (_set("soap4/products", "all"), "one value for each feature"),
+}
+
+
 def forge(path: Path, name: str, folder: Path) -> Path:
     """Write a forgery of a potential."""
     arrays = read_array_file(path)
-    {**FORGERIES, **DENSITIES}[name][0](arrays)
+    {**FORGERIES, **DENSITIES, **KNOTS, **MIXED}[name][0](arrays)
     forged = folder / f"{name}.gapfit"
     write_array_file(forged, arrays)
     return forged

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ import json, sys
 from ase import Atoms
 from quippy.descriptors import Descriptor
 case = json.load(sys.stdin)
-atoms = Atoms(case["symbols"], case["positions"], cell=case["cell"], pbc=True)
+atoms = Atoms(case["symbols"], case["positions"], cell=case["cell"], pbc=case["pbc"])
 values = Descriptor(case["options"]).calc_descriptor(atoms)
 print("VALUES", json.dumps(values.tolist()))
 """
@@ -95,17 +96,21 @@ def _structure(rng: np.random.Generator, numbers: list[int], centre: int) -> Ato
     return atoms[kept]
 
 
-def quip_descriptor(options: str, atoms: Atoms, folder: Path) -> np.ndarray:
-    """Return quippy's descriptors of the central atoms, (n_centres, width)."""
-    case = {
+def _case(options: str, atoms: Atoms) -> dict[str, object]:
+    return {
         "options": options,
         "symbols": atoms.get_chemical_symbols(),
         "positions": atoms.positions.tolist(),
         "cell": atoms.cell.tolist(),
+        "pbc": bool(atoms.pbc.all()),
     }
+
+
+def quip_descriptor(options: str, atoms: Atoms, folder: Path) -> np.ndarray:
+    """Return quippy's descriptors of the central atoms, (n_centres, width)."""
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT],
-        input=json.dumps(case),
+        input=json.dumps(_case(options, atoms)),
         capture_output=True,
         text=True,
         check=True,
@@ -115,23 +120,18 @@ def quip_descriptor(options: str, atoms: Atoms, folder: Path) -> np.ndarray:
     return np.array(json.loads(line.removeprefix("VALUES")))
 
 
-def _record(path: Path) -> None:
-    cases = []
-    for seed in RECORDED:
-        options, atoms = random_case(seed, most=4, l_max=3)
-        values = quip_descriptor(options, atoms, path.parent)
-        cases.append(
-            {
-                "options": options,
-                "symbols": atoms.get_chemical_symbols(),
-                "positions": atoms.positions.tolist(),
-                "cell": atoms.cell.tolist(),
-                "first": values[0].tolist(),
-            }
+def record(path: Path, cases: Iterable[tuple[str, Atoms]]) -> None:
+    """Write options and structures with quippy's descriptor of the first centre."""
+    lines = [
+        json.dumps(
+            _case(options, atoms)
+            | {"first": quip_descriptor(options, atoms, path.parent)[0].tolist()}
         )
-    lines = ",\n".join(map(json.dumps, cases))
-    path.write_text(f"[\n{lines}\n]\n")
+        for options, atoms in cases
+    ]
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 if __name__ == "__main__":
-    _record(Path(sys.argv[1]))
+    chosen = (random_case(seed, most=4, l_max=3) for seed in RECORDED)
+    record(Path(sys.argv[1]), chosen)

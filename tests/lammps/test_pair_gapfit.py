@@ -176,7 +176,9 @@ def test_parts_without_sparse_points_equal_python(plugin, tmp_path):
     assert_equal(calculate(plugin, model, atoms, tmp_path), model, atoms)
 
 
-@pytest.mark.parametrize("name", ["P/gap.xml", "FeCrNi/gap.xml.gz"])
+@pytest.mark.parametrize(
+    "name", ["P/gap.xml", "FeCrNi/gap.xml.gz", "SiC/gap.xml", "SiCO/gap.xml"]
+)
 def test_models_of_quip_equal_python(name, plugin, tmp_path):
     """Cosines, permuted triplets, neighbours that end where QUIP ends them."""
     path = ROOT / "tests" / "quip_models" / name

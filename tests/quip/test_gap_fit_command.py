@@ -188,7 +188,6 @@ def test_channels_and_centres_of_soap(gap, changes):
     [
         (f"{SOAP} cuttof=5", "", "gap 1 (soap) cuttof", "did you mean cutoff"),
         (f"{SOAP} average=T", "", "gap 1 (soap) average", "no counterpart"),
-        (f"{SOAP} nu_R=1", "", "gap 1 (soap) nu_R", "no counterpart"),
         (f"{SOAP} sparse_method=file", "", "gap 1 (soap) sparse_method", "sparse_file"),
         (f"{SOAP} sparse_method=uniform", "", "gap 1 (soap) sparse_method", '"cur"'),
         (f"{PAIRS} f0=1.0", "", "gap 1 (distance_2b) f0", "no counterpart"),

@@ -108,7 +108,6 @@ def test_options_with_an_effect_that_gapfit_does_not_have(more, labels, option):
         # gap_fit reads energy, force and virial, and fits no others.
         ("", ("energy", "forces", "virial"), "force_parameter_name"),
         ("", ("REF_energy", "force", "virial"), "energy_parameter_name"),
-        ("", ("energy", "force", "dft_virial"), "virial_parameter_name"),
         ("energy_parameter_name=e", USUAL, "energy_parameter_name"),
         ("virial_parameter_name=v", USUAL, "virial_parameter_name"),
     ],
@@ -123,6 +122,7 @@ def test_labels_that_gap_fit_would_not_find_and_gapfit_would(more, labels, optio
         ("", ("energy",)),
         ("energy_parameter_name=e", ("force", "virial")),
         ("", ("energy", "force", "stress")),
+        ("", ("energy", "force", "dft_virial")),
         ("virial_parameter_name=v", ("energy", "force", "stress")),
         ("virial_parameter_name=v", ("energy", "force")),
         ("default_sigma={0.1 0.1 0 0}", ("energy", "force", "dft_virial")),
@@ -131,6 +131,13 @@ def test_labels_that_gap_fit_would_not_find_and_gapfit_would(more, labels, optio
 )
 def test_labels_that_neither_finds_or_neither_fits(more, labels):
     assert not changes(more, labels=labels)
+
+
+def test_virials_of_another_name_are_not_fitted_as_by_gap_fit():
+    found = translated("", labels=("energy", "force", "dft_virial"))
+    assert not found.config.data.use_stress
+    (remark,) = found.remarks
+    assert "so dft_virial is not fitted, either" in str(remark)
 
 
 def test_the_stress_is_taken_where_the_virial_that_is_named_is_missing():

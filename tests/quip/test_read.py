@@ -26,6 +26,8 @@ FILES = {
     "P": SMALL / "P" / "gap.xml",
     "FeCrNi": SMALL / "FeCrNi" / "gap.xml.gz",
     "CuAl": SMALL / "CuAl" / "gap.xml",
+    "SiC": SMALL / "SiC" / "gap.xml",
+    "SiCO": SMALL / "SiCO" / "gap.xml",
 }
 PUBLIC = ROOT.parent / "shared" / "data" / "quip"
 #: Public models, and how far energies (eV) and forces (eV/Å) may be off. References have
@@ -74,7 +76,7 @@ def test_energies_forces_virials_and_variances_are_those_of_quip(name):
             rtol=0,
             atol=1e-12,
         )
-        if name != "P":
+        if name not in ("P", "SiC"):
             # Energies of triplets belong to the centre here, to all three atoms there.
             energies = model.predict(structure(record)).energies
             np.testing.assert_allclose(energies, record["local_energy"], atol=1e-9)

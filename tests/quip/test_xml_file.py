@@ -161,15 +161,15 @@ DAMAGED = {
     ),
     "wrong Z": (document(descriptor=DESCRIPTOR.replace("14", "999")), "999"),
     "kernel of another kind": (
-        document(attributes='dimensions="1" n_sparseX="1" covariance_type="4"'),
-        "kernel pp is not supported",
+        document(attributes='dimensions="1" n_sparseX="1" covariance_type="3"'),
+        "kernel bond_real_space is not supported",
     ),
     "mean": (
         document(
             attributes='dimensions="1" n_sparseX="1" covariance_type="1" '
             'signal_mean="1.0"'
         ),
-        "f0 = 1 eV is not supported",
+        "f0 = 1 eV is not supported: it adds a constant to the covariance",
     ),
     "no zeta": (
         soap("").replace(' zeta="2"', ""),
@@ -177,7 +177,17 @@ DAMAGED = {
     ),
     "no delta": (document(delta="0.0"), "delta = 0.0 is not supported"),
     "average": (soap("average=T"), "average = T is not supported"),
-    "compression": (soap("nu_R=1"), "nu_R = 1 is not supported"),
+    "compression": (soap("nu_R=3"), "nu_r = 3 is not supported"),
+    "mixed sums": (soap("nu_R=1 Z_mix=T K=2"), "nu_R = 1 with Z_mix or R_mix"),
+    "uncoupled sums": (soap("nu_S=1 coupling=F"), "QUIP has one or the other"),
+    "mixing of nothing": (soap("R_mix=T"), "need K, the number of combinations"),
+    "endless combinations": (soap(f"R_mix=T K={10**9}"), "n_mixed"),
+    "random numbers of no seed": (soap("Z_mix=T K=2 mix_shift=-9"), "shift"),
+    "elements in groups": (soap("Z_map={14}"), "Z_map"),
+    "constant dot products": (
+        soap("covariance_sigma0=0.3"),
+        "covariance_sigma0 = 0.3 is not supported: it adds a constant",
+    ),
     "radial basis": (soap("radial_basis=POLY"), "radial_basis = POLY is not supported"),
     "huge n_max": (soap("").replace("n_max=2", f"n_max={10**9}"), "n_max"),
     "huge l_max": (soap("").replace("l_max=1", f"l_max={10**9}"), "l_max"),

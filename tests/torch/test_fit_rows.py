@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
-from builders import STRUCTURES, random_term, silicon, three_species
+from ase import Atoms
+from builders import ROOT, STRUCTURES, random_term, silicon, three_species
 from descriptor_contract import term_for
 from helpers.torch_cases import R_CUT, SILICON, SPECIAL_SOAP, TERMS
 from helpers.torch_runs import import_or_skip
@@ -13,6 +16,7 @@ from gapfit.config import Angle3bConfig, Distance2bConfig, EamDensityConfig, Soa
 from gapfit.data.frame import as_frame
 from gapfit.data.neighbours import pairs_of
 from gapfit.model.terms import FittedTerm
+from gapfit.quip import load as load_quip
 from gapfit.testing import Tolerance
 
 torch = import_or_skip("torch")
@@ -33,7 +37,9 @@ def assert_rows_equal(
 ) -> None:
     """Compare the rows of energies, forces and virials with those of the core."""
     made = FitRows(terms, torch.device("cpu"), chunk_bytes)
-    pairs = pairs_of([as_frame(atoms, "a structure") for atoms in structures], R_CUT)
+    longest = max(term.descriptor.cutoff for term in terms)
+    frames = [as_frame(atoms, "a structure") for atoms in structures]
+    pairs = pairs_of(frames, longest)
     for gradients in (True, False):
         found, begin = made.table(pairs, gradients=gradients), 0
         for term in terms:
@@ -75,3 +81,11 @@ def test_chunks_and_terms_of_the_core_change_nothing(gst_full):
     made = FitRows(terms, torch.device("cpu"))
     assert [maker is None for maker in made.makers] == [False, False, False, True]
     assert_rows_equal(terms, structures, chunk_bytes=1)
+
+
+def test_rows_of_mixed_channels_equal_those_of_the_core():
+    folder = ROOT / "tests" / "quip_models" / "SiCO"
+    record = json.loads((folder / "reference.json").read_text())[0]
+    atoms = Atoms(record["symbols"], record["positions"], cell=record["cell"], pbc=True)
+    for term in load_quip(folder / "gap.xml").terms:
+        assert_rows_equal([term], [atoms])

@@ -41,7 +41,9 @@ def test_all_terms_and_a_baseline_equal_the_core(gst_full):
     assert_equal(gapfit.torch.torch_model(gst_full)(*given), gst_full, structures)
 
 
-@pytest.mark.parametrize("name", ["P/gap.xml", "FeCrNi/gap.xml.gz"])
+@pytest.mark.parametrize(
+    "name", ["P/gap.xml", "FeCrNi/gap.xml.gz", "SiC/gap.xml", "SiCO/gap.xml"]
+)
 def test_models_of_quip_equal_the_core(name):
     path = ROOT / "tests" / "quip_models" / name
     record = json.loads((path.parent / "reference.json").read_text())[0]

@@ -62,8 +62,8 @@ class AceTerm {
             file.small_integers(prefix + "channel", {source.n_species}, 0, most);
         const std::vector<double> ones(channels.size(), 1.0);
         Basis basis = table.basis(
-            make_layout(table.n_max, table.n_l - 1, {channels.begin(), channels.end()},
-                        ones, false, false, {}, {}),
+            make_layout(
+                {table.n_max, table.n_l - 1, {channels.begin(), channels.end()}, ones}),
             Weighting(Weighting::Kind::none, 1.0, 1.0, 1.0, 1.0),
             std::vector<double>(static_cast<std::size_t>(table.n_tables * table.n_max),
                                 0.0));

@@ -41,11 +41,15 @@ class PairTerm {
                                 -1, n_potentials - 1);
         table_.values = values.data;
         table_.n_knots = ArrayFile::length(prefix + "values", values.shape[1]);
-        table_.start = file.real(prefix + "start", -longest_length, longest_length);
-        table_.spacing = file.real(prefix + "spacing", shortest_length, longest_length);
+        if (table_.n_knots < 2) throw FileError("has a pair potential without knots");
+        if (file.has(prefix + "knots"))
+            table_.knots = read_knots(file, prefix, n_potentials, table_.n_knots);
+        else {
+            table_.start = file.real(prefix + "start", -longest_length, longest_length);
+            table_.spacing = file.real(prefix + "spacing", shortest_length, longest_length);
+        }
         table_.cosine = file.real(prefix + "cosine", 0.0, longest_length);
         table_.n_species = static_cast<std::int32_t>(source.n_species);
-        if (table_.n_knots < 2) throw FileError("has a pair potential without knots");
     }
 
     void predict(const PairList &pairs, ThreadTeam &team, PredictionArrays &out) const {
@@ -55,6 +59,23 @@ class PairTerm {
     }
 
   private:
+    // Ascending knots of each potential, which all end with the same.
+    static const double *read_knots(const ArrayFile &file, const std::string &prefix,
+                                    long n_potentials, long n_knots) {
+        const double *knots = file.reals(prefix + "knots", {n_potentials, n_knots}).data;
+        for (long k = 0; k < n_potentials * n_knots; ++k) {
+            const bool first = k % n_knots == 0;
+            const double *before = first ? nullptr : knots + k - 1;
+            const bool last = k % n_knots == n_knots - 1;
+            if (!(std::abs(knots[k]) < longest_length) ||
+                (before != nullptr && knots[k] < *before) ||
+                (last && knots[k] != knots[n_knots - 1]) ||
+                (k % n_knots == 1 && knots[k] == *before))
+                throw FileError("has knots of a pair potential out of order");
+        }
+        return knots;
+    }
+
     PairTable table_;
     std::vector<std::int32_t> potential_;
 };
@@ -124,7 +145,8 @@ class TripletTerm {
         const auto theta = lengths(file, prefix + "theta");
         return {delta * delta,
                 {1.0 / theta.data[0], 1.0 / theta.data[1], 1.0 / theta.data[2]},
-                file.flag(prefix + "permuted")};
+                file.flag(prefix + "permuted"),
+                file.has(prefix + "polynomial") && file.flag(prefix + "polynomial")};
     }
 
   private:
@@ -362,14 +384,20 @@ class SoapTerm {
         const auto scale = file.reals(prefix + "scale", {-1});
         const auto centre = file.reals(prefix + "centre", {table.n_tables, table.n_max});
         const auto weighting = file.reals(prefix + "weighting", {4});
-        Layout layout =
-            make_layout(table.n_max, table.n_l - 1,
-                        file.small_integers(prefix + "channel", {source.n_species}, 0,
-                                            static_cast<std::int32_t>(source.n_species)),
-                        {weight.begin(), weight.end()}, file.flag(prefix + "total"),
-                        file.flag(prefix + "central_in_all"), channels(source, prefix),
-                        {scale.begin(), scale.end()},
-                        file.has(prefix + "trivial") && file.flag(prefix + "trivial"));
+        const auto last = static_cast<std::int32_t>(source.n_species);
+        LayoutParts parts{
+            table.n_max,
+            table.n_l - 1,
+            file.small_integers(prefix + "channel", {source.n_species}, 0, last),
+            {weight.begin(), weight.end()}};
+        parts.central_in_all = file.flag(prefix + "central_in_all");
+        parts.scale.assign(scale.begin(), scale.end());
+        parts.products = products(file, prefix);
+        const std::vector<double> mixing = read_mixing(source, prefix, parts);
+        parts.mixing = mixing.data();
+        parts.blocks =
+            channels(source, prefix, static_cast<std::int32_t>(parts.mixed.size()));
+        Layout layout = make_layout(std::move(parts));
         const Weighting weight_function(
             Weighting::kind_of(file.text(prefix + "weighting_function")), weighting.data[0],
             weighting.data[1], weighting.data[2], weighting.data[3]);
@@ -377,10 +405,40 @@ class SoapTerm {
                            {centre.begin(), centre.end()});
     }
 
+    static Products products(const ArrayFile &file, const std::string &prefix) {
+        if (file.has(prefix + "products"))
+            return products_of(file.text(prefix + "products"));
+        const bool trivial = file.has(prefix + "trivial") && file.flag(prefix + "trivial");
+        return trivial ? Products::first : Products::all;
+    }
+
+    // Mixed channels: those of the file, or one that is the total of all densities.
+    static std::vector<double> read_mixing(const Source &source, const std::string &prefix,
+                                           LayoutParts &parts) {
+        const long n = parts.n_max;
+        const long n_densities =
+            *std::max_element(parts.channel.begin(), parts.channel.end()) + 1;
+        if (!source.file.has(prefix + "mixing")) {
+            std::vector<double> out;
+            if (!source.file.flag(prefix + "total")) return out;
+            parts.mixed = {parts.n_max};
+            for (long k = 0; k < n_densities * n * n; ++k)
+                out.push_back(k % (n * n) % (n + 1) == 0 ? 1.0 : 0.0);
+            return out;
+        }
+        const auto mixed = source.file.small_integers(prefix + "mixed", {-1}, 1,
+                                                      static_cast<std::int32_t>(n));
+        parts.mixed.assign(mixed.begin(), mixed.end());
+        const auto mixing = source.file.reals(
+            prefix + "mixing", {static_cast<long>(mixed.size()), n_densities, n, n});
+        return {mixing.begin(), mixing.end()};
+    }
+
     // Pairs of channels, each at most once.
     static std::vector<std::pair<int, int>> channels(const Source &source,
-                                                     const std::string &prefix) {
-        const auto most = static_cast<std::int32_t>(source.n_species) + 1;
+                                                     const std::string &prefix,
+                                                     std::int32_t n_mixed) {
+        const auto most = static_cast<std::int32_t>(source.n_species) + n_mixed;
         const auto blocks = source.file.small_integers(prefix + "blocks", {-1, 2}, 0, most);
         std::vector<std::pair<int, int>> out;
         for (std::size_t b = 0; b < blocks.size(); b += 2)
