@@ -138,13 +138,12 @@ def _configured(args: argparse.Namespace) -> FitConfig:
     from gapfit.data.files import require_files
     from gapfit.execution.executors import refuse_separate
 
-    path: Path = args.config
-    config = load_config(path)
+    config = load_config(args.config)
     given = {name: getattr(args, name) for name in ("workers", "executor", "scheduler")}
     changes = {name: value for name, value in given.items() if value is not None}
     config = config.model_copy(update={"run": config.run.model_copy(update=changes)})
     refuse_separate(config.run)
-    require_files(named_files(config), path.parent)
+    require_files(named_files(config), args.config.parent)
     return config
 
 
@@ -155,6 +154,8 @@ def _lead(
     executor: Executor | None,
 ) -> None:
     """Do the work of the leading process, with the executor if there is one."""
+    from gapfit.execution.accumulate import require_device
+
     path: Path = args.config
     folder = args.output or path.parent / f"{path.stem}-model"
     report = FitReport(
@@ -164,6 +165,7 @@ def _lead(
     if args.plan:
         fit.print_plan(with_time=True)
         return
+    require_device(config.run.device)
     with held(folder) as checkpoint:
         if args.resume and is_finished(folder, checkpoint):
             metrics = fit.finished()

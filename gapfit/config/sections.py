@@ -276,6 +276,11 @@ class RunConfig(Section):
         "", "Dask scheduler address or scheduler file; empty: one on this machine"
     )
     threads: int = described(0, "threads per process; 0: all cores", ge=0, le=1024)
+    device: str = described(
+        "cpu",
+        "who sums up rows: cpu, or a GPU by PyTorch: cuda, cuda:1",
+        pattern=r"^(cpu|cuda(:[0-9]{1,3})?|torch:[a-z]{1,20}(:[0-9]{1,3})?)$",
+    )
     seed: int = described(0, "seed of the random number generator", ge=0)
     store_posterior: bool = described(
         True, "store the posterior, for uncertainties, in the model file"

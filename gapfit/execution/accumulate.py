@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+import gapfit.torch
+from gapfit._support.extras import needed
 from gapfit.config.sections import SigmaConfig
 from gapfit.data.batching import batches
 from gapfit.data.frame import Frame
@@ -14,10 +17,11 @@ from gapfit.data.frame_file import frame_sizes
 from gapfit.gp.observations import Group
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
+from gapfit.model.gap_model import GAPModel
 from gapfit.model.rows import row_block
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["RowBuilder", "task_slices"]
+__all__ = ["RowBuilder", "require_device", "task_slices"]
 
 # A task should have a few times more rows than sparse points, or handling its sums costs
 # more than the rows. Small data sets are cut finer, so that many workers share them
@@ -41,6 +45,8 @@ class RowBuilder:
         Cholesky factors of K_mm.
     method : {"cholesky", "qr"}
         See `TrainingSums`.
+    device : str
+        Who computes: ``cpu``, the core, or a device of torch; see ``run.device``.
     """
 
     terms: Sequence[FittedTerm]
@@ -48,6 +54,29 @@ class RowBuilder:
     sigma: SigmaConfig
     whitening: Whitening
     method: str
+    device: str = "cpu"
+
+    @classmethod
+    def of(
+        cls, model: GAPModel, method: str | None = None, device: str = "cpu"
+    ) -> RowBuilder:
+        """Return the rows of a model with training sums; by default of their method."""
+        sums = model.training_sums
+        assert sums is not None
+        return cls(
+            model.terms,
+            model.e0,
+            model.config.sigma,
+            sums.whitening,
+            method or sums.method,
+            device,
+        )
+
+    @cached_property
+    def _on_device(self) -> gapfit.torch.DeviceRows:
+        return gapfit.torch.DeviceRows(
+            self.terms, self.e0, self.sigma, self.whitening, self.method, self.device
+        )
 
     def sum_up(
         self,
@@ -65,10 +94,12 @@ class RowBuilder:
         groups : sequence
             Groups of each frame's energy, forces and virial.
         batch_atoms : int
-            Atoms whose rows are in memory at a time.
+            Atoms whose rows are in memory at a time; a device has its own number.
         report : callable
             Called with the number of rows done since the last call.
         """
+        if self.device != "cpu":
+            return self._on_device.sum_up(frames, groups, report)
         sums = TrainingSums(self.whitening, self.method)
         for part in batches(frame_sizes(frames), batch_atoms):
             report(self._add(sums, frames[part], groups[part]))
@@ -85,6 +116,19 @@ class RowBuilder:
         block = row_block(frames, self.terms, self.e0, self.sigma)
         sums.add_block(block, groups)
         return len(block.y)
+
+
+def require_device(name: str) -> None:
+    """Refuse a ``run.device`` that is not there.
+
+    Raises
+    ------
+    GapfitError
+        It needs torch, or this machine has no such device.
+    """
+    if name != "cpu":
+        needed("torch", "torch", f'run.device = "{name}"')
+        gapfit.torch.fit_device(name)
 
 
 def task_slices(sizes: np.ndarray, n_sparse: int) -> list[slice]:

@@ -220,7 +220,7 @@ class _ByWorkers:
         self.deaths: dict[Span, int] = {}
         self.waiting: deque[Node] = deque()
         modules = tuple(type(term.config).__module__ for term in work.rows.terms)
-        self.inputs = _Inputs(folder.path, folder.fit, modules)
+        self.inputs = _Inputs(folder.path, folder.fit, modules, work.rows.device)
 
     def run(self) -> TrainingSums:
         """Return the sum over all tasks."""
@@ -344,6 +344,7 @@ class _Inputs(NamedTuple):
     folder: Path
     fit: str  # distinguishes fits that used the same folder one after the other
     modules: tuple[str, ...]  # importing them registers the descriptors
+    device: str
 
     @property
     def files(self) -> CheckpointFolder:
@@ -356,12 +357,7 @@ def _opened(inputs: _Inputs) -> tuple[RowBuilder, FrameFile]:
     """Return the row builder and frames of a folder; each worker reads them once."""
     for module in inputs.modules:
         import_module(module)
-    model = inputs.files.read_start()
-    sums = model.training_sums
-    assert sums is not None
-    rows = RowBuilder(
-        model.terms, model.e0, model.config.sigma, sums.whitening, sums.method
-    )
+    rows = RowBuilder.of(inputs.files.read_start(), device=inputs.device)
     return rows, inputs.files.read_frames()
 
 

@@ -173,9 +173,6 @@ class _Addition:
         """Return the sums over the rows of the new data."""
         config, sums = model.config, model.training_sums
         assert sums is not None
-        rows = RowBuilder(
-            model.terms, model.e0, config.sigma, sums.whitening, sums.method
-        )
         groups = groups_of(self.dataset.frames, config, self.model.e0)
         done, total = 0, int(row_counts(self.frames).sum())
 
@@ -186,7 +183,7 @@ class _Addition:
 
         report(0)
         batch = batch_atoms(self.dataset.frames, model.terms, config)
-        return rows.sum_up(self.frames, groups, batch, report)
+        return RowBuilder.of(model).sum_up(self.frames, groups, batch, report)
 
     def _note_points(self, wanted: int, added: Sequence[NewPoints]) -> None:
         if not added:

@@ -16,6 +16,7 @@ from gapfit.data.dataset import Dataset, as_dataset
 from gapfit.data.pair_data import pair_data
 from gapfit.evaluation.calibrate import with_calibration
 from gapfit.evaluation.usual_deviations import with_usual_deviations
+from gapfit.execution.accumulate import require_device
 from gapfit.execution.checkpoint import CheckpointFolder
 from gapfit.execution.executors import Pool, open_pool
 from gapfit.execution.plan import Plan
@@ -79,9 +80,9 @@ def fit(
     ConfigError, DataError
         Mistakes in the configuration or the data, with their places.
     GapfitError
-        run.memory is too little for the sparse points; the checkpoint belongs to another
-        fit; workers died. The message states the memory needed, the differences or the
-        frames.
+        run.memory is too little for the sparse points; run.device is not there; the
+        checkpoint belongs to another fit; workers died. The message states the memory
+        needed, the differences or the frames.
 
     Examples
     --------
@@ -89,6 +90,7 @@ def fit(
     >>> model = gapfit.fit("train.extxyz", {"terms": [{"n_sparse": 500}]})  # doctest: +SKIP
     """
     settings = as_config(config, frames)
+    require_device(settings.run.device)
     if base is None:
         base = Path(config).parent if isinstance(config, str | Path) else Path()
     with open_pool(settings.run, executor) as pool, ExitStack() as stack:
@@ -110,6 +112,7 @@ def fit(
             folder=folder,
             pool=pool,
             pairs_per_atom=plan.sizes.batch.pairs_per_atom,
+            device=settings.run.device,
         )
         model = with_calibration(model, prepared.frames, fitter.progress)
         model = with_usual_deviations(model, prepared.frames)

@@ -73,6 +73,7 @@ def fitted(
     folder: CheckpointFolder | None = None,
     pool: Pool | None = None,
     pairs_per_atom: float | None = None,
+    device: str = "cpu",
 ) -> GAPModel:
     """Return an unfitted model with the coefficients that prepared data give.
 
@@ -90,8 +91,10 @@ def fitted(
         Workers that sum up the rows.
     pairs_per_atom : float, optional
         Neighbours within the longest cutoff; counted on a sample when absent.
+    device : str
+        Who sums up the rows; see `RowBuilder`.
     """
-    source = _Source(model, prepared, progress, pool, pairs_per_atom)
+    source = _Source(model, prepared, progress, pool, pairs_per_atom, device)
     assert model.training_sums is not None
     sums = source.sums(model.training_sums.method, folder)
     record = replace(
@@ -124,20 +127,14 @@ class _Source:
     progress: Progress
     pool: Pool | None
     pairs_per_atom: float | None
+    device: str
 
     def sums(self, method: str, folder: CheckpointFolder | None) -> TrainingSums:
         """Return the sums over all rows, with checkpoints if there is a folder."""
         model, frames = self.model, self.prepared.frames
-        assert model.training_sums is not None
         config = self._config(method)
         summation = Summation(
-            RowBuilder(
-                model.terms,
-                model.e0,
-                config.sigma,
-                model.training_sums.whitening,
-                method,
-            ),
+            RowBuilder.of(model, method, self.device),
             frames,
             groups_of(self.prepared.given, config, self.prepared.e0),
             row_counts(frames).sum(axis=1),

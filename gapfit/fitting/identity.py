@@ -30,7 +30,7 @@ def fit_identity(dataset: Dataset, config: FitConfig, base: Path) -> dict[str, A
 
     files = [config.baseline.table, *(term.points_file for term in config.terms)]
     settings = config.model_dump(mode="json", exclude={"data"})
-    for name in ("executor", "workers", "scheduler", "threads", "memory"):
+    for name in ("executor", "workers", "scheduler", "threads", "memory", "device"):
         settings["run"].pop(name)
     return {
         "gapfit": version("gapfit"),

@@ -282,7 +282,7 @@ def _whitened_rows(
     """Return rows of all labels of some frames, made in batches."""
     n_sparse = sum(term.n_sparse for term in terms)
     none = np.zeros(0, dtype=np.int64)
-    blocks = [RowBlock(np.zeros((0, n_sparse)), np.zeros(0), np.zeros(0), none, none)]
+    blocks = [RowBlock(np.zeros(0), np.zeros(0), none, none, np.zeros((0, n_sparse)))]
     for batch in batches(frame_sizes(frames), _BATCH_ATOMS):
         block = row_block(frames[batch], terms, e0, SigmaConfig())
         whitening.apply(block.K, overwrite=True)
@@ -290,7 +290,7 @@ def _whitened_rows(
     return RowBlock(
         *(
             np.concatenate([getattr(block, field) for block in blocks])
-            for field in ("K", "y", "sigma", "kind", "frame")
+            for field in ("y", "sigma", "kind", "frame", "K")
         )
     )
 

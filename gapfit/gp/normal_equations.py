@@ -186,6 +186,32 @@ class NormalEquations(Accumulator):
         return out
 
     @classmethod
+    def of_sums(
+        cls, counts: np.ndarray, b: np.ndarray, products: np.ndarray, *, summed: bool
+    ) -> NormalEquations:
+        """Return sums that were computed elsewhere.
+
+        Parameters
+        ----------
+        counts : (3,) float64
+            Square, number of rows and sum of log sigma; see `Accumulator`.
+        b : (n_sparse,) float64
+            Φ^T ỹ.
+        products : (n, n_sparse) float64
+            Φ^T Φ, of which the upper triangle counts, or Φ.
+        summed : bool
+            Whether it is Φ^T Φ.
+        """
+        out = cls(0)
+        out._restore({"sums": counts})
+        out.b = b
+        if summed:
+            out._G = np.asfortranarray(np.triu(products))
+        else:
+            out._rows = [products]
+        return out
+
+    @classmethod
     def from_arrays(
         cls, n_sparse: int, arrays: Mapping[str, np.ndarray]
     ) -> NormalEquations:

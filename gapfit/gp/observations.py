@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 __all__ = [
     "Group",
     "RowBlock",
+    "Targets",
 ]
 
 #: Quantity and class of frames.
@@ -16,13 +19,11 @@ Group = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
-class RowBlock:
-    """Observations ready for a solver: all energies, then all forces, then all virials.
+class Targets:
+    """Observations: all energies, then all forces, then all virials.
 
     Attributes
     ----------
-    K : (n_rows, n_sparse) float64
-        Kernel rows, eV² per unit of the target.
     y : (n_rows,) float64
         Targets: energies without baseline (eV), forces (eV/Å), virials (eV).
     sigma : (n_rows,) float64
@@ -33,8 +34,40 @@ class RowBlock:
         Index of the frame that each row belongs to.
     """
 
-    K: np.ndarray
     y: np.ndarray
     sigma: np.ndarray
     kind: np.ndarray
     frame: np.ndarray
+
+    def by_group(
+        self, groups: Sequence[Sequence[Any]], keep: np.ndarray | None = None
+    ) -> Iterator[tuple[Any, np.ndarray]]:
+        """Yield each group with its rows, ascending.
+
+        Parameters
+        ----------
+        groups : sequence of sequence of Group
+            For each frame, the group of each quantity.
+        keep : (n_rows,) bool, optional
+            Rows that count; all when absent.
+        """
+        names = sorted({group for frame in groups for group in frame})
+        where = np.array([[names.index(group) for group in frame] for frame in groups])
+        of_row = where[self.frame, self.kind]
+        if keep is not None:
+            of_row[~keep] = -1
+        for n, name in enumerate(names):
+            yield name, np.flatnonzero(of_row == n)
+
+
+@dataclass(frozen=True, eq=False)
+class RowBlock(Targets):
+    """Observations ready for a solver.
+
+    Attributes
+    ----------
+    K : (n_rows, n_sparse) float64
+        Kernel rows, eV² per unit of the target.
+    """
+
+    K: np.ndarray

@@ -91,6 +91,22 @@ class StreamingQR(Accumulator):
         return {**super().arrays(), "R": Packed(self.R)}
 
     @classmethod
+    def of_triangle(cls, counts: np.ndarray, R: np.ndarray) -> StreamingQR:
+        """Return sums that were computed elsewhere.
+
+        Parameters
+        ----------
+        counts : (3,) float64
+            Square, number of rows and sum of log sigma; see `Accumulator`.
+        R : (n_sparse + 1, n_sparse + 1) float64
+            The triangle.
+        """
+        out = cls.__new__(cls)
+        out._restore({"sums": counts})
+        out.R = R
+        return out
+
+    @classmethod
     def from_arrays(
         cls, n_sparse: int, arrays: Mapping[str, np.ndarray]
     ) -> StreamingQR:

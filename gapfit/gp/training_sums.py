@@ -75,13 +75,8 @@ class TrainingSums:
         keep : (n_rows,) bool, optional
             Rows that are added; all when absent.
         """
-        names = sorted({group for frame in groups for group in frame})
-        where = np.array([[names.index(group) for group in frame] for frame in groups])
-        of_row = where[block.frame, block.kind]
-        if keep is not None:
-            of_row[~keep] = -1
-        for n, name in enumerate(names):
-            rows = _index(np.flatnonzero(of_row == n))
+        for name, where in block.by_group(groups, keep):
+            rows = _index(where)
             self.add(name, block.K[rows], block.y[rows], block.sigma[rows])
 
     def add(

@@ -13,10 +13,10 @@ from gapfit.data.neighbours import pairs_of
 from gapfit.data.observations import Quantity, row_counts
 from gapfit.data.sigmas import frame_sigmas
 from gapfit.descriptors.protocol import KernelRows
-from gapfit.gp.observations import RowBlock
+from gapfit.gp.observations import RowBlock, Targets
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["row_block", "rows_nbytes"]
+__all__ = ["labelled_rows", "row_block", "row_targets", "rows_nbytes"]
 
 
 def row_block(
@@ -54,14 +54,43 @@ def row_block(
             ),
         )
         first += term.n_sparse
-    y, sigmas = _targets(frames, places, len(K), e0, sigma)
-    numbers = np.arange(len(frames))
-    return RowBlock(
-        K,
+    return RowBlock(**vars(row_targets(frames, e0, sigma)), K=K)
+
+
+def row_targets(
+    frames: Sequence[Frame], e0: dict[int, float], sigma: SigmaConfig
+) -> Targets:
+    """Return the targets of all observations of a batch; see `row_block`."""
+    counts, numbers = row_counts(frames), np.arange(len(frames))
+    y, sigmas = _targets(frames, _places(counts), int(counts.sum()), e0, sigma)
+    return Targets(
         y,
         sigmas,
         np.repeat(np.arange(len(Quantity)), counts.sum(axis=0)),
         np.concatenate([np.repeat(numbers, of_kind) for of_kind in counts.T]),
+    )
+
+
+def labelled_rows(frames: Sequence[Frame]) -> np.ndarray:
+    """Return which rows have labels, of all that frames might have.
+
+    Returns
+    -------
+    (7 n_frames + 3 n_atoms,) bool
+        For all energies, then all forces, then all virials.
+    """
+    forces = [
+        np.zeros(3 * frame.n_atoms, dtype=bool)
+        if frame.forces is None
+        else np.isfinite(frame.forces).ravel()
+        for frame in frames
+    ]
+    return np.concatenate(
+        [
+            np.array([frame.energy is not None for frame in frames], dtype=bool),
+            *forces,
+            np.repeat([frame.virial is not None for frame in frames], 6),
+        ]
     )
 
 

@@ -2,8 +2,9 @@
 
 `torch_model` returns a module that computes what `GAPModel.predict` does, on any device and
 for many structures at once, and that TorchScript can compile. `export_metatomic` writes a
-model for the engines of metatomic, `torch_sim_model` returns one for torch-sim. Needs the
-extra ``torch``; the last two ``metatomic`` and ``torch-sim``.
+model for the engines of metatomic, `torch_sim_model` returns one for torch-sim.
+`DeviceRows` sums up the rows of a fit on a device. Needs the extra ``torch``;
+`export_metatomic` and `torch_sim_model` need ``metatomic`` and ``torch-sim``.
 """
 
 from importlib import import_module
@@ -14,14 +15,17 @@ from gapfit.errors import GapfitError
 if TYPE_CHECKING:
     from gapfit.torch.build import torch_model
     from gapfit.torch.build_deviations import why_without_deviations
+    from gapfit.torch.fit_sums import DeviceRows, fit_device
     from gapfit.torch.metatomic import export_metatomic
     from gapfit.torch.neighbours import neighbour_list
     from gapfit.torch.potential import Potential
     from gapfit.torch.torch_sim import torch_sim_model
 
 __all__ = [
+    "DeviceRows",
     "Potential",
     "export_metatomic",
+    "fit_device",
     "neighbour_list",
     "torch_model",
     "torch_sim_model",
@@ -30,8 +34,10 @@ __all__ = [
 
 #: Module of each name, and the extra that it needs.
 _HOME = {
+    "DeviceRows": ("fit_sums", "torch"),
     "Potential": ("potential", "torch"),
     "export_metatomic": ("metatomic", "metatomic"),
+    "fit_device": ("fit_sums", "torch"),
     "neighbour_list": ("neighbours", "torch"),
     "torch_model": ("build", "torch"),
     "torch_sim_model": ("torch_sim", "torch-sim"),

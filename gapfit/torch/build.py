@@ -11,6 +11,8 @@ from torch import nn
 from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.eam_density import EamDensity
+from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import EnergySum, NativeEngine, SoapDefinition
@@ -19,12 +21,15 @@ from gapfit.errors import GapfitError
 from gapfit.torch.ace import AceTerm
 from gapfit.torch.arrays import optional, reals, whole
 from gapfit.torch.build_deviations import (
-    pair_covariances,
+    neighbour_density,
+    other_covariances,
     sampled,
     variance_forms,
     why_without_deviations,
 )
 from gapfit.torch.density import Density
+from gapfit.torch.embedding import EmbeddingTerm
+from gapfit.torch.hermite import NO_KNOTS, HermiteTable
 from gapfit.torch.kernel import KernelSum
 from gapfit.torch.pair_potential import PairTerm
 from gapfit.torch.potential import Potential
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.terms import FittedTerm
 
-__all__ = ["torch_model"]
+__all__ = ["soap_term", "torch_model", "triplet_sums", "triplet_term"]
 
 
 def torch_model(
@@ -71,10 +76,9 @@ def torch_model(
     Raises
     ------
     GapfitError
-        The model has a term without a torch module: ``eam_density``, SOAP with
-        ``engine = "dscribe"``, or a descriptor of another package; or a baseline with a
-        calculator, dispersion or charges; or no standard deviations in torch
-        (`why_without_deviations`).
+        The model has a term without a torch module: SOAP with ``engine = "dscribe"``, or a
+        descriptor of another package; or a baseline with a calculator, dispersion or
+        charges; or no standard deviations in torch (`why_without_deviations`).
     """
     if model.baseline and model.baseline.of_structures:
         raise GapfitError(
@@ -97,7 +101,7 @@ def torch_model(
         assert isinstance(module, SoapTerm)
         module.with_variances(forms)
         others = [
-            pair_covariances(term, number, drawn)
+            other_covariances(term, number, drawn)
             for number, term in enumerate(model.terms)
             if number != chosen
         ]
@@ -115,13 +119,15 @@ def torch_model(
 def _term(term: FittedTerm, number: int) -> Term:
     descriptor = term.descriptor
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
-        return _soap(descriptor, descriptor.engine, term.prepared)
+        return soap_term(descriptor, descriptor.engine, term.prepared)
     if isinstance(descriptor, Ace):
         return _ace(descriptor, term.prepared)
     if isinstance(descriptor, Angle3b):
         return _triplets(descriptor, term)
     if isinstance(descriptor, Distance2b):
         return _pairs(term.prepared)
+    if isinstance(descriptor, EamDensity):
+        return _embedding(descriptor, term.prepared)
     named = (
         'engine = "dscribe"'
         if isinstance(descriptor, Soap)
@@ -133,7 +139,8 @@ def _term(term: FittedTerm, number: int) -> Term:
     )
 
 
-def _soap(soap: Soap, engine: NativeEngine, sums: list[EnergySum]) -> SoapTerm:
+def soap_term(soap: Soap, engine: NativeEngine, sums: list[EnergySum]) -> SoapTerm:
+    """Return the module of a SOAP term with sums over sparse points, by species."""
     definition = engine.definition
     n_functions = (max(definition.channel) + 1) * definition.table.shape[4]
     mixing = definition.mixing.transpose(0, 3, 1, 2).reshape(-1, n_functions)
@@ -213,29 +220,37 @@ def _pairs(table: PairTable) -> PairTerm:
         reals(table.values),
         float(table.start),
         float(table.spacing),
-        reals(np.zeros((0, 0)) if table.knots is None else table.knots),
+        NO_KNOTS if table.knots is None else reals(table.knots),
         whole(table.potential),
         float(table.cosine),
     )
 
 
+def _embedding(eam: EamDensity, energies: EmbeddingTable) -> EmbeddingTerm:
+    return EmbeddingTerm(
+        neighbour_density(eam),
+        HermiteTable(
+            reals(energies.values), 0.0, float(energies.spacing), NO_KNOTS, 0.0
+        ),
+        whole(energies.curve),
+    )
+
+
 def _triplets(angle: Angle3b, term: FittedTerm) -> TripletTerm:
     present = tuple(block for block in angle.blocks if len(term.sparse[block]))
-    kernel, grid, switch = (
-        angle.kernel_of_g,
-        angle.grid(len(present)),
-        angle.switch,
-    )
-    potentials: nn.Module
+    kernel, grid = angle.kernel_of_g, angle.grid(len(present))
     if grid is None:
-        potentials = _triplet_sums(angle, term, present)
-    else:
-        tables = [
-            grid.table(kernel, term.sparse[b], term.coefficients[b]) for b in present
-        ]
-        potentials = TripletTable(
-            reals(tables), list(grid.start), list(grid.spacing), SPARE
-        )
+        return triplet_term(angle, present, triplet_sums(angle, term, present))
+    tables = [grid.table(kernel, term.sparse[b], term.coefficients[b]) for b in present]
+    table = TripletTable(reals(tables), list(grid.start), list(grid.spacing), SPARE)
+    return triplet_term(angle, present, table)
+
+
+def triplet_term(
+    angle: Angle3b, present: tuple[int, ...], potentials: nn.Module
+) -> TripletTerm:
+    """Return the module of a three-body term with the functions of some blocks."""
+    switch = angle.switch
     return TripletTerm(
         potentials,
         whole(angle.choice(present)),
@@ -245,9 +260,10 @@ def _triplets(angle: Angle3b, term: FittedTerm) -> TripletTerm:
     )
 
 
-def _triplet_sums(
+def triplet_sums(
     angle: Angle3b, term: FittedTerm, present: tuple[int, ...]
 ) -> TripletSums:
+    """Return the functions of some blocks of a three-body term as sums over points."""
     most = max((len(term.sparse[block]) for block in present), default=0)
     points = np.ones((len(present), most, 3))
     coefficients = np.zeros((len(present), most))

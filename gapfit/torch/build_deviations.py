@@ -9,18 +9,22 @@ import torch
 from torch import Tensor
 
 from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.soap import Soap, projected_forms
 from gapfit.model.provenance import why_no_deviations
 from gapfit.model.terms import FittedTerm, coefficient_vector
 from gapfit.torch.arrays import optional, reals, whole
 from gapfit.torch.deviations import PairCovariances, VarianceForm
+from gapfit.torch.embedding import EmbeddingCovariances, NeighbourDensity
+from gapfit.torch.hermite import NO_KNOTS, HermiteTable
 
 if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
 
 __all__ = [
     "Sampled",
-    "pair_covariances",
+    "neighbour_density",
+    "other_covariances",
     "sampled",
     "variance_forms",
     "why_without_deviations",
@@ -34,13 +38,13 @@ Sampled = dict[tuple[int, int], Tensor]
 def why_without_deviations(model: GAPModel) -> str | None:
     """Return why there are no standard deviations in torch, as text; None if there are.
 
-    They need the posterior, one SOAP term, and no others but two-body terms.
+    They need the posterior, one SOAP term, and no others but two-body terms and densities.
     """
     descriptors = [term.descriptor for term in model.terms]
     if sum(isinstance(descriptor, Soap) for descriptor in descriptors) != 1:
         return "they need one SOAP term"
     for term in model.terms:
-        if not isinstance(term.descriptor, Soap | Distance2b):
+        if not isinstance(term.descriptor, Soap | Distance2b | EamDensity):
             return f'the model has a term with type = "{term.config.type}"'
     return why_no_deviations(model)
 
@@ -83,12 +87,43 @@ def variance_forms(model: GAPModel, samples: Sampled) -> tuple[int, list[Varianc
     ]
 
 
-def pair_covariances(
+def other_covariances(
     term: FittedTerm, number: int, samples: Sampled
-) -> PairCovariances:
-    """Return the covariances with a two-body term of some number."""
+) -> PairCovariances | EmbeddingCovariances:
+    """Return the covariances with a term of some number that is not SOAP."""
     descriptor = term.descriptor
+    if isinstance(descriptor, EamDensity):
+        return _embedding_covariances(descriptor, term, number, samples)
     assert isinstance(descriptor, Distance2b)
+    return _pair_covariances(descriptor, term, number, samples)
+
+
+def neighbour_density(eam: EamDensity) -> NeighbourDensity:
+    """Return the densities of a term."""
+    table = eam.table
+    values, place = reals(table.values), (float(table.start), float(table.spacing))
+    return NeighbourDensity(
+        HermiteTable(values, *place, NO_KNOTS, float(table.cosine)), reals(eam.weights)
+    )
+
+
+def _embedding_covariances(
+    eam: EamDensity, term: FittedTerm, number: int, samples: Sampled
+) -> EmbeddingCovariances:
+    sizes = [len(term.sparse[block]) for block in eam.blocks]
+    return EmbeddingCovariances(
+        neighbour_density(eam),
+        reals(np.concatenate([term.sparse[block][:, 0] for block in eam.blocks])),
+        whole(np.repeat(np.arange(len(sizes)), sizes)),
+        float(eam.squared_exponential.delta),
+        float(eam.squared_exponential.theta),
+        torch.cat([samples[number, block] for block in eam.blocks]),
+    )
+
+
+def _pair_covariances(
+    descriptor: Distance2b, term: FittedTerm, number: int, samples: Sampled
+) -> PairCovariances:
     kernel, switch = descriptor.kernel_of_g, descriptor.switch
     sizes = [len(term.sparse[block]) for block in descriptor.blocks]
     points = np.ones((len(sizes), max(sizes)))

@@ -163,7 +163,7 @@ class Density(nn.Module):
             nothing: list[list[int]] = []
             return nothing
         if n_bytes == 0:
-            n_bytes = 2_000_000_000 if groups.atoms.is_cuda else 32_000_000
+            n_bytes = 2_000_000_000 if groups.atoms.is_cuda else 64_000_000
         width = int(groups.counts[begin:end].amax(dim=0).sum())
         each = 8 * self.n_l * self.n_max + 4 * self.n_l * self.n_l
         most = max(n_bytes // (8 * (width * each + n_numbers)), 16)
@@ -204,6 +204,10 @@ class Density(nn.Module):
             last,
         )
 
+    def atom_of(self, chunk: Chunk) -> Tensor:
+        """Return the number of the central atom in the chunk by pair, (n_pairs,)."""
+        return torch.div(chunk.place, chunk.R.shape[1], rounding_mode="floor")
+
     def expand(self, chunk: Chunk, gradients: bool) -> tuple[list[Tensor], Expansion]:
         """Return the densities and what their adjoint needs.
 
@@ -235,41 +239,24 @@ class Density(nn.Module):
         """
         along = torch.zeros_like(chunk.weight)
         across = torch.zeros_like(chunk.R).transpose(1, 2)
-        begin = 0
-        for channel, end in enumerate(chunk.ends):
-            self._add_channel(e, d, channel, begin, end, along, across)
-            begin = end
-        across = across.transpose(1, 2) / e.r
-        along = along.unsqueeze(2) - (across * e.u).sum(dim=2, keepdim=True)
-        return (across + e.u * along).view(-1, 3)[chunk.place]
-
-    def _add_channel(
-        self,
-        e: Expansion,
-        d: list[Tensor],
-        channel: int,
-        begin: int,
-        end: int,
-        along: Tensor,
-        across: Tensor,
-    ) -> None:
-        """Add the slopes along u (n_atoms, width) and across it (n_atoms, 3, width)."""
         at = 0
         for degree in range(self.n_l):
-            own = d[degree][:, channel]
-            slopes = self._functions(e.slopes, degree)[:, begin:end].transpose(1, 2)
-            Y = self._harmonics(e.Y, degree)[:, :, begin:end]
-            along[:, begin:end] += torch.bmm(own, slopes).mul_(Y).sum(dim=1)
+            slopes = self._functions(e.slopes, degree)
+            own = _by_channel(d[degree], slopes, chunk.ends)
+            along += own.mul_(self._harmonics(e.Y, degree)).sum(dim=1)
             if degree == 0:
                 continue
             low, size = 2 * degree - 1, 2 * degree + 1
-            G = self.lowering[at : at + 3 * low * size].view(1, 3 * low, size)
+            G = self.lowering[at : at + 3 * low * size].view(3 * low, size)
             at += 3 * low * size
-            lowered = torch.bmm(G.expand(own.shape[0], 3 * low, size), own)
-            F = self._functions(e.F, degree)[:, begin:end].transpose(1, 2)
-            T = torch.bmm(lowered, F).view(own.shape[0], 3, low, end - begin)
-            Y = self._harmonics(e.Y, degree - 1)[:, :, begin:end]
-            across[:, :, begin:end] += T.mul_(Y.unsqueeze(1)).sum(dim=2)
+            lowered = torch.matmul(G, d[degree])
+            own = _by_channel(lowered, self._functions(e.F, degree), chunk.ends)
+            own = own.view(own.shape[0], 3, low, own.shape[2])
+            own = own.mul_(self._harmonics(e.Y, degree - 1).unsqueeze(1))
+            across += own.sum(dim=2)
+        across = across.transpose(1, 2) / e.r
+        along = along.unsqueeze(2) - (across * e.u).sum(dim=2, keepdim=True)
+        return (across + e.u * along).view(-1, 3)[chunk.place]
 
     def _harmonics(self, Y: Tensor, degree: int) -> Tensor:
         return Y[:, degree * degree : (degree + 1) * (degree + 1)]
@@ -303,3 +290,28 @@ class Density(nn.Module):
             rows, self.rows, mode="sum", per_sample_weights=weights
         )
         return sums.view(r.shape[0], r.shape[1], -1)
+
+
+def _by_channel(left: Tensor, radial: Tensor, ends: list[int]) -> Tensor:
+    """Return products with the radial functions of the neighbours of each channel.
+
+    Parameters
+    ----------
+    left : (n_atoms, n_channels, n_rows, n_max) float
+        By channel.
+    radial : (n_atoms, width, n_max) float
+        Of the neighbours, those of the first channel, then of the next.
+    ends : list of int
+        Where the places of each channel end.
+
+    Returns
+    -------
+    (n_atoms, n_rows, width) float
+    """
+    parts: list[Tensor] = []
+    begin = 0
+    for channel, end in enumerate(ends):
+        own = radial[:, begin:end].transpose(1, 2)
+        parts.append(torch.bmm(left[:, channel], own))
+        begin = end
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)

@@ -92,14 +92,16 @@ class SoapTerm(Term):
                 for bounds in self._chunks(groups, s, kernel_sum.n_numbers):
                     chunk = self.density.chunk(near, groups, bounds)
                     c, expansion = self.density.expand(chunk, gradients)
-                    x = self._with_centre(c, s)
-                    q, norm = self._unit_spectra(x)
+                    x = self.with_centre(c, s)
+                    q, norm = self.unit_spectra(x)
                     local, g = kernel_sum(q, gradients)
                     energies[groups.atoms[bounds[0] : bounds[1]]] = local
                     if gradients:
-                        g = (g - q * (q * g).sum(dim=1, keepdim=True)) / norm
-                        d = self._adjoint(x, g)
+                        # In place: new memory costs a page fault for every few numbers.
+                        along = torch.bmm(q.unsqueeze(1), g.unsqueeze(2)).squeeze(2)
+                        d = self._adjoint(x, g.addcmul_(q, along, value=-1.0))
                         own = self.density.adjoint(chunk, expansion, d)
+                        own = own / norm[self.density.atom_of(chunk)]
                         slopes[inside[chunk.pair]] = own
         return energies, slopes
 
@@ -135,7 +137,7 @@ class SoapTerm(Term):
         """Return the unit power spectra of a chunk of atoms, (n, n_features)."""
         chunk = self.density.chunk(near, groups, bounds)
         c, _ = self.density.expand(chunk, False)
-        q, _ = self._unit_spectra(self._with_centre(c, species))
+        q, _ = self.unit_spectra(self.with_centre(c, species))
         return q
 
     def _chunks(self, groups: Groups, species: int, n_kernel: int) -> list[list[int]]:
@@ -146,7 +148,7 @@ class SoapTerm(Term):
             groups, species, n_numbers + n_kernel, self.chunk_bytes
         )
 
-    def _with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
+    def with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
         """Return densities with the central atom, by degree (n, 2 l + 1, width)."""
         out: list[Tensor] = []
         n_channels, n = self.density.n_channels, self.density.n_max
@@ -159,31 +161,36 @@ class SoapTerm(Term):
             out.append(x)
         return out
 
-    def _unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return unit power spectra (n, n_features), and norms (n, 1)."""
         p = self._power_spectra(x)
         norm = torch.linalg.vector_norm(p, dim=1, keepdim=True)
         # An empty environment stays zero.
         norm = torch.where(norm == 0.0, 1.0, norm)
-        return p / norm, norm
+        return p.div_(norm), norm
 
     def _power_spectra(self, x: list[Tensor]) -> Tensor:
-        parts: list[Tensor] = []
+        shape = [x[0].shape[0], self.scale.shape[0]]
+        p = torch.empty(shape, dtype=x[0].dtype, device=x[0].device)
         begin = 0
         for degree, own in enumerate(x):
             end = self.ends[degree]
             products = torch.bmm(own.transpose(1, 2), own).flatten(1)
-            parts.append(products.index_select(1, self.features[begin:end]))
+            products = products.index_select(1, self.features[begin:end])
+            torch.mul(products, self.scale[begin:end], out=p[:, begin:end])
             begin = end
-        return torch.cat(parts, dim=1).mul_(self.scale)
+        return p
 
     def _adjoint(self, x: list[Tensor], g: Tensor) -> list[Tensor]:
         """Return dE/dc by degree (n, n_channels, 2 l + 1, n_max) from dE/dp."""
-        g = torch.cat([g * self.adjoint_scale, torch.zeros_like(g[:, :1])], dim=1)
+        shape = [g.shape[0], g.shape[1] + 1]
+        scaled = torch.empty(shape, dtype=g.dtype, device=g.device)
+        torch.mul(g, self.adjoint_scale, out=scaled[:, :-1])
+        scaled[:, -1] = 0.0
         out: list[Tensor] = []
         n_channels, n = self.density.n_channels, self.density.n_max
         for degree, own in enumerate(x):
-            D = g.index_select(1, self.sources[degree])
+            D = scaled.index_select(1, self.sources[degree])
             d = torch.bmm(own, D.view(-1, self.width, self.width))
             if self.n_mixed:
                 first = n_channels * n

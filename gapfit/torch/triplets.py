@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gapfit.torch.pairs import Neighbours, chunks, group
+from gapfit.torch.pairs import Groups, Neighbours, chunks, group
 from gapfit.torch.switch import switch
 from gapfit.torch.term import Term
 
@@ -235,29 +235,27 @@ class TripletTerm(Term):
         n_atoms = near.species.shape[0]
         energies = torch.zeros([n_atoms], dtype=near.R.dtype, device=near.R.device)
         slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
-        inside = torch.nonzero(near.r < self.cutoff).flatten()
-        centre = near.centre[inside]
-        # One species for all: triplets of many species are computed together.
-        one_species = torch.zeros_like(near.species)
-        groups = group(centre, torch.zeros_like(centre), 1, one_species, 1)
+        inside, groups = self.grouped(near)
         if n_atoms == 0 or inside.shape[0] == 0:
             return energies, slopes
-        for bounds in chunks(groups, 0, n_atoms, self._at_once(groups.width)):
-            pair = inside[groups.pair[bounds[2] : bounds[3]]]
-            place = groups.row[bounds[2] : bounds[3]] - bounds[0]
-            place = place * bounds[4] + groups.slot[bounds[2] : bounds[3]]
-            padded = torch.full(
-                [(bounds[1] - bounds[0]) * bounds[4]], -1, device=pair.device
-            )
-            padded[place] = pair
-            a, b, which = self._triplets(near, padded.view(-1, bounds[4]))
+        for bounds in chunks(groups, 0, n_atoms, self.at_once(groups.width)):
+            a, b, which = self.triplets(near, inside, groups, bounds)
             value, along_a, along_b = self._energies(near, a, b, which)
             energies = energies.index_add(0, near.centre[a], value)
             if gradients:
                 slopes = slopes.index_add(0, a, along_a).index_add(0, b, along_b)
         return energies, slopes
 
-    def _at_once(self, width: Tensor) -> int:
+    def grouped(self, near: Neighbours) -> tuple[Tensor, Groups]:
+        """Return the numbers of the pairs within the cutoff, and these by central atom."""
+        inside = torch.nonzero(near.r < self.cutoff).flatten()
+        centre = near.centre[inside]
+        # One species for all: triplets of many species are computed together.
+        one_species = torch.zeros_like(near.species)
+        return inside, group(centre, torch.zeros_like(centre), 1, one_species, 1)
+
+    def at_once(self, width: Tensor) -> int:
+        """Return how many atoms with these numbers of pairs are handled together."""
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
             n_bytes = 2_000_000_000 if width.is_cuda else 32_000_000
@@ -265,18 +263,30 @@ class TripletTerm(Term):
         triplets = max(widest * (widest - 1) // 2, 1)
         return max(n_bytes // (8 * triplets * self.n_numbers), 1)
 
-    def _triplets(
-        self, near: Neighbours, pairs: Tensor
+    def triplets(
+        self, near: Neighbours, inside: Tensor, groups: Groups, bounds: list[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return both pairs of each triplet, and its function.
+        """Return both pairs of each triplet of a chunk of atoms, and its function.
 
         Parameters
         ----------
         near : Neighbours
             All pairs.
-        pairs : (n, width) int64
-            Pairs of some atoms, padded with -1.
+        inside : (n_inside,) int64
+            Numbers of those within the cutoff.
+        groups : Groups
+            These by central atom.
+        bounds : list of int
+            The chunk, as from `chunks`.
         """
+        pair = inside[groups.pair[bounds[2] : bounds[3]]]
+        place = groups.row[bounds[2] : bounds[3]] - bounds[0]
+        place = place * bounds[4] + groups.slot[bounds[2] : bounds[3]]
+        pairs = torch.full(
+            [(bounds[1] - bounds[0]) * bounds[4]], -1, device=pair.device
+        )
+        pairs[place] = pair
+        pairs = pairs.view(-1, bounds[4])
         sides = torch.triu_indices(
             pairs.shape[1], pairs.shape[1], 1, device=pairs.device
         )

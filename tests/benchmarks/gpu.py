@@ -1,13 +1,18 @@
-"""Cost of predictions in torch, on a GPU where there is one, beside the core's.
+"""Cost of predictions and fits in torch, on a GPU where there is one, beside the core's.
 
 Usage: python tests/benchmarks/gpu.py [--device cuda] [--max-atoms 1000000] [--batch 1000]
            [--repeats N] [--json FILE]
 The fits of examples/silicon and examples/ge2sb2te5: energies, forces and stress of crystals
 of 512 atoms and more, and of many of 64 atoms together, in float64 and float32, in µs per
 atom without neighbour lists, which have a column of their own. `core` is the C++ core on
-all cores for the same structures, with its lists. Errors are those from its numbers. On a
-GPU all of it takes two minutes, most of them for the core; on a CPU the torch side has one
-thread and so has the core, and times are those of the CPU.
+all cores for the same structures, with its lists. Errors are those from its numbers.
+
+Fits: rows of energies, forces and virials of crystals of 64 atoms and their sums
+(`run.device`), without the solution; then the example is fitted on the device, too, and
+predictions of its test data are compared.
+
+On a GPU all of it takes three minutes, most of them for the core; on a CPU the torch side
+has one thread and so has the core, and times are those of the CPU.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,14 +40,20 @@ from _common import (
 from _fits import EXAMPLES, example
 from _models import mixture, silicon
 from ase import Atoms
+from ase.io import read
 
 import gapfit
+from gapfit.data.frame import Frame, as_frame
+from gapfit.execution.accumulate import RowBuilder
+from gapfit.model.observation_groups import groups_of
 from gapfit.model.prediction import Prediction
 
 #: Cells of 8 atoms along each direction.
 CELLS = (4, 8, 16, 32, 50)
 #: The core has this many atoms to predict at most.
 MOST_FOR_CORE = 33_000
+#: Crystals of 64 atoms that are fitted, and atoms whose rows the core has in memory.
+N_FITTED, MOST_TOGETHER = 100, 256
 TELLURIDE = (32, 32, 51, 51, 52, 52, 52, 52, 52)
 
 COLUMNS = (
@@ -52,6 +64,17 @@ COLUMNS = (
     Time("torch", "torch", ".2f"),
     Time("list", "list", ".2f"),
     Column("core", "core", ".2f"),
+    Column("ratio", "torch / core", ".2f"),
+    Column("energy", "energy meV/atom", ".1e"),
+    Column("forces", "forces eV/Å", ".1e"),
+    Column("memory", "GB on device", ".2f"),
+)
+FITS = (
+    Label("system", "system"),
+    Label("n_sparse", "sparse points"),
+    Label("n_atoms", "atoms"),
+    Time("torch", "torch", ".1f"),
+    Time("core", "core", ".1f"),
     Column("ratio", "torch / core", ".2f"),
     Column("energy", "energy meV/atom", ".1e"),
     Column("forces", "forces eV/Å", ".1e"),
@@ -163,6 +186,57 @@ def errors(found: dict[str, Any], wanted: list[Prediction]) -> Row:
     }
 
 
+def labelled(structures: list[Atoms]) -> list[Frame]:
+    """Return frames with labels of all kinds; their values do not matter for times."""
+    frames = [as_frame(atoms, "a crystal") for atoms in structures]
+    return [
+        replace(
+            frame, energy=0.0, forces=np.zeros((frame.n_atoms, 3)), virial=np.ones(6)
+        )
+        for frame in frames
+    ]
+
+
+def measure_fit(
+    device: Device, model: gapfit.GAPModel, structures: list[Atoms], repeats: int
+) -> Row:
+    """Return the times of the rows of labelled structures and of their sums."""
+    frames = labelled(structures)
+    groups = groups_of(frames, model.config)
+    n_atoms = sum(frame.n_atoms for frame in frames)
+    name = device.name if device.gpu else f"torch:{device.name}"
+
+    def summing(device_name: str) -> Callable[[], object]:
+        rows = RowBuilder.of(model, device=device_name)
+        return lambda: rows.sum_up(frames, groups, MOST_TOGETHER)
+
+    device.memory()
+    calls = {"torch": summing(name), "core": summing("cpu")}
+    seconds = medians(calls, repeats, device.clock)
+    row = {name: MICRO * value / n_atoms for name, value in seconds.items()}
+    return {
+        "n_sparse": model.n_sparse,
+        "n_atoms": n_atoms,
+        "memory": device.memory(),
+        "ratio": row["torch"] / row["core"],
+        **row,
+    }
+
+
+def compare_fit(device: Device, name: str, model: gapfit.GAPModel) -> Row:
+    """Return how predictions of a fit on the device differ from those of the core's."""
+    config, base = example(name), EXAMPLES / name
+    device_name = device.name if device.gpu else f"torch:{device.name}"
+    run = config.run.model_copy(update={"device": device_name})
+    other = gapfit.fit(config=config.model_copy(update={"run": run}), base=base)
+    test = [atoms for path in config.data.test for atoms in read(base / path, ":")]
+    energies, forces = [], []
+    for mine, theirs in zip(other.predict(test), model.predict(test), strict=True):
+        energies.append(abs(mine.energy - theirs.energy) / len(mine.forces))
+        forces.append(np.abs(mine.forces - theirs.forces).max())
+    return {"energy": 1000 * float(max(energies)), "forces": float(max(forces))}
+
+
 def telluride(cells: int, seed: int = 1) -> Atoms:
     return mixture(cells, TELLURIDE, seed=seed)
 
@@ -194,6 +268,7 @@ def run(args: argparse.Namespace) -> Report:
     report = Report("gpu", vars(args) | {"device": device.title})
     report.header(f"{device.title}; µs per atom")
     rows: list[Row] = []
+    fits: list[Row] = []
     with threads(cores() if device.gpu else 1):
         for system, (name, build) in SYSTEMS.items():
             model = gapfit.fit(config=example(name), base=EXAMPLES / name)
@@ -209,7 +284,13 @@ def run(args: argparse.Namespace) -> Report:
             for structures in sets:
                 found = measure(device, model, potentials, structures, args.repeats)
                 rows += [{"system": system, **row} for row in found]
+            n_fitted = N_FITTED if device.gpu else N_FITTED // 10
+            structures = [build(2, seed=seed) for seed in range(n_fitted)]
+            row = measure_fit(device, model, structures, args.repeats)
+            row |= compare_fit(device, name, model)
+            fits.append({"system": system, **row})
     report.table("Predictions", COLUMNS, rows)
+    report.table("Fits", FITS, fits)
     return report
 
 

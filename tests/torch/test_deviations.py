@@ -20,6 +20,7 @@ import gapfit
 from gapfit.errors import GapfitError
 
 torch = import_or_skip("torch")
+DENSITY = {"type": "eam_density", "r_cut": 4.2, "n_sparse": 8, "form": "cosine"}
 
 
 def assert_same(model: gapfit.GAPModel, structures: list[Atoms]) -> None:
@@ -56,8 +57,15 @@ def test_silicon_equals_the_core(name, request):
         [{**SOAP, "components": 20}, {**TWO_BODY, "switch": "cosine"}],
         [{**SOAP, "zeta": 2, "centres": ["Te", "Ge"], "n_max": 2, "l_max": 2}],
         [{**SOAP, "zeta": 2.5, "channels": 4}, TWO_BODY, TWO_BODY],
+        [DENSITY, SOAP, TWO_BODY],
     ],
-    ids=["pairs before", "projected, pairs behind", "two centres", "channels"],
+    ids=[
+        "pairs before",
+        "projected, pairs behind",
+        "two centres",
+        "channels",
+        "density",
+    ],
 )
 def test_three_species_equal_the_core(terms):
     settings = {**config(), "terms": terms, "e0": {"Ge": -1, "Sb": -2, "Te": -3}}

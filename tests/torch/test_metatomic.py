@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase.stress import voigt_6_to_full_3x3_stress
 from builders import cluster, silicon, slab, three_species
 from helpers.torch_runs import import_or_skip
 
@@ -127,3 +128,25 @@ def test_the_command(si_model, tmp_path, capsys):
     atoms.calc = ase_side.MetatomicCalculator(tmp_path / "model.pt")
     wanted = si_model.predict(silicon())
     SAME_POTENTIAL.check(atoms.get_potential_energy(), wanted.energy)
+
+
+def test_ipi_equals_python(gst_full, exported, tmp_path):
+    driver = import_or_skip("ipi.pes.metatomic").MetatomicDriver
+    units = import_or_skip("ipi.utils.units").UnitMap
+    eV, angstrom = units["energy"]["electronvolt"], units["length"]["angstrom"]
+    atoms = three_species() * (2, 1, 1)
+    atoms.write(tmp_path / "template.extxyz")
+    potential = driver(
+        tmp_path / "template.extxyz", str(exported), check_consistency=True
+    )
+    for seed in (1, 2):
+        atoms.rattle(0.05, seed=seed)
+        energy, forces, virial, _ = potential(
+            atoms.cell.T * angstrom, atoms.positions * angstrom
+        )
+        wanted = gst_full.predict(atoms)
+        stress = voigt_6_to_full_3x3_stress(wanted.stress)
+        SAME_POTENTIAL.check(energy / eV, wanted.energy)
+        # Its eV/Å is not its eV over its Å, but one with fewer digits.
+        SAME_POTENTIAL.check(forces / units["force"]["ev/ang"], wanted.forces)
+        SAME_POTENTIAL.check(virial / eV, -stress * atoms.get_volume())

@@ -19,12 +19,14 @@ from builders import (
     slab,
     three_species,
 )
+from descriptor_contract import term_for
 from helpers.torch_runs import arguments, assert_equal, import_or_skip
 
 import gapfit
 from gapfit.baseline.ase_calculator import NamedCalculator
 from gapfit.baseline.baseline import Baseline
 from gapfit.baseline.charges import PointCharges
+from gapfit.config import EamDensityConfig
 from gapfit.errors import GapfitError
 from gapfit.quip import load as load_quip
 
@@ -63,7 +65,9 @@ def test_neighbours_from_torch_give_the_same(si_full):
 
 @SCRIPT
 def test_torchscript_gives_the_same_bits(gst_full, tmp_path):
-    potential = gapfit.torch.torch_model(gst_full)
+    density = term_for(EamDensityConfig(r_cut=4.2, form="cosine"), three_species())
+    model = replace(gst_full, terms=(*gst_full.terms, density))
+    potential = gapfit.torch.torch_model(model)
     torch.jit.save(torch.jit.script(potential), str(tmp_path / "potential.pt"))
     compiled = torch.jit.load(str(tmp_path / "potential.pt"))
     for structures in ([three_species()], [three_species() * (2, 1, 1)] * 2):

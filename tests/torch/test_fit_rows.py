@@ -1,0 +1,91 @@
+"""Kernel rows in torch: those of the core."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from ase import Atoms
+from builders import ROOT, STRUCTURES, random_term, silicon, three_species
+from descriptor_contract import term_for
+from helpers.torch_cases import R_CUT, SILICON, SPECIAL_SOAP, TERMS
+from helpers.torch_runs import import_or_skip
+
+from gapfit.config import Angle3bConfig, Distance2bConfig, EamDensityConfig, SoapConfig
+from gapfit.data.frame import as_frame
+from gapfit.data.neighbours import pairs_of
+from gapfit.model.terms import FittedTerm
+from gapfit.quip import load as load_quip
+from gapfit.testing import Tolerance
+
+torch = import_or_skip("torch")
+from gapfit.torch.fit_rows import FitRows  # noqa: E402
+
+ROWS = Tolerance("the same sums in another order, of the largest row", atol=3e-13)
+#: Those whose rows are made in torch.
+HERE = {
+    name: settings
+    for name, settings in TERMS.items()
+    if isinstance(settings, SoapConfig | Distance2bConfig | Angle3bConfig)
+    and getattr(settings, "coordinates", "angle") == "angle"
+}
+
+
+def assert_rows_equal(
+    terms: list[FittedTerm], structures: list, *, chunk_bytes: int = 0
+) -> None:
+    """Compare the rows of energies, forces and virials with those of the core."""
+    made = FitRows(terms, torch.device("cpu"), chunk_bytes)
+    longest = max(term.descriptor.cutoff for term in terms)
+    frames = [as_frame(atoms, "a structure") for atoms in structures]
+    pairs = pairs_of(frames, longest)
+    for gradients in (True, False):
+        found, begin = made.table(pairs, gradients=gradients), 0
+        for term in terms:
+            wanted = term.descriptor.kernel_rows(
+                pairs.within(term.descriptor.cutoff), term.sparse, gradients=gradients
+            )
+            columns = found.columns(begin, begin + term.n_sparse)
+            begin += term.n_sparse
+            names = ("energies", "forces", "virials")
+            for name in names[: 3 if gradients else 1]:
+                rows, expected = getattr(columns, name), getattr(wanted, name)
+                size = np.abs(expected).max()
+                ROWS.check(rows.numpy() / size, expected.reshape(rows.shape) / size)
+
+
+@pytest.mark.parametrize("settings", HERE.values(), ids=HERE)
+def test_rows_of_silicon_equal_those_of_the_core(settings):
+    term = term_for(settings, silicon())
+    assert_rows_equal([term], [STRUCTURES[name]() for name in SILICON])
+
+
+@pytest.mark.parametrize("settings", HERE.values(), ids=HERE)
+def test_rows_of_three_species_equal_those_of_the_core(settings):
+    atoms = three_species()
+    lone = three_species()
+    lone.set_cell(lone.cell * 6, scale_atoms=True)
+    assert_rows_equal([term_for(settings, atoms)], [atoms, lone, atoms[[0, 3]]])
+
+
+@pytest.mark.parametrize("settings", SPECIAL_SOAP.values(), ids=SPECIAL_SOAP)
+def test_rows_of_special_cases_of_soap(settings):
+    assert_rows_equal([random_term(three_species(), **settings)], [three_species()])
+
+
+def test_chunks_and_terms_of_the_core_change_nothing(gst_full):
+    structures = [three_species() * (2, 1, 1), three_species()]
+    density = term_for(EamDensityConfig(r_cut=R_CUT), three_species())
+    terms = [*gst_full.terms, density]
+    made = FitRows(terms, torch.device("cpu"))
+    assert [maker is None for maker in made.makers] == [False, False, False, True]
+    assert_rows_equal(terms, structures, chunk_bytes=1)
+
+
+def test_rows_of_mixed_channels_equal_those_of_the_core():
+    folder = ROOT / "tests" / "quip_models" / "SiCO"
+    record = json.loads((folder / "reference.json").read_text())[0]
+    atoms = Atoms(record["symbols"], record["positions"], cell=record["cell"], pbc=True)
+    for term in load_quip(folder / "gap.xml").terms:
+        assert_rows_equal([term], [atoms])
