@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.data import chemical_symbols
 
 from gapfit._support.html import html_table
 from gapfit.config.sections import DataConfig, FitConfig
@@ -81,6 +80,8 @@ class Dataset:
     @property
     def _size(self) -> str:
         counts = species_counts(self.frames)
+        from ase.data import chemical_symbols
+
         symbols = " ".join(chemical_symbols[z] for z in counts)
         return f"{symbols}, {len(self.frames)} frames, {sum(counts.values())} atoms"
 

@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.build import bulk
 from builders import label
 from helpers.commands import error_of
+from helpers.quippy_runs import by_quippy
 
 from gapfit.cli import main
 from gapfit.config.toml import load_config
@@ -71,11 +72,8 @@ def same_numbers(folder: Path, xml: str, quippy_words: str = "") -> None:
         ours, read = model.predict(atoms), written.predict(atoms)
         REORDERED_SUMS.check(read.energies, ours.energies)
         REORDERED_SUMS.check(read.forces, ours.forces)
-    quippy = pytest.importorskip("quippy.potential")
-    potential = quippy.Potential(quippy_words, param_filename=str(folder / xml))
-    for atoms in structures:
+    for atoms in by_quippy(folder / xml, structures, folder, quippy_words):
         ours = model.predict(atoms)
-        atoms.calc = potential
         OTHER_PROGRAM.check(atoms.get_potential_energy(), ours.energy)
         OTHER_PROGRAM.check(atoms.get_forces(), ours.forces)
         OTHER_PROGRAM.check(atoms.get_stress(), ours.stress)

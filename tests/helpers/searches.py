@@ -67,7 +67,7 @@ class QuickTrials:
         self.clock = Clock()
         self.made: list[tuple[int, str]] = []
         self.stop_at: int | None = None
-        self.fail = self.favourite = "nothing"
+        self.fail = self.favourite = "(no terms)"
 
     def __call__(
         self, prepared: Any, config: FitConfig, options: Any, **given: Any

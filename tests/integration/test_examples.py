@@ -459,5 +459,6 @@ def test_a_model_that_is_not_there_is_said_at_the_end():
 
 def test_a_model_of_other_elements_is_said_at_the_end(gst_model):
     gst_model.save("other.npz")
-    (*_, last) = refused(3, "--model", "other.npz").splitlines()
-    assert "unknown species Si" in last
+    (*_, message, address) = refused(3, "--model", "other.npz").splitlines()
+    assert "unknown species Si" in message
+    assert address.endswith("#unknown-species")

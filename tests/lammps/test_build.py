@@ -100,7 +100,7 @@ def test_no_headers_of_mpi(tmp_path):
 @with_lammps
 def test_headers_of_another_mpi(tmp_path):
     (tmp_path / "mpi.h").write_text("#define OPEN_MPI 1\n")
-    with pytest.raises(GapfitError, match=r"no mpi\.h of MPICH .*--mpi-headers$"):
+    with pytest.raises(GapfitError, match=r"no mpi\.h of MPICH .*--mpi-headers\n"):
         build_plugin(tmp_path, mpi_headers=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mpi.h"]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from builders import ROOT
+from helpers.quippy_runs import by_quippy
 from helpers.turbo_cases import quip_descriptor, random_case
 
 import gapfit
@@ -192,9 +193,8 @@ def test_a_fit_is_written_for_quip(fitted, records, tmp_path):
     path, atoms = tmp_path / "gap.xml", structure(records[1])
     save(fitted, path)
     same(fitted, load(path), atoms)
-    potential = pytest.importorskip("quippy.potential")
     found = fitted.predict(atoms)
-    atoms.calc = potential.Potential("IP GAP", param_filename=str(path))
+    (atoms,) = by_quippy(path, [atoms], tmp_path, "IP GAP")
     # Coefficients of up to 10^6 eV cancel.
     assert found.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-7)
     # QUIP's forces near the soft cutoff are not the slopes of its energies.
