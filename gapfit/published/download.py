@@ -50,7 +50,8 @@ def download(url: str, target: Path, sha256: str, progress: Progress) -> str:
     Raises
     ------
     GapfitError
-        The server is not reached, refuses or stops; or the checksum is another one.
+        The server is not reached, refuses or stops, or leads from https to an address
+        without encryption; or the checksum is another one.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "gapfit"})
     by_hand = f"try again later, or download it by hand to {target} and repeat this"
@@ -60,6 +61,7 @@ def download(url: str, target: Path, sha256: str, progress: Progress) -> str:
             atomic_write(target) as temporary,
             temporary.open("wb") as file,
         ):
+            _require_encryption(url, answer.url)
             got = _copied(answer, file, progress)
             if not got.startswith(sha256):
                 raise GapfitError(
@@ -70,22 +72,27 @@ def download(url: str, target: Path, sha256: str, progress: Progress) -> str:
     except urllib.error.HTTPError as error:
         raise GapfitError(
             f"{url}: the server answered {error.code} {error.reason}; look for the file "
-            f"at the DOI, download it to {target} and repeat this"
-        ) from error
-    except (http.client.IncompleteRead, http.client.HTTPException) as error:
-        raise GapfitError(
-            f"{url}: the download stopped ({error}); {by_hand}"
+            f"at its DOI (gapfit data list NAME), download it to {target} and repeat this"
         ) from error
     except urllib.error.URLError as error:
         raise GapfitError(
-            f"{urlsplit(url).netloc} is not reached ({error.reason}); is there a network? "
+            f"{url}: the server is not reached ({error.reason}); is there a network? "
             f"{by_hand[:1].upper()}{by_hand[1:]}"
         ) from error
-    except (ConnectionError, TimeoutError) as error:
+    except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
         raise GapfitError(
             f"{url}: the download stopped ({error}); {by_hand}"
         ) from error
     return got
+
+
+def _require_encryption(asked: str, answered: str) -> None:
+    """Refuse an answer that could have been changed on its way, unlike what was asked."""
+    if urlsplit(asked).scheme == "https" and urlsplit(answered).scheme != "https":
+        raise GapfitError(
+            f"{asked}: the server leads to {answered}, which is not encrypted; look for "
+            "the file at its DOI (gapfit data list NAME)"
+        )
 
 
 def _copied(
@@ -95,12 +102,12 @@ def _copied(
 
     Raises
     ------
-    http.client.IncompleteRead
-        There are fewer bytes than the server announced.
+    http.client.HTTPException
+        The answer stops, or has fewer bytes than the server announced.
     """
     total = int(answer.headers.get("Content-Length") or 0)
     digest, done = hashlib.sha256(), 0
-    while piece := answer.read(_PIECE):
+    while piece := _piece(answer):
         digest.update(piece)
         file.write(piece)
         done += len(piece)
@@ -109,3 +116,11 @@ def _copied(
     if total and done != total:
         raise http.client.IncompleteRead(b"", total - done)
     return digest.hexdigest()
+
+
+def _piece(answer: http.client.HTTPResponse) -> bytes:
+    """Return the next bytes; errors of the network are told from those of the disk."""
+    try:
+        return answer.read(_PIECE)
+    except OSError as error:
+        raise http.client.HTTPException(str(error)) from error

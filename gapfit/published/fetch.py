@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import shutil
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +81,8 @@ def get(
 ) -> LocalCopy:
     """Put the files of a data set or potential into a folder; the network may be used.
 
-    Files that are there already are kept if their checksums are right.
+    Files that are there already are kept if they are right; others are not replaced unless
+    `overwrite` is set.
 
     Parameters
     ----------
@@ -112,27 +115,53 @@ def get(
     if entry.shipped:
         return _copied(entry, target, overwrite=overwrite)
     path = target / entry.file_name
-    was_there = path.exists() and not overwrite and _is_right(entry, path)
+    was_there = path.exists() and _is_right(entry, path, overwrite=overwrite)
     if not was_there:
-        _remember(path, download(entry.url, path, entry.sha256, progress))
-    files = [path] if not entry.members else unpack(path, entry.members, target)
-    return LocalCopy(entry, target, tuple(files), was_there)
+        known = entry.sha256 or ("" if overwrite else _remembered(path))
+        _remember(path, download(entry.url, path, known, progress))
+    files: tuple[Path, ...] = (path,)
+    if entry.members:
+        files, unpacked = _unpacked(path, entry.members, overwrite=overwrite)
+        was_there = was_there and not unpacked
+    return LocalCopy(entry, target, files, was_there)
 
 
 def _copied(entry: Entry, folder: Path, *, overwrite: bool) -> LocalCopy:
     """Copy files that come with gapfit."""
-    source, copied = _shipped(entry), []
-    for name in entry.shipped:
-        new, path = source / name, folder / name
-        if path.exists() and new.read_bytes() == path.read_bytes():
-            continue
-        if path.exists() and not overwrite:
-            raise GapfitError(_differs(path, "the file that comes with gapfit"))
-        with atomic_write(path) as temporary:
-            shutil.copyfile(new, temporary)
-        copied.append(path)
-    files = tuple(folder / name for name in entry.shipped)
+    source = _shipped(entry)
+    new = [source / name for name in entry.shipped]
+    files, copied = _placed(
+        new, folder, "the file that comes with gapfit", overwrite=overwrite
+    )
     return LocalCopy(entry, folder, files, not copied)
+
+
+def _unpacked(
+    archive: Path, patterns: Sequence[str], *, overwrite: bool
+) -> tuple[tuple[Path, ...], bool]:
+    """Put the files of an archive beside it, as `_placed`."""
+    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=archive.parent) as folder:
+        new = unpack(archive, patterns, Path(folder))
+        what = f"the file in {archive.name}"
+        return _placed(new, archive.parent, what, overwrite=overwrite)
+
+
+def _placed(
+    new: Sequence[Path], folder: Path, what: str, *, overwrite: bool
+) -> tuple[tuple[Path, ...], bool]:
+    """Copy files to a folder unless others are there; return them, and if any is new."""
+    files = tuple(folder / path.name for path in new)
+    missing = []
+    for path, to in zip(new, files, strict=True):
+        if to.exists() and checksum(to) == checksum(path):
+            continue
+        if to.exists() and not overwrite:
+            raise GapfitError(_differs(to, what))
+        missing.append((path, to))
+    for path, to in missing:
+        with atomic_write(to) as temporary:
+            shutil.copyfile(path, temporary)
+    return files, bool(missing)
 
 
 def _shipped(entry: Entry) -> Path:
@@ -147,8 +176,8 @@ def _shipped(entry: Entry) -> Path:
     )
 
 
-def _is_right(entry: Entry, path: Path) -> bool:
-    """Return whether a file is the one to download; refuse another one.
+def _is_right(entry: Entry, path: Path, *, overwrite: bool) -> bool:
+    """Return whether a file is the one to download; refuse another one, or replace it.
 
     Without a recorded checksum it is the one that was downloaded first. A file that was
     never downloaded here was put there by hand, and is taken.
@@ -156,6 +185,8 @@ def _is_right(entry: Entry, path: Path) -> bool:
     known = entry.sha256 or _remembered(path)
     actual = checksum(path)
     if not actual.startswith(known):
+        if overwrite:
+            return False
         raise GapfitError(_differs(path, "what is to be downloaded"))
     if not known:
         _remember(path, actual)

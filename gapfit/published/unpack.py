@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
+import re
 import shutil
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
 from gapfit._support.archive import atomic_write
 from gapfit.errors import GapfitError
 
 __all__ = ["unpack"]
+
+#: What Python says of archives that are damaged, locked or packed in another way.
+_UNSOUND = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    gzip.BadGzipFile,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 
 
 def unpack(archive: Path, patterns: Sequence[str], folder: Path) -> list[Path]:
@@ -27,7 +42,7 @@ def unpack(archive: Path, patterns: Sequence[str], folder: Path) -> list[Path]:
     patterns : sequence of str
         Patterns of the names in the archive, as in a shell; `*` also stands for slashes.
     folder : Path
-        Where they are written; files of these names are replaced.
+        Where they are written.
 
     Returns
     -------
@@ -37,16 +52,21 @@ def unpack(archive: Path, patterns: Sequence[str], folder: Path) -> list[Path]:
     Raises
     ------
     GapfitError
-        The archive cannot be read, or nothing in it matches.
+        The archive cannot be read, nothing in it matches, or two files have one name.
     """
-    written = []
+    written: dict[Path, str] = {}
     try:
         for name, content in _members(archive, patterns):
-            path = folder / PurePosixPath(name).name
+            path = folder / _base(name)
+            if path in written:
+                raise GapfitError(
+                    f"{archive}: {written[path]} and {name} have the same name; unpack it "
+                    "by hand"
+                )
             with atomic_write(path) as temporary, temporary.open("wb") as file:
                 shutil.copyfileobj(content, file)
-            written.append(path)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+            written[path] = name
+    except _UNSOUND as error:
         raise GapfitError(
             f"{archive}: is no sound archive ({error}); remove it and get it again"
         ) from error
@@ -54,14 +74,19 @@ def unpack(archive: Path, patterns: Sequence[str], folder: Path) -> list[Path]:
         raise GapfitError(
             f"{archive}: has no file {' or '.join(patterns)}; unpack it by hand"
         )
-    return written
+    return list(written)
+
+
+def _base(name: str) -> str:
+    """Return the last part of a name; Windows also divides at backslashes and colons."""
+    return re.split(r"[/\\:]", name)[-1]
 
 
 def _members(archive: Path, patterns: Sequence[str]) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield names and contents of the files that match; not those macOS adds."""
 
     def matches(name: str) -> bool:
-        hidden = PurePosixPath(name).name.startswith(".")
+        hidden = _base(name).startswith(".") or not _base(name)
         return not hidden and any(fnmatchcase(name, pattern) for pattern in patterns)
 
     if zipfile.is_zipfile(archive):

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import tarfile
 import threading
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,7 +22,8 @@ from helpers.commands import error_of
 
 from gapfit.cli import main
 from gapfit.errors import GapfitError
-from gapfit.published import Entry, entries, fetch, get
+from gapfit.published import Entry, download, entries, fetch, get
+from gapfit.published.unpack import unpack
 
 CONTENT = b"8\nLattice and so on\n" * 5000
 SUM = hashlib.sha256(CONTENT).hexdigest()
@@ -54,7 +56,9 @@ FILES = {"/train.xyz": CONTENT, "/all.zip": zipped(), "/all.tgz": tarred()}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves `FILES`; ``/cut/...`` ends in the middle, ``/moved/...`` leads elsewhere."""
+    """Serves `FILES`; ``/cut/...`` ends in the middle, and ``/stalled/...`` does not
+    go on; ``/moved/...`` leads elsewhere.
+    """
 
     def do_GET(self):
         self.server.asked.append(self.path)
@@ -63,15 +67,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", self.path.removeprefix("/moved"))
             self.end_headers()
             return
-        content = FILES.get(self.path.removeprefix("/cut"))
+        content = FILES.get(self.path.removeprefix("/cut").removeprefix("/stalled"))
         if content is None:
             self.send_error(404)
             return
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        cut = self.path.startswith("/cut/")
+        cut = self.path.startswith(("/cut/", "/stalled/"))
         self.wfile.write(content[: len(content) // 2] if cut else content)
+        if self.path.startswith("/stalled/"):
+            self.server.over.wait(10)
 
     def log_message(self, *_):
         pass
@@ -80,10 +86,11 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.asked = []
+        running.asked, running.over = [], threading.Event()
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield running
+        running.over.set()
         running.shutdown()
         thread.join()
 
@@ -189,6 +196,19 @@ def test_without_a_recorded_checksum_the_first_download_counts(server, tmp_path)
         get(published, tmp_path)
     assert not get(published, tmp_path, overwrite=True).was_there
     assert (tmp_path / "train.xyz").read_bytes() == CONTENT
+    asked = len(server.asked)
+    assert get(published, tmp_path, overwrite=True).was_there
+    assert len(server.asked) == asked
+
+
+def test_a_second_download_is_compared_with_the_first(server, tmp_path, monkeypatch):
+    get(entry(server), tmp_path)
+    (tmp_path / "train.xyz").unlink()
+    monkeypatch.setitem(FILES, "/train.xyz", b"another file")
+    with pytest.raises(GapfitError, match=f"instead of {SUM}"):
+        get(entry(server), tmp_path)
+    assert not (tmp_path / "train.xyz").exists()
+    assert not get(entry(server), tmp_path, overwrite=True).was_there
 
 
 def test_a_file_that_was_put_there_by_hand_is_taken(server, tmp_path):
@@ -206,9 +226,26 @@ def test_an_interrupted_download_is_an_error_and_leaves_nothing(server, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_a_download_that_stalls_is_no_error_of_the_disk(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_PATIENCE", 0.2)
+    with pytest.raises(GapfitError, match=r"the download stopped \(timed out\); try"):
+        get(entry(server, "/stalled/train.xyz"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_answer_without_encryption_is_taken_for_one_with_it(tmp_path, monkeypatch):
+    answer = io.BytesIO(CONTENT)
+    answer.url, answer.headers = "http://example.org/a.xyz", {}
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: answer)
+    url = "https://example.org/a.xyz"
+    with pytest.raises(GapfitError, match=r"leads to http://.* is not encrypted"):
+        get(Entry("x", "t", "Si", "MIT", url=url), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_file_names_the_answer(server, tmp_path):
     with pytest.raises(
-        GapfitError, match=r"answered 404 Not Found; look .* at the DOI"
+        GapfitError, match=r"answered 404 Not Found; look .* at its DOI"
     ):
         get(entry(server, "/gone.xyz"), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -219,7 +256,7 @@ def test_without_a_network_the_message_says_so(server, tmp_path):
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         nobody = Entry("x", "t", "Si", "MIT", url=f"http://127.0.0.1:{port}/a.xyz")
-        with pytest.raises(GapfitError, match=r"is not reached .* is there a network"):
+        with pytest.raises(GapfitError, match=rf"{nobody.url}: .* is there a network"):
             get(nobody, tmp_path)
 
 
@@ -234,9 +271,56 @@ def test_the_chosen_files_of_an_archive_are_unpacked(server, tmp_path):
     assert not (tmp_path / "outside.xml").exists()
     assert copy.potentials[0].read_text() == "<GAP/>"
     assert copy.structures == (folder / "train.xyz",)
-    (folder / "gap.xml").unlink()
     assert get(published, folder).was_there
+    (folder / "gap.xml").unlink()
+    assert not get(published, folder).was_there
     assert (folder / "gap.xml").exists()
+    assert len(server.asked) == 1
+
+
+def test_an_unpacked_file_that_was_changed_is_not_replaced_unasked(server, tmp_path):
+    published = entry(server, "/all.zip", members=("*.xml", "*.xyz"))
+    get(published, tmp_path)
+    (tmp_path / "train.xyz").write_text("mine")
+    (tmp_path / "gap.xml").unlink()
+    with pytest.raises(
+        GapfitError, match=r"train\.xyz: exists and differs .* all\.zip"
+    ):
+        get(published, tmp_path)
+    assert (tmp_path / "train.xyz").read_text() == "mine"
+    assert not (tmp_path / "gap.xml").exists()
+    get(published, tmp_path, overwrite=True)
+    assert (tmp_path / "train.xyz").read_bytes() == CONTENT
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"all.zip", "gap.xml", "outside.xml", "train.xyz", "SHA256SUMS"}
+
+
+def test_two_files_of_one_name_in_an_archive_are_an_error(tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("a/gap.xml", "1")
+        archive.writestr("b/gap.xml", "2")
+    with pytest.raises(
+        GapfitError, match=r"a/gap\.xml and b/gap\.xml have the same name"
+    ):
+        unpack(tmp_path / "two.zip", ("*.xml",), tmp_path)
+
+
+def test_names_of_windows_lead_to_no_other_folder(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a\\..\\..\\gap.xml", "1")
+        archive.writestr("C:other.xml", "2")
+    found = unpack(tmp_path / "a.zip", ("*.xml",), tmp_path)
+    assert [path.name for path in found] == ["gap.xml", "other.xml"]
+
+
+def test_a_locked_archive_is_an_error(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("gap.xml", "1")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[content.find(b"PK\x01\x02") + 8] |= 1  # says that a password is needed
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(GapfitError, match=r"a\.zip: is no sound archive .* encrypted"):
+        unpack(tmp_path / "a.zip", ("*.xml",), tmp_path)
 
 
 def test_links_in_a_tar_archive_are_not_followed(server, tmp_path):
