@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from functools import cache
-
 __all__ = ["ENTRIES", "address_of"]
 
 _PAGE = "https://github.com/gapfit/gapfit/blob/main/docs/faq.md"
@@ -115,17 +112,18 @@ def address_of(message: str) -> str:
     ''
     """
     flat = " ".join(message.split())
-    for anchor, pattern in _patterns().items():
-        if pattern.search(flat):
+    for anchor, text in ENTRIES.items():
+        if _has_in_order(flat, [part.strip() for part in text.split("…")]):
             return f"{_PAGE}#{anchor}"
     return ""
 
 
-@cache
-def _patterns() -> dict[str, re.Pattern[str]]:
-    return {
-        anchor: re.compile(
-            ".*".join(re.escape(part.strip()) for part in text.split("…"))
-        )
-        for anchor, text in ENTRIES.items()
-    }
+def _has_in_order(text: str, parts: list[str]) -> bool:
+    """Return whether a text has some parts one after the other, in one pass."""
+    place = 0
+    for part in parts:
+        place = text.find(part, place)
+        if place < 0:
+            return False
+        place += len(part)
+    return True

@@ -72,6 +72,11 @@ def test_messages_without_an_entry_have_no_note():
     assert not hasattr(GapfitError("n = -1: give a positive number"), "__notes__")
 
 
+def test_long_messages_are_compared_at_once():
+    assert not address_of("shifted by ± " * 20_000)  # hours, part by part and back
+    assert address_of("shifted by ± " * 20_000 + "2 eV/atom against frames like them")
+
+
 def test_the_faq_is_long_enough_and_has_no_question_twice():
     assert len(QUESTIONS) == len(set(QUESTIONS)) >= 20
 
