@@ -46,9 +46,35 @@ def soap_term(
     GapfitError
         An option is not supported, or the sparse points have another length.
     """
-    from ase.data import chemical_symbols
-
     require_kernel(source, options, 2)
+    _refuse_others(options)
+    channels = _channels(options)
+    wildcard = channels == [0]
+    if source.zeta is None:
+        raise GapfitError(f"{source.label}: zeta of the dot product is missing")
+    compression = QuipCompressionConfig(**compression_settings(options))
+    config = SoapConfig(
+        rbf="equispaced_gaussians",
+        r_cut=options.real("cutoff", default=0.0),
+        n_max=options.integer("n_max", default=4),
+        l_max=options.integer("l_max", default=4),
+        atom_sigma=options.real("atom_sigma", "atom_gaussian_width", default=0.5),
+        compression="mu2" if wildcard else "off",
+        quip=_conventions(options, channels, version, compression),
+        zeta=source.zeta,
+        delta=source.delta,
+    )
+    centres = tuple(z for z in options.integers("Z") if z) or species
+    n_max, l_max = config.n_max, config.l_max
+    require_width(source, n_features(compression, len(channels), n_max, l_max) + 1)
+    numbers = tuple(sorted(channels))
+    features = QuipFeatures(numbers, n_max, l_max, wildcard, compression)
+    order = soap_order(features, channels)
+    return config, centres, np.ascontiguousarray(source.points[:, order]), 1
+
+
+def _refuse_others(options: Options) -> None:
+    """Refuse options that gapfit's SOAP does not have."""
     refuse(
         options,
         average=False,
@@ -66,6 +92,10 @@ def soap_term(
         )
     if options.text("Z_map") is not None:
         raise GapfitError("soap: Z_map (compression by elements) is not supported")
+
+
+def _channels(options: Options) -> list[int]:
+    """Return the atomic numbers of the neighbours in QUIP's order; [0] for all together."""
     options.text("n_Z")
     channels = options.integers("species_Z") or [0]
     if len(channels) != options.integer("n_species", default=1):
@@ -78,38 +108,28 @@ def soap_term(
             f"soap: species_Z = {shortened(options.text('species_Z') or '')} names a "
             "species twice, or all beside others"
         )
+    return channels
+
+
+def _conventions(
+    options: Options,
+    channels: list[int],
+    version: int,
+    compression: QuipCompressionConfig,
+) -> QuipConfig:
+    """Return the table ``[terms.quip]``."""
+    from ase.data import chemical_symbols
+
     wildcard = channels == [0]
     everywhere = version < OWN_CHANNEL or options.logical(
         "central_reference_all_species", default=len(channels) == 1
     )
     options.text("central_reference_all_species")
-    if source.zeta is None:
-        raise GapfitError(f"{source.label}: zeta of the dot product is missing")
-    compression = QuipCompressionConfig(**compression_settings(options))
-    config = SoapConfig(
-        rbf="equispaced_gaussians",
-        r_cut=options.real("cutoff", default=0.0),
-        n_max=options.integer("n_max", default=4),
-        l_max=options.integer("l_max", default=4),
-        atom_sigma=options.real("atom_sigma", "atom_gaussian_width", default=0.5),
-        compression="mu2" if wildcard else "off",
-        quip=QuipConfig(
-            width=options.real("cutoff_transition_width", default=0.5),
-            central_weight=options.real("central_weight", default=1.0),
-            central_in_all=everywhere and not wildcard,
-            neighbours=[]
-            if wildcard
-            else [chemical_symbols[z] for z in sorted(channels)],
-            plain=version < WITH_DEGREES,
-            compression=compression,
-        ),
-        zeta=source.zeta,
-        delta=source.delta,
+    return QuipConfig(
+        width=options.real("cutoff_transition_width", default=0.5),
+        central_weight=options.real("central_weight", default=1.0),
+        central_in_all=everywhere and not wildcard,
+        neighbours=[] if wildcard else [chemical_symbols[z] for z in sorted(channels)],
+        plain=version < WITH_DEGREES,
+        compression=compression,
     )
-    centres = tuple(z for z in options.integers("Z") if z) or species
-    n_max, l_max = config.n_max, config.l_max
-    require_width(source, n_features(compression, len(channels), n_max, l_max) + 1)
-    numbers = tuple(sorted(channels))
-    features = QuipFeatures(numbers, n_max, l_max, wildcard, compression)
-    order = soap_order(features, channels)
-    return config, centres, np.ascontiguousarray(source.points[:, order]), 1
