@@ -156,13 +156,13 @@ def _terms(model: GAPModel, cite: _Cite) -> Iterator[str]:
     for term in model.terms:
         keys = [paper.key for _, paper in term.descriptor.papers()]
         used = cite(*keys) if keys else ""
-        points = sum(len(points) for points in term.sparse.values())
-        members = "functions" if term.config.points_method is None else "sparse points"
         chosen = ""
         if term.config.points_method and not is_foreign(model):
             method = term.config.points_method
             chosen = f" {_CHOSEN.get(method, f'chosen by {method}')}"
-        parts.append(f"{term.config.in_words()}{used} with {points} {members}{chosen}")
+        parts.append(
+            f"{term.config.in_words()}{used} with {term.n_sparse} {term.members}{chosen}"
+        )
     plural = "terms" if count != 1 else "term"
     yield f"The energy of an atom has {number} {plural}: {'; '.join(parts)}."
 

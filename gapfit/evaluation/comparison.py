@@ -131,20 +131,16 @@ def compare(
         )
         facts[name] = {
             "frames fitted": model.record.n_frames,
-            "sparse points": _n_columns(model, functions=False),
-            "functions": _n_columns(model, functions=True),
+            "sparse points": _n_columns(model, "sparse points"),
+            "functions": _n_columns(model, "functions"),
             "cost, µs/atom": round(measured_microseconds(model, cell), 2),
         }
     return Comparison(len(frames.frames), facts, _differences(named), errors)
 
 
-def _n_columns(model: GAPModel, *, functions: bool) -> int:
+def _n_columns(model: GAPModel, members: str) -> int:
     """Return the number of functions of linear terms, or of sparse points of others."""
-    return sum(
-        term.n_sparse
-        for term in model.terms
-        if (term.config.points_method is None) == functions
-    )
+    return sum(term.n_sparse for term in model.terms if term.members == members)
 
 
 def _under(name: str, report: Progress) -> Progress:

@@ -172,7 +172,11 @@ def baseline_text(model: GAPModel) -> str:
 def in_one_line(model: GAPModel) -> str:
     """Return what a model is, in one line."""
     kinds = " + ".join(term.config.type for term in model.terms)
-    text = f"{kinds}, {model.n_sparse} sparse points, cutoff {model.cutoff:g} Å"
+    counts: dict[str, int] = {}
+    for term in model.terms:
+        counts[term.members] = counts.get(term.members, 0) + term.n_sparse
+    members = " and ".join(f"{n} {name}" for name, n in counts.items())
+    text = f"{kinds}, {members}, cutoff {model.cutoff:g} Å"
     if baseline := " + ".join(model.config.baseline.parts):
         text += f", baseline {baseline}"
     return f"{_symbols(model)}: {text}"
@@ -182,7 +186,8 @@ def summary(model: GAPModel) -> list[tuple[str, str]]:
     """Return what a model is, as names and values."""
     rows = [("species", _symbols(model))]
     for term in model.terms:
-        counts = f"{term.n_sparse} sparse points, cutoff {term.descriptor.cutoff:g} Å"
+        cutoff = term.descriptor.cutoff
+        counts = f"{term.n_sparse} {term.members}, cutoff {cutoff:g} Å"
         rows.append((term.config.type, counts))
     rows += [("baseline", part) for part in model.config.baseline.parts]
     if model.record.n_frames:

@@ -74,6 +74,11 @@ class FittedTerm(WithoutCaches):
         """Number of sparse points in all blocks."""
         return sum(len(points) for points in self.sparse.values())
 
+    @property
+    def members(self) -> str:
+        """What its coefficients belong to, in words."""
+        return "functions" if self.config.points_method is None else "sparse points"
+
     def n_wanted(self, block: int) -> int:
         """Return how many sparse points the term wants for a block."""
         if self.descriptor.linear:

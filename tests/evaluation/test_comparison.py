@@ -61,6 +61,12 @@ def test_functions_are_no_sparse_points(models, found):
     assert n_functions > 0
     of_models = [facts["functions"] for facts in found.facts.values()]
     assert of_models == [0, n_functions]
+    model = models["large"]
+    assert (
+        f", {model.n_sparse - n_functions} sparse points and {n_functions} functions, "
+        in (repr(model))
+    )
+    assert f">{n_functions} functions, cutoff" in model._repr_html_()
 
 
 def test_the_table_has_a_star_at_the_least_error_of_each_line(found):
