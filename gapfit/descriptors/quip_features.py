@@ -259,8 +259,25 @@ class QuipFeatures:
         return np.concatenate(rows)
 
     def __len__(self) -> int:
-        per_degree = sum(len(self._functions(i, j)[0]) for i, j in self._pairs)
-        return per_degree * (self.l_max + 1)
+        """Return the number of features, without making them: there may be too many."""
+        c, S, n, K = (
+            self.compression,
+            self.n_densities,
+            self.n_max,
+            self.compression.n_mixed,
+        )
+        if c.mixed == "nothing":
+            first = (n if c.nu_r >= 1 else 1) * (S if c.nu_s >= 1 else 1)
+            second = (n if c.nu_r >= 2 else 1) * (S if c.nu_s >= 2 else 1)
+        else:
+            first = second = {"species": K * n, "radial": S * K, "both": K}[c.mixed]
+        if c.coupled:
+            pairs = first * (first + 1) // 2 if self.symmetric else first * second
+            return pairs * (self.l_max + 1)
+        # Only functions of one kind are multiplied with each other.
+        kind = {"species": n, "radial": S}.get(c.mixed, 1)
+        pairs = kind * (kind + 1) // 2 if self.symmetric else kind * kind
+        return first // kind * pairs * (self.l_max + 1)
 
     def prefactor(self, *, full: bool, plain: bool = False) -> np.ndarray:
         """Return the factors of Σ_m d d', shape (n_features,); see `Features`.

@@ -24,6 +24,9 @@ from gapfit.errors import GapfitError
 
 __all__ = ["soap_basis", "soap_basis_shapes", "soap_term", "soap_width"]
 
+#: Numbers of an environment beyond which a term is a mistake: 80 MB for each atom.
+_MOST_FEATURES = 10_000_000
+
 
 def soap_term(
     config: SoapConfig,
@@ -125,6 +128,12 @@ def _soap_engine(
     if not turbo:
         cutoff = reach(config.r_cut, config.atom_sigma, weighting)
     features = _features(config, species, basis)
+    if len(features) > _MOST_FEATURES:
+        raise GapfitError(
+            f"soap: an environment of {len(species)} species would take {len(features)} "
+            f"numbers, more than {_MOST_FEATURES}: lower n_max or l_max, or in "
+            "[terms.quip.compression] n_mixed"
+        )
     weights = _species_weights(config, species)
     quip = turbo or config.rbf == "equispaced_gaussians"
     # Combinations of densities have no preferred axes: only the full kernel is the same

@@ -10,11 +10,7 @@ from gapfit.descriptors.quip_features import QuipFeatures
 from gapfit.errors import GapfitError, shortened
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.requirements import TermRead, refuse, require_kernel, require_width
-from gapfit.quip.soap_compression import (
-    compression_settings,
-    n_features,
-    soap_order,
-)
+from gapfit.quip.soap_compression import compression_settings, soap_order
 from gapfit.quip.xml_file import Coordinates
 
 __all__ = ["WITH_DEGREES", "soap_term"]
@@ -65,10 +61,9 @@ def soap_term(
         delta=source.delta,
     )
     centres = tuple(z for z in options.integers("Z") if z) or species
-    n_max, l_max = config.n_max, config.l_max
-    require_width(source, n_features(compression, len(channels), n_max, l_max) + 1)
     numbers = tuple(sorted(channels))
-    features = QuipFeatures(numbers, n_max, l_max, wildcard, compression)
+    features = QuipFeatures(numbers, config.n_max, config.l_max, wildcard, compression)
+    require_width(source, len(features) + 1)
     order = soap_order(features, channels)
     return config, centres, np.ascontiguousarray(source.points[:, order]), 1
 

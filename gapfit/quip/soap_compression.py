@@ -12,7 +12,7 @@ from gapfit.descriptors.quip_features import QuipFeatures
 from gapfit.errors import GapfitError
 from gapfit.quip.gap_fit_options import Options
 
-__all__ = ["compression_options", "compression_settings", "n_features", "soap_order"]
+__all__ = ["compression_options", "compression_settings", "soap_order"]
 
 
 def compression_settings(options: Options) -> dict[str, Any]:
@@ -72,36 +72,6 @@ def compression_options(compression: QuipCompressionConfig) -> str:
         if value != usual:
             words.append(f" {key}={'FT'[value] if isinstance(value, bool) else value}")
     return "".join(words)
-
-
-def n_features(
-    compression: QuipCompressionConfig, n_channels: int, n_max: int, l_max: int
-) -> int:
-    """Return the length of QUIP's descriptor without its last number.
-
-    Parameters
-    ----------
-    compression : QuipCompressionConfig
-        Which combinations are multiplied.
-    n_channels : int
-        Densities of neighbours.
-    n_max, l_max : int
-        Radial functions; highest angular momentum.
-    """
-    c, S, n, K = compression, n_channels, n_max, compression.n_mixed
-    if c.mixed == "nothing":
-        first = (n if c.nu_r >= 1 else 1) * (S if c.nu_s >= 1 else 1)
-        second = (n if c.nu_r >= 2 else 1) * (S if c.nu_s >= 2 else 1)
-        symmetric = c.nu_r != 1 and c.nu_s != 1
-    else:
-        first = second = {"species": K * n, "radial": S * K, "both": K}[c.mixed]
-        symmetric = c.symmetric
-    if c.coupled:
-        pairs = first * (first + 1) // 2 if symmetric else first * second
-        return pairs * (l_max + 1)
-    alone = {"species": n, "radial": S}.get(c.mixed, 1)
-    times = alone * (alone + 1) // 2 if symmetric else alone * alone
-    return first // alone * times * (l_max + 1)
 
 
 def soap_order(features: QuipFeatures, channels: Sequence[int]) -> np.ndarray:

@@ -19,12 +19,12 @@ from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pair_list
 from gapfit.descriptors.quip_weights import mixing_weights
 from gapfit.descriptors.soap_build import soap_basis, soap_term
+from gapfit.errors import GapfitError
 from gapfit.quip import load, save, translate
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.soap_compression import (
     compression_options,
     compression_settings,
-    n_features,
     soap_order,
 )
 from gapfit.testing import REORDERED_SUMS
@@ -62,8 +62,9 @@ def soap_of(options: str, others: set[int]):
     )
     species = tuple(sorted(set(named) | others))
     term = soap_term(config, species, soap_basis(config))
-    order = soap_order(term.engine.features, channels)
-    assert len(order) == n_features(quip.compression, len(channels), n_max, l_max)
+    features = term.engine.features
+    order = soap_order(features, channels)
+    assert len(order) == len(features) == len(features.labels)
     return term, order, parsed.integer("Z", default=0)
 
 
@@ -167,6 +168,15 @@ def test_options_of_a_command_become_keys_and_options_again(options, compression
     assert term.quip.compression == QuipCompressionConfig(**compression)
     words = compression_options(term.quip.compression)
     assert compression_settings(Options.of(f"soap{words}")) == compression
+
+
+def test_more_numbers_than_memory_holds_are_refused_at_once():
+    most = {"mixed": "radial", "n_mixed": 1000}
+    config = SoapConfig(
+        rbf="equispaced_gaussians", n_max=14, l_max=9, quip={"compression": most}
+    )
+    with pytest.raises(GapfitError, match=r"would take 100000000000 numbers.* n_mixed"):
+        soap_term(config, tuple(range(1, 101)), soap_basis(config))
 
 
 def test_a_compressed_fit_is_a_potential_of_quip(tmp_path):
