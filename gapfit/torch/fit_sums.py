@@ -6,7 +6,8 @@ summed them up matters to nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -55,6 +56,19 @@ def fit_device(name: str) -> torch.device:
     return device
 
 
+@contextmanager
+def _enough_memory(device: torch.device) -> Iterator[None]:
+    """Say what to do if the memory of a device is too small."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        reason = str(error).split(". ")[0]
+        raise GapfitError(
+            f'run.device = "{device}" has too little memory ({reason}): lower n_sparse, '
+            'let fewer workers share it, or set run.device = "cpu"'
+        ) from error
+
+
 class DeviceRows:
     """Computes rows of frames of a fit on a device, and sums over them.
 
@@ -78,12 +92,10 @@ class DeviceRows:
         self.e0, self.sigma = e0, sigma
         self.whitening, self.method = whitening, method
         self.device = fit_device(device)
-        self.rows = FitRows(terms, self.device)
-        self.factors = (
-            [reals(U).to(self.device) for U in whitening.cholesky]
-            if method == "cholesky"
-            else []
-        )
+        factors = whitening.cholesky if method == "cholesky" else []
+        with _enough_memory(self.device):
+            self.rows = FitRows(terms, self.device)
+            self.factors = [reals(U).to(self.device) for U in factors]
 
     def sum_up(
         self,
@@ -94,10 +106,11 @@ class DeviceRows:
         """Return the sums over the rows of frames, as `RowBuilder.sum_up`."""
         sums: dict[Group, _Normal | _Triangle] = {}
         most = _batch_bytes(self.device) // (24 * _COPIES * max(self.rows.n_sparse, 1))
-        for part in batches(frame_sizes(frames), max(most, 1)):
-            report(self._add(sums, frames[part], groups[part]))
         out = TrainingSums(self.whitening, self.method)
-        out.groups = {group: part.on_host() for group, part in sums.items()}
+        with _enough_memory(self.device):
+            for part in batches(frame_sizes(frames), max(most, 1)):
+                report(self._add(sums, frames[part], groups[part]))
+            out.groups = {group: part.on_host() for group, part in sums.items()}
         return out
 
     def _add(

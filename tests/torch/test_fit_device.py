@@ -139,6 +139,17 @@ def test_a_device_that_is_not_there_is_refused(device):
         fit(settings={"run": {"device": device}})
 
 
+def test_too_little_memory_says_what_to_do(monkeypatch):
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 9 GiB. GPU 0"
+        )
+
+    monkeypatch.setattr(FitRows, "labelled", full)
+    with pytest.raises(GapfitError, match=r"\(CUDA out of memory\): lower n_sparse"):
+        fit(settings=ON_DEVICE)
+
+
 def test_names_that_are_no_devices_are_refused():
     with pytest.raises(ConfigError, match=r"\[run\]: `device` = \"gpu 1\""):
         fit(settings={"run": {"device": "gpu 1"}})
