@@ -1,7 +1,7 @@
 """List and get data sets and potentials by name.
 
 Six small sets come with gapfit. Others are downloaded from where they were published, with
-their checksums, licences and what to cite. Nothing but `gapfit data get` downloads anything.
+their checksums, licences and what to cite; nothing but `gapfit data get` does so.
 """
 
 from __future__ import annotations
