@@ -126,6 +126,45 @@ def test_squared_forces_add_up_on_all_ranks(ranks, newton, gst_full, plugin, tmp
     assert_found(tmp_path, gst_full, factor, atoms)
 
 
+def test_ranks_without_atoms(si_full, plugin, tmp_path):
+    """A cluster in a corner of an open cell: only one of four ranks has atoms."""
+    atoms = Atoms("Si4", [[2, 2, 2], [4.3, 2, 2], [2, 4.4, 2], [2.2, 2, 4.2]])
+    atoms.cell = [40.0, 40.0, 10.0]
+    factor = random_factor(si_full)
+    done = ran(plugin, si_full, factor, atoms, tmp_path, ranks=4)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_found(tmp_path, si_full, factor, atoms)
+
+
+@pytest.mark.parametrize("newton", ["on", "off"])
+def test_types_of_other_potentials_have_none(newton, si_full, plugin, tmp_path):
+    """In a hybrid: the numbers of the own atoms alone, and zero for the others."""
+    atoms, factor = standard(sheared() * (2, 1, 1)), random_factor(si_full)
+    export_lammps(si_full, tmp_path / "p.gapfit", force_std=factor)
+    others = atoms.numbers.copy()
+    others[::3] = 10
+    mixed = Atoms(others, atoms.positions, cell=atoms.cell, pbc=True)
+    types = write_data(tmp_path / "data.lmp", mixed)
+    assert types == ["Si", "Ne"]
+    script = beginning(plugin, mixed, newton=newton) + (
+        "pair_style hybrid gapfit lj/cut 5\npair_coeff * * gapfit p.gapfit Si NULL\n"
+        "pair_coeff 1*2 2 lj/cut 0.001 1.0\n" + _FIX.format(every=1) + "run 0\n"
+    )
+    done = launch(tmp_path, script, 2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    own = others == 14
+    std = of_rows(si_full, factor, atoms[own])
+    function, observed = dumped(tmp_path, len(atoms))
+    np.testing.assert_allclose(
+        function[own],
+        force_scale(si_full).of_function(std),
+        rtol=0,
+        atol=1e-8 * std.max(),
+    )
+    assert not function[~own].any()
+    assert not observed[~own].any()
+
+
 def test_threads_change_nothing(gst_full, plugin, tmp_path):
     atoms, factor = standard(three_species() * (2, 2, 1)), random_factor(gst_full, 9)
     done = ran(plugin, gst_full, factor, atoms, tmp_path, words="threads 3")
