@@ -30,6 +30,7 @@ from gapfit.calculator import GAPCalculator
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
 from gapfit.data.observations import Quantity
+from gapfit.errors import GapfitError
 from gapfit.lammps import export_lammps, force_factor
 from gapfit.lammps.force_std import force_scale, steps_between
 from gapfit.model.calibration import Calibration, KindCalibration
@@ -311,6 +312,23 @@ def test_runs_halt_where_forces_are_unsure(ranks, si_full, plugin, tmp_path):
         assert float(re.search(r"^ +0 +(\S+)", done.stdout, re.M)[1]) == pytest.approx(
             largest, rel=1e-5
         )
+
+
+def test_the_factor_of_another_model_is_refused(si_full, gst_full, tmp_path):
+    for model, other in ((si_full, gst_full), (gst_full, si_full)):
+        with pytest.raises(GapfitError, match="call force_factor with this model"):
+            export_lammps(model, tmp_path / "p.gapfit", force_std=random_factor(other))
+    assert not (tmp_path / "p.gapfit").exists()
+
+
+def test_memory_of_the_potentials_is_counted(si_full, plugin, tmp_path):
+    """8 bytes for each component, own atom or ghost, and potential."""
+    atoms, ranks, shown = standard(silicon() * (2, 2, 2)), (1, 201), []
+    for rank in ranks:
+        done = ran(plugin, si_full, random_factor(si_full, rank), atoms, tmp_path)
+        found = re.search(r"memory allocation .* = \S+ \| \S+ \| (\S+) M", done.stdout)
+        shown.append(float(found[1]))
+    assert (shown[1] - shown[0]) * 2**20 > 8 * 3 * len(atoms) * 200
 
 
 def test_files_without_a_factor_say_what_to_do(si_full, plugin, tmp_path):
