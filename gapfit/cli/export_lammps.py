@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._outputs import check_output
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
 
 __all__ = ["add_arguments", "run"]
+
+_ERROR = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,10 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force-std-error",
         type=float,
-        default=0.1,
         metavar="X",
-        help="relative error that these standard deviations may have (0.1): half the "
-        "error takes up to four times as long",
+        help="relative error that these standard deviations may have "
+        f"({_ERROR:g}): half the error takes up to four times as long",
     )
 
 
@@ -63,9 +64,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.model.extrapolation import ALARM, has_grades
     from gapfit.model.storage import load
 
+    if args.force_std is None and args.force_std_error is not None:
+        raise GapfitError(
+            "--force-std-error is for standard deviations of forces: add --force-std"
+        )
     # The lines that are printed below are what its warning asks for.
     logging.getLogger("gapfit").addHandler(logging.NullHandler())
-    check_output(args.output, inputs=[args.model])
+    check_output(args.output, inputs=[args.model, *(args.force_std or ())])
     model = load(args.model)
     factor = None if args.force_std is None else _force_factor(args, model)
     export_lammps(model, args.output, std=not args.no_std, force_std=factor)
@@ -100,26 +105,26 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _force_factor(args: argparse.Namespace, model: GAPModel) -> ForceFactor:
     """Return what standard deviations of forces are computed with."""
-    from gapfit.data.files import require_files, structures
+    from gapfit.data.files import load
+    from gapfit.data.readers.options import ReadOptions
     from gapfit.fitting.training_data import find_training_data
     from gapfit.model.force_factor import force_factor
 
-    files = args.force_std
-    if files:
-        require_files([str(path) for path in files], Path())
-    else:
+    model.require_posterior()
+    data, base, files = model.config.data, Path(), args.force_std
+    if not files:
         data, base = find_training_data(model, args.model, [])
-        files = [base / Path(name).expanduser() for name in data.train]
-        if not files or not all(path.exists() for path in files):
+        files = [Path(name) for name in data.train]
+        if not files or not all((base / path.expanduser()).exists() for path in files):
             names = ", ".join(data.train) or "its file names none"
             raise GapfitError(
                 f"{args.model}: its training data ({names}) are not there; name "
                 "structures like those to be simulated: --force-std DATA"
             )
-    read: list[Any] = []
-    for path in files:
-        read += [atoms for _, atoms in structures(path, str(path))]
-    return force_factor(model, read, tolerance=args.force_std_error)
+    options = ReadOptions(tuple(data.species), data.units)
+    frames = [raw.frame for raw in load(files, base, options)]
+    tolerance = _ERROR if args.force_std_error is None else args.force_std_error
+    return force_factor(model, frames, tolerance=tolerance)
 
 
 def _print_factor(console: Console, factor: ForceFactor) -> None:

@@ -179,6 +179,8 @@ def expectation(field: FieldInfo) -> str:
     >>> from gapfit.config.sections import SoapConfig
     >>> expectation(SoapConfig.model_fields["r_cut"])
     'a number > 1 and <= 20 Å'
+    >>> expectation(SoapConfig.model_fields["channels"])
+    'a whole number, a number or "all"'
     """
     if choices(field):
         return " or ".join(toml_value(choice) for choice in choices(field))
@@ -197,7 +199,20 @@ def expectation(field: FieldInfo) -> str:
         return "a table"
     if any(getattr(item, "pattern", None) for item in field.metadata):
         return f"a text such as {toml_value(field.default)}"
+    if len(names := _scalars(field)) > 1:
+        return f"{', '.join(names[:-1])} or {names[-1]}"
     return _described(_TYPES.get(kind, "a value"), field.metadata, field)
+
+
+def _scalars(field: FieldInfo) -> list[str]:
+    """Return the types of a union of them in words; of texts, the default alone."""
+    if get_origin(field.annotation) not in (Union, UnionType):
+        return []
+    return [
+        toml_value(field.default) if part is str else _TYPES[part]
+        for part in get_args(field.annotation)
+        if part in _TYPES
+    ]
 
 
 def _described(what: str, metadata: Sequence[Any], field: FieldInfo) -> str:

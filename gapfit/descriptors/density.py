@@ -133,7 +133,8 @@ def n_leading(gram: np.ndarray, channels: int | float | str) -> int:
     total = sizes.sum(axis=1)
     present = total > _VANISHES * total.max()
     kept = np.cumsum(sizes[present], axis=1) / total[present, None]
-    q = int((kept < channels).sum(axis=1).max(initial=0)) + 1
+    # Sums of all sizes may round to less than 1.
+    q = min(int((kept < channels).sum(axis=1).max(initial=0)) + 1, len(gram[0]))
     if q > MOST_CHANNELS:
         held = kept[:, MOST_CHANNELS - 1].min()
         raise GapfitError(

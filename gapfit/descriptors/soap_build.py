@@ -84,8 +84,11 @@ def _radial_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
 def soap_width(config: SoapConfig, species: tuple[int, ...]) -> int:
     """Return the number of features, which grows with the number of species squared.
 
-    With a share of the variance as `channels` it is the largest number possible.
+    With a share of the variance as `channels` it is the smallest number possible, that of
+    one channel.
     """
+    if isinstance(config.channels, float):
+        return len(Features(1, 1, config.l_max))
     return len(_features(config, species, {}))
 
 

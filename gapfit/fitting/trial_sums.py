@@ -73,14 +73,15 @@ class TrialSums:
         """
         trials, progress = self.trials, self._progress
         freedom = freedom_of(self.config, self.options, trials.grams, trials.totals)
-        steps = iter(range(1, N_STEPS + 1))
-        progress("hyperparameters", 0, N_STEPS)
+        n_steps = N_STEPS * (1 + len(freedom.powers))
+        steps = iter(range(1, n_steps + 1))
+        progress("hyperparameters", 0, n_steps)
 
         def tick() -> None:
-            progress("hyperparameters", next(steps, N_STEPS), N_STEPS)
+            progress("hyperparameters", next(steps, n_steps), n_steps)
 
         choice = trials.chosen(freedom, tick, ratios)
-        progress("hyperparameters", N_STEPS, N_STEPS)
+        progress("hyperparameters", n_steps, n_steps)
         grams = trials.grams
         self._notes += limit_notes(self.config, freedom, choice.scales, grams)
         return _tuned(self.config, grams, choice.scales), choice

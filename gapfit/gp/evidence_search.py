@@ -14,7 +14,7 @@ from gapfit.gp.evidence import Evidence, Scales, log_evidence
 from gapfit.gp.freedom import WIDE, Freedom, Leash, Limits
 from gapfit.gp.normal_equations import NormalEquations
 
-__all__ = ["by_evidence"]
+__all__ = ["by_evidence", "held"]
 
 # How often deltas are held, and the change of the sigma of their leash that ends this.
 _ROUNDS, _NEAR = 5, 0.02
@@ -54,8 +54,8 @@ def by_evidence(
         return _maximised(totals, columns, start, freedom)
     best, sigma = start, float(start.sigma[leash.group])
     for _ in range(_ROUNDS):
-        held = replace(freedom, delta=_held(freedom.delta, leash, sigma))
-        best = _maximised(totals, columns, best, held)
+        within = replace(freedom, delta=held(freedom.delta, leash, sigma))
+        best = _maximised(totals, columns, best, within)
         before, sigma = sigma, float(best.sigma[leash.group])
         ratios = best.delta / (np.array(leash.most) * min(before, sigma))
         free = [limits is not None for limits in freedom.delta]
@@ -65,7 +65,7 @@ def by_evidence(
     return best
 
 
-def _held(
+def held(
     deltas: Sequence[Limits | None], leash: Leash, sigma: float
 ) -> tuple[Limits | None, ...]:
     """Return the limits of deltas where the sigma of their leash has this ratio."""

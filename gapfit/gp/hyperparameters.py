@@ -12,7 +12,7 @@ import numpy as np
 from gapfit.errors import LostDigitsError
 from gapfit.gp.columns import Columns
 from gapfit.gp.evidence import HeldOut, Scales, held_out, log_evidence
-from gapfit.gp.evidence_search import by_evidence
+from gapfit.gp.evidence_search import by_evidence, held
 from gapfit.gp.fold_grams import FoldGrams
 from gapfit.gp.freedom import WIDE, Freedom, Limits
 from gapfit.gp.normal_equations import NormalEquations
@@ -117,7 +117,8 @@ def choose(
     freedom : Freedom
         Deltas and sigmas that may be chosen.
     tick : callable
-        Called about `N_STEPS` times.
+        Called about `N_STEPS` times, and as often again for each term of
+        `Freedom.powers`.
     ratios : Ratios
         Those of sigma_energy that are tried.
 
@@ -212,6 +213,10 @@ def _nearly_without(
     )
     start = Scales(np.where(members, limits.low, 1.0), np.ones(len(totals)))
     least = _chosen(grams, totals, others, tick, ratios, start)
+    leash = freedom.leash
+    if leash is not None:
+        sigma = float(least.scales.sigma[leash.group])
+        limits = held(freedom.delta, leash, sigma)[term] or limits
     walk = _Walk(True, members, limits, _DELTA_STEP)
     return _walked(grams, totals, least, freedom.score, walk)
 

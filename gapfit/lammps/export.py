@@ -80,8 +80,8 @@ def export_lammps(
     ------
     GapfitError
         The model needs Python at prediction: a calculator in its baseline,
-        ``engine = "dscribe"``, or a descriptor of another package; or a functional whose
-        dispersion LAMMPS does not know.
+        ``engine = "dscribe"``, or a descriptor of another package; a functional whose
+        dispersion LAMMPS does not know; or `force_std` is that of another model.
     """
     _require_native(model)
     require_overlays(model)

@@ -15,6 +15,7 @@ from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.soap import Soap
+from gapfit.errors import GapfitError
 from gapfit.lammps.term_arrays import (
     Arrays,
     covariance_arrays,
@@ -61,7 +62,19 @@ def force_scale(model: GAPModel) -> Scale:
 
 
 def force_std_arrays(model: GAPModel, factor: ForceFactor) -> Arrays:
-    """Yield the arrays for the potentials of a factor, by term."""
+    """Yield the arrays for the potentials of a factor, by term.
+
+    Raises
+    ------
+    GapfitError
+        The factor is that of another model.
+    """
+    n_sparse = factor.coefficients.shape[1]
+    if n_sparse != model.n_sparse:
+        raise GapfitError(
+            f"force_std has coefficients of {n_sparse} sparse points and the model has "
+            f"{model.n_sparse}: call force_factor with this model"
+        )
     yield "force_std/rank", factor.rank
     yield "force_std/error", np.array([factor.error, factor.largest_error])
     yield from _scale(force_scale(model))

@@ -18,8 +18,8 @@ from gapfit.data.frame import Frame, structure_arrays
 from gapfit.data.neighbours import pairs_of
 from gapfit.errors import GapfitError
 from gapfit.gp.low_rank import best_split, mixed_directions, principal_axes
+from gapfit.gp.posterior import Posterior
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.provenance import why_no_posterior
 from gapfit.threads import blas_threads
 
 __all__ = ["ForceFactor", "force_factor"]
@@ -90,8 +90,7 @@ def force_factor(
         The model has no posterior, there are less than two structures with uncertain
         forces, or the tolerance or the rank is not positive.
     """
-    if model.posterior is None:
-        raise GapfitError(why_no_posterior(model))
+    posterior = model.require_posterior()
     if not tolerance > 0:
         raise GapfitError(
             f"tolerance = {tolerance:g} of standard deviations of forces: give a positive "
@@ -102,7 +101,7 @@ def force_factor(
             f"rank = {rank} of standard deviations of forces: give 1 or more"
         )
     with blas_threads():
-        known, held = _halves(model, structures)
+        known, held = _halves(model, posterior, structures)
         std = _atom_std(known)[:, None, None]
         axes = principal_axes((known / std).reshape(-1, known.shape[2]))
         components = held @ axes
@@ -111,7 +110,7 @@ def force_factor(
             error = float(np.sqrt(np.mean(errors**2)))
             if rank or error <= tolerance:
                 break
-        coefficients = model.posterior.coefficients((axes @ Z).T)
+        coefficients = posterior.coefficients((axes @ Z).T)
     largest = float(np.quantile(np.abs(errors), 0.95))
     return ForceFactor(coefficients, error, largest, len(errors))
 
@@ -143,12 +142,12 @@ def _atom_std(rows: np.ndarray) -> np.ndarray:
 
 
 def _halves(
-    model: GAPModel, structures: Sequence[Any]
+    model: GAPModel, posterior: Posterior, structures: Sequence[Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return rows (n_atoms, 3, n_sparse) of atoms of one half of the structures each."""
     rng = np.random.default_rng(_SEED)
     halves: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for rows in _shuffled_rows(model, structures, rng):
+    for rows in _shuffled_rows(model, posterior, structures, rng):
         # To the half that has fewer atoms.
         least = min(halves, key=lambda half: sum(map(len, half)))
         least.append(rows)
@@ -165,14 +164,16 @@ def _halves(
 
 
 def _shuffled_rows(
-    model: GAPModel, structures: Sequence[Any], rng: np.random.Generator
+    model: GAPModel,
+    posterior: Posterior,
+    structures: Sequence[Any],
+    rng: np.random.Generator,
 ) -> Iterator[np.ndarray]:
     """Yield rows of up to `_MOST_OF_ONE` atoms of each structure that has such rows."""
-    assert model.posterior is not None
     for n in rng.permutation(len(structures)):
         atoms = structures[n]
         frame = atoms if isinstance(atoms, Frame) else structure_arrays(atoms)
-        rows = model.posterior.rows(_force_rows(model, frame))
+        rows = posterior.rows(_force_rows(model, frame))
         rows = rows.reshape(frame.n_atoms, 3, -1)
         std = _atom_std(rows)
         uncertain = np.flatnonzero(std > _NONE * model.config.sigma.forces)

@@ -103,6 +103,16 @@ def test_degrees_that_vanish_by_symmetry_do_not_ask_for_channels():
     assert n_leading(gram, 0.95) == 2
 
 
+def test_a_share_next_to_all_takes_no_more_channels_than_densities():
+    """Sums of all variances may round to less than 1."""
+    shares = []
+    for seed in range(20):
+        rows = np.random.default_rng(seed).normal(size=(3, 12, 40))
+        gram = rows @ rows.transpose(0, 2, 1)
+        shares.append(n_leading(gram, float(np.nextafter(1.0, 0.0))))
+    assert set(shares) == {12}
+
+
 def test_more_channels_than_the_core_has_are_refused():
     with pytest.raises(GapfitError, match=r"takes 18 channels.* hold 0\.800000"):
         n_leading(diagonal([1.0] * 20), 0.875)
@@ -135,6 +145,16 @@ def test_the_model_file_keeps_the_channels(model, tmp_path):
     np.testing.assert_array_equal(
         more.terms[0].basis["contraction"], model.terms[0].basis["contraction"]
     )
+
+
+def test_files_with_few_points_and_a_share_are_read(tmp_path):
+    """Their arrays are smaller than an environment of 16 channels."""
+    soap = {**SOAP, "channels": 0.5, "n_max": 6, "l_max": 4, "n_sparse": 2}
+    frames = labelled_frames(three_species)
+    model = gapfit.fit(frames, {**config(), "terms": [soap]})
+    model.save(tmp_path / "m.npz")
+    loaded = gapfit.load(tmp_path / "m.npz").terms[0].descriptor
+    assert loaded.n_features == model.terms[0].descriptor.n_features
 
 
 def test_channels_of_other_densities_are_refused(model):

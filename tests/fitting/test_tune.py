@@ -271,6 +271,21 @@ def test_the_smoothness_of_functions_is_chosen_by_the_evidence():
     assert fixed.config.terms[1].smoothness == 4.0
 
 
+def test_progress_does_not_stand_at_its_end():
+    """Searches with little of `ace` are steps, too."""
+    ace = {"type": "ace", "r_cut": 4.0, "n_max": [3, 2], "l_max": [3, 1]}
+    shown = []
+
+    def progress(stage: str, done: int, total: int, *_: object) -> None:
+        if stage == "hyperparameters":
+            shown.append((done, total))
+
+    wanted = settings(terms=[PAIR, ace], tune={"folds": 2})
+    tune(frames_of(5), wanted, progress=progress)
+    assert shown[-1][0] == shown[-1][1]
+    assert len(shown) == len(set(shown)) > 10
+
+
 def test_functions_that_fit_tight_frames_do_not_spoil_the_others():
     """The likelihood alone asks for many of them: errors of the rest rise by half."""
     everything = read(DATA / "fe7cr2ni" / "train.extxyz", ":")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -20,6 +22,7 @@ from gapfit.fitting.tune_limits import (
 from gapfit.gp.evidence import Scales, log_evidence
 from gapfit.gp.evidence_search import by_evidence
 from gapfit.gp.freedom import Freedom, Leash, Limits
+from gapfit.gp.hyperparameters import THOROUGH, _nearly_without
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,24 @@ def test_deltas_stay_on_their_leash_at_the_best_sigma(case):
     slope = log_evidence(totals, case.grams.columns, held).sigma[group]
     rows = totals[group].n_rows
     assert abs(slope) < 0.02 * rows
+
+
+def test_steps_from_little_of_a_term_end_at_its_leash():
+    """Pairs and functions of silicon: errors fall with more of the functions."""
+    ace = {"type": "ace", "r_cut": 4.0, "n_max": [3, 2], "l_max": [3, 1], "delta": 0.1}
+    case = Case(frames_of(5), settings(terms=[PAIR, ace]))
+    totals = case.grams.totals()
+    free = freedom_of(case.config, TuneConfig(energy=False), case.grams, totals)
+    assert free.leash is not None
+    ratios = []
+    for most in (1e6, 0.05):
+        leash = replace(free.leash, most=(1e6, most))
+        found = _nearly_without(
+            case.grams, totals, replace(free, leash=leash), lambda: None, THOROUGH, 1
+        ).scales
+        ratios.append(found.delta[1] / found.sigma[leash.group])
+    assert ratios[0] > 0.1
+    assert ratios[1] == pytest.approx(0.05)
 
 
 def freedom(case: Case, **sigma: float) -> Freedom:

@@ -30,6 +30,7 @@ from gapfit.calculator import GAPCalculator
 from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
 from gapfit.data.observations import Quantity
+from gapfit.errors import GapfitError
 from gapfit.lammps import export_lammps, force_factor
 from gapfit.lammps.force_std import force_scale, steps_between
 from gapfit.model.calibration import Calibration, KindCalibration
@@ -124,6 +125,45 @@ def test_squared_forces_add_up_on_all_ranks(ranks, newton, gst_full, plugin, tmp
     done = ran(plugin, gst_full, factor, atoms, tmp_path, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert_found(tmp_path, gst_full, factor, atoms)
+
+
+def test_ranks_without_atoms(si_full, plugin, tmp_path):
+    """A cluster in a corner of an open cell: only one of four ranks has atoms."""
+    atoms = Atoms("Si4", [[2, 2, 2], [4.3, 2, 2], [2, 4.4, 2], [2.2, 2, 4.2]])
+    atoms.cell = [40.0, 40.0, 10.0]
+    factor = random_factor(si_full)
+    done = ran(plugin, si_full, factor, atoms, tmp_path, ranks=4)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_found(tmp_path, si_full, factor, atoms)
+
+
+@pytest.mark.parametrize("newton", ["on", "off"])
+def test_types_of_other_potentials_have_none(newton, si_full, plugin, tmp_path):
+    """In a hybrid: the numbers of the own atoms alone, and zero for the others."""
+    atoms, factor = standard(sheared() * (2, 1, 1)), random_factor(si_full)
+    export_lammps(si_full, tmp_path / "p.gapfit", force_std=factor)
+    others = atoms.numbers.copy()
+    others[::3] = 10
+    mixed = Atoms(others, atoms.positions, cell=atoms.cell, pbc=True)
+    types = write_data(tmp_path / "data.lmp", mixed)
+    assert types == ["Si", "Ne"]
+    script = beginning(plugin, mixed, newton=newton) + (
+        "pair_style hybrid gapfit lj/cut 5\npair_coeff * * gapfit p.gapfit Si NULL\n"
+        "pair_coeff 1*2 2 lj/cut 0.001 1.0\n" + _FIX.format(every=1) + "run 0\n"
+    )
+    done = launch(tmp_path, script, 2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    own = others == 14
+    std = of_rows(si_full, factor, atoms[own])
+    function, observed = dumped(tmp_path, len(atoms))
+    np.testing.assert_allclose(
+        function[own],
+        force_scale(si_full).of_function(std),
+        rtol=0,
+        atol=1e-8 * std.max(),
+    )
+    assert not function[~own].any()
+    assert not observed[~own].any()
 
 
 def test_threads_change_nothing(gst_full, plugin, tmp_path):
@@ -272,6 +312,23 @@ def test_runs_halt_where_forces_are_unsure(ranks, si_full, plugin, tmp_path):
         assert float(re.search(r"^ +0 +(\S+)", done.stdout, re.M)[1]) == pytest.approx(
             largest, rel=1e-5
         )
+
+
+def test_the_factor_of_another_model_is_refused(si_full, gst_full, tmp_path):
+    for model, other in ((si_full, gst_full), (gst_full, si_full)):
+        with pytest.raises(GapfitError, match="call force_factor with this model"):
+            export_lammps(model, tmp_path / "p.gapfit", force_std=random_factor(other))
+    assert not (tmp_path / "p.gapfit").exists()
+
+
+def test_memory_of_the_potentials_is_counted(si_full, plugin, tmp_path):
+    """8 bytes for each component, own atom or ghost, and potential."""
+    atoms, ranks, shown = standard(silicon() * (2, 2, 2)), (1, 201), []
+    for rank in ranks:
+        done = ran(plugin, si_full, random_factor(si_full, rank), atoms, tmp_path)
+        found = re.search(r"memory allocation .* = \S+ \| \S+ \| (\S+) M", done.stdout)
+        shown.append(float(found[1]))
+    assert (shown[1] - shown[0]) * 2**20 > 8 * 3 * len(atoms) * 200
 
 
 def test_files_without_a_factor_say_what_to_do(si_full, plugin, tmp_path):

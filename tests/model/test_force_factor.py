@@ -116,3 +116,50 @@ def test_the_command_says_the_error_and_how_often(
     assert "gapfit forces_std 1" in said
     assert main(command) == 1
     assert "its training data (in memory) are not there" in capsys.readouterr().err
+
+
+def exported(*arguments: str) -> int:
+    return main(["export-lammps", "model.npz", "--output", "p.gapfit", *arguments])
+
+
+def test_the_command_reads_training_data_as_the_fit_did(
+    si_model, tmp_path, monkeypatch, capsys
+):
+    """Elements that only the configuration names."""
+    monkeypatch.chdir(tmp_path)
+    lines = []
+    for n, atoms in enumerate(labelled_frames(silicon, 6)):
+        xx, yy, zz = atoms.cell.lengths()
+        lines += ["ITEM: TIMESTEP", str(n), "ITEM: NUMBER OF ATOMS", str(len(atoms))]
+        lines += ["ITEM: BOX BOUNDS pp pp pp", f"0 {xx}", f"0 {yy}", f"0 {zz}"]
+        lines += ["ITEM: ATOMS id type x y z"]
+        for k, (x, y, z) in enumerate(atoms.positions, 1):
+            lines.append(f"{k} 1 {x} {y} {z}")
+    (tmp_path / "run.lammpstrj").write_text("\n".join(lines) + "\n")
+    data = si_model.config.data.model_copy(
+        update={"train": ["run.lammpstrj"], "species": ["Si"]}
+    )
+    config = si_model.config.model_copy(update={"data": data})
+    save(replace(si_model, config=config), "model.npz")
+    for files in ([], ["run.lammpstrj"]):
+        assert exported("--force-std", *files) == 0, capsys.readouterr().err
+        assert "potentials: their relative error" in capsys.readouterr().out
+
+
+def test_the_command_refuses_before_it_reads(si_model, tmp_path, monkeypatch, capsys):
+    """A file that would be replaced, an error of nothing, a model without posterior."""
+    from ase.io import write
+
+    monkeypatch.chdir(tmp_path)
+    save(replace(si_model, posterior=None), "model.npz")
+    write("p.gapfit", structures(1), format="extxyz")
+    before = (tmp_path / "p.gapfit").read_bytes()
+    for arguments, message in [
+        (["--force-std", "p.gapfit"], "is an input and would be replaced"),
+        (["--force-std-error", "0.05"], "add --force-std"),
+        (["--force-std", "missing.extxyz"], "saved without its posterior"),
+        (["--force-std"], "saved without its posterior"),
+    ]:
+        assert exported(*arguments) == 1
+        assert message in capsys.readouterr().err
+    assert (tmp_path / "p.gapfit").read_bytes() == before

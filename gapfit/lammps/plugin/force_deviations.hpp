@@ -235,6 +235,9 @@ class ForceDeviations {
     int n_columns() const { return n_columns_; }
     const ForceScale &scale() const { return scale_; }
 
+    // Numbers that the forces below have room for.
+    std::size_t room() const { return forces_.capacity(); }
+
     // Forces (n_atoms, 3, n_columns) of all potentials.
     const Buffer &evaluate(const PairList &pairs, ThreadTeam &team) {
         forces_.assign(static_cast<std::size_t>(3 * pairs.n_atoms * n_columns_), 0.0);

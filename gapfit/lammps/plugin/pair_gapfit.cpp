@@ -372,10 +372,11 @@ void PairGapfit::add_atom_virials() {
 }
 
 double PairGapfit::memory_usage() {
-    const std::size_t numbers = results_.forces.capacity() +
-                                results_.atom_virials.capacity() +
-                                neighbours_.R.capacity() + neighbours_.j.capacity() +
-                                place_.capacity() + gathered_.capacity();
+    std::size_t numbers = results_.forces.capacity() + results_.atom_virials.capacity() +
+                          neighbours_.R.capacity() + neighbours_.j.capacity() +
+                          place_.capacity() + gathered_.capacity();
+    if (potential_ != nullptr && potential_->force_deviations() != nullptr)
+        numbers += potential_->force_deviations()->room();
     return Pair::memory_usage() + static_cast<double>(8 * numbers) +
            static_cast<double>(8 * 8 * std_room_);
 }
