@@ -198,7 +198,8 @@ def test_what_is_missing_is_told(si_model, frames):
     alone = gapfit.reweight(
         si_model, [cluster()] * 10, temperature=300, samples=2, scale=1.0
     )
-    assert alone["energy"].statistical_std[0] == pytest.approx(0.0, abs=1e-12)
+    # Equal structures; sums of their energies may differ in the last digits.
+    assert alone["energy"].statistical_std[0] == pytest.approx(0.0, abs=1e-10)
 
 
 @pytest.mark.parametrize(
