@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def test_no_folder_and_no_lammps(tmp_path, monkeypatch):
 def test_lammps_without_headers(tmp_path, monkeypatch):
     (tmp_path / "lammps").mkdir()
     (tmp_path / "lammps" / "__init__.py").touch()
+    monkeypatch.delitem(sys.modules, "lammps", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(GapfitError, match=r"headers \(include/lammps/pair.h\)"):
         build_plugin(tmp_path)
