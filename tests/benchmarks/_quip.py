@@ -1,4 +1,4 @@
-"""GAP models of QUIP with arbitrary energies, to time its predictions."""
+"""Commands of QUIP's gap_fit, and models with arbitrary energies to time predictions."""
 
 from __future__ import annotations
 
@@ -27,17 +27,47 @@ def available() -> bool:
     return find_spec("quippy") is not None and program() is not None
 
 
+def soap_words(n_max: int, l_max: int, r_cut: float, n_sparse: int) -> str:
+    """Return QUIP's SOAP with gapfit's default width of atoms and zeta."""
+    return (
+        f"soap n_max={n_max} l_max={l_max} cutoff={r_cut} cutoff_transition_width=0.5 "
+        "atom_sigma=0.5 zeta=4 delta=1.0 covariance_type=dot_product "
+        f"n_sparse={n_sparse} sparse_method=cur_points add_species=T"
+    )
+
+
+def fit_words(soap: str, sigma_energy: float, sigma_forces: float) -> list[str]:
+    """Return the words of a fit of energies and forces, ``dft_...`` in train.xyz."""
+    return [
+        "at_file=train.xyz",
+        f"gap={{{soap}}}",
+        f"default_sigma={{{sigma_energy} {sigma_forces} 0.0 0.0}}",
+        "e0_method=average",
+        "energy_parameter_name=dft_energy",
+        "force_parameter_name=dft_forces",
+        "virial_parameter_name=none",
+        "sparse_jitter=1e-8",
+        "do_copy_at_file=F",
+        "rnd_seed=1",
+        "gp_file=gap.xml",
+    ]
+
+
+def relabelled(atoms: Atoms) -> Atoms:
+    """Return a copy with labels under names that ASE does not take for its own."""
+    copy = atoms.copy()
+    copy.info["dft_energy"] = atoms.get_potential_energy()
+    copy.arrays["dft_forces"] = atoms.get_forces()
+    return copy
+
+
 def fit(
     folder: Path, frames: Sequence[Atoms], n_max: int, l_max: int, n_sparse: int
 ) -> Path:
     """Fit a GAP to made-up energies and return its file."""
     name = f"n{n_max}_l{l_max}_m{n_sparse}"
     _write_frames(folder / f"{name}.xyz", frames)
-    soap = (
-        f"soap n_max={n_max} l_max={l_max} cutoff=5.0 cutoff_transition_width=0.5 "
-        f"atom_sigma=0.5 zeta=4 delta=1.0 covariance_type=dot_product "
-        f"n_sparse={n_sparse} sparse_method=cur_points add_species=T"
-    )
+    soap = soap_words(n_max, l_max, 5.0, n_sparse)
     options = [
         f"at_file={name}.xyz",
         f"gap={{{soap}}}",

@@ -53,32 +53,10 @@ def arguments() -> argparse.ArgumentParser:
 
 def commands(args: argparse.Namespace, folder: Path) -> list[str]:
     """Write the training data; return the words of the command after the program."""
-    frames = []
-    for atoms in read(args.train, ":"):
-        copy = atoms.copy()
-        copy.info["dft_energy"] = atoms.get_potential_energy()
-        copy.arrays["dft_forces"] = atoms.get_forces()
-        frames.append(copy)
+    frames = [_quip.relabelled(atoms) for atoms in read(args.train, ":")]
     write(folder / "train.xyz", frames, format="extxyz")
-    soap = (
-        f"soap n_max={args.n_max} l_max={args.l_max} cutoff={args.r_cut} "
-        "cutoff_transition_width=0.5 atom_sigma=0.5 zeta=4 delta=1.0 "
-        f"covariance_type=dot_product n_sparse={args.n_sparse} "
-        "sparse_method=cur_points add_species=T"
-    )
-    return [
-        "at_file=train.xyz",
-        f"gap={{{soap}}}",
-        f"default_sigma={{{SIGMA_ENERGY} {SIGMA_FORCES} 0.0 0.0}}",
-        "e0_method=average",
-        "energy_parameter_name=dft_energy",
-        "force_parameter_name=dft_forces",
-        "virial_parameter_name=none",
-        "sparse_jitter=1e-8",
-        "do_copy_at_file=F",
-        "rnd_seed=1",
-        "gp_file=gap.xml",
-    ]
+    soap = _quip.soap_words(args.n_max, args.l_max, args.r_cut, args.n_sparse)
+    return _quip.fit_words(soap, SIGMA_ENERGY, SIGMA_FORCES)
 
 
 def measured(command: list[str], folder: Path) -> Row:

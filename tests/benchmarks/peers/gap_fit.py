@@ -11,14 +11,9 @@ from pathlib import Path
 import _quip
 from ase import Atoms
 from ase.io import write
-from peers._potential import Data, Labels, Potential, energy_and_forces
+from peers._potential import Data, Labels, Potential
 
 R_CUT, N_SPARSE = 5.5, 1000
-SOAP = (
-    "soap n_max={n_max} l_max={l_max} cutoff={r_cut} cutoff_transition_width=0.5 "
-    "atom_sigma=0.5 zeta=4 delta=1.0 covariance_type=dot_product n_sparse={n_sparse} "
-    "sparse_method=cur_points add_species=T"
-)
 
 
 class Gap(Potential):
@@ -29,28 +24,14 @@ class Gap(Potential):
 
     def __init__(self, n_max: int, l_max: int) -> None:
         self.label = f"gap_fit n{n_max} l{l_max}"
-        self.soap = SOAP.format(
-            n_max=n_max, l_max=l_max, r_cut=R_CUT, n_sparse=N_SPARSE
-        )
+        self.soap = _quip.soap_words(n_max, l_max, R_CUT, N_SPARSE)
         self.size = str(N_SPARSE)
 
     def fit(self, data: Data, folder: Path) -> bool:
-        write(folder / "train.xyz", [relabelled(a) for a in data.train], "extxyz")
-        options = [
-            "at_file=train.xyz",
-            f"gap={{{self.soap}}}",
-            "default_sigma={0.006 0.09 0.0 0.0}",
-            "e0_method=average",
-            "energy_parameter_name=dft_energy",
-            "force_parameter_name=dft_forces",
-            "virial_parameter_name=none",
-            "sparse_jitter=1e-8",
-            "do_copy_at_file=F",
-            "rnd_seed=1",
-            "gp_file=gap.xml",
-        ]
+        frames = [_quip.relabelled(atoms) for atoms in data.train]
+        write(folder / "train.xyz", frames, format="extxyz")
         subprocess.run(
-            [str(_quip.program()), *options],
+            [str(_quip.program()), *_quip.fit_words(self.soap, 0.006, 0.09)],
             cwd=folder,
             env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             check=True,
@@ -76,13 +57,6 @@ class Gap(Potential):
             return time.process_time() - began
 
         return measure
-
-
-def relabelled(atoms: Atoms) -> Atoms:
-    """Return a copy with labels under names that ASE does not take for its own."""
-    copy = atoms.copy()
-    copy.info["dft_energy"], copy.arrays["dft_forces"] = energy_and_forces(atoms)
-    return copy
 
 
 def obstacle(data: Data) -> str:
