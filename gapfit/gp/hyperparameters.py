@@ -39,7 +39,8 @@ class Ratios(NamedTuple):
         Tried in turn as long as errors fall, each starting from the deltas and sigmas that
         suit the one before.
     around : tuple of float
-        Then steps from the best of these, as long as errors fall.
+        Then steps from the best of these, as long as errors fall. Only with such steps is
+        little tried of terms whose prior falls with a degree, which doubles the search.
     """
 
     up: tuple[float, ...]
