@@ -22,7 +22,7 @@ _BENCHMARKS = Path(__file__).parents[1]
 # Scripts of benchmarks import each other and the helpers of the tests by their names.
 sys.path[:0] = [str(_BENCHMARKS), str(_BENCHMARKS.parent)]
 
-from _common import Report  # noqa: E402
+from _common import Report, Row  # noqa: E402
 from _runner import RESULTS, commit  # noqa: E402
 from peers._measure import compared, load  # noqa: E402
 from peers._table import COLUMNS, markdown, plot, with_fronts  # noqa: E402
@@ -77,24 +77,28 @@ def main(given: list[str] | None = None) -> int:
     report.machine["commit"] = commit()["describe"]
     report.header("MAE on test structures; CPU times, one thread")
     peers = {name: import_module(PEERS[name]) for name in args.peers}
-    rows = []
+    output = args.output or default_output(report)
+    rows: list[Row] = []
     with TemporaryDirectory() as folder:
         for name in args.sets:
             data = load(set_folder(args.data, name))
             found = compared(data, peers, Path(folder), args.repeats, args.only)
             rows += with_fronts(found)
-    table = markdown(rows)
-    print(f"\n{table}")
+            write(report, rows, output)
+    print(f"\n{markdown(rows)}")
+    return 0
+
+
+def write(report: Report, rows: list[Row], output: Path) -> None:
+    """Write the rows of all sets so far: an interrupted run keeps them."""
     report.keep("Peers", COLUMNS, rows)
-    output = args.output or default_output(report)
     report.write(str(output.with_suffix(".json")))
     facts = report.machine
     output.with_suffix(".md").write_text(
         f"{facts['date']}, {facts['cpu']}, {facts['vector_bits']}-bit vectors, load "
-        f"{facts['load_at_start']} to {facts['load_at_end']}\n\n{table}\n"
+        f"{facts['load_at_start']} to {facts['load_at_end']}\n\n{markdown(rows)}\n"
     )
     print(plot(rows, output.with_suffix(".svg")))
-    return 0
 
 
 def default_output(report: Report) -> Path:
