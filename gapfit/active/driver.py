@@ -132,8 +132,8 @@ class Driver:
         return self.run.steps
 
     @property
-    def is_dynamics(self) -> bool:
-        """Whether it is molecular dynamics."""
+    def is_resumable(self) -> bool:
+        """Whether it goes on with the same numbers: optimisers have a memory."""
         return self.run.is_dynamics
 
     @property

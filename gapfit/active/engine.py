@@ -39,8 +39,8 @@ class Simulation(Protocol):
         """Highest temperature that is asked for, K."""
 
     @property
-    def is_dynamics(self) -> bool:
-        """Whether it goes on from a saved state with the same numbers."""
+    def is_resumable(self) -> bool:
+        """Whether it goes on from its state with the same numbers."""
 
     @property
     def is_done(self) -> bool:

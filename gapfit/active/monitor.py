@@ -60,13 +60,6 @@ class UncertaintyMonitor:
         The structures that the model was fitted to.
     n_threads : int, optional
         Threads of predictions.
-
-    Attributes
-    ----------
-    model, frames
-        The potential and its structures.
-    limits : dict of str to float
-        Thresholds by "forces" and "energies", eV/Å and eV.
     """
 
     def __init__(
@@ -77,7 +70,6 @@ class UncertaintyMonitor:
         n_threads: int | None = None,
     ) -> None:
         self.model = model
-        self.frames = frames
         self._n_threads = n_threads
         self._kinds = config.kinds
         self.limits = {kind: self._limit(config, kind, frames) for kind in self._kinds}
@@ -106,31 +98,24 @@ class UncertaintyMonitor:
             readings.append(Reading(kind, largest, atom, self.limits[kind]))
         return max(readings, key=lambda reading: reading.ratio)
 
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether the calibration scales the standard deviations.
-
-        One on structures that are much alike has a factor below 1, which says nothing
-        about new ones.
-        """
-        calibration = self.model.calibration
-        scale = calibration.scale(Quantity.FORCES) if calibration else None
-        return scale is not None and scale.factor >= 1
-
     def _deviations(self, structures: Any, kinds: tuple[str, ...]) -> Any:
         """Return predictions with standard deviations.
 
-        Without a calibration they are those of the posterior, with what the sparse points
-        do not describe. No labels lower the floor of a calibration, so it is left out.
+        A calibration on structures that are much alike gives a factor below 1, which says
+        nothing about new ones. Then, and without a calibration, the deviations are those
+        of the posterior, with what the sparse points do not describe. No labels lower the
+        floor of a calibration, so it is left out.
         """
-        is_calibrated = self.is_calibrated
+        calibration = self.model.calibration
+        scale = calibration.scale(Quantity.FORCES) if calibration else None
+        is_trusted = scale is not None and scale.factor >= 1
         return self.model.predict(
             structures,
             forces=False,
             stress=False,
             std=kinds,
             observation=False,
-            calibrated=is_calibrated,
-            form="sor" if is_calibrated else "dtc",
+            calibrated=is_trusted,
+            form="sor" if is_trusted else "dtc",
             n_threads=self._n_threads,
         )

@@ -256,7 +256,7 @@ class LearningRun:
         """Mark a structure as good; save and report the progress."""
         self._mark_good()
         due = self._driver.step - self._saved_step >= self._learning.save
-        if due and self._driver.is_dynamics:
+        if due and self._driver.is_resumable:
             self._save()
         self._report_status(reading)
 

@@ -7,6 +7,7 @@ are the same commands without those that made or changed the atoms, which the fi
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ _MAKE = ("create_box", "read_data", "read_restart")
 _CHANGE = (
     *("change_box", "create_atoms", "create_bonds", "delete_atoms", "delete_bonds"),
     *("displace_atoms", "minimize", "read_dump", "replicate", "reset_atoms"),
-    *("reset_timestep", "set", "velocity", "write_data", "write_dump", "write_restart"),
+    *("reset_timestep", "restart", "set", "velocity", "write_data", "write_dump"),
+    "write_restart",
 )
 # Commands after which the order of the lines is not that of the file.
 _JUMPS = ("clear", "jump", "label", "next", "rerun")
@@ -60,13 +62,8 @@ class Files:
         return self.folder / "in.lammps"
 
     @property
-    def restart(self) -> Path:
-        """Where the part begins; LAMMPS replaces it by where it ends."""
-        return self.folder / "state.restart"
-
-    @property
     def structure(self) -> Path:
-        """Structure at the end of the part."""
+        """Structure at the end."""
         return self.folder / "structure.lammpstrj"
 
     @property
@@ -76,8 +73,20 @@ class Files:
 
     @property
     def report(self) -> Path:
-        """Step and temperature at the end."""
+        """Steps that have a restart file, and their temperatures."""
         return self.folder / "report.txt"
+
+    def restart(self, step: int | str) -> Path:
+        """Return the restart file of a step."""
+        return self.folder / f"{step}.restart"
+
+    def temperatures(self) -> dict[int, float]:
+        """Return the temperature of each step with a restart file, K."""
+        lines = self.report.read_text().splitlines() if self.report.exists() else []
+        # The title of fix print is an empty line.
+        pairs = [line.split() for line in lines if line]
+        found = {int(step): float(temperature) for step, temperature in pairs}
+        return {step: T for step, T in found.items() if self.restart(step).exists()}
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ class Segment:
     Attributes
     ----------
     start, end : int
-        Where it begins, and where it ends unless it is stopped.
+        Where it begins and ends.
     first, last : int
         First and last step of the whole run.
     """
@@ -130,10 +139,10 @@ class LammpsScript:
         files : Files
             Files to write.
         """
-        return _text([*self.before, "run 0", *self._results(files)], model)
+        return _text([*self.before, "run 0", *self._end(files)], model)
 
     def next_part(
-        self, model: Path, files: Files, segment: Segment, watch: Sequence[str]
+        self, model: Path, files: Files, segment: Segment, every: int, trajectory: int
     ) -> str:
         """Return the commands that go on from a restart file.
 
@@ -143,26 +152,28 @@ class LammpsScript:
             As for `first_part`.
         segment : Segment
             The steps to do; after the last of them come the commands after ``run``.
-        watch : sequence of str
-            Commands before ``run``, which may stop it.
+        every : int
+            Steps between restart files.
+        trajectory : int
+            Steps between structures beside theirs; 0: none.
         """
         n_steps = segment.end - segment.start
         lines = [
             *self._onward(files, segment.start),
-            *watch,
+            f"restart {every} {_quoted(files.restart('*'))}",
+            "variable gapfit_step equal step",
+            "variable gapfit_temp equal temp",
+            f'fix gapfit all print {every} "${{gapfit_step}} ${{gapfit_temp}}" screen no '
+            f'title "" file {_quoted(files.report)}',
+            f"dump gapfit all custom {math.gcd(every, trajectory)} "
+            f"{_quoted(files.trajectory)} {_COLUMNS}",
+            f"dump_modify gapfit {self._exactly}",
             f"run {n_steps} start {segment.first} stop {segment.last}",
-            *self._results(files),
+            *self._end(files),
             f'if "$(step) < {segment.last}" then quit',
             *self.after,
         ]
         return _text(lines, model)
-
-    def dump(self, files: Files, every: int) -> list[str]:
-        """Return the commands that write a structure every few steps."""
-        return [
-            f'dump gapfit all custom {every} "{files.trajectory}" {_COLUMNS}',
-            f"dump_modify gapfit {self._exactly}",
-        ]
 
     def _onward(self, files: Files, step: int) -> Iterator[str]:
         """Yield the commands before ``run`` that a restart file does not replace."""
@@ -171,7 +182,7 @@ class LammpsScript:
             words = _words(line)
             if words[0] in _MAKE:
                 if not is_made:
-                    yield f'read_restart "{files.restart}"'
+                    yield f"read_restart {_quoted(files.restart(step))}"
                 is_made = True
             elif words[0] == "fix" and words[3:4] == ["langevin"]:
                 yield _with_seed(words, step)
@@ -180,13 +191,13 @@ class LammpsScript:
                 if words[0] == "dump" and words[3] in _GROWING_DUMPS:
                     yield f"dump_modify {words[1]} append yes"
 
-    def _results(self, files: Files) -> list[str]:
-        """Return the commands that write where the simulation is."""
+    def _end(self, files: Files) -> list[str]:
+        """Return the commands that write where a part ended."""
         return [
-            f'print "$(step) $(temp:%.17g)" file "{files.report}"',
-            f'write_dump all custom "{files.structure}" {_COLUMNS} modify '
+            f'print "$(step) $(temp:%.17g)" append {_quoted(files.report)}',
+            f"write_dump all custom {_quoted(files.structure)} {_COLUMNS} modify "
             f"{self._exactly}",
-            f'write_restart "{files.restart}"',
+            f"write_restart {_quoted(files.restart('*'))}",
         ]
 
     @property
@@ -227,7 +238,7 @@ def read_script(path: Path, name: str) -> LammpsScript:
         )
     words = _words(lines[ours[0]])
     place = 4 if is_hybrid else 3
-    lines[ours[0]] = " ".join([*words[:place], f'"{_MODEL}"', *words[place + 1 :]])
+    lines[ours[0]] = " ".join([*words[:place], _quoted(_MODEL), *words[place + 1 :]])
     steps = _steps(by_name.get("run", []), lines, refuse)
     run = next(n for n, line in enumerate(lines) if _words(line)[0] == "run")
     return LammpsScript(
@@ -331,6 +342,10 @@ def _with_seed(words: Sequence[str], step: int) -> str:
     if len(words) > _SEED and words[_SEED].isdigit():
         words[_SEED] = str(1 + (int(words[_SEED]) + step) % _LARGEST_SEED)
     return " ".join(words)
+
+
+def _quoted(path: Path | str) -> str:
+    return f'"{path}"'
 
 
 def _text(lines: Sequence[str], model: Path) -> str:
