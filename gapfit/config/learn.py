@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gapfit.config.base import Section, described
 from gapfit.config.sections import FitConfig, NamesCalculator, RunConfig
@@ -213,13 +213,17 @@ class LearnConfig(FitConfig):
                 values = {**values, "data": {"train": [_NO_FILE], **data}}
         return values
 
-    @model_validator(mode="after")
-    def _bootstrap_has_structures(self) -> LearnConfig:
-        if self.learning.bootstrap and not any(run.start for run in self.runs):
+    @field_validator("runs")
+    @classmethod
+    def _bootstrap_has_structures(
+        cls, runs: list[SimulationConfig], info: ValidationInfo
+    ) -> list[SimulationConfig]:
+        learning = info.data.get("learning")
+        if learning and learning.bootstrap and not any(run.start for run in runs):
             raise ValueError(
-                "learning.bootstrap displaces structures: give one as runs.start"
+                "learning.bootstrap displaces structures: give them as `start`"
             )
-        return self
+        return runs
 
     @field_validator("run")
     @classmethod

@@ -23,6 +23,7 @@ _INSTALLED = (
 _MOST_LINES = 6
 # What LAMMPS says where atoms are too fast or too close.
 _FLEW = (
+    "Atom count is inconsistent",
     "Lost atoms",
     "Non-numeric",
     "Out of range atoms",
@@ -91,7 +92,7 @@ def run_lammps(program: tuple[str, ...], script: Path, folder: Path, log: Path) 
     append_all(log, done.stdout.encode(), wait=False)
     if done.returncode == 0:
         return
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip(" ^")]
     error = next((line for line in lines if line.startswith("ERROR")), "")
     if any(text in error for text in _FLEW):
         raise StructureError(error)

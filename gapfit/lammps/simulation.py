@@ -14,6 +14,7 @@ import base64
 import math
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from ase.data import atomic_numbers
 from gapfit._support.leftovers import temporary_folder
 from gapfit.config.learn import LearnConfig, SimulationConfig
 from gapfit.data.files import structures
-from gapfit.errors import GapfitError, StructureError
+from gapfit.errors import DataError, GapfitError, StructureError
 from gapfit.lammps.export import export_lammps
 from gapfit.lammps.program import command_line, run_lammps
 from gapfit.lammps.script import Files, LammpsScript, Segment, read_script
@@ -136,6 +137,8 @@ class LammpsSimulation:
         self._first = 0
         self._place: _Place | None = None
         self._ahead: list[_Place] = []
+        # The step at which LAMMPS ended without an error, too early.
+        self._halted: int | None = None
 
     @property
     def _here(self) -> _Place:
@@ -175,10 +178,13 @@ class LammpsSimulation:
     def follow(self, monitor: _Monitor) -> None:
         """Export the model of a monitor, and use it from now on."""
         export_lammps(monitor.model, self._model)
-        self._ahead = []
+        self._ahead, self._halted = [], None
         if self._place is None:
             script = self._run.script
-            (self._place,) = self._places(script.first_part)
+            places, problem = self._places(script.first_part)
+            if problem:
+                raise problem
+            (self._place,) = places
             self._first = self.step
 
     def advance(self, record: Callable[[int, Atoms], None], *, closely: bool) -> None:
@@ -199,14 +205,20 @@ class LammpsSimulation:
             LAMMPS failed otherwise.
         """
         if not self._ahead:
-            self._ahead = self._run_ahead(1 if closely else self._every)
+            self._run_ahead(1 if closely else self._every)
         self._place = self._ahead.pop(0)
         for step, atoms in self._place.passed:
             record(step, atoms)
 
-    def _run_ahead(self, every: int) -> list[_Place]:
-        """Return the states every few steps until the progress is to be saved."""
+    def _run_ahead(self, every: int) -> None:
+        """Find the states every few steps until the progress is to be saved."""
         here = self._here
+        if here.step == self._halted:
+            raise GapfitError(
+                f"{self._run.script.path.name}: LAMMPS stopped at step {here.step} of "
+                f"{self.steps}, where the model is certain enough; remove what stops it "
+                f"(fix halt, timer) from the script"
+            )
         end = min(here.step + self._most_steps, self.steps)
         segment = Segment(here.step, end, self._first, self.steps)
 
@@ -216,19 +228,16 @@ class LammpsSimulation:
                 model, files, segment, every, self._trajectory
             )
 
-        places = self._places(commands)
-        if not places:
-            raise GapfitError(
-                f"{self._run.script.path.name}: LAMMPS ended at step {here.step} of "
-                f"{self.steps}; remove what stops it (fix halt, timer): see {self._log}"
-            )
-        return places
+        self._ahead, problem = self._places(commands)
+        if not self._ahead:
+            raise problem or GapfitError(f"LAMMPS did no step: see {self._log}")
+        last = self._ahead[-1].step
+        self._halted = last if last < end and problem is None else None
 
-    def _places(self, commands: Callable[[Path, Files], str]) -> list[_Place]:
-        """Run commands; return the states that they leave.
-
-        An error of the structure counts if there is none before it.
-        """
+    def _places(
+        self, commands: Callable[[Path, Files], str]
+    ) -> tuple[list[_Place], StructureError | None]:
+        """Run commands; return the states that they leave, and what ended them."""
         with temporary_folder() as folder:
             files = Files(folder)
             files.script.write_text(commands(self._model, files), "utf-8")
@@ -238,9 +247,11 @@ class LammpsSimulation:
             except StructureError as error:
                 problem = error
             places = self._read(files)
-        if problem and not places:
-            raise problem
-        return places
+        if places and self._place and len(places[-1].atoms) < len(self._place.atoms):
+            n_atoms = len(self._place.atoms)
+            places = [place for place in places if len(place.atoms) == n_atoms]
+            problem = StructureError("atoms were lost")
+        return places, problem
 
     def _read(self, files: Files) -> list[_Place]:
         """Return the states in the files of a part, without the one it began from."""
@@ -249,10 +260,6 @@ class LammpsSimulation:
         places: list[_Place] = []
         temperatures = files.temperatures()
         for step, atoms in _snapshots(files):
-            if self._place and len(atoms) != len(self._place.atoms):
-                if not places:
-                    raise StructureError(f"atoms were lost before step {step}")
-                break
             if step > begun and step in temperatures:
                 restart = files.restart(step).read_bytes()
                 places.append(
@@ -281,7 +288,7 @@ class LammpsSimulation:
         names = ("numbers", "positions", "cell", "pbc")
         atoms = Atoms(**{name: state[name] for name in names})
         restart = zlib.decompress(base64.b64decode(state["restart"]))
-        self._first, self._ahead = state["first"], []
+        self._first, self._ahead, self._halted = state["first"], [], None
         self._place = _Place(state["step"], state["temperature"], atoms, restart)
 
 
@@ -289,7 +296,8 @@ def _snapshots(files: Files) -> list[tuple[int, Atoms]]:
     """Return steps and structures, each step once."""
     found = {}
     for path in (files.trajectory, files.structure):
-        if path.exists() and path.stat().st_size:
+        # Where atoms fly apart, the last snapshot may have none or be cut.
+        with suppress(DataError):
             for _, atoms in structures(path, path.name):
                 found[int(atoms.info["timestep"])] = atoms
     return sorted(found.items(), key=lambda item: item[0])
