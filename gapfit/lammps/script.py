@@ -308,16 +308,20 @@ def _value(word: str, values: Mapping[str, str]) -> str:
     return values.get(match[match.lastindex or 0], word) if match else word
 
 
-def _commands(path: Path, folder: Path, name: str) -> Iterator[str]:
+def _commands(
+    path: Path, folder: Path, name: str, outer: tuple[Path, ...] = ()
+) -> Iterator[str]:
     """Yield the commands of a script and of those that it includes."""
+    if path in outer:
+        raise _refuse(name, "the script includes itself")
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise GapfitError(f"{name}: cannot be read ({error})") from error
     for line in re.sub(r"&[ \t]*\n", " ", text).splitlines():
         words = _words(line)
         if words[:1] == ["include"] and len(words) == 2:
-            yield from _commands(folder / words[1], folder, words[1])
+            yield from _commands(folder / words[1], folder, words[1], (*outer, path))
         elif words:
             yield line.strip()
 
