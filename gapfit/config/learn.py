@@ -110,7 +110,11 @@ class LearningConfig(Section):
         20, "most sparse points added with one frame between these fits", ge=0
     )
     max_calls: int = described(1000, "most calls of the reference", ge=1)
-    save: int = described(100, "steps of a simulation between saved states, and that LAMMPS runs ahead", ge=1)
+    save: int = described(
+        100,
+        "steps of a simulation between saved states, and that LAMMPS runs ahead",
+        ge=1,
+    )
     trajectory: int = described(
         10, "steps between structures in trajectory.extxyz; 0: none", ge=0
     )
