@@ -151,6 +151,8 @@ class Setup:
         for table, names in _FREE.items():
             for name in names:
                 settings[table].pop(name)
+        for run in settings["runs"]:
+            run.pop("command")  # of LAMMPS: another number of ranks is welcome
         starts = [structure_arrays(job.start) for job in self.jobs if job.start]
         scripts = [job.script.text for job in self.jobs if job.script]
         return {

@@ -163,19 +163,20 @@ class SimulationConfig(Section):
 
     @model_validator(mode="after")
     def _keys_of_the_engine(self) -> SimulationConfig:
-        given = self.model_fields_set
         own = {"input", "command"}
+        given = {
+            key
+            for key, field in type(self).model_fields.items()
+            if getattr(self, key) != field.default
+        }
         if self.engine == "ase":
-            wrong = given & own
-            needed = "start"
+            wrong, needed, why = given & own, "start", "of LAMMPS"
         else:
             wrong = given - own - {"engine", "start", "name"}
-            needed = "input"
+            needed, why = "input", "part of the script"
         if wrong:
             raise ValueError(
-                f'engine = "{self.engine}" has no {", ".join(sorted(wrong))}: '
-                + ("they are" if len(wrong) > 1 else "it is")
-                + (" for lammps" if self.engine == "ase" else " part of the script")
+                f'engine = "{self.engine}" takes no {", ".join(sorted(wrong))}: {why}'
             )
         if getattr(self, needed) is None:
             raise ValueError(f'give {needed}, with engine = "{self.engine}"')

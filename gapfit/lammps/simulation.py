@@ -181,10 +181,7 @@ class LammpsSimulation:
         self._ahead, self._halted = [], None
         if self._place is None:
             script = self._run.script
-            places, problem = self._places(script.first_part)
-            if problem:
-                raise problem
-            (self._place,) = places
+            (self._place,), _ = self._places(script.first_part)
             self._first = self.step
 
     def advance(self, record: Callable[[int, Atoms], None], *, closely: bool) -> None:
@@ -229,15 +226,19 @@ class LammpsSimulation:
             )
 
         self._ahead, problem = self._places(commands)
-        if not self._ahead:
-            raise problem or GapfitError(f"LAMMPS did no step: see {self._log}")
         last = self._ahead[-1].step
         self._halted = last if last < end and problem is None else None
 
     def _places(
         self, commands: Callable[[Path, Files], str]
     ) -> tuple[list[_Place], StructureError | None]:
-        """Run commands; return the states that they leave, and what ended them."""
+        """Run commands; return the states that they leave, and what ended them.
+
+        Raises
+        ------
+        StructureError, GapfitError
+            There are none.
+        """
         with temporary_folder() as folder:
             files = Files(folder)
             files.script.write_text(commands(self._model, files), "utf-8")
@@ -251,6 +252,10 @@ class LammpsSimulation:
             n_atoms = len(self._place.atoms)
             places = [place for place in places if len(place.atoms) == n_atoms]
             problem = StructureError("atoms were lost")
+        if not places:
+            raise problem or GapfitError(
+                f"{path.name}: LAMMPS ended before its `run` did: see {self._log}"
+            )
         return places, problem
 
     def _read(self, files: Files) -> list[_Place]:

@@ -253,6 +253,7 @@ def test_atoms_that_fly_apart_end_with_one_error(plugin, tmp_path):
             "fix move all nve temp 300",
             r"the end of .*lammps\.log:\n(.*\n)*  ERROR: .*nve",
         ),
+        ("quit", "LAMMPS ended before its `run` did: see .*lammps.log"),
         ("unfix nothing", "ERROR: Could not find fix ID nothing"),
         (
             "fix move all nve\nvariable now equal step\n"
@@ -298,7 +299,7 @@ def test_mistakes_are_told_before_the_reference_is_called(
     monkeypatch.setattr(program.util, "find_spec", lambda name: None)
     refuses("LAMMPS is not installed")
     for key, value, match in (
-        ("steps", 5, "has no steps: it is part of the script"),
+        ("steps", 5, "takes no steps: part of the script"),
         ("input", None, "give input"),
         ("start", None, "learning.bootstrap displaces structures: give them"),
     ):
