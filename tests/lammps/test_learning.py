@@ -361,3 +361,6 @@ def test_the_alarm_comes_before_twice_the_threshold(plugin, tmp_path, monkeypatc
     assert 1 <= len(calls) <= 8
     assert len(errors) == 60
     assert max(errors) < 2 * threshold
+    # A look comes every tenth step, and the largest of 324 components is about three
+    # standard deviations off.
+    assert max(record["forces_largest_error"] for record in calls) < 3 * threshold
