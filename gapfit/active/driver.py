@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.active.engine import Record
+from gapfit.active.monitor import UncertaintyMonitor
+from gapfit.calculator import GAPCalculator
 from gapfit.config.learn import SimulationConfig
 from gapfit.data.frame import GPA
 
@@ -27,6 +30,10 @@ class Driver:
         Starting structure; not changed. Dynamics use its momenta if it has any.
     seed : sequence of int
         Seed of the random numbers.
+    every : int
+        Steps between two looks at the uncertainty.
+    n_threads : int, optional
+        Threads of predictions.
 
     Attributes
     ----------
@@ -36,8 +43,16 @@ class Driver:
         Steps done.
     """
 
-    def __init__(self, run: SimulationConfig, start: Any, seed: list[int]) -> None:
+    def __init__(
+        self,
+        run: SimulationConfig,
+        start: Any,
+        seed: list[int],
+        every: int = 1,
+        n_threads: int | None = None,
+    ) -> None:
         self.run = run
+        self._every, self._n_threads = every, n_threads
         self.atoms = start.copy()
         self.step = 0
         self._rng = np.random.default_rng(seed)
@@ -100,11 +115,36 @@ class Driver:
             moved = FrechetCellFilter(self.atoms)
         return kind(moved, logfile=None)
 
+    def follow(self, monitor: UncertaintyMonitor) -> None:
+        """Use the forces of a monitor's model from now on."""
+        threads = self._n_threads
+        self.use(GAPCalculator(monitor.model, uncertainty=False, n_threads=threads))
+
     def use(self, calculator: Any) -> None:
         """Use the forces of another calculator; a relaxation restarts its optimiser."""
         self.atoms.calc = calculator
         if not self.run.is_dynamics:
             self._engine = self._new_engine()
+
+    @property
+    def steps(self) -> int:
+        """Steps to do."""
+        return self.run.steps
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether it goes on with the same numbers: optimisers have a memory."""
+        return self.run.is_dynamics
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the uncertainty of the structure is to be looked at."""
+        return self.step % self._every == 0
+
+    @property
+    def highest_temperature(self) -> float:
+        """Highest temperature of the ramp, K."""
+        return self.run.highest_temperature
 
     @property
     def temperature(self) -> float:
@@ -122,8 +162,9 @@ class Driver:
         forces = np.asarray(moved.get_forces())
         return bool(np.linalg.norm(forces, axis=1).max() < self.run.fmax)
 
-    def advance(self) -> None:
-        """Do one step."""
+    def advance(self, record: Record, *, closely: bool = False) -> None:
+        """Do one step; record the structure before it."""
+        record(self.step, self.atoms)
         if self.run.method in ("langevin", "npt"):
             self._engine.set_temperature(
                 temperature_K=self.run.temperature_at(self.step)

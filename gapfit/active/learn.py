@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gapfit.active.engine import Engine
 from gapfit.active.folder import LearningFolder
 from gapfit.active.online_model import LearnedModel
 from gapfit.active.setup import Setup, first_structures
@@ -29,6 +30,7 @@ def learn(
     folder: Path | str,
     *,
     reference: Any = None,
+    engines: Mapping[str, Engine] | None = None,
     resume: bool = False,
     base: Path | None = None,
     report: Callable[[Status], None] | None = None,
@@ -47,6 +49,9 @@ def learn(
         ``log.jsonl`` (one line per calculation), ``trajectory.extxyz``.
     reference : ase.calculators.calculator.Calculator, optional
         Replaces the calculator of ``reference.calculator``.
+    engines : mapping of str to callable, optional
+        What reads the scripts of simulations by other programs than ASE, by
+        ``runs.engine``: ``{"lammps": gapfit.lammps.LammpsRun.read}``.
     resume : bool
         Continue the simulation that was begun in `folder`, if there is one. Tables of the
         fit, such as ``[e0]``, ``[sigma]`` and ``[[terms]]``, may have changed: the model is
@@ -80,7 +85,7 @@ def learn(
         config = load_config_as(LearnConfig, config)
     elif not isinstance(config, LearnConfig):
         config = validated(LearnConfig, config, "config")
-    setup = Setup.read(config, base or Path(), reference)
+    setup = Setup.read(config, base or Path(), reference, engines)
     files = LearningFolder(Path(folder))
     with files.held():
         if resume and files.is_begun:

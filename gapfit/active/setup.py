@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from gapfit.active.driver import Driver
+from gapfit.active.engine import Engine, Script, Simulation
 from gapfit.active.reference import Reference
 from gapfit.baseline.ase_calculator import NamedCalculator
 from gapfit.config.learn import LearnConfig, SimulationConfig
@@ -42,13 +44,39 @@ class Job:
         Its name in messages and the log.
     run : SimulationConfig
         Its settings.
-    start : ase.Atoms
-        Starting structure.
+    start : ase.Atoms or None
+        Starting structure; a script of another program may have its own.
+    script : Script or None
+        The script; None with ASE.
     """
 
     name: str
     run: SimulationConfig
     start: Any
+    script: Script | None = None
+
+    @property
+    def numbers(self) -> set[int]:
+        """Atomic numbers of its atoms."""
+        return set(self.script.numbers if self.script else self.start.numbers.tolist())
+
+    def simulation(self, config: LearnConfig, number: int, folder: Path) -> Simulation:
+        """Return the simulation, which is not begun.
+
+        Parameters
+        ----------
+        config : LearnConfig
+            The configuration.
+        number : int
+            Its place among all simulations.
+        folder : Path
+            Folder of the results.
+        """
+        if self.script:
+            return self.script.begin(config, folder)
+        run, seed = config.run, [config.run.seed, number]
+        every, n_threads = config.threshold.every, run.threads or None
+        return Driver(self.run, self.start, seed, every, n_threads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +107,13 @@ class Setup:
     lone: list[str]
 
     @classmethod
-    def read(cls, config: LearnConfig, base: Path, calculator: Any = None) -> Setup:
+    def read(
+        cls,
+        config: LearnConfig,
+        base: Path,
+        calculator: Any = None,
+        engines: Mapping[str, Engine] | None = None,
+    ) -> Setup:
         """Read and check the inputs that a configuration names.
 
         Parameters
@@ -90,13 +124,15 @@ class Setup:
             Folder that its relative paths refer to.
         calculator : ase.calculators.calculator.Calculator, optional
             Replaces the calculator of the reference.
+        engines : mapping of str to callable, optional
+            Readers of the scripts of other programs than ASE, by ``runs.engine``.
         """
-        starts = list(dict.fromkeys(run.start for run in config.runs))
+        starts = list(dict.fromkeys(run.start for run in config.runs if run.start))
         unused = {*config.data.train} - {*config.given}
         named = [name for name in named_files(config) if name not in unused]
         require_files([*named, *starts], base)
         given = read(config.given, config.data, base=base) if config.given else None
-        jobs = list(_jobs(config, base))
+        jobs = list(_jobs(config, base, engines or {}))
         if given is not None and not config.learning.bootstrap:
             _require_species(jobs, given)
         lone = _without_e0(config, given, jobs)
@@ -115,12 +151,16 @@ class Setup:
         for table, names in _FREE.items():
             for name in names:
                 settings[table].pop(name)
-        starts = [structure_arrays(job.start) for job in self.jobs]
+        for run in settings["runs"]:
+            run.pop("command")  # of LAMMPS: another number of ranks is welcome
+        starts = [structure_arrays(job.start) for job in self.jobs if job.start]
+        scripts = [job.script.text for job in self.jobs if job.script]
         return {
             "gapfit": version("gapfit"),
             "reference": self.reference.title,
             "SHA-256 of the data": self.given and data_digest(self.given.frames),
             "SHA-256 of the starts": _digest(starts),
+            **({"scripts": scripts} if scripts else {}),
             **settings,
         }
 
@@ -129,13 +169,36 @@ def _digest(frames: Sequence[Frame]) -> str:
     return hashlib.sha256(data_digest(frames).encode()).hexdigest()
 
 
-def _jobs(config: LearnConfig, base: Path) -> Iterator[Job]:
+def _jobs(
+    config: LearnConfig, base: Path, engines: Mapping[str, Engine]
+) -> Iterator[Job]:
     for number, run in enumerate(config.runs, start=1):
-        path = base / Path(run.start).expanduser()
-        starts = [atoms for _, atoms in structures(path, run.start)]
+        name = run.name or f"run {number}"
+        starts = _starts(run, base)
+        if run.engine != "ase":
+            yield Job(
+                name, run, starts[0] if starts else None, _script(run, base, engines)
+            )
+            continue
         for k, atoms in enumerate(starts, start=1):
             suffix = f".{k}" if len(starts) > 1 else ""
-            yield Job(f"{run.name or f'run {number}'}{suffix}", run, _bare(atoms))
+            yield Job(f"{name}{suffix}", run, atoms)
+
+
+def _starts(run: SimulationConfig, base: Path) -> list[Any]:
+    if run.start is None:
+        return []
+    path = base / Path(run.start).expanduser()
+    return [_bare(atoms) for _, atoms in structures(path, run.start)]
+
+
+def _script(run: SimulationConfig, base: Path, engines: Mapping[str, Engine]) -> Script:
+    if run.engine not in engines:
+        raise ConfigError(
+            f'[[runs]] engine = "{run.engine}": in Python, give what reads its script: '
+            'gapfit.learn(..., engines={"lammps": gapfit.lammps.LammpsRun.read})'
+        )
+    return engines[run.engine](run, base)
 
 
 def _bare(atoms: Any) -> Any:
@@ -150,10 +213,10 @@ def _require_species(jobs: Sequence[Job], given: Dataset) -> None:
     from ase.data import chemical_symbols
 
     for job in jobs:
-        new = sorted(set(job.start.numbers.tolist()) - set(given.species))
+        new = sorted(job.numbers - set(given.species))
         if new:
             raise DataError(
-                f"{job.run.start}: contains "
+                f"{job.run.start or job.run.input}: contains "
                 f"{', '.join(chemical_symbols[z] for z in new)}, which data.train does "
                 "not have; add labelled frames with it, or set learning.bootstrap"
             )
@@ -167,7 +230,7 @@ def _without_e0(
 
     if config.e0.method == "least_squares" or not config.data.use_energies:
         return []
-    species = {z for job in jobs for z in job.start.numbers.tolist()}
+    species = {z for job in jobs for z in job.numbers}
     species -= {atomic_numbers[symbol] for symbol in config.e0.given}
     if given is not None:
         atoms = lone_atoms(given.frames, sorted(species))
@@ -223,14 +286,14 @@ def first_structures(setup: Setup) -> list[tuple[str, Any]]:
     """
     from ase import Atoms
 
-    jobs, config = setup.jobs, setup.config
-    pbc = np.any([job.start.pbc for job in jobs])
+    jobs, config = [job for job in setup.jobs if job.start], setup.config
+    pbc = all(job.script for job in setup.jobs) or np.any([j.start.pbc for j in jobs])
     made = [
         ("isolated_atom", Atoms(symbol, cell=[_BOX] * 3, pbc=pbc))
         for symbol in setup.lone
     ]
     n, learning = config.learning.bootstrap, config.learning
-    rounds = -(-n // len(jobs))
+    rounds = -(-n // len(jobs)) if n else 0
     for k in range(n):
         rng = np.random.default_rng([config.run.seed, k])
         atoms = jobs[k % len(jobs)].start.copy()

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from gapfit.active.driver import Driver
 from gapfit.active.folder import LearningFolder
 from gapfit.active.label_file import LabelFile
 from gapfit.active.monitor import Reading, UncertaintyMonitor
 from gapfit.active.online_model import LearnedModel
 from gapfit.active.reference import single_point
 from gapfit.active.setup import Setup
-from gapfit.calculator import GAPCalculator
 from gapfit.errors import GapfitError, StructureError
 
 __all__ = ["Labeller", "LearningRun", "Status"]
@@ -115,7 +113,7 @@ class Labeller:
 class Phase(Enum):
     """What a simulation does next."""
 
-    RUN = "take a step"
+    RUN = "move on"
     CHECK = "check the structure and, if due, the uncertainty"
     LABEL = "have the structure labelled and learn it"
     REWIND = "return to the last good step"
@@ -184,9 +182,7 @@ class LearningRun:
         self._report = report
         self._number = number
         self._job = setup.jobs[number]
-        self._driver = Driver(
-            self._job.run, self._job.start, [setup.config.run.seed, number]
-        )
+        self._driver = self._job.simulation(setup.config, number, folder.path)
         self._labelled_step = -1
         self._saved_step = 0
         # Whether every step is checked: from a rewind to the next label.
@@ -222,10 +218,9 @@ class LearningRun:
                 return self._check()
 
     def _advance(self) -> _State:
-        """Write the structure if due, and take a step."""
-        self._write_trajectory()
+        """Move on, and write the structures that are due."""
         try:
-            self._driver.advance()
+            self._driver.advance(self._record, closely=self._check_all)
         except StructureError as error:
             return _State(Phase.REWIND, reason=str(error))
         return _State(Phase.CHECK)
@@ -237,7 +232,7 @@ class LearningRun:
         done = self._driver.is_done
         onward = _State(Phase.DONE if done else Phase.RUN)
         step = self._driver.step
-        if not (done or self._check_all or step % self._threshold.every == 0):
+        if not (done or self._check_all or self._driver.is_due):
             return onward
         reading = self._monitor.read(self._driver.atoms)
         if reading.ratio <= 1 or step == self._labelled_step:
@@ -252,7 +247,7 @@ class LearningRun:
         """Return the reason why the structure is impossible; empty if it is not."""
         if not np.isfinite(self._driver.atoms.positions).all():
             return "positions that are not finite"
-        highest, T = self._job.run.highest_temperature, self._driver.temperature
+        highest, T = self._driver.highest_temperature, self._driver.temperature
         if self._threshold.explosion * (highest + _BY_CHANCE) < T:
             return f"a temperature of {T:.0f} K"
         return ""
@@ -261,7 +256,7 @@ class LearningRun:
         """Mark a structure as good; save and report the progress."""
         self._mark_good()
         due = self._driver.step - self._saved_step >= self._learning.save
-        if due and self._job.run.is_dynamics:
+        if due and self._driver.is_resumable:
             self._save()
         self._report_status(reading)
 
@@ -338,20 +333,17 @@ class LearningRun:
 
     def _use_model(self) -> None:
         model = self._model
-        threads = self._threads
-        self._driver.use(
-            GAPCalculator(model.current, uncertainty=False, n_threads=threads)
-        )
         self._monitor = UncertaintyMonitor(
-            self._threshold, model.current, model.frames, threads
+            self._threshold, model.current, model.frames, self._threads
         )
+        self._driver.follow(self._monitor)
 
-    def _write_trajectory(self) -> None:
-        """Write the structure to the trajectory, if due."""
-        every, driver = self._learning.trajectory, self._driver
-        if every and driver.step % every == 0:
-            info = {"job": self._job.name, "step": driver.step}
-            self._folder.add_to_trajectory(single_point(driver.atoms, {}, info))
+    def _record(self, step: int, atoms: Any) -> None:
+        """Write a structure to the trajectory, if due."""
+        every = self._learning.trajectory
+        if every and step % every == 0:
+            info = {"job": self._job.name, "step": step}
+            self._folder.add_to_trajectory(single_point(atoms, {}, info))
 
     def _counts(self, job: int) -> dict[str, int]:
         return {
@@ -374,12 +366,12 @@ class LearningRun:
     def _report_status(
         self, reading: Reading, event: Mapping[str, Any] | None = None
     ) -> None:
-        driver, steps = self._driver, self._job.run.steps
+        driver = self._driver
         self._report(
             Status(
                 self._job.name,
                 driver.step,
-                steps,
+                driver.steps,
                 driver.temperature,
                 reading,
                 self._model.n_merged,

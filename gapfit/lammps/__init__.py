@@ -16,6 +16,8 @@ The last line makes the standard deviation of each atom's energy available as ``
 dumps, ``fix halt`` and the like. A file that was exported with what `force_factor` returns
 also has ``forces_std``, those of the components of forces.
 
+`LammpsRun` is for learning on the fly: it runs a script of LAMMPS in parts.
+
 If the baseline has dispersion or point charges, LAMMPS must add them: `lammps_commands`
 returns the lines from ``pair_style`` on that do.
 
@@ -29,9 +31,11 @@ from gapfit.lammps.build import build_plugin
 from gapfit.lammps.commands import lammps_commands
 from gapfit.lammps.eam_file import save_eam
 from gapfit.lammps.export import export_lammps
+from gapfit.lammps.simulation import LammpsRun
 from gapfit.model.force_factor import force_factor
 
 __all__ = [
+    "LammpsRun",
     "build_plugin",
     "export_lammps",
     "force_factor",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gapfit.config.sections import D3Config
     from gapfit.model.gap_model import GAPModel
 
-__all__ = ["has_overlays", "lammps_commands", "require_overlays"]
+__all__ = ["NO_ELEMENT", "has_overlays", "lammps_commands", "require_overlays"]
 
 #: Range of the direct part of Ewald's sum, Å, and its accuracy in LAMMPS.
 _COULOMB_CUTOFF, _ACCURACY = 10.0, 1e-9
@@ -21,8 +21,8 @@ _COULOMB_CUTOFF, _ACCURACY = 10.0, 1e-9
 _TABLE_BITS = 16
 #: Density that no solid exceeds, 1/Å³, and LAMMPS's skin and default number of neighbours.
 _DENSITY, _SKIN, _NEIGHBOURS = 0.2, 2.0, 2000
-#: In place of an element: a type that a style leaves to others.
-_NO_ELEMENT = "NULL"
+#: In place of an element, a type that a style leaves to others.
+NO_ELEMENT = "NULL"
 #: Names of dampings in LAMMPS.
 _DAMPINGS = {"bj": "bj", "zero": "original", "bjm": "bjm", "zerom": "zerom"}
 _REVISED = "b-lyp b-p b2-plyp b3-lyp b97-d lc-wpbe pbe pbe0"
@@ -119,7 +119,7 @@ def lammps_commands(
         commands += [
             f"set type {number} charge {baseline.charges[symbol]!r}"
             for number, symbol in enumerate(symbols, start=1)
-            if symbol != _NO_ELEMENT
+            if symbol != NO_ELEMENT
         ]
     return [f"pair_style hybrid/overlay {' '.join(styles)}", *commands]
 
@@ -129,7 +129,7 @@ def _require_known(
 ) -> None:
     """Refuse types that cannot be what they are said to be."""
     for number, symbol in enumerate(symbols, start=1):
-        if symbol == _NO_ELEMENT:
+        if symbol == NO_ELEMENT:
             if dispersion:
                 raise GapfitError(
                     f"atom type {number} is NULL, but pair_style dispersion/d3 of LAMMPS "

@@ -21,6 +21,10 @@ from gapfit.errors import GapfitError
 pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
 
 
+def unrecorded(step, atoms) -> None:
+    """Keep no trajectory."""
+
+
 def test_a_relaxation_ends_where_the_reference_has_no_forces(tmp_path):
     start = bulk("Cu", cubic=True) * (2, 1, 1)
     start.rattle(0.15, seed=3)
@@ -50,7 +54,7 @@ def _relaxed(atoms, calculator):
     driver = Driver(run, atoms, [0])
     driver.use(calculator)
     while not driver.is_done:
-        driver.advance()
+        driver.advance(unrecorded)
     return driver.atoms
 
 
@@ -66,11 +70,11 @@ def test_dynamics_go_on_to_the_last_bit(method, si_model):
     first, states = driver(), []
     while not first.is_done:
         states.append(json.dumps(first.state()))
-        first.advance()
+        first.advance(unrecorded)
     second = driver()
     second.restore(json.loads(states[10]))
     while not second.is_done:
-        second.advance()
+        second.advance(unrecorded)
     assert json.dumps(first.state()) == json.dumps(second.state())
 
 
@@ -87,7 +91,7 @@ def test_the_ramp_and_the_thermostat_give_the_temperature():
     driver.use(SpringCalculator(crystal.positions, k=2.0))
     temperatures = []
     while not driver.is_done:
-        driver.advance()
+        driver.advance(unrecorded)
         temperatures.append(driver.temperature)
     assert np.mean(temperatures[200:]) == pytest.approx(600, rel=0.06)
 

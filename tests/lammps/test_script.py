@@ -1,0 +1,119 @@
+"""Scripts of LAMMPS in parts: which commands are in them, and which scripts are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gapfit.errors import GapfitError
+from gapfit.lammps.script import Files, LammpsScript, Segment, read_script
+
+SCRIPT = """
+units metal   # of a comment nothing stays
+variable n equal 500
+read_data copper.data
+include potential.in
+set type 1 charge 1.0
+group low region box
+group hot dynamic all var fast
+velocity all create 300 &
+  4
+fix a all langevin 300 600 0.1 900000000
+fix b all langevin 300 600 0.1 ${seed}
+dump own all xyz 10 own.xyz
+dump images all cfg 10 own.*.cfg
+restart 100 own.restart
+run ${n}
+write_data end.data
+"""
+POTENTIAL = """
+pair_style hybrid/overlay gapfit coul/long 10
+pair_coeff * * gapfit anything.gapfit Cu O
+pair_coeff * * coul/long
+"""
+
+
+def read(folder: Path, text: str = SCRIPT, potential: str = POTENTIAL) -> LammpsScript:
+    (folder / "in.x").write_text(text)
+    (folder / "potential.in").write_text(potential)
+    return read_script(folder / "in.x", "in.x")
+
+
+def test_the_first_part_is_the_script_without_its_run(tmp_path):
+    script = read(tmp_path)
+    assert (script.steps, script.elements) == (500, ("Cu", "O"))
+    lines = script.first_part(Path("/m.gapfit"), Files(tmp_path)).splitlines()
+    assert lines[:2] == [
+        "units metal   # of a comment nothing stays",
+        "variable n equal 500",
+    ]
+    assert 'pair_coeff * * gapfit "/m.gapfit" Cu O' in lines
+    assert "velocity all create 300    4" in lines
+    assert "run 0" in lines
+    assert "write_data end.data" not in lines
+
+
+def test_other_parts_change_no_atoms(tmp_path):
+    segment = Segment(40, 100, 20, 520)
+    text = read(tmp_path).next_part(
+        Path("/m.gapfit"), Files(tmp_path), segment, every=10, trajectory=25
+    )
+    lines = text.splitlines()
+    before, after = (
+        lines[: (run := lines.index("run 60 start 20 stop 520"))],
+        lines[run:],
+    )
+    assert [
+        line for line in before if "gapfit" not in line and "append" not in line
+    ] == [
+        "units metal   # of a comment nothing stays",
+        "variable n equal 500",
+        f'read_restart "{tmp_path / "40.restart"}"',
+        "pair_coeff * * coul/long",
+        "group hot dynamic all var fast",
+        "fix a all langevin 300 600 0.1 41",
+        "fix b all langevin 300 600 0.1 ${seed}",
+        "dump own all xyz 10 own.xyz",
+        "dump images all cfg 10 own.*.cfg",
+        f'restart 10 "{tmp_path / "*.restart"}"',
+    ]
+    assert "dump_modify own append yes" in before
+    assert "dump_modify images append yes" not in before
+    assert any(line.startswith("dump gapfit all custom 5 ") for line in before)
+    assert after[-2:] == ['if "$(step) < 520" then quit', "write_data end.data"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("run ${n}", "", "has 0 `run` commands, and needs one; give others a script"),
+        ("run ${n}", "run 10\nrun ${n}", "has 2 `run` commands"),
+        ("run ${n}", "run ${m}", r"`run \$\{m\}`: write `run N`"),
+        ("run ${n}", "run 100 every 10 NULL", "and no other words"),
+        ("run ${n}", "run 0", "`run 0`: write `run N` with the number of steps"),
+        ("run ${n}", "label loop\nrun ${n}", "`label` cannot be followed"),
+        ("read_data copper.data", "", "makes no system: it needs one of create_box"),
+        ("include potential.in", "", "has no line `pair_style gapfit`"),
+        ("include potential.in", "include no.in", r"no\.in: cannot be read"),
+        ("include potential.in", "include in.x", "includes itself"),
+    ],
+)
+def test_scripts_that_cannot_be_run_in_parts_are_refused(old, new, match, tmp_path):
+    with pytest.raises(GapfitError, match=match):
+        read(tmp_path, SCRIPT.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        ("gapfit anything.gapfit", "eam any", "has 0 lines `pair_coeff` of pair_style"),
+        ("Cu O", "Cu NULL", "a type is NULL in pair_coeff"),
+        ("Cu O", "Cu Xy", "pair_coeff: Xy is not an element"),
+        ("Cu O", "", "pair_coeff: there is no element; write that of each"),
+        ("gapfit coul", "gapfit extrapolation stop 2 coul", "remove `extrapolation`"),
+    ],
+)
+def test_potentials_that_learning_cannot_use_are_refused(old, new, match, tmp_path):
+    with pytest.raises(GapfitError, match=match):
+        read(tmp_path, potential=POTENTIAL.replace(old, new))
