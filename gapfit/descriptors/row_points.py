@@ -29,6 +29,8 @@ _LEAST = 1e-8
 _WORTH_WHILE = 0.1
 #: Numbers in the largest matrix U that is made, 34 MB.
 _MOST_IN_U = 1 << 22
+#: Numbers of a row of U that take memory: one page; nothing is written to the others.
+_IN_A_ROW = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,4 +134,5 @@ def directions_nbytes(n_blocks: int, n_features: int, n_sparse: float) -> float:
     n_sparse : float
         Sparse points of all of them.
     """
-    return 8 * (n_blocks * min(n_features**2, _MOST_IN_U) + n_sparse * n_features)
+    in_a_row = min(n_features, _IN_A_ROW)
+    return 8 * (n_blocks * n_features * in_a_row + n_sparse * n_features)

@@ -70,8 +70,7 @@ def save_tabgap(
     path : str or Path
         The file, ``.tabgap``.
     knots : (int, int)
-        Knots of the distances and of the cosine of triplets. Errors fall with the fourth
-        power of their number, those of forces with the third.
+        Knots of the distances and of the cosine of triplets; more make errors smaller.
     overwrite : bool
         Whether the files may exist already.
 
