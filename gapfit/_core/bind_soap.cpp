@@ -256,13 +256,12 @@ class Soap {
         out.n_columns = n_columns;
         const std::size_t n_frames = static_cast<std::size_t>(pairs.list().n_frames);
         out.energies = rows(energies, n_frames, n_columns);
-        require(forces.has_value() == virials.has_value(),
-                "give forces and virials, or neither");
-        if (forces) {
+        require(forces.has_value() || !virials.has_value(),
+                "there are no virials without forces");
+        if (forces)
             out.forces = rows(*forces, 3 * static_cast<std::size_t>(pairs.list().n_atoms),
                               n_columns);
-            out.virials = rows(*virials, 6 * n_frames, n_columns);
-        }
+        if (virials) out.virials = rows(*virials, 6 * n_frames, n_columns);
         run(n_threads, [&](gapfit::ThreadTeam &team) {
             engine_->kernel_rows(blocks, delta * delta, zeta, pairs.list(), blas_, team,
                                  out);

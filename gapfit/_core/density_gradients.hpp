@@ -62,8 +62,8 @@ class DensityGradients {
             }
     }
 
-    // Adds -∇c of one neighbour to dc (3, n_lm, n), unless null, and its share of the
-    // strain derivatives to strain (6, n_lm, n).
+    // Adds -∇c of one neighbour to dc (3, n_lm, n), and its share of the strain
+    // derivatives to strain (6, n_lm, n); to neither where it is null.
     void add(const Neighbourhood &near, int k, double *dc, double *strain) {
         const int n_l = layout_.l_max + 1, width = near.width();
         const int size = layout_.n_lm() * stride;
@@ -87,6 +87,7 @@ class DensityGradients {
                     if (dc != nullptr)
                         for (int x = 0; x < 3; ++x)
                             store(&dc[x * size + to], load(&dc[x * size + to]) + g[x]);
+                    if (strain == nullptr) continue;
                     const Vec w[6] = {R[0] * g[0],
                                       R[1] * g[1],
                                       R[2] * g[2],

@@ -10,19 +10,17 @@
 
 #include "density_gradients.hpp"
 #include "predict.hpp"
+#include "row_projection.hpp"
 
 namespace gapfit::detail {
-
-struct Segment {
-    int here, there, size;  // in the rows of a class; among all features
-};
 
 // Rows with the same active features.
 struct RowClass {
     std::vector<Segment> segments;
     int n_active = 0;
+    RowProjection projection;  // where sparse points are projected
     int n_rows = 0;
-    Buffer D, along, projected;    // (n_rows, n_active), D·q, (n_rows, width)
+    Buffer D, along, projected;    // (n_rows, n_active), D·q, (n_rows, projection.width)
     std::vector<int> environment;  // of each row, within the group
     std::vector<double *> target;  // of each row, at column 0
 
@@ -59,7 +57,7 @@ struct Environment {
     std::int64_t centre = 0;
     Neighbourhood near;
     std::vector<Moved> moved;
-    int dense_row = 0;  // three rows of the centre, six of the virial
+    int dense_row = 0;  // three rows of the centre, then those of the virial
     double norm = 1.0;
 };
 
@@ -68,10 +66,11 @@ class RowWorker {
   public:
     static constexpr int stride = NV * lanes;
 
-    explicit RowWorker(const Basis &basis)
+    RowWorker(const Basis &basis, bool virials)
         : basis_(basis), layout_(basis.layout), expansion_(basis), gradients_(basis),
-          size_(layout_.n_lm() * stride), c_(expansion_.coefficients()),
-          p_(expansion_.features()), dc_(3 * n()), sums_(9 * n()) {}
+          size_(layout_.n_lm() * stride), n_dense_(virials ? 9 : 3),
+          c_(expansion_.coefficients()), p_(expansion_.features()), dc_(3 * n()),
+          sums_(n_dense_ * n()) {}
 
     // q and the norm of an environment; rows of D and D·q if there are classes.
     void form(Environment &e, double *q, std::vector<RowClass> &classes,
@@ -85,7 +84,7 @@ class RowWorker {
         gradients_.of(e.near);
         RowClass &dense = classes[0];
         std::fill_n(&dense.D[static_cast<std::size_t>(e.dense_row) * F],
-                    9 * static_cast<std::size_t>(F), 0.0);
+                    n_dense_ * static_cast<std::size_t>(F), 0.0);
         for (int density = 0; density < layout_.n_densities; ++density) {
             if (e.near.begin(density) == e.near.end(density)) continue;
             std::fill(sums_.begin(), sums_.end(), 0.0);
@@ -95,7 +94,7 @@ class RowWorker {
             add_dense(dense, e.dense_row, density,
                       classes[class_of_density[density]].segments);
         }
-        for (int row = 0; row < 9; ++row) finish(dense, e.dense_row + row, q);
+        for (int row = 0; row < n_dense_; ++row) finish(dense, e.dense_row + row, q);
         for (const Moved &moved : e.moved)
             for (int x = 0; moved.row >= 0 && x < 3; ++x)
                 finish(classes[class_of_density[moved.density]], moved.row + x, q);
@@ -107,7 +106,7 @@ class RowWorker {
     // Rows of one atom; adds to the sums for the centre and the virial.
     void form_moved(const Environment &e, const Moved &moved, RowClass &rows) {
         std::fill(dc_.begin(), dc_.end(), 0.0);
-        double *strain = sums_.data() + 3 * size_;
+        double *strain = n_dense_ > 3 ? sums_.data() + 3 * size_ : nullptr;
         for (int k : moved.neighbours)
             gradients_.add(e.near, k, moved.row < 0 ? nullptr : dc_.data(), strain);
         if (moved.row < 0) return;  // images of the centre itself: forces cancel
@@ -124,7 +123,7 @@ class RowWorker {
 
     void add_dense(RowClass &dense, int first, int density,
                    const std::vector<Segment> &segments) {
-        for (int row = 0; row < 9; ++row) {
+        for (int row = 0; row < n_dense_; ++row) {
             expansion_.change(c_.data(), sums_.data() + row * size_, density, p_.data());
             double *D = &dense.D[static_cast<std::size_t>(first + row) * dense.n_active];
             for (const Segment &s : segments)
@@ -144,7 +143,7 @@ class RowWorker {
     const Layout &layout_;
     Expansion<NV> expansion_;
     DensityGradients<NV> gradients_;
-    int size_;
+    int size_, n_dense_;
     Buffer c_, p_, dc_, sums_;
 };
 

@@ -20,7 +20,7 @@ struct RowBlock {
     const double *projection = nullptr;  // (n_features, width) or null
 };
 
-// Results are added; forces and virials may be null together.
+// Results are added; virials may be null, and forces with them.
 struct RowArrays {
     std::int64_t n_columns = 0;
     double *energies = nullptr;  // (n_frames, n_columns)
@@ -84,18 +84,17 @@ class RowProduct {
                    std::int64_t column, int m) {
         if (rows.n_rows == 0) return;
         product_.resize(static_cast<std::size_t>(rows.n_rows) * m);
-        if (block.projection != nullptr) {
-            blas_.multiply_transposed(rows.n_rows, m, block.width, rows.projected.data(),
-                                      block.width, points, block.width, 0.0,
-                                      product_.data(), m);
-        } else {
-            double beta = 0.0;
-            for (const Segment &s : rows.segments) {
-                blas_.multiply_transposed(rows.n_rows, m, s.size, rows.D.data() + s.here,
-                                          rows.n_active, points + s.there, block.width,
-                                          beta, product_.data(), m);
-                beta = 1.0;
-            }
+        const bool projected = block.projection != nullptr;
+        const double *from = projected ? rows.projected.data() : rows.D.data();
+        const int width = projected ? rows.projection.width : rows.n_active;
+        const auto &segments = projected ? rows.projection.segments : rows.segments;
+        if (segments.empty()) std::fill(product_.begin(), product_.end(), 0.0);
+        double beta = 0.0;
+        for (const Segment &s : segments) {
+            blas_.multiply_transposed(rows.n_rows, m, s.size, from + s.here, width,
+                                      points + s.there, block.width, beta, product_.data(),
+                                      m);
+            beta = 1.0;
         }
         for (int row = 0; row < rows.n_rows; ++row) {
             const std::size_t e = static_cast<std::size_t>(rows.environment[row]) * m;
@@ -124,7 +123,7 @@ class RowBuilder {
         : basis_(basis), layout_(basis.layout), blas_(blas), team_(team), pairs_(pairs),
           out_(out), moved_(pairs.n_atoms) {
         for (int t = 0; t < team.size(); ++t) {
-            workers_.emplace_back(basis);
+            workers_.emplace_back(basis, out.virials != nullptr);
             products_.emplace_back(blas);
         }
         if (out.forces == nullptr) return;
@@ -143,6 +142,11 @@ class RowBuilder {
 
     void add(const std::vector<std::int64_t> &centres, const RowBlock &block, double delta2,
              double zeta) {
+        if (block.projection != nullptr) {
+            const auto pieces = pieces_of(layout_, block.projection, block.width);
+            for (RowClass &rows : classes_)
+                rows.projection = RowProjection(rows.segments, pieces, block.width);
+        }
         // So many rows at once that the matrix product runs at full rate.
         const int enough = layout_.at_once(768), most = layout_.at_once(128);
         std::size_t next = 0;
@@ -177,7 +181,7 @@ class RowBuilder {
             e.dense_row = classes_[0].n_rows;
             const std::int64_t i = pairs_.start + centre;
             for (int x = 0; x < 3; ++x) new_row(classes_[0], force_row(i, x));
-            for (int x = 0; x < 6; ++x)
+            for (int x = 0; x < 6 && out_.virials != nullptr; ++x)
                 new_row(classes_[0],
                         out_.virials + (6 * pairs_.frame[i] + x) * out_.n_columns);
             for (Moved &moved : e.moved) {
@@ -233,7 +237,8 @@ class RowBuilder {
         x_.resize(static_cast<std::size_t>(n_) * w);
         blas_.multiply(n_, w, F, q_.data(), F, block.projection, w, 0.0, x_.data(), w);
         for (RowClass &rows : classes_)
-            rows.projected.resize(static_cast<std::size_t>(rows.n_rows) * w);
+            rows.projected.resize(static_cast<std::size_t>(rows.n_rows) *
+                                  rows.projection.width);
         team_.run([&](int share) {
             for (RowClass &rows : classes_) {
                 const std::int64_t n = rows.n_rows;
@@ -245,16 +250,10 @@ class RowBuilder {
     }
 
     void project_rows(RowClass &rows, const RowBlock &block, int begin, int end) const {
-        const int w = block.width;
-        const double *D = rows.D.data() + static_cast<std::size_t>(begin) * rows.n_active;
-        double *out = rows.projected.data() + static_cast<std::size_t>(begin) * w;
-        double beta = 0.0;
-        for (const Segment &s : rows.segments) {
-            const double *U = block.projection + static_cast<std::size_t>(s.there) * w;
-            blas_.multiply(end - begin, w, s.size, D + s.here, rows.n_active, U, w, beta,
-                           out, w);
-            beta = 1.0;
-        }
+        const std::size_t first = static_cast<std::size_t>(begin);
+        rows.projection.apply(blas_, end - begin, rows.D.data() + first * rows.n_active,
+                              rows.n_active, block.projection, block.width,
+                              rows.projected.data() + first * rows.projection.width);
     }
 
     const Basis &basis_;

@@ -9,6 +9,7 @@ SOURCE and TARGET are one of:
   pot.yace     model.npz   read a linear potential of pacemaker: the same predictions
   model.npz    pot.yace    write one, for pacemaker and LAMMPS's pair_style pace
   model.npz    pot.eam.fs  write tables of pairs and densities for pair_style eam/fs
+  model.npz    pot.tabgap  write tables of pairs and triplets for pair_style tabgap
 """
 
 from __future__ import annotations
@@ -112,7 +113,12 @@ def _conversions(source: Path) -> dict[str, _Conversion]:
     with source.open("rb") as file:
         begin = file.read(64).lstrip()
     if source.suffix == ".npz" or begin.startswith(b"PK"):
-        return {".xml": _to_quip, ".yace": _to_pacemaker, ".fs": _to_eam}
+        return {
+            ".xml": _to_quip,
+            ".yace": _to_pacemaker,
+            ".fs": _to_eam,
+            ".tabgap": _to_tabgap,
+        }
     if source.suffix == ".yace" or begin.startswith(b"elements:"):
         return {".npz": _from_pacemaker}
     if begin.startswith(b"<"):
@@ -205,21 +211,30 @@ def _to_eam(source: Path, target: Path, species: list[str], console: Console) ->
     _write(save_eam, source, target, species, console)
 
 
+def _to_tabgap(
+    source: Path, target: Path, species: list[str], console: Console
+) -> None:
+    from gapfit.lammps import save_tabgap
+
+    _write(save_tabgap, source, target, species, console)
+
+
 def _write(
-    save: Callable[..., Path],
+    save: Callable[..., Path | tuple[Path, ...]],
     source: Path,
     target: Path,
     species: list[str],
     console: Console,
 ) -> None:
-    """Write a model as one file without uncertainties."""
+    """Write a model without uncertainties."""
     from gapfit.model.storage import load
 
     _refuse_species(species, "the model")
     model = load(source)
-    save(model, target, overwrite=True)
+    written = save(model, target, overwrite=True)
     console.title("Written")
-    console.say(f"  {target}: {target.stat().st_size / 1e6:.1f} MB")
+    for path in written if isinstance(written, tuple) else (written,):
+        console.say(f"  {path}: {path.stat().st_size / 1e6:.1f} MB")
     if _has_uncertainty(model):
         console.warnings(
             [f"without uncertainties, which the format does not have; keep {source}"]

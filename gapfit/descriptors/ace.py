@@ -213,7 +213,7 @@ class Ace(Descriptor):
         return PriorVariances(energies, np.zeros((0, 3)), np.zeros((0, 6)))
 
     def kernel_rows(
-        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool, virials: bool = True
     ) -> KernelRows:
         """Return the rows of K_nm: delta² u_f times what is observed of ΣB_f."""
         present = [z for z in self.blocks if len(sparse[z])]

@@ -158,7 +158,7 @@ class Angle3b(Descriptor):
         return self.kernel_of_g.matrix(left, right)
 
     def kernel_rows(
-        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool, virials: bool = True
     ) -> KernelRows:
         """Return the rows of K_nm: energies, forces and virials of a pair list."""
         n_sparse = sum(len(points) for points in sparse.values())

@@ -141,6 +141,7 @@ class Distance2b(Descriptor):
         sparse: Sparse,
         *,
         gradients: bool,
+        virials: bool = True,
         chunk_pairs: int = _CHUNK_PAIRS,
     ) -> KernelRows:
         """Return the rows of K_nm: energies, forces and virials of a pair list.

@@ -101,7 +101,7 @@ class EamDensity(Descriptor):
         return kernel
 
     def kernel_rows(
-        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool, virials: bool = True
     ) -> KernelRows:
         """Return the rows of K_nm: energies, forces and virials of a pair list."""
         n_sparse = sum(len(points) for points in sparse.values())

@@ -273,11 +273,12 @@ class Descriptor(Protocol):
         """
 
     def kernel_rows(
-        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool, virials: bool = True
     ) -> KernelRows:
         """Return the rows of K_nm for all observations of a pair list.
 
-        Without gradients the arrays of forces and virials are empty (0 columns).
+        Without gradients the arrays of forces and virials are empty (0 columns). Without
+        `virials` theirs may be.
         """
 
     def prepare(

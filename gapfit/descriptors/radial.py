@@ -1,4 +1,4 @@
-"""Radial functions of SOAP with GTOs, their table, and the weight of a neighbour."""
+"""Radial functions of SOAP: their interface and table, and the weight of a neighbour."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-__all__ = ["GtoDensity", "RadialDensity", "Weighting", "reach", "table"]
-
-# Distance of the knots of the radial table, Å and in widths of a Gaussian.
-_SPACING, _SPACING_IN_WIDTHS = 0.025, 0.05
+__all__ = ["RadialDensity", "Weighting", "reach", "table"]
 
 
 @dataclass(frozen=True)
@@ -57,66 +54,6 @@ class RadialDensity(Protocol):
     @property
     def centre(self) -> np.ndarray:
         """Contribution of the central atom to c_n00 for unit weight, (n_max,)."""
-
-
-class GtoDensity:
-    """Expansion of a Gaussian density in GTO functions.
-
-    c_nlm = Σ_j w(r) f_nl(r) Y_lm with f_nl(r) = r^l F_nl(r),
-    F_nl(r) = (π/η)^{3/2} Σ_k β^l_nk (1 + α_lk/η)^{-(l+3/2)} exp(-a_lk r²),
-    a_lk = α_lk η / (α_lk + η), η = 1/(2 σ²)
-    (Himanen et al., Comput. Phys. Commun. 247, 106949 (2020)).
-
-    Parameters
-    ----------
-    alphas : (l_max + 1, n_max) float64
-        Exponents of the primitives, 1/Å².
-    betas : (l_max + 1, n_max, n_max) float64
-        Orthonormalising coefficients.
-    sigma : float
-        Width of an atom's Gaussian, Å.
-    """
-
-    def __init__(self, alphas: np.ndarray, betas: np.ndarray, sigma: float) -> None:
-        self.n_max = alphas.shape[1]
-        self.l_max = alphas.shape[0] - 1
-        self.spacing = min(_SPACING, _SPACING_IN_WIDTHS * sigma)
-        eta = 0.5 / sigma**2
-        self._degree = np.arange(self.l_max + 1)[:, None]
-        scale = (np.pi / eta) ** 1.5 * (1 + alphas / eta) ** -(self._degree + 1.5)
-        self._exponents = alphas * eta / (alphas + eta)
-        self._coefficients = betas * scale[:, None, :]
-
-    def exact(self, r: np.ndarray) -> np.ndarray:
-        """Return f, f' and f'' from the closed form, (n, 3, l_max + 1, n_max)."""
-        decay = np.exp(-(r**2)[:, None, None] * self._exponents)
-
-        def summed(weights: np.ndarray) -> np.ndarray:
-            sums: np.ndarray = np.einsum(
-                "plk,lnk->pln", decay * weights, self._coefficients
-            )
-            return sums
-
-        a, degree, r = self._exponents, self._degree, r[:, None, None]
-        F, F1, F2 = summed(np.ones_like(a)), summed(-2 * a), summed(4 * a**2)
-        # With F' = r F1 and F'' = F1 + r² F2; max() keeps powers of r at 0 finite,
-        # where their factors vanish.
-        f = r**degree * F
-        first = degree * r ** np.maximum(degree - 1, 0) * F + r ** (degree + 1) * F1
-        second = (
-            degree * (degree - 1) * r ** np.maximum(degree - 2, 0) * F
-            + (2 * degree + 1) * r**degree * F1
-            + r ** (degree + 2) * F2
-        )
-        return np.stack([f, first, second], axis=1)
-
-    @property
-    def centre(self) -> np.ndarray:
-        """Contribution of the central atom to c_n00 for unit weight, (n_max,)."""
-        contribution: np.ndarray = self._coefficients[0].sum(axis=1) / np.sqrt(
-            4 * np.pi
-        )
-        return contribution
 
 
 def reach(r_cut: float, sigma: float, weighting: Weighting) -> float:

@@ -22,15 +22,16 @@ from gapfit.descriptors.protocol import (
     PriorVariances,
     Sparse,
 )
+from gapfit.descriptors.row_points import SparsePoints, directions_nbytes
 from gapfit.descriptors.soap_engine import (
     EnergySum,
     NativeEngine,
     SoapEngine,
-    SparsePoints,
     VarianceForm,
     VarianceRequest,
 )
 from gapfit.descriptors.soap_priors import soap_priors
+from gapfit.descriptors.soap_sums import multiplications, projected, squared
 from gapfit.descriptors.turbo_build import turbo_cautions
 
 __all__ = ["Soap", "projected_forms"]
@@ -170,7 +171,7 @@ class Soap(Descriptor):
         return SparsePoints(sparse[species], self.projections.get(species))
 
     def kernel_rows(
-        self, pairs: Pairs, sparse: Sparse, *, gradients: bool
+        self, pairs: Pairs, sparse: Sparse, *, gradients: bool, virials: bool = True
     ) -> KernelRows:
         """Return the rows of K_nm: energies, forces and virials of a pair list.
 
@@ -183,7 +184,7 @@ class Soap(Descriptor):
         rows = KernelRows(
             energies=np.zeros((pairs.n_frames, n_sparse)),
             forces=np.zeros((pairs.n_atoms, 3, n_columns)),
-            virials=np.zeros((pairs.n_frames, 6, n_columns)),
+            virials=np.zeros((pairs.n_frames, 6, n_columns if virials else 0)),
         )
         self.engine.add_rows(
             pairs,
@@ -191,7 +192,7 @@ class Soap(Descriptor):
             self.dot_product,
             rows.energies,
             rows.forces if gradients else None,
-            rows.virials if gradients else None,
+            rows.virials if gradients and virials else None,
         )
         return rows
 
@@ -225,9 +226,9 @@ class Soap(Descriptor):
             c = variance * coefficients[z] if z in self.blocks else np.zeros(0)
             choices = [EnergySum(points, c)]
             if projections and z in projections:
-                choices.append(EnergySum(_projected(points, projections[z]), c))
+                choices.append(EnergySum(projected(points, projections[z]), c))
             if quadratic and self.dot_product.zeta == 2 and len(c):
-                choices += [_squared(choice) for choice in choices]
+                choices += [squared(choice) for choice in choices]
             out.append(min(choices, key=self._cost))
         return out
 
@@ -287,7 +288,7 @@ class Soap(Descriptor):
         """Return the multiplications for one environment in the cheapest way."""
         ways = [False, True] if quadratic and self.dot_product.zeta == 2 else [False]
         return min(
-            _operations(
+            multiplications(
                 self.n_features,
                 n_sparse,
                 rank or width,
@@ -299,7 +300,7 @@ class Soap(Descriptor):
 
     def _cost(self, choice: EnergySum) -> float:
         n_sparse, width = choice.points.values.shape
-        return _operations(
+        return multiplications(
             self.n_features,
             n_sparse,
             width,
@@ -318,7 +319,9 @@ class Soap(Descriptor):
     ) -> float:
         """Return the memory of the temporary arrays of `kernel_rows`, bytes."""
         n_rows = _CORE_ROWS if gradients else _CORE_ENVIRONMENTS
-        return 8 * n_rows * (width + min(n_sparse, _CORE_POINTS * threads))
+        rows = 8 * n_rows * (2 * width + min(n_sparse, _CORE_POINTS * threads))
+        n_blocks = len(self.blocks)
+        return rows + directions_nbytes(n_blocks, self.n_features, n_blocks * n_sparse)
 
     def cautions(self) -> Iterator[str]:
         """Yield warnings about the settings, for a fit."""
@@ -359,42 +362,9 @@ def projected_forms(
     ]
 
 
-def _projected(points: SparsePoints, V: np.ndarray) -> SparsePoints:
-    U = points.projection
-    return SparsePoints(
-        points.values @ V, np.ascontiguousarray(V if U is None else U @ V)
-    )
-
-
-def _squared(choice: EnergySum) -> EnergySum:
-    """Return the quadratic form that equals a sum over sparse points with zeta = 2."""
-    P = choice.points.values
-    A = (P.T * choice.coefficients) @ P
-    points = SparsePoints(0.5 * (A + A.T), choice.points.projection)
-    return EnergySum(points, np.zeros(0), quadratic=True)
-
-
 def _centres(config: SoapConfig, species: tuple[int, ...]) -> tuple[int, ...]:
     """Return the central species of a term, those among `species` that it names."""
     from ase.data import atomic_numbers
 
     named = {atomic_numbers[symbol] for symbol in config.centres} or set(species)
     return tuple(z for z in species if z in named)
-
-
-def _operations(
-    n_features: int, n_sparse: int, width: int, *, projected: bool, quadratic: bool
-) -> float:
-    """Return the number of multiplications for one local energy and its slope.
-
-    Parameters
-    ----------
-    n_features, n_sparse, width : int
-        Length of the power spectrum; number and length of the sparse points.
-    projected : bool
-        Whether power spectra are projected on `width` directions first.
-    quadratic : bool
-        Whether a quadratic form replaces the sparse points.
-    """
-    form = width**2 if quadratic else 2 * n_sparse * width
-    return form + (2 * n_features * width if projected else 0)

@@ -11,7 +11,8 @@ from gapfit.config.terms import SoapConfig
 from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.density import RadialTables, contracted, shared
 from gapfit.descriptors.quip_features import QuipFeatures
-from gapfit.descriptors.radial import GtoDensity, RadialDensity, Weighting, reach
+from gapfit.descriptors.radial import RadialDensity, Weighting, reach
+from gapfit.descriptors.radial_gto import GtoDensity, gto_basis
 from gapfit.descriptors.soap import CONTRACTION, Soap
 from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
 from gapfit.descriptors.soap_features import FeatureList, Features
@@ -43,7 +44,7 @@ def soap_term(
 
 
 def soap_basis(config: SoapConfig) -> dict[str, np.ndarray]:
-    """Return the basis tables of a term, from dscribe unless they are QUIP's."""
+    """Return the basis tables of a term."""
     if config.rbf in TURBO_BASES:
         return turbo_basis(config)
     if config.rbf == "polynomial":
@@ -54,8 +55,6 @@ def soap_basis(config: SoapConfig) -> dict[str, np.ndarray]:
         from gapfit.descriptors.radial_equispaced import equispaced_basis
 
         return equispaced_basis(config.r_cut, config.n_max, config.atom_sigma)
-    from gapfit.descriptors.soap_dscribe import gto_basis
-
     return gto_basis(config.r_cut, config.n_max, config.l_max)
 
 

@@ -1,8 +1,7 @@
-"""dscribe as the definition of SOAP: its radial basis, and a slow reference engine."""
+"""SOAP by dscribe: a slow engine, as the reference."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,49 +12,10 @@ from gapfit.data.frame import VOIGT
 from gapfit.data.neighbours import Pairs, species_index
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.radial import Weighting
-from gapfit.descriptors.soap_engine import EnergySum, SparsePoints, VarianceRequest
-from gapfit.errors import ConfigError
+from gapfit.descriptors.row_points import SparsePoints
+from gapfit.descriptors.soap_engine import EnergySum, VarianceRequest
 
-__all__ = ["DscribeEngine", "dscribe_options", "gto_basis"]
-
-
-def gto_basis(r_cut: float, n_max: int, l_max: int) -> dict[str, np.ndarray]:
-    """Return dscribe's GTO exponents and orthonormalising coefficients.
-
-    Parameters
-    ----------
-    r_cut : float
-        Cutoff of the basis, Å.
-    n_max, l_max : int
-        Number of radial functions; highest angular momentum.
-
-    Returns
-    -------
-    dict of arrays
-        ``alphas`` (l_max + 1, n_max) float64, 1/Å²;
-        ``betas`` (l_max + 1, n_max, n_max) float64.
-
-    Raises
-    ------
-    ConfigError
-        The overlap matrix is too ill-conditioned to be orthonormalised.
-    """
-    from dscribe.descriptors import SOAP
-    from scipy.linalg import LinAlgWarning
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", LinAlgWarning)
-            soap = SOAP(r_cut=r_cut, n_max=n_max, l_max=l_max, species=["H"])
-    except (ValueError, LinAlgWarning) as error:
-        raise ConfigError(
-            f"the radial basis n_max = {n_max}, r_cut = {r_cut} Å is linearly dependent to "
-            f"machine precision ({error}); use n_max = 8 to 12 or a longer cutoff"
-        ) from error
-    return {
-        "alphas": np.reshape(soap._alphas, (l_max + 1, n_max)).astype(float),
-        "betas": np.reshape(soap._betas, (l_max + 1, n_max, n_max)).astype(float),
-    }
+__all__ = ["DscribeEngine", "dscribe_options"]
 
 
 def dscribe_options(
@@ -177,7 +137,7 @@ class DscribeEngine:
             sparse = _in_all_features(points[block])
             k, slope = kernel.value_and_slope(sparse @ unit)
             energies[frame, columns] += k
-            if forces is None or virials is None:
+            if forces is None:
                 continue
             D = self._derivatives(cluster)
             dq = (D - (D @ unit)[..., None] * unit) / norms[centre - pairs.start]
@@ -187,6 +147,8 @@ class DscribeEngine:
                 range(neighbours.start, neighbours.stop), dk, strict=True
             ):
                 forces[pairs.j[pair], :, columns] -= row
+            if virials is None:
+                continue
             strain = -np.einsum("px,pym->xym", pairs.R[neighbours], dk)
             for v, (x, y) in enumerate(VOIGT):
                 virials[frame, v, columns] += 0.5 * (strain[x, y] + strain[y, x])

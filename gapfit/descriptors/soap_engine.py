@@ -13,6 +13,7 @@ from gapfit.data.neighbours import Pairs, core_pairs
 from gapfit.descriptors.density import RadialTables
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.radial import Weighting
+from gapfit.descriptors.row_points import RowPoints, SparsePoints
 from gapfit.descriptors.soap_features import FeatureList
 from gapfit.threads import native_threads
 
@@ -21,26 +22,9 @@ __all__ = [
     "NativeEngine",
     "SoapDefinition",
     "SoapEngine",
-    "SparsePoints",
     "VarianceForm",
     "VarianceRequest",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class SparsePoints:
-    """Sparse points of one central species.
-
-    Attributes
-    ----------
-    values : (n_sparse, n_features) float64
-        Unit power spectra, or their projections (n_sparse, width).
-    projection : (n_features, width) float64 or None
-        Matrix U; dot products are those of U^T p̂.
-    """
-
-    values: np.ndarray
-    projection: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,6 +267,7 @@ class NativeEngine:
             features.products,
         )
         self._core = _core.Soap(*self.definition)
+        self._row_points = RowPoints(features)
         #: Seconds in descriptors, kernel and adjoint of the last prediction, all threads.
         self.last_seconds = (0.0, 0.0, 0.0)
 
@@ -320,10 +305,11 @@ class NativeEngine:
     ) -> None:
         """Add kernel rows; see `SoapEngine`."""
         n_columns = energies.shape[1]
+        spanned = [self._row_points.of(n, part) for n, part in enumerate(points)]
         with native_threads() as n_threads:
             self._core.add_rows(
                 core_pairs(pairs, self.species),
-                [_core.Points(part.values, part.projection) for part in points],
+                [_core.Points(part.values, part.projection) for part in spanned],
                 kernel.delta,
                 kernel.zeta,
                 energies,

@@ -14,7 +14,8 @@ import numpy as np
 from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.kernels import DotProductKernel
 from gapfit.descriptors.protocol import PriorVariances
-from gapfit.descriptors.soap_engine import SoapEngine, SparsePoints
+from gapfit.descriptors.row_points import SparsePoints
+from gapfit.descriptors.soap_engine import SoapEngine
 from gapfit.threads import blas_threads
 
 __all__ = ["soap_priors"]

@@ -25,8 +25,7 @@ __all__ = [
 _DOUBLE = 8
 #: Touched pages of the buffers that OpenBLAS keeps, for NumPy and for SciPy.
 LIBRARY_BYTES = 30_000_000
-#: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB);
-#: a worker never needs dscribe, which takes 100 MB more.
+#: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB).
 WORKER_BYTES = 90_000_000
 
 

@@ -4,7 +4,7 @@
 potentials, projected sparse points, coefficients, factors of the variance) to one file
 with a checksum; the plugin evaluates it with the core of gapfit, so both give the same
 numbers. `save_eam` writes models of pairs and of a density as tables for LAMMPS's own
-``pair_style eam/fs``. ::
+``pair_style eam/fs``, `save_tabgap` those with triplets for ``pair_style tabgap``. ::
 
     units metal
     plugin load ./gapfitplugin.so
@@ -32,6 +32,7 @@ from gapfit.lammps.commands import lammps_commands
 from gapfit.lammps.eam_file import save_eam
 from gapfit.lammps.export import export_lammps
 from gapfit.lammps.simulation import LammpsRun
+from gapfit.lammps.tabgap_file import save_tabgap
 from gapfit.model.force_factor import force_factor
 
 __all__ = [
@@ -41,4 +42,5 @@ __all__ = [
     "force_factor",
     "lammps_commands",
     "save_eam",
+    "save_tabgap",
 ]

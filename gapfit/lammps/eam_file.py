@@ -17,7 +17,7 @@ from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.switch import Switch
 from gapfit.model.gap_model import GAPModel
 
-__all__ = ["save_eam"]
+__all__ = ["density_document", "pair_potential", "save_eam"]
 
 _SUFFIX = ".fs"
 #: Largest distance of the knots, Å, and of densities in lengths theta, for cubic splines
@@ -58,7 +58,7 @@ def save_eam(model: GAPModel, path: str | Path, *, overwrite: bool = False) -> P
     require_target(path, _SUFFIX, "pair_style eam/fs", overwrite=overwrite)
     require_expressible("a file .eam.fs cannot hold this model:", _obstacles(model))
     with atomic_write(path) as temporary:
-        text = "".join(f"{line}\n" for line in _document(model))
+        text = "".join(f"{line}\n" for line in _document(model, whole=True))
         temporary.write_text(text, encoding="ascii")
     return path
 
@@ -82,8 +82,13 @@ def _obstacles(model: GAPModel) -> Iterator[str]:
         yield f"[baseline] {parts}: only pair potentials: fit without the others"
 
 
-def _document(model: GAPModel) -> Iterator[str]:
-    """Yield the lines of a file."""
+def density_document(model: GAPModel) -> Iterator[str]:
+    """Yield the lines of a file with the density of a model and its energies alone."""
+    return _document(model, whole=False)
+
+
+def _document(model: GAPModel, *, whole: bool) -> Iterator[str]:
+    """Yield the lines of a file; its energies are all, or those of the density."""
     from importlib.metadata import version
 
     from ase.data import atomic_masses, chemical_symbols
@@ -91,10 +96,10 @@ def _document(model: GAPModel) -> Iterator[str]:
     species = model.species
     symbols = [chemical_symbols[z] for z in species]
     r = np.linspace(0.0, model.cutoff, int(np.ceil(model.cutoff / _SPACING)) + 1)
-    density, energies = _embedding(model)
+    density, energies = _embedding(model, whole=whole)
     yield f"Gaussian approximation potential of gapfit {version('gapfit')}; eV, Angstrom"
     yield f"data {model.record.data_digest or 'unknown'}"
-    yield "energies of isolated atoms are included"
+    yield "energies of isolated atoms are included" if whole else "the density alone"
     yield f"{len(species)} {' '.join(symbols)}"
     yield (
         f"{len(density)} {density[1]:.16e} {len(r)} {r[1]:.16e} {float(model.cutoff):.16e}"
@@ -104,13 +109,39 @@ def _document(model: GAPModel) -> Iterator[str]:
         yield from _lines(energies[n])
         for centre in range(len(species)):
             yield from _lines(_neighbour_density(model, centre, n, r))
+    for a, first in enumerate(species):
+        for second in species[: a + 1]:
+            energy = pair_potential(model, first, second, r) if whole else 0.0
+            yield from _lines(r * energy)
+
+
+def pair_potential(
+    model: GAPModel, first: int, second: int, r: np.ndarray
+) -> np.ndarray:
+    """Return the energy of a pair by all terms and the baseline.
+
+    Parameters
+    ----------
+    model : GAPModel
+        With pair potentials as its baseline.
+    first, second : int
+        Atomic numbers.
+    r : (n,) float64
+        Distances, Å.
+
+    Returns
+    -------
+    (n,) float64
+        Energies, eV; constant where atoms overlap.
+    """
     tables = list(model.baseline.tables) if model.baseline else []
     tables += [
         term.prepared for term in model.terms if isinstance(term.descriptor, Distance2b)
     ]
-    for a, first in enumerate(species):
-        for second in species[: a + 1]:
-            yield from _lines(r * sum(_pair(t, first, second, r) for t in tables))
+    energy = np.zeros(len(r))
+    for table in tables:
+        energy += _pair(table, first, second, r)
+    return energy
 
 
 def _lines(values: np.ndarray) -> Iterator[str]:
@@ -118,9 +149,9 @@ def _lines(values: np.ndarray) -> Iterator[str]:
         yield " ".join(f"{x:.16e}" for x in values[start : start + _PER_LINE])
 
 
-def _embedding(model: GAPModel) -> tuple[np.ndarray, np.ndarray]:
-    """Return densities (n,), and energies of atoms with e0, (n_species, n), eV."""
-    e0 = np.array([model.e0[z] for z in model.species])
+def _embedding(model: GAPModel, *, whole: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return densities (n,), and energies of atoms, (n_species, n), eV; e0 if `whole`."""
+    e0 = np.array([model.e0[z] if whole else 0.0 for z in model.species])
     for term in model.terms:
         descriptor, table = term.descriptor, term.prepared
         if isinstance(descriptor, EamDensity):

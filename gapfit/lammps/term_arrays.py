@@ -13,12 +13,12 @@ from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
+from gapfit.descriptors.row_points import SparsePoints
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import (
     EnergySum,
     NativeEngine,
     SoapDefinition,
-    SparsePoints,
 )
 from gapfit.descriptors.switch import Switch
 from gapfit.lammps.array_file import Value

@@ -40,6 +40,7 @@ def row_block(
     """
     pairs = pairs_of(frames, max(term.descriptor.cutoff for term in terms))
     gradients = any(f.forces is not None or f.virial is not None for f in frames)
+    virials = any(f.virial is not None for f in frames)
     counts = row_counts(frames)
     places = _places(counts)
     K = np.empty((int(counts.sum()), sum(term.n_sparse for term in terms)))
@@ -50,7 +51,10 @@ def row_block(
             frames,
             places,
             term.descriptor.kernel_rows(
-                pairs.within(term.descriptor.cutoff), term.sparse, gradients=gradients
+                pairs.within(term.descriptor.cutoff),
+                term.sparse,
+                gradients=gradients,
+                virials=virials,
             ),
         )
         first += term.n_sparse

@@ -102,8 +102,8 @@ def _write_points(path: Path, points: np.ndarray) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("wb") as file:
         for start in range(0, len(points), _ROWS):
-            values = points[start : start + _ROWS].ravel()
-            text = "".join(f"{value:.16e}\n" for value in values).encode("ascii")
+            values = points[start : start + _ROWS].ravel().tolist()
+            text = ("%.16e\n" * len(values) % tuple(values)).encode("ascii")
             digest.update(text)
             file.write(text)
     return digest.hexdigest()

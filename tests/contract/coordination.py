@@ -67,7 +67,7 @@ class Coordination(Descriptor):
         k, _ = self._kernels(pairs, sparse)
         return k, np.full(len(k), self.curve.delta**2)
 
-    def kernel_rows(self, pairs, sparse, *, gradients):
+    def kernel_rows(self, pairs, sparse, *, gradients, virials=True):
         k, k1 = self._kernels(pairs, sparse)
         frames = np.arange(pairs.n_frames)[:, None]
         energies = (frames == pairs.frame[pairs.start : pairs.stop]) @ k

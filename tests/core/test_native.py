@@ -342,8 +342,8 @@ def test_arrays_that_do_not_fit_raise():
     rows = np.zeros((1, 4))
     with pytest.raises(ValueError, match="observations, sparse points"):
         core.add_rows(pairs, [points], 1.0, 2.0, np.zeros((1, 3)), None, None, 1)
-    with pytest.raises(ValueError, match="give forces and virials, or neither"):
-        core.add_rows(pairs, [points], 1.0, 2.0, rows, np.zeros((24, 4)), None, 1)
+    with pytest.raises(ValueError, match="there are no virials without forces"):
+        core.add_rows(pairs, [points], 1.0, 2.0, rows, None, np.zeros((6, 4)), 1)
     for unfit in (np.zeros((1, 8))[:, ::2], np.zeros((1, 4), dtype=np.float32)):
         # A converted copy would take the rows and vanish.
         with pytest.raises(TypeError):

@@ -15,8 +15,8 @@ import gapfit
 from gapfit.config.sections import SoapConfig
 from gapfit.data.frame import structure_arrays, to_voigt
 from gapfit.data.neighbours import pair_list
-from gapfit.descriptors.radial import GtoDensity, Weighting, reach, table
-from gapfit.descriptors.soap_dscribe import gto_basis
+from gapfit.descriptors.radial import Weighting, reach, table
+from gapfit.descriptors.radial_gto import GtoDensity, gto_basis
 from gapfit.descriptors.soap_features import Features
 from gapfit.errors import ConfigError, StructureError
 from gapfit.model.terms import build_term, new_basis
@@ -296,6 +296,21 @@ def test_both_engines_fit_the_same_potential():
     assert a.energy == pytest.approx(b.energy, abs=1e-5)
     np.testing.assert_allclose(a.forces, b.forces, atol=1e-5)
     np.testing.assert_allclose(a.stress, b.stress, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("r_cut", "n_max", "l_max"), [(5.0, 8, 6), (4.5, 12, 10), (1.5, 3, 2)]
+)
+def test_the_gto_basis_is_that_of_dscribe(r_cut, n_max, l_max):
+    soap = SOAP(r_cut=r_cut, n_max=n_max, l_max=l_max, species=["H"])
+    basis = gto_basis(r_cut, n_max, l_max)
+    np.testing.assert_allclose(
+        basis["alphas"].ravel(), np.ravel(soap._alphas), rtol=1e-14
+    )
+    wanted = np.reshape(soap._betas, basis["betas"].shape)
+    # The overlaps of many functions are ill-conditioned.
+    atol = 1e-6 * np.abs(wanted).max()
+    np.testing.assert_allclose(basis["betas"], wanted, rtol=0, atol=atol)
 
 
 def test_too_many_radial_functions_is_an_error():
