@@ -1,75 +1,77 @@
-"""The figure of the home page: accuracy against cost, from a table of the documentation.
+"""The figure of the home page: accuracy against cost of potentials for silicon.
 
-``python docs/hooks/figure.py > docs/images/accuracy-cost.svg`` writes it.
+``python docs/hooks/figure.py > docs/images/accuracy-cost.svg`` draws it from the newest
+comparison with other potentials in ``tests/benchmarks/results``.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["figure", "programs"]
+__all__ = ["families", "figure"]
 
-_PAGE = Path(__file__).resolve().parents[1] / "coming-from-gap-fit.md"
+_RESULTS = Path(__file__).resolve().parents[2] / "tests" / "benchmarks" / "results"
+_SET = "mlearn_Si"
 
 _WIDTH, _HEIGHT = 480, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 452, 16, 262
-_MOST_ERROR, _FIRST_DECADE, _LAST_DECADE = 0.15, 0, 4
-_COLOURS = {"gap_fit": "#b45309", "gapfit": "#1d4ed8"}
+#: Ranges of the axes: µs per atom, and eV/Å.
+_COSTS, _ERRORS = (5.0, 500.0), (0.04, 0.14)
+_TICKS = (5, 10, 20, 50, 100, 200, 500)
+_OURS, _THEIRS = "#1d4ed8", "#b45309"
+#: Names of potentials begin with that of their family; other variants are left out.
+_FAMILIES = {
+    "gapfit": ("gapfit fast", "gapfit default", "gapfit accurate"),
+    "SNAP": ("SNAP", "qSNAP"),
+    "POD": ("POD small", "POD example", "POD large"),
+    "linear ACE": ("linear ACE small", "linear ACE medium"),
+    "polymlp": ("polymlp small", "polymlp large"),
+}
+#: Families with others on the right.
+_NAMED_ON_THE_LEFT = ("linear ACE",)
 
 
 @dataclass(frozen=True)
-class Program:
-    """Results of a program in the table.
+class Family:
+    """Potentials of one kind, from fast to accurate.
 
     Attributes
     ----------
     name : str
-        The program.
-    cost : float
-        Energy and forces of one structure, µs/atom.
-    error : float
-        Root mean square error of forces, eV/Å.
-    fit : str
-        Time and memory of the fit.
+        The kind.
+    points : list of (float, float)
+        µs per atom, and mean absolute error of forces, eV/Å.
     """
 
     name: str
-    cost: float
-    error: float
-    fit: str
+    points: list[tuple[float, float]]
 
 
-def programs() -> list[Program]:
-    """Return the programs that the table compares."""
-    rows = {
-        cells[0]: cells[1:]
-        for line in _PAGE.read_text("utf-8").splitlines()
-        if len(cells := [cell.strip() for cell in line.strip("| ").split("|")]) == 3
-    }
+def families() -> list[Family]:
+    """Return the potentials of the newest comparison."""
+    newest = max(_RESULTS.glob("peers-*.json"))
+    rows = json.loads(newest.read_text("utf-8"))["tables"]["Peers"]["rows"]
+    found = {row["potential"]: row for row in rows if row["set"] == _SET}
     return [
-        Program(
-            name,
-            float(rows["energy and forces, µs/atom"][n]),
-            float(rows["RMSE of forces, eV/Å"][n]),
-            f"{rows['time of the fit'][n]}, {rows['memory of the fit'][n]}",
-        )
-        for n, name in enumerate(("gap_fit", "gapfit"))
+        Family(name, [(found[one]["cost"], found[one]["forces"]) for one in members])
+        for name, members in _FAMILIES.items()
     ]
 
 
 def figure() -> str:
     """Return the figure as SVG."""
-    title = "Error of forces against the time of a prediction"
+    title = "Error of forces against the time of a prediction, silicon"
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         'font-family="sans-serif" font-size="14" fill="#1f2937" role="img">',
         f"<title>{title}</title>",
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="#ffffff"/>',
         *_axes(),
-        *(line for program in programs() for line in _point(program)),
+        *(line for family in families() for line in _curve(family)),
         "</svg>",
     ]
     return "\n".join(lines) + "\n"
@@ -77,13 +79,13 @@ def figure() -> str:
 
 def _axes() -> list[str]:
     lines = []
-    for decade in range(_FIRST_DECADE, _LAST_DECADE + 1):
-        x = _x(10.0**decade)
+    for cost in _TICKS:
+        x = _x(cost)
         lines += [
             f'<path d="M{x:.1f} {_TOP}V{_BOTTOM}" stroke="#e5e7eb"/>',
-            _text(x, _BOTTOM + 20, f"{10**decade}"),
+            _text(x, _BOTTOM + 20, f"{cost}"),
         ]
-    for error in (0.0, 0.05, 0.1, 0.15):
+    for error in (0.04, 0.06, 0.08, 0.1, 0.12, 0.14):
         y = _y(error)
         lines += [
             f'<path d="M{_LEFT} {y:.1f}H{_RIGHT}" stroke="#e5e7eb"/>',
@@ -95,19 +97,22 @@ def _axes() -> list[str]:
         f'<path d="M{_LEFT} {_TOP}V{_BOTTOM}H{_RIGHT}" stroke="#6b7280" fill="none"/>',
         _text((_LEFT + _RIGHT) / 2, _HEIGHT - 12, "energy and forces, µs per atom"),
         f'<g transform="rotate(-90 16 {middle:g})">'
-        f"{_text(16, middle, 'error of forces (RMSE), eV/Å')}</g>",
+        f"{_text(16, middle, 'error of forces (MAE), eV/Å')}</g>",
     ]
 
 
-def _point(program: Program) -> list[str]:
-    x, y = _x(program.cost), _y(program.error)
-    colour = _COLOURS[program.name]
-    name = "gap_fit and QUIP" if program.name == "gap_fit" else program.name
+def _curve(family: Family) -> list[str]:
+    colour = _OURS if family.name == "gapfit" else _THEIRS
+    places = [(_x(cost), _y(error)) for cost, error in sorted(family.points)]
+    line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    (x, y), anchor, step = max(places), "start", 10
+    if family.name in _NAMED_ON_THE_LEFT:
+        (x, y), anchor, step = min(places), "end", -10
     return [
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="7" fill="{colour}"/>',
         f'<g fill="{colour}">',
-        _text(x, y + 26, name, weight="bold"),
-        _text(x, y + 44, f"fit: {program.fit}"),
+        f'<path d="M{line}" stroke="{colour}" fill="none"/>',
+        *(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5"/>' for x, y in places),
+        _text(x + step, y + 5, family.name, anchor, weight="bold"),
         "</g>",
     ]
 
@@ -123,12 +128,13 @@ def _text(
 
 
 def _x(cost: float) -> float:
-    share = (math.log10(cost) - _FIRST_DECADE) / (_LAST_DECADE - _FIRST_DECADE)
-    return _LEFT + share * (_RIGHT - _LEFT)
+    low, high = map(math.log10, _COSTS)
+    return _LEFT + (math.log10(cost) - low) / (high - low) * (_RIGHT - _LEFT)
 
 
 def _y(error: float) -> float:
-    return _BOTTOM - error / _MOST_ERROR * (_BOTTOM - _TOP)
+    low, high = _ERRORS
+    return _BOTTOM - (error - low) / (high - low) * (_BOTTOM - _TOP)
 
 
 if __name__ == "__main__":

@@ -29,15 +29,19 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 MANY_SPECIES = 3
 _CHANNELS = {"fast": 8, "default": 12, "accurate": 16}
 _FAST_SPARSE = 300
-#: Functions of the cluster expansion: 379 and 623.
+#: Functions of the cluster expansion: 379, 623 and 2034.
 _FUNCTIONS: dict[str, Mapping[str, Sequence[int]]] = {
     "fast": {"orders": (3, 4), "n_max": (4, 2), "l_max": (3, 2)},
     "accurate": {"orders": (3, 4), "n_max": (4, 2), "l_max": (4, 2)},
+    "large": {"orders": (3, 4), "n_max": (6, 3), "l_max": (4, 2)},
 }
+#: Labels with which accurate takes the large expansion, for each species: 50 for each
+#: function.
+_MANY_LABELS = 100_000
 
 
 def preset_terms(
-    preset: Preset, r_cut: float, n_sparse: int, n_species: int
+    preset: Preset, r_cut: float, n_sparse: int, n_species: int, n_labels: int = 0
 ) -> list[TermConfig]:
     """Return the terms of a preset.
 
@@ -52,6 +56,9 @@ def preset_terms(
         Sparse points of each species of SOAP; fast takes at most 300.
     n_species : int
         Species in the data.
+    n_labels : int
+        Labels in the data, components of forces above all. With 100 000 for each species
+        accurate has a larger cluster expansion.
     """
     keys: dict[str, float | int | str] = {"r_cut": r_cut, "n_sparse": n_sparse}
     if preset == "fast":
@@ -64,7 +71,9 @@ def preset_terms(
         Distance2bConfig(r_cut=r_cut),
     ]
     if preset != "default":
-        terms.append(cluster_expansion(r_cut, _FUNCTIONS[preset]))
+        many = preset == "accurate" and n_labels >= _MANY_LABELS * n_species
+        sizes = _FUNCTIONS["large" if many else preset]
+        terms.append(cluster_expansion(r_cut, sizes))
     return terms
 
 

@@ -27,6 +27,7 @@ from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types, species_counts
 from gapfit.data.isolated import is_isolated
 from gapfit.data.neighbours import pair_list
+from gapfit.data.observations import count_rows
 from gapfit.fitting.presets import Preset, preset_comment, preset_terms
 
 __all__ = [
@@ -130,6 +131,7 @@ def propose(
     distances = nearest_distances(frames)
     r_cut = usual_cutoff(distances)
     n_sparse = _n_sparse(max(counts.values()))
+    n_labels = sum(count_rows(frames).values())
     missing = without_isolated_atom(frames)
     method = "least_squares" if missing else "isolated"
     config = FitConfig(
@@ -137,7 +139,7 @@ def propose(
         e0=E0Config.model_validate({"method": method}),
         baseline=_baseline(distances),
         terms=[
-            *preset_terms(preset, r_cut, n_sparse, len(counts)),
+            *preset_terms(preset, r_cut, n_sparse, len(counts), n_labels),
             *([_triplets(distances, len(counts))] if three_body else []),
         ],
     )

@@ -12,12 +12,12 @@ from gapfit.fitting.tune import tune
 
 
 def preset_tables(
-    preset: Preset, r_cut: float, n_sparse: int, n_species: int
+    preset: Preset, r_cut: float, n_sparse: int, n_species: int, n_labels: int = 0
 ) -> list[dict[str, Any]]:
     """Return the terms of a preset as tables of a configuration."""
     return [
         term.model_dump(exclude_unset=True) | {"type": term.type}
-        for term in preset_terms(preset, r_cut, n_sparse, n_species)
+        for term in preset_terms(preset, r_cut, n_sparse, n_species, n_labels)
     ]
 
 

@@ -126,8 +126,11 @@ def scanned(args: argparse.Namespace, train: Dataset, start: dict[str, Any]) -> 
     few = with_points(start, args.scan_n_sparse) | {"tune": options}
     result = tune(train, few)
     print(format_trials(result.summary()))
-    soap = next(t for t in start["terms"] if t.get("type", "soap") == "soap")
-    soap |= {key.partition(".")[2]: v for key, v in result.best.settings.items()}
+    for key, value in result.best.settings.items():
+        kind, _, name = key.partition(".")
+        for term in start["terms"]:
+            if term.get("type", "soap") == kind:
+                term[name] = value
 
 
 def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], Row]:

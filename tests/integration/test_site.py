@@ -7,7 +7,7 @@ import re
 
 import pytest
 from builders import ROOT
-from figure import figure
+from figure import families, figure
 from pages import COPIES, MADE, linked
 from reference_pages import api_page, options_page
 from sources import trees
@@ -158,8 +158,16 @@ def test_the_api_has_every_public_name():
     assert "::: gapfit.testing.Tolerance\n" in page
 
 
-def test_the_figure_of_the_home_page_is_that_of_the_table():
+def test_the_figure_of_the_home_page_is_that_of_the_newest_comparison():
     # python docs/hooks/figure.py > docs/images/accuracy-cost.svg
     stored = (ROOT / "docs" / "images" / "accuracy-cost.svg").read_text("utf-8")
     assert stored == figure()
-    assert "fit: 17 s, 0.3 GB" in stored
+    for family in families():
+        assert f">{family.name}</text>" in stored
+
+
+def test_no_potential_of_the_figure_beats_gapfit_in_time_and_forces():
+    ours, *others = families()
+    assert ours.name == "gapfit"
+    for cost, error in (point for family in others for point in family.points):
+        assert any(c < cost and e < error for c, e in ours.points)

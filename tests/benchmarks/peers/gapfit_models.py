@@ -107,9 +107,9 @@ def obstacle(data: Data) -> str:
 
 def potentials(data: Data) -> list[Potential]:
     """Return the potentials for a set."""
-    n_species = len(data.species)
+    n_species, n_labels = len(data.species), 3 * sum(map(len, data.train))
     presets = {
-        preset: preset_tables(preset, R_CUT, N_SPARSE // n_species, n_species)
+        preset: preset_tables(preset, R_CUT, N_SPARSE // n_species, n_species, n_labels)
         for preset in PRESETS
     }
     variants = {} if n_species > 1 else VARIANTS
