@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from gapfit._support.termination import Terminated
 from gapfit.cli import (
@@ -89,16 +90,35 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says which option may have taken an argument that is missing."""
+
+    def error(self, message: str) -> NoReturn:
+        greedy = [
+            action.option_strings[-1]
+            for action in self._actions
+            if action.option_strings and action.nargs in ("*", "+")
+        ]
+        _, are_missing, names = message.partition(" are required: ")
+        files = ", ".join(name for name in names.split(", ") if name[:1] != "-")
+        if greedy and are_missing and files:
+            message += (
+                f"; all words after {' or '.join(greedy)} belong to it: write {files} "
+                "before"
+            )
+        super().error(message)
+
+
 def command_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    debug = argparse.ArgumentParser(add_help=False)
+    debug = _Parser(add_help=False)
     debug.add_argument(
         "--debug",
         action="store_true",
         default=argparse.SUPPRESS,
         help="show the traceback of an error",
     )
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gapfit",
         usage=_USAGE,
         description=_DESCRIPTION,

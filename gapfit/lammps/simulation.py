@@ -27,8 +27,9 @@ from gapfit.config.learn import LearnConfig, SimulationConfig
 from gapfit.data.files import structures
 from gapfit.errors import DataError, GapfitError, StructureError
 from gapfit.lammps.export import export_lammps
+from gapfit.lammps.part_files import Files
 from gapfit.lammps.program import command_line, run_lammps
-from gapfit.lammps.script import Files, LammpsScript, Segment, read_script
+from gapfit.lammps.script import LammpsScript, Segment, read_script
 from gapfit.model.gap_model import GAPModel
 
 __all__ = ["LammpsRun", "LammpsSimulation"]
@@ -69,7 +70,7 @@ class LammpsRun:
         """
         assert run.input is not None
         path = (base / Path(run.input).expanduser()).absolute()
-        return cls(read_script(path, run.input), command_line(run.command))
+        return cls(read_script(path, run.input), command_line(run.command, base))
 
     @property
     def numbers(self) -> set[int]:

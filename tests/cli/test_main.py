@@ -111,6 +111,10 @@ def test_version(capsys):
         (["xyzzy"], "there is no command 'xyzzy'; `gapfit --help` lists all"),
         (["help", "tunee"], "there is no command 'tunee'; did you mean tune?"),
         (["fit"], "the following arguments are required: CONFIG"),
+        (
+            ["export-lammps", "--output", "x.gapfit", "--force-std", "model.npz"],
+            "required: MODEL; all words after --force-std belong to it: write MODEL before",
+        ),
         (["predict", "model.npz", "a.xyz"], "required: --output"),
         (["info", "model.npz", "--frob"], "unrecognized arguments: --frob"),
     ],

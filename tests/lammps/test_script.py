@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from gapfit.errors import GapfitError
-from gapfit.lammps.script import Files, LammpsScript, Segment, read_script
+from gapfit.lammps.part_files import Files
+from gapfit.lammps.script import LammpsScript, Segment, read_script
 
 SCRIPT = """
 units metal   # of a comment nothing stays
 variable n equal 500
+variable seed index 70 80
+variable seed index 90
 read_data copper.data
 include potential.in
 set type 1 charge 1.0
@@ -20,9 +23,10 @@ group hot dynamic all var fast
 velocity all create 300 &
   4
 fix a all langevin 300 600 0.1 900000000
-fix b all langevin 300 600 0.1 ${seed}
+fix b all langevin 300 600 0.1 ${seed} zero yes  # noise
 dump own all xyz 10 own.xyz
 dump images all cfg 10 own.*.cfg
+dump many all custom 10 own.*.txt id x
 restart 100 own.restart
 run ${n}
 write_data end.data
@@ -48,6 +52,7 @@ def test_the_first_part_is_the_script_without_its_run(tmp_path):
         "units metal   # of a comment nothing stays",
         "variable n equal 500",
     ]
+    assert "fix b all langevin 300 600 0.1 70 zero yes" in lines
     assert 'pair_coeff * * gapfit "/m.gapfit" Cu O' in lines
     assert "velocity all create 300    4" in lines
     assert "run 0" in lines
@@ -69,17 +74,22 @@ def test_other_parts_change_no_atoms(tmp_path):
     ] == [
         "units metal   # of a comment nothing stays",
         "variable n equal 500",
+        "variable seed index 70 80",
+        "variable seed index 90",
         f'read_restart "{tmp_path / "40.restart"}"',
         "pair_coeff * * coul/long",
         "group hot dynamic all var fast",
         "fix a all langevin 300 600 0.1 41",
-        "fix b all langevin 300 600 0.1 ${seed}",
+        "fix b all langevin 300 600 0.1 111 zero yes",
         "dump own all xyz 10 own.xyz",
         "dump images all cfg 10 own.*.cfg",
+        "dump many all custom 10 own.*.txt id x",
         f'restart 10 "{tmp_path / "*.restart"}"',
     ]
     assert "dump_modify own append yes" in before
+    # A step that is done again replaces its file.
     assert "dump_modify images append yes" not in before
+    assert "dump_modify many append yes" not in before
     assert any(line.startswith("dump gapfit all custom 5 ") for line in before)
     assert after[-2:] == ['if "$(step) < 520" then quit', "write_data end.data"]
 
@@ -89,6 +99,16 @@ def test_other_parts_change_no_atoms(tmp_path):
     [
         ("run ${n}", "", "has 0 `run` commands, and needs one; give others a script"),
         ("run ${n}", "run 10\nrun ${n}", "has 2 `run` commands"),
+        ("equal 500", "equal 500*2", r"`run \$\{n\}`: write `run N`"),
+        ("equal 500", "equal 5e2", r"`run \$\{n\}`: write `run N`"),
+        ("run ${n}", "run 500 upto", "and no other words"),
+        (
+            "index 70 80",
+            "equal 7*v_n",
+            "write the seed as a whole number, or a variable",
+        ),
+        ("run ${n}", 'if "1 > 0" then "run 5"\nrun ${n}', "`if` with `run` cannot be"),
+        ("read_data", "if '1' then 'velocity all zero'\nread_data", "with `velocity`"),
         ("run ${n}", "run ${m}", r"`run \$\{m\}`: write `run N`"),
         ("run ${n}", "run 100 every 10 NULL", "and no other words"),
         ("run ${n}", "run 0", "`run 0`: write `run N` with the number of steps"),
@@ -102,6 +122,12 @@ def test_other_parts_change_no_atoms(tmp_path):
 def test_scripts_that_cannot_be_run_in_parts_are_refused(old, new, match, tmp_path):
     with pytest.raises(GapfitError, match=match):
         read(tmp_path, SCRIPT.replace(old, new))
+
+
+def test_a_file_in_quotes_is_included(tmp_path):
+    (tmp_path / "with blanks.in").write_text(POTENTIAL)
+    script = SCRIPT.replace("potential.in", '"with blanks.in"')
+    assert read(tmp_path, script).elements == ("Cu", "O")
 
 
 @pytest.mark.parametrize(
