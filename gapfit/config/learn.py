@@ -224,7 +224,8 @@ class LearnConfig(FitConfig):
         cls, runs: list[SimulationConfig], info: ValidationInfo
     ) -> list[SimulationConfig]:
         learning = info.data.get("learning")
-        if learning and learning.bootstrap and not any(run.start for run in runs):
+        started = any(run.start is not None for run in runs)
+        if learning and learning.bootstrap and not started:
             raise ValueError(
                 "learning.bootstrap displaces structures: give them as `start`"
             )

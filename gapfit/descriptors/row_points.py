@@ -5,7 +5,7 @@ comes close to another. Sparse points of the same channels and degree l lie, to 
 precision, in a space of fewer dimensions. Dot products q·q_s are taken within it: the
 directions V of a degree give U^T q · U^T q_s with the block-diagonal matrix U of all V.
 What is left of q_s beside them is so small that rows of data like the sparse points keep
-11 digits or more.
+11 digits or more, and all others eight.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from gapfit.threads import one_thread
 
 __all__ = ["RowPoints", "SparsePoints", "directions_nbytes", "spanned"]
 
-#: Singular values below this share of the largest are rounding. Half the digits are enough
-#: as q has no more beside the directions than the sparse points: errors are products.
+#: Singular values below this share of the largest are left out. Half the digits are enough
+#: where q has no more beside the directions than the sparse points: errors are products.
 _LEAST = 1e-8
 #: Share of the operations that directions must save.
 _WORTH_WHILE = 0.1
