@@ -23,7 +23,7 @@ torch = import_or_skip("torch")
 from gapfit.torch.fit_rows import FitRows  # noqa: E402
 
 # The core multiplies within the directions of the sparse points, PyTorch all features.
-ROWS = Tolerance("what directions leave out, of the largest row", atol=3e-10)
+ROWS = Tolerance("what directions leave out, of the largest row", atol=3e-9)
 #: Those whose rows are made in torch.
 HERE = {
     name: settings
