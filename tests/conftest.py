@@ -24,6 +24,7 @@ from builders import (
 from threadpoolctl import threadpool_limits
 
 import gapfit
+from gapfit.descriptors.row_points import RowPoints
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -31,6 +32,12 @@ def _one_thread():
     """Keep BLAS from waiting for its own threads on a busy machine."""
     with threadpool_limits(limits=1):
         yield
+
+
+@pytest.fixture
+def all_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make kernel rows of SOAP from all features, not within fewer directions."""
+    monkeypatch.setattr(RowPoints, "of", lambda self, species, points: points)
 
 
 @pytest.fixture(scope="session")

@@ -294,6 +294,10 @@ class NativeEngine:
             )
         return q, norms
 
+    def points_of_rows(self, points: Sequence[SparsePoints]) -> list[SparsePoints]:
+        """Return sparse points within fewer directions, by species; see `RowPoints`."""
+        return [self._row_points.of(n, part) for n, part in enumerate(points)]
+
     def add_rows(
         self,
         pairs: Pairs,
@@ -305,11 +309,13 @@ class NativeEngine:
     ) -> None:
         """Add kernel rows; see `SoapEngine`."""
         n_columns = energies.shape[1]
-        spanned = [self._row_points.of(n, part) for n, part in enumerate(points)]
         with native_threads() as n_threads:
             self._core.add_rows(
                 core_pairs(pairs, self.species),
-                [_core.Points(part.values, part.projection) for part in spanned],
+                [
+                    _core.Points(part.values, part.projection)
+                    for part in self.points_of_rows(points)
+                ],
                 kernel.delta,
                 kernel.zeta,
                 energies,

@@ -14,10 +14,19 @@ from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.embedding_table import EmbeddingTable
 from gapfit.descriptors.pair_table import PairTable
+from gapfit.descriptors.protocol import Descriptor
 from gapfit.descriptors.switch import Switch
 from gapfit.model.gap_model import GAPModel
+from gapfit.model.terms import FittedTerm
 
-__all__ = ["density_document", "pair_potential", "save_eam"]
+__all__ = [
+    "density_document",
+    "obstacles",
+    "pair_potential",
+    "save_eam",
+    "table_lines",
+    "term_name",
+]
 
 _SUFFIX = ".fs"
 #: Largest distance of the knots, Å, and of densities in lengths theta, for cubic splines
@@ -56,30 +65,46 @@ def save_eam(model: GAPModel, path: str | Path, *, overwrite: bool = False) -> P
     """
     path = Path(path)
     require_target(path, _SUFFIX, "pair_style eam/fs", overwrite=overwrite)
-    require_expressible("a file .eam.fs cannot hold this model:", _obstacles(model))
+    instead = "pairs and a density: fit with distance_2b and eam_density alone"
+    reasons = obstacles(model, (Distance2b,), instead)
+    require_expressible("a file .eam.fs cannot hold this model:", reasons)
     with atomic_write(path) as temporary:
         text = "".join(f"{line}\n" for line in _document(model, whole=True))
         temporary.write_text(text, encoding="ascii")
     return path
 
 
-def _obstacles(model: GAPModel) -> Iterator[str]:
-    """Yield why the format cannot hold a model, and what to do."""
+def obstacles(
+    model: GAPModel, kinds: tuple[type[Descriptor], ...], instead: str
+) -> Iterator[str]:
+    """Yield why tables cannot hold a model, and what to do.
+
+    Parameters
+    ----------
+    model : GAPModel
+        The model.
+    kinds : tuple of type
+        Descriptors of the terms that there are tables for.
+    instead : str
+        What the tables are for, and the terms to fit with.
+    """
     densities = 0
     for number, term in enumerate(model.terms, 1):
-        name = f"[[terms]] {number} ({term.config.type})"
+        name = term_name(number, term)
         if isinstance(term.descriptor, EamDensity):
             densities += 1
             if densities > 1:
                 yield f"{name}: an atom has one density: fit with one such term"
-        elif not isinstance(term.descriptor, Distance2b):
-            yield (
-                f"{name}: only pairs and a density: fit with distance_2b and eam_density "
-                "alone, or use gapfit export-lammps"
-            )
+        elif not isinstance(term.descriptor, kinds):
+            yield f"{name}: only {instead}, or use gapfit export-lammps"
     if model.baseline is not None and model.baseline.of_structures:
         parts = " + ".join(model.config.baseline.parts)
         yield f"[baseline] {parts}: only pair potentials: fit without the others"
+
+
+def term_name(number: int, term: FittedTerm) -> str:
+    """Return the name of a term in messages."""
+    return f"[[terms]] {number} ({term.config.type})"
 
 
 def density_document(model: GAPModel) -> Iterator[str]:
@@ -106,13 +131,13 @@ def _document(model: GAPModel, *, whole: bool) -> Iterator[str]:
     )
     for n, z in enumerate(species):
         yield f"{z} {atomic_masses[z]} 0.0 none"
-        yield from _lines(energies[n])
+        yield from table_lines(energies[n])
         for centre in range(len(species)):
-            yield from _lines(_neighbour_density(model, centre, n, r))
+            yield from table_lines(_neighbour_density(model, centre, n, r))
     for a, first in enumerate(species):
         for second in species[: a + 1]:
             energy = pair_potential(model, first, second, r) if whole else 0.0
-            yield from _lines(r * energy)
+            yield from table_lines(r * energy)
 
 
 def pair_potential(
@@ -144,7 +169,8 @@ def pair_potential(
     return energy
 
 
-def _lines(values: np.ndarray) -> Iterator[str]:
+def table_lines(values: np.ndarray) -> Iterator[str]:
+    """Yield the lines of a table."""
     for start in range(0, len(values), _PER_LINE):
         yield " ".join(f"{x:.16e}" for x in values[start : start + _PER_LINE])
 

@@ -31,7 +31,13 @@ from gapfit.descriptors.blocks import triplet_key
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
 from gapfit.errors import GapfitError
-from gapfit.lammps.eam_file import density_document, pair_potential
+from gapfit.lammps.eam_file import (
+    density_document,
+    obstacles,
+    pair_potential,
+    table_lines,
+    term_name,
+)
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
 
@@ -44,7 +50,6 @@ _KNOTS = (80, 80)
 _FEWEST = 5
 #: Largest distance of the knots of pairs, Å.
 _SPACING = 1e-3
-_PER_LINE = 5
 # Triplets whose kernels are in memory at a time.
 _AT_ONCE = 20_000
 
@@ -106,24 +111,14 @@ def save_tabgap(
 
 def _obstacles(model: GAPModel) -> Iterator[str]:
     """Yield why the format cannot hold a model, and what to do."""
-    densities = 0
+    instead = (
+        "pairs, triplets and a density: fit with distance_2b, angle_3b and eam_density"
+    )
+    yield from obstacles(model, (Distance2b, Angle3b), instead)
     for number, term in enumerate(model.terms, 1):
-        name, descriptor = f"[[terms]] {number} ({term.config.type})", term.descriptor
-        if isinstance(descriptor, EamDensity):
-            densities += 1
-            if densities > 1:
-                yield f"{name}: an atom has one density: fit with one such term"
-        elif isinstance(descriptor, Angle3b):
-            if descriptor.permuted:
-                yield f'{name}: three distances: fit with coordinates = "angle"'
-        elif not isinstance(descriptor, Distance2b):
-            yield (
-                f"{name}: only pairs, triplets and a density: fit with distance_2b, "
-                "angle_3b and eam_density, or use gapfit export-lammps"
-            )
-    if model.baseline is not None and model.baseline.of_structures:
-        parts = " + ".join(model.config.baseline.parts)
-        yield f"[baseline] {parts}: only pair potentials: fit without the others"
+        if isinstance(term.descriptor, Angle3b) and term.descriptor.permuted:
+            name = term_name(number, term)
+            yield f'{name}: three distances: fit with coordinates = "angle"'
 
 
 def _document(model: GAPModel, knots: tuple[int, int]) -> Iterator[str]:
@@ -146,7 +141,7 @@ def _document(model: GAPModel, knots: tuple[int, int]) -> Iterator[str]:
     for pair in pairs:
         names = " ".join(chemical_symbols[z] for z in pair)
         yield f"{names} {start!r} {end!r} {len(r)}"
-        yield from _lines(spline_coefficients(pair_potential(model, *pair, r)))
+        yield from table_lines(spline_coefficients(pair_potential(model, *pair, r)))
     end = max((term.descriptor.cutoff for term in terms), default=0.0)
     for triplet in triplets:
         names = " ".join(chemical_symbols[z] for z in triplet)
@@ -159,7 +154,7 @@ def _document(model: GAPModel, knots: tuple[int, int]) -> Iterator[str]:
         )
         for axis in range(3):
             values = spline_coefficients(values, axis)
-        yield from _lines(values.ravel())
+        yield from table_lines(values.ravel())
 
 
 def _pair_range(model: GAPModel) -> float:
@@ -171,12 +166,6 @@ def _pair_range(model: GAPModel) -> float:
         if isinstance(term.descriptor, Distance2b)
     ]
     return float(max(ends, default=1.0))
-
-
-def _lines(values: np.ndarray) -> Iterator[str]:
-    for start in range(0, len(values), _PER_LINE):
-        part = values[start : start + _PER_LINE].tolist()
-        yield " ".join(f"{x:.16e}" for x in part)
 
 
 def _block(term: FittedTerm, triplet: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -103,6 +104,8 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
         nothing = {block: np.zeros(len(p)) for block, p in term.sparse.items()}
         sums = descriptor.prepare(term.sparse, nothing)
+        points = descriptor.engine.points_of_rows([own.points for own in sums])
+        sums = [replace(own, points=p) for own, p in zip(sums, points, strict=True)]
         module = soap_term(descriptor, descriptor.engine, sums).to(device)
         module.chunk_bytes = chunk_bytes
         kernel = descriptor.dot_product

@@ -5,15 +5,19 @@ from __future__ import annotations
 import ase.io
 import numpy as np
 import pytest
-from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
-from helpers.learning import THRESHOLD, config_of, learn, log, settings
+from helpers.learning import (
+    THRESHOLD,
+    alike_crystals,
+    config_of,
+    learn,
+    log,
+    of_alike_crystals,
+    settings,
+)
 
 import gapfit
 from gapfit.testing import SAME_POTENTIAL
-
-LABELS = ("energy", "forces", "stress")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*NPTBerendsen:DeprecationWarning")
 
@@ -87,36 +91,16 @@ def test_between_fits_structures_are_added_to_the_sums(whole, tmp_path):
 @pytest.mark.slow
 def test_alike_data_do_not_put_the_alarm_to_sleep(tmp_path):
     """Crystals at 300 K give a factor of 0.2; a liquid must be asked for in time."""
-    frames = []
-    for seed in range(5):
-        atoms = bulk("Cu", cubic=True) * (2, 2, 2)
-        atoms.rattle(0.08, seed=seed)
-        atoms.calc = EMT()
-        results = {name: atoms.calc.get_property(name, atoms) for name in LABELS}
-        atoms.calc = SinglePointCalculator(atoms, **results)
-        frames.append(atoms)
-    ase.io.write(tmp_path / "first.extxyz", frames)
     threshold = 0.3
-    config = {
-        "data": {"train": "first.extxyz"},
-        "e0": {"method": "least_squares"},
-        "run": {"threads": 1},
-        "sigma": {"energy": 0.001, "forces": 0.05},
-        "terms": [
-            {"r_cut": 5.0, "n_sparse": 160},
-            {"type": "distance_2b", "r_cut": 5.0},
-        ],
-        "threshold": {"forces": threshold, "every": 10},
-        "runs": [
-            {
-                "start": "first.extxyz",
-                "steps": 300,
-                "timestep": 3.0,
-                "temperature": 300.0,
-                "final_temperature": 1650.0,
-            }
-        ],
+    frames = alike_crystals(tmp_path, 5)
+    run = {
+        "start": "first.extxyz",
+        "steps": 300,
+        "timestep": 3.0,
+        "temperature": 300.0,
+        "final_temperature": 1650.0,
     }
+    config = of_alike_crystals(threshold, run)
     first = gapfit.fit(frames, {key: config[key] for key in ("e0", "sigma", "terms")})
     assert first.calibration.scale("forces").factor < 0.5
     learn(config, tmp_path / "out", EMT())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from gapfit.config.sections import FitConfig
+from gapfit.config.sections import FitConfig, TermConfig
 from gapfit.data.dataset import Dataset
 from gapfit.fitting.presets import Preset, preset_terms
 from gapfit.fitting.trials import Tuning
@@ -15,10 +16,12 @@ def preset_tables(
     preset: Preset, r_cut: float, n_sparse: int, n_species: int, n_labels: int = 0
 ) -> list[dict[str, Any]]:
     """Return the terms of a preset as tables of a configuration."""
-    return [
-        term.model_dump(exclude_unset=True) | {"type": term.type}
-        for term in preset_terms(preset, r_cut, n_sparse, n_species, n_labels)
-    ]
+    return tables(preset_terms(preset, r_cut, n_sparse, n_species, n_labels))
+
+
+def tables(terms: Iterable[TermConfig]) -> list[dict[str, Any]]:
+    """Return terms as tables of a configuration."""
+    return [term.model_dump(exclude_unset=True) | {"type": term.type} for term in terms]
 
 
 def with_points(settings: dict[str, Any], n_sparse: int) -> dict[str, Any]:

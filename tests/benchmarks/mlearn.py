@@ -18,15 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from _common import Column, Label, Report, Row, Time, parser, script, threads
-from _tuning import preset_tables, tuned, with_points
+from _tuning import preset_tables, tables, tuned, with_points
 
 import gapfit
 from gapfit.config.sections import DataConfig, E0Config
+from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import Dataset, read
 from gapfit.data.e0 import resolve_e0
 from gapfit.evaluation.evaluate import format_table
 from gapfit.fitting.label_check import label_warnings
 from gapfit.fitting.presets import PRESETS
+from gapfit.fitting.scan import with_settings
 from gapfit.fitting.trials import format_trials
 from gapfit.fitting.tune import tune
 
@@ -126,11 +128,8 @@ def scanned(args: argparse.Namespace, train: Dataset, start: dict[str, Any]) -> 
     few = with_points(start, args.scan_n_sparse) | {"tune": options}
     result = tune(train, few)
     print(format_trials(result.summary()))
-    for key, value in result.best.settings.items():
-        kind, _, name = key.partition(".")
-        for term in start["terms"]:
-            if term.get("type", "soap") == kind:
-                term[name] = value
+    config = with_settings(config_from_dict(start), result.best.settings)
+    start["terms"] = tables(config.terms)
 
 
 def measure(folder: Path, args: argparse.Namespace) -> tuple[list[Row], Row]:

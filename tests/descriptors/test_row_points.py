@@ -88,6 +88,25 @@ def test_rows_are_those_of_all_features(name, n_copies, settings):
 
 
 @pytest.mark.parametrize("name", ["silicon", "three_species"])
+def test_structures_unlike_the_points_keep_eight_digits(name):
+    """Atoms at random places come closer than those of all sparse points."""
+    term = with_points(STRUCTURES[name](), 40, rbf="equispaced_gaussians")
+    points = [SparsePoints(term.sparse[z]) for z in term.species]
+    atoms = STRUCTURES[name]()
+    places = np.random.default_rng(5).random((len(atoms), 3))
+    atoms.set_scaled_positions(places)
+    assert atoms.get_all_distances(mic=True)[np.triu_indices(len(atoms), 1)].min() < 1.5
+    plain = core_rows(term, atoms, points)
+    pairs = pairs_of(term, atoms)
+    found = term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+    for part in NAMES:
+        scale = np.abs(plain[part]).max()
+        np.testing.assert_allclose(
+            getattr(found, part), plain[part], rtol=0, atol=1e-8 * scale
+        )
+
+
+@pytest.mark.parametrize("name", ["silicon", "three_species"])
 @pytest.mark.parametrize("shape", ["blocks", "overlapping", "full", "few", "nothing"])
 def test_any_projection_is_the_same_as_points_with_all_features(name, shape):
     """U^T q · v = q · U v, whichever parts of U are zero."""

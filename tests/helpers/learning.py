@@ -7,9 +7,11 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 
 import gapfit
 
@@ -40,6 +42,37 @@ class Counting(Calculator):
         self.results = dict(emt.results)
         if self.n_calls in self.nonsense:
             self.results["forces"] = self.results["forces"] * np.nan
+
+
+def alike_crystals(folder: Path, n_frames: int, seed: int = 0) -> list[Atoms]:
+    """Return labelled copper crystals that differ by small displacements; write them."""
+    frames = []
+    for n in range(n_frames):
+        atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+        atoms.rattle(0.08, seed=10 * seed + n)
+        atoms.calc = EMT()
+        labels = ("energy", "forces", "stress")
+        results = {name: atoms.calc.get_property(name, atoms) for name in labels}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    ase.io.write(folder / "first.extxyz", frames)
+    return frames
+
+
+def of_alike_crystals(threshold: float, run: dict) -> dict:
+    """Return a configuration that begins with them, eV/Å."""
+    return {
+        "data": {"train": "first.extxyz"},
+        "e0": {"method": "least_squares"},
+        "run": {"threads": 1},
+        "sigma": {"energy": 0.001, "forces": 0.05},
+        "terms": [
+            {"r_cut": 5.0, "n_sparse": 160},
+            {"type": "distance_2b", "r_cut": 5.0},
+        ],
+        "threshold": {"forces": threshold, "every": 10},
+        "runs": [run],
+    }
 
 
 def settings(tmp_path: Path, *runs: dict, **tables: object) -> dict:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -100,6 +100,22 @@ def test_the_arguments_of_every_benchmark_parse(modules, tmp_path, monkeypatch):
 def test_the_quick_set_holds_the_main_times(modules):
     quick = {b.name for b in modules("_registry").BENCHMARKS if b.quick is not None}
     assert quick >= {"predict", "rows", "fit", "std", "sparse_memory", "skin"}
+
+
+def test_scanned_values_go_to_the_terms_that_they_name(modules, monkeypatch):
+    mlearn = modules("mlearn")
+    best = SimpleNamespace(settings={"soap.r_cut": 6.5, "ace.r_cut": 4.5})
+    result = SimpleNamespace(best=best, summary=dict)
+    monkeypatch.setattr(mlearn, "tune", lambda train, config: result)
+    monkeypatch.setattr(mlearn, "format_trials", str)
+    terms = modules("_tuning").preset_tables("accurate", 5.5, 90, 1)
+    start = {"data": {"train": ["in memory"]}, "terms": terms}
+    args = SimpleNamespace(tune_options={}, scan={}, scan_n_sparse=30)
+    mlearn.scanned(args, None, start)
+    found = {
+        term["type"]: (term["r_cut"], term.get("n_sparse")) for term in start["terms"]
+    }
+    assert found == {"soap": (6.5, 90), "distance_2b": (5.5, 20), "ace": (4.5, None)}
 
 
 def test_files_of_published_sets_may_be_compressed(modules, tmp_path):

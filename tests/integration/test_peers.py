@@ -89,6 +89,31 @@ def test_the_table_has_a_line_for_each_row_and_dashes_for_what_is_unknown(
     assert " 10.00 | 0.0100 | 0.0100 | 30.0 | here | no | EF |" in lines[2]
 
 
+def test_a_table_by_sets_has_what_was_fitted_to_all_and_marks_the_best(modules, rows):
+    others = [row | {"set": "mlearn_Ge", "energy": 7.0} for row in rows[:2]]
+    assert modules("peers._table").by_set([*rows, *others]).splitlines() == [
+        "| potential | Si | Ge |",
+        "| --- | --: | --: |",
+        "| gapfit a | **10.00**, **0.0100** | **7.00**, **0.0100** |",
+        "| other b | 20.00, 0.0200 | **7.00**, 0.0200 |",
+    ]
+
+
+def test_the_page_has_the_newest_comparison(modules):
+    results = ROOT / "tests" / "benchmarks" / "results"
+    newest = max(results.glob("peers-*.json"))
+    rows = json.loads(newest.read_text())["tables"]["Peers"]["rows"]
+    page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    assert modules("peers._table").by_set(rows) in page
+    for row in rows:
+        if row["set"] == "mlearn_Si":
+            fit = "-" if row["fit"] is None else f"{row['fit']:.0f}"
+            assert (
+                f"| {row['potential']} | {row['size']} | {fit} | {row['energy']:.2f} | "
+                f"{row['forces']:.4f} | {row['cost']:.0f} | {row['engine']} | "
+            ) in page
+
+
 def test_a_peer_that_is_absent_gives_one_line(modules, monkeypatch, tmp_path, capsys):
     ace = modules("peers.ace")
     monkeypatch.setattr(ace, "find_spec", lambda name: None)

@@ -25,7 +25,7 @@ sys.path[:0] = [str(_BENCHMARKS), str(_BENCHMARKS.parent)]
 from _common import Report, Row  # noqa: E402
 from _runner import RESULTS, commit  # noqa: E402
 from peers._measure import compared, load  # noqa: E402
-from peers._table import COLUMNS, markdown, plot, with_fronts  # noqa: E402
+from peers._table import COLUMNS, by_set, markdown, plot, with_fronts  # noqa: E402
 
 #: Modules of this folder, by the names on the command line.
 PEERS = {
@@ -93,10 +93,13 @@ def write(report: Report, rows: list[Row], output: Path) -> None:
     """Write the rows of all sets so far: an interrupted run keeps them."""
     report.keep("Peers", COLUMNS, rows)
     report.write(str(output.with_suffix(".json")))
-    facts = report.machine
+    facts, tables = report.machine, [markdown(rows)]
+    if len({row["set"] for row in rows}) > 1:
+        tables.append(by_set(rows))
+    table = "\n\n".join(tables)
     output.with_suffix(".md").write_text(
         f"{facts['date']}, {facts['cpu']}, {facts['vector_bits']}-bit vectors, load "
-        f"{facts['load_at_start']} to {facts['load_at_end']}\n\n{markdown(rows)}\n"
+        f"{facts['load_at_start']} to {facts['load_at_end']}\n\n{table}\n"
     )
     print(plot(rows, output.with_suffix(".svg")))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -22,6 +22,8 @@ COLUMNS = (
     Label("error_bars", "error bars"),
     Label("front", "front"),
 )
+#: Errors in the table by sets.
+_ERRORS = tuple(column for column in COLUMNS if column.key in ("energy", "forces"))
 
 
 def with_fronts(rows: Sequence[Row]) -> list[Row]:
@@ -55,12 +57,50 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *cells])
 
 
+def by_set(rows: Sequence[Row]) -> str:
+    """Return a table of both errors of each potential, a column for each set.
+
+    Potentials that were not fitted to all sets are left out. The smallest errors of all
+    potentials in the table are bold.
+    """
+    sets = list(dict.fromkeys(row["set"] for row in rows))
+    found = {(row["set"], row["potential"]): row for row in rows}
+    everywhere = [
+        name
+        for name in dict.fromkeys(row["potential"] for row in rows)
+        if all((one, name) in found for one in sets)
+    ]
+    lines = [
+        ["potential", *(one.removeprefix("mlearn_") for one in sets)],
+        ["---", *("--:" for _ in sets)],
+    ]
+    least = {
+        (one, column.key): min(found[one, name][column.key] for name in everywhere)
+        for one in sets
+        for column in _ERRORS
+    }
+    for name in everywhere:
+        cells = [
+            ", ".join(_marked(found[one, name], column, least) for column in _ERRORS)
+            for one in sets
+        ]
+        lines.append([name, *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _marked(row: Row, column: Column, least: Mapping[tuple[str, str], float]) -> str:
+    text = column.text(row)
+    is_least = row[column.key] == least[row["set"], column.key]
+    return f"**{text}**" if is_least else text
+
+
 def plot(rows: Sequence[Row], path: Path) -> str:
     """Draw errors against cost, a column of figures for each set; return what was done."""
     if not rows:
         return "no plot: nothing could run"
     if not find_spec("matplotlib"):
         return "no plot: matplotlib is missing, pip install '.[peers]'"
+    import matplotlib
     from matplotlib.figure import Figure
 
     names = sorted({row["set"] for row in rows})
@@ -73,7 +113,9 @@ def plot(rows: Sequence[Row], path: Path) -> str:
             _draw(axes, [row for row in rows if row["set"] == name], kind)
             axes.set(xscale="log", xlabel="µs per atom and step", ylabel=heading)
             axes.set_title(name)
-    figure.savefig(path)
+    # Letters stay text: as paths they are nearly all of the file.
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(path)
     return f"plot in {path}"
 
 
