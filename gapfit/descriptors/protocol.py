@@ -165,14 +165,15 @@ class Descriptor(Protocol):
         Whether each atom of the species of a block has one environment, so that lists
         name sparse points by frame and atom.
     smoothness : float or None
-        Power by which the prior falls with `degrees`, a key of the term of that name;
-        None where there is none. delta does not depend on it.
+        Power by which the prior falls with `degrees`, a key of the term; or None. delta
+        does not depend on it.
+    unit_vectors : bool
+        Whether the environment of an atom is a unit vector, or zero.
     linear : bool
         Whether the kernel is the dot product of the features: each feature is then a
         sparse point of its own, and no environment is chosen.
     adaptive : bool
-        Whether tables of its basis are still to be found from the environments of the
-        data, see `environment_sums`.
+        Whether tables of its basis are still to be found, see `environment_sums`.
     lossless : bool
         Whether `prepare` takes projections of a finished model; needs `operations`.
     with_variances : bool
@@ -189,6 +190,7 @@ class Descriptor(Protocol):
     displacement: float = 0.5
     atomic: bool = False
     smoothness: float | None = None
+    unit_vectors: bool = False
     linear: bool = False
     lossless: bool = False
     with_variances: bool = False

@@ -67,6 +67,7 @@ class Soap(Descriptor):
 
     complete = False
     atomic = True
+    unit_vectors = True
     with_variances = True
 
     def __init__(

@@ -16,8 +16,13 @@ from gapfit.data.checks import refuse_species
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import config_types
-from gapfit.data.observations import Quantity, row_counts
+from gapfit.data.observations import row_counts
 from gapfit.errors import GapfitError, LeftOutError
+from gapfit.evaluation.residual_scales import (
+    calibration_of,
+    local_scale_of,
+    with_logs,
+)
 from gapfit.evaluation.residuals import (
     Residuals,
     left_out_residuals,
@@ -25,25 +30,19 @@ from gapfit.evaluation.residuals import (
     predicted_residuals,
 )
 from gapfit.evaluation.usual_deviations import with_usual_deviations
-from gapfit.gp.conformal import conformal_quantiles
-from gapfit.model.calibration import OUTDATED, Calibration, KindCalibration
+from gapfit.model.calibration import OUTDATED, Calibration
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.scales import Scale, fitted_scale, tilted_scale
 
-__all__ = ["calibrate", "calibration_of", "representative", "with_calibration"]
+__all__ = ["calibrate", "representative", "with_calibration"]
 
 _logger = logging.getLogger("gapfit")
 
-# A config_type gets its own scale from this many structures on.
-_LEAST_STRUCTURES = 3
 # Below this number, scales have come out a thousand times too small.
 _FEW_STRUCTURES = 10
 # Structures of each config_type that are looked at, where it has as many.
 _PER_TYPE = 10
 # Factors above this are worth advice.
 _USUAL_FACTOR = 20.0
-# Force components of a structure are not independent: they count as this many.
-_INDEPENDENT = 15
 
 
 def calibrate(
@@ -164,8 +163,9 @@ def _calibrated(
 ) -> GAPModel:
     """Return the calibrated model; without a calibration if there are no residuals."""
     residuals_of = left_out_residuals if fitted else predicted_residuals
-    common: list[Residuals] = []
-    extra: list[Residuals] = []
+    model = replace(model, calibration=None)
+    common: list[tuple[Frame, Residuals]] = []
+    extra: list[tuple[Frame, Residuals]] = []
     errors: list[LeftOutError] = []
     n_common, total = 0, len(chosen[0]) + len(chosen[1])
     progress("calibrate", 0, total)
@@ -175,7 +175,8 @@ def _calibrated(
         if isinstance(residuals, LeftOutError):
             errors.append(residuals)
         else:
-            (common if is_common else extra).extend(residuals)
+            own = [(selection[done], part) for part in residuals]
+            (common if is_common else extra).extend(own)
             n_common += is_common
         progress("calibrate", done + 1, total)
     kept = [w for w in model.record.warnings if not w.startswith(OUTDATED)]
@@ -184,9 +185,11 @@ def _calibrated(
         text = f"calibration without {len(errors)} structures: {errors[0]}"
         model = _warned(model, text)
     if not common:
-        return replace(model, calibration=None)
+        return model
     method = "leave one out" if fitted else "validation"
-    calibration = calibration_of(common, method, n_common, extra)
+    local = local_scale_of(model, common)
+    first, others = (with_logs(model, local, parts) for parts in (common, extra))
+    calibration = replace(calibration_of(first, method, n_common, others), local=local)
     text = _factor_advice(calibration)
     model = _warned(model, text) if text else model
     return replace(model, calibration=calibration)
@@ -251,70 +254,3 @@ def representative(
     extra = np.concatenate([np.zeros(0, dtype=np.int64), *by_type])
     extra = extra[np.cumsum(rows[extra]) <= n_rows]
     return np.sort(common), np.sort(extra)
-
-
-def calibration_of(
-    residuals: Sequence[Residuals],
-    method: str,
-    n_structures: int,
-    extra: Sequence[Residuals] = (),
-) -> Calibration:
-    """Return the calibration that the residuals of structures give.
-
-    Parameters
-    ----------
-    residuals : sequence of Residuals
-        Those of structures like those that will be predicted.
-    method : str
-        See `Calibration`.
-    n_structures : int
-        Structures behind `residuals`.
-    extra : sequence of Residuals
-        Those of more structures of rare config_types, used for their scales alone.
-    """
-    kinds = {}
-    for quantity in Quantity:
-        calibration = _kind_calibration(
-            [part for part in residuals if part.quantity == quantity],
-            [part for part in extra if part.quantity == quantity],
-        )
-        if calibration:
-            kinds[quantity] = calibration
-    return Calibration(kinds, method, n_structures)
-
-
-def _kind_calibration(
-    common: Sequence[Residuals], extra: Sequence[Residuals]
-) -> KindCalibration | None:
-    if not any(part.informative.any() for part in common):
-        return None
-    residuals = [*common, *extra]
-    informative = np.concatenate([part.informative for part in residuals])
-    error = np.concatenate([part.error / part.root for part in residuals])
-    std = np.concatenate([part.std / part.root for part in residuals])
-    sizes = [len(part.error) for part in residuals]
-    structure = np.repeat(np.arange(len(sizes)), sizes)
-    is_common = informative & (structure < len(common))
-    independent = float(_INDEPENDENT * len(common))
-    scale = tilted_scale(error[is_common], std[is_common], independent)
-    types = np.repeat([part.config_type for part in residuals], sizes)
-    by_type = {}
-    for name in sorted(set(types[informative].tolist())):
-        of_type = informative & (types == name)
-        n_structures = len(np.unique(structure[of_type]))
-        if n_structures >= _LEAST_STRUCTURES:
-            independent = min(float(of_type.sum()), _INDEPENDENT * n_structures)
-            by_type[name] = _of_type(error[of_type], std[of_type], scale, independent)
-    scores = np.abs(error[is_common]) / scale.std(std[is_common])
-    levels, quantiles = conformal_quantiles(scores, structure[is_common])
-    return KindCalibration(scale, by_type, int(is_common.sum()), levels, quantiles)
-
-
-def _of_type(
-    error: np.ndarray, std: np.ndarray, scale: Scale, n_independent: float
-) -> Scale:
-    """Return the scale of one config_type, around that of all and with its tilt."""
-    if scale.tilt is None:
-        return fitted_scale(error, std, scale, n_independent)
-    untilted = error / scale.tilt.of(std)
-    return replace(fitted_scale(untilted, std, scale, n_independent), tilt=scale.tilt)

@@ -13,6 +13,7 @@ from gapfit.data.observations import Quantity, row_counts
 from gapfit.errors import LeftOutError
 from gapfit.gp.observations import RowBlock
 from gapfit.model.gap_model import GAPModel
+from gapfit.model.local_scale import log_of_observations
 from gapfit.model.rows import row_block
 from gapfit.model.terms import coefficient_vector
 from gapfit.threads import side_by_side
@@ -51,6 +52,8 @@ class Residuals:
         Standard deviation of the function (subset of regressors), not calibrated.
     sigma : (n,) float64
         Noise of the observations in the fit.
+    local : (n,) float64 or float
+        log of the local scale that the model is calibrated with; 0 without one.
     """
 
     quantity: Quantity
@@ -60,6 +63,7 @@ class Residuals:
     error: np.ndarray
     std: np.ndarray
     sigma: np.ndarray
+    local: np.ndarray | float = 0.0
 
     @property
     def informative(self) -> np.ndarray:
@@ -141,7 +145,7 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
             "that were not fitted"
         )
     error, std = -residual * block.sigma, np.sqrt(variance) * block.sigma
-    yield from _by_quantity(frame, block, error, std)
+    yield from _by_quantity(model, frame, block, error, std)
 
 
 def _from_rows(
@@ -186,15 +190,18 @@ def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
         return
     variance, _ = model.posterior.variance(block.K)
     error = block.K @ coefficient_vector(model.terms) - block.y
-    yield from _by_quantity(frame, block, error, np.sqrt(variance))
+    yield from _by_quantity(model, frame, block, error, np.sqrt(variance))
 
 
 def _by_quantity(
-    frame: Frame, block: RowBlock, error: np.ndarray, std: np.ndarray
+    model: GAPModel, frame: Frame, block: RowBlock, error: np.ndarray, std: np.ndarray
 ) -> Iterator[Residuals]:
+    scale = model.calibration.local if model.calibration else None
+    logs = scale.of(model.terms, [frame]) if scale else None
     for quantity in Quantity:
         rows = block.kind == quantity.position
         if rows.any():
+            local = 0.0 if logs is None else log_of_observations(logs, quantity)
             yield Residuals(
                 quantity,
                 frame.config_type,
@@ -203,4 +210,5 @@ def _by_quantity(
                 error[rows],
                 std[rows],
                 block.sigma[rows],
+                local,
             )

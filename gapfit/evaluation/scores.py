@@ -119,6 +119,7 @@ class ScoreTally:
             residuals.sigma,
             residuals.root,
             config_type,
+            residuals.local,
         )
 
     def scores(self) -> Scores:

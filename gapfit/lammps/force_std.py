@@ -78,6 +78,7 @@ def force_std_arrays(model: GAPModel, factor: ForceFactor) -> Arrays:
     yield "force_std/rank", factor.rank
     yield "force_std/error", np.array([factor.error, factor.largest_error])
     yield from _scale(force_scale(model))
+    yield from _local_scale(model)
     lossless = keeps_variances(model.config.prediction.energy_tolerance)
     columns = _columns(model, factor, lossless)
     counts = dict.fromkeys(("soap", "ace", "pair", "triplet", "embedding"), 0)
@@ -96,6 +97,25 @@ def _scale(scale: Scale) -> Arrays:
     yield "force_std/scale", np.array([scale.factor, scale.floor, reach])
     if scale.tilt is not None:
         yield "force_std/tilt", np.array(astuple(scale.tilt))
+
+
+def _local_scale(model: GAPModel) -> Arrays:
+    """Yield the local scale in the space of whole power spectra."""
+    local = model.calibration.local if model.calibration else None
+    if local is None:
+        return
+    soap = model.terms[local.term].descriptor
+    before = (term.descriptor for term in model.terms[: local.term])
+    yield "force_std/local/soap", sum(isinstance(one, Soap) for one in before)
+    for n, species in enumerate(model.species):
+        if species not in local.lines:
+            continue
+        line, prefix = local.lines[species], f"force_std/local/{n}/"
+        vector = line.vector
+        if species in soap.projections:
+            vector = soap.projections[species] @ vector
+        yield prefix + "vector", vector
+        yield prefix + "numbers", np.array([line.offset, line.least, line.most])
 
 
 def _columns(

@@ -11,6 +11,7 @@ import numpy as np
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.gp.conformal import HIGHEST, quantile
+from gapfit.model.local_scale import LocalScale
 from gapfit.model.scales import Scale
 
 __all__ = [
@@ -54,6 +55,28 @@ class KindCalibration:
         """Return the conformal quantile of a level; None beyond the highest level."""
         return quantile(self.levels, self.quantiles, level)
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether scales and intervals can be those of a calibration."""
+        all_scales = [self.scale, *self.by_type.values()]
+        scales = np.array(
+            [(scale.factor, scale.floor, scale.reach or 0.0) for scale in all_scales],
+            dtype=float,
+        )
+        tilts = [scale.tilt for scale in all_scales if scale.tilt is not None]
+        levels = np.array([0.0, *self.levels, 1.0])
+        quantiles = np.array([0.0, *self.quantiles])
+        finite = np.isfinite(scales).all() and np.isfinite(quantiles).all()
+        ascending = (np.diff(levels) > 0).all() and (np.diff(quantiles) >= 0).all()
+        one_each = len(self.levels) == len(self.quantiles)
+        return bool(
+            finite
+            and ascending
+            and one_each
+            and scales.min() >= 0
+            and all(tilt.is_valid for tilt in tilts)
+        )
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -67,11 +90,14 @@ class Calibration:
         ``"leave one out"`` or ``"validation"``.
     n_structures : int
         Number of structures used.
+    local : LocalScale or None
+        Size of errors by environment.
     """
 
     kinds: dict[Quantity, KindCalibration]
     method: str
     n_structures: int
+    local: LocalScale | None = None
 
     def scale(self, quantity: Quantity, config_type: str | None = None) -> Scale | None:
         """Return the scale of a quantity; None where there is none.
@@ -102,6 +128,7 @@ class Calibration:
         sigma: np.ndarray | float,
         root: float = 1.0,
         config_type: str | None = None,
+        local: np.ndarray | float = 0.0,
     ) -> np.ndarray:
         """Return the standard deviation of an observation, of the shape of `std`.
 
@@ -118,10 +145,12 @@ class Calibration:
             sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
         config_type : str, optional
             Kind of structure, where it is known.
+        local : float64
+            log of the local scale of each observation.
         """
         scale = self.scale(quantity, config_type)
         if scale is not None and quantity in self.kinds:
-            return scale.std(std, root)
+            return scale.std(std, root, local)
         function = std if scale is None else scale.of_function(std, root)
         observed: np.ndarray = np.hypot(function, sigma)
         return observed
@@ -163,13 +192,29 @@ class Calibration:
         return factor
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the calibration as plain data."""
-        kinds = {str(quantity): asdict(part) for quantity, part in self.kinds.items()}
-        return asdict(self) | {"kinds": kinds}
+        """Return the calibration as plain data, without the vectors of the local scale."""
+        return {
+            "kinds": {
+                str(quantity): asdict(own) for quantity, own in self.kinds.items()
+            },
+            "method": self.method,
+            "n_structures": self.n_structures,
+            "local": self.local.as_dict() if self.local else None,
+        }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Calibration:
-        """Return the calibration that `as_dict` describes."""
+    def from_dict(
+        cls, values: Mapping[str, Any], vectors: Mapping[int, np.ndarray]
+    ) -> Calibration:
+        """Return the calibration that `as_dict` describes.
+
+        Parameters
+        ----------
+        values : mapping
+            Plain data.
+        vectors : mapping of int to (n_features,) float64
+            Those of the local scale, by species.
+        """
         kinds = {
             Quantity(quantity): KindCalibration(
                 Scale.from_dict(plain["scale"]),
@@ -183,7 +228,9 @@ class Calibration:
             )
             for quantity, plain in values["kinds"].items()
         }
-        return cls(kinds, values["method"], values["n_structures"])
+        plain = values["local"]
+        local = None if plain is None else LocalScale.from_dict(plain, vectors)
+        return cls(kinds, values["method"], values["n_structures"], local)
 
 
 #: Units of floors.

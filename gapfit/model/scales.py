@@ -8,22 +8,25 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Scale", "Tilt", "fitted_scale", "tilted_scale"]
+__all__ = ["Scale", "Tilt", "fitted_scale", "tilted_scale", "with_local"]
 
 # Width in log(scale) and log(floor) of the prior around the scale of all structures.
 _PRIOR_WIDTH = 2.0
 # Largest exponent of a tilt, either way, and the width of its prior around 0.
 _STEEPEST, _TILT_WIDTH = 0.5, 0.5
+# Largest power of the local scale for sums over atoms, and the width of its prior around 0.
+_LARGEST_POWER, _POWER_WIDTH = 2.0, 0.5
 # Share of the smallest standard deviations that a tilt takes for equal.
 _SMALLEST = 0.01
 
 
 @dataclass(frozen=True)
 class Tilt:
-    """Factor × (std / usual)^exponent, of an observation's standard deviation.
+    """Factor × (std / usual)^exponent × s^power, of an observation's standard deviation.
 
     Errors do not always grow with the posterior's standard deviation as those of a linear
-    model with a noise would: well and badly known structures get scales of their own.
+    model with a noise would: well and badly known structures get scales of their own. So do
+    environments, by the local scale s of `gapfit.model.local_scale`.
 
     Attributes
     ----------
@@ -36,6 +39,8 @@ class Tilt:
         Smallest (1 %), median and largest standard deviation of the function that the
         exponent was found with, in the units of `Scale.floor`. Others count as the nearest
         of the smallest and the largest.
+    power : float
+        Power of the local scale: 1 for forces, 0 where there is none.
     """
 
     factor: float
@@ -43,18 +48,29 @@ class Tilt:
     least: float
     usual: float
     most: float
+    power: float = 0.0
 
     @property
     def is_valid(self) -> bool:
         """Whether the numbers can be those of a tilt."""
         ascending = 0 < self.least <= self.usual <= self.most < np.inf
         positive = 0 < self.factor < np.inf
-        return ascending and positive and abs(self.exponent) <= _STEEPEST
+        steady = abs(self.exponent) <= _STEEPEST and 0 <= self.power <= _LARGEST_POWER
+        return ascending and positive and steady
 
-    def of(self, std: np.ndarray) -> np.ndarray:
-        """Return the factor of standard deviations of the function, of their shape."""
+    def of(self, std: np.ndarray, local: np.ndarray | float = 0.0) -> np.ndarray:
+        """Return the factor of standard deviations of the function, of their shape.
+
+        Parameters
+        ----------
+        std : float64
+            Standard deviations, in the units of `Scale.floor`.
+        local : float64
+            log s of their environments.
+        """
         inside = np.clip(std, self.least, self.most)
-        factor: np.ndarray = self.factor * (inside / self.usual) ** self.exponent
+        power = (inside / self.usual) ** self.exponent
+        factor: np.ndarray = self.factor * power * np.exp(self.power * local)
         return factor
 
 
@@ -110,7 +126,12 @@ class Scale:
         scaled += (1 - self.factor) * beyond
         return scaled
 
-    def std(self, std: np.ndarray, root: np.ndarray | float = 1.0) -> np.ndarray:
+    def std(
+        self,
+        std: np.ndarray,
+        root: np.ndarray | float = 1.0,
+        local: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
         """Return the standard deviation of an observation, of the shape of `std`.
 
         Parameters
@@ -119,11 +140,13 @@ class Scale:
             Standard deviation of the function.
         root : float64
             sqrt(n_atoms) of the structure for energies and virials, 1 for forces.
+        local : float64
+            log of the local scale, of the shape of `std`.
         """
         total: np.ndarray = np.hypot(self.of_function(std, root), self.floor * root)
         if self.tilt is None:
             return total
-        tilt, most = self.tilt.of(std / root), self.tilt.most * np.asarray(root)
+        tilt, most = self.tilt.of(std / root, local), self.tilt.most * np.asarray(root)
         known = np.hypot(self.of_function(most, root), self.floor * root)
         less = (1 - tilt) * np.minimum(total, known)
         tilted: np.ndarray = np.where(tilt < 1, total - less, tilt * total)
@@ -220,3 +243,46 @@ def tilted_scale(error: np.ndarray, std: np.ndarray, n_independent: float) -> Sc
     best = minimize(loss, np.zeros(2), jac=True, bounds=limits, method="L-BFGS-B")
     factor, exponent = float(np.exp(best.x[0])), float(best.x[1])
     return replace(scale, tilt=Tilt(factor, exponent, least, usual, most))
+
+
+def with_local(
+    scale: Scale,
+    error: np.ndarray,
+    std: np.ndarray,
+    local: np.ndarray,
+    n_independent: float,
+) -> Scale:
+    """Return a scale with the power of the local scale that makes errors most likely.
+
+    Parameters
+    ----------
+    scale : Scale
+        That of `tilted_scale`; one without a tilt is returned as it is.
+    error, std : (n,) float64
+        As in `fitted_scale`.
+    local : (n,) float64
+        log s of each.
+    n_independent : float
+        Number of independent residuals that these count as against the prior of the
+        power, N(0, 0.5²).
+    """
+    from scipy.optimize import minimize
+
+    if scale.tilt is None:
+        return scale
+    z = error / scale.std(std)
+    centre = float(local.mean())
+    weight = min(n_independent, len(error)) * _POWER_WIDTH**2
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        logs = p[0] + p[1] * (local - centre)
+        square = z**2 * np.exp(-2 * logs)
+        value = float(np.mean(0.5 * square + logs)) + 0.5 * p[1] ** 2 / weight
+        along = float(np.mean((1 - square) * (local - centre))) + p[1] / weight
+        return value, np.array([np.mean(1 - square), along])
+
+    limits = [(-2.0, 2.0), (0.0, _LARGEST_POWER)]
+    best = minimize(loss, np.zeros(2), jac=True, bounds=limits, method="L-BFGS-B")
+    power = float(best.x[1])
+    factor = scale.tilt.factor * float(np.exp(best.x[0] - power * centre))
+    return replace(scale, tilt=replace(scale.tilt, factor=factor, power=power))

@@ -30,7 +30,7 @@ from gapfit.errors import GapfitError, ModelFileError
 from gapfit.gp.posterior import Posterior
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
-from gapfit.model.calibration import Calibration, KindCalibration
+from gapfit.model.calibration import Calibration
 from gapfit.model.file_header import FORMAT, SCHEMA, checked_config, checked_header
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.record import FitRecord
@@ -38,6 +38,8 @@ from gapfit.model.terms import FittedTerm, basis_shapes, build_term, feature_cou
 
 __all__ = ["load", "load_with_sums", "save"]
 
+# Arrays of the local scale, by species.
+_LOCAL = "calibration/local/"
 _UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 
 
@@ -211,6 +213,9 @@ def _arrays(model: GAPModel) -> dict[str, Writable]:
     whitening = _whitening(model)
     for n, U in enumerate(whitening.cholesky if whitening else ()):
         arrays[f"whitening/{n}"] = Packed(U)
+    if model.calibration and model.calibration.local:
+        for species, line in model.calibration.local.lines.items():
+            arrays[f"{_LOCAL}{species}"] = line.vector
     if model.posterior:
         arrays["posterior/R"] = Packed(model.posterior.R)
     if model.training_sums:
@@ -262,7 +267,7 @@ def _build(
         _baseline(header.get("baseline_pairs", []), config, species, arrays),
         posterior,
         sums,
-        _calibration(header.get("calibration")),
+        _calibration(header.get("calibration"), terms, arrays),
         FitRecord.from_plain(header["info"]),
     )
     # Words such as "nan" have become numbers where numbers were expected.
@@ -270,35 +275,24 @@ def _build(
     return model
 
 
-def _calibration(plain: dict[str, Any] | None) -> Calibration | None:
+def _calibration(
+    plain: dict[str, Any] | None,
+    terms: tuple[FittedTerm, ...],
+    arrays: dict[str, np.ndarray],
+) -> Calibration | None:
     if plain is None:
         return None
-    calibration = Calibration.from_dict(plain)
+    vectors = {
+        int(name.removeprefix(_LOCAL)): _checked(arrays, name, (None,))
+        for name in arrays
+        if name.startswith(_LOCAL)
+    }
+    calibration = Calibration.from_dict(plain, vectors)
     for quantity, part in calibration.kinds.items():
-        _require(f"calibration of {quantity}", _is_valid(part))
+        _require(f"calibration of {quantity}", part.is_valid)
+    local = calibration.local
+    _require("local scale", local is None or local.fits(terms))
     return calibration
-
-
-def _is_valid(calibration: KindCalibration) -> bool:
-    """Return whether scales and intervals can be those of a calibration."""
-    all_scales = [calibration.scale, *calibration.by_type.values()]
-    scales = np.array(
-        [(scale.factor, scale.floor, scale.reach or 0.0) for scale in all_scales],
-        dtype=float,
-    )
-    tilts = [scale.tilt for scale in all_scales if scale.tilt is not None]
-    levels = np.array([0.0, *calibration.levels, 1.0])
-    quantiles = np.array([0.0, *calibration.quantiles])
-    finite = np.isfinite(scales).all() and np.isfinite(quantiles).all()
-    ascending = (np.diff(levels) > 0).all() and (np.diff(quantiles) >= 0).all()
-    one_each = len(calibration.levels) == len(calibration.quantiles)
-    return bool(
-        finite
-        and ascending
-        and one_each
-        and scales.min() >= 0
-        and all(tilt.is_valid for tilt in tilts)
-    )
 
 
 def _require(part: str, consistent: bool) -> None:

@@ -17,6 +17,7 @@ from gapfit.data.sigmas import frame_sigmas
 from gapfit.gp.posterior import ROUNDING, Posterior
 from gapfit.model.calibration import Calibration
 from gapfit.model.extrapolation import grades
+from gapfit.model.local_scale import LocalScale, log_of_observations
 from gapfit.model.prediction import PredictionRequest, StdKind
 from gapfit.model.row_variances import (
     RowVariances,
@@ -29,12 +30,23 @@ __all__ = ["StandardDeviations"]
 
 
 class _Part(NamedTuple):
-    """One quantity of a frame: its posterior std, sqrt(n_atoms) or 1, and noise."""
+    """One quantity of a frame: its posterior std, sqrt(n_atoms) or 1, and noise.
+
+    `local` is the log of the local scale.
+    """
 
     quantity: Quantity
     std: np.ndarray
     root: float
     sigma: np.ndarray | float
+    local: np.ndarray | float = 0.0
+
+    def with_log(self, logs: np.ndarray) -> _Part:
+        """Return the part with the log of its local scale, from those of the atoms."""
+        local = log_of_observations(logs, self.quantity)
+        if self.quantity is Quantity.FORCES:
+            local = np.reshape(local, (-1, 3))
+        return self._replace(local=local)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +181,10 @@ class StandardDeviations:
         if Quantity.VIRIAL in wanted and frame.has_volume:
             std = np.sqrt(variances.virials[number])
             parts.append(_Part(Quantity.VIRIAL, std, root, of_virial))
+        local = self._local(request)
+        if local is not None:
+            logs = local.of(self.terms, [frame])
+            parts = [part.with_log(logs) for part in parts]
         named: dict[str, Any] = {}
         for part in parts:
             name = part.quantity.reported
@@ -183,6 +199,13 @@ class StandardDeviations:
             for name, value in named.items()
         }
 
+    def _local(self, request: PredictionRequest) -> LocalScale | None:
+        """Return the local scale, where it matters: not for the function alone."""
+        observed = request.observation and request.calibrated
+        if self.calibration is None or not (observed or request.multipliers):
+            return None
+        return self.calibration.local
+
     def _total(self, part: _Part, request: PredictionRequest) -> np.ndarray:
         """Return the standard deviation of the function or of an observation."""
         if request.observation:
@@ -196,7 +219,9 @@ class StandardDeviations:
         if self.calibration is None or not calibrated:
             std: np.ndarray = np.hypot(part.std, part.sigma)
             return std
-        return self.calibration.observed(part.quantity, part.std, part.sigma, part.root)
+        return self.calibration.observed(
+            part.quantity, part.std, part.sigma, part.root, local=part.local
+        )
 
 
 def _atoms(frames: Sequence[Frame]) -> Iterator[slice]:

@@ -8,7 +8,8 @@ at default sigmas. Calibrated by leave-one-out on the training data only. Of for
 energies of each test set, and of all together: share inside ±1 and ±1.96 std, with one
 scale and with that of each config_type, root mean square of error / std, miscalibration
 area, rank correlation (forces: by atom), share inside conformal intervals of 68 and 95 %,
-and the shares of single config_types.
+and the shares of single config_types. Last, of force components in groups of geometry,
+with one scale: config_types and six clusters of environments, those with 300 components.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _common import Column, Label, Report, Row, parser, script, threads
+from _groups import geometry_groups
 
 import gapfit
 from gapfit._support.progress import silent
@@ -25,6 +28,8 @@ from gapfit.baseline.baseline import targets
 from gapfit.config.sections import DataConfig
 from gapfit.config.toml import load_config
 from gapfit.data.dataset import read
+from gapfit.data.frame import Frame
+from gapfit.data.observations import Quantity
 from gapfit.evaluation.residuals import Residuals, predicted_residuals
 from gapfit.evaluation.scores import ScoreTally
 
@@ -56,6 +61,14 @@ TYPES = (
     Column("coverage_68", "68 %", ".0%"),
     Column("coverage_95", "95 %", ".0%"),
 )
+GROUPS = (
+    Label("set", "test set"),
+    Label("group", "group"),
+    Column("n", "components", "d"),
+    Column("coverage_68", "68 %", ".0%"),
+    Column("coverage_95", "95 %", ".0%"),
+)
+_LEAST_COMPONENTS, _NEAR = 300, 0.05
 _SHARES = [column.key for column in SETS if column.form == ".0%"]
 
 
@@ -81,10 +94,56 @@ def fitted(name: str, n_sparse: int, rows: int) -> tuple[gapfit.GAPModel, Any]:
     return gapfit.fit(config=settings), test
 
 
-def residuals(model: gapfit.GAPModel, test: Any) -> list[Residuals]:
-    """Return all residuals of the test data."""
+def residuals(
+    model: gapfit.GAPModel, test: Any
+) -> tuple[list[Frame], list[list[Residuals]]]:
+    """Return the structures of the test data and the residuals of each."""
     frames = targets(test.frames, model.baseline, model.config.sigma, silent)
-    return [own for frame in frames for own in predicted_residuals(model, frame)]
+    return frames, [list(predicted_residuals(model, frame)) for frame in frames]
+
+
+def by_geometry(
+    name: str,
+    model: gapfit.GAPModel,
+    frames: list[Frame],
+    found: list[list[Residuals]],
+) -> list[Row]:
+    """Return coverages of force components in groups of geometry."""
+    tally, labels = ScoreTally(model.calibration), geometry_groups(model, frames)
+    parts, first = [], 0
+    for frame, own in zip(frames, found, strict=True):
+        of_atoms = np.repeat(labels[first : first + frame.n_atoms], 3)
+        first += frame.n_atoms
+        for part in own:
+            if part.quantity is Quantity.FORCES and len(part.error) == len(of_atoms):
+                kept = part.informative
+                z = np.abs(part.error / tally.std(part))[kept]
+                types = np.repeat(frame.config_type, len(z))
+                parts.append((z, of_atoms[kept].astype(str), types))
+    z, clusters, types = (np.concatenate(column) for column in zip(*parts, strict=True))
+    rows = []
+    for kind, names in (("cluster", clusters), ("type", types)):
+        for group in np.unique(names):
+            own_z = z[names == group]
+            if len(own_z) >= _LEAST_COMPONENTS and group:
+                rows.append(
+                    {
+                        "set": name,
+                        "group": f"{kind} {group}",
+                        "n": len(own_z),
+                        "coverage_68": float(np.mean(own_z <= 1)),
+                        "coverage_95": float(np.mean(own_z <= 1.96)),
+                    }
+                )
+    return rows
+
+
+def near(rows: list[Row]) -> Row:
+    """Return the shares of groups that are within 5 points of 68.3 and 95 %."""
+    out: Row = {"set": "within 5 points", "group": f"{len(rows)} groups"}
+    for key, level in (("coverage_68", 0.683), ("coverage_95", 0.95)):
+        out[key] = float(np.mean([abs(r[key] - level) <= _NEAR for r in rows]))
+    return out | {"n": sum(row["n"] for row in rows)}
 
 
 def row(name: str, kind: str, scores: dict[str, Any]) -> Row:
@@ -152,12 +211,15 @@ def run(args: argparse.Namespace) -> Report:
     report.header("error bars on test sets")
     sets: list[Row] = []
     types: list[Row] = []
+    groups: list[Row] = []
     for name, label in zip(args.names, names, strict=True):
         with threads(1):
             model, test = fitted(name, args.n_sparse, args.rows)
             tally = ScoreTally(model.calibration)
-            for found in residuals(model, test):
-                tally.add(found)
+            frames, found = residuals(model, test)
+            for part in (own for parts in found for own in parts):
+                tally.add(part)
+            groups += by_geometry(label, model, frames, found)
         scores = tally.scores()
         for kind in ("forces", "energy"):
             if kind in scores["all"]:
@@ -166,6 +228,8 @@ def run(args: argparse.Namespace) -> Report:
     sets += [together(sets, kind) for kind in sorted({row["kind"] for row in sets})]
     report.table("Test sets", SETS, sets)
     report.table("config_types, each with its own scale", TYPES, types)
+    if groups:
+        report.table("Geometry, one scale", GROUPS, [*groups, near(groups)])
     return report
 
 

@@ -15,7 +15,8 @@ from gapfit.config.sections import DataConfig
 from gapfit.data.dataset import read
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError, LeftOutError
-from gapfit.evaluation.calibrate import calibration_of, representative
+from gapfit.evaluation.calibrate import representative
+from gapfit.evaluation.residual_scales import calibration_of
 from gapfit.evaluation.residuals import (
     left_out_residuals,
 )

@@ -8,7 +8,7 @@ from helpers.error_bars import residuals
 from scipy.stats import norm
 
 from gapfit.errors import GapfitError
-from gapfit.evaluation.calibrate import calibration_of
+from gapfit.evaluation.residual_scales import calibration_of
 from gapfit.gp.conformal import conformal_quantiles, quantile
 
 

@@ -68,6 +68,20 @@ def _descriptions(body: bytes) -> list[int]:
     return out
 
 
+def _local(
+    soap: int = 0, size: int | None = None, least: float = 0.0
+) -> Callable[[Arrays], None]:
+    """Return a change that adds the local scale of one species."""
+
+    def change(arrays: Arrays) -> None:
+        width = len(arrays["soap0/scale"]) if size is None else size
+        arrays["force_std/local/soap"] = soap
+        arrays["force_std/local/0/vector"] = np.zeros(width)
+        arrays["force_std/local/0/numbers"] = np.array([0.0, least, 0.0])
+
+    return change
+
+
 def _set(name: str, value: Any) -> Callable[[Arrays], None]:
     def change(arrays: Arrays) -> None:
         assert name in arrays
@@ -216,7 +230,10 @@ FORGERIES: dict[str, tuple[Callable[[Arrays], None], str]] = {
     "rank": (_put("force_std/rank", 4), f"force_std/soap0/0/coefficients {_SIZES}"),
     "no_scale": (_put("force_std/scale", 0.0), "impossible scale"),
     "negative_floor": (_put("force_std/scale", -1.0, 1), "impossible scale"),
-    "no_tilt": (_set("force_std/tilt", np.zeros(5)), "impossible tilt"),
+    "no_tilt": (_set("force_std/tilt", np.zeros(6)), "impossible tilt"),
+    "local_soap": (_local(soap=7), "in the array force_std/local/soap"),
+    "local_vector": (_local(size=3), f"force_std/local/0/vector {_SIZES}"),
+    "local_limits": (_local(least=1.0), "impossible limits of the local scale"),
     "shared": (_put("force_std/soap0/0/shared", 2), "array force_std/soap0/0/shared"),
     "soap_columns": (_cut("force_std/soap0/1/coefficients"), _SIZES),
     "pair_columns": (_cut("force_std/pair0/coefficients0"), _SIZES),

@@ -35,6 +35,7 @@ from gapfit.lammps import export_lammps, force_factor
 from gapfit.lammps.force_std import force_scale, steps_between
 from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.force_factor import ForceFactor
+from gapfit.model.local_scale import LocalLine, LocalScale
 from gapfit.model.scales import Scale, Tilt
 
 pytestmark = pytest.mark.skipif(
@@ -242,6 +243,34 @@ def test_observations_have_the_scale_of_the_calibration(si_model, plugin, tmp_pa
             options = {"std": "forces", "observation": observation}
             wanted = model.predict(atoms, **options).forces_std
             np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("components", ["all", 6])
+def test_environments_have_their_local_scale(components, ranks, plugin, tmp_path):
+    """Lines of two of three species, of the second SOAP term."""
+    terms = [
+        {**SOAP, "r_cut": 3.5, "n_sparse": 6},
+        {**SOAP, "components": components, "n_sparse": 8},
+    ]
+    model = gapfit.fit(labelled_frames(three_species), {**config(), "terms": terms})
+    rng, width = np.random.default_rng(5), model.terms[1].descriptor.width(51)
+    lines = {
+        z: LocalLine(rng.normal(size=width), 0.2, -0.9, 0.8) for z in model.species[1:]
+    }
+    tilt = Tilt(0.8, 0.2, 1e-3, 0.1, 10.0, power=1.0)
+    kinds = {Quantity.FORCES: KindCalibration(Scale(3.0, 0.05, tilt=tilt))}
+    calibration = Calibration(kinds, "validation", 9, LocalScale(1, lines))
+    model = replace(model, calibration=calibration)
+    atoms = standard(three_species() * (2, 1, 1))
+    done = ran(plugin, model, exact_factor(model), atoms, tmp_path, ranks=ranks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, observed = dumped(tmp_path, len(atoms))
+    wanted = model.predict(atoms, std="forces").forces_std
+    np.testing.assert_allclose(observed, wanted, rtol=1e-6)
+    plain = replace(model, calibration=replace(calibration, local=None))
+    changed = plain.predict(atoms, std="forces").forces_std / wanted
+    assert np.ptp(changed) > 0.3
 
 
 @pytest.mark.parametrize("name", ["silicon", "tungsten", "ge2sb2te5"])

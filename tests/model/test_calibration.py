@@ -14,7 +14,7 @@ from helpers.error_bars import frames_of, residuals, salt, settings
 import gapfit
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
-from gapfit.evaluation.calibrate import calibration_of
+from gapfit.evaluation.residual_scales import calibration_of
 from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.scales import Scale, Tilt, fitted_scale, tilted_scale
 from gapfit.testing import ROUNDING

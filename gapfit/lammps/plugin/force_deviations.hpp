@@ -11,6 +11,7 @@
 
 #include "ace_term.hpp"
 #include "embedding_term.hpp"
+#include "local_scale.hpp"
 #include "matrix_products.hpp"
 #include "pair_columns.hpp"
 #include "terms.hpp"
@@ -183,7 +184,7 @@ class ForceScale {
         if (!(factor_ > 0.0 && floor_ >= 0.0))
             throw FileError("has an impossible scale of the standard deviations of forces");
         if (!file.has("force_std/tilt")) return;
-        const auto tilt = file.reals("force_std/tilt", {5});
+        const auto tilt = file.reals("force_std/tilt", {6});
         std::copy(tilt.begin(), tilt.end(), tilt_);
         has_tilt_ = true;
         if (!(tilt_[0] > 0.0 && tilt_[2] > 0.0 && tilt_[2] <= tilt_[3] &&
@@ -198,11 +199,13 @@ class ForceScale {
         return scaled + (1.0 - factor_) * std::max(std - reach_, 0.0);
     }
 
-    double of_observation(double std) const {
+    // local: logarithm of the local scale.
+    double of_observation(double std, double local) const {
         const double total = with_floor(std);
         if (!has_tilt_) return total;
         const double inside = std::clamp(std, tilt_[2], tilt_[4]);
-        const double tilt = tilt_[0] * std::pow(inside / tilt_[3], tilt_[1]);
+        const double tilt =
+            tilt_[0] * std::pow(inside / tilt_[3], tilt_[1]) * std::exp(tilt_[5] * local);
         if (tilt >= 1.0) return tilt * total;
         return total - (1.0 - tilt) * std::min(total, with_floor(tilt_[4]));
     }
@@ -212,7 +215,7 @@ class ForceScale {
 
     double factor_ = 1.0, floor_ = 0.0, reach_ = -1.0;
     bool has_tilt_ = false;
-    double tilt_[5] = {};  // factor, exponent, least, usual, most
+    double tilt_[6] = {};  // factor, exponent, least, usual, most, power
 };
 
 class ForceDeviations {
@@ -227,13 +230,14 @@ class ForceDeviations {
         for (std::size_t k = 0; k < aces.size(); ++k)
             terms_.push_back(std::make_unique<AceColumns>(source, prefix("ace", k), aces[k],
                                                           n_columns_));
+        if (source.file.has("force_std/local/soap"))
+            local_ = std::make_unique<LocalScale>(source, soaps);
         add<PairPotentialColumns>(source, "pair");
         add<TripletPotentialColumns>(source, "triplet");
         add<EmbeddingColumns>(source, "embedding");
     }
 
     int n_columns() const { return n_columns_; }
-    const ForceScale &scale() const { return scale_; }
 
     // Numbers that the forces below have room for.
     std::size_t room() const { return forces_.capacity(); }
@@ -243,8 +247,15 @@ class ForceDeviations {
         forces_.assign(static_cast<std::size_t>(3 * pairs.n_atoms * n_columns_), 0.0);
         for (const auto &term : terms_)
             term->add(pairs, team, {forces_.data(), n_columns_});
+        if (local_) local_->evaluate(pairs, team);
         return forces_;
     }
+
+    // Of a centre of the pairs that were evaluated.
+    double of_observation(double std, std::size_t centre) const {
+        return scale_.of_observation(std, local_ ? local_->log_of(centre) : 0.0);
+    }
+    double of_function(double std) const { return scale_.of_function(std); }
 
   private:
     static constexpr int most_columns = 100000;
@@ -263,6 +274,7 @@ class ForceDeviations {
 
     int n_columns_;
     ForceScale scale_;
+    std::unique_ptr<LocalScale> local_;
     std::vector<std::unique_ptr<ColumnTerm>> terms_;
     Buffer forces_;
 };

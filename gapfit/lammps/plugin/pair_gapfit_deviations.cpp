@@ -44,10 +44,11 @@ void PairGapfit::store_force_deviations(const gapfit::Buffer &columns) {
     }
     for (int i = 0; i < atom->nlocal; ++i) {
         if (species_[atom->type[i]] < 0) continue;
+        const std::size_t centre = static_cast<std::size_t>(place_[i]);
         for (int x = 0; x < 3; ++x) {
             const double std = std::sqrt(function_std_[i][x]);
-            function_std_[i][x] = deviations.scale().of_function(std);
-            forces_std_[i][x] = deviations.scale().of_observation(std);
+            function_std_[i][x] = deviations.of_function(std);
+            forces_std_[i][x] = deviations.of_observation(std, centre);
         }
     }
 }

@@ -1,0 +1,130 @@
+"""The local scale of a model, from the force errors of structures left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapfit.data.frame import Frame
+from gapfit.data.neighbours import pairs_of
+from gapfit.evaluation.residuals import Residuals
+from gapfit.model.local_scale import LocalLine, LocalScale
+from gapfit.model.scales import Scale
+from gapfit.model.terms import FittedTerm
+
+__all__ = ["INDEPENDENT", "fitted_local_scale"]
+
+#: Force components of a structure are not independent: they count as this many.
+INDEPENDENT = 15
+# Fewer structures say too little about single environments.
+_LEAST_STRUCTURES = 10
+# Directions in which environments vary most, at most so many, and one for so many force
+# components; and environments that they are found from.
+_DIRECTIONS, _COMPONENTS_EACH, _ENVIRONMENTS = 16, 60, 1000
+# Of the prior of the factors of directions of unit variance, N(0, 1 / ridge).
+_RIDGE = 10.0
+# Limits of log s: a share of the environments either way, and a number.
+_TAIL, _LARGEST = 0.005, 1.5
+
+
+def fitted_local_scale(
+    terms: Sequence[FittedTerm],
+    structures: Sequence[tuple[Frame, Residuals]],
+    scale: Scale,
+) -> LocalScale | None:
+    """Return the local scale under which errors of forces are most likely.
+
+    They are taken to be normal with the standard deviation of `scale` times s.
+
+    Parameters
+    ----------
+    terms : sequence of FittedTerm
+        Of the model; the environments are those of the first SOAP term.
+    structures : sequence of (Frame, Residuals)
+        Structures, and the residuals of all their forces.
+    scale : Scale
+        That of forces.
+
+    Returns
+    -------
+    LocalScale or None
+        None without a SOAP term, without a tilt, or from fewer than 10 structures.
+    """
+    number = next((n for n, t in enumerate(terms) if t.descriptor.unit_vectors), None)
+    whole = [
+        (frame, part)
+        for frame, part in structures
+        if len(part.error) == 3 * frame.n_atoms
+    ]
+    if number is None or scale.tilt is None or len(whole) < _LEAST_STRUCTURES:
+        return None
+    values: dict[int, list[np.ndarray]] = {}
+    sums: dict[int, list[np.ndarray]] = {}
+    descriptor = terms[number].descriptor
+    for frame, part in whole:
+        squares = _squares(part, scale)
+        found = descriptor.environments(pairs_of([frame], descriptor.cutoff))
+        for species, environments in found.items():
+            own = squares[environments.atoms]
+            n_components = own[:, 1].sum()
+            if n_components:
+                weight = min(1.0, INDEPENDENT / n_components)
+                values.setdefault(species, []).append(environments.values)
+                sums.setdefault(species, []).append(weight * own)
+    lines = {
+        species: _line(np.concatenate(parts), np.concatenate(sums[species]))
+        for species, parts in values.items()
+    }
+    return LocalScale(number, lines) if lines else None
+
+
+def _squares(forces: Residuals, scale: Scale) -> np.ndarray:
+    """Return sum of squares of error / std, and number of components, by atom, (n, 2)."""
+    z = forces.error / scale.std(forces.std)
+    parts = np.stack([z**2, np.ones_like(z)]) * forces.informative
+    by_atom: np.ndarray = parts.reshape(2, -1, 3).sum(axis=2).T
+    return by_atom
+
+
+def _line(values: np.ndarray, sums: np.ndarray) -> LocalLine:
+    """Return the line of one species.
+
+    Parameters
+    ----------
+    values : (n, n_features) float64
+        Environments.
+    sums : (n, 2) float64
+        Weighted sum of squares of error / std, and number of components, of each atom.
+    """
+    from scipy.optimize import minimize
+
+    n_directions = min(_DIRECTIONS, 1 + int(sums[:, 1].sum()) // _COMPONENTS_EACH)
+    mean, directions = _directions(values, n_directions)
+    A = (values - mean) @ directions
+    spread = A.std(axis=0)
+    directions = directions[:, spread > 0] / spread[spread > 0]
+    A = A[:, spread > 0] / spread[spread > 0]
+    squares, counts = sums.T
+
+    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
+        logs = p[0] + A @ p[1:]
+        scaled = squares * np.exp(-2 * logs)
+        value = float(0.5 * scaled.sum() + counts @ logs + 0.5 * _RIDGE * p[1:] @ p[1:])
+        slope = counts - scaled
+        return value, np.concatenate([[slope.sum()], slope @ A + _RIDGE * p[1:]])
+
+    start = np.zeros(1 + A.shape[1])
+    p = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    logs = p[0] + A @ p[1:]
+    least, most = np.clip(np.quantile(logs, [_TAIL, 1 - _TAIL]), -_LARGEST, _LARGEST)
+    vector = directions @ p[1:]
+    return LocalLine(vector, float(p[0] - mean @ vector), float(least), float(most))
+
+
+def _directions(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean, and directions of largest variance (n_features, n)."""
+    at = np.linspace(0, len(values) - 1, min(len(values), _ENVIRONMENTS)).astype(int)
+    mean = values.mean(axis=0)
+    _, _, vectors = np.linalg.svd(values[at] - mean, full_matrices=False)
+    return mean, vectors[:n].T

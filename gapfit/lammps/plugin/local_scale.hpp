@@ -1,0 +1,67 @@
+// Size of errors by environment: lines in the unit power spectra of one SOAP term. See
+// gapfit.model.local_scale.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "matrix_products.hpp"
+#include "terms.hpp"
+
+namespace gapfit {
+
+class LocalScale {
+  public:
+    // soaps: at least one.
+    LocalScale(const Source &source, std::vector<SoapTerm> &soaps)
+        : soap_(chosen(source, soaps)) {
+        for (long s = 0; s < source.n_species; ++s) {
+            const std::string prefix = "force_std/local/" + std::to_string(s) + "/";
+            lines_.emplace_back();
+            if (!source.file.has(prefix + "vector")) continue;
+            const auto numbers = source.file.reals(prefix + "numbers", {3});
+            lines_.back() = {
+                source.file.reals(prefix + "vector", {soap_.n_features()}).data,
+                numbers.data[0], numbers.data[1], numbers.data[2]};
+            if (!(numbers.data[1] <= numbers.data[2]))
+                throw FileError("has impossible limits of the local scale");
+        }
+    }
+
+    // Logarithms for all centres.
+    void evaluate(const PairList &pairs, ThreadTeam &team) {
+        soap_.describe(pairs, own_blas(), team, q_);
+        logs_.resize(static_cast<std::size_t>(pairs.n_centres));
+        const int n = soap_.n_features();
+        for (std::size_t c = 0; c < logs_.size(); ++c) {
+            const Line &line = lines_[static_cast<std::size_t>(pairs.species[c])];
+            const double *q = q_.data() + c * static_cast<std::size_t>(n);
+            logs_[c] = line.vector == nullptr
+                           ? 0.0
+                           : std::clamp(line.offset + dot(q, line.vector, n), line.least,
+                                        line.most);
+        }
+    }
+
+    double log_of(std::size_t centre) const { return logs_[centre]; }
+
+  private:
+    struct Line {
+        const double *vector = nullptr;
+        double offset = 0.0, least = 0.0, most = 0.0;
+    };
+
+    static SoapTerm &chosen(const Source &source, std::vector<SoapTerm> &soaps) {
+        const int last = static_cast<int>(soaps.size()) - 1;
+        return soaps[static_cast<std::size_t>(
+            source.file.integer("force_std/local/soap", 0, last))];
+    }
+
+    SoapTerm &soap_;
+    std::vector<Line> lines_;  // by species
+    Buffer q_, logs_;
+};
+
+}  // namespace gapfit
