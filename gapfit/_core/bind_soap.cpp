@@ -263,8 +263,7 @@ class Soap {
                               n_columns);
         if (virials) out.virials = rows(*virials, 6 * n_frames, n_columns);
         run(n_threads, [&](gapfit::ThreadTeam &team) {
-            engine_->kernel_rows(blocks, delta * delta, zeta, pairs.list(), blas_, team,
-                                 out);
+            engine_->kernel_rows(blocks, delta * delta, zeta, pairs.list(), team, out);
         });
     }
 

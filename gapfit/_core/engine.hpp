@@ -27,8 +27,8 @@ class Engine {
                                const PairList &pairs, Blas blas, ThreadTeam &team,
                                const ColumnForces &out) const = 0;
     virtual void kernel_rows(const std::vector<RowBlock> &blocks, double delta2,
-                             double zeta, const PairList &pairs, Blas blas,
-                             ThreadTeam &team, const RowArrays &out) const = 0;
+                             double zeta, const PairList &pairs, ThreadTeam &team,
+                             const RowArrays &out) const = 0;
 };
 
 namespace detail {
@@ -63,9 +63,9 @@ class EngineOf final : public Engine {
     }
 
     void kernel_rows(const std::vector<RowBlock> &blocks, double delta2, double zeta,
-                     const PairList &pairs, Blas blas, ThreadTeam &team,
+                     const PairList &pairs, ThreadTeam &team,
                      const RowArrays &out) const override {
-        gapfit::kernel_rows<NV>(basis_, blocks, delta2, zeta, pairs, blas, team, out);
+        gapfit::kernel_rows<NV>(basis_, blocks, delta2, zeta, pairs, team, out);
     }
 
   private:

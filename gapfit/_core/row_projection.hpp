@@ -6,14 +6,10 @@
 #include <cstddef>
 #include <vector>
 
-#include "blas.hpp"
 #include "layout.hpp"
+#include "panels.hpp"
 
 namespace gapfit::detail {
-
-struct Segment {
-    int here, there, size;  // in the rows of a class; among all features
-};
 
 // A range of features and the range of directions that it has a share in.
 struct Piece {
@@ -50,9 +46,10 @@ inline std::vector<Piece> pieces_of(const Layout &layout, const double *U, int w
 // The projection of rows that have some of the features, on the directions of these.
 struct RowProjection {
     struct Step {
-        int here;  // in the rows
-        Piece piece;
-        int to;  // in the projected rows
+        std::vector<Segment> features;  // one range
+        int direction, n_directions;    // among all
+        int to;                         // in the projected rows
+        Panels panels;                  // of the directions
     };
 
     std::vector<Step> steps;
@@ -61,17 +58,22 @@ struct RowProjection {
 
     RowProjection() = default;
 
+    // U is (n_features, n_directions).
     RowProjection(const std::vector<Segment> &active, const std::vector<Piece> &pieces,
-                  int n_directions) {
+                  const double *U, int n_directions) {
         std::vector<char> used(static_cast<std::size_t>(n_directions), 0);
         for (const Piece &piece : pieces)
             for (const Segment &s : active) {
                 const int begin = std::max(piece.feature, s.there);
                 const int end = std::min(piece.feature + piece.size, s.there + s.size);
                 if (begin >= end) continue;
-                steps.push_back({s.here + begin - s.there,
-                                 {begin, end - begin, piece.direction, piece.width},
-                                 0});
+                const std::vector<Segment> range{
+                    {s.here + begin - s.there, 0, end - begin}};
+                steps.push_back({range, piece.direction, piece.width, 0, {}});
+                steps.back().panels.pack(
+                    piece.width, end - begin,
+                    U + static_cast<std::ptrdiff_t>(begin) * n_directions + piece.direction,
+                    1, n_directions);
                 std::fill_n(used.begin() + piece.direction, piece.width, 1);
             }
         std::vector<int> place(used.size());
@@ -81,19 +83,46 @@ struct RowProjection {
             ++segments.back().size;
             place[k] = width++;
         }
-        for (Step &step : steps) step.to = place[step.piece.direction];
+        for (Step &step : steps) step.to = place[step.direction];
     }
 
-    // out (n_rows, width) = D (n_rows, n_active) U of n_directions columns.
-    void apply(const Blas &blas, int n_rows, const double *D, int n_active, const double *U,
-               int n_directions, double *out) const {
+    // out (n_rows, width) = D (n_rows, n_active) U.
+    void apply(int n_rows, const double *D, int n_active, double *out) const {
         std::fill_n(out, static_cast<std::size_t>(n_rows) * width, 0.0);
-        for (const Step &step : steps)
-            blas.multiply(n_rows, step.piece.width, step.piece.size, D + step.here,
-                          n_active,
-                          U + static_cast<std::size_t>(step.piece.feature) * n_directions +
-                              step.piece.direction,
-                          n_directions, 1.0, out + step.to, width);
+        // So few rows at a time that they stay in the cache.
+        constexpr int most = 64;
+        for (int first = 0; first < n_rows; first += most)
+            for (const Step &step : steps)
+                add(step, std::min(most, n_rows - first),
+                    D + static_cast<std::ptrdiff_t>(first) * n_active, n_active,
+                    out + static_cast<std::ptrdiff_t>(first) * width);
+    }
+
+  private:
+    void add(const Step &step, int n_rows, const double *D, int n_active,
+             double *out) const {
+        for (int panel = 0; panel < step.panels.size(); ++panel) {
+            const int first = panel * Panels::width;
+            const int n = std::min(Panels::width, step.n_directions - first);
+            step.panels.multiply(
+                panel, step.features, n_rows, D, n_active,
+                [&](int row, const Panels::Tile &products) {
+                    add_some(
+                        products, n,
+                        out + static_cast<std::ptrdiff_t>(row) * width + step.to + first);
+                });
+        }
+    }
+
+    static void add_some(const Panels::Tile &products, int n, double *to) {
+        for (int v = 0; v < Panels::vectors; ++v, to += lanes, n -= lanes) {
+            if (n >= lanes) {
+                store(to, load(to) + products[v]);
+                continue;
+            }
+            for (int s = 0; s < n; ++s) to[s] += products[v][s];
+            return;
+        }
     }
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "derivatives.hpp"
+#include "panels.hpp"
 
 namespace gapfit {
 
@@ -30,44 +31,54 @@ struct RowArrays {
 
 namespace detail {
 
-// Multiplies a group's rows with a range of sparse points and adds them to the targets.
+// Multiplies a group's rows with some panels of sparse points; adds them to the targets.
 class RowProduct {
   public:
-    explicit RowProduct(Blas blas) : blas_(blas) {}
-
     struct Group {
-        int n = 0;                          // environments
-        const double *x = nullptr;          // (n, width): q, or U^T q
+        int n = 0;                  // environments
+        const double *x = nullptr;  // (n, width): q, or U^T q
+        int width = 0;              // of x, which has these
+        const std::vector<Segment> *segments = nullptr;
         const double *norms = nullptr;      // (n)
         double *const *energies = nullptr;  // (n): where kernels of energies are added
         const std::vector<RowClass> *classes = nullptr;
     };
 
-    void add(const Group &group, const RowBlock &block, int begin, int end, double delta2,
-             double zeta) {
-        // Few enough columns for the product to stay in the cache.
-        constexpr int most = 1024;
+    void add(const Group &group, const RowBlock &block, const Panels &panels, int begin,
+             int end, double delta2, double zeta) {
+        // Few enough for their kernels to stay in the cache.
+        constexpr int most = 1024 / Panels::width;
         const Power lower(zeta - 1.0);
-        for (int first = begin; first < end; first += most)
-            add_columns(group, block, first, std::min(most, end - first), delta2, zeta,
-                        lower);
+        for (int first = begin; first < end; first += most) {
+            const int stop = std::min(first + most, end);
+            find_kernels(group, block, panels, first, stop, delta2, zeta, lower);
+            for (const RowClass &rows : *group.classes)
+                for (int panel = first; panel < stop; ++panel)
+                    add_class(rows, block, panels, panel, panel - first);
+        }
     }
 
   private:
-    void add_columns(const Group &group, const RowBlock &block, int first, int m,
-                     double delta2, double zeta, const Power &lower) {
-        const double *points = block.points + static_cast<std::size_t>(first) * block.width;
-        const std::size_t size = static_cast<std::size_t>(group.n) * m;
+    // Kernels and their slopes; adds kernels to those of the energies.
+    void find_kernels(const Group &group, const RowBlock &block, const Panels &panels,
+                      int first, int stop, double delta2, double zeta, const Power &lower) {
+        n_columns_ = (stop - first) * Panels::width;
+        const std::size_t size = static_cast<std::size_t>(group.n) * n_columns_;
         k_.resize(size);
         slope_.resize(size);
-        blas_.multiply_transposed(group.n, m, block.width, group.x, block.width, points,
-                                  block.width, 0.0, k_.data(), m);
-        const std::int64_t column = block.first_column + first;
+        factor_.assign(n_columns_, delta2);
+        for (int panel = first; panel < stop; ++panel)
+            panels.multiply(panel, *group.segments, group.n, group.x, group.width,
+                            [&](int e, const Panels::Tile &products) {
+                                double *to = &k_[at(e, panel - first)];
+                                for (int v = 0; v < Panels::vectors; ++v)
+                                    store(to + v * lanes, products[v]);
+                            });
+        const int m = std::min(n_columns_, block.n_sparse - first * Panels::width);
+        const std::int64_t column = block.first_column + first * Panels::width;
         for (int e = 0; e < group.n; ++e) {
-            double *k = &k_[static_cast<std::size_t>(e) * m];
-            double *slope = &slope_[static_cast<std::size_t>(e) * m];
+            double *k = &k_[at(e, 0)], *slope = &slope_[at(e, 0)];
             double *energies = group.energies[e] + column;
-            factor_.assign(m, delta2);
             lower.apply(k, factor_.data(), slope, m);
             for (int s = 0; s < m; ++s) {
                 const double value = slope[s] * k[s];
@@ -76,59 +87,62 @@ class RowProduct {
                 k[s] = value * (zeta / group.norms[e]);
             }
         }
-        for (const RowClass &rows : *group.classes)
-            add_class(rows, block, points, column, m);
     }
 
-    void add_class(const RowClass &rows, const RowBlock &block, const double *points,
-                   std::int64_t column, int m) {
-        if (rows.n_rows == 0) return;
-        product_.resize(static_cast<std::size_t>(rows.n_rows) * m);
+    void add_class(const RowClass &rows, const RowBlock &block, const Panels &panels,
+                   int panel, int here) const {
         const bool projected = block.projection != nullptr;
         const double *from = projected ? rows.projected.data() : rows.D.data();
         const int width = projected ? rows.projection.width : rows.n_active;
         const auto &segments = projected ? rows.projection.segments : rows.segments;
-        if (segments.empty()) std::fill(product_.begin(), product_.end(), 0.0);
-        double beta = 0.0;
-        for (const Segment &s : segments) {
-            blas_.multiply_transposed(rows.n_rows, m, s.size, from + s.here, width,
-                                      points + s.there, block.width, beta, product_.data(),
-                                      m);
-            beta = 1.0;
-        }
-        for (int row = 0; row < rows.n_rows; ++row) {
-            const std::size_t e = static_cast<std::size_t>(rows.environment[row]) * m;
-            const double *T = &product_[static_cast<std::size_t>(row) * m];
-            const double *slope = &slope_[e], *k = &k_[e];
-            const double along = rows.along[row];
-            double *to = rows.target[row] + column;
-            int s = 0;
-            for (; s + lanes <= m; s += lanes)
-                store(to + s,
-                      load(to + s) + load(slope + s) * load(T + s) - along * load(k + s));
-            for (; s < m; ++s) to[s] += slope[s] * T[s] - along * k[s];
-        }
+        const int m = std::min(Panels::width, block.n_sparse - panel * Panels::width);
+        const std::int64_t column = block.first_column + panel * Panels::width;
+        panels.multiply(panel, segments, rows.n_rows, from, width,
+                        [&](int row, const Panels::Tile &products) {
+                            const std::size_t e = at(rows.environment[row], here);
+                            const double *slope = &slope_[e], *k = &k_[e];
+                            const double along = rows.along[row];
+                            double *to = rows.target[row] + column;
+                            if (m == Panels::width) {
+                                for (int v = 0; v < Panels::vectors; ++v) {
+                                    const int s = v * lanes;
+                                    store(to + s, load(to + s) +
+                                                      load(slope + s) * products[v] -
+                                                      along * load(k + s));
+                                }
+                            } else {
+                                double T[Panels::width];
+                                for (int v = 0; v < Panels::vectors; ++v)
+                                    store(T + v * lanes, products[v]);
+                                for (int s = 0; s < m; ++s)
+                                    to[s] += slope[s] * T[s] - along * k[s];
+                            }
+                        });
     }
 
-    Blas blas_;
-    Buffer k_, slope_, factor_, product_;
+    std::size_t at(int environment, int panel) const {
+        return static_cast<std::size_t>(environment) * n_columns_ + panel * Panels::width;
+    }
+
+    int n_columns_ = 0;          // at a time
+    Buffer k_, slope_, factor_;  // (n, n_columns)
 };
 
 // Works through the centres of one species, group by group.
 template <int NV>
 class RowBuilder {
   public:
-    RowBuilder(const Basis &basis, Blas blas, ThreadTeam &team, const PairList &pairs,
+    RowBuilder(const Basis &basis, ThreadTeam &team, const PairList &pairs,
                const RowArrays &out)
-        : basis_(basis), layout_(basis.layout), blas_(blas), team_(team), pairs_(pairs),
-          out_(out), moved_(pairs.n_atoms) {
+        : basis_(basis), layout_(basis.layout), team_(team), pairs_(pairs), out_(out),
+          moved_(pairs.n_atoms), all_{{0, 0, layout_.n_features()}} {
         for (int t = 0; t < team.size(); ++t) {
             workers_.emplace_back(basis, out.virials != nullptr);
-            products_.emplace_back(blas);
+            products_.emplace_back();
         }
         if (out.forces == nullptr) return;
         classes_.emplace_back();
-        classes_[0].segments = {{0, 0, layout_.n_features()}};
+        classes_[0].segments = all_;
         classes_[0].n_active = layout_.n_features();
         for (int density = 0; density < layout_.n_densities; ++density) {
             RowClass rows;
@@ -143,11 +157,14 @@ class RowBuilder {
     void add(const std::vector<std::int64_t> &centres, const RowBlock &block, double delta2,
              double zeta) {
         if (block.projection != nullptr) {
-            const auto pieces = pieces_of(layout_, block.projection, block.width);
+            const double *U = block.projection;
+            const auto pieces = pieces_of(layout_, U, block.width);
             for (RowClass &rows : classes_)
-                rows.projection = RowProjection(rows.segments, pieces, block.width);
+                rows.projection = RowProjection(rows.segments, pieces, U, block.width);
+            projection_ = RowProjection(all_, pieces, U, block.width);
         }
-        // So many rows at once that the matrix product runs at full rate.
+        panels_.pack(block.n_sparse, block.width, block.points, block.width, 1);
+        // So many rows at once that reading the points takes little time.
         const int enough = layout_.at_once(768), most = layout_.at_once(128);
         std::size_t next = 0;
         while (next < centres.size()) {
@@ -219,46 +236,53 @@ class RowBuilder {
                 energies_[e] = out_.energies + frame * out_.n_columns;
             }
         });
-        const double *x = q_.data();
-        if (block.projection != nullptr) x = project(block);
-        const RowProduct::Group group{n_, x, norms_.data(), energies_.data(), &classes_};
+        RowProduct::Group group;
+        group.n = n_;
+        group.x = q_.data();
+        group.width = layout_.n_features();
+        group.segments = &all_;
+        group.norms = norms_.data();
+        group.energies = energies_.data();
+        group.classes = &classes_;
+        if (block.projection != nullptr) {
+            project();
+            group.x = x_.data();
+            group.width = projection_.width;
+            group.segments = &projection_.segments;
+        }
         team_.run([&](int thread) {
-            const std::int64_t m = block.n_sparse;
-            products_[thread].add(group, block, static_cast<int>(m * thread / team_.size()),
-                                  static_cast<int>(m * (thread + 1) / team_.size()), delta2,
-                                  zeta);
+            const int n = panels_.size(), n_threads = team_.size();
+            products_[thread].add(group, block, panels_, n * thread / n_threads,
+                                  n * (thread + 1) / n_threads, delta2, zeta);
             team_.check();
         });
     }
 
     // Everything times the projection, each share of the work for a range of rows.
-    const double *project(const RowBlock &block) {
-        const int w = block.width, F = layout_.n_features();
-        x_.resize(static_cast<std::size_t>(n_) * w);
-        blas_.multiply(n_, w, F, q_.data(), F, block.projection, w, 0.0, x_.data(), w);
+    void project() {
+        x_.resize(static_cast<std::size_t>(n_) * projection_.width);
+        projection_.apply(n_, q_.data(), layout_.n_features(), x_.data());
         for (RowClass &rows : classes_)
             rows.projected.resize(static_cast<std::size_t>(rows.n_rows) *
                                   rows.projection.width);
         team_.run([&](int share) {
             for (RowClass &rows : classes_) {
                 const std::int64_t n = rows.n_rows;
-                project_rows(rows, block, static_cast<int>(n * share / team_.size()),
+                project_rows(rows, static_cast<int>(n * share / team_.size()),
                              static_cast<int>(n * (share + 1) / team_.size()));
             }
         });
-        return x_.data();
     }
 
-    void project_rows(RowClass &rows, const RowBlock &block, int begin, int end) const {
+    static void project_rows(RowClass &rows, int begin, int end) {
         const std::size_t first = static_cast<std::size_t>(begin);
-        rows.projection.apply(blas_, end - begin, rows.D.data() + first * rows.n_active,
-                              rows.n_active, block.projection, block.width,
+        rows.projection.apply(end - begin, rows.D.data() + first * rows.n_active,
+                              rows.n_active,
                               rows.projected.data() + first * rows.projection.width);
     }
 
     const Basis &basis_;
     const Layout &layout_;
-    Blas blas_;
     ThreadTeam &team_;
     const PairList &pairs_;
     const RowArrays &out_;
@@ -266,6 +290,9 @@ class RowBuilder {
     std::vector<int> class_of_density_;
     std::vector<RowWorker<NV>> workers_;
     std::vector<RowProduct> products_;
+    Panels panels_;
+    std::vector<Segment> all_;  // features
+    RowProjection projection_;  // of these
     std::vector<RowClass> classes_;
     std::vector<Environment> group_;
     Buffer q_, x_, norms_;
@@ -278,9 +305,9 @@ class RowBuilder {
 // Adds the rows of all centres of a pair list; blocks are indexed by central species.
 template <int NV>
 void kernel_rows(const Basis &basis, const std::vector<RowBlock> &blocks, double delta2,
-                 double zeta, const PairList &pairs, Blas blas, ThreadTeam &team,
+                 double zeta, const PairList &pairs, ThreadTeam &team,
                  const RowArrays &out) {
-    detail::RowBuilder<NV> builder(basis, blas, team, pairs, out);
+    detail::RowBuilder<NV> builder(basis, team, pairs, out);
     for (std::size_t species = 0; species < blocks.size(); ++species) {
         std::vector<std::int64_t> centres;
         for (std::int64_t k = 0; k < pairs.n_centres; ++k)

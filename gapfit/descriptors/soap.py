@@ -320,9 +320,11 @@ class Soap(Descriptor):
     ) -> float:
         """Return the memory of the temporary arrays of `kernel_rows`, bytes."""
         n_rows = _CORE_ROWS if gradients else _CORE_ENVIRONMENTS
-        rows = 8 * n_rows * (2 * width + min(n_sparse, _CORE_POINTS * threads))
+        kernels = 2 * _CORE_ENVIRONMENTS * min(n_sparse, _CORE_POINTS * threads)
+        # Rows with all features and projected, kernels and slopes, points in panels.
+        core = 8 * (2 * n_rows * width + kernels + n_sparse * width)
         n_blocks = len(self.blocks)
-        return rows + directions_nbytes(n_blocks, self.n_features, n_blocks * n_sparse)
+        return core + directions_nbytes(n_blocks, self.n_features, n_blocks * n_sparse)
 
     def cautions(self) -> Iterator[str]:
         """Yield warnings about the settings, for a fit."""

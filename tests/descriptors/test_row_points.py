@@ -10,9 +10,10 @@ from builders import STRUCTURES
 
 from gapfit.config import SoapConfig
 from gapfit.data.frame import structure_arrays
-from gapfit.data.neighbours import pair_list
+from gapfit.data.neighbours import concatenate, pair_list
 from gapfit.descriptors.row_points import RowPoints, SparsePoints, spanned
 from gapfit.model.terms import FittedTerm, build_term, new_basis
+from gapfit.threads import use_threads
 
 NAMES = ("energies", "forces", "virials")
 
@@ -173,3 +174,41 @@ def test_points_without_common_directions_stay_as_they_are():
     np.testing.assert_allclose(found.values @ found.projection.T, values, atol=1e-12)
     few = SparsePoints(values[:0])
     assert RowPoints.of(RowPoints(None), 0, few) is few  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["silicon", "three_species"])
+def test_rows_do_not_depend_on_the_threads(name):
+    """Each product depends on its row and its sparse point alone: the same bits."""
+    term = with_points(STRUCTURES[name](), 40, rbf="equispaced_gaussians")
+    atoms = STRUCTURES[name]()
+    atoms.rattle(0.05, seed=99)
+    pairs, found = pairs_of(term, atoms), []
+    for n_threads in (1, 2, 5):
+        with use_threads(n_threads):
+            found.append(
+                term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+            )
+    for part in NAMES:
+        for other in found[1:]:
+            np.testing.assert_array_equal(getattr(other, part), getattr(found[0], part))
+
+
+def test_rows_do_not_depend_on_the_structures_beside():
+    term = with_points(STRUCTURES["silicon"](), 40, rbf="equispaced_gaussians")
+    frames = []
+    for seed in range(5):
+        atoms = STRUCTURES["silicon"]()
+        atoms.rattle(0.05, seed=seed)
+        frames.append(pairs_of(term, atoms))
+    n_atoms = len(atoms)
+
+    def rows(pairs):
+        return term.descriptor.kernel_rows(pairs, term.sparse, gradients=True)
+
+    together = rows(concatenate(frames))
+    for n, pairs in enumerate(frames):
+        alone = rows(pairs)
+        np.testing.assert_array_equal(together.energies[n], alone.energies[0])
+        np.testing.assert_array_equal(together.virials[n], alone.virials[0])
+        here = slice(n * n_atoms, (n + 1) * n_atoms)
+        np.testing.assert_array_equal(together.forces[here], alone.forces)
