@@ -46,6 +46,9 @@ class LocalLine:
         same = np.array_equal(self.vector, other.vector)
         return same and self._numbers == other._numbers
 
+    def __hash__(self) -> int:
+        return hash((self.vector.tobytes(), self._numbers))
+
     @property
     def _numbers(self) -> tuple[float, float, float]:
         return self.offset, self.least, self.most
