@@ -330,22 +330,14 @@ class GAPModel(WithoutCaches):
         wanted: PredictionRequest,
         requests: Sequence[VarianceRequest | None],
     ) -> Iterator[LocalPrediction]:
-        gradients, atom_virials = wanted.gradients, wanted.atom_virials
-        soap, ace, form = self._shared or (None, None, None)
+        asked = {"gradients": wanted.gradients, "atom_virials": wanted.atom_virials}
+        host, guest, form = self._shared or (None, None, None)
         for term, request in zip(self.terms, requests, strict=True):
-            if term is ace:
-                continue
-            yield term.predict(
-                pairs,
-                gradients=gradients,
-                atom_virials=atom_virials,
-                variance=request,
-                ace=form if term is soap else None,
-            )
+            if term is not guest:
+                added = form if term is host else None
+                yield term.predict(pairs, **asked, variance=request, ace=added)
         if self.baseline is not None:
-            yield from self.baseline.contributions(
-                frames, pairs, gradients=gradients, atom_virials=atom_virials
-            )
+            yield from self.baseline.contributions(frames, pairs, **asked)
 
     @cached_property
     def _shared(self) -> SharedTerms | None:
