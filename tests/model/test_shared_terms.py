@@ -59,7 +59,7 @@ TERMS = {
     "ace first": (ACE, TWO_BODY, SOAP),
     "every species": (
         SOAP,
-        ACE | {"radial": "bessel", "n_max": [8, 1], "l_max": [1, 0]},
+        ACE | {"radial": "bessel", "orders": [2, 3], "n_max": [8, 2], "l_max": [1, 1]},
     ),
     "same degree": (SOAP | {"l_max": 2}, ACE),
     "mixed channels": (SOAP | {"compression": "mu1nu1"}, ACE),
