@@ -74,14 +74,7 @@ class Ace {
                       const std::vector<std::optional<Vector>> &coefficients,
                       bool gradients, bool atom_virials, int n_threads) const {
         check(pairs);
-        std::vector<std::vector<double>> weights;
-        for (const std::optional<Vector> &own : coefficients) {
-            require(!own || own->shape(0) == size(),
-                    "there must be a coefficient for each function");
-            weights.push_back(own ? ace_->basis().invariants.weights(own->data())
-                                  : std::vector<double>());
-        }
-        require(weights.size() == n_species(), "there must be coefficients by species");
+        const std::vector<std::vector<double>> weights = weights_of(coefficients);
         const PredictionResult result(pairs.list(), gradients, atom_virials);
         gapfit::PredictionArrays out = result.arrays();
         run(n_threads, [&](gapfit::ThreadTeam &team) {
@@ -89,6 +82,19 @@ class Ace {
         });
         return nb::make_tuple(
             result.tuple(), nb::make_tuple(out.seconds[0], out.seconds[1], out.seconds[2]));
+    }
+
+    // For `Soap.predict`. W (n_tables, l_max + 1, n_max, n_soap): see `gapfit::SharedAce`.
+    gapfit::SharedAce shared(const std::vector<std::optional<Vector>> &coefficients,
+                             Mixing W) const {
+        const gapfit::Basis &basis = ace_->basis().basis;
+        require(W.shape(0) == basis.radial.size() &&
+                    W.shape(1) == static_cast<std::size_t>(basis.layout.l_max) + 1 &&
+                    W.shape(2) == static_cast<std::size_t>(basis.layout.n_max),
+                "W must be (n_tables, l_max + 1, n_max, n_soap)");
+        return {&ace_->basis(), weights_of(coefficients),
+                std::vector<double>(W.data(), W.data() + W.size()),
+                static_cast<int>(W.shape(3))};
     }
 
     // weights: by species, factors of the columns; None for a species without columns.
@@ -125,6 +131,21 @@ class Ace {
     int n_products() const { return ace_->basis().invariants.n_products(); }
 
   private:
+    // Factors of the products by species; of one without coefficients none.
+    std::vector<std::vector<double>> weights_of(
+        const std::vector<std::optional<Vector>> &coefficients) const {
+        require(coefficients.size() == n_species(),
+                "there must be coefficients by species");
+        std::vector<std::vector<double>> weights;
+        for (const std::optional<Vector> &own : coefficients) {
+            require(!own || own->shape(0) == size(),
+                    "there must be a coefficient for each function");
+            weights.push_back(own ? ace_->basis().invariants.weights(own->data())
+                                  : std::vector<double>());
+        }
+        return weights;
+    }
+
     std::size_t size() const { return static_cast<std::size_t>(n_functions()); }
     std::size_t n_species() const { return ace_->basis().basis.layout.channel.size(); }
 
@@ -140,6 +161,7 @@ class Ace {
 }  // namespace
 
 void bind_ace(nb::module_ &m) {
+    nb::class_<gapfit::SharedAce>(m, "SharedAce");
     nb::class_<Ace>(m, "Ace")
         .def(nb::init<Tables, const std::vector<int> &, double, const std::vector<int> &,
                       Counts, Counts, Counts, Vector, int>(),
@@ -150,6 +172,7 @@ void bind_ace(nb::module_ &m) {
         .def("environments", &Ace::environments, "pairs"_a, "n_threads"_a)
         .def("predict", &Ace::predict, "pairs"_a, "coefficients"_a, "gradients"_a,
              "atom_virials"_a, "n_threads"_a)
+        .def("shared", &Ace::shared, "coefficients"_a, "W"_a, nb::keep_alive<0, 1>())
         .def("add_rows", &Ace::add_rows, "pairs"_a, "weights"_a, "energies"_a.noconvert(),
              "forces"_a.noconvert().none(), "virials"_a.noconvert().none(), "n_threads"_a);
 }

@@ -217,8 +217,10 @@ class Soap {
 
     nb::tuple predict(const PairList &pairs, const std::vector<Block> &blocks,
                       bool gradients, bool atom_virials, int n_threads,
-                      const std::optional<Variances> &asked) const {
+                      const std::optional<Variances> &asked,
+                      const gapfit::SharedAce *ace) const {
         check(pairs);
+        if (ace != nullptr) ace->check(engine_->basis().layout);
         std::vector<gapfit::BlockKernel> kernels;
         for (const Block &block : blocks) kernels.push_back(block.kernel(n_features()));
         require(kernels.size() == n_species(), "there must be one block for each species");
@@ -230,7 +232,7 @@ class Soap {
         if (asked)
             variances = asked->variances(n_species(), n_features(), n_centres, values.data);
         run(n_threads, [&](gapfit::ThreadTeam &team) {
-            engine_->predict(kernels, variances, pairs.list(), blas_, team, out);
+            engine_->predict(kernels, variances, pairs.list(), blas_, team, out, ace);
         });
         return nb::make_tuple(
             result.energies.array(), result.forces.array(), result.virials.array(),
@@ -322,7 +324,8 @@ void bind_soap(nb::module_ &m) {
         .def("environments", &Soap::environments, "pairs"_a, "n_threads"_a)
         .def("density_gram", &Soap::density_gram, "pairs"_a, "n_threads"_a)
         .def("predict", &Soap::predict, "pairs"_a, "blocks"_a, "gradients"_a,
-             "atom_virials"_a, "n_threads"_a, "variances"_a.none() = nb::none())
+             "atom_virials"_a, "n_threads"_a, "variances"_a.none() = nb::none(),
+             "ace"_a.none() = nb::none())
         .def("add_rows", &Soap::add_rows, "pairs"_a, "points"_a, "delta"_a, "zeta"_a,
              "energies"_a.noconvert(), "forces"_a.noconvert().none(),
              "virials"_a.noconvert().none(), "n_threads"_a);

@@ -22,7 +22,7 @@ class Engine {
                               double *gram) const = 0;
     virtual void predict(const std::vector<BlockKernel> &blocks, const Variances &variances,
                          const PairList &pairs, Blas blas, ThreadTeam &team,
-                         PredictionArrays &out) const = 0;
+                         PredictionArrays &out, const SharedAce *ace = nullptr) const = 0;
     virtual void column_forces(const std::vector<ColumnBlock> &blocks,
                                const PairList &pairs, Blas blas, ThreadTeam &team,
                                const ColumnForces &out) const = 0;
@@ -51,9 +51,9 @@ class EngineOf final : public Engine {
     }
 
     void predict(const std::vector<BlockKernel> &blocks, const Variances &variances,
-                 const PairList &pairs, Blas blas, ThreadTeam &team,
-                 PredictionArrays &out) const override {
-        gapfit::predict<NV>(basis_, blocks, variances, pairs, blas, team, out);
+                 const PairList &pairs, Blas blas, ThreadTeam &team, PredictionArrays &out,
+                 const SharedAce *ace) const override {
+        gapfit::predict<NV>(basis_, blocks, variances, pairs, blas, team, out, ace);
     }
 
     void column_forces(const std::vector<ColumnBlock> &blocks, const PairList &pairs,

@@ -4,11 +4,13 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "expansion.hpp"
 #include "kernel.hpp"
 #include "prediction.hpp"
+#include "shared_ace.hpp"
 #include "variance.hpp"
 
 namespace gapfit {
@@ -117,9 +119,12 @@ void scatter(Expansion<NV> &expansion, const Neighbourhood &near, const double *
 template <int NV>
 class Worker {
   public:
-    Worker(const Basis &basis, Blas blas)
+    // ace: shares the densities; null for none.
+    Worker(const Basis &basis, Blas blas, const SharedAce *ace = nullptr)
         : basis_(basis), expansion_(basis), scratch_(Scratch::of_this_thread()),
-          blas_(blas), kernel_(blas, scratch_.kernel) {}
+          blas_(blas), kernel_(blas, scratch_.kernel) {
+        if (ace != nullptr) ace_.emplace(*ace, basis);
+    }
 
     void predict(const Batch &batch, const BlockKernel &block, const Variances &variances,
                  const PairList &pairs, PredictionArrays &out) {
@@ -136,16 +141,22 @@ class Worker {
             with_variances(batch, block, variances, g);
         else
             kernel_.evaluate(block, n, scratch_.q.data(), scratch_.energies.data(), g);
-        for (int k = 0; k < n; ++k) out.energies[batch.centres[k]] = scratch_.energies[k];
         out.seconds[1] += watch.lap();
-        if (!gradients) return;
         const std::size_t C = expansion_.coefficients();
         scratch_.d.resize(C);
         for (std::size_t k = 0; k < batch.centres.size(); ++k) {
+            const std::size_t lane = k % lanes;
+            if (ace_ && lane == 0)
+                ace_->evaluate(batch.species, scratch_.c.data() + k * C, C,
+                               std::min(lanes, n - static_cast<int>(k)), gradients,
+                               scratch_.energies.data() + k);
+            out.energies[batch.centres[k]] = scratch_.energies[k];
+            if (!gradients) continue;
             double *own = g + k * F;
             through_norm(scratch_.q.data() + k * F, scratch_.norms[k], own,
                          block.n_features);
             expansion_.adjoint(scratch_.c.data() + k * C, own, scratch_.d.data());
+            if (ace_) ace_->add_adjoint(static_cast<int>(lane), scratch_.d.data());
             scratch_.near.gather(basis_, pairs, batch.centres[k]);
             scatter(expansion_, scratch_.near, scratch_.d.data(), pairs, batch.centres[k],
                     scratch_.pair, out);
@@ -212,6 +223,7 @@ class Worker {
     Scratch &scratch_;
     Blas blas_;
     KernelSum kernel_;
+    std::optional<SharedAceWorker<NV>> ace_;
 };
 
 }  // namespace detail
@@ -219,7 +231,7 @@ class Worker {
 template <int NV>
 void predict(const Basis &basis, const std::vector<BlockKernel> &blocks,
              const Variances &variances, const PairList &pairs, Blas blas, ThreadTeam &team,
-             PredictionArrays &out) {
+             PredictionArrays &out, const SharedAce *ace = nullptr) {
     using namespace detail;
     const std::size_t n_shares = static_cast<std::size_t>(team.size());
     const std::vector<Batch> batches = make_batches(pairs, basis.layout, team.size());
@@ -229,11 +241,11 @@ void predict(const Basis &basis, const std::vector<BlockKernel> &blocks,
     team.run([&](int share) {
         PredictionArrays &own = parts[share].arrays;
         if (share > 0) parts[share].allocate(pairs);
-        Worker<NV> worker(basis, blas);
+        Worker<NV> worker(basis, blas, ace);
         for (std::size_t b = share; b < batches.size(); b += n_shares) {
             const BlockKernel &block = blocks[batches[b].species];
             const bool empty = block.n_sparse == 0 && block.quadratic == nullptr;
-            if (empty && variances.values == nullptr) continue;
+            if (empty && variances.values == nullptr && ace == nullptr) continue;
             worker.predict(batches[b], block, variances, pairs, own);
             team.check();
         }

@@ -82,13 +82,14 @@ class SoapConfig(SparseTermConfig):
     atom_sigma: float = described(
         0.5, "width of an atom's Gaussian", "Å", gt=0.05, le=5.0
     )
-    rbf: Literal["gto", "polynomial", "equispaced_gaussians", "poly3", "poly3gauss"] = (
-        described(
-            "gto",
-            "radial basis; polynomial for n_max up to 8, l_max up to 9; "
-            "equispaced_gaussians is QUIP's, poly3 and poly3gauss are soap_turbo's: "
-            "without weighting and with their full kernel",
-        )
+    rbf: Literal[
+        "gto", "polynomial", "bessel", "equispaced_gaussians", "poly3", "poly3gauss"
+    ] = described(
+        "gto",
+        "radial basis; polynomial for n_max up to 8, l_max up to 9; bessel is that of ace, "
+        "which costs less beside it, without weighting; equispaced_gaussians is QUIP's, "
+        "poly3 and poly3gauss are soap_turbo's: without weighting and with their full "
+        "kernel",
     )
     quip: QuipConfig = described(QuipConfig(), "for equispaced_gaussians")
     turbo: TurboConfig = described(TurboConfig(), "for poly3 and poly3gauss")
@@ -129,10 +130,9 @@ class SoapConfig(SparseTermConfig):
     @property
     def unused_tables(self) -> frozenset[str]:
         """Tables of other radial bases than that of the term."""
-        used = {"equispaced_gaussians": "quip", **dict.fromkeys(TURBO_BASES, "turbo")}
-        return frozenset({"quip", "turbo", "weighting"}) - {
-            used.get(self.rbf, "weighting")
-        }
+        used = {"gto": "weighting", "polynomial": "weighting"}
+        used |= {"equispaced_gaussians": "quip", **dict.fromkeys(TURBO_BASES, "turbo")}
+        return frozenset({"quip", "turbo", "weighting"}) - {used.get(self.rbf, "")}
 
     @model_validator(mode="after")
     def _sensible(self) -> SoapConfig:
@@ -141,6 +141,10 @@ class SoapConfig(SparseTermConfig):
                 f"n_max = {self.n_max}, l_max = {self.l_max}: the polynomial basis is "
                 'good to n_max = 8 and l_max = 9; use rbf = "gto"'
             )
+        if self.rbf == "bessel" and not (
+            self.weighting == WeightingConfig() and self.engine == "native"
+        ):
+            raise ValueError('weighting, engine: not for rbf = "bessel"; remove them')
         check_symbols([*self.centres, *self.species_weights, *self.quip.neighbours])
         if self.rbf == "equispaced_gaussians":
             check_quip(self)

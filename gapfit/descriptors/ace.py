@@ -37,6 +37,7 @@ from gapfit.descriptors.protocol import (
     PriorVariances,
     Sparse,
 )
+from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine
 from gapfit.threads import native_threads
 
@@ -44,6 +45,8 @@ __all__ = ["Ace", "ace_features", "ace_term"]
 
 # Spread of a function over its size, and over the largest spread, that may be rounding.
 _SAME, _VANISHING = 1e-7, 1e-10
+# Condition number of SOAP's functions beyond which others are not found from them.
+_ALIKE = 1e6
 # Environments whose rows the core forms at once, for each thread.
 _TOGETHER = 4
 
@@ -278,6 +281,32 @@ class Ace(Descriptor):
                 n_threads,
             )
         return LocalPrediction(energies, forces, to_voigt(virials), local)
+
+    def shared(
+        self,
+        soap: Descriptor,
+        basis: Mapping[str, np.ndarray],
+        prepared: list[np.ndarray | None],
+    ) -> Any:
+        """Return what `Soap.predict` takes to add the energies of this term.
+
+        None unless SOAP, with its basis tables, combines the same Bessel functions at the
+        same knots: then both need the same densities, which are expanded once.
+        """
+        if not (
+            isinstance(soap, Soap)
+            and soap.config.rbf == "bessel"
+            and soap.config.channels == "all"
+            and not soap.config.species_weights
+            and soap.config.n_max == self.combinations.shape[3]
+            and soap.config.l_max >= max(self.config.l_max)
+            and soap.cutoff == self.cutoff
+        ):
+            return None
+        of_soap = basis["combinations"][: max(self.config.l_max) + 1]
+        if np.linalg.cond(of_soap).max() > _ALIKE:
+            return None
+        return self._core.shared(prepared, self.combinations @ np.linalg.inv(of_soap))
 
     def buffers_nbytes(
         self,

@@ -1,4 +1,4 @@
-"""Radial functions of the cluster expansion: spherical Bessel functions that end smoothly.
+"""Radial functions of the cluster expansion and SOAP: Bessel functions that end smoothly.
 
 Orthonormal combinations of sin(k r)/(k r) whose value and first two derivatives vanish at
 the cutoff (Kocer, Mason & Erturk, J. Chem. Phys. 150, 154102 (2019)).
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["bessel_functions", "bessel_table"]
+from gapfit.descriptors.radial_gto import GtoDensity, gto_basis
+
+__all__ = ["BesselDensity", "bessel_functions", "bessel_table", "soap_bessel_basis"]
 
 # Distance of the knots, Å, and in units of the shortest wavelength over 2 pi.
 _SPACING, _SPACING_IN_WAVES = 0.025, 0.1
 # Below this k r, sin(k r)/(k r) and its derivatives are series.
 _SMALL = 0.05
+# Distances at which functions of SOAP are to be like GTOs, Å: atoms are hardly ever closer.
+_SHORTEST, _SAMPLES = 1.5, 400
 
 
 def bessel_table(r_cut: float, combinations: np.ndarray) -> tuple[np.ndarray, float]:
@@ -34,7 +38,7 @@ def bessel_table(r_cut: float, combinations: np.ndarray) -> tuple[np.ndarray, fl
         Distance of the knots, Å.
     """
     n_bessel = combinations.shape[2]
-    spacing = min(_SPACING, _SPACING_IN_WAVES * r_cut / ((n_bessel + 1) * np.pi))
+    spacing = _spacing(r_cut, n_bessel)
     knots = np.linspace(0.0, r_cut, int(np.ceil(r_cut / spacing)) + 1)
     functions = _orthonormal(knots, r_cut, n_bessel).transpose(2, 1, 0)
     values = functions @ combinations.reshape(-1, n_bessel).T
@@ -45,6 +49,62 @@ def bessel_table(r_cut: float, combinations: np.ndarray) -> tuple[np.ndarray, fl
 def bessel_functions(l_max: int, n_max: int) -> np.ndarray:
     """Return the combinations that are the Bessel functions, the same for each l."""
     return np.tile(np.eye(n_max), (l_max + 1, 1, 1))
+
+
+class BesselDensity:
+    """Expansion of a density in combinations of Bessel functions, for SOAP.
+
+    Parameters
+    ----------
+    r_cut : float
+        Cutoff, Å.
+    combinations : (l_max + 1, n_max, n_max) float64
+        Factors of the Bessel functions in each radial function.
+    centre : (n_max,) float64
+        Contribution of the central atom to c_n00.
+    """
+
+    def __init__(
+        self, r_cut: float, combinations: np.ndarray, centre: np.ndarray
+    ) -> None:
+        self.n_max = combinations.shape[2]
+        self.l_max = len(combinations) - 1
+        self.spacing = _spacing(r_cut, self.n_max)
+        self.centre = centre
+        self._r_cut, self._combinations = r_cut, combinations
+
+    def exact(self, r: np.ndarray) -> np.ndarray:
+        """Return f, f' and f'', (n, 3, l_max + 1, n_max)."""
+        functions = _orthonormal(r, self._r_cut, self.n_max).transpose(2, 1, 0)
+        values: np.ndarray = functions @ self._combinations.reshape(-1, self.n_max).T
+        return values.reshape(len(r), 3, self.l_max + 1, self.n_max)
+
+
+def soap_bessel_basis(
+    r_cut: float, n_max: int, l_max: int, sigma: float
+) -> dict[str, np.ndarray]:
+    """Return combinations of Bessel functions that are like SOAP's weighted GTOs.
+
+    Returns
+    -------
+    dict of arrays
+        ``combinations`` and ``centre``, see `BesselDensity`: the least squares of r f(r)
+        from 1.5 Å on; and the contribution of the central atom to the GTOs themselves.
+    """
+    gtos = GtoDensity(**gto_basis(r_cut, n_max, l_max), sigma=sigma)
+    r = np.linspace(_SHORTEST, r_cut, _SAMPLES)
+    u = r / r_cut
+    weight = r * (1 + 2 * u**3 - 3 * u**2)
+    functions = r[:, None] * _orthonormal(r, r_cut, n_max)[:, 0].T
+    wanted = weight[:, None] * gtos.exact(r)[:, 0].reshape(len(r), -1)
+    factors = np.linalg.lstsq(functions, wanted, rcond=None)[0]
+    combinations = factors.T.reshape(l_max + 1, n_max, n_max)
+    return {"combinations": combinations, "centre": gtos.centre}
+
+
+def _spacing(r_cut: float, n: int) -> float:
+    """Return the distance of the knots of n functions, Å."""
+    return float(min(_SPACING, _SPACING_IN_WAVES * r_cut / ((n + 1) * np.pi)))
 
 
 def _orthonormal(r: np.ndarray, r_cut: float, n_max: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -241,13 +242,16 @@ class Soap(Descriptor):
         gradients: bool,
         atom_virials: bool = False,
         variance: VarianceRequest | None = None,
+        ace: Any = None,
     ) -> LocalPrediction:
         """Return energies, forces and virials; one GEMM forward, one backward.
 
         With dE/dp̂ = Σ_s c_s k'(T_s) p̂_s: dE/dp = (dE/dp̂ - p̂ (p̂·dE/dp̂)) / |p|, whose
         adjoint gives dE/dR of every pair. With `variance`, the variances of the local
-        energies of all terms are included.
+        energies of all terms are included; with `ace`, those of a cluster expansion of the
+        same densities (`Ace.shared`).
         """
+        options = {} if ace is None else {"ace": ace}
         if variance is not None and variance.lossless:
             variance = replace(
                 variance, forms=projected_forms(variance.forms, prepared)
@@ -259,6 +263,7 @@ class Soap(Descriptor):
             gradients=gradients,
             atom_virials=atom_virials,
             variance=variance,
+            **options,
         )
         return LocalPrediction(energies, forces, to_voigt(virials), local, variances)
 

@@ -12,6 +12,7 @@ from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.density import RadialTables, contracted, shared
 from gapfit.descriptors.quip_features import QuipFeatures
 from gapfit.descriptors.radial import RadialDensity, Weighting, reach
+from gapfit.descriptors.radial_bessel import BesselDensity, soap_bessel_basis
 from gapfit.descriptors.radial_gto import GtoDensity, gto_basis
 from gapfit.descriptors.soap import CONTRACTION, Soap
 from gapfit.descriptors.soap_engine import NativeEngine, SoapEngine
@@ -55,6 +56,9 @@ def soap_basis(config: SoapConfig) -> dict[str, np.ndarray]:
         from gapfit.descriptors.radial_equispaced import equispaced_basis
 
         return equispaced_basis(config.r_cut, config.n_max, config.atom_sigma)
+    if config.rbf == "bessel":
+        shape = config.r_cut, config.n_max, config.l_max
+        return soap_bessel_basis(*shape, config.atom_sigma)
     return gto_basis(config.r_cut, config.n_max, config.l_max)
 
 
@@ -77,6 +81,8 @@ def _radial_shapes(config: SoapConfig) -> dict[str, tuple[int | None, ...]]:
         return {"nodes": (n_nodes,), "weights": (n_nodes,), "values": (n_max, n_nodes)}
     if config.rbf == "equispaced_gaussians":
         return {"nodes": (n_max,), "transform": (n_max, n_max)}
+    if config.rbf == "bessel":
+        return {"combinations": (degrees, n_max, n_max), "centre": (n_max,)}
     return {"alphas": (degrees, n_max), "betas": (degrees, n_max, n_max)}
 
 
@@ -127,7 +133,7 @@ def _soap_engine(
     weighting = _weighting(config)
     turbo = config.rbf in TURBO_BASES
     cutoff = config.r_cut
-    if not turbo:
+    if not turbo and config.rbf != "bessel":
         cutoff = reach(config.r_cut, config.atom_sigma, weighting)
     features = _features(config, species, basis)
     if len(features) > _MOST_FEATURES:
@@ -226,7 +232,7 @@ def _named(config: SoapConfig) -> tuple[int, ...]:
 
 
 def _weighting(config: SoapConfig) -> Weighting:
-    if config.rbf in TURBO_BASES:
+    if config.rbf in ("bessel", *TURBO_BASES):
         return Weighting("none", config.r_cut)
     if config.rbf == "equispaced_gaussians":
         quip = config.quip
@@ -244,6 +250,8 @@ def _density(config: SoapConfig, basis: dict[str, np.ndarray]) -> RadialDensity:
         from gapfit.descriptors.radial_equispaced import EquispacedDensity
 
         return EquispacedDensity(basis, config.l_max, config.atom_sigma)
+    if config.rbf == "bessel":
+        return BesselDensity(config.r_cut, basis["combinations"], basis["centre"])
     return GtoDensity(basis["alphas"], basis["betas"], config.atom_sigma)
 
 

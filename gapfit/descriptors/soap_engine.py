@@ -337,8 +337,12 @@ class NativeEngine:
         gradients: bool,
         atom_virials: bool,
         variance: VarianceRequest | None = None,
+        ace: Any = None,
     ) -> tuple[np.ndarray, ...]:
-        """Return energies, derivatives and variances; see `SoapEngine`."""
+        """Return energies, derivatives and variances; see `SoapEngine`.
+
+        With `ace` the energies of a cluster expansion are added, see `Ace.shared`.
+        """
         blocks = [
             _core.SparseBlock(
                 _core.Points(energy_sum.points.values, energy_sum.points.projection),
@@ -356,6 +360,7 @@ class NativeEngine:
                 atom_virials,
                 n_threads,
                 None if variance is None else _core_variances(variance),
+                ace,
             )
         return tuple(out)
 

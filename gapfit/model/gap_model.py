@@ -35,6 +35,7 @@ from gapfit.model.prediction import (
 )
 from gapfit.model.provenance import in_one_line, summary, why_no_posterior
 from gapfit.model.record import FitRecord
+from gapfit.model.shared_terms import SharedTerms, shared_terms
 from gapfit.model.terms import FittedTerm
 from gapfit.model.uncertainty import StandardDeviations
 from gapfit.threads import one_thread, use_threads
@@ -329,18 +330,18 @@ class GAPModel(WithoutCaches):
         wanted: PredictionRequest,
         requests: Sequence[VarianceRequest | None],
     ) -> Iterator[LocalPrediction]:
-        gradients, atom_virials = wanted.gradients, wanted.atom_virials
+        asked = {"gradients": wanted.gradients, "atom_virials": wanted.atom_virials}
+        host, guest, form = self._shared or (None, None, None)
         for term, request in zip(self.terms, requests, strict=True):
-            yield term.predict(
-                pairs,
-                gradients=gradients,
-                atom_virials=atom_virials,
-                variance=request,
-            )
+            if term is not guest:
+                added = form if term is host else None
+                yield term.predict(pairs, **asked, variance=request, ace=added)
         if self.baseline is not None:
-            yield from self.baseline.contributions(
-                frames, pairs, gradients=gradients, atom_virials=atom_virials
-            )
+            yield from self.baseline.contributions(frames, pairs, **asked)
+
+    @cached_property
+    def _shared(self) -> SharedTerms | None:
+        return shared_terms(self.terms)
 
     def _isolated(self, frames: Sequence[Frame], pairs: Pairs) -> np.ndarray:
         """Return e0 of each atom, (n_atoms,); unknown species raise."""

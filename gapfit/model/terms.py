@@ -15,7 +15,6 @@ from gapfit.config.sections import SparseTermConfig, TermConfig
 from gapfit.data.neighbours import Pairs
 from gapfit.descriptors.protocol import Descriptor, LocalPrediction, Sparse
 from gapfit.descriptors.registry import kind_of
-from gapfit.descriptors.soap_engine import VarianceRequest
 from gapfit.errors import ConfigError, GapfitError
 from gapfit.threads import one_thread
 
@@ -103,14 +102,15 @@ class FittedTerm(WithoutCaches):
         *,
         gradients: bool,
         atom_virials: bool = False,
-        variance: VarianceRequest | None = None,
+        **requests: Any,
     ) -> LocalPrediction:
         """Return the contribution of this term; see `Descriptor.predict`.
 
-        A descriptor `with_variances` can give those of local energies, too; see
-        `gapfit.model.local_variance`.
+        A descriptor `with_variances` can give those of local energies, too (`variance`,
+        see `gapfit.model.local_variance`), and SOAP what another term adds to them (`ace`,
+        see `Ace.shared`); None: it is not asked for.
         """
-        options = {} if variance is None else {"variance": variance}
+        options = {name: value for name, value in requests.items() if value is not None}
         return self.descriptor.predict(
             pairs.within(self.descriptor.cutoff),
             self.prepared,

@@ -5,6 +5,7 @@ Usage: python tests/benchmarks/presets.py TRAIN TEST [--r-cut 5.5] [--n-sparse 1
 One element. Cutoff, deltas and sigmas are the same for all; costs of a prediction are
 ratios to that of the default, measured in turns. "zeta 2" is SOAP with zeta = 2, 32
 components and 500 sparse points, with pairs and the cluster expansion of "accurate";
+"shared" is "accurate" with the radial functions of the cluster expansion in SOAP, too;
 "products" is SOAP with all products of 64 components, and pairs.
 """
 
@@ -52,6 +53,7 @@ def terms_of(args: argparse.Namespace) -> dict[str, list[TermConfig]]:
     }
     soap, *others = terms["accurate"]
     quadratic = {"zeta": 2.0, "components": 32, "n_sparse": 500}
+    terms["shared"] = [soap.model_copy(update={"rbf": "bessel"}), *others]
     terms["zeta 2"] = [soap.model_copy(update=quadratic), *others]
     products = {"zeta": 2.0, "components": 64, "n_sparse": 64 * 65 // 2}
     terms["products"] = [soap.model_copy(update=products), others[0]]

@@ -40,6 +40,7 @@ class TestSoap(DescriptorContract):
     CONFIGS: ClassVar = {
         "gto": SoapConfig(**SOAP),
         "polynomial": SoapConfig(**SOAP, rbf="polynomial"),
+        "bessel": SoapConfig(**SOAP, rbf="bessel"),
         "equispaced": SoapConfig(**SOAP, rbf="equispaced_gaussians"),
         "poly3": SoapConfig(**SOAP, rbf="poly3", turbo=TURBO),
         "poly3gauss": SoapConfig(

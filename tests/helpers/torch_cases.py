@@ -24,6 +24,7 @@ TURBO = {
 TERMS = {
     "gto": SoapConfig(**SOAP),
     "polynomial": SoapConfig(**SOAP, rbf="polynomial"),
+    "bessel": SoapConfig(**SOAP, rbf="bessel"),
     "equispaced": SoapConfig(**SOAP, rbf="equispaced_gaussians"),
     "large": SoapConfig(r_cut=R_CUT, n_max=9, l_max=5),
     "degree 0": SoapConfig(r_cut=R_CUT, n_max=4, l_max=0),
