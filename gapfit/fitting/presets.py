@@ -29,13 +29,13 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 MANY_SPECIES = 3
 _CHANNELS = {"fast": 8, "default": 12, "accurate": 16}
 _FAST_SPARSE = 300
-#: Functions of the cluster expansion: 379, 623 and 2034.
+#: Functions of the cluster expansion: 379, 623 and 3060.
 _FUNCTIONS: dict[str, Mapping[str, Sequence[int]]] = {
     "fast": {"orders": (3, 4), "n_max": (4, 2), "l_max": (3, 2)},
     "accurate": {"orders": (3, 4), "n_max": (4, 2), "l_max": (4, 2)},
-    "large": {"orders": (3, 4), "n_max": (6, 3), "l_max": (4, 2)},
+    "large": {"orders": (3, 4), "n_max": (6, 3), "l_max": (5, 2)},
 }
-#: Labels with which accurate takes the large expansion, for each species: 50 for each
+#: Labels with which accurate takes the large expansion, for each species: 33 for each
 #: function.
 _MANY_LABELS = 100_000
 

@@ -143,7 +143,7 @@ def _against(term: FittedTerm, plain: bool) -> Iterator[str]:
 def _against_soap(term: FittedTerm, config: SoapConfig, plain: bool) -> Iterator[str]:
     if config.rbf not in ("equispaced_gaussians", *TURBO_BASES):
         yield (
-            f'rbf = "{config.rbf}" is a basis of dscribe: fit with rbf = '
+            f'rbf = "{config.rbf}" is no basis of QUIP: fit with rbf = '
             '"equispaced_gaussians", "poly3" or "poly3gauss"'
         )
         return
