@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
+from gapfit._support.resources import release_freed
 from gapfit.data.frame import Frame
 from gapfit.data.observations import Quantity, row_counts
 from gapfit.errors import LeftOutError
@@ -100,6 +101,8 @@ def of_each(
             return list(residuals_of(model, frame))
         except LeftOutError as error:
             return error
+        finally:
+            release_freed()
 
     largest = int(row_counts(frames).sum(axis=1).max(initial=1))
     each = 8 * _MATRICES * largest * len(coefficient_vector(model.terms))
