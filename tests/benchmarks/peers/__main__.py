@@ -4,9 +4,12 @@
 
 Each set is a folder mlearn_Si and so on of --data, or one of the name that is given, with
 train.extxyz and test.extxyz (.gz is fine); without test.extxyz every fifth structure is
-predicted. --frames N draws so many training structures, the same in each run. Settings come from the training data alone, or from the authors of the peer. A
-peer that is not installed is left out with a line that says so. Writes the rows as JSON,
-the table as .md and the plot of errors against time as .svg, all under one name.
+predicted. --frames N draws so many of the training structures, the same in each run.
+Settings come from the training data alone, or from the authors of the peer. A peer that is
+not installed is left out with a line that says so. Each potential has a process of its own.
+"fit GB" is the largest memory of it, or of a program that it starts, until the fit ends.
+Writes the rows as JSON, the table as .md and the plot of errors against time as .svg, all
+under one name.
 """
 
 from __future__ import annotations

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn
+from typing import Any
 
 from _common import peak_memory
+
+_SECONDS = 5
 
 
 class Apart:
@@ -49,9 +52,12 @@ class Apart:
         self._process.join()
 
 
-def _serve(connection: Connection, worker: object) -> NoReturn:
-    while True:
-        connection.send(getattr(worker, connection.recv())())
+def _serve(connection: Connection, worker: object) -> None:
+    parent = os.getppid()
+    # Later processes hold copies of the other end: it does not close when ours ends.
+    while os.getppid() == parent:
+        if connection.poll(_SECONDS):
+            connection.send(getattr(worker, connection.recv())())
 
 
 def peak_of_processes() -> float:

@@ -1,9 +1,9 @@
 """The functions of moment tensor potentials, as the table that motep reads.
 
-A moment has a radial index mu and a rank nu, and the level 2 + 4 mu + nu; a product of them
-has the sum of their levels (Shapeev, Multiscale Model. Simul. 14, 1153, 2016). A function is
-a product of at most four moments whose indices are summed over in pairs: a graph with a
-moment at each vertex and an edge for each pair.
+A moment has a radial index mu and a rank nu, and the level 2 + 4 mu + nu; a product of
+them has the sum of their levels (Shapeev, Multiscale Model. Simul. 14, 1153, 2016). A
+function is a product of at most four moments whose indices are summed over in pairs: a
+graph with a moment at each vertex and an edge for each pair.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Moment tensor potentials by motep: functions as in MLIP, fitted by BFGS.
 
-The weights are motep's. BFGS starts from random radial functions, fits every fifth structure
-of the training data, and ends after a number of steps that takes minutes, not at a minimum.
-Least squares then fit the linear coefficients to all.
+The weights are motep's. BFGS starts from random radial functions, fits every fifth
+structure of the training data, and ends after a number of steps that takes minutes, not at
+a minimum. Least squares then fit the linear coefficients to all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from peers._potential import Data, Labels, Potential, energy_and_forces
 
 R_CUT, N_RADIAL = 5.5, 8
 #: Steps of BFGS by level.
-STEPS = {10: 200, 16: 60}
+STEPS = {10: 150, 16: 40}
 _FIFTH = 5
 _MINIMIZED = ["energy", "forces"]
 
