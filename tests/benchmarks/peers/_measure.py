@@ -1,10 +1,13 @@
-"""Rows of the comparison: errors, CPU time of the fit, and time of a step."""
+"""Rows of the comparison: errors, time and memory of the fit, and time of a step."""
 
 from __future__ import annotations
 
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +15,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.io import read
+from peers._apart import Apart, peak_of_processes
 from peers._potential import Data, Labels, Potential, energy_and_forces
 
 Row = dict[str, Any]
@@ -20,8 +24,8 @@ _TIMED_ATOMS = 512
 _HELD_OUT = 5
 
 
-def load(folder: Path) -> Data:
-    """Return a set from its folder."""
+def load(folder: Path, n_train: int | None = None) -> Data:
+    """Return a set from its folder, with so many of the training structures, or all."""
     files = {
         part: next(iter(sorted(folder.glob(f"{part}.extxyz*"))), None)
         for part in ("train", "test")
@@ -36,6 +40,9 @@ def load(folder: Path) -> Data:
         train = [a for n, a in enumerate(train, 1) if n % _HELD_OUT]
     else:
         test = read(files["test"], ":")
+    if n_train is not None and n_train < len(train):
+        chosen = np.random.default_rng(0).choice(len(train), n_train, replace=False)
+        train = [train[n] for n in sorted(chosen)]
     return Data(folder.name, train, test, timed_structure(train))
 
 
@@ -81,32 +88,60 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def fitted(potential: Potential, data: Data, folder: Path) -> Row:
-    """Fit and predict; return the row without times of steps."""
-    folder.mkdir(parents=True)
-    began = cpu_seconds()
-    trained = potential.fit(data, folder)
-    seconds = cpu_seconds() - began if trained else None
-    row = {
-        "potential": potential.label,
-        "size": potential.size,
-        "fit": seconds - (potential.tune_cpu or 0.0) if trained else None,
-        "tune": potential.tune_cpu,
-        "engine": potential.engine,
-        "error_bars": "yes" if potential.uncertainty else "no",
-    }
-    return row | errors(data.test, potential.predict(data.test))
+@dataclass
+class Trial:
+    """A potential on a set, in a process of its own.
+
+    Attributes
+    ----------
+    potential : Potential
+        Not fitted yet.
+    data : Data
+        The set.
+    folder : Path
+        For its files; made here.
+    """
+
+    potential: Potential
+    data: Data
+    folder: Path
+
+    def fitted(self) -> Row:
+        """Fit and predict; return the row without times of steps."""
+        self.folder.mkdir(parents=True)
+        potential = self.potential
+        began = cpu_seconds()
+        trained = potential.fit(self.data, self.folder)
+        seconds = cpu_seconds() - began if trained else None
+        row = {
+            "potential": potential.label,
+            "size": potential.size,
+            "fit": seconds - (potential.tune_cpu or 0.0) if trained else None,
+            "tune": potential.tune_cpu,
+            "memory": peak_of_processes() if trained else None,
+            "engine": potential.engine,
+            "error_bars": "yes" if potential.uncertainty else "no",
+        }
+        predictions = potential.predict(self.data.test)
+        self._turn = potential.turn(self.data.timed)
+        return row | errors(self.data.test, predictions)
+
+    def turn(self) -> float:
+        """Return CPU seconds of a step on one thread."""
+        return self._turn()
 
 
-def costs(turns: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, float]:
+def costs(
+    turns: Mapping[str, Callable[[], float]], repeats: int, jobs: int = 1
+) -> dict[str, float]:
     """Return median seconds of each, taken in turns after one that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in turns}
-    for number in range(repeats + 1):
-        for name, turn in turns.items():
-            value = turn()
-            if number:
-                seconds[name].append(value)
-    return {name: float(np.median(values)) for name, values in seconds.items()}
+    with ThreadPoolExecutor(jobs) as pool:
+        rounds = [
+            list(pool.map(lambda turn: turn(), turns.values()))
+            for _ in range(repeats + 1)
+        ]
+    medians = np.median(rounds[1:], axis=0)
+    return dict(zip(turns, map(float, medians), strict=True))
 
 
 def compared(
@@ -115,6 +150,7 @@ def compared(
     folder: Path,
     repeats: int,
     only: Sequence[str] = (),
+    jobs: int = 1,
 ) -> list[Row]:
     """Return the rows of a set; a peer that cannot run gives one line instead.
 
@@ -130,8 +166,10 @@ def compared(
         Turns of each step that count.
     only : sequence of str
         Words of which the label has at least one; all, if there are none.
+    jobs : int
+        Potentials that are fitted, or timed, at the same time.
     """
-    rows, turns = [], {}
+    processes: dict[str, Apart] = {}
     for name, peer in peers.items():
         if reason := peer.obstacle(data):
             print(f"{data.name}, {name}: left out, {reason}", flush=True)
@@ -139,18 +177,29 @@ def compared(
         for number, potential in enumerate(peer.potentials(data)):
             if only and not any(word in potential.label for word in only):
                 continue
-            place = folder / data.name / f"{name}{number}"
-            row = fitted(potential, data, place) | {"set": data.name}
-            turns[potential.label] = potential.turn(data.timed)
-            rows.append(row)
-            print(f"{data.name}, {potential.label}: {summary(row)}", flush=True)
-    seconds = costs(turns, repeats)
+            trial = Trial(potential, data, folder / data.name / f"{name}{number}")
+            processes[potential.label] = Apart(trial, potential.label)
+
+    def fitted(process: Apart) -> Row:
+        row = process.ask("fitted") | {"set": data.name}
+        print(f"{data.name}, {process.name}: {summary(row)}", flush=True)
+        return row
+
+    # All processes are there by now: a process with threads should not be forked.
+    with ThreadPoolExecutor(jobs) as pool:
+        rows = list(pool.map(fitted, processes.values()))
+    turns = {name: partial(one.ask, "turn") for name, one in processes.items()}
+    seconds = costs(turns, repeats, jobs)
+    for process in processes.values():
+        process.close()
     for row in rows:
         row["cost"] = 1e6 * seconds[row["potential"]] / len(data.timed)
     return rows
 
 
 def summary(row: Row) -> str:
-    """Return the errors of a row and the time of its fit in words."""
+    """Return the errors of a row and the cost of its fit in words."""
     text = f"{row['energy']:.2f} meV/atom, {row['forces']:.4f} eV/Å"
-    return text if row["fit"] is None else f"{text}, fit {row['fit']:.1f} CPU s"
+    if row["fit"] is None:
+        return text
+    return f"{text}, fit {row['fit']:.1f} CPU s and {row['memory']:.2f} GB"

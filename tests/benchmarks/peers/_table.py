@@ -14,6 +14,7 @@ COLUMNS = (
     Label("size", "functions or points"),
     Time("tune", "tune CPU s"),
     Time("fit", "fit CPU s"),
+    Column("memory", "fit GB", ".2f"),
     Column("energy", "E meV/atom", ".2f"),
     Column("forces", "F eV/Å", ".4f"),
     Column("forces_rmse", "F RMSE", ".4f"),

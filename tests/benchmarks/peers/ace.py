@@ -218,4 +218,5 @@ def obstacle(data: Data) -> str:
 
 def potentials(data: Data) -> list[Potential]:
     """Return the potentials for a set."""
-    return [LinearAce(label, sizes) for label, sizes in SIZES.items()]
+    sizes = SIZES if len(data.species) == 1 else {"small": SIZES["small"]}
+    return [LinearAce(label, one) for label, one in sizes.items()]

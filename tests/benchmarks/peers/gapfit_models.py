@@ -44,7 +44,9 @@ class Fit(Potential):
 
     def __init__(self, label: str, terms: list[dict[str, Any]]) -> None:
         self.label, self.terms = f"gapfit {label}", terms
-        self.engine = "LAMMPS" if not _in_lammps.missing() else "Python"
+        # Compiled here: what is done in the process of a fit is lost with it.
+        self.plugin = None if _in_lammps.missing() else plugin()
+        self.engine = "LAMMPS" if self.plugin else "Python"
 
     def fit(self, data: Data, folder: Path) -> bool:
         write_extxyz(folder / "train.xyz", data.train)
@@ -74,13 +76,13 @@ class Fit(Potential):
         return [(prediction.energy, prediction.forces) for prediction in found]
 
     def turn(self, atoms: Atoms) -> Callable[[], float]:
-        if _in_lammps.missing():
+        if self.plugin is None:
             return self._python_turn(atoms)
         export_lammps(self.model, self.folder / "p.gapfit")
         style = _in_lammps.PairStyle(
             self.folder,
             "pair_style gapfit\npair_coeff * * p.gapfit {types}",
-            plugin(),
+            self.plugin,
         )
         return style.turn(atoms)
 

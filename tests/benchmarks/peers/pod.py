@@ -37,7 +37,8 @@ def parameters(data: Data, sizes: tuple[tuple[int, int], ...]) -> str:
     """Return the file of the settings."""
     several = len(data.species) > 1
     lines = [
-        f"species {' '.join(data.species)}",
+        # As types in LAMMPS, heaviest first: in another order predictions are wrong.
+        f"species {' '.join(reversed(data.species))}",
         "pbc 1 1 1",
         f"rin {0.8 if several else 1.0}",
         "rcut 5.0",
