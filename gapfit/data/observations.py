@@ -12,6 +12,7 @@ from gapfit.data.frame import Frame
 __all__ = [
     "Quantity",
     "count_rows",
+    "labelled_forces",
     "row_counts",
 ]
 
@@ -66,3 +67,10 @@ def count_rows(frames: Sequence[Frame]) -> dict[str, int]:
     """Return the number of observations of each quantity in all frames, as plain data."""
     counts = row_counts(frames).sum(axis=0).tolist()
     return dict(zip(map(str, Quantity), counts, strict=True))
+
+
+def labelled_forces(frame: Frame) -> np.ndarray:
+    """Return which force components have labels, (3 n_atoms,) bool."""
+    if frame.forces is None:
+        return np.zeros(3 * frame.n_atoms, dtype=bool)
+    return np.isfinite(frame.forces).ravel()

@@ -16,8 +16,10 @@ __all__ = ["BesselDensity", "bessel_functions", "bessel_table", "soap_bessel_bas
 _SPACING, _SPACING_IN_WAVES = 0.025, 0.1
 # Below this k r, sin(k r)/(k r) and its derivatives are series.
 _SMALL = 0.05
-# Distances at which functions of SOAP are to be like GTOs, Å: atoms are hardly ever closer.
-_SHORTEST, _SAMPLES = 1.5, 400
+# From this distance on (Å, and at most this share of the cutoff) functions of SOAP are to
+# be like GTOs: atoms are hardly ever closer, and over a range far shorter than the cutoff
+# combinations would be arbitrary, and huge below it.
+_SHORTEST, _LARGEST_SHARE, _SAMPLES = 1.5, 0.3, 400
 
 
 def bessel_table(r_cut: float, combinations: np.ndarray) -> tuple[np.ndarray, float]:
@@ -89,10 +91,11 @@ def soap_bessel_basis(
     -------
     dict of arrays
         ``combinations`` and ``centre``, see `BesselDensity`: the least squares of r f(r)
-        from 1.5 Å on; and the contribution of the central atom to the GTOs themselves.
+        from 1.5 Å on, or 0.3 r_cut where that is less; and the contribution of the
+        central atom to the GTOs themselves.
     """
     gtos = GtoDensity(**gto_basis(r_cut, n_max, l_max), sigma=sigma)
-    r = np.linspace(_SHORTEST, r_cut, _SAMPLES)
+    r = np.linspace(min(_SHORTEST, _LARGEST_SHARE * r_cut), r_cut, _SAMPLES)
     u = r / r_cut
     weight = r * (1 + 2 * u**3 - 3 * u**2)
     functions = r[:, None] * _orthonormal(r, r_cut, n_max)[:, 0].T

@@ -8,6 +8,7 @@ import numpy as np
 
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import pairs_of
+from gapfit.data.observations import labelled_forces
 from gapfit.evaluation.residuals import Residuals
 from gapfit.model.local_scale import LocalLine, LocalScale
 from gapfit.model.scales import Scale
@@ -24,6 +25,8 @@ _LEAST_STRUCTURES = 10
 _DIRECTIONS, _COMPONENTS_EACH, _ENVIRONMENTS = 16, 60, 1000
 # Of the prior of the factors of directions of unit variance, N(0, 1 / ridge).
 _RIDGE = 10.0
+# Spread of unit vectors along a direction that may be the last digits of the positions.
+_SAME = 1e-6
 # Limits of log s: a share of the environments either way, and a number.
 _TAIL, _LARGEST = 0.005, 1.5
 
@@ -42,7 +45,7 @@ def fitted_local_scale(
     terms : sequence of FittedTerm
         Of the model; the environments are those of the first SOAP term.
     structures : sequence of (Frame, Residuals)
-        Structures, and the residuals of all their forces.
+        Structures, and the residuals of their forces that have labels.
     scale : Scale
         That of forces.
 
@@ -52,18 +55,14 @@ def fitted_local_scale(
         None without a SOAP term, without a tilt, or from fewer than 10 structures.
     """
     number = next((n for n, t in enumerate(terms) if t.descriptor.unit_vectors), None)
-    whole = [
-        (frame, part)
-        for frame, part in structures
-        if len(part.error) == 3 * frame.n_atoms
-    ]
-    if number is None or scale.tilt is None or len(whole) < _LEAST_STRUCTURES:
+    few = len(structures) < _LEAST_STRUCTURES
+    if number is None or scale.tilt is None or few:
         return None
     values: dict[int, list[np.ndarray]] = {}
     sums: dict[int, list[np.ndarray]] = {}
     descriptor = terms[number].descriptor
-    for frame, part in whole:
-        squares = _squares(part, scale)
+    for frame, part in structures:
+        squares = _squares(frame, part, scale)
         found = descriptor.environments(pairs_of([frame], descriptor.cutoff))
         for species, environments in found.items():
             own = squares[environments.atoms]
@@ -79,12 +78,12 @@ def fitted_local_scale(
     return LocalScale(number, lines) if lines else None
 
 
-def _squares(forces: Residuals, scale: Scale) -> np.ndarray:
+def _squares(frame: Frame, forces: Residuals, scale: Scale) -> np.ndarray:
     """Return sum of squares of error / std, and number of components, by atom, (n, 2)."""
     z = forces.error / scale.std(forces.std)
+    atoms = np.flatnonzero(labelled_forces(frame)) // 3
     parts = np.stack([z**2, np.ones_like(z)]) * forces.informative
-    by_atom: np.ndarray = parts.reshape(2, -1, 3).sum(axis=2).T
-    return by_atom
+    return np.stack([np.bincount(atoms, own, frame.n_atoms) for own in parts], axis=1)
 
 
 def _line(values: np.ndarray, sums: np.ndarray) -> LocalLine:
@@ -103,8 +102,9 @@ def _line(values: np.ndarray, sums: np.ndarray) -> LocalLine:
     mean, directions = _directions(values, n_directions)
     A = (values - mean) @ directions
     spread = A.std(axis=0)
-    directions = directions[:, spread > 0] / spread[spread > 0]
-    A = A[:, spread > 0] / spread[spread > 0]
+    varies = spread > _SAME
+    directions = directions[:, varies] / spread[varies]
+    A = A[:, varies] / spread[varies]
     squares, counts = sums.T
 
     def loss(p: np.ndarray) -> tuple[float, np.ndarray]:

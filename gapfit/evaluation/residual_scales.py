@@ -15,7 +15,7 @@ from gapfit.evaluation.residuals import Residuals
 from gapfit.gp.conformal import conformal_quantiles
 from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.local_scale import LocalScale, log_of_observations
+from gapfit.model.local_scale import LocalScale, log_of_labels
 from gapfit.model.scales import Scale, fitted_scale, tilted_scale, with_local
 
 __all__ = ["calibration_of", "local_scale_of", "with_logs"]
@@ -43,9 +43,10 @@ def with_logs(
     """Return residuals with the logs of their local scale."""
     if local is None:
         return [part for _, part in parts]
-    logs = {id(frame): local.of(model.terms, [frame]) for frame, _ in parts}
+    frames = {id(frame): frame for frame, _ in parts}
+    logs = {key: local.of(model.terms, [frame]) for key, frame in frames.items()}
     return [
-        replace(part, local=log_of_observations(logs[id(frame)], part.quantity))
+        replace(part, local=log_of_labels(logs[id(frame)], frame, part.quantity))
         for frame, part in parts
     ]
 

@@ -14,7 +14,7 @@ from gapfit.data.observations import Quantity, row_counts
 from gapfit.errors import LeftOutError
 from gapfit.gp.observations import RowBlock
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.local_scale import log_of_observations
+from gapfit.model.local_scale import log_of_labels
 from gapfit.model.rows import row_block
 from gapfit.model.terms import coefficient_vector
 from gapfit.threads import side_by_side
@@ -204,7 +204,7 @@ def _by_quantity(
     for quantity in Quantity:
         rows = block.kind == quantity.position
         if rows.any():
-            local = 0.0 if logs is None else log_of_observations(logs, quantity)
+            local = 0.0 if logs is None else log_of_labels(logs, frame, quantity)
             yield Residuals(
                 quantity,
                 frame.config_type,

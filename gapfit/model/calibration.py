@@ -228,7 +228,7 @@ class Calibration:
             )
             for quantity, plain in values["kinds"].items()
         }
-        plain = values["local"]
+        plain = values.get("local")
         local = None if plain is None else LocalScale.from_dict(plain, vectors)
         return cls(kinds, values["method"], values["n_structures"], local)
 

@@ -10,10 +10,13 @@ import numpy as np
 
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import pairs_of
-from gapfit.data.observations import Quantity
+from gapfit.data.observations import Quantity, labelled_forces
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["LocalLine", "LocalScale", "log_of_observations"]
+__all__ = ["LocalLine", "LocalScale", "log_of_labels", "log_of_observations"]
+
+# Pairs whose environments are handled together, which bounds the memory.
+_CHUNK_PAIRS = 20_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +118,10 @@ class LocalScale:
         descriptor = terms[self.term].descriptor
         pairs = pairs_of(frames, descriptor.cutoff)
         logs = np.zeros(pairs.n_atoms)
-        for species, part in descriptor.environments(pairs).items():
-            if species in self.lines:
-                logs[part.atoms] = self.lines[species].of(part.values)
+        for chunk in pairs.chunks(_CHUNK_PAIRS):
+            for species, part in descriptor.environments(chunk).items():
+                if species in self.lines:
+                    logs[part.atoms] = self.lines[species].of(part.values)
         return logs
 
     def fits(self, terms: Sequence[FittedTerm]) -> bool:
@@ -125,6 +129,8 @@ class LocalScale:
         if not 0 <= self.term < len(terms):
             return False
         descriptor = terms[self.term].descriptor
+        if not descriptor.unit_vectors:
+            return False
         widths = {block: descriptor.width(block) for block in descriptor.blocks}
         return all(
             line.is_valid and line.vector.shape == (widths.get(species),)
@@ -146,3 +152,24 @@ def log_of_observations(logs: np.ndarray, quantity: Quantity) -> np.ndarray | fl
     if quantity is Quantity.FORCES:
         return np.repeat(logs, 3)
     return float(0.5 * np.log(np.mean(np.exp(2 * logs))))
+
+
+def log_of_labels(
+    logs: np.ndarray, frame: Frame, quantity: Quantity
+) -> np.ndarray | float:
+    """Return log s of the observations that a structure has labels of.
+
+    Parameters
+    ----------
+    logs : (n_atoms,) float64
+        Those of its atoms.
+    frame : Frame
+        The structure.
+    quantity : Quantity
+        Forces on some of the atoms may have no label.
+    """
+    local = log_of_observations(logs, quantity)
+    if quantity is Quantity.FORCES:
+        of_labels: np.ndarray = np.asarray(local)[labelled_forces(frame)]
+        return of_labels
+    return local

@@ -10,7 +10,7 @@ from gapfit.config.sections import SigmaConfig
 from gapfit.data.e0 import isolated_energy
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import pairs_of
-from gapfit.data.observations import Quantity, row_counts
+from gapfit.data.observations import Quantity, labelled_forces, row_counts
 from gapfit.data.sigmas import frame_sigmas
 from gapfit.descriptors.protocol import KernelRows
 from gapfit.gp.observations import RowBlock, Targets
@@ -83,16 +83,10 @@ def labelled_rows(frames: Sequence[Frame]) -> np.ndarray:
     (7 n_frames + 3 n_atoms,) bool
         For all energies, then all forces, then all virials.
     """
-    forces = [
-        np.zeros(3 * frame.n_atoms, dtype=bool)
-        if frame.forces is None
-        else np.isfinite(frame.forces).ravel()
-        for frame in frames
-    ]
     return np.concatenate(
         [
             np.array([frame.energy is not None for frame in frames], dtype=bool),
-            *forces,
+            *map(labelled_forces, frames),
             np.repeat([frame.virial is not None for frame in frames], 6),
         ]
     )

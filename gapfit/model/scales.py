@@ -112,7 +112,9 @@ class Scale:
             float(plain["factor"]),
             float(plain["floor"]),
             None if reach is None else float(reach),
-            None if tilt is None else Tilt(**{k: float(tilt[k]) for k in _TILT_KEYS}),
+            None
+            if tilt is None
+            else Tilt(**{k: float(tilt[k]) for k in _TILT_KEYS if k in tilt}),
         )
 
     def of_function(

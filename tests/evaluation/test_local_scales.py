@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 from ase.io import read
 from builders import DATA, config, label
 from helpers.error_bars import frame_of, frames_of, salt, settings
 from helpers.model_files import header_of, rewritten
 
 import gapfit
+from gapfit.data.dataset import read as read_data
 from gapfit.data.observations import Quantity
 from gapfit.errors import ModelFileError
 from gapfit.evaluation.local_scales import fitted_local_scale
@@ -98,6 +101,45 @@ def test_few_structures_and_models_without_soap_have_none(bare, local):
     assert fitted_local_scale(bare.terms, many, Scale(1.0, 0.1)) is None
     assert fitted_local_scale(bare.terms[:1], many, PLAIN) is None
     assert fitted_local_scale(bare.terms, many, PLAIN) is not None
+
+
+def masked(seed: int) -> Atoms:
+    """Return a labelled structure, of which one species has no forces."""
+    atoms = label(salt(seed))
+    atoms.arrays["force_mask"] = atoms.numbers == 14
+    return atoms
+
+
+def test_forces_without_labels_are_left_out(bare, model, local):
+    """The logs are those of the atoms with labels, and the others say nothing."""
+    frame = read_data([masked(41)], model.config.data).frames[0]
+    logs = local.of(model.terms, [frame])
+    parts = {part.quantity: part for part in predicted_residuals(model, frame)}
+    wanted = np.repeat(logs[frame.numbers == 32], 3)
+    np.testing.assert_array_equal(parts[Quantity.FORCES].local, wanted)
+    calibrated = gapfit.calibrate(bare, [masked(seed) for seed in range(40, 52)])
+    assert set(calibrated.calibration.local.lines) == {32}
+    mixed = [masked(40), *[label(salt(seed)) for seed in range(41, 52)]]
+    assert set(gapfit.calibrate(bare, mixed).calibration.local.lines) == {14, 32}
+    assert gapfit.evaluate(calibrated, mixed)["all"]["forces"]["n"] == 11 * 24 + 12
+
+
+def test_environments_that_are_the_same_up_to_rounding_have_one_scale(bare):
+    """Of crystals at rest, moved as a whole, the last digits must not decide."""
+    rng, crystals = np.random.default_rng(2), []
+    for _ in range(12):
+        atoms = bulk("NaCl", "rocksalt", a=5.1, cubic=True)
+        atoms.numbers[:] = [14, 32] * 4
+        atoms.positions += rng.normal(size=3)
+        frame = frame_of(bare, atoms)
+        std, error = np.full(24, 0.1), rng.normal(0.0, 0.1, 24)
+        sigma = np.full(24, 0.1)
+        part = Residuals(Quantity.FORCES, "", 8, 1.0, error, std, sigma)
+        crystals.append((frame, part))
+    found = fitted_local_scale(bare.terms, crystals, PLAIN)
+    for line in found.lines.values():
+        assert not line.vector.any()
+        assert line.least == line.most == line.offset
 
 
 def test_environments_beyond_those_of_the_calibration_are_at_the_limits(bare, local):
@@ -188,10 +230,24 @@ def test_the_file_holds_it_bit_by_bit(model, tmp_path):
     assert again == (tmp_path / "m.npz").read_bytes()
 
 
+def test_a_file_from_before_local_scales_is_read_without_one(model, tmp_path):
+    model.save(tmp_path / "m.npz")
+    header = header_of(tmp_path / "m.npz")
+    del header["calibration"]["local"]
+    for kind in header["calibration"]["kinds"].values():
+        del kind["scale"]["tilt"]["power"]
+    old = rewritten(tmp_path / "m.npz", tmp_path / "f.npz", header=json.dumps(header))
+    plain = replace(model, calibration=replace(model.calibration, local=None))
+    one, other = (own.predict(salt(3), std=True) for own in (gapfit.load(old), plain))
+    np.testing.assert_array_equal(one.forces_std, other.forces_std)
+    assert one.energy_std == other.energy_std
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         {"term": 0},
+        {"term": 0, "lines": {}},
         {"term": 2},
         {"term": -1},
         {"lines": {"14": {"offset": 0.0, "least": 1.0, "most": 0.0}}},

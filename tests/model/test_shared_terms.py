@@ -10,6 +10,8 @@ from ase import Atoms
 from builders import TWO_BODY, config, labelled_frames, three_species
 
 import gapfit
+from gapfit.descriptors.radial_bessel import BesselDensity, soap_bessel_basis
+from gapfit.descriptors.radial_gto import GtoDensity, gto_basis
 from gapfit.errors import ConfigError
 from gapfit.model.gap_model import GAPModel
 
@@ -119,6 +121,22 @@ def test_a_loaded_model_shares(tmp_path):
 def test_terms_of_other_densities_stay_apart(soap):
     """Also where GTOs are so alike that Bessel functions are not found from them."""
     assert fitted(SOAP | soap, ACE)._shared is None
+
+
+@pytest.mark.parametrize("r_cut", [1.5, 2.0, 3.0, 4.0, 5.0, 8.0])
+def test_bessel_functions_are_like_gtos_at_all_cutoffs(r_cut):
+    """And not larger by orders of magnitude where atoms are closer than in the fit."""
+    n_max, l_max, sigma = 8, 4, 0.5
+    basis = soap_bessel_basis(r_cut, n_max, l_max, sigma)
+    r = np.linspace(0.3, r_cut, 100)
+    found = BesselDensity(r_cut, **basis).exact(r)[:, 0]
+    gtos = GtoDensity(**gto_basis(r_cut, n_max, l_max), sigma=sigma).exact(r)[:, 0]
+    u = (r / r_cut)[:, None, None]
+    wanted = gtos * (1 + 2 * u**3 - 3 * u**2)
+    size = np.abs(wanted).max()
+    far = r > min(1.5, 0.3 * r_cut)
+    assert np.abs(found - wanted)[far].max() < 0.02 * size
+    assert np.abs(found).max() < 5 * size
 
 
 @pytest.mark.parametrize(
