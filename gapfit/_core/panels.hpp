@@ -33,9 +33,16 @@ class Panels {
             const int first = panel * width, n = std::min(width, n_points - first);
             double *to = values_.data() + begin(panel);
             if (n < width) std::fill_n(to, n_features * width, 0.0);
-            for (int s = 0; s < n; ++s) {
-                const double *from = values + (first + s) * stride;
-                for (int f = 0; f < n_features; ++f) to[f * width + s] = from[f * step];
+            const double *from = values + first * stride;
+            // Along the values as they lie in memory.
+            if (step < stride) {
+                for (int s = 0; s < n; ++s)
+                    for (int f = 0; f < n_features; ++f)
+                        to[f * width + s] = from[s * stride + f * step];
+            } else {
+                for (int f = 0; f < n_features; ++f)
+                    for (int s = 0; s < n; ++s)
+                        to[f * width + s] = from[s * stride + f * step];
             }
         }
     }

@@ -313,7 +313,7 @@ void kernel_rows(const Basis &basis, const std::vector<RowBlock> &blocks, double
         for (std::int64_t k = 0; k < pairs.n_centres; ++k)
             if (pairs.species[pairs.start + k] == static_cast<std::int32_t>(species))
                 centres.push_back(k);
-        if (blocks[species].n_sparse > 0)
+        if (blocks[species].n_sparse > 0 && !centres.empty())
             builder.add(centres, blocks[species], delta2, zeta);
     }
 }

@@ -212,3 +212,23 @@ def test_rows_do_not_depend_on_the_structures_beside():
         np.testing.assert_array_equal(together.virials[n], alone.virials[0])
         here = slice(n * n_atoms, (n + 1) * n_atoms)
         np.testing.assert_array_equal(together.forces[here], alone.forces)
+
+
+def test_species_without_atoms_have_rows_of_zeros():
+    """Projections of species that a structure lacks are not looked at."""
+    whole = STRUCTURES["three_species"]()
+    term, rng = with_points(whole, 3), np.random.default_rng(4)
+    shape = term.descriptor.n_features, 5
+    points = [
+        SparsePoints(rng.normal(size=(7, 5)), rng.normal(size=shape))
+        for _ in term.species
+    ]
+    ends = np.cumsum([0] + [len(part.values) for part in points])
+    z = term.species[1]
+    atoms = whole[whole.numbers == z]
+    rows = core_rows(term, atoms, points)
+    own = slice(ends[1], ends[2])
+    for name in NAMES:
+        others = np.delete(rows[name], own, axis=-1)
+        assert not others.any()
+        assert rows[name][..., own].any()

@@ -245,9 +245,20 @@ def test_observations_have_the_scale_of_the_calibration(si_model, plugin, tmp_pa
             np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize("components", ["all", 6])
-def test_environments_have_their_local_scale(components, ranks, plugin, tmp_path):
+@pytest.mark.parametrize(
+    ("components", "ranks", "repeats"),
+    [
+        ("all", 1, (2, 1, 1)),
+        ("all", 2, (2, 1, 1)),
+        (6, 1, (2, 1, 1)),
+        (6, 2, (2, 1, 1)),
+        # More atoms than have their power spectra in memory at a time.
+        ("all", 1, (8, 8, 3)),
+    ],
+)
+def test_environments_have_their_local_scale(
+    components, ranks, repeats, plugin, tmp_path
+):
     """Lines of two of three species, of the second SOAP term."""
     terms = [
         {**SOAP, "r_cut": 3.5, "n_sparse": 6},
@@ -262,7 +273,7 @@ def test_environments_have_their_local_scale(components, ranks, plugin, tmp_path
     kinds = {Quantity.FORCES: KindCalibration(Scale(3.0, 0.05, tilt=tilt))}
     calibration = Calibration(kinds, "validation", 9, LocalScale(1, lines))
     model = replace(model, calibration=calibration)
-    atoms = standard(three_species() * (2, 1, 1))
+    atoms = standard(three_species() * repeats)
     done = ran(plugin, model, exact_factor(model), atoms, tmp_path, ranks=ranks)
     assert done.returncode == 0, done.stdout + done.stderr
     _, observed = dumped(tmp_path, len(atoms))

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -32,16 +33,14 @@ class LocalScale {
 
     // Logarithms for all centres.
     void evaluate(const PairList &pairs, ThreadTeam &team) {
-        soap_.describe(pairs, own_blas(), team, q_);
         logs_.resize(static_cast<std::size_t>(pairs.n_centres));
-        const int n = soap_.n_features();
-        for (std::size_t c = 0; c < logs_.size(); ++c) {
-            const Line &line = lines_[static_cast<std::size_t>(pairs.species[c])];
-            const double *q = q_.data() + c * static_cast<std::size_t>(n);
-            logs_[c] = line.vector == nullptr
-                           ? 0.0
-                           : std::clamp(line.offset + dot(q, line.vector, n), line.least,
-                                        line.most);
+        for (std::int64_t first = 0; first < pairs.n_centres; first += most_at_once) {
+            PairList some = pairs;
+            some.start += first;
+            some.first += first;
+            some.n_centres = std::min(most_at_once, pairs.n_centres - first);
+            soap_.describe(some, own_blas(), team, q_);
+            find(some, logs_.data() + first);
         }
     }
 
@@ -52,6 +51,23 @@ class LocalScale {
         const double *vector = nullptr;
         double offset = 0.0, least = 0.0, most = 0.0;
     };
+
+    // Centres whose power spectra are held in memory.
+    static constexpr std::int64_t most_at_once = 1024;
+
+    // From the power spectra of these centres.
+    void find(const PairList &pairs, double *logs) const {
+        const int n = soap_.n_features();
+        const double *q = q_.data();
+        for (std::int64_t c = 0; c < pairs.n_centres; ++c, q += n) {
+            const Line &line =
+                lines_[static_cast<std::size_t>(pairs.species[pairs.start + c])];
+            logs[c] = line.vector == nullptr
+                          ? 0.0
+                          : std::clamp(line.offset + dot(q, line.vector, n), line.least,
+                                       line.most);
+        }
+    }
 
     static SoapTerm &chosen(const Source &source, std::vector<SoapTerm> &soaps) {
         const int last = static_cast<int>(soaps.size()) - 1;
