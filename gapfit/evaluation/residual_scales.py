@@ -149,7 +149,11 @@ def _with_local(
 ) -> Scale:
     """Return the scale with the local one, which is that of force components."""
     if quantity is Quantity.FORCES and scale.tilt is not None:
-        return replace(scale, tilt=replace(scale.tilt, power=1.0))
+        whole = replace(scale, tilt=replace(scale.tilt, power=1.0))
+        # Lines count structures, and the scale counts components.
+        z = found.error / whole.std(found.std, local=found.local)
+        factor = scale.tilt.factor * float(np.sqrt(np.mean(z**2)))
+        return replace(scale, tilt=replace(scale.tilt, factor=factor, power=1.0))
     independent = float(INDEPENDENT * n_structures)
     return with_local(scale, found.error, found.std, found.local, independent)
 

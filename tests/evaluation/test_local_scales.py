@@ -19,6 +19,7 @@ from gapfit.data.dataset import read as read_data
 from gapfit.data.observations import Quantity
 from gapfit.errors import ModelFileError
 from gapfit.evaluation.local_scales import fitted_local_scale
+from gapfit.evaluation.residual_scales import calibration_of
 from gapfit.evaluation.residuals import Residuals, predicted_residuals
 from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.local_scale import LocalLine, LocalScale, log_of_observations
@@ -169,6 +170,28 @@ def test_the_power_of_sums_is_recovered(power):
     few = slice(0, 3)
     weak = with_local(found, error[few], std[few], logs[few], 1e-6)
     assert weak.tilt.power < 1e-3
+
+
+def test_the_bars_of_all_force_components_have_the_size_of_the_errors():
+    """Also where a few large structures, which count for little in the lines, err more."""
+    rng = np.random.default_rng(12)
+    parts = []
+    for n_atoms, size in [(8, 1.0)] * 20 + [(216, 3.0)] * 2:
+        std = np.exp(rng.normal(-2, 0.4, 3 * n_atoms))
+        error = size * std * rng.normal(size=len(std))
+        logs = np.repeat(rng.normal(0, 0.3, n_atoms), 3)
+        sigma = np.full(len(std), 0.1)
+        parts.append(
+            Residuals(Quantity.FORCES, "", n_atoms, 1.0, error, std, sigma, logs)
+        )
+    scale = calibration_of(parts, "validation", len(parts)).kinds["forces"].scale
+    assert scale.tilt.power == 1.0
+    error, std, logs = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("error", "std", "local")
+    )
+    z = error / scale.std(std, local=logs)
+    assert np.sqrt(np.mean(z**2)) == pytest.approx(1.0, abs=0.02)
 
 
 def test_predictions_have_the_scale_of_their_environments(model, local):

@@ -106,10 +106,11 @@ def test_the_page_has_the_newest_comparison(modules):
     names = [f"mlearn_{element}" for element in ("Ni", "Cu", "Li", "Mo", "Si", "Ge")]
     rows = [row for name in names for row in newest(name)]
     assert modules("peers._table").by_set(rows) in page
-    for row in newest("mlearn_Si"):
+    for row in newest("mlearn_Si") + newest("inp8020"):
         fit = "-" if row["fit"] is None else f"{row['fit']:.0f}"
+        memory = "-" if row["memory"] is None else f"{row['memory']:.2f}"
         assert (
-            f"| {row['potential']} | {row['size']} | {fit} | "
+            f"| {row['potential']} | {row['size']} | {fit} | {memory} | "
             f"{row['energy']:.2f} | {row['forces']:.4f} | {row['cost']:.0f} | "
             f"{row['engine']} | {row['front'] or '-'} |"
         ) in page
