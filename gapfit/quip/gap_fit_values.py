@@ -178,6 +178,8 @@ def width(options: Options, note: Note) -> float:
 def type_values(text: str, n: int, key: str, note: Note) -> dict[str, list[str]]:
     """Return the n values of each name in ``name:value:...:name:...``.
 
+    Blanks separate as colons do, so that names have none.
+
     `note` is called with the option `key`, a name and a text if the name is repeated.
 
     Raises
@@ -185,11 +187,11 @@ def type_values(text: str, n: int, key: str, note: Note) -> dict[str, list[str]]
     GapfitError
         The number of values does not fit the names.
     """
-    words = [word.strip() for word in text.split(":")] if text.strip() else []
+    words = text.replace(":", " ").split()
     if len(words) % (n + 1):
         raise GapfitError(
             f"{key} = {shortened(text)}: each name needs {n} values after it, separated by "
-            "colons"
+            "colons or blanks"
         )
     names = words[:: n + 1]
     for name in sorted(name for name, count in Counter(names).items() if count > 1):

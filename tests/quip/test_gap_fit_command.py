@@ -148,6 +148,23 @@ PAIRS = "distance_2b cutoff=4 delta=0.5 theta_uniform=1 n_sparse=7"
 TRIPLETS = "angle_3b cutoff=4 delta=0.5 theta_uniform=1 n_sparse=7"
 
 
+def test_blanks_separate_config_types_as_colons_do():
+    """The command inside a published GAP of nanoparticles has both, and "gap={ ... }}"."""
+    text = (
+        "gap_fit atoms_filename=train.xyz gap={ soap l_max=4 n_max=4 atom_sigma=0.5 "
+        "cutoff=3.0 cutoff_transition_width=1.0 n_sparse=200 delta=0.2 "
+        "covariance_type=dot_product zeta=4 sparse_method=cur_points }} "
+        "default_sigma={ 0.01 0.1 0.2 0.0 } config_type_sigma={ cluster:0.02:0.1:0.2:0.0 "
+        "bulk:0.001:0.01:0.2:0.0 } e0=-0.8 sparse_separate_file=F gp_file=gap_model.xml"
+    )
+    config = translate(text, species=["Si"]).config
+    found = {
+        name: (own.energy, own.forces)
+        for name, own in config.sigma.config_types.items()
+    }
+    assert found == {"cluster": (0.02, 0.1), "bulk": (0.001, 0.01)}
+
+
 @pytest.mark.parametrize(
     ("gap", "changes"),
     [
