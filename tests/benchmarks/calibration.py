@@ -67,7 +67,10 @@ GROUPS = (
     Column("n", "components", "d"),
     Column("coverage_68", "68 %", ".0%"),
     Column("coverage_95", "95 %", ".0%"),
+    Column("interval_68", "conf. 68", ".0%"),
+    Column("interval_95", "95", ".0%"),
 )
+_LEVELS = {"68": 0.683, "95": 0.95}
 _LEAST_COMPONENTS, _NEAR = 300, 0.05
 _SHARES = [column.key for column in SETS if column.form == ".0%"]
 
@@ -120,29 +123,35 @@ def by_geometry(
                 z = np.abs(part.error / tally.std(part))[kept]
                 types = np.repeat(frame.config_type, len(z))
                 parts.append((z, of_atoms[kept].astype(str), types))
+    forces = tally.calibration.kinds[Quantity.FORCES]
+    quantiles = {name: forces.quantile(float(name) / 100) for name in _LEVELS}
     z, clusters, types = (np.concatenate(column) for column in zip(*parts, strict=True))
     rows = []
     for kind, names in (("cluster", clusters), ("type", types)):
         for group in np.unique(names):
             own_z = z[names == group]
             if len(own_z) >= _LEAST_COMPONENTS and group:
-                rows.append(
-                    {
-                        "set": name,
-                        "group": f"{kind} {group}",
-                        "n": len(own_z),
-                        "coverage_68": float(np.mean(own_z <= 1)),
-                        "coverage_95": float(np.mean(own_z <= 1.96)),
-                    }
-                )
+                row: Row = {
+                    "set": name,
+                    "group": f"{kind} {group}",
+                    "n": len(own_z),
+                    "coverage_68": float(np.mean(own_z <= 1)),
+                    "coverage_95": float(np.mean(own_z <= 1.96)),
+                }
+                for level, most in quantiles.items():
+                    inside = None if most is None else float(np.mean(own_z <= most))
+                    row[f"interval_{level}"] = inside
+                rows.append(row)
     return rows
 
 
 def near(rows: list[Row]) -> Row:
     """Return the shares of groups that are within 5 points of 68.3 and 95 %."""
     out: Row = {"set": "within 5 points", "group": f"{len(rows)} groups"}
-    for key, level in (("coverage_68", 0.683), ("coverage_95", 0.95)):
-        out[key] = float(np.mean([abs(r[key] - level) <= _NEAR for r in rows]))
+    for name, level in _LEVELS.items():
+        for key in (f"coverage_{name}", f"interval_{name}"):
+            shares = [row[key] for row in rows if row[key] is not None]
+            out[key] = float(np.mean([abs(x - level) <= _NEAR for x in shares]))
     return out | {"n": sum(row["n"] for row in rows)}
 
 
