@@ -42,10 +42,8 @@ def bessel_table(r_cut: float, combinations: np.ndarray) -> tuple[np.ndarray, fl
     n_bessel = combinations.shape[2]
     spacing = _spacing(r_cut, n_bessel)
     knots = np.linspace(0.0, r_cut, int(np.ceil(r_cut / spacing)) + 1)
-    functions = _orthonormal(knots, r_cut, n_bessel).transpose(2, 1, 0)
-    values = functions @ combinations.reshape(-1, n_bessel).T
-    shape = (len(knots), 3, *combinations.shape[:2])
-    return np.ascontiguousarray(values.reshape(shape)), float(knots[1])
+    values = _combined(knots, r_cut, combinations)
+    return np.ascontiguousarray(values), float(knots[1])
 
 
 def bessel_functions(l_max: int, n_max: int) -> np.ndarray:
@@ -77,9 +75,7 @@ class BesselDensity:
 
     def exact(self, r: np.ndarray) -> np.ndarray:
         """Return f, f' and f'', (n, 3, l_max + 1, n_max)."""
-        functions = _orthonormal(r, self._r_cut, self.n_max).transpose(2, 1, 0)
-        values: np.ndarray = functions @ self._combinations.reshape(-1, self.n_max).T
-        return values.reshape(len(r), 3, self.l_max + 1, self.n_max)
+        return _combined(r, self._r_cut, self._combinations)
 
 
 def soap_bessel_basis(
@@ -108,6 +104,14 @@ def soap_bessel_basis(
 def _spacing(r_cut: float, n: int) -> float:
     """Return the distance of the knots of n functions, Å."""
     return float(min(_SPACING, _SPACING_IN_WAVES * r_cut / ((n + 1) * np.pi)))
+
+
+def _combined(r: np.ndarray, r_cut: float, combinations: np.ndarray) -> np.ndarray:
+    """Return g, g' and g'' at distances r, (n, 3, l_max + 1, n_max)."""
+    n_bessel = combinations.shape[2]
+    functions = _orthonormal(r, r_cut, n_bessel).transpose(2, 1, 0)
+    values: np.ndarray = functions @ combinations.reshape(-1, n_bessel).T
+    return values.reshape(len(r), 3, *combinations.shape[:2])
 
 
 def _orthonormal(r: np.ndarray, r_cut: float, n_max: int) -> np.ndarray:

@@ -219,8 +219,6 @@ def tilted_scale(error: np.ndarray, std: np.ndarray, n_independent: float) -> Sc
         Number of independent residuals that these count as against the prior of the
         exponent, N(0, 0.5²).
     """
-    from scipy.optimize import minimize
-
     scale = fitted_scale(error, std)
     if not (error.any() and std.min() > 0):
         return scale
@@ -228,23 +226,15 @@ def tilted_scale(error: np.ndarray, std: np.ndarray, n_independent: float) -> Sc
     most = float(std.max())
     z = error / scale.std(std)
     log_std = np.log(np.clip(std, least, most) / usual)
-    weight = min(n_independent, len(error)) * _TILT_WIDTH**2
-
-    def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
-        logs = p[0] + p[1] * log_std
-        square = z**2 * np.exp(-2 * logs)
-        value = float(np.mean(0.5 * square + logs)) + 0.5 * p[1] ** 2 / weight
-        along = float(np.mean((1 - square) * log_std)) + p[1] / weight
-        return value, np.array([np.mean(1 - square), along])
-
     # Otherwise larger standard deviations would have smaller bars.
     share = float(
         (scale.of_function(np.array(least)) / scale.std(np.array(least))) ** 2
     )
-    limits = [(-2.0, 2.0), (-min(_STEEPEST, share), _STEEPEST)]
-    best = minimize(loss, np.zeros(2), jac=True, bounds=limits, method="L-BFGS-B")
-    factor, exponent = float(np.exp(best.x[0])), float(best.x[1])
-    return replace(scale, tilt=Tilt(factor, exponent, least, usual, most))
+    weight = min(n_independent, len(error)) * _TILT_WIDTH**2
+    limits = (-min(_STEEPEST, share), _STEEPEST)
+    log_factor, exponent = _power_law(z, log_std, weight, limits)
+    tilt = Tilt(float(np.exp(log_factor)), exponent, least, usual, most)
+    return replace(scale, tilt=tilt)
 
 
 def with_local(
@@ -268,23 +258,33 @@ def with_local(
         Number of independent residuals that these count as against the prior of the
         power, N(0, 0.5²).
     """
-    from scipy.optimize import minimize
-
     if scale.tilt is None:
         return scale
     z = error / scale.std(std)
     centre = float(local.mean())
     weight = min(n_independent, len(error)) * _POWER_WIDTH**2
+    limits = (0.0, _LARGEST_POWER)
+    log_factor, power = _power_law(z, local - centre, weight, limits)
+    factor = scale.tilt.factor * float(np.exp(log_factor - power * centre))
+    return replace(scale, tilt=replace(scale.tilt, factor=factor, power=power))
+
+
+def _power_law(
+    z: np.ndarray, logs: np.ndarray, weight: float, limits: tuple[float, float]
+) -> tuple[float, float]:
+    """Return a and p for which z ~ N(0, exp(2 a + 2 p logs)) is most likely.
+
+    The loss is a mean over z, to which the prior of p adds p² / (2 weight).
+    """
+    from scipy.optimize import minimize
 
     def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
-        logs = p[0] + p[1] * (local - centre)
-        square = z**2 * np.exp(-2 * logs)
-        value = float(np.mean(0.5 * square + logs)) + 0.5 * p[1] ** 2 / weight
-        along = float(np.mean((1 - square) * (local - centre))) + p[1] / weight
+        exponents = p[0] + p[1] * logs
+        square = z**2 * np.exp(-2 * exponents)
+        value = float(np.mean(0.5 * square + exponents)) + 0.5 * p[1] ** 2 / weight
+        along = float(np.mean((1 - square) * logs)) + p[1] / weight
         return value, np.array([np.mean(1 - square), along])
 
-    limits = [(-2.0, 2.0), (0.0, _LARGEST_POWER)]
-    best = minimize(loss, np.zeros(2), jac=True, bounds=limits, method="L-BFGS-B")
-    power = float(best.x[1])
-    factor = scale.tilt.factor * float(np.exp(best.x[0] - power * centre))
-    return replace(scale, tilt=replace(scale.tilt, factor=factor, power=power))
+    bounds = [(-2.0, 2.0), limits]
+    best = minimize(loss, np.zeros(2), jac=True, bounds=bounds, method="L-BFGS-B")
+    return float(best.x[0]), float(best.x[1])
