@@ -105,13 +105,14 @@ _PACKAGES = frozenset(
         "serving",
         "testing",
         "torch",
+        "turbogap",
     }
 )
 
 #: Commands whose functions have other names.
 _COMMANDS = {
     "cite": "gapfit.citations.papers",
-    "convert": "load and save of gapfit.quip and gapfit.pacemaker, gapfit.quip.translate",
+    "convert": "load and save of gapfit.quip, pacemaker and turbogap, quip.translate",
     "export_lammps": "gapfit.lammps.export_lammps",
     "export_metatomic": "gapfit.torch.export_metatomic",
     "info": "the attributes config and record of a GAPModel",

@@ -20,6 +20,7 @@ _PACKAGES = {
     "propagation": "Error bars of averages",
     "published": "Published data and potentials",
     "quip": "QUIP",
+    "turbogap": "TurboGAP",
     "pacemaker": "pacemaker",
     "lammps": "LAMMPS",
     "torch": "Torch modules",

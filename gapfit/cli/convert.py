@@ -5,6 +5,8 @@ SOURCE and TARGET are one of:
                            MLIP, DeePMD, n2p2, LAMMPS, and all that ASE reads
   gap.xml      model.npz   read a GAP of QUIP (.xml or .xml.gz): the same predictions
   model.npz    gap.xml     write one, with its files of sparse points
+  pot.gap      model.npz   read a potential of TurboGAP, with its tables beside it
+  model.npz    pot.gap     write one, with its tables
   gap_fit.cmd  fit.toml    translate a command of gap_fit: a shell script, its config_file
   pot.yace     model.npz   read a linear potential of pacemaker: the same predictions
   model.npz    pot.yace    write one, for pacemaker and LAMMPS's pair_style pace
@@ -115,12 +117,15 @@ def _conversions(source: Path) -> dict[str, _Conversion]:
     if source.suffix == ".npz" or begin.startswith(b"PK"):
         return {
             ".xml": _to_quip,
+            ".gap": _to_turbogap,
             ".yace": _to_pacemaker,
             ".fs": _to_eam,
             ".tabgap": _to_tabgap,
         }
     if source.suffix == ".yace" or begin.startswith(b"elements:"):
         return {".npz": _from_pacemaker}
+    if source.suffix == ".gap" or begin.startswith(b"gap_beg"):
+        return {".npz": _from_turbogap}
     if begin.startswith(b"<"):
         return {".npz": _from_quip}
     return {".toml": _from_command}
@@ -171,12 +176,68 @@ def _to_quip(source: Path, target: Path, species: list[str], console: Console) -
             "without uncertainties: QUIP has another form of them; those of gapfit are "
             f"only in {source}"
         )
-    if any(term.lossless for term in model.terms):
+    console.warnings([*warnings, *_projection_warnings(model, "QUIP")])
+
+
+def _projection_warnings(model: GAPModel, program: str) -> list[str]:
+    if not any(term.lossless for term in model.terms):
+        return []
+    return [
+        f"{program} sums over all sparse points, without the projections of [prediction]: "
+        "predictions differ within their tolerances"
+    ]
+
+
+def _from_turbogap(
+    source: Path, target: Path, species: list[str], console: Console
+) -> None:
+    from gapfit.turbogap import load
+
+    _refuse_species(species, "the file")
+    model = load(source)
+    model.save(target)
+    origin = model.record.quip
+    assert origin is not None
+    console.title(f"Potential of TurboGAP, {source}")
+    left_out = ", ".join(origin.ignored)
+    console.rows(
+        [("model", repr(model).strip("<>")), ("left out", left_out or "nothing")]
+    )
+    console.title("Written")
+    console.say(f"  {target}")
+    warnings = list(model.record.warnings)
+    if left_out:
         warnings.append(
-            "QUIP sums over all sparse points, without the projections of [prediction]: "
-            "predictions differ within their tolerances"
+            "local properties are left out: the energy of the GAP is without them, but "
+            "that of TurboGAP has dispersion and electrostatics if its input asks for them"
         )
     console.warnings(warnings)
+
+
+def _to_turbogap(
+    source: Path, target: Path, species: list[str], console: Console
+) -> None:
+    from gapfit.model.storage import load
+    from gapfit.turbogap import input_lines, save
+
+    _refuse_species(species, "the model")
+    model = load(source)
+    document, *tables = save(model, target, overwrite=True)
+    console.title("Written")
+    console.say(f"  {document}")
+    size = sum(table.stat().st_size for table in tables)
+    console.say(
+        f"  {tables[0].name} and so on: {len(tables)} tables, {size / 1e6:.1f} MB"
+    )
+    console.title("For the input of TurboGAP")
+    for line in input_lines(model, target):
+        console.say(f"  {line}")
+    warnings = ["keep all of these files together: the .gap names the others"]
+    if _has_uncertainty(model):
+        warnings.append(
+            f"without uncertainties, which TurboGAP does not have; keep {source}"
+        )
+    console.warnings([*warnings, *_projection_warnings(model, "TurboGAP")])
 
 
 def _has_uncertainty(model: GAPModel) -> bool:

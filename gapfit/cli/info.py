@@ -120,15 +120,24 @@ def _origin(facts: dict[str, Any]) -> list[tuple[str, str]]:
     quip = facts.get("quip")
     if quip is None:
         return []
-    text = f"{quip['file']}, {quip['label']}, gap_version {quip['gap_version']}"
+    text = quip["file"]
+    if quip["label"]:
+        text += f", {quip['label']}, gap_version {quip['gap_version']}"
     return [
-        ("read from QUIP", text),
+        (f"read from {_program(facts)}", text),
         ("without effect", ", ".join(quip["ignored"]) or "-"),
     ]
 
 
+def _program(facts: dict[str, Any]) -> str:
+    """Return whose file a model was read from."""
+    if "quip" not in facts:
+        return "pacemaker"
+    return str(facts["quip"].get("program", "QUIP"))
+
+
 def _no_fit(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    program = "QUIP" if "quip" in facts else "pacemaker"
+    program = _program(facts)
     return [
         ("uncertainty", f"none: models of {program} have no posterior"),
         ("fit", f"unknown: files of {program} do not name data, sigmas or solver"),

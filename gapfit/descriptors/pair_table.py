@@ -12,6 +12,7 @@ from gapfit.data.frame import to_voigt
 from gapfit.data.neighbours import MIN_DISTANCE, Pairs, core_pairs
 from gapfit.descriptors.blocks import pair_key
 from gapfit.descriptors.protocol import LocalPrediction
+from gapfit.descriptors.switch import Switch
 from gapfit.threads import native_threads
 
 __all__ = ["SPACING", "PairTable", "tabulate", "tabulate_pieces"]
@@ -70,6 +71,33 @@ class PairTable:
             return self.start + self.spacing * np.arange(len(values)), values
         knots, first = np.unique(self.knots[which], return_index=True)
         return knots, values[first]
+
+    def between(self, first: int, second: int, r: np.ndarray) -> np.ndarray:
+        """Return the potential of two species.
+
+        Parameters
+        ----------
+        first, second : int
+            Atomic numbers.
+        r : (n,) float64
+            Distances, Å.
+
+        Returns
+        -------
+        (n,) float64
+            Energies, eV; constant where atoms overlap.
+        """
+        from scipy.interpolate import BPoly
+
+        which = self.potential[self.species.index(first), self.species.index(second)]
+        if which < 0:
+            return np.zeros(len(r))
+        inside = np.maximum(r, max(self.start, 0.9 * MIN_DISTANCE))
+        curve = BPoly.from_derivatives(*self.curve(which))
+        values = curve(np.minimum(inside, self.cutoff))
+        if self.cosine:
+            values *= Switch(self.cutoff, self.cosine, "cosine")(inside)[0]
+        return np.where(inside < self.cutoff, values, 0.0)
 
     def evaluate(
         self, pairs: Pairs, *, gradients: bool, atom_virials: bool = False

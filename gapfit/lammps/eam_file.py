@@ -9,13 +9,10 @@ import numpy as np
 
 from gapfit._support.archive import atomic_write
 from gapfit._support.target_file import require_expressible, require_target
-from gapfit.data.neighbours import MIN_DISTANCE
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.embedding_table import EmbeddingTable
-from gapfit.descriptors.pair_table import PairTable
 from gapfit.descriptors.protocol import Descriptor
-from gapfit.descriptors.switch import Switch
 from gapfit.model.gap_model import GAPModel
 from gapfit.model.terms import FittedTerm
 
@@ -165,7 +162,7 @@ def pair_potential(
     ]
     energy = np.zeros(len(r))
     for table in tables:
-        energy += _pair(table, first, second, r)
+        energy += table.between(first, second, r)
     return energy
 
 
@@ -204,19 +201,6 @@ def _neighbour_density(
             values: np.ndarray = term.descriptor.density(r)[0]
             return term.descriptor.weights[centre, neighbour] * values
     return np.zeros(len(r))
-
-
-def _pair(table: PairTable, first: int, second: int, r: np.ndarray) -> np.ndarray:
-    """Return a pair potential, (n,) eV; constant where atoms overlap."""
-    place = [table.species.index(z) for z in (first, second)]
-    which = table.potential[place[0], place[1]]
-    if which < 0:
-        return np.zeros(len(r))
-    inside = np.maximum(r, max(table.start, 0.9 * MIN_DISTANCE))
-    values = _curve(*table.curve(which), inside)
-    if table.cosine:
-        values *= Switch(table.cutoff, table.cosine, "cosine")(inside)[0]
-    return values
 
 
 def _curve(knots: np.ndarray, values: np.ndarray, x: np.ndarray) -> np.ndarray:

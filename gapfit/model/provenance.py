@@ -103,8 +103,8 @@ def why_no_posterior(model: GAPModel) -> str:
         return "a model of pacemaker contains no posterior, so it has no uncertainty"
     if model.record.quip is not None:
         return (
-            "a model of QUIP contains no posterior; QUIP's own variance of local energies "
-            "is gapfit.quip.local_variances, or `gapfit predict --std-of "
+            f"a model of {model.record.program} contains no posterior; QUIP's own variance "
+            "of local energies is gapfit.quip.local_variances, or `gapfit predict --std-of "
             "local_gap_variance`"
         )
     return (

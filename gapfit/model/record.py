@@ -46,22 +46,24 @@ class Addition:
 
 @dataclass(frozen=True)
 class Origin:
-    """The QUIP file that a model was read from.
+    """The file of QUIP or TurboGAP that a model was read from.
 
     Attributes
     ----------
     file : str
-        Name of the XML file.
+        Name of the file.
     label : str
         Label of the potential.
     gap_version : int or None
         Version of the program that wrote it.
     ignored : tuple of str
-        Options that have no effect in QUIP.
+        Options that have no effect on energies.
     sparse_cutoffs : tuple of dict
         For each term, by block: values of the cutoff function at the sparse points.
     counted_once : tuple of bool
         For each term: whether it is of pairs that QUIP counts once instead of twice.
+    program : str
+        Whose file it is: "QUIP" or "TurboGAP".
     """
 
     file: str
@@ -70,6 +72,7 @@ class Origin:
     ignored: tuple[str, ...]
     sparse_cutoffs: tuple[dict[str, list[float]], ...]
     counted_once: tuple[bool, ...] = ()
+    program: str = "QUIP"
 
     def __post_init__(self) -> None:
         # Version 0.1.0 did not store it; it counted all pairs twice.
@@ -147,7 +150,7 @@ class FitRecord:
     tuning : dict or None
         Trials of ``[tune]``.
     quip : Origin or None
-        The QUIP file that the model was read from.
+        The file of QUIP or TurboGAP that the model was read from.
     pacemaker : PaceOrigin or None
         The file ``.yace`` that the model was read from.
     """
@@ -174,7 +177,7 @@ class FitRecord:
     def program(self) -> str:
         """The other program whose file the model was read from; empty for fits."""
         if self.quip is not None:
-            return "QUIP"
+            return self.quip.program
         return "pacemaker" if self.pacemaker is not None else ""
 
     def was_fitted_to(self, frames: Sequence[Frame]) -> bool:

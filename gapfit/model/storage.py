@@ -162,7 +162,8 @@ def _damaged(path: Path, error: Exception) -> str:
     with path.open("rb") as file:
         is_archive = file.read(2) == b"PK"
     if not is_archive:
-        program = {".xml": "QUIP", ".yace": "pacemaker"}.get(path.suffix)
+        programs = {".xml": "QUIP", ".yace": "pacemaker", ".gap": "TurboGAP"}
+        program = programs.get(path.suffix)
         hint = (
             f"; convert a model of {program} with `gapfit convert`" if program else ""
         )

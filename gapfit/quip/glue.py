@@ -21,12 +21,15 @@ __all__ = [
     "glue_species",
     "pair_table_text",
     "read_glue",
+    "spline_points",
 ]
 
 #: Limits of r (Å) and φ (eV), which keep splines finite and tables small.
 _LONGEST, _LARGEST, _CLOSEST = 30.0, 1e12, 1e-4
 #: Where a potential begins that is given at r = 0; no atoms are that close, Å.
 _BEGIN = 0.01
+#: A slope above this one means none: the spline has no curvature at that end, eV/Å.
+_NATURAL = 0.99e30
 #: Knots of all pairs, each of 24 bytes and 0.001 Å apart.
 _MOST_KNOTS = 2e7
 
@@ -112,8 +115,9 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
     """Return the pair potentials as points with slopes.
 
     Each is a cubic spline through its points with given slopes at both ends (default
-    zero); before the first point it continues with the slope there, beyond the last one
-    it is zero.
+    zero), or without curvature there (slopes above 0.99e30, as the ``y1="1.e50"`` of
+    published files); before the first point it continues with the slope there, beyond the
+    last one it is zero.
 
     Returns
     -------
@@ -155,20 +159,50 @@ def _points(potential: Element, pair: str) -> np.ndarray:
     if whole(potential.get("num_points", str(len(points)))) != len(points):
         raise ValueError(f"{pair}: num_points, {len(points)} of them there")
     r, energy = np.array(points).reshape(-1, 2).T
+    ends = (real(potential.get("y1", "0")), real(potential.get("yn", "0")))
+    return spline_points(r, energy, ends, pair)
+
+
+def spline_points(
+    r: np.ndarray, energy: np.ndarray, ends: tuple[float, float], pair: str
+) -> np.ndarray:
+    """Return a pair potential's points with their slopes.
+
+    Parameters
+    ----------
+    r, energy : (n,) float64
+        Distances, Å, and energies, eV.
+    ends : (float, float)
+        Slopes at the first and the last point, eV/Å. Above 0.99e30 there is no curvature
+        instead.
+    pair : str
+        Its species, for messages.
+
+    Returns
+    -------
+    (n, 3) float64
+        r (Å), φ (eV), φ' (eV/Å) of the cubic spline.
+
+    Raises
+    ------
+    ValueError
+        There are fewer than two points, they do not ascend or are absurd.
+    """
     if len(r) < 2 or np.any(np.diff(r) <= 0):
         raise ValueError(
             f"{pair}: a potential needs two or more points with ascending r, not "
             f"{shortened(str(r[:9].tolist()))}"
         )
-    ends = [real(potential.get(name, "0")) for name in ("y1", "yn")]
     if r[0] < 0 or r[-1] > _LONGEST or np.diff(r).min() < _CLOSEST:
         raise ValueError(
             f"{pair}: r from {r[0]:g} to {r[-1]:g} Å; it must be within 0 and "
             f"{_LONGEST:g} Å, in steps of at least {_CLOSEST:g} Å"
         )
-    if max(np.abs(energy).max(), *map(abs, ends)) > _LARGEST:
+    slopes = [slope for slope in ends if slope <= _NATURAL]
+    if max(np.abs(energy).max(), *map(abs, slopes), 0.0) > _LARGEST:
         raise ValueError(f"{pair}: an energy or slope above {_LARGEST:g} eV or eV/Å")
-    spline = CubicSpline(r, energy, bc_type=((1, ends[0]), (1, ends[1])))
+    first, last = ((1, end) if end <= _NATURAL else (2, 0.0) for end in ends)
+    spline = CubicSpline(r, energy, bc_type=(first, last))
     if r[0] < _BEGIN:
         r = np.concatenate([[_BEGIN], r[r > _BEGIN + _CLOSEST]])
     return np.column_stack([r, spline(r), spline(r, 1)])

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from gapfit.baseline.baseline import build_baseline
-from gapfit.config.sections import BaselineConfig, DataConfig, FitConfig, TermConfig
-from gapfit.descriptors.blocks import species_pairs
 from gapfit.errors import GapfitError, shortened
 from gapfit.model.gap_model import GAPModel
-from gapfit.model.record import FitRecord, Origin
-from gapfit.model.terms import FittedTerm, build_term, new_basis
-from gapfit.quip.descriptors import TermPart, named_species, part_of
+from gapfit.quip.assemble import Source, assembled
+from gapfit.quip.descriptors import named_species, part_of
 from gapfit.quip.glue import embedded_species, glue_pairs, glue_species
 from gapfit.quip.potential import is_on_glue
 from gapfit.quip.soap_turbo import shared_basis
@@ -69,37 +61,19 @@ def _model(file: GapFile, symbols: Sequence[str] | None) -> GAPModel:
     parts = [part_of(item, species, file.version) for item in file.coordinates]
     if confused := shared_basis(item.descriptor for item in file.coordinates):
         raise GapfitError(confused)
-    collected = _collected(parts)
-    terms = tuple(_term(term, species) for term in collected)
     points = {}
     if on_glue:
         assert file.glue is not None
-        pairs = glue_pairs(file.glue)
-        points = {key: pairs[key] for key in species_pairs(species) if key in pairs}
-    baseline = BaselineConfig(table=file.path.name if points else None)
-    config = FitConfig(
-        data=DataConfig(train=[file.path.name]),
-        terms=[term.config for term in terms],
-        baseline=baseline,
-    )
-    cutoffs = [term.cutoffs for term in collected]
-    ignored = sorted({key for part in parts for key in part.ignored})
-    return GAPModel(
-        config,
-        species,
-        {z: file.e0.get(z, 0.0) for z in species},
-        terms,
-        build_baseline(config, species, points, trusted=False),
-        record=FitRecord(
-            versions={"gapfit": version("gapfit")},
-            quip=Origin(
-                file=file.path.name,
-                label=file.label,
-                gap_version=file.version,
-                ignored=tuple(ignored),
-                sparse_cutoffs=tuple(cutoffs),
-                counted_once=tuple(term.counted_once for term in collected),
-            ),
+        points = glue_pairs(file.glue)
+    return assembled(
+        parts,
+        Source(
+            file.path.name,
+            species=species,
+            e0=file.e0,
+            pairs=points,
+            label=file.label,
+            gap_version=file.version,
         ),
     )
 
@@ -133,57 +107,3 @@ def _species(file: GapFile, symbols: Sequence[str] | None) -> tuple[int, ...]:
             "species = [...] or --species"
         )
     return tuple(sorted(named))
-
-
-@dataclass
-class _Collected:
-    """A term with the points of several descriptors that share its settings."""
-
-    config: TermConfig
-    counted_once: bool
-    points: dict[int, np.ndarray] = field(default_factory=dict)
-    coefficients: dict[int, np.ndarray] = field(default_factory=dict)
-    cutoffs: dict[str, list[float]] = field(default_factory=dict)
-
-
-def _collected(parts: Iterable[TermPart]) -> list[_Collected]:
-    """Return terms, each with all descriptors of the same settings."""
-    collected: list[_Collected] = []
-    for part in parts:
-        matching = (
-            term
-            for term in collected
-            if (term.config, term.counted_once) == (part.config, part.counted_once)
-            and not set(term.points) & set(part.blocks)
-        )
-        term = next(matching, None)
-        if term is None:
-            term = _Collected(part.config, part.counted_once)
-            collected.append(term)
-        term.points |= dict.fromkeys(part.blocks, part.points)
-        term.coefficients |= dict.fromkeys(part.blocks, part.coefficients)
-        if np.any(part.cutoffs != 1):
-            names = map(str, part.blocks)
-            term.cutoffs |= dict.fromkeys(names, part.cutoffs.tolist())
-    return collected
-
-
-def _term(collected: _Collected, species: tuple[int, ...]) -> FittedTerm:
-    from ase.data import chemical_symbols
-
-    config = collected.config
-    most = max(len(points) for points in collected.points.values())
-    changes: dict[str, object] = {"n_sparse": most}
-    if config.type == "soap" and set(collected.points) != set(species):
-        changes["centres"] = [chemical_symbols[z] for z in sorted(collected.points)]
-    config = config.model_copy(update=changes)
-    term = build_term(config, species, new_basis(config))
-    empty = np.zeros((0, term.descriptor.n_features))
-    blocks = term.descriptor.blocks
-    return replace(
-        term,
-        sparse={block: collected.points.get(block, empty) for block in blocks},
-        coefficients={
-            block: collected.coefficients.get(block, np.zeros(0)) for block in blocks
-        },
-    )

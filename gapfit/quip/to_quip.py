@@ -26,7 +26,14 @@ from gapfit.quip.density import density_options
 from gapfit.quip.soap_compression import compression_options, soap_order
 from gapfit.quip.soap_turbo import shared_basis, turbo_options, turbo_order
 
-__all__ = ["Expressed", "cautions", "expressed", "is_plain", "obstacles"]
+__all__ = [
+    "Expressed",
+    "against_baseline",
+    "cautions",
+    "expressed",
+    "is_plain",
+    "obstacles",
+]
 
 #: Largest difference of a slope of a pair potential from its spline's, eV/Å.
 _SAME_SLOPE = 1e-8
@@ -92,7 +99,7 @@ def obstacles(model: GAPModel) -> list[str]:
         name = f"[[terms]] {number} ({term.config.type})"
         reasons += [f"{name}: {reason}" for reason in _against(term, plain)]
     if model.baseline is not None:
-        reasons += _against_baseline(model, model.baseline)
+        reasons += against_baseline(model, model.baseline)
     if not model.n_sparse:
         reasons.append("no term has sparse points; fit one")
     if not reasons:
@@ -179,7 +186,8 @@ def _against_turbo(term: FittedTerm, config: SoapConfig) -> Iterator[str]:
         yield "turbo.central_weight of a single species is 1 in QUIP: fit with 1"
 
 
-def _against_baseline(model: GAPModel, baseline: Baseline) -> Iterator[str]:
+def against_baseline(model: GAPModel, baseline: Baseline) -> Iterator[str]:
+    """Yield why a baseline is no Glue of QUIP, which is splines of pairs alone."""
     named = model.config.baseline
     advice = "fit without it, with a 2-body term and dimers in the data instead"
     if named.repulsion != "none":

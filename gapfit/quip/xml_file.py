@@ -14,7 +14,7 @@ from gapfit.errors import ModelFileError, shortened
 from gapfit.quip.numbers import real, reals, whole, wholes
 from gapfit.quip.xml_tree import parsed
 
-__all__ = ["Coordinates", "GapFile", "read_gap_xml"]
+__all__ = ["Coordinates", "GapFile", "read_gap_xml", "refuse_absurd"]
 
 #: Largest numbers: descriptors are of the order of 1 to 100, and coefficients that cancel
 #: do so within the digits of double precision.
@@ -248,7 +248,7 @@ def _coordinates(path: Path, element: Element) -> Coordinates:
             f"{len(alpha)} coefficients and {values.size} numbers"
         )
     theta = reals(element.findtext("theta"))
-    _refuse_absurd(label, theta, alpha, cutoffs, values)
+    refuse_absurd(label, theta, alpha, cutoffs, values)
     covariance = whole(attributes["covariance_type"])
     if covariance != 2 and len(theta) != width:
         raise ValueError(
@@ -273,14 +273,31 @@ def _coordinates(path: Path, element: Element) -> Coordinates:
     )
 
 
-def _refuse_absurd(
+def refuse_absurd(
     label: str,
     theta: np.ndarray,
     alpha: np.ndarray,
     cutoffs: np.ndarray,
     values: np.ndarray,
 ) -> None:
-    """Refuse numbers with which predictions are not finite."""
+    """Refuse numbers with which predictions are not finite.
+
+    Parameters
+    ----------
+    label : str
+        Name of the descriptor, for messages.
+    theta : (n_dimensions,) float64
+        Lengths of its kernel.
+    alpha, cutoffs : (n_sparse,) float64
+        Coefficients, 1/eV, and cutoff functions of its sparse points.
+    values : float64
+        Numbers of the sparse points, of any shape.
+
+    Raises
+    ------
+    ValueError
+        A number is larger than any fit gives.
+    """
     for what, numbers, most in (
         ("length of the kernel", theta, _LARGEST_POINT),
         ("coefficient", alpha, _LARGEST_ALPHA),

@@ -353,10 +353,11 @@ def _origin(model: GAPModel) -> Iterator[str]:
     record = model.record
     if record.quip is not None:
         origin = record.quip
-        yield table(
-            ["read from QUIP", "label", "gap_version"],
-            [[origin.file, origin.label, str(origin.gap_version)]],
-        )
+        head, row = [f"read from {origin.program}"], [origin.file]
+        if origin.gap_version is not None:
+            head += ["label", "gap_version"]
+            row += [origin.label, str(origin.gap_version)]
+        yield table(head, [row])
     elif record.pacemaker is not None:
         yield table(["read from pacemaker"], [[record.pacemaker.file]])
     else:

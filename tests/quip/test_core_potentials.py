@@ -236,12 +236,32 @@ def test_glue_from_the_origin_is_the_same_beyond_the_core(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("old", "new"), [('y1="-1.0"', 'y1="1.e50"'), ('yn="0.0"', 'yn="1.e50"')]
+)
+def test_a_slope_of_1e50_is_an_end_without_curvature(tmp_path, old, new):
+    """Published files have it at the inner end of the core potential."""
+    path = tmp_path / "gap.xml"
+    path.write_text(summed(both("IP Glue", GAP), GLUE.replace(old, new)))
+    model = load(path)
+    potential = pytest.importorskip("quippy.potential")
+    quip = potential.Potential("", param_filename=str(path))
+    # Below the first point, too, and up to the last one.
+    for r in (0.7, 0.95, 1.05, 1.2, 1.8, 2.4, 3.5, 3.95):
+        dimer = Atoms("Cu2", [[0, 0, 0], [r, 0, 0]], cell=[15.0] * 3, pbc=True)
+        found = model.predict(dimer)
+        dimer.calc = quip
+        assert found.energy == pytest.approx(dimer.get_potential_energy(), abs=1e-8)
+        assert found.forces == pytest.approx(dimer.get_forces(), abs=1e-8)
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ('r="4.0"', 'r="1e9"', "must be within 0 and 30"),
         ('r="1.5"', 'r="1.00000001"', "in steps of at least"),
         ('r="1.0"', 'r="-1.0"', "must be within 0"),
-        ('y1="-1.0"', 'y1="1e308"', "above 1e+12"),
+        ('y1="-1.0"', 'y1="-1e308"', "above 1e+12"),
+        ('y1="-1.0"', 'y1="1e20"', "above 1e+12"),
         ('E="3.0"', 'E="-1e200"', "above 1e+12"),
         ('num_points="4"', 'num_points="3"', "num_points, 4 of them"),
         ('num_points="4"', f'num_points="{"9" * 5000}"', "999... is not a whole"),

@@ -30,7 +30,10 @@ TERMS = {
 }
 TYPES = {"soap", "distance_2b", "angle_3b", "eam_density"}
 # The kinds of terms are known where they are made and where other programs need them.
-KNOW_TERMS = ("descriptors/", "config/", "lammps/", "pacemaker/", "quip/", "torch/")
+KNOW_TERMS = (
+    *("descriptors/", "config/", "lammps/", "pacemaker/", "quip/", "torch/"),
+    "turbogap/",
+)
 
 # Imports inside functions that stay, with the reason.
 _DSCRIBE = "dscribe and its dependencies take half a second to import"
