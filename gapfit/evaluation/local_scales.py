@@ -16,13 +16,16 @@ from gapfit.model.terms import FittedTerm
 
 __all__ = ["INDEPENDENT", "fitted_local_scale"]
 
-#: Force components of a structure are not independent: they count as this many.
+#: Force components of a structure are not independent: for a scale of all of them they
+#: count as this many.
 INDEPENDENT = 15
+# Here environments differ within a structure, and more of its components tell something.
+_WITHIN = 150
 # Fewer structures say too little about single environments.
 _LEAST_STRUCTURES = 10
 # Directions in which environments vary most, at most so many, and one for so many force
 # components; and environments that they are found from.
-_DIRECTIONS, _COMPONENTS_EACH, _ENVIRONMENTS = 16, 60, 1000
+_DIRECTIONS, _COMPONENTS_EACH, _ENVIRONMENTS = 32, 60, 1000
 # Of the prior of the factors of directions of unit variance, N(0, 1 / ridge).
 _RIDGE = 10.0
 # Spread of unit vectors along a direction that may be the last digits of the positions.
@@ -68,7 +71,7 @@ def fitted_local_scale(
             own = squares[environments.atoms]
             n_components = own[:, 1].sum()
             if n_components:
-                weight = min(1.0, INDEPENDENT / n_components)
+                weight = min(1.0, _WITHIN / n_components)
                 values.setdefault(species, []).append(environments.values)
                 sums.setdefault(species, []).append(weight * own)
     lines = {

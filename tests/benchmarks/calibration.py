@@ -10,6 +10,9 @@ scale and with that of each config_type, root mean square of error / std, miscal
 area, rank correlation (forces: by atom), share inside conformal intervals of 68 and 95 %,
 and the shares of single config_types. Last, of force components in groups of geometry,
 with one scale: config_types and six clusters of environments, those with 300 components.
+Their share inside ±1 std has a noise, as they come from few structures: the standard
+deviation over draws of as many of these structures. The last row says how many groups
+would be within 5 points with exact bars, which that noise alone moves.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import Any
 import numpy as np
 from _common import Column, Label, Report, Row, parser, script, threads
 from _groups import geometry_groups
+from scipy.stats import norm
 
 import gapfit
 from gapfit._support.progress import silent
@@ -66,12 +70,13 @@ GROUPS = (
     Label("group", "group"),
     Column("n", "components", "d"),
     Column("coverage_68", "68 %", ".0%"),
+    Column("noise_68", "noise", ".1%"),
     Column("coverage_95", "95 %", ".0%"),
     Column("interval_68", "conf. 68", ".0%"),
     Column("interval_95", "95", ".0%"),
 )
 _LEVELS = {"68": 0.683, "95": 0.95}
-_LEAST_COMPONENTS, _NEAR = 300, 0.05
+_LEAST_COMPONENTS, _LEAST_STRUCTURES, _NEAR, _DRAWS = 300, 3, 0.05, 2000
 _SHARES = [column.key for column in SETS if column.form == ".0%"]
 
 
@@ -122,10 +127,13 @@ def by_geometry(
                 kept = part.informative
                 z = np.abs(part.error / tally.std(part))[kept]
                 types = np.repeat(frame.config_type, len(z))
-                parts.append((z, of_atoms[kept].astype(str), types))
+                number = np.full(len(z), len(parts))
+                parts.append((z, number, of_atoms[kept].astype(str), types))
     forces = tally.calibration.kinds[Quantity.FORCES]
     quantiles = {name: forces.quantile(float(name) / 100) for name in _LEVELS}
-    z, clusters, types = (np.concatenate(column) for column in zip(*parts, strict=True))
+    z, structures, clusters, types = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
     rows = []
     for kind, names in (("cluster", clusters), ("type", types)):
         for group in np.unique(names):
@@ -136,6 +144,7 @@ def by_geometry(
                     "group": f"{kind} {group}",
                     "n": len(own_z),
                     "coverage_68": float(np.mean(own_z <= 1)),
+                    "noise_68": noise(own_z <= 1, structures[names == group]),
                     "coverage_95": float(np.mean(own_z <= 1.96)),
                 }
                 for level, most in quantiles.items():
@@ -143,6 +152,19 @@ def by_geometry(
                     row[f"interval_{level}"] = inside
                 rows.append(row)
     return rows
+
+
+def noise(inside: np.ndarray, structures: np.ndarray) -> float | None:
+    """Return the standard deviation of a share over draws of structures.
+
+    None from fewer than three structures.
+    """
+    _, numbers, counts = np.unique(structures, return_inverse=True, return_counts=True)
+    if len(counts) < _LEAST_STRUCTURES:
+        return None
+    sums = np.bincount(numbers, inside)
+    drawn = np.random.default_rng(0).integers(0, len(counts), (_DRAWS, len(counts)))
+    return float((sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)).std())
 
 
 def near(rows: list[Row]) -> Row:
@@ -153,6 +175,14 @@ def near(rows: list[Row]) -> Row:
             shares = [row[key] for row in rows if row[key] is not None]
             out[key] = float(np.mean([abs(x - level) <= _NEAR for x in shares]))
     return out | {"n": sum(row["n"] for row in rows)}
+
+
+def of_exact_bars(rows: list[Row]) -> Row:
+    """Return the share of groups within 5 points of 68 % if noise alone moved them."""
+    deviations = np.array([row["noise_68"] for row in rows if row["noise_68"]])
+    near_68 = 2 * norm.cdf(_NEAR / deviations) - 1
+    group = f"{len(deviations)} groups"
+    return {"set": "exact bars", "group": group, "coverage_68": float(near_68.mean())}
 
 
 def row(name: str, kind: str, scores: dict[str, Any]) -> Row:
@@ -238,7 +268,11 @@ def run(args: argparse.Namespace) -> Report:
     report.table("Test sets", SETS, sets)
     report.table("config_types, each with its own scale", TYPES, types)
     if groups:
-        report.table("Geometry, one scale", GROUPS, [*groups, near(groups)])
+        report.table(
+            "Geometry, one scale",
+            GROUPS,
+            [*groups, near(groups), of_exact_bars(groups)],
+        )
     return report
 
 
