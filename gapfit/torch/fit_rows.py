@@ -16,7 +16,7 @@ from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.kernels import SquaredExponential
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine
-from gapfit.model.rows import labelled_rows
+from gapfit.model.rows import DEVICE_CHUNK_BYTES, labelled_rows
 from gapfit.model.terms import FittedTerm
 from gapfit.torch.arrays import reals, whole
 from gapfit.torch.build import soap_term, triplet_sums, triplet_term
@@ -122,7 +122,7 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
             switch.r_cut,
             switch.width,
             switch.form == "cosine",
-            chunk_bytes or (2_000_000_000 if device.type != "cpu" else 32_000_000),
+            chunk_bytes or (DEVICE_CHUNK_BYTES if device.type != "cpu" else 32_000_000),
         )
     if isinstance(descriptor, Angle3b) and _is_plain(descriptor):
         return _triplet_rows(descriptor, term, device, chunk_bytes)
