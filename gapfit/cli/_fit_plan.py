@@ -76,7 +76,22 @@ def print_plan(
             ("features", ", ".join(str(n) for n in size.n_features)),
             ("solver", config.solver.method),
             ("memory", memory),
+            *(
+                [("device", _on_device(size, config.run.device))]
+                if size.device_bytes
+                else []
+            ),
             *([("time", expected)] if expected else []),
             ("output", str(folder)),
         ]
+    )
+
+
+def _on_device(size: Plan, device: str) -> str:
+    """Return what runs on the device, and the memory that it takes there."""
+    most = in_words(size.device_bytes)
+    processes = " for each worker" if size.worker_bytes else ""
+    return (
+        f"{device}: rows and their sums, up to {most} there{processes}; all else, and the "
+        "memory above, is the core's"
     )

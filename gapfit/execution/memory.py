@@ -12,7 +12,7 @@ from gapfit.descriptors.protocol import Descriptor
 from gapfit.execution.merge_tree import root, sums_held
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening, whiten_nbytes
-from gapfit.model.rows import rows_nbytes
+from gapfit.model.rows import DEVICE_BATCH_BYTES, DEVICE_CHUNK_BYTES, rows_nbytes
 
 __all__ = [
     "LIBRARY_BYTES",
@@ -94,6 +94,12 @@ class Matrices:
         merges = root(self.n_tasks).level > 1
         sums = int((2.5 if merges else 1) * self.sums)
         return self.points + sums + (self._merge if merges else 0)
+
+    @property
+    def on_device(self) -> int:
+        """Most memory of a GPU that sums up all rows, with the rows."""
+        rows = DEVICE_BATCH_BYTES + DEVICE_CHUNK_BYTES
+        return self.points + self.sums + rows
 
     @property
     def solved(self) -> int:

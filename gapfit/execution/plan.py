@@ -136,6 +136,8 @@ class Plan:
         Estimated peak of this process, with Python and its libraries.
     worker_bytes : int
         The same of each worker; 0 where this process does all the work.
+    device_bytes : int
+        Estimated peak on ``run.device`` of each process that sums up rows; 0 without one.
     sizes : Sizes
         Sizes that these follow from.
     """
@@ -148,6 +150,7 @@ class Plan:
     n_features: tuple[int, ...]
     memory_bytes: int
     worker_bytes: int
+    device_bytes: int
     sizes: Sizes
 
 
@@ -205,6 +208,7 @@ def plan(
         WORKER_BYTES + LIBRARY_BYTES + matrices.worker + sizes.batch_bytes
         if workers
         else 0,
+        matrices.on_device if settings.run.device != "cpu" else 0,
         sizes,
     )
 

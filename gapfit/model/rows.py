@@ -16,7 +16,18 @@ from gapfit.descriptors.protocol import KernelRows
 from gapfit.gp.observations import RowBlock, Targets
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["labelled_rows", "row_block", "row_targets", "rows_nbytes"]
+__all__ = [
+    "DEVICE_BATCH_BYTES",
+    "DEVICE_CHUNK_BYTES",
+    "labelled_rows",
+    "row_block",
+    "row_targets",
+    "rows_nbytes",
+]
+
+#: Most memory of a GPU for a batch of rows and its copies, and for the atoms of a term
+#: whose rows are made together, bytes.
+DEVICE_BATCH_BYTES, DEVICE_CHUNK_BYTES = 4_000_000_000, 2_000_000_000
 
 
 def row_block(

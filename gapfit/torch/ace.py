@@ -48,7 +48,8 @@ class AceTerm(Term):
         self.n_lm = density.n_l**2
         self.n_used = len(places)
         channel, lm, n = places.T
-        self.register_buffer("offsets", (channel * self.n_lm + lm) * density.n_max + n)
+        offsets = lm * density.width + channel * density.n_max + n
+        self.register_buffer("offsets", offsets)
         # A last coefficient, 1, stands for no further factor.
         last = torch.where(products < 0, self.n_used, products)
         self.register_buffer("products", last.T.contiguous())
@@ -79,9 +80,8 @@ class AceTerm(Term):
     def _invariants(
         self, c: list[Tensor], weights: Tensor, gradients: bool
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return energies (n,), and dE/dc by degree (n, n_channels, 2 l + 1, n_max)."""
-        n_max, n_channels = self.density.n_max, self.density.n_channels
-        flat = torch.cat(c, dim=2).view(-1, n_channels * self.n_lm * n_max)
+        """Return energies (n,), and dE/dc by degree (n, 2 l + 1, width)."""
+        flat = torch.cat(c, dim=1).flatten(1)
         one = torch.ones_like(flat[:, :1])
         A = torch.cat([flat[:, self.offsets], one], dim=1)
         factors = [A[:, self.products[k]] for k in range(4)]
@@ -98,9 +98,6 @@ class AceTerm(Term):
         slope = slope.index_add(1, self.products[3], weighted * factors[2])
         d = torch.zeros_like(flat)
         d[:, self.offsets] = slope[:, : self.n_used]
-        d = d.view(-1, n_channels, self.n_lm, n_max)
-        out: list[Tensor] = []
-        for degree in range(self.density.n_l):
-            part = d[:, :, degree * degree : (degree + 1) * (degree + 1)]
-            out.append(part.contiguous())
-        return energies, out
+        d = d.view(-1, self.n_lm, self.density.width)
+        sizes = [2 * degree + 1 for degree in range(self.density.n_l)]
+        return energies, torch.split(d, sizes, dim=1)

@@ -1,7 +1,9 @@
 """Densities of neighbours, c_nlm = Σ_j w(r) f_nl(r) Y_lm(R/r), and their adjoint.
 
-As expansion.hpp of the core, but for a chunk of atoms at once: neighbours of each atom and
-channel fill the columns of small matrices, which are multiplied by degree.
+As expansion.hpp of the core, but for a chunk of atoms at once: neighbours of each atom fill
+the columns of small matrices, which are multiplied by degree. Each neighbour has radial
+functions of all channels, zeros but for its own. That costs more products, but of matrices
+that are larger and less padded than those of each channel would be.
 """
 
 from typing import NamedTuple
@@ -10,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gapfit.torch.harmonics import gradient_matrix, harmonics, recurrence
-from gapfit.torch.hermite import hermite_slopes, hermite_weights, scaled
+from gapfit.torch.hermite import centred, powers, slopes_of_powers
 from gapfit.torch.pairs import Groups, Neighbours, chunks, group
 from gapfit.torch.weighting import neighbour_weight
 
@@ -18,7 +20,7 @@ __all__ = ["Chunk", "Density", "Expansion"]
 
 
 class Chunk(NamedTuple):
-    """Neighbours of some atoms, by channel, each padded to the same number for all atoms.
+    """Neighbours of some atoms, padded to the same number, k, for all atoms.
 
     Attributes
     ----------
@@ -26,22 +28,22 @@ class Chunk(NamedTuple):
         Numbers of the pairs.
     place : (n_pairs,) int64
         Their places among the padded ones.
-    R : (n_atoms, width, 3) float
-        Vectors, Å: those of the first channel, then of the next.
-    weight : (n_atoms, width) float
+    R : (3, n_atoms, k) float
+        Vectors, Å.
+    weight : (n_atoms, k) float
         Weight of the neighbour's species; 0 in padding.
-    table : (n_atoms, width) int64
+    channel : (n_channels, 1, n_atoms · k) float
+        Whether the neighbour is in a channel, 1 or 0.
+    table : (n_atoms, k) int64
         Number of the table of the neighbour's species.
-    ends : list of int
-        Where the places of each channel end.
     """
 
     pair: Tensor
     place: Tensor
     R: Tensor
     weight: Tensor
+    channel: Tensor
     table: Tensor
-    ends: list[int]
 
 
 class Expansion(NamedTuple):
@@ -49,23 +51,23 @@ class Expansion(NamedTuple):
 
     Attributes
     ----------
-    u : (n_atoms, width, 3) float
+    u : (3, n_atoms, k) float
         Directions of the neighbours.
-    r : (n_atoms, width, 1) float
+    r : (n_atoms, k) float
         Distances, Å.
-    Y : (n_atoms, n_lm, width) float
+    Y : (n_lm, n_atoms, k) float
         Spherical harmonics.
-    F : (n_atoms, width, n_l · n) float
-        Weighted radial functions w f.
-    slopes : (n_atoms, width, n_l · n) float
-        Their derivatives (w f)', 1/Å; empty without gradients.
+    F : (1 or 2, n_l, n_max, n_atoms · k) float
+        Radial functions w f of a neighbour's own channel; with gradients (w f)', 1/Å, too.
+    functions : list of (width, n_atoms, k) float
+        Radial functions of all channels, by degree.
     """
 
     u: Tensor
     r: Tensor
     Y: Tensor
     F: Tensor
-    slopes: Tensor
+    functions: list[Tensor]
 
 
 class Density(nn.Module):
@@ -93,9 +95,8 @@ class Density(nn.Module):
     channel: Tensor
     species_weight: Tensor
     lowering: Tensor
-    first: list[float]
-    up: list[list[float]]
-    back: list[list[float]]
+    norms: Tensor
+    back: Tensor
     further: list[tuple[int, float, int]]
 
     def __init__(
@@ -115,14 +116,21 @@ class Density(nn.Module):
         self.n_knots = n_knots
         self.n_channels = int(channel.max()) + 1
         self.function, self.parameters = weighting
-        self.first, self.up, self.back = recurrence(self.n_l - 1)
-        rows = scaled(table, spacing).reshape(n_tables * n_knots * 3, -1)
+        self.width = self.n_channels * self.n_max
+        norms, back = recurrence(self.n_l - 1)
+        self.register_buffer("norms", norms)
+        self.register_buffer("back", back)
+        h = torch.full([1, n_knots - 1], spacing, dtype=table.dtype)
+        rows = centred(table, h).reshape(n_tables * (n_knots - 1) * 6, -1)
         self.register_buffer("rows", rows)
         self.register_buffer("six", torch.arange(6))
         self.register_buffer("table_of", table_of)
         self.register_buffer("channel", channel)
         self.register_buffer("species_weight", species_weight)
-        lowering = [gradient_matrix(degree).flatten() for degree in range(1, self.n_l)]
+        lowering = [
+            gradient_matrix(degree).transpose(0, 1).flatten()
+            for degree in range(1, self.n_l)
+        ]
         self.register_buffer("lowering", torch.cat([torch.zeros(0), *lowering]))
 
     def grouped(
@@ -137,10 +145,9 @@ class Density(nn.Module):
             near.r[inside],
             near.species,
         )
-        channel = self.channel[near.species[near.neighbour]]
         n_species = self.table_of.shape[0]
-        groups = group(near.centre, channel, self.n_channels, near.species, n_species)
-        return near, inside, groups
+        one = torch.zeros_like(near.centre)
+        return near, inside, group(near.centre, one, 1, near.species, n_species)
 
     def chunks(
         self, groups: Groups, species: int, n_numbers: int, n_bytes: int
@@ -164,154 +171,120 @@ class Density(nn.Module):
             return nothing
         if n_bytes == 0:
             n_bytes = 2_000_000_000 if groups.atoms.is_cuda else 64_000_000
-        width = int(groups.counts[begin:end].amax(dim=0).sum())
-        each = 8 * self.n_l * self.n_max + 4 * self.n_l * self.n_l
-        most = max(n_bytes // (8 * (width * each + n_numbers)), 16)
+        n_neighbours = int(groups.width[begin:end].max())
+        each = self.n_l * (4 * self.n_max + self.width + self.n_l) + 40
+        most = max(n_bytes // (8 * (n_neighbours * each + n_numbers)), 16)
         return chunks(groups, begin, end, most)
 
     def chunk(self, near: Neighbours, groups: Groups, bounds: list[int]) -> Chunk:
         """Return the neighbours of a chunk of atoms; bounds as from `chunks`."""
-        begin, end, from_pair, to_pair, _ = bounds
-        widths = groups.counts[begin:end].amax(dim=0)
-        widths[0].clamp_(min=1)
-        ends = torch.cumsum(widths, dim=0)
-        last: list[int] = ends.tolist()
-        n, width = end - begin, last[-1]
+        begin, end, from_pair, to_pair, k = bounds
+        n = end - begin
         pair = groups.pair[from_pair:to_pair]
-        row = groups.row[from_pair:to_pair]
-        atom = torch.div(row, self.n_channels, rounding_mode="floor")
-        channel = row - atom * self.n_channels
-        place = (atom - begin) * width + (ends - widths)[channel]
+        place = (groups.row[from_pair:to_pair] - begin) * k
         place = place + groups.slot[from_pair:to_pair]
         species = near.species[near.neighbour[pair]]
         # Padding has some harmless vector, and no weight.
-        R = torch.ones([n * width, 3], dtype=near.R.dtype, device=near.R.device)
+        R = torch.ones([n * k, 3], dtype=near.R.dtype, device=near.R.device)
         R[place] = near.R[pair]
-        weight = torch.zeros([n * width], dtype=R.dtype, device=R.device)
+        R = R.t().contiguous().view(3, n, k)
+        weight = torch.zeros([n * k], dtype=R.dtype, device=R.device)
         weight[place] = self.species_weight[species]
-        table = torch.zeros([n * width], dtype=torch.int64, device=R.device)
+        channel = torch.zeros(
+            [self.n_channels, 1, n * k], dtype=R.dtype, device=R.device
+        )
+        channel.view(-1)[self.channel[species] * (n * k) + place] = 1.0
+        table = torch.zeros([n * k], dtype=torch.int64, device=R.device)
         tables = self.table_of[species]
         for which, begin_r, number in self.further:
             beyond = (species == which) & (near.r[pair] >= begin_r)
             tables = torch.where(beyond, torch.full_like(tables, number), tables)
         table[place] = tables
-        return Chunk(
-            pair,
-            place,
-            R.view(n, width, 3),
-            weight.view(n, width),
-            table.view(n, width),
-            last,
-        )
+        return Chunk(pair, place, R, weight.view(n, k), channel, table.view(n, k))
 
     def atom_of(self, chunk: Chunk) -> Tensor:
         """Return the number of the central atom in the chunk by pair, (n_pairs,)."""
-        return torch.div(chunk.place, chunk.R.shape[1], rounding_mode="floor")
+        return torch.div(chunk.place, chunk.R.shape[2], rounding_mode="floor")
 
     def expand(self, chunk: Chunk, gradients: bool) -> tuple[list[Tensor], Expansion]:
         """Return the densities and what their adjoint needs.
 
-        Densities are by degree (n_atoms, n_channels, 2 l + 1, n_max).
+        Densities are by degree (n_atoms, 2 l + 1, width); the width is that of all
+        functions n of the first channel, then of the next.
         """
-        r = torch.sqrt((chunk.R * chunk.R).sum(dim=2, keepdim=True))
+        r = torch.sqrt((chunk.R * chunk.R).sum(dim=0))
         u = chunk.R / r
-        Y = harmonics(u, self.first, self.up, self.back)
-        F, slopes = self._radial(chunk, r, gradients)
+        Y = harmonics(u, self.norms, self.back)
+        F = self._radial(chunk, r, gradients)
+        functions: list[Tensor] = []
         c: list[Tensor] = []
         for degree in range(self.n_l):
-            harmonic, radial = self._harmonics(Y, degree), self._functions(F, degree)
-            parts: list[Tensor] = []
-            begin = 0
-            for end in chunk.ends:
-                parts.append(torch.bmm(harmonic[:, :, begin:end], radial[:, begin:end]))
-                begin = end
-            c.append(torch.stack(parts, dim=1))
-        return c, Expansion(u, r, Y, F, slopes)
+            functions.append(self._in_channels(F[0, degree], chunk))
+            radial = functions[degree].permute(1, 2, 0)
+            c.append(torch.bmm(self._harmonics(Y, degree), radial))
+        return c, Expansion(u, r, Y, F, functions)
 
     def adjoint(self, chunk: Chunk, e: Expansion, d: list[Tensor]) -> Tensor:
         """Return dE/dR of the pairs of a chunk, (n_pairs, 3), from dE/dc.
 
-        The latter are by degree (n_atoms, n_channels, 2 l + 1, n_max).
+        The latter are by degree (n_atoms, 2 l + 1, width).
 
-        Along u the slope is Σ_l F'_l·(Σ_m Y_lm d_lm). Across it, it is 1/r times the part
-        of Σ_l F_l·(Σ_m ∇S_lm d_lm) that is perpendicular to u. S are the solid harmonics
-        at u, whose gradients are harmonics one degree lower.
+        Along u the slope is Σ_lm Y_lm (F'_l·d_lm). Across it, it is 1/r times the part of
+        Σ_lm ∇S_lm (F_l·d_lm) that is perpendicular to u. S are the solid harmonics at u,
+        whose gradients are harmonics one degree lower.
         """
-        along = torch.zeros_like(chunk.weight)
-        across = torch.zeros_like(chunk.R).transpose(1, 2)
+        n, k = e.r.shape[0], e.r.shape[1]
+        along, across = torch.zeros_like(e.r), torch.zeros_like(e.u)
         at = 0
         for degree in range(self.n_l):
-            slopes = self._functions(e.slopes, degree)
-            own = _by_channel(d[degree], slopes, chunk.ends)
+            slopes = self._in_channels(e.F[1, degree], chunk)
+            own = torch.bmm(d[degree], slopes.transpose(0, 1))
             along += own.mul_(self._harmonics(e.Y, degree)).sum(dim=1)
             if degree == 0:
                 continue
             low, size = 2 * degree - 1, 2 * degree + 1
-            G = self.lowering[at : at + 3 * low * size].view(3 * low, size)
+            G = self.lowering[at : at + 3 * low * size].view(low, 3 * size)
             at += 3 * low * size
-            lowered = torch.matmul(G, d[degree])
-            own = _by_channel(lowered, self._functions(e.F, degree), chunk.ends)
-            own = own.view(own.shape[0], 3, low, own.shape[2])
-            own = own.mul_(self._harmonics(e.Y, degree - 1).unsqueeze(1))
-            across += own.sum(dim=2)
-        across = across.transpose(1, 2) / e.r
-        along = along.unsqueeze(2) - (across * e.u).sum(dim=2, keepdim=True)
-        return (across + e.u * along).view(-1, 3)[chunk.place]
+            lower = e.Y[(degree - 1) * (degree - 1) : degree * degree].flatten(1)
+            gradient = (G.t() @ lower).view(3, size, n, k)
+            own = torch.bmm(d[degree], e.functions[degree].transpose(0, 1))
+            across += gradient.mul_(own.transpose(0, 1)).sum(dim=1)
+        across /= e.r
+        along -= (across * e.u).sum(dim=0)
+        slopes = across.addcmul_(e.u, along).flatten(1).t().contiguous()
+        return slopes.index_select(0, chunk.place)
 
     def _harmonics(self, Y: Tensor, degree: int) -> Tensor:
-        return Y[:, degree * degree : (degree + 1) * (degree + 1)]
+        """Return those of one degree, (n_atoms, 2 l + 1, k)."""
+        return Y[degree * degree : (degree + 1) * (degree + 1)].transpose(0, 1)
 
-    def _functions(self, F: Tensor, degree: int) -> Tensor:
-        return F[:, :, degree * self.n_max : (degree + 1) * self.n_max]
+    def _in_channels(self, functions: Tensor, chunk: Chunk) -> Tensor:
+        """Return functions of the own channels in all channels, (width, n_atoms, k)."""
+        if self.n_channels > 1:
+            functions = (functions * chunk.channel).flatten(0, 1)
+        return functions.view(self.width, chunk.R.shape[1], -1)
 
-    def _radial(
-        self, chunk: Chunk, r: Tensor, gradients: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Return the weighted radial functions, and their slopes."""
-        flat = r.flatten()
-        x = flat * (1.0 / self.spacing)
+    def _radial(self, chunk: Chunk, r: Tensor, gradients: bool) -> Tensor:
+        """Return the radial functions, and their slopes; see `Expansion`."""
+        x = r * (1.0 / self.spacing)
         knot = x.long().clamp(max=self.n_knots - 2)
-        t = x - knot
-        w, slope = neighbour_weight(self.function, self.parameters, flat)
-        species_weight = chunk.weight.flatten()
-        w, slope = w * species_weight, slope * species_weight
-        # f, h f', h² f'' at the knot below and at that above are consecutive rows.
-        rows = (chunk.table.flatten() * self.n_knots + knot).unsqueeze(1) * 3 + self.six
-        weights = hermite_weights(t)
-        F = self._combined(rows, weights * w.unsqueeze(1), r)
-        if not gradients:
-            return F, torch.zeros_like(r)
-        change = hermite_slopes(t, self.spacing) * w.unsqueeze(1)
-        return F, self._combined(rows, change + weights * slope.unsqueeze(1), r)
-
-    def _combined(self, rows: Tensor, weights: Tensor, r: Tensor) -> Tensor:
-        """Return weighted sums of six rows of the table, (n_rows, width, n_l · n)."""
-        sums = nn.functional.embedding_bag(
-            rows, self.rows, mode="sum", per_sample_weights=weights
+        w, slope = neighbour_weight(self.function, self.parameters, r)
+        w, slope = (w * chunk.weight).unsqueeze(2), (slope * chunk.weight).unsqueeze(2)
+        terms = powers(x - knot)
+        weights = [terms * w]
+        if gradients:
+            change = slopes_of_powers(terms) * (1.0 / self.spacing)
+            weights.append(change * w + terms * slope)
+        # The factors of the powers of a polynomial are consecutive rows.
+        rows = chunk.table * (self.n_knots - 1) + knot
+        rows = rows.unsqueeze(2) * 6 + self.six
+        functions = nn.functional.embedding_bag(
+            rows.expand(len(weights), -1, -1, -1).reshape(-1, 6),
+            self.rows,
+            mode="sum",
+            per_sample_weights=torch.stack(weights).view(-1, 6),
         )
-        return sums.view(r.shape[0], r.shape[1], -1)
-
-
-def _by_channel(left: Tensor, radial: Tensor, ends: list[int]) -> Tensor:
-    """Return products with the radial functions of the neighbours of each channel.
-
-    Parameters
-    ----------
-    left : (n_atoms, n_channels, n_rows, n_max) float
-        By channel.
-    radial : (n_atoms, width, n_max) float
-        Of the neighbours, those of the first channel, then of the next.
-    ends : list of int
-        Where the places of each channel end.
-
-    Returns
-    -------
-    (n_atoms, n_rows, width) float
-    """
-    parts: list[Tensor] = []
-    begin = 0
-    for channel, end in enumerate(ends):
-        own = radial[:, begin:end].transpose(1, 2)
-        parts.append(torch.bmm(left[:, channel], own))
-        begin = end
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        functions = functions.view(len(weights), -1, self.n_l * self.n_max)
+        # Products are faster with neighbours in the last dimension.
+        functions = functions.transpose(1, 2).contiguous()
+        return functions.view(len(weights), self.n_l, self.n_max, -1)

@@ -13,13 +13,16 @@ from gapfit.data.frame import Frame
 from gapfit.data.neighbours import Pairs, pairs_of, species_index
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
+from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.kernels import SquaredExponential
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine
-from gapfit.model.rows import labelled_rows
+from gapfit.model.rows import DEVICE_CHUNK_BYTES, labelled_rows
 from gapfit.model.terms import FittedTerm
 from gapfit.torch.arrays import reals, whole
 from gapfit.torch.build import soap_term, triplet_sums, triplet_term
+from gapfit.torch.build_deviations import neighbour_density
+from gapfit.torch.embedding_rows import EmbeddingRows
 from gapfit.torch.pair_rows import PairRows
 from gapfit.torch.pairs import Neighbours
 from gapfit.torch.row_table import RowTable, TermRows, new_table
@@ -122,11 +125,25 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
             switch.r_cut,
             switch.width,
             switch.form == "cosine",
-            chunk_bytes or (2_000_000_000 if device.type != "cpu" else 32_000_000),
+            _chunk_bytes(device, chunk_bytes),
+        )
+    if isinstance(descriptor, EamDensity):
+        kernel_of_density = descriptor.squared_exponential
+        return EmbeddingRows(
+            neighbour_density(descriptor).to(device),
+            [reals(term.sparse[b][:, 0]).to(device) for b in descriptor.blocks],
+            kernel_of_density.delta,
+            kernel_of_density.theta,
+            _chunk_bytes(device, chunk_bytes),
         )
     if isinstance(descriptor, Angle3b) and _is_plain(descriptor):
         return _triplet_rows(descriptor, term, device, chunk_bytes)
     return None
+
+
+def _chunk_bytes(device: torch.device, given: int) -> int:
+    """Return the memory for pairs of a term that are handled together, bytes."""
+    return given or (DEVICE_CHUNK_BYTES if device.type != "cpu" else 32_000_000)
 
 
 def _is_plain(angle: Angle3b) -> bool:

@@ -23,15 +23,15 @@ from gapfit.gp.observations import Group
 from gapfit.gp.streaming_qr import StreamingQR
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening
-from gapfit.model.rows import row_targets
+from gapfit.model.rows import DEVICE_BATCH_BYTES, row_targets
 from gapfit.model.terms import FittedTerm
 from gapfit.torch.arrays import reals
 from gapfit.torch.fit_rows import FitRows
 
 __all__ = ["DeviceRows", "fit_device"]
 
-# Rows of a batch and their copies take about this much on a CPU and on a GPU, bytes.
-_ON_CPU, _ON_GPU, _COPIES = 200_000_000, 4_000_000_000, 4
+# Rows of a batch and their copies take about this much on a CPU, bytes.
+_ON_CPU, _COPIES = 200_000_000, 4
 # Columns of products that are computed at once: those below the diagonal are left out.
 _COLUMNS = 1024
 
@@ -148,8 +148,8 @@ def _batch_bytes(device: torch.device) -> int:
     """Return the memory for the rows of a batch, bytes."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return int(min(free // 4, _ON_GPU))
-    return _ON_CPU if device.type == "cpu" else _ON_GPU
+        return int(min(free // 4, DEVICE_BATCH_BYTES))
+    return _ON_CPU if device.type == "cpu" else DEVICE_BATCH_BYTES
 
 
 class _Sums:

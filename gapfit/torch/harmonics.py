@@ -1,6 +1,6 @@
 """Real spherical harmonics and their gradients; see harmonics.hpp of the core."""
 
-from math import pi, sqrt
+from math import factorial, pi, sqrt
 
 import torch
 from torch import Tensor
@@ -15,67 +15,69 @@ def _norm(degree: int, m: int) -> float:
     return sqrt((1.0 if m == 0 else 2.0) * (2 * degree + 1) / (4 * pi) * ratio)
 
 
-def recurrence(l_max: int) -> tuple[list[float], list[list[float]], list[list[float]]]:
-    """Return the factors by which `harmonics` goes from one degree to the next.
+def recurrence(l_max: int) -> tuple[Tensor, Tensor]:
+    """Return the factors of `harmonics`.
 
     Returns
     -------
-    first : list of float
-        By m, of the function of degree m.
-    up, back : list of list of float
-        By degree and m, of the functions one and two degrees lower.
+    norms : ((l_max + 1)², 1, 1) float64
+        By l² + l + m, of functions whose highest power of z has the factor 1.
+    back : (Σ_l (2 l - 3), 1, 1) float64
+        By degree, from 2 on, and |m| < l - 1: of the function two degrees lower.
     """
-    first, odd = [], 1.0  # (2m - 1)!!
-    up = [[0.0] * (l_max + 1) for _ in range(l_max + 1)]
-    back = [[0.0] * (l_max + 1) for _ in range(l_max + 1)]
-    for m in range(l_max + 1):
-        odd *= max(2 * m - 1, 1)
-        first.append(odd * _norm(m, m))
-        for degree in range(m + 1, l_max + 1):
-            norm = _norm(degree, m) / (degree - m)
-            up[degree][m] = (2 * degree - 1) * norm / _norm(degree - 1, m)
-            if degree > m + 1:
-                back[degree][m] = (degree + m - 1) * norm / _norm(degree - 2, m)
-    return first, up, back
+    norms: list[float] = []
+    back: list[float] = []
+    odd = 1.0  # (2l - 1)!!
+    for degree in range(l_max + 1):
+        odd *= max(2 * degree - 1, 1)
+        norms += [
+            _norm(degree, abs(m)) * odd / factorial(degree - abs(m))
+            for m in range(-degree, degree + 1)
+        ]
+        k = degree - 1
+        back += [(k * k - m * m) / (4 * k * k - 1) for m in range(1 - k, k)]
+    dtype = torch.float64
+    return (
+        torch.tensor(norms, dtype=dtype).view(-1, 1, 1),
+        torch.tensor(back, dtype=dtype).view(-1, 1, 1),
+    )
 
 
-def harmonics(
-    u: Tensor, first: list[float], up: list[list[float]], back: list[list[float]]
-) -> Tensor:
+def harmonics(u: Tensor, norms: Tensor, back: Tensor) -> Tensor:
     """Return all Y_lm of unit vectors.
 
     Orthonormal on the sphere, without the Condon-Shortley phase.
 
     Parameters
     ----------
-    u : (n, k, 3) float
+    u : (3, n, k) float
         Unit vectors.
-    first, up, back : list
+    norms, back : tensor
         From `recurrence`.
 
     Returns
     -------
-    (n, (l_max + 1)², k) float
+    ((l_max + 1)², n, k) float
         Y_lm at l² + l + m.
     """
-    x, y, z = u[:, :, 0].contiguous(), u[:, :, 1].contiguous(), u[:, :, 2].contiguous()
-    n_l = len(first)
-    Y = torch.empty([u.shape[0], n_l * n_l, u.shape[1]], dtype=u.dtype, device=u.device)
-    c, s = torch.ones_like(x), torch.zeros_like(x)  # c + i s = (x + i y)^m
-    for m in range(n_l):
-        if m > 0:
-            c, s = x * c - y * s, x * s + y * c
-        q, before = torch.full_like(x, first[m]), torch.zeros_like(x)
-        for degree in range(m, n_l):
-            if degree == m + 1:
-                q, before = (up[degree][m] * z) * q, q
-            elif degree > m:
-                q, before = (up[degree][m] * z) * q - back[degree][m] * before, q
-            at = degree * degree + degree
-            torch.mul(q, c, out=Y[:, at + m])
-            if m > 0:
-                torch.mul(q, s, out=Y[:, at - m])
-    return Y
+    x, y, z = u[0], u[1], u[2]
+    n_lm = norms.shape[0]
+    Y = torch.empty([n_lm, x.shape[0], x.shape[1]], dtype=u.dtype, device=u.device)
+    Y[0] = 1.0
+    c, s = torch.ones_like(x), torch.zeros_like(x)  # c + i s = (x + i y)^l
+    lower, before, begin, at = 0, 0, 1, 0
+    while begin < n_lm:
+        # All m of a degree at once; those with |m| = l begin anew.
+        size = begin - before + 2
+        own = Y[begin : begin + size]
+        torch.mul(Y[before:begin], z, out=own[1:-1])
+        if size > 3:
+            own[2:-2].addcmul_(Y[lower:before], back[at : at + size - 4], value=-1.0)
+            at += size - 4
+        c, s = torch.addcmul(x * c, y, s, value=-1.0), torch.addcmul(x * s, y, c)
+        own[0], own[-1] = s, c
+        lower, before, begin = before, begin, begin + size
+    return Y.mul_(norms)
 
 
 def gradient_matrix(degree: int) -> Tensor:

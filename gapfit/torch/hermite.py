@@ -5,76 +5,63 @@ from torch import Tensor, nn
 
 from gapfit.torch.switch import switch
 
-__all__ = ["NO_KNOTS", "HermiteTable", "hermite_slopes", "hermite_weights", "scaled"]
+__all__ = ["NO_KNOTS", "HermiteTable", "centred", "powers", "slopes_of_powers"]
 
 #: For equidistant knots.
 NO_KNOTS = torch.zeros(0, 0, dtype=torch.float64)
 
 
-def hermite_weights(t: Tensor) -> Tensor:
-    """Return weights of f, h f', h² f'' at the knots below and above.
+def centred(values: Tensor, spacing: Tensor) -> Tensor:
+    """Return the quintic polynomials between knots, around the middle.
 
     Parameters
     ----------
-    t : (n,) float
-        Places between the knots, 0 to 1.
+    values : (n_functions, n_knots, 3, ...) float64
+        Functions and their first two derivatives at the knots.
+    spacing : (n_functions or 1, n_knots - 1) float64
+        Distances of the knots.
 
     Returns
     -------
-    (n, 6) float
+    (n_functions, n_knots - 1, 6, ...) float64
+        Factors of the powers of t - 1/2, where t goes from 0 to 1 between two knots.
     """
-    s = 1.0 - t
-    t2, s2 = t * t, s * s
-    s3, t3 = s2 * s, t2 * t
+    h = spacing.view(*spacing.shape, *[1] * (values.dim() - 3))
+    below, above = values[:, :-1], values[:, 1:]
+    half_sum, half_difference = 0.5 * (above + below), 0.5 * (above - below)
+    mean, bend = half_sum[:, :, 0], h * h * half_sum[:, :, 2]
+    turn = h * half_difference[:, :, 1]
+    even_4 = 0.5 * bend - turn
+    even_2 = turn - 0.5 * even_4
+    step, slope = half_difference[:, :, 0], h * half_sum[:, :, 1]
+    excess = slope - 2.0 * step
+    odd_5 = h * h * half_difference[:, :, 2] - 6.0 * excess
+    odd_3 = 2.0 * excess - 0.5 * odd_5
     return torch.stack(
         [
-            s3 * (1.0 + 3.0 * t + 6.0 * t2),
-            s3 * t * (1.0 + 3.0 * t),
-            0.5 * s3 * t2,
-            t3 * (1.0 + 3.0 * s + 6.0 * s2),
-            -t3 * s * (1.0 + 3.0 * s),
-            0.5 * t3 * s2,
+            mean - 0.25 * even_2 - 0.0625 * even_4,
+            2.0 * step - 0.25 * odd_3 - 0.0625 * odd_5,
+            even_2,
+            odd_3,
+            even_4,
+            odd_5,
         ],
-        dim=1,
+        dim=2,
     )
 
 
-def hermite_slopes(t: Tensor, spacing: float) -> Tensor:
-    """Return the derivatives of `hermite_weights` with the coordinate, (n, 6), 1/Å."""
-    s = 1.0 - t
-    t2, s2 = t * t, s * s
-    both = 30.0 * s2 * t2
-    slopes = torch.stack(
-        [
-            -both,
-            s2 * (1.0 - 3.0 * t) * (1.0 + 5.0 * t),
-            0.5 * s2 * t * (2.0 - 5.0 * t),
-            both,
-            t2 * (1.0 - 3.0 * s) * (1.0 + 5.0 * s),
-            -0.5 * t2 * s * (2.0 - 5.0 * s),
-        ],
-        dim=1,
-    )
-    return slopes * (1.0 / spacing)
+def powers(t: Tensor) -> Tensor:
+    """Return the powers 0 to 5 of t - 1/2 in a last dimension."""
+    t = t - 0.5
+    t2 = t * t
+    t3 = t2 * t
+    return torch.stack([torch.ones_like(t), t, t2, t3, t2 * t2, t2 * t3], dim=-1)
 
 
-def scaled(values: Tensor, spacing: float) -> Tensor:
-    """Return f, h f' and h² f'', which `hermite_weights` multiply.
-
-    Parameters
-    ----------
-    values : (n_tables, n_knots, 3, ...) float
-        Functions and their first two derivatives at the knots.
-    spacing : float
-        Distance of the knots, Å.
-
-    Returns
-    -------
-    (n_tables, n_knots, 3, ...) float
-    """
-    shape = [1, 1, 3] + [1] * (values.dim() - 3)
-    powers = torch.tensor([1.0, spacing, spacing**2], dtype=values.dtype).view(shape)
-    return values * powers
+def slopes_of_powers(powers: Tensor) -> Tensor:
+    """Return the derivatives of `powers`."""
+    numbers = torch.arange(1, 6, dtype=powers.dtype, device=powers.device)
+    return torch.nn.functional.pad(powers[..., :-1] * numbers, [1, 0])
 
 
 class HermiteTable(nn.Module):
@@ -108,13 +95,12 @@ class HermiteTable(nn.Module):
         self.n_intervals = values.shape[1] - 1
         self.even = knots.shape[0] == 0
         self.end = start + spacing * self.n_intervals
-        if self.even:
-            values = scaled(values, spacing)
-        else:
+        h = torch.full([1, self.n_intervals], spacing, dtype=values.dtype)
+        if not self.even:
             self.end = float(knots[0, -1])
+            h = knots.diff(dim=1)
         self.register_buffer("knots", knots.clone())
-        rows = torch.cat([values[:, :-1], values[:, 1:]], dim=2)
-        self.register_buffer("rows", rows.view(-1, 6))
+        self.register_buffer("rows", centred(values, h).view(-1, 6))
 
     def forward(self, which: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return f and f' where they are not zero.
@@ -147,17 +133,15 @@ class HermiteTable(nn.Module):
         if self.even:
             place = (x - self.start) / self.spacing
             knot = place.clamp(min=0.0, max=float(self.n_intervals - 1)).long()
-            rows = self.rows[which * self.n_intervals + knot]
-            value = (hermite_weights(place - knot) * rows).sum(dim=1)
-            slopes = hermite_slopes(place - knot, self.spacing)
-            return value, (slopes * rows).sum(dim=1)
-        knots = self.knots[which]
-        knot = torch.searchsorted(knots, x.unsqueeze(1), right=True).squeeze(1) - 1
-        knot = knot.clamp(min=0, max=self.n_intervals - 1)
-        begin = knots.gather(1, knot.unsqueeze(1))
-        h = knots.gather(1, knot.unsqueeze(1) + 1) - begin
-        t = ((x.unsqueeze(1) - begin) / h).squeeze(1)
-        scale = torch.cat([torch.ones_like(h), h, h * h], dim=1).repeat(1, 2)
-        rows = self.rows[which * self.n_intervals + knot] * scale
-        value = (hermite_weights(t) * rows).sum(dim=1)
-        return value, (hermite_slopes(t, 1.0) * rows).sum(dim=1) / h.squeeze(1)
+            t, inverse = place - knot, torch.full_like(x, 1.0 / self.spacing)
+        else:
+            knots = self.knots[which]
+            knot = torch.searchsorted(knots, x.unsqueeze(1), right=True) - 1
+            knot = knot.clamp(min=0, max=self.n_intervals - 1)
+            begin = knots.gather(1, knot).squeeze(1)
+            knot, end = knot.squeeze(1), knots.gather(1, knot + 1).squeeze(1)
+            inverse = 1.0 / (end - begin)
+            t = (x - begin) * inverse
+        rows, terms = self.rows[which * self.n_intervals + knot], powers(t)
+        slope = (slopes_of_powers(terms) * rows).sum(dim=1) * inverse
+        return (terms * rows).sum(dim=1), slope

@@ -98,7 +98,7 @@ class SoapTerm(Term):
                     energies[groups.atoms[bounds[0] : bounds[1]]] = local
                     if gradients:
                         # In place: new memory costs a page fault for every few numbers.
-                        along = torch.bmm(q.unsqueeze(1), g.unsqueeze(2)).squeeze(2)
+                        along = (q * g).sum(dim=1, keepdim=True)
                         d = self._adjoint(x, g.addcmul_(q, along, value=-1.0))
                         own = self.density.adjoint(chunk, expansion, d)
                         own = own / norm[self.density.atom_of(chunk)]
@@ -150,16 +150,11 @@ class SoapTerm(Term):
 
     def with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
         """Return densities with the central atom, by degree (n, 2 l + 1, width)."""
-        out: list[Tensor] = []
-        n_channels, n = self.density.n_channels, self.density.n_max
-        for degree, x in enumerate(c):
-            if degree == 0:
-                x = x + self.central[species].view(1, n_channels, 1, n)
-            x = x.transpose(1, 2).flatten(2)
-            if self.n_mixed:
-                x = torch.cat([x, x @ self.mixing.transpose(0, 1)], dim=2)
-            out.append(x)
-        return out
+        c[0] += self.central[species].flatten()
+        if not self.n_mixed:
+            return c
+        mixing = self.mixing.t()
+        return [torch.cat([x, x @ mixing], dim=2) for x in c]
 
     def unit_spectra(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return unit power spectra (n, n_features), and norms (n, 1)."""
@@ -175,28 +170,29 @@ class SoapTerm(Term):
         begin = 0
         for degree, own in enumerate(x):
             end = self.ends[degree]
-            products = torch.bmm(own.transpose(1, 2), own).flatten(1)
-            products = products.index_select(1, self.features[begin:end])
+            # One row makes products too small for matrices.
+            turned = own.transpose(1, 2)
+            products = turned * own if degree == 0 else torch.bmm(turned, own)
+            places = self.features[begin:end].expand(shape[0], -1)
+            products = products.flatten(1).gather(1, places)
             torch.mul(products, self.scale[begin:end], out=p[:, begin:end])
             begin = end
         return p
 
     def _adjoint(self, x: list[Tensor], g: Tensor) -> list[Tensor]:
-        """Return dE/dc by degree (n, n_channels, 2 l + 1, n_max) from dE/dp."""
-        shape = [g.shape[0], g.shape[1] + 1]
-        scaled = torch.empty(shape, dtype=g.dtype, device=g.device)
+        """Return dE/dc by degree (n, 2 l + 1, width of the density) from dE/dp."""
+        n = g.shape[0]
+        scaled = torch.empty([n, g.shape[1] + 1], dtype=g.dtype, device=g.device)
         torch.mul(g, self.adjoint_scale, out=scaled[:, :-1])
         scaled[:, -1] = 0.0
         out: list[Tensor] = []
-        n_channels, n = self.density.n_channels, self.density.n_max
+        first = self.density.width
         for degree, own in enumerate(x):
-            D = scaled.index_select(1, self.sources[degree])
-            d = torch.bmm(own, D.view(-1, self.width, self.width))
+            D = scaled.gather(1, self.sources[degree].expand(n, -1))
+            d = torch.bmm(own, D.view(n, self.width, self.width))
             if self.n_mixed:
-                first = n_channels * n
                 d = d[:, :, :first] + d[:, :, first:] @ self.mixing
-            d = d.view(-1, 2 * degree + 1, n_channels, n).transpose(1, 2)
-            out.append(d.contiguous())
+            out.append(d)
         return out
 
 

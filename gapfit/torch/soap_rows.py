@@ -134,27 +134,25 @@ class SoapRows:
         kernels = _Kernels(q * self.term.scale, lower.mul_(factor), k.mul_(factor))
         n_features = self.term.scale.shape[0]
         dense = torch.zeros([len(atoms), 9, n_features], dtype=q.dtype, device=q.device)
-        begin = 0
         atom = self.term.density.atom_of(chunk)
-        column = chunk.place - atom * chunk.R.shape[1]
-        for channel, end in enumerate(chunk.ends):
-            there = torch.nonzero((column >= begin) & (column < end)).flatten()
+        neighbour = near.neighbour[chunk.pair]
+        channels = self.term.density.channel[near.species[neighbour]]
+        for channel, change in enumerate(self.changes):
+            there = torch.nonzero(channels == channel).flatten()
             if there.shape[0] > 0:
-                change = self.changes[channel]
-                V = self._of_pairs(expansion, x, begin, end, chunk.place[there])
+                V = self._of_pairs(expansion, x, chunk.place[there])
                 self._mix(V, channel)
                 D, environment, moved = _by_moved_atom(
                     _features(V, change),
                     atom[there],
-                    near.neighbour[chunk.pair[there]],
+                    neighbour[there],
                     frame.shape[0],
                 )
                 slopes = self._product(D, change.active, environment, species, kernels)
                 rows.forces.index_add_(0, components(moved, 3), slopes, alpha=-1.0)
-                V = self._of_strains(expansion, chunk.R, x, begin, end)
+                V = self._of_strains(expansion, chunk, x, channel)
                 self._mix(V, channel)
                 dense[:, :, change.active] += _features(V, change)
-            begin = end
         every = torch.arange(len(atoms), device=atoms.device)
         slopes = self._product(dense, None, every, species, kernels)
         slopes = slopes.view(len(atoms), 9, -1)
@@ -162,9 +160,7 @@ class SoapRows:
         target = components(frame[atoms], 6)
         rows.virials.index_add_(0, target, slopes[:, 3:].flatten(0, 1))
 
-    def _of_pairs(
-        self, e: Expansion, x: list[Tensor], begin: int, end: int, place: Tensor
-    ) -> Tensor:
+    def _of_pairs(self, e: Expansion, x: list[Tensor], place: Tensor) -> Tensor:
         """Return V of the displacements of some neighbours of a channel.
 
         Parameters
@@ -173,8 +169,6 @@ class SoapRows:
             Of the chunk.
         x : list of (n, 2 l + 1, width) float64
             Densities by degree.
-        begin, end : int
-            Places of the neighbours of the channel.
         place : (n_pairs,) int64
             Places of the neighbours among those of all atoms.
 
@@ -185,38 +179,32 @@ class SoapRows:
             last is zero.
         """
         density, width = self.term.density, self.term.width
-        n, w = density.n_max, end - begin
-        total = e.r.shape[1]
-        u = e.u.view(-1, 3)[place].unsqueeze(2)
-        inverse = 1.0 / e.r.view(-1, 1)[place]
-        # Places among the neighbours of this channel alone.
-        atom = torch.div(place, total, rounding_mode="floor")
-        place_here = atom * w + (place - atom * total - begin)
+        n, n_pairs = density.n_max, place.shape[0]
+        u = e.u.flatten(1)[:, place].t().unsqueeze(2)
+        inverse = 1.0 / e.r.flatten()[place].unsqueeze(1)
         size = n * width
-        V = torch.empty(
-            [len(place), 3, self.n_values + 1], dtype=u.dtype, device=u.device
-        )
+        V = torch.empty([n_pairs, 3, self.n_values + 1], dtype=u.dtype, device=u.device)
         V[:, :, -1] = 0.0
-        F_all, slopes = e.F.view(-1, e.F.shape[2])[place], e.slopes
-        slopes = slopes.view(-1, slopes.shape[2])[place]
+        F = e.F[..., place]
         for degree in range(density.n_l):
-            some = slice(degree * n, (degree + 1) * n)
-            across = F_all[:, some] * inverse
-            along = slopes[:, some] - degree * across
-            Y = e.Y[:, degree**2 : (degree + 1) ** 2, begin:end].transpose(1, 2)
-            W = torch.bmm(Y, x[degree]).view(-1, width)[place_here]
-            out = V[:, :, degree * size : (degree + 1) * size].view(
-                len(place), 3, n, width
-            )
+            across = F[0, degree].t() * inverse
+            along = F[1, degree].t() - degree * across
+            W = self._with_harmonics(e.Y, degree, x[degree])[place]
+            out = V[:, :, degree * size : (degree + 1) * size]
+            out = out.view(n_pairs, 3, n, width)
             torch.mul(
                 (u * along.unsqueeze(1)).unsqueeze(3), W.view(-1, 1, 1, width), out=out
             )
             if degree:
                 lowered = self._lowered(x[degree], degree)
-                Y = e.Y[:, (degree - 1) ** 2 : degree**2, begin:end].transpose(1, 2)
-                W = torch.bmm(Y, lowered).view(-1, 3, 1, width)[place_here]
-                out.addcmul_(across.view(-1, 1, n, 1), W)
+                W = self._with_harmonics(e.Y, degree - 1, lowered)[place]
+                out.addcmul_(across.view(-1, 1, n, 1), W.view(-1, 3, 1, width))
         return V
+
+    def _with_harmonics(self, Y: Tensor, degree: int, x: Tensor) -> Tensor:
+        """Return Σ_m Y_m x_m for all neighbours, (n k, columns of x)."""
+        own = Y[degree**2 : (degree + 1) ** 2].permute(1, 2, 0)
+        return torch.bmm(own, x).flatten(0, 1)
 
     def _mix(self, V: Tensor, channel: int) -> None:
         """Add the values of the functions that a channel is mixed into."""
@@ -231,21 +219,21 @@ class SoapRows:
         V[:, :, size:-1] = mixed.flatten(2)
 
     def _lowered(self, x: Tensor, degree: int) -> Tensor:
-        """Return Σ_m G_akm x_m, (n, 2 l - 1, 3 width), for the gradients of harmonics."""
+        """Return Σ_m G_kam x_m, (n, 2 l - 1, 3 width), for the gradients of harmonics."""
         G = self._gradient_matrix(degree)
-        low, size = G.shape[1], G.shape[2]
-        G = G.transpose(0, 1).reshape(1, 3 * low, size).expand(x.shape[0], -1, -1)
+        low, size = G.shape[0], G.shape[2]
+        G = G.view(1, 3 * low, size).expand(x.shape[0], -1, -1)
         return torch.bmm(G, x).view(x.shape[0], low, -1)
 
     def _gradient_matrix(self, degree: int) -> Tensor:
-        """Return `gradient_matrix`, (3, 2 l - 1, 2 l + 1)."""
+        """Return `gradient_matrix`, (2 l - 1, 3, 2 l + 1)."""
         at = sum(3 * (2 * d - 1) * (2 * d + 1) for d in range(1, degree))
         low, size = 2 * degree - 1, 2 * degree + 1
         rows = self.term.density.lowering[at : at + 3 * low * size]
-        return rows.view(3, low, size)
+        return rows.view(low, 3, size)
 
     def _of_strains(
-        self, e: Expansion, R: Tensor, x: list[Tensor], begin: int, end: int
+        self, e: Expansion, chunk: Chunk, x: list[Tensor], channel: int
     ) -> Tensor:
         """Return V summed over the neighbours of a channel.
 
@@ -256,25 +244,26 @@ class SoapRows:
             components ab of the virial; the last is zero.
         """
         density, width = self.term.density, self.term.width
+        u, R = e.u.permute(1, 2, 0), chunk.R.permute(1, 2, 0)
         n, n_atoms = density.n_max, R.shape[0]
-        u, R = e.u[:, begin:end], R[:, begin:end]
-        F, slopes = e.F[:, begin:end] / e.r[:, begin:end], e.slopes[:, begin:end]
+        # Zero for neighbours of other channels.
+        F = (e.F * chunk.channel[channel]).unflatten(3, e.r.shape)
+        F = F.permute(0, 1, 3, 4, 2)
         direct = torch.cat([u, strains(R, u)], dim=2).unsqueeze(3)
         weights = torch.cat([torch.ones_like(R[:, :, :1]), -R], dim=2).unsqueeze(3)
         size = n * width
         V = torch.empty([n_atoms, 9, self.n_values + 1], dtype=u.dtype, device=u.device)
         V[:, :, -1] = 0.0
         for degree in range(density.n_l):
-            some = slice(degree * n, (degree + 1) * n)
-            across = F[:, :, some].unsqueeze(2)
-            along = slopes[:, :, some].unsqueeze(2) - degree * across
-            Y = e.Y[:, degree**2 : (degree + 1) ** 2, begin:end]
+            across = (F[0, degree] / e.r.unsqueeze(2)).unsqueeze(2)
+            along = F[1, degree].unsqueeze(2) - degree * across
+            Y = e.Y[degree**2 : (degree + 1) ** 2].transpose(0, 1)
             dc = torch.bmm(Y, (direct * along).flatten(2)).view(n_atoms, -1, 9, n)
             if degree:
-                Y = e.Y[:, (degree - 1) ** 2 : degree**2, begin:end]
+                Y = e.Y[(degree - 1) ** 2 : degree**2].transpose(0, 1)
                 low = torch.bmm(Y, (weights * across).flatten(2))
                 low = low.view(n_atoms, -1, 4, n)
-                up = torch.einsum("xkm,pkyn->pmyxn", self._gradient_matrix(degree), low)
+                up = torch.einsum("kxm,pkyn->pmyxn", self._gradient_matrix(degree), low)
                 dc[:, :, :3] += up[:, :, 0]
                 dc[:, :, 3:] += up[:, :, 1:][:, :, list(VOIGT[0]), list(VOIGT[1])]
             left = dc.permute(0, 2, 3, 1).reshape(n_atoms, 9 * n, -1)

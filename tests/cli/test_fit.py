@@ -210,6 +210,19 @@ def test_plan_prints_memory_and_time_and_does_nothing(here, capsys):
     assert not Path("fit-model").exists()
 
 
+def test_plan_tells_what_a_device_does_without_one(here, capsys):
+    text = Path("fit.toml").read_text()
+    Path("gpu.toml").write_text(text + '\n[run]\ndevice = "cuda:7"\n')
+    assert main(["fit", "gpu.toml", "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(
+        r"^  device +cuda:7: rows and their sums, .*up to 6.0? GB", out, re.M
+    )
+    assert re.search(r"^  time .*, without the device$", out, re.MULTILINE)
+    assert main(["fit", "fit.toml", "--plan"]) == 0
+    assert "device" not in capsys.readouterr().out
+
+
 BASELINE = """
 sparse_method = "file"
 sparse_file = "points.txt"

@@ -178,6 +178,12 @@ def test_sums_that_exist_at_once(n_tasks, sums):
     assert matrices.rows == matrices.points + sums * 960
 
 
+def test_a_device_holds_points_sums_and_rows():
+    # Ten points of five numbers, and their factor; sums as above; rows up to 6 GB.
+    matrices = Matrices((10,), (5,), (2, 500), 1, "cholesky")
+    assert matrices.on_device == 8 * (10 * 5 + 10 * 10) + 960 + 6e9
+
+
 def test_workers_are_planned_apart():
     options = config_from_dict(config() | {"run": {"workers": 2}})
     data = read(labelled_frames(silicon, 3), options.data)

@@ -28,6 +28,7 @@ ENERGIES = Tolerance("the same fit in another order, eV per atom", atol=1e-8)
 FORCES = Tolerance("the same fit in another order, eV/Å", atol=1e-8)
 STD = Tolerance("differences of large variances, relative", rtol=1e-5)
 DENSITY = {"type": "eam_density", "r_cut": 4.0, "n_sparse": 5}
+EXPANSION = {"type": "ace", "r_cut": 4.0, "orders": [2], "n_max": [2], "l_max": [1]}
 ON_DEVICE = {"run": {"device": "torch:cpu"}}
 
 
@@ -70,6 +71,7 @@ def test_terms_without_rows_in_torch_take_those_of_the_core():
             {**SOAP, "compression": "mu1nu1", "n_sparse": 15},
             THREE_BODY,
             DENSITY,
+            EXPANSION,
         ],
         "baseline": ZBL,
         "e0": {"Ge": -1.0, "Sb": -2.0, "Te": -3.0},
