@@ -88,6 +88,10 @@ class StructureError(GapfitError):
     """A structure that the model cannot predict: unknown species or overlapping atoms."""
 
 
+class LostThroughBoundaryError(StructureError):
+    """A simulation whose atoms left its box where that is open."""
+
+
 class ModelFileError(GapfitError):
     """A model file that is damaged, not gapfit's, or from a newer version."""
 

@@ -70,7 +70,7 @@ class Simulation(Protocol):
         """
 
     def state(self) -> dict[str, Any]:
-        """Return plain data for `restore`."""
+        """Return plain data for `restore`; its dicts may hold bytes, too."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a state."""

@@ -21,6 +21,7 @@ from gapfit._support.identity import differences, digest_of
 from gapfit._support.leftovers import target_of
 from gapfit._support.sealed import read_sealed, write_sealed
 from gapfit._support.whole_writes import append_all
+from gapfit.active.attachments import attached, loaded, remove_others
 from gapfit.active.label_file import LabelFile
 from gapfit.config.learn import LABELLED
 from gapfit.errors import GapfitError
@@ -28,7 +29,7 @@ from gapfit.execution.checkpoint import CheckpointFolder
 
 __all__ = ["LearningFolder"]
 
-_FORMAT, _PROGRESS, _VERSION = "gapfit-learning", "gapfit-learning-state", 2
+_FORMAT, _PROGRESS, _VERSION = "gapfit-learning", "gapfit-learning-state", 3
 _IDENTITY, _STATE = "learning.json", "state.json"
 _LOG, _TRAJECTORY, _FAILED = "log.jsonl", "trajectory.extxyz", "failed.extxyz"
 _GROWING = (_LOG, _TRAJECTORY)
@@ -145,12 +146,20 @@ class LearningFolder:
         return LabelFile(self.path / LABELLED)
 
     def write_state(self, state: Mapping[str, Any]) -> None:
-        """Replace the state; it names the lengths of log and trajectory."""
+        """Replace the state; it names the lengths of log and trajectory.
+
+        Parameters
+        ----------
+        state : mapping
+            Plain data; values that are bytes go to files of their own.
+        """
         for name in (_LOG, _TRAJECTORY):
             if (path := self.path / name).exists():
                 sync(path)
-        progress = {**state, "lengths": self.lengths(), "part_of": self._name()}
+        plain = attached(state, self.path)
+        progress = {**plain, "lengths": self.lengths(), "part_of": self._name()}
         self._write(_STATE, _PROGRESS, progress)
+        remove_others(plain, self.path)
 
     def read_state(self) -> dict[str, Any] | None:
         """Return the state, if there is one; cut log and trajectory to its lengths."""
@@ -162,9 +171,10 @@ class LearningFolder:
                 f"{self.path / _STATE}: belongs to another learning run than "
                 f"{_IDENTITY}; restore the file, or {self._advice}"
             )
+        whole: dict[str, Any] = loaded(state, self.path, self._advice)
         for name in _GROWING:
             self._cut(name, state["lengths"][name])
-        return state
+        return whole
 
     def _name(self) -> str:
         """Return the digest of the settings, which names this learning run."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from gapfit.errors import GapfitError
 
-__all__ = ["Reference", "single_point"]
+__all__ = ["Reference", "label_errors", "single_point"]
 
 #: Number of attempts per calculation.
 _TRIES = 2
@@ -115,3 +115,14 @@ def single_point(
     for name, array in (arrays or {}).items():
         out.new_array(name, array)
     return out
+
+
+def label_errors(label: Any) -> dict[str, float]:
+    """Return the errors of the model before it learned a structure, eV/atom and eV/Å."""
+    forces = label.arrays["gap_forces"] - label.calc.results["forces"]
+    energy = label.info["gap_energy"] - label.calc.results["energy"]
+    return {
+        "energy_error": float(energy / len(label)),
+        "forces_rmse": float(np.sqrt(np.mean(forces**2))),
+        "forces_largest_error": float(np.abs(forces).max()),
+    }

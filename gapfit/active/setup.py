@@ -29,7 +29,10 @@ from gapfit.errors import ConfigError, DataError
 __all__ = ["Job", "Setup", "first_structures"]
 
 # Settings that may change before a learning run is resumed.
-_FREE = {"learning": {"max_calls"}, "run": {"threads", "memory", "workers", "executor"}}
+_FREE = {
+    "learning": {"max_calls", "save"},
+    "run": {"threads", "memory", "workers", "executor"},
+}
 # Side of the box of an isolated atom, Å: no descriptor sees its images.
 _BOX = 15.0
 

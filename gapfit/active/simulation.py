@@ -13,9 +13,9 @@ from gapfit.active.folder import LearningFolder
 from gapfit.active.label_file import LabelFile
 from gapfit.active.monitor import Reading, UncertaintyMonitor
 from gapfit.active.online_model import LearnedModel
-from gapfit.active.reference import single_point
+from gapfit.active.reference import label_errors, single_point
 from gapfit.active.setup import Setup
-from gapfit.errors import GapfitError, StructureError
+from gapfit.errors import GapfitError, LostThroughBoundaryError, StructureError
 
 __all__ = ["Labeller", "LearningRun", "Status"]
 
@@ -110,6 +110,16 @@ class Labeller:
         return self.labels.append(single_point(atoms, results, info, arrays))
 
 
+_LESS_VIOLENT = (
+    "the simulation itself explodes; lower timestep or temperature, or start from a better "
+    "model, with more data"
+)
+_KEEP_INSIDE = (
+    "learning does not hold them; keep them inside by a wall (fix wall/reflect), take a "
+    "larger box, or let it follow the atoms (`boundary` with m)"
+)
+
+
 class Phase(Enum):
     """What a simulation does next."""
 
@@ -132,11 +142,14 @@ class _State:
         The uncertainty for which the structure is labelled, with `Phase.LABEL`.
     reason : str
         The event that makes the steps useless, with `Phase.REWIND`.
+    advice : str
+        What to do if learning does not help, with `Phase.REWIND`.
     """
 
     phase: Phase
     reading: Reading | None = None
     reason: str = ""
+    advice: str = _LESS_VIOLENT
 
 
 class LearningRun:
@@ -213,7 +226,7 @@ class LearningRun:
                 assert state.reading is not None
                 return self._label(state.reading)
             case Phase.REWIND:
-                return self._rewind(state.reason)
+                return self._rewind(state)
             case _:
                 return self._check()
 
@@ -222,7 +235,9 @@ class LearningRun:
         try:
             self._driver.advance(self._record, closely=self._check_all)
         except StructureError as error:
-            return _State(Phase.REWIND, reason=str(error))
+            lost = isinstance(error, LostThroughBoundaryError)
+            advice = _KEEP_INSIDE if lost else _LESS_VIOLENT
+            return _State(Phase.REWIND, reason=str(error), advice=advice)
         return _State(Phase.CHECK)
 
     def _check(self) -> _State:
@@ -269,14 +284,14 @@ class LearningRun:
         self._good = self._driver.state()
         self._good_length = self._folder.trajectory_length()
 
-    def _rewind(self, reason: str) -> _State:
+    def _rewind(self, state: _State) -> _State:
         """Return to the last good step, and check every step from there.
 
         If every step was checked already, the good structure is labelled.
         """
         step, labelled = self._driver.step, self._good_step == self._labelled_step
         back = {"job": self._job.name, "step": step, "to": self._good_step}
-        self._folder.log({"event": "back", **back, "reason": reason})
+        self._folder.log({"event": "back", **back, "reason": state.reason})
         self._driver.restore(self._good)
         self._folder.cut_trajectory(self._good_length)
         if not self._check_all:
@@ -284,9 +299,8 @@ class LearningRun:
             return _State(Phase.CHECK)
         if labelled:
             raise GapfitError(
-                f"{self._job.name}: {reason} at step {step}, right after a structure that "
-                "was learned: the simulation itself explodes; lower timestep or "
-                "temperature, or start from a better model, with more data"
+                f"{self._job.name}: {state.reason} at step {step}, right after a structure "
+                f"that was learned: {state.advice}"
             )
         reading = self._monitor.read(self._driver.atoms)
         return _State(Phase.LABEL, reading=reading)
@@ -320,7 +334,7 @@ class LearningRun:
             "step": step,
             "temperature": self._driver.temperature,
             **asdict(reading),
-            **_errors(label),
+            **label_errors(label),
             "n_sparse": self._model.current.n_sparse,
         }
         self._folder.log(record)
@@ -378,14 +392,3 @@ class LearningRun:
                 event or {},
             )
         )
-
-
-def _errors(label: Any) -> dict[str, float]:
-    """Return the errors of the model before it learned a structure, eV/atom and eV/Å."""
-    forces = label.arrays["gap_forces"] - label.calc.results["forces"]
-    energy = label.info["gap_energy"] - label.calc.results["energy"]
-    return {
-        "energy_error": float(energy / len(label)),
-        "forces_rmse": float(np.sqrt(np.mean(forces**2))),
-        "forces_largest_error": float(np.abs(forces).max()),
-    }

@@ -46,6 +46,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         model_digest,
     )
 
+    local = model.calibration.local if model.calibration else None
     return {
         "file": str(path),
         "size": path.stat().st_size,
@@ -74,6 +75,7 @@ def _facts(model: GAPModel, path: Path) -> dict[str, Any]:
         ],
         "uncertainty": model.posterior is not None,
         "calibration": model.calibration.as_dict() if model.calibration else None,
+        "local_scale": local.ranges() if local else None,
         "config": fit_config(model),
         **model.record.plain(),
     }
@@ -150,6 +152,7 @@ def _fitted(facts: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("uncertainty", "stored" if facts["uncertainty"] else "not stored"),
         ("calibration", _calibration(facts["calibration"])),
+        *_by_environment(facts["local_scale"]),
         ("extrapolation", _extrapolation(facts)),
         ("frames fitted", f"{facts.get('n_frames', '?')}"),
         ("atoms fitted", f"{facts.get('n_atoms', '?')}"),
@@ -187,6 +190,17 @@ def _calibration(calibration: dict[str, Any] | None) -> str:
     )
     structures = f"{calibration['method']}, {calibration['n_structures']} structures"
     return f"{structures}; std times: {scales}"
+
+
+def _by_environment(ranges: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the row about the local scale, if there is one."""
+    if ranges is None:
+        return []
+    texts = ", ".join(
+        f"{symbol} {least:.3g} to {most:.3g}"
+        for symbol, (least, most) in ranges.items()
+    )
+    return [("by environment", f"std of forces times: {texts}")]
 
 
 def _extrapolation(facts: dict[str, Any]) -> str:

@@ -18,7 +18,8 @@ _SPACING, _SPACING_IN_WAVES = 0.025, 0.1
 _SMALL = 0.05
 # From this distance on (Å, and at most this share of the cutoff) functions of SOAP are to
 # be like GTOs: atoms are hardly ever closer, and over a range far shorter than the cutoff
-# combinations would be arbitrary, and huge below it.
+# combinations would be arbitrary, and huge below it. Between 0.7 and 1.5 Å environments
+# are as far from those of usual bonds as with GTOs, or farther: so are error bars.
 _SHORTEST, _LARGEST_SHARE, _SAMPLES = 1.5, 0.3, 400
 
 

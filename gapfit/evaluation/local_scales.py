@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.linalg import eigh
 
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import pairs_of
@@ -14,7 +15,7 @@ from gapfit.model.local_scale import LocalLine, LocalScale
 from gapfit.model.scales import Scale
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["INDEPENDENT", "fitted_local_scale"]
+__all__ = ["INDEPENDENT", "fitted_local_scale", "local_scale_nbytes"]
 
 #: Force components of a structure are not independent: for a scale of all of them they
 #: count as this many.
@@ -75,7 +76,7 @@ def fitted_local_scale(
                 values.setdefault(species, []).append(environments.values)
                 sums.setdefault(species, []).append(weight * own)
     lines = {
-        species: _line(np.concatenate(parts), np.concatenate(sums[species]))
+        species: _line(parts, np.concatenate(sums[species]))
         for species, parts in values.items()
     }
     return LocalScale(number, lines) if lines else None
@@ -89,21 +90,37 @@ def _squares(frame: Frame, forces: Residuals, scale: Scale) -> np.ndarray:
     return np.stack([np.bincount(atoms, own, frame.n_atoms) for own in parts], axis=1)
 
 
-def _line(values: np.ndarray, sums: np.ndarray) -> LocalLine:
+def local_scale_nbytes(n_atoms: int, n_features: int) -> int:
+    """Return the memory for a local scale from environments of one species, bytes.
+
+    Parameters
+    ----------
+    n_atoms : int
+        Environments.
+    n_features : int
+        Their length.
+    """
+    sample = min(n_atoms, _ENVIRONMENTS)
+    # Beside all of them a sample, and the products of its rows with LAPACK's copies.
+    return 8 * n_features * (n_atoms + sample) + 8 * 4 * sample**2
+
+
+def _line(parts: Sequence[np.ndarray], sums: np.ndarray) -> LocalLine:
     """Return the line of one species.
 
     Parameters
     ----------
-    values : (n, n_features) float64
-        Environments.
+    parts : sequence of (k, n_features) float64
+        Environments, those of all parts n. They are not joined: wide ones of the
+        observations of a calibration take hundreds of MB.
     sums : (n, 2) float64
         Weighted sum of squares of error / std, and number of components, of each atom.
     """
     from scipy.optimize import minimize
 
     n_directions = min(_DIRECTIONS, 1 + int(sums[:, 1].sum()) // _COMPONENTS_EACH)
-    mean, directions = _directions(values, n_directions)
-    A = (values - mean) @ directions
+    mean, directions = _directions(parts, n_directions)
+    A = np.concatenate([part @ directions for part in parts]) - mean @ directions
     spread = A.std(axis=0)
     varies = spread > _SAME
     directions = directions[:, varies] / spread[varies]
@@ -125,9 +142,32 @@ def _line(values: np.ndarray, sums: np.ndarray) -> LocalLine:
     return LocalLine(vector, float(p[0] - mean @ vector), float(least), float(most))
 
 
-def _directions(values: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _directions(parts: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean, and directions of largest variance (n_features, n)."""
-    at = np.linspace(0, len(values) - 1, min(len(values), _ENVIRONMENTS)).astype(int)
-    mean = values.mean(axis=0)
-    _, _, vectors = np.linalg.svd(values[at] - mean, full_matrices=False)
-    return mean, vectors[:n].T
+    n_values = sum(map(len, parts))
+    mean = np.sum([part.sum(axis=0) for part in parts], axis=0) / n_values
+    at = np.linspace(0, n_values - 1, min(n_values, _ENVIRONMENTS)).astype(int)
+    sample = _rows_at(parts, at)
+    sample -= mean
+    # Products of few rows take a fraction of the time and memory of a decomposition.
+    last = len(sample) - 1
+    first = max(len(sample) - n, 0)
+    _, own = eigh(sample @ sample.T, subset_by_index=[first, last], overwrite_a=True)
+    vectors = sample.T @ own[:, ::-1]
+    norms = np.linalg.norm(vectors, axis=0)
+    return mean, vectors / np.where(norms > 0, norms, 1.0)
+
+
+def _rows_at(parts: Sequence[np.ndarray], at: np.ndarray) -> np.ndarray:
+    """Return rows of parts that are not joined, at ascending positions in all of them."""
+    ends = np.cumsum([len(part) for part in parts])
+    cuts = np.searchsorted(at, ends)
+    starts = ends - [len(part) for part in parts]
+    return np.concatenate(
+        [
+            part[own - start]
+            for part, start, own in zip(
+                parts, starts, np.split(at, cuts[:-1]), strict=True
+            )
+        ]
+    )

@@ -19,7 +19,14 @@ from gapfit.model.rows import row_block
 from gapfit.model.terms import coefficient_vector
 from gapfit.threads import side_by_side
 
-__all__ = ["Residuals", "left_out_residuals", "of_each", "predicted_residuals"]
+__all__ = [
+    "Residuals",
+    "at_once",
+    "left_out_residuals",
+    "of_each",
+    "predicted_residuals",
+    "residuals_nbytes",
+]
 
 # Standard deviations below this share of the noise are zero by symmetry, up to the digits
 # of the positions: 1e-5 in published sets, where others begin at 1e-3.
@@ -27,9 +34,8 @@ _ZERO = 1e-4
 # Largest variance over sigma² of a structure left out: beyond this the leave-one-out
 # variance is rounding error.
 _MOST = 1e10
-# Matrices with a row for each observation that the residuals of a structure need, and the
-# share of the memory that those of all threads may take.
-_MATRICES, _SHARE = 6, 0.5
+# Share of the memory that the matrices of all threads may take.
+_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +111,39 @@ def of_each(
             release_freed()
 
     largest = int(row_counts(frames).sum(axis=1).max(initial=1))
-    each = 8 * _MATRICES * largest * len(coefficient_vector(model.terms))
-    most = int(_SHARE * model.config.run.memory_bytes / max(each, 1))
+    n_sparse = len(coefficient_vector(model.terms))
+    most = at_once(largest, n_sparse, model.config.run.memory_bytes)
     return side_by_side(attempt, frames, most)
+
+
+def at_once(n_rows: int, n_sparse: int, granted: int) -> int:
+    """Return how many structures are looked at side by side at most, where memory allows.
+
+    Parameters
+    ----------
+    n_rows : int
+        Observations of the largest structure.
+    n_sparse : int
+        Sparse points of all terms.
+    granted : int
+        ``run.memory``, bytes.
+    """
+    return int(_SHARE * granted / max(residuals_nbytes(n_rows, n_sparse), 1))
+
+
+def residuals_nbytes(n_rows: int, n_sparse: int) -> int:
+    """Return the memory of the matrices for the residuals of one structure, bytes.
+
+    Parameters
+    ----------
+    n_rows : int
+        Observations of the structure.
+    n_sparse : int
+        Sparse points of all terms.
+    """
+    rows, square = n_rows * n_sparse, min(n_rows, n_sparse) ** 2
+    # Rows are made of those of each term. Later there are three smaller matrices.
+    return 8 * (rows + max(rows, 3 * square))
 
 
 def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
@@ -135,10 +171,15 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
     block = row_block([frame], model.terms, model.e0, model.config.sigma)
     if not len(block.y):
         return
-    phi = model.posterior.whitening.apply(block.K / block.sigma[:, None])
-    solve = _from_rows if len(block.y) <= phi.shape[1] else _from_factor
+    misfit = (block.y - block.K @ coefficient_vector(model.terms)) / block.sigma
+    phi = block.K
+    phi /= block.sigma[:, None]
+    phi = model.posterior.whitening.apply(phi, overwrite=True)
     try:
-        residual, variance = solve(model, phi, block)
+        if len(phi) <= phi.shape[1]:
+            residual, variance = _from_rows(model.posterior.R, phi, misfit)
+        else:
+            residual, variance = _from_factor(model, phi, block.y / block.sigma)
     except LinAlgError:
         residual, variance = np.zeros(0), np.array([np.inf])
     if variance.max() > _MOST:
@@ -152,29 +193,54 @@ def left_out_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:
 
 
 def _from_rows(
-    model: GAPModel, phi: np.ndarray, block: RowBlock
+    R: np.ndarray, phi: np.ndarray, misfit: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return residuals and variances over sigma from matrices of the size of the rows."""
-    assert model.posterior is not None
-    residual = (block.y - block.K @ coefficient_vector(model.terms)) / block.sigma
-    V = solve_triangular(model.posterior.R, phi.T, trans="T", check_finite=False)
+    """Return residuals and variances over sigma from matrices of the size of the rows.
+
+    Parameters
+    ----------
+    R : (n_sparse, n_sparse) float64
+        Factor of the fit.
+    phi : (n_rows, n_sparse) float64
+        φ of the structure, which is overwritten.
+    misfit : (n_rows,) float64
+        Residuals of the fit with the structure, over sigma.
+    """
+    V = solve_triangular(R, phi.T, trans="T", check_finite=False, overwrite_b=True)
     H = V.T @ V
     factor = cholesky(np.eye(len(H)) - H, overwrite_a=True, check_finite=False)
-    both = cho_solve((factor, False), np.column_stack([H, residual]))
+    both = np.empty((len(H), len(H) + 1), order="F")
+    both[:, :-1], both[:, -1] = H, misfit
+    both = cho_solve((factor, False), both, overwrite_b=True)
     return both[:, -1], np.maximum(np.diag(both), 0.0)
 
 
 def _from_factor(
-    model: GAPModel, phi: np.ndarray, block: RowBlock
+    model: GAPModel, phi: np.ndarray, target: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the same from matrices of the size of the sparse points, for many rows."""
+    """Return the same from matrices of the size of the sparse points, for many rows.
+
+    Parameters
+    ----------
+    model : GAPModel
+        The fit with the structure.
+    phi : (n_rows, n_sparse) float64
+        φ of the structure, which is overwritten.
+    target : (n_rows,) float64
+        Observations over sigma.
+    """
     assert model.posterior is not None
-    R, target = model.posterior.R, block.y / block.sigma
+    R = model.posterior.R
     z = model.posterior.whitening.redo(coefficient_vector(model.terms))
-    without = cholesky(R.T @ R - phi.T @ phi, overwrite_a=True, check_finite=False)
+    B = R.T @ R
+    B -= phi.T @ phi
+    without = cholesky(B, overwrite_a=True, check_finite=False)
     z = cho_solve((without, False), R.T @ (R @ z) - phi.T @ target)
-    V = solve_triangular(without, phi.T, trans="T", check_finite=False)
-    return target - phi @ z, np.einsum("mn,mn->n", V, V)
+    residual = target - phi @ z
+    V = solve_triangular(
+        without, phi.T, trans="T", check_finite=False, overwrite_b=True
+    )
+    return residual, np.einsum("mn,mn->n", V, V)
 
 
 def predicted_residuals(model: GAPModel, frame: Frame) -> Iterator[Residuals]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gapfit.data.neighbours import PAIR_BYTES
@@ -16,6 +16,7 @@ from gapfit.model.rows import DEVICE_BATCH_BYTES, DEVICE_CHUNK_BYTES, rows_nbyte
 
 __all__ = [
     "LIBRARY_BYTES",
+    "THREAD_BYTES",
     "WORKER_BYTES",
     "Batch",
     "Matrices",
@@ -25,6 +26,9 @@ __all__ = [
 _DOUBLE = 8
 #: Touched pages of the buffers that OpenBLAS keeps, for NumPy and for SciPy.
 LIBRARY_BYTES = 30_000_000
+#: The same of each further Python thread that calls them, and what glibc keeps for it
+#: (measured: 20 to 35 MB).
+THREAD_BYTES = 25_000_000
 #: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB).
 WORKER_BYTES = 90_000_000
 
@@ -185,6 +189,12 @@ class Batch:
         n_blocks = sum(term.n_blocks for term in self.terms)
         added = TrainingSums.add_nbytes(self.method, sum(sizes), n_rows, n_blocks)
         return int(rows + max(temporary, added))
+
+    def structure(self, n_atoms: int, n_rows: int) -> int:
+        """Return the memory to compute the rows of a structure on one thread, bytes."""
+        sizes = [term.n_sparse for term in self.terms]
+        rows, temporary = rows_nbytes(n_rows, n_atoms, sizes, gradients=self.gradients)
+        return int(rows + temporary) + replace(self, threads=1)._buffers(n_atoms)
 
     def atoms_within(self, granted: float, most: int) -> int:
         """Return how many atoms' rows fit into `granted` bytes, from 1 to `most`."""

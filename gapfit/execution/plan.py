@@ -18,10 +18,11 @@ from gapfit.data.batching import sample_frames
 from gapfit.data.dataset import as_dataset
 from gapfit.data.frame import Frame
 from gapfit.data.frame_file import frame_sizes, species_counts
-from gapfit.data.neighbours import PAIR_BYTES, Pairs, pairs_of
+from gapfit.data.neighbours import Pairs, pairs_of
 from gapfit.data.observations import count_rows, row_counts
 from gapfit.errors import GapfitError
 from gapfit.execution.accumulate import task_slices
+from gapfit.execution.end_memory import end_bytes
 from gapfit.execution.memory import (
     LIBRARY_BYTES,
     WORKER_BYTES,
@@ -31,7 +32,6 @@ from gapfit.execution.memory import (
 )
 from gapfit.gp.observations import Group
 from gapfit.model.observation_groups import groups_of
-from gapfit.model.projection import VERIFY_ATOMS
 from gapfit.model.terms import FittedTerm, new_terms
 from gapfit.sparse.choice_memory import choice_memory
 from gapfit.sparse.choose import require_wanted_points
@@ -177,13 +177,8 @@ def plan(
     frames, terms = dataset.frames, new_terms(settings.terms, dataset.species)
     require_wanted_points(terms)
     sample = _sampled_pairs(frames, terms)
-    sizes = sizes_of(
-        frames,
-        terms,
-        planned_points(frames, terms, base or Path()),
-        settings,
-        sample.n_pairs / sample.n_atoms,
-    )
+    points = planned_points(frames, terms, base or Path())
+    sizes = sizes_of(frames, terms, points, settings, sample.n_pairs / sample.n_atoms)
     if workers is None:
         workers = settings.run.executor != "local" or settings.run.workers > 1
     matrices = sizes.matrices
@@ -191,7 +186,7 @@ def plan(
         matrices.whitening,
         matrices.led if workers else matrices.rows + sizes.batch_bytes,
         matrices.solved,
-        _end_bytes(frames, terms, sizes, settings),
+        end_bytes(frames, terms, points, matrices, sizes.batch, settings),
         *(
             choice_memory(term, frames, sample, settings.run.memory_bytes)
             for term in terms
@@ -358,24 +353,3 @@ def planned_points(
                 wanted[block] = min(n, sum(present.get(z, n) for z in carriers))
         out.append(wanted)
     return out
-
-
-def _end_bytes(
-    frames: Sequence[Frame],
-    terms: Sequence[FittedTerm],
-    sizes: Sizes,
-    config: FitConfig,
-) -> int:
-    """Return the memory at the end of a fit, where lossless projections are chosen."""
-    matrices = sizes.matrices
-    kept = matrices.points + matrices.sums + matrices.posterior
-    if not config.prediction.project:
-        return kept
-    n_atoms = min(int(frame_sizes(frames).sum()), VERIFY_ATOMS)
-    pairs = int(PAIR_BYTES * sizes.batch.pairs_per_atom * n_atoms)
-    decomposed = 0
-    for m, width in zip(matrices.blocks, matrices.widths, strict=True):
-        # Input and output of LAPACK's SVD, and its workspace.
-        k = min(m, width)
-        decomposed = max(decomposed, 8 * (2 * m * width + 2 * m * k + 4 * k**2))
-    return kept + pairs + decomposed

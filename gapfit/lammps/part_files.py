@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,30 @@ class Files:
     def restart(self, step: int | str) -> Path:
         """Return the restart file of a step."""
         return self.folder / f"{step}.restart"
+
+    def fixed_faces(self) -> list[tuple[int, int]]:
+        """Return the faces of the box that are fixed and open, as of the first structure.
+
+        Returns
+        -------
+        list of (int, int)
+            Direction 0 to 2, and 0 for the lower or 1 for the upper face.
+        """
+        for path in (self.trajectory, self.structure):
+            text = path.read_text() if path.exists() else ""
+            # Of each direction two letters: p periodic, f fixed, s or m moving with atoms.
+            if match := re.search(
+                r"^ITEM: BOX BOUNDS.*? ([pfsm]{2}(?: [pfsm]{2}){2})\s*$",
+                text,
+                re.MULTILINE,
+            ):
+                return [
+                    (axis, side)
+                    for axis, letters in enumerate(match[1].split())
+                    for side, letter in enumerate(letters)
+                    if letter == "f"
+                ]
+        return []
 
     def temperatures(self) -> dict[int, float]:
         """Return the temperature of each step with a restart file, K."""

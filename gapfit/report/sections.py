@@ -180,6 +180,15 @@ class Sections:
             "Point at a mark to see its structure; click on the legend to hide a "
             "config_type.",
         )
+        if model.calibration and (local := model.calibration.local):
+            texts = ", ".join(
+                f"{least:.3g} to {most:.3g} times for {symbol}"
+                for symbol, (least, most) in local.ranges().items()
+            )
+            yield (
+                '<p class="note">The standard deviation of a force depends on the '
+                f"environment of its atom, too: {texts} what is usual.</p>"
+            )
         groups = sorted(name for name in metrics if name != "all")
         inner = coverage_table(metrics, "", groups)
         yield f"<details><summary>By config_type</summary>{inner}</details>"

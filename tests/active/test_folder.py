@@ -246,6 +246,16 @@ def test_a_label_that_changed_is_noticed(whole, tmp_path, number):
     learn(config, path.parent, resume=True)
 
 
+def test_the_steps_between_saved_states_may_change(whole, tmp_path):
+    config = config_of(whole, tmp_path)
+    config["learning"]["max_calls"] = 3
+    with pytest.raises(GapfitError, match="there were 3 calls"):
+        learn(config, tmp_path / "out")
+    config["learning"] |= {"max_calls": 100, "save": 7}
+    learn(config, tmp_path / "out", resume=True)
+    same_outcome(tmp_path / "out", whole[0])
+
+
 def test_without_its_seal_the_model_tells_that_a_label_changed(whole, tmp_path):
     folder, config = copied(whole, tmp_path)
     path = folder / "labelled.extxyz"

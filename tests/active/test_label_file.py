@@ -123,7 +123,7 @@ def test_a_refused_start_leaves_labels_alone(path):
     text = path.read_bytes()[:-5]
     path.write_bytes(text)
     identity = {"identity": {"a": 1}}
-    write_sealed(path.parent / "learning.json", "gapfit-learning", 2, identity)
+    write_sealed(path.parent / "learning.json", "gapfit-learning", 3, identity)
     with pytest.raises(GapfitError, match="begun here, with 3 reference calculations"):
         folder.begin({"a": 1})
     with pytest.raises(GapfitError, match="another learning"):

@@ -385,7 +385,7 @@ def test_a_folder_of_work_cannot_spoil_other_files(place):
     folder.write_state({})
     state = folder.read_state()
     state["lengths"] |= {"../precious": 0, str(place / "precious"): 0}
-    write_sealed(folder.path / "state.json", "gapfit-learning-state", 2, state)
+    write_sealed(folder.path / "state.json", "gapfit-learning-state", 3, state)
     folder.read_state()
     nothing_happened(place)
     for name in ("labelled.extxyz", "log.jsonl", "trajectory.extxyz"):

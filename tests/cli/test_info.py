@@ -7,8 +7,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import gapfit
 from gapfit.cli import main
+from gapfit.model.local_scale import LocalLine, LocalScale
 
 
 def test_functions_are_called_so_and_jitters_have_names(here, capsys):
@@ -54,3 +57,19 @@ def test_info(fitted, capsys):
         r"forces +0.05 eV/Å",
     ):
         assert re.search(rf"^  {pattern}", out, re.MULTILINE), pattern
+
+
+def test_bars_that_depend_on_the_environment_are_told(fitted, capsys):
+    """Their range is that of the limits in the model: e^-0.5 to e^1."""
+    model = gapfit.load(fitted / "model.npz")
+    line = LocalLine(np.zeros(model.terms[0].descriptor.width(14)), 0.0, -0.5, 1.0)
+    calibration = replace(model.calibration, local=LocalScale(0, {14: line}))
+    local = replace(model, calibration=calibration)
+    for given, expected in ((local, 1), (replace(local, calibration=None), 0)):
+        given.save("given.npz")
+        assert main(["info", "given.npz"]) == 0
+        out = capsys.readouterr().out
+        text = r"^  by environment +std of forces times: Si 0.607 to 2.72$"
+        assert len(re.findall(text, out, re.MULTILINE)) == expected
+    assert main(["info", "given.npz", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["local_scale"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,11 @@ import gapfit
 from gapfit.data.dataset import read as read_data
 from gapfit.data.observations import Quantity
 from gapfit.errors import ModelFileError
-from gapfit.evaluation.local_scales import fitted_local_scale
+from gapfit.evaluation.local_scales import (
+    _line,
+    fitted_local_scale,
+    local_scale_nbytes,
+)
 from gapfit.evaluation.residual_scales import calibration_of
 from gapfit.evaluation.residuals import Residuals, predicted_residuals
 from gapfit.model.calibration import Calibration, KindCalibration
@@ -102,6 +107,24 @@ def test_few_structures_and_models_without_soap_have_none(bare, local):
     assert fitted_local_scale(bare.terms, many, Scale(1.0, 0.1)) is None
     assert fitted_local_scale(bare.terms[:1], many, PLAIN) is None
     assert fitted_local_scale(bare.terms, many, PLAIN) is not None
+
+
+def test_environments_are_held_once():
+    """Parts of wide environments give the line of them all, without a copy of them."""
+    rng = np.random.default_rng(4)
+    parts = [rng.normal(size=(30, 600)) @ np.diag(0.9 ** np.arange(600))] * 2
+    parts += [part[::-1] ** 2 for part in parts for _ in range(99)]
+    sums = rng.chisquare(3, size=(6000, 1)) * [0.3, 0.0] + [0.0, 0.9]
+    tracemalloc.start()
+    found = _line(parts, sums)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    held = 8 * 6000 * 600
+    assert peak < 0.8 * held
+    assert peak < 1.2 * (local_scale_nbytes(6000, 600) - held)
+    one = _line([np.concatenate(parts)], sums)
+    assert np.allclose(found.vector, one.vector, rtol=0, atol=1e-9)
+    assert found.offset == pytest.approx(one.offset, abs=1e-9)
 
 
 def masked(seed: int) -> Atoms:

@@ -17,6 +17,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from builders import DATA, config, labelled_frames, silicon
 
 import gapfit
+from gapfit._support.resources import resident_bytes
 from gapfit.config.toml import config_from_dict
 from gapfit.data.dataset import read
 from gapfit.errors import GapfitError
@@ -124,6 +125,7 @@ def big_cells(folder: Path, n_frames: int) -> Path:
     ("n_sparse", "tables"),
     [
         (1500, {}),
+        (1500, {"run": {"threads": 4}}),  # each has rows of a structure left out
         (1500, {"solver": {"method": "qr"}}),
         (3000, {"data": {"use_forces": False, "use_stress": False}}),
     ],
@@ -189,3 +191,23 @@ def test_workers_are_planned_apart():
     data = read(labelled_frames(silicon, 3), options.data)
     assert plan(data, options).worker_bytes > 100e6
     assert plan(data, options, workers=False).worker_bytes == 0
+
+
+def planned_bytes(path: Path, **tables: dict) -> int:
+    """Return the planned peak beside Python."""
+    options = config_from_dict(settings(path, soap(300), **tables))
+    before = resident_bytes()
+    return plan(read(options.data.train, options.data), options).memory_bytes - before
+
+
+def test_the_calibration_is_planned_for_each_thread(tmp_path):
+    """Each thread holds the rows of a structure left out twice while they are made."""
+    path = big_cells(tmp_path, 8)
+    rows = 2 * 8 * 655 * 300
+    found = [planned_bytes(path, run={"threads": n}) for n in (8, 4)]
+    assert 4 * rows < found[0] - found[1] < 4 * (rows + 50e6)
+    without = [
+        planned_bytes(path, run={"threads": 8}, calibration={"method": "none"}),
+        planned_bytes(path, run={"threads": 8, "store_posterior": False}),
+    ]
+    assert max(without) < found[1]

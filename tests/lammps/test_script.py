@@ -8,6 +8,7 @@ import pytest
 
 from gapfit.errors import GapfitError
 from gapfit.lammps.part_files import Files
+from gapfit.lammps.program import variables_of
 from gapfit.lammps.script import LammpsScript, Segment, read_script
 
 SCRIPT = """
@@ -143,3 +144,32 @@ def test_a_file_in_quotes_is_included(tmp_path):
 def test_potentials_that_learning_cannot_use_are_refused(old, new, match, tmp_path):
     with pytest.raises(GapfitError, match=match):
         read(tmp_path, potential=POTENTIAL.replace(old, new))
+
+
+def test_texts_in_triple_quotes_are_no_commands(tmp_path):
+    """They have several lines, and # in quotes begins no comment."""
+    quoted = 'print """first # line\nrun 7\n  label x"""'
+    single = "fix say all print 10 'step # 3' screen no"
+    script = read(
+        tmp_path, SCRIPT.replace("run ${n}", f"{quoted}\n{single}\nrun ${{n}}")
+    )
+    assert script.steps == 500
+    assert script.before[-2:] == (quoted, single)
+    with pytest.raises(
+        GapfitError, match=r'`print """a`: the text in triple quotes does'
+    ):
+        read(tmp_path, SCRIPT + 'print """a\n')
+
+
+def test_variables_of_the_command_line_come_before_those_of_the_script(tmp_path):
+    """A variable of the style index is what the command line says; LAMMPS does so."""
+    text = SCRIPT.replace("equal 500", "index 500")
+    (tmp_path / "in.x").write_text(text)
+    (tmp_path / "potential.in").write_text(POTENTIAL)
+    words = ("mpirun", "-np", "4", "lmp", "-var", "n", "40", "60", "-v", "seed", "-5")
+    given = variables_of(words)
+    assert given == {"n": ("40", "60"), "seed": ("-5",)}
+    script = read_script(tmp_path / "in.x", "in.x", {**given, "seed": ("9",)})
+    assert script.steps == 40
+    assert any("0.1 9 zero yes" in line for line in script.before)
+    assert variables_of(("lmp", "-sf", "gpu", "-var", "-np", "4", "-var", "x")) == {}
