@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -237,3 +238,36 @@ def test_names_and_files_that_exist_are_refused(oxide, tmp_path):
     (tmp_path / "x.gap").touch()
     with pytest.raises(GapfitError, match="exists already"):
         save(oxide, tmp_path / "x.gap")
+
+
+def test_a_failed_write_leaves_the_files_before_it(
+    silicon, oxide, tmp_path, monkeypatch
+):
+    """Tables have names of their own, so no file ever names those of another model."""
+    before = {path: path.read_bytes() for path in save(oxide, tmp_path / "x.gap")}
+
+    def fails(source, target):
+        if str(target).endswith("alphas_angle_3b_1.dat"):
+            raise OSError(28, "No space left on device")
+        return rename(source, target)
+
+    rename = Path.replace
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(GapfitError, match="No space left"):
+        save(silicon, tmp_path / "x.gap", overwrite=True)
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    save(silicon, tmp_path / "x.gap", overwrite=True)
+    assert load(tmp_path / "x.gap").e0 == silicon.e0
+    assert all(before[path] == path.read_bytes() for path in [*before][1:])
+
+
+def test_more_tables_than_files_can_be_open(oxide, tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with (tmp_path / "x").open("w") as file:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 8, limits[1]))
+        try:
+            assert len(save(oxide, tmp_path / "x.gap")) == 23
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
