@@ -20,7 +20,7 @@ from gapfit.model.terms import FittedTerm
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.soap_turbo import shared_basis
 from gapfit.quip.to_quip import Expressed, expressed
-from gapfit.turbogap.core_potentials import core_potentials
+from gapfit.turbogap.core_potentials import against_core_potentials, core_potentials
 from gapfit.turbogap.descriptors import ENDS
 
 __all__ = ["input_lines", "save"]
@@ -169,6 +169,7 @@ def _obstacles(model: GAPModel) -> Iterator[str]:
             f"{potential.title}: fit without it"
             for potential in model.baseline.of_structures
         ]
+        reasons += against_core_potentials(model)
     if not model.n_sparse:
         reasons.append("no term has sparse points; fit one")
     yield from reasons

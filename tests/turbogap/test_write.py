@@ -229,6 +229,36 @@ def test_repulsion_becomes_core_potentials(tmp_path):
         assert core == pytest.approx(phi[0] * fades[0], rel=1e-7, abs=1e-7)
 
 
+@pytest.mark.parametrize("ends_with_zero", [False, True])
+def test_tables_that_jump_at_their_end_are_not_sampled(ends_with_zero, tmp_path):
+    """Slopes that are no cubic spline's: the table of one pair is shorter."""
+    lines = []
+    for pair, r_cut in (("Si-Si", 3.0), ("O-Si", 2.2)):
+        r = np.linspace(0.3, r_cut, 30)
+        last = r_cut if ends_with_zero else 4.0
+        rows = np.column_stack([r, 4 * (last - r) ** 5, -20 * (last - r) ** 4])
+        lines += [pair, *(" ".join(map(repr, row)) for row in rows.tolist())]
+    (tmp_path / "pairs.dat").write_text("\n".join(lines))
+    frames = ase.io.read(SI_O / "train.xyz", ":")
+    baseline = {"table": str(tmp_path / "pairs.dat")}
+    e0 = {"Si": 0.0, "O": 0.0}
+    model = fitted(frames, PAIRS, e0=e0, baseline=baseline)
+    if not ends_with_zero:
+        with pytest.raises(
+            GapfitError, match="Si-Si ends with 4 eV and -20 eV/Å at 3 Å"
+        ):
+            save(model, tmp_path / "x.gap")
+        return
+    save(model, tmp_path / "x.gap")
+    again = load(tmp_path / "x.gap")
+    for r in (0.5, 2.19, 2.21, 2.99):
+        for symbols in ("SiO", "Si2"):
+            pair = Atoms(symbols, [[0, 0, 0], [r, 0, 0]])
+            one, two = model.predict(pair), again.predict(pair)
+            assert two.energy == pytest.approx(one.energy, abs=1e-7)
+            np.testing.assert_allclose(two.forces, one.forces, rtol=0, atol=2e-5)
+
+
 def test_names_and_files_that_exist_are_refused(oxide, tmp_path):
     with pytest.raises(GapfitError, match=r"TurboGAP reads \.gap"):
         save(oxide, tmp_path / "x.xml")
