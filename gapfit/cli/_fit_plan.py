@@ -62,6 +62,8 @@ def print_plan(
 
     rows = ", ".join(f"{kind} {n}" for kind, n in size.n_rows.items() if n)
     n_test = f" ({len(test.frames)} more to test)" if test else ""
+    device = config.run.device if size.device_bytes else ""
+    without = ", without the device" if device else ""
     memory = f"about {in_words(size.memory_bytes)}"
     if size.worker_bytes:
         memory += f", and {in_words(size.worker_bytes)} in each worker"
@@ -76,12 +78,8 @@ def print_plan(
             ("features", ", ".join(str(n) for n in size.n_features)),
             ("solver", config.solver.method),
             ("memory", memory),
-            *(
-                [("device", _on_device(size, config.run.device))]
-                if size.device_bytes
-                else []
-            ),
-            *([("time", expected)] if expected else []),
+            *([("device", _on_device(size, device))] if device else []),
+            *([("time", expected + without)] if expected else []),
             ("output", str(folder)),
         ]
     )

@@ -286,8 +286,6 @@ class _Run:
             expected = roughly(estimated_seconds(train, self.config, planned, test))
             if self.config.run.executor != "local":
                 expected += ", with a single worker"
-            if self.config.run.device != "cpu":
-                expected += ", without the device"
         print_plan(
             self.console,
             planned,

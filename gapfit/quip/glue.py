@@ -21,6 +21,7 @@ __all__ = [
     "glue_species",
     "pair_table_text",
     "read_glue",
+    "require_few_knots",
     "spline_points",
 ]
 
@@ -142,12 +143,23 @@ def glue_pairs(glue: Element) -> dict[int, np.ndarray]:
         if key in pairs:
             raise ValueError(f"{pair_label(key)} has two potentials")
         pairs[key] = _points(potential, pair_label(key))
-    knots = (
-        len(species) ** 2 * max((p[-1, 0] for p in pairs.values()), default=0) / 2e-3
-    )
-    if knots > _MOST_KNOTS:
-        raise ValueError(f"{len(species)} species are too many for tables of pairs")
+    require_few_knots(len(species), pairs)
     return pairs
+
+
+def require_few_knots(n_species: int, pairs: Mapping[int, np.ndarray]) -> None:
+    """Raise a ValueError if the tables of pair potentials would fill the memory.
+
+    Parameters
+    ----------
+    n_species : int
+        Species of the model.
+    pairs : mapping of int to (n, 3) float64
+        See `spline_points`.
+    """
+    longest = max((points[-1, 0] for points in pairs.values()), default=0.0)
+    if n_species**2 * longest / 2e-3 > _MOST_KNOTS:
+        raise ValueError(f"{n_species} species are too many for tables of pairs")
 
 
 def _points(potential: Element, pair: str) -> np.ndarray:

@@ -14,13 +14,13 @@ from gapfit.errors import ModelFileError, shortened
 from gapfit.quip.numbers import real, reals, whole, wholes
 from gapfit.quip.xml_tree import parsed
 
-__all__ = ["Coordinates", "GapFile", "read_gap_xml", "refuse_absurd"]
+__all__ = ["LARGEST_E0", "Coordinates", "GapFile", "read_gap_xml", "refuse_absurd"]
 
 #: Largest numbers: descriptors are of the order of 1 to 100, and coefficients that cancel
 #: do so within the digits of double precision.
 _LARGEST_POINT, _LARGEST_ALPHA = 1e6, 1e30
 #: Largest energy of an isolated atom, eV.
-_LARGEST_E0 = 1e10
+LARGEST_E0 = 1e10
 #: Longest notation of a number in a file of sparse points, with its newline.
 _BYTES_PER_NUMBER = 64
 
@@ -223,7 +223,7 @@ def _e0(data: Element) -> dict[int, float]:
         e0 = {whole(e.attrib["Z"]): real(e.attrib["value"]) for e in entries}
     else:
         e0 = dict.fromkeys(range(1, 119), real(data.get("e0", "0")))
-    if (largest := max(map(abs, e0.values()))) > _LARGEST_E0:
+    if (largest := max(map(abs, e0.values()))) > LARGEST_E0:
         raise ValueError(f"an e0 of {largest:.3g} eV is the energy of no atom")
     return e0
 

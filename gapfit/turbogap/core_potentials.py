@@ -8,17 +8,36 @@ import numpy as np
 
 from gapfit.baseline.baseline import Baseline
 from gapfit.data.neighbours import MIN_DISTANCE
-from gapfit.descriptors.blocks import species_of_pair, species_pairs
+from gapfit.descriptors.blocks import pair_label, species_of_pair, species_pairs
 from gapfit.descriptors.pair_table import PairTable
 from gapfit.model.gap_model import GAPModel
 from gapfit.quip.to_quip import against_baseline
 
-__all__ = ["core_potentials"]
+__all__ = ["against_core_potentials", "core_potentials"]
 
 #: Distance of the points of potentials that are no cubic splines, Å.
 _SPACING = 0.005
 #: Step of the slope at the first point, Å.
 _STEP = 1e-5
+#: Largest jumps at the end of a sampled potential, eV, and of its slope, eV/Å: splines
+#: oscillate around them.
+_JUMPS = (1e-6, 1e-3)
+
+
+def against_core_potentials(model: GAPModel) -> Iterator[str]:
+    """Yield why core potentials cannot be those underneath a model, and what to do."""
+    baseline = model.baseline
+    if baseline is None or _is_spline(model, baseline):
+        return
+    for key, points in baseline.points.items():
+        # Those without slopes are switched off smoothly.
+        if points.shape[1] == 3 and np.any(np.abs(points[-1, 1:]) > _JUMPS):
+            r, energy, slope = points[-1]
+            yield (
+                f"[baseline] table: {pair_label(key)} ends with {energy:.3g} eV and "
+                f"{slope:.3g} eV/Å at {r:g} Å: let it end with zeros, or fit "
+                "without its slopes"
+            )
 
 
 def core_potentials(model: GAPModel) -> dict[int, np.ndarray]:

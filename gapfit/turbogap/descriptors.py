@@ -23,6 +23,8 @@ __all__ = ["ENDS", "block_species", "descriptor_of", "part_of_block", "trivial_p
 ENDS = 0.5
 #: Any version of QUIP's present conventions.
 _VERSION = 1_686_220_958
+#: Most radial functions of all species of a block; potentials have 10 of each.
+_MOST_FUNCTIONS = 1000
 #: Kernels of triplets by the number of QUIP's.
 _KERNELS = {"exp": (1, "ard_se"), "pol": (4, "pp")}
 _TRUE = frozenset({"t", "true"})
@@ -161,6 +163,11 @@ def _soap_options(block: Block) -> tuple[str, int]:
     if min(numbers) < 1 or max(numbers) > 99 or not 0 <= l_max <= 99:
         raise block.error(
             "n_max", f"n_max = {numbers}, l_max = {l_max} are not possible"
+        )
+    if sum(numbers) > _MOST_FUNCTIONS:
+        raise block.error(
+            "n_max",
+            f"n_max adds up to {sum(numbers)}; at most {_MOST_FUNCTIONS} are supported",
         )
     if _same(block, "global_scaling", n_species, 1.0) != 1:
         raise block.error("global_scaling", "global_scaling must be 1")

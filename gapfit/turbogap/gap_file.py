@@ -26,6 +26,7 @@ from pathlib import Path
 from gapfit._support.foreign import MB, ForeignError, foreign_text
 from gapfit.errors import ModelFileError, shortened
 from gapfit.quip.numbers import real, whole
+from gapfit.quip.xml_file import LARGEST_E0
 
 __all__ = ["Block", "GapText", "atomic_number", "read_gap"]
 
@@ -310,7 +311,12 @@ def _e0(path: Path, lines: list[tuple[int, str]]) -> dict[int, float] | None:
         try:
             if len(species) != len(values) or None in species:
                 raise ValueError(f"{len(values)} values for {' '.join(symbols)}")
-            return {z: real(v) for z, v in zip(species, values, strict=True) if z}
+            if len(set(species)) < len(species):
+                raise ValueError(f"a species occurs twice in {' '.join(symbols)}")
+            e0 = {z: real(v) for z, v in zip(species, values, strict=True) if z}
+            if (largest := max(map(abs, e0.values()))) > LARGEST_E0:
+                raise ValueError(f"{largest:.3g} eV is the energy of no atom")
+            return e0
         except ValueError as error:
             raise ModelFileError(
                 f"{path}, line {number}: e0 = {shortened(match[2])}: "

@@ -11,6 +11,7 @@ from gapfit.errors import GapfitError, ModelFileError, shortened
 from gapfit.model.gap_model import GAPModel
 from gapfit.quip.assemble import Source, assembled
 from gapfit.quip.descriptors import TermPart
+from gapfit.quip.glue import require_few_knots
 from gapfit.quip.soap_turbo import shared_basis
 from gapfit.quip.xml_file import Coordinates
 from gapfit.turbogap.descriptors import block_species, descriptor_of, part_of_block
@@ -67,7 +68,7 @@ def load(path: str | Path) -> GAPModel:
             text.path.name,
             species=species,
             e0=text.e0 or {},
-            pairs=_core_potentials(text),
+            pairs=_core_potentials(text, len(species)),
             program="TurboGAP",
             ignored=tuple(left_out),
             warnings=() if text.e0 else (_without_e0(species),),
@@ -93,7 +94,7 @@ def _species(text: GapText) -> tuple[int, ...]:
     return tuple(sorted(named | set(text.e0 or {})))
 
 
-def _core_potentials(text: GapText) -> dict[int, np.ndarray]:
+def _core_potentials(text: GapText, n_species: int) -> dict[int, np.ndarray]:
     """Return the pair potentials by pair of species."""
     pairs: dict[int, np.ndarray] = {}
     for block in text.blocks:
@@ -107,6 +108,10 @@ def _core_potentials(text: GapText) -> dict[int, np.ndarray]:
                 "has one: make one table of them",
             )
         pairs[key] = core_potential(block, key)
+    try:
+        require_few_knots(n_species, pairs)
+    except ValueError as error:
+        raise GapfitError(f"{text.path}: {error}") from None
     return pairs
 
 

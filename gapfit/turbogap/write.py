@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from gapfit.model.terms import FittedTerm
 from gapfit.quip.gap_fit_options import Options
 from gapfit.quip.soap_turbo import shared_basis
 from gapfit.quip.to_quip import Expressed, expressed
-from gapfit.turbogap.core_potentials import core_potentials
+from gapfit.turbogap.core_potentials import against_core_potentials, core_potentials
 from gapfit.turbogap.descriptors import ENDS
 
 __all__ = ["input_lines", "save"]
@@ -49,8 +49,10 @@ def save(
         baseline become core potentials: exactly if they were read from a file of QUIP or
         TurboGAP, and else as cubic splines with points 0.005 Å apart.
     path : str or Path
-        The file, ``FOLDER/NAME.gap``. Tables are ``FOLDER/NAME.*.dat``; the file names
-        them with FOLDER, so TurboGAP runs in the folder around it.
+        The file, ``FOLDER/NAME.gap``. Tables are ``FOLDER/NAME.DIGEST.*.dat``, where DIGEST
+        is that of their contents: tables of other models stay as they are. The file, which
+        is written last, names them with FOLDER, so TurboGAP runs in the folder around it;
+        without FOLDER, in that of the file.
     overwrite : bool
         Whether `path` may exist already.
 
@@ -68,25 +70,50 @@ def save(
     path = Path(path)
     require_target(path, _SUFFIX, "TurboGAP", overwrite=overwrite)
     require_expressible("TurboGAP cannot express this model:", _obstacles(model))
-    head = [*_comments(model, path)]
+    blocks = [*_blocks(model)]
+    stem = f"{path.stem}.{_digest(blocks)}"
     tables: dict[Path, str | np.ndarray] = {}
-    lines: list[str] = []
-    for block in _blocks(model):
+    lines = [*_comments(model, path)]
+    for block in blocks:
         lines += ["", f"gap_beg {block.kind}"]
         lines += [f"{key} = {value}" for key, value in block.values.items()]
-        for key, (stem, content) in block.tables.items():
-            table = path.with_name(f"{path.stem}.{stem}.dat")
+        for key, (name, content) in block.tables.items():
+            table = path.with_name(f"{stem}.{name}.dat")
             lines.append(f"{key} = {_quoted(table)}")
             tables[table] = content
         lines.append("gap_end")
-    with ExitStack() as stack:
-        # The first context is left last, so the file that names the tables comes last.
-        document = stack.enter_context(atomic_write(path))
-        for table, content in tables.items():
-            _write_table(stack.enter_context(atomic_write(table)), content)
-        text = "".join(f"{line}\n" for line in [*head, *lines])
-        document.write_text(text, encoding="ascii")
+    _write(path, "".join(f"{line}\n" for line in lines), tables)
     return (path, *tables)
+
+
+def _digest(blocks: Iterable[_Block]) -> str:
+    """Return a name that is unique to the tables of a model."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        for name, content in block.tables.values():
+            digest.update(name.encode())
+            if isinstance(content, str):
+                digest.update(content.encode())
+            else:
+                digest.update(np.ascontiguousarray(content).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _write(path: Path, document: str, tables: Mapping[Path, str | np.ndarray]) -> None:
+    """Write tables, then the file that names them; no new ones are left on failure."""
+    new = [table for table in tables if not table.exists()]
+    try:
+        # One after the other: models of many species have more tables than files can be
+        # open.
+        for table, content in tables.items():
+            with atomic_write(table) as temporary:
+                _write_table(temporary, content)
+        with atomic_write(path) as temporary:
+            temporary.write_text(document, encoding="ascii")
+    except BaseException:
+        for table in new:
+            table.unlink(missing_ok=True)
+        raise
 
 
 def input_lines(model: GAPModel, path: str | Path) -> list[str]:
@@ -142,6 +169,7 @@ def _obstacles(model: GAPModel) -> Iterator[str]:
             f"{potential.title}: fit without it"
             for potential in model.baseline.of_structures
         ]
+        reasons += against_core_potentials(model)
     if not model.n_sparse:
         reasons.append("no term has sparse points; fit one")
     yield from reasons

@@ -180,9 +180,11 @@ def near(rows: list[Row]) -> Row:
 def of_exact_bars(rows: list[Row]) -> Row:
     """Return the share of groups within 5 points of 68 % if noise alone moved them."""
     deviations = np.array([row["noise_68"] for row in rows if row["noise_68"]])
-    near_68 = 2 * norm.cdf(_NEAR / deviations) - 1
-    group = f"{len(deviations)} groups"
-    return {"set": "exact bars", "group": group, "coverage_68": float(near_68.mean())}
+    out: Row = {"set": "exact bars", "group": f"{len(deviations)} groups"}
+    if len(deviations):
+        near_68 = 2 * norm.cdf(_NEAR / deviations) - 1
+        out["coverage_68"] = float(near_68.mean())
+    return out
 
 
 def row(name: str, kind: str, scores: dict[str, Any]) -> Row:

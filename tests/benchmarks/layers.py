@@ -124,6 +124,10 @@ def run(args: argparse.Namespace) -> Report:
         for file in (args.train, args.test)
     )
     pulled = sorted(train + test, key=distance)
+    if not pulled:
+        raise SystemExit(
+            f"{args.train}, {args.test}: no structure has config_type {_TYPE}"
+        )
     shown = [*pulled[:-1:_EVERY], pulled[-1]]
     curves, rows = [curve("DFT", labels(shown), shown)], []
     with threads(1):

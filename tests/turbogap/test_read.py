@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.data import chemical_symbols
 from helpers.turbogap_cases import molecule
-from helpers.turbogap_files import E0, TEXT, WIDTH, write
+from helpers.turbogap_files import CORE, E0, TEXT, WIDTH, write
 from helpers.turbogap_sums import energies_of
 
 import gapfit
@@ -214,6 +215,12 @@ DAMAGED = {
         "line 40: .*basis = poly4 is not supported",
     ),
     "functions": (change("n_max = 2 3", "n_max = 0 3"), "line 35: .*not possible"),
+    "many functions": (
+        change("n_species = 2", "n_species = 20")
+        .replace("species =  H C\n", f"species = {' '.join(chemical_symbols[1:21])}\n")
+        .replace("n_max = 2 3", f"n_max = {' '.join(['99'] * 20)}"),
+        "line 35: .*n_max adds up to 1980; at most 1000 are supported",
+    ),
     "l_max": (
         change("l_max = 2", "l_max = many"),
         "line 36: .*l_max: many is not a whole",
@@ -225,6 +232,14 @@ DAMAGED = {
         "line 24: .*radial_enhancement",
     ),
     "e0": (E0.replace("C H", "C") + TEXT, "line 2: e0 = .*2 values for C"),
+    "e0 twice": (
+        E0.replace("C H", "C C") + TEXT,
+        "line 2: e0 = .*a species occurs twice",
+    ),
+    "e0 absurd": (
+        E0.replace("-0.25", "1e300") + TEXT,
+        "line 2: e0 = .* 1e.300 eV is the",
+    ),
     "e0 of one": (
         "! species = C\n! e0 = 1\n" + TEXT,
         "the comment e0 has no energy of H",
@@ -329,6 +344,14 @@ def test_missing_files_are_named(tmp_path):
     path = write(tmp_path)
     (tmp_path / "core_pot_1.dat").unlink()
     with pytest.raises(ModelFileError, match=r"core_pot_1.dat: .* in the same folder"):
+        load(path)
+
+
+def test_tables_of_pairs_that_would_fill_the_memory_are_refused(tmp_path):
+    symbols = " ".join(chemical_symbols[1:])
+    text = f"! species = {symbols}\n! e0 = {'0 ' * 118}\n{TEXT}"
+    path = write(tmp_path, text, **{"core_pot_1.dat": CORE.replace("2.4", "25.0")})
+    with pytest.raises(GapfitError, match=r"CH.gap: 118 species are too many for tab"):
         load(path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -228,6 +229,36 @@ def test_repulsion_becomes_core_potentials(tmp_path):
         assert core == pytest.approx(phi[0] * fades[0], rel=1e-7, abs=1e-7)
 
 
+@pytest.mark.parametrize("ends_with_zero", [False, True])
+def test_tables_that_jump_at_their_end_are_not_sampled(ends_with_zero, tmp_path):
+    """Slopes that are no cubic spline's: the table of one pair is shorter."""
+    lines = []
+    for pair, r_cut in (("Si-Si", 3.0), ("O-Si", 2.2)):
+        r = np.linspace(0.3, r_cut, 30)
+        last = r_cut if ends_with_zero else 4.0
+        rows = np.column_stack([r, 4 * (last - r) ** 5, -20 * (last - r) ** 4])
+        lines += [pair, *(" ".join(map(repr, row)) for row in rows.tolist())]
+    (tmp_path / "pairs.dat").write_text("\n".join(lines))
+    frames = ase.io.read(SI_O / "train.xyz", ":")
+    baseline = {"table": str(tmp_path / "pairs.dat")}
+    e0 = {"Si": 0.0, "O": 0.0}
+    model = fitted(frames, PAIRS, e0=e0, baseline=baseline)
+    if not ends_with_zero:
+        with pytest.raises(
+            GapfitError, match="Si-Si ends with 4 eV and -20 eV/Å at 3 Å"
+        ):
+            save(model, tmp_path / "x.gap")
+        return
+    save(model, tmp_path / "x.gap")
+    again = load(tmp_path / "x.gap")
+    for r in (0.5, 2.19, 2.21, 2.99):
+        for symbols in ("SiO", "Si2"):
+            pair = Atoms(symbols, [[0, 0, 0], [r, 0, 0]])
+            one, two = model.predict(pair), again.predict(pair)
+            assert two.energy == pytest.approx(one.energy, abs=1e-7)
+            np.testing.assert_allclose(two.forces, one.forces, rtol=0, atol=2e-5)
+
+
 def test_names_and_files_that_exist_are_refused(oxide, tmp_path):
     with pytest.raises(GapfitError, match=r"TurboGAP reads \.gap"):
         save(oxide, tmp_path / "x.xml")
@@ -237,3 +268,36 @@ def test_names_and_files_that_exist_are_refused(oxide, tmp_path):
     (tmp_path / "x.gap").touch()
     with pytest.raises(GapfitError, match="exists already"):
         save(oxide, tmp_path / "x.gap")
+
+
+def test_a_failed_write_leaves_the_files_before_it(
+    silicon, oxide, tmp_path, monkeypatch
+):
+    """Tables have names of their own, so no file ever names those of another model."""
+    before = {path: path.read_bytes() for path in save(oxide, tmp_path / "x.gap")}
+
+    def fails(source, target):
+        if str(target).endswith("alphas_angle_3b_1.dat"):
+            raise OSError(28, "No space left on device")
+        return rename(source, target)
+
+    rename = Path.replace
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(GapfitError, match="No space left"):
+        save(silicon, tmp_path / "x.gap", overwrite=True)
+    monkeypatch.undo()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    save(silicon, tmp_path / "x.gap", overwrite=True)
+    assert load(tmp_path / "x.gap").e0 == silicon.e0
+    assert all(before[path] == path.read_bytes() for path in [*before][1:])
+
+
+def test_more_tables_than_files_can_be_open(oxide, tmp_path):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with (tmp_path / "x").open("w") as file:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 8, limits[1]))
+        try:
+            assert len(save(oxide, tmp_path / "x.gap")) == 23
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
