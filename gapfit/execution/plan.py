@@ -137,7 +137,7 @@ class Plan:
     worker_bytes : int
         The same of each worker; 0 where this process does all the work.
     device_bytes : int
-        Estimated peak on ``run.device`` of each process that sums up rows; 0 without one.
+        Estimated peak on ``run.device`` of each process that sums up rows; 0 on a CPU.
     sizes : Sizes
         Sizes that these follow from.
     """
@@ -203,7 +203,7 @@ def plan(
         WORKER_BYTES + LIBRARY_BYTES + matrices.worker + sizes.batch_bytes
         if workers
         else 0,
-        matrices.on_device if settings.run.device != "cpu" else 0,
+        0 if settings.run.device.endswith("cpu") else matrices.on_device,
         sizes,
     )
 
