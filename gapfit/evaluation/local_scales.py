@@ -31,6 +31,8 @@ _DIRECTIONS, _COMPONENTS_EACH, _ENVIRONMENTS = 32, 60, 1000
 _RIDGE = 10.0
 # Spread of unit vectors along a direction that may be the last digits of the positions.
 _SAME = 1e-6
+# Length along a direction, over the largest, that products of the environments still see.
+_LOST = 1e-6
 # Limits of log s: a share of the environments either way, and a number.
 _TAIL, _LARGEST = 0.005, 1.5
 
@@ -134,8 +136,19 @@ def _line(parts: Sequence[np.ndarray], sums: np.ndarray) -> LocalLine:
         slope = counts - scaled
         return value, np.concatenate([[slope.sum()], slope @ A + _RIDGE * p[1:]])
 
-    start = np.zeros(1 + A.shape[1])
-    p = minimize(loss, start, jac=True, method="L-BFGS-B").x
+    def curvature(p: np.ndarray) -> np.ndarray:
+        scaled = 2 * squares * np.exp(-2 * (p[0] + A @ p[1:]))
+        H: np.ndarray = np.empty((len(p), len(p)))
+        H[0, 0], H[0, 1:] = scaled.sum(), scaled @ A
+        H[1:, 0] = H[0, 1:]
+        H[1:, 1:] = A.T @ (scaled[:, None] * A) + _RIDGE * np.eye(len(p) - 1)
+        return H
+
+    # Newton's steps, to the last digits: fits of the same data have the same bars.
+    start, options = np.zeros(1 + A.shape[1]), {"gtol": 1e-9 * max(counts.sum(), 1.0)}
+    p = minimize(
+        loss, start, jac=True, hess=curvature, method="trust-exact", options=options
+    ).x
     logs = p[0] + A @ p[1:]
     least, most = np.clip(np.quantile(logs, [_TAIL, 1 - _TAIL]), -_LARGEST, _LARGEST)
     vector = directions @ p[1:]
@@ -155,6 +168,8 @@ def _directions(parts: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.nda
     _, own = eigh(sample @ sample.T, subset_by_index=[first, last], overwrite_a=True)
     vectors = sample.T @ own[:, ::-1]
     norms = np.linalg.norm(vectors, axis=0)
+    # Products have lost the directions that are smaller than this.
+    norms[norms < _LOST * norms.max(initial=0.0)] = np.inf
     return mean, vectors / np.where(norms > 0, norms, 1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -85,14 +86,18 @@ def _calibration(
     """Return the memory of the calibration, and its number of threads."""
     common, extra = representative(frames, config.calibration.rows, config.run.seed)
     left_out = np.concatenate([common, extra])
-    n_rows = int(row_counts(frames).sum(axis=1)[left_out].max(initial=1))
-    n_atoms = int(frame_sizes(frames)[left_out].max(initial=1))
+    rows = row_counts(frames).sum(axis=1)[left_out]
+    sizes = frame_sizes(frames)[left_out]
     n_sparse = matrices.n_sparse
+    n_atoms, n_rows = int(sizes.max(initial=1)), int(rows.max(initial=1))
     wanted = config.run.threads * config.run.workers or available()
     most = at_once(n_rows, n_sparse, config.run.memory_bytes)
     threads = max(1, min(wanted, most, len(left_out)))
-    each = max(batch.structure(n_atoms, n_rows), residuals_nbytes(n_rows, n_sparse))
-    needed = threads * each + (threads - 1) * THREAD_BYTES
+
+    largest = max(batch.structure(n_atoms, n_rows), residuals_nbytes(n_rows, n_sparse))
+    # While one thread has the largest structure, the others rarely have one like it.
+    usual = residuals_nbytes(math.ceil(rows.mean()) if len(rows) else 1, n_sparse)
+    needed = largest + (threads - 1) * (usual + THREAD_BYTES)
     if any(term.descriptor.unit_vectors for term in terms):
         own = [frame for n in common if (frame := frames[int(n)]).forces is not None]
         n_environments = sum(frame.n_atoms for frame in own)

@@ -25,6 +25,9 @@ _CHUNK_PAIRS = 20_000
 class LocalLine:
     """log s = offset + v·q, kept between two limits, for atoms of one species.
 
+    Below the lower limit it returns as far as it falls, up to 0: no environment was like
+    that, and nothing is known that would scale its bars down.
+
     Attributes
     ----------
     vector : (n_features,) float64
@@ -40,10 +43,10 @@ class LocalLine:
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """Return log s of environments (n, n_features), (n,)."""
-        logs: np.ndarray = np.clip(
-            self.offset + values @ self.vector, self.least, self.most
-        )
-        return logs
+        logs = np.minimum(self.offset + values @ self.vector, self.most)
+        returned = np.minimum(2 * self.least - logs, max(self.least, 0.0))
+        limited: np.ndarray = np.where(logs < self.least, returned, logs)
+        return limited
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, LocalLine):

@@ -127,6 +127,17 @@ def test_environments_are_held_once():
     assert found.offset == pytest.approx(one.offset, abs=1e-9)
 
 
+def test_environments_beyond_the_lower_limit_are_not_scaled_down():
+    line = LocalLine(np.ones(1), 0.0, -0.5, 0.4)
+    values = np.array([[0.7], [0.2], [-0.3], [-0.5], [-0.8], [-1.0], [-9.0]])
+    logs = [0.4, 0.2, -0.3, -0.5, -0.2, 0.0, 0.0]
+    assert line.of(values) == pytest.approx(logs)
+    up = replace(line, least=0.1)
+    assert up.of(np.array([[0.2], [0.1], [0.0], [-9.0]])) == pytest.approx(
+        [0.2, *[0.1] * 3]
+    )
+
+
 def masked(seed: int) -> Atoms:
     """Return a labelled structure, of which one species has no forces."""
     atoms = label(salt(seed))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms, units
-from ase.data import atomic_masses, chemical_symbols
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
 import gapfit
 from gapfit.data.frame import structure_arrays
@@ -46,13 +47,15 @@ def standard(atoms: Atoms) -> Atoms:
     return out
 
 
-def write_data(path: Path, atoms: Atoms) -> list[str]:
+def write_data(path: Path, atoms: Atoms, species: Sequence[str] = ()) -> list[str]:
     """Write a data file; return the symbols of the types, heaviest first.
 
-    Atoms of one element with different tags are of different types.
+    Atoms of one element with different tags are of different types. Elements of `species`
+    have a type whether or not there are such atoms.
     """
     own = list(zip(atoms.numbers.tolist(), atoms.get_tags().tolist(), strict=True))
-    kinds = sorted(set(own), reverse=True)
+    others = {(atomic_numbers[symbol], 0) for symbol in species}
+    kinds = sorted({*own, *others}, reverse=True)
     (lx, _, _), (xy, ly, _), (xz, yz, lz) = atoms.cell.tolist()
     lines = ["data", "", f"{len(atoms)} atoms", f"{len(kinds)} atom types"]
     lines += [f"0 {x!r} {a}lo {a}hi" for a, x in zip("xyz", (lx, ly, lz), strict=True)]

@@ -127,7 +127,7 @@ def test_by_the_command_line(tmp_path, monkeypatch, capsys):
     assert "models of pacemaker have no posterior" in text
     assert "e0 of the file of pacemaker" in text
     assert main(["convert", "model.npz", "p.txt"]) == 1
-    assert "*.xml or *.yace" in capsys.readouterr().err
+    assert "*.xml or *.gap or *.yace" in capsys.readouterr().err
     assert main(["convert", "p.yace", "x.npz", "--species", "Si"]) == 1
     assert "names its species" in capsys.readouterr().err
     assert not Path("x.npz").exists()

@@ -60,6 +60,7 @@ def test_forces_are_slopes_of_the_energy(tmp_path):
 
 def test_a_read_potential_is_written_again(tmp_path):
     """With its kernels and its core potential, without its local properties."""
+    pytest.importorskip("quippy")
     model = load(write(tmp_path, E0 + TEXT))
     assert model.record.quip.ignored[:2] == ("has_vdw", "vdw_qs")
     (tmp_path / "again").mkdir()

@@ -64,9 +64,13 @@ class LocalScale {
                 lines_[static_cast<std::size_t>(pairs.species[pairs.start + c])];
             logs[c] = line.vector == nullptr
                           ? 0.0
-                          : std::clamp(line.offset + dot(q, line.vector, n), line.least,
-                                       line.most);
+                          : limited(line.offset + dot(q, line.vector, n), line);
         }
+    }
+
+    static double limited(double log, const Line &line) {
+        if (log >= line.least) return std::min(log, line.most);
+        return std::min(2 * line.least - log, std::max(line.least, 0.0));
     }
 
     static SoapTerm &chosen(const Source &source, std::vector<SoapTerm> &soaps) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,10 +48,19 @@ class PairStyle:
         ``pair_style`` and ``pair_coeff``; ``{types}`` stands for the elements.
     plugin : Path, optional
         Loaded first.
+    species : sequence of str
+        Elements that have a type in every structure, for styles that take types for the
+        elements of their file, whatever ``pair_coeff`` says.
     """
 
-    def __init__(self, folder: Path, commands: str, plugin: Path | None = None) -> None:
-        self.folder, self.commands = folder, commands
+    def __init__(
+        self,
+        folder: Path,
+        commands: str,
+        plugin: Path | None = None,
+        species: Sequence[str] = (),
+    ) -> None:
+        self.folder, self.commands, self.species = folder, commands, species
         self.load = f"plugin load {plugin}\n" if plugin else ""
 
     def predict(self, frames: list[Atoms]) -> list[Labels]:
@@ -95,7 +104,8 @@ class PairStyle:
         return measure
 
     def _structure(self, atoms: Atoms, name: str) -> str:
-        types = " ".join(write_data(self.folder / f"{name}.lmp", atoms))
+        file = self.folder / f"{name}.lmp"
+        types = " ".join(write_data(file, atoms, self.species))
         return (
             "units metal\natom_style atomic\natom_modify map array\nbox tilt large\n"
             f"read_data {name}.lmp\n{self.commands.format(types=types)}\n"

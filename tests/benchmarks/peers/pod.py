@@ -37,7 +37,7 @@ def parameters(data: Data, sizes: tuple[tuple[int, int], ...]) -> str:
     """Return the file of the settings."""
     several = len(data.species) > 1
     lines = [
-        # As types in LAMMPS, heaviest first: in another order predictions are wrong.
+        # As types in LAMMPS, heaviest first: the style takes type n for species n.
         f"species {' '.join(reversed(data.species))}",
         "pbc 1 1 1",
         f"rin {0.8 if several else 1.0}",
@@ -71,6 +71,7 @@ class Pod(Potential):
         self.style = _in_lammps.PairStyle(
             folder,
             "pair_style pod\npair_coeff * * param.pod fit_coefficients.pod {types}",
+            species=data.species,
         )
         return True
 
