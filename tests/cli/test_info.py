@@ -59,8 +59,11 @@ def test_info(fitted, capsys):
         assert re.search(rf"^  {pattern}", out, re.MULTILINE), pattern
 
 
-def test_bars_that_depend_on_the_environment_are_told(fitted, capsys):
+def test_bars_that_depend_on_the_environment_are_told(
+    fitted, tmp_path, monkeypatch, capsys
+):
     """Their range is that of the limits in the model: e^-0.5 to e^1."""
+    monkeypatch.chdir(tmp_path)
     model = gapfit.load(fitted / "model.npz")
     line = LocalLine(np.zeros(model.terms[0].descriptor.width(14)), 0.0, -0.5, 1.0)
     calibration = replace(model.calibration, local=LocalScale(0, {14: line}))
