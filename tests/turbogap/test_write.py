@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -295,9 +296,12 @@ def test_a_failed_write_leaves_the_files_before_it(
 def test_more_tables_than_files_can_be_open(oxide, tmp_path):
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with (tmp_path / "x").open("w") as file:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (file.fileno() + 8, limits[1]))
-        try:
-            assert len(save(oxide, tmp_path / "x.gap")) == 23
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with ExitStack() as free:
+        # Numbers of open files have gaps: these eight are free again below the limit.
+        files = [free.enter_context((tmp_path / "x").open("w")) for _ in range(8)]
+        most = 1 + max(file.fileno() for file in files)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+    try:
+        assert len(save(oxide, tmp_path / "x.gap")) == 23
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
