@@ -144,11 +144,14 @@ def _line(parts: Sequence[np.ndarray], sums: np.ndarray) -> LocalLine:
         H[1:, 1:] = A.T @ (scaled[:, None] * A) + _RIDGE * np.eye(len(p) - 1)
         return H
 
-    # Newton's steps, to the last digits: fits of the same data have the same bars.
-    start, options = np.zeros(1 + A.shape[1]), {"gtol": 1e-9 * max(counts.sum(), 1.0)}
-    p = minimize(
+    start = np.zeros(1 + A.shape[1])
+    options = {"gtol": 1e-6 * counts.sum(), "maxiter": 100}
+    found = minimize(
         loss, start, jac=True, hess=curvature, method="trust-exact", options=options
-    ).x
+    )
+    # Values of the loss have no more digits; its slope has, and fits of the same data
+    # have the same bars.
+    p = found.x - np.linalg.lstsq(curvature(found.x), found.jac)[0]
     logs = p[0] + A @ p[1:]
     least, most = np.clip(np.quantile(logs, [_TAIL, 1 - _TAIL]), -_LARGEST, _LARGEST)
     vector = directions @ p[1:]
@@ -156,7 +159,7 @@ def _line(parts: Sequence[np.ndarray], sums: np.ndarray) -> LocalLine:
 
 
 def _directions(parts: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean, and directions of largest variance (n_features, n)."""
+    """Return the mean, and directions of largest variance, (n_features, up to n)."""
     n_values = sum(map(len, parts))
     mean = np.sum([part.sum(axis=0) for part in parts], axis=0) / n_values
     at = np.linspace(0, n_values - 1, min(n_values, _ENVIRONMENTS)).astype(int)
@@ -168,9 +171,9 @@ def _directions(parts: Sequence[np.ndarray], n: int) -> tuple[np.ndarray, np.nda
     _, own = eigh(sample @ sample.T, subset_by_index=[first, last], overwrite_a=True)
     vectors = sample.T @ own[:, ::-1]
     norms = np.linalg.norm(vectors, axis=0)
-    # Products have lost the directions that are smaller than this.
-    norms[norms < _LOST * norms.max(initial=0.0)] = np.inf
-    return mean, vectors / np.where(norms > 0, norms, 1.0)
+    # Products have lost the smaller directions.
+    kept = norms > _LOST * norms.max(initial=0.0)
+    return mean, vectors[:, kept] / norms[kept]
 
 
 def _rows_at(parts: Sequence[np.ndarray], at: np.ndarray) -> np.ndarray:
