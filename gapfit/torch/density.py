@@ -170,7 +170,7 @@ class Density(nn.Module):
             nothing: list[list[int]] = []
             return nothing
         if n_bytes == 0:
-            n_bytes = 2_000_000_000 if groups.atoms.is_cuda else 64_000_000
+            n_bytes = 64_000_000 if groups.atoms.is_cpu else 2_000_000_000
         n_neighbours = int(groups.width[begin:end].max())
         each = self.n_l * (4 * self.n_max + self.width + self.n_l) + 40
         most = max(n_bytes // (8 * (n_neighbours * each + n_numbers)), 16)

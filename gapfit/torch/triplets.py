@@ -258,7 +258,7 @@ class TripletTerm(Term):
         """Return how many atoms with these numbers of pairs are handled together."""
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
-            n_bytes = 2_000_000_000 if width.is_cuda else 32_000_000
+            n_bytes = 32_000_000 if width.is_cpu else 2_000_000_000
         widest = int(width.max())
         triplets = max(widest * (widest - 1) // 2, 1)
         return max(n_bytes // (8 * triplets * self.n_numbers), 1)

@@ -1,0 +1,153 @@
+"""Everything in torch on a device that is not the CPU: the numbers of the core."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import (
+    SOAP,
+    STRUCTURES,
+    TWO_BODY,
+    random_term,
+    three_species,
+)
+from descriptor_contract import term_for
+from helpers.stand_in_device import Operation, stand_in, watched
+from helpers.sums import fit
+from helpers.torch_cases import SPECIAL_SOAP, TERMS
+from helpers.torch_runs import arguments, assert_equal, import_or_skip
+
+import gapfit
+from gapfit.data.frame import as_frame
+from gapfit.data.neighbours import pairs_of
+from gapfit.model.gap_model import GAPModel
+from gapfit.model.terms import FittedTerm
+from gapfit.testing import Tolerance
+
+torch = import_or_skip("torch")
+from gapfit.torch.fit_rows import FitRows  # noqa: E402
+
+FITTED = Tolerance("the same fit in another order, eV and eV/Å", atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def device():
+    return stand_in()
+
+
+def there(values, device):
+    return [one.to(device) for one in values]
+
+
+def here(found):
+    assert {one.device.type for one in found.values()} == {stand_in().type}
+    return {name: one.cpu() for name, one in found.items()}
+
+
+def assert_term_runs(model: GAPModel, term: FittedTerm, device) -> None:
+    """Compare predictions with those of the core, and rows with those on the CPU."""
+    model, atoms = replace(model, terms=(term,), posterior=None), three_species()
+    potential = gapfit.torch.torch_model(model).to(device)
+    given = there(arguments([atoms], model.cutoff), device)
+    assert_equal(here(potential(*given)), model, [atoms])
+    if getattr(term.config, "coordinates", "angle") != "angle":
+        return  # not for fits
+    pairs = pairs_of([as_frame(atoms, "a structure")], model.cutoff)
+    mine, wanted = (
+        FitRows(model.terms, torch.device(where)).table(pairs, gradients=True).all
+        for where in (device, "cpu")
+    )
+    assert mine.device.type == device.type
+    torch.testing.assert_close(mine.cpu(), wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("settings", TERMS.values(), ids=TERMS)
+def test_terms(settings, gst_model, device):
+    assert_term_runs(gst_model, term_for(settings, three_species()), device)
+
+
+@pytest.mark.parametrize("settings", SPECIAL_SOAP.values(), ids=SPECIAL_SOAP)
+def test_special_cases_of_soap(settings, gst_model, device):
+    assert_term_runs(gst_model, random_term(three_species(), **settings), device)
+
+
+def test_neighbours_and_a_baseline(si_full, device):
+    structures = [build() for name, build in STRUCTURES.items() if name[:5] != "three"]
+    given = arguments(structures, si_full.cutoff)[:4]
+    pbc = torch.tensor(np.array([atoms.pbc for atoms in structures]))
+    positions, cells, numbers, system, pbc = there([*given, pbc], device)
+    pairs = gapfit.torch.neighbour_list(positions, cells, pbc, system, si_full.cutoff)
+    potential = gapfit.torch.torch_model(si_full).to(device)
+    found = potential(positions, cells, numbers, system, *pairs)
+    assert_equal(here(found), si_full, structures)
+
+
+def test_single_precision(gst_full, device):
+    given = arguments([three_species()], gst_full.cutoff)
+    single = [x.float() if x.is_floating_point() else x for x in given]
+    potential = gapfit.torch.torch_model(gst_full).float()
+    wanted = potential(*single)
+    found = here(potential.to(device)(*there(single, device)))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_error_bars_and_samples(si_model, device):
+    structures = [STRUCTURES[name]() for name in ("silicon", "slab", "one_atom")]
+    given = arguments(structures, si_model.cutoff)
+    potential = gapfit.torch.torch_model(si_model, std=True, samples=2)
+    R = potential.vectors(*given[:2], *given[3:])
+    wanted = potential(*given, std=True)
+    samples = potential.sampled_energies(R, given[4], given[2])
+    potential.to(device)
+    found = here(potential(*there(given, device), std=True))
+    torch.testing.assert_close(found, wanted)
+    own = potential.sampled_energies(*there((R, given[4], given[2]), device))
+    torch.testing.assert_close(own.cpu(), samples)
+
+
+@pytest.mark.parametrize("method", ["cholesky", "qr"])
+def test_fits(method, device):
+    settings = {"terms": [{**term, "n_sparse": 12} for term in (TWO_BODY, SOAP)]}
+    on_device = {**settings, "run": {"device": f"torch:{device.type}"}}
+    found, wanted = (
+        fit(method, settings=chosen).predict(three_species())
+        for chosen in (on_device, settings)
+    )
+    FITTED.check(found.energies, wanted.energies)
+    FITTED.check(found.forces, wanted.forces)
+
+
+def test_more_atoms_are_no_more_operations(gst_full, device):
+    """A GPU takes some µs for each operation, however small."""
+    potential = gapfit.torch.torch_model(gst_full).to(device)
+
+    def count(n_structures: int) -> Counter[str]:
+        given = there(
+            arguments([three_species()] * n_structures, gst_full.cutoff), device
+        )
+        operations: Counter[str] = Counter()
+
+        def add(operation: Operation) -> None:
+            operations[operation.name] += 1
+
+        with watched(add):
+            potential(*given)
+        return operations
+
+    few, many = count(1), count(12)
+    assert few == many
+    # Each of these waits for the device.
+    waits = few["tolist"] + few["_local_scalar_dense"] + few["nonzero"]
+    assert waits < 40
+
+
+def test_the_device_refuses_tensors_of_the_cpu(device):
+    ours = torch.ones(3, 3).to(device)
+    with pytest.raises(RuntimeError, match=r"a tensor of the CPU, of shape \(3, 3\)"):
+        ours @ torch.ones(3, 3)
+    with pytest.raises(RuntimeError, match="no products of integers"):
+        ours.long() @ ours.long()
+    assert torch.equal((ours @ ours).cpu(), torch.full((3, 3), 3.0))
