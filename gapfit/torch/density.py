@@ -150,22 +150,29 @@ class Density(nn.Module):
         return near, inside, group(near.centre, one, 1, near.species, n_species)
 
     def chunks(
-        self, groups: Groups, species: int, n_numbers: int, n_bytes: int
+        self,
+        groups: Groups,
+        species: int,
+        n_numbers: int,
+        n_bytes: int,
+        n_species: int = 1,
     ) -> list[list[int]]:
-        """Return chunks of the atoms of a species; see `chunks`.
+        """Return chunks of the atoms of some species; see `chunks`.
 
         Parameters
         ----------
         groups : Groups
             Pairs of all atoms.
         species : int
-            Number of the species.
+            Number of the first species.
         n_numbers : int
             Numbers that each atom needs besides those of its density.
         n_bytes : int
             Memory of a chunk; 0: what suits the device.
+        n_species : int
+            How many species, one after the other.
         """
-        begin, end = groups.ends[species], groups.ends[species + 1]
+        begin, end = groups.ends[species], groups.ends[species + n_species]
         if begin == end:
             nothing: list[list[int]] = []
             return nothing
@@ -284,7 +291,7 @@ class Density(nn.Module):
             mode="sum",
             per_sample_weights=torch.stack(weights).view(-1, 6),
         )
-        functions = functions.view(len(weights), -1, self.n_l * self.n_max)
         # Products are faster with neighbours in the last dimension.
-        functions = functions.transpose(1, 2).contiguous()
-        return functions.view(len(weights), self.n_l, self.n_max, -1)
+        functions = functions.t().contiguous()
+        functions = functions.view(self.n_l, self.n_max, len(weights), -1)
+        return functions.permute(2, 0, 1, 3)

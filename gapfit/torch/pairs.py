@@ -112,7 +112,7 @@ def chunks(groups: Groups, begin: int, end: int, most: int) -> list[list[int]]:
     groups : Groups
         Grouped pairs.
     begin, end : int
-        Range of the atoms, all of one species.
+        Range of the atoms.
     most : int
         Largest number of atoms in a chunk.
 
@@ -124,8 +124,10 @@ def chunks(groups: Groups, begin: int, end: int, most: int) -> list[list[int]]:
     places = [begin + (end - begin) * k // n for k in range(n + 1)]
     at = torch.tensor(places, device=groups.first.device)
     pairs: list[int] = groups.first[at].tolist()
-    widths: list[int] = groups.width[at[1:] - 1].tolist()
+    chunk = torch.repeat_interleave(at[1:] - at[:-1])
+    widest = torch.ones_like(at[1:])
+    widest = widest.scatter_reduce(0, chunk, groups.width[begin:end], "amax")
+    widths: list[int] = widest.tolist()
     return [
-        [places[k], places[k + 1], pairs[k], pairs[k + 1], max(widths[k], 1)]
-        for k in range(n)
+        [places[k], places[k + 1], pairs[k], pairs[k + 1], widths[k]] for k in range(n)
     ]

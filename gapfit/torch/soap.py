@@ -40,6 +40,7 @@ class SoapTerm(Term):
     features: Tensor
     sources: Tensor
     ends: list[int]
+    runs: list[tuple[int, int]]
 
     def __init__(
         self,
@@ -62,6 +63,8 @@ class SoapTerm(Term):
             kernel_sum.reorder(order)
         self.order = order
         self.sums = nn.ModuleList(sums)
+        self.runs = _runs([not kernel_sum.empty for kernel_sum in sums])
+        self.n_kernel = max(kernel_sum.n_numbers for kernel_sum in sums)
         self.forms = nn.ModuleList()
         square = self.width**2
         starts = torch.arange(1, density.n_l + 1) * square
@@ -87,22 +90,48 @@ class SoapTerm(Term):
         )
         slopes = torch.zeros_like(near.R) if gradients else near.R[:0]
         near, inside, groups = self.density.grouped(near, self.cutoff)
+        # Chunks of several species: few operations for structures that are small.
+        for first, n_species in self.runs:
+            for bounds in self._chunks(groups, first, self.n_kernel, n_species):
+                atoms = groups.atoms[bounds[0] : bounds[1]]
+                chunk = self.density.chunk(near, groups, bounds)
+                c, expansion = self.density.expand(chunk, gradients)
+                x = self.with_centre(c, near.species[atoms])
+                q, norm = self.unit_spectra(x)
+                local, g = self._sums(q, groups.ends, bounds, gradients)
+                energies[atoms] = local
+                if gradients:
+                    own = self.density.adjoint(chunk, expansion, self._adjoint(x, g))
+                    own = own / norm[self.density.atom_of(chunk)]
+                    slopes[inside[chunk.pair]] = own
+        return energies, slopes
+
+    def _sums(
+        self, q: Tensor, ends: list[int], bounds: list[int], gradients: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return energies of a chunk and their slopes across q, without those along it.
+
+        Parameters
+        ----------
+        q : (n, n_features) float
+            Unit power spectra.
+        ends : list of int
+            Where the atoms of each species begin, as `Groups` has it.
+        bounds : list of int
+            Where the chunk begins and ends.
+        gradients : bool
+            Whether to compute the slopes.
+        """
+        energies = torch.empty([q.shape[0]], dtype=torch.float64, device=q.device)
+        slopes = torch.empty_like(q) if gradients else q[:0]
         for s, kernel_sum in enumerate(self.sums):
-            if not kernel_sum.empty:
-                for bounds in self._chunks(groups, s, kernel_sum.n_numbers):
-                    chunk = self.density.chunk(near, groups, bounds)
-                    c, expansion = self.density.expand(chunk, gradients)
-                    x = self.with_centre(c, s)
-                    q, norm = self.unit_spectra(x)
-                    local, g = kernel_sum(q, gradients)
-                    energies[groups.atoms[bounds[0] : bounds[1]]] = local
-                    if gradients:
-                        # In place: new memory costs a page fault for every few numbers.
-                        along = (q * g).sum(dim=1, keepdim=True)
-                        d = self._adjoint(x, g.addcmul_(q, along, value=-1.0))
-                        own = self.density.adjoint(chunk, expansion, d)
-                        own = own / norm[self.density.atom_of(chunk)]
-                        slopes[inside[chunk.pair]] = own
+            begin, end = max(ends[s], bounds[0]), min(ends[s + 1], bounds[1])
+            if begin < end:
+                some = slice(begin - bounds[0], end - bounds[0])
+                energies[some], g = kernel_sum(q[some], gradients)
+                if gradients:
+                    along = (q[some] * g).sum(dim=1, keepdim=True)
+                    torch.addcmul(g, q[some], along, value=-1.0, out=slopes[some])
         return energies, slopes
 
     def variances(self, near: Neighbours, other: Tensor, prior: Tensor) -> Tensor:
@@ -111,7 +140,7 @@ class SoapTerm(Term):
         near, _, groups = self.density.grouped(near, self.cutoff)
         for s, form in enumerate(self.forms):
             for bounds in self._chunks(groups, s, form.n_numbers):
-                q = self._environments(near, groups, bounds, s)
+                q = self._environments(near, groups, bounds)
                 atoms = groups.atoms[bounds[0] : bounds[1]]
                 out[atoms] += form(q, other[atoms])
         return out
@@ -126,31 +155,37 @@ class SoapTerm(Term):
         near, _, groups = self.density.grouped(near, self.cutoff)
         for s, form in enumerate(self.forms):
             for bounds in self._chunks(groups, s, form.n_numbers):
-                q = self._environments(near, groups, bounds, s)
+                q = self._environments(near, groups, bounds)
                 atoms = groups.atoms[bounds[0] : bounds[1]]
                 out[atoms] = form.covariances(q) @ form.samples
         return out
 
     def _environments(
-        self, near: Neighbours, groups: Groups, bounds: list[int], species: int
+        self, near: Neighbours, groups: Groups, bounds: list[int]
     ) -> Tensor:
         """Return the unit power spectra of a chunk of atoms, (n, n_features)."""
         chunk = self.density.chunk(near, groups, bounds)
         c, _ = self.density.expand(chunk, False)
-        q, _ = self.unit_spectra(self.with_centre(c, species))
+        own = near.species[groups.atoms[bounds[0] : bounds[1]]]
+        q, _ = self.unit_spectra(self.with_centre(c, own))
         return q
 
-    def _chunks(self, groups: Groups, species: int, n_kernel: int) -> list[list[int]]:
-        """Return chunks of the atoms of a species; see `Density.chunks`."""
+    def _chunks(
+        self, groups: Groups, species: int, n_kernel: int, n_species: int = 1
+    ) -> list[list[int]]:
+        """Return chunks of the atoms of some species; see `Density.chunks`."""
         n_numbers = 2 * self.density.n_l * self.width * self.width
         n_numbers += 4 * self.features.shape[0]
         return self.density.chunks(
-            groups, species, n_numbers + n_kernel, self.chunk_bytes
+            groups, species, n_numbers + n_kernel, self.chunk_bytes, n_species
         )
 
-    def with_centre(self, c: list[Tensor], species: int) -> list[Tensor]:
-        """Return densities with the central atom, by degree (n, 2 l + 1, width)."""
-        c[0] += self.central[species].flatten()
+    def with_centre(self, c: list[Tensor], species: Tensor) -> list[Tensor]:
+        """Return densities with central atoms of some species.
+
+        By degree, (n, 2 l + 1, width); `species` is (n,) int64.
+        """
+        c[0] += self.central.flatten(1)[species].unsqueeze(1)
         if not self.n_mixed:
             return c
         mixing = self.mixing.t()
@@ -194,6 +229,17 @@ class SoapTerm(Term):
                 d = d[:, :, :first] + d[:, :, first:] @ self.mixing
             out.append(d)
         return out
+
+
+def _runs(present: list[bool]) -> list[tuple[int, int]]:
+    """Return where those that are present begin, and how many follow each other."""
+    runs: list[tuple[int, int]] = []
+    for n, there in enumerate(present):
+        if there and n and present[n - 1]:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        elif there:
+            runs.append((n, 1))
+    return runs
 
 
 def _places(labels: Tensor, n_max: int, width: int) -> Tensor:

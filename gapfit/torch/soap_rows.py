@@ -122,7 +122,7 @@ class SoapRows:
         """Add the rows of a chunk of atoms of one species."""
         points = self.sums[species]
         c, expansion = self.term.density.expand(chunk, rows.gradients)
-        x = self.term.with_centre(c, species)
+        x = self.term.with_centre(c, near.species[atoms])
         q, norm = self.term.unit_spectra(x)
         T = (q @ points.projection if points.projected else q) @ points.points.T
         lower = power(T, self.zeta - 1.0).mul_(self.variance)
