@@ -77,13 +77,17 @@ class AceTerm(Term):
                         slopes[inside[chunk.pair]] = own
         return energies, slopes
 
+    def coefficients(self, c: list[Tensor]) -> Tensor:
+        """Return those of densities that are used, and 1, (n, n_used + 1)."""
+        flat = torch.cat(c, dim=1).flatten(1)
+        one = torch.ones_like(flat[:, :1])
+        return torch.cat([flat[:, self.offsets], one], dim=1)
+
     def _invariants(
         self, c: list[Tensor], weights: Tensor, gradients: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """Return energies (n,), and dE/dc by degree (n, 2 l + 1, width)."""
-        flat = torch.cat(c, dim=1).flatten(1)
-        one = torch.ones_like(flat[:, :1])
-        A = torch.cat([flat[:, self.offsets], one], dim=1)
+        A = self.coefficients(c)
         factors = [A[:, self.products[k]] for k in range(4)]
         left, right = factors[0] * factors[1], factors[2] * factors[3]
         energies = (left * right) @ weights
@@ -96,7 +100,7 @@ class AceTerm(Term):
         weighted = weights * left
         slope = slope.index_add(1, self.products[2], weighted * factors[3])
         slope = slope.index_add(1, self.products[3], weighted * factors[2])
-        d = torch.zeros_like(flat)
+        d = A.new_zeros([A.shape[0], self.n_lm * self.density.width])
         d[:, self.offsets] = slope[:, : self.n_used]
         d = d.view(-1, self.n_lm, self.density.width)
         sizes = [2 * degree + 1 for degree in range(self.density.n_l)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from gapfit.model.gap_model import GAPModel
     from gapfit.model.terms import FittedTerm
 
-__all__ = ["soap_term", "torch_model", "triplet_sums", "triplet_term"]
+__all__ = ["ace_term", "soap_term", "torch_model", "triplet_sums", "triplet_term"]
 
 
 def torch_model(
@@ -121,7 +122,7 @@ def _term(term: FittedTerm, number: int) -> Term:
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
         return soap_term(descriptor, descriptor.engine, term.prepared)
     if isinstance(descriptor, Ace):
-        return _ace(descriptor, term.prepared)
+        return ace_term(descriptor, term.prepared)
     if isinstance(descriptor, Angle3b):
         return _triplets(descriptor, term)
     if isinstance(descriptor, Distance2b):
@@ -188,7 +189,11 @@ def _kernel_sum(own: EnergySum, zeta: float) -> KernelSum:
     )
 
 
-def _ace(ace: Ace, coefficients: list[np.ndarray | None]) -> AceTerm:
+def ace_term(ace: Ace, coefficients: Sequence[np.ndarray | None]) -> AceTerm:
+    """Return the module of a cluster expansion with coefficients of its functions, eV.
+
+    Species without coefficients have no energies of this term.
+    """
     functions, radial = ace.expansion, ace.radial
     n_species = len(ace.species)
     density = Density(

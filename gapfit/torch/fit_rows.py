@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gapfit.data.frame import Frame
 from gapfit.data.neighbours import Pairs, pairs_of, species_index
+from gapfit.descriptors.ace import Ace
 from gapfit.descriptors.angle_3b import Angle3b
 from gapfit.descriptors.distance_2b import Distance2b
 from gapfit.descriptors.eam_density import EamDensity
@@ -19,8 +20,9 @@ from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine
 from gapfit.model.rows import DEVICE_CHUNK_BYTES, labelled_rows
 from gapfit.model.terms import FittedTerm
+from gapfit.torch.ace_rows import AceRows
 from gapfit.torch.arrays import reals, whole
-from gapfit.torch.build import soap_term, triplet_sums, triplet_term
+from gapfit.torch.build import ace_term, soap_term, triplet_sums, triplet_term
 from gapfit.torch.build_deviations import neighbour_density
 from gapfit.torch.embedding_rows import EmbeddingRows
 from gapfit.torch.pair_rows import PairRows
@@ -33,7 +35,7 @@ __all__ = ["FitRows"]
 
 
 class FitRows:
-    """Makes kernel rows on a device; those of terms without a way in torch by the core.
+    """Makes kernel rows on a device; those of terms without a way in torch on the CPU.
 
     Parameters
     ----------
@@ -75,7 +77,7 @@ class FitRows:
             columns = rows.columns(begin, begin + term.n_sparse)
             begin += term.n_sparse
             if maker is None:
-                self._add_from_core(term, pairs, columns)
+                self._add_from_cpu(term, pairs, columns)
             else:
                 maker.add(near, frame, columns)
         return rows
@@ -91,7 +93,7 @@ class FitRows:
             whole(species).to(self.device),
         )
 
-    def _add_from_core(self, term: FittedTerm, pairs: Pairs, rows: RowTable) -> None:
+    def _add_from_cpu(self, term: FittedTerm, pairs: Pairs, rows: RowTable) -> None:
         made = term.descriptor.kernel_rows(
             pairs.within(term.descriptor.cutoff), term.sparse, gradients=rows.gradients
         )
@@ -102,7 +104,10 @@ class FitRows:
 
 
 def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows | None:
-    """Return what makes the rows of a term on a device; None: the core does."""
+    """Return what makes the rows of a term on a device; None: its descriptor does.
+
+    That refuses other kernels of pairs and triplets, which are of models of QUIP.
+    """
     descriptor = term.descriptor
     if isinstance(descriptor, Soap) and isinstance(descriptor.engine, NativeEngine):
         nothing = {block: np.zeros(len(p)) for block, p in term.sparse.items()}
@@ -113,6 +118,8 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
         module.chunk_bytes = chunk_bytes
         kernel = descriptor.dot_product
         return SoapRows(module, kernel.delta**2, kernel.zeta)
+    if isinstance(descriptor, Ace):
+        return _ace_rows(descriptor, term, device, chunk_bytes)
     if isinstance(descriptor, Distance2b) and isinstance(
         descriptor.kernel_of_g, SquaredExponential
     ):
@@ -144,6 +151,22 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
 def _chunk_bytes(device: torch.device, given: int) -> int:
     """Return the memory for pairs of a term that are handled together, bytes."""
     return given or (DEVICE_CHUNK_BYTES if device.type != "cpu" else 32_000_000)
+
+
+def _ace_rows(
+    ace: Ace, term: FittedTerm, device: torch.device, chunk_bytes: int
+) -> AceRows:
+    present = [len(term.sparse[z]) > 0 for z in ace.species]
+    nothing = np.zeros(ace.n_features)
+    module = ace_term(ace, [nothing if own else None for own in present]).to(device)
+    module.chunk_bytes = chunk_bytes
+    weights = [ace.dot_product.delta**2 * ace.scales(z) for z in ace.species]
+    return AceRows(
+        module,
+        whole(ace.expansion.summands),
+        reals(ace.expansion.factors),
+        reals(weights).to(device),
+    )
 
 
 def _is_plain(angle: Angle3b) -> bool:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from gapfit.torch.density import Chunk, Expansion
+from gapfit.torch.density_gradients import DensityGradients, moved_atoms
 from gapfit.torch.kernel import KernelSum, power
 from gapfit.torch.pairs import Neighbours
-from gapfit.torch.row_table import VOIGT, RowTable, components, strains
+from gapfit.torch.row_table import RowTable, components
 from gapfit.torch.soap import SoapTerm
 
 __all__ = ["SoapRows"]
@@ -71,6 +72,7 @@ class SoapRows:
         self.term, self.variance, self.zeta = term, variance, zeta
         self.sums: list[KernelSum] = list(term.sums)
         density = term.density
+        self.gradients = DensityGradients(density)
         n_functions = density.n_max + term.n_mixed
         self.n_values = density.n_l * n_functions * term.width
         self.changes = [_change(term, channel) for channel in range(density.n_channels)]
@@ -142,14 +144,11 @@ class SoapRows:
             if there.shape[0] > 0:
                 V = self._of_pairs(expansion, x, chunk.place[there])
                 self._mix(V, channel)
-                D, environment, moved = _by_moved_atom(
-                    _features(V, change),
-                    atom[there],
-                    neighbour[there],
-                    frame.shape[0],
-                )
-                slopes = self._product(D, change.active, environment, species, kernels)
-                rows.forces.index_add_(0, components(moved, 3), slopes, alpha=-1.0)
+                moved = moved_atoms(atom[there], neighbour[there], frame.shape[0])
+                D, each = moved.sums(_features(V, change)), moved.environment
+                slopes = self._product(D, change.active, each, species, kernels)
+                target = components(moved.atom, 3)
+                rows.forces.index_add_(0, target, slopes, alpha=-1.0)
                 V = self._of_strains(expansion, chunk, x, channel)
                 self._mix(V, channel)
                 dense[:, :, change.active] += _features(V, change)
@@ -220,17 +219,10 @@ class SoapRows:
 
     def _lowered(self, x: Tensor, degree: int) -> Tensor:
         """Return Σ_m G_kam x_m, (n, 2 l - 1, 3 width), for the gradients of harmonics."""
-        G = self._gradient_matrix(degree)
+        G = self.gradients.matrix(degree)
         low, size = G.shape[0], G.shape[2]
         G = G.view(1, 3 * low, size).expand(x.shape[0], -1, -1)
         return torch.bmm(G, x).view(x.shape[0], low, -1)
-
-    def _gradient_matrix(self, degree: int) -> Tensor:
-        """Return `gradient_matrix`, (2 l - 1, 3, 2 l + 1)."""
-        at = sum(3 * (2 * d - 1) * (2 * d + 1) for d in range(1, degree))
-        low, size = 2 * degree - 1, 2 * degree + 1
-        rows = self.term.density.lowering[at : at + 3 * low * size]
-        return rows.view(low, 3, size)
 
     def _of_strains(
         self, e: Expansion, chunk: Chunk, x: list[Tensor], channel: int
@@ -243,29 +235,12 @@ class SoapRows:
             Of all displacements along x, y, z, and of -R_a times those along b for the
             components ab of the virial; the last is zero.
         """
-        density, width = self.term.density, self.term.width
-        u, R = e.u.permute(1, 2, 0), chunk.R.permute(1, 2, 0)
-        n, n_atoms = density.n_max, R.shape[0]
-        # Zero for neighbours of other channels.
-        F = (e.F * chunk.channel[channel]).unflatten(3, e.r.shape)
-        F = F.permute(0, 1, 3, 4, 2)
-        direct = torch.cat([u, strains(R, u)], dim=2).unsqueeze(3)
-        weights = torch.cat([torch.ones_like(R[:, :, :1]), -R], dim=2).unsqueeze(3)
-        size = n * width
-        V = torch.empty([n_atoms, 9, self.n_values + 1], dtype=u.dtype, device=u.device)
+        n, width = self.term.density.n_max, self.term.width
+        size, n_atoms = n * width, chunk.R.shape[1]
+        shape = [n_atoms, 9, self.n_values + 1]
+        V = torch.empty(shape, dtype=e.r.dtype, device=e.r.device)
         V[:, :, -1] = 0.0
-        for degree in range(density.n_l):
-            across = (F[0, degree] / e.r.unsqueeze(2)).unsqueeze(2)
-            along = F[1, degree].unsqueeze(2) - degree * across
-            Y = e.Y[degree**2 : (degree + 1) ** 2].transpose(0, 1)
-            dc = torch.bmm(Y, (direct * along).flatten(2)).view(n_atoms, -1, 9, n)
-            if degree:
-                Y = e.Y[(degree - 1) ** 2 : degree**2].transpose(0, 1)
-                low = torch.bmm(Y, (weights * across).flatten(2))
-                low = low.view(n_atoms, -1, 4, n)
-                up = torch.einsum("kxm,pkyn->pmyxn", self._gradient_matrix(degree), low)
-                dc[:, :, :3] += up[:, :, 0]
-                dc[:, :, 3:] += up[:, :, 1:][:, :, list(VOIGT[0]), list(VOIGT[1])]
+        for degree, dc in enumerate(self.gradients.of_strains(e, chunk, channel)):
             left = dc.permute(0, 2, 3, 1).reshape(n_atoms, 9 * n, -1)
             V[:, :, degree * size : (degree + 1) * size] = torch.bmm(
                 left, x[degree]
@@ -355,35 +330,3 @@ def _change(term: SoapTerm, channel: int) -> _Change:
 def _features(V: Tensor, change: _Change) -> Tensor:
     """Return the derivatives of the features that change."""
     return V[:, :, change.first].add_(V[:, :, change.second])
-
-
-def _by_moved_atom(
-    D: Tensor, environment: Tensor, atom: Tensor, n_atoms: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return derivatives with the positions of atoms, sums over their images.
-
-    Small cells have many images: products are taken of their sums alone.
-
-    Parameters
-    ----------
-    D : (n_pairs, 3, n_active) float64
-        Derivatives with the vectors of pairs.
-    environment, atom : (n_pairs,) int64
-        Environment in the chunk, and neighbour.
-    n_atoms : int
-        Number of all atoms.
-
-    Returns
-    -------
-    D : (n, 3, n_active) float64
-        Derivatives of each environment with each of its atoms.
-    environment, atom : (n,) int64
-        Their numbers.
-    """
-    keys, place = torch.unique(environment * n_atoms + atom, return_inverse=True)
-    if len(keys) == len(atom):
-        return D, environment, atom
-    sums = torch.zeros([len(keys), *D.shape[1:]], dtype=D.dtype, device=D.device)
-    sums.index_add_(0, place, D)
-    environment = torch.div(keys, n_atoms, rounding_mode="floor")
-    return sums, environment, keys - environment * n_atoms

@@ -9,9 +9,10 @@ all cores for the same structures, with its lists. Errors are those from its num
 
 Fits: rows of energies, forces and virials of crystals of 64 atoms and their sums
 (`run.device`), without the solution; then the example is fitted on the device, too, and
-predictions of its test data are compared.
+predictions of its test data are compared. Then the same with the cluster expansion of the
+preset accurate beside the terms of the example.
 
-On a GPU all of it takes three minutes, most of them for the core; on a CPU the torch side
+On a GPU all of it takes a few minutes, most of them for the core; on a CPU the torch side
 has one thread and so has the core, and times are those of the CPU.
 """
 
@@ -21,6 +22,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,8 +45,10 @@ from ase import Atoms
 from ase.io import read
 
 import gapfit
+from gapfit.config.sections import FitConfig
 from gapfit.data.frame import Frame, as_frame
 from gapfit.execution.accumulate import RowBuilder
+from gapfit.fitting.presets import preset_terms
 from gapfit.model.observation_groups import groups_of
 from gapfit.model.prediction import Prediction
 
@@ -71,6 +75,7 @@ COLUMNS = (
 )
 FITS = (
     Label("system", "system"),
+    Label("terms", "terms"),
     Label("n_sparse", "sparse points"),
     Label("n_atoms", "atoms"),
     Time("torch", "torch", ".1f"),
@@ -223,9 +228,10 @@ def measure_fit(
     }
 
 
-def compare_fit(device: Device, name: str, model: gapfit.GAPModel) -> Row:
+def compare_fit(
+    device: Device, config: FitConfig, base: Path, model: gapfit.GAPModel
+) -> Row:
     """Return how predictions of a fit on the device differ from those of the core's."""
-    config, base = example(name), EXAMPLES / name
     device_name = device.name if device.gpu else f"torch:{device.name}"
     run = config.run.model_copy(update={"device": device_name})
     other = gapfit.fit(config=config.model_copy(update={"run": run}), base=base)
@@ -235,6 +241,31 @@ def compare_fit(device: Device, name: str, model: gapfit.GAPModel) -> Row:
         energies.append(abs(mine.energy - theirs.energy) / len(mine.forces))
         forces.append(np.abs(mine.forces - theirs.forces).max())
     return {"energy": 1000 * float(max(energies)), "forces": float(max(forces))}
+
+
+def with_expansion(config: FitConfig, n_species: int) -> FitConfig:
+    """Return settings with the cluster expansion of the preset accurate."""
+    r_cut = max(term.r_cut for term in config.terms)
+    proposed = preset_terms("accurate", r_cut, 1, n_species)
+    more = [term for term in proposed if term.type == "ace"]
+    return config.model_copy(update={"terms": [*config.terms, *more]})
+
+
+def compare_fits(
+    device: Device, name: str, model: gapfit.GAPModel, structures: list[Atoms], n: int
+) -> list[Row]:
+    """Return rows of the fit of an example, and of the same with a cluster expansion."""
+    base, config = EXAMPLES / name, example(name)
+    expanded = with_expansion(config, len(model.species))
+    rows = []
+    for own, fitted in (
+        (config, model),
+        (expanded, gapfit.fit(config=expanded, base=base)),
+    ):
+        row = measure_fit(device, fitted, structures, n)
+        row |= compare_fit(device, own, base, fitted)
+        rows.append(row | {"terms": " + ".join(term.type for term in own.terms)})
+    return rows
 
 
 def telluride(cells: int, seed: int = 1) -> Atoms:
@@ -286,9 +317,8 @@ def run(args: argparse.Namespace) -> Report:
                 rows += [{"system": system, **row} for row in found]
             n_fitted = N_FITTED if device.gpu else N_FITTED // 10
             structures = [build(2, seed=seed) for seed in range(n_fitted)]
-            row = measure_fit(device, model, structures, args.repeats)
-            row |= compare_fit(device, name, model)
-            fits.append({"system": system, **row})
+            own = compare_fits(device, name, model, structures, args.repeats)
+            fits += [{"system": system, **row} for row in own]
     report.table("Predictions", COLUMNS, rows)
     report.table("Fits", FITS, fits)
     return report

@@ -64,11 +64,11 @@ def test_fits_on_a_device_equal_those_of_the_core(method, terms):
     )
 
 
-def test_terms_without_rows_in_torch_take_those_of_the_core():
+def test_terms_without_rows_in_torch_take_those_of_the_cpu():
     settings = {
         **config(),
         "terms": [
-            {**SOAP, "compression": "mu1nu1", "n_sparse": 15},
+            {**SOAP, "engine": "dscribe", "n_sparse": 15},
             THREE_BODY,
             DENSITY,
             EXPANSION,
@@ -160,7 +160,7 @@ def test_names_that_are_no_devices_are_refused():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 @pytest.mark.parametrize("method", ["cholesky", "qr"])
 def test_a_gpu_fits_the_same(method):
-    settings = {"terms": [TWO_BODY, SOAP]}
+    settings = {"terms": [TWO_BODY, SOAP, EXPANSION]}
     on_gpu = {**settings, "run": {"device": "cuda"}}
     assert_same_potential(fit(method, settings=settings), fit(method, settings=on_gpu))
 

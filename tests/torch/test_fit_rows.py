@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from descriptor_contract import term_for
 from helpers.torch_cases import R_CUT, SILICON, SPECIAL_SOAP, TERMS
 from helpers.torch_runs import import_or_skip
 
-from gapfit.config import Angle3bConfig, Distance2bConfig, EamDensityConfig, SoapConfig
+from gapfit.config import EamDensityConfig, SoapConfig
 from gapfit.data.frame import as_frame
 from gapfit.data.neighbours import pairs_of
 from gapfit.model.terms import FittedTerm
@@ -24,14 +25,11 @@ from gapfit.torch.fit_rows import FitRows  # noqa: E402
 
 ROWS = Tolerance("the same sums in another order, of the largest row", atol=3e-13)
 TABLE = Tolerance("a table in place of the density, of the largest row", atol=3e-12)
-#: Those whose rows are made in torch.
-HERE = {
+#: Those that fits have: others are of models of QUIP.
+FITTED = {
     name: settings
     for name, settings in TERMS.items()
-    if isinstance(
-        settings, SoapConfig | Distance2bConfig | Angle3bConfig | EamDensityConfig
-    )
-    and getattr(settings, "coordinates", "angle") == "angle"
+    if getattr(settings, "coordinates", "angle") == "angle"
 }
 
 
@@ -59,13 +57,13 @@ def assert_rows_equal(
                 within.check(rows.numpy() / size, expected.reshape(rows.shape) / size)
 
 
-@pytest.mark.parametrize("settings", HERE.values(), ids=HERE)
+@pytest.mark.parametrize("settings", FITTED.values(), ids=FITTED)
 def test_rows_of_silicon_equal_those_of_the_core(settings):
     term = term_for(settings, silicon())
     assert_rows_equal([term], [STRUCTURES[name]() for name in SILICON])
 
 
-@pytest.mark.parametrize("settings", HERE.values(), ids=HERE)
+@pytest.mark.parametrize("settings", FITTED.values(), ids=FITTED)
 def test_rows_of_three_species_equal_those_of_the_core(settings):
     atoms = three_species()
     lone = three_species()
@@ -78,13 +76,23 @@ def test_rows_of_special_cases_of_soap(settings):
     assert_rows_equal([random_term(three_species(), **settings)], [three_species()])
 
 
-def test_chunks_and_terms_of_the_core_change_nothing(gst_full):
+def test_rows_of_a_species_without_functions():
+    term = term_for(TERMS["ace"], three_species())
+    blocks = {z: points[:0] if z == 51 else points for z, points in term.sparse.items()}
+    assert_rows_equal([replace(term, sparse=blocks)], [three_species()])
+
+
+def test_chunks_and_terms_of_the_cpu_change_nothing(gst_full):
     structures = [three_species() * (2, 1, 1), three_species()]
-    density = term_for(EamDensityConfig(r_cut=R_CUT), three_species())
-    ace = term_for(TERMS["ace"], three_species())
-    terms = [*gst_full.terms, ace, density]
+    settings = (
+        TERMS["ace"],
+        SoapConfig(r_cut=R_CUT, n_max=2, l_max=2, engine="dscribe"),
+        EamDensityConfig(r_cut=R_CUT),
+    )
+    terms = [*gst_full.terms, *(term_for(own, three_species()) for own in settings)]
     made = FitRows(terms, torch.device("cpu"))
-    assert [maker is None for maker in made.makers] == [False] * 3 + [True, False]
+    on_cpu = [maker is None for maker in made.makers]
+    assert on_cpu == [False] * len(gst_full.terms) + [False, True, False]
     assert_rows_equal(terms, structures, chunk_bytes=1)
 
 
