@@ -181,5 +181,6 @@ BENCHMARKS = (
     Benchmark("quip_models", needs=(PEERS,)),
     Benchmark("in_lammps", needs=(LAMMPS,)),
     Benchmark("gpu", needs=(TORCH,)),
+    Benchmark("gpu_traffic", quick=("--cells", "2"), needs=(TORCH,)),
     Benchmark("golden", full=("--check", "--quiet"), needs=(RECORDED,), reports=False),
 )

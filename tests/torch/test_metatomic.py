@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase.neighborlist import neighbor_list
 from ase.stress import voigt_6_to_full_3x3_stress
 from builders import cluster, silicon, slab, three_species
 from helpers.torch_runs import import_or_skip
@@ -112,6 +113,52 @@ def test_chosen_atoms_of_several_structures(exported, gst_full):
     values = model(systems, options, check_consistency=True)["energy"].block().values
     wanted = [sum(wanted[:2]), sum(wanted[2:])]
     np.testing.assert_allclose(values.squeeze(1).numpy(), wanted, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:`compute_requested_neighbors` is deprecated")
+def test_domains_with_ghosts_as_those_of_lammps(exported, gst_full):
+    """Ranks have the neighbours of their atoms as atoms, and add up forces on them."""
+    atoms = three_species() * (2, 1, 1)
+    first, second, images = neighbor_list("ijS", atoms, gst_full.cutoff)
+    energy, forces = 0.0, np.zeros((len(atoms), 3))
+    for own in (range(5), range(5, len(atoms))):
+        seen = np.isin(first, own)
+        beyond = images[seen].any(axis=1) | ~np.isin(second[seen], own)
+        ghosts = np.column_stack([second[seen], images[seen]])[beyond]
+        ghosts = np.unique(ghosts, axis=0)
+        original = np.concatenate([own, ghosts[:, 0]])
+        positions = atoms.positions[original]
+        positions[len(own) :] += ghosts[:, 1:] @ atoms.cell.array
+        part, gradient = energy_of_domain(
+            exported, atoms.numbers[original], positions, len(own)
+        )
+        energy += part
+        np.add.at(forces, original, -gradient)
+    wanted = gst_full.predict(atoms)
+    SAME_POTENTIAL.check(energy, wanted.energy)
+    SAME_POTENTIAL.check(forces, wanted.forces)
+
+
+def energy_of_domain(path, numbers, positions, n_own: int):
+    """Return the energy of the first atoms, and its gradient with all positions."""
+    model = mta.load_atomistic_model(path)
+    system = mta.System(
+        types=torch.tensor(numbers, dtype=torch.int32),
+        positions=torch.tensor(positions, requires_grad=True),
+        cell=torch.zeros(3, 3, dtype=torch.float64),
+        pbc=torch.zeros(3, dtype=torch.bool),
+    )
+    import_or_skip("vesin.metatomic").compute_requested_neighbors(
+        [system], system_length_unit="angstrom", model=model
+    )
+    options = mta.ModelEvaluationOptions(
+        length_unit="angstrom",
+        outputs={"energy": mta.ModelOutput(unit="eV", sample_kind="system")},
+        selected_atoms=mta_labels(["system", "atom"], [[0, k] for k in range(n_own)]),
+    )
+    found = model([system], options, check_consistency=True)["energy"].block().values
+    found.backward()
+    return found.item(), system.positions.grad.numpy()
 
 
 def mta_labels(names: list[str], values: list[list[int]]):
