@@ -33,7 +33,7 @@ from gapfit.model.observation_groups import groups_of
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from helpers.stand_in_device import Operation, stand_in, watched  # noqa: E402
+from helpers.stand_in_device import Operation, stand_in, watched
 
 #: Operations that move nothing: they look at the same numbers in another way.
 VIEWS = {
@@ -234,7 +234,9 @@ def run(args: argparse.Namespace) -> Report:
                 ]
         structures = [build(2, seed=seed) for seed in range(N_FITTED)]
         row = rows_of_fit(model, structures, args)
-        rows.append({"system": system, "what": "rows of a fit", "dtype": "float64", **row})
+        rows.append(
+            {"system": system, "what": "rows of a fit", "dtype": "float64", **row}
+        )
     report.table("Least times", COLUMNS, rows)
     return report
 
