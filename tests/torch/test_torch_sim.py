@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from builders import random_term
+from helpers.stand_in_device import stand_in
 from helpers.torch_runs import import_or_skip
 
 import gapfit
@@ -72,6 +73,22 @@ def test_relaxation_and_dynamics_run(si_full):
         timestep=0.001,
     )
     assert torch.isfinite(end.positions).all()
+
+
+@pytest.mark.filterwarnings("ignore:Optimize has reached max steps")
+def test_relaxation_on_another_device_is_the_same(si_full):
+    energies = {}
+    for device in (CPU, stand_in()):
+        model = gapfit.torch.torch_sim_model(si_full, device=device)
+        relaxed = ts.optimize(
+            system=ts.io.atoms_to_state(crystals(2), device, torch.float64),
+            model=model,
+            optimizer=ts.unit_cell_fire,
+            max_steps=5,
+        )
+        assert relaxed.positions.device.type == device.type
+        energies[device.type] = model(relaxed)["energy"].cpu()
+    SAME_POTENTIAL.check(energies["cpu"].numpy(), energies["standin"].numpy())
 
 
 @pytest.mark.slow
