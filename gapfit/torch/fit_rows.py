@@ -21,7 +21,7 @@ from gapfit.model.rows import DEVICE_CHUNK_BYTES, labelled_rows
 from gapfit.model.terms import FittedTerm
 from gapfit.torch.arrays import reals, whole
 from gapfit.torch.build import soap_term, triplet_sums, triplet_term
-from gapfit.torch.build_deviations import neighbour_density
+from gapfit.torch.build_uncertainty import neighbour_density
 from gapfit.torch.embedding_rows import EmbeddingRows
 from gapfit.torch.pair_rows import PairRows
 from gapfit.torch.pairs import Neighbours

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gapfit._support.archive import atomic_write
 from gapfit.model.gap_model import GAPModel
 from gapfit.torch.build import torch_model
-from gapfit.torch.build_deviations import why_without_deviations
+from gapfit.torch.build_uncertainty import why_without_deviations
 from gapfit.torch.potential import Potential
 
 __all__ = ["export_metatomic", "metatomic_model"]
@@ -122,7 +122,8 @@ class _MetatomicPotential(nn.Module):
             raise ValueError(f"there is no output {name}")
         if output.sample_kind != "atom":
             raise ValueError("energy_uncertainty is that of atoms")
-        return potential.deviations(R, pairs, numbers).unsqueeze(1)
+        found = potential.uncertainties(R, pairs, numbers, True, False)
+        return found["energies_std"].unsqueeze(1)
 
     def _pairs(
         self,

@@ -26,7 +26,9 @@ def exported(gst_full, tmp_path_factory):
 
 
 def test_ase_equals_python(exported, gst_full):
-    calculator = ase_side.MetatomicCalculator(exported, check_consistency=True)
+    calculator = ase_side.MetatomicCalculator(
+        exported, check_consistency=True, uncertainty_threshold=1000.0
+    )
     for atoms in (three_species(), three_species() * (2, 1, 1)):
         atoms.calc = calculator
         wanted = gst_full.predict(atoms)
