@@ -49,7 +49,7 @@ def cluster_priors(
     groups = group(row, torch.zeros_like(row), 1, one_species, 1)
     n_numbers = (1 << 26) if x.is_cuda else (1 << 22)
     widest = int(groups.width[-1])
-    tile = max(min(widest, n_numbers // widest), 1)
+    tile = max(min(max(widest // 8, 64), n_numbers // widest), 1)
     sums = torch.zeros_like(priors[:1]).expand(n_rows).clone()
     for bounds in chunks(groups, 0, n_rows, max(n_numbers // (widest * tile), 1)):
         n, width = bounds[1] - bounds[0], bounds[4]
@@ -60,10 +60,12 @@ def cluster_priors(
         weight = torch.zeros([n * width, 1], dtype=x.dtype, device=x.device)
         at[place], weight[place] = x[chosen], s[chosen].unsqueeze(1)
         at, weight = at.view(n, width, d), weight.view(n, width, 1)
-        own = torch.zeros_like(weight)
+        own = torch.zeros_like(at[:, 0, 0])
         for begin in range(0, width, tile):
-            k = gaussians(at, at[:, begin : begin + tile])
-            own += torch.bmm(k, weight[:, begin : begin + tile])
-        sums[groups.atoms[bounds[0] : bounds[1]]] = (own * weight).sum(dim=[1, 2])
+            k = gaussians(at[:, begin:], at[:, begin : begin + tile])
+            part = torch.bmm(k, weight[:, begin : begin + tile]) * weight[:, begin:]
+            # What is left out before the tile equals what lies behind it.
+            own += part.sum(dim=[1, 2]) + part[:, tile:].sum(dim=[1, 2])
+        sums[groups.atoms[bounds[0] : bounds[1]]] = own
     atom = torch.div(key, n_blocks, rounding_mode="floor")
     return priors.index_add(0, atom, sums)

@@ -66,7 +66,7 @@ class PairKernel(DoubleBuffers):
             [n_atoms * n_blocks, n_points], dtype=x.dtype, device=x.device
         )
         row = centre * n_blocks + block
-        together = (1 << 23) // max(n_points, 1)
+        together = max((1 << 21) // max(n_points, 1), 1)
         for k in range(0, x.shape[0], together):
             part = slice(k, k + together)
             d = x[part].unsqueeze(1) - self.points[block[part]]
