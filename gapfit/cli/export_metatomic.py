@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without standard deviations of atoms: a smaller file",
     )
     parser.add_argument(
+        "--novelty",
+        action="store_true",
+        help="also the novelty of atoms, as the output gapfit::novelty",
+    )
+    parser.add_argument(
         "--samples",
         type=int,
         default=0,
@@ -45,7 +50,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     check_output(args.output, inputs=[args.model])
     model = load(args.model)
-    export_metatomic(model, args.output, std=not args.no_std, samples=args.samples)
+    export_metatomic(
+        model,
+        args.output,
+        std=not args.no_std,
+        novelty=args.novelty,
+        samples=args.samples,
+    )
     console.title("Written")
     console.say(f"  {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)")
     reason = None if args.no_std else why_without_deviations(model)

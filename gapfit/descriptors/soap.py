@@ -166,7 +166,7 @@ class Soap(Descriptor):
             by_block[z] = Environments(pairs.start + centres, values)
         return by_block
 
-    def _points(self, species: int, sparse: Sparse) -> SparsePoints:
+    def points_of(self, species: int, sparse: Sparse) -> SparsePoints:
         """Return the sparse points of a central species, none if it has no block."""
         if species not in self.blocks:
             return SparsePoints(np.zeros((0, self.n_features)))
@@ -190,7 +190,7 @@ class Soap(Descriptor):
         )
         self.engine.add_rows(
             pairs,
-            [self._points(z, sparse) for z in self.species],
+            [self.points_of(z, sparse) for z in self.species],
             self.dot_product,
             rows.energies,
             rows.forces if gradients else None,
@@ -224,7 +224,7 @@ class Soap(Descriptor):
         variance = self.dot_product.delta**2
         out = []
         for z in self.species:
-            points = self._points(z, sparse)
+            points = self.points_of(z, sparse)
             c = variance * coefficients[z] if z in self.blocks else np.zeros(0)
             choices = [EnergySum(points, c)]
             if projections and z in projections:
@@ -286,7 +286,7 @@ class Soap(Descriptor):
         kernel = self.dot_product
         if species not in self.blocks:
             kernel = replace(kernel, delta=0.0)
-        return VarianceForm(self._points(species, sparse), kernel, W, before)
+        return VarianceForm(self.points_of(species, sparse), kernel, W, before)
 
     def operations(
         self, n_sparse: int, width: int, rank: int | None, *, quadratic: bool

@@ -360,7 +360,7 @@ class GAPModel(WithoutCaches):
         """Return the form computed along with energies: variances, or the novelty."""
         if StdKind.ENERGIES in wanted.std:
             return self.local_variance
-        return self._local_unexplained if wanted.novelty else None
+        return self.local_unexplained if wanted.novelty else None
 
     @cached_property
     def local_variance(self) -> LocalVarianceForm:
@@ -368,7 +368,8 @@ class GAPModel(WithoutCaches):
         return self._new_local_form(prior_only=False)
 
     @cached_property
-    def _local_unexplained(self) -> LocalVarianceForm:
+    def local_unexplained(self) -> LocalVarianceForm:
+        """Factors for the unexplained parts of prior variances; needs the posterior."""
         return self._new_local_form(prior_only=True)
 
     def _new_local_form(self, *, prior_only: bool) -> LocalVarianceForm:

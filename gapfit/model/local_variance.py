@@ -13,6 +13,8 @@ less than 1e-3 of them; less accurate ones are not used.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular
@@ -26,6 +28,7 @@ from gapfit.gp.whitening import Whitening
 from gapfit.model.terms import FittedTerm
 
 __all__ = [
+    "ExplainingFactor",
     "LocalVarianceForm",
     "explaining_factor",
     "form_nbytes",
@@ -142,6 +145,21 @@ def _factor_of_positive_part(B_inverse: np.ndarray) -> np.ndarray:
     return np.array(triangle.T[::-1, ::-1], order="F")
 
 
+class ExplainingFactor(NamedTuple):
+    """What explains the local energies of one species.
+
+    Attributes
+    ----------
+    columns : (size,) int64
+        Sparse points that they covary with, among those of all terms.
+    W : (size, size) float64
+        See `explaining_factor`.
+    """
+
+    columns: np.ndarray
+    W: np.ndarray
+
+
 class LocalVarianceForm:
     """Factors by which a model predicts variances along with energies.
 
@@ -190,34 +208,47 @@ class LocalVarianceForm:
         self.lossless = keeps_variances(energy_tolerance) and not prior_only
         self.forms: list[VarianceForm] = []
         self.columns: list[np.ndarray] = []
+        self._blocks = [(term, block) for term in terms for block in term.sparse]
+        self._posterior, self._prior_only = posterior, prior_only
         if self.chosen is not None:
-            n = posterior.whitening.n_sparse
-            B_inverse = np.zeros((n, n)) if prior_only else inverse(posterior.R)
-            self._prepare(self.chosen, terms, posterior.whitening, B_inverse)
+            self._prepare(self.chosen)
 
-    def _prepare(
-        self,
-        chosen: FittedTerm,
-        terms: Sequence[FittedTerm],
-        whitening: Whitening,
-        B_inverse: np.ndarray,
-    ) -> None:
-        blocks = [(term, block) for term in terms for block in term.sparse]
-        other = [n for n, (term, _) in enumerate(blocks) if term is not chosen]
-        first_chosen = next(n for n, (term, _) in enumerate(blocks) if term is chosen)
-        all_columns = _columns(whitening, other)
-        for z in chosen.species:
+    @cached_property
+    def factors(self) -> list[ExplainingFactor]:
+        """Factors by species.
+
+        Raises
+        ------
+        PosteriorError
+            Rounding has spoilt the posterior.
+        """
+        whitening, n = self._posterior.whitening, self._posterior.whitening.n_sparse
+        B_inverse = np.zeros((n, n)) if self._prior_only else inverse(self._posterior.R)
+        out = []
+        for z in self._blocks[0][0].species:
             felt = [
                 n
-                for n, (term, block) in enumerate(blocks)
+                for n, (term, block) in enumerate(self._blocks)
                 if z in term.descriptor.carriers(block)
             ]
-            columns = _columns(whitening, [n for n in felt if n in other])
-            before = int((columns < whitening.blocks[first_chosen].start).sum())
             W = explaining_factor(whitening, B_inverse, felt)
-            form = chosen.descriptor.variance_form(z, chosen.sparse, W, before)
+            out.append(ExplainingFactor(_columns(whitening, felt), W))
+        return out
+
+    def _prepare(self, chosen: FittedTerm) -> None:
+        spans = self._posterior.whitening.blocks
+        own = [
+            span
+            for span, (term, _) in zip(spans, self._blocks, strict=True)
+            if term is chosen
+        ]
+        begin, end = own[0].start, own[-1].stop
+        for z, (columns, W) in zip(chosen.species, self.factors, strict=True):
+            before, behind = columns[columns < begin], columns[columns >= end]
+            form = chosen.descriptor.variance_form(z, chosen.sparse, W, len(before))
             self.forms.append(form)
-            self.columns.append(np.searchsorted(all_columns, columns))
+            # Covariances with the points of other terms have no columns in between.
+            self.columns.append(np.concatenate([before, behind - (end - begin)]))
 
     def of(self, term: FittedTerm, pairs: Pairs) -> VarianceRequest | None:
         """Return the request to a term for variances; None if it is not the one chosen.

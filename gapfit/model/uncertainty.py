@@ -118,7 +118,10 @@ class StandardDeviations:
         prior: np.ndarray,
     ) -> None:
         negative = np.zeros(pairs.n_atoms, dtype=bool)
-        share = np.maximum(variances, 0.0) / prior if len(variances) else np.zeros(0)
+        # Atoms without energies of the terms have no prior variance.
+        share = np.divide(
+            np.maximum(variances, 0.0), prior, out=np.zeros(len(prior)), where=prior > 0
+        )
         if not len(variances) or (request.novelty and StdKind.ENERGIES in request.std):
             local = atom_variances(self.terms, self.posterior, pairs)
             share, negative = local.unexplained, local.negative

@@ -14,7 +14,7 @@ from gapfit.errors import GapfitError
 
 if TYPE_CHECKING:
     from gapfit.torch.build import torch_model
-    from gapfit.torch.build_deviations import why_without_deviations
+    from gapfit.torch.build_uncertainty import why_without_deviations
     from gapfit.torch.fit_sums import DeviceRows, fit_device
     from gapfit.torch.metatomic import export_metatomic
     from gapfit.torch.neighbours import neighbour_list
@@ -41,7 +41,7 @@ _HOME = {
     "neighbour_list": ("neighbours", "torch"),
     "torch_model": ("build", "torch"),
     "torch_sim_model": ("torch_sim", "torch-sim"),
-    "why_without_deviations": ("build_deviations", "torch"),
+    "why_without_deviations": ("build_uncertainty", "torch"),
 }
 
 

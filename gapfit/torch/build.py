@@ -21,11 +21,10 @@ from gapfit.descriptors.triplet_table import SPARE
 from gapfit.errors import GapfitError
 from gapfit.torch.ace import AceTerm
 from gapfit.torch.arrays import optional, reals, whole
-from gapfit.torch.build_deviations import (
+from gapfit.torch.build_uncertainty import (
     neighbour_density,
-    other_covariances,
-    sampled,
-    variance_forms,
+    term_kernels,
+    uncertainty,
     why_without_deviations,
 )
 from gapfit.torch.density import Density
@@ -49,6 +48,7 @@ def torch_model(
     model: GAPModel,
     *,
     std: bool = False,
+    novelty: bool = False,
     samples: int = 0,
     seed: int = 0,
     chunk_bytes: int = 0,
@@ -65,9 +65,13 @@ def torch_model(
     std : bool
         Whether to include the factors for standard deviations of the energies of atoms:
         8 bytes times the square of the number of sparse points of each species.
+    novelty : bool
+        Whether to include the factors for the novelty of atoms, of the same size. With
+        them or samples, kernels of SOAP are those of all features, also for standard
+        deviations, which changes these by less than 1e-3.
     samples : int
         How many potentials drawn from the posterior to include, those of
-        `GAPModel.sample` with the same `seed`; the factors come with them.
+        `GAPModel.sample` with the same `seed`.
     seed : int
         Seed of the samples.
     chunk_bytes : int
@@ -79,41 +83,38 @@ def torch_model(
     GapfitError
         The model has a term without a torch module: SOAP with ``engine = "dscribe"``, or a
         descriptor of another package; or a baseline with a calculator, dispersion or
-        charges; or no standard deviations in torch (`why_without_deviations`).
+        charges; or what is asked for needs a posterior (`why_without_deviations`).
     """
     if model.baseline and model.baseline.of_structures:
         raise GapfitError(
             f"torch cannot compute {model.baseline.of_structures[0].title} of this model's "
             "baseline; fit the model without it, or use gapfit's ASE calculator"
         )
-    std = std or samples != 0
-    if std and (reason := why_without_deviations(model)):
+    uncertain = std or novelty or samples != 0
+    if uncertain and (reason := why_without_deviations(model)):
         raise GapfitError(f"there are no standard deviations in torch: {reason}")
     tables = model.baseline.tables if model.baseline else ()
     terms = [_term(term, number) for number, term in enumerate(model.terms, start=1)]
+    if uncertain:
+        variance = None if novelty or samples else model.local_variance
+        for module, term in zip(terms, model.terms, strict=True):
+            module.with_kernels(term_kernels(term, variance))
     terms += [_pairs(table) for table in tables]
     for module in terms:
         module.chunk_bytes = chunk_bytes
-    others, chosen = [], -1
-    if std:
-        drawn = sampled(model, samples, seed)
-        chosen, forms = variance_forms(model, drawn)
-        module = terms[chosen]
-        assert isinstance(module, SoapTerm)
-        module.with_variances(forms)
-        others = [
-            other_covariances(term, number, drawn)
-            for number, term in enumerate(model.terms)
-            if number != chosen
-        ]
     return Potential(
         terms,
         list(model.species),
         [float(model.e0[z]) for z in model.species],
         float(model.cutoff),
-        others,
-        chosen,
-        samples,
+        uncertainty(
+            model,
+            std=std,
+            novelty=novelty,
+            samples=samples,
+            seed=seed,
+            chunk_bytes=chunk_bytes,
+        ),
     )
 
 

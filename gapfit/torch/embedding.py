@@ -8,7 +8,7 @@ from gapfit.torch.pairs import Neighbours
 from gapfit.torch.precision import DoubleBuffers
 from gapfit.torch.term import Term
 
-__all__ = ["EmbeddingCovariances", "EmbeddingTerm", "NeighbourDensity"]
+__all__ = ["EmbeddingKernel", "EmbeddingTerm", "NeighbourDensity"]
 
 
 class NeighbourDensity(nn.Module):
@@ -84,7 +84,7 @@ class EmbeddingTerm(Term):
         return energies, slopes
 
 
-class EmbeddingCovariances(DoubleBuffers):
+class EmbeddingKernel(DoubleBuffers):
     """Covariances of local energies with the sparse points of an `EmbeddingTerm`.
 
     Parameters
@@ -97,13 +97,10 @@ class EmbeddingCovariances(DoubleBuffers):
         Their species.
     delta, theta : float
         Standard deviation of the kernel, eV, and its length.
-    samples : (n_sparse, n_samples) float64
-        Differences of sampled coefficients from those of the fit, 1/eV.
     """
 
     points: Tensor
     block: Tensor
-    samples: Tensor
 
     def __init__(
         self,
@@ -112,23 +109,17 @@ class EmbeddingCovariances(DoubleBuffers):
         block: Tensor,
         delta: float,
         theta: float,
-        samples: Tensor,
     ) -> None:
         super().__init__()
         self.density = density
-        self.variance, self.theta = delta**2, theta
+        self.variance, self.theta, self.n_sparse = delta**2, theta, len(points)
         self.register_buffer("points", points)
         self.register_buffer("block", block)
-        self.register_buffer("samples", samples)
 
     def forward(self, near: Neighbours) -> tuple[Tensor, Tensor]:
-        """Return covariances (n_atoms, n_sparse) and prior variances (n_atoms,), eV²."""
+        """Return covariances and prior variances; see `Term.covariances`."""
         _, density, _ = self.density(near)
         d = (density.to(self.points.dtype).unsqueeze(1) - self.points) / self.theta
         k = self.variance * torch.exp(-0.5 * d * d)
         k = torch.where(near.species.unsqueeze(1) == self.block, k, 0.0)
         return k, torch.full_like(k[:, 0], self.variance)
-
-    def sampled(self, near: Neighbours) -> Tensor:
-        """Return by how much energies differ in samples, (n_atoms, n_samples), eV."""
-        return self.forward(near)[0] @ self.samples

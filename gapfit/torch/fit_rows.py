@@ -23,7 +23,7 @@ from gapfit.model.terms import FittedTerm
 from gapfit.torch.ace_rows import AceRows
 from gapfit.torch.arrays import reals, whole
 from gapfit.torch.build import ace_term, soap_term, triplet_sums, triplet_term
-from gapfit.torch.build_deviations import neighbour_density
+from gapfit.torch.build_uncertainty import neighbour_density
 from gapfit.torch.embedding_rows import EmbeddingRows
 from gapfit.torch.pair_rows import PairRows
 from gapfit.torch.pairs import Neighbours

@@ -1,11 +1,11 @@
-"""Energies of environments, ε(q) = Σ_s c_s (q·q_s)^zeta, and dε/dq."""
+"""Kernels of environments, k = delta² (q·q_s)^zeta, and energies that are sums of them."""
 
 import torch
 from torch import Tensor
 
 from gapfit.torch.precision import DoubleBuffers
 
-__all__ = ["KernelSum", "power"]
+__all__ = ["KernelSum", "PointKernel", "power"]
 
 
 def power(base: Tensor, exponent: float) -> Tensor:
@@ -105,3 +105,54 @@ class KernelSum(DoubleBuffers):
         if not gradients:
             return energies, q[:0]
         return energies, g @ self.projection.t() if self.projected else g
+
+
+class PointKernel(DoubleBuffers):
+    """Kernels with the sparse points of one central species.
+
+    Parameters
+    ----------
+    points : (n_sparse, width) float64
+        Sparse points; none if the term does not include the species.
+    projection : (n_features, width) float64 or None
+        Directions U: dot products are those of U^T q.
+    delta, zeta : float
+        Standard deviation of the kernel, eV, and power; delta is 0 if the term does not
+        include the species.
+    """
+
+    points: Tensor
+    projection: Tensor
+
+    def __init__(
+        self, points: Tensor, projection: Tensor | None, delta: float, zeta: float
+    ) -> None:
+        super().__init__()
+        self.variance, self.zeta = delta**2, zeta
+        self.projected = projection is not None
+        self.n_sparse = points.shape[0]
+        self.n_numbers = 2 * points.shape[0] + points.shape[1]
+        self.register_buffer("points", points)
+        self.register_buffer(
+            "projection", torch.zeros(0, 0) if projection is None else projection
+        )
+
+    def reorder(self, order: Tensor) -> None:
+        """Take features in another order: as ``q[:, order]``."""
+        if self.projected:
+            self.projection = self.projection[order].contiguous()
+        else:
+            self.points = self.points[:, order].contiguous()
+
+    def forward(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return kernels (n, n_sparse) and prior variances (n,), eV².
+
+        Parameters
+        ----------
+        q : (n, n_features) float
+            Unit power spectra; an empty environment is zero, and has no energy.
+        """
+        q = q.to(self.points.dtype)
+        x = q @ self.projection if self.projected else q
+        k = power(x @ self.points.t(), self.zeta).mul_(self.variance)
+        return k, self.variance * (q != 0.0).any(dim=1).to(k.dtype)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gapfit._support.archive import atomic_write
 from gapfit.model.gap_model import GAPModel
 from gapfit.torch.build import torch_model
-from gapfit.torch.build_deviations import why_without_deviations
+from gapfit.torch.build_uncertainty import why_without_deviations
 from gapfit.torch.potential import Potential
 
 __all__ = ["export_metatomic", "metatomic_model"]
@@ -50,14 +50,15 @@ class _MetatomicPotential(nn.Module):
         outputs: Dict[str, ModelOutput],  # noqa: UP006
         selected_atoms: Optional[Labels] = None,  # noqa: UP045
     ) -> Dict[str, TensorMap]:  # noqa: UP006
-        """Return energies of structures or of their atoms, and standard deviations, eV.
+        """Return energies of structures or of their atoms, and what is known of them.
 
         Parameters
         ----------
         systems : list of System
             Structures with their neighbour lists.
         outputs : dict of str to ModelOutput
-            What to compute: ``energy``, ``energy_uncertainty``, ``energy_ensemble``.
+            What to compute: ``energy``, ``energy_uncertainty``, ``energy_ensemble``,
+            ``gapfit::novelty``.
         selected_atoms : Labels, optional
             Atoms whose energies count; all by default.
         """
@@ -78,8 +79,12 @@ class _MetatomicPotential(nn.Module):
         pairs, R = self._pairs(systems, begins, chosen)
         numbers = torch.cat([system.types for system in systems])
         atoms = torch.nonzero(chosen).flatten()
+        found: Dict[str, Tensor] = {}  # noqa: UP006
+        std, novelty = "energy_uncertainty" in outputs, "gapfit::novelty" in outputs
+        if std or novelty:
+            found = self.potential.uncertainties(R, pairs, numbers, std, novelty)
         for name, output in outputs.items():
-            values = self._values(name, output, R, pairs, numbers)
+            values = self._values(name, output, R, pairs, numbers, found)
             if output.sample_kind == "atom":
                 system_and_atom = [owner[atoms], atoms - begins[owner[atoms]]]
                 samples = Labels(
@@ -98,7 +103,7 @@ class _MetatomicPotential(nn.Module):
                 values=values,
                 samples=samples,
                 components=torch.jit.annotate(List[Labels], []),  # noqa: UP006
-                properties=Labels(["energy"], members.to(torch.int32)),
+                properties=Labels([self._property(name)], members.to(torch.int32)),
             )
             only = torch.zeros([1, 1], dtype=torch.int32, device=device)
             results[name] = TensorMap(keys=Labels(["_"], only), blocks=[block])
@@ -111,18 +116,27 @@ class _MetatomicPotential(nn.Module):
         R: Tensor,
         pairs: Tensor,
         numbers: Tensor,
+        found: Dict[str, Tensor],  # noqa: UP006
     ) -> Tensor:
-        """Return the values of an output for all atoms, (n_atoms, n), eV."""
+        """Return the values of an output for all atoms, (n_atoms, n).
+
+        `found` is what `Potential.uncertainties` has found, where it was asked for.
+        """
         potential = self.potential
         if name == "energy":
             return potential.differentiable_energies(R, pairs, numbers).unsqueeze(1)
         if name == "energy_ensemble":
             return potential.sampled_energies(R, pairs, numbers)
-        if name != "energy_uncertainty":
+        if name not in ("energy_uncertainty", "gapfit::novelty"):
             raise ValueError(f"there is no output {name}")
         if output.sample_kind != "atom":
-            raise ValueError("energy_uncertainty is that of atoms")
-        return potential.deviations(R, pairs, numbers).unsqueeze(1)
+            raise ValueError(f"{name} is that of atoms")
+        kind = "energies_std" if name == "energy_uncertainty" else "novelty"
+        return found[kind].unsqueeze(1)
+
+    def _property(self, name: str) -> str:
+        """Return the label of the values of an output."""
+        return "novelty" if name == "gapfit::novelty" else "energy"
 
     def _pairs(
         self,
@@ -146,15 +160,17 @@ def metatomic_model(
     model: GAPModel,
     *,
     std: bool = True,
+    novelty: bool = False,
     samples: int = 0,
     name: str = "gapfit potential",
 ) -> Any:
     """Return a model as an ``AtomisticModel`` of metatomic.
 
-    Its outputs are ``energy`` of structures and of atoms, eV, and if the model has them in
-    torch (`gapfit.torch.torch_model`) standard deviations of the energies of atoms,
-    ``energy_uncertainty``; with `samples`, ``energy_ensemble`` of structures and atoms.
-    Engines derive forces and stress. Lengths are in Å, numbers are float64.
+    Its outputs are ``energy`` of structures and of atoms, eV, and if the model has a
+    posterior standard deviations of the energies of atoms, ``energy_uncertainty``; with
+    `novelty`, ``gapfit::novelty`` of atoms; with `samples`, ``energy_ensemble`` of
+    structures and atoms. Engines derive forces and stress. Lengths are in Å, numbers are
+    float64.
 
     Parameters
     ----------
@@ -162,6 +178,8 @@ def metatomic_model(
         See `gapfit.torch.torch_model`.
     std : bool
         Whether to include standard deviations, if there are.
+    novelty : bool
+        Whether to include the novelty.
     samples : int
         Number of potentials drawn from the posterior (`GAPModel.sample`).
     name : str
@@ -170,13 +188,15 @@ def metatomic_model(
     Raises
     ------
     GapfitError
-        The model needs Python at prediction, or has no samples in torch.
+        The model needs Python at prediction, or has no posterior for what is asked for.
     """
     std = std and why_without_deviations(model) is None
-    potential = torch_model(model, std=std, samples=samples)
+    potential = torch_model(model, std=std, novelty=novelty, samples=samples)
     outputs = {"energy": ModelOutput(unit="eV", sample_kind="atom")}
     if std:
         outputs["energy_uncertainty"] = ModelOutput(unit="eV", sample_kind="atom")
+    if novelty:
+        outputs["gapfit::novelty"] = ModelOutput(unit="", sample_kind="atom")
     if samples:
         outputs["energy_ensemble"] = ModelOutput(unit="eV", sample_kind="atom")
     capabilities = ModelCapabilities(
@@ -201,7 +221,12 @@ def metatomic_model(
 
 
 def export_metatomic(
-    model: GAPModel, path: str | Path, *, std: bool = True, samples: int = 0
+    model: GAPModel,
+    path: str | Path,
+    *,
+    std: bool = True,
+    novelty: bool = False,
+    samples: int = 0,
 ) -> None:
     """Write a model for the engines of metatomic; see `metatomic_model`.
 
@@ -213,14 +238,18 @@ def export_metatomic(
         File to write, usually ``.pt``; replaced when the new one is complete.
     std : bool
         Whether to include standard deviations, if there are.
+    novelty : bool
+        Whether to include the novelty.
     samples : int
         Number of potentials drawn from the posterior.
 
     Raises
     ------
     GapfitError
-        The model needs Python at prediction, or has no samples in torch.
+        The model needs Python at prediction, or has no posterior for what is asked for.
     """
-    exported = metatomic_model(model, std=std, samples=samples, name=Path(path).stem)
+    exported = metatomic_model(
+        model, std=std, novelty=novelty, samples=samples, name=Path(path).stem
+    )
     with atomic_write(path) as temporary:
         exported.save(str(temporary))

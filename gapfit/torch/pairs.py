@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Groups", "Neighbours", "chunks", "group"]
+__all__ = ["Groups", "Neighbours", "by_centre", "chunks", "group", "of_centres"]
 
 
 class Neighbours(NamedTuple):
@@ -131,3 +131,50 @@ def chunks(groups: Groups, begin: int, end: int, most: int) -> list[list[int]]:
     return [
         [places[k], places[k + 1], pairs[k], pairs[k + 1], widths[k]] for k in range(n)
     ]
+
+
+def by_centre(near: Neighbours, most: int) -> tuple[Tensor, list[list[int]]]:
+    """Return the numbers of pairs by centre, and chunks of consecutive atoms.
+
+    Parameters
+    ----------
+    near : Neighbours
+        All pairs.
+    most : int
+        Largest number of atoms in a chunk.
+
+    Returns
+    -------
+    order : (n_pairs,) int64
+        Numbers of the pairs.
+    chunks : list of [begin, end, first pair, last pair]
+        For the host; at least one.
+    """
+    n_atoms = near.species.shape[0]
+    order = torch.argsort(near.centre, stable=True)
+    counts = torch.bincount(near.centre, minlength=n_atoms)
+    first = torch.nn.functional.pad(torch.cumsum(counts, dim=0), [1, 0])
+    n = max((n_atoms + most - 1) // most, 1)
+    places = [n_atoms * k // n for k in range(n + 1)]
+    pairs: list[int] = first[torch.tensor(places, device=first.device)].tolist()
+    return order, [[places[k], places[k + 1], pairs[k], pairs[k + 1]] for k in range(n)]
+
+
+def of_centres(
+    near: Neighbours, order: Tensor, bounds: list[int], n_species: int
+) -> Neighbours:
+    """Return the pairs of a chunk of atoms alone; order and bounds as from `by_centre`.
+
+    The atoms come first. Of neighbours only the species matters: behind the atoms there is
+    one of each species, without pairs of its own, for all neighbours.
+    """
+    begin, end = bounds[0], bounds[1]
+    pair = order[bounds[2] : bounds[3]]
+    every = torch.arange(n_species, device=pair.device)
+    return Neighbours(
+        near.centre[pair] - begin,
+        near.species[near.neighbour[pair]] + (end - begin),
+        near.R[pair],
+        near.r[pair],
+        torch.cat([near.species[begin:end], every]),
+    )

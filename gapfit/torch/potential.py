@@ -1,13 +1,12 @@
 """A fitted potential as a module: energies, forces and stress of many structures."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from gapfit.torch.pairs import Neighbours
+from gapfit.torch.pairs import Neighbours, by_centre, of_centres
 from gapfit.torch.precision import DoubleBuffers
 from gapfit.torch.term import Term
+from gapfit.torch.uncertainty import Uncertainty
 
 __all__ = ["Potential"]
 
@@ -28,12 +27,8 @@ class Potential(DoubleBuffers):
         Energies of isolated atoms, eV.
     cutoff : float
         Range of the potential, Å.
-    others : list of Module, optional
-        Covariances with the sparse points of those terms that are not `chosen`.
-    chosen : int, optional
-        Number of the term that gives variances; -1 without standard deviations.
-    n_samples : int, optional
-        Number of samples of the posterior that terms have.
+    uncertainty : Uncertainty
+        Standard deviations, novelty and samples, for which the terms have `kernels`.
 
     Attributes
     ----------
@@ -41,10 +36,6 @@ class Potential(DoubleBuffers):
         Range of the potential, Å: neighbours up to it must be given.
     numbers : list of int
         Atomic numbers, ascending.
-    has_deviations : bool
-        Whether there are standard deviations.
-    n_samples : int
-        Number of samples of the posterior.
     """
 
     place: Tensor
@@ -57,15 +48,12 @@ class Potential(DoubleBuffers):
         numbers: list[int],
         e0: list[float],
         cutoff: float,
-        others: Sequence[nn.Module] = (),
-        chosen: int = -1,
-        n_samples: int = 0,
+        uncertainty: Uncertainty,
     ) -> None:
         super().__init__()
         self.terms = nn.ModuleList(terms)
-        self.others = nn.ModuleList(others)
-        self.numbers, self.cutoff, self.chosen = numbers, cutoff, chosen
-        self.has_deviations, self.n_samples = chosen >= 0, n_samples
+        self.uncertainty = uncertainty
+        self.numbers, self.cutoff = numbers, cutoff
         place = torch.full([max(numbers) + 1], -1, dtype=torch.int64)
         place[numbers] = torch.arange(len(numbers))
         self.register_buffer("place", place)
@@ -82,6 +70,7 @@ class Potential(DoubleBuffers):
         forces: bool = True,
         stress: bool = True,
         std: bool = False,
+        novelty: bool = False,
     ) -> dict[str, Tensor]:
         """Return energies, forces and stress.
 
@@ -104,6 +93,8 @@ class Potential(DoubleBuffers):
             Whether to compute derivatives.
         std : bool
             Whether to compute standard deviations of the energies of atoms.
+        novelty : bool
+            Whether to compute how unlike the sparse points each environment is.
 
         Returns
         -------
@@ -111,14 +102,14 @@ class Potential(DoubleBuffers):
             ``energy`` (n_systems,) and ``energies`` of atoms (n_atoms,), eV, always
             float64; ``forces`` (n_atoms, 3), eV/Å; ``stress`` (n_systems, 3, 3), eV/Å³,
             positive under tension (of a structure without a volume not finite);
-            ``virial`` (n_systems, 3, 3) = -stress · volume, eV; ``energies_std``
-            (n_atoms,), eV, as those of `GAPModel.predict`.
+            ``virial`` (n_systems, 3, 3) = -stress · volume, eV; what `uncertainties`
+            returns.
 
         Raises
         ------
         ValueError
-            An atomic number that the potential does not know, or `std` of a potential
-            without.
+            An atomic number that the potential does not know; `std` or `novelty` of a
+            potential without.
         """
         R = self.vectors(positions, cells, system, pairs, shifts)
         energies, slopes = self.local_energies(R, pairs, numbers, forces or stress)
@@ -140,8 +131,8 @@ class Potential(DoubleBuffers):
             volume = torch.linalg.det(cells).abs().view(-1, 1, 1)
             out["virial"] = virial
             out["stress"] = -virial / volume
-        if std:
-            out["energies_std"] = self.deviations(R, pairs, numbers)
+        if std or novelty:
+            out.update(self.uncertainties(R, pairs, numbers, std, novelty))
         return out
 
     def vectors(
@@ -201,31 +192,38 @@ class Potential(DoubleBuffers):
                     slopes = slopes + g
         return energies, slopes
 
-    def deviations(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Tensor:
-        """Return standard deviations of the energies of atoms, (n_atoms,) float64, eV.
+    def uncertainties(
+        self, R: Tensor, pairs: Tensor, numbers: Tensor, std: bool, novelty: bool
+    ) -> dict[str, Tensor]:
+        """Return standard deviations and novelty of the energies of atoms.
 
-        Parameters are those of `local_energies`.
+        Parameters are those of `local_energies` and `forward`.
+
+        Returns
+        -------
+        dict of str to (n_atoms,) float64
+            As those of `GAPModel.predict`. With `std` ``energies_std``, eV, and where the
+            model has a scale of them ``extrapolation``, NaN for species without one. With
+            `novelty` ``novelty``, 0..1.
 
         Raises
         ------
         ValueError
-            There are none, or an atomic number that the potential does not know.
+            The potential was made without, or an atomic number that it does not know.
         """
-        if not self.has_deviations:
-            raise ValueError("this potential was made without standard deviations")
+        self.uncertainty.require(std, novelty)
+        parts: list[dict[str, Tensor]] = []
         with torch.no_grad():
             near = self._neighbours(R, pairs, numbers)
-            prior = torch.zeros_like(self.e0[near.species])
-            parts = [prior.unsqueeze(1)[:, :0]]
-            for covariances in self.others:
-                k_m, own = covariances(near)
-                parts.append(k_m)
-                prior = prior + own
-            variances = prior
-            for n, term in enumerate(self.terms):
-                if n == self.chosen:
-                    variances = term.variances(near, torch.cat(parts, dim=1), prior)
-            return variances.clamp(min=0.0).sqrt()
+            order, chunks = by_centre(near, self.uncertainty.at_once(R.is_cpu))
+            for bounds in chunks:
+                k_m, prior = self._covariances(near, order, bounds)
+                species = near.species[bounds[0] : bounds[1]]
+                parts.append(self.uncertainty(k_m, prior, species, std, novelty))
+        out: dict[str, Tensor] = {}
+        for name in parts[0].keys():  # noqa: SIM118 - TorchScript
+            out[name] = torch.cat([part[name] for part in parts])
+        return out
 
     def sampled_energies(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Tensor:
         """Return the energies of atoms in samples of the posterior.
@@ -242,18 +240,30 @@ class Potential(DoubleBuffers):
         ValueError
             There are no samples, or an atomic number that the potential does not know.
         """
-        if self.n_samples == 0:
-            raise ValueError("this potential was made without samples")
+        self.uncertainty.require_samples()
         energies, _ = self.local_energies(R, pairs, numbers, False)
         with torch.no_grad():
             near = self._neighbours(R, pairs, numbers)
-            out = energies.unsqueeze(1)
-            for covariances in self.others:
-                out = out + covariances.sampled(near)
-            for n, term in enumerate(self.terms):
-                if n == self.chosen:
-                    out = out + term.sampled(near, self.n_samples)
+            out = energies.unsqueeze(1).repeat(1, self.uncertainty.n_samples)
+            order, chunks = by_centre(near, self.uncertainty.at_once(R.is_cpu))
+            for bounds in chunks:
+                k_m, _ = self._covariances(near, order, bounds)
+                out[bounds[0] : bounds[1]] += k_m @ self.uncertainty.samples
         return out
+
+    def _covariances(
+        self, near: Neighbours, order: Tensor, bounds: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Return covariances with all sparse points and priors of a chunk of atoms."""
+        n = bounds[1] - bounds[0]
+        near = of_centres(near, order, bounds, len(self.numbers))
+        prior = torch.zeros([n], dtype=torch.float64, device=near.R.device)
+        parts: list[Tensor] = []
+        for term in self.terms:
+            k_m, own = term.covariances(near)
+            parts.append(k_m[:n])
+            prior += own[:n]
+        return torch.cat(parts, dim=1), prior
 
     def differentiable_energies(
         self, R: Tensor, pairs: Tensor, numbers: Tensor

@@ -1,11 +1,12 @@
 """SOAP terms: power spectra of densities, and their kernels with the sparse points."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from gapfit.torch.density import Density
-from gapfit.torch.deviations import VarianceForm
-from gapfit.torch.kernel import KernelSum
+from gapfit.torch.kernel import KernelSum, PointKernel
 from gapfit.torch.pairs import Groups, Neighbours
 from gapfit.torch.term import Term
 
@@ -65,7 +66,6 @@ class SoapTerm(Term):
         self.sums = nn.ModuleList(sums)
         self.runs = _runs([not kernel_sum.empty for kernel_sum in sums])
         self.n_kernel = max(kernel_sum.n_numbers for kernel_sum in sums)
-        self.forms = nn.ModuleList()
         square = self.width**2
         starts = torch.arange(1, density.n_l + 1) * square
         self.ends = torch.searchsorted(places, starts).tolist()
@@ -77,11 +77,12 @@ class SoapTerm(Term):
         self.register_buffer("features", places % square)
         self.register_buffer("sources", _sources(places, density.n_l, self.width))
 
-    def with_variances(self, forms: list[VarianceForm]) -> None:
-        """Add the forms by which this term gives variances, by central species."""
-        for form in forms:
-            form.reorder(self.order)
-        self.forms = nn.ModuleList(forms)
+    def with_kernels(self, kernels: Sequence[nn.Module]) -> None:
+        """Add the `PointKernel` of each central species."""
+        for kernel in kernels:
+            assert isinstance(kernel, PointKernel)
+            kernel.reorder(self.order)
+        super().with_kernels(kernels)
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
         """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
@@ -134,41 +135,29 @@ class SoapTerm(Term):
                     torch.addcmul(g, q[some], along, value=-1.0, out=slopes[some])
         return energies, slopes
 
-    def variances(self, near: Neighbours, other: Tensor, prior: Tensor) -> Tensor:
-        """Return the variances of local energies of all terms; see `Term`."""
-        out = prior.clone()
+    def covariances(self, near: Neighbours) -> tuple[Tensor, Tensor]:
+        """Return covariances with the sparse points, and priors; see `Term`."""
+        k_m, prior = self.no_covariances(near)
         near, _, groups = self.density.grouped(near, self.cutoff)
-        for s, form in enumerate(self.forms):
-            for bounds in self._chunks(groups, s, form.n_numbers):
-                q = self._environments(near, groups, bounds)
+        first = 0
+        for s, kernel in enumerate(self.kernels):
+            columns = k_m.narrow(1, first, kernel.n_sparse)
+            first += kernel.n_sparse
+            for bounds in self._chunks(groups, s, kernel.n_numbers):
+                k, own = kernel(self._environments(near, groups, bounds))
                 atoms = groups.atoms[bounds[0] : bounds[1]]
-                out[atoms] += form(q, other[atoms])
-        return out
-
-    def sampled(self, near: Neighbours, n_samples: int) -> Tensor:
-        """Return by how much energies differ in samples; see `Term`."""
-        out = torch.zeros(
-            [near.species.shape[0], n_samples],
-            dtype=torch.float64,
-            device=near.R.device,
-        )
-        near, _, groups = self.density.grouped(near, self.cutoff)
-        for s, form in enumerate(self.forms):
-            for bounds in self._chunks(groups, s, form.n_numbers):
-                q = self._environments(near, groups, bounds)
-                atoms = groups.atoms[bounds[0] : bounds[1]]
-                out[atoms] = form.covariances(q) @ form.samples
-        return out
+                columns.index_copy_(0, atoms, k)
+                prior[atoms] = own
+        return k_m, prior
 
     def _environments(
         self, near: Neighbours, groups: Groups, bounds: list[int]
     ) -> Tensor:
         """Return the unit power spectra of a chunk of atoms, (n, n_features)."""
         chunk = self.density.chunk(near, groups, bounds)
-        c, _ = self.density.expand(chunk, False)
-        own = near.species[groups.atoms[bounds[0] : bounds[1]]]
-        q, _ = self.unit_spectra(self.with_centre(c, own))
-        return q
+        c = self.density.expand(chunk, False)[0]
+        species = near.species[groups.atoms[bounds[0] : bounds[1]]]
+        return self.unit_spectra(self.with_centre(c, species))[0]
 
     def _chunks(
         self, groups: Groups, species: int, n_kernel: int, n_species: int = 1

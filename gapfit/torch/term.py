@@ -1,5 +1,7 @@
 """What all terms of a potential have in common in torch."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -16,44 +18,44 @@ class Term(nn.Module):
     chunk_bytes : int
         About how much memory atoms may take that are handled together; 0: what suits the
         device.
+    kernels : ModuleList
+        What gives covariances with its sparse points; empty without them.
+    n_sparse : int
+        Number of the points that `kernels` have.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.chunk_bytes = 0
+        self.chunk_bytes, self.n_sparse = 0, 0
+        self.kernels = nn.ModuleList()
 
-    def variances(self, near: Neighbours, other: Tensor, prior: Tensor) -> Tensor:
-        """Return the variances of local energies of all terms, (n_atoms,), eV².
+    def with_kernels(self, kernels: Sequence[nn.Module]) -> None:
+        """Add what gives covariances with the sparse points."""
+        self.kernels = nn.ModuleList(kernels)
+        self.n_sparse = sum(int(kernel.n_sparse) for kernel in kernels)
 
-        Only one SOAP term does; the others return what they are given.
-
-        Parameters
-        ----------
-        near : Neighbours
-            All pairs.
-        other : (n_atoms, n_columns) float64
-            Covariances of local energies with the sparse points of other terms, eV².
-        prior : (n_atoms,) float64
-            Prior variances of the other terms, eV².
-        """
-        return prior
-
-    def sampled(self, near: Neighbours, n_samples: int) -> Tensor:
-        """Return by how much energies differ in samples of the posterior.
-
-        The term that gives variances does; the others return zeros.
+    def covariances(self, near: Neighbours) -> tuple[Tensor, Tensor]:
+        """Return covariances of local energies with the sparse points, and their priors.
 
         Parameters
         ----------
         near : Neighbours
             All pairs.
-        n_samples : int
-            Number of samples.
 
         Returns
         -------
-        (n_atoms, n_samples) float64
-            eV.
+        k_m : (n_atoms, n_sparse) float64
+            Covariances, eV²; without `kernels` there are no columns.
+        prior : (n_atoms,) float64
+            Prior variances of local energies, eV²; 0 without `kernels`.
         """
-        shape = [near.species.shape[0], n_samples]
-        return torch.zeros(shape, dtype=torch.float64, device=near.R.device)
+        k_m, prior = self.no_covariances(near)
+        for kernel in self.kernels:
+            k_m, prior = kernel(near)
+        return k_m, prior
+
+    def no_covariances(self, near: Neighbours) -> tuple[Tensor, Tensor]:
+        """Return covariances and priors that are zero; see `covariances`."""
+        n_atoms, device = near.species.shape[0], near.R.device
+        k_m = torch.zeros([n_atoms, self.n_sparse], dtype=torch.float64, device=device)
+        return k_m, torch.zeros([n_atoms], dtype=torch.float64, device=device)

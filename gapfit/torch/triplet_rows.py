@@ -39,7 +39,9 @@ class TripletRows:
         if n_atoms == 0 or inside.shape[0] == 0:
             return
         for bounds in chunks(groups, 0, n_atoms, self.term.at_once(groups.width)):
-            a, b, which = self.term.triplets(near, inside, groups, bounds)
+            a, b, which = self.term.triplets(
+                near, inside, groups, bounds, self.term.block
+            )
             begin = 0
             for n, points in enumerate(self.points):
                 columns = rows.columns(begin, begin + points.shape[0])

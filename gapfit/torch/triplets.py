@@ -239,12 +239,27 @@ class TripletTerm(Term):
         if n_atoms == 0 or inside.shape[0] == 0:
             return energies, slopes
         for bounds in chunks(groups, 0, n_atoms, self.at_once(groups.width)):
-            a, b, which = self.triplets(near, inside, groups, bounds)
+            a, b, which = self.triplets(near, inside, groups, bounds, self.block)
             value, along_a, along_b = self._energies(near, a, b, which)
             energies = energies.index_add(0, near.centre[a], value)
             if gradients:
                 slopes = slopes.index_add(0, a, along_a).index_add(0, b, along_b)
         return energies, slopes
+
+    def covariances(self, near: Neighbours) -> tuple[Tensor, Tensor]:
+        """Return covariances with the sparse points, and priors; see `Term`."""
+        n_atoms = near.species.shape[0]
+        k_m, prior = self.no_covariances(near)
+        inside, groups = self.grouped(near)
+        if n_atoms == 0 or inside.shape[0] == 0:
+            return k_m, prior
+        for kernel in self.kernels:
+            for bounds in chunks(groups, 0, n_atoms, self.at_once(groups.width)):
+                a, b, which = self.triplets(near, inside, groups, bounds, kernel.block)
+                if which.shape[0] > 0:
+                    q, s = self._arguments(near, a, b)
+                    kernel.add(q, s, near.centre[a], which, k_m, prior)
+        return k_m, prior
 
     def grouped(self, near: Neighbours) -> tuple[Tensor, Groups]:
         """Return the numbers of the pairs within the cutoff, and these by central atom."""
@@ -264,9 +279,14 @@ class TripletTerm(Term):
         return max(n_bytes // (8 * triplets * self.n_numbers), 1)
 
     def triplets(
-        self, near: Neighbours, inside: Tensor, groups: Groups, bounds: list[int]
+        self,
+        near: Neighbours,
+        inside: Tensor,
+        groups: Groups,
+        bounds: list[int],
+        block: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return both pairs of each triplet of a chunk of atoms, and its function.
+        """Return both pairs of each triplet of a chunk of atoms, and its block.
 
         Parameters
         ----------
@@ -278,6 +298,8 @@ class TripletTerm(Term):
             These by central atom.
         bounds : list of int
             The chunk, as from `chunks`.
+        block : (n_species, n_species, n_species) int64
+            Block of each triplet of species, centre first; -1 for none.
         """
         pair = inside[groups.pair[bounds[2] : bounds[3]]]
         place = groups.row[bounds[2] : bounds[3]] - bounds[0]
@@ -294,13 +316,25 @@ class TripletTerm(Term):
         there = torch.nonzero((a >= 0) & (b >= 0)).flatten()
         a, b = a[there], b[there]
         species = near.species
-        which = self.block[
+        which = block[
             species[near.centre[a]],
             species[near.neighbour[a]],
             species[near.neighbour[b]],
         ]
         some = torch.nonzero(which >= 0).flatten()
         return a[some], b[some], which[some]
+
+    def _arguments(
+        self, near: Neighbours, a: Tensor, b: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return q of triplets, (n, 3), and products of switches, (n,), float64."""
+        ra, rb = near.r[a].double(), near.r[b].double()
+        across = near.R[b].double() - near.R[a].double()
+        opposite = torch.linalg.vector_norm(across, dim=1)
+        q = torch.stack([ra + rb, (ra - rb) * (ra - rb), opposite], dim=1)
+        sa, _ = switch(ra, self.cutoff, self.width, self.cosine)
+        sb, _ = switch(rb, self.cutoff, self.width, self.cosine)
+        return q, sa * sb
 
     def _energies(
         self, near: Neighbours, a: Tensor, b: Tensor, which: Tensor

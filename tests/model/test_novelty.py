@@ -60,6 +60,15 @@ def test_novelty_of_species_that_the_largest_term_does_not_describe():
         np.testing.assert_allclose(found, np.sqrt(expected), rtol=1e-5)
 
 
+def test_atoms_that_no_term_describes_are_not_novel():
+    terms = [SOAP | {"centres": ["Si"]}]
+    model = gapfit.fit([label(salt(k)) for k in range(3)], config() | {"terms": terms})
+    atoms = salt(1)
+    found = model.predict(atoms, novelty=True).novelty
+    assert (found[atoms.symbols == "Ge"] == 0).all()
+    assert (found[atoms.symbols == "Si"] > 0).all()
+
+
 def test_novelty_is_the_share_that_the_sparse_points_leave(one_model):
     """Of local energies, one-atom cells: sqrt(1 - k K_mm^-1 k^T / k(x, x))."""
     atoms = Atoms("Si", cell=[2.6, 2.7, 3.1], pbc=True)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from ase.neighborlist import neighbor_list
 from ase.stress import voigt_6_to_full_3x3_stress
-from builders import cluster, silicon, slab, three_species
+from builders import (
+    THREE_BODY,
+    TWO_BODY,
+    cluster,
+    config,
+    labelled_frames,
+    silicon,
+    slab,
+    three_species,
+)
 from helpers.torch_runs import import_or_skip
 
 import gapfit
@@ -27,7 +36,9 @@ def exported(gst_full, tmp_path_factory):
 
 
 def test_ase_equals_python(exported, gst_full):
-    calculator = ase_side.MetatomicCalculator(exported, check_consistency=True)
+    calculator = ase_side.MetatomicCalculator(
+        exported, check_consistency=True, uncertainty_threshold=1000.0
+    )
     for atoms in (three_species(), three_species() * (2, 1, 1)):
         atoms.calc = calculator
         wanted = gst_full.predict(atoms)
@@ -63,6 +74,31 @@ def test_standard_deviations(si_full, tmp_path):
     np.testing.assert_allclose(found.squeeze(1), wanted, rtol=1e-6)
     gapfit.torch.export_metatomic(si_full, tmp_path / "less.pt", std=False)
     assert (tmp_path / "less.pt").stat().st_size < (tmp_path / "si.pt").stat().st_size
+
+
+def test_novelty_of_a_model_without_soap(tmp_path):
+    terms = [TWO_BODY, THREE_BODY]
+    model = gapfit.fit(labelled_frames(silicon), {**config(), "terms": terms})
+    gapfit.torch.export_metatomic(model, tmp_path / "si.pt", novelty=True)
+    calculator = ase_side.MetatomicCalculator(
+        tmp_path / "si.pt", check_consistency=True, uncertainty_threshold=1000.0
+    )
+    asked = {"energy_uncertainty": "eV", "gapfit::novelty": ""}
+    outputs = {
+        name: mta.ModelOutput(unit=unit, sample_kind="atom")
+        for name, unit in asked.items()
+    }
+    found = calculator.run_model(slab(), outputs)
+    std, novelty = (found[name].block().values.squeeze(1) for name in asked)
+    assert found["gapfit::novelty"].block().properties.names == ["novelty"]
+    np.testing.assert_allclose(
+        std, model.predict(slab(), std="energies").energies_std, rtol=1e-6
+    )
+    wanted = model.predict(slab(), novelty=True).novelty
+    np.testing.assert_allclose(novelty**2, wanted**2, atol=1e-11)
+    outputs["gapfit::novelty"].sample_kind = "system"
+    with pytest.raises(torch.jit.Error, match="gapfit::novelty is that of atoms"):
+        calculator.run_model(slab(), outputs)
 
 
 @pytest.mark.parametrize("kind", ["atom", "system"])
@@ -169,8 +205,10 @@ def mta_labels(names: list[str], values: list[list[int]]):
 def test_the_command(si_model, tmp_path, capsys):
     si_model.save(tmp_path / "model.npz")
     given = [str(tmp_path / "model.npz"), str(tmp_path / "model.pt")]
-    assert main(["export-metatomic", *given]) == 0
+    assert main(["export-metatomic", *given, "--novelty"]) == 0
     assert "model.pt" in capsys.readouterr().out
+    outputs = mta.load_atomistic_model(tmp_path / "model.pt").capabilities().outputs
+    assert set(outputs) == {"energy", "energy_uncertainty", "gapfit::novelty"}
     atoms = silicon()
     atoms.calc = ase_side.MetatomicCalculator(tmp_path / "model.pt")
     wanted = si_model.predict(silicon())
