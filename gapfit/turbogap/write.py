@@ -52,7 +52,7 @@ def save(
         The file, ``FOLDER/NAME.gap``. Tables are ``FOLDER/NAME.DIGEST.*.dat``, where DIGEST
         is that of their contents: tables of other models stay as they are. The file, which
         is written last, names them with FOLDER, so TurboGAP runs in the folder around it;
-        without FOLDER, in that of the file.
+        without a folder for ``NAME.gap`` and ``../NAME.gap``: TurboGAP runs beside these.
     overwrite : bool
         Whether `path` may exist already.
 
@@ -147,8 +147,10 @@ def _comments(model: GAPModel, path: Path) -> Iterator[str]:
 
 
 def _quoted(path: Path) -> str:
-    """Return the name of a file for TurboGAP, in the folder around that of the file."""
-    name = (Path(path.parent.name) / path.name).as_posix()
+    """Return the name of a file where TurboGAP runs; see `save`."""
+    folder = path.parent.name
+    # Other folders see something else in "..": such names would hold in this one alone.
+    name = path.name if folder in ("", "..") else f"{folder}/{path.name}"
     if "'" in name or not name.isascii() or len(name) > _LONGEST_NAME:
         raise GapfitError(
             f"{path}: TurboGAP reads names of ASCII letters between quotes: take a shorter "

@@ -135,6 +135,34 @@ def test_files_are_what_turbogap_reads(oxide, tmp_path):
     assert "gap_beg soap_turbo\nn_species = 2\n" in text
 
 
+@pytest.mark.parametrize(
+    ("given", "runs_in"),
+    [
+        ("x.gap", "work"),
+        ("./x.gap", "work"),
+        ("../x.gap", ""),
+        ("gap_files/x.gap", "work"),
+        ("../work/gap_files/x.gap", "work"),
+        ("gap_files/../x.gap", "work"),
+    ],
+)
+def test_names_hold_in_the_folder_where_turbogap_runs(
+    given, runs_in, silicon, tmp_path, monkeypatch
+):
+    """That of the file, or the one around it if the path names it: not gapfit's."""
+    (tmp_path / "work" / "gap_files").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    document, *tables = [path.resolve() for path in save(silicon, given)]
+    assert load(given).species == (14,)
+    folder = tmp_path / runs_in
+    keys = ("desc_sparse", "alphas_sparse")
+    names = [block[key][0] for block in blocks_of(document) for key in keys]
+    assert {(folder / name).resolve() for name in names} == set(tables)
+    assert not any(name.startswith("..") for name in names)
+    pot_file = input_lines(silicon, given)[0].split("'")[1]
+    assert (folder / pot_file).resolve() == document
+
+
 def test_the_weight_of_a_single_species_is_turbogaps(tmp_path):
     frames = ase.io.read(SI_O / "train.xyz", ":")
     silicon = [atoms[atoms.numbers == 14] for atoms in frames]
