@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from builders import DATA, ROOT
+from builders import DATA, ROOT, open_files_limit
 from helpers.quippy_runs import by_quippy
 from helpers.turbogap_cases import OF_TWO, PAIRS, SOAP, TRIPLETS, fitted, molecule
 from helpers.turbogap_sums import blocks_of, energies_of
@@ -322,14 +321,5 @@ def test_a_failed_write_leaves_the_files_before_it(
 
 
 def test_more_tables_than_files_can_be_open(oxide, tmp_path):
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as free:
-        # Numbers of open files have gaps: these eight are free again below the limit.
-        files = [free.enter_context((tmp_path / "x").open("w")) for _ in range(8)]
-        most = 1 + max(file.fileno() for file in files)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
-    try:
+    with open_files_limit(8):
         assert len(save(oxide, tmp_path / "x.gap")) == 23
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
