@@ -160,9 +160,9 @@ def _terms(model: GAPModel, cite: _Cite) -> Iterator[str]:
         if term.config.points_method and not is_foreign(model):
             method = term.config.points_method
             chosen = f" {_CHOSEN.get(method, f'chosen by {method}')}"
-        parts.append(
-            f"{term.config.in_words()}{used} with {term.n_sparse} {term.members}{chosen}"
-        )
+        found = f" of {term.descriptor.found}" if term.descriptor.found else ""
+        members = f"{term.n_sparse} {term.members}{chosen}"
+        parts.append(f"{term.config.in_words()}{used}{found} with {members}")
     plural = "terms" if count != 1 else "term"
     yield f"The energy of an atom has {number} {plural}: {'; '.join(parts)}."
 

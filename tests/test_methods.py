@@ -67,6 +67,22 @@ def test_all_that_decides_the_fit_is_named(model):
         assert f"{name} {version}" in text
 
 
+def test_the_numbers_of_channels_are_named(tmp_path):
+    """That of SOAP is not in the settings: a share of the variance decides it."""
+    soap = TERMS[2] | {"channels": 0.9}
+    ace = TERMS[3] | {"orders": [2, 3], "n_max": [5, 2], "l_max": [2, 1]}
+    terms = [soap, ace | {"radial": "contracted"}]
+    model = gapfit.fit(frames_of(3), settings(terms=terms))
+    model.save(tmp_path / "model.npz")
+    n_channels = model.terms[0].basis["contraction"].shape[2]
+    assert 1 < n_channels < 6
+    for one in (model, gapfit.load(tmp_path / "model.npz")):
+        text = methods_text(one)
+        assert "contracted radial channels with 0.9 of the variance;" in text
+        assert re.search(rf"\] of {n_channels} channels with \d+ sparse points", text)
+        assert "l_max 1, 5 contracted radial channels, delta" in text
+
+
 def test_its_references_are_those_of_cite(model):
     keys = {
         key

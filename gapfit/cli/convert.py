@@ -19,17 +19,15 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gapfit.cli._console import Console
 from gapfit.cli._data_conversion import convert_data
 from gapfit.cli._labels import add_file_arguments, given_species
+from gapfit.cli._model_conversion import WRITERS, read_model, write_model
 from gapfit.cli._outputs import EXTENDED_XYZ, check_output
 from gapfit.errors import GapfitError
-
-if TYPE_CHECKING:
-    from gapfit.model.gap_model import GAPModel
 
 __all__ = ["add_arguments", "run"]
 
@@ -111,200 +109,18 @@ def _conversions(source: Path) -> dict[str, _Conversion]:
     """Return the conversions of a file, by the suffix of the result."""
     suffixes = "".join(source.suffixes[-2:])
     if source.suffix == ".xml" or suffixes == ".xml.gz":
-        return {".npz": _from_quip}
+        return {".npz": partial(read_model, ".xml")}
     with source.open("rb") as file:
         begin = file.read(64).lstrip()
     if source.suffix == ".npz" or begin.startswith(b"PK"):
-        return {
-            ".xml": _to_quip,
-            ".gap": _to_turbogap,
-            ".yace": _to_pacemaker,
-            ".fs": _to_eam,
-            ".tabgap": _to_tabgap,
-        }
+        return {suffix: partial(write_model, suffix) for suffix in WRITERS}
     if source.suffix == ".yace" or begin.startswith(b"elements:"):
-        return {".npz": _from_pacemaker}
+        return {".npz": partial(read_model, ".yace")}
     if source.suffix == ".gap" or begin.startswith(b"gap_beg"):
-        return {".npz": _from_turbogap}
+        return {".npz": partial(read_model, ".gap")}
     if begin.startswith(b"<"):
-        return {".npz": _from_quip}
+        return {".npz": partial(read_model, ".xml")}
     return {".toml": _from_command}
-
-
-def _from_quip(
-    source: Path, target: Path, species: list[str], console: Console
-) -> None:
-    from gapfit.quip import load
-
-    model = load(source, species=species or None)
-    model.save(target)
-    origin = model.record.quip
-    assert origin is not None
-    console.title(f"GAP of QUIP, {source}")
-    console.rows(
-        [
-            ("label", origin.label),
-            ("gap_version", str(origin.gap_version)),
-            ("model", repr(model).strip("<>")),
-            ("ignored", ", ".join(origin.ignored) or "nothing"),
-        ]
-    )
-    if origin.ignored:
-        console.say("  Ignored options have no effect in QUIP, either.")
-    console.title("Written")
-    console.say(f"  {target}")
-
-
-def _to_quip(source: Path, target: Path, species: list[str], console: Console) -> None:
-    from gapfit.model.storage import load
-    from gapfit.quip import save
-    from gapfit.quip.to_quip import cautions
-
-    _refuse_species(species, "the model")
-    model = load(source)
-    document, *sides = save(model, target, overwrite=True)
-    console.title("Written")
-    console.say(f"  {document}")
-    size = sum(side.stat().st_size for side in sides)
-    console.say(f"  {sides[0].name} and so on: {len(sides)} files, {size / 1e6:.1f} MB")
-    warnings = [
-        *cautions(model),
-        "keep all of these files together: the XML file names the others",
-    ]
-    if _has_uncertainty(model):
-        warnings.append(
-            "without uncertainties: QUIP has another form of them; those of gapfit are "
-            f"only in {source}"
-        )
-    console.warnings([*warnings, *_projection_warnings(model, "QUIP")])
-
-
-def _projection_warnings(model: GAPModel, program: str) -> list[str]:
-    if not any(term.lossless for term in model.terms):
-        return []
-    return [
-        f"{program} sums over all sparse points, without the projections of [prediction]: "
-        "predictions differ within their tolerances"
-    ]
-
-
-def _from_turbogap(
-    source: Path, target: Path, species: list[str], console: Console
-) -> None:
-    from gapfit.turbogap import load
-
-    _refuse_species(species, "the file")
-    model = load(source)
-    model.save(target)
-    origin = model.record.quip
-    assert origin is not None
-    console.title(f"Potential of TurboGAP, {source}")
-    left_out = ", ".join(origin.ignored)
-    console.rows(
-        [("model", repr(model).strip("<>")), ("left out", left_out or "nothing")]
-    )
-    console.title("Written")
-    console.say(f"  {target}")
-    warnings = list(model.record.warnings)
-    if left_out:
-        warnings.append(
-            "local properties are left out: the energy of the GAP is without them, but "
-            "that of TurboGAP has dispersion and electrostatics if its input asks for them"
-        )
-    console.warnings(warnings)
-
-
-def _to_turbogap(
-    source: Path, target: Path, species: list[str], console: Console
-) -> None:
-    from gapfit.model.storage import load
-    from gapfit.turbogap import input_lines, save
-
-    _refuse_species(species, "the model")
-    model = load(source)
-    document, *tables = save(model, target, overwrite=True)
-    console.title("Written")
-    console.say(f"  {document}")
-    size = sum(table.stat().st_size for table in tables)
-    console.say(
-        f"  {tables[0].name} and so on: {len(tables)} tables, {size / 1e6:.1f} MB"
-    )
-    console.title("For the input of TurboGAP")
-    for line in input_lines(model, target):
-        console.say(f"  {line}")
-    warnings = ["keep all of these files together: the .gap names the others"]
-    if _has_uncertainty(model):
-        warnings.append(
-            f"without uncertainties, which TurboGAP does not have; keep {source}"
-        )
-    console.warnings([*warnings, *_projection_warnings(model, "TurboGAP")])
-
-
-def _has_uncertainty(model: GAPModel) -> bool:
-    return model.posterior is not None or model.calibration is not None
-
-
-def _from_pacemaker(
-    source: Path, target: Path, species: list[str], console: Console
-) -> None:
-    from gapfit.pacemaker import load
-
-    _refuse_species(species, "the file")
-    model = load(source)
-    model.save(target)
-    console.title(f"Potential of pacemaker, {source}")
-    console.rows([("model", repr(model).strip("<>"))])
-    console.title("Written")
-    console.say(f"  {target}")
-
-
-def _to_pacemaker(
-    source: Path, target: Path, species: list[str], console: Console
-) -> None:
-    from gapfit.pacemaker import save
-
-    _write(save, source, target, species, console)
-
-
-def _to_eam(source: Path, target: Path, species: list[str], console: Console) -> None:
-    from gapfit.lammps import save_eam
-
-    _write(save_eam, source, target, species, console)
-
-
-def _to_tabgap(
-    source: Path, target: Path, species: list[str], console: Console
-) -> None:
-    from gapfit.lammps import save_tabgap
-
-    _write(save_tabgap, source, target, species, console)
-
-
-def _write(
-    save: Callable[..., Path | tuple[Path, ...]],
-    source: Path,
-    target: Path,
-    species: list[str],
-    console: Console,
-) -> None:
-    """Write a model without uncertainties."""
-    from gapfit.model.storage import load
-
-    _refuse_species(species, "the model")
-    model = load(source)
-    written = save(model, target, overwrite=True)
-    console.title("Written")
-    for path in written if isinstance(written, tuple) else (written,):
-        console.say(f"  {path}: {path.stat().st_size / 1e6:.1f} MB")
-    if _has_uncertainty(model):
-        console.warnings(
-            [f"without uncertainties, which the format does not have; keep {source}"]
-        )
-
-
-def _refuse_species(species: list[str], file: str) -> None:
-    if species:
-        raise GapfitError(f"--species: {file} names its species; leave it out")
 
 
 def _from_command(

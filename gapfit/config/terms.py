@@ -358,10 +358,12 @@ class AceConfig(TermConfig):
                 self.orders, self.n_max, self.l_max, strict=True
             )
         )
+        radial = f"{self.radial} radial functions"
+        if self.radial == "contracted":
+            radial = _channels_in_words(max(self.n_max))
         return (
             f"an atomic cluster expansion (linear kernel: cutoff {self.r_cut:g} Å, {sizes}"
-            f", {self.radial} radial functions, delta {self.delta:g} eV, smoothness "
-            f"{self.smoothness:g})"
+            f", {radial}, delta {self.delta:g} eV, smoothness {self.smoothness:g})"
         )
 
 

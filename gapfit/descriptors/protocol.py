@@ -104,11 +104,8 @@ class PriorVariances:
     @staticmethod
     def joined(parts: Sequence[PriorVariances]) -> PriorVariances:
         """Return the variances of several frames, one after the other."""
-        return PriorVariances(
-            np.concatenate([part.energies for part in parts]),
-            np.concatenate([part.forces for part in parts]),
-            np.concatenate([part.virials for part in parts]),
-        )
+        arrays = [(part.energies, part.forces, part.virials) for part in parts]
+        return PriorVariances(*map(np.concatenate, zip(*arrays, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +175,8 @@ class Descriptor(Protocol):
         Whether `prepare` takes projections of a finished model; needs `operations`.
     with_variances : bool
         Whether `predict` takes ``variance``; needs `variance_form`.
+    found : str
+        What the data decided about the features, as "7 channels"; or nothing.
     """
 
     cutoff: float
@@ -194,6 +193,7 @@ class Descriptor(Protocol):
     linear: bool = False
     lossless: bool = False
     with_variances: bool = False
+    found: str = ""
 
     @property
     def adaptive(self) -> bool:

@@ -41,6 +41,8 @@ def soap_term(
     descriptor = Soap(config, engine, species, projections)
     if config.channels != "all" and CONTRACTION not in basis:
         descriptor.primitive = _primitive_engine(config, species, basis)
+    elif isinstance(config.channels, float):
+        descriptor.found = f"{_n_combined(config, species, basis)} channels"
     return descriptor
 
 

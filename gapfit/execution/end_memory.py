@@ -89,14 +89,18 @@ def _calibration(
     rows = row_counts(frames).sum(axis=1)[left_out]
     sizes = frame_sizes(frames)[left_out]
     n_sparse = matrices.n_sparse
-    n_atoms, n_rows = int(sizes.max(initial=1)), int(rows.max(initial=1))
+    n_rows = int(rows.max(initial=1))
     wanted = config.run.threads * config.run.workers or available()
     most = at_once(n_rows, n_sparse, config.run.memory_bytes)
     threads = max(1, min(wanted, most, len(left_out)))
 
-    largest = max(batch.structure(n_atoms, n_rows), residuals_nbytes(n_rows, n_sparse))
+    def one(n_atoms: int, n_rows: int) -> int:
+        made = batch.structure(n_atoms, n_rows)
+        return max(made, residuals_nbytes(n_rows, n_sparse))
+
+    largest = one(int(sizes.max(initial=1)), n_rows)
     # While one thread has the largest structure, the others rarely have one like it.
-    usual = residuals_nbytes(math.ceil(rows.mean()) if len(rows) else 1, n_sparse)
+    usual = one(_mean(sizes), _mean(rows))
     needed = largest + (threads - 1) * (usual + THREAD_BYTES)
     if any(term.descriptor.unit_vectors for term in terms):
         own = [frame for n in common if (frame := frames[int(n)]).forces is not None]
@@ -104,6 +108,10 @@ def _calibration(
         local = local_scale_nbytes(n_environments, max(matrices.widths))
         needed = max(needed, local + (threads - 1) * THREAD_BYTES)
     return needed, threads
+
+
+def _mean(values: np.ndarray) -> int:
+    return math.ceil(values.mean()) if len(values) else 1
 
 
 def _deviations(

@@ -27,8 +27,8 @@ _DOUBLE = 8
 #: Touched pages of the buffers that OpenBLAS keeps, for NumPy and for SciPy.
 LIBRARY_BYTES = 30_000_000
 #: The same of each further Python thread that calls them, and what glibc keeps for it
-#: (measured: 20 to 35 MB).
-THREAD_BYTES = 25_000_000
+#: (measured beside the arrays that `Batch.structure` counts: 0 to 14 MB).
+THREAD_BYTES = 8_000_000
 #: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB).
 WORKER_BYTES = 90_000_000
 

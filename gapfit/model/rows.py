@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 #: Most memory of a GPU for a batch of rows and its copies, and for the atoms of a term
-#: whose rows are made together, bytes.
+#: whose rows or energies are computed together, bytes.
 DEVICE_BATCH_BYTES, DEVICE_CHUNK_BYTES = 4_000_000_000, 2_000_000_000
 
 

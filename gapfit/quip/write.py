@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from gapfit._support.archive import atomic_write
 from gapfit._support.target_file import require_expressible, require_target
+from gapfit._support.whole_writes import write_together
 from gapfit.descriptors.blocks import species_of_pair
 from gapfit.model.gap_model import GAPModel
 from gapfit.quip.soap import WITH_DEGREES
@@ -43,8 +43,8 @@ def save(
         triplets with ``switch = "cosine"``, densities, and no baseline except one that was
         read from a model of QUIP.
     path : str or Path
-        The file, ``.xml``. All files are replaced once the new ones are complete, the XML
-        file last.
+        The file, ``.xml``. The others have names that are unique to the model, and the XML
+        file is replaced last, once they are complete.
     overwrite : bool
         Whether `path` may exist already.
 
@@ -68,16 +68,17 @@ def save(
         path.with_name(f"{path.name}.sparseX.{label}{n}")
         for n in range(1, len(parts) + 1)
     ]
-    with ExitStack() as stack:
-        # The first context is left last, so the XML file is replaced last.
-        document = stack.enter_context(atomic_write(path))
-        sums = []
-        for side, part in zip(sides, parts, strict=True):
-            temporary = stack.enter_context(atomic_write(side))
-            sums.append(_write_points(temporary, part.points))
+
+    def document(sums: list[str]) -> str:
         names = [side.name for side in sides]
         lines = _document(model, label, list(zip(parts, names, sums, strict=True)))
-        document.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+        return "".join(f"{line}\n" for line in lines)
+
+    writers = {
+        side: partial(_write_points, part.points)
+        for side, part in zip(sides, parts, strict=True)
+    }
+    write_together(path, writers, document)
     return (path, *sides)
 
 
@@ -97,7 +98,7 @@ def _glue(model: GAPModel) -> dict[int, np.ndarray]:
     return {} if model.baseline is None else model.baseline.points
 
 
-def _write_points(path: Path, points: np.ndarray) -> str:
+def _write_points(points: np.ndarray, path: Path) -> str:
     """Write numbers, one per line, and return the MD5 sum of the file."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("wb") as file:

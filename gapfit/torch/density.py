@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gapfit.model.rows import DEVICE_CHUNK_BYTES
 from gapfit.torch.harmonics import gradient_matrix, harmonics, recurrence
 from gapfit.torch.hermite import centred, powers, slopes_of_powers
 from gapfit.torch.pairs import Groups, Neighbours, chunks, group
@@ -111,6 +112,8 @@ class Density(nn.Module):
     ) -> None:
         super().__init__()
         self.further = further
+        # TorchScript sees attributes, but no constants of modules.
+        self.device_chunk_bytes = DEVICE_CHUNK_BYTES
         n_tables, n_knots, _, self.n_l, self.n_max = table.shape
         self.spacing = spacing
         self.n_knots = n_knots
@@ -177,7 +180,7 @@ class Density(nn.Module):
             nothing: list[list[int]] = []
             return nothing
         if n_bytes == 0:
-            n_bytes = 64_000_000 if groups.atoms.is_cpu else 2_000_000_000
+            n_bytes = 64_000_000 if groups.atoms.is_cpu else self.device_chunk_bytes
         n_neighbours = int(groups.width[begin:end].max())
         each = self.n_l * (4 * self.n_max + self.width + self.n_l) + 40
         most = max(n_bytes // (8 * (n_neighbours * each + n_numbers)), 16)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gapfit.model.rows import DEVICE_CHUNK_BYTES
 from gapfit.torch.pairs import Groups, Neighbours, chunks, group
 from gapfit.torch.switch import switch
 from gapfit.torch.term import Term
@@ -228,6 +229,8 @@ class TripletTerm(Term):
         self.potentials = potentials
         self.cutoff, self.width, self.cosine = cutoff, width, cosine
         self.n_numbers: int = potentials.n_numbers
+        # TorchScript sees attributes, but no constants of modules.
+        self.device_chunk_bytes = DEVICE_CHUNK_BYTES
         self.register_buffer("block", block)
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
@@ -273,7 +276,7 @@ class TripletTerm(Term):
         """Return how many atoms with these numbers of pairs are handled together."""
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
-            n_bytes = 32_000_000 if width.is_cpu else 2_000_000_000
+            n_bytes = 32_000_000 if width.is_cpu else self.device_chunk_bytes
         widest = int(width.max())
         triplets = max(widest * (widest - 1) // 2, 1)
         return max(n_bytes // (8 * triplets * self.n_numbers), 1)

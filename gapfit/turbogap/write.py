@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gapfit._support.archive import atomic_write
 from gapfit._support.target_file import require_expressible, require_target
+from gapfit._support.whole_writes import write_together
 from gapfit.config.sections import Angle3bConfig, Distance2bConfig, SoapConfig
 from gapfit.config.turbo import TURBO_BASES
 from gapfit.descriptors.blocks import species_of_pair
@@ -52,7 +53,7 @@ def save(
         The file, ``FOLDER/NAME.gap``. Tables are ``FOLDER/NAME.DIGEST.*.dat``, where DIGEST
         is that of their contents: tables of other models stay as they are. The file, which
         is written last, names them with FOLDER, so TurboGAP runs in the folder around it;
-        without FOLDER, in that of the file.
+        without a folder for ``NAME.gap`` and ``../NAME.gap``: TurboGAP runs beside these.
     overwrite : bool
         Whether `path` may exist already.
 
@@ -72,7 +73,7 @@ def save(
     require_expressible("TurboGAP cannot express this model:", _obstacles(model))
     blocks = [*_blocks(model)]
     stem = f"{path.stem}.{_digest(blocks)}"
-    tables: dict[Path, str | np.ndarray] = {}
+    tables: dict[Path, Callable[[Path], None]] = {}
     lines = [*_comments(model, path)]
     for block in blocks:
         lines += ["", f"gap_beg {block.kind}"]
@@ -80,9 +81,9 @@ def save(
         for key, (name, content) in block.tables.items():
             table = path.with_name(f"{stem}.{name}.dat")
             lines.append(f"{key} = {_quoted(table)}")
-            tables[table] = content
+            tables[table] = partial(_write_table, content)
         lines.append("gap_end")
-    _write(path, "".join(f"{line}\n" for line in lines), tables)
+    write_together(path, tables, lambda _: "".join(f"{line}\n" for line in lines))
     return (path, *tables)
 
 
@@ -97,23 +98,6 @@ def _digest(blocks: Iterable[_Block]) -> str:
             else:
                 digest.update(np.ascontiguousarray(content).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _write(path: Path, document: str, tables: Mapping[Path, str | np.ndarray]) -> None:
-    """Write tables, then the file that names them; no new ones are left on failure."""
-    new = [table for table in tables if not table.exists()]
-    try:
-        # One after the other: models of many species have more tables than files can be
-        # open.
-        for table, content in tables.items():
-            with atomic_write(table) as temporary:
-                _write_table(temporary, content)
-        with atomic_write(path) as temporary:
-            temporary.write_text(document, encoding="ascii")
-    except BaseException:
-        for table in new:
-            table.unlink(missing_ok=True)
-        raise
 
 
 def input_lines(model: GAPModel, path: str | Path) -> list[str]:
@@ -147,8 +131,10 @@ def _comments(model: GAPModel, path: Path) -> Iterator[str]:
 
 
 def _quoted(path: Path) -> str:
-    """Return the name of a file for TurboGAP, in the folder around that of the file."""
-    name = (Path(path.parent.name) / path.name).as_posix()
+    """Return the name of a file where TurboGAP runs; see `save`."""
+    folder = path.parent.name
+    # Other folders see something else in "..": such names would hold in this one alone.
+    name = path.name if folder in ("", "..") else f"{folder}/{path.name}"
     if "'" in name or not name.isascii() or len(name) > _LONGEST_NAME:
         raise GapfitError(
             f"{path}: TurboGAP reads names of ASCII letters between quotes: take a shorter "
@@ -345,7 +331,7 @@ def _lines(rows: np.ndarray) -> str:
     return line * len(rows) % tuple(rows.ravel().tolist())
 
 
-def _write_table(path: Path, content: str | np.ndarray) -> None:
+def _write_table(content: str | np.ndarray, path: Path) -> None:
     with path.open("w", encoding="ascii", newline="\n") as file:
         if isinstance(content, str):
             file.write(content)

@@ -10,7 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from builders import DATA, ROOT
+from builders import DATA, ROOT, open_files_limit
 from scipy.linalg import block_diag
 
 import gapfit
@@ -159,9 +159,19 @@ def test_nothing_is_replaced_unasked_and_nothing_is_left_half_written(
     monkeypatch.undo()
     save(silicon, path, overwrite=True)
     assert load(path).species == (14,)
-    for name, message in (("gap.dat", "suffix"), ("no/gap.xml", "no folder")):
+    for name, message in (
+        ("gap.dat", "suffix"),
+        ("no/gap.xml", "gap.xml: there is no folder"),
+    ):
         with pytest.raises(GapfitError, match=message):
             save(silicon, tmp_path / name)
+
+
+def test_more_side_files_than_files_can_be_open(tellurides, tmp_path):
+    with open_files_limit(8):
+        document, *sides = save(tellurides, tmp_path / "gap.xml")
+    assert len(sides) > 20
+    assert load(document).n_sparse == tellurides.n_sparse
 
 
 def test_all_that_quip_cannot_express_is_named_in_one_message(tmp_path):

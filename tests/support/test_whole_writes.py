@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from gapfit._support.archive import atomic_write, write_archive
 from gapfit._support.leftovers import target_of
-from gapfit._support.whole_writes import append_all, write_all
+from gapfit._support.whole_writes import append_all, write_all, write_together
 from gapfit.data import frame_file
 from gapfit.data.files import load
 from gapfit.data.frame import Frame
@@ -117,6 +117,45 @@ def test_what_was_there_before_stays_when_bytes_cannot_be_added(tmp_path):
     with file_size_limit(20), pytest.raises(GapfitError, match="a: cannot be written"):
         append_all(path, b"third, which is longer\n")
     assert path.read_bytes() == b"first\nsecond\n"
+
+
+def _set_of_three(folder: Path, text: str) -> None:
+    """Write two files and one that says how long they are."""
+
+    def side(path: Path) -> int:
+        return path.write_text(text)
+
+    sides = {folder / f"{text}.{n}": side for n in range(2)}
+    write_together(folder / "all", sides, lambda sizes: f"{text} {sizes}")
+
+
+def test_files_that_belong_together_are_named_by_the_last(tmp_path):
+    for text in ("first", "second"):
+        _set_of_three(tmp_path, text)
+    assert (tmp_path / "all").read_text() == "second [6, 6]"
+    names = {"all", "first.0", "first.1", "second.0", "second.1"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+@pytest.mark.parametrize("which", ["first.1", "second.0", "second.1", "all"])
+def test_files_that_belong_together_are_all_written_or_none(
+    tmp_path, which, monkeypatch
+):
+    """Those that were there before stay, whichever of the new ones fails."""
+    _set_of_three(tmp_path, "first")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fails(source: Path, target: Path) -> Path:
+        if target.name == which:
+            raise OSError(28, "No space left on device")
+        return rename(source, target)
+
+    rename = Path.replace
+    monkeypatch.setattr(Path, "replace", fails)
+    text = "first" if which == "first.1" else "second"
+    with pytest.raises(GapfitError, match=f"{which}: cannot be written"):
+        _set_of_three(tmp_path, text)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", ["state.json", "a.b.npz", "nothing", ".hidden"])

@@ -24,6 +24,7 @@ import gapfit
 from gapfit.data.frame import as_frame
 from gapfit.data.neighbours import pairs_of
 from gapfit.model.gap_model import GAPModel
+from gapfit.model.rows import DEVICE_CHUNK_BYTES
 from gapfit.model.terms import FittedTerm
 from gapfit.testing import Tolerance
 
@@ -124,24 +125,28 @@ def test_fits(method, device):
     FITTED.check(found.forces, wanted.forces)
 
 
+def count(potential, given) -> Counter[str]:
+    """Return how often each operation runs for a prediction."""
+    operations: Counter[str] = Counter()
+
+    def add(operation: Operation) -> None:
+        operations[operation.name] += 1
+
+    with watched(add):
+        potential(*given)
+    return operations
+
+
 def test_more_atoms_are_no_more_operations(gst_full, device):
     """A GPU takes some µs for each operation, however small."""
     potential = gapfit.torch.torch_model(gst_full).to(device)
-
-    def count(n_structures: int) -> Counter[str]:
-        given = there(
-            arguments([three_species()] * n_structures, gst_full.cutoff), device
+    few, many = (
+        count(
+            potential,
+            there(arguments([three_species()] * n, gst_full.cutoff), device),
         )
-        operations: Counter[str] = Counter()
-
-        def add(operation: Operation) -> None:
-            operations[operation.name] += 1
-
-        with watched(add):
-            potential(*given)
-        return operations
-
-    few, many = count(1), count(12)
+        for n in (1, 12)
+    )
     assert few == many
     # Each of these waits for the device.
     waits = few["tolist"] + few["_local_scalar_dense"] + few["nonzero"]
@@ -155,3 +160,18 @@ def test_the_device_refuses_tensors_of_the_cpu(device):
     with pytest.raises(RuntimeError, match="no products of integers"):
         ours.long() @ ours.long()
     assert torch.equal((ours @ ours).cpu(), torch.full((3, 3), 3.0))
+
+
+@pytest.mark.parametrize("name", ["Density", "TripletTerm"])
+def test_memory_of_a_device_is_bounded_by_one_constant(name, gst_full, device):
+    """With less of it there are more chunks, and the same numbers."""
+    structures = [three_species()] * 12
+    given = there(arguments(structures, gst_full.cutoff), device)
+    potential = gapfit.torch.torch_model(gst_full).to(device)
+    whole = count(potential, given).total()
+    own = [part for part in potential.modules() if type(part).__name__ == name]
+    assert {part.device_chunk_bytes for part in own} == {DEVICE_CHUNK_BYTES}
+    for part in own:
+        part.device_chunk_bytes = 1
+    assert count(potential, given).total() > 1.2 * whole
+    assert_equal(here(potential(*given)), gst_full, structures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from builders import DATA, ROOT
+from builders import DATA, ROOT, open_files_limit
 from helpers.quippy_runs import by_quippy
 from helpers.turbogap_cases import OF_TWO, PAIRS, SOAP, TRIPLETS, fitted, molecule
 from helpers.turbogap_sums import blocks_of, energies_of
@@ -133,6 +132,34 @@ def test_files_are_what_turbogap_reads(oxide, tmp_path):
     assert "! species = O Si\n! e0 = -4.25 -1.5\n" in text
     # TurboGAP goes back by as many lines as keys it read before n_species.
     assert "gap_beg soap_turbo\nn_species = 2\n" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "runs_in"),
+    [
+        ("x.gap", "work"),
+        ("./x.gap", "work"),
+        ("../x.gap", ""),
+        ("gap_files/x.gap", "work"),
+        ("../work/gap_files/x.gap", "work"),
+        ("gap_files/../x.gap", "work"),
+    ],
+)
+def test_names_hold_in_the_folder_where_turbogap_runs(
+    given, runs_in, silicon, tmp_path, monkeypatch
+):
+    """That of the file, or the one around it if the path names it: not gapfit's."""
+    (tmp_path / "work" / "gap_files").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    document, *tables = [path.resolve() for path in save(silicon, given)]
+    assert load(given).species == (14,)
+    folder = tmp_path / runs_in
+    keys = ("desc_sparse", "alphas_sparse")
+    names = [block[key][0] for block in blocks_of(document) for key in keys]
+    assert {(folder / name).resolve() for name in names} == set(tables)
+    assert not any(name.startswith("..") for name in names)
+    pot_file = input_lines(silicon, given)[0].split("'")[1]
+    assert (folder / pot_file).resolve() == document
 
 
 def test_the_weight_of_a_single_species_is_turbogaps(tmp_path):
@@ -294,14 +321,5 @@ def test_a_failed_write_leaves_the_files_before_it(
 
 
 def test_more_tables_than_files_can_be_open(oxide, tmp_path):
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with ExitStack() as free:
-        # Numbers of open files have gaps: these eight are free again below the limit.
-        files = [free.enter_context((tmp_path / "x").open("w")) for _ in range(8)]
-        most = 1 + max(file.fileno() for file in files)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
-    try:
+    with open_files_limit(8):
         assert len(save(oxide, tmp_path / "x.gap")) == 23
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
