@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from gapfit.model.rows import DEVICE_CHUNK_BYTES
 from gapfit.torch.precision import DoubleBuffers
 
 __all__ = ["ExplainedVariance", "SpeciesFactor", "Uncertainty"]
@@ -109,6 +110,8 @@ class Uncertainty(DoubleBuffers):
     ) -> None:
         super().__init__()
         self.by_data, self.by_points = by_data, by_points
+        # TorchScript sees attributes, but no constants of modules.
+        self.device_chunk_bytes = DEVICE_CHUNK_BYTES
         self.n_sparse, self.chunk_bytes = n_sparse, chunk_bytes
         self.has_grades, self.n_samples = len(usual) > 0, samples.shape[1]
         self.register_buffer("usual", usual)
@@ -130,7 +133,7 @@ class Uncertainty(DoubleBuffers):
         """Return how many atoms are handled together."""
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
-            n_bytes = 64_000_000 if on_cpu else 2_000_000_000
+            n_bytes = 64_000_000 if on_cpu else self.device_chunk_bytes
         # Covariances by term, of all terms, of one species, and their product.
         return max(n_bytes // (8 * (5 * self.n_sparse + 100)), 16)
 
