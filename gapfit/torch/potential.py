@@ -284,6 +284,12 @@ class Potential(DoubleBuffers):
         return energies.index_add(0, pairs[0], linear.to(energies.dtype))
 
     def _neighbours(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Neighbours:
+        # A compiled module does not know of `DoubleBuffers`.
+        if self.e0.dtype != torch.float64:
+            raise ValueError(
+                "the coefficients of this potential were rounded to single precision: call "
+                ".float() before torch.jit.script"
+            )
         fixed, species = R.detach(), self._species(numbers)
         r = torch.linalg.vector_norm(fixed, dim=1)
         return Neighbours(pairs[0], pairs[1], fixed, r, species)

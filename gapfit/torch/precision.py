@@ -41,6 +41,5 @@ class Precision(nn.Module):
         if positions.dtype != own or cells.dtype != own:
             name = "float64" if own == torch.float64 else "float32"
             raise ValueError(
-                f"positions and cells must be {name}, as this potential is: convert them, "
-                "or it, by .float() or .double()"
+                f"positions and cells must be {name}, as this potential is"
             )

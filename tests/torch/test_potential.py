@@ -135,6 +135,18 @@ def test_other_precisions_are_refused(single, si_full):
         potential.float()(*given)
 
 
+@SCRIPT
+def test_a_compiled_potential_is_not_rounded(si_full):
+    given = arguments([silicon()], si_full.cutoff)
+    single = [x.float() if x.is_floating_point() else x for x in given]
+    potential = gapfit.torch.torch_model(si_full)
+    with pytest.raises(torch.jit.Error, match=r"call \.float\(\) before torch\.jit"):
+        torch.jit.script(potential).float()(*single)
+    potential = gapfit.torch.torch_model(si_full).float()
+    found, wanted = torch.jit.script(potential)(*single), potential(*single)
+    torch.testing.assert_close(found, wanted)
+
+
 @pytest.mark.parametrize("position", [np.nan, np.inf])
 def test_what_is_not_finite_gives_nan(position, si_full):
     structures = [silicon(), slab()]
