@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gapfit.data.neighbours import PAIR_BYTES
 from gapfit.descriptors.protocol import Descriptor
 from gapfit.execution.merge_tree import root, sums_held
+from gapfit.gp.normal_equations import kept_rows
 from gapfit.gp.training_sums import TrainingSums
 from gapfit.gp.whitening import Whitening, whiten_nbytes
 from gapfit.model.rows import DEVICE_BATCH_BYTES, DEVICE_CHUNK_BYTES, rows_nbytes
@@ -103,7 +104,17 @@ class Matrices:
     def on_device(self) -> int:
         """Most memory of a GPU that sums up all rows, with the rows."""
         rows = DEVICE_BATCH_BYTES + DEVICE_CHUNK_BYTES
-        return self.points + self.sums + rows
+        return self.points + self.sums + self._waiting_on_device + rows
+
+    @property
+    def _waiting_on_device(self) -> int:
+        """Rows of all groups that wait to be summed up, and the copies of one group."""
+        most, copies = (kept_rows(self.n_sparse), 0.25)
+        if self.method == "qr":
+            # With the triangle, once more for the decomposition, and the new triangle.
+            most, copies = self.n_sparse, 5.0
+        n_rows = sum(min(n_rows, most) for n_rows in self.group_rows)
+        return int(_DOUBLE * self.n_sparse * (n_rows + copies * self.n_sparse))
 
     @property
     def solved(self) -> int:

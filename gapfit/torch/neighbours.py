@@ -1,5 +1,7 @@
 """Neighbour lists of many structures at once, by cells, on any device."""
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -7,8 +9,8 @@ from torch import Tensor
 
 __all__ = ["neighbour_list"]
 
-# Atoms times cells that are looked through together.
-_TOGETHER = 1_000_000
+# Atoms times cells that are looked through together, and pairs, near or not.
+_TOGETHER, _PAIRS = 1_000_000, 4_000_000
 # Widths of cells to choose from, in cutoffs.
 _SHARES = (1.0, 0.67, 0.5, 0.34)
 
@@ -31,6 +33,25 @@ class _Grid(NamedTuple):
     first: Tensor
 
 
+class _Seen(NamedTuple):
+    """Atoms with the cells that they look at, which have atoms.
+
+    Attributes
+    ----------
+    atom : (n,) int64
+        The atoms that look.
+    image : (n, 3) int64
+        Lattice vectors to the cell.
+    cell, count : (n,) int64
+        Number of the cell, and of atoms in it.
+    """
+
+    atom: Tensor
+    image: Tensor
+    cell: Tensor
+    count: Tensor
+
+
 def neighbour_list(
     positions: Tensor, cells: Tensor, pbc: Tensor, system: Tensor, cutoff: float
 ) -> tuple[Tensor, Tensor]:
@@ -39,7 +60,7 @@ def neighbour_list(
     Parameters
     ----------
     positions : (n_atoms, 3) float
-        Å.
+        Å. Atoms whose positions are not finite have no pairs.
     cells : (n_systems, 3, 3) float
         Lattice vectors as rows, Å; those of open directions do not count.
     pbc : (n_systems, 3) bool
@@ -55,12 +76,19 @@ def neighbour_list(
         Centre and neighbour; each pair comes in both directions.
     shifts : (n_pairs, 3) int64
         Lattice vectors between the cells: R = r_j + shift · cell - r_i.
+
+    Raises
+    ------
+    ValueError
+        Shapes or types do not fit, or periodic lattice vectors lie in a plane or a line.
     """
-    cells = cells * pbc.unsqueeze(2)
-    frames = _completed(cells, pbc)
+    _check(positions, cells, pbc, system)
+    if len(positions) == 0:
+        return torch.zeros_like(system).long().expand(2, 0), positions.long()
+    positions, cells = positions.detach(), cells.detach() * pbc.unsqueeze(2)
     periodic = pbc[system]
     # Coordinates: of the lattice, from 0 to 1, where periodic; otherwise Å from the least.
-    inverse = torch.linalg.inv(frames)
+    inverse = _inverse(_completed(cells, pbc))
     x = torch.bmm(positions.unsqueeze(1), inverse[system]).squeeze(1)
     turns = torch.where(periodic, torch.floor(x), 0.0)
     x = x - turns
@@ -85,23 +113,48 @@ def neighbour_list(
     pairs, shifts = [], []
     n_together = max(_TOGETHER // len(offsets), 1)
     for some in torch.arange(len(positions), device=order.device).split(n_together):
-        own, images, begin, count = _seen(grid, pbc, system, at, offsets, some, counts)
-        begin = begins[begin]
-        i, images = own.repeat_interleave(count), images.repeat_interleave(count, dim=0)
-        ends = torch.cumsum(count, dim=0)
-        places = torch.arange(len(i), device=i.device)
-        places = places - (ends - count - begin).repeat_interleave(count)
-        j = order[places]
-        R = wrapped[j] - wrapped[i]
-        R = R + torch.bmm(images.to(R.dtype).unsqueeze(1), cells[system[i]]).squeeze(1)
-        near = (R * R).sum(dim=1) < cutoff**2
-        near &= (i != j) | images.any(dim=1)
-        i, j = i[near], j[near]
-        pairs.append(torch.stack([i, j]))
-        shifts.append(images[near] + (turns[i] - turns[j]).long())
-    if not pairs:
-        return torch.zeros_like(order).view(1, 0).expand(2, 0), at
+        for seen in _parts(_seen(grid, pbc, system, at, offsets, some, counts)):
+            i, places, image = _both(seen, begins)
+            j = order[places]
+            R = wrapped[j] - wrapped[i]
+            across = torch.bmm(image.to(R.dtype).unsqueeze(1), cells[system[i]])
+            R = R + across.squeeze(1)
+            near = (R * R).sum(dim=1) < cutoff**2
+            near &= (i != j) | image.any(dim=1)
+            i, j = i[near], j[near]
+            pairs.append(torch.stack([i, j]))
+            shifts.append(image[near] + (turns[i] - turns[j]).long())
     return torch.cat(pairs, dim=1), torch.cat(shifts)
+
+
+def _check(positions: Tensor, cells: Tensor, pbc: Tensor, system: Tensor) -> None:
+    """Raise a ValueError unless shapes and types fit."""
+    n_atoms, n_systems = len(system), len(cells)
+    for name, tensor, shape in (
+        ("positions", positions, (n_atoms, 3)),
+        ("cells", cells, (n_systems, 3, 3)),
+        ("pbc", pbc, (n_systems, 3)),
+    ):
+        if tensor.shape != shape:
+            raise ValueError(
+                f"{name} of shape {tuple(tensor.shape)}: for {n_atoms} atoms in "
+                f"{n_systems} structures it must be {shape}"
+            )
+    if positions.dtype != cells.dtype or pbc.dtype != torch.bool:
+        raise ValueError(
+            f"positions are {positions.dtype}, cells {cells.dtype} and pbc {pbc.dtype}: "
+            "the first two must be the same, and the last bool"
+        )
+
+
+def _inverse(cells: Tensor) -> Tensor:
+    inverse, wrong = torch.linalg.inv_ex(cells)
+    if bool(wrong.any()):
+        raise ValueError(
+            f"the cell of structure {int(wrong.nonzero()[0])} has no volume: give lattice "
+            "vectors that span one, or pbc = False along those that are zero"
+        )
+    return inverse
 
 
 def _completed(cells: Tensor, pbc: Tensor) -> Tensor:
@@ -151,8 +204,8 @@ def _seen(
     offsets: Tensor,
     some: Tensor,
     counts: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return atoms with the cells they see: atom, image, cell and atoms in it."""
+) -> _Seen:
+    """Return what some atoms see."""
     own = system[some].unsqueeze(1).expand(-1, len(offsets))
     target = at[some].unsqueeze(1) + offsets
     n = grid.n[own]
@@ -162,4 +215,26 @@ def _seen(
     cell = _number(grid, own[a, o], (target - image * n)[a, o])
     count = counts[cell]
     full = torch.nonzero(count).flatten()
-    return some[a[full]], image[a[full], o[full]], cell[full], count[full]
+    return _Seen(some[a[full]], image[a[full], o[full]], cell[full], count[full])
+
+
+def _parts(seen: _Seen) -> Iterator[_Seen]:
+    """Yield parts that have about so many pairs that memory is bounded."""
+    ends = torch.cumsum(seen.count, dim=0)
+    n_parts = int(ends[-1:].sum()) // _PAIRS + 1
+    limits = torch.arange(1, n_parts, device=ends.device) * _PAIRS
+    places = [0, *torch.searchsorted(ends, limits).tolist(), len(ends)]
+    for begin, end in pairwise(places):
+        yield _Seen(*(part[begin:end] for part in seen))
+
+
+def _both(seen: _Seen, begins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all pairs: atom, place of the other one in the order by cells, and image.
+
+    `begins` are the places where the atoms of the cells begin.
+    """
+    i = seen.atom.repeat_interleave(seen.count)
+    first = torch.cumsum(seen.count, dim=0) - seen.count - begins[seen.cell]
+    places = torch.arange(len(i), device=i.device)
+    places = places - first.repeat_interleave(seen.count)
+    return i, places, seen.image.repeat_interleave(seen.count, dim=0)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gapfit.torch.pairs import Neighbours, by_centre, of_centres
-from gapfit.torch.precision import DoubleBuffers
+from gapfit.torch.precision import DoubleBuffers, Precision
 from gapfit.torch.term import Term
 from gapfit.torch.uncertainty import Uncertainty
 
@@ -53,6 +53,7 @@ class Potential(DoubleBuffers):
         super().__init__()
         self.terms = nn.ModuleList(terms)
         self.uncertainty = uncertainty
+        self.precision = Precision()
         self.numbers, self.cutoff = numbers, cutoff
         place = torch.full([max(numbers) + 1], -1, dtype=torch.int64)
         place[numbers] = torch.arange(len(numbers))
@@ -74,10 +75,13 @@ class Potential(DoubleBuffers):
     ) -> dict[str, Tensor]:
         """Return energies, forces and stress.
 
+        Results are not tied to autograd; `differentiable_energies` is.
+
         Parameters
         ----------
         positions : (n_atoms, 3) float
-            Å.
+            Å, in the precision of the module. Where they are not finite, the results of the
+            atom and its structure are NaN.
         cells : (n_systems, 3, 3) float
             Lattice vectors as rows, Å.
         numbers : (n_atoms,) int64
@@ -109,24 +113,26 @@ class Potential(DoubleBuffers):
         ------
         ValueError
             An atomic number that the potential does not know; `std` or `novelty` of a
-            potential without.
+            potential without; positions or cells of another precision.
         """
+        self.precision.require(positions, cells)
+        positions, cells = positions.detach(), cells.detach()
         R = self.vectors(positions, cells, system, pairs, shifts)
         energies, slopes = self.local_energies(R, pairs, numbers, forces or stress)
+        # Zero, but NaN where a position is not finite: no list has pairs of such an atom.
+        undefined = 0.0 * positions
+        energies = energies + undefined.sum(dim=1)
         n_systems = cells.shape[0]
         energy = torch.zeros([n_systems], dtype=energies.dtype, device=R.device)
-        out = {
-            "energy": energy.index_add(0, system, energies),
-            "energies": energies,
-        }
+        energy = energy.index_add(0, system, energies)
+        out = {"energy": energy, "energies": energies}
         if forces:
-            zero = torch.zeros_like(positions)
-            out["forces"] = zero.index_add(0, pairs[0], slopes).index_add(
+            out["forces"] = undefined.index_add(0, pairs[0], slopes).index_add(
                 0, pairs[1], -slopes
             )
         if stress:
             parts = R.unsqueeze(2) * slopes.unsqueeze(1)
-            zero = torch.zeros_like(cells)
+            zero = (0.0 * energy).to(R.dtype).view(-1, 1, 1).repeat(1, 3, 3)
             virial = -zero.index_add(0, system[pairs[0]], parts)
             volume = torch.linalg.det(cells).abs().view(-1, 1, 1)
             out["virial"] = virial
@@ -278,6 +284,12 @@ class Potential(DoubleBuffers):
         return energies.index_add(0, pairs[0], linear.to(energies.dtype))
 
     def _neighbours(self, R: Tensor, pairs: Tensor, numbers: Tensor) -> Neighbours:
+        # A compiled module does not know of `DoubleBuffers`.
+        if self.e0.dtype != torch.float64:
+            raise ValueError(
+                "the coefficients of this potential were rounded to single precision: call "
+                ".float() before torch.jit.script"
+            )
         fixed, species = R.detach(), self._species(numbers)
         r = torch.linalg.vector_norm(fixed, dim=1)
         return Neighbours(pairs[0], pairs[1], fixed, r, species)

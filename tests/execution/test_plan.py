@@ -189,10 +189,20 @@ def test_sums_that_exist_at_once(n_tasks, sums):
     assert matrices.rows == matrices.points + sums * 960
 
 
-def test_a_device_holds_points_sums_and_rows():
-    # Ten points of five numbers, and their factor; sums as above; rows up to 6 GB.
-    matrices = Matrices((10,), (5,), (2, 500), 1, "cholesky")
-    assert matrices.on_device == 8 * (10 * 5 + 10 * 10) + 960 + 6e9
+@pytest.mark.parametrize(
+    ("method", "sums"),
+    [
+        # Sums as above; two rows of each group wait, and are copied as they are added.
+        ("cholesky", 960 + 2 * 160 + 200),
+        # Two triangles; two and ten rows wait; then the rows with a triangle, twice, and
+        # the new triangle.
+        ("qr", 2 * 800 + 160 + 800 + 5 * 800),
+    ],
+)
+def test_a_device_holds_points_sums_and_rows(method, sums):
+    # Ten points of five numbers, and their factor; rows up to 6 GB.
+    matrices = Matrices((10,), (5,), (2, 500), 1, method)
+    assert matrices.on_device == 8 * (10 * 5 + 10 * 10) + sums + 6e9
 
 
 def test_workers_are_planned_apart():

@@ -13,6 +13,7 @@ from gapfit.data.frame import structure_arrays
 from gapfit.data.neighbours import pairs_of
 
 torch = import_or_skip("torch")
+neighbours = import_or_skip("gapfit.torch.neighbours")
 
 
 def moved(atoms: Atoms) -> Atoms:
@@ -33,16 +34,21 @@ STRUCTURES_HERE = {
 }
 
 
-def pairs_in_torch(structures: list[Atoms], cutoff: float):
+def as_tensors(structures: list[Atoms]) -> tuple:
+    """Return positions, cells, pbc and structure of each atom."""
     positions = np.concatenate([atoms.positions for atoms in structures])
     cells = np.stack([np.asarray(atoms.cell) for atoms in structures])
     pbc = np.stack([atoms.pbc for atoms in structures])
     system = np.repeat(np.arange(len(structures)), [len(a) for a in structures])
-    given = map(torch.tensor, (positions, cells, pbc, system))
-    pairs, shifts = gapfit.torch.neighbour_list(*given, cutoff)
-    i, j = pairs.numpy()
-    images = np.einsum("px,pxy->py", shifts.numpy(), cells[system[i]])
-    return i, j, positions[j] - positions[i] + images
+    return tuple(map(torch.tensor, (positions, cells, pbc, system)))
+
+
+def pairs_in_torch(structures: list[Atoms], cutoff: float):
+    given = as_tensors(structures)
+    (i, j), shifts = gapfit.torch.neighbour_list(*given, cutoff)
+    positions, cells, _, system = given
+    images = torch.einsum("px,pxy->py", shifts.double(), cells[system[i]])
+    return i.numpy(), j.numpy(), (positions[j] - positions[i] + images).numpy()
 
 
 def ordered(i, j, R) -> np.ndarray:
@@ -64,3 +70,52 @@ def test_pairs_of_one_structure(name):
     wanted = pairs_of([structure_arrays(atoms)], 4.5)
     found = ordered(*pairs_in_torch([atoms], 4.5))
     np.testing.assert_allclose(found, ordered(wanted.i, wanted.j, wanted.R), atol=1e-8)
+
+
+def test_many_atoms_in_one_cell_are_looked_through_in_parts(monkeypatch):
+    """An atom far from a cluster makes cells large: all others are in one."""
+    cluster = STRUCTURES["silicon"]() * 2
+    cluster.pbc = False
+    cluster += Atoms("Si", [[1e5, 1e5, 1e5]])
+    wanted = ordered(*pairs_in_torch([cluster], 4.5))
+    sizes = []
+    both = neighbours._both
+
+    def watched(seen, begins):
+        found = both(seen, begins)
+        sizes.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(neighbours, "_both", watched)
+    monkeypatch.setattr(neighbours, "_PAIRS", 1000)
+    np.testing.assert_array_equal(ordered(*pairs_in_torch([cluster], 4.5)), wanted)
+    assert max(sizes) <= 1000 + len(cluster) < sum(sizes)
+
+
+def test_structures_without_atoms_have_no_pairs():
+    silicon, empty = STRUCTURES["silicon"](), Atoms(cell=[5, 5, 5], pbc=True)
+    wanted = ordered(*pairs_in_torch([silicon], 4.5))
+    found = ordered(*pairs_in_torch([silicon, empty, Atoms()], 4.5))
+    np.testing.assert_array_equal(found, wanted)
+    positions, *others = as_tensors([empty])
+    pairs, shifts = gapfit.torch.neighbour_list(positions.view(0, 3), *others, 4.5)
+    assert (pairs.shape, shifts.shape) == ((2, 0), (0, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("positions", lambda x: x[:-1], r"positions of shape \(7, 3\)"),
+        ("cells", lambda x: x[0], r"cells of shape \(3, 3\)"),
+        ("pbc", lambda x: x[0], r"pbc of shape \(3,\)"),
+        ("pbc", lambda x: x.long(), r"pbc torch\.int64"),
+        ("positions", lambda x: x.float(), r"positions are torch\.float32"),
+        ("cells", lambda x: 0.0 * x, "the cell of structure 0 has no volume"),
+    ],
+)
+def test_what_does_not_fit_is_refused(name, wrong, message):
+    given = as_tensors([STRUCTURES["silicon"]()])
+    own = dict(zip(("positions", "cells", "pbc", "system"), given, strict=True))
+    own[name] = wrong(own[name])
+    with pytest.raises(ValueError, match=message):
+        gapfit.torch.neighbour_list(**own, cutoff=4.5)

@@ -121,6 +121,64 @@ def test_single_precision_is_near(gst_full):
     np.testing.assert_allclose(found["energies"], wanted["energies"], atol=1e-5)
 
 
+@SCRIPT
+@pytest.mark.parametrize("single", [0, 1])
+def test_other_precisions_are_refused(single, si_full):
+    given = list(arguments([silicon()], si_full.cutoff))
+    potential = gapfit.torch.torch_model(si_full)
+    given[single] = given[single].float()
+    with pytest.raises(ValueError, match="positions and cells must be float64"):
+        potential(*given)
+    with pytest.raises(torch.jit.Error, match="positions and cells must be float64"):
+        torch.jit.script(potential)(*given)
+    with pytest.raises(ValueError, match="positions and cells must be float32"):
+        potential.float()(*given)
+
+
+@SCRIPT
+def test_a_compiled_potential_is_not_rounded(si_full):
+    given = arguments([silicon()], si_full.cutoff)
+    single = [x.float() if x.is_floating_point() else x for x in given]
+    potential = gapfit.torch.torch_model(si_full)
+    with pytest.raises(torch.jit.Error, match=r"call \.float\(\) before torch\.jit"):
+        torch.jit.script(potential).float()(*single)
+    potential = gapfit.torch.torch_model(si_full).float()
+    found, wanted = torch.jit.script(potential)(*single), potential(*single)
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("position", [np.nan, np.inf])
+def test_what_is_not_finite_gives_nan(position, si_full):
+    structures = [silicon(), slab()]
+    positions, cells, numbers, system, _, _ = arguments(structures, si_full.cutoff)
+    pbc = torch.tensor(np.array([atoms.pbc for atoms in structures]))
+    potential = gapfit.torch.torch_model(si_full)
+
+    def found() -> dict:
+        listed = (positions, cells, pbc, system, si_full.cutoff)
+        pairs = gapfit.torch.neighbour_list(*listed)
+        return potential(positions, cells, numbers, system, *pairs)
+
+    wanted = found()
+    positions[3, 1] = position
+    spoilt = found()
+    assert torch.isnan(spoilt["energies"][3])
+    assert torch.isnan(spoilt["forces"][3, 1])
+    for name in ("energy", "stress", "virial"):
+        assert torch.isnan(spoilt[name][0]).all()
+        np.testing.assert_allclose(spoilt[name][1], wanted[name][1], atol=1e-9)
+
+
+def test_results_are_not_tied_to_autograd(si_full):
+    positions, cells, *others = arguments([silicon()], si_full.cutoff)
+    potential = gapfit.torch.torch_model(si_full)
+    found = potential(positions.requires_grad_(), cells.requires_grad_(), *others)
+    assert not any(values.requires_grad for values in found.values())
+    pbc = torch.ones([1, 3], dtype=torch.bool)
+    neighbours = gapfit.torch.neighbour_list(positions, cells, pbc, others[1], 4.0)
+    assert not any(values.requires_grad for values in neighbours)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_gives_the_same(gst_full):
     structures = [three_species(), three_species() * (2, 1, 1)]
