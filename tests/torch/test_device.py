@@ -29,6 +29,7 @@ from gapfit.testing import Tolerance
 
 torch = import_or_skip("torch")
 from gapfit.torch.fit_rows import FitRows  # noqa: E402
+from gapfit.torch.triplet_kernel import TripletKernel  # noqa: E402
 
 FITTED = Tolerance("the same fit in another order, eV and eV/Å", atol=1e-7)
 
@@ -146,6 +147,33 @@ def test_more_atoms_are_no_more_operations(gst_full, device):
     # Each of these waits for the device.
     waits = few["tolist"] + few["_local_scalar_dense"] + few["nonzero"]
     assert waits < 40
+
+
+def test_many_sparse_points_of_triplets_are_no_larger_chunks(gst_full, device):
+    n_sparse, chunk_bytes = 10_000, 4_000_000
+    term = gapfit.torch.torch_model(gst_full, std=True).terms[2]
+    kernel, term.chunk_bytes = term.kernels[0], chunk_bytes
+    points = [torch.rand(n_sparse, 3).double() + 2.0 for _ in kernel.ends[1:]]
+    many = TripletKernel(points, kernel.block, 1.0, kernel.theta.tolist())
+    term.with_kernels([many])
+    term.to(device)
+    structures = [three_species()] * 5
+    positions, cells, numbers, system, pairs, shifts = there(
+        arguments(structures, gst_full.cutoff), device
+    )
+    potential = gapfit.torch.torch_model(gst_full).to(device)
+    R = potential.vectors(positions, cells, system, pairs, shifts)
+    near = potential._neighbours(R, pairs, numbers)
+    sizes = []
+
+    def add(operation: Operation) -> None:
+        if operation.name == "exp_":
+            sizes.extend(one.numel() * 8 for one in operation.outputs)
+
+    with watched(add):
+        k_m, _ = term.covariances(near)
+    assert k_m.shape == (len(numbers), len(points) * n_sparse)
+    assert max(sizes) < chunk_bytes < sum(sizes)
 
 
 def test_the_device_refuses_tensors_of_the_cpu(device):
