@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from builders import (
     SOAP,
     STRUCTURES,
@@ -174,6 +175,25 @@ def test_many_sparse_points_of_triplets_are_no_larger_chunks(gst_full, device):
         k_m, _ = term.covariances(near)
     assert k_m.shape == (len(numbers), len(points) * n_sparse)
     assert max(sizes) < chunk_bytes < sum(sizes)
+
+
+def test_atoms_without_neighbours_do_not_make_chunks_of_rows_larger(si_model, device):
+    dense, lone = [STRUCTURES["silicon"]()] * 12, [Atoms("Si")]
+
+    def most(structures: list) -> int:
+        frames = [as_frame(atoms, "a structure") for atoms in structures]
+        rows = FitRows(si_model.terms, device, 10_000_000)
+        sizes = []
+
+        def add(operation: Operation) -> None:
+            if operation.name == "mm":
+                sizes.extend(one.numel() for one in operation.outputs)
+
+        with watched(add):
+            rows.table(pairs_of(frames, si_model.cutoff), gradients=True)
+        return max(sizes)
+
+    assert most(dense + lone * 500) <= 1.1 * most(dense)
 
 
 def test_the_device_refuses_tensors_of_the_cpu(device):
