@@ -86,14 +86,16 @@ class SoapRows:
     def add(self, near: Neighbours, frame: Tensor, rows: RowTable) -> None:
         """Add rows; see `TermRows`."""
         density = self.term.density
-        near, _, groups = density.grouped(near, self.term.cutoff)
+        near, inside, groups = density.grouped(near, self.term.cutoff)
+        # Of the atom with most: few may have so many, but they are in one chunk.
+        n_pairs = int(groups.width.max()) if inside.shape[0] else 0
         begin = 0
         for species, points in enumerate(self.sums):
             n_sparse = points.points.shape[0]
             columns = rows.columns(begin, begin + n_sparse)
             begin += n_sparse
             if not points.empty:
-                n_numbers = self._numbers(rows.gradients, near, n_sparse)
+                n_numbers = self._numbers(rows.gradients, n_pairs, n_sparse)
                 for bounds in density.chunks(
                     groups, species, n_numbers, self.term.chunk_bytes
                 ):
@@ -101,13 +103,12 @@ class SoapRows:
                     chunk = density.chunk(near, groups, bounds)
                     self._add_chunk(chunk, species, near, atoms, frame, columns)
 
-    def _numbers(self, gradients: bool, near: Neighbours, n_sparse: int) -> int:
+    def _numbers(self, gradients: bool, n_pairs: int, n_sparse: int) -> int:
         """Return about how many numbers an atom takes besides those of its density."""
         n_features = self.term.scale.shape[0]
         if not gradients:
             return 2 * n_features + 4 * n_sparse
         density = self.term.density
-        n_pairs = near.centre.shape[0] // max(near.species.shape[0], 1)
         n_moved = density.n_max + self.term.n_mixed
         values = density.n_l * n_moved * self.term.width
         return 3 * (n_pairs + 3) * (2 * values + 3 * n_features + 2 * n_sparse)

@@ -38,6 +38,8 @@ class TripletKernel(DoubleBuffers):
         for own in points:
             ends.append(ends[-1] + len(own))
         self.ends, self.n_sparse = ends, ends[-1]
+        # Of a triplet: its arguments, sorted ones, kernels, and these times the switches.
+        self.n_numbers = 30 + 2 * max(len(own) for own in points)
         lengths = torch.tensor(theta, dtype=torch.float64)
         self.register_buffer("points", torch.cat(points) / lengths)
         self.register_buffer("block", block)

@@ -38,7 +38,8 @@ class TripletRows:
         n_atoms = near.species.shape[0]
         if n_atoms == 0 or inside.shape[0] == 0:
             return
-        for bounds in chunks(groups, 0, n_atoms, self.term.at_once(groups.width)):
+        most = self.term.at_once(groups.width, self.term.n_numbers)
+        for bounds in chunks(groups, 0, n_atoms, most):
             a, b, which = self.term.triplets(
                 near, inside, groups, bounds, self.term.block
             )

@@ -241,7 +241,8 @@ class TripletTerm(Term):
         inside, groups = self.grouped(near)
         if n_atoms == 0 or inside.shape[0] == 0:
             return energies, slopes
-        for bounds in chunks(groups, 0, n_atoms, self.at_once(groups.width)):
+        most = self.at_once(groups.width, self.n_numbers)
+        for bounds in chunks(groups, 0, n_atoms, most):
             a, b, which = self.triplets(near, inside, groups, bounds, self.block)
             value, along_a, along_b = self._energies(near, a, b, which)
             energies = energies.index_add(0, near.centre[a], value)
@@ -257,7 +258,8 @@ class TripletTerm(Term):
         if n_atoms == 0 or inside.shape[0] == 0:
             return k_m, prior
         for kernel in self.kernels:
-            for bounds in chunks(groups, 0, n_atoms, self.at_once(groups.width)):
+            most = self.at_once(groups.width, kernel.n_numbers)
+            for bounds in chunks(groups, 0, n_atoms, most):
                 a, b, which = self.triplets(near, inside, groups, bounds, kernel.block)
                 if which.shape[0] > 0:
                     q, s = self._arguments(near, a, b)
@@ -272,14 +274,17 @@ class TripletTerm(Term):
         one_species = torch.zeros_like(near.species)
         return inside, group(centre, torch.zeros_like(centre), 1, one_species, 1)
 
-    def at_once(self, width: Tensor) -> int:
-        """Return how many atoms with these numbers of pairs are handled together."""
+    def at_once(self, width: Tensor, n_numbers: int) -> int:
+        """Return how many atoms with these numbers of pairs are handled together.
+
+        `n_numbers` is about how many numbers each triplet takes.
+        """
         n_bytes = self.chunk_bytes
         if n_bytes == 0:
             n_bytes = 32_000_000 if width.is_cpu else self.device_chunk_bytes
         widest = int(width.max())
         triplets = max(widest * (widest - 1) // 2, 1)
-        return max(n_bytes // (8 * triplets * self.n_numbers), 1)
+        return max(n_bytes // (8 * triplets * n_numbers), 1)
 
     def triplets(
         self,

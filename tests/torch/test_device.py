@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from builders import (
     SOAP,
     STRUCTURES,
@@ -30,6 +31,7 @@ from gapfit.testing import Tolerance
 
 torch = import_or_skip("torch")
 from gapfit.torch.fit_rows import FitRows  # noqa: E402
+from gapfit.torch.triplet_kernel import TripletKernel  # noqa: E402
 
 FITTED = Tolerance("the same fit in another order, eV and eV/Å", atol=1e-7)
 
@@ -151,6 +153,52 @@ def test_more_atoms_are_no_more_operations(gst_full, device):
     # Each of these waits for the device.
     waits = few["tolist"] + few["_local_scalar_dense"] + few["nonzero"]
     assert waits < 40
+
+
+def test_many_sparse_points_of_triplets_are_no_larger_chunks(gst_full, device):
+    n_sparse, chunk_bytes = 10_000, 4_000_000
+    term = gapfit.torch.torch_model(gst_full, std=True).terms[2]
+    kernel, term.chunk_bytes = term.kernels[0], chunk_bytes
+    points = [torch.rand(n_sparse, 3).double() + 2.0 for _ in kernel.ends[1:]]
+    many = TripletKernel(points, kernel.block, 1.0, kernel.theta.tolist())
+    term.with_kernels([many])
+    term.to(device)
+    structures = [three_species()] * 5
+    positions, cells, numbers, system, pairs, shifts = there(
+        arguments(structures, gst_full.cutoff), device
+    )
+    potential = gapfit.torch.torch_model(gst_full).to(device)
+    R = potential.vectors(positions, cells, system, pairs, shifts)
+    near = potential._neighbours(R, pairs, numbers)
+    sizes = []
+
+    def add(operation: Operation) -> None:
+        if operation.name == "exp_":
+            sizes.extend(one.numel() * 8 for one in operation.outputs)
+
+    with watched(add):
+        k_m, _ = term.covariances(near)
+    assert k_m.shape == (len(numbers), len(points) * n_sparse)
+    assert max(sizes) < chunk_bytes < sum(sizes)
+
+
+def test_atoms_without_neighbours_do_not_make_chunks_of_rows_larger(si_model, device):
+    dense, lone = [STRUCTURES["silicon"]()] * 12, [Atoms("Si")]
+
+    def most(structures: list) -> int:
+        frames = [as_frame(atoms, "a structure") for atoms in structures]
+        rows = FitRows(si_model.terms, device, 10_000_000)
+        sizes = []
+
+        def add(operation: Operation) -> None:
+            if operation.name == "mm":
+                sizes.extend(one.numel() for one in operation.outputs)
+
+        with watched(add):
+            rows.table(pairs_of(frames, si_model.cutoff), gradients=True)
+        return max(sizes)
+
+    assert most(dense + lone * 500) <= 1.1 * most(dense)
 
 
 def test_the_device_refuses_tensors_of_the_cpu(device):
