@@ -76,7 +76,7 @@ def torch_model(
         Seed of the samples.
     chunk_bytes : int
         About how much memory atoms may take that are handled together; 0: what suits the
-        device. What is needed in all grows with the number of pairs, 250 bytes each.
+        device. What is needed in all grows with the number of pairs, 300 bytes each.
 
     Raises
     ------

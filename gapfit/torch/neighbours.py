@@ -159,6 +159,8 @@ def _inverse(cells: Tensor) -> Tensor:
 
 def _completed(cells: Tensor, pbc: Tensor) -> Tensor:
     """Return cells with unit vectors across all others in place of open directions."""
+    if bool(pbc.all()):
+        return cells
     _, _, rows = torch.linalg.svd(cells)
     n_open = (~pbc).sum(dim=1, keepdim=True)
     # Rows that span what the lattice vectors do not are the last ones.
