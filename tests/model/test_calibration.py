@@ -15,6 +15,7 @@ import gapfit
 from gapfit.data.observations import Quantity
 from gapfit.errors import GapfitError
 from gapfit.evaluation.residual_scales import calibration_of
+from gapfit.evaluation.residuals import Residuals
 from gapfit.model.calibration import Calibration, KindCalibration
 from gapfit.model.scales import Scale, Tilt, fitted_scale, tilted_scale
 from gapfit.testing import ROUNDING
@@ -63,8 +64,13 @@ def test_scales_are_the_most_likely():
         variance = np.exp(2 * p[0]) * std**2 + np.exp(2 * p[1])
         value = 0.5 * np.sum(error**2 / variance + np.log(variance))
         if around is not None:
-            pull = p - np.log([around.factor, around.floor])
-            value += 60 / 10 * 0.5 * pull @ pull / 2.0**2
+            usual = np.exp(np.mean(np.log(std)))
+            own, centre = (
+                complex(factor * usual, floor)
+                for factor, floor in (np.exp(p), (around.factor, around.floor))
+            )
+            size, turn = np.log(own / centre).real, np.angle(own / centre)
+            value += 60 / 10 * 0.5 * ((size / 0.5) ** 2 + (turn / 0.4) ** 2)
         return value
 
     around = Scale(0.5, 3.0)
@@ -99,10 +105,12 @@ def test_scales_of_config_types_are_pulled_to_that_of_all():
     alone = fitted_scale(error, std)
 
     def distance(scale: Scale) -> float:
-        factor, floor = scale.factor / own.scale.factor, scale.floor / own.scale.floor
-        return float(np.hypot(np.log(factor), np.log(floor)))
+        bars, centre = (
+            np.hypot(one.factor * std, one.floor) for one in (scale, own.scale)
+        )
+        return float(np.abs(np.log(bars / centre)).mean())
 
-    assert distance(own.by_type["few"]) < 0.95 * distance(alone)
+    assert 0.5 * distance(alone) < distance(own.by_type["few"]) < 0.95 * distance(alone)
     tilt = own.scale.tilt
     expected = fitted_scale(error / tilt.of(std), std, own.scale, 45)
     assert own.by_type["few"] == replace(expected, tilt=tilt)
@@ -110,6 +118,77 @@ def test_scales_of_config_types_are_pulled_to_that_of_all():
     weak = fitted_scale(error[:1], std[:1], own.scale, 1e-6)
     assert weak.factor == pytest.approx(own.scale.factor, rel=1e-3)
     assert weak.floor == pytest.approx(own.scale.floor, rel=1e-3)
+
+
+def test_small_floors_of_all_are_the_same_to_a_config_type():
+    """Errors of all cannot tell them apart, though their logs differ by tens."""
+    rng = np.random.default_rng(9)
+    std, wide = (np.exp(rng.normal(-7, width, 90)) for width in (0.3, 1.0))
+    error, of_all = (20.0 * own * rng.normal(size=90) for own in (std, wide))
+    losses, bars = [], []
+    for floor in (0.0, 1e-12, 1e-9, 1e-6, 1e-4):
+        variance = (20.0 * wide) ** 2 + floor**2
+        losses.append(0.5 * np.sum(of_all**2 / variance + np.log(variance)))
+        scale = fitted_scale(error, std, Scale(20.0, floor), 90.0)
+        bars.append(scale.std(np.array([1e-3, 1e-2])))
+    assert np.ptp(losses) < 0.1
+    assert np.ptp(np.log(bars), axis=0).max() < 0.02
+
+
+def test_a_config_type_has_a_floor_of_its_own_if_it_has_many_structures():
+    rng = np.random.default_rng(11)
+    std = np.exp(rng.normal(-5, 1.0, 1000))
+    error = np.hypot(2.0 * std, 0.02) * rng.normal(size=1000)
+    around = Scale(6.0, 1e-6)
+    many = fitted_scale(error, std, around, 1000.0)
+    assert many.floor == pytest.approx(0.02, rel=0.1)
+    assert many.factor == pytest.approx(2.0, rel=0.2)
+    few = fitted_scale(error[:3], std[:3], around, 0.01)
+    np.testing.assert_allclose(few.std(std), around.std(std), rtol=0.05)
+
+
+def test_beyond_its_structures_a_config_type_has_the_factor_of_all():
+    rng = np.random.default_rng(14)
+    std, around = rng.uniform(4e-4, 5e-4, 90), Scale(20.0, 1e-6)
+    scale = fitted_scale(2e-3 * rng.normal(size=90), std, around, 90.0)
+    assert scale.factor < 15.0
+    inside = np.linspace(0.0, scale.reach, 9)
+    expected = np.hypot(scale.factor * inside, scale.floor)
+    np.testing.assert_allclose(scale.std(inside), expected)
+    far = scale.std(np.array([1.0, 2.0]))
+    assert far[1] - far[0] == pytest.approx(20.0, rel=1e-3)
+    # Energies of n atoms reach sqrt(n) as far.
+    np.testing.assert_allclose(scale.std(np.array([3.0]), 3.0), 3.0 * far[:1])
+    # A larger factor of its own stays, and none of all scales down what lies beyond.
+    steep = fitted_scale(90.0 * std * rng.normal(size=90), std, around, 90.0)
+    assert steep.factor > 40.0
+    assert steep.of_function(np.array(1.0)) == pytest.approx(steep.factor)
+    assert fitted_scale(std, std, Scale(0.3, 0.1), 9.0).beyond == 1.0
+
+
+def test_alike_structures_do_not_hide_the_errors_of_others_of_their_type():
+    """Small cells of a type, by chance with errors that do not grow, and then large ones.
+
+    All errors are 20 std; those of all types show it.
+    """
+    rng = np.random.default_rng(15)
+
+    def energies(
+        config_type: str, std: np.ndarray, error: np.ndarray
+    ) -> list[Residuals]:
+        sigma = np.full(1, 1e-3)
+        columns = zip(error[:, None], std[:, None], strict=True)
+        return [
+            Residuals(Quantity.ENERGY, config_type, 1, 0.0, own, one, sigma)
+            for own, one in columns
+        ]
+
+    std, wide = rng.uniform(4e-4, 9e-4, 90), np.exp(rng.normal(-6.5, 1.2, 60))
+    small = energies("small", std, 0.01 * rng.normal(size=90))
+    others = energies("others", wide, 20.0 * wide * rng.normal(size=60))
+    scale = calibration_of([*small, *others], "x", 150).kinds["energy"].by_type["small"]
+    large = np.array([4e-3, 8e-3])
+    np.testing.assert_allclose(scale.std(large), 20.0 * large, rtol=0.4)
 
 
 def test_the_tilt_is_recovered_and_ends_with_the_evidence():
@@ -304,6 +383,7 @@ def test_the_calibration_is_stored_bit_by_bit(tmp_path, model):
         {"kinds": {"forces": {"scale": TILTED | {"tilt": TILT | {"usual": 3.0}}}}},
         {"kinds": {"forces": {"scale": TILTED | {"tilt": TILT | {"exponent": 2.0}}}}},
         {"kinds": {"forces": {"scale": TILTED | {"tilt": TILT | {"factor": 0.0}}}}},
+        {"kinds": {"forces": {"scale": TILTED | {"beyond": -1.0}}}},
         {"kinds": {"forces": {"quantiles": [1.0]}}},
         {"kinds": {"forces": {"levels": [0.5, 0.4], "quantiles": [1.0, 2.0]}}},
     ],
