@@ -36,8 +36,9 @@ def import_or_skip(name: str) -> Any:
     if spec is None or spec.origin is None:
         pytest.skip(f"{name} is not installed", allow_module_level=True)
     with warnings.catch_warnings():
-        # They use what torch would like to be rid of, as they are imported.
+        # They use what torch would like to be rid of, and doubt versions of each other.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", UserWarning)
         return import_module(name)
 
 
