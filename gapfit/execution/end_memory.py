@@ -94,13 +94,13 @@ def _calibration(
     most = at_once(n_rows, n_sparse, config.run.memory_bytes)
     threads = max(1, min(wanted, most, len(left_out)))
 
-    def one(n_atoms: int, n_rows: int) -> int:
-        made = batch.structure(n_atoms, n_rows)
+    def one(n_atoms: int, n_rows: int, *, further: bool = False) -> int:
+        made = batch.structure(n_atoms, n_rows, further=further)
         return max(made, residuals_nbytes(n_rows, n_sparse))
 
     largest = one(int(sizes.max(initial=1)), n_rows)
     # While one thread has the largest structure, the others rarely have one like it.
-    usual = one(_mean(sizes), _mean(rows))
+    usual = one(_mean(sizes), _mean(rows), further=True)
     needed = largest + (threads - 1) * (usual + THREAD_BYTES)
     if any(term.descriptor.unit_vectors for term in terms):
         own = [frame for n in common if (frame := frames[int(n)]).forces is not None]

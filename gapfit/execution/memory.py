@@ -28,8 +28,8 @@ _DOUBLE = 8
 #: Touched pages of the buffers that OpenBLAS keeps, for NumPy and for SciPy.
 LIBRARY_BYTES = 30_000_000
 #: The same of each further Python thread that calls them, and what glibc keeps for it
-#: (measured beside the arrays that `Batch.structure` counts: 0 to 14 MB).
-THREAD_BYTES = 8_000_000
+#: (measured beside the arrays that `Batch.structure` counts: 2 to 30 MB).
+THREAD_BYTES = 14_000_000
 #: Python with NumPy, SciPy, ASE and pydantic, as a worker imports them (measured: 90 MB).
 WORKER_BYTES = 90_000_000
 
@@ -201,11 +201,17 @@ class Batch:
         added = TrainingSums.add_nbytes(self.method, sum(sizes), n_rows, n_blocks)
         return int(rows + max(temporary, added))
 
-    def structure(self, n_atoms: int, n_rows: int) -> int:
-        """Return the memory to compute the rows of a structure on one thread, bytes."""
+    def structure(self, n_atoms: int, n_rows: int, *, further: bool = False) -> int:
+        """Return the memory to compute the rows of a structure on one thread, bytes.
+
+        That of a `further` thread is without arrays whose size is fixed: some are there
+        already, and `THREAD_BYTES` has the others.
+        """
         sizes = [term.n_sparse for term in self.terms]
         rows, temporary = rows_nbytes(n_rows, n_atoms, sizes, gradients=self.gradients)
-        return int(rows + temporary) + replace(self, threads=1)._buffers(n_atoms)
+        alone = replace(self, threads=1)
+        fixed = alone._buffers(0) if further else 0
+        return int(rows + temporary) + alone._buffers(n_atoms) - fixed
 
     def atoms_within(self, granted: float, most: int) -> int:
         """Return how many atoms' rows fit into `granted` bytes, from 1 to `most`."""
