@@ -241,6 +241,8 @@ def run(folder: Path, tries: range) -> None:
         try:
             with time_limit(PATIENCE), warnings.catch_warnings():
                 warnings.simplefilter("error")
+                # ASE's, with NumPy 2.5.
+                warnings.filterwarnings("ignore", "Setting the shape")
                 check(path, settings)
         except (Exception, OutOfTimeError) as error:
             raise AssertionError(f"try {number}: {error!r} for {data!r}") from error
