@@ -55,7 +55,7 @@ def test_fit_prints_plan_progress_errors_and_next_command(here, capsys):
     assert re.search(r"^  frames +9 \(2 more to test\)$", out, re.MULTILINE)
     assert re.search(r"^  rows +\d+ \(energy 9, forces \d+, virial 36\)$", out, re.M)
     assert re.search(r"^  sparse points +12$", out, re.MULTILINE)
-    assert re.search(r"^  memory +about [\d.]+ [kMG]B$", out, re.MULTILINE)
+    assert re.search(r"^  memory +about (\d+ [kM]B|\d+\.\d GB)$", out, re.MULTILINE)
     stages = re.findall(r"^  (\w[\w ]+?) +done in \d", out, re.MULTILINE)
     assert stages == [
         "environments",
@@ -205,7 +205,7 @@ def test_plan_prints_memory_and_time_and_does_nothing(here, capsys):
     assert main(["fit", "fit.toml", "--plan"]) == 0
     out = capsys.readouterr().out
     assert re.search(r"^  tasks +1$", out, re.MULTILINE)
-    assert re.search(r"^  memory +about [\d.]+ [MG]B$", out, re.MULTILINE)
+    assert re.search(r"^  memory +about (\d+ MB|\d+\.\d GB)$", out, re.MULTILINE)
     assert re.search(r"^  time +(a few seconds|about \d+ s)$", out, re.MULTILINE)
     assert not Path("fit-model").exists()
 

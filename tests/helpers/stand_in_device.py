@@ -40,6 +40,8 @@ class Operation(NamedTuple):
 
 
 _watchers: list[Callable[[Operation], None]] = []
+#: Kept as long as the device: what a library implements goes with it.
+_libraries: list[Any] = []
 
 
 @contextmanager
@@ -89,8 +91,7 @@ def stand_in() -> Any:
         function = getattr(getattr(aten, packet), overload or "default")
         library.impl(name, made(function), "PrivateUse1")
     library.impl("_copy_from", copied, "PrivateUse1")
-    # As long as the device: what it implements goes with it.
-    stand_in.library = library  # type: ignore[attr-defined]
+    _libraries.append(library)
     return torch.device(_NAME)
 
 

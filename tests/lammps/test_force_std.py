@@ -295,7 +295,7 @@ def test_few_potentials_have_the_error_that_is_stated(name, plugin, tmp_path):
     assert factor.rank < model.n_sparse / 3
     found, wanted = [], []
     test = [f for f in read(DATA / name / "test.extxyz", ":") if len(f) > 1]
-    for frame in test[:: max(len(test) // 4, 1)]:
+    for frame in test[:: max(len(test) // 8, 1)]:
         atoms = standard(frame)
         done = ran(plugin, model, factor, atoms, tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -305,9 +305,8 @@ def test_few_potentials_have_the_error_that_is_stated(name, plugin, tmp_path):
     wanted = np.concatenate(wanted)
     known = wanted > 1e-6
     errors = np.concatenate(found)[known] / wanted[known] - 1
-    # The error that is stated is that of other structures.
     assert np.sqrt(np.mean(errors**2)) < 1.5 * factor.error
-    assert abs(errors.mean()) < 1.25 * factor.error
+    assert abs(errors.mean()) < factor.error
 
 
 def test_every_n_steps_and_nothing_else_changes(si_full, plugin, tmp_path):
