@@ -9,14 +9,16 @@ from torch import Tensor
 
 __all__ = ["neighbour_list"]
 
-# Atoms times cells that are looked through together, and pairs, near or not.
+# Looks of atoms at cells together, and pairs, near or not.
 _TOGETHER, _PAIRS = 1_000_000, 4_000_000
 # Widths of cells to choose from, in cutoffs.
 _SHARES = (1.0, 0.67, 0.5, 0.34)
+# Cells are numbered below this, 2^62.
+_LAST = 4.6e18
 
 
 class _Grid(NamedTuple):
-    """Cells that the atoms of each structure are sorted into.
+    """Cells that space is divided into.
 
     Attributes
     ----------
@@ -26,29 +28,54 @@ class _Grid(NamedTuple):
         How many cells away neighbours may be.
     first : (n_systems,) int64
         Number of the first cell of each structure.
+    pbc : (n_systems, 3) bool
+        Whether each direction is periodic.
     """
 
     n: Tensor
     reach: Tensor
     first: Tensor
+    pbc: Tensor
+
+
+class _Cells(NamedTuple):
+    """Cells that have atoms, by number.
+
+    Attributes
+    ----------
+    number : (n_cells,) int64
+        Their numbers, ascending.
+    begin, count : (n_cells,) int64
+        Where their atoms begin in order, and how many they are.
+    system : (n_cells,) int64
+        Their structures.
+    at : (n_cells, 3) int64
+        Their places in the grid.
+    """
+
+    number: Tensor
+    begin: Tensor
+    count: Tensor
+    system: Tensor
+    at: Tensor
 
 
 class _Seen(NamedTuple):
-    """Atoms with the cells that they look at, which have atoms.
+    """Atoms with the cells that they look at.
 
     Attributes
     ----------
     atom : (n,) int64
-        The atoms that look.
+        Places in order of the atoms that look.
     image : (n, 3) int64
         Lattice vectors to the cell.
-    cell, count : (n,) int64
-        Number of the cell, and of atoms in it.
+    begin, count : (n,) int64
+        Where the atoms of the cell begin that are looked at, and how many they are.
     """
 
     atom: Tensor
     image: Tensor
-    cell: Tensor
+    begin: Tensor
     count: Tensor
 
 
@@ -83,47 +110,34 @@ def neighbour_list(
         Shapes or types do not fit, or periodic lattice vectors lie in a plane or a line.
     """
     _check(positions, cells, pbc, system)
-    if len(positions) == 0:
-        return torch.zeros_like(system).long().expand(2, 0), positions.long()
     positions, cells = positions.detach(), cells.detach() * pbc.unsqueeze(2)
-    periodic = pbc[system]
-    # Coordinates: of the lattice, from 0 to 1, where periodic; otherwise Å from the least.
-    inverse = _inverse(_completed(cells, pbc))
-    x = torch.bmm(positions.unsqueeze(1), inverse[system]).squeeze(1)
-    turns = torch.where(periodic, torch.floor(x), 0.0)
-    x = x - turns
-    index = system.unsqueeze(1).expand(-1, 3)
-    infinite = torch.full_like(cells[:, 0], torch.inf)
-    least = infinite.scatter_reduce(0, index, x, "amin")
-    least = torch.where(pbc, 0.0, least)
-    x = x - least[system]
-    extent = (-infinite).scatter_reduce(0, index, x, "amax")
-    heights = 1.0 / torch.linalg.vector_norm(inverse, dim=1)
-    lengths = torch.where(pbc, heights, extent)
-    grid = _grid(lengths, pbc, system, cutoff)
-    share = torch.where(pbc, torch.ones_like(lengths), lengths.clamp(min=1e-9))
-    at = (x / share[system] * grid.n[system]).long()
-    at = torch.minimum(at.clamp(min=0), grid.n[system] - 1)
-    wrapped = positions - torch.bmm(turns.unsqueeze(1), cells[system]).squeeze(1)
-    offsets = _offsets(grid.reach)
-    cell = _number(grid, system, at)
-    counts = torch.bincount(cell, minlength=int(grid.n.prod(dim=1).sum()))
-    order = torch.argsort(cell, stable=True)
-    begins = torch.cumsum(counts, dim=0) - counts
+    # Atoms in order of their cells; those that are nowhere have none.
+    order = torch.nonzero(torch.isfinite(positions).all(dim=1)).flatten()
+    if len(order) == 0:
+        return order.expand(2, 0), order.new_zeros(0, 3)
+    x, turns, grid = _places(positions[order], cells, pbc, system[order], cutoff)
+    number = _number(grid, system[order], x)
+    number, by_cell = torch.sort(number, stable=True)
+    order, x, turns = order[by_cell], x[by_cell], turns[by_cell]
+    system = system[order]
+    occupied = _occupied(number, system, x)
+    away = torch.bmm(turns.to(cells.dtype).unsqueeze(1), cells[system]).squeeze(1)
+    wrapped = positions[order] - away
     pairs, shifts = [], []
-    n_together = max(_TOGETHER // len(offsets), 1)
-    for some in torch.arange(len(positions), device=order.device).split(n_together):
-        for seen in _parts(_seen(grid, pbc, system, at, offsets, some, counts)):
-            i, places, image = _both(seen, begins)
-            j = order[places]
+    for begin, end in _together(grid, occupied):
+        for seen in _parts(_seen(grid, occupied, begin, end)):
+            i, j, image = _both(seen)
             R = wrapped[j] - wrapped[i]
             across = torch.bmm(image.to(R.dtype).unsqueeze(1), cells[system[i]])
             R = R + across.squeeze(1)
-            near = (R * R).sum(dim=1) < cutoff**2
-            near &= (i != j) | image.any(dim=1)
-            i, j = i[near], j[near]
-            pairs.append(torch.stack([i, j]))
-            shifts.append(image[near] + (turns[i] - turns[j]).long())
+            near = torch.nonzero((R * R).sum(dim=1) < cutoff**2).flatten()
+            i, j, image = i[near], j[near], image[near]
+            shift = image + (turns[i] - turns[j]).long()
+            pairs += [
+                torch.stack([order[i], order[j]]),
+                torch.stack([order[j], order[i]]),
+            ]
+            shifts += [shift, -shift]
     return torch.cat(pairs, dim=1), torch.cat(shifts)
 
 
@@ -169,74 +183,133 @@ def _completed(cells: Tensor, pbc: Tensor) -> Tensor:
     return torch.where(pbc.unsqueeze(2), cells, rows.gather(1, which))
 
 
+def _places(
+    positions: Tensor, cells: Tensor, pbc: Tensor, system: Tensor, cutoff: float
+) -> tuple[Tensor, Tensor, _Grid]:
+    """Return where the atoms are in a grid.
+
+    Returns
+    -------
+    at : (n_atoms, 3) int64
+        Cells of the atoms.
+    turns : (n_atoms, 3) float64
+        How many lattice vectors each atom is away from there.
+    grid : _Grid
+        The cells.
+    """
+    # Numbers of cells may be large: single precision would move atoms to others.
+    positions, cells = positions.double(), cells.double()
+    # Coordinates: of the lattice, from 0 to 1, where periodic; otherwise Å from the least.
+    inverse = _inverse(_completed(cells, pbc))
+    x = torch.bmm(positions.unsqueeze(1), inverse[system]).squeeze(1)
+    turns = torch.where(pbc[system], torch.floor(x), 0.0)
+    x = x - turns
+    index = system.unsqueeze(1).expand(-1, 3)
+    infinite = torch.full_like(cells[:, 0], torch.inf)
+    least = infinite.scatter_reduce(0, index, x, "amin")
+    x = x - torch.where(pbc, 0.0, least)[system]
+    extent = (-infinite).scatter_reduce(0, index, x, "amax").clamp(min=1e-9)
+    heights = 1.0 / torch.linalg.vector_norm(inverse, dim=1)
+    grid = _grid(torch.where(pbc, heights, extent), pbc, system, cutoff)
+    share = torch.where(pbc, 1.0, extent)
+    at = (x / share[system] * grid.n[system]).long()
+    return torch.minimum(at.clamp(min=0), grid.n[system] - 1), turns, grid
+
+
 def _grid(lengths: Tensor, pbc: Tensor, system: Tensor, cutoff: float) -> _Grid:
     """Return the cells that let each structure look at fewest cells and atoms."""
     n_atoms = torch.bincount(system, minlength=len(lengths)).to(lengths.dtype)
-    most = (2.0 * n_atoms ** (1 / 3)).ceil().long().clamp(min=1).unsqueeze(1)
     share = torch.tensor(_SHARES, dtype=lengths.dtype, device=lengths.device)
-    n = (lengths / (share.view(-1, 1, 1) * cutoff)).long().clamp(min=1)
-    n = torch.minimum(n, most)
-    reach = torch.ceil(cutoff * n / lengths.clamp(min=1e-9)).long()
-    reach = torch.where(pbc, reach, torch.minimum(reach, n - 1))
-    looks = (2 * reach + 1).prod(dim=2) * (1.0 + n_atoms / n.prod(dim=2))
+    n = (lengths / (share.view(-1, 1, 1) * cutoff)).floor()
+    n = n.clamp(min=1.0, max=float(int((_LAST / len(lengths)) ** (1 / 3))))
+    reach = torch.ceil(cutoff * n / lengths)
+    reach = torch.where(pbc, reach, torch.minimum(reach, n - 1.0))
+    n_cells = n.prod(dim=2)
+    occupied = torch.minimum(n_atoms, n_cells)
+    looks = (2.0 * reach + 1.0).prod(dim=2) * (occupied + n_atoms * n_atoms / n_cells)
     best = looks.argmin(dim=0).view(1, -1, 1).expand(1, -1, 3)
-    n, reach = n.gather(0, best)[0], reach.gather(0, best)[0]
+    n, reach = n.gather(0, best)[0].long(), reach.gather(0, best)[0].long()
     ends = torch.cumsum(n.prod(dim=1), dim=0)
-    return _Grid(n, reach, ends - n.prod(dim=1))
-
-
-def _offsets(reach: Tensor) -> Tensor:
-    """Return the distances in cells that any structure looks at, (n_offsets, 3)."""
-    most = reach.amax(dim=0).tolist()
-    ranges = [torch.arange(-m, m + 1, device=reach.device) for m in most]
-    return torch.cartesian_prod(*ranges)
+    return _Grid(n, reach, ends - n.prod(dim=1), pbc)
 
 
 def _number(grid: _Grid, system: Tensor, at: Tensor) -> Tensor:
     n = grid.n[system]
-    number = (at[..., 0] * n[..., 1] + at[..., 1]) * n[..., 2] + at[..., 2]
+    number = (at[:, 0] * n[:, 1] + at[:, 1]) * n[:, 2] + at[:, 2]
     return grid.first[system] + number
 
 
-def _seen(
-    grid: _Grid,
-    pbc: Tensor,
-    system: Tensor,
-    at: Tensor,
-    offsets: Tensor,
-    some: Tensor,
-    counts: Tensor,
-) -> _Seen:
-    """Return what some atoms see."""
-    own = system[some].unsqueeze(1).expand(-1, len(offsets))
-    target = at[some].unsqueeze(1) + offsets
-    n = grid.n[own]
-    image = torch.div(target, n, rounding_mode="floor")
-    seen = (offsets.abs() <= grid.reach[own]) & (pbc[own] | (image == 0))
-    a, o = torch.nonzero(seen.all(dim=2), as_tuple=True)
-    cell = _number(grid, own[a, o], (target - image * n)[a, o])
-    count = counts[cell]
-    full = torch.nonzero(count).flatten()
-    return _Seen(some[a[full]], image[a[full], o[full]], cell[full], count[full])
+def _occupied(number: Tensor, system: Tensor, at: Tensor) -> _Cells:
+    """Return the cells of atoms that are sorted by their number."""
+    number, count = torch.unique_consecutive(number, return_counts=True)
+    begin = torch.cumsum(count, dim=0) - count
+    return _Cells(number, begin, count, system[begin], at[begin])
+
+
+def _half(grid: _Grid, cells: _Cells) -> Tensor:
+    """Return how many cells each looks at: itself, and half of those around it."""
+    return ((2 * grid.reach + 1).prod(dim=1) // 2 + 1)[cells.system]
+
+
+def _together(grid: _Grid, cells: _Cells) -> Iterator[tuple[int, int]]:
+    """Yield ranges of cells whose atoms look about so often that memory is bounded."""
+    return _ranges(_half(grid, cells) * cells.count, _TOGETHER)
 
 
 def _parts(seen: _Seen) -> Iterator[_Seen]:
     """Yield parts that have about so many pairs that memory is bounded."""
-    ends = torch.cumsum(seen.count, dim=0)
-    n_parts = int(ends[-1:].sum()) // _PAIRS + 1
-    limits = torch.arange(1, n_parts, device=ends.device) * _PAIRS
-    places = [0, *torch.searchsorted(ends, limits).tolist(), len(ends)]
-    for begin, end in pairwise(places):
+    for begin, end in _ranges(seen.count, _PAIRS):
         yield _Seen(*(part[begin:end] for part in seen))
 
 
-def _both(seen: _Seen, begins: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return all pairs: atom, place of the other one in the order by cells, and image.
+def _ranges(sizes: Tensor, most: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges whose sizes add up to about `most`."""
+    ends = torch.cumsum(sizes, dim=0)
+    n_parts = int(ends[-1:].sum()) // most + 1
+    limits = torch.arange(1, n_parts, device=ends.device) * most
+    places = torch.searchsorted(ends, limits).tolist()
+    yield from pairwise([0, *places, len(ends)])
 
-    `begins` are the places where the atoms of the cells begin.
-    """
-    i = seen.atom.repeat_interleave(seen.count)
-    first = torch.cumsum(seen.count, dim=0) - seen.count - begins[seen.cell]
-    places = torch.arange(len(i), device=i.device)
-    places = places - first.repeat_interleave(seen.count)
-    return i, places, seen.image.repeat_interleave(seen.count, dim=0)
+
+def _ragged(sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return for rows of some sizes the row of each element and its place there."""
+    row = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
+    begins = torch.cumsum(sizes, dim=0) - sizes
+    return row, torch.arange(len(row), device=row.device) - begins[row]
+
+
+def _seen(grid: _Grid, cells: _Cells, begin: int, end: int) -> _Seen:
+    """Return what the atoms of a range of cells see: each pair from one side only."""
+    half = _half(grid, cells)[begin:end]
+    cell, place = _ragged(half)
+    cell = cell + begin
+    system = cells.system[cell]
+    reach, n = grid.reach[system], grid.n[system]
+    # From the middle on: the cell itself, then those behind it.
+    place = place + half[cell - begin] - 1
+    size = 2 * reach + 1
+    row = torch.div(place, size[:, 2], rounding_mode="floor")
+    plane = torch.div(row, size[:, 1], rounding_mode="floor")
+    offset = torch.stack(
+        [plane, row - plane * size[:, 1], place - row * size[:, 2]], dim=1
+    )
+    target = cells.at[cell] + offset - reach
+    image = torch.div(target, n, rounding_mode="floor")
+    number = _number(grid, system, target - image * n)
+    other = torch.searchsorted(cells.number, number).clamp(max=len(cells.number) - 1)
+    there = (grid.pbc[system] | (image == 0)).all(dim=1)
+    there = torch.nonzero(there & (cells.number[other] == number)).flatten()
+    cell, other, image = cell[there], other[there], image[there]
+    row, place = _ragged(cells.count[cell])
+    atom = cells.begin[cell[row]] + place
+    first, count = cells.begin[other[row]], cells.count[other[row]]
+    # In its own cell an atom sees those that follow it.
+    own = (cell == other) & (image == 0).all(dim=1)
+    skipped = torch.where(own[row], place + 1, 0)
+    return _Seen(atom, image[row], first + skipped, count - skipped)
+
+
+def _both(seen: _Seen) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all pairs: two atoms by their places in order, and lattice vectors."""
+    row, place = _ragged(seen.count)
+    return seen.atom[row], seen.begin[row] + place, seen.image[row]

@@ -72,24 +72,74 @@ def test_pairs_of_one_structure(name):
     np.testing.assert_allclose(found, ordered(wanted.i, wanted.j, wanted.R), atol=1e-8)
 
 
-def test_many_atoms_in_one_cell_are_looked_through_in_parts(monkeypatch):
-    """An atom far from a cluster makes cells large: all others are in one."""
-    cluster = STRUCTURES["silicon"]() * 2
-    cluster.pbc = False
-    cluster += Atoms("Si", [[1e5, 1e5, 1e5]])
-    wanted = ordered(*pairs_in_torch([cluster], 4.5))
-    sizes = []
+def sizes_of_parts(monkeypatch) -> list[int]:
+    """Return a list that gets the number of pairs of each part that is looked through."""
+    sizes: list[int] = []
     both = neighbours._both
 
-    def watched(seen, begins):
-        found = both(seen, begins)
+    def watched(seen):
+        found = both(seen)
         sizes.append(len(found[0]))
         return found
 
     monkeypatch.setattr(neighbours, "_both", watched)
-    monkeypatch.setattr(neighbours, "_PAIRS", 1000)
-    np.testing.assert_array_equal(ordered(*pairs_in_torch([cluster], 4.5)), wanted)
-    assert max(sizes) <= 1000 + len(cluster) < sum(sizes)
+    return sizes
+
+
+def test_many_atoms_in_one_cell_are_looked_through_in_parts(monkeypatch):
+    cluster = STRUCTURES["silicon"]() * 2
+    cluster.pbc = False
+    wanted = ordered(*pairs_in_torch([cluster], 45.0))
+    sizes = sizes_of_parts(monkeypatch)
+    monkeypatch.setattr(neighbours, "_PAIRS", 100)
+    np.testing.assert_array_equal(ordered(*pairs_in_torch([cluster], 45.0)), wanted)
+    assert max(sizes) <= 100 + len(cluster) < sum(sizes)
+
+
+def test_atoms_far_away_do_not_make_the_others_look_at_more(monkeypatch):
+    sizes = sizes_of_parts(monkeypatch)
+    cluster = STRUCTURES["silicon"]() * 3
+    cluster.pbc = False
+    alone = ordered(*pairs_in_torch([cluster], 4.5))
+    usual = sum(sizes)
+    sizes.clear()
+    with_others = cluster + Atoms("Si2", [[1e5, -1e5, 1e5], [np.nan, 0, 0]])
+    with_others += Atoms("Si", [[-1e300, 1e300, 0]])
+    np.testing.assert_array_equal(ordered(*pairs_in_torch([with_others], 4.5)), alone)
+    sizes.clear()
+    with_others = cluster + Atoms("Si", [[1e5, -1e5, 1e5]])
+    np.testing.assert_array_equal(ordered(*pairs_in_torch([with_others], 4.5)), alone)
+    assert sum(sizes) < 2 * usual
+
+
+def test_a_tiny_cell_does_not_make_the_others_look_at_more(monkeypatch):
+    half, sizes = neighbours._half, []
+
+    def watched(grid, cells):
+        found = half(grid, cells)
+        sizes.append(int(found.sum()))
+        return found
+
+    monkeypatch.setattr(neighbours, "_half", watched)
+    tiny = Atoms("Si", cell=[0.7, 0.7, 0.7], pbc=True)
+    many = [STRUCTURES["silicon"]() * 2] * 3
+    counts = []
+    for structures in ([tiny], many, [tiny, *many]):
+        pairs_in_torch(structures, 4.5)
+        counts.append(sizes[-1])
+    assert counts[2] == counts[0] + counts[1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_pair_far_away_is_found(dtype):
+    """At 50 000 Å single precision still has 0.004 Å."""
+    places = np.array([[0.0, 0, 0], [5e4, 5e4, 5e4], [5e4, 5e4, 5e4 + 4.4]])
+    positions = torch.tensor(places, dtype=getattr(torch, dtype))
+    cells, pbc = torch.zeros(1, 3, 3, dtype=positions.dtype), torch.zeros(1, 3) > 0
+    system = torch.zeros(3, dtype=torch.int64)
+    pairs, shifts = gapfit.torch.neighbour_list(positions, cells, pbc, system, 4.5)
+    assert sorted(pairs.t().tolist()) == [[1, 2], [2, 1]]
+    assert not shifts.any()
 
 
 def test_structures_without_atoms_have_no_pairs():
