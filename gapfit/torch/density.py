@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from gapfit.model.rows import DEVICE_CHUNK_BYTES
-from gapfit.torch.harmonics import gradient_matrix, harmonics, recurrence
-from gapfit.torch.hermite import centred, powers, slopes_of_powers
-from gapfit.torch.pairs import Groups, Neighbours, chunks, group
+from gapfit.torch.harmonics import Harmonics
+from gapfit.torch.hermite import centred, weighted_powers
+from gapfit.torch.pairs import Groups, Neighbours, chunks, group, picked
 from gapfit.torch.weighting import neighbour_weight
 
 __all__ = ["Chunk", "Density", "Expansion"]
@@ -58,7 +58,7 @@ class Expansion(NamedTuple):
         Distances, Å.
     Y : (n_lm, n_atoms, k) float
         Spherical harmonics.
-    F : (1 or 2, n_l, n_max, n_atoms · k) float
+    F : list of (n_l, n_max, n_atoms · k) float
         Radial functions w f of a neighbour's own channel; with gradients (w f)', 1/Å, too.
     functions : list of (width, n_atoms, k) float
         Radial functions of all channels, by degree.
@@ -67,7 +67,7 @@ class Expansion(NamedTuple):
     u: Tensor
     r: Tensor
     Y: Tensor
-    F: Tensor
+    F: list[Tensor]
     functions: list[Tensor]
 
 
@@ -95,9 +95,6 @@ class Density(nn.Module):
     table_of: Tensor
     channel: Tensor
     species_weight: Tensor
-    lowering: Tensor
-    norms: Tensor
-    back: Tensor
     further: list[tuple[int, float, int]]
 
     def __init__(
@@ -120,9 +117,7 @@ class Density(nn.Module):
         self.n_channels = int(channel.max()) + 1
         self.function, self.parameters = weighting
         self.width = self.n_channels * self.n_max
-        norms, back = recurrence(self.n_l - 1)
-        self.register_buffer("norms", norms)
-        self.register_buffer("back", back)
+        self.harmonics = Harmonics(self.n_l - 1)
         h = torch.full([1, n_knots - 1], spacing, dtype=table.dtype)
         rows = centred(table, h).reshape(n_tables * (n_knots - 1) * 6, -1)
         self.register_buffer("rows", rows)
@@ -130,11 +125,6 @@ class Density(nn.Module):
         self.register_buffer("table_of", table_of)
         self.register_buffer("channel", channel)
         self.register_buffer("species_weight", species_weight)
-        lowering = [
-            gradient_matrix(degree).transpose(0, 1).flatten()
-            for degree in range(1, self.n_l)
-        ]
-        self.register_buffer("lowering", torch.cat([torch.zeros(0), *lowering]))
 
     def grouped(
         self, near: Neighbours, cutoff: float
@@ -142,10 +132,10 @@ class Density(nn.Module):
         """Return the pairs within a cutoff, their numbers, and how they are grouped."""
         inside = torch.nonzero(near.r < cutoff).flatten()
         near = Neighbours(
-            near.centre[inside],
-            near.neighbour[inside],
-            near.R[inside],
-            near.r[inside],
+            picked(near.centre, inside),
+            picked(near.neighbour, inside),
+            picked(near.R, inside),
+            picked(near.r, inside),
             near.species,
         )
         n_species = self.table_of.shape[0]
@@ -193,10 +183,11 @@ class Density(nn.Module):
         pair = groups.pair[from_pair:to_pair]
         place = (groups.row[from_pair:to_pair] - begin) * k
         place = place + groups.slot[from_pair:to_pair]
-        species = near.species[near.neighbour[pair]]
+        neighbour = near.neighbour.index_select(0, pair)
+        species = near.species.index_select(0, neighbour)
         # Padding has some harmless vector, and no weight.
         R = torch.ones([n * k, 3], dtype=near.R.dtype, device=near.R.device)
-        R[place] = near.R[pair]
+        R.index_copy_(0, place, near.R.index_select(0, pair))
         R = R.t().contiguous().view(3, n, k)
         weight = torch.zeros([n * k], dtype=R.dtype, device=R.device)
         weight[place] = self.species_weight[species]
@@ -224,12 +215,12 @@ class Density(nn.Module):
         """
         r = torch.sqrt((chunk.R * chunk.R).sum(dim=0))
         u = chunk.R / r
-        Y = harmonics(u, self.norms, self.back)
+        Y = self.harmonics(u)
         F = self._radial(chunk, r, gradients)
         functions: list[Tensor] = []
         c: list[Tensor] = []
         for degree in range(self.n_l):
-            functions.append(self._in_channels(F[0, degree], chunk))
+            functions.append(self._in_channels(F[0][degree], chunk))
             radial = functions[degree].permute(1, 2, 0)
             c.append(torch.bmm(self._harmonics(Y, degree), radial))
         return c, Expansion(u, r, Y, F, functions)
@@ -240,26 +231,17 @@ class Density(nn.Module):
         The latter are by degree (n_atoms, 2 l + 1, width).
 
         Along u the slope is Σ_lm Y_lm (F'_l·d_lm). Across it, it is 1/r times the part of
-        Σ_lm ∇S_lm (F_l·d_lm) that is perpendicular to u. S are the solid harmonics at u,
-        whose gradients are harmonics one degree lower.
+        Σ_lm ∇Y_lm (F_l·d_lm) that is perpendicular to u.
         """
-        n, k = e.r.shape[0], e.r.shape[1]
-        along, across = torch.zeros_like(e.r), torch.zeros_like(e.u)
-        at = 0
+        along, g = torch.zeros_like(e.r), torch.empty_like(e.Y)
         for degree in range(self.n_l):
-            slopes = self._in_channels(e.F[1, degree], chunk)
+            slopes = self._in_channels(e.F[1][degree], chunk)
             own = torch.bmm(d[degree], slopes.transpose(0, 1))
             along += own.mul_(self._harmonics(e.Y, degree)).sum(dim=1)
-            if degree == 0:
-                continue
-            low, size = 2 * degree - 1, 2 * degree + 1
-            G = self.lowering[at : at + 3 * low * size].view(low, 3 * size)
-            at += 3 * low * size
-            lower = e.Y[(degree - 1) * (degree - 1) : degree * degree].flatten(1)
-            gradient = (G.t() @ lower).view(3, size, n, k)
             own = torch.bmm(d[degree], e.functions[degree].transpose(0, 1))
-            across += gradient.mul_(own.transpose(0, 1)).sum(dim=1)
-        across /= e.r
+            norms = self._harmonics(self.harmonics.norms, degree)
+            torch.mul(own, norms, out=self._harmonics(g, degree))
+        across = self.harmonics.gradient(e.u[2], e.Y, g) / e.r
         along -= (across * e.u).sum(dim=0)
         slopes = across.addcmul_(e.u, along).flatten(1).t().contiguous()
         return slopes.index_select(0, chunk.place)
@@ -274,27 +256,20 @@ class Density(nn.Module):
             functions = (functions * chunk.channel).flatten(0, 1)
         return functions.view(self.width, chunk.R.shape[1], -1)
 
-    def _radial(self, chunk: Chunk, r: Tensor, gradients: bool) -> Tensor:
+    def _radial(self, chunk: Chunk, r: Tensor, gradients: bool) -> list[Tensor]:
         """Return the radial functions, and their slopes; see `Expansion`."""
         x = r * (1.0 / self.spacing)
         knot = x.long().clamp(max=self.n_knots - 2)
         w, slope = neighbour_weight(self.function, self.parameters, r)
-        w, slope = (w * chunk.weight).unsqueeze(2), (slope * chunk.weight).unsqueeze(2)
-        terms = powers(x - knot)
-        weights = [terms * w]
-        if gradients:
-            change = slopes_of_powers(terms) * (1.0 / self.spacing)
-            weights.append(change * w + terms * slope)
+        w, slope = (w * chunk.weight).view(-1), (slope * chunk.weight).view(-1)
+        weights = weighted_powers((x - knot).view(-1), w, slope, self.spacing)
         # The factors of the powers of a polynomial are consecutive rows.
-        rows = chunk.table * (self.n_knots - 1) + knot
-        rows = rows.unsqueeze(2) * 6 + self.six
-        functions = nn.functional.embedding_bag(
-            rows.expand(len(weights), -1, -1, -1).reshape(-1, 6),
-            self.rows,
-            mode="sum",
-            per_sample_weights=torch.stack(weights).view(-1, 6),
-        )
-        # Products are faster with neighbours in the last dimension.
-        functions = functions.t().contiguous()
-        functions = functions.view(self.n_l, self.n_max, len(weights), -1)
-        return functions.permute(2, 0, 1, 3)
+        rows = (chunk.table * (self.n_knots - 1) + knot).view(-1, 1) * 6 + self.six
+        parts: list[Tensor] = []
+        for kind in range(2 if gradients else 1):
+            functions = nn.functional.embedding_bag(
+                rows, self.rows, mode="sum", per_sample_weights=weights[kind]
+            )
+            # Products are faster with neighbours in the last dimension.
+            parts.append(functions.t().contiguous())
+        return [part.view(self.n_l, self.n_max, -1) for part in parts]

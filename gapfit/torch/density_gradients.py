@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gapfit.torch.density import Chunk, Density, Expansion
+from gapfit.torch.harmonics import gradient_matrix
 from gapfit.torch.row_table import VOIGT, strains
 
 __all__ = ["DensityGradients", "MovedAtoms", "moved_atoms"]
@@ -25,13 +26,14 @@ class DensityGradients:
 
     def __init__(self, density: Density) -> None:
         self.density = density
+        self.matrices = [
+            gradient_matrix(degree).transpose(0, 1).contiguous().to(density.rows)
+            for degree in range(1, density.n_l)
+        ]
 
     def matrix(self, degree: int) -> Tensor:
         """Return `gradient_matrix`, (2 l - 1, 3, 2 l + 1)."""
-        at = sum(3 * (2 * d - 1) * (2 * d + 1) for d in range(1, degree))
-        low, size = 2 * degree - 1, 2 * degree + 1
-        rows = self.density.lowering[at : at + 3 * low * size]
-        return rows.view(low, 3, size)
+        return self.matrices[degree - 1]
 
     def of_pairs(self, e: Expansion, place: Tensor) -> Tensor:
         """Return derivatives with the vectors of some neighbours.
@@ -52,12 +54,12 @@ class DensityGradients:
         u = e.u.flatten(1)[:, place].t().unsqueeze(2)
         Y = e.Y.flatten(1)[:, place].t()
         inverse = 1.0 / e.r.flatten()[place].unsqueeze(1)
-        F = e.F[..., place]
+        F = [part[..., place] for part in e.F]
         shape = [place.shape[0], 3, n_l * n_l, n]
         dc = torch.empty(shape, dtype=u.dtype, device=u.device)
         for degree in range(n_l):
-            across = F[0, degree].t() * inverse
-            along = F[1, degree].t() - degree * across
+            across = F[0][degree].t() * inverse
+            along = F[1][degree].t() - degree * across
             first, last = degree**2, (degree + 1) ** 2
             out, own = dc[:, :, first:last], Y[:, first:last]
             direct = (u * own.unsqueeze(1)).unsqueeze(3)
@@ -80,14 +82,16 @@ class DensityGradients:
         u, R = e.u.permute(1, 2, 0), chunk.R.permute(1, 2, 0)
         n, n_atoms = self.density.n_max, R.shape[0]
         # Zero for neighbours of other channels.
-        F = (e.F * chunk.channel[channel]).unflatten(3, e.r.shape)
-        F = F.permute(0, 1, 3, 4, 2)
+        F = [
+            (part * chunk.channel[channel]).unflatten(2, e.r.shape).permute(0, 2, 3, 1)
+            for part in e.F
+        ]
         direct = torch.cat([u, strains(R, u)], dim=2).unsqueeze(3)
         weights = torch.cat([torch.ones_like(R[:, :, :1]), -R], dim=2).unsqueeze(3)
         out: list[Tensor] = []
         for degree in range(self.density.n_l):
-            across = (F[0, degree] / e.r.unsqueeze(2)).unsqueeze(2)
-            along = F[1, degree].unsqueeze(2) - degree * across
+            across = (F[0][degree] / e.r.unsqueeze(2)).unsqueeze(2)
+            along = F[1][degree].unsqueeze(2) - degree * across
             Y = e.Y[degree**2 : (degree + 1) ** 2].transpose(0, 1)
             dc = torch.bmm(Y, (direct * along).flatten(2)).view(n_atoms, -1, 9, n)
             if degree:

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from gapfit.torch.pairs import picked
 from gapfit.torch.switch import switch
 
-__all__ = ["NO_KNOTS", "HermiteTable", "centred", "powers", "slopes_of_powers"]
+__all__ = ["NO_KNOTS", "HermiteTable", "centred", "weighted_powers"]
 
 #: For equidistant knots.
 NO_KNOTS = torch.zeros(0, 0, dtype=torch.float64)
@@ -50,18 +51,32 @@ def centred(values: Tensor, spacing: Tensor) -> Tensor:
     )
 
 
-def powers(t: Tensor) -> Tensor:
-    """Return the powers 0 to 5 of t - 1/2 in a last dimension."""
+def weighted_powers(t: Tensor, w: Tensor, slope: Tensor, h: float) -> Tensor:
+    """Return the powers of t - 1/2 times w, and their derivatives.
+
+    Parameters
+    ----------
+    t : (n,) float
+        Place between two knots, 0..1.
+    w, slope : (n,) float
+        A function of a distance, and its derivative.
+    h : float
+        Distance of the knots.
+
+    Returns
+    -------
+    (2, n, 6) float
+        w (t - 1/2)^k for k = 0 to 5, and the derivatives with the distance.
+    """
     t = t - 0.5
-    t2 = t * t
-    t3 = t2 * t
-    return torch.stack([torch.ones_like(t), t, t2, t3, t2 * t2, t2 * t3], dim=-1)
-
-
-def slopes_of_powers(powers: Tensor) -> Tensor:
-    """Return the derivatives of `powers`."""
-    numbers = torch.arange(1, 6, dtype=powers.dtype, device=powers.device)
-    return torch.nn.functional.pad(powers[..., :-1] * numbers, [1, 0])
+    # All places in the last dimension meanwhile: loops over six numbers are slow.
+    out = torch.empty([6, 2, t.shape[0]], dtype=t.dtype, device=t.device)
+    out[0, 0], out[0, 1] = w, slope
+    for k in range(5):
+        torch.mul(out[k], t, out=out[k + 1])
+    factors = torch.arange(1, 6, dtype=t.dtype, device=t.device).unsqueeze(1) / h
+    out[1:, 1].addcmul_(out[:-1, 0], factors)
+    return out.permute(1, 2, 0).contiguous()
 
 
 class HermiteTable(nn.Module):
@@ -120,7 +135,7 @@ class HermiteTable(nn.Module):
             f and f'.
         """
         inside = torch.nonzero((x < self.end) & (which >= 0)).flatten()
-        x, which = x[inside], which[inside]
+        x, which = picked(x, inside), picked(which, inside)
         value, slope = self._evaluate(which, x)
         if self.cosine > 0.0:
             s, change = switch(x, self.end, self.cosine, True)
@@ -142,6 +157,11 @@ class HermiteTable(nn.Module):
             knot, end = knot.squeeze(1), knots.gather(1, knot + 1).squeeze(1)
             inverse = 1.0 / (end - begin)
             t = (x - begin) * inverse
-        rows, terms = self.rows[which * self.n_intervals + knot], powers(t)
-        slope = (slopes_of_powers(terms) * rows).sum(dim=1) * inverse
-        return (terms * rows).sum(dim=1), slope
+        rows = self.rows.index_select(0, which * self.n_intervals + knot).unbind(1)
+        t = t - 0.5
+        # Horner's scheme for the polynomial and its derivative.
+        slope, value = rows[5], torch.addcmul(rows[4], rows[5], t)
+        for k in range(3, -1, -1):
+            slope = torch.addcmul(value, slope, t)
+            value = torch.addcmul(rows[k], value, t)
+        return value, slope * inverse

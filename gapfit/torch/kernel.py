@@ -52,6 +52,8 @@ class KernelSum(DoubleBuffers):
     ) -> None:
         super().__init__()
         self.zeta, self.quadratic = float(zeta), quadratic
+        # By Euler's theorem q · dε/dq is this times ε.
+        self.degree = 2.0 if quadratic else self.zeta
         self.projected = projection is not None
         self.empty = not quadratic and len(points) == 0
         self.n_numbers = points.shape[0] * 3 + points.shape[1] * 2

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gapfit.torch.hermite import HermiteTable
-from gapfit.torch.pairs import Neighbours
+from gapfit.torch.pairs import Neighbours, picked
 from gapfit.torch.term import Term
 
 __all__ = ["PairTerm"]
@@ -44,15 +44,17 @@ class PairTerm(Term):
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
         """Return energies of atoms (n_atoms,), eV, and dE_i/dR of pairs (n_pairs, 3)."""
-        own, other = near.species[near.centre], near.species[near.neighbour]
-        potential = self.potential[own, other]
+        species, n_species = near.species, self.potential.shape[0]
+        place = species.index_select(0, near.centre) * n_species
+        place = place + species.index_select(0, near.neighbour)
+        potential = self.potential.view(-1).index_select(0, place)
         inside, phi, slope = self.table(potential, near.r)
         energies = torch.zeros(
             [near.species.shape[0]], dtype=near.R.dtype, device=near.R.device
         )
-        energies = energies.index_add(0, near.centre[inside], 0.5 * phi)
+        energies = energies.index_add(0, picked(near.centre, inside), 0.5 * phi)
         if not gradients:
             return energies, near.R[:0]
-        slopes = torch.zeros_like(near.R)
-        slopes[inside] = (0.5 * slope / near.r[inside]).unsqueeze(1) * near.R[inside]
-        return energies, slopes
+        own = (0.5 * slope / picked(near.r, inside)).unsqueeze(1)
+        own = own * picked(near.R, inside)
+        return energies, torch.zeros_like(near.R).index_copy(0, inside, own)

@@ -9,7 +9,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Groups", "Neighbours", "by_centre", "chunks", "group", "of_centres"]
+__all__ = [
+    "Groups",
+    "Neighbours",
+    "by_centre",
+    "chunks",
+    "group",
+    "of_centres",
+    "picked",
+]
+
+
+def picked(values: Tensor, some: Tensor) -> Tensor:
+    """Return the values of some places (n,), which are ascending: often they are all."""
+    if some.shape[0] == values.shape[0]:
+        return values
+    return values.index_select(0, some)
 
 
 class Neighbours(NamedTuple):

@@ -131,15 +131,25 @@ class Potential(DoubleBuffers):
                 0, pairs[1], -slopes
             )
         if stress:
-            parts = R.unsqueeze(2) * slopes.unsqueeze(1)
-            zero = (0.0 * energy).to(R.dtype).view(-1, 1, 1).repeat(1, 3, 3)
-            virial = -zero.index_add(0, system[pairs[0]], parts)
+            virial = -self._strain_slopes(R, slopes, system[pairs[0]], n_systems)
+            virial = virial + (0.0 * energy).to(R.dtype).view(-1, 1, 1)
             volume = torch.linalg.det(cells).abs().view(-1, 1, 1)
             out["virial"] = virial
             out["stress"] = -virial / volume
         if std or novelty:
             out.update(self.uncertainties(R, pairs, numbers, std, novelty))
         return out
+
+    def _strain_slopes(
+        self, R: Tensor, slopes: Tensor, system: Tensor, n_systems: int
+    ) -> Tensor:
+        """Return Σ R dE/dR of each system, (n_systems, 3, 3), eV."""
+        # Threads of a GPU that add to the same numbers wait for each other.
+        if n_systems == 1:
+            return (R.t() @ slopes).unsqueeze(0)
+        parts = (R.unsqueeze(2) * slopes.unsqueeze(1)).flatten(1)
+        zero = torch.zeros([n_systems, 9], dtype=R.dtype, device=R.device)
+        return zero.index_add(0, system, parts).view(-1, 3, 3)
 
     def vectors(
         self,
@@ -150,9 +160,14 @@ class Potential(DoubleBuffers):
         shifts: Tensor,
     ) -> Tensor:
         """Return the vectors from centre to neighbour, (n_pairs, 3), Å; see `forward`."""
-        own_cells = cells[system[pairs[0]]]
-        images = torch.bmm(shifts.to(cells.dtype).unsqueeze(1), own_cells).squeeze(1)
-        return positions[pairs[1]] - positions[pairs[0]] + images
+        i, j = pairs[0], pairs[1]
+        if cells.shape[0] == 1:
+            images = shifts.to(cells.dtype) @ cells[0]
+        else:
+            own = cells.index_select(0, system.index_select(0, i))
+            images = torch.bmm(shifts.to(cells.dtype).unsqueeze(1), own).squeeze(1)
+        vectors = positions.index_select(0, j) - positions.index_select(0, i)
+        return vectors + images
 
     def local_energies(
         self, R: Tensor, pairs: Tensor, numbers: Tensor, gradients: bool

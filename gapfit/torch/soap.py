@@ -103,14 +103,16 @@ class SoapTerm(Term):
                 energies[atoms] = local
                 if gradients:
                     own = self.density.adjoint(chunk, expansion, self._adjoint(x, g))
-                    own = own / norm[self.density.atom_of(chunk)]
-                    slopes[inside[chunk.pair]] = own
+                    own = own / norm.index_select(0, self.density.atom_of(chunk))
+                    slopes.index_copy_(0, inside.index_select(0, chunk.pair), own)
         return energies, slopes
 
     def _sums(
         self, q: Tensor, ends: list[int], bounds: list[int], gradients: bool
     ) -> tuple[Tensor, Tensor]:
         """Return energies of a chunk and their slopes across q, without those along it.
+
+        The slopes are (n, n_features + 1); the last is 0.
 
         Parameters
         ----------
@@ -124,15 +126,20 @@ class SoapTerm(Term):
             Whether to compute the slopes.
         """
         energies = torch.empty([q.shape[0]], dtype=torch.float64, device=q.device)
-        slopes = torch.empty_like(q) if gradients else q[:0]
+        slopes = q[:0]
+        if gradients:
+            shape = [q.shape[0], q.shape[1] + 1]
+            slopes = torch.empty(shape, dtype=q.dtype, device=q.device)
+            slopes[:, -1] = 0.0
         for s, kernel_sum in enumerate(self.sums):
             begin, end = max(ends[s], bounds[0]), min(ends[s + 1], bounds[1])
             if begin < end:
                 some = slice(begin - bounds[0], end - bounds[0])
-                energies[some], g = kernel_sum(q[some], gradients)
+                own, g = kernel_sum(q[some], gradients)
+                energies[some] = own
                 if gradients:
-                    along = (q[some] * g).sum(dim=1, keepdim=True)
-                    torch.addcmul(g, q[some], along, value=-1.0, out=slopes[some])
+                    along = (-kernel_sum.degree * own).to(g.dtype).unsqueeze(1)
+                    torch.addcmul(g, q[some], along, out=slopes[some, :-1])
         return energies, slopes
 
     def covariances(self, near: Neighbours) -> tuple[Tensor, Tensor]:
@@ -204,15 +211,16 @@ class SoapTerm(Term):
         return p
 
     def _adjoint(self, x: list[Tensor], g: Tensor) -> list[Tensor]:
-        """Return dE/dc by degree (n, 2 l + 1, width of the density) from dE/dp."""
+        """Return dE/dc by degree (n, 2 l + 1, width of the density) from dE/dp.
+
+        The latter are (n, n_features + 1), the last 0; they are overwritten.
+        """
         n = g.shape[0]
-        scaled = torch.empty([n, g.shape[1] + 1], dtype=g.dtype, device=g.device)
-        torch.mul(g, self.adjoint_scale, out=scaled[:, :-1])
-        scaled[:, -1] = 0.0
+        g[:, :-1].mul_(self.adjoint_scale)
         out: list[Tensor] = []
         first = self.density.width
         for degree, own in enumerate(x):
-            D = scaled.gather(1, self.sources[degree].expand(n, -1))
+            D = g.gather(1, self.sources[degree].expand(n, -1))
             d = torch.bmm(own, D.view(n, self.width, self.width))
             if self.n_mixed:
                 d = d[:, :, :first] + d[:, :, first:] @ self.mixing

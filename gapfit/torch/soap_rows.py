@@ -185,10 +185,10 @@ class SoapRows:
         size = n * width
         V = torch.empty([n_pairs, 3, self.n_values + 1], dtype=u.dtype, device=u.device)
         V[:, :, -1] = 0.0
-        F = e.F[..., place]
+        F = [part[..., place] for part in e.F]
         for degree in range(density.n_l):
-            across = F[0, degree].t() * inverse
-            along = F[1, degree].t() - degree * across
+            across = F[0][degree].t() * inverse
+            along = F[1][degree].t() - degree * across
             W = self._with_harmonics(e.Y, degree, x[degree])[place]
             out = V[:, :, degree * size : (degree + 1) * size]
             out = out.view(n_pairs, 3, n, width)

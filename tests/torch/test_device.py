@@ -147,7 +147,7 @@ def test_more_atoms_are_no_more_operations(gst_full, device):
             potential,
             there(arguments([three_species()] * n, gst_full.cutoff), device),
         )
-        for n in (1, 12)
+        for n in (2, 12)
     )
     assert few == many
     # Each of these waits for the device.
