@@ -11,10 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gapfit.model.rows import DEVICE_CHUNK_BYTES
 from gapfit.torch.harmonics import Harmonics
 from gapfit.torch.hermite import centred, weighted_powers
-from gapfit.torch.pairs import Groups, Neighbours, chunks, group, picked
+from gapfit.torch.pairs import Groups, Neighbours, chunk_memory, chunks, group, picked
 from gapfit.torch.weighting import neighbour_weight
 
 __all__ = ["Chunk", "Density", "Expansion"]
@@ -109,8 +108,6 @@ class Density(nn.Module):
     ) -> None:
         super().__init__()
         self.further = further
-        # TorchScript sees attributes, but no constants of modules.
-        self.device_chunk_bytes = DEVICE_CHUNK_BYTES
         n_tables, n_knots, _, self.n_l, self.n_max = table.shape
         self.spacing = spacing
         self.n_knots = n_knots
@@ -169,11 +166,10 @@ class Density(nn.Module):
         if begin == end:
             nothing: list[list[int]] = []
             return nothing
-        if n_bytes == 0:
-            n_bytes = 64_000_000 if groups.atoms.is_cpu else self.device_chunk_bytes
+        memory = chunk_memory(n_bytes, groups.atoms.is_cpu)
         n_neighbours = int(groups.width[begin:end].max())
         each = self.n_l * (4 * self.n_max + self.width + self.n_l) + 40
-        most = max(n_bytes // (8 * (n_neighbours * each + n_numbers)), 16)
+        most = max(memory // (8 * (n_neighbours * each + n_numbers)), 16)
         return chunks(groups, begin, end, most)
 
     def chunk(self, near: Neighbours, groups: Groups, bounds: list[int]) -> Chunk:

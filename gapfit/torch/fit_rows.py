@@ -18,7 +18,7 @@ from gapfit.descriptors.eam_density import EamDensity
 from gapfit.descriptors.kernels import SquaredExponential
 from gapfit.descriptors.soap import Soap
 from gapfit.descriptors.soap_engine import NativeEngine
-from gapfit.model.rows import DEVICE_CHUNK_BYTES, labelled_rows
+from gapfit.model.rows import labelled_rows
 from gapfit.model.terms import FittedTerm
 from gapfit.torch.ace_rows import AceRows
 from gapfit.torch.arrays import reals, whole
@@ -26,7 +26,7 @@ from gapfit.torch.build import ace_term, soap_term, triplet_sums, triplet_term
 from gapfit.torch.build_uncertainty import neighbour_density
 from gapfit.torch.embedding_rows import EmbeddingRows
 from gapfit.torch.pair_rows import PairRows
-from gapfit.torch.pairs import Neighbours
+from gapfit.torch.pairs import Neighbours, chunk_memory
 from gapfit.torch.row_table import RowTable, TermRows, new_table
 from gapfit.torch.soap_rows import SoapRows
 from gapfit.torch.triplet_rows import TripletRows
@@ -132,7 +132,7 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
             switch.r_cut,
             switch.width,
             switch.form == "cosine",
-            _chunk_bytes(device, chunk_bytes),
+            chunk_memory(chunk_bytes, device.type == "cpu"),
         )
     if isinstance(descriptor, EamDensity):
         kernel_of_density = descriptor.squared_exponential
@@ -141,16 +141,11 @@ def _maker(term: FittedTerm, device: torch.device, chunk_bytes: int) -> TermRows
             [reals(term.sparse[b][:, 0]).to(device) for b in descriptor.blocks],
             kernel_of_density.delta,
             kernel_of_density.theta,
-            _chunk_bytes(device, chunk_bytes),
+            chunk_memory(chunk_bytes, device.type == "cpu"),
         )
     if isinstance(descriptor, Angle3b) and _is_plain(descriptor):
         return _triplet_rows(descriptor, term, device, chunk_bytes)
     return None
-
-
-def _chunk_bytes(device: torch.device, given: int) -> int:
-    """Return the memory for pairs of a term that are handled together, bytes."""
-    return given or (DEVICE_CHUNK_BYTES if device.type != "cpu" else 32_000_000)
 
 
 def _ace_rows(

@@ -9,10 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gapfit.model.rows import DEVICE_CHUNK_BYTES
+
 __all__ = [
     "Groups",
     "Neighbours",
     "by_centre",
+    "chunk_memory",
     "chunks",
     "group",
     "of_centres",
@@ -146,6 +149,23 @@ def chunks(groups: Groups, begin: int, end: int, most: int) -> list[list[int]]:
     return [
         [places[k], places[k + 1], pairs[k], pairs[k + 1], widths[k]] for k in range(n)
     ]
+
+
+def chunk_memory(given: int, on_cpu: bool, on_device: int = DEVICE_CHUNK_BYTES) -> int:
+    """Return how many bytes atoms may take that are handled together.
+
+    Parameters
+    ----------
+    given : int
+        What the user wants; 0: what suits the device.
+    on_cpu : bool
+        Whether a CPU does it: there what its caches hold is faster.
+    on_device : int
+        What suits another device; a default, as TorchScript knows no constants.
+    """
+    if given > 0:
+        return given
+    return 64_000_000 if on_cpu else on_device
 
 
 def by_centre(near: Neighbours, most: int) -> tuple[Tensor, list[list[int]]]:

@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gapfit.model.rows import DEVICE_CHUNK_BYTES
-from gapfit.torch.pairs import Groups, Neighbours, chunks, group
+from gapfit.torch.pairs import Groups, Neighbours, chunk_memory, chunks, group
 from gapfit.torch.switch import switch
 from gapfit.torch.term import Term
 
@@ -229,8 +228,6 @@ class TripletTerm(Term):
         self.potentials = potentials
         self.cutoff, self.width, self.cosine = cutoff, width, cosine
         self.n_numbers: int = potentials.n_numbers
-        # TorchScript sees attributes, but no constants of modules.
-        self.device_chunk_bytes = DEVICE_CHUNK_BYTES
         self.register_buffer("block", block)
 
     def forward(self, near: Neighbours, gradients: bool) -> tuple[Tensor, Tensor]:
@@ -279,9 +276,7 @@ class TripletTerm(Term):
 
         `n_numbers` is about how many numbers each triplet takes.
         """
-        n_bytes = self.chunk_bytes
-        if n_bytes == 0:
-            n_bytes = 32_000_000 if width.is_cpu else self.device_chunk_bytes
+        n_bytes = chunk_memory(self.chunk_bytes, width.is_cpu)
         widest = int(width.max())
         triplets = max(widest * (widest - 1) // 2, 1)
         return max(n_bytes // (8 * triplets * n_numbers), 1)

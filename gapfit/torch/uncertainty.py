@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gapfit.model.rows import DEVICE_CHUNK_BYTES
+from gapfit.torch.pairs import chunk_memory
 from gapfit.torch.precision import DoubleBuffers
 
 __all__ = ["ExplainedVariance", "SpeciesFactor", "Uncertainty"]
@@ -110,8 +110,6 @@ class Uncertainty(DoubleBuffers):
     ) -> None:
         super().__init__()
         self.by_data, self.by_points = by_data, by_points
-        # TorchScript sees attributes, but no constants of modules.
-        self.device_chunk_bytes = DEVICE_CHUNK_BYTES
         self.n_sparse, self.chunk_bytes = n_sparse, chunk_bytes
         self.has_grades, self.n_samples = len(usual) > 0, samples.shape[1]
         self.register_buffer("usual", usual)
@@ -131,9 +129,7 @@ class Uncertainty(DoubleBuffers):
 
     def at_once(self, on_cpu: bool) -> int:
         """Return how many atoms are handled together."""
-        n_bytes = self.chunk_bytes
-        if n_bytes == 0:
-            n_bytes = 64_000_000 if on_cpu else self.device_chunk_bytes
+        n_bytes = chunk_memory(self.chunk_bytes, on_cpu)
         # Covariances by term, of all terms, of one species, and their product.
         return max(n_bytes // (8 * (5 * self.n_sparse + 100)), 16)
 

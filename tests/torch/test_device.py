@@ -31,6 +31,7 @@ from gapfit.testing import Tolerance
 
 torch = import_or_skip("torch")
 from gapfit.torch.fit_rows import FitRows  # noqa: E402
+from gapfit.torch.pairs import chunk_memory  # noqa: E402
 from gapfit.torch.triplet_kernel import TripletKernel  # noqa: E402
 
 FITTED = Tolerance("the same fit in another order, eV and eV/Å", atol=1e-7)
@@ -210,16 +211,23 @@ def test_the_device_refuses_tensors_of_the_cpu(device):
     assert torch.equal((ours @ ours).cpu(), torch.full((3, 3), 3.0))
 
 
-@pytest.mark.parametrize("name", ["Density", "TripletTerm"])
-def test_memory_of_a_device_is_bounded_by_one_constant(name, gst_full, device):
+@pytest.mark.parametrize("name", ["density", "triplets"])
+def test_memory_of_a_device_is_bounded_by_one_constant(
+    name, gst_full, device, monkeypatch
+):
     """With less of it there are more chunks, and the same numbers."""
+    assert chunk_memory(0, False) == DEVICE_CHUNK_BYTES
     structures = [three_species()] * 12
     given = there(arguments(structures, gst_full.cutoff), device)
     potential = gapfit.torch.torch_model(gst_full).to(device)
     whole = count(potential, given).total()
-    own = [part for part in potential.modules() if type(part).__name__ == name]
-    assert {part.device_chunk_bytes for part in own} == {DEVICE_CHUNK_BYTES}
-    for part in own:
-        part.device_chunk_bytes = 1
+    asked = []
+
+    def least(given: int, on_cpu: bool) -> int:
+        asked.append((given, on_cpu))
+        return 1
+
+    monkeypatch.setattr(f"gapfit.torch.{name}.chunk_memory", least)
     assert count(potential, given).total() > 1.2 * whole
+    assert set(asked) == {(0, False)}
     assert_equal(here(potential(*given)), gst_full, structures)
