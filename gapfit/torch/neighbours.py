@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gapfit.torch.pairs import lattice_vectors
+
 __all__ = ["neighbour_list"]
 
 # Looks of atoms at cells together, and pairs, near or not.
@@ -121,24 +123,23 @@ def neighbour_list(
     order, x, turns = order[by_cell], x[by_cell], turns[by_cell]
     system = system[order]
     occupied = _occupied(number, system, x)
-    away = torch.bmm(turns.to(cells.dtype).unsqueeze(1), cells[system]).squeeze(1)
-    wrapped = positions[order] - away
-    pairs, shifts = [], []
+    wrapped = positions[order] - lattice_vectors(turns, cells, system)
+    turns = turns.long()
+    first, second, shifts = [], [], []
     for begin, end in _together(grid, occupied):
         for seen in _parts(_seen(grid, occupied, begin, end)):
             i, j, image = _both(seen)
-            R = wrapped[j] - wrapped[i]
-            across = torch.bmm(image.to(R.dtype).unsqueeze(1), cells[system[i]])
-            R = R + across.squeeze(1)
+            R = wrapped.index_select(0, j) - wrapped.index_select(0, i)
+            R = R + lattice_vectors(image, cells, system.index_select(0, i))
             near = torch.nonzero((R * R).sum(dim=1) < cutoff**2).flatten()
-            i, j, image = i[near], j[near], image[near]
-            shift = image + (turns[i] - turns[j]).long()
-            pairs += [
-                torch.stack([order[i], order[j]]),
-                torch.stack([order[j], order[i]]),
-            ]
-            shifts += [shift, -shift]
-    return torch.cat(pairs, dim=1), torch.cat(shifts)
+            i, j = i.index_select(0, near), j.index_select(0, near)
+            turned = turns.index_select(0, i) - turns.index_select(0, j)
+            shifts.append(image.index_select(0, near) + turned)
+            first.append(order.index_select(0, i))
+            second.append(order.index_select(0, j))
+    i, j, shift = torch.cat(first), torch.cat(second), torch.cat(shifts)
+    both = torch.stack([torch.cat([i, j]), torch.cat([j, i])])
+    return both, torch.cat([shift, -shift])
 
 
 def _check(positions: Tensor, cells: Tensor, pbc: Tensor, system: Tensor) -> None:
@@ -275,7 +276,8 @@ def _ragged(sizes: Tensor) -> tuple[Tensor, Tensor]:
     """Return for rows of some sizes the row of each element and its place there."""
     row = torch.arange(len(sizes), device=sizes.device).repeat_interleave(sizes)
     begins = torch.cumsum(sizes, dim=0) - sizes
-    return row, torch.arange(len(row), device=row.device) - begins[row]
+    place = torch.arange(len(row), device=row.device)
+    return row, place - begins.index_select(0, row)
 
 
 def _seen(grid: _Grid, cells: _Cells, begin: int, end: int) -> _Seen:
@@ -312,4 +314,7 @@ def _seen(grid: _Grid, cells: _Cells, begin: int, end: int) -> _Seen:
 def _both(seen: _Seen) -> tuple[Tensor, Tensor, Tensor]:
     """Return all pairs: two atoms by their places in order, and lattice vectors."""
     row, place = _ragged(seen.count)
-    return seen.atom[row], seen.begin[row] + place, seen.image[row]
+    i, j, image = (
+        part.index_select(0, row) for part in (seen.atom, seen.begin, seen.image)
+    )
+    return i, j + place, image

@@ -18,6 +18,7 @@ __all__ = [
     "chunk_memory",
     "chunks",
     "group",
+    "lattice_vectors",
     "of_centres",
     "picked",
 ]
@@ -28,6 +29,24 @@ def picked(values: Tensor, some: Tensor) -> Tensor:
     if some.shape[0] == values.shape[0]:
         return values
     return values.index_select(0, some)
+
+
+def lattice_vectors(shifts: Tensor, cells: Tensor, system: Tensor) -> Tensor:
+    """Return sums of lattice vectors, (n, 3), Å.
+
+    Parameters
+    ----------
+    shifts : (n, 3) float or int
+        How many of each.
+    cells : (n_systems, 3, 3) float
+        Lattice vectors as rows, Å.
+    system : (n,) int64
+        Whose they are.
+    """
+    shifts = shifts.to(cells.dtype)
+    if cells.shape[0] == 1:
+        return shifts @ cells[0]
+    return torch.bmm(shifts.unsqueeze(1), cells.index_select(0, system)).squeeze(1)
 
 
 class Neighbours(NamedTuple):

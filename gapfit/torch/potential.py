@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gapfit.torch.pairs import Neighbours, by_centre, of_centres
+from gapfit.torch.pairs import Neighbours, by_centre, lattice_vectors, of_centres
 from gapfit.torch.precision import DoubleBuffers, Precision
 from gapfit.torch.term import Term
 from gapfit.torch.uncertainty import Uncertainty
@@ -161,11 +161,7 @@ class Potential(DoubleBuffers):
     ) -> Tensor:
         """Return the vectors from centre to neighbour, (n_pairs, 3), Å; see `forward`."""
         i, j = pairs[0], pairs[1]
-        if cells.shape[0] == 1:
-            images = shifts.to(cells.dtype) @ cells[0]
-        else:
-            own = cells.index_select(0, system.index_select(0, i))
-            images = torch.bmm(shifts.to(cells.dtype).unsqueeze(1), own).squeeze(1)
+        images = lattice_vectors(shifts, cells, system.index_select(0, i))
         vectors = positions.index_select(0, j) - positions.index_select(0, i)
         return vectors + images
 
