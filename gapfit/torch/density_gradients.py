@@ -54,7 +54,7 @@ class DensityGradients:
         u = e.u.flatten(1)[:, place].t().unsqueeze(2)
         Y = e.Y.flatten(1)[:, place].t()
         inverse = 1.0 / e.r.flatten()[place].unsqueeze(1)
-        F = [part[..., place] for part in e.F]
+        F = [part.index_select(2, place) for part in e.F]
         shape = [place.shape[0], 3, n_l * n_l, n]
         dc = torch.empty(shape, dtype=u.dtype, device=u.device)
         for degree in range(n_l):

@@ -76,12 +76,7 @@ class SoapRows:
         n_functions = density.n_max + term.n_mixed
         self.n_values = density.n_l * n_functions * term.width
         self.changes = [_change(term, channel) for channel in range(density.n_channels)]
-        # D has no scale: that of the features is part of what it is multiplied with.
-        scale = term.scale
-        self.factors = [
-            scale[:, None] * (s.projection if s.projected else s.points.T)
-            for s in self.sums
-        ]
+        self.factors = [_factors(own, term.scale) for own in self.sums]
 
     def add(self, near: Neighbours, frame: Tensor, rows: RowTable) -> None:
         """Add rows; see `TermRows`."""
@@ -152,7 +147,9 @@ class SoapRows:
                 rows.forces.index_add_(0, target, slopes, alpha=-1.0)
                 V = self._of_strains(expansion, chunk, x, channel)
                 self._mix(V, channel)
-                dense[:, :, change.active] += _features(V, change)
+                changed = _features(V, change)
+                active = change.active.expand(changed.shape)
+                dense.scatter_add_(2, active, changed)
         every = torch.arange(len(atoms), device=atoms.device)
         slopes = self._product(dense, None, every, species, kernels)
         slopes = slopes.view(len(atoms), 9, -1)
@@ -185,11 +182,11 @@ class SoapRows:
         size = n * width
         V = torch.empty([n_pairs, 3, self.n_values + 1], dtype=u.dtype, device=u.device)
         V[:, :, -1] = 0.0
-        F = [part[..., place] for part in e.F]
+        F = [part.index_select(2, place) for part in e.F]
         for degree in range(density.n_l):
             across = F[0][degree].t() * inverse
             along = F[1][degree].t() - degree * across
-            W = self._with_harmonics(e.Y, degree, x[degree])[place]
+            W = self._with_harmonics(e.Y, degree, x[degree], place)
             out = V[:, :, degree * size : (degree + 1) * size]
             out = out.view(n_pairs, 3, n, width)
             torch.mul(
@@ -197,14 +194,16 @@ class SoapRows:
             )
             if degree:
                 lowered = self._lowered(x[degree], degree)
-                W = self._with_harmonics(e.Y, degree - 1, lowered)[place]
+                W = self._with_harmonics(e.Y, degree - 1, lowered, place)
                 out.addcmul_(across.view(-1, 1, n, 1), W.view(-1, 3, 1, width))
         return V
 
-    def _with_harmonics(self, Y: Tensor, degree: int, x: Tensor) -> Tensor:
-        """Return Σ_m Y_m x_m for all neighbours, (n k, columns of x)."""
+    def _with_harmonics(
+        self, Y: Tensor, degree: int, x: Tensor, place: Tensor
+    ) -> Tensor:
+        """Return Σ_m Y_m x_m of some neighbours, (n_pairs, columns of x)."""
         own = Y[degree**2 : (degree + 1) ** 2].permute(1, 2, 0)
-        return torch.bmm(own, x).flatten(0, 1)
+        return torch.bmm(own, x).flatten(0, 1).index_select(0, place)
 
     def _mix(self, V: Tensor, channel: int) -> None:
         """Add the values of the functions that a channel is mixed into."""
@@ -275,12 +274,12 @@ class SoapRows:
         -------
         (n · n_rows, n_sparse) float64
         """
-        factor, points = self.factors[species], self.sums[species]
+        factor, *others = self.factors[species]
         n_features = factor.shape[0]
         part = active is not None and len(active) < n_features
         q = kernels.q.index_select(0, atom)
         if part:
-            factor, q = factor[active], q[:, active]
+            factor, q = factor[active], q.gather(1, active.expand(len(q), -1))
         q = q.unsqueeze(2)
         parallel = torch.bmm(D, q)
         if not part:
@@ -288,13 +287,28 @@ class SoapRows:
             unit = q.transpose(1, 2) / self.term.scale**2
             D = torch.baddbmm(D, parallel, unit, alpha=-1.0)
         out = D.flatten(0, 1) @ factor
-        if points.projected:
-            out = out @ points.points.T
+        for other in others:
+            out = out @ other
         out = out.view(D.shape[0], D.shape[1], -1)
         out.mul_(kernels.slope[atom].unsqueeze(1))
         if part:
             out.addcmul_(parallel, kernels.along[atom].unsqueeze(1), value=-1.0)
         return out.flatten(0, 1)
+
+
+def _factors(points: KernelSum, scale: Tensor) -> list[Tensor]:
+    """Return what derivatives D are multiplied with, one after the other.
+
+    D has no scale: that of the features is part of the first factor.
+    """
+    if not points.projected:
+        return [scale[:, None] * points.points.T]
+    n_features, width = points.projection.shape
+    n_sparse = points.points.shape[0]
+    scaled = scale[:, None] * points.projection
+    if n_features * n_sparse < width * (n_features + n_sparse):
+        return [scaled @ points.points.T]
+    return [scaled, points.points.T]
 
 
 def _change(term: SoapTerm, channel: int) -> _Change:
@@ -330,4 +344,6 @@ def _change(term: SoapTerm, channel: int) -> _Change:
 
 def _features(V: Tensor, change: _Change) -> Tensor:
     """Return the derivatives of the features that change."""
-    return V[:, :, change.first].add_(V[:, :, change.second])
+    shape = [V.shape[0], V.shape[1], -1]
+    first, second = change.first.expand(shape), change.second.expand(shape)
+    return V.gather(2, first).add_(V.gather(2, second))
