@@ -276,13 +276,14 @@ class SoapRows:
         """
         factor, *others = self.factors[species]
         n_features = factor.shape[0]
-        part = active is not None and len(active) < n_features
+        if active is not None and len(active) == n_features:
+            active = None
         q = kernels.q.index_select(0, atom)
-        if part:
+        if active is not None:
             factor, q = factor[active], q.gather(1, active.expand(len(q), -1))
         q = q.unsqueeze(2)
         parallel = torch.bmm(D, q)
-        if not part:
+        if active is None:
             # Of all features, the part along q is taken off before the product.
             unit = q.transpose(1, 2) / self.term.scale**2
             D = torch.baddbmm(D, parallel, unit, alpha=-1.0)
@@ -291,7 +292,7 @@ class SoapRows:
             out = out @ other
         out = out.view(D.shape[0], D.shape[1], -1)
         out.mul_(kernels.slope[atom].unsqueeze(1))
-        if part:
+        if active is not None:
             out.addcmul_(parallel, kernels.along[atom].unsqueeze(1), value=-1.0)
         return out.flatten(0, 1)
 
