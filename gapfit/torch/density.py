@@ -258,13 +258,14 @@ class Density(nn.Module):
         knot = x.long().clamp(max=self.n_knots - 2)
         w, slope = neighbour_weight(self.function, self.parameters, r)
         w, slope = (w * chunk.weight).view(-1), (slope * chunk.weight).view(-1)
-        weights = weighted_powers((x - knot).view(-1), w, slope, self.spacing)
+        t = (x - knot).view(-1)
+        weights = weighted_powers(t, w, slope, self.spacing, gradients)
         # The factors of the powers of a polynomial are consecutive rows.
         rows = (chunk.table * (self.n_knots - 1) + knot).view(-1, 1) * 6 + self.six
         parts: list[Tensor] = []
-        for kind in range(2 if gradients else 1):
+        for own in weights.unbind(0):
             functions = nn.functional.embedding_bag(
-                rows, self.rows, mode="sum", per_sample_weights=weights[kind]
+                rows, self.rows, mode="sum", per_sample_weights=own
             )
             # Products are faster with neighbours in the last dimension.
             parts.append(functions.t().contiguous())

@@ -18,10 +18,12 @@ def _norm(degree: int, m: int) -> float:
 class Harmonics(nn.Module):
     """All Y_lm of unit vectors u, orthonormal, without the Condon-Shortley phase.
 
-    They are polynomials in x, y and z. Without their norms N, those with |m| = l are the
-    imaginary and the real part of (x + i y)^l, and
+    They are polynomials in x, y and z. Without their norms, S = Y / N, those with |m| = l
+    are the imaginary and the real part of (x + i y)^l, and
 
-        S_lm = z S_{l-1,m} - b_lm S_{l-2,m}.
+        S_lm = z S_{l-1,m} - b_lm S_{l-2,m}
+
+    for others, where b is 0 if |m| = l - 1.
 
     Parameters
     ----------
@@ -52,11 +54,13 @@ class Harmonics(nn.Module):
         # N by l² + l + m; b by degree from 2 on, and |m| < l - 1.
         self.register_buffer("norms", _column(norms))
         self.register_buffer("back", _column(back))
+        # 1/N of the degrees below l_max.
         self.register_buffer("inverse", 1.0 / _column(norms)[: l_max**2, :, 0].t())
         # Where m is -l and l, by degree from 0 on.
         outer = [[k * k, k * k + 2 * k] for k in range(l_max + 1)]
         self.register_buffer("outer", torch.tensor(outer).t().contiguous())
-        # Factors of (x + i y)^(l-1) in its derivative; the imaginary part of 1 is zero.
+        # l/N makes Y with |m| = l - 1 the derivative of (x + i y)^l. For l = 1 that is 1,
+        # without an imaginary part.
         change = [(k + 1) / norms[k * k] for k in range(l_max)]
         imaginary = [0.0, *change[1:]] if l_max else []
         self.register_buffer(
@@ -87,7 +91,7 @@ class Harmonics(nn.Module):
         return Y.mul_(self.norms)
 
     def gradient(self, z: Tensor, Y: Tensor, g: Tensor) -> Tensor:
-        """Return the slopes of Σ_lm g_lm S_lm with x, y and z, (3, n, k).
+        """Return the derivatives of Σ_lm g_lm S_lm with x, y and z, (3, n, k).
 
         The recurrence is gone back, degree by degree, so this takes no more than a few
         times as long as Y itself. Only the part across u has a meaning: the polynomials
@@ -100,7 +104,7 @@ class Harmonics(nn.Module):
         Y : ((l_max + 1)², n, k) float
             The harmonics.
         g : ((l_max + 1)², n, k) float
-            Factors of those without norms, N g; overwritten.
+            Factors of S_lm: those of Y_lm times N. They are overwritten.
         """
         n_low = self.inverse.shape[1]
         along_z = torch.empty_like(Y[:n_low])

@@ -51,7 +51,9 @@ def centred(values: Tensor, spacing: Tensor) -> Tensor:
     )
 
 
-def weighted_powers(t: Tensor, w: Tensor, slope: Tensor, h: float) -> Tensor:
+def weighted_powers(
+    t: Tensor, w: Tensor, slope: Tensor, h: float, gradients: bool
+) -> Tensor:
     """Return the powers of t - 1/2 times w, and their derivatives.
 
     Parameters
@@ -62,20 +64,24 @@ def weighted_powers(t: Tensor, w: Tensor, slope: Tensor, h: float) -> Tensor:
         A function of a distance, and its derivative.
     h : float
         Distance of the knots.
+    gradients : bool
+        Whether to compute the derivatives.
 
     Returns
     -------
-    (2, n, 6) float
-        w (t - 1/2)^k for k = 0 to 5, and the derivatives with the distance.
+    (1 or 2, n, 6) float
+        w (t - 1/2)^k for k = 0 to 5; with gradients their derivatives with the distance.
     """
     t = t - 0.5
-    # All places in the last dimension meanwhile: loops over six numbers are slow.
-    out = torch.empty([6, 2, t.shape[0]], dtype=t.dtype, device=t.device)
-    out[0, 0], out[0, 1] = w, slope
+    # Places are in the last dimension until the end: loops over six numbers are slow.
+    first = torch.stack([w, slope]) if gradients else w.unsqueeze(0)
+    out = torch.empty([6, first.shape[0], t.shape[0]], dtype=t.dtype, device=t.device)
+    out[0] = first
     for k in range(5):
         torch.mul(out[k], t, out=out[k + 1])
-    factors = torch.arange(1, 6, dtype=t.dtype, device=t.device).unsqueeze(1) / h
-    out[1:, 1].addcmul_(out[:-1, 0], factors)
+    if gradients:
+        factors = torch.arange(1, 6, dtype=t.dtype, device=t.device).unsqueeze(1) / h
+        out[1:, 1].addcmul_(out[:-1, 0], factors)
     return out.permute(1, 2, 0).contiguous()
 
 

@@ -11,11 +11,11 @@ from gapfit.torch.pairs import lattice_vectors
 
 __all__ = ["neighbour_list"]
 
-# Looks of atoms at cells together, and pairs, near or not.
+# Most looks of atoms at cells, and most pairs, near or not, that are handled together.
 _TOGETHER, _PAIRS = 1_000_000, 4_000_000
 # Widths of cells to choose from, in cutoffs.
 _SHARES = (1.0, 0.67, 0.5, 0.34)
-# Cells are numbered below this, 2^62.
+# Bound of the numbers of cells, about 2^62.
 _LAST = 4.6e18
 
 
@@ -68,7 +68,7 @@ class _Seen(NamedTuple):
     Attributes
     ----------
     atom : (n,) int64
-        Places in order of the atoms that look.
+        The atoms that look, as places in the order by cells.
     image : (n, 3) int64
         Lattice vectors to the cell.
     begin, count : (n,) int64
@@ -91,7 +91,8 @@ def neighbour_list(
     positions : (n_atoms, 3) float
         Å. Atoms whose positions are not finite have no pairs.
     cells : (n_systems, 3, 3) float
-        Lattice vectors as rows, Å; those of open directions do not count.
+        Lattice vectors as rows, Å; those of open directions do not count. If others are not
+        finite, the structure has no pairs.
     pbc : (n_systems, 3) bool
         Whether each direction is periodic.
     system : (n_atoms,) int64
@@ -112,17 +113,22 @@ def neighbour_list(
         Shapes or types do not fit, or periodic lattice vectors lie in a plane or a line.
     """
     _check(positions, cells, pbc, system)
-    positions, cells = positions.detach(), cells.detach() * pbc.unsqueeze(2)
-    # Atoms in order of their cells; those that are nowhere have none.
-    order = torch.nonzero(torch.isfinite(positions).all(dim=1)).flatten()
+    positions, cells = positions.detach(), cells.detach()
+    cells = torch.where(pbc.unsqueeze(2), cells, 0.0)
+    finite = torch.isfinite(cells).flatten(1).all(dim=1)
+    cells = torch.where(finite.view(-1, 1, 1), cells, 0.0)
+    pbc = pbc & finite.unsqueeze(1)
+    # Only atoms that are somewhere; below they are sorted by cell.
+    somewhere = torch.isfinite(positions).all(dim=1) & finite.index_select(0, system)
+    order = torch.nonzero(somewhere).flatten()
     if len(order) == 0:
         return order.expand(2, 0), order.new_zeros(0, 3)
-    x, turns, grid = _places(positions[order], cells, pbc, system[order], cutoff)
-    number = _number(grid, system[order], x)
+    at, turns, grid = _places(positions[order], cells, pbc, system[order], cutoff)
+    number = _number(grid, system[order], at)
     number, by_cell = torch.sort(number, stable=True)
-    order, x, turns = order[by_cell], x[by_cell], turns[by_cell]
+    order, at, turns = order[by_cell], at[by_cell], turns[by_cell]
     system = system[order]
-    occupied = _occupied(number, system, x)
+    occupied = _occupied(number, system, at)
     wrapped = positions[order] - lattice_vectors(turns, cells, system)
     turns = turns.long()
     first, second, shifts = [], [], []
@@ -222,7 +228,7 @@ def _grid(lengths: Tensor, pbc: Tensor, system: Tensor, cutoff: float) -> _Grid:
     n_atoms = torch.bincount(system, minlength=len(lengths)).to(lengths.dtype)
     share = torch.tensor(_SHARES, dtype=lengths.dtype, device=lengths.device)
     n = (lengths / (share.view(-1, 1, 1) * cutoff)).floor()
-    n = n.clamp(min=1.0, max=float(int((_LAST / len(lengths)) ** (1 / 3))))
+    n = _limited(n.clamp(min=1.0), _LAST / len(lengths))
     reach = torch.ceil(cutoff * n / lengths)
     reach = torch.where(pbc, reach, torch.minimum(reach, n - 1.0))
     n_cells = n.prod(dim=2)
@@ -232,6 +238,19 @@ def _grid(lengths: Tensor, pbc: Tensor, system: Tensor, cutoff: float) -> _Grid:
     n, reach = n.gather(0, best)[0].long(), reach.gather(0, best)[0].long()
     ends = torch.cumsum(n.prod(dim=1), dim=0)
     return _Grid(n, reach, ends - n.prod(dim=1), pbc)
+
+
+def _limited(n: Tensor, most: float) -> Tensor:
+    """Return numbers of cells along three directions that make no more than `most`.
+
+    The largest are made smaller: atoms are then some 10⁷ cutoffs apart along each.
+    """
+    (a, b, c), place = (part.unbind(2) for part in n.sort(dim=2))
+    a = a.clamp(max=int(most ** (1 / 3)))
+    b = torch.minimum(b, (most / a).sqrt().floor())
+    c = torch.minimum(c, (most / (a * b)).floor())
+    ordered = torch.stack([a, b, c], dim=2)
+    return torch.empty_like(ordered).scatter(2, torch.stack(place, dim=2), ordered)
 
 
 def _number(grid: _Grid, system: Tensor, at: Tensor) -> Tensor:
@@ -253,18 +272,18 @@ def _half(grid: _Grid, cells: _Cells) -> Tensor:
 
 
 def _together(grid: _Grid, cells: _Cells) -> Iterator[tuple[int, int]]:
-    """Yield ranges of cells whose atoms look about so often that memory is bounded."""
+    """Yield ranges of cells with about `_TOGETHER` looks each, to bound memory."""
     return _ranges(_half(grid, cells) * cells.count, _TOGETHER)
 
 
 def _parts(seen: _Seen) -> Iterator[_Seen]:
-    """Yield parts that have about so many pairs that memory is bounded."""
+    """Yield parts of about `_PAIRS` pairs each, to bound memory."""
     for begin, end in _ranges(seen.count, _PAIRS):
         yield _Seen(*(part[begin:end] for part in seen))
 
 
 def _ranges(sizes: Tensor, most: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges whose sizes add up to about `most`."""
+    """Yield ranges whose sizes add up to about `most`; larger ones are not divided."""
     ends = torch.cumsum(sizes, dim=0)
     n_parts = int(ends[-1:].sum()) // most + 1
     limits = torch.arange(1, n_parts, device=ends.device) * most

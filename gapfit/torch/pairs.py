@@ -25,7 +25,10 @@ __all__ = [
 
 
 def picked(values: Tensor, some: Tensor) -> Tensor:
-    """Return the values of some places (n,), which are ascending: often they are all."""
+    """Return values[some]; `some` are different places (n,), ascending.
+
+    Often they are all: then `values` itself is returned, which must not be changed.
+    """
     if some.shape[0] == values.shape[0]:
         return values
     return values.index_select(0, some)
@@ -181,7 +184,7 @@ def chunk_memory(given: int, on_cpu: bool, on_device: int = DEVICE_CHUNK_BYTES) 
         Whether a CPU does it: glibc hands back more than 64 MB that are freed, and to get
         them again takes longer than what more atoms at once would save.
     on_device : int
-        What suits another device; a default, as TorchScript knows no constants.
+        What suits another device; a default, as TorchScript reads no constants of modules.
     """
     if given > 0:
         return given

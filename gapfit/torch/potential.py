@@ -83,7 +83,8 @@ class Potential(DoubleBuffers):
             Å, in the precision of the module. Where they are not finite, the results of the
             atom and its structure are NaN.
         cells : (n_systems, 3, 3) float
-            Lattice vectors as rows, Å.
+            Lattice vectors as rows, Å. If they are not finite, all results of the structure
+            are NaN.
         numbers : (n_atoms,) int64
             Atomic numbers.
         system : (n_atoms,) int64
@@ -119,8 +120,9 @@ class Potential(DoubleBuffers):
         positions, cells = positions.detach(), cells.detach()
         R = self.vectors(positions, cells, system, pairs, shifts)
         energies, slopes = self.local_energies(R, pairs, numbers, forces or stress)
-        # Zero, but NaN where a position is not finite: no list has pairs of such an atom.
-        undefined = 0.0 * positions
+        # Zero, but NaN where a position or a cell is not finite: no list has such pairs.
+        undefined = 0.0 * cells.flatten(1).sum(dim=1, keepdim=True)
+        undefined = 0.0 * positions + undefined.index_select(0, system)
         energies = energies + undefined.sum(dim=1)
         n_systems = cells.shape[0]
         energy = torch.zeros([n_systems], dtype=energies.dtype, device=R.device)
@@ -144,7 +146,8 @@ class Potential(DoubleBuffers):
         self, R: Tensor, slopes: Tensor, system: Tensor, n_systems: int
     ) -> Tensor:
         """Return Σ R dE/dR of each system, (n_systems, 3, 3), eV."""
-        # Threads of a GPU that add to the same numbers wait for each other.
+        # Threads of a GPU that add to the same numbers wait for each other, so the usual
+        # single structure takes one product.
         if n_systems == 1:
             return (R.t() @ slopes).unsqueeze(0)
         parts = (R.unsqueeze(2) * slopes.unsqueeze(1)).flatten(1)

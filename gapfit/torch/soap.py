@@ -112,7 +112,7 @@ class SoapTerm(Term):
     ) -> tuple[Tensor, Tensor]:
         """Return energies of a chunk and their slopes across q, without those along it.
 
-        The slopes are (n, n_features + 1); the last is 0.
+        The slopes are (n, n_features + 1), the last 0, of products without one.
 
         Parameters
         ----------
@@ -138,6 +138,7 @@ class SoapTerm(Term):
                 own, g = kernel_sum(q[some], gradients)
                 energies[some] = own
                 if gradients:
+                    # q · g; see `KernelSum`.
                     along = (-kernel_sum.degree * own).to(g.dtype).unsqueeze(1)
                     torch.addcmul(g, q[some], along, out=slopes[some, :-1])
         return energies, slopes

@@ -307,6 +307,7 @@ def _factors(points: KernelSum, scale: Tensor) -> list[Tensor]:
     n_features, width = points.projection.shape
     n_sparse = points.points.shape[0]
     scaled = scale[:, None] * points.projection
+    # One product, where that is fewer operations.
     if n_features * n_sparse < width * (n_features + n_sparse):
         return [scaled @ points.points.T]
     return [scaled, points.points.T]

@@ -96,20 +96,53 @@ def test_many_atoms_in_one_cell_are_looked_through_in_parts(monkeypatch):
     assert max(sizes) <= 100 + len(cluster) < sum(sizes)
 
 
-def test_atoms_far_away_do_not_make_the_others_look_at_more(monkeypatch):
+FAR_AWAY = [
+    [[1e6, -1e6, 1e6], [np.nan, 0, 0], [0, -np.inf, 0]],
+    [[0, 0, 1e9], [1e5, 0, 0]],
+]
+
+
+@pytest.mark.parametrize("places", FAR_AWAY)
+def test_atoms_far_away_do_not_make_the_others_look_at_more(monkeypatch, places):
     sizes = sizes_of_parts(monkeypatch)
     cluster = STRUCTURES["silicon"]() * 3
     cluster.pbc = False
     alone = ordered(*pairs_in_torch([cluster], 4.5))
     usual = sum(sizes)
     sizes.clear()
-    with_others = cluster + Atoms("Si2", [[1e5, -1e5, 1e5], [np.nan, 0, 0]])
-    with_others += Atoms("Si", [[-1e300, 1e300, 0]])
-    np.testing.assert_array_equal(ordered(*pairs_in_torch([with_others], 4.5)), alone)
-    sizes.clear()
-    with_others = cluster + Atoms("Si", [[1e5, -1e5, 1e5]])
+    with_others = cluster + Atoms("Si" * len(places), places)
     np.testing.assert_array_equal(ordered(*pairs_in_torch([with_others], 4.5)), alone)
     assert sum(sizes) < 2 * usual
+
+
+def test_a_cluster_has_its_pairs_with_an_atom_at_any_distance():
+    cluster = STRUCTURES["silicon"]() * 2
+    cluster.pbc = False
+    alone = ordered(*pairs_in_torch([cluster], 4.5))
+    for far in (1e12, 1e300):
+        with_another = cluster + Atoms("Si", [[-far, far, far]])
+        found = ordered(*pairs_in_torch([with_another], 4.5))
+        np.testing.assert_array_equal(found, alone)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_cell_that_is_not_finite(wrong):
+    """Other structures keep their pairs; vectors of open directions do not count."""
+    silicon = STRUCTURES["silicon"]()
+    positions, cells, pbc, system = as_tensors([silicon] * 3)
+    wanted = ordered(*pairs_in_torch([silicon] * 3, 4.5))
+    cells[1, 2, 0] = wrong
+    (i, _), _ = gapfit.torch.neighbour_list(positions, cells, pbc, system, 4.5)
+    n = len(silicon)
+    counts = np.bincount(wanted[:, 0].astype(int))
+    counts[n : 2 * n] = 0
+    np.testing.assert_array_equal(np.bincount(i), counts)
+    pbc[1, 2] = False
+    (i, _), _ = gapfit.torch.neighbour_list(positions, cells, pbc, system, 4.5)
+    slab = silicon.copy()
+    slab.pbc[2] = False
+    own = pairs_in_torch([silicon, slab, silicon], 4.5)[0]
+    np.testing.assert_array_equal(np.bincount(i), np.bincount(own))
 
 
 def test_a_tiny_cell_does_not_make_the_others_look_at_more(monkeypatch):

@@ -147,8 +147,9 @@ def test_a_compiled_potential_is_not_rounded(si_full):
     torch.testing.assert_close(found, wanted)
 
 
-@pytest.mark.parametrize("position", [np.nan, np.inf])
-def test_what_is_not_finite_gives_nan(position, si_full):
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("what", ["position", "cell"])
+def test_what_is_not_finite_gives_nan(what, wrong, si_full):
     structures = [silicon(), slab()]
     positions, cells, numbers, system, _, _ = arguments(structures, si_full.cutoff)
     pbc = torch.tensor(np.array([atoms.pbc for atoms in structures]))
@@ -160,7 +161,10 @@ def test_what_is_not_finite_gives_nan(position, si_full):
         return potential(positions, cells, numbers, system, *pairs)
 
     wanted = found()
-    positions[3, 1] = position
+    if what == "position":
+        positions[3, 1] = wrong
+    else:
+        cells[0, 1, 2] = wrong
     spoilt = found()
     assert torch.isnan(spoilt["energies"][3])
     assert torch.isnan(spoilt["forces"][3, 1])
