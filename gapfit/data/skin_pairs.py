@@ -11,7 +11,13 @@ from gapfit.data.frame import Frame
 from gapfit.data.neighbours import Pairs, frame_pairs, pair_list, sound_cell
 from gapfit.errors import GapfitError, StructureError
 
-__all__ = ["MovingPairs"]
+__all__ = ["MovingPairs", "check_skin"]
+
+
+def check_skin(skin: float) -> None:
+    """Raise a GapfitError unless a skin is a length in Å."""
+    if not 0.0 <= skin < np.inf:
+        raise GapfitError(f"skin = {skin}: give a length in Å, 0 or more")
 
 
 class MovingPairs:
@@ -47,8 +53,7 @@ class MovingPairs:
     """
 
     def __init__(self, cutoff: float, skin: float) -> None:
-        if not 0.0 <= skin < np.inf:
-            raise GapfitError(f"skin = {skin}: give a length in Å, 0 or more")
+        check_skin(skin)
         self.cutoff, self.skin = cutoff, skin
         self.n_searches = 0
         self._list: _core.SkinList | None = None

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gapfit.torch.pairs import lattice_vectors
+from gapfit.torch.pairs import times_matrices
 
-__all__ = ["neighbour_list"]
+__all__ = ["inverse_cells", "neighbour_list", "periodic_cells"]
 
 # Most looks of atoms at cells, and most pairs, near or not, that are handled together.
 _TOGETHER, _PAIRS = 1_000_000, 4_000_000
@@ -114,10 +114,7 @@ def neighbour_list(
     """
     _check(positions, cells, pbc, system)
     positions, cells = positions.detach(), cells.detach()
-    cells = torch.where(pbc.unsqueeze(2), cells, 0.0)
-    finite = torch.isfinite(cells).flatten(1).all(dim=1)
-    cells = torch.where(finite.view(-1, 1, 1), cells, 0.0)
-    pbc = pbc & finite.unsqueeze(1)
+    cells, pbc, finite = periodic_cells(cells, pbc)
     # Only atoms that are somewhere; below they are sorted by cell.
     somewhere = torch.isfinite(positions).all(dim=1) & finite.index_select(0, system)
     order = torch.nonzero(somewhere).flatten()
@@ -129,14 +126,14 @@ def neighbour_list(
     order, at, turns = order[by_cell], at[by_cell], turns[by_cell]
     system = system[order]
     occupied = _occupied(number, system, at)
-    wrapped = positions[order] - lattice_vectors(turns, cells, system)
+    wrapped = positions[order] - times_matrices(turns, cells, system)
     turns = turns.long()
     first, second, shifts = [], [], []
     for begin, end in _together(grid, occupied):
         for seen in _parts(_seen(grid, occupied, begin, end)):
             i, j, image = _both(seen)
             R = wrapped.index_select(0, j) - wrapped.index_select(0, i)
-            R = R + lattice_vectors(image, cells, system.index_select(0, i))
+            R = R + times_matrices(image, cells, system.index_select(0, i))
             near = torch.nonzero((R * R).sum(dim=1) < cutoff**2).flatten()
             i, j = i.index_select(0, near), j.index_select(0, near)
             turned = turns.index_select(0, i) - turns.index_select(0, j)
@@ -168,8 +165,17 @@ def _check(positions: Tensor, cells: Tensor, pbc: Tensor, system: Tensor) -> Non
         )
 
 
-def _inverse(cells: Tensor) -> Tensor:
-    inverse, wrong = torch.linalg.inv_ex(cells)
+def inverse_cells(cells: Tensor, pbc: Tensor) -> Tensor:
+    """Return what turns positions into coordinates along lattice vectors, (n, 3, 3).
+
+    Those of open directions are in Å. Cells are those of `periodic_cells`.
+
+    Raises
+    ------
+    ValueError
+        Lattice vectors lie in a plane or a line.
+    """
+    inverse, wrong = torch.linalg.inv_ex(_completed(cells, pbc))
     if bool(wrong.any()):
         raise ValueError(
             f"the cell of structure {int(wrong.nonzero()[0])} has no volume: give lattice "
@@ -190,6 +196,24 @@ def _completed(cells: Tensor, pbc: Tensor) -> Tensor:
     return torch.where(pbc.unsqueeze(2), cells, rows.gather(1, which))
 
 
+def periodic_cells(cells: Tensor, pbc: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return cells whose lattice vectors of open directions are zero.
+
+    Returns
+    -------
+    cells : (n_systems, 3, 3) float
+        Å; all zero where what remains is not finite.
+    pbc : (n_systems, 3) bool
+        Periodic directions; none there.
+    finite : (n_systems,) bool
+        Whether what remains is finite.
+    """
+    cells = torch.where(pbc.unsqueeze(2), cells, 0.0)
+    finite = torch.isfinite(cells).flatten(1).all(dim=1)
+    cells = torch.where(finite.view(-1, 1, 1), cells, 0.0)
+    return cells, pbc & finite.unsqueeze(1), finite
+
+
 def _places(
     positions: Tensor, cells: Tensor, pbc: Tensor, system: Tensor, cutoff: float
 ) -> tuple[Tensor, Tensor, _Grid]:
@@ -207,8 +231,8 @@ def _places(
     # Numbers of cells may be large: single precision would move atoms to others.
     positions, cells = positions.double(), cells.double()
     # Coordinates: of the lattice, from 0 to 1, where periodic; otherwise Å from the least.
-    inverse = _inverse(_completed(cells, pbc))
-    x = torch.bmm(positions.unsqueeze(1), inverse[system]).squeeze(1)
+    inverse = inverse_cells(cells, pbc)
+    x = times_matrices(positions, inverse, system)
     turns = torch.where(pbc[system], torch.floor(x), 0.0)
     x = x - turns
     index = system.unsqueeze(1).expand(-1, 3)

@@ -18,9 +18,9 @@ __all__ = [
     "chunk_memory",
     "chunks",
     "group",
-    "lattice_vectors",
     "of_centres",
     "picked",
+    "times_matrices",
 ]
 
 
@@ -34,22 +34,23 @@ def picked(values: Tensor, some: Tensor) -> Tensor:
     return values.index_select(0, some)
 
 
-def lattice_vectors(shifts: Tensor, cells: Tensor, system: Tensor) -> Tensor:
-    """Return sums of lattice vectors, (n, 3), Å.
+def times_matrices(rows: Tensor, matrices: Tensor, system: Tensor) -> Tensor:
+    """Return the products of rows with the matrix of their structure, (n, 3).
 
     Parameters
     ----------
-    shifts : (n, 3) float or int
-        How many of each.
-    cells : (n_systems, 3, 3) float
-        Lattice vectors as rows, Å.
+    rows : (n, 3) float or int
+        Numbers of lattice vectors, say.
+    matrices : (n_systems, 3, 3) float
+        Lattice vectors as rows, say.
     system : (n,) int64
-        Whose they are.
+        Structure of each row.
     """
-    shifts = shifts.to(cells.dtype)
-    if cells.shape[0] == 1:
-        return shifts @ cells[0]
-    return torch.bmm(shifts.unsqueeze(1), cells.index_select(0, system)).squeeze(1)
+    rows = rows.to(matrices.dtype)
+    if matrices.shape[0] == 1:
+        return rows @ matrices[0]
+    own = matrices.index_select(0, system)
+    return torch.bmm(rows.unsqueeze(1), own).squeeze(1)
 
 
 class Neighbours(NamedTuple):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gapfit.torch.pairs import Neighbours, by_centre, lattice_vectors, of_centres
+from gapfit.torch.pairs import Neighbours, by_centre, of_centres, times_matrices
 from gapfit.torch.precision import DoubleBuffers, Precision
 from gapfit.torch.term import Term
 from gapfit.torch.uncertainty import Uncertainty
@@ -164,7 +164,7 @@ class Potential(DoubleBuffers):
     ) -> Tensor:
         """Return the vectors from centre to neighbour, (n_pairs, 3), Å; see `forward`."""
         i, j = pairs[0], pairs[1]
-        images = lattice_vectors(shifts, cells, system.index_select(0, i))
+        images = times_matrices(shifts, cells, system.index_select(0, i))
         vectors = positions.index_select(0, j) - positions.index_select(0, i)
         return vectors + images
 

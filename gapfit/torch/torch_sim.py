@@ -11,7 +11,7 @@ from torch_sim.state import SimState
 
 from gapfit.model.gap_model import GAPModel
 from gapfit.torch.build import torch_model
-from gapfit.torch.neighbours import neighbour_list
+from gapfit.torch.moving_list import MovingList
 
 __all__ = ["TorchSimModel", "torch_sim_model"]
 
@@ -27,6 +27,8 @@ class TorchSimModel(ModelInterface):
         Where it runs.
     dtype : torch.dtype
         Of positions and results.
+    skin : float
+        Added to the cutoff of neighbour searches, Å.
     compute_forces, compute_stress : bool
         Whether to compute derivatives.
     """
@@ -37,6 +39,7 @@ class TorchSimModel(ModelInterface):
         device: torch.device,
         dtype: torch.dtype,
         *,
+        skin: float,
         compute_forces: bool,
         compute_stress: bool,
     ) -> None:
@@ -44,6 +47,7 @@ class TorchSimModel(ModelInterface):
         self._device, self._dtype = device, dtype
         self._compute_forces, self._compute_stress = compute_forces, compute_stress
         self.potential = torch_model(model).to(device=device, dtype=dtype)
+        self.pairs = MovingList(model.cutoff, skin)
 
     @property
     def compute_stress(self) -> bool:
@@ -82,9 +86,7 @@ class TorchSimModel(ModelInterface):
         cells = state.row_vector_cell
         pbc = torch.as_tensor(state.pbc, device=cells.device).expand(len(cells), 3)
         positions = state.positions.detach()
-        pairs, shifts = neighbour_list(
-            positions, cells, pbc, state.system_idx, self.potential.cutoff
-        )
+        pairs, shifts = self.pairs(positions, cells, pbc, state.system_idx)
         out: dict[str, Tensor] = self.potential(
             positions,
             cells,
@@ -104,6 +106,7 @@ def torch_sim_model(
     *,
     device: torch.device | str | None = None,
     dtype: torch.dtype = torch.float64,
+    skin: float = 0.5,
     compute_forces: bool = True,
     compute_stress: bool = True,
 ) -> TorchSimModel:
@@ -117,13 +120,16 @@ def torch_sim_model(
         By default the GPU if there is one.
     dtype : torch.dtype
         Of positions and results; sums over sparse points are float64.
+    skin : float
+        Added to the cutoff of neighbour searches, Å: a list serves until an atom of any
+        structure has moved by half of it, or a cell has changed. 0: search each time.
     compute_forces, compute_stress : bool
         Whether to compute derivatives.
 
     Raises
     ------
     GapfitError
-        The model needs Python at prediction.
+        The model needs Python at prediction, or the skin is negative.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -131,6 +137,7 @@ def torch_sim_model(
         model,
         torch.device(device),
         dtype,
+        skin=skin,
         compute_forces=compute_forces,
         compute_stress=compute_stress,
     )
