@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gapfit.torch.hermite import HermiteTable
-from gapfit.torch.pairs import Neighbours
+from gapfit.torch.pairs import Neighbours, picked
 from gapfit.torch.precision import DoubleBuffers
 from gapfit.torch.term import Term
 
@@ -42,8 +42,8 @@ class NeighbourDensity(nn.Module):
             w φ' of the pairs, 1/Å.
         """
         inside, phi, slope = self.table(torch.zeros_like(near.centre), near.r)
-        centre, species = near.centre[inside], near.species
-        w = self.weights[species[centre], species[near.neighbour[inside]]]
+        centre, species = picked(near.centre, inside), near.species
+        w = self.weights[species[centre], species[picked(near.neighbour, inside)]]
         zero = torch.zeros([species.shape[0]], dtype=near.R.dtype, device=near.R.device)
         return inside, zero.index_add(0, centre, w * phi), w * slope
 
@@ -79,8 +79,8 @@ class EmbeddingTerm(Term):
         if not gradients:
             return energies, near.R[:0]
         slopes = torch.zeros_like(near.R)
-        along = slope[near.centre[inside]] * change / near.r[inside]
-        slopes[inside] = along.unsqueeze(1) * near.R[inside]
+        along = slope[picked(near.centre, inside)] * change / picked(near.r, inside)
+        slopes[inside] = along.unsqueeze(1) * picked(near.R, inside)
         return energies, slopes
 
 

@@ -20,7 +20,7 @@ class _Search(NamedTuple):
     positions, cells, pbc, system : tensor
         As `neighbour_list` takes them.
     inverse : (n_systems, 3, 3) float
-        See `inverse_cells`.
+        See `inverse_cells`; zero without a skin, which no jump fits.
     pairs, shifts : tensor
         What `neighbour_list` returned.
     skin : float
@@ -65,22 +65,7 @@ class MovingList:
     skin. Jumps by lattice vectors, from wrapping, are followed. Where structures or cells
     are others than in the last call, a search has no skin: they may change again.
 
-    Parameters
-    ----------
-    cutoff : float
-        Cutoff, Å.
-    skin : float
-        Added to the cutoff of a search, Å; 0: search each time.
-
-    Attributes
-    ----------
-    n_searches : int
-        Number of searches so far.
-
-    Raises
-    ------
-    GapfitError
-        The skin is negative or not finite.
+    Parameters, attributes and errors are those of `MovingPairs`.
     """
 
     def __init__(self, cutoff: float, skin: float) -> None:
@@ -110,14 +95,16 @@ class MovingList:
             positions, cells, pbc, system, self.cutoff + skin
         )
         if self.skin > 0.0:
+            inverse = torch.zeros_like(cells)
+            if skin > 0.0:
+                inverse = inverse_cells(*periodic_cells(cells, pbc)[:2])
             # Copies: dynamics may change their tensors in place.
-            periodic, directions, _ = periodic_cells(cells.detach(), pbc)
             self._last = _Search(
                 positions.detach().clone(),
                 cells.detach().clone(),
                 pbc.clone(),
                 system.clone(),
-                inverse_cells(periodic, directions),
+                inverse.detach(),
                 pairs,
                 shifts,
                 skin,

@@ -120,13 +120,14 @@ def neighbour_list(
     order = torch.nonzero(somewhere).flatten()
     if len(order) == 0:
         return order.expand(2, 0), order.new_zeros(0, 3)
-    at, turns, grid = _places(positions[order], cells, pbc, system[order], cutoff)
-    number = _number(grid, system[order], at)
-    number, by_cell = torch.sort(number, stable=True)
-    order, at, turns = order[by_cell], at[by_cell], turns[by_cell]
-    system = system[order]
+    positions, system = positions[order], system[order]
+    at, turns, grid = _places(positions, cells, pbc, system, cutoff)
+    number, by_cell = torch.sort(_number(grid, system, at), stable=True)
+    order, positions, system, at, turns = (
+        part[by_cell] for part in (order, positions, system, at, turns)
+    )
     occupied = _occupied(number, system, at)
-    wrapped = positions[order] - times_matrices(turns, cells, system)
+    wrapped = positions - times_matrices(turns, cells, system)
     turns = turns.long()
     first, second, shifts = [], [], []
     for begin, end in _together(grid, occupied):
@@ -290,14 +291,14 @@ def _occupied(number: Tensor, system: Tensor, at: Tensor) -> _Cells:
     return _Cells(number, begin, count, system[begin], at[begin])
 
 
-def _half(grid: _Grid, cells: _Cells) -> Tensor:
-    """Return how many cells each looks at: itself, and half of those around it."""
-    return ((2 * grid.reach + 1).prod(dim=1) // 2 + 1)[cells.system]
+def _half(grid: _Grid, system: Tensor) -> Tensor:
+    """Return how many cells a cell looks at: itself, and half of those around it."""
+    return ((2 * grid.reach + 1).prod(dim=1) // 2 + 1)[system]
 
 
 def _together(grid: _Grid, cells: _Cells) -> Iterator[tuple[int, int]]:
     """Yield ranges of cells with about `_TOGETHER` looks each, to bound memory."""
-    return _ranges(_half(grid, cells) * cells.count, _TOGETHER)
+    return _ranges(_half(grid, cells.system) * cells.count, _TOGETHER)
 
 
 def _parts(seen: _Seen) -> Iterator[_Seen]:
@@ -325,7 +326,7 @@ def _ragged(sizes: Tensor) -> tuple[Tensor, Tensor]:
 
 def _seen(grid: _Grid, cells: _Cells, begin: int, end: int) -> _Seen:
     """Return what the atoms of a range of cells see: each pair from one side only."""
-    half = _half(grid, cells)[begin:end]
+    half = _half(grid, cells.system[begin:end])
     cell, place = _ragged(half)
     cell = cell + begin
     system = cells.system[cell]

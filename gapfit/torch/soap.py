@@ -112,7 +112,8 @@ class SoapTerm(Term):
     ) -> tuple[Tensor, Tensor]:
         """Return energies of a chunk and their slopes across q, without those along it.
 
-        The slopes are (n, n_features + 1), the last 0, of products without one.
+        The slopes are (n, n_features + 1); the last is 0, for products of densities that
+        are no features.
 
         Parameters
         ----------

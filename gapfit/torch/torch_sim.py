@@ -129,7 +129,7 @@ def torch_sim_model(
     Raises
     ------
     GapfitError
-        The model needs Python at prediction, or the skin is negative.
+        The model needs Python at prediction, or the skin is negative or not finite.
     """
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "cpu"

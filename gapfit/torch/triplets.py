@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from gapfit.torch.pairs import Groups, Neighbours, chunk_memory, chunks, group
+from gapfit.torch.pairs import Groups, Neighbours, chunk_memory, chunks, group, picked
 from gapfit.torch.switch import switch
 from gapfit.torch.term import Term
 
@@ -266,7 +266,7 @@ class TripletTerm(Term):
     def grouped(self, near: Neighbours) -> tuple[Tensor, Groups]:
         """Return the numbers of the pairs within the cutoff, and these by central atom."""
         inside = torch.nonzero(near.r < self.cutoff).flatten()
-        centre = near.centre[inside]
+        centre = picked(near.centre, inside)
         # One species for all: triplets of many species are computed together.
         one_species = torch.zeros_like(near.species)
         return inside, group(centre, torch.zeros_like(centre), 1, one_species, 1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from builders import STRUCTURES
+from helpers.stand_in_device import stand_in
 from helpers.torch_runs import import_or_skip
 
 from gapfit.errors import GapfitError
@@ -15,6 +16,7 @@ from gapfit.torch.moving_list import MovingList  # noqa: E402
 from gapfit.torch.neighbours import neighbour_list  # noqa: E402
 
 CUTOFF, SKIN = 4.5, 0.6
+CPU = torch.device("cpu")
 
 
 class Motion:
@@ -55,10 +57,11 @@ class Motion:
         rows = torch.column_stack([i[near], j[near], R[near]]).numpy()
         return rows[np.lexsort(rows.T[::-1])]
 
-    def check(self, found: MovingList) -> None:
+    def check(self, found: MovingList, device=CPU) -> None:
         given = self.arrays()
         new = self.within(*neighbour_list(*given, CUTOFF))
-        kept = self.within(*found(*given))
+        kept = found(*(array.to(device) for array in given))
+        kept = self.within(*(array.cpu() for array in kept))
         np.testing.assert_allclose(kept, new, atol=1e-9)
 
 
@@ -72,15 +75,17 @@ def moving(motion: Motion) -> MovingList:
     return pairs
 
 
+@pytest.mark.parametrize("device", ["cpu", "stand-in"])
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_pairs_are_those_of_new_searches(wrapped):
+def test_pairs_are_those_of_new_searches(wrapped, device):
     builders = [STRUCTURES[name] for name in ("silicon", "sheared", "slab")]
     cluster = STRUCTURES["silicon"]()
     cluster.pbc = False
     motion = Motion([*(build() for build in builders), cluster], wrapped=wrapped)
     pairs = MovingList(CUTOFF, SKIN)
+    there = CPU if device == "cpu" else stand_in()
     for _ in range(40):
-        motion.check(pairs)
+        motion.check(pairs, there)
         motion.step()
     assert 2 <= pairs.n_searches <= 12
 

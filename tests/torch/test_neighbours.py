@@ -148,8 +148,8 @@ def test_a_cell_that_is_not_finite(wrong):
 def test_a_tiny_cell_does_not_make_the_others_look_at_more(monkeypatch):
     half, sizes = neighbours._half, []
 
-    def watched(grid, cells):
-        found = half(grid, cells)
+    def watched(grid, system):
+        found = half(grid, system)
         sizes.append(int(found.sum()))
         return found
 
